@@ -1,0 +1,162 @@
+/**
+ * Close codes (RFC 6455 §7.4 and the IANA registry) and the payload of a Close frame.
+ *
+ * @since 0.1.0
+ */
+import { byteLength, decode, encodeInto } from "#utf8"
+import { PayloadTooLarge, ProtocolError } from "./Errors.js"
+import { localError } from "./internal/protocolError.js"
+
+const registry = {
+  NormalClosure: 1000,
+  GoingAway: 1001,
+  ProtocolError: 1002,
+  UnsupportedData: 1003,
+  Reserved: 1004,
+  NoStatusReceived: 1005,
+  AbnormalClosure: 1006,
+  InvalidPayloadData: 1007,
+  PolicyViolation: 1008,
+  MessageTooBig: 1009,
+  MandatoryExtension: 1010,
+  InternalError: 1011,
+  ServiceRestart: 1012,
+  TryAgainLater: 1013,
+  BadGateway: 1014,
+  TlsHandshake: 1015
+} as const
+
+/**
+ * The name of a registered close code.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Name = keyof typeof registry
+
+/**
+ * The largest reason of a Close, in bytes of UTF-8: a control frame holds 125 bytes and the code takes two (§5.5).
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const maxReasonBytes = 123
+
+/**
+ * The code and reason of a Close frame. Code 1005 stands for a Close without a payload.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CloseReason {
+  readonly code: number
+  readonly reason: string
+}
+
+/**
+ * The code with a registered name.
+ *
+ * @example
+ * ```ts
+ * import * as CloseCode from "@effect-websocket/protocol/CloseCode"
+ *
+ * console.log(CloseCode.fromName("GoingAway")) // 1001
+ * ```
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const fromName = (name: Name): number => registry[name]
+
+const namesByCode = new Map<number, Name>(
+  (Object.keys(registry) as ReadonlyArray<Name>).map((name) => [registry[name], name])
+)
+
+/**
+ * The registered name of a code, or `undefined` where it has none.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const toName = (code: number): Name | undefined => namesByCode.get(code)
+
+/**
+ * Whether a code may travel in a Close frame (RFC 6455 §7.4): 1000–1003, 1007–1014, 3000–4999.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isSendable = (code: number): boolean =>
+  Number.isInteger(code) &&
+  ((code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999))
+
+/**
+ * Whether a code is in the range of libraries, frameworks and applications that register with IANA (3000–3999).
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isRegistered = (code: number): boolean => code >= 3000 && code <= 3999
+
+/**
+ * Whether a code is in the range for private use (4000–4999).
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isPrivate = (code: number): boolean => code >= 4000 && code <= 4999
+
+/**
+ * The payload of a Close frame (RFC 6455 §5.5.1). Without a code it is empty.
+ *
+ * Fails with a local `ProtocolError` for a code that may not travel, and with an outbound `PayloadTooLarge` for a
+ * reason above 123 bytes.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const encodePayload = (
+  code: number | undefined,
+  reason: string
+): Uint8Array | ProtocolError | PayloadTooLarge => {
+  if (code === undefined) {
+    return reason === "" ? new Uint8Array(0) : localError("A close reason needs a close code", "RFC 6455 §5.5.1")
+  }
+  if (!isSendable(code)) return localError(`The close code ${code} may not be sent`, "RFC 6455 §7.4")
+  const size = byteLength(reason)
+  if (size > maxReasonBytes) {
+    return new PayloadTooLarge({ limit: "closeReason", max: maxReasonBytes, size, direction: "outbound" })
+  }
+  const payload = new Uint8Array(2 + size)
+  payload[0] = code >>> 8
+  payload[1] = code & 0xff
+  encodeInto(reason, payload, 2)
+  return payload
+}
+
+/**
+ * The code and reason in the payload of a Close frame that the peer sent (RFC 6455 §5.5.1).
+ *
+ * Fails with a remote `ProtocolError` (1002) for a payload of one byte or a code that may not travel, and (1007) for a
+ * reason that is not UTF-8.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const decodePayload = (payload: Uint8Array): CloseReason | ProtocolError => {
+  if (payload.length === 0) return { code: registry.NoStatusReceived, reason: "" }
+  if (payload.length === 1) {
+    return violation("The payload of a Close frame has one byte", "RFC 6455 §5.5.1", registry.ProtocolError)
+  }
+  const code = (payload[0]! << 8) | payload[1]!
+  if (!isSendable(code)) {
+    return violation(`The close code ${code} may not be sent`, "RFC 6455 §7.4", registry.ProtocolError)
+  }
+  const reason = decode(payload, 2, payload.length)
+  return reason === undefined
+    ? violation("The close reason is not UTF-8", "RFC 6455 §8.1", registry.InvalidPayloadData)
+    : { code, reason }
+}
+
+const violation = (description: string, section: string, closeCode: number): ProtocolError =>
+  new ProtocolError({ origin: "remote", description, section, closeCode })

@@ -1,0 +1,728 @@
+/**
+ * The state machine of an open connection (RFC 6455 §5–§8): bytes in, events and bytes out. It owns no I/O, no clock and
+ * no randomness, and nothing that a peer sends makes it throw.
+ *
+ * The edge feeds it every chunk (`receive`), writes what it wants to send (`takeOutput`), half-closes the transport when
+ * `outputEnded`, and gives up after a time of its own choosing while `closeExpected`.
+ *
+ * @since 0.1.0
+ */
+import { byteLength, encodeInto } from "#utf8"
+import * as CloseCode from "./CloseCode.js"
+import {
+  ConnectionClosed,
+  PayloadTooLarge,
+  ProtocolError,
+  type ConnectionError,
+  type Endpoint,
+  type IoError
+} from "./Errors.js"
+import { FrameDecoder, type FrameHeader, type FrameVisitor, type Role, type Violation } from "./FrameDecoder.js"
+import { firstByte, headerBytes, writeHeader } from "./FrameEncoder.js"
+import { copyInto, copyOf, GrowingBuffer } from "./internal/GrowingBuffer.js"
+import { mask } from "./internal/mask.js"
+import { maxPooledBytes, Output } from "./internal/Output.js"
+import { localError } from "./internal/protocolError.js"
+import type { Message } from "./Message.js"
+import { MessageAssembler } from "./MessageAssembler.js"
+import * as Opcode from "./Opcode.js"
+
+/**
+ * What a peer may make this endpoint hold. Bytes, except for the two counts.
+ *
+ * - `maxMessageBytes`: the largest message. Default 1 MiB; at most 536,870,888, the longest string there can be.
+ * - `maxFrameBytes`: the largest payload of one frame. Default: none besides `maxMessageBytes`.
+ * - `maxFragments`: the largest number of frames in one message; empty ones count. Default 1,024.
+ * - `maxBufferedControlFrames`: how many pongs wait to be taken; beyond it only the newest ping is answered
+ *   (RFC 6455 §5.5.3). Default 32.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Limits {
+  readonly maxMessageBytes: number
+  readonly maxFrameBytes: number
+  readonly maxFragments: number
+  readonly maxBufferedControlFrames: number
+}
+
+/**
+ * @since 0.1.0
+ * @category constants
+ */
+export const defaultLimits: Limits = {
+  maxMessageBytes: 1024 * 1024,
+  maxFrameBytes: Number.MAX_SAFE_INTEGER,
+  maxFragments: 1024,
+  maxBufferedControlFrames: 32
+}
+
+/**
+ * How a connection is made. A client needs `maskKey`: a source of unpredictable 32-bit integers (RFC 6455 §10.3).
+ *
+ * `maxFrameSize` is the largest payload of a frame that is sent, in bytes: a larger message is fragmented. Default: none.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Options = {
+  readonly limits?: Partial<Limits> | undefined
+  readonly maxFrameSize?: number | undefined
+} & ({ readonly role: "server" } | { readonly role: "client"; readonly maskKey: () => number })
+
+/**
+ * A ping arrived; it is answered already. The bytes belong to whoever handles the event.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class PingReceived {
+  /** @since 0.1.0 */
+  readonly _tag = "Ping"
+  /** @since 0.1.0 */
+  readonly data: Uint8Array
+  constructor(data: Uint8Array) {
+    this.data = data
+  }
+}
+
+/**
+ * A pong arrived, asked for or not.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class PongReceived {
+  /** @since 0.1.0 */
+  readonly _tag = "Pong"
+  /** @since 0.1.0 */
+  readonly data: Uint8Array
+  constructor(data: Uint8Array) {
+    this.data = data
+  }
+}
+
+/**
+ * Nothing more will be received. The last event of every connection; there is exactly one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class Ended {
+  /** @since 0.1.0 */
+  readonly _tag = "Ended"
+  /** @since 0.1.0 */
+  readonly error: ConnectionError
+  constructor(error: ConnectionError) {
+    this.error = error
+  }
+}
+
+/**
+ * What happened, in order.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Event = Message | PingReceived | PongReceived | Ended
+
+/**
+ * Why something was not sent. A `ProtocolError` is local and a `PayloadTooLarge` outbound, unless the connection ended
+ * with one: then it is the remembered error of the connection.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SendError = ConnectionError
+
+/**
+ * How the closing handshake went so far. `clean`: both Close frames were exchanged and nothing was violated.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CloseStatus {
+  readonly sent: CloseCode.CloseReason | undefined
+  readonly received: CloseCode.CloseReason | undefined
+  readonly initiator: Endpoint | undefined
+  readonly clean: boolean
+}
+
+/**
+ * - `Open`: messages go both ways.
+ * - `Closing`: a Close was sent, so nothing more is; the peer's Close or the end of its input is awaited.
+ * - `Closed`: nothing goes either way.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Phase = "Open" | "Closing" | "Closed"
+
+/**
+ * An open connection. All methods are synchronous and none throws for what a peer does.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Connection {
+  readonly role: Role
+  readonly limits: Limits
+  readonly phase: Phase
+
+  /**
+   * Takes bytes that arrived and returns what they mean, in a fresh array. What came before a violation or a Close is
+   * returned before it; see `unsettled`.
+   *
+   * With `owned` the chunk belongs to the connection from now on: it may be changed, and payloads may be views of it.
+   * Without, it is neither changed nor kept.
+   */
+  receive(chunk: Uint8Array, owned?: boolean): ReadonlyArray<Event>
+
+  /**
+   * A Close or a violation arrived behind messages that `receive` has just returned, and has no effect yet, so that the
+   * app can still answer them. The edge calls `settle` when it did, or when it will not wait any longer.
+   */
+  readonly unsettled: boolean
+
+  /** Lets the Close or violation that waits take effect. Without one, nothing happens. */
+  settle(): ReadonlyArray<Event>
+
+  /** The peer sends no more bytes. Idempotent. */
+  receiveEof(): ReadonlyArray<Event>
+
+  /** Encodes a message. A binary payload is never changed, but above 32 KiB a server sends it without copying. */
+  send(message: Message): SendError | undefined
+
+  /**
+   * Encodes the next part of a message whose length is not known yet; `fin` ends it. The first part decides between text
+   * and binary. Until it has ended, `send` is refused (RFC 6455 §5.4).
+   */
+  sendFragment(data: string | Uint8Array, fin: boolean): SendError | undefined
+
+  /** Encodes a ping of at most 125 bytes. */
+  ping(data?: Uint8Array): SendError | undefined
+
+  /** Encodes an unsolicited pong of at most 125 bytes. */
+  pong(data?: Uint8Array): SendError | undefined
+
+  /** Begins the closing handshake. Idempotent: without effect unless `Open`. Without a code the Close is empty. */
+  close(code?: number, reason?: string): ProtocolError | PayloadTooLarge | undefined
+
+  /** Gives up, with a Close of `code`: nothing more is received, and `error` is the connection's. */
+  fail(code: number, error: ConnectionError): ReadonlyArray<Event>
+
+  /** The transport is gone. `error` becomes the connection's unless it has one. */
+  abort(error: ConnectionClosed | IoError): ReadonlyArray<Event>
+
+  /** How many bytes wait to be taken. */
+  readonly outputBytes: number
+
+  /**
+   * The bytes to write now, in order. They stay as they are until `recycleOutput`; without that call, for good.
+   */
+  takeOutput(): ReadonlyArray<Uint8Array>
+
+  /** The bytes of the last `takeOutput` are not needed any more, so their memory may be used again. */
+  recycleOutput(): void
+
+  /** Once everything is taken, nothing more will be sent: half-close the transport. */
+  readonly outputEnded: boolean
+
+  /** The peer owes a Close or the end of its input; how long to wait is the edge's to say. */
+  readonly closeExpected: boolean
+
+  /** The first terminal error; all that is sent later fails with it. */
+  readonly error: ConnectionError | undefined
+  readonly closeStatus: CloseStatus
+}
+
+/**
+ * An open connection, after its opening handshake.
+ *
+ * Throws a `RangeError` for limits that make no sense: those are the programmer's, not the peer's.
+ *
+ * @example
+ * ```ts
+ * import * as Connection from "@effect-websocket/protocol/Connection"
+ * import * as Message from "@effect-websocket/protocol/Message"
+ *
+ * const client = Connection.make({ role: "client", maskKey: () => 0x12345678 })
+ * const server = Connection.make({ role: "server" })
+ *
+ * client.send(Message.text("hello"))
+ * for (const bytes of client.takeOutput()) console.log(server.receive(bytes)) // [ Text { data: "hello" } ]
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options): Connection => new ConnectionImpl(options)
+
+const maxControlPayloadBytes = 125
+const protocolErrorCode = CloseCode.fromName("ProtocolError")
+const messageTooBigCode = CloseCode.fromName("MessageTooBig")
+const noStatus = CloseCode.fromName("NoStatusReceived")
+const abnormalClosure = CloseCode.fromName("AbnormalClosure")
+
+const noEvents: ReadonlyArray<Event> = Object.freeze([])
+const emptyPayload = new Uint8Array(0)
+
+// Longer strings do not exist in V8, and no other engine goes much further.
+const maxStringLength = 0x1fffffe8
+
+class ConnectionImpl implements Connection, FrameVisitor {
+  readonly role: Role
+  readonly limits: Limits
+  phase: Phase = "Open"
+  error: ConnectionError | undefined = undefined
+  outputEnded = false
+
+  private readonly maskKey: (() => number) | undefined
+  private readonly maxFrameSize: number
+  private readonly decoder: FrameDecoder
+  private readonly assembler: MessageAssembler
+  private readonly output = new Output()
+
+  // Inbound: the events of the current `receive`, and whether its chunk may be kept.
+  private events: Array<Event> = []
+  private messages = 0
+  private owned = false
+  private controlPayload: GrowingBuffer | undefined = undefined
+  private pending: Violation | CloseCode.CloseReason | undefined = undefined
+  private inputEnded = false
+
+  // Outbound: the message that is being sent in fragments, and pongs that wait.
+  private fragmentedOpcode: number = Opcode.Continuation
+  private fragmentStarted = false
+  private heldSurrogate = ""
+  private bufferedPongs = 0
+  private newestPing: Uint8Array | undefined = undefined
+
+  private sent: CloseCode.CloseReason | undefined = undefined
+  private received: CloseCode.CloseReason | undefined = undefined
+  private initiator: Endpoint | undefined = undefined
+  private failed = false
+
+  constructor(options: Options) {
+    this.role = options.role
+    this.limits = checkLimits(options.limits)
+    this.maxFrameSize =
+      options.maxFrameSize === undefined
+        ? Number.MAX_SAFE_INTEGER
+        : positiveInteger("maxFrameSize", options.maxFrameSize, Number.MAX_SAFE_INTEGER)
+    this.maskKey = options.role === "client" ? options.maskKey : undefined
+    this.decoder = new FrameDecoder({ role: options.role, maxFrameBytes: this.limits.maxFrameBytes }, this)
+    this.assembler = new MessageAssembler(this.limits)
+  }
+
+  receive(chunk: Uint8Array, owned = false): ReadonlyArray<Event> {
+    if (this.inputEnded || this.pending !== undefined) return noEvents
+    const events: Array<Event> = []
+    this.events = events
+    this.messages = 0
+    // A client's input is not masked, so nothing is unmasked in place and a borrowed chunk can be read where it is.
+    const mustCopy = !owned && this.role === "server"
+    this.owned = owned || mustCopy
+    const violation = this.decoder.decode(mustCopy ? copyOf(chunk, 0, chunk.length) : chunk)
+    if (violation !== undefined) this.pending = violation
+    if (this.pending !== undefined && (this.messages === 0 || this.phase !== "Open")) this.settleInto(events)
+    this.events = []
+    return events
+  }
+
+  onHeader(header: FrameHeader): Violation | undefined {
+    return Opcode.isControl(header.opcode) ? undefined : this.assembler.begin(header)
+  }
+
+  onPayload(chunk: Uint8Array, start: number, end: number, final: boolean): Violation | undefined {
+    const { length, opcode } = this.decoder
+    if (Opcode.isControl(opcode)) return this.onControlPayload(opcode, length, chunk, start, end, final)
+    const result =
+      final && end - start === length && this.assembler.unfragmented
+        ? this.assembler.whole(chunk, start, end, this.owned)
+        : this.assembler.append(chunk, start, end, final)
+    if (result === undefined) return undefined
+    if (result._tag !== "Text" && result._tag !== "Binary") return result
+    this.messages++
+    this.events.push(result)
+    return undefined
+  }
+
+  private onControlPayload(
+    opcode: number,
+    length: number,
+    chunk: Uint8Array,
+    start: number,
+    end: number,
+    final: boolean
+  ): Violation | undefined {
+    let payload: Uint8Array
+    if (final && end - start === length) {
+      payload = copyOf(chunk, start, end)
+    } else {
+      const held = (this.controlPayload ??= new GrowingBuffer())
+      held.append(chunk, start, end, length, length)
+      if (!final) return undefined
+      payload = held.take()
+    }
+    switch (opcode) {
+      case Opcode.Ping:
+        this.answerPing(payload)
+        this.events.push(new PingReceived(payload))
+        return undefined
+      case Opcode.Pong:
+        this.events.push(new PongReceived(payload))
+        return undefined
+      default: {
+        const reason = CloseCode.decodePayload(payload)
+        if (reason instanceof ProtocolError) return reason
+        // RFC 6455 §5.5.1: what comes after a Close is ignored.
+        this.pending = reason
+        this.decoder.stop()
+        return undefined
+      }
+    }
+  }
+
+  get unsettled(): boolean {
+    return this.pending !== undefined
+  }
+
+  settle(): ReadonlyArray<Event> {
+    if (this.pending === undefined) return noEvents
+    const events: Array<Event> = []
+    this.settleInto(events)
+    return events
+  }
+
+  private settleInto(events: Array<Event>): void {
+    const pending = this.pending
+    if (pending === undefined) return
+    this.pending = undefined
+    if ("_tag" in pending) {
+      const code = pending._tag === "Payload_too_large" ? messageTooBigCode : (pending.closeCode ?? protocolErrorCode)
+      this.failInto(events, code, pending)
+    } else {
+      this.receiveClose(events, pending)
+    }
+  }
+
+  /** RFC 6455 §7.1.3: the first Close, sent or received, starts the closing handshake; the second one completes it. */
+  private receiveClose(events: Array<Event>, received: CloseCode.CloseReason): void {
+    this.received = received
+    if (this.sent === undefined) {
+      this.initiator = "remote"
+      // §5.5.1: the answer echoes the code.
+      this.writeClose(received.code === noStatus ? undefined : received.code, "")
+    }
+    // §7.1.1: the server ends TCP first; a client waits for it.
+    if (this.role === "server") this.outputEnded = true
+    const first = this.initiator === "remote" ? received : this.sent
+    this.end(
+      events,
+      new ConnectionClosed({
+        code: first?.code ?? noStatus,
+        reason: first?.reason ?? "",
+        initiator: this.initiator ?? "remote",
+        clean: true
+      })
+    )
+  }
+
+  receiveEof(): ReadonlyArray<Event> {
+    if (this.phase === "Closed") return noEvents
+    const events: Array<Event> = []
+    this.settleInto(events)
+    // §7.1.5: no Close arrived, so the code is 1006.
+    if (!this.inputEnded) this.end(events, this.abnormalClosure(this.sent === undefined ? "remote" : "local"))
+    this.outputEnded = true
+    this.phase = "Closed"
+    return events
+  }
+
+  fail(code: number, error: ConnectionError): ReadonlyArray<Event> {
+    if (this.phase === "Closed") return noEvents
+    const events: Array<Event> = []
+    this.settleInto(events)
+    this.failInto(events, code, error)
+    return events
+  }
+
+  /** RFC 6455 §7.1.7: send a Close, process nothing more, end TCP. */
+  private failInto(events: Array<Event>, code: number, error: ConnectionError): void {
+    this.failed = true
+    this.outputEnded = true
+    let reported = error
+    if (this.sent === undefined) {
+      this.initiator = "local"
+      this.writeClose(code, explain(error))
+    } else if (error._tag === "Protocol_error") {
+      // A Close was sent before, and there is only one.
+      reported = new ProtocolError({ ...fieldsOf(error), closeCode: undefined })
+    }
+    this.end(events, reported)
+  }
+
+  abort(error: ConnectionClosed | IoError): ReadonlyArray<Event> {
+    if (this.phase === "Closed") return noEvents
+    const events: Array<Event> = []
+    this.settleInto(events)
+    this.end(events, error)
+    this.phase = "Closed"
+    this.outputEnded = true
+    return events
+  }
+
+  private end(events: Array<Event>, error: ConnectionError): void {
+    this.decoder.stop()
+    this.phase = "Closing"
+    if (this.inputEnded) return
+    this.inputEnded = true
+    this.error = error
+    events.push(new Ended(error))
+  }
+
+  private abnormalClosure(initiator: Endpoint): ConnectionClosed {
+    this.initiator ??= initiator
+    return new ConnectionClosed({ code: abnormalClosure, reason: "", initiator, clean: false })
+  }
+
+  send(message: Message): SendError | undefined {
+    const refused = this.refuseData()
+    if (refused !== undefined) return refused
+    if (this.fragmentedOpcode !== Opcode.Continuation) {
+      return localError("A message cannot begin inside a fragmented one", "RFC 6455 §5.4")
+    }
+    if (message._tag === "Text") this.writeText(message.data)
+    else this.writeData(Opcode.Binary, message.data, true)
+    return undefined
+  }
+
+  sendFragment(data: string | Uint8Array, fin: boolean): SendError | undefined {
+    const refused = this.refuseData()
+    if (refused !== undefined) return refused
+    const opcode = typeof data === "string" ? Opcode.Text : Opcode.Binary
+    if (this.fragmentedOpcode !== Opcode.Continuation && this.fragmentedOpcode !== opcode) {
+      return localError("The parts of one message are either all text or all binary", "RFC 6455 §5.4")
+    }
+    this.fragmentedOpcode = opcode
+    let bytes: Uint8Array
+    if (typeof data === "string") {
+      // A character outside the basic plane may be cut in two; its first half waits for the second.
+      const text = this.heldSurrogate + data
+      const cut = !fin && isHighSurrogate(text.charCodeAt(text.length - 1)) ? text.length - 1 : text.length
+      this.heldSurrogate = text.slice(cut)
+      bytes = encodeText(text.slice(0, cut))
+    } else {
+      bytes = data
+    }
+    this.writeData(this.fragmentStarted ? Opcode.Continuation : opcode, bytes, fin)
+    this.fragmentStarted = !fin
+    if (fin) this.fragmentedOpcode = Opcode.Continuation
+    return undefined
+  }
+
+  ping(data: Uint8Array = emptyPayload): SendError | undefined {
+    return this.sendControl(Opcode.Ping, data)
+  }
+
+  pong(data: Uint8Array = emptyPayload): SendError | undefined {
+    return this.sendControl(Opcode.Pong, data)
+  }
+
+  private sendControl(opcode: number, data: Uint8Array): SendError | undefined {
+    if (data.length > maxControlPayloadBytes) {
+      return new PayloadTooLarge({
+        limit: "controlPayload",
+        max: maxControlPayloadBytes,
+        size: data.length,
+        direction: "outbound"
+      })
+    }
+    const refused = this.refuseData()
+    if (refused === undefined) this.writeFrame(opcode, data, 0, data.length, true)
+    return refused
+  }
+
+  close(code?: number, reason = ""): ProtocolError | PayloadTooLarge | undefined {
+    const payload = CloseCode.encodePayload(code, reason)
+    if (!(payload instanceof Uint8Array)) return payload
+    if (this.phase !== "Open") return undefined
+    const { pending } = this
+    // A violation of the peer's that waits has a code of its own.
+    if (pending !== undefined && "_tag" in pending) return undefined
+    this.initiator = pending === undefined ? "local" : "remote"
+    this.writeClose(code, reason)
+    this.phase = "Closing"
+    return undefined
+  }
+
+  /** Why nothing can be sent, or `undefined` while it can. */
+  private refuseData(): ConnectionError | undefined {
+    if (this.phase === "Open") return undefined
+    if (this.error !== undefined) return this.error
+    const { code, reason } = this.sent ?? { code: abnormalClosure, reason: "" }
+    return new ConnectionClosed({ code, reason, initiator: "local", clean: false })
+  }
+
+  get outputBytes(): number {
+    return this.output.size
+  }
+
+  takeOutput(): ReadonlyArray<Uint8Array> {
+    this.answerNewestPing()
+    this.bufferedPongs = 0
+    return this.output.take()
+  }
+
+  recycleOutput(): void {
+    this.output.recycle()
+  }
+
+  get closeExpected(): boolean {
+    return this.phase === "Closing"
+  }
+
+  get closeStatus(): CloseStatus {
+    const { initiator, received, sent } = this
+    return { sent, received, initiator, clean: sent !== undefined && received !== undefined && !this.failed }
+  }
+
+  private answerPing(payload: Uint8Array): void {
+    if (this.phase !== "Open") return
+    if (this.bufferedPongs < this.limits.maxBufferedControlFrames) {
+      this.bufferedPongs++
+      this.writeFrame(Opcode.Pong, payload, 0, payload.length, true)
+    } else {
+      // §5.5.3: a pong may answer only the most recent ping.
+      this.newestPing = payload
+    }
+  }
+
+  private answerNewestPing(): void {
+    const payload = this.newestPing
+    if (payload === undefined) return
+    this.newestPing = undefined
+    this.writeFrame(Opcode.Pong, payload, 0, payload.length, true)
+  }
+
+  private writeClose(code: number | undefined, reason: string): void {
+    // Nothing follows a Close, so a pong that waits goes first.
+    this.answerNewestPing()
+    const payload = CloseCode.encodePayload(code, reason)
+    const bytes = payload instanceof Uint8Array ? payload : emptyPayload
+    this.sent = { code: code ?? noStatus, reason }
+    this.writeFrame(Opcode.Close, bytes, 0, bytes.length, true)
+  }
+
+  private writeText(text: string): void {
+    const maxBytes = text.length * 3
+    if (maxBytes > maxPooledBytes / 2 || maxBytes > this.maxFrameSize) {
+      this.writeLongText(text)
+      return
+    }
+    const masked = this.maskKey !== undefined
+    const { output } = this
+    output.reserve(14 + maxBytes)
+    const { bytes, offset } = output
+    // Most text is ASCII: its size is guessed, so that it is written in its place. A wrong guess moves it.
+    const guessed = offset + headerBytes(text.length, masked)
+    const size = encodeInto(text, bytes, guessed)
+    const start = offset + headerBytes(size, masked)
+    if (start !== guessed) bytes.copyWithin(start, guessed, guessed + size)
+    this.writeHeaderAndMask(bytes, offset, firstByte(true, 0, Opcode.Text), start, size)
+    output.commit(start + size)
+  }
+
+  private writeLongText(text: string): void {
+    const size = byteLength(text)
+    if (size > this.maxFrameSize) {
+      this.writeData(Opcode.Text, encodeText(text), true)
+      return
+    }
+    const { output } = this
+    const header = headerBytes(size, this.maskKey !== undefined)
+    output.reserve(header + size)
+    const { bytes, offset } = output
+    encodeInto(text, bytes, offset + header)
+    this.writeHeaderAndMask(bytes, offset, firstByte(true, 0, Opcode.Text), offset + header, size)
+    output.commit(offset + header + size)
+  }
+
+  /** Writes data in as many frames as `maxFrameSize` asks for. */
+  private writeData(opcode: number, data: Uint8Array, fin: boolean): void {
+    let start = 0
+    let next = opcode
+    for (; data.length - start > this.maxFrameSize; start += this.maxFrameSize) {
+      this.writeFrame(next, data, start, start + this.maxFrameSize, false)
+      next = Opcode.Continuation
+    }
+    this.writeFrame(next, data, start, data.length, fin)
+  }
+
+  private writeFrame(opcode: number, data: Uint8Array, start: number, end: number, fin: boolean): void {
+    const size = end - start
+    const first = firstByte(fin, 0, opcode)
+    const header = headerBytes(size, this.maskKey !== undefined)
+    const { output } = this
+    if (size > maxPooledBytes && this.maskKey === undefined) {
+      output.reserve(header)
+      output.commit(writeHeader(output.bytes, output.offset, first, size, undefined))
+      output.append(size === data.length ? data : data.subarray(start, end))
+      return
+    }
+    output.reserve(header + size)
+    const { bytes, offset } = output
+    copyInto(bytes, offset + header, data, start, end)
+    this.writeHeaderAndMask(bytes, offset, first, offset + header, size)
+    output.commit(offset + header + size)
+  }
+
+  private writeHeaderAndMask(bytes: Uint8Array, offset: number, first: number, start: number, size: number): void {
+    if (this.maskKey === undefined) {
+      writeHeader(bytes, offset, first, size, undefined)
+    } else {
+      const key = this.maskKey()
+      writeHeader(bytes, offset, first, size, key)
+      mask(bytes, start, start + size, key, 0)
+    }
+  }
+}
+
+const encodeText = (text: string): Uint8Array => {
+  const bytes = new Uint8Array(byteLength(text))
+  encodeInto(text, bytes, 0)
+  return bytes
+}
+
+const isHighSurrogate = (unit: number): boolean => unit >= 0xd800 && unit < 0xdc00
+
+const fieldsOf = ({ closeCode, description, origin, section }: ProtocolError) => ({
+  closeCode,
+  description,
+  origin,
+  section
+})
+
+/** Tells the peer what it did wrong. Other errors are none of its business. */
+const explain = (error: ConnectionError): string => {
+  const reason = error._tag === "Protocol_error" || error._tag === "Payload_too_large" ? error.message : ""
+  return byteLength(reason) > CloseCode.maxReasonBytes ? "" : reason
+}
+
+const positiveInteger = (name: string, value: number, max: number): number => {
+  if (!Number.isInteger(value) || value < 1 || value > max) {
+    throw new RangeError(`${name} must be an integer from 1 to ${max}, but is ${value}`)
+  }
+  return value
+}
+
+const checkLimits = (limits: Partial<Limits> | undefined): Limits => {
+  const value = (name: keyof Limits, max: number) => positiveInteger(name, limits?.[name] ?? defaultLimits[name], max)
+  return {
+    maxMessageBytes: value("maxMessageBytes", maxStringLength),
+    maxFrameBytes: value("maxFrameBytes", Number.MAX_SAFE_INTEGER),
+    maxFragments: value("maxFragments", Number.MAX_SAFE_INTEGER),
+    maxBufferedControlFrames: value("maxBufferedControlFrames", Number.MAX_SAFE_INTEGER)
+  }
+}

@@ -1,0 +1,239 @@
+/**
+ * Everything that can go wrong with a WebSocket, as tagged errors. The `_tag`s are contractual.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+
+/**
+ * Which endpoint began something: this one (`"local"`) or the peer (`"remote"`).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Endpoint = "local" | "remote"
+
+/**
+ * A header record as the handshake reads and writes it. A header that came more than once is an array, because a
+ * duplicate must stay visible. Names are lower case where they come from a peer.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type HeaderRecord = Readonly<Record<string, string | ReadonlyArray<string> | undefined>>
+
+/**
+ * The connection is closing or has been closed.
+ *
+ * - `code`: the close code of RFC 6455 §7.4; 1005 when the peer's Close carried none, 1006 when no Close arrived.
+ * - `reason`: the text of the Close, at most 123 bytes of UTF-8.
+ * - `initiator`: who sent the first Close, or who dropped the connection.
+ * - `clean`: both Close frames were exchanged (RFC 6455 §7.1.4). 1006 is never clean.
+ *
+ * @example
+ * ```ts
+ * import { ConnectionClosed } from "@effect-websocket/protocol/Errors"
+ *
+ * const error = new ConnectionClosed({ code: 1001, reason: "bye", initiator: "remote", clean: true })
+ * console.log(error._tag) // "Connection_closed"
+ * ```
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ConnectionClosed extends Data.TaggedError("Connection_closed")<{
+  readonly code: number
+  readonly reason: string
+  readonly initiator: Endpoint
+  readonly clean: boolean
+}> {
+  /** @since 0.1.0 */
+  override get message(): string {
+    const reason = this.reason === "" ? "" : ` (${this.reason})`
+    return `The connection was closed by the ${this.initiator} endpoint with code ${this.code}${reason}${this.clean ? "" : ", not clean"}`
+  }
+}
+
+/**
+ * RFC 6455 or RFC 7692 was broken: by the peer (`origin: "remote"`) or by what the app asked for (`origin: "local"`:
+ * a URL, a header, a subprotocol, a close code, an illegal sequence of frames). Of a local one nothing was sent.
+ *
+ * - `description`: what was broken.
+ * - `section`: the section that says so, for example `"RFC 6455 §5.1"`.
+ * - `closeCode`: the code of the Close that was sent because of it, where one was.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ProtocolError extends Data.TaggedError("Protocol_error")<{
+  readonly origin: Endpoint
+  readonly description: string
+  readonly section: string
+  readonly closeCode: number | undefined
+}> {
+  /** @since 0.1.0 */
+  override get message(): string {
+    return `${this.description} (${this.section})`
+  }
+}
+
+/**
+ * What a `PayloadTooLarge` measures. `"fragments"` counts frames; all others are bytes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type LimitName = "message" | "frame" | "fragments" | "closeReason" | "controlPayload"
+
+/**
+ * Something is larger than a limit allows. An inbound one ends the connection with close code 1009; an outbound one
+ * refuses what the app asked for, sends nothing, and leaves the connection as it was.
+ *
+ * - `limit` and `max`: which limit, and its value, in bytes (frames for `"fragments"`).
+ * - `size`: the size that was refused, where it is known exactly.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class PayloadTooLarge extends Data.TaggedError("Payload_too_large")<{
+  readonly limit: LimitName
+  readonly max: number
+  readonly size: number | undefined
+  readonly direction: "inbound" | "outbound"
+}> {
+  /** @since 0.1.0 */
+  override get message(): string {
+    const unit = this.limit === "fragments" ? "frames" : "bytes"
+    const size = this.size === undefined ? "" : ` with ${this.size} ${unit}`
+    return `The ${this.direction} ${this.limit} limit of ${this.max} ${unit} is exceeded${size}`
+  }
+}
+
+/**
+ * Why input or output failed.
+ *
+ * - `"Resolve"`: the host name has no address.
+ * - `"Connect"`: no connection could be made.
+ * - `"Tls"`: the TLS handshake failed.
+ * - `"Listen"`: the server could not bind its address.
+ * - `"Reset"`: the connection broke.
+ * - `"Timeout"`: a deadline passed.
+ * - `"HeadersTooLarge"`: the peer's HTTP header exceeds what the parser accepts.
+ * - `"InvalidResponse"`: what the peer sent is not HTTP.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type IoErrorReason =
+  "Resolve" | "Connect" | "Tls" | "Listen" | "Reset" | "Timeout" | "HeadersTooLarge" | "InvalidResponse"
+
+/**
+ * Input or output failed: DNS, connect, TLS, read, write, or a deadline passed.
+ *
+ * - `operation`: what was under way, for example `"connect"`, `"handshake"`, `"read"`.
+ * - `cause`: the error of the runtime, where there is one.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class IoError extends Data.TaggedError("Io_error")<{
+  readonly reason: IoErrorReason
+  readonly operation: string
+  readonly cause?: unknown
+}> {
+  /** @since 0.1.0 */
+  override get message(): string {
+    const cause = this.cause instanceof Error ? `: ${this.cause.message}` : ""
+    return `${this.reason} during ${this.operation}${cause}`
+  }
+}
+
+/**
+ * The server answered the opening handshake with something other than 101 (RFC 6455 §4.1).
+ *
+ * - `status`: the HTTP status code.
+ * - `headers`: the headers of the answer, names in lower case.
+ * - `body`: the first bytes of its body; `bodyTruncated` tells whether there was more.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class HandshakeRejected extends Data.TaggedError("Handshake_rejected")<{
+  readonly status: number
+  readonly headers: HeaderRecord
+  readonly body: Uint8Array
+  readonly bodyTruncated: boolean
+}> {
+  /** @since 0.1.0 */
+  override get message(): string {
+    return `The server answered the opening handshake with status ${this.status}`
+  }
+}
+
+/**
+ * Every error that an established connection can fail with.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type ConnectionError = ConnectionClosed | ProtocolError | PayloadTooLarge | IoError
+
+/**
+ * Every error of this library.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type WebSocketError = ConnectionError | HandshakeRejected
+
+const hasTag = (u: unknown, tag: WebSocketError["_tag"]): boolean =>
+  typeof u === "object" && u !== null && "_tag" in u && u._tag === tag
+
+/**
+ * Whether a value is a `ConnectionClosed`.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isConnectionClosed = (u: unknown): u is ConnectionClosed => hasTag(u, "Connection_closed")
+
+/**
+ * Whether a value is a `ProtocolError`.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isProtocolError = (u: unknown): u is ProtocolError => hasTag(u, "Protocol_error")
+
+/**
+ * Whether a value is a `PayloadTooLarge`.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isPayloadTooLarge = (u: unknown): u is PayloadTooLarge => hasTag(u, "Payload_too_large")
+
+/**
+ * Whether a value is an `IoError`.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isIoError = (u: unknown): u is IoError => hasTag(u, "Io_error")
+
+/**
+ * Whether a value is a `HandshakeRejected`.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isHandshakeRejected = (u: unknown): u is HandshakeRejected => hasTag(u, "Handshake_rejected")
+
+/**
+ * Whether a value is an error of this library.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isWebSocketError = (u: unknown): u is WebSocketError =>
+  isConnectionClosed(u) || isProtocolError(u) || isPayloadTooLarge(u) || isIoError(u) || isHandshakeRejected(u)

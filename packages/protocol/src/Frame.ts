@@ -1,0 +1,106 @@
+/**
+ * The frame of RFC 6455 §5.2 as a value.
+ *
+ * @since 0.1.0
+ */
+import { encodePayload } from "./CloseCode.js"
+import type { PayloadTooLarge, ProtocolError } from "./Errors.js"
+import * as Opcode from "./Opcode.js"
+
+/**
+ * One frame. `rsv` holds RSV1 as 4, RSV2 as 2, RSV3 as 1. `masked` tells how it travels; `payload` is never masked.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Frame {
+  readonly fin: boolean
+  readonly rsv: number
+  readonly opcode: number
+  readonly masked: boolean
+  readonly payload: Uint8Array
+}
+
+const empty = new Uint8Array(0)
+
+/**
+ * A frame, by default a whole one without reserved bits and without a payload, unmasked.
+ *
+ * @example
+ * ```ts
+ * import * as Frame from "@effect-websocket/protocol/Frame"
+ * import * as Opcode from "@effect-websocket/protocol/Opcode"
+ *
+ * const frame = Frame.make(Opcode.Ping, { payload: new Uint8Array([1, 2]) })
+ * console.log(Frame.format(frame)) // "Ping fin 2 bytes 01 02"
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  opcode: number,
+  options?: {
+    readonly fin?: boolean
+    readonly rsv?: number
+    readonly masked?: boolean
+    readonly payload?: Uint8Array
+  }
+): Frame => ({
+  fin: options?.fin ?? true,
+  rsv: options?.rsv ?? 0,
+  opcode,
+  masked: options?.masked ?? false,
+  payload: options?.payload ?? empty
+})
+
+/**
+ * A Close frame with a code and a reason; without a code its payload is empty. Fails as `CloseCode.encodePayload` does.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const close = (code?: number, reason = ""): Frame | ProtocolError | PayloadTooLarge => {
+  const payload = encodePayload(code, reason)
+  return payload instanceof Uint8Array ? make(Opcode.Close, { payload }) : payload
+}
+
+/**
+ * Whether RSV1, RSV2 or RSV3 is set.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const hasRsv = (frame: Frame, bit: 1 | 2 | 3): boolean => (frame.rsv & (8 >> bit)) !== 0
+
+/**
+ * Whether a frame is a control frame.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isControl = (frame: Frame): boolean => Opcode.isControl(frame.opcode)
+
+const shownBytes = 16
+
+/**
+ * A frame on one line, for people: the first 16 bytes of its payload in hexadecimal.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const format = (frame: Frame): string => {
+  const bits = [1, 2, 3].flatMap((bit) => (hasRsv(frame, bit as 1 | 2 | 3) ? [`rsv${bit}`] : []))
+  const name = Opcode.toName(frame.opcode) ?? `Reserved(0x${frame.opcode.toString(16)})`
+  const bytes = Array.from(frame.payload.subarray(0, shownBytes), (byte) => byte.toString(16).padStart(2, "0"))
+  const size = `${frame.payload.length} bytes`
+  return [
+    name,
+    ...(frame.fin ? ["fin"] : []),
+    ...bits,
+    ...(frame.masked ? ["masked"] : []),
+    size,
+    ...bytes,
+    ...(frame.payload.length > shownBytes ? ["…"] : [])
+  ].join(" ")
+}

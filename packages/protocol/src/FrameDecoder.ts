@@ -1,0 +1,313 @@
+/**
+ * Bytes to frames (RFC 6455 §5.2), incrementally: every byte is looked at once, however the input was split.
+ *
+ * @since 0.1.0
+ */
+import { PayloadTooLarge, ProtocolError } from "./Errors.js"
+import type { Frame } from "./Frame.js"
+import { GrowingBuffer } from "./internal/GrowingBuffer.js"
+import { mask } from "./internal/mask.js"
+import * as Opcode from "./Opcode.js"
+
+/**
+ * What a peer can do wrong in a frame or a message: a `ProtocolError` with the close code to send, or a
+ * `PayloadTooLarge`, for which the code is 1009.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Violation = ProtocolError | PayloadTooLarge
+
+/**
+ * The role of the endpoint that decodes. A server requires masked frames, a client refuses them (RFC 6455 §5.1).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Role = "client" | "server"
+
+/**
+ * The header of the frame that is being decoded. `length` is the size of its payload in bytes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface FrameHeader {
+  readonly fin: boolean
+  readonly rsv: number
+  readonly opcode: number
+  readonly length: number
+}
+
+/**
+ * Receives what a `FrameDecoder` finds. Returning a violation ends the decoding.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface FrameVisitor {
+  /** A header is complete and breaks no rule that a frame can break by itself. It is valid during the call only. */
+  onHeader(header: FrameHeader): Violation | undefined
+  /** `chunk[start, end)` is the next part of the payload, unmasked; `final` tells that it is the last (it may be empty). */
+  onPayload(chunk: Uint8Array, start: number, end: number, final: boolean): Violation | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly role: Role
+  /** The largest payload of one frame, in bytes, checked on the header. Default: none but 2^53 - 1. */
+  readonly maxFrameBytes?: number | undefined
+  /** The reserved bits that an extension gave a meaning, as in `Frame.rsv`. Default: none. */
+  readonly rsv?: number | undefined
+}
+
+const maxHeaderBytes = 14
+const maxControlPayloadBytes = 125
+const protocolErrorCode = 1002
+
+/**
+ * Decodes frames without building them: payloads are handed to a visitor as parts of the chunks they came in.
+ *
+ * A server's decoder unmasks in place, so it must own the chunks that it is given.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class FrameDecoder implements FrameHeader {
+  /** @since 0.1.0 */
+  fin = false
+  /** @since 0.1.0 */
+  rsv = 0
+  /** @since 0.1.0 */
+  opcode = 0
+  /** @since 0.1.0 */
+  length = 0
+
+  private readonly visitor: FrameVisitor
+  private readonly masked: boolean
+  private readonly maxFrameBytes: number
+  private readonly forbiddenRsv: number
+  private maskKey = 0
+  // How much of the current payload is still to come; -1 while a header is read.
+  private remaining = -1
+  // The bytes of a header that straddles chunks.
+  private held: Uint8Array | undefined = undefined
+  private heldBytes = 0
+  private violation: Violation | undefined = undefined
+  private stopped = false
+
+  constructor(options: Options, visitor: FrameVisitor) {
+    this.visitor = visitor
+    this.masked = options.role === "server"
+    this.maxFrameBytes = Math.min(options.maxFrameBytes ?? Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)
+    this.forbiddenRsv = 7 & ~(options.rsv ?? 0)
+  }
+
+  /**
+   * Ignores all further input, the rest of the current chunk included.
+   *
+   * @since 0.1.0
+   */
+  stop(): void {
+    this.stopped = true
+  }
+
+  /**
+   * Decodes a chunk. After a violation, and after `stop`, further input is ignored.
+   *
+   * @since 0.1.0
+   */
+  decode(chunk: Uint8Array): Violation | undefined {
+    const end = chunk.length
+    let position = 0
+    while (position < end && !this.stopped) {
+      if (this.remaining < 0) {
+        const start = position
+        position = this.heldBytes === 0 ? this.readHeader(chunk, position, end) : start
+        if (position === start) {
+          // Not all of the header is in this chunk.
+          position = this.holdHeader(chunk, position, end)
+        }
+        if (this.violation !== undefined) return this.fail(this.violation)
+        if (this.remaining < 0) return undefined
+        const refused = this.visitor.onHeader(this)
+        if (refused !== undefined) return this.fail(refused)
+      }
+      const part = Math.min(this.remaining, end - position)
+      if (this.masked && part > 0) {
+        mask(chunk, position, position + part, this.maskKey, this.length - this.remaining)
+      }
+      const rest = this.remaining - part
+      this.remaining = rest === 0 ? -1 : rest
+      const refused = this.visitor.onPayload(chunk, position, position + part, rest === 0)
+      if (refused !== undefined) return this.fail(refused)
+      position += part
+    }
+    return undefined
+  }
+
+  private fail(violation: Violation): Violation {
+    this.violation = undefined
+    this.stopped = true
+    this.held = undefined
+    return violation
+  }
+
+  /** Reads a header that is whole in the chunk and returns its end; returns `start` where it is not whole. */
+  private readHeader(chunk: Uint8Array, start: number, end: number): number {
+    if (end - start < 2) return start
+    const second = chunk[start + 1]!
+    const size = headerSize(second)
+    if (end - start < size) return start
+    this.violation =
+      this.checkFirst(chunk[start]!) ?? this.checkSecond(second) ?? this.checkLength(chunk, start, second)
+    if (this.violation === undefined) this.begin(chunk, start, size)
+    return start + size
+  }
+
+  /** Collects a header byte by byte. Each is checked when it arrives, in the order that `readHeader` checks them. */
+  private holdHeader(chunk: Uint8Array, start: number, end: number): number {
+    const held = (this.held ??= new Uint8Array(maxHeaderBytes))
+    let position = start
+    while (position < end && this.violation === undefined && this.remaining < 0) {
+      held[this.heldBytes++] = chunk[position++]!
+      if (this.heldBytes === 1) {
+        this.violation = this.checkFirst(held[0]!)
+        continue
+      }
+      const second = held[1]!
+      if (this.heldBytes === 2) this.violation = this.checkSecond(second)
+      if (this.violation === undefined && this.heldBytes === 2 + extendedSize(second)) {
+        this.violation = this.checkLength(held, 0, second)
+      }
+      if (this.violation === undefined && this.heldBytes === headerSize(second)) {
+        this.begin(held, 0, this.heldBytes)
+        this.heldBytes = 0
+      }
+    }
+    return position
+  }
+
+  private checkFirst(first: number): Violation | undefined {
+    this.fin = (first & 0x80) !== 0
+    this.rsv = (first >>> 4) & 7
+    this.opcode = first & 0x0f
+    if ((this.rsv & this.forbiddenRsv) !== 0) {
+      return violation("A reserved bit is set that no extension gave a meaning", "RFC 6455 §5.2")
+    }
+    if (!Opcode.isOpcode(this.opcode)) {
+      return violation(`The opcode 0x${this.opcode.toString(16)} is reserved`, "RFC 6455 §5.2")
+    }
+    if (Opcode.isControl(this.opcode)) {
+      if (!this.fin) return violation("A control frame is fragmented", "RFC 6455 §5.5")
+      if (this.rsv !== 0) return violation("A control frame has a reserved bit set", "RFC 7692 §6.1")
+    }
+    return undefined
+  }
+
+  private checkSecond(second: number): Violation | undefined {
+    if (((second & 0x80) !== 0) !== this.masked) {
+      return violation(this.masked ? "A client's frame is not masked" : "A server's frame is masked", "RFC 6455 §5.1")
+    }
+    if (Opcode.isControl(this.opcode) && (second & 0x7f) > maxControlPayloadBytes) {
+      return violation("A control frame has more than 125 bytes", "RFC 6455 §5.5")
+    }
+    return undefined
+  }
+
+  private checkLength(bytes: Uint8Array, start: number, second: number): Violation | undefined {
+    const short = second & 0x7f
+    if (short < 126) {
+      this.length = short
+    } else if (short === 126) {
+      this.length = (bytes[start + 2]! << 8) | bytes[start + 3]!
+      if (this.length < 126) return violation("A length is not in its shortest form", "RFC 6455 §5.2")
+    } else {
+      // Two halves of 32 bits: a number of 64 bits would lose its low bits before it could be compared.
+      const high = uint32(bytes, start + 2)
+      const low = uint32(bytes, start + 6)
+      if (high === 0 && low < 0x10000) return violation("A length is not in its shortest form", "RFC 6455 §5.2")
+      if (high > 0x1fffff) return tooLarge(this.maxFrameBytes, undefined)
+      this.length = high * 0x100000000 + low
+    }
+    return this.length > this.maxFrameBytes ? tooLarge(this.maxFrameBytes, this.length) : undefined
+  }
+
+  private begin(bytes: Uint8Array, start: number, size: number): void {
+    this.remaining = this.length
+    if (this.masked) this.maskKey = uint32(bytes, start + size - 4)
+  }
+}
+
+const extendedSize = (second: number): number => ((second & 0x7f) < 126 ? 0 : (second & 0x7f) === 126 ? 2 : 8)
+
+const headerSize = (second: number): number => 2 + extendedSize(second) + ((second & 0x80) === 0 ? 0 : 4)
+
+const uint32 = (bytes: Uint8Array, at: number): number =>
+  ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
+
+const violation = (description: string, section: string): ProtocolError =>
+  new ProtocolError({ origin: "remote", description, section, closeCode: protocolErrorCode })
+
+const tooLarge = (max: number, size: number | undefined): PayloadTooLarge =>
+  new PayloadTooLarge({ limit: "frame", max, size, direction: "inbound" })
+
+/**
+ * The frames that came before a violation, and the violation.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DecodedFrames {
+  readonly frames: ReadonlyArray<Frame>
+  readonly violation: Violation | undefined
+}
+
+/**
+ * A decoder that builds frames: for tools and tests, where a `FrameDecoder` with a visitor is more than is needed. Takes
+ * any split of the input, never changes or keeps a chunk, and holds at most `maxFrameBytes` of an unfinished frame, so
+ * set that where the peer is not trusted.
+ *
+ * @example
+ * ```ts
+ * import * as Frame from "@effect-websocket/protocol/Frame"
+ * import { frames } from "@effect-websocket/protocol/FrameDecoder"
+ *
+ * const decode = frames({ role: "client", maxFrameBytes: 1024 })
+ * console.log(decode(new Uint8Array([0x89])).frames.length) // 0
+ * console.log(decode(new Uint8Array([0x00])).frames.map(Frame.format)) // [ "Ping fin 0 bytes" ]
+ * ```
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const frames = (options: Options): ((chunk: Uint8Array) => DecodedFrames) => {
+  let found: Array<Frame> = []
+  let header: FrameHeader = { fin: false, rsv: 0, opcode: 0, length: 0 }
+  const payload = new GrowingBuffer()
+  const decoder = new FrameDecoder(options, {
+    onHeader: ({ fin, length, opcode, rsv }) => {
+      header = { fin, rsv, opcode, length }
+      return undefined
+    },
+    onPayload: (chunk, start, end, final) => {
+      payload.append(chunk, start, end, header.length, header.length)
+      if (final) {
+        const { fin, length, opcode, rsv } = header
+        const masked = options.role === "server"
+        found.push({ fin, rsv, opcode, masked, payload: payload.take().subarray(0, length) })
+      }
+      return undefined
+    }
+  })
+  return (chunk) => {
+    // A copy, because unmasking happens in place.
+    const violation = decoder.decode(Uint8Array.from(chunk))
+    const result = { frames: found, violation }
+    found = []
+    return result
+  }
+}

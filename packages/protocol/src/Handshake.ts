@@ -1,0 +1,335 @@
+/**
+ * The opening handshake (RFC 6455 §4) on header records, never on text, so that HTTP/1.1, HTTP/2 and the in-memory pair
+ * share it.
+ *
+ * @since 0.1.0
+ */
+import { sha1 } from "@noble/hashes/legacy.js"
+import type { HeaderRecord, ProtocolError } from "./Errors.js"
+import * as Extension from "./Extension.js"
+import * as HeaderField from "./HeaderField.js"
+import * as Base64 from "./internal/base64.js"
+import { localError, remoteError } from "./internal/protocolError.js"
+import * as Subprotocol from "./Subprotocol.js"
+
+/**
+ * The GUID that `Sec-WebSocket-Accept` is made with (RFC 6455 §1.3).
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+/**
+ * The version of the protocol (RFC 6455 §4.1).
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const version = "13"
+
+/**
+ * A `Sec-WebSocket-Key` from 16 bytes, which must come from a secure source of randomness.
+ *
+ * @since 0.1.0
+ * @category keys
+ */
+export const makeKey = (random: Uint8Array): string => {
+  if (random.length !== 16) throw new RangeError(`A key has 16 bytes, not ${random.length}`)
+  return Base64.encode(random)
+}
+
+/**
+ * Whether a text is a `Sec-WebSocket-Key`: the base64 of 16 bytes.
+ *
+ * @since 0.1.0
+ * @category keys
+ */
+export const isKey = (text: string): boolean => Base64.isBase64Of16(text)
+
+/**
+ * The `Sec-WebSocket-Accept` that proves that a key was read (RFC 6455 §4.2.2).
+ *
+ * @example
+ * ```ts
+ * import * as Handshake from "@effect-websocket/protocol/Handshake"
+ *
+ * console.log(Handshake.acceptValue("dGhlIHNhbXBsZSBub25jZQ==")) // "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+ * ```
+ *
+ * @since 0.1.0
+ * @category keys
+ */
+export const acceptValue = (key: string): string => {
+  const text = key + guid
+  return Base64.encode(sha1(Uint8Array.from(text, (character) => character.charCodeAt(0))))
+}
+
+/**
+ * Whether a `Sec-WebSocket-Accept` answers a key.
+ *
+ * @since 0.1.0
+ * @category keys
+ */
+export const isAcceptValue = (key: string, accept: string): boolean => accept === acceptValue(key)
+
+/**
+ * What a client asks for. `protocols` are in order of preference; `headers` are sent besides those of the handshake.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Offer {
+  readonly key: string
+  readonly protocols?: ReadonlyArray<string> | undefined
+  readonly extensions?: ReadonlyArray<Extension.Extension> | undefined
+  readonly origin?: string | undefined
+  readonly headers?: HeaderRecord | undefined
+}
+
+/**
+ * What both endpoints agreed on.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Agreement {
+  readonly protocol: string | undefined
+  readonly extensions: ReadonlyArray<Extension.Extension>
+}
+
+/**
+ * The headers of an upgrade request (RFC 6455 §4.1). `Host` is the transport's to add.
+ *
+ * Fails with a local `ProtocolError` for a subprotocol or extension that is not a token, a header that is not one (CR, LF
+ * and control characters among them), and a header that the handshake itself sets.
+ *
+ * @since 0.1.0
+ * @category client
+ */
+export const requestHeaders = (offer: Offer): HeaderRecord | ProtocolError => {
+  const extra = checkHeaders(offer.headers)
+  if (isError(extra)) return extra
+  const protocols = Subprotocol.format(offer.protocols ?? [])
+  if (typeof protocols !== "string") return protocols
+  const extensions = Extension.format(offer.extensions ?? [])
+  if (typeof extensions !== "string") return extensions
+  if (offer.origin !== undefined && !HeaderField.isValue(offer.origin)) {
+    return localError("The origin has a character that no header may have", "RFC 9110 §5.5")
+  }
+  return {
+    ...extra,
+    Upgrade: "websocket",
+    Connection: "Upgrade",
+    "Sec-WebSocket-Key": offer.key,
+    "Sec-WebSocket-Version": version,
+    ...(protocols === "" ? {} : { "Sec-WebSocket-Protocol": protocols }),
+    ...(extensions === "" ? {} : { "Sec-WebSocket-Extensions": extensions }),
+    ...(offer.origin === undefined ? {} : { Origin: offer.origin })
+  }
+}
+
+/**
+ * A request as HTTP delivers it. Names of headers are in lower case.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HttpRequest {
+  readonly method: string
+  /** The request target: path and query. */
+  readonly url: string
+  /** Such as `"1.1"`. */
+  readonly httpVersion: string
+  readonly headers: HeaderRecord
+}
+
+/**
+ * An upgrade request that a server may accept.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface UpgradeRequest {
+  readonly _tag: "UpgradeRequest"
+  /** The request target: path and query. */
+  readonly url: string
+  readonly headers: HeaderRecord
+  readonly key: string
+  /** The subprotocols that the client offers, in its order of preference. */
+  readonly protocols: ReadonlyArray<string>
+  readonly extensions: ReadonlyArray<Extension.Extension>
+  readonly origin: string | undefined
+  readonly host: string | undefined
+}
+
+/**
+ * A request that a server refuses: the status and headers to answer with, and why.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RefusedRequest {
+  readonly _tag: "RefusedRequest"
+  readonly status: 400 | 426
+  readonly headers: HeaderRecord
+  readonly error: ProtocolError
+}
+
+/**
+ * Recognises an upgrade request (RFC 6455 §4.2.1). Whatever is missing, malformed or there twice is refused with 400,
+ * another version than 13 with 426 and the version that is supported.
+ *
+ * @since 0.1.0
+ * @category server
+ */
+export const checkRequest = (request: HttpRequest): UpgradeRequest | RefusedRequest => {
+  const { headers } = request
+  if (request.method !== "GET") return refuse(`The method is ${request.method}, not GET`)
+  if (!isAtLeastHttp11(request.httpVersion)) return refuse(`HTTP ${request.httpVersion} cannot be upgraded`)
+  const host = single(headers, "host")
+  if (isError(host)) return refuseWith(host)
+  const upgrade = requireToken(headers, "upgrade", "websocket") ?? requireToken(headers, "connection", "upgrade")
+  if (upgrade !== undefined) return refuseWith(upgrade)
+  const versionOffered = single(headers, "sec-websocket-version")
+  if (isError(versionOffered)) return refuseWith(versionOffered)
+  if (versionOffered === undefined) return refuse("Sec-WebSocket-Version is missing")
+  if (versionOffered !== version) {
+    return {
+      _tag: "RefusedRequest",
+      status: 426,
+      headers: { Upgrade: "websocket", "Sec-WebSocket-Version": version },
+      error: remoteError(`The version is ${JSON.stringify(versionOffered)}, not 13`, "RFC 6455 §4.4")
+    }
+  }
+  const key = single(headers, "sec-websocket-key")
+  if (isError(key)) return refuseWith(key)
+  if (key === undefined) return refuse("Sec-WebSocket-Key is missing")
+  if (!isKey(key)) return refuse("Sec-WebSocket-Key is not the base64 of 16 bytes")
+  const protocols = Subprotocol.parse(HeaderField.values(headers, "sec-websocket-protocol"))
+  if (isError(protocols)) return refuseWith(protocols)
+  const extensions = Extension.parse(HeaderField.values(headers, "sec-websocket-extensions"))
+  if (isError(extensions)) return refuseWith(extensions)
+  const origin = single(headers, "origin")
+  if (isError(origin)) return refuseWith(origin)
+  return { _tag: "UpgradeRequest", url: request.url, headers, key, protocols, extensions, origin, host }
+}
+
+/**
+ * The headers of the answer 101 (RFC 6455 §4.2.2).
+ *
+ * Fails with a local `ProtocolError` for a subprotocol that the client did not offer, an extension that is not a token, a
+ * header that is not one, and a header that the handshake itself sets.
+ *
+ * @since 0.1.0
+ * @category server
+ */
+export const responseHeaders = (
+  request: UpgradeRequest,
+  agreement: Agreement,
+  headers?: HeaderRecord
+): HeaderRecord | ProtocolError => {
+  const extra = checkHeaders(headers)
+  if (isError(extra)) return extra
+  const { protocol } = agreement
+  if (protocol !== undefined && !request.protocols.includes(protocol)) {
+    return localError(`The subprotocol ${JSON.stringify(protocol)} was not offered`, "RFC 6455 §4.2.2")
+  }
+  const extensions = Extension.format(agreement.extensions)
+  if (typeof extensions !== "string") return extensions
+  return {
+    ...extra,
+    Upgrade: "websocket",
+    Connection: "Upgrade",
+    "Sec-WebSocket-Accept": acceptValue(request.key),
+    ...(protocol === undefined ? {} : { "Sec-WebSocket-Protocol": protocol }),
+    ...(extensions === "" ? {} : { "Sec-WebSocket-Extensions": extensions })
+  }
+}
+
+/**
+ * Checks the headers of an answer 101 (RFC 6455 §4.1): the tokens, the accept value, and that nothing was agreed on that
+ * was not offered. Fails with a remote `ProtocolError`.
+ *
+ * @since 0.1.0
+ * @category client
+ */
+export const checkResponse = (headers: HeaderRecord, offer: Offer): Agreement | ProtocolError => {
+  const upgrade = requireToken(headers, "upgrade", "websocket") ?? requireToken(headers, "connection", "upgrade")
+  if (upgrade !== undefined) return upgrade
+  const accept = single(headers, "sec-websocket-accept")
+  if (isError(accept)) return accept
+  if (accept === undefined || !isAcceptValue(offer.key, accept.trim())) {
+    return remoteError("Sec-WebSocket-Accept does not answer the key", "RFC 6455 §4.1")
+  }
+  const protocol = single(headers, "sec-websocket-protocol")
+  if (isError(protocol)) return protocol
+  if (protocol !== undefined && !(offer.protocols ?? []).includes(protocol)) {
+    return remoteError(`The subprotocol ${JSON.stringify(protocol)} was not asked for`, "RFC 6455 §4.1")
+  }
+  const extensions = Extension.parse(HeaderField.values(headers, "sec-websocket-extensions"))
+  if (isError(extensions)) return extensions
+  const unasked = extensions.find(({ name }) => !(offer.extensions ?? []).some((offered) => offered.name === name))
+  return unasked === undefined
+    ? { protocol, extensions }
+    : remoteError(`The extension ${JSON.stringify(unasked.name)} was not asked for`, "RFC 6455 §4.1")
+}
+
+/**
+ * A header record with all names in lower case, as a peer would read it.
+ *
+ * @since 0.1.0
+ * @category headers
+ */
+export const lowerCaseNames = (headers: HeaderRecord): HeaderRecord =>
+  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
+
+const isError = (value: object | string | undefined): value is ProtocolError =>
+  typeof value === "object" && "_tag" in value && value._tag === "Protocol_error"
+
+const refuseWith = (error: ProtocolError): RefusedRequest => ({
+  _tag: "RefusedRequest",
+  status: 400,
+  headers: {},
+  error
+})
+
+const refuse = (description: string): RefusedRequest => refuseWith(remoteError(description, "RFC 6455 §4.2.1"))
+
+const isAtLeastHttp11 = (httpVersion: string): boolean => {
+  const [major = 0, minor = 0] = httpVersion.split(".").map(Number)
+  return major > 1 || (major === 1 && minor >= 1)
+}
+
+/** The one value of a header that may come only once. */
+const single = (headers: HeaderRecord, name: string): string | undefined | ProtocolError => {
+  const values = HeaderField.values(headers, name)
+  return values.length > 1 ? remoteError(`The header ${name} comes more than once`, "RFC 6455 §4.1") : values[0]
+}
+
+const requireToken = (headers: HeaderRecord, name: string, token: string): ProtocolError | undefined => {
+  const tokens = HeaderField.parseTokens(HeaderField.values(headers, name))
+  if (isError(tokens)) return tokens
+  return tokens.some((candidate) => candidate.toLowerCase() === token)
+    ? undefined
+    : remoteError(`The header ${name} does not have the token ${JSON.stringify(token)}`, "RFC 6455 §4.1")
+}
+
+const reservedHeaders = new Set(["connection", "upgrade", "content-length", "transfer-encoding"])
+
+const checkHeaders = (headers: HeaderRecord | undefined): HeaderRecord | ProtocolError => {
+  for (const [name, value] of Object.entries(headers ?? {})) {
+    if (!HeaderField.isToken(name)) {
+      return localError(`The header name ${JSON.stringify(name)} is not a token`, "RFC 9110 §5.1")
+    }
+    const lower = name.toLowerCase()
+    if (reservedHeaders.has(lower) || lower.startsWith("sec-websocket-")) {
+      return localError(`The header ${name} belongs to the handshake`, "RFC 6455 §4.1")
+    }
+    const values = value === undefined ? [] : typeof value === "string" ? [value] : value
+    if (!values.every(HeaderField.isValue)) {
+      return localError(`The value of the header ${name} has a character that no header may have`, "RFC 9110 §5.5")
+    }
+  }
+  return headers ?? {}
+}

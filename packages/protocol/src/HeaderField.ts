@@ -1,0 +1,227 @@
+/**
+ * The grammar of the HTTP header fields of the opening handshake (RFC 9110 §5.6, RFC 6455 §9.1): tokens, lists,
+ * parameters. One pass from left to right, without regular expressions, so that no input costs more than its length.
+ *
+ * @since 0.1.0
+ */
+import type { HeaderRecord, ProtocolError } from "./Errors.js"
+import { remoteError } from "./internal/protocolError.js"
+
+/**
+ * A parameter of a list element: its name, and its value or `true` where it has none.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Parameter = readonly [name: string, value: string | true]
+
+/**
+ * An element of a list: a token with parameters.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Element {
+  readonly name: string
+  readonly parameters: ReadonlyArray<Parameter>
+}
+
+/**
+ * Whether a text is a token: one or more characters that need no quotes (RFC 9110 §5.6.2).
+ *
+ * @example
+ * ```ts
+ * import * as HeaderField from "@effect-websocket/protocol/HeaderField"
+ *
+ * console.log(HeaderField.isToken("chat.v1")) // true
+ * console.log(HeaderField.isToken("chat v1")) // false
+ * ```
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isToken = (text: string): boolean => {
+  for (let i = 0; i < text.length; i++) {
+    if (!isTokenUnit(text.charCodeAt(i))) return false
+  }
+  return text.length > 0
+}
+
+/**
+ * Whether a text may be the value of a header: visible characters, spaces and tabs, none of them outside Latin-1
+ * (RFC 9110 §5.5). No carriage return, line feed or other control character passes.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isValue = (text: string): boolean => {
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    if ((unit < 0x20 && unit !== 0x09) || unit === 0x7f || unit > 0xff) return false
+  }
+  return true
+}
+
+/**
+ * All values of a header, in order; none where it is missing.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const values = (headers: HeaderRecord, name: string): ReadonlyArray<string> => {
+  const value = headers[name]
+  return value === undefined ? [] : typeof value === "string" ? [value] : value
+}
+
+/**
+ * Parses a comma-separated list of tokens. Empty elements are skipped (RFC 9110 §5.6.1). Anything else is a remote
+ * `ProtocolError`.
+ *
+ * @since 0.1.0
+ * @category parsing
+ */
+export const parseTokens = (lines: ReadonlyArray<string>): ReadonlyArray<string> | ProtocolError => {
+  const tokens: Array<string> = []
+  for (const line of lines) {
+    const scanner = new Scanner(line)
+    while (scanner.nextElement()) {
+      const token = scanner.token()
+      if (token === "" || !scanner.atElementEnd()) return malformed()
+      tokens.push(token)
+    }
+  }
+  return tokens
+}
+
+/**
+ * Parses a comma-separated list of tokens with parameters. A quoted value must be a token once its quotes are gone
+ * (RFC 6455 §9.1). Anything else is a remote `ProtocolError`.
+ *
+ * @since 0.1.0
+ * @category parsing
+ */
+export const parseElements = (lines: ReadonlyArray<string>): ReadonlyArray<Element> | ProtocolError => {
+  const elements: Array<Element> = []
+  for (const line of lines) {
+    const scanner = new Scanner(line)
+    while (scanner.nextElement()) {
+      const name = scanner.token()
+      if (name === "") return malformed()
+      const parameters: Array<Parameter> = []
+      while (scanner.accept(semicolon)) {
+        const parameter = scanner.token()
+        if (parameter === "") return malformed()
+        if (!scanner.accept(equals)) {
+          parameters.push([parameter, true])
+          continue
+        }
+        const value = scanner.tokenOrQuoted()
+        if (!isToken(value)) return malformed()
+        parameters.push([parameter, value])
+      }
+      if (!scanner.atElementEnd()) return malformed()
+      elements.push({ name, parameters })
+    }
+  }
+  return elements
+}
+
+/**
+ * Formats a list that `parseElements` reads back. All of its names and values must be tokens.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const formatElements = (elements: ReadonlyArray<Element>): string =>
+  elements
+    .map(({ name, parameters }) =>
+      [name, ...parameters.map(([key, value]) => (value === true ? key : `${key}=${value}`))].join("; ")
+    )
+    .join(", ")
+
+const malformed = (): ProtocolError => remoteError("A header of the handshake is malformed", "RFC 6455 §9.1")
+
+const tab = 0x09
+const space = 0x20
+const quote = 0x22
+const comma = 0x2c
+const semicolon = 0x3b
+const equals = 0x3d
+const backslash = 0x5c
+
+const isTokenUnit = (unit: number): boolean =>
+  (unit >= 0x61 && unit <= 0x7a) ||
+  (unit >= 0x41 && unit <= 0x5a) ||
+  (unit >= 0x30 && unit <= 0x39) ||
+  (unit < 0x80 && "!#$%&'*+-.^_`|~".includes(String.fromCharCode(unit)))
+
+/** Reads one line. Every method moves only forwards. */
+class Scanner {
+  private position = 0
+  private readonly text: string
+
+  constructor(text: string) {
+    this.text = text
+  }
+
+  /** Skips white space and commas; false at the end of the line. */
+  nextElement(): boolean {
+    do this.skipSpace()
+    while (this.accept(comma))
+    return this.position < this.text.length
+  }
+
+  /** At a comma or at the end of the line. */
+  atElementEnd(): boolean {
+    this.skipSpace()
+    return this.position === this.text.length || this.peek() === comma
+  }
+
+  /** The token here, or "". */
+  token(): string {
+    this.skipSpace()
+    const start = this.position
+    while (this.position < this.text.length && isTokenUnit(this.peek())) this.position++
+    return this.text.slice(start, this.position)
+  }
+
+  /** The token or the content of the quoted string here, or "". */
+  tokenOrQuoted(): string {
+    this.skipSpace()
+    if (!this.accept(quote)) return this.token()
+    let content = ""
+    let start = this.position
+    for (; this.position < this.text.length; this.position++) {
+      const unit = this.peek()
+      if (unit === quote) {
+        content += this.text.slice(start, this.position++)
+        return content
+      }
+      if (unit === backslash) {
+        // The next character stands for itself.
+        content += this.text.slice(start, this.position++)
+        start = this.position
+      }
+    }
+    return ""
+  }
+
+  accept(unit: number): boolean {
+    this.skipSpace()
+    if (this.position === this.text.length || this.peek() !== unit) return false
+    this.position++
+    return true
+  }
+
+  private skipSpace(): void {
+    while (this.position < this.text.length) {
+      const unit = this.peek()
+      if (unit !== space && unit !== tab) return
+      this.position++
+    }
+  }
+
+  private peek(): number {
+    return this.text.charCodeAt(this.position)
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * Fragments to messages (RFC 6455 §5.4): their order, their limits, and UTF-8 that fails within the chunk that breaks it.
+ *
+ * @since 0.1.0
+ */
+import { decode } from "#utf8"
+import { PayloadTooLarge, ProtocolError } from "./Errors.js"
+import type { FrameHeader, Violation } from "./FrameDecoder.js"
+import { copyOf, GrowingBuffer, viewOrCopy } from "./internal/GrowingBuffer.js"
+import { Utf8Validator } from "./internal/Utf8Validator.js"
+import { Binary, Text, type Message } from "./Message.js"
+import * as Opcode from "./Opcode.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** The largest message, in bytes. */
+  readonly maxMessageBytes: number
+  /** The largest number of frames in one message; empty ones count. */
+  readonly maxFragments: number
+}
+
+/**
+ * Joins the data frames of one connection into messages. Small fragments grow one buffer, which doubles up to the limit,
+ * so every byte is copied a constant number of times.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class MessageAssembler {
+  private readonly maxMessageBytes: number
+  private readonly maxFragments: number
+  // The opcode of the message under way; Continuation where there is none.
+  private opcode: number = Opcode.Continuation
+  private fragments = 0
+  private readonly buffer = new GrowingBuffer()
+  // The size of the message as far as the headers tell, and whether that is all of it.
+  private announced = 0
+  private complete = false
+  private validator: Utf8Validator | undefined = undefined
+
+  constructor(options: Options) {
+    this.maxMessageBytes = options.maxMessageBytes
+    this.maxFragments = options.maxFragments
+  }
+
+  /**
+   * Takes the header of a data frame, and refuses on it what breaks the order of frames or a limit.
+   *
+   * @since 0.1.0
+   */
+  begin(header: FrameHeader): Violation | undefined {
+    if (header.opcode === Opcode.Continuation) {
+      if (this.opcode === Opcode.Continuation) {
+        return violation("A continuation frame has no message to continue", "RFC 6455 §5.4", 1002)
+      }
+    } else {
+      if (this.opcode !== Opcode.Continuation) {
+        return violation("A new message begins inside a fragmented one", "RFC 6455 §5.4", 1002)
+      }
+      this.opcode = header.opcode
+    }
+    this.fragments++
+    if (this.fragments > this.maxFragments) return tooLarge("fragments", this.maxFragments, this.fragments)
+    this.announced += header.length
+    if (this.announced > this.maxMessageBytes) return tooLarge("message", this.maxMessageBytes, this.announced)
+    this.complete = header.fin
+    return undefined
+  }
+
+  /**
+   * Takes a part of a data frame's payload, `chunk[start, end)`, which is copied; `final` tells that it is the frame's last.
+   * Returns a message where that one ends the message.
+   *
+   * @since 0.1.0
+   */
+  append(chunk: Uint8Array, start: number, end: number, final: boolean): Message | Violation | undefined {
+    if (this.opcode === Opcode.Text) {
+      this.validator ??= new Utf8Validator()
+      if (!this.validator.push(chunk, start, end)) return invalidUtf8()
+    }
+    const limit = this.complete ? this.announced : this.maxMessageBytes
+    this.buffer.append(chunk, start, end, this.announced, limit)
+    return final && this.complete ? this.finish() : undefined
+  }
+
+  /**
+   * Takes the payload of a frame that is a message by itself and whole in its chunk, without copying what need not be:
+   * of an owned chunk a binary message may be a view.
+   *
+   * @since 0.1.0
+   */
+  whole(chunk: Uint8Array, start: number, end: number, owned: boolean): Message | Violation {
+    const isText = this.opcode === Opcode.Text
+    this.reset()
+    if (!isText) return new Binary(owned ? viewOrCopy(chunk, start, end) : copyOf(chunk, start, end))
+    const text = decode(chunk, start, end)
+    return text === undefined ? invalidUtf8() : new Text(text)
+  }
+
+  /**
+   * Whether the frame whose header came last is a message by itself.
+   *
+   * @since 0.1.0
+   */
+  get unfragmented(): boolean {
+    return this.complete && this.fragments === 1
+  }
+
+  private finish(): Message | Violation {
+    const isText = this.opcode === Opcode.Text
+    if (isText && this.validator?.complete === false) return invalidUtf8()
+    const { size } = this.buffer
+    const bytes = this.buffer.take()
+    this.reset()
+    if (!isText) return new Binary(viewOrCopy(bytes, 0, size))
+    const text = decode(bytes, 0, size)
+    return text === undefined ? invalidUtf8() : new Text(text)
+  }
+
+  private reset(): void {
+    this.opcode = Opcode.Continuation
+    this.fragments = 0
+    this.announced = 0
+    this.complete = false
+    this.validator?.reset()
+  }
+}
+
+const violation = (description: string, section: string, closeCode: number): ProtocolError =>
+  new ProtocolError({ origin: "remote", description, section, closeCode })
+
+const invalidUtf8 = (): ProtocolError => violation("A text message is not UTF-8", "RFC 6455 §8.1", 1007)
+
+const tooLarge = (limit: "message" | "fragments", max: number, size: number): PayloadTooLarge =>
+  new PayloadTooLarge({ limit, max, size, direction: "inbound" })

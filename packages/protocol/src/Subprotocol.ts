@@ -1,0 +1,62 @@
+/**
+ * Subprotocols: what messages mean, agreed in the opening handshake (RFC 6455 §1.9).
+ *
+ * @since 0.1.0
+ */
+import type { ProtocolError } from "./Errors.js"
+import * as HeaderField from "./HeaderField.js"
+import { localError, remoteError } from "./internal/protocolError.js"
+
+/**
+ * Chooses one of the subprotocols that a client offers, in the client's order of preference, or none.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Selector = (offered: ReadonlyArray<string>) => string | undefined
+
+/**
+ * Parses the values of `Sec-WebSocket-Protocol`. What is not a list of tokens, or names one twice, is a remote
+ * `ProtocolError`.
+ *
+ * @since 0.1.0
+ * @category parsing
+ */
+export const parse = (lines: ReadonlyArray<string>): ReadonlyArray<string> | ProtocolError => {
+  const tokens = HeaderField.parseTokens(lines)
+  return "_tag" in tokens || areUnique(tokens) ? tokens : remoteError("A subprotocol is offered twice", "RFC 6455 §4.1")
+}
+
+/**
+ * The value of `Sec-WebSocket-Protocol`. A name that is not a token or comes twice is a local `ProtocolError`.
+ *
+ * @example
+ * ```ts
+ * import * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
+ *
+ * console.log(Subprotocol.format(["chat.v2", "chat.v1"])) // "chat.v2, chat.v1"
+ * ```
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const format = (protocols: ReadonlyArray<string>): string | ProtocolError => {
+  const invalid = protocols.find((protocol) => !HeaderField.isToken(protocol))
+  if (invalid !== undefined) {
+    return localError(`The subprotocol ${JSON.stringify(invalid)} is not a token`, "RFC 6455 §4.1")
+  }
+  return areUnique(protocols) ? protocols.join(", ") : localError("A subprotocol is offered twice", "RFC 6455 §4.1")
+}
+
+/**
+ * Selects the first of the server's subprotocols that the client offers.
+ *
+ * @since 0.1.0
+ * @category selectors
+ */
+export const byServerPreference =
+  (supported: ReadonlyArray<string>): Selector =>
+  (offered) =>
+    supported.find((protocol) => offered.includes(protocol))
+
+const areUnique = (names: ReadonlyArray<string>): boolean => new Set(names).size === names.length

@@ -1,0 +1,56 @@
+// Never more than this is allocated on the word of a header alone.
+const maxInitialBytes = 1024 * 1024
+const minCapacity = 256
+// Copying fewer bytes than this one by one is cheaper than making a view of them.
+const smallCopy = 32
+const empty = new Uint8Array(0)
+
+/** Joins parts into one buffer that doubles, so that every byte is copied a constant number of times. */
+export class GrowingBuffer {
+  size = 0
+  private bytes = empty
+
+  /**
+   * Copies `chunk[start, end)` to the end. `expected` is the size that headers have announced so far, and `limit` the
+   * size that will not be passed.
+   */
+  append(chunk: Uint8Array, start: number, end: number, expected: number, limit: number): void {
+    const needed = this.size + end - start
+    if (needed > this.bytes.length) {
+      const wanted = Math.max(2 * this.bytes.length, Math.min(expected, maxInitialBytes), minCapacity)
+      const grown = new Uint8Array(Math.max(needed, Math.min(limit, wanted)))
+      copyInto(grown, 0, this.bytes, 0, this.size)
+      this.bytes = grown
+    }
+    copyInto(this.bytes, this.size, chunk, start, end)
+    this.size = needed
+  }
+
+  /** Gives the buffer away, of which the first `size` bytes count, and begins anew. */
+  take(): Uint8Array {
+    const { bytes } = this
+    this.bytes = empty
+    this.size = 0
+    return bytes
+  }
+}
+
+/** Copies `source[start, end)` to `target` at `offset`. */
+export const copyInto = (target: Uint8Array, offset: number, source: Uint8Array, start: number, end: number): void => {
+  const length = end - start
+  if (length < smallCopy) for (let i = 0; i < length; i++) target[offset + i] = source[start + i]!
+  else target.set(new Uint8Array(source.buffer, source.byteOffset + start, length), offset)
+}
+
+/** A copy of `bytes[start, end)`. */
+export const copyOf = (bytes: Uint8Array, start: number, end: number): Uint8Array => {
+  const copy = new Uint8Array(end - start)
+  copyInto(copy, 0, bytes, start, end)
+  return copy
+}
+
+/** A view of `bytes[start, end)`, except where it would keep alive a buffer more than four times its size: then a copy. */
+export const viewOrCopy = (bytes: Uint8Array, start: number, end: number): Uint8Array =>
+  (end - start) * 4 >= bytes.buffer.byteLength
+    ? new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start)
+    : copyOf(bytes, start, end)

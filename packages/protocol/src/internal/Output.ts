@@ -1,0 +1,118 @@
+/**
+ * Where frames are encoded. All connections share blocks, so that an idle one holds no memory: a run of frames that one
+ * connection encodes in one go lies in one piece, ready for one write.
+ *
+ * A block is written from its start again only after every piece of it was reported as taken; a piece that is never
+ * reported keeps its bytes, and the block is replaced once it is full.
+ */
+const blockBytes = 64 * 1024
+/** Above this many bytes a buffer of its own is cheaper than a place in a block. */
+export const maxPooledBytes = blockBytes / 2
+const maxSpareBlocks = 4
+
+interface Block {
+  readonly bytes: Uint8Array
+  position: number
+  /** Pieces that were begun and not reported as taken. */
+  pieces: number
+}
+
+let current: Block | undefined
+const spare: Array<Block> = []
+
+const nextBlock = (): Block => {
+  current = spare.pop() ?? { bytes: new Uint8Array(blockBytes), position: 0, pieces: 0 }
+  return current
+}
+
+const release = (block: Block): void => {
+  block.pieces--
+  if (block.pieces > 0) return
+  block.position = 0
+  if (block !== current && spare.length < maxSpareBlocks) spare.push(block)
+}
+
+const none = new Uint8Array(0)
+const noPieces: ReadonlyArray<Uint8Array> = []
+const noBlocks: ReadonlyArray<Block> = []
+
+/** The bytes that one connection wants to send, in order. */
+export class Output {
+  /** How many bytes wait to be taken. */
+  size = 0
+  /** Where to write, after `reserve` and until `commit`. */
+  bytes: Uint8Array = none
+  offset = 0
+  private pieces: Array<Uint8Array> = []
+  // The block of the piece that is still growing, and where in it that piece starts and ends.
+  private block: Block | undefined = undefined
+  private start = 0
+  private end = 0
+  // The blocks of all pieces since the last `take`, and of the last `take`.
+  private blocks: Array<Block> = []
+  private taken: ReadonlyArray<Block> = noBlocks
+
+  /** Makes room for `count` bytes, at `offset` of `bytes`. Nothing else may touch an output until `commit`. */
+  reserve(count: number): void {
+    if (count > maxPooledBytes) {
+      this.seal()
+      this.bytes = new Uint8Array(count)
+      this.offset = 0
+      return
+    }
+    let block = this.block
+    // A piece can grow only where no other connection wrote behind it.
+    if (block === undefined || block.position !== this.end || block.position + count > blockBytes) {
+      this.seal()
+      block = current === undefined || current.position + count > blockBytes ? nextBlock() : current
+      block.pieces++
+      this.blocks.push(block)
+      this.block = block
+      this.start = this.end = block.position
+    }
+    this.bytes = block.bytes
+    this.offset = block.position
+  }
+
+  /** Ends what `reserve` began: the bytes up to `end` were written. */
+  commit(end: number): void {
+    this.size += end - this.offset
+    if (this.block === undefined) {
+      this.pieces.push(this.bytes.subarray(0, end))
+    } else {
+      this.block.position = this.end = end
+    }
+    this.bytes = none
+  }
+
+  /** Adds bytes without copying them. */
+  append(bytes: Uint8Array): void {
+    this.seal()
+    this.pieces.push(bytes)
+    this.size += bytes.length
+  }
+
+  /** Everything that waits. The bytes stay as they are until `recycle`, and for good where that is not called. */
+  take(): ReadonlyArray<Uint8Array> {
+    if (this.size === 0) return noPieces
+    this.seal()
+    const { blocks, pieces } = this
+    this.pieces = []
+    this.taken = blocks
+    this.blocks = []
+    this.size = 0
+    return pieces
+  }
+
+  /** The bytes of the last `take` are not needed any more. */
+  recycle(): void {
+    for (const block of this.taken) release(block)
+    this.taken = noBlocks
+  }
+
+  private seal(): void {
+    if (this.block === undefined) return
+    this.pieces.push(new Uint8Array(this.block.bytes.buffer, this.start, this.end - this.start))
+    this.block = undefined
+  }
+}

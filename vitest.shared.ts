@@ -1,0 +1,10 @@
+import { defineConfig } from "vitest/config"
+
+const sourceCondition = "@effect-websocket/source"
+
+/** What every package's tests share: they run against the sources, not against a build. */
+export default defineConfig({
+  resolve: { conditions: [sourceCondition, "node", "import", "default"] },
+  ssr: { resolve: { conditions: [sourceCondition, "node", "import", "default"] } },
+  test: { include: ["test/**/*.test.ts"], testTimeout: 20_000 }
+})
