@@ -60,7 +60,9 @@ export const defaultLimits: Limits = {
 /**
  * How a connection is made. A client needs `maskKey`: a source of unpredictable 32-bit integers (RFC 6455 §10.3).
  *
- * `maxFrameSize` is the largest payload of a frame that is sent, in bytes: a larger message is fragmented. Default: none.
+ * - `maxFrameSize`: the largest payload of a frame that is sent, in bytes: a larger message is fragmented. Default: none.
+ * - `maxCopiedBytes`: the largest binary payload that a server copies when it is sent; the bytes of a larger one must stay
+ *   as they are until they were written. Default 64 KiB. A client always copies, because it masks.
  *
  * @since 0.1.0
  * @category models
@@ -68,6 +70,7 @@ export const defaultLimits: Limits = {
 export type Options = {
   readonly limits?: Partial<Limits> | undefined
   readonly maxFrameSize?: number | undefined
+  readonly maxCopiedBytes?: number | undefined
 } & ({ readonly role: "server" } | { readonly role: "client"; readonly maskKey: () => number })
 
 /**
@@ -190,7 +193,7 @@ export interface Connection {
   /** The peer sends no more bytes. Idempotent. */
   receiveEof(): ReadonlyArray<Event>
 
-  /** Encodes a message. A binary payload is never changed, but above 32 KiB a server sends it without copying. */
+  /** Encodes a message. A binary payload is never changed; see `maxCopiedBytes` for when it is not copied either. */
   send(message: Message): SendError | undefined
 
   /**
@@ -264,6 +267,8 @@ const messageTooBigCode = CloseCode.fromName("MessageTooBig")
 const noStatus = CloseCode.fromName("NoStatusReceived")
 const abnormalClosure = CloseCode.fromName("AbnormalClosure")
 
+const defaultMaxCopiedBytes = 64 * 1024
+
 const noEvents: ReadonlyArray<Event> = Object.freeze([])
 const emptyPayload = new Uint8Array(0)
 
@@ -279,6 +284,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
 
   private readonly maskKey: (() => number) | undefined
   private readonly maxFrameSize: number
+  private readonly maxCopiedBytes: number
   private readonly decoder: FrameDecoder
   private readonly assembler: MessageAssembler
   private readonly output = new Output()
@@ -310,6 +316,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
       options.maxFrameSize === undefined
         ? Number.MAX_SAFE_INTEGER
         : positiveInteger("maxFrameSize", options.maxFrameSize, Number.MAX_SAFE_INTEGER)
+    this.maxCopiedBytes = options.maxCopiedBytes ?? defaultMaxCopiedBytes
     this.maskKey = options.role === "client" ? options.maskKey : undefined
     this.decoder = new FrameDecoder({ role: options.role, maxFrameBytes: this.limits.maxFrameBytes }, this)
     this.assembler = new MessageAssembler(this.limits)
@@ -444,7 +451,9 @@ class ConnectionImpl implements Connection, FrameVisitor {
     if (this.phase === "Closed") return noEvents
     const events: Array<Event> = []
     this.settleInto(events)
-    this.failInto(events, code, error)
+    // A close handshake that was completed stays clean.
+    if (!this.inputEnded) this.failInto(events, code, error)
+    this.outputEnded = true
     return events
   }
 
@@ -531,6 +540,8 @@ class ConnectionImpl implements Connection, FrameVisitor {
   }
 
   private sendControl(opcode: number, data: Uint8Array): SendError | undefined {
+    const refused = this.refuseData()
+    if (refused !== undefined) return refused
     if (data.length > maxControlPayloadBytes) {
       return new PayloadTooLarge({
         limit: "controlPayload",
@@ -539,9 +550,8 @@ class ConnectionImpl implements Connection, FrameVisitor {
         direction: "outbound"
       })
     }
-    const refused = this.refuseData()
-    if (refused === undefined) this.writeFrame(opcode, data, 0, data.length, true)
-    return refused
+    this.writeFrame(opcode, data, 0, data.length, true)
+    return undefined
   }
 
   close(code?: number, reason = ""): ProtocolError | PayloadTooLarge | undefined {
@@ -562,7 +572,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
     if (this.phase === "Open") return undefined
     if (this.error !== undefined) return this.error
     const { code, reason } = this.sent ?? { code: abnormalClosure, reason: "" }
-    return new ConnectionClosed({ code, reason, initiator: "local", clean: false })
+    return new ConnectionClosed({ code, reason, initiator: this.initiator ?? "local", clean: false })
   }
 
   get outputBytes(): number {
@@ -595,7 +605,8 @@ class ConnectionImpl implements Connection, FrameVisitor {
       this.writeFrame(Opcode.Pong, payload, 0, payload.length, true)
     } else {
       // §5.5.3: a pong may answer only the most recent ping.
-      this.newestPing = payload
+      // A copy, because the event gives the payload away.
+      this.newestPing = copyOf(payload, 0, payload.length)
     }
   }
 
@@ -610,9 +621,9 @@ class ConnectionImpl implements Connection, FrameVisitor {
     // Nothing follows a Close, so a pong that waits goes first.
     this.answerNewestPing()
     const payload = CloseCode.encodePayload(code, reason)
-    const bytes = payload instanceof Uint8Array ? payload : emptyPayload
+    if (!(payload instanceof Uint8Array)) return this.writeClose(undefined, "")
     this.sent = { code: code ?? noStatus, reason }
-    this.writeFrame(Opcode.Close, bytes, 0, bytes.length, true)
+    this.writeFrame(Opcode.Close, payload, 0, payload.length, true)
   }
 
   private writeText(text: string): void {
@@ -665,7 +676,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
     const first = firstByte(fin, 0, opcode)
     const header = headerBytes(size, this.maskKey !== undefined)
     const { output } = this
-    if (size > maxPooledBytes && this.maskKey === undefined) {
+    if (size > this.maxCopiedBytes && this.maskKey === undefined) {
       output.reserve(header)
       output.commit(writeHeader(output.bytes, output.offset, first, size, undefined))
       output.append(size === data.length ? data : data.subarray(start, end))

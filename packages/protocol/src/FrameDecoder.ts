@@ -135,6 +135,7 @@ export class FrameDecoder implements FrameHeader {
         if (this.remaining < 0) return undefined
         const refused = this.visitor.onHeader(this)
         if (refused !== undefined) return this.fail(refused)
+        if (this.stopped) return undefined
       }
       const part = Math.min(this.remaining, end - position)
       if (this.masked && part > 0) {

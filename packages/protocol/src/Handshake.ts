@@ -101,13 +101,14 @@ export interface Agreement {
 /**
  * The headers of an upgrade request (RFC 6455 §4.1). `Host` is the transport's to add.
  *
- * Fails with a local `ProtocolError` for a subprotocol or extension that is not a token, a header that is not one (CR, LF
+ * Fails with a local `ProtocolError` for a malformed key, a subprotocol or extension that is not a token, a header that is not one (CR, LF
  * and control characters among them), and a header that the handshake itself sets.
  *
  * @since 0.1.0
  * @category client
  */
 export const requestHeaders = (offer: Offer): HeaderRecord | ProtocolError => {
+  if (!isKey(offer.key)) return localError("The key is not the base64 of 16 bytes", "RFC 6455 §4.1")
   const extra = checkHeaders(offer.headers)
   if (isError(extra)) return extra
   const protocols = Subprotocol.format(offer.protocols ?? [])
@@ -160,7 +161,7 @@ export interface UpgradeRequest {
   readonly protocols: ReadonlyArray<string>
   readonly extensions: ReadonlyArray<Extension.Extension>
   readonly origin: string | undefined
-  readonly host: string | undefined
+  readonly host: string
 }
 
 /**
@@ -189,6 +190,7 @@ export const checkRequest = (request: HttpRequest): UpgradeRequest | RefusedRequ
   if (!isAtLeastHttp11(request.httpVersion)) return refuse(`HTTP ${request.httpVersion} cannot be upgraded`)
   const host = single(headers, "host")
   if (isError(host)) return refuseWith(host)
+  if (host === undefined) return refuse("Host is missing")
   const upgrade = requireToken(headers, "upgrade", "websocket") ?? requireToken(headers, "connection", "upgrade")
   if (upgrade !== undefined) return refuseWith(upgrade)
   const versionOffered = single(headers, "sec-websocket-version")
@@ -218,8 +220,7 @@ export const checkRequest = (request: HttpRequest): UpgradeRequest | RefusedRequ
 /**
  * The headers of the answer 101 (RFC 6455 §4.2.2).
  *
- * Fails with a local `ProtocolError` for a subprotocol that the client did not offer, an extension that is not a token, a
- * header that is not one, and a header that the handshake itself sets.
+ * Fails with a local `ProtocolError` for a subprotocol or extension that the client did not offer, a header that is not one, and a header that the handshake itself sets.
  *
  * @since 0.1.0
  * @category server
@@ -234,6 +235,10 @@ export const responseHeaders = (
   const { protocol } = agreement
   if (protocol !== undefined && !request.protocols.includes(protocol)) {
     return localError(`The subprotocol ${JSON.stringify(protocol)} was not offered`, "RFC 6455 §4.2.2")
+  }
+  const unoffered = findUnoffered(agreement.extensions, request.extensions)
+  if (unoffered !== undefined) {
+    return localError(`The extension ${JSON.stringify(unoffered)} was not offered`, "RFC 6455 §4.2.2")
   }
   const extensions = Extension.format(agreement.extensions)
   if (typeof extensions !== "string") return extensions
@@ -269,20 +274,27 @@ export const checkResponse = (headers: HeaderRecord, offer: Offer): Agreement | 
   }
   const extensions = Extension.parse(HeaderField.values(headers, "sec-websocket-extensions"))
   if (isError(extensions)) return extensions
-  const unasked = extensions.find(({ name }) => !(offer.extensions ?? []).some((offered) => offered.name === name))
+  const unasked = findUnoffered(extensions, offer.extensions ?? [])
   return unasked === undefined
     ? { protocol, extensions }
-    : remoteError(`The extension ${JSON.stringify(unasked.name)} was not asked for`, "RFC 6455 §4.1")
+    : remoteError(`The extension ${JSON.stringify(unasked)} was not asked for`, "RFC 6455 §4.1")
 }
 
 /**
- * A header record with all names in lower case, as a peer would read it.
+ * A header record with all names in lower case, as a peer would read it: names that differ only in case become one header
+ * with several values.
  *
  * @since 0.1.0
  * @category headers
  */
-export const lowerCaseNames = (headers: HeaderRecord): HeaderRecord =>
-  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
+export const lowerCaseNames = (headers: HeaderRecord): HeaderRecord => {
+  const lower: Record<string, ReadonlyArray<string>> = {}
+  for (const name of Object.keys(headers)) {
+    const key = name.toLowerCase()
+    lower[key] = [...(lower[key] ?? []), ...HeaderField.values(headers, name)]
+  }
+  return lower
+}
 
 const isError = (value: object | string | undefined): value is ProtocolError =>
   typeof value === "object" && "_tag" in value && value._tag === "Protocol_error"
@@ -307,6 +319,11 @@ const single = (headers: HeaderRecord, name: string): string | undefined | Proto
   return values.length > 1 ? remoteError(`The header ${name} comes more than once`, "RFC 6455 §4.1") : values[0]
 }
 
+const findUnoffered = (
+  agreed: ReadonlyArray<Extension.Extension>,
+  offered: ReadonlyArray<Extension.Extension>
+): string | undefined => agreed.find(({ name }) => !offered.some((offer) => offer.name === name))?.name
+
 const requireToken = (headers: HeaderRecord, name: string, token: string): ProtocolError | undefined => {
   const tokens = HeaderField.parseTokens(HeaderField.values(headers, name))
   if (isError(tokens)) return tokens
@@ -315,7 +332,7 @@ const requireToken = (headers: HeaderRecord, name: string, token: string): Proto
     : remoteError(`The header ${name} does not have the token ${JSON.stringify(token)}`, "RFC 6455 §4.1")
 }
 
-const reservedHeaders = new Set(["connection", "upgrade", "content-length", "transfer-encoding"])
+const reservedHeaders = new Set(["connection", "upgrade", "host", "origin", "content-length", "transfer-encoding"])
 
 const checkHeaders = (headers: HeaderRecord | undefined): HeaderRecord | ProtocolError => {
   for (const [name, value] of Object.entries(headers ?? {})) {

@@ -86,7 +86,7 @@ export const parseTokens = (lines: ReadonlyArray<string>): ReadonlyArray<string>
     const scanner = new Scanner(line)
     while (scanner.nextElement()) {
       const token = scanner.token()
-      if (token === "" || !scanner.atElementEnd()) return malformed()
+      if (!scanner.atElementEnd()) return malformed()
       tokens.push(token)
     }
   }

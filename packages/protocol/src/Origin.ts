@@ -49,7 +49,7 @@ export const allowAll: Policy = () => undefined
  * @category policies
  */
 export const allowList = (origins: ReadonlyArray<string>): Policy => {
-  const allowed = new Set(origins.map((origin) => origin.toLowerCase()))
+  const allowed = new Set(origins.map((origin) => serializedOrigin(origin) ?? origin.toLowerCase()))
   return predicate((origin) => allowed.has(origin.toLowerCase()))
 }
 
@@ -65,11 +65,14 @@ export const sameOrigin =
   ({ host, origin }) => {
     if (origin === undefined) return undefined
     const page = parseUrl(origin)
-    if (page === undefined) return refusal(origin)
+    // An origin is a scheme and a host, nothing besides.
+    if (page === undefined || page.origin === "null" || !isHost(origin.slice(page.protocol.length + 2))) {
+      return refusal(origin)
+    }
     if (options?.scheme !== undefined && page.protocol !== `${options.scheme}:`) return refusal(origin)
     // The scheme of the page decides which port its host has by default.
     const target = host === undefined || !isHost(host) ? undefined : parseUrl(`${page.protocol}//${host}`)
-    return target !== undefined && target.host === page.host && page.host !== "" ? undefined : refusal(origin)
+    return target !== undefined && target.host === page.host ? undefined : refusal(origin)
   }
 
 /**
@@ -85,7 +88,19 @@ export const predicate =
 
 const refusal = (origin: string): string => `The origin ${JSON.stringify(origin)} is not allowed`
 
-const isHost = (host: string): boolean => !["/", "\\", "?", "#", "@"].some((unit) => host.includes(unit))
+/** A host name or address with an optional port, in the form that browsers send: nothing for the URL parser to rewrite. */
+const isHost = (host: string): boolean => {
+  for (let i = 0; i < host.length; i++) {
+    if (!"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:[]".includes(host[i]!)) return false
+  }
+  return host.length > 0
+}
+
+/** The origin of a URL as browsers send it: without a path, and without a port that is the default. */
+const serializedOrigin = (text: string): string | undefined => {
+  const origin = parseUrl(text)?.origin
+  return origin === "null" ? undefined : origin
+}
 
 const parseUrl = (text: string): URL | undefined => {
   try {

@@ -1,0 +1,283 @@
+/**
+ * An in-memory pair of transports that really carries bytes, for tests: each direction can split, delay (on `Clock`),
+ * stall, lose, reset and end.
+ *
+ * @since 0.1.0
+ */
+import { IoError } from "@effect-websocket/protocol/Errors"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Runtime from "effect/Runtime"
+import type { Transport, TransportSink, WaterMarks, WriteResult } from "./Transport.js"
+
+/**
+ * One direction of a pair, from a writer to a reader. All faults can be set and lifted at any time.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Direction {
+  /** Delivers in chunks of at most `size` bytes; `undefined` lifts it. */
+  readonly split: (size: number | undefined) => Effect.Effect<void>
+  /** Delivers what is written from now on after a time on `Clock`. */
+  readonly delay: (time: Duration.DurationInput) => Effect.Effect<void>
+  /** Delivers nothing: what is written stays in the writer's buffer, as with a peer that does not read. */
+  readonly stall: Effect.Effect<void>
+  /** Ends `stall`. */
+  readonly unstall: Effect.Effect<void>
+  /** Loses everything that is written from now on, ends included, as with a peer that vanished. */
+  readonly drop: Effect.Effect<void>
+  /** Ends the direction behind what was written, as a half-close by the writer. */
+  readonly end: Effect.Effect<void>
+  /** Delivers raw bytes to the reader, as if the writer had written them. */
+  readonly inject: (bytes: Uint8Array) => Effect.Effect<void>
+  /** All bytes that were written so far. */
+  readonly written: Effect.Effect<Uint8Array>
+}
+
+/**
+ * Two transports that are joined.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Pair {
+  readonly client: Transport
+  readonly server: Transport
+  readonly clientToServer: Direction
+  readonly serverToClient: Direction
+  /** Breaks the connection: both ends fail with `IoError` (`Reset`). */
+  readonly reset: Effect.Effect<void>
+}
+
+/**
+ * A pair without faults.
+ *
+ * @example
+ * ```ts
+ * import * as MockTransport from "@effect-websocket/platform/MockTransport"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function* () {
+ *   const pair = yield* MockTransport.make()
+ *   yield* pair.clientToServer.split(1) // the server reads byte by byte
+ *   yield* pair.serverToClient.delay("50 millis")
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (): Effect.Effect<Pair> =>
+  Effect.map(Effect.runtime<never>(), (runtime) => {
+    const client = new End(runtime, "mock-client")
+    const server = new End(runtime, "mock-server")
+    client.join(server)
+    server.join(client)
+    return {
+      client,
+      server,
+      clientToServer: client.direction,
+      serverToClient: server.direction,
+      reset: Effect.sync(() => {
+        client.fail()
+        server.fail()
+      })
+    }
+  })
+
+type Item = Uint8Array | "end"
+
+/** One end: a transport for whoever writes here, and the direction from here to the other end. */
+class End implements Transport {
+  readonly remoteAddress: string
+  bufferedBytes = 0
+  private readonly runtime: Runtime.Runtime<never>
+  private other: End | undefined = undefined
+  private sink: TransportSink | undefined = undefined
+  private marks: WaterMarks = { high: Number.POSITIVE_INFINITY, low: 0 }
+  private paused = false
+  private ended = false
+  private inputEnded = false
+  private closed = false
+  private congested = false
+
+  // What is on its way from here: delayed first, then ready, in order.
+  private ready: Array<Item> = []
+  private log: Array<Uint8Array> = []
+  private splitSize: number | undefined = undefined
+  private delayTime: Duration.Duration = Duration.zero
+  private delayed: Array<Item> = []
+  private stalled = false
+  private dropping = false
+  private scheduled = false
+
+  constructor(runtime: Runtime.Runtime<never>, remoteAddress: string) {
+    this.runtime = runtime
+    this.remoteAddress = remoteAddress
+  }
+
+  join(other: End): void {
+    this.other = other
+  }
+
+  readonly direction: Direction = {
+    split: (size) =>
+      Effect.sync(() => {
+        this.splitSize = size
+      }),
+    delay: (time) =>
+      Effect.sync(() => {
+        this.delayTime = Duration.decode(time)
+      }),
+    stall: Effect.sync(() => {
+      this.stalled = true
+    }),
+    unstall: Effect.sync(() => {
+      this.stalled = false
+      this.schedule()
+    }),
+    drop: Effect.sync(() => {
+      this.dropping = true
+    }),
+    end: Effect.sync(() => this.end()),
+    inject: (bytes) => Effect.sync(() => this.push(bytes.slice())),
+    written: Effect.sync(() => concat(this.log))
+  }
+
+  start(sink: TransportSink, marks: WaterMarks): void {
+    this.sink = sink
+    this.marks = marks
+    this.other?.schedule()
+  }
+
+  pause(): void {
+    this.paused = true
+  }
+
+  resume(): void {
+    this.paused = false
+    this.other?.schedule()
+  }
+
+  write(chunks: ReadonlyArray<Uint8Array>): WriteResult {
+    for (const chunk of chunks) {
+      // A copy: the reader may change it, and the writer may use its memory again.
+      const copy = chunk.slice()
+      this.log.push(copy.slice())
+      if (!this.closed && !this.ended) this.push(copy)
+    }
+    if (this.bufferedBytes >= this.marks.high) this.congested = true
+    return this.congested ? congested : clear
+  }
+
+  end(): void {
+    if (this.ended || this.closed) return
+    this.ended = true
+    this.push("end")
+  }
+
+  abort(): void {
+    if (this.closed) return
+    // What was not delivered is lost; the other end sees a reset unless both had ended.
+    const clean = this.ended && this.inputEnded
+    this.close()
+    if (!clean && !this.dropping) queueMicrotask(() => this.other?.fail())
+  }
+
+  fail(): void {
+    if (this.closed) return
+    const { sink } = this
+    this.close()
+    sink?.onError(new IoError({ reason: "Reset", operation: "read" }))
+  }
+
+  private push(item: Item): void {
+    if (this.dropping) return
+    if (item !== "end") this.bufferedBytes += item.length
+    if (Duration.equals(this.delayTime, Duration.zero) && this.delayed.length === 0) {
+      this.ready.push(item)
+      this.schedule()
+      return
+    }
+    this.delayed.push(item)
+    Runtime.runFork(this.runtime)(
+      Effect.zipRight(
+        Effect.sleep(this.delayTime),
+        Effect.sync(() => {
+          // Whichever sleep ends, the first in line goes, so that a shorter delay overtakes nothing.
+          const first = this.delayed.shift()
+          if (first === undefined || this.closed) return
+          this.ready.push(first)
+          this.schedule()
+        })
+      )
+    )
+  }
+
+  /** Deliveries have turns of their own, one chunk each, as from an event loop. */
+  private schedule(): void {
+    if (this.scheduled || this.stalled) return
+    this.scheduled = true
+    queueMicrotask(() => {
+      this.scheduled = false
+      this.deliver()
+    })
+  }
+
+  private deliver(): void {
+    const other = this.other
+    const sink = other?.sink
+    if (other === undefined || sink === undefined || other.closed || other.paused || this.stalled) return
+    const item = this.ready.shift()
+    if (item === undefined) return
+    if (item === "end") {
+      other.receiveEnd()
+      this.closeIfOver()
+      return
+    }
+    const size = this.splitSize ?? item.length
+    if (item.length > size) this.ready.unshift(item.subarray(size))
+    const chunk = item.slice(0, size)
+    this.bufferedBytes -= chunk.length
+    this.schedule()
+    sink.onChunk(chunk, true)
+    if (this.congested && this.bufferedBytes <= this.marks.low) {
+      this.congested = false
+      if (!this.closed) this.sink?.onDrain()
+    }
+  }
+
+  private receiveEnd(): void {
+    this.inputEnded = true
+    this.sink?.onEof()
+    this.closeIfOver()
+  }
+
+  private closeIfOver(): void {
+    if (this.ended && this.inputEnded && !this.ready.includes("end") && !this.delayed.includes("end")) this.close()
+  }
+
+  private close(): void {
+    if (this.closed) return
+    this.closed = true
+    this.ready = []
+    this.delayed = []
+    this.bufferedBytes = 0
+    const { sink } = this
+    if (sink !== undefined) queueMicrotask(() => sink.onClose())
+  }
+}
+
+const clear: WriteResult = { taken: true, belowHighWater: true }
+const congested: WriteResult = { taken: true, belowHighWater: false }
+
+const concat = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
+  const whole = new Uint8Array(parts.reduce((size, part) => size + part.length, 0))
+  let offset = 0
+  for (const part of parts) {
+    whole.set(part, offset)
+    offset += part.length
+  }
+  return whole
+}

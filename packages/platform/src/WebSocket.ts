@@ -1,0 +1,208 @@
+/**
+ * An open WebSocket as an app sees it. It lives in a scope: when that ends, however it ends, the closing handshake is
+ * performed, within `closeTimeout`.
+ *
+ * @since 0.1.0
+ */
+import type { Name as CloseCodeName } from "@effect-websocket/protocol/CloseCode"
+import type * as Connection from "@effect-websocket/protocol/Connection"
+import type { ConnectionError, PayloadTooLarge, ProtocolError } from "@effect-websocket/protocol/Errors"
+import type { Extension } from "@effect-websocket/protocol/Extension"
+import type { Message } from "@effect-websocket/protocol/Message"
+import type * as Channel from "effect/Channel"
+import type * as Chunk from "effect/Chunk"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type * as Sink from "effect/Sink"
+import type * as Stream from "effect/Stream"
+import { Driver, environment } from "./internal/driver.js"
+import * as Registry from "./internal/registry.js"
+import { resolve } from "./internal/settings.js"
+import type { Transport } from "./Transport.js"
+
+/**
+ * What can be sent: a text, bytes, or a message of either kind. Bytes are never changed. Those of more than
+ * `sendHighWaterMark` are not copied by a server: leave them as they are until `send` is done, and where it was
+ * interrupted, until the connection is over.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Data = string | Uint8Array | Message
+
+/**
+ * The options of one connection. What makes no sense is a defect.
+ *
+ * - `limits`: what the peer may make us hold; see `Connection.Limits`. Default: 1 MiB and 1,024 fragments per message.
+ * - `maxFrameSize`: larger messages are sent in fragments of this many bytes. Default: messages are not fragmented.
+ * - `sendHighWaterMark`, `sendLowWaterMark`: `send` waits while at least the former wait to be written, until only the
+ *   latter do, in bytes. Default 64 KiB and 16 KiB.
+ * - `receiveHighWaterMark`: the transport is paused while more than this waits to be read, in bytes of payload (UTF-16
+ *   units of text) plus 64 for each message. Default 64 KiB.
+ * - `closeTimeout`: the time for the whole closing: sending the Close, the peer's Close, the end of the transport.
+ *   Afterwards the transport is dropped. Default 5 seconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly limits?: Partial<Connection.Limits> | undefined
+  readonly maxFrameSize?: number | undefined
+  readonly sendHighWaterMark?: number | undefined
+  readonly sendLowWaterMark?: number | undefined
+  readonly receiveHighWaterMark?: number | undefined
+  readonly closeTimeout?: Duration.DurationInput | undefined
+}
+
+/**
+ * How a connection ended: the Close of each side where there was one, who began, whether it was clean, and the error that
+ * everything fails with since.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CloseStatus extends Connection.CloseStatus {
+  readonly error: ConnectionError
+}
+
+/**
+ * An open WebSocket.
+ *
+ * There are three ways to read, from fast to convenient: `run`, `receive`, `messages`. All deliver in order, obey the same
+ * backpressure (while nobody reads, the transport is paused and TCP pushes back), and may be used one after another, but
+ * not by two fibers at once, which is a defect.
+ *
+ * The first terminal error is remembered: everything that is asked for later fails with that same error.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WebSocket {
+  /** The URL of a client's connection; the request target of a server's. */
+  readonly url: string
+  /** The subprotocol that was agreed on, if any. */
+  readonly protocol: string | undefined
+  readonly extensions: ReadonlyArray<Extension>
+  readonly limits: Connection.Limits
+  /** The peer's address, where the transport has one. */
+  readonly remoteAddress: string | undefined
+
+  /** Whether messages can be sent. */
+  readonly isOpen: Effect.Effect<boolean>
+  /** How many bytes wait to be written. */
+  readonly bufferedBytes: Effect.Effect<number>
+  /** Waits until the connection is over, and tells how it ended. */
+  readonly closeStatus: Effect.Effect<CloseStatus>
+
+  /**
+   * Sends a message. It is done when the message was handed to the transport; while too much waits there, it suspends.
+   * An interrupted `send` has sent either all of its message or nothing.
+   *
+   * Fails with the connection's error once that is closing or over (`ConnectionClosed` while closing).
+   */
+  send(data: Data): Effect.Effect<void, ConnectionError>
+
+  /**
+   * Calls `handler` for each message, in order, the next one when the returned effect is done. The fastest way to read:
+   * replies that are made while one read is handled are written at once.
+   *
+   * Ends after a closing handshake that we began, or when the peer closes with 1000, 1001 or no code. Fails with any other
+   * `ConnectionClosed`, with `ProtocolError` or `PayloadTooLarge` where the peer broke a rule or a limit, with `IoError`
+   * where the transport broke, and with what `handler` fails with.
+   */
+  run<A, E, R>(
+    handler: (message: Message) => Effect.Effect<A, E, R> | void
+  ): Effect.Effect<void, E | ConnectionError, R>
+
+  /** The next message. Fails once the connection is over, also after a normal close. Interrupting it loses no message. */
+  readonly receive: Effect.Effect<Message, ConnectionError>
+
+  /** All messages; each chunk is what has arrived since the last one. Ends and fails as `run` does. */
+  readonly messages: Stream.Stream<Message, ConnectionError>
+
+  /** Sends everything it is given. */
+  readonly sink: Sink.Sink<void, Data, never, ConnectionError>
+
+  /** Sends its input and emits `messages`. When the input ends, the connection is closed with 1000. */
+  channel<IE = never>(): Channel.Channel<
+    Chunk.Chunk<Message>,
+    Chunk.Chunk<Data>,
+    ConnectionError | IE,
+    IE,
+    void,
+    unknown
+  >
+
+  /**
+   * Sends a ping, with an unpredictable payload unless one is given (at most 125 bytes), and waits for its pong. Succeeds
+   * with the time between them. Fails as `send` does, and with an outbound `PayloadTooLarge`. Bound it with
+   * `Effect.timeout`.
+   */
+  ping(data?: Uint8Array): Effect.Effect<Duration.Duration, ConnectionError>
+
+  /** Sends a pong that nobody asked for (at most 125 bytes). The peer's pings are answered without it. */
+  pong(data?: Uint8Array): Effect.Effect<void, ConnectionError>
+
+  /** The payloads of the peer's pings, which are answered already. A slow reader misses all but the newest 16. */
+  readonly pings: Stream.Stream<Uint8Array>
+
+  /** The payloads of the peer's pongs. A slow reader misses all but the newest 16. */
+  readonly pongs: Stream.Stream<Uint8Array>
+
+  /**
+   * Performs the closing handshake and waits until the connection is over, at most `closeTimeout`; `closeStatus` tells
+   * whether it was clean. Messages that still arrive can be read; where nobody reads them, they are dropped once they would
+   * fill the inbox. Idempotent.
+   *
+   * `code` is a number or a registered name, by default 1000; `reason` has at most 123 bytes. Fails, with nothing sent,
+   * only for a code that may not be sent (`ProtocolError`) or a reason that is too long (`PayloadTooLarge`).
+   */
+  close(): Effect.Effect<void>
+  close(code: number | CloseCodeName, reason?: string): Effect.Effect<void, ProtocolError | PayloadTooLarge>
+
+  /** Drops the connection without a handshake. Idempotent. */
+  readonly abort: Effect.Effect<void>
+}
+
+/**
+ * A WebSocket over a transport on which the opening handshake has been made already: for tests over `MockTransport`, and
+ * for transports of one's own. The scope closes it.
+ *
+ * @example
+ * ```ts
+ * import * as MockTransport from "@effect-websocket/platform/MockTransport"
+ * import * as WebSocket from "@effect-websocket/platform/WebSocket"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function* () {
+ *   const pair = yield* MockTransport.make()
+ *   const client = yield* WebSocket.fromTransport(pair.client, { role: "client" })
+ *   const server = yield* WebSocket.fromTransport(pair.server, { role: "server" })
+ *   yield* client.send("hello")
+ *   return yield* server.receive // Text { data: "hello" }
+ * }).pipe(Effect.scoped)
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromTransport = (
+  transport: Transport,
+  options: Options & { readonly role: "client" | "server"; readonly url?: string }
+): Effect.Effect<WebSocket, never, Scope.Scope> =>
+  Effect.uninterruptible(
+    Effect.gen(function* () {
+      const settings = yield* Effect.sync(() => resolve(options))
+      const registry = yield* Registry.ofScope(yield* Effect.scope)
+      const opening = {
+        url: options.url ?? "",
+        agreement: { protocol: undefined, extensions: [] },
+        request: undefined
+      }
+      const driver = new Driver(options.role, transport, settings, yield* environment, opening).start(registry)
+      // The scope may have been closed before.
+      if (registry.closed) driver.beginClose(1001)
+      return driver
+    })
+  )

@@ -1,0 +1,27 @@
+/** Unpredictable bytes, as RFC 6455 §10.3 asks for, drawn from the runtime's secure source in pools. */
+const poolBytes = 8192
+let pool: DataView | undefined
+let position = poolBytes
+
+const advance = (count: number): number => {
+  if (position + count > poolBytes) {
+    pool ??= new DataView(new ArrayBuffer(poolBytes))
+    globalThis.crypto.getRandomValues(new Uint8Array(pool.buffer))
+    position = 0
+  }
+  const start = position
+  position += count
+  return start
+}
+
+/** A mask key. */
+export const randomMaskKey = (): number => {
+  const start = advance(4)
+  return pool!.getInt32(start)
+}
+
+/** At most 8 KiB. */
+export const randomBytes = (count: number): Uint8Array => {
+  const start = advance(count)
+  return new Uint8Array(pool!.buffer.slice(start, start + count))
+}

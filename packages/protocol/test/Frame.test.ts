@@ -1,0 +1,71 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Frame from "@effect-websocket/protocol/Frame"
+import * as Opcode from "@effect-websocket/protocol/Opcode"
+import { facts, hex, localFacts, tooLargeFacts } from "./support.js"
+
+describe("Frame", () => {
+  it("makes a whole frame without anything", () => {
+    assert.deepStrictEqual(Frame.make(Opcode.Ping), {
+      fin: true,
+      rsv: 0,
+      opcode: 9,
+      masked: false,
+      payload: new Uint8Array(0)
+    })
+  })
+
+  it("makes a frame with everything", () => {
+    const parts = { fin: false, rsv: 5, masked: true, payload: new Uint8Array([7]) }
+    const frame = Frame.make(Opcode.Binary, parts)
+    assert.deepStrictEqual(frame, { ...parts, opcode: 2 })
+    assert.strictEqual(frame.payload, parts.payload)
+  })
+
+  it.each<[number | undefined, string | undefined, string]>([
+    [undefined, undefined, ""],
+    [1000, undefined, "03e8"],
+    [1001, "bye", "03e9627965"]
+  ])("makes a Close with %s %s", (code, reason, payload) => {
+    const frame = Frame.close(code, reason)
+    assert.isFalse("_tag" in frame)
+    if ("_tag" in frame) return
+    assert.deepStrictEqual(
+      { ...frame, payload: hex(frame.payload) },
+      { fin: true, rsv: 0, opcode: 8, masked: false, payload }
+    )
+  })
+
+  it("refuses a Close that may not travel", () => {
+    assert.deepStrictEqual(facts(Frame.close(1006)), localFacts("RFC 6455 §7.4"))
+    assert.deepStrictEqual(facts(Frame.close(undefined, "why")), localFacts("RFC 6455 §5.5.1"))
+    assert.deepStrictEqual(
+      facts(Frame.close(1000, "a".repeat(200))),
+      tooLargeFacts("closeReason", 123, 200, "outbound")
+    )
+  })
+
+  it("names the reserved bits as the RFC does", () => {
+    for (let rsv = 0; rsv < 8; rsv++) {
+      const frame = Frame.make(Opcode.Text, { rsv })
+      assert.deepStrictEqual(
+        ([1, 2, 3] as const).map((bit) => Frame.hasRsv(frame, bit)),
+        [rsv >= 4, (rsv & 2) === 2, rsv % 2 === 1]
+      )
+    }
+  })
+
+  it.each([0, 1, 2, 8, 9, 10])("knows whether opcode %i is a control frame", (opcode) => {
+    assert.strictEqual(Frame.isControl(Frame.make(opcode)), opcode >= 8)
+  })
+
+  it.each<[string, Frame.Frame]>([
+    ["Ping fin 2 bytes 01 02", Frame.make(Opcode.Ping, { payload: new Uint8Array([1, 2]) })],
+    ["Continuation 0 bytes", Frame.make(Opcode.Continuation, { fin: false })],
+    ["Text fin rsv1 rsv3 masked 0 bytes", Frame.make(Opcode.Text, { rsv: 5, masked: true })],
+    ["Reserved(0xb) fin rsv2 1 bytes ff", Frame.make(0xb, { rsv: 2, payload: new Uint8Array([255]) })],
+    [`Binary fin 16 bytes${" 0a".repeat(16)}`, Frame.make(Opcode.Binary, { payload: new Uint8Array(16).fill(10) })],
+    [`Binary fin 17 bytes${" 0a".repeat(16)} …`, Frame.make(Opcode.Binary, { payload: new Uint8Array(17).fill(10) })]
+  ])("prints %s", (text, frame) => {
+    assert.strictEqual(Frame.format(frame), text)
+  })
+})

@@ -1,0 +1,27 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Opcode from "@effect-websocket/protocol/Opcode"
+
+const registry: Record<Opcode.Name, number> = { Continuation: 0, Text: 1, Binary: 2, Close: 8, Ping: 9, Pong: 10 }
+const names = Object.entries(registry) as ReadonlyArray<[Opcode.Name, Opcode.Opcode]>
+
+describe("Opcode", () => {
+  it.each(names)("%s is %i", (name, opcode) => {
+    assert.strictEqual(Opcode[name], opcode)
+    assert.strictEqual(Opcode.fromName(name), opcode)
+    assert.strictEqual(Opcode.toName(opcode), name)
+  })
+
+  it("knows the reserved ones, and which of all are control frames", () => {
+    for (let opcode = 0; opcode < 16; opcode++) {
+      const known = names.some(([, value]) => value === opcode)
+      assert.strictEqual(Opcode.isOpcode(opcode), known, String(opcode))
+      assert.strictEqual(Opcode.toName(opcode) !== undefined, known, String(opcode))
+      assert.strictEqual(Opcode.isControl(opcode), opcode >= 8, String(opcode))
+    }
+  })
+
+  it.each([-1, 16, 0x81, NaN])("%d is none", (value) => {
+    assert.isFalse(Opcode.isOpcode(value))
+    assert.isUndefined(Opcode.toName(value))
+  })
+})

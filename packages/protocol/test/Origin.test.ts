@@ -1,0 +1,133 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Origin from "@effect-websocket/protocol/Origin"
+
+type Case = readonly [origin: string | undefined, host: string | undefined, allowed: boolean]
+
+const check = (policy: Origin.Policy, [origin, host, allowed]: Case) => {
+  const expected = allowed ? undefined : `The origin ${JSON.stringify(origin)} is not allowed`
+  assert.strictEqual(policy({ origin, host }), expected)
+}
+
+describe("Origin", () => {
+  it.each([undefined, "null", "https://evil.example", "nonsense", ""])("allowAll allows %s", (origin) => {
+    check(Origin.allowAll, [origin, "example.com", true])
+    check(Origin.allowAll, [origin, undefined, true])
+  })
+
+  it.each<Case>([
+    ["https://example.com", "example.com", true],
+    ["https://example.com", undefined, true],
+    ["HTTPS://Example.COM", "other", true],
+    ["http://localhost:3000", "other", true],
+    [undefined, "other", true],
+    ["http://example.com", "example.com", false],
+    ["https://example.com:8443", "example.com", false],
+    ["https://example.com.evil.example", "example.com", false],
+    ["https://sub.example.com", "example.com", false],
+    ["https://example.com/", "example.com", false],
+    ["https://example.com, https://evil.example", "example.com", false],
+    ["http://localhost", "localhost", false],
+    ["null", "example.com", false],
+    ["", "example.com", false]
+  ])("allowList of two: %s to %s is %s", (...request) => {
+    check(Origin.allowList(["https://EXAMPLE.com", "http://localhost:3000"]), request)
+  })
+
+  it("allowList of none allows only what is not a browser", () => {
+    check(Origin.allowList([]), [undefined, "example.com", true])
+    check(Origin.allowList([]), ["https://example.com", "example.com", false])
+  })
+
+  it.each<Case>([
+    [undefined, "example.com", true],
+    [undefined, undefined, true],
+    ["https://example.com", "example.com", true],
+    ["http://example.com", "example.com", true],
+    ["https://EXAMPLE.com", "example.COM", true],
+    // The default port of the page's scheme may be written or not.
+    ["https://example.com", "example.com:443", true],
+    ["https://example.com:443", "example.com", true],
+    ["http://example.com", "example.com:80", true],
+    ["http://example.com:80", "example.com", true],
+    ["https://example.com", "example.com:80", false],
+    ["http://example.com", "example.com:443", false],
+    ["http://localhost:8080", "localhost:8080", true],
+    ["http://localhost:8080", "localhost:8081", false],
+    ["http://localhost:8080", "localhost", false],
+    ["http://localhost", "localhost:8080", false],
+    ["https://evil.example", "example.com", false],
+    ["https://sub.example.com", "example.com", false],
+    ["https://example.com.evil.example", "example.com", false],
+    ["https://notexample.com", "example.com", false],
+    ["https://example.com.", "example.com", false],
+    // Addresses.
+    ["http://127.0.0.1:8080", "127.0.0.1:8080", true],
+    ["http://127.0.0.1", "localhost", false],
+    ["http://[::1]:8080", "[::1]:8080", true],
+    ["http://[::1]", "[0:0:0:0:0:0:0:1]:80", true],
+    ["http://[::1]", "[::2]", false],
+    ["http://[::1]:8080", "[::1]", false],
+    ["http://[::1]", "::1", false],
+    ["http://[::1]", "[::1", false],
+    // What is not an origin.
+    ["null", "null", false],
+    ["null", "example.com", false],
+    ["", "example.com", false],
+    ["", "", false],
+    ["example.com", "example.com", false],
+    ["//example.com", "example.com", false],
+    ["https://", "example.com", false],
+    ["https://example.com:99999", "example.com", false],
+    ["https://example.com https://evil.example", "example.com", false],
+    ["file:///etc/passwd", "", false],
+    ["file://", undefined, false],
+    ["data:text/html,x", "example.com", false],
+    ["data:text/html,x", "", false],
+    // A host is missing, or is more than a host.
+    ["https://example.com", undefined, false],
+    ["https://example.com", "", false],
+    ["https://example.com", "user@example.com", false],
+    ["https://example.com", "evil.example@example.com", false],
+    ["https://example.com", "user:password@example.com", false],
+    ["https://example.com", "example.com/path", false],
+    ["https://example.com", "example.com/", false],
+    ["https://example.com", "example.com\\evil.example", false],
+    ["https://example.com", "example.com?x", false],
+    ["https://example.com", "example.com#x", false],
+    ["https://example.com", "example.com, evil.example", false],
+    ["https://example.com", "example.com:443:443", false],
+    ["https://example.com@evil.example", "example.com", false],
+    ["https://evil.example#example.com", "example.com", false],
+    ["https://evil.example/example.com", "example.com", false]
+  ])("sameOrigin: %j to %j is %s", (...request) => {
+    check(Origin.sameOrigin(), request)
+  })
+
+  it.each<["http" | "https", ...Case]>([
+    ["https", "https://example.com", "example.com", true],
+    ["https", "http://example.com", "example.com", false],
+    ["https", "http://example.com:443", "example.com:443", false],
+    ["http", "http://example.com", "example.com", true],
+    ["http", "https://example.com", "example.com", false],
+    ["https", "HTTPS://example.com", "example.com", true],
+    ["https", "wss://example.com", "example.com", false],
+    ["https", "https://example.com", "example.com:80", false],
+    ["https", "https://evil.example", "example.com", false],
+    ["https", undefined, undefined, true]
+  ])("sameOrigin over %s: %s to %s is %s", (scheme, ...request) => {
+    check(Origin.sameOrigin({ scheme }), request)
+  })
+
+  it("predicate asks about the origin as it came, and only where there is one", () => {
+    const asked: Array<string> = []
+    const policy = Origin.predicate((origin) => {
+      asked.push(origin)
+      return origin.endsWith(".Example.com")
+    })
+    check(policy, ["https://a.Example.com", "other", true])
+    check(policy, ["https://a.example.com", "other", false])
+    check(policy, ["null", undefined, false])
+    check(policy, [undefined, "other", true])
+    assert.deepStrictEqual(asked, ["https://a.Example.com", "https://a.example.com", "null"])
+  })
+})
