@@ -164,7 +164,7 @@ class End implements Transport {
     for (const chunk of chunks) {
       // A copy: the reader may change it, and the writer may use its memory again.
       const copy = chunk.slice()
-      this.log.push(copy.slice())
+      this.log.push(copy)
       if (!this.closed && !this.ended) this.push(copy)
     }
     if (this.bufferedBytes >= this.marks.high) this.congested = true

@@ -197,12 +197,8 @@ export const fromTransport = (
       const registry = yield* Registry.ofScope(yield* Effect.scope)
       const opening = {
         url: options.url ?? "",
-        agreement: { protocol: undefined, extensions: [] },
-        request: undefined
+        agreement: { protocol: undefined, extensions: [] }
       }
-      const driver = new Driver(options.role, transport, settings, yield* environment, opening).start(registry)
-      // The scope may have been closed before.
-      if (registry.closed) driver.beginClose(1001)
-      return driver
+      return new Driver(options.role, transport, settings, yield* environment, opening).start(registry)
     })
   )

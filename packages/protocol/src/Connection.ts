@@ -307,7 +307,6 @@ class ConnectionImpl implements Connection, FrameVisitor {
   private sent: CloseCode.CloseReason | undefined = undefined
   private received: CloseCode.CloseReason | undefined = undefined
   private initiator: Endpoint | undefined = undefined
-  private failed = false
 
   constructor(options: Options) {
     this.role = options.role
@@ -316,7 +315,11 @@ class ConnectionImpl implements Connection, FrameVisitor {
       options.maxFrameSize === undefined
         ? Number.MAX_SAFE_INTEGER
         : positiveInteger("maxFrameSize", options.maxFrameSize, Number.MAX_SAFE_INTEGER)
-    this.maxCopiedBytes = options.maxCopiedBytes ?? defaultMaxCopiedBytes
+    this.maxCopiedBytes = positiveInteger(
+      "maxCopiedBytes",
+      options.maxCopiedBytes ?? defaultMaxCopiedBytes,
+      Number.MAX_SAFE_INTEGER
+    )
     this.maskKey = options.role === "client" ? options.maskKey : undefined
     this.decoder = new FrameDecoder({ role: options.role, maxFrameBytes: this.limits.maxFrameBytes }, this)
     this.assembler = new MessageAssembler(this.limits)
@@ -451,15 +454,12 @@ class ConnectionImpl implements Connection, FrameVisitor {
     if (this.phase === "Closed") return noEvents
     const events: Array<Event> = []
     this.settleInto(events)
-    // A close handshake that was completed stays clean.
-    if (!this.inputEnded) this.failInto(events, code, error)
-    this.outputEnded = true
+    this.failInto(events, code, error)
     return events
   }
 
   /** RFC 6455 §7.1.7: send a Close, process nothing more, end TCP. */
   private failInto(events: Array<Event>, code: number, error: ConnectionError): void {
-    this.failed = true
     this.outputEnded = true
     let reported = error
     if (this.sent === undefined) {
@@ -555,9 +555,9 @@ class ConnectionImpl implements Connection, FrameVisitor {
   }
 
   close(code?: number, reason = ""): ProtocolError | PayloadTooLarge | undefined {
+    if (this.phase !== "Open") return undefined
     const payload = CloseCode.encodePayload(code, reason)
     if (!(payload instanceof Uint8Array)) return payload
-    if (this.phase !== "Open") return undefined
     const { pending } = this
     // A violation of the peer's that waits has a code of its own.
     if (pending !== undefined && "_tag" in pending) return undefined
@@ -595,7 +595,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
 
   get closeStatus(): CloseStatus {
     const { initiator, received, sent } = this
-    return { sent, received, initiator, clean: sent !== undefined && received !== undefined && !this.failed }
+    return { sent, received, initiator, clean: sent !== undefined && received !== undefined }
   }
 
   private answerPing(payload: Uint8Array): void {

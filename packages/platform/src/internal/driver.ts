@@ -9,7 +9,7 @@ import {
   type ProtocolError
 } from "@effect-websocket/protocol/Errors"
 import type { Extension } from "@effect-websocket/protocol/Extension"
-import type { Agreement, UpgradeRequest } from "@effect-websocket/protocol/Handshake"
+import type { Agreement } from "@effect-websocket/protocol/Handshake"
 import { Binary, Text, type Message } from "@effect-websocket/protocol/Message"
 import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
@@ -45,8 +45,6 @@ export const environment: Effect.Effect<Environment> = Effect.zipWith(
 export interface Opening {
   readonly url: string
   readonly agreement: Agreement
-  /** The request that a server accepted. */
-  readonly request: UpgradeRequest | undefined
 }
 
 /** What an app may send. */
@@ -104,7 +102,6 @@ class Send extends Effectable.Class<void, ConnectionError> {
 
 export class Driver implements TransportSink, Closable {
   readonly url: string
-  readonly request: UpgradeRequest | undefined
   private readonly connection: Connection.Connection
   private readonly transport: Transport
   private readonly settings: Settings
@@ -146,7 +143,6 @@ export class Driver implements TransportSink, Closable {
     opening: Opening
   ) {
     this.url = opening.url
-    this.request = opening.request
     this.agreement = opening.agreement
     this.transport = transport
     this.settings = settings
@@ -163,10 +159,10 @@ export class Driver implements TransportSink, Closable {
         : Connection.make({ ...options, role, maskKey: randomMaskKey })
   }
 
-  /** Starts the transport, as a member of the registries that will close it. */
+  /** Starts the transport, and becomes a member of the registries that will close the connection. */
   start(...owners: ReadonlyArray<Registry>): this {
-    for (const owner of owners) this.addOwner(owner)
     this.transport.start(this, this.settings.sendMarks)
+    for (const owner of owners) this.addOwner(owner)
     return this
   }
 
@@ -174,6 +170,8 @@ export class Driver implements TransportSink, Closable {
     if (this.closed) return
     this.owners = [...this.owners, owner]
     owner.add(this)
+    // A scope that had ended before.
+    if (owner.closed) this.beginClose(1001)
   }
 
   // ---------------------------------------------------------------------------------------------------------------

@@ -94,7 +94,10 @@ export class Output {
 
   /** Everything that waits. The bytes stay as they are until `recycle`, and for good where that is not called. */
   take(): ReadonlyArray<Uint8Array> {
-    if (this.size === 0) return noPieces
+    if (this.size === 0) {
+      this.taken = noBlocks
+      return noPieces
+    }
     this.seal()
     const { blocks, pieces } = this
     this.pieces = []

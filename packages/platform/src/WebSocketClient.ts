@@ -1,0 +1,225 @@
+/**
+ * The client: a service with `connect`.
+ *
+ * @since 0.1.0
+ */
+import { IoError, type HandshakeRejected, type HeaderRecord, ProtocolError } from "@effect-websocket/protocol/Errors"
+import * as Handshake from "@effect-websocket/protocol/Handshake"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+import { Driver, environment } from "./internal/driver.js"
+import { randomBytes } from "./internal/random.js"
+import * as Registry from "./internal/registry.js"
+import { defaults, resolve, timeout } from "./internal/settings.js"
+import type { Transport } from "./Transport.js"
+import type * as WebSocket from "./WebSocket.js"
+
+/**
+ * The options of `connect`, besides those of every connection.
+ *
+ * - `protocols`: the subprotocols to offer, in order of preference.
+ * - `headers`: sent with the request, besides those of the handshake, which they cannot replace.
+ * - `origin`: the `Origin` header, which servers check for browsers' sake.
+ * - `openTimeout`: the time until the connection is open: DNS, TCP, TLS and the handshake. Default 10 seconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConnectOptions extends WebSocket.Options {
+  readonly protocols?: ReadonlyArray<string> | undefined
+  readonly headers?: HeaderRecord | undefined
+  readonly origin?: string | undefined
+  readonly openTimeout?: Duration.DurationInput | undefined
+}
+
+/**
+ * Why no connection was made.
+ *
+ * - `ProtocolError`: the URL, a header or a subprotocol is not valid (`origin: "local"`, nothing was sent), or the server's
+ *   answer is not (`"remote"`).
+ * - `HandshakeRejected`: the server answered other than 101.
+ * - `IoError`: DNS, connect, TLS, reading or writing failed, or `openTimeout` passed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type ConnectError = ProtocolError | HandshakeRejected | IoError
+
+/**
+ * The service.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class WebSocketClient extends Context.Tag("@effect-websocket/platform/WebSocketClient")<
+  WebSocketClient,
+  {
+    readonly connect: (
+      url: string | URL,
+      options?: ConnectOptions
+    ) => Effect.Effect<WebSocket.WebSocket, ConnectError, Scope.Scope>
+  }
+>() {}
+
+/**
+ * Connects to a `ws:` or `wss:` URL. The connection belongs to the scope: leaving it performs the closing handshake, with
+ * code 1000 after a success, 1001 after an interruption and 1011 after a failure.
+ *
+ * @example
+ * ```ts
+ * import { WebSocketClient } from "@effect-websocket/platform"
+ * import { NodeWebSocketClient } from "@effect-websocket/platform/node"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function* () {
+ *   const socket = yield* WebSocketClient.connect("ws://127.0.0.1:8080/chat", { protocols: ["chat.v1"] })
+ *   yield* socket.send("hello")
+ *   return yield* socket.receive
+ * }).pipe(Effect.scoped, Effect.provide(NodeWebSocketClient.layer))
+ * ```
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const connect = (
+  url: string | URL,
+  options?: ConnectOptions
+): Effect.Effect<WebSocket.WebSocket, ConnectError, WebSocketClient | Scope.Scope> =>
+  Effect.flatMap(WebSocketClient, (client) => client.connect(url, options))
+
+/**
+ * What a `Dial` reports, once: the transport behind an answer 101 with that answer's headers (names in lower case), or why
+ * there is none.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Dialed =
+  | { readonly _tag: "Upgraded"; readonly headers: HeaderRecord; readonly transport: Transport }
+  | { readonly _tag: "Failed"; readonly error: ConnectError }
+
+/**
+ * Sends an upgrade request. It must not call back before it has returned. The function that it returns drops the attempt;
+ * nothing may be left of it then. It is not called after the callback was.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Dial = (url: URL, headers: HeaderRecord, done: (dialed: Dialed) => void) => () => void
+
+/**
+ * A client over a way to dial: for other routes than the ones that come with the library.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (dial: Dial): Context.Tag.Service<WebSocketClient> => ({
+  connect: (input, options = {}) =>
+    // The connection is registered with its scope before it exists; every step from there on is synchronous.
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function* () {
+        const settings = yield* Effect.sync(() => resolve(options))
+        const openTimeout = yield* Effect.sync(() =>
+          timeout("openTimeout", options.openTimeout ?? defaults.openTimeout)
+        )
+        const url = parseUrl(input)
+        if (url instanceof ProtocolError) return yield* Effect.fail(url)
+        const offer = {
+          key: Handshake.makeKey(randomBytes(16)),
+          protocols: options.protocols,
+          origin: options.origin,
+          headers: options.headers
+        }
+        const headers = Handshake.requestHeaders(offer)
+        if (headers instanceof ProtocolError) return yield* Effect.fail(headers)
+        const registry = yield* Registry.ofScope(yield* Effect.scope)
+        const services = yield* environment
+
+        let opened: Driver | undefined
+        let dialed = false
+        const dialing = Effect.async<Driver, ConnectError>((resume) => {
+          const drop = dial(url, headers, (result) => {
+            dialed = true
+            registry.delete(attempt)
+            if (result._tag === "Failed") {
+              resume(Effect.fail(result.error))
+              return
+            }
+            const agreement = Handshake.checkResponse(result.headers, offer)
+            if (agreement instanceof ProtocolError) {
+              result.transport.abort()
+              resume(Effect.fail(agreement))
+              return
+            }
+            const opening = { url: url.href, agreement }
+            opened = new Driver("client", result.transport, settings, services, opening).start(registry)
+            resume(Effect.succeed(opened))
+          })
+          const abandon = () => {
+            registry.delete(attempt)
+            if (!dialed) drop()
+          }
+          const attempt: Registry.Closable = {
+            beginClose: () => {
+              abandon()
+              resume(Effect.interrupt)
+            },
+            awaitClosed: Effect.void
+          }
+          registry.add(attempt)
+          if (registry.closed) attempt.beginClose(1001)
+          return Effect.sync(abandon)
+        })
+        return yield* Effect.interruptible(dialing).pipe(
+          // Bounded also where the caller cannot be interrupted.
+          Effect.timeoutFail({
+            duration: openTimeout,
+            onTimeout: () => new IoError({ reason: "Timeout", operation: "open" })
+          }),
+          restore,
+          // The connection may have opened while the fiber was interrupted: then it is closed like any other.
+          Effect.onExit((exit) =>
+            Exit.isSuccess(exit) || opened === undefined ? Effect.void : closeNow(opened, Registry.closeCodeOf(exit))
+          )
+        )
+      })
+    )
+})
+
+const closeNow = (driver: Driver, code: number): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    driver.beginClose(code)
+    return driver.awaitClosed
+  })
+
+const parseUrl = (input: string | URL): URL | ProtocolError => {
+  const invalid = (description: string) =>
+    new ProtocolError({ origin: "local", description, section: "RFC 6455 §3", closeCode: undefined })
+  let url: URL
+  try {
+    url = new URL(input)
+  } catch {
+    return invalid("The URL is malformed")
+  }
+  // The URL parser drops tabs and line breaks; they are no part of a URL that anyone means.
+  if (typeof input === "string" && hasControl(input)) return invalid("The URL has a control character")
+  if (url.protocol !== "ws:" && url.protocol !== "wss:") {
+    return invalid(`The scheme of the URL is ${JSON.stringify(url.protocol)}, not "ws:" or "wss:"`)
+  }
+  if (url.hash !== "" || url.href.endsWith("#")) return invalid("The URL has a fragment")
+  if (url.username !== "" || url.password !== "") {
+    return invalid("The URL has credentials; send them as an Authorization header")
+  }
+  return url
+}
+
+const hasControl = (text: string): boolean => {
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    if (unit < 0x20 || unit === 0x7f) return true
+  }
+  return false
+}

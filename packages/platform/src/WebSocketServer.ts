@@ -1,0 +1,481 @@
+/**
+ * The server: a service with `accept`, one scoped connection per call, and `run`, a fiber and a scope per connection.
+ *
+ * @since 0.1.0
+ */
+import {
+  isConnectionClosed,
+  isWebSocketError,
+  ProtocolError,
+  type HeaderRecord
+} from "@effect-websocket/protocol/Errors"
+import * as Handshake from "@effect-websocket/protocol/Handshake"
+import * as Origin from "@effect-websocket/protocol/Origin"
+import * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as FiberSet from "effect/FiberSet"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
+import * as Scope from "effect/Scope"
+import { Driver, environment, type Environment } from "./internal/driver.js"
+import * as Registry from "./internal/registry.js"
+import { defaults, resolve, timeout, type Settings } from "./internal/settings.js"
+import type { Transport } from "./Transport.js"
+import type * as WebSocket from "./WebSocket.js"
+
+/**
+ * The options of a server, besides those of every connection.
+ *
+ * - `origin`: which web pages may connect; others get 403. Default: `Origin.sameOrigin()`.
+ * - `protocols`: the subprotocols that the server speaks, in its order of preference, or a function that selects one of
+ *   those a client offers. Default: none.
+ * - `handshakeTimeout`: the time for a request to arrive, and again for an `accept` to take it; afterwards it gets 408 or
+ *   503. Default 10 seconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options extends WebSocket.Options {
+  readonly origin?: Origin.Policy | undefined
+  readonly protocols?: ReadonlyArray<string> | Subprotocol.Selector | undefined
+  readonly handshakeTimeout?: Duration.DurationInput | undefined
+}
+
+/**
+ * Where a server listens. `url` is what a client on the same machine connects to.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Address {
+  readonly hostname: string
+  readonly port: number
+  readonly url: string
+}
+
+/**
+ * A connection that a server accepted, with the request that asked for it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ServerWebSocket extends WebSocket.WebSocket {
+  readonly request: Handshake.UpgradeRequest
+}
+
+/**
+ * The service.
+ *
+ * - `accept`: the next connection. The answer 101 is written when it is taken. It belongs to the scope, which closes it.
+ *   Never fails; when the server is released, it is interrupted.
+ * - `run`: a handler for each connection, in a fiber and a scope of its own. See `run`.
+ * - `address`: where the server listens; with port 0 the one that was chosen.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class WebSocketServer extends Context.Tag("@effect-websocket/platform/WebSocketServer")<
+  WebSocketServer,
+  {
+    readonly accept: Effect.Effect<ServerWebSocket, never, Scope.Scope>
+    readonly run: <A, E, R>(
+      handler: (socket: ServerWebSocket) => Effect.Effect<A, E, R>
+    ) => Effect.Effect<never, never, Exclude<R, Scope.Scope>>
+    readonly address: Address
+  }
+>() {}
+
+/**
+ * Accepts the next connection, which belongs to the scope.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const accept: Effect.Effect<ServerWebSocket, never, WebSocketServer | Scope.Scope> = Effect.flatMap(
+  WebSocketServer,
+  (server) => server.accept
+)
+
+/**
+ * Runs a handler for each connection, for ever. Each has a fiber and a scope of its own, and is closed when its handler
+ * ends: with 1000 after a success, 1001 after an interruption, 1011 after a failure.
+ *
+ * A handler that fails or dies touches no other connection: `Connection_closed` is logged at debug level, other errors at
+ * warning, defects at error. Interrupting `run` interrupts all handlers and waits for their closing handshakes.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const run = <A, E, R>(
+  handler: (socket: ServerWebSocket) => Effect.Effect<A, E, R>
+): Effect.Effect<never, never, WebSocketServer | Exclude<R, Scope.Scope>> =>
+  Effect.flatMap(WebSocketServer, (server) => server.run(handler))
+
+/**
+ * Where the server listens.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const address: Effect.Effect<Address, never, WebSocketServer> = Effect.map(
+  WebSocketServer,
+  (server) => server.address
+)
+
+/**
+ * A layer that runs a handler for each connection, as `run` does, until it is released.
+ *
+ * @example
+ * ```ts
+ * import { WebSocketServer } from "@effect-websocket/platform"
+ * import { NodeWebSocketServer } from "@effect-websocket/platform/node"
+ * import { Layer } from "effect"
+ *
+ * const Echo = WebSocketServer.layerHandler((socket) => socket.run((message) => socket.send(message)))
+ *
+ * const Main = Echo.pipe(Layer.provide(NodeWebSocketServer.layer({ port: 8080 })))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerHandler = <A, E, R>(
+  handler: (socket: ServerWebSocket) => Effect.Effect<A, E, R>
+): Layer.Layer<never, never, WebSocketServer | Exclude<R, Scope.Scope>> =>
+  Layer.scopedDiscard(Effect.forkScoped(run(handler)))
+
+/**
+ * A request to upgrade, before it is answered, as something that speaks HTTP hands it over. Exactly one of `upgrade` and
+ * `reject` is called, once, unless `isGone`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface UpgradeAttempt {
+  readonly request: Handshake.HttpRequest
+  readonly remoteAddress: string | undefined
+  /** Whether the client went away. */
+  readonly isGone: () => boolean
+  /** Answers 101 with headers. The transport begins right behind the request. */
+  readonly upgrade: (headers: HeaderRecord) => Transport
+  /** Answers with an HTTP status and ends. */
+  readonly reject: (status: number, headers: HeaderRecord, body: string) => void
+}
+
+/**
+ * A server without a listener of its own: `offer` takes requests to upgrade from whatever speaks HTTP. For other routes
+ * than the ones that come with the library. The scope stops it: it offers 503 to who waits, and closes all connections
+ * with 1001 within one `closeTimeout`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  listening: Address,
+  options: Options = {}
+): Effect.Effect<
+  {
+    readonly service: Context.Tag.Service<WebSocketServer>
+    readonly offer: (attempt: UpgradeAttempt) => void
+  },
+  never,
+  Scope.Scope
+> =>
+  Effect.gen(function* () {
+    const policy = yield* Effect.sync(() => resolvePolicy(options))
+    const acceptor = new Acceptor(policy, yield* environment)
+    yield* Effect.addFinalizer(() => acceptor.stop)
+    return {
+      service: {
+        accept: Effect.uninterruptibleMask((restore) =>
+          Effect.flatMap(Effect.flatMap(Effect.scope, Registry.ofScope), (registry) =>
+            Effect.map(acceptor.next(restore), (socket) => {
+              socket.addOwner(registry)
+              return socket
+            })
+          )
+        ),
+        run: (handler) => runHandlers(acceptor, handler),
+        address: listening
+      },
+      offer: (attempt) => acceptor.offer(attempt)
+    }
+  })
+
+/**
+ * Answers one request to upgrade and returns its connection, which belongs to the scope: for servers that listen by
+ * themselves. Fails with a remote `ProtocolError` for a request that breaks the handshake or comes from an origin that is
+ * not allowed, after it was answered with 400, 426 or 403.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const acceptAttempt = (
+  attempt: UpgradeAttempt,
+  options: Options = {}
+): Effect.Effect<ServerWebSocket, ProtocolError, Scope.Scope> =>
+  Effect.uninterruptible(
+    Effect.gen(function* () {
+      const policy = yield* Effect.sync(() => resolvePolicy(options))
+      const registry = yield* Registry.ofScope(yield* Effect.scope)
+      const request = check(attempt, policy)
+      if (request instanceof ProtocolError) return yield* Effect.fail(request)
+      const socket = open(attempt, request, policy, yield* environment)
+      if (socket instanceof ProtocolError) return yield* Effect.fail(socket)
+      return socket.start(registry)
+    })
+  )
+
+interface Policy {
+  readonly settings: Settings
+  readonly origin: Origin.Policy
+  readonly select: Subprotocol.Selector
+  readonly handshakeTimeout: Duration.Duration
+}
+
+const resolvePolicy = (options: Options): Policy => {
+  const protocols = options.protocols ?? []
+  return {
+    settings: resolve(options),
+    origin: options.origin ?? Origin.sameOrigin(),
+    select: typeof protocols === "function" ? protocols : Subprotocol.byServerPreference(protocols),
+    handshakeTimeout: timeout("handshakeTimeout", options.handshakeTimeout ?? defaults.openTimeout)
+  }
+}
+
+/** A driver of the server's role, which has the request. */
+class ServerDriver extends Driver implements ServerWebSocket {
+  readonly request: Handshake.UpgradeRequest
+
+  constructor(
+    transport: Transport,
+    settings: Settings,
+    services: Environment,
+    request: Handshake.UpgradeRequest,
+    agreement: Handshake.Agreement
+  ) {
+    super("server", transport, settings, services, { url: request.url, agreement })
+    this.request = request
+  }
+}
+
+/** The request, where it may be accepted. Otherwise it is answered. */
+const check = (attempt: UpgradeAttempt, policy: Policy): Handshake.UpgradeRequest | ProtocolError => {
+  const request = Handshake.checkRequest(attempt.request)
+  if (request._tag === "RefusedRequest") {
+    attempt.reject(request.status, request.headers, request.error.message)
+    return request.error
+  }
+  const refusal = policy.origin(request)
+  if (refusal === undefined) return request
+  attempt.reject(403, {}, refusal)
+  return new ProtocolError({
+    origin: "remote",
+    description: refusal,
+    section: "RFC 6455 §10.2",
+    closeCode: undefined
+  })
+}
+
+/** Answers 101. In one step with the connection, so that there is no 101 without one. */
+const open = (
+  attempt: UpgradeAttempt,
+  request: Handshake.UpgradeRequest,
+  policy: Policy,
+  services: Environment
+): ServerDriver | ProtocolError => {
+  const agreement = { protocol: policy.select(request.protocols), extensions: [] }
+  const headers = Handshake.responseHeaders(request, agreement)
+  if (headers instanceof ProtocolError) {
+    attempt.reject(500, {}, "The server selected a subprotocol that was not offered")
+    return headers
+  }
+  return new ServerDriver(attempt.upgrade(headers), policy.settings, services, request, agreement)
+}
+
+interface Waiting {
+  readonly attempt: UpgradeAttempt
+  readonly request: Handshake.UpgradeRequest
+  readonly deadline: Fiber.RuntimeFiber<void>
+}
+
+/** Requests on their way to an `accept`, and the connections that came of them. */
+class Acceptor {
+  private readonly policy: Policy
+  private readonly services: Environment
+  private readonly connections = new Registry.Registry()
+  private readonly waiting = new Set<Waiting>()
+  private readonly takers = new Set<(effect: Effect.Effect<void>) => void>()
+  private stopped = false
+
+  constructor(policy: Policy, services: Environment) {
+    this.policy = policy
+    this.services = services
+  }
+
+  offer(attempt: UpgradeAttempt): void {
+    if (this.stopped) {
+      attempt.reject(503, {}, "The server is stopping")
+      return
+    }
+    const request = check(attempt, this.policy)
+    if (request instanceof ProtocolError) {
+      this.fork(Effect.logWarning("Refused an upgrade request", request), attempt)
+      return
+    }
+    const waiting: Waiting = {
+      attempt,
+      request,
+      deadline: this.fork(
+        Effect.zipRight(
+          Effect.sleep(this.policy.handshakeTimeout),
+          Effect.sync(() => {
+            if (this.waiting.delete(waiting)) attempt.reject(503, {}, "No handler took the connection in time")
+          })
+        ),
+        attempt
+      )
+    }
+    this.waiting.add(waiting)
+    this.wakeTaker()
+  }
+
+  /**
+   * The next connection, started. `restore` makes the wait interruptible; from the moment when a request is taken nothing
+   * is.
+   */
+  next(restore: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>): Effect.Effect<ServerDriver> {
+    return Effect.suspend(() => {
+      for (const waiting of this.waiting) {
+        const socket = this.take(waiting)
+        if (socket !== undefined) return Effect.succeed(socket)
+      }
+      return Effect.zipRight(restore(this.awaitRequest), this.next(restore))
+    })
+  }
+
+  private take(waiting: Waiting): ServerDriver | undefined {
+    this.waiting.delete(waiting)
+    waiting.deadline.unsafeInterruptAsFork(FiberId.none)
+    if (waiting.attempt.isGone()) return undefined
+    const socket = open(waiting.attempt, waiting.request, this.policy, this.services)
+    if (socket instanceof ProtocolError) {
+      this.fork(Effect.logError("Refused an upgrade request", socket), waiting.attempt)
+      return undefined
+    }
+    return socket.start(this.connections)
+  }
+
+  private readonly awaitRequest: Effect.Effect<void> = Effect.async<void>((resume) => {
+    if (this.stopped) {
+      resume(Effect.interrupt)
+      return
+    }
+    if (this.waiting.size > 0) {
+      resume(Effect.void)
+      return
+    }
+    this.takers.add(resume)
+    return Effect.sync(() => {
+      // Where this one had been woken already, its request is for another.
+      if (!this.takers.delete(resume) && this.waiting.size > 0) this.wakeTaker()
+    })
+  })
+
+  private wakeTaker(): void {
+    for (const resume of this.takers) {
+      this.takers.delete(resume)
+      resume(Effect.void)
+      return
+    }
+  }
+
+  private fork<A>(effect: Effect.Effect<A>, attempt: UpgradeAttempt): Fiber.RuntimeFiber<A> {
+    return Runtime.runFork(this.services.runtime)(
+      Effect.annotateLogs(effect, annotations(attempt.request.url, attempt.remoteAddress))
+    )
+  }
+
+  readonly stop: Effect.Effect<void> = Effect.suspend(() => {
+    this.stopped = true
+    for (const { attempt, deadline } of this.waiting) {
+      deadline.unsafeInterruptAsFork(FiberId.none)
+      attempt.reject(503, {}, "The server is stopping")
+    }
+    this.waiting.clear()
+    for (const resume of this.takers) resume(Effect.interrupt)
+    this.takers.clear()
+    return this.connections.closeAll(1001)
+  })
+}
+
+const annotations = (url: string, remoteAddress: string | undefined): Record<string, unknown> => ({
+  "websocket.url": url,
+  ...(remoteAddress === undefined ? {} : { "websocket.remoteAddress": remoteAddress })
+})
+
+const runHandlers = <A, E, R>(
+  acceptor: Acceptor,
+  handler: (socket: ServerWebSocket) => Effect.Effect<A, E, R>
+): Effect.Effect<never, never, Exclude<R, Scope.Scope>> =>
+  Effect.scoped(
+    Effect.flatMap(FiberSet.make<void>(), (fibers) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.forever(
+          Effect.flatMap(acceptor.next(restore), (socket) =>
+            // Forked in the step that took it, so that it always has someone to close it.
+            FiberSet.run(fibers, handle(socket, handler))
+          )
+        )
+      )
+    )
+  ) as Effect.Effect<never, never, Exclude<R, Scope.Scope>>
+
+/** Runs in an uninterruptible fiber; only the handler itself can be interrupted. */
+const handle = <A, E, R>(
+  socket: ServerDriver,
+  handler: (socket: ServerWebSocket) => Effect.Effect<A, E, R>
+): Effect.Effect<void, never, Exclude<R, Scope.Scope>> =>
+  Effect.annotateLogs(
+    Effect.flatMap(Scope.make(), (scope) =>
+      Effect.flatMap(
+        Effect.exit(
+          Effect.interruptible(
+            Scope.extend(
+              Effect.suspend(() => handler(socket)),
+              scope
+            )
+          )
+        ),
+        (exit) =>
+          // The app's own finalizers first: they may still use the connection.
+          Effect.zipRight(
+            Effect.exit(Scope.close(scope, exit)),
+            Effect.suspend(() => {
+              socket.beginClose(Registry.closeCodeOf(exit))
+              return Effect.zipRight(socket.awaitClosed, logFailure(exit))
+            })
+          )
+      )
+    ),
+    annotations(socket.url, socket.remoteAddress)
+  )
+
+const logFailure = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
+  if (Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause)) return Effect.void
+  const { cause } = exit
+  if (Option.isSome(Cause.dieOption(cause))) return Effect.logError("The handler of a connection died", cause)
+  const failure = Option.getOrUndefined(Cause.failureOption(cause))
+  if (isConnectionClosed(failure)) return Effect.logDebug("The connection was closed", failure.message)
+  return Effect.logWarning(
+    isWebSocketError(failure) ? "The connection failed" : "The handler of a connection failed",
+    cause
+  )
+}

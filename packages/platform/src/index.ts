@@ -1,0 +1,24 @@
+/**
+ * @since 0.1.0
+ */
+export * as MockTransport from "./MockTransport.js"
+/**
+ * @since 0.1.0
+ */
+export * as Transport from "./Transport.js"
+/**
+ * @since 0.1.0
+ */
+export * as WebSocket from "./WebSocket.js"
+/**
+ * @since 0.1.0
+ */
+export * as WebSocketClient from "./WebSocketClient.js"
+/**
+ * @since 0.1.0
+ */
+export * as WebSocketServer from "./WebSocketServer.js"
+/**
+ * @since 0.1.0
+ */
+export * as WebSocketTest from "./WebSocketTest.js"

@@ -1,0 +1,156 @@
+/**
+ * `WebSocketServer` over Node's own `http` and `https`.
+ *
+ * @since 0.1.0
+ */
+import { IoError, type ProtocolError } from "@effect-websocket/protocol/Errors"
+import { checkRequest } from "@effect-websocket/protocol/Handshake"
+import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Http from "node:http"
+import * as Https from "node:https"
+import type { AddressInfo, Socket } from "node:net"
+import type { Duplex } from "node:stream"
+import { defaults, timeout } from "../internal/settings.js"
+import * as WebSocketServer from "../WebSocketServer.js"
+import { upgradeAttempt } from "./internal/upgradeAttempt.js"
+
+/**
+ * The options of a server that listens by itself, besides those of every server.
+ *
+ * - `port`: 0 for one that the system chooses; `WebSocketServer.address` tells which.
+ * - `host`: the address to listen on. Default: all, as Node does.
+ * - `tls`: certificate and key, for `wss:`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options extends WebSocketServer.Options {
+  readonly port: number
+  readonly host?: string | undefined
+  readonly tls?: Https.ServerOptions | undefined
+}
+
+/**
+ * A server with an HTTP or HTTPS server of its own, which answers 426 to everything that is no upgrade. Fails with
+ * `IoError` (`Listen`) where the port cannot be bound. Its scope stops listening, closes all connections with 1001, within
+ * one `closeTimeout`, and drops what is left.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  options: Options
+): Effect.Effect<Context.Tag.Service<WebSocketServer.WebSocketServer>, IoError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const handshakeTimeout = yield* Effect.sync(() =>
+      Duration.toMillis(timeout("handshakeTimeout", options.handshakeTimeout ?? defaults.openTimeout))
+    )
+    const server = yield* listen(options, {
+      headersTimeout: handshakeTimeout,
+      requestTimeout: handshakeTimeout,
+      connectionsCheckingInterval: Math.min(handshakeTimeout, 1000)
+    })
+    const { offer, service } = yield* WebSocketServer.make(toAddress(server, options), options)
+    // Finalizers run from last to first: stop listening, close the connections, drop what is left.
+    yield* Effect.addFinalizer(() => Effect.sync(() => server.close()))
+    server.on("request", refuse)
+    server.on("upgrade", (request: Http.IncomingMessage, socket: Duplex, head: Buffer) =>
+      offer(upgradeAttempt(request, socket, head))
+    )
+    return service
+  })
+
+/**
+ * A server with an HTTP or HTTPS server of its own. See `make`.
+ *
+ * @example
+ * ```ts
+ * import { NodeWebSocketServer } from "@effect-websocket/platform/node"
+ * import { Origin } from "@effect-websocket/protocol"
+ *
+ * const Server = NodeWebSocketServer.layer({ port: 8080, origin: Origin.allowList(["https://example.com"]) })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<WebSocketServer.WebSocketServer, IoError> =>
+  Layer.scoped(WebSocketServer.WebSocketServer, make(options))
+
+/**
+ * Accepts what Node's `upgrade` event hands over, for a server of one's own: the request, its socket, and the bytes that
+ * came behind the request. The connection belongs to the scope. Fails with a remote `ProtocolError` for a request that
+ * breaks the handshake or comes from an origin that is not allowed, after it was answered.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromUpgrade = (
+  request: Http.IncomingMessage,
+  socket: Duplex,
+  head: Uint8Array,
+  options?: WebSocketServer.Options
+): Effect.Effect<WebSocketServer.ServerWebSocket, ProtocolError, Scope.Scope> =>
+  WebSocketServer.acceptAttempt(upgradeAttempt(request, socket, head), options)
+
+/** Listens until the scope ends, and then drops all sockets that are left. */
+const listen = (options: Options, httpOptions: Http.ServerOptions): Effect.Effect<Http.Server, IoError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const server: Http.Server =
+      options.tls === undefined
+        ? Http.createServer(httpOptions)
+        : Https.createServer({ ...options.tls, ...httpOptions })
+    const sockets = new Set<Socket>()
+    server.on("connection", (socket: Socket) => {
+      sockets.add(socket)
+      socket.once("close", () => sockets.delete(socket))
+    })
+    yield* Effect.addFinalizer(() =>
+      Effect.async<void>((resume) => {
+        server.close(() => resume(Effect.void))
+        for (const socket of sockets) socket.destroy()
+      })
+    )
+    yield* Effect.async<void, IoError>((resume) => {
+      server.once("error", (cause) =>
+        resume(Effect.fail(new IoError({ reason: "Listen", operation: "listen", cause })))
+      )
+      server.listen(options.port, options.host, () => resume(Effect.void))
+    })
+    // Node has reported it to the client already, or there is no client; a server goes on.
+    server.on("error", () => {})
+    return server
+  })
+
+const toAddress = (server: Http.Server, options: Options): WebSocketServer.Address => {
+  const { address, family, port } = server.address() as AddressInfo
+  const wildcard = address === "::" || address === "0.0.0.0"
+  const host = wildcard ? "127.0.0.1" : family === "IPv6" ? `[${address}]` : address
+  return { hostname: address, port, url: `${options.tls === undefined ? "ws" : "wss"}://${host}:${port}` }
+}
+
+/** Answers what is no upgrade for Node: 400 where it was meant to be one, else 426 (RFC 9110 §15.5.22). */
+const refuse = (request: Http.IncomingMessage, response: Http.ServerResponse): void => {
+  const { headers } = request
+  const meant = headers.upgrade !== undefined || headers["sec-websocket-key"] !== undefined
+  const checked = checkRequest({
+    method: request.method ?? "",
+    url: request.url ?? "",
+    httpVersion: request.httpVersion,
+    headers: request.headersDistinct
+  })
+  const body =
+    meant && checked._tag === "RefusedRequest"
+      ? checked.error.message
+      : "This is a WebSocket server: upgrade to connect"
+  response.writeHead(meant ? 400 : 426, {
+    Connection: meant ? "close" : "Upgrade, close",
+    ...(meant ? {} : { Upgrade: "websocket" }),
+    "Content-Type": "text/plain; charset=utf-8"
+  })
+  response.end(`${body}\n`)
+}

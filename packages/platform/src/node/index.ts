@@ -1,0 +1,12 @@
+/**
+ * @since 0.1.0
+ */
+export * as NodeTransport from "./NodeTransport.js"
+/**
+ * @since 0.1.0
+ */
+export * as NodeWebSocketClient from "./NodeWebSocketClient.js"
+/**
+ * @since 0.1.0
+ */
+export * as NodeWebSocketServer from "./NodeWebSocketServer.js"

@@ -1,0 +1,60 @@
+import * as HeaderField from "@effect-websocket/protocol/HeaderField"
+import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
+import { STATUS_CODES, type IncomingMessage } from "node:http"
+import { Socket } from "node:net"
+import type { Duplex } from "node:stream"
+import type { UpgradeAttempt } from "../../WebSocketServer.js"
+import * as NodeTransport from "../NodeTransport.js"
+
+// Time to write a refusal to a client that does not read.
+const rejectTimeoutMillis = 5000
+
+/** What Node's `upgrade` event hands over, as an attempt to upgrade. */
+export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: Uint8Array): UpgradeAttempt => {
+  // Before anything else: a reset in the middle of the handshake must not end the process.
+  socket.on("error", () => socket.destroy())
+  const remoteAddress = socket instanceof Socket ? socket.remoteAddress : undefined
+  return {
+    request: {
+      method: request.method ?? "",
+      url: request.url ?? "",
+      httpVersion: request.httpVersion,
+      headers: request.headersDistinct
+    },
+    remoteAddress,
+    isGone: () => socket.destroyed || !socket.writable,
+    upgrade: (headers) => {
+      if (socket instanceof Socket) {
+        socket.setTimeout(0)
+        socket.setNoDelay(true)
+      }
+      socket.write(formatHead(101, headers), "latin1")
+      return NodeTransport.make(socket, head)
+    },
+    reject: (status, headers, body) => {
+      if (socket.destroyed) return
+      const text = `${body}\n`
+      const timer = setTimeout(() => socket.destroy(), rejectTimeoutMillis)
+      socket.once("close", () => clearTimeout(timer))
+      const all = {
+        ...headers,
+        Connection: "close",
+        "Content-Type": "text/plain; charset=utf-8",
+        "Content-Length": String(Buffer.byteLength(text))
+      }
+      // Reads on, because closing a socket with unread bytes would reset it, and the answer with it.
+      socket.resume()
+      socket.once("end", () => socket.destroy())
+      socket.write(formatHead(status, all), "latin1")
+      socket.end(text)
+    }
+  }
+}
+
+/** An HTTP/1.1 response head. Names and values were checked by the handshake. */
+const formatHead = (status: number, headers: HeaderRecord): string => {
+  const lines = Object.keys(headers).flatMap((name) =>
+    HeaderField.values(headers, name).map((value) => `${name}: ${value}\r\n`)
+  )
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("")}\r\n`
+}
