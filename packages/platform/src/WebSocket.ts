@@ -111,7 +111,7 @@ export interface WebSocket {
    * `ConnectionClosed`, with `ProtocolError` or `PayloadTooLarge` where the peer broke a rule or a limit, with `IoError`
    * where the transport broke, and with what `handler` fails with.
    */
-  run<A, E, R>(
+  run<A = unknown, E = never, R = never>(
     handler: (message: Message) => Effect.Effect<A, E, R> | void
   ): Effect.Effect<void, E | ConnectionError, R>
 

@@ -854,7 +854,7 @@ for (const role of roles) {
       const limits: ReadonlyArray<readonly [Endpoint, number]> = [
         [{}, 65_536],
         [{ maxCopiedBytes: 10 }, 10],
-        [{ maxCopiedBytes: 0 }, 0]
+        [{ maxCopiedBytes: 1 }, 1]
       ]
       for (const [option, limit] of limits) {
         const isSent = (size: number) => {

@@ -13,12 +13,12 @@ import type { Agreement } from "@effect-websocket/protocol/Handshake"
 import { Binary, Text, type Message } from "@effect-websocket/protocol/Message"
 import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
@@ -215,13 +215,17 @@ export class Driver implements TransportSink, Closable {
   private readableOnce: Effect.Effect<void> | undefined = undefined
 
   get receive(): Effect.Effect<Message, ConnectionError> {
-    return (this.receiveOnce ??= Effect.suspend(() => {
+    return (this.receiveOnce ??= this.makeReceive())
+  }
+
+  private makeReceive(): Effect.Effect<Message, ConnectionError> {
+    return Effect.suspend(() => {
       this.claimReader()
       const message = this.takeMessage()
       if (message !== undefined) return Effect.succeed(message)
       const error = this.readError()
       return error === undefined ? Effect.zipRight(this.awaitReadable(), this.receive) : Effect.fail(error)
-    }))
+    })
   }
 
   get messages(): Stream.Stream<Message, ConnectionError> {
@@ -230,17 +234,21 @@ export class Driver implements TransportSink, Closable {
 
   /** Everything that waits, at least one message. `None` after a normal end. */
   private get pull(): Effect.Effect<Chunk.Chunk<Message>, Option.Option<ConnectionError>> {
-    return (this.pullOnce ??= Effect.suspend(() => {
+    return (this.pullOnce ??= this.makePull())
+  }
+
+  private makePull(): Effect.Effect<Chunk.Chunk<Message>, Option.Option<ConnectionError>> {
+    return Effect.suspend(() => {
       this.claimReader()
       const batch = this.takeBatch()
       if (batch !== undefined) return Effect.succeed(Chunk.unsafeFromArray(batch))
       const error = this.readError()
       if (error === undefined) return Effect.zipRight(this.awaitReadable(), this.pull)
       return Effect.fail(endsNormally(error) ? Option.none() : Option.some(error))
-    }))
+    })
   }
 
-  run<A, E, R>(
+  run<A = unknown, E = never, R = never>(
     handler: (message: Message) => Effect.Effect<A, E, R> | void
   ): Effect.Effect<void, E | ConnectionError, R> {
     return Effect.suspend(() => {
@@ -458,7 +466,7 @@ export class Driver implements TransportSink, Closable {
   }
 
   private tell(event: Connection.PingReceived | Connection.PongReceived | Connection.Ended): void {
-    if (this.listeners !== undefined) for (const listener of [...this.listeners]) listener(event)
+    if (this.listeners !== undefined) for (const listener of this.listeners) listener(event)
   }
 
   private wakeReader(): void {

@@ -1,0 +1,59 @@
+// The import rules of docs/architecture.md. Run by `pnpm check:imports`.
+const platformOrder = [
+  ["Transport", "^packages/platform/src/(internal|WebSocket|Mock|node)"],
+  ["internal/(driver|registry|random)", "^packages/platform/src/(WebSocket|Mock|node)"],
+  ["WebSocket", "^packages/platform/src/(WebSocketClient|WebSocketServer|WebSocketTest|Mock|node)"],
+  ["WebSocket(Client|Server)", "^packages/platform/src/(WebSocketTest|Mock|node)"],
+  ["(MockTransport|WebSocketTest)", "^packages/platform/src/node"]
+]
+
+module.exports = {
+  forbidden: [
+    { name: "no-circular", severity: "error", from: {}, to: { circular: true } },
+    { name: "resolvable", severity: "error", from: {}, to: { couldNotResolve: true } },
+    {
+      name: "protocol-is-pure",
+      comment: "protocol imports effect/Data and @noble/hashes only, besides its own files",
+      severity: "error",
+      from: { path: "^packages/protocol/src" },
+      to: { pathNot: ["^packages/protocol/src", "effect/dist/esm/Data\\.js$", "@noble/hashes/legacy\\.js$", "^(node:)?buffer$"] }
+    },
+    {
+      name: "protocol-buffer-in-utf8-only",
+      comment: "utf8.node.ts is the one place of protocol that may import node:buffer",
+      severity: "error",
+      from: { path: "^packages/protocol/src", pathNot: "internal/utf8\\.node\\.ts$" },
+      to: { dependencyTypes: ["core"] }
+    },
+    {
+      name: "node-in-node-folder-only",
+      comment: "only platform/src/node imports node:*",
+      severity: "error",
+      from: { path: "^packages/platform/src", pathNot: "^packages/platform/src/node" },
+      to: { dependencyTypes: ["core"] }
+    },
+    {
+      name: "packages-import-runtime-dependencies-only",
+      severity: "error",
+      from: { path: "^packages/[^/]+/src" },
+      to: { dependencyTypes: ["npm-no-pkg", "npm-unknown", "npm-dev"], pathNot: ["effect/dist", "^packages/protocol"] }
+    },
+    ...platformOrder.map(([file, above]) => ({
+      name: `order-of-${file}`,
+      comment: "a file imports only from files above it in docs/architecture.md",
+      severity: "error",
+      from: { path: `^packages/platform/src/${file}\\.ts$` },
+      to: { path: above }
+    }))
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    exclude: { path: "^packages/[^/]+/dist/|vitest\\.config" },
+    tsPreCompilationDeps: false,
+    tsConfig: { fileName: "tsconfig.base.json" },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["@effect-websocket/source", "import", "node", "default"]
+    }
+  }
+}
