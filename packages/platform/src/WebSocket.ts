@@ -67,6 +67,30 @@ export interface CloseStatus extends Connection.CloseStatus {
 }
 
 /**
+ * What the handler of `run` may return: an effect, which is awaited, or nothing. Branches may return different ones.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Handled = Effect.Effect<unknown, unknown, unknown> | void
+
+/**
+ * The errors of what a handler returns.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type HandledError<X> = X extends Effect.Effect<infer _A, infer E, infer _R> ? E : never
+
+/**
+ * The services that what a handler returns needs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type HandledContext<X> = X extends Effect.Effect<infer _A, infer _E, infer R> ? R : never
+
+/**
  * An open WebSocket.
  *
  * There are three ways to read, from fast to convenient: `run`, `receive`, `messages`. All deliver in order, obey the same
@@ -111,9 +135,9 @@ export interface WebSocket {
    * `ConnectionClosed`, with `ProtocolError` or `PayloadTooLarge` where the peer broke a rule or a limit, with `IoError`
    * where the transport broke, and with what `handler` fails with.
    */
-  run<A = unknown, E = never, R = never>(
-    handler: (message: Message) => Effect.Effect<A, E, R> | void
-  ): Effect.Effect<void, E | ConnectionError, R>
+  run<X extends Handled>(
+    handler: (message: Message) => X
+  ): Effect.Effect<void, HandledError<X> | ConnectionError, HandledContext<X>>
 
   /** The next message. Fails once the connection is over, also after a normal close. Interrupting it loses no message. */
   readonly receive: Effect.Effect<Message, ConnectionError>

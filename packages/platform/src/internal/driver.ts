@@ -25,6 +25,7 @@ import * as Runtime from "effect/Runtime"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import type { Transport, TransportSink } from "../Transport.js"
+import type { CloseStatus, Data, Handled, HandledContext, HandledError } from "../WebSocket.js"
 import { randomBytes, randomMaskKey } from "./random.js"
 import type { Closable, Registry } from "./registry.js"
 import type { Settings } from "./settings.js"
@@ -45,14 +46,6 @@ export const environment: Effect.Effect<Environment> = Effect.zipWith(
 export interface Opening {
   readonly url: string
   readonly agreement: Agreement
-}
-
-/** What an app may send. */
-export type Data = string | Uint8Array | Message
-
-/** How a connection ended. `WebSocket.ts` documents it. */
-export interface CloseStatus extends Connection.CloseStatus {
-  readonly error: ConnectionError
 }
 
 type Resume<A> = (effect: Effect.Effect<A, ConnectionError>) => void
@@ -248,8 +241,17 @@ export class Driver implements TransportSink, Closable {
     })
   }
 
-  run<A = unknown, E = never, R = never>(
-    handler: (message: Message) => Effect.Effect<A, E, R> | void
+  run<X extends Handled>(
+    handler: (message: Message) => X
+  ): Effect.Effect<void, HandledError<X> | ConnectionError, HandledContext<X>> {
+    // The types of what it returns are those of the conditional types above, which inference cannot see through.
+    return this.runAll(
+      handler as (message: Message) => Effect.Effect<unknown, HandledError<X>, HandledContext<X>> | void
+    )
+  }
+
+  private runAll<E, R>(
+    handler: (message: Message) => Effect.Effect<unknown, E, R> | void
   ): Effect.Effect<void, E | ConnectionError, R> {
     return Effect.suspend(() => {
       this.claimReader()
@@ -281,8 +283,8 @@ export class Driver implements TransportSink, Closable {
    * Calls the handler for messages that wait, as long as its effects are done at once. Returns the first effect that is
    * not, or `undefined` when no message is left. What the handler sends is written once.
    */
-  private handleBatch<A, E, R>(
-    handler: (message: Message) => Effect.Effect<A, E, R> | void
+  private handleBatch<E, R>(
+    handler: (message: Message) => Effect.Effect<unknown, E, R> | void
   ): Effect.Effect<unknown, E | ConnectionError, R> | undefined {
     this.corked = true
     try {

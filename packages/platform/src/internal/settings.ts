@@ -1,18 +1,9 @@
 import { defaultLimits, type Limits } from "@effect-websocket/protocol/Connection"
 import * as Duration from "effect/Duration"
 import type { WaterMarks } from "../Transport.js"
+import type { Options } from "../WebSocket.js"
 
-/** The options of one connection, as `WebSocket.ts` documents them. */
-export interface ConnectionOptions {
-  readonly limits?: Partial<Limits> | undefined
-  readonly maxFrameSize?: number | undefined
-  readonly sendHighWaterMark?: number | undefined
-  readonly sendLowWaterMark?: number | undefined
-  readonly receiveHighWaterMark?: number | undefined
-  readonly closeTimeout?: Duration.DurationInput | undefined
-}
-
-/** The same with all defaults filled in. */
+/** The options of one connection with all defaults filled in. */
 export interface Settings {
   readonly limits: Limits
   readonly maxFrameSize: number | undefined
@@ -31,7 +22,7 @@ export const defaults = {
 } as const
 
 /** Throws a `RangeError` for what makes no sense: options are the programmer's, so that is a defect. */
-export const resolve = (options: ConnectionOptions = {}): Settings => {
+export const resolve = (options: Options = {}): Settings => {
   const high = bytes("sendHighWaterMark", options.sendHighWaterMark ?? defaults.sendHighWaterMark)
   const low = bytes("sendLowWaterMark", options.sendLowWaterMark ?? Math.min(defaults.sendLowWaterMark, high))
   if (low > high) throw new RangeError(`sendLowWaterMark (${low}) is above sendHighWaterMark (${high})`)

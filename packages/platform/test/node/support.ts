@@ -1,0 +1,525 @@
+import type { WebSocket } from "@effect-websocket/platform/WebSocket"
+import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
+import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
+import type { Transport, TransportSink } from "@effect-websocket/platform/Transport"
+import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
+import type { IoError } from "@effect-websocket/protocol/Errors"
+import { acceptValue } from "@effect-websocket/protocol/Handshake"
+import { assert } from "@effect/vitest"
+import { Context, Effect, Layer, Logger, Queue, type Cause, type Scope } from "effect"
+import { readFileSync } from "node:fs"
+import * as Net from "node:net"
+
+// -------------------------------------------------------------------------------------------------------------------
+// Waiting for what happens
+// -------------------------------------------------------------------------------------------------------------------
+
+/** Something that changes, and tells those who wait for it. */
+class Watched {
+  private readonly watchers = new Set<() => void>()
+
+  protected changed(): void {
+    for (const watcher of this.watchers) watcher()
+  }
+
+  /** The first value that `look` finds. It looks at once, and after every change. */
+  await<A>(look: () => A | undefined): Effect.Effect<A> {
+    return Effect.async<A>((resume) => {
+      const watcher = () => {
+        try {
+          const found = look()
+          if (found === undefined) return
+          this.watchers.delete(watcher)
+          resume(Effect.succeed(found))
+        } catch (error) {
+          this.watchers.delete(watcher)
+          resume(Effect.die(error))
+        }
+      }
+      this.watchers.add(watcher)
+      watcher()
+      return Effect.sync(() => this.watchers.delete(watcher))
+    })
+  }
+}
+
+/** Waits until something holds that no event tells about, by looking in every turn of the event loop. */
+export const eventually = (holds: () => boolean): Effect.Effect<void> =>
+  Effect.async<void>((resume) => {
+    let timer: NodeJS.Immediate | undefined
+    const look = () => {
+      if (holds()) resume(Effect.void)
+      else timer = setImmediate(look)
+    }
+    look()
+    return Effect.sync(() => timer !== undefined && clearImmediate(timer))
+  })
+
+/** Waits until a value has stayed the same for many turns of the event loop. */
+export const settled = (read: () => number): Effect.Effect<number> =>
+  Effect.suspend(() => {
+    let last = read()
+    let turns = 0
+    return Effect.map(
+      eventually(() => {
+        const next = read()
+        turns = next === last ? turns + 1 : 0
+        last = next
+        return turns === 500
+      }),
+      () => last
+    )
+  })
+
+export const mebibyte = 1024 * 1024
+
+/** What this process holds for bytes. */
+export const memory = (): number => {
+  const { arrayBuffers, heapUsed } = process.memoryUsage()
+  return arrayBuffers + heapUsed
+}
+
+/** Waits until a connection has as much to write as it takes without waiting. */
+export const stalled = (socket: WebSocket): Effect.Effect<number> =>
+  Effect.repeat(Effect.zipRight(Effect.yieldNow(), socket.bufferedBytes), { until: (bytes) => bytes >= 65536 })
+
+/** 64 KiB that begin with a number. */
+export const stamped = (index: number): Buffer => {
+  const bytes = Buffer.alloc(65536)
+  bytes.writeUInt32BE(index)
+  return bytes
+}
+
+const openHandles = (): ReadonlyArray<string> =>
+  process.getActiveResourcesInfo().filter((name) => name.startsWith("TCP") || name.startsWith("TLS"))
+
+/** For `afterEach`: every socket and every server of the test is gone. */
+export const noHandlesLeft = (): Promise<void> =>
+  Effect.runPromise(
+    eventually(() => openHandles().length === 0).pipe(
+      Effect.timeoutOption("5 seconds"),
+      Effect.map(() => assert.deepStrictEqual(openHandles(), []))
+    )
+  )
+
+// -------------------------------------------------------------------------------------------------------------------
+// Frames, by an implementation that is not the library's
+// -------------------------------------------------------------------------------------------------------------------
+
+export interface Frame {
+  /** FIN, the reserved bits and the opcode. */
+  readonly first: number
+  readonly masked: boolean
+  readonly payload: Buffer
+}
+
+export const first = { text: 0x81, binary: 0x82, close: 0x88, ping: 0x89, pong: 0x8a } as const
+
+const maskKey = Buffer.from([0x37, 0xfa, 0x21, 0x3d])
+
+const masked = (payload: Buffer, key: Buffer): Buffer => Buffer.from(payload.map((byte, i) => byte ^ key[i & 3]!))
+
+export const frame = (firstByte: number, payload: string | Uint8Array, masks: boolean): Buffer => {
+  const data = Buffer.from(payload as Uint8Array)
+  const maskBit = masks ? 0x80 : 0
+  const size = data.length < 126 ? data.length : data.length < 65536 ? 126 : 127
+  const length = Buffer.alloc(size === 127 ? 8 : size === 126 ? 2 : 0)
+  if (size === 126) length.writeUInt16BE(data.length)
+  if (size === 127) length.writeBigUInt64BE(BigInt(data.length))
+  return Buffer.concat([
+    Buffer.from([firstByte, maskBit | size]),
+    length,
+    ...(masks ? [maskKey, masked(data, maskKey)] : [data])
+  ])
+}
+
+/** The payload of a Close. */
+export const closing = (code: number, reason = ""): Buffer =>
+  Buffer.concat([Buffer.from([code >>> 8, code & 0xff]), Buffer.from(reason)])
+
+const parseFrame = (bytes: Buffer): { readonly frame: Frame; readonly size: number } | undefined => {
+  if (bytes.length < 2) return undefined
+  const short = bytes[1]! & 0x7f
+  const isMasked = bytes[1]! >= 0x80
+  const lengthSize = short === 127 ? 8 : short === 126 ? 2 : 0
+  const start = 2 + lengthSize + (isMasked ? 4 : 0)
+  if (bytes.length < start) return undefined
+  const length = lengthSize === 8 ? Number(bytes.readBigUInt64BE(2)) : lengthSize === 2 ? bytes.readUInt16BE(2) : short
+  if (bytes.length < start + length) return undefined
+  const data = bytes.subarray(start, start + length)
+  const payload = isMasked ? masked(data, bytes.subarray(start - 4, start)) : Buffer.from(data)
+  return { frame: { first: bytes[0]!, masked: isMasked, payload }, size: start + length }
+}
+
+// -------------------------------------------------------------------------------------------------------------------
+// Raw peers
+// -------------------------------------------------------------------------------------------------------------------
+
+/** A peer that speaks no WebSocket: a TCP socket, which reads only when it is asked to. */
+export class Peer extends Watched {
+  readonly socket: Net.Socket
+  private bytes = Buffer.alloc(0)
+  private reading = false
+  private ended = false
+  private isClosed = false
+  error: NodeJS.ErrnoException | undefined
+
+  constructor(socket: Net.Socket) {
+    super()
+    this.socket = socket
+    socket.setNoDelay(true)
+    socket.on("error", (error) => {
+      this.error = error
+    })
+    socket.on("close", () => {
+      this.isClosed = true
+      this.changed()
+    })
+  }
+
+  private read(): void {
+    if (this.reading) return
+    this.reading = true
+    this.socket.on("data", (chunk: Buffer) => {
+      this.bytes = Buffer.concat([this.bytes, chunk])
+      this.changed()
+    })
+    this.socket.on("end", () => {
+      this.ended = true
+      this.changed()
+    })
+  }
+
+  private expect<A>(look: () => A | undefined): Effect.Effect<A> {
+    return Effect.suspend(() => {
+      this.read()
+      return this.await(() => {
+        const found = look()
+        if (found === undefined && (this.isClosed || this.ended)) {
+          throw new Error(`The peer has ended (${this.error?.code}), behind ${JSON.stringify(String(this.bytes))}`)
+        }
+        return found
+      })
+    })
+  }
+
+  private take(size: number): Buffer {
+    const taken = this.bytes.subarray(0, size)
+    this.bytes = this.bytes.subarray(size)
+    return taken
+  }
+
+  /** Text up to and with a marker. */
+  until(marker: string): Effect.Effect<string> {
+    return this.expect(() => {
+      const index = this.bytes.indexOf(marker, 0, "latin1")
+      return index < 0 ? undefined : this.take(index + marker.length).toString("latin1")
+    })
+  }
+
+  get frame(): Effect.Effect<Frame> {
+    return this.expect(() => {
+      const parsed = parseFrame(this.bytes)
+      if (parsed !== undefined) this.take(parsed.size)
+      return parsed?.frame
+    })
+  }
+
+  /** Everything up to the end of what the other side sends, which must be an orderly one. */
+  get rest(): Effect.Effect<Buffer> {
+    return Effect.suspend(() => {
+      this.read()
+      return this.await(() => {
+        if (this.ended) return this.take(this.bytes.length)
+        if (this.isClosed) throw new Error(`No orderly end: ${this.error?.code}`)
+        return undefined
+      })
+    })
+  }
+
+  /** The other side has ended or dropped the connection. */
+  get left(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.read()
+      return this.await(() => this.ended || this.isClosed || undefined)
+    })
+  }
+
+  /** Nothing is left of the connection, from either side. */
+  get closed(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.read()
+      return this.await(() => (this.isClosed ? true : undefined))
+    })
+  }
+
+  /** All bytes that are still to come, counted and dropped. `look` ends it. */
+  count(look: (total: number) => boolean): Effect.Effect<void> {
+    let total = this.bytes.length
+    this.bytes = Buffer.alloc(0)
+    this.reading = true
+    this.socket.on("data", (chunk: Buffer) => {
+      total += chunk.length
+      this.changed()
+    })
+    return this.await(() => look(total) || undefined)
+  }
+
+  write(data: string | Uint8Array): void {
+    this.socket.write(data)
+  }
+
+  end(): void {
+    this.socket.end()
+  }
+
+  reset(): void {
+    this.socket.resetAndDestroy()
+  }
+
+  /** As the server of a WebSocket: reads the request and answers 101. */
+  answer(options: { readonly headers?: ReadonlyArray<string>; readonly behind?: Uint8Array } = {}) {
+    return Effect.map(this.until("\r\n\r\n"), (request) => {
+      this.write(Buffer.concat([Buffer.from(answer101(request, options.headers)), options.behind ?? Buffer.alloc(0)]))
+      return request
+    })
+  }
+
+  /** Reads a Close and answers it in kind. */
+  get closeHandshake(): Effect.Effect<Frame> {
+    return Effect.map(this.frame, (received) => {
+      assert.strictEqual(received.first, first.close)
+      this.write(frame(first.close, received.payload, !received.masked))
+      return received
+    })
+  }
+}
+
+/** The value of a header in the text of a request or an answer. */
+export const header = (text: string, name: string): string | undefined =>
+  new RegExp(`\r\n${name}: ?([^\r]*)\r\n`, "i").exec(text)?.[1]
+
+export const answer101 = (request: string, headers: ReadonlyArray<string> = []): string =>
+  [
+    "HTTP/1.1 101 Switching Protocols",
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    `Sec-WebSocket-Accept: ${acceptValue(header(request, "Sec-WebSocket-Key") ?? "")}`,
+    ...headers,
+    "\r\n"
+  ].join("\r\n")
+
+/** Listens on an ephemeral port of 127.0.0.1, unless told otherwise. */
+export const listen = <S extends Net.Server>(
+  server: S,
+  options: { readonly host?: string; readonly port?: number } = {}
+): Effect.Effect<number, never, Scope.Scope> => {
+  const sockets = new Set<Net.Socket>()
+  server.on("connection", (socket) => {
+    sockets.add(socket)
+    socket.once("close", () => sockets.delete(socket))
+  })
+  return Effect.acquireRelease(
+    Effect.async<number>((resume) => {
+      server.listen(options.port ?? 0, options.host ?? "127.0.0.1", () =>
+        resume(Effect.succeed((server.address() as Net.AddressInfo).port))
+      )
+    }),
+    () =>
+      Effect.async<void>((resume) => {
+        server.close(() => resume(Effect.void))
+        for (const socket of sockets) socket.destroy()
+      })
+  )
+}
+
+/** A server of raw peers. */
+export const rawServer = (options: { readonly host?: string } = {}) =>
+  Effect.gen(function* () {
+    const peers = yield* Queue.unbounded<Peer>()
+    const server = Net.createServer({ allowHalfOpen: true }, (socket) => {
+      Queue.unsafeOffer(peers, new Peer(socket))
+    })
+    const port = yield* listen(server, options)
+    return { port, url: `ws://127.0.0.1:${port}`, next: Queue.take(peers) }
+  })
+
+/** A raw peer that is connected to a port. */
+export const rawClient = (port: number): Effect.Effect<Peer, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.async<Peer>((resume) => {
+      const socket: Net.Socket = Net.connect({ host: "127.0.0.1", port, allowHalfOpen: true }, () =>
+        resume(Effect.succeed(peer))
+      )
+      const peer = new Peer(socket)
+    }),
+    (peer) =>
+      Effect.suspend(() => {
+        peer.socket.destroy()
+        return peer.closed
+      })
+  )
+
+export const key = "dGhlIHNhbXBsZSBub25jZQ=="
+export const acceptOfKey = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+/** The text of an upgrade request, with changed headers: `undefined` leaves one out, an array repeats it. */
+export const upgradeRequest = (
+  changes: Readonly<Record<string, string | ReadonlyArray<string> | undefined>> = {},
+  requestLine = "GET /chat?room=1 HTTP/1.1"
+): string => {
+  const headers = {
+    Host: "127.0.0.1",
+    Upgrade: "websocket",
+    Connection: "Upgrade",
+    "Sec-WebSocket-Key": key,
+    "Sec-WebSocket-Version": "13",
+    ...changes
+  }
+  const lines = Object.entries(headers).flatMap(([name, value]) =>
+    (value === undefined ? [] : typeof value === "string" ? [value] : value).map((each) => `${name}: ${each}\r\n`)
+  )
+  return `${requestLine}\r\n${lines.join("")}\r\n`
+}
+
+/** A raw peer that has made the opening handshake with a server. */
+export const rawWebSocket = (port: number): Effect.Effect<Peer, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const peer = yield* rawClient(port)
+    peer.write(upgradeRequest())
+    const answer = yield* peer.until("\r\n\r\n")
+    assert.match(answer, /^HTTP\/1\.1 101 /)
+    assert.strictEqual(header(answer, "Sec-WebSocket-Accept"), acceptOfKey)
+    return peer
+  })
+
+export interface Response {
+  readonly status: number
+  readonly head: string
+  readonly body: string
+}
+
+/** Reads an HTTP answer to its end, which must be where its header says. */
+export const readResponse = (peer: Peer): Effect.Effect<Response> =>
+  Effect.gen(function* () {
+    const head = yield* peer.until("\r\n\r\n")
+    const rest = (yield* peer.rest).toString()
+    const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(head)?.[1])
+    if (header(head, "Transfer-Encoding") === "chunked") {
+      const chunked = /^([0-9a-f]+)\r\n([^]*)\r\n0\r\n\r\n$/.exec(rest)
+      assert.strictEqual(chunked?.[2]?.length, parseInt(chunked?.[1] ?? "", 16))
+      return { status, head, body: chunked?.[2] ?? "" }
+    }
+    assert.strictEqual(Buffer.byteLength(rest), Number(header(head, "Content-Length")))
+    return { status, head, body: rest }
+  })
+
+// -------------------------------------------------------------------------------------------------------------------
+// The library
+// -------------------------------------------------------------------------------------------------------------------
+
+const fixture = (name: string): Buffer => readFileSync(new URL(`./fixtures/${name}`, import.meta.url))
+
+/** A certificate that signs itself, for localhost and 127.0.0.1. */
+export const tls = { key: fixture("key.pem"), cert: fixture("cert.pem") }
+
+/** A server on an ephemeral port of 127.0.0.1, released with the scope. */
+export const serve = (options: Partial<NodeWebSocketServer.Options> = {}) =>
+  Effect.map(Layer.build(NodeWebSocketServer.layer({ port: 0, host: "127.0.0.1", ...options })), (context) =>
+    Context.get(context, WebSocketServer.WebSocketServer)
+  )
+
+/** The same, which sends everything back. */
+export const serveEcho = (options: Partial<NodeWebSocketServer.Options> = {}) =>
+  Effect.tap(serve(options), (server) =>
+    Effect.forkScoped(server.run((socket) => socket.run((message) => socket.send(message))))
+  )
+
+export const connect = (url: string, options?: WebSocketClient.ConnectOptions) =>
+  Effect.provide(WebSocketClient.connect(url, options), NodeWebSocketClient.layer)
+
+/** What an error says, without the prose and the cause. chai looks only at the names and messages of two errors. */
+export const facts = (error: unknown): Record<string, unknown> => {
+  assert.instanceOf(error, Error)
+  const fields: Record<string, unknown> = { ...error }
+  delete fields["description"]
+  delete fields["cause"]
+  return fields
+}
+
+export const ioFacts = (reason: string, operation: string) => ({ _tag: "Io_error", reason, operation })
+
+export const protocolFacts = (section: string, closeCode?: number) => ({
+  _tag: "Protocol_error",
+  origin: "remote",
+  section,
+  closeCode
+})
+
+export const closedFacts = (code: number, initiator: "local" | "remote", clean = true, reason = "") => ({
+  _tag: "Connection_closed",
+  code,
+  reason,
+  initiator,
+  clean
+})
+
+export interface LogEntry {
+  readonly level: string
+  readonly message: ReadonlyArray<unknown>
+  readonly cause: Cause.Cause<unknown>
+}
+
+/** Runs an effect with a log that the test can read. */
+export const withLog = <A, E, R>(use: (log: ReadonlyArray<LogEntry>) => Effect.Effect<A, E, R>) =>
+  Effect.suspend(() => {
+    const log: Array<LogEntry> = []
+    const logger = Logger.make(({ cause, logLevel, message }) => {
+      log.push({ level: logLevel.label, message: Array.isArray(message) ? message : [message], cause })
+    })
+    return Effect.provide(use(log), Logger.replace(Logger.defaultLogger, logger))
+  })
+
+/** A sink that remembers what a transport reports. */
+export class RecordingSink extends Watched implements TransportSink {
+  readonly events: Array<string> = []
+  readonly errors: Array<IoError> = []
+  bytes = Buffer.alloc(0)
+
+  onChunk(chunk: Uint8Array): void {
+    this.bytes = Buffer.concat([this.bytes, chunk])
+    this.record("chunk")
+  }
+  onEof(): void {
+    this.record("eof")
+  }
+  onDrain(): void {
+    this.record("drain")
+  }
+  onError(error: IoError): void {
+    this.errors.push(error)
+    this.record("error")
+  }
+  onClose(): void {
+    this.record("close")
+  }
+
+  private record(event: string): void {
+    if (event !== "chunk" || this.events.at(-1) !== "chunk") this.events.push(event)
+    this.changed()
+  }
+
+  event(name: string): Effect.Effect<true> {
+    return this.await(() => this.events.includes(name) || undefined)
+  }
+
+  received(text: string): Effect.Effect<true> {
+    return this.await(() => this.bytes.toString() === text || undefined)
+  }
+}
+
+export const start = (transport: Transport, marks = { high: 65536, low: 16384 }): RecordingSink => {
+  const sink = new RecordingSink()
+  transport.start(sink, marks)
+  return sink
+}
