@@ -22,6 +22,7 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
+import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import type { Transport, TransportSink } from "../Transport.js"
@@ -39,7 +40,8 @@ export interface Environment {
 export const environment: Effect.Effect<Environment> = Effect.zipWith(
   Effect.runtime<never>(),
   Effect.clock,
-  (runtime, clock) => ({ runtime, clock })
+  // Connections are made where nothing may interrupt; their timers must be interruptible all the same.
+  (runtime, clock) => ({ runtime: Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption), clock })
 )
 
 /** How the connection came to be. */

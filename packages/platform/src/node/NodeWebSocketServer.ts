@@ -9,6 +9,7 @@ import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import * as Https from "node:https"
@@ -57,7 +58,11 @@ export const make = (
     const { offer, service } = yield* WebSocketServer.make(toAddress(server, options), options)
     // Finalizers run from last to first: stop listening, close the connections, drop what is left.
     yield* Effect.addFinalizer(() => Effect.sync(() => server.close()))
-    server.on("request", refuse)
+    const runtime = yield* Effect.runtime<never>()
+    server.on("request", (request: Http.IncomingMessage, response: Http.ServerResponse) => {
+      const error = refuse(request, response)
+      if (error !== undefined) Runtime.runFork(runtime)(logRefusal(request, error))
+    })
     server.on("upgrade", (request: Http.IncomingMessage, socket: Duplex, head: Buffer) =>
       offer(upgradeAttempt(request, socket, head))
     )
@@ -103,15 +108,22 @@ const listen = (options: Options, httpOptions: Http.ServerOptions): Effect.Effec
     const server: Http.Server =
       options.tls === undefined
         ? Http.createServer(httpOptions)
-        : Https.createServer({ ...options.tls, ...httpOptions })
+        : Https.createServer({ handshakeTimeout: httpOptions.headersTimeout, ...options.tls, ...httpOptions })
     const sockets = new Set<Socket>()
+    let closed = false
+    server.once("close", () => {
+      closed = true
+    })
     server.on("connection", (socket: Socket) => {
       sockets.add(socket)
       socket.once("close", () => sockets.delete(socket))
     })
     yield* Effect.addFinalizer(() =>
       Effect.async<void>((resume) => {
-        server.close(() => resume(Effect.void))
+        // Not `close`'s own callback: that reports at once where `close` was called before.
+        if (closed) resume(Effect.void)
+        else server.once("close", () => resume(Effect.void))
+        server.close()
         for (const socket of sockets) socket.destroy()
       })
     )
@@ -133,8 +145,11 @@ const toAddress = (server: Http.Server, options: Options): WebSocketServer.Addre
   return { hostname: address, port, url: `${options.tls === undefined ? "ws" : "wss"}://${host}:${port}` }
 }
 
-/** Answers what is no upgrade for Node: 400 where it was meant to be one, else 426 (RFC 9110 §15.5.22). */
-const refuse = (request: Http.IncomingMessage, response: Http.ServerResponse): void => {
+/**
+ * Answers what is no upgrade for Node: 400 where it was meant to be one, else 426 (RFC 9110 §15.5.22). Returns what was
+ * broken, where it was meant to be one.
+ */
+const refuse = (request: Http.IncomingMessage, response: Http.ServerResponse): ProtocolError | undefined => {
   const { headers } = request
   const meant = headers.upgrade !== undefined || headers["sec-websocket-key"] !== undefined
   const checked = checkRequest({
@@ -143,14 +158,18 @@ const refuse = (request: Http.IncomingMessage, response: Http.ServerResponse): v
     httpVersion: request.httpVersion,
     headers: request.headersDistinct
   })
-  const body =
-    meant && checked._tag === "RefusedRequest"
-      ? checked.error.message
-      : "This is a WebSocket server: upgrade to connect"
+  const error = meant && checked._tag === "RefusedRequest" ? checked.error : undefined
   response.writeHead(meant ? 400 : 426, {
     Connection: meant ? "close" : "Upgrade, close",
     ...(meant ? {} : { Upgrade: "websocket" }),
     "Content-Type": "text/plain; charset=utf-8"
   })
-  response.end(`${body}\n`)
+  response.end(`${error?.message ?? "This is a WebSocket server: upgrade to connect"}\n`)
+  return error
 }
+
+const logRefusal = ({ socket, url }: Http.IncomingMessage, error: ProtocolError): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logWarning("Refused an upgrade request", error), {
+    "websocket.url": url ?? "",
+    ...(socket.remoteAddress === undefined ? {} : { "websocket.remoteAddress": socket.remoteAddress })
+  })

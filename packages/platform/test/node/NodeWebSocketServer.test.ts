@@ -7,6 +7,7 @@ import * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
 import {
+  childScope,
   closedFacts,
   closing,
   facts,
@@ -368,7 +369,7 @@ describe("scopes", () => {
       const server = yield* serve(options)
       const peer = yield* rawClient(server.address.port)
       peer.write(upgradeRequest())
-      const scope = yield* Scope.make()
+      const scope = yield* childScope
       const socket = yield* Scope.extend(server.accept, scope)
       yield* peer.until("\r\n\r\n")
       return { server, peer, scope, socket }
@@ -407,9 +408,12 @@ describe("scopes", () => {
           const server = yield* serve()
           yield* Effect.forkScoped(
             server.run((socket) =>
-              Effect.flatMap(socket.receive, ({ data }) =>
-                data === "end" ? handler : Effect.zipRight(socket.send(data), Effect.never)
-              )
+              Effect.gen(function* () {
+                const { data } = yield* socket.receive
+                if (data === "end") return yield* handler
+                yield* socket.send(data)
+                return yield* Effect.never
+              })
             )
           )
           const other = yield* rawWebSocket(server.address.port)
@@ -476,7 +480,7 @@ describe("scopes", () => {
     Effect.gen(function* () {
       const port = yield* Effect.scoped(
         Effect.gen(function* () {
-          const scope = yield* Scope.make()
+          const scope = yield* childScope
           const server = yield* Scope.extend(serve(), scope)
           const peers: Array<Peer> = []
           for (let i = 0; i < 3; i++) {
@@ -641,6 +645,7 @@ describe("backpressure", () => {
       assert.strictEqual(sent, total)
       // What was read is garbage that is collected at leisure, so this bound is wider.
       assert.isBelow(peak, 256 * mebibyte)
+      yield* socket.abort
     })
   )
 
@@ -667,6 +672,7 @@ describe("backpressure", () => {
         assert.strictEqual(Buffer.from(data).readUInt32BE(), i)
       }
       assert.strictEqual(peer.socket.writableLength, 0)
+      yield* socket.abort
     })
   )
 })

@@ -6,7 +6,7 @@ import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/plat
 import type { IoError } from "@effect-websocket/protocol/Errors"
 import { acceptValue } from "@effect-websocket/protocol/Handshake"
 import { assert } from "@effect/vitest"
-import { Context, Effect, Layer, Logger, Queue, type Cause, type Scope } from "effect"
+import { Context, Effect, ExecutionStrategy, Layer, Logger, Queue, Scope, type Cause } from "effect"
 import { readFileSync } from "node:fs"
 import * as Net from "node:net"
 
@@ -258,10 +258,12 @@ export class Peer extends Watched {
     let total = this.bytes.length
     this.bytes = Buffer.alloc(0)
     this.reading = true
+    this.socket.removeAllListeners("data")
     this.socket.on("data", (chunk: Buffer) => {
       total += chunk.length
       this.changed()
     })
+    this.socket.resume()
     return this.await(() => look(total) || undefined)
   }
 
@@ -407,7 +409,7 @@ export const readResponse = (peer: Peer): Effect.Effect<Response> =>
     const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(head)?.[1])
     if (header(head, "Transfer-Encoding") === "chunked") {
       const chunked = /^([0-9a-f]+)\r\n([^]*)\r\n0\r\n\r\n$/.exec(rest)
-      assert.strictEqual(chunked?.[2]?.length, parseInt(chunked?.[1] ?? "", 16))
+      assert.strictEqual(Buffer.byteLength(chunked?.[2] ?? ""), parseInt(chunked?.[1] ?? "", 16))
       return { status, head, body: chunked?.[2] ?? "" }
     }
     assert.strictEqual(Buffer.byteLength(rest), Number(header(head, "Content-Length")))
@@ -423,16 +425,24 @@ const fixture = (name: string): Buffer => readFileSync(new URL(`./fixtures/${nam
 /** A certificate that signs itself, for localhost and 127.0.0.1. */
 export const tls = { key: fixture("key.pem"), cert: fixture("cert.pem") }
 
+const quietly = Effect.provide(Logger.remove(Logger.defaultLogger))
+
+/** A scope that a test may close before its own ends. */
+export const childScope: Effect.Effect<Scope.CloseableScope, never, Scope.Scope> = Effect.flatMap(
+  Effect.scope,
+  (scope) => Scope.fork(scope, ExecutionStrategy.sequential)
+)
+
 /** A server on an ephemeral port of 127.0.0.1, released with the scope. */
 export const serve = (options: Partial<NodeWebSocketServer.Options> = {}) =>
-  Effect.map(Layer.build(NodeWebSocketServer.layer({ port: 0, host: "127.0.0.1", ...options })), (context) =>
+  Effect.map(quietly(Layer.build(NodeWebSocketServer.layer({ port: 0, host: "127.0.0.1", ...options }))), (context) =>
     Context.get(context, WebSocketServer.WebSocketServer)
   )
 
 /** The same, which sends everything back. */
 export const serveEcho = (options: Partial<NodeWebSocketServer.Options> = {}) =>
   Effect.tap(serve(options), (server) =>
-    Effect.forkScoped(server.run((socket) => socket.run((message) => socket.send(message))))
+    quietly(Effect.forkScoped(server.run((socket) => socket.run((message) => socket.send(message)))))
   )
 
 export const connect = (url: string, options?: WebSocketClient.ConnectOptions) =>

@@ -6,6 +6,21 @@
 // Below this many bytes a view of the buffer costs more than it saves.
 const wordThreshold = 48
 
+// Frames come many to a chunk, so the view of the last buffer is kept, unless that would keep much memory alive.
+const maxViewedBytes = 64 * 1024
+let viewed: ArrayBufferLike | undefined
+let view: BigUint64Array = new BigUint64Array(0)
+
+const wordsOf = (buffer: ArrayBufferLike): BigUint64Array => {
+  if (buffer === viewed) return view
+  const words = new BigUint64Array(buffer, 0, buffer.byteLength >>> 3)
+  if (buffer.byteLength <= maxViewedBytes) {
+    viewed = buffer
+    view = words
+  }
+  return words
+}
+
 const keyBytes = new Uint8Array(8)
 const keyWord = new BigUint64Array(keyBytes.buffer)
 
@@ -33,7 +48,8 @@ export const mask = (bytes: Uint8Array, start: number, end: number, key: number,
     const octet = (lead + i) & 3
     keyBytes[i] = octet === 0 ? k0 : octet === 1 ? k1 : octet === 2 ? k2 : k3
   }
-  maskWords(new BigUint64Array(bytes.buffer, bytes.byteOffset + aligned, count), count, keyWord[0]!)
+  const first = (bytes.byteOffset + aligned) >>> 3
+  maskWords(wordsOf(bytes.buffer), first, first + count, keyWord[0]!)
   // Whole words keep the phase: a word is two keys long.
   maskBytes(bytes, aligned + count * 8, end, keyBytes[0]!, keyBytes[1]!, keyBytes[2]!, keyBytes[3]!)
 }
@@ -59,13 +75,13 @@ const maskBytes = (
   if (i + 2 < end) bytes[i + 2]! ^= k2
 }
 
-const maskWords = (words: BigUint64Array, count: number, key: bigint): void => {
-  let i = 0
-  for (const last = count - 3; i < last; i += 4) {
+const maskWords = (words: BigUint64Array, start: number, end: number, key: bigint): void => {
+  let i = start
+  for (const last = end - 3; i < last; i += 4) {
     words[i]! ^= key
     words[i + 1]! ^= key
     words[i + 2]! ^= key
     words[i + 3]! ^= key
   }
-  for (; i < count; i++) words[i]! ^= key
+  for (; i < end; i++) words[i]! ^= key
 }

@@ -1,0 +1,164 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { type ChildProcessByStdio, spawn } from "node:child_process"
+import { once } from "node:events"
+import type { AddressInfo } from "node:net"
+import { createInterface } from "node:readline"
+import type { Readable } from "node:stream"
+import { fileURLToPath } from "node:url"
+import { WebSocket, WebSocketServer } from "ws"
+
+type Program = ChildProcessByStdio<null, Readable, Readable>
+
+/** Starts a program as its script in package.json does; it ends with the scope. */
+const start = (name: string, ...args: ReadonlyArray<string>) =>
+  Effect.acquireRelease(
+    Effect.sync((): Program => {
+      const file = fileURLToPath(new URL(`../src/${name}.ts`, import.meta.url))
+      const flags = ["--conditions=@effect-websocket/source", "--import", "tsx"]
+      return spawn(process.execPath, [...flags, file, ...args], { stdio: ["ignore", "pipe", "pipe"] })
+    }),
+    (program) => Effect.sync(() => program.kill("SIGKILL"))
+  )
+
+const output = (program: Program) =>
+  Effect.promise(async () => {
+    const lines: Array<string> = []
+    createInterface({ input: program.stdout }).on("line", (line) => lines.push(line))
+    const [code] = await once(program, "close")
+    return { code, lines }
+  })
+
+const firstLine = (program: Program) =>
+  Effect.promise(async () => String((await once(createInterface({ input: program.stdout }), "line"))[0]))
+
+const next = <A>(socket: WebSocket, event: string, pick: (first: A, second: boolean) => unknown) =>
+  Effect.promise(async () => {
+    const [first, second] = await once(socket, event)
+    return pick(first, second)
+  })
+
+describe("demo", () => {
+  it.scopedLive("shows each thing and exits by itself", () =>
+    Effect.gen(function* () {
+      const { code, lines } = yield* Effect.flatMap(start("demo"), output)
+      const transcript = lines.join("\n")
+      assert.strictEqual(code, 0)
+      for (const part of [
+        'send("hello")                      came back: "hello"',
+        "came back: Uint8Array [1, 2, 3]",
+        'came back: "in fragments of 4 bytes"',
+        "The inbound message limit of 8 bytes is exceeded",
+        "the server closed: 1009",
+        "403 The origin",
+        "sent Close 1001, received Close 1001, clean"
+      ]) {
+        assert.include(transcript, part)
+      }
+      assert.match(transcript, /ping +round trip: \d+\.\d\d ms/)
+    })
+  )
+})
+
+describe("echo-server", () => {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    it.scopedLive(`echoes, keeps its limits, and closes everyone with 1001 on ${signal}`, () =>
+      Effect.gen(function* () {
+        const program = yield* start(
+          "echo-server",
+          "--port",
+          "0",
+          "--max-message-bytes",
+          "1000",
+          "--max-fragments",
+          "2"
+        )
+        const line = yield* firstLine(program)
+        const url = /^listening on (ws:\/\/127\.0\.0\.1:\d+)$/.exec(line)?.[1]
+        assert.isDefined(url, line)
+        const exit = Effect.promise(() => once(program, "close"))
+        // Any origin is welcome.
+        const connect = Effect.gen(function* () {
+          const socket = new WebSocket(String(url), { origin: "https://example.com" })
+          yield* next(socket, "open", () => undefined)
+          return socket
+        })
+        const message = (socket: WebSocket) =>
+          next(socket, "message", (data: Buffer, isBinary: boolean) => [data.toString(), isBinary])
+        const close = (socket: WebSocket) => next(socket, "close", (code: number) => code)
+
+        const socket = yield* connect
+        socket.send("text")
+        assert.deepStrictEqual(yield* message(socket), ["text", false])
+        socket.send(Buffer.from("binary"))
+        assert.deepStrictEqual(yield* message(socket), ["binary", true])
+
+        const tooLarge = yield* connect
+        tooLarge.send("x".repeat(1001))
+        assert.strictEqual(yield* close(tooLarge), 1009)
+
+        const tooMany = yield* connect
+        for (const fin of [false, false, true]) tooMany.send("x", { fin })
+        assert.strictEqual(yield* close(tooMany), 1009)
+
+        program.kill(signal)
+        const [code, [exitCode]] = yield* Effect.all([close(socket), exit], { concurrency: "unbounded" })
+        assert.strictEqual(code, 1001)
+        assert.strictEqual(exitCode, 0)
+      })
+    )
+  }
+})
+
+describe("autobahn-client", () => {
+  it.scopedLive("runs every case, also behind one that fails, and asks for the report", () =>
+    Effect.gen(function* () {
+      const server = yield* Effect.acquireRelease(
+        Effect.sync(() => new WebSocketServer({ port: 0, host: "127.0.0.1" })),
+        (server) => Effect.async<void>((resume) => server.close(() => resume(Effect.void)))
+      )
+      yield* Effect.promise(() => once(server, "listening"))
+      const visited: Array<string> = []
+      const outcomes: Array<unknown> = []
+      server.on("connection", (socket, request) => {
+        visited.push(String(request.url))
+        const url = new URL(String(request.url), "ws://x")
+        socket.on("error", () => {})
+        if (url.pathname === "/getCaseCount") {
+          socket.send("4")
+          socket.close()
+        } else if (url.pathname === "/updateReports") {
+          socket.close()
+        } else if (url.searchParams.get("case") === "1") {
+          socket.send("echo me")
+          socket.on("message", (data: Buffer, isBinary) => {
+            outcomes.push([data.toString(), isBinary])
+            socket.close(1000)
+          })
+        } else if (url.searchParams.get("case") === "2") {
+          // A valid message and a reserved opcode in one packet: the echo comes before the Close.
+          socket.on("message", (data: Buffer) => outcomes.push(data.toString()))
+          socket.on("close", (code) => outcomes.push(code))
+          request.socket.write(Buffer.from([0x81, 0x02, 0x68, 0x69, 0x83, 0x00]))
+        } else if (url.searchParams.get("case") === "3") {
+          socket.terminate()
+        } else {
+          socket.send(Buffer.alloc(3000))
+          socket.on("close", (code) => outcomes.push(code))
+        }
+      })
+      const { port } = server.address() as AddressInfo
+      const url = `ws://127.0.0.1:${port}`
+      const program = yield* start("autobahn-client", "--url", url, "--agent", "a b", "--max-message-bytes", "2000")
+      const { code, lines } = yield* output(program)
+      assert.strictEqual(code, 0)
+      assert.deepStrictEqual(lines, ["running 4 cases as a b", "done"])
+      assert.deepStrictEqual(visited, [
+        "/getCaseCount",
+        ...[1, 2, 3, 4].map((number) => `/runCase?case=${number}&agent=a+b`),
+        "/updateReports?agent=a+b"
+      ])
+      assert.deepStrictEqual(outcomes, [["echo me", false], "hi", 1002, 1009])
+    })
+  )
+})
