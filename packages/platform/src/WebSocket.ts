@@ -142,7 +142,10 @@ export interface WebSocket {
   /** The next message. Fails once the connection is over, also after a normal close. Interrupting it loses no message. */
   readonly receive: Effect.Effect<Message, ConnectionError>
 
-  /** All messages; each chunk is what has arrived since the last one. Ends and fails as `run` does. */
+  /**
+   * All messages; each chunk is what has arrived since the last one. Ends and fails as `run` does. What a stream has pulled
+   * but not emitted (after `Stream.take`, say) is gone with it: to read some messages first, use `receive`.
+   */
   readonly messages: Stream.Stream<Message, ConnectionError>
 
   /** Sends everything it is given. */
@@ -176,8 +179,8 @@ export interface WebSocket {
 
   /**
    * Performs the closing handshake and waits until the connection is over, at most `closeTimeout`; `closeStatus` tells
-   * whether it was clean. Messages that still arrive can be read; where nobody reads them, they are dropped once they would
-   * fill the inbox. Idempotent.
+   * whether it was clean. Messages that still arrive can be read; those that are not are dropped once the inbox is full,
+   * because the peer's Close is behind them. Idempotent.
    *
    * `code` is a number or a registered name, by default 1000; `reason` has at most 123 bytes. Fails, with nothing sent,
    * only for a code that may not be sent (`ProtocolError`) or a reason that is too long (`PayloadTooLarge`).

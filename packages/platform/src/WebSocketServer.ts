@@ -17,12 +17,15 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import * as FiberSet from "effect/FiberSet"
+import * as FiberRef from "effect/FiberRef"
+import * as FiberRefs from "effect/FiberRefs"
+import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
+import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Scope from "effect/Scope"
 import { Driver, environment, type Environment } from "./internal/driver.js"
 import * as Registry from "./internal/registry.js"
@@ -425,47 +428,86 @@ const runHandlers = <A, E, R>(
   acceptor: Acceptor,
   handler: (socket: ServerWebSocket) => Effect.Effect<A, E, R>
 ): Effect.Effect<never, never, Exclude<R, Scope.Scope>> =>
-  Effect.scoped(
-    Effect.flatMap(FiberSet.make<void>(), (fibers) =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.forever(
-          Effect.flatMap(acceptor.next(restore), (socket) =>
-            // Forked in the step that took it, so that it always has someone to close it.
-            FiberSet.run(fibers, handle(socket, handler))
-          )
-        )
+  Effect.flatMap(Effect.runtime<Exclude<R, Scope.Scope>>(), (runtime) =>
+    Effect.uninterruptibleMask((restore) => {
+      const handlers = new Handlers(runtime, handler)
+      return Effect.onExit(
+        // Started in the step that took it, so that a connection always has someone to close it.
+        Effect.forever(Effect.map(acceptor.next(restore), (socket) => handlers.start(socket))),
+        () => handlers.stop
       )
-    )
-  ) as Effect.Effect<never, never, Exclude<R, Scope.Scope>>
+    })
+  )
 
-/** Runs in an uninterruptible fiber; only the handler itself can be interrupted. */
-const handle = <A, E, R>(
+/**
+ * The handlers of one `run`. A connection that is idle costs one fiber and nothing around it, so what its handler needs is
+ * put into the fiber's runtime, and what comes after it has a fiber of its own, for a moment.
+ */
+class Handlers<A, E, R> {
+  private readonly runtime: Runtime.Runtime<Exclude<R, Scope.Scope>>
+  private readonly handler: (socket: ServerWebSocket) => Effect.Effect<A, E, R>
+  private readonly fibers = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
+
+  constructor(
+    runtime: Runtime.Runtime<Exclude<R, Scope.Scope>>,
+    handler: (socket: ServerWebSocket) => Effect.Effect<A, E, R>
+  ) {
+    this.runtime = runtime
+    this.handler = handler
+  }
+
+  start(socket: ServerDriver): void {
+    const scope = Effect.runSync(Scope.make())
+    const runtime = this.runtimeOf(socket, scope)
+    this.supervise(Runtime.runFork(runtime)(Effect.suspend(() => this.handler(socket))), (exit) =>
+      this.supervise(Runtime.runFork(runtime)(Effect.uninterruptible(release(socket, scope, exit))))
+    )
+  }
+
+  private supervise<A1, E1>(fiber: Fiber.RuntimeFiber<A1, E1>, onExit?: (exit: Exit.Exit<A1, E1>) => void): void {
+    this.fibers.add(fiber)
+    fiber.addObserver((exit) => {
+      this.fibers.delete(fiber)
+      onExit?.(exit)
+    })
+  }
+
+  private runtimeOf(socket: ServerDriver, scope: Scope.Scope): Runtime.Runtime<R | Scope.Scope> {
+    const inherited = FiberRefs.getOrDefault(this.runtime.fiberRefs, FiberRef.currentLogAnnotations)
+    const annotated = HashMap.union(
+      inherited,
+      HashMap.fromIterable(Object.entries(annotations(socket.url, socket.remoteAddress)))
+    )
+    return this.runtime.pipe(
+      Runtime.enableRuntimeFlag(RuntimeFlags.Interruption),
+      Runtime.setFiberRef(FiberRef.currentLogAnnotations, annotated),
+      Runtime.updateContext((context) => Context.add(context, Scope.Scope, scope))
+    ) as Runtime.Runtime<R | Scope.Scope>
+  }
+
+  /** Interrupts all handlers at once and waits for what comes after them. */
+  readonly stop: Effect.Effect<void> = Effect.suspend(() => {
+    for (const fiber of this.fibers) fiber.unsafeInterruptAsFork(FiberId.none)
+    return this.awaitAll
+  })
+
+  private readonly awaitAll: Effect.Effect<void> = Effect.suspend(() =>
+    this.fibers.size === 0 ? Effect.void : Effect.zipRight(Fiber.awaitAll(this.fibers), this.awaitAll)
+  )
+}
+
+/** Ends a connection as its handler ended. The app's own finalizers come first: they may still use the connection. */
+const release = (
   socket: ServerDriver,
-  handler: (socket: ServerWebSocket) => Effect.Effect<A, E, R>
-): Effect.Effect<void, never, Exclude<R, Scope.Scope>> =>
-  Effect.annotateLogs(
-    Effect.flatMap(Scope.make(), (scope) =>
-      Effect.flatMap(
-        Effect.exit(
-          Effect.interruptible(
-            Scope.extend(
-              Effect.suspend(() => handler(socket)),
-              scope
-            )
-          )
-        ),
-        (exit) =>
-          // The app's own finalizers first: they may still use the connection.
-          Effect.zipRight(
-            Effect.exit(Scope.close(scope, exit)),
-            Effect.suspend(() => {
-              socket.beginClose(Registry.closeCodeOf(exit))
-              return Effect.zipRight(socket.awaitClosed, logFailure(exit))
-            })
-          )
-      )
-    ),
-    annotations(socket.url, socket.remoteAddress)
+  scope: Scope.CloseableScope,
+  exit: Exit.Exit<unknown, unknown>
+): Effect.Effect<void> =>
+  Effect.zipRight(
+    Effect.exit(Scope.close(scope, exit)),
+    Effect.suspend(() => {
+      socket.beginClose(Registry.closeCodeOf(exit))
+      return Effect.zipRight(socket.awaitClosed, logFailure(exit))
+    })
   )
 
 const logFailure = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {

@@ -256,8 +256,7 @@ export class Driver implements TransportSink, Closable {
     handler: (message: Message) => Effect.Effect<unknown, E, R> | void
   ): Effect.Effect<void, E | ConnectionError, R> {
     return Effect.suspend(() => {
-      this.claimReader()
-      this.running = true
+      let claimed = false
       let done = false
       // `onExit` below cleans up, so these waits need no finalizer of their own.
       const readable = (this.readableOnce ??= Effect.async<void>((resume) => this.whenReadable(resume)))
@@ -272,8 +271,14 @@ export class Driver implements TransportSink, Closable {
       const loop: Effect.Effect<void, E | ConnectionError, R> = Effect.flatMap(Effect.suspend(step), () =>
         done ? Effect.void : loop
       )
-      return Effect.onExit(loop, () =>
+      const claimAndLoop = Effect.suspend(() => {
+        this.claimReader()
+        this.running = claimed = true
+        return loop
+      })
+      return Effect.onExit(claimAndLoop, () =>
         Effect.sync(() => {
+          if (!claimed) return
           this.running = false
           this.reader = undefined
         })
@@ -430,17 +435,14 @@ export class Driver implements TransportSink, Closable {
     if (this.connection.unsettled) this.settleLater()
     this.flush()
     // A reader that waited has not had its turn yet.
-    if (idle && this.inboxBytes > this.settings.receiveHighWaterMark) this.relieve()
+    if (idle && !this.paused && this.inboxBytes > this.settings.receiveHighWaterMark) this.pauseReading()
   }
 
-  /** The inbox is full: TCP pushes back, unless we are closing and nobody reads: then the peer's Close matters more. */
-  private relieve(): void {
-    if (this.connection.phase !== "Open" && !this.running) {
-      this.discarding = true
-    } else if (!this.paused) {
-      this.paused = true
-      this.transport.pause()
-    }
+  /** While we are closing, a full inbox drops what comes instead of stopping it: the peer's Close is behind it. */
+  private accepts(): boolean {
+    return (
+      !this.discarding && (this.connection.phase === "Open" || this.inboxBytes <= this.settings.receiveHighWaterMark)
+    )
   }
 
   private process(events: ReadonlyArray<Connection.Event>): void {
@@ -448,7 +450,7 @@ export class Driver implements TransportSink, Closable {
       switch (event._tag) {
         case "Text":
         case "Binary":
-          if (!this.discarding) {
+          if (this.accepts()) {
             this.inbox.push(event)
             this.inboxBytes += weight(event)
           }
@@ -504,6 +506,12 @@ export class Driver implements TransportSink, Closable {
   private resetInbox(): void {
     this.inbox = []
     this.head = 0
+  }
+
+  private pauseReading(): void {
+    if (this.connection.phase !== "Open") return
+    this.paused = true
+    this.transport.pause()
   }
 
   private resumeReading(): void {
@@ -687,7 +695,6 @@ export class Driver implements TransportSink, Closable {
     this.inboxBytes = 0
     this.connection.close(code)
     this.closing()
-    this.resumeReading()
   }
 
   get awaitClosed(): Effect.Effect<void> {
@@ -714,9 +721,8 @@ export class Driver implements TransportSink, Closable {
       sender.resume(refused === undefined ? Effect.void : Effect.fail(refused))
     }
     this.flush()
-    if (this.paused && !this.running) {
+    if (this.paused) {
       this.paused = false
-      this.discarding = true
       this.transport.resume()
     }
   }

@@ -68,10 +68,10 @@ class NodeTransport implements Transport {
 
   write(chunks: ReadonlyArray<Uint8Array>): WriteResult {
     const { socket } = this
-    if (!socket.writable) return clear
+    const last = chunks.length - 1
+    if (last < 0 || !socket.writable) return this.bufferedBytes > 0 ? pending : clear
     let size = socket.writableLength
     for (const chunk of chunks) size += chunk.length
-    const last = chunks.length - 1
     if (last > 0) socket.cork()
     for (let i = 0; i < last; i++) socket.write(chunks[i])
     // A callback costs a turn of the event loop, so only what may have to wait has one.
@@ -94,8 +94,8 @@ class NodeTransport implements Transport {
     this.socket.destroy()
   }
 
-  private readonly onWritten = (): void => {
-    if (!this.congested || this.socket.writableLength > this.low) return
+  private readonly onWritten = (error?: Error | null): void => {
+    if (error || !this.congested || this.socket.writableLength > this.low) return
     this.congested = false
     if (!this.closed) this.sink?.onDrain()
   }

@@ -89,14 +89,13 @@ const dialWith =
       finish()
       done({ _tag: "Upgraded", headers: response.headersDistinct, transport: NodeTransport.make(upgraded, head) })
     })
-    // Node takes a 101 without the tokens of an upgrade for one of the answers that come before the answer.
-    request.on("information", ({ statusCode }) => {
-      if (statusCode !== 101) return
-      finish()
-      request.destroy()
-      done({ _tag: "Upgraded", headers: {}, transport: NodeTransport.make(socket) })
-    })
     request.once("response", (response) => {
+      // A 101 without the tokens of an upgrade is an answer like any other to Node; here it breaks the handshake.
+      if (response.statusCode === 101) {
+        finish()
+        done({ _tag: "Upgraded", headers: response.headersDistinct, transport: NodeTransport.make(socket) })
+        return
+      }
       const parts: Array<Uint8Array> = []
       let size = 0
       const reject = () => {

@@ -12,7 +12,7 @@ const rejectTimeoutMillis = 5000
 /** What Node's `upgrade` event hands over, as an attempt to upgrade. */
 export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: Uint8Array): UpgradeAttempt => {
   // Before anything else: a reset in the middle of the handshake must not end the process.
-  socket.on("error", () => socket.destroy())
+  socket.on("error", destroy)
   const remoteAddress = socket instanceof Socket ? socket.remoteAddress : undefined
   return {
     request: {
@@ -49,6 +49,11 @@ export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: U
       socket.end(text)
     }
   }
+}
+
+// Not a closure, which would keep the request alive as long as its socket.
+function destroy(this: Duplex): void {
+  this.destroy()
 }
 
 /** An HTTP/1.1 response head. Names and values were checked by the handshake. */
