@@ -14,6 +14,8 @@ const within = (folder: string, ending: string) =>
 
 const files = [
   "README.md",
+  "packages/protocol/README.md",
+  "packages/platform/README.md",
   ...within("docs", ".md"),
   ...within("packages/protocol/src", ".ts"),
   ...within("packages/platform/src", ".ts")
