@@ -94,8 +94,9 @@ class NodeTransport implements Transport {
     this.socket.destroy()
   }
 
-  private readonly onWritten = (error?: Error | null): void => {
-    if (error || !this.congested || this.socket.writableLength > this.low) return
+  private readonly onWritten = (): void => {
+    // Node also calls back for what it dropped.
+    if (!this.congested || this.socket.destroyed || this.socket.writableLength > this.low) return
     this.congested = false
     if (!this.closed) this.sink?.onDrain()
   }

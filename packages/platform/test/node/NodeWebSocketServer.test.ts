@@ -385,10 +385,7 @@ describe("scopes", () => {
       Effect.gen(function* () {
         const { peer, scope, socket } = yield* accepted()
         const closed = yield* Effect.fork(Scope.close(scope, exit))
-        assert.deepStrictEqual((yield* peer.closeHandshake).payload, closing(code))
-        // The server ends TCP first.
-        assert.strictEqual((yield* peer.rest).length, 0)
-        peer.end()
+        assert.deepStrictEqual((yield* peer.farewell).payload, closing(code))
         yield* Fiber.join(closed)
         const status = yield* socket.closeStatus
         assert.strictEqual(status.clean, true)
@@ -419,11 +416,9 @@ describe("scopes", () => {
           const other = yield* rawWebSocket(server.address.port)
           const peer = yield* rawWebSocket(server.address.port)
           peer.write(frame(first.text, "end", true))
-          assert.deepStrictEqual((yield* peer.closeHandshake).payload, closing(code))
-          assert.strictEqual((yield* peer.rest).length, 0)
+          assert.deepStrictEqual((yield* peer.farewell).payload, closing(code))
           other.write(frame(first.text, "mine", true))
           assert.strictEqual((yield* other.frame).payload.toString(), "mine")
-          peer.end()
         })
       )
     )
@@ -435,9 +430,7 @@ describe("scopes", () => {
       const running = yield* Effect.fork(server.run(() => Effect.never))
       const peer = yield* rawWebSocket(server.address.port)
       const interrupted = yield* Effect.fork(Fiber.interrupt(running))
-      assert.deepStrictEqual((yield* peer.closeHandshake).payload, closing(1001))
-      assert.strictEqual((yield* peer.rest).length, 0)
-      peer.end()
+      assert.deepStrictEqual((yield* peer.farewell).payload, closing(1001))
       yield* Fiber.join(interrupted)
     })
   )
@@ -591,10 +584,10 @@ describe("fromUpgrade", () => {
           const socket = yield* NodeWebSocketServer.fromUpgrade(...(yield* Queue.take(upgrades)))
           yield* good.until("\r\n\r\n")
           assert.strictEqual((yield* socket.receive).data, "early")
-          yield* Effect.fork(good.closeHandshake)
+          yield* Effect.forkDaemon(good.farewell)
         })
       )
-      assert.strictEqual((yield* good.rest).length, 0)
+      yield* good.closed
 
       const bad = yield* rawClient(port)
       bad.write(upgradeRequest({ "Sec-WebSocket-Key": undefined }))

@@ -275,8 +275,11 @@ export class Peer extends Watched {
     this.socket.end()
   }
 
+  /** Sends a RST, and no FIN before it as Node does. */
   reset(): void {
-    this.socket.resetAndDestroy()
+    const { socket } = this
+    socket.destroySoon = () => void socket.destroy()
+    socket.resetAndDestroy()
   }
 
   /** As the server of a WebSocket: reads the request and answers 101. */
@@ -287,11 +290,15 @@ export class Peer extends Watched {
     })
   }
 
-  /** Reads a Close and answers it in kind. */
-  get closeHandshake(): Effect.Effect<Frame> {
-    return Effect.map(this.frame, (received) => {
+  /** Reads a Close, answers it in kind, and ends after the other side, which is a server, has ended. */
+  get farewell(): Effect.Effect<Frame> {
+    return Effect.gen(this, function* () {
+      const received = yield* this.frame
       assert.strictEqual(received.first, first.close)
       this.write(frame(first.close, received.payload, !received.masked))
+      if (!received.masked) assert.strictEqual((yield* this.rest).length, 0)
+      this.end()
+      yield* this.closed
       return received
     })
   }
