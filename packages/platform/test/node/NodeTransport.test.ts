@@ -1,0 +1,265 @@
+import { afterEach, assert, describe, it } from "@effect/vitest"
+import type { Transport } from "@effect-websocket/platform/Transport"
+import { NodeTransport } from "@effect-websocket/platform/node"
+import { Effect } from "effect"
+import { PassThrough } from "node:stream"
+import { eventually, facts, ioFacts, mebibyte, noHandlesLeft, rawClient, rawServer, settled, start } from "./support.js"
+
+afterEach(noHandlesLeft)
+
+/** Both ends of a TCP connection: the socket for a transport, and its peer. */
+const pair = Effect.gen(function* () {
+  const server = yield* rawServer()
+  const near = yield* rawClient(server.port)
+  return { socket: near.socket, peer: yield* server.next }
+})
+
+const marks = { high: 65536, low: 16384 }
+
+/** Writes until the high-water mark is reached. */
+const fill = (transport: Transport): number => {
+  let written = 0
+  for (;;) {
+    written += 65536
+    if (!transport.write([new Uint8Array(65536)]).belowHighWater) return written
+  }
+}
+
+describe("writing", () => {
+  it.scopedLive("tells that the kernel has taken everything", () =>
+    Effect.gen(function* () {
+      const { peer, socket } = yield* pair
+      const transport = NodeTransport.make(socket)
+      start(transport)
+      const parts = ["one", "two", "three"].map((part) => Buffer.from(part))
+      assert.deepStrictEqual(transport.write(parts), { taken: true, belowHighWater: true })
+      assert.strictEqual(transport.bufferedBytes, 0)
+      assert.strictEqual(yield* peer.until("three"), "onetwothree")
+      transport.abort()
+    })
+  )
+
+  it.scopedLive("tells that bytes wait, and below which mark", () =>
+    Effect.gen(function* () {
+      const { peer, socket } = yield* pair
+      const transport = NodeTransport.make(socket)
+      const sink = start(transport, { high: 3 * 65536, low: 65536 })
+      peer.socket.pause()
+      let result = transport.write([new Uint8Array(65536)])
+      let written = 65536
+      while (result.taken) {
+        result = transport.write([new Uint8Array(65536)])
+        written += 65536
+      }
+      assert.deepStrictEqual(result, { taken: false, belowHighWater: true })
+      assert.strictEqual(transport.bufferedBytes, 65536)
+      assert.deepStrictEqual(transport.write([new Uint8Array(65536)]), { taken: false, belowHighWater: true })
+      assert.deepStrictEqual(transport.write([new Uint8Array(65536)]), { taken: false, belowHighWater: false })
+      assert.strictEqual(transport.bufferedBytes, 3 * 65536)
+      yield* settled(() => transport.bufferedBytes)
+      assert.deepStrictEqual(sink.events, [])
+      yield* peer.count((total) => total === written + 2 * 65536)
+      yield* sink.event("drain")
+      assert.isAtMost(transport.bufferedBytes, 65536)
+      assert.deepStrictEqual(sink.events, ["drain"])
+      assert.deepStrictEqual(transport.write([Buffer.from("a")]), { taken: true, belowHighWater: true })
+      transport.abort()
+    })
+  )
+
+  it.scopedLive("drains again after every time it was above the mark", () =>
+    Effect.gen(function* () {
+      const { peer, socket } = yield* pair
+      const transport = NodeTransport.make(socket)
+      const sink = start(transport, marks)
+      let written = 0
+      for (let round = 1; round <= 3; round++) {
+        peer.socket.pause()
+        written += fill(transport)
+        yield* peer.count((total) => total > 0 && sink.events.length === round)
+      }
+      assert.deepStrictEqual(sink.events, ["drain", "drain", "drain"])
+      transport.abort()
+    })
+  )
+
+  it.scopedLive("does no harm after the end, or without a byte", () =>
+    Effect.gen(function* () {
+      const { peer, socket } = yield* pair
+      const transport = NodeTransport.make(socket)
+      const sink = start(transport)
+      assert.deepStrictEqual(transport.write([]), { taken: true, belowHighWater: true })
+      transport.abort()
+      assert.deepStrictEqual(transport.write([Buffer.from("late")]), { taken: true, belowHighWater: true })
+      assert.strictEqual(transport.bufferedBytes, 0)
+      transport.end()
+      transport.pause()
+      transport.resume()
+      transport.abort()
+      yield* sink.event("close")
+      assert.deepStrictEqual(transport.write([Buffer.from("late")]), { taken: true, belowHighWater: true })
+      yield* peer.left
+      assert.deepStrictEqual(sink.events, ["close"])
+    })
+  )
+
+  it.scopedLive("half-closes behind what was written, and reads on", () =>
+    Effect.gen(function* () {
+      const { peer, socket } = yield* pair
+      const transport = NodeTransport.make(socket)
+      const sink = start(transport)
+      const bytes = Buffer.alloc(8 * mebibyte, "x")
+      transport.write([bytes])
+      transport.end()
+      assert.strictEqual((yield* peer.rest).length, bytes.length)
+      peer.write("still here")
+      yield* sink.received("still here")
+      assert.notInclude(sink.events, "close")
+      peer.end()
+      yield* sink.event("close")
+      assert.deepStrictEqual(
+        sink.events.filter((event) => event !== "drain"),
+        ["chunk", "eof", "close"]
+      )
+    })
+  )
+
+  it.scopedLive("drops everything when it is aborted", () =>
+    Effect.gen(function* () {
+      const { peer, socket } = yield* pair
+      const transport = NodeTransport.make(socket)
+      const sink = start(transport)
+      peer.socket.pause()
+      fill(transport)
+      transport.abort()
+      yield* sink.event("close")
+      assert.strictEqual(transport.bufferedBytes, 0)
+      assert.deepStrictEqual(sink.events, ["close"])
+      peer.socket.resume()
+      yield* peer.left
+    })
+  )
+})
+
+describe("reading", () => {
+  it.scopedLive("delivers the head first, and nothing before the start", () =>
+    Effect.gen(function* () {
+      const { peer, socket } = yield* pair
+      const transport = NodeTransport.make(socket, Buffer.from("head "))
+      peer.write("body")
+      yield* eventually(() => socket.bytesRead === 4)
+      const sink = start(transport)
+      assert.deepStrictEqual(sink.events, [])
+      yield* sink.received("head body")
+      peer.end()
+      yield* sink.event("eof")
+      assert.deepStrictEqual(sink.events, ["chunk", "eof"])
+      transport.abort()
+    })
+  )
+
+  it.scopedLive("has the head where the peer has gone already", () =>
+    Effect.gen(function* () {
+      const { peer, socket } = yield* pair
+      const transport = NodeTransport.make(socket, Buffer.from("head"))
+      peer.end()
+      const sink = start(transport)
+      yield* sink.event("eof")
+      assert.strictEqual(sink.bytes.toString(), "head")
+      assert.deepStrictEqual(sink.events, ["chunk", "eof"])
+      transport.end()
+      yield* sink.event("close")
+    })
+  )
+
+  it.scopedLive("pushes back while it is paused, and loses nothing", () =>
+    Effect.gen(function* () {
+      const { peer, socket } = yield* pair
+      const transport = NodeTransport.make(socket)
+      const sink = start(transport)
+      peer.write("a")
+      yield* sink.received("a")
+      transport.pause()
+      const sent = 64 * mebibyte
+      peer.write(Buffer.alloc(sent))
+      yield* settled(() => socket.bytesRead)
+      assert.isAbove(peer.socket.writableLength, 0)
+      assert.strictEqual(sink.bytes.length, 1)
+      let received = 0
+      sink.onChunk = (chunk) => {
+        received += chunk.length
+      }
+      transport.resume()
+      yield* eventually(() => received === sent)
+      assert.strictEqual(peer.socket.writableLength, 0)
+      transport.abort()
+    })
+  )
+
+  it.scopedLive("tells a reset, and then its end, once", () =>
+    Effect.gen(function* () {
+      const { peer, socket } = yield* pair
+      const transport = NodeTransport.make(socket)
+      const sink = start(transport)
+      assert.strictEqual(transport.remoteAddress, "127.0.0.1")
+      peer.reset()
+      yield* sink.event("close")
+      transport.abort()
+      yield* settled(() => sink.events.length)
+      assert.deepStrictEqual(sink.events, ["error", "close"])
+      assert.deepStrictEqual(facts(sink.errors[0]), ioFacts("Reset", "read"))
+      assert.strictEqual((sink.errors[0]!.cause as NodeJS.ErrnoException).code, "ECONNRESET")
+    })
+  )
+
+  it.scopedLive("tells a write that fails", () =>
+    Effect.gen(function* () {
+      const { peer, socket } = yield* pair
+      const transport = NodeTransport.make(socket)
+      const sink = start(transport)
+      // Paused, so that writing learns of the reset before reading does.
+      transport.pause()
+      peer.reset()
+      yield* peer.closed
+      while (!socket.destroyed) {
+        transport.write([Buffer.from("a")])
+        yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      }
+      yield* sink.event("close")
+      assert.deepStrictEqual(sink.events, ["error", "close"])
+      assert.deepInclude(facts(sink.errors[0]), { _tag: "Io_error", reason: "Reset" })
+    })
+  )
+
+  it.live.each(["destroyed", "closed"] as const)("ends at once where the socket was %s before the start", (state) =>
+    Effect.gen(function* () {
+      const { peer, socket } = yield* pair
+      const transport = NodeTransport.make(socket)
+      let closed = false
+      socket.once("close", () => (closed = true))
+      if (state === "destroyed") socket.destroy()
+      else peer.reset()
+      yield* eventually(() => (state === "destroyed" ? socket.destroyed : closed))
+      const sink = start(transport)
+      assert.deepStrictEqual(sink.events, [])
+      yield* sink.event("close")
+      yield* settled(() => sink.events.length)
+      assert.deepStrictEqual(sink.events, ["close"])
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("any duplex", () => {
+  it.live("carries bytes", () =>
+    Effect.gen(function* () {
+      const transport = NodeTransport.make(new PassThrough())
+      const sink = start(transport)
+      assert.strictEqual(transport.remoteAddress, undefined)
+      transport.write([Buffer.from("around")])
+      yield* sink.received("around")
+      transport.end()
+      yield* sink.event("close")
+      assert.deepStrictEqual(sink.events, ["chunk", "eof", "close"])
+    })
+  )
+})

@@ -1,0 +1,610 @@
+import { afterEach, assert, describe, it } from "@effect/vitest"
+import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
+import { NodeWebSocketClient } from "@effect-websocket/platform/node"
+import { isHandshakeRejected } from "@effect-websocket/protocol/Errors"
+import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
+import * as Net from "node:net"
+import * as Tls from "node:tls"
+import {
+  answer101,
+  childScope,
+  closedFacts,
+  closing,
+  connect,
+  facts,
+  first,
+  frame,
+  header,
+  ioFacts,
+  listen,
+  mebibyte,
+  memory,
+  noHandlesLeft,
+  type Peer,
+  protocolFacts,
+  rawServer,
+  serve,
+  serveEcho,
+  settled,
+  stalled,
+  stamped,
+  tls
+} from "./support.js"
+
+afterEach(noHandlesLeft)
+
+/** Connects to a raw server that does as it is told, and what comes of it. */
+const attempt = (act: (peer: Peer) => Effect.Effect<void>, options?: WebSocketClient.ConnectOptions) =>
+  Effect.gen(function* () {
+    const server = yield* rawServer()
+    const connecting = yield* Effect.fork(Effect.scoped(Effect.asVoid(connect(server.url, options))))
+    const peer = yield* server.next
+    yield* act(peer)
+    const error = yield* Effect.flip(Fiber.join(connecting))
+    // Nothing is left of the attempt, whatever the server does.
+    yield* peer.left
+    return error
+  }).pipe(Effect.scoped)
+
+/** Reads the request and answers it with text. */
+const answering = (answer: string | ((request: string) => string)) => (peer: Peer) =>
+  Effect.map(peer.until("\r\n\r\n"), (request) => peer.write(typeof answer === "string" ? answer : answer(request)))
+
+/** A connection to a raw server, in a scope of its own. */
+const connected = (options?: WebSocketClient.ConnectOptions, behind?: Uint8Array) =>
+  Effect.gen(function* () {
+    const server = yield* rawServer()
+    const scope = yield* childScope
+    const connecting = yield* Effect.fork(Scope.extend(connect(`${server.url}/chat?room=1`, options), scope))
+    const peer = yield* server.next
+    const request = yield* peer.answer(behind === undefined ? {} : { behind })
+    const socket = yield* Fiber.join(connecting)
+    return { peer, request, scope, socket }
+  })
+
+describe("the request", () => {
+  it.scopedLive("has what RFC 6455 asks for, and what the app adds", () =>
+    Effect.gen(function* () {
+      const { peer, request, scope, socket } = yield* connected({
+        headers: { "X-Room": ["1", "2"], Cookie: "a=b" },
+        origin: "http://example.com"
+      })
+      assert.match(request, /^GET \/chat\?room=1 HTTP\/1\.1\r\n/)
+      assert.strictEqual(header(request, "Host"), socket.url.slice(5).replace("/chat?room=1", ""))
+      assert.strictEqual(header(request, "Upgrade"), "websocket")
+      assert.strictEqual(header(request, "Connection"), "Upgrade")
+      assert.strictEqual(header(request, "Sec-WebSocket-Version"), "13")
+      assert.match(header(request, "Sec-WebSocket-Key") ?? "", /^[A-Za-z0-9+/]{22}==$/)
+      assert.strictEqual(header(request, "Origin"), "http://example.com")
+      assert.strictEqual(header(request, "Cookie"), "a=b")
+      assert.deepStrictEqual(request.match(/X-Room: \d/g), ["X-Room: 1", "X-Room: 2"])
+      assert.strictEqual(header(request, "Sec-WebSocket-Extensions"), undefined)
+      assert.strictEqual(socket.remoteAddress, "127.0.0.1")
+      yield* Effect.fork(peer.farewell)
+      yield* Scope.close(scope, Exit.void)
+    })
+  )
+
+  it.scopedLive("names an IPv6 host in brackets", () =>
+    Effect.gen(function* () {
+      const server = yield* rawServer({ host: "::1" })
+      const connecting = yield* Effect.fork(Effect.scoped(connect(`ws://[::1]:${server.port}`)))
+      const peer = yield* server.next
+      const request = yield* peer.until("\r\n\r\n")
+      assert.strictEqual(header(request, "Host"), `[::1]:${server.port}`)
+      assert.match(request, /^GET \/ HTTP/)
+      peer.reset()
+      yield* Effect.flip(Fiber.join(connecting))
+    })
+  )
+
+  it.live.each<readonly [url: string, host: string]>([
+    ["wss://localhost", "localhost"],
+    ["wss://localhost:443", "localhost"],
+    ["wss://localhost:80", "localhost:80"]
+  ])("names the port only where it is not the default: %s", ([url, host]) =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const requests = yield* Deferred.make<string>()
+        const server = Tls.createServer(tls, (socket) => {
+          socket.on("error", () => {})
+          socket.once("data", (bytes) => {
+            Deferred.unsafeDone(requests, Exit.succeed(bytes.toString("latin1")))
+            socket.end("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+          })
+        })
+        const port = yield* listen(server)
+        // A socket that is connected already leads to the port, whatever the URL says.
+        const socket = yield* Effect.async<Net.Socket>((resume) => {
+          const socket = Net.connect(port, "127.0.0.1", () => resume(Effect.succeed(socket)))
+        })
+        const error = yield* WebSocketClient.connect(url).pipe(
+          Effect.scoped,
+          Effect.flip,
+          Effect.provide(NodeWebSocketClient.layerWith({ tls: { ca: tls.cert, socket } }))
+        )
+        assert.strictEqual(facts(error)["status"], 404)
+        assert.strictEqual(header(yield* Deferred.await(requests), "Host"), host)
+      })
+    )
+  )
+
+  it.live.each<readonly [name: string, url: string, options: WebSocketClient.ConnectOptions]>([
+    ["a line break in a header", "", { headers: { "X-A": "a\r\nB: c" } }],
+    ["a control character in a header", "", { headers: { "X-A": "\u0000" } }],
+    ["a bad header name", "", { headers: { "X A": "a" } }],
+    ["a header of the handshake", "", { headers: { "sec-websocket-key": "a" } }],
+    ["a bad subprotocol", "", { protocols: ["a b"] }],
+    ["a line break in the origin", "", { origin: "a\r\nb" }],
+    ["a line break in the URL", "/a\r\nb", {}],
+    ["a fragment", "/#a", {}]
+  ])("is not sent with %s", ([, path, options]) =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        let connections = 0
+        const port = yield* listen(
+          Net.createServer((socket) => {
+            connections++
+            socket.destroy()
+          })
+        )
+        const error = yield* Effect.flip(Effect.scoped(connect(`ws://127.0.0.1:${port}${path}`, options)))
+        assert.strictEqual(facts(error)["_tag"], "Protocol_error")
+        assert.strictEqual(facts(error)["origin"], "local")
+        // The only connection that was made is one of our own, of which the server has told.
+        yield* Effect.async<void>((resume) => {
+          const socket = Net.connect(port, "127.0.0.1").resume()
+          socket.once("close", () => resume(Effect.void))
+        })
+        assert.strictEqual(connections, 1)
+      })
+    )
+  )
+})
+
+describe("the answer", () => {
+  it.live.each([200, 301, 401, 404, 426, 500, 503])("rejects status %d, with headers and body", (status) =>
+    Effect.gen(function* () {
+      const body = "no, and why ✗"
+      const error = yield* attempt(
+        answering(
+          `HTTP/1.1 ${status} Whatever\r\nX-Why: because\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n` +
+            `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
+        )
+      )
+      if (!isHandshakeRejected(error)) return assert.fail(String(error))
+      assert.strictEqual(error.status, status)
+      assert.deepStrictEqual(error.headers["x-why"], ["because"])
+      assert.deepStrictEqual(error.headers["set-cookie"], ["a", "b"])
+      assert.strictEqual(Buffer.from(error.body).toString(), body)
+      assert.strictEqual(error.bodyTruncated, false)
+    })
+  )
+
+  it.live.each<readonly [name: string, head: string, bytes: number, kept: number, truncated: boolean]>([
+    ["of 64 KiB", "Content-Length: 65536", 65536, 65536, false],
+    ["above 64 KiB", "Content-Length: 200000", 200_000, 65536, true],
+    ["without an end", "Transfer-Encoding: chunked", 200_000, 65536, true],
+    ["up to the end of TCP", "Connection: close", 100, 100, false]
+  ])("rejects with a body %s", ([name, head, bytes, kept, truncated]) =>
+    Effect.gen(function* () {
+      const chunk = head.endsWith("chunked") ? `${bytes.toString(16)}\r\n` : ""
+      const error = yield* attempt((peer) =>
+        Effect.map(peer.until("\r\n\r\n"), () => {
+          peer.write(`HTTP/1.1 403 Forbidden\r\n${head}\r\n\r\n${chunk}${"x".repeat(bytes)}`)
+          if (name.startsWith("up")) peer.end()
+        })
+      )
+      if (!isHandshakeRejected(error)) return assert.fail(String(error))
+      assert.strictEqual(error.body.length, kept)
+      assert.strictEqual(error.bodyTruncated, truncated)
+    })
+  )
+
+  it.live("rejects with a body that breaks off", () =>
+    Effect.gen(function* () {
+      const error = yield* attempt((peer) =>
+        Effect.map(answering("HTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\nhal")(peer), () => peer.end())
+      )
+      if (!isHandshakeRejected(error)) return assert.fail(String(error))
+      assert.strictEqual(Buffer.from(error.body).toString(), "hal")
+      assert.strictEqual(error.bodyTruncated, true)
+    })
+  )
+
+  it.live.each<readonly [name: string, answer: (request: string) => string]>([
+    [
+      "no tokens",
+      (request) =>
+        answer101(request)
+          .replace(/Upgrade: .*\r\n/, "")
+          .replace(/Connection: .*\r\n/, "")
+    ],
+    ["no Upgrade", (request) => answer101(request).replace(/Upgrade: .*\r\n/, "")],
+    ["another Upgrade", (request) => answer101(request).replace("websocket", "h2c")],
+    ["no Connection", (request) => answer101(request).replace(/Connection: .*\r\n/, "")],
+    ["no accept value", (request) => answer101(request).replace(/Sec-WebSocket-Accept: .*\r\n/, "")],
+    ["another accept value", (request) => answer101(request).replace(/(Sec-WebSocket-Accept): .*\r\n/, "$1: AAAA\r\n")],
+    ["two accept values", (request) => answer101(request).replace(/(Sec-WebSocket-Accept: .*\r\n)/, "$1$1")],
+    ["a protocol nobody asked for", (request) => answer101(request, ["Sec-WebSocket-Protocol: other"])],
+    ["two protocols", (request) => answer101(request, ["Sec-WebSocket-Protocol: a", "Sec-WebSocket-Protocol: a"])],
+    ["an extension", (request) => answer101(request, ["Sec-WebSocket-Extensions: permessage-deflate"])]
+  ])("fails for a 101 with %s", ([, answer]) =>
+    Effect.gen(function* () {
+      const error = yield* attempt(answering(answer), { protocols: ["a"] })
+      assert.deepInclude(facts(error), { _tag: "Protocol_error", origin: "remote", closeCode: undefined })
+    })
+  )
+
+  it.live.each<readonly [name: string, answer: string, reason: string]>([
+    ["what is no HTTP", "\u0016\u0003\u0001 no HTTP at all\r\n\r\n", "InvalidResponse"],
+    ["a status that is no number", "HTTP/1.1 abc Whatever\r\n\r\n", "InvalidResponse"],
+    ["endless header bytes", `HTTP/1.1 101 Switching Protocols\r\nX: ${"x".repeat(100_000)}`, "HeadersTooLarge"],
+    ["endless headers", `HTTP/1.1 101 Switching Protocols\r\n${"X: y\r\n".repeat(20_000)}`, "HeadersTooLarge"]
+  ])("fails for %s", ([, answer, reason]) =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(facts(yield* attempt(answering(answer))), ioFacts(reason, "handshake"))
+    })
+  )
+
+  it.live.each(["", "HTTP/1.1 10", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"])(
+    "fails where it does not come in time: %j",
+    (bytes) =>
+      Effect.gen(function* () {
+        const error = yield* attempt((peer) => Effect.zipRight(answering(bytes)(peer), peer.left), {
+          openTimeout: "300 millis"
+        })
+        assert.deepStrictEqual(facts(error), ioFacts("Timeout", "open"))
+      }),
+    4000
+  )
+
+  const requestGone = "before a byte of the request is read"
+  it.live.each<readonly [name: string, bytes: string]>([
+    [requestGone, ""],
+    ["before a byte", ""],
+    ["in the status line", "HTTP/1.1 10"],
+    ["in the headers", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websoc"],
+    ["behind an interim answer", "HTTP/1.1 100 Continue\r\n\r\n"]
+  ])("fails for a reset and for an end %s", ([name, bytes]) =>
+    Effect.gen(function* () {
+      for (const leave of ["reset", "end"] as const) {
+        const error = yield* attempt((peer) =>
+          Effect.gen(function* () {
+            if (name !== requestGone) yield* peer.until("\r\n\r\n")
+            if (bytes !== "")
+              yield* Effect.async<void>((resume) => void peer.socket.write(bytes, () => resume(Effect.void)))
+            peer[leave]()
+          })
+        )
+        // Where the request was not read, connecting itself may have failed.
+        if (name === requestGone && facts(error)["operation"] === "connect") {
+          assert.deepStrictEqual(facts(error), ioFacts("Connect", "connect"))
+        } else {
+          assert.deepStrictEqual(facts(error), ioFacts("Reset", "handshake"))
+        }
+      }
+    })
+  )
+
+  it.live.each(["reset", "end"] as const)("tells a %s right behind the 101", (leave) =>
+    Effect.gen(function* () {
+      const server = yield* rawServer()
+      const using = yield* Effect.fork(
+        Effect.scoped(Effect.flip(Effect.flatMap(connect(server.url), (socket) => socket.receive)))
+      )
+      const peer = yield* server.next
+      yield* peer.answer()
+      peer[leave]()
+      const error = facts(yield* Fiber.join(using))
+      const ended = closedFacts(1006, "remote", false)
+      // libuv tells an end where a reset comes together with data.
+      if (leave === "end" || error["_tag"] === "Connection_closed") assert.deepStrictEqual(error, ended)
+      else assert.deepInclude(error, { _tag: "Io_error", reason: "Reset" })
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("no way to the server", () => {
+  it.live("fails where nobody listens", () =>
+    Effect.gen(function* () {
+      const port = yield* Effect.scoped(listen(Net.createServer()))
+      const error = yield* Effect.flip(Effect.scoped(connect(`ws://127.0.0.1:${port}`)))
+      assert.deepStrictEqual(facts(error), ioFacts("Connect", "connect"))
+    })
+  )
+
+  it.live("fails where the name has no address", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(Effect.scoped(connect("ws://nonexistent.invalid")))
+      assert.deepStrictEqual(facts(error), ioFacts("Resolve", "connect"))
+    })
+  )
+
+  it.live("leaves nothing behind when it is interrupted", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const server = yield* rawServer()
+        const connecting = yield* Effect.fork(Effect.scoped(connect(server.url)))
+        const peer = yield* server.next
+        yield* peer.until("\r\n\r\n")
+        yield* Fiber.interrupt(connecting)
+        yield* peer.left
+      })
+    )
+  )
+})
+
+describe("wss:", () => {
+  it.scopedLive("works with a certificate that is trusted, also for 1 MiB", () =>
+    Effect.gen(function* () {
+      const server = yield* serveEcho({ tls })
+      const payload = new Uint8Array(mebibyte).fill(7)
+      for (const url of [server.address.url, `wss://localhost:${server.address.port}`]) {
+        const status = yield* Effect.gen(function* () {
+          const socket = yield* WebSocketClient.connect(url)
+          yield* socket.send(payload)
+          const { data } = yield* socket.receive
+          assert.isTrue(typeof data !== "string" && Buffer.compare(data, payload) === 0)
+          yield* socket.close(4000, "done")
+          return yield* socket.closeStatus
+        }).pipe(Effect.scoped, Effect.provide(NodeWebSocketClient.layerWith({ tls: { ca: tls.cert } })))
+        assert.isTrue(status.clean)
+        assert.strictEqual(status.received?.code, 4000)
+      }
+    })
+  )
+
+  it.scopedLive("fails for a certificate that is not", () =>
+    Effect.gen(function* () {
+      const server = yield* serveEcho({ tls })
+      const error = yield* Effect.flip(Effect.scoped(connect(server.address.url)))
+      assert.deepStrictEqual(facts(error), ioFacts("Tls", "tls"))
+    })
+  )
+
+  it.live("fails where the server speaks no TLS", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const server = yield* rawServer()
+        const connecting = yield* Effect.fork(Effect.scoped(connect(`wss://127.0.0.1:${server.port}`)))
+        const peer = yield* server.next
+        peer.write("HTTP/1.1 400 Bad Request\r\n\r\n")
+        assert.deepStrictEqual(facts(yield* Effect.flip(Fiber.join(connecting))), ioFacts("Tls", "tls"))
+      })
+    )
+  )
+
+  it.live("fails where TLS breaks off", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        for (const leave of ["reset", "end"] as const) {
+          const server = yield* rawServer()
+          const connecting = yield* Effect.fork(Effect.scoped(connect(`wss://127.0.0.1:${server.port}`)))
+          const peer = yield* server.next
+          yield* peer.until("\u0016")
+          peer[leave]()
+          assert.deepStrictEqual(facts(yield* Effect.flip(Fiber.join(connecting))), ioFacts("Tls", "tls"))
+        }
+      })
+    )
+  )
+})
+
+describe("the connection", () => {
+  it.scopedLive("keeps the frames that come in one packet with the answer", () =>
+    Effect.gen(function* () {
+      const { peer, scope, socket } = yield* connected(
+        {},
+        Buffer.concat([
+          frame(first.text, "early", false),
+          frame(first.binary, new Uint8Array(100_000), false),
+          frame(first.text, "cut", false).subarray(0, 1)
+        ])
+      )
+      peer.write(frame(first.text, "cut", false).subarray(1))
+      assert.strictEqual((yield* socket.receive).data, "early")
+      assert.strictEqual((yield* socket.receive).data.length, 100_000)
+      assert.strictEqual((yield* socket.receive).data, "cut")
+      yield* Effect.fork(peer.farewell)
+      yield* Scope.close(scope, Exit.void)
+    })
+  )
+
+  it.scopedLive("masks every frame with another key", () =>
+    Effect.gen(function* () {
+      const { peer, scope, socket } = yield* connected()
+      yield* socket.send("one")
+      yield* socket.send("two")
+      const bytes = yield* Effect.all([peer.frame, peer.frame])
+      assert.deepStrictEqual(
+        bytes.map(({ first, masked, payload }) => [first, masked, payload.toString()]),
+        [
+          [first.text, true, "one"],
+          [first.text, true, "two"]
+        ]
+      )
+      yield* Effect.fork(peer.farewell)
+      yield* Scope.close(scope, Exit.void)
+    })
+  )
+
+  it.live.each<readonly [name: string, bytes: Uint8Array, code: number, error: Record<string, unknown>]>([
+    ["a masked frame", frame(first.text, "a", true), 1002, protocolFacts("RFC 6455 §5.1", 1002)],
+    ["a reserved bit", frame(0xc1, "a", false), 1002, protocolFacts("RFC 6455 §5.2", 1002)],
+    ["bad UTF-8", frame(0x01, new Uint8Array([0xff]), false), 1007, protocolFacts("RFC 6455 §8.1", 1007)],
+    [
+      "a length above the limit",
+      Buffer.from([first.binary, 0x7f, 0, 0x20, 0, 0, 0, 0, 0, 0]),
+      1009,
+      { _tag: "Payload_too_large", direction: "inbound" }
+    ]
+  ])("closes with the code of %s", ([, bytes, code, expected]) =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const { peer, socket } = yield* connected()
+        peer.write(Buffer.concat([frame(first.text, "valid", false), bytes]))
+        assert.strictEqual((yield* socket.receive).data, "valid")
+        assert.deepInclude(facts(yield* Effect.flip(socket.receive)), expected)
+        assert.strictEqual((yield* peer.frame).payload.readUInt16BE(), code)
+        peer.end()
+        yield* socket.closeStatus
+      })
+    )
+  )
+
+  it.scopedLive("tells an end without a Close, and a reset", () =>
+    Effect.gen(function* () {
+      const ended = yield* connected()
+      ended.peer.end()
+      assert.deepStrictEqual(facts(yield* Effect.flip(ended.socket.receive)), closedFacts(1006, "remote", false))
+      const broken = yield* connected()
+      broken.peer.reset()
+      const error = yield* Effect.flip(broken.socket.receive)
+      assert.deepStrictEqual(facts(error), ioFacts("Reset", "read"))
+      assert.strictEqual(yield* Effect.flip(broken.socket.send("late")), error)
+    })
+  )
+})
+
+describe("scopes", () => {
+  it.live.each<readonly [name: string, use: Effect.Effect<unknown, string>, code: number]>([
+    ["a success", Effect.void, 1000],
+    ["an interruption", Effect.interrupt, 1001],
+    ["a failure", Effect.fail("no"), 1011],
+    ["a defect", Effect.die("no"), 1011]
+  ])("closes after %s", ([, use, code]) =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const server = yield* rawServer()
+        const fiber = yield* Effect.fork(Effect.scoped(Effect.zipRight(connect(server.url), use)))
+        const peer = yield* server.next
+        yield* peer.answer()
+        assert.deepStrictEqual((yield* peer.farewell).payload, closing(code))
+        const exit = yield* Fiber.await(fiber)
+        assert.strictEqual(Exit.isSuccess(exit), code === 1000)
+      })
+    )
+  )
+
+  it.scopedLive("waits for the server to end TCP", () =>
+    Effect.gen(function* () {
+      const { peer, scope, socket } = yield* connected()
+      const closed = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const close = yield* peer.frame
+      peer.write(frame(first.close, close.payload, false))
+      yield* settled(() => peer.socket.bytesRead)
+      assert.strictEqual(peer.socket.readableEnded, false)
+      assert.strictEqual(closed.unsafePoll(), null)
+      peer.end()
+      yield* Fiber.join(closed)
+      assert.strictEqual((yield* socket.closeStatus).clean, true)
+    })
+  )
+
+  it.live(
+    "drops a server that never answers the Close, also for an interrupted fiber",
+    () =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const server = yield* rawServer()
+          const open = yield* Deferred.make<void>()
+          const fiber = yield* Effect.fork(
+            Effect.scoped(
+              Effect.zipRight(
+                connect(server.url, { closeTimeout: "50 millis" }),
+                Effect.zipRight(Deferred.succeed(open, undefined), Effect.never)
+              )
+            )
+          )
+          const peer = yield* server.next
+          yield* peer.answer()
+          yield* Deferred.await(open)
+          yield* Fiber.interrupt(fiber)
+          assert.deepStrictEqual((yield* peer.frame).payload, closing(1001))
+          yield* peer.left
+        })
+      ),
+    4000
+  )
+
+  it.scopedLive(
+    "drops a server that never reads",
+    () =>
+      Effect.gen(function* () {
+        const { peer, scope, socket } = yield* connected({ closeTimeout: "50 millis" })
+        peer.socket.pause()
+        const sender = yield* Effect.fork(Effect.forever(socket.send(new Uint8Array(65536))))
+        yield* stalled(socket)
+        yield* Scope.close(scope, Exit.void)
+        assert.strictEqual((yield* socket.closeStatus).clean, false)
+        assert.deepStrictEqual(facts(yield* Effect.flip(Fiber.join(sender))), closedFacts(1006, "local", false))
+        peer.socket.resume()
+        yield* peer.left
+      }),
+    4000
+  )
+})
+
+describe("backpressure", () => {
+  it.scopedLive("suspends send while the server does not read, within bounded memory", () =>
+    Effect.gen(function* () {
+      const { peer, socket } = yield* connected()
+      peer.socket.pause()
+      const payload = new Uint8Array(65536)
+      const before = memory()
+      let sent = 0
+      yield* Effect.fork(
+        Effect.repeatN(
+          Effect.tap(socket.send(payload), () => Effect.sync(() => sent++)),
+          9999
+        )
+      )
+      yield* stalled(socket)
+      assert.strictEqual(yield* settled(() => sent), sent)
+      assert.isBelow(sent, 9999)
+      assert.isAtMost(yield* socket.bufferedBytes, 65536 + payload.length + 14)
+      assert.isBelow(memory() - before, 64 * mebibyte)
+      yield* peer.count((bytes) => bytes >= 10_000 * (payload.length + 14))
+      assert.strictEqual(yield* settled(() => sent), 10_000)
+      yield* socket.abort
+    })
+  )
+
+  it.scopedLive("pauses the transport while nobody reads, and loses nothing", () =>
+    Effect.gen(function* () {
+      const { peer, socket } = yield* connected()
+      for (let i = 0; i < 1000; i++) peer.write(frame(first.binary, stamped(i), false))
+      assert.isAbove(yield* settled(() => peer.socket.writableLength), 16 * mebibyte)
+      for (let i = 0; i < 1000; i++) {
+        const { data } = yield* socket.receive
+        assert.isTrue(typeof data !== "string" && data.length === 65536 && Buffer.from(data).readUInt32BE() === i)
+      }
+      assert.strictEqual(peer.socket.writableLength, 0)
+      yield* socket.abort
+    })
+  )
+
+  it.scopedLive("holds between both ends of the library", () =>
+    Effect.gen(function* () {
+      const server = yield* serve()
+      const connecting = yield* Effect.fork(connect(server.address.url))
+      const receiver = yield* server.accept
+      const sender = yield* Fiber.join(connecting)
+      const sending = yield* Effect.fork(
+        Effect.forEach(
+          Array.from({ length: 1000 }, (_, i) => i),
+          (i) => sender.send(stamped(i)),
+          { discard: true }
+        )
+      )
+      yield* stalled(sender)
+      assert.strictEqual(sending.unsafePoll(), null)
+      for (let i = 0; i < 1000; i++) {
+        const { data } = yield* receiver.receive
+        assert.isTrue(typeof data !== "string" && Buffer.from(data).readUInt32BE() === i)
+      }
+      yield* Fiber.join(sending)
+    })
+  )
+})

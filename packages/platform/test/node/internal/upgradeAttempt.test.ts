@@ -1,0 +1,105 @@
+import { afterEach, assert, describe, it } from "@effect/vitest"
+import { Effect, Queue } from "effect"
+import * as Http from "node:http"
+import type { Duplex } from "node:stream"
+// Not exported by the package.
+import { upgradeAttempt } from "../../../src/node/internal/upgradeAttempt.js"
+import {
+  eventually,
+  header,
+  listen,
+  mebibyte,
+  noHandlesLeft,
+  rawClient,
+  readResponse,
+  start,
+  upgradeRequest
+} from "../support.js"
+
+afterEach(noHandlesLeft)
+
+/** An attempt as Node's HTTP server hands it over, its socket, and the client that made it. */
+const attempted = (behind = "") =>
+  Effect.gen(function* () {
+    const upgrades = yield* Queue.unbounded<readonly [Http.IncomingMessage, Duplex, Buffer]>()
+    const server = Http.createServer()
+    server.on("upgrade", (...upgrade) => Queue.unsafeOffer(upgrades, upgrade))
+    const peer = yield* rawClient(yield* listen(server))
+    peer.write(upgradeRequest({ "X-Twice": ["1", "2"] }) + behind)
+    const [request, socket, head] = yield* Queue.take(upgrades)
+    return { attempt: upgradeAttempt(request, socket, head), peer, socket }
+  })
+
+describe("upgradeAttempt", () => {
+  it.scopedLive("has the request, with duplicates visible", () =>
+    Effect.gen(function* () {
+      const { attempt } = yield* attempted()
+      assert.strictEqual(attempt.request.method, "GET")
+      assert.strictEqual(attempt.request.url, "/chat?room=1")
+      assert.strictEqual(attempt.request.httpVersion, "1.1")
+      assert.deepStrictEqual(attempt.request.headers["x-twice"], ["1", "2"])
+      assert.strictEqual(attempt.remoteAddress, "127.0.0.1")
+      assert.isFalse(attempt.isGone())
+    })
+  )
+
+  it.scopedLive("answers 101, and begins right behind the request", () =>
+    Effect.gen(function* () {
+      const { attempt, peer } = yield* attempted("early ")
+      const transport = attempt.upgrade({ Upgrade: "websocket", "X-Twice": ["1", "2"] })
+      const sink = start(transport)
+      assert.strictEqual(
+        yield* peer.until("\r\n\r\n"),
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nX-Twice: 1\r\nX-Twice: 2\r\n\r\n"
+      )
+      peer.write("late")
+      yield* sink.received("early late")
+      transport.write([Buffer.from("answer")])
+      assert.strictEqual(yield* peer.until("answer"), "answer")
+      transport.abort()
+      yield* sink.event("close")
+      assert.isTrue(attempt.isGone())
+    })
+  )
+
+  it.scopedLive("rejects with a whole answer, whatever the client still sends", () =>
+    Effect.gen(function* () {
+      const { attempt, peer, socket } = yield* attempted("behind the request")
+      peer.write(Buffer.alloc(4 * mebibyte))
+      attempt.reject(426, { "Sec-WebSocket-Version": "13" }, "no ✗")
+      const response = yield* readResponse(peer)
+      assert.strictEqual(response.status, 426)
+      assert.strictEqual(header(response.head, "Connection"), "close")
+      assert.strictEqual(header(response.head, "Sec-WebSocket-Version"), "13")
+      assert.strictEqual(response.body, "no ✗\n")
+      peer.end()
+      yield* peer.closed
+      assert.strictEqual(peer.error, undefined)
+      yield* eventually(() => socket.destroyed)
+    })
+  )
+
+  it.scopedLive("survives a client that goes away, before and after the answer", () =>
+    Effect.gen(function* () {
+      for (const answer of ["upgrade", "reject", "none"] as const) {
+        for (const when of ["before", "after"] as const) {
+          const { attempt, peer, socket } = yield* attempted()
+          const leave = () => {
+            peer.reset()
+            return eventually(() => socket.destroyed)
+          }
+          if (when === "before") {
+            yield* leave()
+            assert.isTrue(attempt.isGone())
+          }
+          if (answer === "reject") attempt.reject(400, {}, "no")
+          if (answer === "upgrade") {
+            const sink = start(attempt.upgrade({}))
+            if (when === "after") yield* leave()
+            yield* sink.event("close")
+          } else if (when === "after") yield* leave()
+        }
+      }
+    })
+  )
+})
