@@ -16,7 +16,14 @@ module.exports = {
       comment: "protocol imports effect/Data and @noble/hashes only, besides its own files",
       severity: "error",
       from: { path: "^packages/protocol/src" },
-      to: { pathNot: ["^packages/protocol/src", "effect/dist/esm/Data\\.js$", "@noble/hashes/legacy\\.js$", "^(node:)?buffer$"] }
+      to: {
+        pathNot: [
+          "^packages/protocol/src",
+          "effect/dist/esm/Data\\.js$",
+          "@noble/hashes/legacy\\.js$",
+          "^(node:)?buffer$"
+        ]
+      }
     },
     {
       name: "protocol-buffer-in-utf8-only",
