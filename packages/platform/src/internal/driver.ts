@@ -80,6 +80,11 @@ const flushDirty = (): void => {
   dirty = []
   for (const driver of drivers) driver.flushDirty()
 }
+const markDirty = (driver: Driver): void => {
+  if (dirty.push(driver) === 1) queueMicrotask(flushDirty)
+}
+// How many turns of the microtask queue a flush waits for a reader that makes no progress.
+const maxDeferrals = 8
 
 /** `send` as a value: `run` performs it in place, any other fiber commits it. */
 class Send extends Effectable.Class<void, ConnectionError> {
@@ -120,6 +125,8 @@ export class Driver implements TransportSink, Closable {
   private writable = true
   private corked = false
   private dirty = false
+  private deferrals = 0
+  private waitingBefore = 0
   private readonly senders = new Set<Sender>()
   private pendingPings: Array<PendingPing> | undefined = undefined
 
@@ -592,7 +599,8 @@ export class Driver implements TransportSink, Closable {
     if (this.connection.outputBytes >= flushBytes) this.flush()
     else if (!this.corked && !this.dirty) {
       this.dirty = true
-      if (dirty.push(this) === 1) queueMicrotask(flushDirty)
+      this.deferrals = 0
+      markDirty(this)
     }
     return this.writable ? Effect.void : this.awaitRoom(undefined)
   }
@@ -625,6 +633,14 @@ export class Driver implements TransportSink, Closable {
   }
 
   flushDirty(): void {
+    // While more of one read is being answered, one write for all of it; but only as long as the answers keep coming.
+    const waiting = this.inbox.length - this.head
+    if (waiting > 0 && (waiting !== this.waitingBefore || this.deferrals < maxDeferrals)) {
+      this.deferrals = waiting === this.waitingBefore ? this.deferrals + 1 : 0
+      this.waitingBefore = waiting
+      markDirty(this)
+      return
+    }
     this.dirty = false
     this.flush()
   }
