@@ -459,8 +459,10 @@ class Handlers<A, E, R> {
   start(socket: ServerDriver): void {
     const scope = Effect.runSync(Scope.make())
     const runtime = this.runtimeOf(socket, scope)
-    this.supervise(Runtime.runFork(runtime)(Effect.suspend(() => this.handler(socket))), (exit) =>
-      this.supervise(Runtime.runFork(runtime)(Effect.uninterruptible(release(socket, scope, exit))))
+    // As a value, because the runtime would log a failure as one that nobody looks at. An interruption stays one.
+    const handled = Effect.exit(Effect.suspend(() => this.handler(socket)))
+    this.supervise(Runtime.runFork(runtime)(handled), (exit) =>
+      this.supervise(Runtime.runFork(runtime)(Effect.uninterruptible(release(socket, scope, Exit.flatten(exit)))))
     )
   }
 
