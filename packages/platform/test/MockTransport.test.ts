@@ -1,0 +1,157 @@
+import * as MockTransport from "@effect-websocket/platform/MockTransport"
+import type { TransportSink } from "@effect-websocket/platform/Transport"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, TestClock } from "effect"
+
+const settled = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+
+/** A sink that records what it is told. */
+const recorder = () => {
+  const seen: Array<string> = []
+  const sink: TransportSink = {
+    onChunk: (chunk, owned) => {
+      assert.isTrue(owned)
+      seen.push([...chunk].join(" "))
+      // Owned, so changing it must change nothing for the writer.
+      chunk.fill(0)
+    },
+    onEof: () => seen.push("eof"),
+    onDrain: () => seen.push("drain"),
+    onError: (error) => seen.push(`error ${error.reason}`),
+    onClose: () => seen.push("close")
+  }
+  return { seen, sink }
+}
+
+const started = Effect.gen(function* () {
+  const pair = yield* MockTransport.make()
+  const client = recorder()
+  const server = recorder()
+  pair.client.start(client.sink, { high: 4, low: 1 })
+  pair.server.start(server.sink, { high: 4, low: 1 })
+  return { pair, client: client.seen, server: server.seen }
+})
+
+describe("a pair", () => {
+  it.effect("carries copies of the bytes, in order", () =>
+    Effect.gen(function* () {
+      const { pair, server } = yield* started
+      const bytes = Uint8Array.of(1, 2)
+      assert.deepStrictEqual(pair.client.write([bytes, Uint8Array.of(3)]), { taken: true, belowHighWater: true })
+      assert.deepStrictEqual(server, [])
+      bytes.fill(9)
+      yield* settled
+      assert.deepStrictEqual(server, ["1 2", "3"])
+      assert.deepStrictEqual([...(yield* pair.clientToServer.written)], [1, 2, 3])
+    })
+  )
+
+  it.effect("splits", () =>
+    Effect.gen(function* () {
+      const { pair, server } = yield* started
+      yield* pair.clientToServer.split(1)
+      pair.client.write([Uint8Array.of(1, 2, 3)])
+      yield* settled
+      assert.deepStrictEqual(server, ["1", "2", "3"])
+    })
+  )
+
+  it.effect("delays on the clock, and a shorter delay overtakes nothing", () =>
+    Effect.gen(function* () {
+      const { pair, server } = yield* started
+      yield* pair.clientToServer.delay("10 millis")
+      pair.client.write([Uint8Array.of(1)])
+      yield* pair.clientToServer.delay(0)
+      pair.client.write([Uint8Array.of(2)])
+      yield* TestClock.adjust("9 millis")
+      yield* settled
+      assert.isBelow(server.length, 2)
+      assert.notInclude(server, "2")
+      yield* TestClock.adjust("1 millis")
+      yield* settled
+      assert.deepStrictEqual(server, ["1", "2"])
+    })
+  )
+
+  it.effect("stalls until it is unstalled, and tells the writer to wait meanwhile", () =>
+    Effect.gen(function* () {
+      const { client, pair, server } = yield* started
+      yield* pair.clientToServer.stall
+      assert.isTrue(pair.client.write([Uint8Array.of(1, 2, 3)]).belowHighWater)
+      assert.isFalse(pair.client.write([Uint8Array.of(4)]).belowHighWater)
+      yield* settled
+      assert.deepStrictEqual([server, client, pair.client.bufferedBytes], [[], [], 4])
+      yield* pair.clientToServer.unstall
+      yield* settled
+      assert.deepStrictEqual([server, client, pair.client.bufferedBytes], [["1 2 3", "4"], ["drain"], 0])
+    })
+  )
+
+  it.effect("waits for a reader that pauses", () =>
+    Effect.gen(function* () {
+      const { pair, server } = yield* started
+      pair.server.pause()
+      pair.client.write([Uint8Array.of(1)])
+      yield* settled
+      assert.deepStrictEqual(server, [])
+      pair.server.resume()
+      yield* settled
+      assert.deepStrictEqual(server, ["1"])
+    })
+  )
+
+  it.effect("half-closes, and is over once both ends have", () =>
+    Effect.gen(function* () {
+      const { client, pair, server } = yield* started
+      pair.client.write([Uint8Array.of(1)])
+      pair.client.end()
+      yield* settled
+      assert.deepStrictEqual([client, server], [[], ["1", "eof"]])
+      pair.server.write([Uint8Array.of(2)])
+      pair.server.end()
+      yield* settled
+      assert.deepStrictEqual(
+        [client, server],
+        [
+          ["2", "eof", "close"],
+          ["1", "eof", "close"]
+        ]
+      )
+    })
+  )
+
+  it.effect("breaks at both ends on a reset, and at the other one on an abort", () =>
+    Effect.gen(function* () {
+      const first = yield* started
+      yield* first.pair.reset
+      yield* settled
+      assert.deepStrictEqual(first.client, ["error Reset", "close"])
+      assert.deepStrictEqual(first.server, ["error Reset", "close"])
+      const second = yield* started
+      second.pair.client.abort()
+      yield* settled
+      assert.deepStrictEqual(second.client, ["close"])
+      assert.deepStrictEqual(second.server, ["error Reset", "close"])
+    })
+  )
+
+  it.effect("loses what is written to one that vanished", () =>
+    Effect.gen(function* () {
+      const { pair, server } = yield* started
+      yield* pair.clientToServer.drop
+      pair.client.write([Uint8Array.of(1)])
+      pair.client.end()
+      yield* settled
+      assert.deepStrictEqual(server, [])
+    })
+  )
+
+  it.effect("takes bytes that its writer never wrote", () =>
+    Effect.gen(function* () {
+      const { pair, server } = yield* started
+      yield* pair.clientToServer.inject(Uint8Array.of(7))
+      yield* settled
+      assert.deepStrictEqual(server, ["7"])
+    })
+  )
+})
