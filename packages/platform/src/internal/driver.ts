@@ -67,7 +67,7 @@ interface PendingPing {
 }
 
 // Replies made in one turn are written at once; above this many bytes they do not wait for the end of the turn.
-const flushBytes = 64 * 1024
+const maxFlushBytes = 64 * 1024
 // What a message in the inbox weighs besides its payload, so that empty ones count too.
 const messageOverhead = 64
 const pingBytes = 8
@@ -341,7 +341,12 @@ export class Driver implements TransportSink, Closable {
               (cause) => Deferred.failCause(failure, cause)
             ),
           error: (cause) => Deferred.failCause(failure, cause),
-          done: () => Effect.sync(() => this.beginClose(1000))
+          done: () =>
+            Effect.sync(() => {
+              // What the peer still answers is emitted, until its Close.
+              this.connection.close(1000)
+              this.closing()
+            })
         })
       )
     )
@@ -595,8 +600,13 @@ export class Driver implements TransportSink, Closable {
     return this.awaitRoom(encode)
   }
 
+  /** What waits for the end of the turn counts towards the high-water mark. */
+  private get flushBytes(): number {
+    return Math.min(maxFlushBytes, this.settings.sendMarks.high)
+  }
+
   private sent(): Effect.Effect<void, ConnectionError> {
-    if (this.connection.outputBytes >= flushBytes) this.flush()
+    if (this.connection.outputBytes >= this.flushBytes) this.flush()
     else if (!this.corked && !this.dirty) {
       this.dirty = true
       this.deferrals = 0
@@ -627,7 +637,7 @@ export class Driver implements TransportSink, Closable {
       this.senders.delete(sender)
       const refused = sender.encode?.()
       sender.resume(refused === undefined ? Effect.void : Effect.fail(refused))
-      if (this.connection.outputBytes >= flushBytes) this.flush()
+      if (this.connection.outputBytes >= this.flushBytes) this.flush()
     }
     this.flush()
   }
