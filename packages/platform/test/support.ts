@@ -1,0 +1,209 @@
+/** Connections over `MockTransport`, raw peers, and what went over the wire. */
+import * as MockTransport from "@effect-websocket/platform/MockTransport"
+import type { Transport, TransportSink } from "@effect-websocket/platform/Transport"
+import * as WebSocket from "@effect-websocket/platform/WebSocket"
+import { assert } from "@effect/vitest"
+import * as Frame from "@effect-websocket/protocol/Frame"
+import { frames } from "@effect-websocket/protocol/FrameDecoder"
+import { encode } from "@effect-websocket/protocol/FrameEncoder"
+import * as Opcode from "@effect-websocket/protocol/Opcode"
+import { Cause, Effect, Exit, Fiber } from "effect"
+
+export const roles = ["client", "server"] as const
+export type Role = (typeof roles)[number]
+export const other = (role: Role): Role => (role === "client" ? "server" : "client")
+
+/** Gives everything that is ready its turns. */
+export const settled = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+
+/** Behind what was put off to the end of the turn: equal timers fire in the order in which they were set. */
+export const settledLate = Effect.zipRight(
+  settled,
+  Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 0)))
+)
+
+export const isPending = <A, E>(fiber: Fiber.RuntimeFiber<A, E>) =>
+  Effect.map(Effect.zipRight(settled, Fiber.poll(fiber)), (exit) => exit._tag === "None")
+
+export const isInterrupted = (exit: Exit.Exit<unknown, unknown>): boolean =>
+  Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)
+
+export const isDefect = (exit: Exit.Exit<unknown, unknown>): boolean => Exit.isFailure(exit) && Cause.isDie(exit.cause)
+
+export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
+export const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1")
+
+export const concat = (...parts: ReadonlyArray<Uint8Array>): Uint8Array => Uint8Array.from(Buffer.concat(parts))
+
+/** An error's fields: chai compares only the names and messages of two errors. */
+export const fields = (error: object): Record<string, unknown> => ({ ...error })
+
+/** What an error says, without the prose. */
+export const facts = (error: object): Record<string, unknown> => {
+  const { description: _, ...rest } = fields(error)
+  return rest
+}
+
+export const closedError = (code: number, initiator: "local" | "remote", clean: boolean, reason = "") => ({
+  _tag: "Connection_closed",
+  code,
+  reason,
+  initiator,
+  clean
+})
+
+export const resetError = { _tag: "Io_error", reason: "Reset", operation: "read" }
+
+/** How a connection ended: the codes of both Closes, who began, whether it was clean. */
+export const outcome = ({ clean, initiator, received, sent }: WebSocket.CloseStatus) => [
+  sent?.code,
+  received?.code,
+  initiator,
+  clean
+]
+
+/** The direction from an endpoint to its peer. */
+export const from = (pair: MockTransport.Pair, role: Role): MockTransport.Direction =>
+  role === "client" ? pair.clientToServer : pair.serverToClient
+
+/** The bytes in which the peer of `role` sends frames. */
+export const sentTo = (role: Role, ...input: ReadonlyArray<Frame.Frame>): Uint8Array =>
+  concat(...input.map((frame) => encode(frame, role === "server" ? 0x12ab34cd : undefined)))
+
+export const text = (data: string, fin = true) => Frame.make(Opcode.Text, { payload: utf8(data), fin })
+export const binary = (payload: Uint8Array) => Frame.make(Opcode.Binary, { payload })
+export const continuation = (data: string, fin = true) => Frame.make(Opcode.Continuation, { payload: utf8(data), fin })
+export const ping = (data: string) => Frame.make(Opcode.Ping, { payload: utf8(data) })
+export const pong = (data: string | Uint8Array) =>
+  Frame.make(Opcode.Pong, { payload: typeof data === "string" ? utf8(data) : data })
+/** A Close with any code, legal or not. */
+export const close = (code?: number, reason: string | Uint8Array = "") =>
+  Frame.make(Opcode.Close, {
+    payload:
+      code === undefined
+        ? new Uint8Array(0)
+        : concat(Uint8Array.of(code >> 8, code & 255), typeof reason === "string" ? utf8(reason) : reason)
+  })
+
+const show = ({ fin, opcode, payload }: Frame.Frame): string => {
+  const name = `${Opcode.toName(opcode)}${fin ? "" : "…"}`
+  if (opcode !== Opcode.Close || payload.length === 0) return `${name} ${latin1(payload)}`.trim()
+  return `${name} ${(payload[0]! << 8) | payload[1]!} ${latin1(payload.subarray(2))}`.trim()
+}
+
+export const framesFrom = (pair: MockTransport.Pair, role: Role) =>
+  Effect.map(from(pair, role).written, (bytes) => {
+    const { frames: found, violation } = frames({ role: other(role) })(bytes)
+    assert.isUndefined(violation)
+    return found
+  })
+
+/** What an endpoint wrote, a line for each frame: `Text hello`, `Close 1000 bye`. */
+export const wrote = (pair: MockTransport.Pair, role: Role) =>
+  Effect.map(framesFrom(pair, role), (found) => found.map(show))
+
+/** Both endpoints of a pair, in the scope. What is left of them at its end is dropped. */
+export const connected = (options?: WebSocket.Options) =>
+  Effect.gen(function* () {
+    const pair = yield* MockTransport.make()
+    const client = yield* WebSocket.fromTransport(pair.client, { role: "client", ...options })
+    const server = yield* WebSocket.fromTransport(pair.server, { role: "server", ...options })
+    yield* Effect.addFinalizer(() => pair.reset)
+    return { pair, client, server }
+  })
+
+export const deafSink: TransportSink = {
+  onChunk: () => {},
+  onEof: () => {},
+  onDrain: () => {},
+  onError: () => {},
+  onClose: () => {}
+}
+
+const marks = { high: 65536, low: 16384 }
+
+/** A peer that reads everything and says nothing. What it sends is injected; what it sees is told. */
+export const deafPeer = (pair: MockTransport.Pair, role: Role): ReadonlyArray<string> => {
+  const seen: Array<string> = []
+  pair[role].start(
+    {
+      ...deafSink,
+      onEof: () => seen.push("eof"),
+      onError: () => seen.push("error"),
+      onClose: () => seen.push("close")
+    },
+    marks
+  )
+  return seen
+}
+
+/** An endpoint whose peer is deaf, and gone at the end of the scope so that no closing handshake is awaited then. */
+export const alone = (role: Role, options?: WebSocket.Options) =>
+  Effect.gen(function* () {
+    const pair = yield* MockTransport.make()
+    const seen = deafPeer(pair, other(role))
+    const spied = spy(pair[role])
+    const socket = yield* WebSocket.fromTransport(spied.transport, { role, ...options })
+    yield* Effect.addFinalizer(() => pair.reset)
+    const inbound = from(pair, other(role))
+    return {
+      pair,
+      socket,
+      seen,
+      spied,
+      inject: (...input: ReadonlyArray<Frame.Frame>) => inbound.inject(sentTo(role, ...input)),
+      injectBytes: inbound.inject,
+      /** The end of what the peer sends. */
+      eof: inbound.end,
+      wrote: wrote(pair, role)
+    }
+  })
+
+/** A transport that tells what is asked of it. */
+export const spy = (transport: Transport) => {
+  const writes: Array<number> = []
+  const calls: Array<"pause" | "resume" | "end" | "abort"> = []
+  const state = { received: 0, afterChunk: () => {} }
+  const spied: Transport = {
+    remoteAddress: transport.remoteAddress,
+    get bufferedBytes() {
+      return transport.bufferedBytes
+    },
+    start: (sink, marks) =>
+      transport.start(
+        {
+          onChunk: (chunk, owned) => {
+            state.received += chunk.length
+            sink.onChunk(chunk, owned)
+            state.afterChunk()
+          },
+          onEof: () => sink.onEof(),
+          onDrain: () => sink.onDrain(),
+          onError: (error) => sink.onError(error),
+          onClose: () => sink.onClose()
+        },
+        marks
+      ),
+    pause: () => {
+      calls.push("pause")
+      transport.pause()
+    },
+    resume: () => {
+      calls.push("resume")
+      transport.resume()
+    },
+    write: (chunks) => {
+      writes.push(chunks.reduce((size, chunk) => size + chunk.length, 0))
+      return transport.write(chunks)
+    },
+    end: () => {
+      calls.push("end")
+      transport.end()
+    },
+    abort: () => {
+      calls.push("abort")
+      transport.abort()
+    }
+  }
+  return { transport: spied, writes, calls, state }
+}
