@@ -146,6 +146,10 @@ class End implements Transport {
   }
 
   start(sink: TransportSink, marks: WaterMarks): void {
+    if (this.closed) {
+      queueMicrotask(() => sink.onClose())
+      return
+    }
     this.sink = sink
     this.marks = marks
     this.other?.schedule()

@@ -2,8 +2,7 @@ import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import type { TransportSink } from "@effect-websocket/platform/Transport"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, TestClock } from "effect"
-
-const settled = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+import { settled } from "./support.js"
 
 /** A sink that records what it is told. */
 const recorder = () => {
@@ -152,6 +151,148 @@ describe("a pair", () => {
       yield* pair.clientToServer.inject(Uint8Array.of(7))
       yield* settled
       assert.deepStrictEqual(server, ["7"])
+    })
+  )
+
+  it.effect("carries both ways independently", () =>
+    Effect.gen(function* () {
+      const { client, pair, server } = yield* started
+      yield* pair.clientToServer.stall
+      yield* pair.serverToClient.split(1)
+      pair.client.write([Uint8Array.of(1, 2)])
+      pair.server.write([Uint8Array.of(3, 4)])
+      yield* settled
+      assert.deepStrictEqual([client, server], [["3", "4"], []])
+      assert.deepStrictEqual([...(yield* pair.serverToClient.written)], [3, 4])
+    })
+  )
+
+  it.effect("splits what waits as well, in chunks of at most the size, until it is lifted", () =>
+    Effect.gen(function* () {
+      const { pair, server } = yield* started
+      yield* pair.clientToServer.stall
+      pair.client.write([Uint8Array.of(1, 2, 3, 4, 5), Uint8Array.of(6)])
+      yield* pair.clientToServer.split(2)
+      yield* pair.clientToServer.unstall
+      yield* settled
+      yield* pair.clientToServer.split(undefined)
+      pair.client.write([Uint8Array.of(7, 8, 9)])
+      yield* settled
+      assert.deepStrictEqual(server, ["1 2", "3 4", "5", "6", "7 8 9"])
+    })
+  )
+
+  it.effect("ends behind what is delayed or stalled", () =>
+    Effect.gen(function* () {
+      const { pair, server } = yield* started
+      yield* pair.clientToServer.delay("10 millis")
+      pair.client.write([Uint8Array.of(1)])
+      yield* pair.clientToServer.end
+      pair.client.write([Uint8Array.of(2)])
+      yield* TestClock.adjust("9 millis")
+      yield* settled
+      assert.deepStrictEqual(server, [])
+      yield* pair.clientToServer.stall
+      yield* TestClock.adjust("1 millis")
+      yield* settled
+      assert.deepStrictEqual(server, [])
+      yield* pair.clientToServer.unstall
+      yield* settled
+      assert.deepStrictEqual(server, ["1", "eof"])
+    })
+  )
+
+  it.effect("delivers in the order of writing when a delay shrinks", () =>
+    Effect.gen(function* () {
+      const { pair, server } = yield* started
+      for (const [value, delay] of [
+        [1, 30],
+        [2, 20],
+        [3, 10],
+        [4, 0]
+      ] as const) {
+        yield* pair.clientToServer.delay(delay)
+        pair.client.write([Uint8Array.of(value)])
+      }
+      for (let i = 0; i < 30; i++) {
+        yield* TestClock.adjust("1 millis")
+        assert.deepStrictEqual(server, ["1", "2", "3", "4"].slice(0, server.length))
+      }
+      yield* settled
+      assert.deepStrictEqual(server, ["1", "2", "3", "4"])
+    })
+  )
+
+  it.effect("keeps what came before a sink, and what it tells one that comes too late", () =>
+    Effect.gen(function* () {
+      const pair = yield* MockTransport.make()
+      pair.client.write([Uint8Array.of(1)])
+      pair.client.end()
+      yield* settled
+      const late = recorder()
+      pair.server.start(late.sink, { high: 4, low: 1 })
+      yield* settled
+      assert.deepStrictEqual(late.seen, ["1", "eof"])
+
+      const broken = yield* MockTransport.make()
+      yield* broken.reset
+      const { seen, sink } = recorder()
+      broken.client.start(sink, { high: 4, low: 1 })
+      assert.deepStrictEqual(seen, [])
+      yield* settled
+      assert.deepStrictEqual(seen, ["close"])
+    })
+  )
+
+  it.effect("loses what was on its way when it breaks, and says nothing after onClose", () =>
+    Effect.gen(function* () {
+      const { client, pair, server } = yield* started
+      yield* pair.clientToServer.delay("10 millis")
+      pair.client.write([Uint8Array.of(1, 2, 3, 4, 5)])
+      yield* pair.reset
+      yield* pair.reset
+      pair.client.write([Uint8Array.of(6)])
+      pair.client.abort()
+      pair.client.end()
+      yield* TestClock.adjust("10 millis")
+      yield* settled
+      assert.deepStrictEqual(
+        [client, server, pair.client.bufferedBytes],
+        [["error Reset", "close"], ["error Reset", "close"], 0]
+      )
+    })
+  )
+
+  it.effect("lets one that vanished go without the other noticing", () =>
+    Effect.gen(function* () {
+      const { client, pair, server } = yield* started
+      yield* pair.clientToServer.drop
+      pair.client.abort()
+      yield* settled
+      assert.deepStrictEqual([client, server], [["close"], []])
+    })
+  )
+
+  it.effect("carries on one way after the other has ended", () =>
+    Effect.gen(function* () {
+      const { client, pair, server } = yield* started
+      yield* pair.serverToClient.end
+      yield* settled
+      pair.client.write([Uint8Array.of(1)])
+      yield* settled
+      assert.deepStrictEqual([client, server], [["eof"], ["1"]])
+    })
+  )
+
+  it.effect("injects a copy", () =>
+    Effect.gen(function* () {
+      const { pair, server } = yield* started
+      const bytes = Uint8Array.of(1)
+      yield* pair.clientToServer.inject(bytes)
+      bytes[0] = 2
+      yield* settled
+      assert.deepStrictEqual(server, ["1"])
+      assert.strictEqual(bytes[0], 2)
     })
   )
 })

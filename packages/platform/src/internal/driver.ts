@@ -304,7 +304,10 @@ export class Driver implements TransportSink, Closable {
     try {
       for (;;) {
         const message = this.takeMessage()
-        if (message === undefined) return undefined
+        if (message === undefined) {
+          this.flush()
+          return undefined
+        }
         let effect: Effect.Effect<unknown, E | ConnectionError, R> | void = handler(message)
         if (effect === undefined || effect === Effect.void) continue
         if (effect instanceof Send) {
@@ -315,7 +318,8 @@ export class Driver implements TransportSink, Closable {
       }
     } finally {
       this.corked = false
-      this.flush()
+      // The effect that is returned may send more.
+      if (this.connection.outputBytes > 0) this.flushLater()
     }
   }
 
@@ -607,12 +611,15 @@ export class Driver implements TransportSink, Closable {
 
   private sent(): Effect.Effect<void, ConnectionError> {
     if (this.connection.outputBytes >= this.flushBytes) this.flush()
-    else if (!this.corked && !this.dirty) {
-      this.dirty = true
-      this.deferrals = 0
-      markDirty(this)
-    }
+    else if (!this.corked) this.flushLater()
     return this.writable ? Effect.void : this.awaitRoom(undefined)
+  }
+
+  private flushLater(): void {
+    if (this.dirty) return
+    this.dirty = true
+    this.deferrals = 0
+    markDirty(this)
   }
 
   private awaitRoom(encode: Sender["encode"]): Effect.Effect<void, ConnectionError> {

@@ -1,16 +1,36 @@
-import { assert, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { randomBytes, randomMaskKey } from "../../src/internal/random.js"
 
-it("gives keys that differ, beyond the size of its pool", () => {
-  const keys = new Set(Array.from({ length: 5000 }, randomMaskKey))
-  // Two equal ones among 5,000 happen by chance less than once in 300 runs; five practically never.
-  assert.isAbove(keys.size, 4995)
-  for (const key of keys) assert.strictEqual(key, key | 0)
+// More than a pool holds, so that the edges between pools are met.
+const draws = 10_000
+
+describe("randomMaskKey", () => {
+  it("draws from all integers of 32 bits", () => {
+    const keys = Array.from({ length: draws }, randomMaskKey)
+    assert.isTrue(keys.every((key) => key === (key | 0)))
+    // Two of 10,000 are equal about once in a hundred runs; ten in none.
+    assert.isAbove(new Set(keys).size, draws - 10)
+    // Each bit is set in about half of them, by far more than ten standard deviations.
+    for (let bit = 0; bit < 32; bit++) {
+      const ones = keys.filter((key) => ((key >>> bit) & 1) === 1).length
+      assert.isAbove(ones, draws * 0.4)
+      assert.isBelow(ones, draws * 0.6)
+    }
+  })
 })
 
-it("gives bytes of the length that is asked for, which nothing changes later", () => {
-  const first = randomBytes(16)
-  const copy = first.slice()
-  for (let i = 0; i < 1000; i++) assert.strictEqual(randomBytes(16).length, 16)
-  assert.deepStrictEqual(first, copy)
+describe("randomBytes", () => {
+  it("draws as many as asked for, never the same twice", () => {
+    for (const count of [0, 1, 8, 16, 8191, 8192]) assert.lengthOf(randomBytes(count), count)
+    const drawn = Array.from({ length: draws }, () => randomBytes(16))
+    assert.strictEqual(new Set(drawn.map((bytes) => Buffer.from(bytes).toString("hex"))).size, draws)
+  })
+
+  it("hands out memory of its own", () => {
+    const bytes = randomBytes(16)
+    const copy = bytes.slice()
+    assert.strictEqual(bytes.buffer.byteLength, 16)
+    for (let i = 0; i < draws; i++) randomMaskKey()
+    assert.deepStrictEqual(bytes, copy)
+  })
 })

@@ -1,39 +1,79 @@
+import type { Options } from "@effect-websocket/platform/WebSocket"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration } from "effect"
 import { resolve, timeout } from "../../src/internal/settings.js"
 
+const plain = (options?: Options) => {
+  const { closeTimeout, ...rest } = resolve(options)
+  return { ...rest, closeTimeout: Duration.toMillis(closeTimeout) }
+}
+
+const defaults = {
+  limits: {
+    maxMessageBytes: 1024 * 1024,
+    maxFrameBytes: Number.MAX_SAFE_INTEGER,
+    maxFragments: 1024,
+    maxBufferedControlFrames: 32
+  },
+  maxFrameSize: undefined,
+  sendMarks: { high: 65_536, low: 16_384 },
+  receiveHighWaterMark: 65_536,
+  closeTimeout: 5000
+}
+
 describe("resolve", () => {
-  it("fills in the defaults that the README lists", () => {
-    const { closeTimeout, limits, ...rest } = resolve()
-    assert.deepStrictEqual(rest, {
-      maxFrameSize: undefined,
-      sendMarks: { high: 65_536, low: 16_384 },
-      receiveHighWaterMark: 65_536
-    })
-    assert.strictEqual(Duration.toMillis(closeTimeout), 5000)
-    assert.deepStrictEqual([limits.maxMessageBytes, limits.maxFragments], [1_048_576, 1024])
+  it("fills in the documented defaults", () => {
+    assert.deepStrictEqual(plain(), defaults)
+    assert.deepStrictEqual(plain({}), defaults)
+    assert.deepStrictEqual(
+      plain({
+        limits: undefined,
+        maxFrameSize: undefined,
+        sendHighWaterMark: undefined,
+        sendLowWaterMark: undefined,
+        receiveHighWaterMark: undefined,
+        closeTimeout: undefined
+      }),
+      defaults
+    )
   })
 
-  it("keeps the low-water mark below a high one that is smaller", () => {
-    assert.deepStrictEqual(resolve({ sendHighWaterMark: 100 }).sendMarks, { high: 100, low: 100 })
-  })
-
-  for (const options of [
-    { sendHighWaterMark: 0 },
-    { sendHighWaterMark: 1.5 },
-    { sendLowWaterMark: 65_537 },
-    { receiveHighWaterMark: Number.NaN },
-    { closeTimeout: -1 },
-    { closeTimeout: Infinity }
-  ]) {
-    it(`takes ${JSON.stringify(options)} for a defect`, () => {
-      assert.throws(() => resolve(options), RangeError)
+  for (const [options, expected] of [
+    [{ limits: { maxFragments: 7 } }, { limits: { ...defaults.limits, maxFragments: 7 } }],
+    [{ maxFrameSize: 1000 }, { maxFrameSize: 1000 }],
+    [{ sendHighWaterMark: 100_000 }, { sendMarks: { high: 100_000, low: 16_384 } }],
+    // The default of the lower one is never above the higher one.
+    [{ sendHighWaterMark: 100 }, { sendMarks: { high: 100, low: 100 } }],
+    [{ sendLowWaterMark: 1 }, { sendMarks: { high: 65_536, low: 1 } }],
+    [{ receiveHighWaterMark: 1 }, { receiveHighWaterMark: 1 }],
+    [{ closeTimeout: "2 seconds" }, { closeTimeout: 2000 }],
+    [{ closeTimeout: 1 }, { closeTimeout: 1 }]
+  ] satisfies ReadonlyArray<readonly [Options, object]>) {
+    it(`takes ${JSON.stringify(options)}`, () => {
+      assert.deepStrictEqual(plain(options), { ...defaults, ...expected })
     })
   }
+
+  for (const name of ["sendHighWaterMark", "sendLowWaterMark", "receiveHighWaterMark"] as const) {
+    for (const value of [0, -1, 1.5, NaN, Infinity, Number.MAX_SAFE_INTEGER + 1]) {
+      it(`refuses a ${name} of ${value}`, () => {
+        assert.throws(() => resolve({ [name]: value }), RangeError, name)
+      })
+    }
+  }
+
+  it("refuses a low-water mark above the high one", () => {
+    assert.throws(() => resolve({ sendHighWaterMark: 10, sendLowWaterMark: 11 }), RangeError, "(11)")
+    assert.throws(() => resolve({ sendLowWaterMark: 65_537 }), RangeError, "(65537)")
+    resolve({ sendHighWaterMark: 10, sendLowWaterMark: 10 })
+  })
 })
 
 describe("timeout", () => {
-  it("names the option", () => {
-    assert.throws(() => timeout("openTimeout", 0), /^openTimeout must be a finite duration above zero/)
+  it("is finite and above zero", () => {
+    for (const input of [0, -1, Infinity, "0 seconds", Duration.infinity] as const) {
+      assert.throws(() => timeout("closeTimeout", input), RangeError, "closeTimeout")
+    }
+    assert.strictEqual(Duration.toMillis(timeout("x", "1 minute")), 60_000)
   })
 })

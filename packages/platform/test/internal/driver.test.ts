@@ -1,0 +1,371 @@
+import * as MockTransport from "@effect-websocket/platform/MockTransport"
+import type { Transport, TransportSink, WriteResult } from "@effect-websocket/platform/Transport"
+import * as WebSocket from "@effect-websocket/platform/WebSocket"
+import { assert, describe, it } from "@effect/vitest"
+import { IoError, type ConnectionError } from "@effect-websocket/protocol/Errors"
+import { frames } from "@effect-websocket/protocol/FrameDecoder"
+import { Effect, Exit, Fiber, Scope, Stream, TestClock } from "effect"
+import { Driver, environment } from "../../src/internal/driver.js"
+import * as Registry from "../../src/internal/registry.js"
+import { resolve } from "../../src/internal/settings.js"
+import {
+  alone,
+  close,
+  closedError,
+  concat,
+  connected,
+  deafPeer,
+  fields,
+  from,
+  isInterrupted,
+  isPending,
+  latin1,
+  other,
+  outcome,
+  ping,
+  resetError,
+  roles,
+  settled,
+  settledLate,
+  spy,
+  text,
+  wrote
+} from "../support.js"
+
+const pairOfSpies = Effect.gen(function* () {
+  const pair = yield* MockTransport.make()
+  const spies = { client: spy(pair.client), server: spy(pair.server) }
+  const client = yield* WebSocket.fromTransport(spies.client.transport, { role: "client" })
+  const server = yield* WebSocket.fromTransport(spies.server.transport, { role: "server" })
+  yield* Effect.addFinalizer(() => pair.reset)
+  return { pair, spies, client, server }
+})
+
+/** The end of the turn, before anything else of the event loop. */
+const microtask = Effect.promise(() => Promise.resolve())
+
+/** A transport under the test's control, and the sink that was given to it. */
+const manual = (results: WriteResult) => {
+  const written: Array<Uint8Array> = []
+  const calls: Array<string> = []
+  const control = { results, sink: undefined as TransportSink | undefined }
+  const transport: Transport = {
+    remoteAddress: undefined,
+    bufferedBytes: 0,
+    start: (sink) => {
+      control.sink = sink
+    },
+    pause: () => calls.push("pause"),
+    resume: () => calls.push("resume"),
+    write: (chunks) => {
+      written.push(...chunks)
+      calls.push("write")
+      return control.results
+    },
+    end: () => calls.push("end"),
+    abort: () => {
+      calls.push("abort")
+      queueMicrotask(() => control.sink?.onClose())
+    }
+  }
+  return { transport, written, calls, control }
+}
+
+const clear: WriteResult = { taken: true, belowHighWater: true }
+const pending: WriteResult = { taken: false, belowHighWater: true }
+const congested: WriteResult = { taken: false, belowHighWater: false }
+
+const textsIn = (written: ReadonlyArray<Uint8Array>) =>
+  frames({ role: "client" })(concat(...written)).frames.map(({ payload }) => latin1(payload))
+
+describe("writing", () => {
+  for (const role of roles) {
+    it.scoped(`writes once for all that is sent in one turn, and within that turn, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { spies, ...sockets } = yield* pairOfSpies
+        const socket = sockets[role]
+        yield* socket.send("alone")
+        yield* microtask
+        assert.lengthOf(spies[role].writes, 1)
+        yield* Effect.forEach(Array.from({ length: 100 }), (_, i) => socket.send(`${i}`))
+        yield* socket.pong()
+        yield* settled
+        assert.lengthOf(spies[role].writes, 2)
+      })
+    )
+
+    it.scoped(`does not wait for the end of the turn with more than 64 KiB, as ${role}`, () =>
+      Effect.gen(function* () {
+        const pair = yield* MockTransport.make()
+        const { transport, writes } = spy(pair[role])
+        const socket = yield* WebSocket.fromTransport(transport, { role, sendHighWaterMark: 1024 * 1024 })
+        yield* Effect.addFinalizer(() => pair.reset)
+        for (let i = 0; i < 15; i++) yield* socket.send(new Uint8Array(4096))
+        assert.deepStrictEqual(writes, [])
+        for (let i = 0; i < 35; i++) yield* socket.send(new Uint8Array(4096))
+        assert.lengthOf(writes, 3)
+        for (const size of writes) assert.isAtLeast(size, 64 * 1024)
+      })
+    )
+
+    it.scoped(`sends what was sent in a turn and the Close that follows in one write, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { spies, ...sockets } = yield* pairOfSpies
+        yield* sockets[role].send("last")
+        yield* sockets[role].close()
+        assert.lengthOf(spies[role].writes, 1)
+      })
+    )
+
+    const replying: ReadonlyArray<readonly [string, (socket: WebSocket.WebSocket) => Effect.Effect<unknown, unknown>]> =
+      [
+        ["run", (socket) => socket.run((message) => socket.send(message))],
+        [
+          "run, with several steps",
+          (socket) => socket.run((message) => Effect.flatMap(Effect.void, () => socket.send(message)))
+        ],
+        ["receive", (socket) => Effect.forever(Effect.flatMap(socket.receive, (message) => socket.send(message)))],
+        ["messages", (socket) => Stream.runForEach(socket.messages, (message) => socket.send(message))]
+      ]
+    for (const [name, reply] of replying) {
+      it.scoped(`writes once for the replies to one read that are made by ${name}, as ${role}`, () =>
+        Effect.gen(function* () {
+          const { spies, ...sockets } = yield* pairOfSpies
+          yield* Effect.forkScoped(reply(sockets[role]))
+          yield* settled
+          const peer = sockets[other(role)]
+          for (let round = 1; round <= 3; round++) {
+            // More than a fiber does before it yields.
+            yield* Effect.forEach(Array.from({ length: 1000 }), (_, i) => peer.send(`${i}`))
+            yield* Effect.forEach(Array.from({ length: 1000 }), () => peer.receive)
+            assert.lengthOf(spies[role].writes, round)
+          }
+        })
+      )
+    }
+  }
+
+  it.scoped("does not hold replies back while the handler of the next message takes its time", () =>
+    Effect.gen(function* () {
+      const { inject, socket, wrote } = yield* alone("server")
+      yield* Effect.forkScoped(
+        socket.run(({ data }) =>
+          data === "slow" ? Effect.never : Effect.zipRight(Effect.yieldNow(), socket.send(data))
+        )
+      )
+      yield* inject(text("quick"), text("slow"), text("third"))
+      yield* settled
+      assert.deepStrictEqual(yield* wrote, ["Text quick"])
+    })
+  )
+
+  it.scoped("writes the same bytes once the transport has them, also where it takes them later", () =>
+    Effect.gen(function* () {
+      const { control, transport, written } = manual(pending)
+      const socket = yield* WebSocket.fromTransport(transport, { role: "server" })
+      const sent = Array.from({ length: 2000 }, (_, i) => `${i}`.repeat(20))
+      for (const data of sent) {
+        yield* socket.send(data)
+        yield* microtask
+      }
+      assert.deepStrictEqual(textsIn(written), sent)
+      control.sink?.onClose()
+    })
+  )
+
+  it.scoped("writes nothing but a Close above the high-water mark, until the drain", () =>
+    Effect.gen(function* () {
+      for (const closes of [false, true]) {
+        const { calls, control, transport, written } = manual(congested)
+        const socket = yield* WebSocket.fromTransport(transport, { role: "server" })
+        const sending = yield* Effect.forEach(["a", "b", "c"], (data) => Effect.fork(socket.send(data)))
+        yield* settled
+        const before = calls.length
+        const late = yield* Effect.fork(socket.send("d"))
+        control.sink?.onChunk(Uint8Array.of(0x89, 0x80, 0, 0, 0, 0), true)
+        assert.isTrue(yield* isPending(late))
+        assert.strictEqual(calls.length, before)
+        if (closes) {
+          yield* Effect.fork(socket.close())
+          yield* settled
+          assert.strictEqual(calls.length, before + 1)
+        } else {
+          control.results = clear
+          control.sink?.onDrain()
+          yield* Effect.forEach([...sending, late], (fiber) => Fiber.join(fiber))
+          assert.deepStrictEqual(
+            textsIn(written).filter((data) => data !== ""),
+            ["a", "b", "c", "d"]
+          )
+        }
+        control.sink?.onClose()
+      }
+    })
+  )
+})
+
+describe("the transport's reports", () => {
+  it.scoped("a transport that is over at once ends the connection", () =>
+    Effect.gen(function* () {
+      const { control, transport } = manual(clear)
+      const socket = yield* WebSocket.fromTransport(transport, { role: "client" })
+      control.sink?.onClose()
+      assert.deepStrictEqual(fields((yield* socket.closeStatus).error), closedError(1006, "remote", false))
+      assert.deepStrictEqual(fields(yield* Effect.flip(socket.receive)), closedError(1006, "remote", false))
+    })
+  )
+
+  it.scoped("an error is the connection's, and the transport is dropped", () =>
+    Effect.gen(function* () {
+      const { calls, control, transport } = manual(clear)
+      const socket = yield* WebSocket.fromTransport(transport, { role: "client" })
+      const reading = yield* Effect.fork(Effect.flip(socket.receive))
+      yield* settled
+      const error = new IoError({ reason: "Reset", operation: "read" })
+      control.sink?.onError(error)
+      assert.strictEqual(yield* Fiber.join(reading), error)
+      assert.strictEqual((yield* socket.closeStatus).error, error)
+      assert.deepStrictEqual(calls, ["abort"])
+    })
+  )
+
+  it.scoped("an error after the connection's end changes nothing", () =>
+    Effect.gen(function* () {
+      const { inject, pair, socket } = yield* alone("client")
+      yield* inject(close(1000))
+      yield* settled
+      yield* pair.reset
+      const status = yield* socket.closeStatus
+      assert.deepStrictEqual(outcome(status), [1000, 1000, "remote", true])
+      assert.deepStrictEqual(fields(status.error), closedError(1000, "remote", true))
+    })
+  )
+
+  it.scoped("what is behind an unread message and a Close takes effect at the end of the turn", () =>
+    Effect.gen(function* () {
+      const { inject, pair, socket, wrote } = yield* alone("client")
+      yield* inject(ping("p"), text("one"), close(1000))
+      yield* settledLate
+      assert.deepStrictEqual(yield* wrote, ["Pong p", "Close 1000"])
+      yield* pair.reset
+      assert.strictEqual((yield* socket.receive).data, "one")
+    })
+  )
+})
+
+describe("time", () => {
+  it.scoped("nothing sleeps for a connection that is open, or over", () =>
+    Effect.gen(function* () {
+      const { client, pair, server } = yield* connected()
+      yield* settled
+      assert.lengthOf(yield* TestClock.sleeps(), 0)
+      yield* client.close()
+      yield* server.closeStatus
+      for (const socket of [client, server]) {
+        const deadline = (socket as Driver)["deadline"]
+        assert.isTrue(deadline !== undefined && isInterrupted(yield* Fiber.await(deadline)))
+      }
+      assert.deepStrictEqual(yield* wrote(pair, "client"), ["Close 1000"])
+    })
+  )
+
+  it.scoped("the deadline starts with the closing, whoever began, and only once", () =>
+    Effect.gen(function* () {
+      const { inject, socket, wrote } = yield* alone("client", { closeTimeout: "1 seconds" })
+      yield* inject(close(4000))
+      yield* settled
+      yield* TestClock.adjust("600 millis")
+      const closing = yield* Effect.fork(socket.close())
+      yield* TestClock.adjust("399 millis")
+      assert.isTrue(yield* isPending(closing))
+      yield* TestClock.adjust("1 millis")
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(yield* wrote, ["Close 4000"])
+    })
+  )
+
+  it.effect("the deadline also bounds a wait that cannot be interrupted", () =>
+    Effect.gen(function* () {
+      const pair = yield* MockTransport.make()
+      deafPeer(pair, "server")
+      const closing = yield* WebSocket.fromTransport(pair.client, { role: "client", closeTimeout: "1 seconds" }).pipe(
+        Effect.flatMap((socket) => socket.close()),
+        Effect.scoped,
+        Effect.uninterruptible,
+        Effect.fork
+      )
+      yield* settled
+      yield* TestClock.adjust("1 seconds")
+      yield* Fiber.join(closing)
+    })
+  )
+})
+
+describe("owners", () => {
+  it.effect("a scope that lives long holds nothing of connections that ended, however they did", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const registry = yield* Registry.ofScope(scope)
+      const members = registry["members"]
+      for (const end of ["close", "peer", "abort", "reset"] as const) {
+        const pair = yield* MockTransport.make()
+        const ends = yield* Effect.all({
+          client: WebSocket.fromTransport(pair.client, { role: "client" }),
+          server: WebSocket.fromTransport(pair.server, { role: "server" })
+        }).pipe(Scope.extend(scope))
+        assert.strictEqual(members.size, 2)
+        if (end === "close") yield* ends.client.close()
+        else if (end === "peer") yield* ends.server.close()
+        else if (end === "abort") yield* ends.client.abort
+        else yield* pair.reset
+        yield* ends.client.closeStatus
+        yield* ends.server.closeStatus
+        assert.strictEqual(members.size, 0, end)
+      }
+      yield* Scope.close(scope, Exit.void)
+    })
+  )
+
+  it.effect("any of several closes the connection, the others find it closed", () =>
+    Effect.gen(function* () {
+      const scopes = [yield* Scope.make(), yield* Scope.make()] as const
+      const registries = [yield* Registry.ofScope(scopes[0]), yield* Registry.ofScope(scopes[1])] as const
+      const pair = yield* MockTransport.make()
+      const peer = yield* WebSocket.fromTransport(pair.client, { role: "client" }).pipe(Scope.extend(scopes[0]))
+      const driver = new Driver("server", pair.server, resolve(), yield* environment, {
+        url: "/",
+        agreement: { protocol: undefined, extensions: [] }
+      }).start(registries[0])
+      driver.addOwner(registries[1])
+      yield* Scope.close(scopes[1], Exit.fail("no"))
+      assert.deepStrictEqual(outcome(yield* driver.closeStatus), [1011, 1011, "local", true])
+      yield* peer.closeStatus
+      for (const registry of registries) assert.strictEqual(registry["members"].size, 0)
+      driver.addOwner(registries[0])
+      assert.strictEqual(registries[0]["members"].size, 0)
+      yield* Scope.close(scopes[0], Exit.void)
+      assert.deepStrictEqual(outcome(yield* driver.closeStatus), [1011, 1011, "local", true])
+    })
+  )
+
+  it.scoped("the failure of what a connection is for leaves no waiting fiber behind", () =>
+    Effect.gen(function* () {
+      const { pair, socket } = yield* alone("client", { sendHighWaterMark: 1, sendLowWaterMark: 1 })
+      yield* from(pair, "client").stall
+      const asked: ReadonlyArray<Effect.Effect<unknown, ConnectionError>> = [
+        socket.receive,
+        socket.send("a"),
+        socket.send("b"),
+        socket.ping()
+      ]
+      const waiting = yield* Effect.forEach(asked, (effect) => Effect.fork(Effect.flip(effect)))
+      const streams = yield* Effect.fork(Stream.runDrain(Stream.merge(socket.pings, socket.pongs)))
+      const closing = yield* Effect.fork(socket.closeStatus)
+      yield* settled
+      yield* pair.reset
+      for (const fiber of waiting) assert.deepStrictEqual(fields(yield* Fiber.join(fiber)), resetError)
+      yield* Fiber.join(streams)
+      assert.deepStrictEqual(fields((yield* Fiber.join(closing)).error), resetError)
+    })
+  )
+})
