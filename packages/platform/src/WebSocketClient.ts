@@ -139,10 +139,11 @@ export const make = (dial: Dial): Context.Tag.Service<WebSocketClient> => ({
         const services = yield* environment
 
         let opened: Driver | undefined
-        let dialed = false
+        // Answered or dropped, each of which happens once.
+        let over = false
         const dialing = Effect.async<Driver, ConnectError>((resume) => {
           const drop = dial(url, headers, (result) => {
-            dialed = true
+            over = true
             registry.delete(attempt)
             if (result._tag === "Failed") {
               resume(Effect.fail(result.error))
@@ -160,7 +161,9 @@ export const make = (dial: Dial): Context.Tag.Service<WebSocketClient> => ({
           })
           const abandon = () => {
             registry.delete(attempt)
-            if (!dialed) drop()
+            if (dialed) return
+            over = true
+            drop()
           }
           const attempt: Registry.Closable = {
             beginClose: () => {

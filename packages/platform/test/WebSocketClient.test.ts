@@ -2,9 +2,11 @@ import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import { assert, describe, it } from "@effect/vitest"
-import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
+import { IoError, type HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
-import { Cause, Effect, Exit, Fiber, TestClock } from "effect"
+import { Cause, Effect, Exit, Fiber, Scope, TestClock } from "effect"
+import * as Registry from "../src/internal/registry.js"
+import { isInterrupted, settled } from "./support.js"
 
 /** A dial that a test answers, and a record of what became of it. */
 const scripted = (answer?: (headers: HeaderRecord) => WebSocketClient.Dialed) => {
@@ -42,6 +44,14 @@ describe("connect", () => {
     ["ws://test/#"],
     ["ws://user:secret@test"],
     ["ws://te\nst"],
+    ["ws://test/\u0001"],
+    ["ws://test/\u007f"],
+    ["wss:"],
+    ["/relative"],
+    ["ws://user@test"],
+    ["ws://test", { headers: { Host: "x" } }],
+    ["ws://test", { headers: { "X-A": ["1", "\u0000"] } }],
+    ["ws://test", { protocols: ["a\r\n"] }],
     ["ws://test", { protocols: ["a b"] }],
     ["ws://test", { protocols: ["a", "a"] }],
     ["ws://test", { protocols: [""] }],
@@ -143,4 +153,102 @@ describe("connect", () => {
       }
     })
   )
+
+  it.effect("asks for what it was given, with a key of its own each time", () =>
+    Effect.gen(function* () {
+      const asked: Array<readonly [string, HeaderRecord]> = []
+      const error = new IoError({ reason: "Resolve", operation: "connect" })
+      const client = WebSocketClient.make((url, headers, done) => {
+        asked.push([url.href, headers])
+        queueMicrotask(() => done({ _tag: "Failed", error }))
+        return () => {}
+      })
+      const options = { protocols: ["b", "a"], headers: { Authorization: "Bearer x" }, origin: "https://a.example" }
+      for (const url of ["WSS://Example.com:443/a?b=c", new URL("wss://example.com/a?b=c")]) {
+        assert.strictEqual(yield* Effect.flip(Effect.scoped(client.connect(url, options))), error)
+      }
+      const keys = asked.map(([href, { "Sec-WebSocket-Key": key, ...headers }]) => {
+        assert.strictEqual(href, "wss://example.com/a?b=c")
+        assert.deepStrictEqual(headers, {
+          Authorization: "Bearer x",
+          Upgrade: "websocket",
+          Connection: "Upgrade",
+          "Sec-WebSocket-Version": "13",
+          "Sec-WebSocket-Protocol": "b, a",
+          Origin: "https://a.example"
+        })
+        return String(key)
+      })
+      assert.isTrue(keys.every(Handshake.isKey))
+      assert.notStrictEqual(keys[0], keys[1])
+    })
+  )
+
+  it.effect("whose scope ends while it dials, is dropped and interrupted, and its scope holds nothing", () =>
+    Effect.gen(function* () {
+      const { calls, client } = scripted()
+      const scope = yield* Scope.make()
+      const fiber = yield* Effect.fork(client.connect("ws://test").pipe(Scope.extend(scope)))
+      yield* settled
+      assert.deepStrictEqual(calls, ["dial ws://test/"])
+      yield* Scope.close(scope, Exit.void)
+      assert.isTrue(isInterrupted(yield* Fiber.await(fiber)))
+      assert.deepStrictEqual(calls, ["dial ws://test/", "drop"])
+      assert.strictEqual((yield* Registry.ofScope(scope))["members"].size, 0)
+      // In a scope that is over.
+      const late = yield* Effect.exit(client.connect("ws://test").pipe(Scope.extend(scope)))
+      assert.isTrue(isInterrupted(late))
+      assert.strictEqual(calls.filter((call) => call === "drop").length, calls.length / 2)
+    })
+  )
+
+  it.effect("leaves nothing of its attempt with a scope that lives on", () =>
+    Effect.gen(function* () {
+      const scope = yield* Effect.scope
+      const pair = yield* MockTransport.make()
+      yield* WebSocket.fromTransport(pair.server, { role: "server" }).pipe(Scope.extend(yield* Scope.make()))
+      const members = (yield* Registry.ofScope(scope))["members"]
+      const socket = yield* scripted(accepted(pair)).client.connect("ws://test/x", { limits: { maxFragments: 3 } })
+      assert.deepStrictEqual([socket.url, socket.limits.maxFragments, members.size], ["ws://test/x", 3, 1])
+      yield* socket.close()
+      assert.strictEqual(members.size, 0)
+      const refusing = scripted(accepted(yield* MockTransport.make(), { "sec-websocket-accept": "x" }))
+      yield* Effect.flip(refusing.client.connect("ws://test"))
+      assert.strictEqual(members.size, 0)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("reads what arrives right behind the answer", () =>
+    Effect.gen(function* () {
+      const pair = yield* MockTransport.make()
+      const server = yield* WebSocket.fromTransport(pair.server, { role: "server" })
+      yield* server.send("early")
+      const socket = yield* scripted(accepted(pair)).client.connect("ws://test")
+      assert.strictEqual((yield* socket.receive).data, "early")
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("the scope of a connection", () => {
+  for (const [name, body, code] of [
+    ["success", Effect.void, 1000],
+    ["interruption", Effect.interrupt, 1001],
+    ["failure", Effect.fail("no"), 1011],
+    ["defect", Effect.die("no"), 1011]
+  ] as const) {
+    it.effect(`closes with ${code} after ${name}`, () =>
+      Effect.gen(function* () {
+        const pair = yield* MockTransport.make()
+        const server = yield* WebSocket.fromTransport(pair.server, { role: "server" })
+        const { client } = scripted(accepted(pair))
+        yield* client.connect("ws://test").pipe(
+          Effect.flatMap(() => body as Effect.Effect<void, string>),
+          Effect.scoped,
+          Effect.exit
+        )
+        const status = yield* server.closeStatus
+        assert.deepStrictEqual([status.received?.code, status.initiator, status.clean], [code, "remote", true])
+      }).pipe(Effect.scoped)
+    )
+  }
 })

@@ -4,10 +4,23 @@ import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import { assert, describe, it } from "@effect/vitest"
+import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as Origin from "@effect-websocket/protocol/Origin"
-import { Cause, Effect, Exit, Fiber, FiberId, HashMap, Layer, Logger, LogLevel, Scope, TestClock } from "effect"
-
-const settled = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+import {
+  Cause,
+  Context,
+  Effect,
+  Exit,
+  Fiber,
+  FiberId,
+  HashMap,
+  Layer,
+  Logger,
+  LogLevel,
+  Scope,
+  TestClock
+} from "effect"
+import { deafPeer, isInterrupted, isPending, outcome, settled, wrote } from "./support.js"
 
 const echo = (socket: WebSocketServer.ServerWebSocket) => socket.run((message) => socket.send(message))
 
@@ -266,5 +279,312 @@ describe("a request", () => {
         assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause), JSON.stringify(options))
       }
     })
+  )
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Over requests that are made by hand
+// ---------------------------------------------------------------------------------------------------------------------
+
+const listening = { hostname: "test", port: 80, url: "ws://test" }
+
+/** A request, and what became of it. */
+const requested = (url: string, headers: HeaderRecord = {}, isGone = () => false) =>
+  Effect.map(MockTransport.make(), (pair) => {
+    const answers: Array<number> = []
+    const made = attemptOf("13")
+    const attempt: WebSocketServer.UpgradeAttempt = {
+      ...made,
+      request: { ...made.request, url, headers: { ...made.request.headers, ...headers } },
+      remoteAddress: "192.0.2.1",
+      isGone,
+      upgrade: () => {
+        answers.push(101)
+        return pair.server
+      },
+      reject: (status) => answers.push(status)
+    }
+    return { pair, attempt, answers }
+  })
+
+describe("offer", () => {
+  it.effect("hands requests out in their order, and answers each when it is taken", () =>
+    Effect.gen(function* () {
+      const { offer, service } = yield* WebSocketServer.make(listening)
+      const early = yield* Effect.fork(service.accept)
+      yield* settled
+      const requests = yield* Effect.forEach(["/0", "/1", "/2"], (url) => requested(url))
+      for (const { attempt } of requests) offer(attempt)
+      assert.deepStrictEqual(
+        requests.map(({ answers }) => answers),
+        [[], [], []]
+      )
+      const sockets = [yield* Fiber.join(early), yield* service.accept]
+      assert.deepStrictEqual(
+        requests.map(({ answers }) => answers),
+        [[101], [101], []]
+      )
+      sockets.push(yield* service.accept)
+      assert.deepStrictEqual(
+        sockets.map(({ url }) => url),
+        ["/0", "/1", "/2"]
+      )
+      assert.strictEqual(service.address, listening)
+      yield* Effect.forEach(requests, ({ pair }) => pair.reset)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("passes over a client that went away while it waited", () =>
+    Effect.gen(function* () {
+      const { offer, service } = yield* WebSocketServer.make(listening)
+      const gone = yield* requested("/gone", {}, () => true)
+      const here = yield* requested("/here")
+      offer(gone.attempt)
+      offer(here.attempt)
+      assert.strictEqual((yield* service.accept).url, "/here")
+      assert.deepStrictEqual([gone.answers, here.answers], [[], [101]])
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual([gone.answers, here.answers], [[], [101]])
+      yield* here.pair.reset
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("keeps a request for the next accept where the one that waited was interrupted", () =>
+    Effect.gen(function* () {
+      const { offer, service } = yield* WebSocketServer.make(listening)
+      const waiting = yield* Effect.fork(service.accept)
+      yield* settled
+      yield* Fiber.interrupt(waiting)
+      const { answers, attempt, pair } = yield* requested("/")
+      offer(attempt)
+      yield* settled
+      assert.deepStrictEqual(answers, [])
+      assert.strictEqual((yield* service.accept).url, "/")
+      yield* pair.reset
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("answers each request once: 503 at the deadline or when the server stops, and after that at once", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const { offer, service } = yield* WebSocketServer.make(listening, { handshakeTimeout: "4 seconds" }).pipe(
+        Scope.extend(scope)
+      )
+      const waiting = yield* Effect.fork(Effect.scoped(service.accept))
+      yield* settled
+      yield* Fiber.interrupt(waiting)
+      const [first, second, third] = [yield* requested("/"), yield* requested("/"), yield* requested("/")]
+      offer(first.attempt)
+      yield* settled
+      yield* TestClock.adjust("3 seconds")
+      offer(second.attempt)
+      yield* settled
+      yield* TestClock.adjust("1 seconds")
+      assert.deepStrictEqual([first.answers, second.answers], [[503], []])
+      const accepting = yield* Effect.fork(Effect.scoped(Effect.uninterruptible(service.accept)))
+      yield* settled
+      assert.deepStrictEqual(second.answers, [101])
+      yield* second.pair.reset
+      yield* Fiber.join(accepting)
+      offer(third.attempt)
+      yield* Scope.close(scope, Exit.void)
+      const late = yield* requested("/")
+      offer(late.attempt)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(
+        [first, second, third, late].map(({ answers }) => answers),
+        [[503], [101], [503], [503]]
+      )
+    })
+  )
+
+  for (const [name, headers, status] of [
+    ["another version", { "sec-websocket-version": "8" }, 426],
+    ["a malformed key", { "sec-websocket-key": "x" }, 400],
+    ["a duplicate key", { "sec-websocket-key": ["dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ=="] }, 400],
+    ["a missing token", { upgrade: "h2c" }, 400],
+    ["a foreign origin", { origin: "https://evil.example" }, 403]
+  ] satisfies ReadonlyArray<readonly [string, HeaderRecord, number]>) {
+    it.effect(`answers ${status} to ${name}, and logs a warning that names the client`, () =>
+      Effect.gen(function* () {
+        const { entries, layer } = yield* captured
+        const { answers, attempt } = yield* requested("/bad", headers)
+        yield* Effect.gen(function* () {
+          const { offer } = yield* WebSocketServer.make(listening)
+          offer(attempt)
+          yield* settled
+        }).pipe(Effect.scoped, Effect.provide(layer))
+        assert.deepStrictEqual(answers, [status])
+        assert.deepStrictEqual(entries, [["WARN", "/bad", "Refused an upgrade request"]])
+
+        const direct = yield* requested("/bad", headers)
+        const error = yield* Effect.flip(Effect.scoped(WebSocketServer.acceptAttempt(direct.attempt)))
+        assert.deepStrictEqual([error._tag, error.origin], ["Protocol_error", "remote"])
+        assert.deepStrictEqual(direct.answers, [status])
+      })
+    )
+  }
+
+  it.effect("selects by the server's preference, by a function, or nothing", () =>
+    Effect.gen(function* () {
+      for (const [protocols, expected] of [
+        [["b", "a"], "b"],
+        [["c"], undefined],
+        [undefined, undefined],
+        [(offered: ReadonlyArray<string>) => offered.at(-1), "b"],
+        [() => undefined, undefined]
+      ] as const) {
+        const { attempt, pair } = yield* requested("/", { "sec-websocket-protocol": "a, b" })
+        const socket = yield* WebSocketServer.acceptAttempt(attempt, { protocols })
+        assert.strictEqual(socket.protocol, expected)
+        yield* pair.reset
+      }
+      const { answers, attempt } = yield* requested("/", { "sec-websocket-protocol": "a" })
+      const error = yield* Effect.flip(WebSocketServer.acceptAttempt(attempt, { protocols: () => "unoffered" }))
+      assert.deepStrictEqual([error.origin, answers], ["local", [500]])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("an accepted connection is closed by its scope as that ends", () =>
+    Effect.gen(function* () {
+      for (const [exit, code] of [
+        [Exit.void, 1000],
+        [Exit.interrupt(FiberId.none), 1001],
+        [Exit.fail("no"), 1011]
+      ] as const) {
+        const { attempt, pair } = yield* requested("/")
+        const client = yield* WebSocket.fromTransport(pair.client, { role: "client" })
+        const scope = yield* Scope.make()
+        const { offer, service } = yield* WebSocketServer.make(listening)
+        offer(attempt)
+        yield* Scope.extend(service.accept, scope)
+        yield* Scope.close(scope, exit)
+        assert.deepStrictEqual(outcome(yield* client.closeStatus), [code, code, "remote", true])
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("stops within one closeTimeout, however many clients are silent", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const { offer, service } = yield* WebSocketServer.make(listening, { closeTimeout: "1 seconds" }).pipe(
+        Scope.extend(scope)
+      )
+      const requests = yield* Effect.replicateEffect(requested("/"), 5)
+      const outer = yield* Scope.make()
+      for (const { attempt, pair } of requests) {
+        deafPeer(pair, "client")
+        offer(attempt)
+        yield* Scope.extend(service.accept, outer)
+      }
+      const stopping = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* settled
+      for (const { pair } of requests) assert.deepStrictEqual(yield* wrote(pair, "server"), ["Close 1001"])
+      yield* TestClock.adjust("999 millis")
+      assert.isTrue(yield* isPending(stopping))
+      yield* TestClock.adjust("1 millis")
+      yield* Fiber.join(stopping)
+      yield* Scope.close(outer, Exit.void)
+    })
+  )
+})
+
+describe("run, over requests made by hand", () => {
+  class Greeting extends Context.Tag("Greeting")<Greeting, string>() {}
+
+  it.effect("gives handlers their services, and does not wait for one to take the next connection", () =>
+    Effect.gen(function* () {
+      const { offer, service } = yield* WebSocketServer.make(listening)
+      const requests = yield* Effect.replicateEffect(requested("/"), 3)
+      const clients = yield* Effect.forEach(requests, ({ pair }) =>
+        WebSocket.fromTransport(pair.client, { role: "client" })
+      )
+      const running = yield* service
+        .run((socket) =>
+          Effect.zipRight(
+            Effect.flatMap(Greeting, (greeting) => socket.send(greeting)),
+            Effect.never
+          )
+        )
+        .pipe(Effect.provideService(Greeting, "hi"), Effect.fork)
+      for (const { attempt } of requests) offer(attempt)
+      for (const client of clients) assert.strictEqual((yield* client.receive).data, "hi")
+      yield* Fiber.interrupt(running)
+      for (const client of clients) {
+        assert.deepStrictEqual(outcome(yield* client.closeStatus), [1001, 1001, "remote", true])
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  for (const [name, handler, code, level] of [
+    [
+      "throws",
+      () => {
+        throw new Error("no")
+      },
+      1011,
+      "ERROR"
+    ],
+    ["interrupts itself", () => Effect.interrupt, 1001, undefined],
+    ["fails in a finalizer of its scope only", () => Effect.addFinalizer(() => Effect.die("no")), 1000, undefined]
+  ] satisfies ReadonlyArray<
+    readonly [string, () => Effect.Effect<void, never, Scope.Scope>, number, string | undefined]
+  >) {
+    it.effect(`closes with ${code} where the handler ${name}`, () =>
+      Effect.gen(function* () {
+        const { entries, layer } = yield* captured
+        const { attempt, pair } = yield* requested("/x")
+        const client = yield* WebSocket.fromTransport(pair.client, { role: "client" })
+        yield* Effect.gen(function* () {
+          const { offer, service } = yield* WebSocketServer.make(listening)
+          yield* Effect.forkScoped(service.run(handler))
+          offer(attempt)
+          assert.deepStrictEqual(outcome(yield* client.closeStatus), [code, code, "remote", true])
+          yield* settled
+        }).pipe(Effect.scoped, Effect.provide(layer))
+        assert.deepStrictEqual(
+          entries.map(([logged, url]) => [logged, url]),
+          level === undefined ? [] : [[level, "/x"]]
+        )
+      }).pipe(Effect.scoped)
+    )
+  }
+
+  it.effect("interrupted, waits for silent peers together, within one closeTimeout", () =>
+    Effect.gen(function* () {
+      const { offer, service } = yield* WebSocketServer.make(listening, { closeTimeout: "1 seconds" })
+      const requests = yield* Effect.replicateEffect(requested("/"), 3)
+      const running = yield* Effect.fork(service.run(() => Effect.never))
+      for (const { attempt, pair } of requests) {
+        deafPeer(pair, "client")
+        offer(attempt)
+      }
+      yield* settled
+      yield* Fiber.interruptFork(running)
+      yield* settled
+      for (const { pair } of requests) assert.deepStrictEqual(yield* wrote(pair, "server"), ["Close 1001"])
+      yield* TestClock.adjust("999 millis")
+      assert.isTrue(yield* isPending(running))
+      yield* TestClock.adjust("1 millis")
+      assert.isTrue(isInterrupted(yield* Fiber.await(running)))
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("layerHandler runs until it is released, and closes with 1001 then", () =>
+    Effect.gen(function* () {
+      const { offer, service } = yield* WebSocketServer.make(listening)
+      const scope = yield* Scope.make()
+      yield* WebSocketServer.layerHandler(echo).pipe(
+        Layer.provide(Layer.succeed(WebSocketServer.WebSocketServer, service)),
+        Layer.buildWithScope(scope)
+      )
+      const { attempt, pair } = yield* requested("/")
+      const client = yield* WebSocket.fromTransport(pair.client, { role: "client" })
+      offer(attempt)
+      yield* client.send("hello")
+      assert.strictEqual((yield* client.receive).data, "hello")
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual(outcome(yield* client.closeStatus), [1001, 1001, "remote", true])
+    }).pipe(Effect.scoped)
   )
 })
