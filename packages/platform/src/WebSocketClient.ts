@@ -161,7 +161,7 @@ export const make = (dial: Dial): Context.Tag.Service<WebSocketClient> => ({
           })
           const abandon = () => {
             registry.delete(attempt)
-            if (dialed) return
+            if (over) return
             over = true
             drop()
           }
