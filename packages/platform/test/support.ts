@@ -91,6 +91,13 @@ const show = ({ fin, opcode, payload }: Frame.Frame): string => {
   return `${name} ${(payload[0]! << 8) | payload[1]!} ${latin1(payload.subarray(2))}`.trim()
 }
 
+/** The frames in some bytes that were sent to `role`, a line for each: `Text hello`, `Close 1000 bye`. */
+export const shown = (role: Role, bytes: Uint8Array): ReadonlyArray<string> => {
+  const { frames: found, violation } = frames({ role })(bytes)
+  assert.isUndefined(violation)
+  return found.map(show)
+}
+
 export const framesFrom = (pair: MockTransport.Pair, role: Role) =>
   Effect.map(from(pair, role).written, (bytes) => {
     const { frames: found, violation } = frames({ role: other(role) })(bytes)

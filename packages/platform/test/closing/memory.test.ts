@@ -1,0 +1,371 @@
+/**
+ * Every way in which a connection can end, at every moment, whatever the peer does: over `MockTransport`, on `TestClock`.
+ * `sockets.test.ts` has what comes before a connection is open, and a part of this over TCP and TLS.
+ */
+import * as MockTransport from "@effect-websocket/platform/MockTransport"
+import type { Transport } from "@effect-websocket/platform/Transport"
+import * as WebSocket from "@effect-websocket/platform/WebSocket"
+import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
+import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
+import { assert, describe, it } from "@effect/vitest"
+import type { HeaderRecord, WebSocketError } from "@effect-websocket/protocol/Errors"
+import { acceptValue } from "@effect-websocket/protocol/Handshake"
+import {
+  Cause,
+  Clock,
+  Context,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  Runtime,
+  Scope,
+  Supervisor,
+  TestClock
+} from "effect"
+import { Driver } from "../../src/internal/driver.js"
+import { concat, from, isInterrupted, other, sentTo, settled, shown, text } from "../support.js"
+import {
+  behaviours,
+  closeTimeout,
+  closingSince,
+  endings,
+  expected,
+  lateBy,
+  moments,
+  ownCode,
+  roles,
+  type Cell,
+  type Moment,
+  type Result
+} from "./cells.js"
+
+class Connected extends Context.Tag("test/Connected")<Connected, WebSocket.WebSocket>() {}
+
+/** A transport that remembers what arrives on it, who started it, and whether it is over. */
+const recorded = (transport: Transport) => {
+  const received: Array<Uint8Array> = []
+  const state: { driver: Driver | undefined; over: boolean } = { driver: undefined, over: false }
+  const recording: Transport = {
+    remoteAddress: transport.remoteAddress,
+    get bufferedBytes() {
+      return transport.bufferedBytes
+    },
+    start: (sink, marks) => {
+      assert.instanceOf(sink, Driver)
+      state.driver = sink
+      transport.start(
+        {
+          onChunk: (chunk, owned) => {
+            received.push(chunk.slice())
+            sink.onChunk(chunk, owned)
+          },
+          onEof: () => sink.onEof(),
+          onDrain: () => sink.onDrain(),
+          onError: (error) => sink.onError(error),
+          onClose: () => {
+            state.over = true
+            sink.onClose()
+          }
+        },
+        marks
+      )
+    },
+    pause: () => transport.pause(),
+    resume: () => transport.resume(),
+    write: (chunks) => transport.write(chunks),
+    end: () => transport.end(),
+    abort: () => transport.abort()
+  }
+  return { transport: recording, received, state }
+}
+
+const nameError = (error: WebSocketError): string => {
+  switch (error._tag) {
+    case "Connection_closed":
+      return `Connection_closed ${error.code} ${error.initiator}${error.clean ? "" : " unclean"}`
+    case "Io_error":
+      return `Io_error ${error.reason}`
+    default:
+      return error._tag
+  }
+}
+
+const nameExit = (exit: Exit.Exit<unknown, WebSocketError>): string =>
+  Exit.match(exit, {
+    onSuccess: () => "done",
+    onFailure: (cause) => {
+      const failure = Cause.failureOption(cause)
+      return failure._tag === "Some" ? nameError(failure.value) : isInterrupted(exit) ? "interrupted" : "died"
+    }
+  })
+
+const filling = new Uint8Array(65536)
+
+/** Control frames and text, which tells; the filling of a suspended `send` only makes it wait. */
+const telling = (frames: ReadonlyArray<string>) => frames.filter((frame) => /^(Text|Close|Ping|Pong)/.test(frame))
+
+/** What the app is doing when its side ends. */
+const activity = (moment: Moment, socket: WebSocket.WebSocket): Effect.Effect<unknown, WebSocketError> => {
+  switch (moment) {
+    case "suspended in `receive`":
+      return socket.receive
+    case "suspended in `send`":
+      return Effect.forever(socket.send(filling))
+    case "in a fragmented send":
+      return socket.send(new Uint8Array(4 * 65536))
+    case "in `run`'s handler":
+      return socket.run(() => Effect.never)
+    case "while closing already":
+      return socket.close(ownCode)
+    default:
+      return Effect.never
+  }
+}
+
+const options = (moment: Moment): WebSocket.Options => ({
+  closeTimeout,
+  ...(moment === "in a fragmented send" ? { maxFrameSize: 1000 } : {})
+})
+
+const answer = (headers: HeaderRecord) => ({
+  upgrade: "websocket",
+  connection: "upgrade",
+  "sec-websocket-accept": acceptValue(String(headers["Sec-WebSocket-Key"]))
+})
+
+const request = {
+  method: "GET",
+  url: "/",
+  httpVersion: "1.1",
+  headers: {
+    host: "test",
+    upgrade: "websocket",
+    connection: "upgrade",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ=="
+  }
+}
+
+/** The app's side of a cell, at its moment. `end` ends it, and is done when that is over. */
+const start = ({ ending, moment, role }: Cell, transport: Transport) =>
+  Effect.gen(function* () {
+    const early = moment === "between the 101 and the handler"
+    const runtime = yield* Effect.runtime<never>()
+    const ownerScope = yield* Scope.make()
+    const trigger = yield* Deferred.make<void, string>()
+    const released = yield* Deferred.make<void>()
+    const opened = yield* Deferred.make<WebSocket.WebSocket>()
+    const activityExit = yield* Deferred.make<Exit.Exit<unknown, WebSocketError>>()
+    // Between the 101 and the handler, the two come in one step.
+    let inTheStepOfThe101 = () => {}
+
+    const client = WebSocketClient.make((_, headers, done) => {
+      queueMicrotask(() => {
+        done({ _tag: "Upgraded", headers: answer(headers), transport })
+        inTheStepOfThe101()
+      })
+      return () => {}
+    })
+    const { offer, service: server } = yield* WebSocketServer.make(
+      { hostname: "test", port: 80, url: "ws://test" },
+      options(moment)
+    ).pipe(Scope.extend(role === "server" ? ownerScope : yield* Effect.scope))
+    const request101 = Effect.sync(() =>
+      offer({
+        request,
+        remoteAddress: undefined,
+        isGone: () => false,
+        upgrade: () => {
+          inTheStepOfThe101()
+          return transport
+        },
+        reject: () => {}
+      })
+    )
+
+    const acquire = role === "client" ? client.connect("ws://test", options(moment)) : server.accept
+    const lastWord = (socket: WebSocket.WebSocket) =>
+      Effect.addFinalizer(() =>
+        Effect.zipRight(
+          role === "server" && ending === "release" ? Deferred.await(released) : Effect.void,
+          Effect.ignore(socket.send("bye"))
+        )
+      )
+    const act = (socket: WebSocket.WebSocket) =>
+      Effect.zipRight(
+        Deferred.succeed(opened, socket),
+        Effect.onExit(activity(moment, socket), (exit) => Deferred.succeed(activityExit, exit))
+      )
+    const acquireAll = Effect.tap(acquire, (socket) =>
+      Effect.when(lastWord(socket), () => moment === "in a finalizer of the app")
+    )
+    const app = (socket: WebSocket.WebSocket) => Effect.raceFirst(act(socket), Deferred.await(trigger))
+
+    const inLayer = role === "client" && ending === "release"
+    const main = yield* Effect.fork(
+      inLayer
+        ? Effect.flatMap(Layer.buildWithScope(Layer.scoped(Connected, acquireAll), ownerScope), (context) =>
+            act(Context.get(context, Connected))
+          )
+        : early && role === "client" && ending !== "interruption"
+          ? Effect.scoped(Effect.zipRight(Effect.forkScoped(acquire), Deferred.await(trigger)))
+          : role === "server" && moment === "in `run`'s handler"
+            ? server.run(app)
+            : Effect.scoped(Effect.flatMap(acquireAll, app))
+    )
+
+    const over: Effect.Effect<unknown> =
+      role === "server" && moment === "in `run`'s handler"
+        ? Effect.flatMap(Deferred.await(opened), (socket) => socket.closeStatus)
+        : Fiber.await(main)
+    const endNow: Effect.Effect<unknown> =
+      ending === "release"
+        ? Effect.zipRight(Scope.close(ownerScope, Exit.void), Deferred.succeed(released, undefined))
+        : ending === "interruption"
+          ? Fiber.interrupt(main)
+          : Effect.zipRight(
+              Deferred.done(
+                trigger,
+                ending === "success" ? Exit.void : ending === "failure" ? Exit.fail("no") : Exit.die("no")
+              ),
+              over
+            )
+    const begun = Effect.sync(() => Runtime.runFork(runtime)(Effect.zipRight(endNow, Clock.currentTimeMillis)))
+    const fiber = yield* Deferred.make<Fiber.Fiber<number>>()
+    if (early) inTheStepOfThe101 = () => Deferred.unsafeDone(fiber, begun)
+    const ask = role === "server" ? request101 : Effect.void
+    if (!early) {
+      yield* ask
+      yield* settled
+      if (role === "server" && ending === "release" && moment === "in a finalizer of the app") {
+        yield* Deferred.succeed(trigger, undefined)
+        yield* settled
+      }
+    }
+
+    return {
+      opened,
+      activityExit,
+      /** Begins to end, and returns a fiber that ends with the time. */
+      end: Effect.zipRight(
+        early ? ask : Effect.flatMap(begun, (ending) => Deferred.succeed(fiber, ending)),
+        Deferred.await(fiber)
+      ),
+      /** What is left of the app, after the end. */
+      cleanUp: Effect.zipRight(Fiber.interrupt(main), Scope.close(ownerScope, Exit.void))
+    }
+  })
+
+const run = (cell: Cell) =>
+  Effect.gen(function* () {
+    const { behaviour, moment, role } = cell
+    const pair = yield* MockTransport.make()
+    const outbound = from(pair, role)
+    const inbound = from(pair, other(role))
+    const own = recorded(pair[role])
+    const theirs = recorded(pair[other(role)])
+    const peerScope = yield* Scope.make()
+    // More patient than the app's side, so that what ends is seen to end by that side.
+    const peer = yield* WebSocket.fromTransport(theirs.transport, {
+      role: other(role),
+      closeTimeout: 3 * closeTimeout
+    }).pipe(Scope.extend(peerScope))
+    const peerRun = yield* Effect.fork(peer.run(() => {}))
+
+    const suspended = moment === "suspended in `send`" || moment === "in a fragmented send"
+    if (suspended || moment === "while closing already") yield* outbound.stall
+    const app = yield* start(cell, own.transport)
+    if (moment === "in `run`'s handler") yield* peer.send("go")
+    yield* settled
+    if (moment === "while closing already") yield* TestClock.adjust(closingSince)
+
+    if (behaviour === "answers late") yield* inbound.delay(lateBy)
+    if (behaviour === "never answers") yield* inbound.drop
+    if (behaviour === "vanishes") yield* Effect.zipRight(inbound.drop, outbound.drop)
+    const answers = behaviour === "answers" || behaviour === "answers late" || behaviour === "never answers"
+    if (!answers) yield* outbound.stall
+
+    const begin = yield* Clock.currentTimeMillis
+    const ending = yield* app.end
+    yield* settled
+    if (behaviour === "half-closes") yield* inbound.end
+    if (behaviour === "resets") yield* pair.reset
+    if (behaviour === "violates") yield* inbound.inject(sentTo(role, { ...text("no"), rsv: 4 }))
+    yield* settled
+    if (behaviour !== "never reads" && behaviour !== "vanishes") yield* outbound.unstall
+    yield* settled
+    for (const time of [lateBy, lateBy, closeTimeout]) {
+      if ((yield* Fiber.poll(ending))._tag === "Some") break
+      yield* TestClock.adjust(time)
+      yield* settled
+    }
+    const time = (yield* Fiber.join(ending)) - begin
+    const driver = own.state.driver!
+    const { error } = yield* driver.closeStatus
+    assert.isTrue(own.state.over)
+
+    const peerExit = yield* Fiber.poll(peerRun)
+    const peerError =
+      peerExit._tag === "None" ? "none" : nameError(yield* Effect.map(peer.closeStatus, ({ error }) => error))
+    yield* app.cleanUp
+    const activity = yield* Deferred.poll(app.activityExit)
+    const sent = yield* outbound.written
+    const arrived = concat(...theirs.received)
+    // Everything that the app sent before, in its order, or nothing.
+    assert.isTrue(arrived.length === 0 || Buffer.compare(arrived, sent) === 0)
+    const result: Result = {
+      wrote: telling(shown(other(role), sent)),
+      peerReceived: telling(shown(other(role), arrived)),
+      error: nameError(error),
+      peerError,
+      time,
+      activity: activity._tag === "None" ? "interrupted" : nameExit(yield* activity.value)
+    }
+
+    yield* peer.abort
+    yield* Scope.close(peerScope, Exit.void)
+    assert.isTrue(theirs.state.over)
+    assert.strictEqual(driver["inbox"].length, 0)
+    assert.strictEqual(driver["senders"].size, 0)
+    assert.isUndefined(driver["reader"])
+    assert.isUndefined(driver["closers"])
+    assert.isUndefined(driver["settleTimer"])
+    return result
+  })
+
+const runAll = (cell: Cell) =>
+  Effect.gen(function* () {
+    const supervisor = yield* Supervisor.track
+    const result = yield* Effect.supervised(Effect.scoped(run(cell)), supervisor)
+    yield* settled
+    const left = yield* supervisor.value
+    assert.deepStrictEqual(
+      left.map((fiber) => fiber.id()),
+      []
+    )
+    return result
+  }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger)))
+
+for (const role of roles) {
+  describe(role, () => {
+    for (const moment of moments) {
+      describe(moment, () => {
+        for (const ending of endings) {
+          describe(ending, () => {
+            for (const behaviour of behaviours) {
+              const cell: Cell = { role, moment, ending, behaviour }
+              it.effect(`the peer ${behaviour}`, () =>
+                Effect.gen(function* () {
+                  assert.deepStrictEqual(yield* runAll(cell), expected(cell))
+                })
+              )
+            }
+          })
+        }
+      })
+    }
+  })
+}
