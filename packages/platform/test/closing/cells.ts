@@ -1,4 +1,5 @@
 /** The dimensions of the closing matrix, which cells of it cannot happen, and what must come out of the others. */
+import type { WebSocketError } from "@effect-websocket/protocol/Errors"
 
 export const roles = ["client", "server"] as const
 export type Role = (typeof roles)[number]
@@ -7,9 +8,9 @@ export type Role = (typeof roles)[number]
 export const endings = ["success", "interruption", "failure", "defect", "release"] as const
 export type Ending = (typeof endings)[number]
 
-/** Before the connection is open. */
-export const opening = ["resolving", "connecting", "TLS", "waiting for 101"] as const
-export type Opening = (typeof opening)[number]
+/** The moments before a connection is open. */
+export const openings = ["resolving", "connecting", "TLS", "waiting for 101"] as const
+export type Opening = (typeof openings)[number]
 
 /** When it ends. */
 export const moments = [
@@ -131,4 +132,54 @@ const activityOf = (cell: Cell, error: string): string => {
     default:
       return "interrupted"
   }
+}
+
+export const nameError = (error: WebSocketError): string => {
+  switch (error._tag) {
+    case "Connection_closed":
+      return `Connection_closed ${error.code} ${error.initiator}${error.clean ? "" : " unclean"}`
+    case "Io_error":
+      return `Io_error ${error.reason}`
+    default:
+      return error._tag
+  }
+}
+
+export interface OpeningCell {
+  readonly role: Role
+  readonly opening: Opening
+  readonly ending: Ending
+  readonly behaviour: Behaviour
+}
+
+/** Why a cell before the 101 cannot happen, or `undefined` where it can. */
+export const impossible = ({ behaviour, ending, opening, role }: OpeningCell): string | undefined => {
+  const noPeer = opening === "resolving" || opening === "connecting"
+  if (role === "server" && noPeer) return "A server neither resolves nor connects."
+  if (role === "server" && ending !== "release") {
+    return "No fiber of the app has the connection yet, so only the layer can end it; a request that an `accept` leaves is for the next one."
+  }
+  if (role === "client" && ending === "release") {
+    return "A client belongs to the layer that acquires it; while that is being built it is not released but interrupted."
+  }
+  if (opening === "resolving" && !["answers late", "never answers"].includes(behaviour)) {
+    return "While a name is resolved there is no peer: the resolver answers or it does not."
+  }
+  if (opening === "connecting" && behaviour !== "never answers") {
+    return "While TCP connects there is no peer: what the kernel answers later finds no socket."
+  }
+  if (role === "server" && behaviour.startsWith("answers")) return "A client has nothing to answer before the 101."
+  if (behaviour === "vanishes") return "To the socket that is dropped it is the same as a peer that never answers."
+  return undefined
+}
+
+/** What comes of a cell before the 101, which each test of `sockets.test.ts` holds the run against. */
+export const openingOutcome = ({ behaviour, opening, role }: OpeningCell): string => {
+  if (role === "client") {
+    return "`connect` is interrupted and the socket dropped, at once; there is no WebSocket yet, so no Close."
+  }
+  if (opening === "TLS") return "The socket is dropped, at once."
+  return behaviour === "resets"
+    ? "Nothing is left to answer."
+    : "The request is answered with 503, at once, and TCP ended."
 }

@@ -1,0 +1,463 @@
+/**
+ * The closing matrix over real sockets: everything before a connection is open, where only real ones have a name to resolve
+ * and a TLS to negotiate, and a part of what `memory.test.ts` has, over TCP and TLS. Time
+ * stands still unless it is moved on: what needs none must come to its end without.
+ */
+import type { Options, WebSocket } from "@effect-websocket/platform/WebSocket"
+import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
+import { NodeWebSocketClient } from "@effect-websocket/platform/node"
+import { afterEach, assert, describe, it } from "@effect/vitest"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Runtime, Scope, TestClock } from "effect"
+import { spawn } from "node:child_process"
+import dns from "node:dns"
+import * as Net from "node:net"
+import * as Tls from "node:tls"
+import {
+  answer101,
+  connect,
+  first,
+  frame,
+  noHandlesLeft,
+  Peer,
+  rawClient,
+  rawServer,
+  readResponse,
+  serve,
+  stalled,
+  tls,
+  upgradeRequest,
+  type Frame
+} from "../node/support.js"
+import { isDefect, isInterrupted } from "../support.js"
+import {
+  behaviours,
+  closeTimeout,
+  endings,
+  expected,
+  impossible,
+  nameError,
+  openings,
+  ownCode,
+  roles,
+  type Behaviour,
+  type Cell,
+  type Ending,
+  type Moment,
+  type OpeningCell
+} from "./cells.js"
+import { assertDocumented, impossibleTable, openingTable } from "./report.js"
+
+afterEach(noHandlesLeft)
+
+class Connected extends Context.Tag("test/Connected")<Connected, WebSocket>() {}
+
+/**
+ * An app that acquires a connection and uses it, in a fiber and a scope of its own or, as a client whose layer is released,
+ * in a layer. `end` ends it.
+ */
+const start = <E>(
+  ending: Ending,
+  acquire: Effect.Effect<WebSocket, E, Scope.Scope>,
+  use: (socket: WebSocket) => Effect.Effect<unknown, unknown>,
+  releaseServer?: Effect.Effect<void>
+) =>
+  Effect.gen(function* () {
+    const trigger = yield* Deferred.make<void, string>()
+    const layerScope = yield* Scope.make()
+    const inLayer = ending === "release" && releaseServer === undefined
+    const main = yield* Effect.fork(
+      inLayer
+        ? Effect.flatMap(Layer.buildWithScope(Layer.scoped(Connected, acquire), layerScope), (context) =>
+            use(Context.get(context, Connected))
+          )
+        : Effect.scoped(Effect.raceFirst(Effect.flatMap(acquire, use), Deferred.await(trigger)))
+    )
+    const exit = ending === "success" ? Exit.void : ending === "failure" ? Exit.fail("no") : Exit.die("no")
+    return {
+      main,
+      end:
+        ending === "interruption"
+          ? Effect.asVoid(Fiber.interrupt(main))
+          : ending === "release"
+            ? (releaseServer ?? Scope.close(layerScope, Exit.void))
+            : Effect.zipRight(Deferred.done(trigger, exit), Effect.asVoid(Fiber.await(main)))
+    }
+  })
+
+/** Starts an effect at once and not in the turns to come. */
+const startNow = <A>(effect: Effect.Effect<A>): Effect.Effect<Fiber.Fiber<A>> =>
+  Effect.map(Effect.runtime<never>(), (runtime) => Runtime.runFork(runtime)(effect))
+
+const assertEnded = (ending: Ending, exit: Exit.Exit<unknown, unknown>) => {
+  if (ending === "success") assert.isTrue(Exit.isSuccess(exit))
+  else if (ending === "failure") assert.deepStrictEqual(exit, Exit.fail("no"))
+  else if (ending === "defect") assert.isTrue(isDefect(exit))
+  else assert.isTrue(isInterrupted(exit))
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Before the 101
+// ---------------------------------------------------------------------------------------------------------------------
+
+const never = { openTimeout: "1 hours" } as const
+
+/** Names are resolved when the test says so. */
+const heldLookup = Effect.acquireRelease(
+  Effect.sync(() => {
+    const original = dns.lookup
+    const held = Deferred.unsafeMake<() => void>(Fiber.id(Fiber.void))
+    const lookup = (...parameters: ReadonlyArray<unknown>) => {
+      const callback = parameters.at(-1)
+      assert(typeof callback === "function")
+      Deferred.unsafeDone(
+        held,
+        Exit.succeed(() => callback(null, [{ address: "127.0.0.1", family: 4 }]))
+      )
+    }
+    dns.lookup = Object.assign(lookup, original)
+    return { held, original }
+  }),
+  ({ original }) =>
+    Effect.sync(() => {
+      dns.lookup = original
+    })
+)
+
+/** A port where connecting comes to no end: its process is stopped, and its queue full. */
+const fullPort = Effect.acquireRelease(
+  Effect.async<{ readonly port: number; readonly release: () => void }>((resume) => {
+    const code = `require("net").createServer().listen({ port: 0, host: "127.0.0.1", backlog: 1 }, function () {
+      console.log(this.address().port)
+    })`
+    const child = spawn(process.execPath, ["-e", code], { stdio: ["ignore", "pipe", "inherit"] })
+    child.stdout.once("data", (line: Buffer) => {
+      child.kill("SIGSTOP")
+      const port = Number(line)
+      const fillers = Array.from({ length: 8 }, () => Net.connect(port, "127.0.0.1").on("error", () => {}))
+      const release = () => {
+        for (const filler of fillers) filler.destroy()
+        child.kill("SIGKILL")
+      }
+      fillers[0]!.once("connect", () => resume(Effect.succeed({ port, release })))
+    })
+  }),
+  ({ release }) => Effect.sync(release)
+)
+
+/** What the peer does in the moment in which the app's side ends. */
+const meanwhile: Record<Behaviour, (peer: Peer, request: string) => void> = {
+  answers: (peer, request) => peer.write(answer101(request)),
+  "answers late": () => {},
+  "never answers": () => {},
+  "never reads": () => {},
+  "half-closes": (peer) => peer.end(),
+  resets: (peer) => peer.reset(),
+  vanishes: () => {},
+  violates: (peer) => peer.write("no\r\n\r\n")
+}
+
+const runOpening: Record<string, (cell: OpeningCell) => Effect.Effect<void, unknown, Scope.Scope>> = {
+  "client, resolving": ({ behaviour, ending }) =>
+    Effect.gen(function* () {
+      const server = yield* rawServer()
+      // Not before: to listen on an address, Node looks it up.
+      const { held } = yield* heldLookup
+      const app = yield* start(ending, connect(`ws://name.test:${server.port}`, never), () => Effect.never)
+      const resolve = yield* Deferred.await(held)
+      yield* app.end
+      assertEnded(ending, yield* Fiber.await(app.main))
+      if (behaviour === "answers late") resolve()
+    }),
+
+  "client, connecting": ({ ending }) =>
+    Effect.gen(function* () {
+      const { port } = yield* fullPort
+      const app = yield* start(ending, connect(`ws://127.0.0.1:${port}`, never), () => Effect.never)
+      yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      yield* app.end
+      assertEnded(ending, yield* Fiber.await(app.main))
+    }),
+
+  "client, TLS": ({ behaviour, ending }) =>
+    Effect.gen(function* () {
+      const server = yield* rawServer()
+      const app = yield* start(ending, connect(`wss://127.0.0.1:${server.port}`, never), () => Effect.never)
+      const peer = yield* server.next
+      // The first byte of a ClientHello.
+      if (behaviour !== "never reads") yield* peer.until("\u0016")
+      const over = yield* startNow(app.end)
+      if (behaviour === "answers") new Tls.TLSSocket(peer.socket, { isServer: true, ...tls }).on("error", () => {})
+      else meanwhile[behaviour](peer, "")
+      yield* Fiber.join(over)
+      assertEnded(ending, yield* Fiber.await(app.main))
+      if (behaviour === "answers late") peer.write("no")
+      if (behaviour !== "answers") yield* peer.left
+      peer.socket.destroy()
+    }),
+
+  "client, waiting for 101": ({ behaviour, ending }) =>
+    Effect.gen(function* () {
+      const server = yield* rawServer()
+      const app = yield* start(ending, connect(server.url, never), () => Effect.never)
+      const peer = yield* server.next
+      const request = behaviour === "never reads" ? "" : yield* peer.until("\r\n\r\n")
+      const over = yield* startNow(app.end)
+      meanwhile[behaviour](peer, request)
+      yield* Fiber.join(over)
+      assertEnded(ending, yield* Fiber.await(app.main))
+      if (behaviour === "answers late") peer.write(answer101(request))
+      yield* peer.left
+      if (behaviour !== "never reads") assert.strictEqual(peer.unread.length, 0)
+      peer.socket.destroy()
+    }),
+
+  "server, TLS": ({ behaviour }) =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const server = yield* serve({ tls }).pipe(Scope.extend(scope))
+      const peer = yield* rawClient(server.address.port)
+      // The head of a ClientHello that does not go on.
+      peer.write(Uint8Array.of(0x16, 3, 1, 2, 0, 1))
+      const over = yield* startNow(Scope.close(scope, Exit.void))
+      meanwhile[behaviour](peer, "")
+      yield* Fiber.join(over)
+      yield* peer.left
+    }),
+
+  "server, waiting for 101": ({ behaviour }) =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const arrived = yield* Deferred.make<void>()
+      const origin = () => void Deferred.unsafeDone(arrived, Exit.void)
+      const server = yield* serve({ origin }).pipe(Scope.extend(scope))
+      const peer = yield* rawClient(server.address.port)
+      peer.write(upgradeRequest())
+      yield* Deferred.await(arrived)
+      const over = yield* startNow(Scope.close(scope, Exit.void))
+      meanwhile[behaviour](peer, "")
+      if (behaviour === "resets") yield* peer.closed
+      else assert.strictEqual((yield* readResponse(peer)).status, 503)
+      peer.end()
+      yield* Fiber.join(over)
+    })
+}
+
+const openingCells: ReadonlyArray<OpeningCell> = roles.flatMap((role) =>
+  openings.flatMap((opening) =>
+    endings.flatMap((ending) => behaviours.map((behaviour) => ({ role, opening, ending, behaviour })))
+  )
+)
+const run = new Set<OpeningCell>()
+
+describe("before the 101", () => {
+  for (const cell of openingCells) {
+    if (impossible(cell) !== undefined) continue
+    const { behaviour, ending, opening, role } = cell
+    it.scoped(`${role}, ${opening}, ${ending}; the peer ${behaviour}`, () =>
+      Effect.zipRight(
+        runOpening[`${role}, ${opening}`]!(cell),
+        Effect.sync(() => run.add(cell))
+      )
+    )
+  }
+
+  it("is what docs/closing.md says", ({ skip }) => {
+    skip(
+      run.size < openingCells.filter((cell) => impossible(cell) === undefined).length,
+      "only some of the cells were run"
+    )
+    assertDocumented("opening", openingTable(openingCells))
+    assertDocumented("impossible", impossibleTable(openingCells))
+  })
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// After the 101
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A peer behind TLS, whose TCP can be reset. */
+class TlsPeer extends Peer {
+  private readonly raw: Net.Socket
+  constructor(secure: Tls.TLSSocket, raw: Net.Socket) {
+    super(secure)
+    this.raw = raw
+    raw.on("error", () => {})
+  }
+  override reset(): void {
+    this.raw.resetAndDestroy()
+  }
+}
+
+const secured = (raw: Net.Socket): TlsPeer => new TlsPeer(new Tls.TLSSocket(raw, { isServer: true, ...tls }), raw)
+
+const tlsClient = (port: number): Effect.Effect<TlsPeer, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.async<TlsPeer>((resume) => {
+      const raw = Net.connect({ host: "127.0.0.1", port, allowHalfOpen: true })
+      const secure: Tls.TLSSocket = Tls.connect({ socket: raw, ca: tls.cert, host: "127.0.0.1" }, () =>
+        resume(Effect.succeed(peer))
+      )
+      const peer = new TlsPeer(secure, raw)
+    }),
+    (peer) => Effect.sync(() => peer.socket.destroy())
+  )
+
+const transports = ["TCP", "TLS"] as const
+type TransportName = (typeof transports)[number]
+
+/** Both sides, with the opening handshake made: an app, and a raw peer. */
+const opened = ({ ending, moment, role }: Cell, transport: TransportName) =>
+  Effect.gen(function* () {
+    const options: Options = {
+      closeTimeout,
+      ...(moment === "in a fragmented send" ? { maxFrameSize: 65536 } : {})
+    }
+    const socket = yield* Deferred.make<WebSocket>()
+    const use = (opened: WebSocket) => Effect.zipRight(Deferred.succeed(socket, opened), activity(moment, opened))
+    const withLastWord = <E>(acquire: Effect.Effect<WebSocket, E, Scope.Scope>) =>
+      Effect.tap(acquire, (opened) =>
+        Effect.when(
+          Effect.addFinalizer(() => Effect.ignore(opened.send("bye"))),
+          () => moment === "in a finalizer of the app"
+        )
+      )
+    if (role === "client") {
+      const server = yield* rawServer()
+      const url = `${transport === "TCP" ? "ws" : "wss"}://127.0.0.1:${server.port}`
+      const acquire = Effect.provide(
+        WebSocketClient.connect(url, options),
+        NodeWebSocketClient.layerWith({ tls: { ca: tls.cert } })
+      )
+      const app = yield* start(ending, withLastWord(acquire), use)
+      const raw = yield* server.next
+      const peer = transport === "TCP" ? raw : secured(raw.socket)
+      yield* peer.answer()
+      return { ...app, peer, socket: yield* Deferred.await(socket) }
+    }
+    const scope = yield* Scope.make()
+    const server = yield* serve({ ...options, ...(transport === "TLS" ? { tls } : {}) }).pipe(Scope.extend(scope))
+    yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
+    const app = yield* start(ending, withLastWord(server.accept), use, Scope.close(scope, Exit.void))
+    const peer = yield* (transport === "TCP" ? rawClient : tlsClient)(server.address.port)
+    peer.write(upgradeRequest())
+    yield* peer.until("\r\n\r\n")
+    return { ...app, peer, socket: yield* Deferred.await(socket) }
+  })
+
+const filling = new Uint8Array(65536)
+
+const activity = (moment: Moment, socket: WebSocket): Effect.Effect<unknown, unknown> => {
+  switch (moment) {
+    case "suspended in `receive`":
+      return socket.receive
+    case "suspended in `send`":
+      return Effect.forever(socket.send(filling))
+    case "in a fragmented send":
+      return socket.send(new Uint8Array(8 * 1024 * 1024))
+    case "in `run`'s handler":
+      return socket.run(() => Effect.never)
+    case "while closing already":
+      return socket.close(ownCode)
+    default:
+      return Effect.never
+  }
+}
+
+/** Text and the Close, up to that. */
+const framesToClose = (peer: Peer) =>
+  Effect.gen(function* () {
+    const told: Array<string> = []
+    for (;;) {
+      const received: Frame = yield* peer.frame
+      if (received.first === first.text) told.push(`Text ${received.payload}`)
+      if (received.first !== first.close) continue
+      told.push(`Close ${received.payload.readUInt16BE(0)}`)
+      return { told, received }
+    }
+  })
+
+const runOpen = (cell: Cell, transport: TransportName) =>
+  Effect.gen(function* () {
+    const { behaviour, ending, moment, role } = cell
+    const app = yield* opened(cell, transport)
+    const { peer, socket } = app
+    const masks = role === "server"
+    if (moment === "in `run`'s handler") peer.write(frame(first.text, "go", masks))
+    if (moment === "suspended in `send`" || moment === "in a fragmented send") yield* stalled(socket)
+    const over = yield* startNow(app.end)
+    const read = Effect.map(framesToClose(peer), ({ received, told }) => {
+      assert.deepStrictEqual(told, expected(cell).wrote)
+      return received
+    })
+    switch (behaviour) {
+      case "answers":
+        peer.write(frame(first.close, (yield* read).payload, masks))
+        if (role === "server") yield* peer.rest
+        peer.end()
+        break
+      case "half-closes":
+        yield* read
+        peer.end()
+        break
+      case "resets":
+        yield* read
+        peer.reset()
+        break
+      case "violates":
+        yield* read
+        peer.write(frame(0xc1, "no", masks))
+        yield* peer.left
+        peer.end()
+        break
+      case "never answers":
+        yield* read
+        yield* TestClock.adjust(closeTimeout)
+        break
+      default:
+        yield* TestClock.adjust(closeTimeout)
+    }
+    yield* Fiber.join(over)
+    assert.strictEqual(nameError((yield* socket.closeStatus).error), expected(cell).error)
+    if (ending !== "release") assertEnded(ending, yield* Fiber.await(app.main))
+    else yield* Fiber.interrupt(app.main)
+    yield* peer.left
+    peer.socket.destroy()
+    yield* peer.closed
+  })
+
+/** Each moment and each behaviour with interruption, and each ending with an idle connection. */
+const chosen = (cell: Cell): boolean => cell.moment === "idle" || cell.ending === "interruption"
+
+const overSockets: ReadonlyArray<Behaviour> = [
+  "answers",
+  "never answers",
+  "never reads",
+  "half-closes",
+  "resets",
+  "violates"
+]
+const momentsOverSockets: ReadonlyArray<Moment> = [
+  "idle",
+  "suspended in `receive`",
+  "suspended in `send`",
+  "in a fragmented send",
+  "in `run`'s handler",
+  "while closing already",
+  "in a finalizer of the app"
+]
+
+for (const transport of transports) {
+  for (const role of roles) {
+    describe(`${role}, over ${transport}`, () => {
+      for (const moment of momentsOverSockets) {
+        for (const ending of endings) {
+          for (const behaviour of overSockets) {
+            const cell: Cell = { role, moment, ending, behaviour }
+            if (!chosen(cell)) continue
+            it.scoped(`${moment}, ${ending}; the peer ${behaviour}`, () => runOpen(cell, transport))
+          }
+        }
+      }
+    })
+  }
+}
