@@ -42,6 +42,17 @@ export type Data = string | Uint8Array | Message
  *   units of text) plus 64 for each message. Default 64 KiB.
  * - `closeTimeout`: the time for the whole closing: sending the Close, the peer's Close, the end of the transport.
  *   Afterwards the transport is dropped. Default 5 seconds.
+ * - `heartbeatInterval`: after this time without a frame of the peer's a ping is sent. Default 25 seconds; infinite for none.
+ * - `heartbeatTimeout`: the time for any frame to arrive then. Afterwards the connection fails with `IoError` (`Timeout` of
+ *   `"heartbeat"`). Default 20 seconds.
+ * - `idleTimeout`: after this time without a message in either direction, the connection is closed with 1001.
+ * - `messageTimeout`: the time for a message to arrive, from its first byte to its last. Afterwards the connection fails with
+ *   1008 and `IoError` (`Timeout` of `"message"`).
+ * - `writeTimeout`: the time in which a peer must read something of what waits for it above `sendHighWaterMark`. Afterwards
+ *   the transport is dropped, with `IoError` (`Timeout` of `"write"`).
+ * - `maxLifetime`: after this time the connection is closed with 1001.
+ *
+ * The last four are infinite by default.
  *
  * @since 0.1.0
  * @category models
@@ -53,6 +64,12 @@ export interface Options {
   readonly sendLowWaterMark?: number | undefined
   readonly receiveHighWaterMark?: number | undefined
   readonly closeTimeout?: Duration.DurationInput | undefined
+  readonly heartbeatInterval?: Duration.DurationInput | undefined
+  readonly heartbeatTimeout?: Duration.DurationInput | undefined
+  readonly idleTimeout?: Duration.DurationInput | undefined
+  readonly messageTimeout?: Duration.DurationInput | undefined
+  readonly writeTimeout?: Duration.DurationInput | undefined
+  readonly maxLifetime?: Duration.DurationInput | undefined
 }
 
 /**

@@ -14,7 +14,7 @@ import * as Origin from "@effect-websocket/protocol/Origin"
 import * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -30,6 +30,7 @@ import * as Scope from "effect/Scope"
 import { Driver, environment, type Environment } from "./internal/driver.js"
 import * as Registry from "./internal/registry.js"
 import { defaults, resolve, timeout, type Settings } from "./internal/settings.js"
+import { notSet, type Alarm } from "./internal/timers.js"
 import type { Transport } from "./Transport.js"
 import type * as WebSocket from "./WebSocket.js"
 
@@ -193,7 +194,7 @@ export const make = (
 > =>
   Effect.gen(function* () {
     const policy = yield* Effect.sync(() => resolvePolicy(options))
-    const acceptor = new Acceptor(policy, yield* environment)
+    const acceptor = new Acceptor(policy, yield* environment, yield* Effect.runtime<never>())
     yield* Effect.addFinalizer(() => acceptor.stop)
     return {
       service: {
@@ -240,7 +241,8 @@ interface Policy {
   readonly settings: Settings
   readonly origin: Origin.Policy
   readonly select: Subprotocol.Selector
-  readonly handshakeTimeout: Duration.Duration
+  /** In milliseconds. */
+  readonly handshakeTimeout: number
 }
 
 const resolvePolicy = (options: Options): Policy => {
@@ -249,7 +251,7 @@ const resolvePolicy = (options: Options): Policy => {
     settings: resolve(options),
     origin: options.origin ?? Origin.sameOrigin(),
     select: typeof protocols === "function" ? protocols : Subprotocol.byServerPreference(protocols),
-    handshakeTimeout: timeout("handshakeTimeout", options.handshakeTimeout ?? defaults.openTimeout)
+    handshakeTimeout: Duration.toMillis(timeout("handshakeTimeout", options.handshakeTimeout ?? defaults.openTimeout))
   }
 }
 
@@ -303,24 +305,25 @@ const open = (
   return new ServerDriver(attempt.upgrade(headers), policy.settings, services, request, agreement)
 }
 
-interface Waiting {
+interface Waiting extends Alarm {
   readonly attempt: UpgradeAttempt
   readonly request: Handshake.UpgradeRequest
-  readonly deadline: Fiber.RuntimeFiber<void>
 }
 
 /** Requests on their way to an `accept`, and the connections that came of them. */
 class Acceptor {
   private readonly policy: Policy
   private readonly services: Environment
+  private readonly runtime: Runtime.Runtime<never>
   private readonly connections = new Registry.Registry()
   private readonly waiting = new Set<Waiting>()
   private readonly takers = new Set<(effect: Effect.Effect<void>) => void>()
   private stopped = false
 
-  constructor(policy: Policy, services: Environment) {
+  constructor(policy: Policy, services: Environment, runtime: Runtime.Runtime<never>) {
     this.policy = policy
     this.services = services
+    this.runtime = runtime
   }
 
   offer(attempt: UpgradeAttempt): void {
@@ -330,22 +333,21 @@ class Acceptor {
     }
     const request = check(attempt, this.policy)
     if (request instanceof ProtocolError) {
-      this.fork(Effect.logWarning("Refused an upgrade request", request), attempt)
+      this.log(Effect.logWarning("Refused an upgrade request", request), attempt)
       return
     }
+    const { timers } = this.services
     const waiting: Waiting = {
       attempt,
       request,
-      deadline: this.fork(
-        Effect.zipRight(
-          Effect.sleep(this.policy.handshakeTimeout),
-          Effect.sync(() => {
-            if (this.waiting.delete(waiting)) attempt.reject(503, {}, "No handler took the connection in time")
-          })
-        ),
-        attempt
-      )
+      alarmTime: 0,
+      alarmIndex: notSet,
+      ring: () => {
+        this.waiting.delete(waiting)
+        attempt.reject(503, {}, "No handler took the connection in time")
+      }
     }
+    timers.set(waiting, timers.now + this.policy.handshakeTimeout)
     this.waiting.add(waiting)
     this.wakeTaker()
   }
@@ -366,11 +368,11 @@ class Acceptor {
 
   private take(waiting: Waiting): ServerDriver | undefined {
     this.waiting.delete(waiting)
-    waiting.deadline.unsafeInterruptAsFork(FiberId.none)
+    this.services.timers.clear(waiting)
     if (waiting.attempt.isGone()) return undefined
     const socket = open(waiting.attempt, waiting.request, this.policy, this.services)
     if (socket instanceof ProtocolError) {
-      this.fork(Effect.logError("Refused an upgrade request", socket), waiting.attempt)
+      this.log(Effect.logError("Refused an upgrade request", socket), waiting.attempt)
       return undefined
     }
     return socket.start(this.connections)
@@ -400,17 +402,15 @@ class Acceptor {
     }
   }
 
-  private fork<A>(effect: Effect.Effect<A>, attempt: UpgradeAttempt): Fiber.RuntimeFiber<A> {
-    return Runtime.runFork(this.services.runtime)(
-      Effect.annotateLogs(effect, annotations(attempt.request.url, attempt.remoteAddress))
-    )
+  private log(entry: Effect.Effect<void>, { remoteAddress, request }: UpgradeAttempt): void {
+    Runtime.runFork(this.runtime)(Effect.annotateLogs(entry, annotations(request.url, remoteAddress)))
   }
 
   readonly stop: Effect.Effect<void> = Effect.suspend(() => {
     this.stopped = true
-    for (const { attempt, deadline } of this.waiting) {
-      deadline.unsafeInterruptAsFork(FiberId.none)
-      attempt.reject(503, {}, "The server is stopping")
+    for (const waiting of this.waiting) {
+      this.services.timers.clear(waiting)
+      waiting.attempt.reject(503, {}, "The server is stopping")
     }
     this.waiting.clear()
     for (const resume of this.takers) resume(Effect.interrupt)

@@ -193,6 +193,9 @@ export interface Connection {
   /** The peer sends no more bytes. Idempotent. */
   receiveEof(): ReadonlyArray<Event>
 
+  /** Whether a frame or a message has begun to arrive and has not ended. */
+  readonly receiving: boolean
+
   /** Encodes a message. A binary payload is never changed; see `maxCopiedBytes` for when it is not copied either. */
   send(message: Message): SendError | undefined
 
@@ -392,6 +395,10 @@ class ConnectionImpl implements Connection, FrameVisitor {
         return undefined
       }
     }
+  }
+
+  get receiving(): boolean {
+    return this.decoder.started || this.assembler.started
   }
 
   get unsettled(): boolean {

@@ -130,7 +130,8 @@ export type IoErrorReason =
 /**
  * Input or output failed: DNS, connect, TLS, read, write, or a deadline passed.
  *
- * - `operation`: what was under way, for example `"connect"`, `"handshake"`, `"read"`.
+ * - `operation`: what was under way, for example `"connect"`, `"handshake"`, `"read"`; of a `Timeout` also which deadline
+ *   passed: `"open"`, `"heartbeat"`, `"message"`, `"write"`.
  * - `cause`: the error of the runtime, where there is one.
  *
  * @since 0.1.0

@@ -150,6 +150,15 @@ export class FrameDecoder implements FrameHeader {
     return undefined
   }
 
+  /**
+   * Whether a frame has begun and has not ended.
+   *
+   * @since 0.1.0
+   */
+  get started(): boolean {
+    return this.remaining >= 0 || this.heldBytes > 0
+  }
+
   private fail(violation: Violation): Violation {
     this.violation = undefined
     this.stopped = true

@@ -109,6 +109,15 @@ export class MessageAssembler {
     return this.complete && this.fragments === 1
   }
 
+  /**
+   * Whether a message has begun and has not ended.
+   *
+   * @since 0.1.0
+   */
+  get started(): boolean {
+    return this.opcode !== Opcode.Continuation
+  }
+
   private finish(): Message | Violation {
     const isText = this.opcode === Opcode.Text
     if (isText && this.validator?.complete === false) return invalidUtf8()

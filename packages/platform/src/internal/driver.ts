@@ -3,8 +3,8 @@ import * as CloseCode from "@effect-websocket/protocol/CloseCode"
 import * as Connection from "@effect-websocket/protocol/Connection"
 import {
   ConnectionClosed,
+  IoError,
   type ConnectionError,
-  type IoError,
   type PayloadTooLarge,
   type ProtocolError
 } from "@effect-websocket/protocol/Errors"
@@ -18,31 +18,27 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
-import type * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
-import * as Runtime from "effect/Runtime"
-import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import type { Transport, TransportSink } from "../Transport.js"
 import type { CloseStatus, Data, Handled, HandledContext, HandledError } from "../WebSocket.js"
+import { Deadlines, type Deadline, type Mortal } from "./deadlines.js"
 import { randomBytes, randomMaskKey } from "./random.js"
 import type { Closable, Registry } from "./registry.js"
 import type { Settings } from "./settings.js"
+import { ofClock, type Timers } from "./timers.js"
 
 /** What all connections of one service share. */
 export interface Environment {
-  readonly runtime: Runtime.Runtime<never>
   readonly clock: Clock.Clock
+  readonly timers: Timers
 }
 
-export const environment: Effect.Effect<Environment> = Effect.zipWith(
-  Effect.runtime<never>(),
-  Effect.clock,
-  // Connections are made where nothing may interrupt; their timers must be interruptible all the same.
-  (runtime, clock) => ({ runtime: Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption), clock })
-)
+export const environment: Effect.Effect<Environment> = Effect.map(Effect.clock, (clock) => ({
+  clock,
+  timers: ofClock(clock)
+}))
 
 /** How the connection came to be. */
 export interface Opening {
@@ -100,20 +96,21 @@ class Send extends Effectable.Class<void, ConnectionError> {
   }
 }
 
-export class Driver implements TransportSink, Closable {
+export class Driver implements TransportSink, Closable, Mortal {
   readonly url: string
   private readonly connection: Connection.Connection
   private readonly transport: Transport
   private readonly settings: Settings
   private readonly environment: Environment
   private readonly agreement: Agreement
+  private readonly deadlines: Deadlines
   private owners: ReadonlyArray<Registry> = []
 
   // Inbound. `inbox` from `head` on waits to be read.
   private inbox: Array<Message> = []
   private head = 0
   private inboxBytes = 0
-  private paused = false
+  paused = false
   private reader: ((effect: Effect.Effect<void>) => void) | undefined = undefined
   private running = false
   private discarding = false
@@ -134,7 +131,6 @@ export class Driver implements TransportSink, Closable {
   private transportEnded = false
   private closed = false
   private cutOff = false
-  private deadline: Fiber.RuntimeFiber<void> | undefined = undefined
   private closers: Set<(effect: Effect.Effect<void>) => void> | undefined = undefined
 
   constructor(
@@ -159,11 +155,13 @@ export class Driver implements TransportSink, Closable {
       role === "server"
         ? Connection.make({ ...options, role })
         : Connection.make({ ...options, role, maskKey: randomMaskKey })
+    this.deadlines = new Deadlines(environment.timers, environment.clock, settings, this)
   }
 
   /** Starts the transport, and becomes a member of the registries that will close the connection. */
   start(...owners: ReadonlyArray<Registry>): this {
     this.transport.start(this, this.settings.sendMarks)
+    this.deadlines.start()
     for (const owner of owners) this.addOwner(owner)
     return this
   }
@@ -201,7 +199,7 @@ export class Driver implements TransportSink, Closable {
   }
 
   get bufferedBytes(): Effect.Effect<number> {
-    return Effect.sync(() => this.connection.outputBytes + this.transport.bufferedBytes)
+    return Effect.sync(() => this.waitingBytes)
   }
 
   send(data: Data): Effect.Effect<void, ConnectionError> {
@@ -447,7 +445,9 @@ export class Driver implements TransportSink, Closable {
 
   onChunk(chunk: Uint8Array, owned: boolean): void {
     const idle = this.reader === undefined
-    this.process(this.connection.receive(chunk, owned))
+    this.deadlines.heard()
+    const messaged = this.process(this.connection.receive(chunk, owned))
+    this.deadlines.receiving(this.connection.receiving, messaged)
     if (this.connection.unsettled) this.settleLater()
     this.flush()
     // A reader that waited has not had its turn yet.
@@ -461,11 +461,14 @@ export class Driver implements TransportSink, Closable {
     )
   }
 
-  private process(events: ReadonlyArray<Connection.Event>): void {
+  /** Returns whether there was a message among them. */
+  private process(events: ReadonlyArray<Connection.Event>): boolean {
+    let messaged = false
     for (const event of events) {
       switch (event._tag) {
         case "Text":
         case "Binary":
+          messaged = true
           if (this.accepts()) {
             this.inbox.push(event)
             this.inboxBytes += weight(event)
@@ -484,7 +487,9 @@ export class Driver implements TransportSink, Closable {
           break
       }
     }
+    if (messaged) this.deadlines.messaged()
     if (events.length > 0) this.wakeReader()
+    return messaged
   }
 
   private tell(event: Connection.PingReceived | Connection.PongReceived | Connection.Ended): void {
@@ -590,8 +595,14 @@ export class Driver implements TransportSink, Closable {
 
   /** `Effect.void` itself when nothing has to wait. */
   sendNow(message: Message): Effect.Effect<void, ConnectionError> {
-    if (!this.writable || this.senders.size > 0) return this.enqueue(() => this.connection.send(message))
+    if (!this.writable || this.senders.size > 0) {
+      return this.enqueue(() => {
+        this.deadlines.messaged()
+        return this.connection.send(message)
+      })
+    }
     const refused = this.connection.send(message)
+    this.deadlines.messaged()
     return refused === undefined ? this.sent() : Effect.fail(refused)
   }
 
@@ -671,8 +682,10 @@ export class Driver implements TransportSink, Closable {
       if (taken) connection.recycleOutput()
       this.writable = belowHighWater
     }
-    if (open || this.closed) return
-    this.startDeadline()
+    if (this.closed) return
+    this.deadlines.congested(!this.writable)
+    if (open) return
+    this.deadlines.closing()
     if (connection.outputEnded && !this.transportEnded) {
       this.transportEnded = true
       this.transport.end()
@@ -714,7 +727,7 @@ export class Driver implements TransportSink, Closable {
     this.process(this.connection.abort(abnormalClosure("remote")))
     this.closed = true
     if (this.settleTimer !== undefined) clearTimeout(this.settleTimer)
-    this.deadline?.unsafeInterruptAsFork(FiberId.none)
+    this.deadlines.stop()
     this.failWaiters(this.connection.error ?? abnormalClosure("local"))
     for (const owner of this.owners) owner.delete(this)
     for (const resume of this.closers ?? []) resume(Effect.void)
@@ -760,22 +773,44 @@ export class Driver implements TransportSink, Closable {
     }
   }
 
-  /** One deadline for the flush, the peer's Close and the end of its input. The fiber is the driver's own, so it also bounds waits that cannot be interrupted. */
-  private startDeadline(): void {
-    this.deadline ??= Runtime.runFork(this.environment.runtime)(
-      Effect.zipRight(
-        Effect.sleep(this.settings.closeTimeout),
-        Effect.sync(() => this.cutShort())
-      )
-    )
-  }
-
   private cutShort(): void {
     if (this.closed) return
     const status = this.connection.closeStatus
     this.cutOff = !status.clean || this.transport.bufferedBytes > 0
     this.process(this.connection.abort(abnormalClosure("local")))
     this.transport.abort()
+  }
+
+  get waitingBytes(): number {
+    return this.connection.outputBytes + this.transport.bufferedBytes
+  }
+
+  sendHeartbeat(): void {
+    // Where there is no room, nothing that is sent now would tell more than what waits already.
+    if (!this.writable) return
+    this.connection.ping(randomBytes(pingBytes))
+    this.flush()
+  }
+
+  expire(deadline: Deadline): void {
+    switch (deadline) {
+      case "close":
+        this.cutShort()
+        return
+      case "idle":
+      case "lifetime":
+        this.connection.close(goingAway, expiryReasons[deadline])
+        this.closing()
+        return
+      case "write":
+        this.process(this.connection.abort(timedOut(deadline)))
+        this.transport.abort()
+        return
+      case "heartbeat":
+      case "message":
+        this.process(this.connection.fail(deadline === "message" ? policyViolation : internalError, timedOut(deadline)))
+        this.flush()
+    }
   }
 
   private failWaiters(error: ConnectionError): void {
@@ -786,6 +821,13 @@ export class Driver implements TransportSink, Closable {
     this.pendingPings = undefined
   }
 }
+
+const goingAway = CloseCode.fromName("GoingAway")
+const policyViolation = CloseCode.fromName("PolicyViolation")
+const internalError = CloseCode.fromName("InternalError")
+const expiryReasons = { idle: "idle", lifetime: "maximum lifetime" }
+
+const timedOut = (operation: string): IoError => new IoError({ reason: "Timeout", operation })
 
 const weight = (message: Message): number =>
   messageOverhead + (message._tag === "Text" ? message.data.length : message.data.byteLength)

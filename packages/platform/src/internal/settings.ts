@@ -9,7 +9,14 @@ export interface Settings {
   readonly maxFrameSize: number | undefined
   readonly sendMarks: WaterMarks
   readonly receiveHighWaterMark: number
-  readonly closeTimeout: Duration.Duration
+  // In milliseconds; infinite where there is none.
+  readonly closeTimeout: number
+  readonly heartbeatInterval: number
+  readonly heartbeatTimeout: number
+  readonly idleTimeout: number
+  readonly messageTimeout: number
+  readonly writeTimeout: number
+  readonly maxLifetime: number
 }
 
 /** The one place of the defaults; `README.md` repeats them for people. */
@@ -18,7 +25,9 @@ export const defaults = {
   sendLowWaterMark: 16 * 1024,
   receiveHighWaterMark: 64 * 1024,
   openTimeout: Duration.seconds(10),
-  closeTimeout: Duration.seconds(5)
+  closeTimeout: Duration.seconds(5),
+  heartbeatInterval: Duration.seconds(25),
+  heartbeatTimeout: Duration.seconds(20)
 } as const
 
 /** Throws a `RangeError` for what makes no sense: options are the programmer's, so that is a defect. */
@@ -31,7 +40,15 @@ export const resolve = (options: Options = {}): Settings => {
     maxFrameSize: options.maxFrameSize,
     sendMarks: { high, low },
     receiveHighWaterMark: bytes("receiveHighWaterMark", options.receiveHighWaterMark ?? defaults.receiveHighWaterMark),
-    closeTimeout: timeout("closeTimeout", options.closeTimeout ?? defaults.closeTimeout)
+    closeTimeout: Duration.toMillis(timeout("closeTimeout", options.closeTimeout ?? defaults.closeTimeout)),
+    heartbeatInterval: optional("heartbeatInterval", options.heartbeatInterval ?? defaults.heartbeatInterval),
+    heartbeatTimeout: Duration.toMillis(
+      timeout("heartbeatTimeout", options.heartbeatTimeout ?? defaults.heartbeatTimeout)
+    ),
+    idleTimeout: optional("idleTimeout", options.idleTimeout),
+    messageTimeout: optional("messageTimeout", options.messageTimeout),
+    writeTimeout: optional("writeTimeout", options.writeTimeout),
+    maxLifetime: optional("maxLifetime", options.maxLifetime)
   }
 }
 
@@ -42,6 +59,12 @@ export const timeout = (name: string, input: Duration.DurationInput): Duration.D
     throw new RangeError(`${name} must be a finite duration above zero, but is ${Duration.format(duration)}`)
   }
   return duration
+}
+
+/** In milliseconds; infinite, which is the default, for none. */
+const optional = (name: string, input: Duration.DurationInput = Duration.infinity): number => {
+  const duration = Duration.decode(input)
+  return Duration.isFinite(duration) ? Duration.toMillis(timeout(name, duration)) : Number.POSITIVE_INFINITY
 }
 
 const bytes = (name: string, value: number): number => {

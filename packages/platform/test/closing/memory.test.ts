@@ -26,6 +26,7 @@ import {
   TestClock
 } from "effect"
 import { Driver } from "../../src/internal/driver.js"
+import { ofClock } from "../../src/internal/timers.js"
 import { concat, from, isInterrupted, other, sentTo, settled, shown, text } from "../support.js"
 import {
   behaviours,
@@ -319,6 +320,7 @@ const run = (cell: Cell) =>
     yield* peer.abort
     yield* Scope.close(peerScope, Exit.void)
     assert.isTrue(theirs.state.over)
+    assert.strictEqual(ofClock(yield* Effect.clock)["heap"].length, 0)
     assert.strictEqual(driver["inbox"].length, 0)
     assert.strictEqual(driver["senders"].size, 0)
     assert.isUndefined(driver["reader"])

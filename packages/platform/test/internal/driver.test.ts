@@ -8,6 +8,7 @@ import { Effect, Exit, Fiber, Scope, Stream, TestClock } from "effect"
 import { Driver, environment } from "../../src/internal/driver.js"
 import * as Registry from "../../src/internal/registry.js"
 import { resolve } from "../../src/internal/settings.js"
+import { ofClock } from "../../src/internal/timers.js"
 import {
   alone,
   close,
@@ -17,7 +18,6 @@ import {
   deafPeer,
   fields,
   from,
-  isInterrupted,
   isPending,
   latin1,
   other,
@@ -254,17 +254,15 @@ describe("the transport's reports", () => {
 })
 
 describe("time", () => {
-  it.scoped("nothing sleeps for a connection that is open, or over", () =>
+  it.scoped("nothing is left of the deadlines of a connection that is over", () =>
     Effect.gen(function* () {
       const { client, pair, server } = yield* connected()
-      yield* settled
-      assert.lengthOf(yield* TestClock.sleeps(), 0)
+      const alarms = ofClock(yield* Effect.clock)["heap"]
+      assert.lengthOf(alarms, 2)
       yield* client.close()
       yield* server.closeStatus
-      for (const socket of [client, server]) {
-        const deadline = (socket as Driver)["deadline"]
-        assert.isTrue(deadline !== undefined && isInterrupted(yield* Fiber.await(deadline)))
-      }
+      assert.lengthOf(alarms, 0)
+      assert.isUndefined(ofClock(yield* Effect.clock)["sleeper"])
       assert.deepStrictEqual(yield* wrote(pair, "client"), ["Close 1000"])
     })
   )

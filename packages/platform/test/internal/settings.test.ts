@@ -3,11 +3,6 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration } from "effect"
 import { resolve, timeout } from "../../src/internal/settings.js"
 
-const plain = (options?: Options) => {
-  const { closeTimeout, ...rest } = resolve(options)
-  return { ...rest, closeTimeout: Duration.toMillis(closeTimeout) }
-}
-
 const defaults = {
   limits: {
     maxMessageBytes: 1024 * 1024,
@@ -18,21 +13,33 @@ const defaults = {
   maxFrameSize: undefined,
   sendMarks: { high: 65_536, low: 16_384 },
   receiveHighWaterMark: 65_536,
-  closeTimeout: 5000
+  closeTimeout: 5000,
+  heartbeatInterval: 25_000,
+  heartbeatTimeout: 20_000,
+  idleTimeout: Infinity,
+  messageTimeout: Infinity,
+  writeTimeout: Infinity,
+  maxLifetime: Infinity
 }
 
 describe("resolve", () => {
   it("fills in the documented defaults", () => {
-    assert.deepStrictEqual(plain(), defaults)
-    assert.deepStrictEqual(plain({}), defaults)
+    assert.deepStrictEqual(resolve(), defaults)
+    assert.deepStrictEqual(resolve({}), defaults)
     assert.deepStrictEqual(
-      plain({
+      resolve({
         limits: undefined,
         maxFrameSize: undefined,
         sendHighWaterMark: undefined,
         sendLowWaterMark: undefined,
         receiveHighWaterMark: undefined,
-        closeTimeout: undefined
+        closeTimeout: undefined,
+        heartbeatInterval: undefined,
+        heartbeatTimeout: undefined,
+        idleTimeout: undefined,
+        messageTimeout: undefined,
+        writeTimeout: undefined,
+        maxLifetime: undefined
       }),
       defaults
     )
@@ -47,10 +54,19 @@ describe("resolve", () => {
     [{ sendLowWaterMark: 1 }, { sendMarks: { high: 65_536, low: 1 } }],
     [{ receiveHighWaterMark: 1 }, { receiveHighWaterMark: 1 }],
     [{ closeTimeout: "2 seconds" }, { closeTimeout: 2000 }],
-    [{ closeTimeout: 1 }, { closeTimeout: 1 }]
+    [{ closeTimeout: 1 }, { closeTimeout: 1 }],
+    [{ heartbeatInterval: Duration.infinity }, { heartbeatInterval: Infinity }],
+    [
+      { heartbeatInterval: "1 seconds", heartbeatTimeout: 1 },
+      { heartbeatInterval: 1000, heartbeatTimeout: 1 }
+    ],
+    [
+      { idleTimeout: "1 minutes", messageTimeout: "2 seconds", writeTimeout: 3, maxLifetime: "1 days" },
+      { idleTimeout: 60_000, messageTimeout: 2000, writeTimeout: 3, maxLifetime: 86_400_000 }
+    ]
   ] satisfies ReadonlyArray<readonly [Options, object]>) {
     it(`takes ${JSON.stringify(options)}`, () => {
-      assert.deepStrictEqual(plain(options), { ...defaults, ...expected })
+      assert.deepStrictEqual(resolve(options), { ...defaults, ...expected })
     })
   }
 
@@ -61,6 +77,26 @@ describe("resolve", () => {
       })
     }
   }
+
+  for (const name of [
+    "closeTimeout",
+    "heartbeatInterval",
+    "heartbeatTimeout",
+    "idleTimeout",
+    "messageTimeout",
+    "writeTimeout",
+    "maxLifetime"
+  ] as const) {
+    it(`refuses a ${name} of no time at all`, () => {
+      assert.throws(() => resolve({ [name]: 0 }), RangeError, name)
+    })
+  }
+
+  it("refuses what waits for a peer without end", () => {
+    for (const name of ["closeTimeout", "heartbeatTimeout"] as const) {
+      assert.throws(() => resolve({ [name]: Infinity }), RangeError, name)
+    }
+  })
 
   it("refuses a low-water mark above the high one", () => {
     assert.throws(() => resolve({ sendHighWaterMark: 10, sendLowWaterMark: 11 }), RangeError, "(11)")

@@ -1,0 +1,140 @@
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+
+/** Something that is rung at a time. Its two numbers are those of the timers that it is set in. */
+export interface Alarm {
+  alarmTime: number
+  alarmIndex: number
+  /** It is set no more; it may set itself again. */
+  ring(): void
+}
+
+/** The `alarmIndex` of an alarm that is not set. */
+export const notSet = -1
+
+// More than this, and a runtime's timer fires at once or never.
+const maxSleepMillis = 2 ** 31 - 1
+
+/**
+ * The alarms of all connections on one clock: a heap, and one fiber that sleeps until the first of them. An idle connection
+ * costs an entry, and nothing is left when none is set.
+ */
+export class Timers {
+  private readonly clock: Clock.Clock
+  private readonly heap: Array<Alarm> = []
+  private sleeper: Fiber.RuntimeFiber<void> | undefined = undefined
+  private wakeTime = Number.POSITIVE_INFINITY
+  private ringing = false
+
+  constructor(clock: Clock.Clock) {
+    this.clock = clock
+  }
+
+  /** In milliseconds. It never goes back, and no change of the computer's time moves it. */
+  get now(): number {
+    return Number(this.clock.unsafeCurrentTimeNanos() / 1_000n) / 1_000
+  }
+
+  /** Sets an alarm to a time of `now`; one that is set already is moved. */
+  set(alarm: Alarm, time: number): void {
+    if (alarm.alarmIndex === notSet) {
+      alarm.alarmIndex = this.heap.push(alarm) - 1
+      alarm.alarmTime = time
+      this.up(alarm)
+    } else {
+      const earlier = time < alarm.alarmTime
+      alarm.alarmTime = time
+      if (earlier) this.up(alarm)
+      else this.down(alarm)
+    }
+    if (!this.ringing && this.heap[0]!.alarmTime !== this.wakeTime) this.sleep()
+  }
+
+  clear(alarm: Alarm): void {
+    this.remove(alarm)
+    if (this.heap.length === 0) this.stopSleeping()
+  }
+
+  private readonly wake = (): void => {
+    this.sleeper = undefined
+    this.wakeTime = Number.POSITIVE_INFINITY
+    this.ringing = true
+    const now = this.now
+    for (let first = this.heap[0]; first !== undefined && first.alarmTime <= now; first = this.heap[0]) {
+      this.remove(first)
+      first.ring()
+    }
+    this.ringing = false
+    if (this.heap.length > 0) this.sleep()
+  }
+
+  /** Until the first alarm, in place of any sleep before. */
+  private sleep(): void {
+    this.stopSleeping()
+    this.wakeTime = this.heap[0]!.alarmTime
+    const millis = Math.min(Math.max(Math.ceil(this.wakeTime - this.now), 0), maxSleepMillis)
+    this.sleeper = Effect.runFork(Effect.zipRight(this.clock.sleep(Duration.millis(millis)), Effect.sync(this.wake)))
+  }
+
+  private stopSleeping(): void {
+    this.sleeper?.unsafeInterruptAsFork(FiberId.none)
+    this.sleeper = undefined
+    this.wakeTime = Number.POSITIVE_INFINITY
+  }
+
+  private remove(alarm: Alarm): void {
+    const index = alarm.alarmIndex
+    if (index === notSet) return
+    alarm.alarmIndex = notSet
+    const last = this.heap.pop()!
+    if (last === alarm) return
+    this.place(last, index)
+    this.up(last)
+    this.down(last)
+  }
+
+  private up(alarm: Alarm): void {
+    for (;;) {
+      const index = (alarm.alarmIndex - 1) >> 1
+      const parent = this.heap[index]
+      if (parent === undefined || parent.alarmTime <= alarm.alarmTime) return
+      this.place(parent, alarm.alarmIndex)
+      this.place(alarm, index)
+    }
+  }
+
+  private down(alarm: Alarm): void {
+    for (;;) {
+      const left = 2 * alarm.alarmIndex + 1
+      const child = this.earlier(this.heap[left], this.heap[left + 1])
+      if (child === undefined || child.alarmTime >= alarm.alarmTime) return
+      const index = child.alarmIndex
+      this.place(child, alarm.alarmIndex)
+      this.place(alarm, index)
+    }
+  }
+
+  private earlier(left: Alarm | undefined, right: Alarm | undefined): Alarm | undefined {
+    return right !== undefined && left !== undefined && right.alarmTime < left.alarmTime ? right : left
+  }
+
+  private place(alarm: Alarm, index: number): void {
+    this.heap[index] = alarm
+    alarm.alarmIndex = index
+  }
+}
+
+const byClock = new WeakMap<Clock.Clock, Timers>()
+
+/** The timers of a clock: one for all connections that live by it. */
+export const ofClock = (clock: Clock.Clock): Timers => {
+  let timers = byClock.get(clock)
+  if (timers === undefined) {
+    timers = new Timers(clock)
+    byClock.set(clock, timers)
+  }
+  return timers
+}

@@ -1,0 +1,343 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, TestClock } from "effect"
+import { ofClock } from "../../src/internal/timers.js"
+import {
+  alone,
+  connected,
+  continuation,
+  fields,
+  from,
+  other,
+  outcome,
+  ping,
+  pong,
+  roles,
+  sentTo,
+  settled,
+  settledLate,
+  text,
+  wrote
+} from "../support.js"
+
+const timedOut = (operation: string) => ({ _tag: "Io_error", reason: "Timeout", operation })
+
+/** The names of the frames that were written: pings have a payload of chance. */
+const names = (frames: ReadonlyArray<string>) => frames.map((frame) => /^\w+( \d{4})?/.exec(frame)![0])
+
+const quiet = { heartbeatInterval: Duration.infinity } as const
+
+for (const role of roles) {
+  describe(`heartbeat, as ${role}`, () => {
+    it.scoped("pings after 25 seconds without a frame, and fails 20 seconds later", () =>
+      Effect.gen(function* () {
+        const { seen, socket, wrote } = yield* alone(role)
+        const reading = yield* Effect.fork(Effect.flip(socket.receive))
+        yield* TestClock.adjust("24999 millis")
+        assert.deepStrictEqual(yield* wrote, [])
+        yield* TestClock.adjust("1 millis")
+        assert.deepStrictEqual(names(yield* wrote), ["Ping"])
+        yield* TestClock.adjust("19999 millis")
+        yield* settledLate
+        assert.isTrue(yield* socket.isOpen)
+        yield* TestClock.adjust("1 millis")
+        yield* settledLate
+        const error = yield* Fiber.join(reading)
+        assert.deepStrictEqual(fields(error), timedOut("heartbeat"))
+        assert.deepStrictEqual(names(yield* wrote), ["Ping", "Close 1011"])
+        yield* TestClock.adjust("5 seconds")
+        assert.strictEqual((yield* socket.closeStatus).error, error)
+        assert.deepStrictEqual(seen, ["eof", "error", "close"])
+      })
+    )
+
+    for (const [name, sign] of [
+      ["its pong", undefined],
+      ["another pong", pong("")],
+      ["a ping", ping("")],
+      ["a message", text("hello")],
+      ["a part of one", text("hel", false)]
+    ] as const) {
+      it.scoped(`takes ${name} for a sign of life, and counts anew from it`, () =>
+        Effect.gen(function* () {
+          const { inject, pair, socket, wrote } = yield* alone(role)
+          yield* TestClock.adjust("44 seconds")
+          const payload = (yield* from(pair, role).written).slice(role === "client" ? 6 : 2)
+          yield* inject(sign ?? pong(payload))
+          yield* settled
+          yield* TestClock.adjust("24999 millis")
+          assert.deepStrictEqual(
+            names(yield* wrote).filter((frame) => frame === "Ping"),
+            ["Ping"]
+          )
+          yield* TestClock.adjust("1 millis")
+          assert.deepStrictEqual(
+            names(yield* wrote).filter((frame) => frame === "Ping"),
+            ["Ping", "Ping"]
+          )
+          assert.isTrue(yield* socket.isOpen)
+        })
+      )
+    }
+
+    it.scoped("sends no ping while frames come", () =>
+      Effect.gen(function* () {
+        const { inject, socket, wrote } = yield* alone(role)
+        for (let i = 0; i < 10; i++) {
+          yield* TestClock.adjust("20 seconds")
+          yield* inject(text("hello"))
+          yield* settled
+          yield* socket.receive
+        }
+        assert.deepStrictEqual(yield* wrote, [])
+        yield* TestClock.adjust("25 seconds")
+        assert.deepStrictEqual(names(yield* wrote), ["Ping"])
+      })
+    )
+
+    it.scoped("has payloads that cannot be guessed", () =>
+      Effect.gen(function* () {
+        const { pings, socket } = yield* Effect.map(connected(), (ends) => ({
+          socket: ends[role],
+          pings: from(ends.pair, role).written
+        }))
+        yield* Effect.fork(socket.run(() => {}))
+        yield* TestClock.adjust("60 seconds")
+        const bytes = yield* pings
+        assert.isAbove(new Set(bytes).size, 10)
+      })
+    )
+
+    it.scoped("is patient where the sign waits to be read, because this process was busy", () =>
+      Effect.gen(function* () {
+        const { inject, pair, socket, wrote } = yield* alone(role)
+        yield* from(pair, other(role)).stall
+        yield* inject(pong(""))
+        yield* TestClock.adjust("44 seconds")
+        const [alarm] = ofClock(yield* Effect.clock)["heap"]
+        const ring = alarm!.ring.bind(alarm)
+        alarm!.ring = () => {
+          ring()
+          // As an event loop does, which reads before it lets the next timer fire.
+          Effect.runSync(from(pair, other(role)).unstall)
+        }
+        yield* TestClock.adjust("1 seconds")
+        yield* settledLate
+        assert.isTrue(yield* socket.isOpen)
+        assert.deepStrictEqual(names(yield* wrote), ["Ping"])
+      })
+    )
+
+    it.scoped("takes no reading for no sign while the app does not read", () =>
+      Effect.gen(function* () {
+        const { inject, socket } = yield* alone(role, { receiveHighWaterMark: 1 })
+        yield* inject(text("one"), text("two"))
+        yield* settled
+        yield* TestClock.adjust("1 hours")
+        yield* settledLate
+        assert.isTrue(yield* socket.isOpen)
+        assert.strictEqual((yield* socket.receive).data, "one")
+      })
+    )
+
+    it.scoped("finds a peer that neither reads nor sends, and adds nothing to what it does not read", () =>
+      Effect.gen(function* () {
+        const { pair, socket, wrote } = yield* alone(role, { sendHighWaterMark: 10 })
+        yield* from(pair, role).stall
+        yield* Effect.fork(socket.send("0123456789"))
+        yield* settled
+        yield* TestClock.adjust("45 seconds")
+        yield* settledLate
+        assert.isFalse(yield* socket.isOpen)
+        yield* TestClock.adjust("5 seconds")
+        assert.deepStrictEqual(fields((yield* socket.closeStatus).error), timedOut("heartbeat"))
+        assert.deepStrictEqual(yield* wrote, ["Text 0123456789", "Close 1011"])
+      })
+    )
+
+    it.scoped("can be off, or of other times", () =>
+      Effect.gen(function* () {
+        const off = yield* alone(role, quiet)
+        const quick = yield* alone(role, { heartbeatInterval: "1 seconds", heartbeatTimeout: "2 seconds" })
+        yield* TestClock.adjust("2999 millis")
+        yield* settledLate
+        assert.isTrue(yield* quick.socket.isOpen)
+        yield* TestClock.adjust("1 millis")
+        yield* settledLate
+        assert.isFalse(yield* quick.socket.isOpen)
+        yield* TestClock.adjust("1 days")
+        assert.deepStrictEqual(yield* off.wrote, [])
+        assert.isTrue(yield* off.socket.isOpen)
+      })
+    )
+  })
+
+  describe(`the other deadlines, as ${role}`, () => {
+    it.scoped("are none unless asked for", () =>
+      Effect.gen(function* () {
+        const { inject, pair, socket } = yield* alone(role, { ...quiet, sendHighWaterMark: 10 })
+        yield* inject(text("hel", false))
+        yield* from(pair, role).stall
+        yield* Effect.fork(socket.send("0123456789"))
+        yield* settled
+        yield* TestClock.adjust("365 days")
+        assert.isTrue(yield* socket.isOpen)
+      })
+    )
+
+    it.scoped("maxLifetime closes with 1001, however busy the connection is", () =>
+      Effect.gen(function* () {
+        const ends = yield* connected({ ...quiet, maxLifetime: "1 minutes" })
+        const [socket, peer] = [ends[role], ends[other(role)]]
+        yield* Effect.fork(peer.run(() => {}))
+        const reading = yield* Effect.fork(socket.run(() => {}))
+        for (let second = 1; second < 60; second++) {
+          yield* TestClock.adjust("1 seconds")
+          yield* peer.send("hello")
+        }
+        assert.isTrue(yield* socket.isOpen)
+        yield* TestClock.adjust("1 seconds")
+        yield* Fiber.join(reading)
+        assert.deepStrictEqual((yield* socket.closeStatus).sent, { code: 1001, reason: "maximum lifetime" })
+      }).pipe(Effect.scoped)
+    )
+
+    it.scoped("idleTimeout closes with 1001 after a time without a message in either direction", () =>
+      Effect.gen(function* () {
+        const { inject, socket, wrote } = yield* alone(role, { ...quiet, idleTimeout: "10 seconds" })
+        yield* TestClock.adjust("9 seconds")
+        yield* inject(text("hello"))
+        yield* settled
+        yield* TestClock.adjust("9 seconds")
+        yield* socket.send("hello")
+        yield* TestClock.adjust("5 seconds")
+        // Neither is a message.
+        yield* inject(ping(""))
+        yield* socket.pong()
+        yield* TestClock.adjust("4999 millis")
+        assert.isTrue(yield* socket.isOpen)
+        yield* TestClock.adjust("1 millis")
+        assert.deepStrictEqual((yield* wrote).at(-1), "Close 1001 idle")
+        yield* TestClock.adjust("5 seconds")
+        assert.deepStrictEqual(outcome(yield* socket.closeStatus), [1001, undefined, "local", false])
+      })
+    )
+
+    it.scoped("messageTimeout fails with 1008 where a message that has begun does not end", () =>
+      Effect.gen(function* () {
+        const { inject, injectBytes, socket, wrote } = yield* alone(role, { ...quiet, messageTimeout: "10 seconds" })
+        yield* inject(text("whole"))
+        yield* TestClock.adjust("1 minutes")
+        const [first, ...rest] = sentTo(role, text("split"))
+        yield* injectBytes(Uint8Array.of(first!))
+        yield* settled
+        yield* TestClock.adjust("9 seconds")
+        yield* injectBytes(Uint8Array.from(rest))
+        yield* inject(text("begun ", false))
+        yield* settled
+        yield* TestClock.adjust("9 seconds")
+        // Another fragment, or a ping, is not the end.
+        yield* inject(continuation("still", false), ping(""))
+        yield* settled
+        yield* TestClock.adjust("999 millis")
+        assert.isTrue(yield* socket.isOpen)
+        yield* TestClock.adjust("1 millis")
+        assert.strictEqual((yield* wrote).at(-1), "Close 1008")
+        assert.strictEqual((yield* socket.receive).data, "whole")
+        assert.strictEqual((yield* socket.receive).data, "split")
+        assert.deepStrictEqual(fields(yield* Effect.flip(socket.receive)), timedOut("message"))
+      })
+    )
+
+    it.scoped("writeTimeout drops a peer that reads nothing of what waits for it", () =>
+      Effect.gen(function* () {
+        const { pair, seen, socket } = yield* alone(role, {
+          ...quiet,
+          sendHighWaterMark: 10,
+          sendLowWaterMark: 1,
+          writeTimeout: "10 seconds"
+        })
+        const outbound = from(pair, role)
+        yield* outbound.split(1)
+        yield* outbound.delay("3 seconds")
+        const slow = yield* Effect.fork(socket.send("0123456789"))
+        yield* TestClock.adjust("9 seconds")
+        yield* Fiber.join(slow)
+        yield* outbound.delay(0)
+        yield* TestClock.adjust("1 minutes")
+        assert.isTrue(yield* socket.isOpen)
+
+        yield* outbound.stall
+        const stuck = yield* Effect.fork(Effect.flip(socket.send("0123456789")))
+        yield* settled
+        yield* TestClock.adjust("9999 millis")
+        assert.isTrue(yield* socket.isOpen)
+        yield* TestClock.adjust("1 millis")
+        assert.deepStrictEqual(fields(yield* Fiber.join(stuck)), timedOut("write"))
+        assert.strictEqual((yield* socket.closeStatus).error, yield* Effect.flip(socket.receive))
+        assert.deepStrictEqual(seen, ["error", "close"])
+      })
+    )
+
+    it.scoped("writeTimeout lets a peer be that reads slowly", () =>
+      Effect.gen(function* () {
+        const { pair, socket } = yield* alone(role, {
+          ...quiet,
+          sendHighWaterMark: 10,
+          sendLowWaterMark: 1,
+          writeTimeout: "10 seconds"
+        })
+        const outbound = from(pair, role)
+        yield* outbound.stall
+        yield* outbound.split(1)
+        const slow = yield* Effect.fork(socket.send("0123456789"))
+        yield* settled
+        for (let i = 0; i < 5; i++) {
+          yield* TestClock.adjust("8 seconds")
+          // A byte or two get through.
+          yield* outbound.unstall
+          yield* Effect.promise(() => Promise.resolve())
+          yield* outbound.stall
+        }
+        assert.isTrue(yield* socket.isOpen)
+        yield* outbound.unstall
+        yield* Fiber.join(slow)
+      })
+    )
+  })
+}
+
+describe("the alarms of many connections", () => {
+  it.scoped("are one fiber, and wake up for pings and for nothing else", () =>
+    Effect.gen(function* () {
+      const clock = yield* Effect.clock
+      const timers = ofClock(clock)
+      const rings = { count: 0 }
+      const pairs = yield* Effect.forEach(Array.from({ length: 100 }), () => connected())
+      for (const { client, server } of pairs) {
+        yield* Effect.fork(client.run(() => {}))
+        yield* Effect.fork(server.run(() => {}))
+      }
+      for (const alarm of timers["heap"]) {
+        const ring = alarm.ring.bind(alarm)
+        alarm.ring = () => {
+          rings.count++
+          ring()
+        }
+      }
+      assert.lengthOf(timers["heap"], 200)
+      assert.lengthOf(yield* TestClock.sleeps(), 1)
+      yield* TestClock.adjust("24 seconds")
+      assert.strictEqual(rings.count, 0)
+      yield* TestClock.adjust("1 seconds")
+      // One ring for each side's first ping; the pings are signs of life of their own.
+      assert.strictEqual(rings.count, 200)
+      yield* TestClock.adjust("100 seconds")
+      const written = yield* Effect.forEach(pairs, ({ pair }) =>
+        Effect.zipWith(wrote(pair, "client"), wrote(pair, "server"), (client, server) => [...client, ...server])
+      )
+      const pings = written.flat().filter((frame) => frame.startsWith("Ping"))
+      assert.isAtLeast(pings.length, 500)
+      assert.isAtMost(rings.count, pings.length)
+    })
+  )
+})
