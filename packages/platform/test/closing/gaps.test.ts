@@ -113,6 +113,19 @@ for (const role of roles) {
       })
     )
 
+    it.scoped("both Closes are sent and ours is never read: over at the deadline, and not clean", () =>
+      Effect.gen(function* () {
+        const { inject, pair, socket } = yield* alone(role)
+        yield* from(pair, role).stall
+        const closing = yield* Effect.fork(socket.close(4000))
+        yield* settled
+        yield* inject(close(4000))
+        yield* TestClock.adjust(closeTimeout)
+        yield* Fiber.join(closing)
+        assert.deepStrictEqual(outcome(yield* socket.closeStatus), [4000, 4000, "local", false])
+      })
+    )
+
     it.scoped("abort while the close handshake waits: it is over at once, and not clean", () =>
       Effect.gen(function* () {
         const { pair, seen, socket } = yield* alone(role)
