@@ -138,19 +138,22 @@ describe("connect", () => {
 
   it.effect("takes options that make no sense for a defect", () =>
     Effect.gen(function* () {
-      const { client } = scripted()
+      const { calls, client } = scripted()
       const nonsense: ReadonlyArray<WebSocketClient.ConnectOptions> = [
         { openTimeout: 0 },
         { openTimeout: Infinity },
         { closeTimeout: "0 millis" },
         { sendHighWaterMark: Number.NaN },
         { sendHighWaterMark: 10, sendLowWaterMark: 11 },
-        { receiveHighWaterMark: -1 }
+        { receiveHighWaterMark: -1 },
+        { maxFrameSize: 0 },
+        { limits: { maxMessageBytes: -1 } }
       ]
       for (const options of nonsense) {
         const exit = yield* Effect.exit(Effect.scoped(client.connect("ws://test", options)))
         assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause), JSON.stringify(options))
       }
+      assert.deepStrictEqual(calls, [])
     })
   )
 

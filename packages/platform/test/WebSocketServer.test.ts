@@ -274,7 +274,13 @@ describe("a request", () => {
 
   it.effect("with options that make no sense is a defect", () =>
     Effect.gen(function* () {
-      for (const options of [{ handshakeTimeout: 0 }, { closeTimeout: Infinity }, { sendHighWaterMark: 0 }]) {
+      for (const options of [
+        { handshakeTimeout: 0 },
+        { closeTimeout: Infinity },
+        { sendHighWaterMark: 0 },
+        { maxFrameSize: 0 },
+        { limits: { maxFragments: 0 } }
+      ]) {
         const exit = yield* Effect.exit(Effect.scoped(Layer.build(WebSocketTest.layerWith(options))))
         assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause), JSON.stringify(options))
       }

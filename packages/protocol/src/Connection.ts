@@ -58,6 +58,23 @@ export const defaultLimits: Limits = {
 }
 
 /**
+ * Limits with the defaults filled in. Throws a `RangeError` for those that make no sense, which is what `make` does with
+ * them too: for who has options before there is a connection.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const resolveLimits = (limits: Partial<Limits> = {}): Limits => {
+  const value = (name: keyof Limits, max: number) => positiveInteger(name, limits[name] ?? defaultLimits[name], max)
+  return {
+    maxMessageBytes: value("maxMessageBytes", maxStringLength),
+    maxFrameBytes: value("maxFrameBytes", Number.MAX_SAFE_INTEGER),
+    maxFragments: value("maxFragments", Number.MAX_SAFE_INTEGER),
+    maxBufferedControlFrames: value("maxBufferedControlFrames", Number.MAX_SAFE_INTEGER)
+  }
+}
+
+/**
  * How a connection is made. A client needs `maskKey`: a source of unpredictable 32-bit integers (RFC 6455 §10.3).
  *
  * - `maxFrameSize`: the largest payload of a frame that is sent, in bytes: a larger message is fragmented. Default: none.
@@ -313,7 +330,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
 
   constructor(options: Options) {
     this.role = options.role
-    this.limits = checkLimits(options.limits)
+    this.limits = resolveLimits(options.limits)
     this.maxFrameSize =
       options.maxFrameSize === undefined
         ? Number.MAX_SAFE_INTEGER
@@ -733,14 +750,4 @@ const positiveInteger = (name: string, value: number, max: number): number => {
     throw new RangeError(`${name} must be an integer from 1 to ${max}, but is ${value}`)
   }
   return value
-}
-
-const checkLimits = (limits: Partial<Limits> | undefined): Limits => {
-  const value = (name: keyof Limits, max: number) => positiveInteger(name, limits?.[name] ?? defaultLimits[name], max)
-  return {
-    maxMessageBytes: value("maxMessageBytes", maxStringLength),
-    maxFrameBytes: value("maxFrameBytes", Number.MAX_SAFE_INTEGER),
-    maxFragments: value("maxFragments", Number.MAX_SAFE_INTEGER),
-    maxBufferedControlFrames: value("maxBufferedControlFrames", Number.MAX_SAFE_INTEGER)
-  }
 }

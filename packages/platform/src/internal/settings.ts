@@ -1,4 +1,4 @@
-import { defaultLimits, type Limits } from "@effect-websocket/protocol/Connection"
+import { resolveLimits, type Limits } from "@effect-websocket/protocol/Connection"
 import * as Duration from "effect/Duration"
 import type { WaterMarks } from "../Transport.js"
 import type { Options } from "../WebSocket.js"
@@ -36,8 +36,8 @@ export const resolve = (options: Options = {}): Settings => {
   const low = bytes("sendLowWaterMark", options.sendLowWaterMark ?? Math.min(defaults.sendLowWaterMark, high))
   if (low > high) throw new RangeError(`sendLowWaterMark (${low}) is above sendHighWaterMark (${high})`)
   return {
-    limits: { ...defaultLimits, ...options.limits },
-    maxFrameSize: options.maxFrameSize,
+    limits: resolveLimits(options.limits),
+    maxFrameSize: options.maxFrameSize === undefined ? undefined : bytes("maxFrameSize", options.maxFrameSize),
     sendMarks: { high, low },
     receiveHighWaterMark: bytes("receiveHighWaterMark", options.receiveHighWaterMark ?? defaults.receiveHighWaterMark),
     closeTimeout: Duration.toMillis(timeout("closeTimeout", options.closeTimeout ?? defaults.closeTimeout)),

@@ -70,7 +70,7 @@ describe("resolve", () => {
     })
   }
 
-  for (const name of ["sendHighWaterMark", "sendLowWaterMark", "receiveHighWaterMark"] as const) {
+  for (const name of ["maxFrameSize", "sendHighWaterMark", "sendLowWaterMark", "receiveHighWaterMark"] as const) {
     for (const value of [0, -1, 1.5, NaN, Infinity, Number.MAX_SAFE_INTEGER + 1]) {
       it(`refuses a ${name} of ${value}`, () => {
         assert.throws(() => resolve({ [name]: value }), RangeError, name)
@@ -97,6 +97,14 @@ describe("resolve", () => {
       assert.throws(() => resolve({ [name]: Infinity }), RangeError, name)
     }
   })
+
+  for (const name of ["maxMessageBytes", "maxFrameBytes", "maxFragments", "maxBufferedControlFrames"] as const) {
+    for (const value of [0, -1, 1.5, NaN, Infinity]) {
+      it(`refuses limits with a ${name} of ${value}`, () => {
+        assert.throws(() => resolve({ limits: { [name]: value } }), RangeError, name)
+      })
+    }
+  }
 
   it("refuses a low-water mark above the high one", () => {
     assert.throws(() => resolve({ sendHighWaterMark: 10, sendLowWaterMark: 11 }), RangeError, "(11)")
