@@ -13,26 +13,36 @@ import type * as Scope from "effect/Scope"
 import { Driver, environment } from "./internal/driver.js"
 import { randomBytes } from "./internal/random.js"
 import * as Registry from "./internal/registry.js"
-import { defaults, resolve, timeout } from "./internal/settings.js"
+import { resolveClient } from "./internal/settings.js"
 import type { Transport } from "./Transport.js"
 import type * as WebSocket from "./WebSocket.js"
 
 /**
- * The options of `connect`, besides those of every connection.
+ * The options that a client has for all of its connections, besides those of every connection.
  *
- * - `protocols`: the subprotocols to offer, in order of preference.
- * - `headers`: sent with the request, besides those of the handshake, which they cannot replace.
- * - `origin`: the `Origin` header, which servers check for browsers' sake.
  * - `openTimeout`: the time until the connection is open: DNS, TCP, TLS and the handshake. Default 10 seconds.
  *
  * @since 0.1.0
  * @category models
  */
-export interface ConnectOptions extends WebSocket.Options {
+export interface Options extends WebSocket.Options {
+  readonly openTimeout?: Duration.DurationInput | undefined
+}
+
+/**
+ * The options of one `connect`. They win over those of the client; limits do so one by one.
+ *
+ * - `protocols`: the subprotocols to offer, in order of preference.
+ * - `headers`: sent with the request, besides those of the handshake, which they cannot replace.
+ * - `origin`: the `Origin` header, which servers check for browsers' sake.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConnectOptions extends Options {
   readonly protocols?: ReadonlyArray<string> | undefined
   readonly headers?: HeaderRecord | undefined
   readonly origin?: string | undefined
-  readonly openTimeout?: Duration.DurationInput | undefined
 }
 
 /**
@@ -116,15 +126,12 @@ export type Dial = (url: URL, headers: HeaderRecord, done: (dialed: Dialed) => v
  * @since 0.1.0
  * @category constructors
  */
-export const make = (dial: Dial): Context.Tag.Service<WebSocketClient> => ({
+export const make = (dial: Dial, clientOptions?: Options): Context.Tag.Service<WebSocketClient> => ({
   connect: (input, options = {}) =>
     // The connection is registered with its scope before it exists; every step from there on is synchronous.
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
-        const settings = yield* Effect.sync(() => resolve(options))
-        const openTimeout = yield* Effect.sync(() =>
-          timeout("openTimeout", options.openTimeout ?? defaults.openTimeout)
-        )
+        const { openTimeout, ...settings } = yield* Effect.sync(() => resolveClient(clientOptions, options))
         const url = parseUrl(input)
         if (url instanceof ProtocolError) return yield* Effect.fail(url)
         const offer = {

@@ -4,7 +4,7 @@ import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import { assert, describe, it } from "@effect/vitest"
 import { IoError, type HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
-import { Cause, Effect, Exit, Fiber, Scope, TestClock } from "effect"
+import { Cause, Effect, Exit, Fiber, Option, Scope, TestClock } from "effect"
 import * as Registry from "../src/internal/registry.js"
 import { isInterrupted, settled } from "./support.js"
 
@@ -22,6 +22,8 @@ const scripted = (answer?: (headers: HeaderRecord) => WebSocketClient.Dialed) =>
   })
   return { calls, client, answerNow: (make: (headers: HeaderRecord) => WebSocketClient.Dialed) => done(make(sent)) }
 }
+
+const timedOut = { ...new IoError({ reason: "Timeout", operation: "open" }) }
 
 const accepted =
   (transport: MockTransport.Pair, extra: HeaderRecord = {}) =>
@@ -155,6 +157,34 @@ describe("connect", () => {
       }
       assert.deepStrictEqual(calls, [])
     })
+  )
+
+  it.effect("has the options of its client, and its own win", () =>
+    Effect.gen(function* () {
+      const limits = { maxMessageBytes: 10, maxFragments: 20 }
+      const client = WebSocketClient.make(() => () => {}, { openTimeout: "2 seconds", limits })
+      const attempt = (options?: WebSocketClient.ConnectOptions) =>
+        Effect.fork(Effect.exit(Effect.scoped(client.connect("ws://test", options))))
+      const short = yield* attempt()
+      const long = yield* attempt({ openTimeout: "3 seconds" })
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual({ ...(yield* Effect.flip(Effect.flatten(Fiber.join(short)))) }, timedOut)
+      assert.isTrue(Option.isNone(yield* Fiber.poll(long)))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual({ ...(yield* Effect.flip(Effect.flatten(Fiber.join(long)))) }, timedOut)
+
+      const pair = yield* MockTransport.make()
+      const answering = WebSocketClient.make(
+        (_url, headers, done) => {
+          queueMicrotask(() => done(accepted(pair)(headers)))
+          return () => {}
+        },
+        { limits }
+      )
+      const socket = yield* answering.connect("ws://test", { limits: { maxFragments: 21 } })
+      assert.deepInclude(socket.limits, { maxMessageBytes: 10, maxFragments: 21 })
+      yield* socket.abort
+    }).pipe(Effect.scoped)
   )
 
   it.effect("asks for what it was given, with a key of its own each time", () =>

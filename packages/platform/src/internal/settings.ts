@@ -2,6 +2,7 @@ import { resolveLimits, type Limits } from "@effect-websocket/protocol/Connectio
 import * as Duration from "effect/Duration"
 import type { WaterMarks } from "../Transport.js"
 import type { Options } from "../WebSocket.js"
+import type { Options as ClientOptions } from "../WebSocketClient.js"
 
 /** The options of one connection with all defaults filled in. */
 export interface Settings {
@@ -17,6 +18,10 @@ export interface Settings {
   readonly messageTimeout: number
   readonly writeTimeout: number
   readonly maxLifetime: number
+}
+
+export interface ClientSettings extends Settings {
+  readonly openTimeout: Duration.Duration
 }
 
 /** The one place of the defaults; `README.md` repeats them for people. */
@@ -51,6 +56,19 @@ export const resolve = (options: Options = {}): Settings => {
     maxLifetime: optional("maxLifetime", options.maxLifetime)
   }
 }
+
+/** The settings of a client's connection, which has options of its own and those of its client. */
+export const resolveClient = (client: ClientOptions = {}, own: ClientOptions = {}): ClientSettings => {
+  const options = { ...client, ...given(own), limits: { ...client.limits, ...given(own.limits ?? {}) } }
+  return {
+    ...resolve(options),
+    openTimeout: timeout("openTimeout", options.openTimeout ?? defaults.openTimeout)
+  }
+}
+
+/** Without what is `undefined`, which says nothing. */
+const given = <A extends object>(options: A): Partial<A> =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<A>
 
 /** A finite duration: what waits for a peer must end. */
 export const timeout = (name: string, input: Duration.DurationInput): Duration.Duration => {

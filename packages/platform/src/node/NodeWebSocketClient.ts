@@ -4,32 +4,61 @@
  * @since 0.1.0
  */
 import { HandshakeRejected, IoError, type HeaderRecord, type IoErrorReason } from "@effect-websocket/protocol/Errors"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Http from "node:http"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
-import { make, WebSocketClient, type Dial } from "../WebSocketClient.js"
+import { resolveClient } from "../internal/settings.js"
+import * as WebSocketClient from "../WebSocketClient.js"
 import * as NodeTransport from "./NodeTransport.js"
 
 /**
+ * The options of a client, which hold for all of its connections.
+ *
  * - `tls`: for `wss:` URLs, such as `ca` for a private certificate authority. Certificates are always verified unless it
  *   says otherwise.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options {
+export interface Options extends WebSocketClient.Options {
   readonly tls?: Tls.ConnectionOptions | undefined
 }
 
 /**
- * A client with options.
+ * A client with options, which are checked before there is a connection to make.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options = {}): Effect.Effect<Context.Tag.Service<WebSocketClient.WebSocketClient>> =>
+  Effect.sync(() => {
+    resolveClient(options)
+    return WebSocketClient.make(dialWith(options), options)
+  })
+
+/**
+ * A client with options. See `make`.
+ *
+ * @example
+ * ```ts
+ * import { NodeWebSocketClient } from "@effect-websocket/platform/node"
+ * import { readFileSync } from "node:fs"
+ *
+ * const Client = NodeWebSocketClient.layerWith({
+ *   openTimeout: "3 seconds",
+ *   limits: { maxMessageBytes: 64 * 1024 },
+ *   tls: { ca: readFileSync("ca.pem") }
+ * })
+ * ```
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerWith = (options: Options): Layer.Layer<WebSocketClient> =>
-  Layer.sync(WebSocketClient, () => make(dialWith(options)))
+export const layerWith = (options: Options): Layer.Layer<WebSocketClient.WebSocketClient> =>
+  Layer.effect(WebSocketClient.WebSocketClient, make(options))
 
 /**
  * A client for `ws:` and `wss:` URLs.
@@ -37,13 +66,13 @@ export const layerWith = (options: Options): Layer.Layer<WebSocketClient> =>
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<WebSocketClient> = layerWith({})
+export const layer: Layer.Layer<WebSocketClient.WebSocketClient> = layerWith({})
 
 // What of a refusal's body is kept.
 const maxBodyBytes = 64 * 1024
 
 const dialWith =
-  ({ tls }: Options): Dial =>
+  ({ tls }: Options): WebSocketClient.Dial =>
   (url, headers, done) => {
     const secure = url.protocol === "wss:"
     const defaultPort = secure ? 443 : 80

@@ -1,7 +1,7 @@
 import type { Options } from "@effect-websocket/platform/WebSocket"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration } from "effect"
-import { resolve, timeout } from "../../src/internal/settings.js"
+import { resolve, resolveClient, timeout } from "../../src/internal/settings.js"
 
 const defaults = {
   limits: {
@@ -110,6 +110,58 @@ describe("resolve", () => {
     assert.throws(() => resolve({ sendHighWaterMark: 10, sendLowWaterMark: 11 }), RangeError, "(11)")
     assert.throws(() => resolve({ sendLowWaterMark: 65_537 }), RangeError, "(65537)")
     resolve({ sendHighWaterMark: 10, sendLowWaterMark: 10 })
+  })
+})
+
+describe("resolveClient", () => {
+  const client = {
+    limits: { maxMessageBytes: 10, maxFragments: 20 },
+    maxFrameSize: 30,
+    closeTimeout: "1 second",
+    openTimeout: "2 seconds"
+  } as const
+  const expected = {
+    ...defaults,
+    limits: { ...defaults.limits, ...client.limits },
+    maxFrameSize: 30,
+    closeTimeout: 1000,
+    openTimeout: 2000
+  }
+  const plainly = (...options: Parameters<typeof resolveClient>) => {
+    const { closeTimeout, openTimeout, ...rest } = resolveClient(...options)
+    return { ...rest, closeTimeout: Duration.toMillis(closeTimeout), openTimeout: Duration.toMillis(openTimeout) }
+  }
+
+  it("has the documented defaults", () => {
+    assert.deepStrictEqual(plainly(), { ...defaults, openTimeout: 10_000 })
+  })
+
+  it("takes the client's options, unless a connection has its own, limit by limit", () => {
+    assert.deepStrictEqual(plainly(client), expected)
+    assert.deepStrictEqual(
+      plainly(client, { limits: { maxFragments: 21 }, openTimeout: "3 seconds", receiveHighWaterMark: 4 }),
+      {
+        ...expected,
+        limits: { ...expected.limits, maxFragments: 21 },
+        openTimeout: 3000,
+        receiveHighWaterMark: 4
+      }
+    )
+  })
+
+  it("takes undefined for an option that is not given", () => {
+    const nothing = { limits: undefined, maxFrameSize: undefined, closeTimeout: undefined, openTimeout: undefined }
+    assert.deepStrictEqual(plainly(client, nothing), expected)
+    assert.deepStrictEqual(plainly(nothing, client), expected)
+  })
+
+  it("refuses what makes no sense together", () => {
+    assert.throws(
+      () => resolveClient({ sendLowWaterMark: 100 }, { sendHighWaterMark: 10 }),
+      RangeError,
+      "sendLowWaterMark"
+    )
+    assert.throws(() => resolveClient({ openTimeout: 0 }), RangeError, "openTimeout")
   })
 })
 
