@@ -1,5 +1,8 @@
 import { resolveLimits, type Limits } from "@effect-websocket/protocol/Connection"
+import * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type { WaterMarks } from "../Transport.js"
 import type { Options } from "../WebSocket.js"
 import type { Options as ClientOptions } from "../WebSocketClient.js"
@@ -69,6 +72,12 @@ export const resolveClient = (client: ClientOptions = {}, own: ClientOptions = {
 /** Without what is `undefined`, which says nothing. */
 const given = <A extends object>(options: A): Partial<A> =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<A>
+
+/** Options that come from a `Config` are data: what makes no sense there is no defect, but fails typed. */
+export const fromConfig = <A, E, R>(made: Effect.Effect<A, E, R>): Effect.Effect<A, E | ConfigError.ConfigError, R> =>
+  Effect.catchSomeDefect(made, (defect) =>
+    defect instanceof RangeError ? Option.some(Effect.fail(ConfigError.InvalidData([], defect.message))) : Option.none()
+  )
 
 /** A finite duration: what waits for a peer must end. */
 export const timeout = (name: string, input: Duration.DurationInput): Duration.Duration => {

@@ -4,14 +4,17 @@
  * @since 0.1.0
  */
 import { HandshakeRejected, IoError, type HeaderRecord, type IoErrorReason } from "@effect-websocket/protocol/Errors"
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Http from "node:http"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
-import { resolveClient } from "../internal/settings.js"
+import { fromConfig, resolveClient } from "../internal/settings.js"
 import * as WebSocketClient from "../WebSocketClient.js"
+import { checkTls } from "./internal/tls.js"
 import * as NodeTransport from "./NodeTransport.js"
 
 /**
@@ -36,6 +39,7 @@ export interface Options extends WebSocketClient.Options {
 export const make = (options: Options = {}): Effect.Effect<Context.Tag.Service<WebSocketClient.WebSocketClient>> =>
   Effect.sync(() => {
     resolveClient(options)
+    checkTls(options.tls)
     return WebSocketClient.make(dialWith(options), options)
   })
 
@@ -59,6 +63,31 @@ export const make = (options: Options = {}): Effect.Effect<Context.Tag.Service<W
  */
 export const layerWith = (options: Options): Layer.Layer<WebSocketClient.WebSocketClient> =>
   Layer.effect(WebSocketClient.WebSocketClient, make(options))
+
+/**
+ * A client with options that come from `Config`. What makes no sense in them is a `ConfigError`.
+ *
+ * @example
+ * ```ts
+ * import { NodeWebSocketClient } from "@effect-websocket/platform/node"
+ * import { Config } from "effect"
+ *
+ * const Client = NodeWebSocketClient.layerConfig({
+ *   openTimeout: Config.duration("OPEN_TIMEOUT").pipe(Config.withDefault("10 seconds")),
+ *   limits: { maxMessageBytes: Config.integer("MAX_MESSAGE_BYTES") }
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  config: Config.Config.Wrap<Options>
+): Layer.Layer<WebSocketClient.WebSocketClient, ConfigError> =>
+  Layer.effect(
+    WebSocketClient.WebSocketClient,
+    Effect.flatMap(Config.unwrap(config), (options) => fromConfig(make(options)))
+  )
 
 /**
  * A client for `ws:` and `wss:` URLs.

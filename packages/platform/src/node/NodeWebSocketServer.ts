@@ -5,6 +5,8 @@
  */
 import { IoError, type ProtocolError } from "@effect-websocket/protocol/Errors"
 import { checkRequest } from "@effect-websocket/protocol/Handshake"
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -15,8 +17,9 @@ import * as Http from "node:http"
 import * as Https from "node:https"
 import type { AddressInfo, Socket } from "node:net"
 import type { Duplex } from "node:stream"
-import { defaults, timeout } from "../internal/settings.js"
+import { defaults, fromConfig, timeout } from "../internal/settings.js"
 import * as WebSocketServer from "../WebSocketServer.js"
+import { checkTls } from "./internal/tls.js"
 import { upgradeAttempt } from "./internal/upgradeAttempt.js"
 
 /**
@@ -47,9 +50,11 @@ export const make = (
   options: Options
 ): Effect.Effect<Context.Tag.Service<WebSocketServer.WebSocketServer>, IoError, Scope.Scope> =>
   Effect.gen(function* () {
-    const handshakeTimeout = yield* Effect.sync(() =>
-      Duration.toMillis(timeout("handshakeTimeout", options.handshakeTimeout ?? defaults.openTimeout))
-    )
+    const handshakeTimeout = yield* Effect.sync(() => {
+      checkTls(options.tls)
+      // Node counts in whole milliseconds.
+      return Math.ceil(Duration.toMillis(timeout("handshakeTimeout", options.handshakeTimeout ?? defaults.openTimeout)))
+    })
     const server = yield* listen(options, {
       headersTimeout: handshakeTimeout,
       requestTimeout: handshakeTimeout,
@@ -85,6 +90,35 @@ export const make = (
  */
 export const layer = (options: Options): Layer.Layer<WebSocketServer.WebSocketServer, IoError> =>
   Layer.scoped(WebSocketServer.WebSocketServer, make(options))
+
+/**
+ * The same, with options that come from `Config`. What makes no sense in them is a `ConfigError`. An origin policy is a
+ * function, so a `Config` makes it of its data.
+ *
+ * @example
+ * ```ts
+ * import { NodeWebSocketServer } from "@effect-websocket/platform/node"
+ * import { Origin } from "@effect-websocket/protocol"
+ * import { Config } from "effect"
+ *
+ * const Server = NodeWebSocketServer.layerConfig({
+ *   port: Config.integer("PORT"),
+ *   host: Config.string("HOST").pipe(Config.withDefault("127.0.0.1")),
+ *   origin: Config.array(Config.string(), "ORIGINS").pipe(Config.map(Origin.allowList)),
+ *   closeTimeout: Config.duration("CLOSE_TIMEOUT").pipe(Config.withDefault("5 seconds"))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  config: Config.Config.Wrap<Options>
+): Layer.Layer<WebSocketServer.WebSocketServer, ConfigError | IoError> =>
+  Layer.scoped(
+    WebSocketServer.WebSocketServer,
+    Effect.flatMap(Config.unwrap(config), (options) => fromConfig(make(options)))
+  )
 
 /**
  * Accepts what Node's `upgrade` event hands over, for a server of one's own: the request, its socket, and the bytes that

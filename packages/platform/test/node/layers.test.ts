@@ -1,0 +1,199 @@
+import { WebSocketClient, WebSocketServer } from "@effect-websocket/platform"
+import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
+import { Origin } from "@effect-websocket/protocol"
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Config, ConfigProvider, Context, Effect, Exit, Layer, Logger, Option } from "effect"
+import * as Net from "node:net"
+import { afterEach } from "vitest"
+import { facts, ioFacts, listen, noHandlesLeft, tls } from "./support.js"
+
+afterEach(noHandlesLeft)
+
+/** Builds a layer that reads these variables, and logs nothing. */
+const build = <A, E>(layer: Layer.Layer<A, E>, variables: Record<string, string>) =>
+  Layer.build(layer).pipe(
+    Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables)))),
+    Effect.provide(Logger.remove(Logger.defaultLogger))
+  )
+
+/** What a `ConfigError` is about. */
+const configFacts = (error: unknown) => {
+  const { _op, message, path } = error as { _op: string; message: string; path: ReadonlyArray<string> }
+  return { _op, message, path }
+}
+
+const number = Config.number("N")
+const duration = Config.duration("N")
+
+const defectOf = (exit: Exit.Exit<unknown, unknown>) =>
+  Exit.isFailure(exit) ? Option.getOrUndefined(Cause.dieOption(exit.cause)) : undefined
+
+describe("NodeWebSocketServer.layerConfig", () => {
+  const Server = NodeWebSocketServer.layerConfig({
+    port: Config.integer("PORT"),
+    host: Config.string("HOST").pipe(Config.withDefault("127.0.0.1")),
+    tls: { key: Config.string("KEY"), cert: Config.string("CERT") },
+    origin: Config.array(Config.string(), "ORIGINS").pipe(Config.map(Origin.allowList)),
+    protocols: Config.array(Config.string(), "PROTOCOLS"),
+    limits: { maxMessageBytes: Config.integer("MAX_MESSAGE_BYTES") },
+    closeTimeout: Config.duration("CLOSE_TIMEOUT")
+  })
+  const variables = {
+    PORT: "0",
+    KEY: String(tls.key),
+    CERT: String(tls.cert),
+    ORIGINS: "https://a.example, https://b.example",
+    PROTOCOLS: "two, one",
+    MAX_MESSAGE_BYTES: "1234",
+    CLOSE_TIMEOUT: "2 seconds"
+  }
+
+  it.scopedLive("serves with what the config says", () =>
+    Effect.gen(function* () {
+      const server = Context.get(yield* build(Server, variables), WebSocketServer.WebSocketServer)
+      assert.match(server.address.url, /^wss:\/\/127\.0\.0\.1:\d+$/)
+      const connect = (origin: string) =>
+        WebSocketClient.connect(server.address.url, { origin, protocols: ["one", "two"] }).pipe(
+          Effect.provide(NodeWebSocketClient.layerWith({ tls: { ca: tls.cert } }))
+        )
+      const [accepted, socket] = yield* Effect.all([server.accept, connect("https://b.example")], {
+        concurrency: "unbounded"
+      })
+      assert.strictEqual(socket.protocol, "two")
+      assert.strictEqual(accepted.limits.maxMessageBytes, 1234)
+      const rejected = yield* Effect.flip(connect("https://evil.example"))
+      assert.strictEqual(facts(rejected)["status"], 403)
+    })
+  )
+
+  it.scopedLive("takes a config of the whole", () =>
+    Effect.gen(function* () {
+      const layer = NodeWebSocketServer.layerConfig(
+        Config.map(Config.integer("PORT"), (port) => ({ port, host: "127.0.0.1" }))
+      )
+      const server = Context.get(yield* build(layer, { PORT: "0" }), WebSocketServer.WebSocketServer)
+      assert.match(server.address.url, /^ws:\/\/127\.0\.0\.1:\d+$/)
+    })
+  )
+
+  for (const [name, value, op, path] of [
+    ["PORT", undefined, "MissingData", ["PORT"]],
+    ["PORT", "http", "InvalidData", ["PORT"]],
+    ["CLOSE_TIMEOUT", "soon", "InvalidData", ["CLOSE_TIMEOUT"]]
+  ] as const) {
+    it.effect(`fails with a ConfigError where ${name} is ${value}`, () =>
+      Effect.gen(function* () {
+        const { [name]: _, ...others } = variables
+        const error = yield* Effect.flip(
+          Effect.scoped(build(Server, value === undefined ? others : { ...others, [name]: value }))
+        )
+        assert.deepInclude(configFacts(error), { _op: op, path })
+      })
+    )
+  }
+
+  const port = Config.succeed(0)
+  const host = Config.succeed("127.0.0.1")
+  const nonsense: Readonly<Record<string, readonly [Parameters<typeof NodeWebSocketServer.layerConfig>[0], string]>> = {
+    port: [{ port: number, host }, "70000"],
+    closeTimeout: [{ port, host, closeTimeout: duration }, "0 millis"],
+    handshakeTimeout: [{ port, host, handshakeTimeout: duration }, "0 millis"],
+    sendHighWaterMark: [{ port, host, sendHighWaterMark: number }, "-1"],
+    receiveHighWaterMark: [{ port, host, receiveHighWaterMark: number }, "0.5"],
+    maxFrameSize: [{ port, host, maxFrameSize: number }, "0"],
+    maxFragments: [{ port, host, limits: { maxFragments: number } }, "0"],
+    tls: [{ port, host, tls: { key: Config.string("N") } }, "no key"]
+  }
+  for (const [name, [config, value]] of Object.entries(nonsense)) {
+    it.effect(`fails with a ConfigError for a ${name} of ${value}, which is a defect in plain options`, () =>
+      Effect.gen(function* () {
+        const error = configFacts(
+          yield* Effect.flip(Effect.scoped(build(NodeWebSocketServer.layerConfig(config), { N: value })))
+        )
+        assert.strictEqual(error._op, "InvalidData")
+        assert.include(error.message, name)
+
+        const options = yield* Effect.withConfigProvider(
+          Config.unwrap<NodeWebSocketServer.Options>(config),
+          ConfigProvider.fromMap(new Map([["N", value]]))
+        )
+        const exit = yield* Effect.exit(Effect.scoped(Layer.build(NodeWebSocketServer.layer(options))))
+        assert.instanceOf(defectOf(exit), RangeError)
+      })
+    )
+  }
+
+  it.scopedLive("fails with an IoError where the port is in use", () =>
+    Effect.gen(function* () {
+      const taken = yield* listen(Net.createServer())
+      const error = yield* Effect.flip(
+        Effect.scoped(build(NodeWebSocketServer.layerConfig({ port: number, host }), { N: String(taken) }))
+      )
+      assert.deepStrictEqual(facts(error), ioFacts("Listen", "listen"))
+    })
+  )
+})
+
+describe("NodeWebSocketServer.layer", () => {
+  it.scopedLive("takes a timeout that is no whole number of milliseconds", () =>
+    Layer.build(NodeWebSocketServer.layer({ port: 0, host: "127.0.0.1", handshakeTimeout: "1500 micros" }))
+  )
+})
+
+describe("NodeWebSocketClient.layerConfig", () => {
+  const Client = NodeWebSocketClient.layerConfig({
+    openTimeout: Config.duration("OPEN_TIMEOUT"),
+    limits: { maxMessageBytes: Config.integer("MAX_MESSAGE_BYTES") },
+    tls: { ca: Config.string("CA") }
+  })
+  const variables = { OPEN_TIMEOUT: "50 millis", MAX_MESSAGE_BYTES: "1234", CA: String(tls.cert) }
+
+  it.scopedLive("connects with what the config says", () =>
+    Effect.gen(function* () {
+      const client = Context.get(yield* build(Client, variables), WebSocketClient.WebSocketClient)
+      const server = Context.get(
+        yield* Layer.build(NodeWebSocketServer.layer({ port: 0, host: "127.0.0.1", tls })),
+        WebSocketServer.WebSocketServer
+      )
+      yield* Effect.forkScoped(server.accept)
+      const socket = yield* client.connect(server.address.url, { openTimeout: "10 seconds" })
+      assert.strictEqual(socket.limits.maxMessageBytes, 1234)
+
+      const silent = yield* listen(Net.createServer())
+      const error = yield* Effect.flip(Effect.scoped(client.connect(`ws://127.0.0.1:${silent}`)))
+      assert.deepStrictEqual(facts(error), ioFacts("Timeout", "open"))
+    })
+  )
+
+  it.effect("fails with a ConfigError where a variable is missing", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(Effect.scoped(build(Client, { ...variables, OPEN_TIMEOUT: "soon" })))
+      assert.deepInclude(configFacts(error), { _op: "InvalidData", path: ["OPEN_TIMEOUT"] })
+    })
+  )
+
+  const nonsense: Readonly<Record<string, readonly [Parameters<typeof NodeWebSocketClient.layerConfig>[0], string]>> = {
+    openTimeout: [{ openTimeout: duration }, "0 millis"],
+    sendLowWaterMark: [{ sendLowWaterMark: number }, "65537"],
+    maxMessageBytes: [{ limits: { maxMessageBytes: number } }, "1e9"],
+    tls: [{ tls: { cert: Config.string("N") } }, "no certificate"]
+  }
+  for (const [name, [config, value]] of Object.entries(nonsense)) {
+    it.effect(`fails with a ConfigError for a ${name} of ${value}, which is a defect in plain options`, () =>
+      Effect.gen(function* () {
+        const error = configFacts(
+          yield* Effect.flip(Effect.scoped(build(NodeWebSocketClient.layerConfig(config), { N: value })))
+        )
+        assert.strictEqual(error._op, "InvalidData")
+        assert.include(error.message, name)
+
+        const options = yield* Effect.withConfigProvider(
+          Config.unwrap<NodeWebSocketClient.Options>(config),
+          ConfigProvider.fromMap(new Map([["N", value]]))
+        )
+        const exit = yield* Effect.exit(Effect.scoped(Layer.build(NodeWebSocketClient.layerWith(options))))
+        assert.instanceOf(defectOf(exit), RangeError)
+      })
+    )
+  }
+})
