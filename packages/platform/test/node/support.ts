@@ -203,6 +203,11 @@ export class Peer extends Watched {
     })
   }
 
+  /** How many bytes have arrived that nobody has asked for. */
+  get unread(): number {
+    return this.bytes.length
+  }
+
   private take(size: number): Buffer {
     const taken = this.bytes.subarray(0, size)
     this.bytes = this.bytes.subarray(size)
@@ -397,10 +402,10 @@ export const upgradeRequest = (
 }
 
 /** A raw peer that has made the opening handshake with a server. */
-export const rawWebSocket = (port: number): Effect.Effect<Peer, never, Scope.Scope> =>
+export const rawWebSocket = (port: number, path = "/chat?room=1"): Effect.Effect<Peer, never, Scope.Scope> =>
   Effect.gen(function* () {
     const peer = yield* rawClient(port)
-    peer.write(upgradeRequest())
+    peer.write(upgradeRequest({}, `GET ${path} HTTP/1.1`))
     const answer = yield* peer.until("\r\n\r\n")
     assert.match(answer, /^HTTP\/1\.1 101 /)
     assert.strictEqual(header(answer, "Sec-WebSocket-Accept"), acceptOfKey)

@@ -1,0 +1,41 @@
+/** A server for the tests of signals: the path of a request says what its handler does. Its argument is `closeTimeout`. */
+import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
+import * as NodeWebSocketServer from "@effect-websocket/platform/node/NodeWebSocketServer"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { runMain } from "./main.js"
+
+const handler = (socket: WebSocketServer.ServerWebSocket) => {
+  switch (socket.url) {
+    case "/receive":
+      return Effect.zipRight(socket.send("ready"), socket.receive)
+    case "/run":
+      return socket.run(() => Effect.zipRight(socket.send("ready"), Effect.never))
+    case "/send":
+      return Effect.zipRight(socket.send("ready"), socket.send(new Uint8Array(16 * 1024 * 1024)))
+    case "/exit":
+      return Effect.zipRight(
+        socket.receive,
+        Effect.sync(() => process.exit(3))
+      )
+    case "/throw":
+      return Effect.zipRight(
+        socket.receive,
+        Effect.async<never>(() => {
+          setImmediate(() => {
+            throw new Error("Nobody catches this")
+          })
+        })
+      )
+    default:
+      return Effect.dieMessage(`No handler for ${socket.url}`)
+  }
+}
+
+const Main = Layer.merge(
+  WebSocketServer.layerHandler(handler),
+  Layer.effectDiscard(Effect.flatMap(WebSocketServer.address, ({ port }) => Console.log(port)))
+).pipe(Layer.provide(NodeWebSocketServer.layer({ port: 0, host: "127.0.0.1", closeTimeout: Number(process.argv[2]) })))
+
+runMain(Layer.launch(Main))
