@@ -183,10 +183,9 @@ class End implements Transport {
 
   abort(): void {
     if (this.closed) return
-    // What was not delivered is lost; the other end sees a reset unless both had ended.
-    const clean = this.ended && this.inputEnded
+    // What was not delivered is lost, an end included, so the other end sees a reset.
     this.close()
-    if (!clean && !this.dropping) queueMicrotask(() => this.other?.fail())
+    if (!this.dropping) queueMicrotask(() => this.other?.fail())
   }
 
   fail(): void {

@@ -134,6 +134,24 @@ describe("a pair", () => {
     })
   )
 
+  it.effect("breaks on an abort also where both have ended, but one end is still on its way", () =>
+    Effect.gen(function* () {
+      const { client, pair, server } = yield* started
+      pair.server.end()
+      yield* settled
+      pair.client.end()
+      pair.client.abort()
+      yield* settled
+      assert.deepStrictEqual(
+        [client, server],
+        [
+          ["eof", "close"],
+          ["error Reset", "close"]
+        ]
+      )
+    })
+  )
+
   it.effect("loses what is written to one that vanished", () =>
     Effect.gen(function* () {
       const { pair, server } = yield* started
