@@ -207,7 +207,7 @@ const runOpening: Record<string, (cell: OpeningCell) => Effect.Effect<void, unkn
       assertEnded(ending, yield* Fiber.await(app.main))
       if (behaviour === "answers late") peer.write(answer101(request))
       yield* peer.left
-      if (behaviour !== "never reads") assert.strictEqual(peer.unread.length, 0)
+      if (behaviour !== "never reads") assert.strictEqual(peer.unread, 0)
       peer.socket.destroy()
     }),
 

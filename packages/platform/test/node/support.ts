@@ -214,11 +214,6 @@ export class Peer extends Watched {
     return taken
   }
 
-  /** What was read and not taken. */
-  get unread(): Uint8Array {
-    return this.bytes
-  }
-
   /** Text up to and with a marker. */
   until(marker: string): Effect.Effect<string> {
     return this.expect(() => {
