@@ -1,6 +1,6 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "vitest"
 import * as CloseCode from "@effect-websocket/protocol/CloseCode"
-import * as fc from "effect/FastCheck"
+import * as fc from "fast-check"
 import * as arbitraries from "./arbitraries.js"
 import {
   facts,

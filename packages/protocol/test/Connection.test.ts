@@ -1,9 +1,9 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "vitest"
 import * as Connection from "@effect-websocket/protocol/Connection"
 import { ConnectionClosed, IoError, PayloadTooLarge, ProtocolError } from "@effect-websocket/protocol/Errors"
 import type { Frame } from "@effect-websocket/protocol/Frame"
 import * as Message from "@effect-websocket/protocol/Message"
-import * as fc from "effect/FastCheck"
+import * as fc from "fast-check"
 import * as Any from "./arbitraries.js"
 import {
   binary,

@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "vitest"
 import * as Errors from "@effect-websocket/protocol/Errors"
 
 const closed = { code: 1001, reason: "bye", initiator: "remote", clean: true } as const

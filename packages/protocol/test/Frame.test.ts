@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "vitest"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
 import { facts, hex, localFacts, tooLargeFacts } from "./support.js"

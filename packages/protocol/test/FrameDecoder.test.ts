@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "vitest"
 import { ProtocolError } from "@effect-websocket/protocol/Errors"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import {
@@ -12,7 +12,7 @@ import {
 } from "@effect-websocket/protocol/FrameDecoder"
 import { encode } from "@effect-websocket/protocol/FrameEncoder"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
-import * as fc from "effect/FastCheck"
+import * as fc from "fast-check"
 import * as arbitraries from "./arbitraries.js"
 import { concat, facts, fromHex, hex, remoteFacts, tooLargeFacts } from "./support.js"
 

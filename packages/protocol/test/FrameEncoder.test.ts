@@ -1,9 +1,9 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "vitest"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import { frames } from "@effect-websocket/protocol/FrameDecoder"
 import * as FrameEncoder from "@effect-websocket/protocol/FrameEncoder"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
-import * as fc from "effect/FastCheck"
+import * as fc from "fast-check"
 import * as arbitraries from "./arbitraries.js"
 import { concat, hex, utf8 } from "./support.js"
 

@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "vitest"
 import * as Message from "@effect-websocket/protocol/Message"
 
 describe("Message", () => {

@@ -1,9 +1,9 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "vitest"
 import type { Violation } from "@effect-websocket/protocol/FrameDecoder"
 import { Binary, Text, type Message } from "@effect-websocket/protocol/Message"
 import { MessageAssembler } from "@effect-websocket/protocol/MessageAssembler"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
-import * as fc from "effect/FastCheck"
+import * as fc from "fast-check"
 import * as arbitraries from "./arbitraries.js"
 import { concat, facts, fatalDecode, fromHex, hex, remoteFacts, tooLargeFacts, utf8 } from "./support.js"
 

@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "vitest"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
 
 const registry: Record<Opcode.Name, number> = { Continuation: 0, Text: 1, Binary: 2, Close: 8, Ping: 9, Pong: 10 }

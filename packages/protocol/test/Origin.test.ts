@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "vitest"
 import * as Origin from "@effect-websocket/protocol/Origin"
 
 type Case = readonly [origin: string | undefined, host: string | undefined, allowed: boolean]

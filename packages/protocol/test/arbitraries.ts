@@ -1,7 +1,7 @@
 import type { Frame } from "@effect-websocket/protocol/Frame"
 import type { Element } from "@effect-websocket/protocol/HeaderField"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
-import * as fc from "effect/FastCheck"
+import * as fc from "fast-check"
 import { utf8, wellFormed } from "./support.js"
 
 export const maskKey = fc.integer({ min: 0, max: 0xffffffff })

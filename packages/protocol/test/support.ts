@@ -1,4 +1,4 @@
-import { assert } from "@effect/vitest"
+import { assert } from "vitest"
 
 /** What an error says, without the prose. Compare this: chai looks only at the names and messages of two errors. */
 export const facts = (error: unknown): Record<string, unknown> => {

@@ -1,5 +1,5 @@
 /** Endpoints under test, an encoder of its own for what their peers send, and an echo harness over both roles. */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "vitest"
 import * as Connection from "@effect-websocket/protocol/Connection"
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import { make, type Frame } from "@effect-websocket/protocol/Frame"

@@ -1,5 +1,5 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as fc from "effect/FastCheck"
+import { assert, describe, it } from "vitest"
+import * as fc from "fast-check"
 import { concat, utf8 } from "../support.js"
 import {
   conformance,

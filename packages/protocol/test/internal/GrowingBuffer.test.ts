@@ -1,5 +1,5 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as fc from "effect/FastCheck"
+import { assert, describe, it } from "vitest"
+import * as fc from "fast-check"
 import { copyInto, copyOf, GrowingBuffer, viewOrCopy } from "../../src/internal/GrowingBuffer.js"
 import * as arbitraries from "../arbitraries.js"
 import { concat, hex } from "../support.js"

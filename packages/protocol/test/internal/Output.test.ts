@@ -1,5 +1,5 @@
-import { assert, describe, it, vi } from "@effect/vitest"
-import * as fc from "effect/FastCheck"
+import { assert, describe, it, vi } from "vitest"
+import * as fc from "fast-check"
 import { maxPooledBytes, Output } from "../../src/internal/Output.js"
 import * as arbitraries from "../arbitraries.js"
 import { concat, hex } from "../support.js"

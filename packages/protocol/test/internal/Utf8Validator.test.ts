@@ -1,5 +1,5 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as fc from "effect/FastCheck"
+import { assert, describe, it } from "vitest"
+import * as fc from "fast-check"
 import { Utf8Validator } from "../../src/internal/Utf8Validator.js"
 import * as arbitraries from "../arbitraries.js"
 import { concat, fatalDecode, fromHex, utf8 } from "../support.js"

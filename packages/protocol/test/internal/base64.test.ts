@@ -1,5 +1,5 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as fc from "effect/FastCheck"
+import { assert, describe, it } from "vitest"
+import * as fc from "fast-check"
 import { encode, isBase64Of16 } from "../../src/internal/base64.js"
 import { utf8 } from "../support.js"
 

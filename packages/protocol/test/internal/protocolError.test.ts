@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "vitest"
 import { ProtocolError } from "@effect-websocket/protocol/Errors"
 import { localError, remoteError } from "../../src/internal/protocolError.js"
 

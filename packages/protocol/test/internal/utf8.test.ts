@@ -1,5 +1,5 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as fc from "effect/FastCheck"
+import { assert, describe, it } from "vitest"
+import * as fc from "fast-check"
 import * as node from "../../src/internal/utf8.node.js"
 import * as portable from "../../src/internal/utf8.js"
 import * as arbitraries from "../arbitraries.js"
