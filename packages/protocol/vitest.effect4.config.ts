@@ -1,0 +1,8 @@
+import { mergeConfig } from "vitest/config"
+import protocol from "./vitest.config.js"
+
+/** The same tests on the other version of Effect that the package supports. */
+export default mergeConfig(protocol, {
+  resolve: { alias: [{ find: /^effect\//, replacement: "effect4/" }] },
+  test: { name: "protocol on Effect 4" }
+})
