@@ -165,10 +165,13 @@ export interface WebSocket {
    */
   readonly messages: Stream.Stream<Message, ConnectionError>
 
-  /** Sends everything it is given. */
+  /** Sends everything it is given. Fails as `send` does. */
   readonly sink: Sink.Sink<void, Data, never, ConnectionError>
 
-  /** Sends its input and emits `messages`. When the input ends, the connection is closed with 1000. */
+  /**
+   * Sends its input and emits `messages`. When the input ends, the connection is closed with 1000. Fails as `send` and
+   * `messages` do, and with what the input fails with.
+   */
   channel<IE = never>(): Channel.Channel<
     Chunk.Chunk<Message>,
     Chunk.Chunk<Data>,
@@ -185,7 +188,10 @@ export interface WebSocket {
    */
   ping(data?: Uint8Array): Effect.Effect<Duration.Duration, ConnectionError>
 
-  /** Sends a pong that nobody asked for (at most 125 bytes). The peer's pings are answered without it. */
+  /**
+   * Sends a pong that nobody asked for (at most 125 bytes). The peer's pings are answered without it. Fails as `send` does,
+   * and with an outbound `PayloadTooLarge`.
+   */
   pong(data?: Uint8Array): Effect.Effect<void, ConnectionError>
 
   /** The payloads of the peer's pings, which are answered already. A slow reader misses all but the newest 16. */

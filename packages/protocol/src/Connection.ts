@@ -47,6 +47,8 @@ export interface Limits {
 }
 
 /**
+ * The limits of a connection that is made without any.
+ *
  * @since 0.1.0
  * @category constants
  */
@@ -75,8 +77,11 @@ export const resolveLimits = (limits: Partial<Limits> = {}): Limits => {
 }
 
 /**
- * How a connection is made. A client needs `maskKey`: a source of unpredictable 32-bit integers (RFC 6455 §10.3).
+ * How a connection is made.
  *
+ * - `role`: which side this endpoint is. A `"client"` needs `maskKey`: a source of unpredictable 32-bit integers
+ *   (RFC 6455 §10.3).
+ * - `limits`: those that differ from `defaultLimits`.
  * - `maxFrameSize`: the largest payload of a frame that is sent, in bytes: a larger message is fragmented. Default: none.
  * - `maxCopiedBytes`: the largest binary payload that a server copies when it is sent; the bytes of a larger one must stay
  *   as they are until they were written. Default 64 KiB. A client always copies, because it masks.
@@ -213,7 +218,11 @@ export interface Connection {
   /** Whether a frame or a message has begun to arrive and has not ended. */
   readonly receiving: boolean
 
-  /** Encodes a message. A binary payload is never changed; see `maxCopiedBytes` for when it is not copied either. */
+  /**
+   * Encodes a message. A binary payload is never changed; see `maxCopiedBytes` for when it is not copied either.
+   *
+   * The error is the connection's once that is closing or over, or a local `ProtocolError` inside a fragmented message.
+   */
   send(message: Message): SendError | undefined
 
   /**
@@ -222,13 +231,21 @@ export interface Connection {
    */
   sendFragment(data: string | Uint8Array, fin: boolean): SendError | undefined
 
-  /** Encodes a ping of at most 125 bytes. */
+  /**
+   * Encodes a ping of at most 125 bytes. The error is the connection's once that is closing or over, or an outbound
+   * `PayloadTooLarge`.
+   */
   ping(data?: Uint8Array): SendError | undefined
 
-  /** Encodes an unsolicited pong of at most 125 bytes. */
+  /** Encodes an unsolicited pong of at most 125 bytes. The errors are those of `ping`. */
   pong(data?: Uint8Array): SendError | undefined
 
-  /** Begins the closing handshake. Idempotent: without effect unless `Open`. Without a code the Close is empty. */
+  /**
+   * Begins the closing handshake. Idempotent: without effect unless `Open`. Without a code the Close is empty.
+   *
+   * The error is a local `ProtocolError` for a code that may not be sent, or an outbound `PayloadTooLarge` for a reason of
+   * more than 123 bytes.
+   */
   close(code?: number, reason?: string): ProtocolError | PayloadTooLarge | undefined
 
   /** Gives up, with a Close of `code`: nothing more is received, and `error` is the connection's. */

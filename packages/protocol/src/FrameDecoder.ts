@@ -46,17 +46,26 @@ export interface FrameHeader {
  * @category models
  */
 export interface FrameVisitor {
-  /** A header is complete and breaks no rule that a frame can break by itself. It is valid during the call only. */
+  /**
+   * A header is complete and breaks no rule that a frame can break by itself; here it may be refused for another. It is
+   * valid during the call only.
+   */
   onHeader(header: FrameHeader): Violation | undefined
-  /** `chunk[start, end)` is the next part of the payload, unmasked; `final` tells that it is the last (it may be empty). */
+  /**
+   * `chunk[start, end)` is the next part of the payload, unmasked; `final` tells that it is the last (it may be empty). It
+   * may be refused.
+   */
   onPayload(chunk: Uint8Array, start: number, end: number, final: boolean): Violation | undefined
 }
 
 /**
+ * The options of a decoder.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface Options {
+  /** The side that decodes. */
   readonly role: Role
   /** The largest payload of one frame, in bytes, checked on the header. Default: none but 2^53 - 1. */
   readonly maxFrameBytes?: number | undefined

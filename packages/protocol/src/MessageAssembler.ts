@@ -12,6 +12,8 @@ import { Binary, Text, type Message } from "./Message.js"
 import * as Opcode from "./Opcode.js"
 
 /**
+ * What a message may be made of.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -72,7 +74,7 @@ export class MessageAssembler {
 
   /**
    * Takes a part of a data frame's payload, `chunk[start, end)`, which is copied; `final` tells that it is the frame's last.
-   * Returns a message where that one ends the message.
+   * Returns a message where that one ends the message, and a violation where a text is not UTF-8.
    *
    * @since 0.1.0
    */
@@ -88,7 +90,7 @@ export class MessageAssembler {
 
   /**
    * Takes the payload of a frame that is a message by itself and whole in its chunk, without copying what need not be:
-   * of an owned chunk a binary message may be a view.
+   * of an owned chunk a binary message may be a view. A text that is not UTF-8 is a violation.
    *
    * @since 0.1.0
    */

@@ -75,7 +75,8 @@ export const make = (
   })
 
 /**
- * A server with an HTTP or HTTPS server of its own. See `make`.
+ * A server with an HTTP or HTTPS server of its own. See `make`. Fails with `IoError` (`Listen`) where the port cannot be
+ * bound.
  *
  * @example
  * ```ts
