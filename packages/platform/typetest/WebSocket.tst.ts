@@ -1,0 +1,126 @@
+import type { ConnectionError, PayloadTooLarge, ProtocolError } from "@effect-websocket/protocol/Errors"
+import type { Message } from "@effect-websocket/protocol/Message"
+import * as MockTransport from "@effect-websocket/platform/MockTransport"
+import * as WebSocket from "@effect-websocket/platform/WebSocket"
+import { Context, Data, Effect, type Duration, type Scope, type Sink, Stream } from "effect"
+import { describe, expect, test } from "tstyche"
+
+declare const socket: WebSocket.WebSocket
+declare const message: Message
+
+class Refused extends Data.TaggedError("Refused")<{}> {}
+class Users extends Context.Tag("Users")<Users, ReadonlySet<string>>() {}
+
+declare const save: (message: Message) => Effect.Effect<number, Refused, Users>
+
+describe("run", () => {
+  test("takes a handler that returns nothing", () => {
+    expect(socket.run(() => {})).type.toBe<Effect.Effect<void, ConnectionError>>()
+    expect(socket.run((message) => console.log(message.data))).type.toBe<Effect.Effect<void, ConnectionError>>()
+  })
+
+  test("fails as the effects of its handler do, and needs what they need", () => {
+    expect(socket.run((message) => socket.send(message))).type.toBe<Effect.Effect<void, ConnectionError>>()
+    expect(socket.run(save)).type.toBe<Effect.Effect<void, Refused | ConnectionError, Users>>()
+  })
+
+  test("infers every branch of its handler", () => {
+    const run = socket.run((message) => {
+      if (message._tag === "Text") return save(message)
+      if (message.data.length > 0) return socket.send(message)
+      return undefined
+    })
+    expect(run).type.toBe<Effect.Effect<void, Refused | ConnectionError, Users>>()
+  })
+
+  test("takes a generator", () => {
+    const run = socket.run((message) =>
+      Effect.gen(function* () {
+        if ((yield* Users).has("ada")) yield* socket.send(message)
+        else yield* Effect.fail(new Refused())
+      })
+    )
+    expect(run).type.toBe<Effect.Effect<void, Refused | ConnectionError, Users>>()
+  })
+
+  test("takes no handler that returns what nobody awaits", () => {
+    expect(socket.run).type.not.toBeCallableWith(() => 1)
+    expect(socket.run).type.not.toBeCallableWith(() => Promise.resolve())
+  })
+
+  test("that has caught every error fails with none", () => {
+    const caught = socket.run(save).pipe(
+      Effect.catchTags({
+        Refused: () => Effect.void,
+        Connection_closed: (error) => Effect.logInfo(error.code),
+        Protocol_error: (error) => Effect.logError(error.section),
+        Payload_too_large: (error) => Effect.logError(error.limit),
+        Io_error: (error) => Effect.logError(error.reason)
+      })
+    )
+    expect(caught).type.toBe<Effect.Effect<void, never, Users>>()
+  })
+})
+
+describe("reading", () => {
+  test("one message or all", () => {
+    expect(socket.receive).type.toBe<Effect.Effect<Message, ConnectionError>>()
+    expect(socket.messages).type.toBe<Stream.Stream<Message, ConnectionError>>()
+  })
+
+  test("a stream fails as its consumer does as well", () => {
+    expect(Stream.runForEach(socket.messages, save)).type.toBe<Effect.Effect<void, ConnectionError | Refused, Users>>()
+  })
+
+  test("text and bytes are told apart", () => {
+    expect(message.data).type.toBe<string | Uint8Array>()
+    if (message._tag === "Text") expect(message.data).type.toBe<string>()
+    else expect(message.data).type.toBe<Uint8Array>()
+  })
+})
+
+describe("send", () => {
+  test("takes a text, bytes, or a message", () => {
+    expect(socket.send).type.toBeCallableWith("hello")
+    expect(socket.send).type.toBeCallableWith(new Uint8Array())
+    expect(socket.send).type.toBeCallableWith(message)
+    expect(socket.send).type.not.toBeCallableWith(1)
+    expect(socket.send).type.not.toBeCallableWith({ hello: "world" })
+  })
+
+  test("can fail with each error of a connection", () => {
+    expect(socket.send("hello")).type.toBe<Effect.Effect<void, ConnectionError>>()
+    expect(socket.sink).type.toBe<Sink.Sink<void, WebSocket.Data, never, ConnectionError>>()
+  })
+})
+
+describe("close", () => {
+  test("without a code cannot fail", () => {
+    expect(socket.close()).type.toBe<Effect.Effect<void>>()
+  })
+
+  test("with a code can be asked for what cannot be sent", () => {
+    expect(socket.close(4000)).type.toBe<Effect.Effect<void, ProtocolError | PayloadTooLarge>>()
+    expect(socket.close("GoingAway", "bye")).type.toBe<Effect.Effect<void, ProtocolError | PayloadTooLarge>>()
+  })
+
+  test("takes registered names only", () => {
+    expect(socket.close).type.not.toBeCallableWith("Bye")
+  })
+})
+
+test("ping tells the time between it and its pong", () => {
+  expect(socket.ping()).type.toBe<Effect.Effect<Duration.Duration, ConnectionError>>()
+})
+
+test("how a connection ended is no failure", () => {
+  expect(socket.closeStatus).type.toBe<Effect.Effect<WebSocket.CloseStatus>>()
+  expect(socket.abort).type.toBe<Effect.Effect<void>>()
+})
+
+test("a connection over a transport needs a scope only", () => {
+  const connection = Effect.flatMap(MockTransport.make(), (pair) =>
+    WebSocket.fromTransport(pair.client, { role: "client" })
+  )
+  expect(connection).type.toBe<Effect.Effect<WebSocket.WebSocket, never, Scope.Scope>>()
+})

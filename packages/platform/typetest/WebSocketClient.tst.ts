@@ -1,0 +1,57 @@
+import type { HandshakeRejected, IoError, ProtocolError } from "@effect-websocket/protocol/Errors"
+import type { WebSocket } from "@effect-websocket/platform/WebSocket"
+import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
+import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
+import { NodeWebSocketClient } from "@effect-websocket/platform/node"
+import type { WebSocketServer } from "@effect-websocket/platform/WebSocketServer"
+import { Effect, type Layer, type Scope } from "effect"
+import { describe, expect, test } from "tstyche"
+
+describe("connect", () => {
+  const connected = WebSocketClient.connect("ws://127.0.0.1:8080")
+
+  test("needs a client and a scope", () => {
+    expect(connected).type.toBe<
+      Effect.Effect<
+        WebSocket,
+        ProtocolError | HandshakeRejected | IoError,
+        WebSocketClient.WebSocketClient | Scope.Scope
+      >
+    >()
+  })
+
+  test("needs nothing more in a scope, with a layer", () => {
+    const program = connected.pipe(Effect.scoped, Effect.provide(NodeWebSocketClient.layer))
+    expect(program).type.toBe<Effect.Effect<WebSocket, WebSocketClient.ConnectError>>()
+  })
+
+  test("fails with what was not caught", () => {
+    const caught = Effect.catchTag(connected, "Handshake_rejected", (error) => Effect.succeed(error.status))
+    expect(caught).type.toBe<
+      Effect.Effect<WebSocket | number, ProtocolError | IoError, WebSocketClient.WebSocketClient | Scope.Scope>
+    >()
+    expect(Effect.catchTag).type.not.toBeCallableWith(connected, "Connection_closed", () => Effect.void)
+  })
+
+  test("takes a URL, and times as Effect writes them", () => {
+    expect(WebSocketClient.connect).type.toBeCallableWith(new URL("ws://127.0.0.1"), {
+      openTimeout: "2 seconds" as const,
+      closeTimeout: 500
+    })
+    expect(WebSocketClient.connect).type.not.toBeCallableWith("ws://127.0.0.1", { openTimeout: "soon" })
+    expect(WebSocketClient.connect).type.not.toBeCallableWith("ws://127.0.0.1", { timeout: 500 })
+  })
+})
+
+describe("layers", () => {
+  test("of Node need nothing and cannot fail", () => {
+    expect(NodeWebSocketClient.layer).type.toBe<Layer.Layer<WebSocketClient.WebSocketClient>>()
+    expect(NodeWebSocketClient.layerWith({ tls: { rejectUnauthorized: true } })).type.toBe<
+      Layer.Layer<WebSocketClient.WebSocketClient>
+    >()
+  })
+
+  test("for tests provide both services", () => {
+    expect(WebSocketTest.layer).type.toBe<Layer.Layer<WebSocketClient.WebSocketClient | WebSocketServer>>()
+  })
+})
