@@ -7,7 +7,10 @@
 import { IoError } from "@effect-websocket/protocol/Errors"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
+import * as RuntimeFlags from "effect/RuntimeFlags"
 import type { Transport, TransportSink, WaterMarks, WriteResult } from "./Transport.js"
 
 /**
@@ -69,7 +72,9 @@ export interface Pair {
  * @category constructors
  */
 export const make = (): Effect.Effect<Pair> =>
-  Effect.map(Effect.runtime<never>(), (runtime) => {
+  Effect.map(Effect.runtime<never>(), (inherited) => {
+    // A pair may be made where nothing can be interrupted; its timers must be interruptible all the same.
+    const runtime = Runtime.enableRuntimeFlag(inherited, RuntimeFlags.Interruption)
     const client = new End(runtime, "mock-client")
     const server = new End(runtime, "mock-server")
     client.join(server)
@@ -108,6 +113,7 @@ class End implements Transport {
   private splitSize: number | undefined = undefined
   private delayTime: Duration.Duration = Duration.zero
   private delayed: Array<Item> = []
+  private readonly delays = new Set<Fiber.RuntimeFiber<void>>()
   private stalled = false
   private dropping = false
   private scheduled = false
@@ -204,18 +210,25 @@ class End implements Transport {
       return
     }
     this.delayed.push(item)
-    Runtime.runFork(this.runtime)(
+    const delay = Runtime.runFork(this.runtime)(
       Effect.zipRight(
         Effect.sleep(this.delayTime),
         Effect.sync(() => {
           // Whichever sleep ends, the first in line goes, so that a shorter delay overtakes nothing.
           const first = this.delayed.shift()
-          if (first === undefined || this.closed) return
+          if (first === undefined) return
           this.ready.push(first)
           this.schedule()
         })
       )
     )
+    this.delays.add(delay)
+    delay.addObserver(() => this.delays.delete(delay))
+  }
+
+  private interruptDelays(): void {
+    for (const delay of this.delays) delay.unsafeInterruptAsFork(FiberId.none)
+    this.delays.clear()
   }
 
   /** Deliveries have turns of their own, one chunk each, as from an event loop. */
@@ -266,6 +279,7 @@ class End implements Transport {
     this.closed = true
     this.ready = []
     this.delayed = []
+    this.interruptDelays()
     this.bufferedBytes = 0
     const { sink } = this
     if (sink !== undefined) queueMicrotask(() => sink.onClose())

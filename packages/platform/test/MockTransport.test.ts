@@ -1,7 +1,7 @@
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import type { TransportSink } from "@effect-websocket/platform/Transport"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, TestClock } from "effect"
+import { Effect, Supervisor, TestClock } from "effect"
 import { settled } from "./support.js"
 
 /** A sink that records what it is told. */
@@ -311,6 +311,27 @@ describe("a pair", () => {
       yield* settled
       assert.deepStrictEqual(server, ["1"])
       assert.strictEqual(bytes[0], 2)
+    })
+  )
+
+  it.effect("leaves no fiber behind that sleeps for what is lost", () =>
+    Effect.gen(function* () {
+      const supervisor = yield* Supervisor.track
+      const fibers = Effect.map(supervisor.value, (found) => found.length)
+      const [during, after] = yield* Effect.gen(function* () {
+        // Made where nothing can be interrupted, as by a layer.
+        const { pair } = yield* Effect.uninterruptible(started)
+        yield* pair.clientToServer.delay("1 hours")
+        pair.client.write([Uint8Array.of(1), Uint8Array.of(2)])
+        yield* settled
+        const sleeping = yield* fibers
+        yield* pair.reset
+        yield* settled
+        return [sleeping, yield* fibers] as const
+      }).pipe(Effect.supervised(supervisor))
+      // One for each chunk, besides what the test clock has itself.
+      assert.isAtLeast(during, 2)
+      assert.strictEqual(after, 0)
     })
   )
 })
