@@ -1,6 +1,6 @@
 /**
- * An in-memory pair of transports that really carries bytes, for tests: each direction can split, delay (on `Clock`),
- * stall, lose, reset and end.
+ * An in-memory pair of transports that really carries bytes, for tests: it can split, delay (on `Clock`), stall, lose, reset
+ * and end, in one direction or in both.
  *
  * @since 0.1.0
  */
@@ -14,15 +14,15 @@ import * as RuntimeFlags from "effect/RuntimeFlags"
 import type { Transport, TransportSink, WaterMarks, WriteResult } from "./Transport.js"
 
 /**
- * One direction of a pair, from a writer to a reader. All faults can be set and lifted at any time.
+ * What can go wrong on the way, in one direction or in both. Everything but `drop` can be lifted again.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Direction {
+export interface Faults {
   /** Delivers in chunks of at most `size` bytes; `undefined` lifts it. */
   readonly split: (size: number | undefined) => Effect.Effect<void>
-  /** Delivers what is written from now on after a time on `Clock`. */
+  /** Delivers what is written from now on after a time on `Clock`; zero lifts it. */
   readonly delay: (time: Duration.DurationInput) => Effect.Effect<void>
   /** Delivers nothing: what is written stays in the writer's buffer, as with a peer that does not read. */
   readonly stall: Effect.Effect<void>
@@ -30,27 +30,41 @@ export interface Direction {
   readonly unstall: Effect.Effect<void>
   /** Loses everything that is written from now on, ends included, as with a peer that vanished. */
   readonly drop: Effect.Effect<void>
-  /** Ends the direction behind what was written, as a half-close by the writer. */
-  readonly end: Effect.Effect<void>
-  /** Delivers raw bytes to the reader, as if the writer had written them. */
-  readonly inject: (bytes: Uint8Array) => Effect.Effect<void>
-  /** All bytes that were written so far. */
-  readonly written: Effect.Effect<Uint8Array>
 }
 
 /**
- * Two transports that are joined.
+ * One direction of a pair, from a writer to a reader.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Pair {
+export interface Direction extends Faults {
+  /** Ends the direction behind what was written, as a half-close by the writer. */
+  readonly end: Effect.Effect<void>
+  /** Delivers raw bytes to the reader, as if the writer had written them. */
+  readonly inject: (bytes: Uint8Array) => Effect.Effect<void>
+  /** All bytes that were written so far; they are kept as long as the pair is. */
+  readonly written: Effect.Effect<Uint8Array>
+}
+
+/**
+ * Two transports that are joined. The faults of the pair are those of both directions at once.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Pair extends Faults {
   readonly client: Transport
   readonly server: Transport
   readonly clientToServer: Direction
   readonly serverToClient: Direction
   /** Breaks the connection: both ends fail with `IoError` (`Reset`). */
   readonly reset: Effect.Effect<void>
+  /**
+   * Lifts all faults and delivers at once what they held up. Where something was dropped it is a `reset`: an end that missed
+   * bytes knows nothing of the connection any more.
+   */
+  readonly lift: Effect.Effect<void>
 }
 
 /**
@@ -79,14 +93,26 @@ export const make = (): Effect.Effect<Pair> =>
     const server = new End(runtime, "mock-server")
     client.join(server)
     server.join(client)
+    const { direction: clientToServer } = client
+    const { direction: serverToClient } = server
+    const reset = Effect.sync(() => {
+      client.fail()
+      server.fail()
+    })
     return {
       client,
       server,
-      clientToServer: client.direction,
-      serverToClient: server.direction,
-      reset: Effect.sync(() => {
-        client.fail()
-        server.fail()
+      clientToServer,
+      serverToClient,
+      split: (size) => Effect.zipRight(clientToServer.split(size), serverToClient.split(size)),
+      delay: (time) => Effect.zipRight(clientToServer.delay(time), serverToClient.delay(time)),
+      stall: Effect.zipRight(clientToServer.stall, serverToClient.stall),
+      unstall: Effect.zipRight(clientToServer.unstall, serverToClient.unstall),
+      drop: Effect.zipRight(clientToServer.drop, serverToClient.drop),
+      reset,
+      lift: Effect.suspend(() => {
+        const lost = [client.lift(), server.lift()]
+        return lost.includes(true) ? reset : Effect.void
       })
     }
   })
@@ -125,6 +151,18 @@ class End implements Transport {
 
   join(other: End): void {
     this.other = other
+  }
+
+  /** Lifts all faults, and tells whether anything may have been lost. */
+  lift(): boolean {
+    this.splitSize = undefined
+    this.delayTime = Duration.zero
+    this.stalled = false
+    this.interruptDelays()
+    this.ready.push(...this.delayed)
+    this.delayed = []
+    this.schedule()
+    return this.dropping
   }
 
   readonly direction: Direction = {

@@ -334,4 +334,79 @@ describe("a pair", () => {
       assert.strictEqual(after, 0)
     })
   )
+
+  it.effect("has every fault for both directions at once", () =>
+    Effect.gen(function* () {
+      const { client, pair, server } = yield* started
+      const exchange = Effect.sync(() => {
+        pair.client.write([Uint8Array.of(1, 2)])
+        pair.server.write([Uint8Array.of(3, 4)])
+      }).pipe(Effect.zipRight(settled))
+      const seen = Effect.sync(() => [client.splice(0), server.splice(0)])
+
+      yield* pair.split(1)
+      yield* exchange
+      assert.deepStrictEqual(yield* seen, [
+        ["3", "4"],
+        ["1", "2"]
+      ])
+      yield* pair.split(undefined)
+
+      yield* pair.stall
+      yield* exchange
+      assert.deepStrictEqual(yield* seen, [[], []])
+      yield* pair.unstall
+      yield* settled
+      assert.deepStrictEqual(yield* seen, [["3 4"], ["1 2"]])
+
+      yield* pair.delay("1 seconds")
+      yield* exchange
+      assert.deepStrictEqual(yield* seen, [[], []])
+      yield* TestClock.adjust("1 seconds")
+      assert.deepStrictEqual(yield* seen, [["3 4"], ["1 2"]])
+      yield* pair.delay(0)
+
+      yield* pair.drop
+      yield* exchange
+      assert.deepStrictEqual(yield* seen, [[], []])
+    })
+  )
+
+  it.effect("delivers at once, in order, what the faults that are lifted held up", () =>
+    Effect.gen(function* () {
+      const { pair, server } = yield* started
+      yield* pair.stall
+      pair.client.write([Uint8Array.of(1, 2)])
+      yield* pair.delay("1 hours")
+      pair.client.write([Uint8Array.of(3)])
+      yield* pair.split(1)
+      yield* settled
+      assert.deepStrictEqual(server, [])
+      yield* pair.lift
+      pair.client.write([Uint8Array.of(4, 5)])
+      yield* settled
+      assert.deepStrictEqual(server, ["1 2", "3", "4 5"])
+      // Nothing comes twice.
+      yield* TestClock.adjust("1 hours")
+      assert.deepStrictEqual(server, ["1 2", "3", "4 5"])
+    })
+  )
+
+  for (const direction of ["clientToServer", "serverToClient"] as const) {
+    it.effect(`resets when a loss is lifted (${direction})`, () =>
+      Effect.gen(function* () {
+        const { client, pair, server } = yield* started
+        yield* pair[direction].drop
+        yield* pair.lift
+        yield* settled
+        assert.deepStrictEqual(
+          [client, server],
+          [
+            ["error Reset", "close"],
+            ["error Reset", "close"]
+          ]
+        )
+      })
+    )
+  }
 })
