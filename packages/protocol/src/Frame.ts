@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { byteLength, encodeInto } from "#utf8"
 import { encodePayload } from "./CloseCode.js"
 import type { PayloadTooLarge, ProtocolError } from "./Errors.js"
 import * as Opcode from "./Opcode.js"
@@ -55,6 +56,57 @@ export const make = (
 })
 
 /**
+ * A text frame. With `fin: false` it begins a fragmented message.
+ *
+ * @example
+ * ```ts
+ * import * as Frame from "@effect-websocket/protocol/Frame"
+ *
+ * const hello = Frame.text("hello")
+ * const inTwoFragments = [Frame.text("hel", { fin: false }), Frame.continuation("lo")]
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const text = (data: string, options?: { readonly fin?: boolean }): Frame =>
+  make(Opcode.Text, { ...options, payload: bytesOf(data) })
+
+/**
+ * A binary frame. With `fin: false` it begins a fragmented message.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const binary = (data: Uint8Array, options?: { readonly fin?: boolean }): Frame =>
+  make(Opcode.Binary, { ...options, payload: data })
+
+/**
+ * A further fragment of a message; with `fin: false` not the last.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const continuation = (data: string | Uint8Array, options?: { readonly fin?: boolean }): Frame =>
+  make(Opcode.Continuation, { ...options, payload: bytesOf(data) })
+
+/**
+ * A ping, whose data is at most 125 bytes where it is legal.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const ping = (data: string | Uint8Array = ""): Frame => make(Opcode.Ping, { payload: bytesOf(data) })
+
+/**
+ * A pong, whose data is at most 125 bytes where it is legal.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const pong = (data: string | Uint8Array = ""): Frame => make(Opcode.Pong, { payload: bytesOf(data) })
+
+/**
  * A Close frame with a code and a reason; without a code its payload is empty. Fails as `CloseCode.encodePayload` does.
  *
  * @since 0.1.0
@@ -103,4 +155,11 @@ export const format = (frame: Frame): string => {
     ...bytes,
     ...(frame.payload.length > shownBytes ? ["…"] : [])
   ].join(" ")
+}
+
+const bytesOf = (data: string | Uint8Array): Uint8Array => {
+  if (typeof data !== "string") return data
+  const bytes = new Uint8Array(byteLength(data))
+  encodeInto(data, bytes, 0)
+  return bytes
 }

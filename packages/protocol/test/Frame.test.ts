@@ -1,7 +1,7 @@
 import { assert, describe, it } from "vitest"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
-import { facts, hex, localFacts, tooLargeFacts } from "./support.js"
+import { facts, fromHex, hex, localFacts, tooLargeFacts } from "./support.js"
 
 describe("Frame", () => {
   it("makes a whole frame without anything", () => {
@@ -19,6 +19,33 @@ describe("Frame", () => {
     const frame = Frame.make(Opcode.Binary, parts)
     assert.deepStrictEqual(frame, { ...parts, opcode: 2 })
     assert.strictEqual(frame.payload, parts.payload)
+  })
+
+  it.each<[string, Frame.Frame, Frame.Frame]>([
+    ["text", Frame.text("é"), Frame.make(1, { payload: Uint8Array.of(0xc3, 0xa9) })],
+    [
+      "a first fragment of text",
+      Frame.text("a", { fin: false }),
+      Frame.make(1, { fin: false, payload: fromHex("61") })
+    ],
+    ["binary", Frame.binary(fromHex("01ff")), Frame.make(2, { payload: fromHex("01ff") })],
+    [
+      "a first binary fragment",
+      Frame.binary(fromHex("01"), { fin: false }),
+      Frame.make(2, { fin: false, payload: fromHex("01") })
+    ],
+    ["a last fragment of text", Frame.continuation("b"), Frame.make(0, { payload: fromHex("62") })],
+    [
+      "a fragment",
+      Frame.continuation(fromHex("02"), { fin: false }),
+      Frame.make(0, { fin: false, payload: fromHex("02") })
+    ],
+    ["an empty ping", Frame.ping(), Frame.make(9)],
+    ["a ping", Frame.ping("b"), Frame.make(9, { payload: fromHex("62") })],
+    ["an empty pong", Frame.pong(), Frame.make(10)],
+    ["a pong", Frame.pong(fromHex("03")), Frame.make(10, { payload: fromHex("03") })]
+  ])("makes %s", (_, frame, expected) => {
+    assert.deepStrictEqual(frame, expected)
   })
 
   it.each<[number | undefined, string | undefined, string]>([
