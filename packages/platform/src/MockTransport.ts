@@ -11,6 +11,7 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
+import { concat } from "./internal/bytes.js"
 import type { Transport, TransportSink, WaterMarks, WriteResult } from "./Transport.js"
 
 /**
@@ -326,13 +327,3 @@ class End implements Transport {
 
 const clear: WriteResult = { taken: true, belowHighWater: true }
 const congested: WriteResult = { taken: true, belowHighWater: false }
-
-const concat = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
-  const whole = new Uint8Array(parts.reduce((size, part) => size + part.length, 0))
-  let offset = 0
-  for (const part of parts) {
-    whole.set(part, offset)
-    offset += part.length
-  }
-  return whole
-}

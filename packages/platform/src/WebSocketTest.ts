@@ -10,9 +10,15 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
+import { ExpectationFailed } from "./internal/expectation.js"
 import * as MockTransport from "./MockTransport.js"
 import * as WebSocketClient from "./WebSocketClient.js"
 import * as WebSocketServer from "./WebSocketServer.js"
+
+/**
+ * Something else came than a test expected. It is a defect, as the assertion that it is.
+ */
+export { ExpectationFailed }
 
 const listening: WebSocketServer.Address = { hostname: "test", port: 80, url: "ws://test" }
 

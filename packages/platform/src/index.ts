@@ -1,6 +1,10 @@
 /**
  * @since 0.1.0
  */
+export * as MockPeer from "./MockPeer.js"
+/**
+ * @since 0.1.0
+ */
 export * as MockTransport from "./MockTransport.js"
 /**
  * @since 0.1.0

@@ -23,6 +23,7 @@ import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import type { Transport, TransportSink } from "../Transport.js"
 import type { CloseStatus, Data, Handled, HandledContext, HandledError } from "../WebSocket.js"
+import { isSameBytes } from "./bytes.js"
 import { Deadlines, type Deadline, type Mortal } from "./deadlines.js"
 import { randomBytes, randomMaskKey } from "./random.js"
 import type { Closable, Registry } from "./registry.js"
@@ -695,7 +696,7 @@ export class Driver implements TransportSink, Closable, Mortal {
   private answerPings(data: Uint8Array): void {
     const pings = this.pendingPings
     if (pings === undefined) return
-    const index = pings.findIndex((ping) => isSame(ping.payload, data))
+    const index = pings.findIndex((ping) => isSameBytes(ping.payload, data))
     // RFC 6455 §5.5.3: a pong may answer only the newest ping, and then stands for those before it.
     for (const ping of pings.splice(0, index + 1)) {
       const elapsed = this.environment.clock.unsafeCurrentTimeNanos() - ping.start
@@ -831,9 +832,6 @@ const timedOut = (operation: string): IoError => new IoError({ reason: "Timeout"
 
 const weight = (message: Message): number =>
   messageOverhead + (message._tag === "Text" ? message.data.length : message.data.byteLength)
-
-const isSame = (left: Uint8Array, right: Uint8Array): boolean =>
-  left.length === right.length && left.every((byte, index) => byte === right[index])
 
 const completePing = (ping: PendingPing, answer: Effect.Effect<Duration.Duration, ConnectionError>): void => {
   if (ping.resume === undefined) ping.answer = answer

@@ -1,0 +1,112 @@
+/** What tests expect, and how it is told when it does not come. */
+import * as CloseCode from "@effect-websocket/protocol/CloseCode"
+import type { ConnectionError } from "@effect-websocket/protocol/Errors"
+import * as Frame from "@effect-websocket/protocol/Frame"
+import * as Opcode from "@effect-websocket/protocol/Opcode"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+
+/**
+ * Something else came than a test expected.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ExpectationFailed extends Data.TaggedError("Expectation_failed")<{
+  readonly expected: string
+  readonly actual: string
+}> {
+  /** @since 0.1.0 */
+  override get message(): string {
+    return `Expected ${this.expected}, but got ${this.actual}`
+  }
+}
+
+/** Dies of what came instead. */
+export type Refute = (actual: string) => Effect.Effect<never>
+
+/** A function that a test calls. */
+export type Caller = (...args: never) => unknown
+
+/**
+ * What to do when something else came than `expected`. With a `caller` the stack of the defect is that of the call to it,
+ * because an effect that fails later knows nothing of the line in the test that asked for it.
+ */
+export const expecting = (expected: string, caller?: Caller): Refute => {
+  const call: { stack?: string } = {}
+  if (caller !== undefined) Error.captureStackTrace?.(call, caller)
+  return (actual) =>
+    Effect.suspend(() => {
+      const failed = new ExpectationFailed({ expected, actual })
+      const frames = call.stack?.slice(call.stack.indexOf("\n"))
+      if (frames !== undefined) failed.stack = `${failed.name}: ${failed.message}${frames}`
+      return Effect.die(failed)
+    })
+}
+
+/**
+ * The close code, as a number or by its name, and the reason of a Close. What is left out may be anything.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ExpectedClose {
+  readonly code?: number | CloseCode.Name | undefined
+  readonly reason?: string | undefined
+}
+
+export const isExpectedClose = (expected: ExpectedClose, { code, reason }: CloseCode.CloseReason): boolean =>
+  (expected.code === undefined || codeOf(expected.code) === code) &&
+  (expected.reason === undefined || expected.reason === reason)
+
+/** What is asked for, as the end of a sentence. */
+export const describeExpectedClose = ({ code, reason }: ExpectedClose): string => {
+  const parts = [
+    ...(code === undefined ? [] : [`code ${codeOf(code)}`]),
+    ...(reason === undefined ? [] : [`reason ${describeText(reason)}`])
+  ]
+  return parts.length === 0 ? "" : ` with ${parts.join(" and ")}`
+}
+
+const codeOf = (code: number | CloseCode.Name): number => (typeof code === "string" ? CloseCode.fromName(code) : code)
+
+export const describePredicate = (predicate: (...args: never) => unknown): string =>
+  predicate.name === "" ? "that the predicate accepts" : `that ${predicate.name} accepts`
+
+export const describeData = (data: string | Uint8Array): string =>
+  typeof data === "string" ? `the text ${describeText(data)}` : `the bytes ${describeBytes(data)}`
+
+export const describeError = (error: ConnectionError): string => {
+  if (error._tag !== "Connection_closed") return `the end of the connection by ${error._tag}: ${error.message}`
+  const { clean, code, initiator, reason } = error
+  return `the end of the connection with ${describeClose({ code, reason })} (${initiator}, ${describeClean(clean)})`
+}
+
+export const describeClean = (clean: boolean): string => (clean ? "clean" : "not clean")
+
+export const describeClose = ({ code, reason }: CloseCode.CloseReason): string =>
+  reason === "" ? `${code}` : `${code} ${describeText(reason)}`
+
+export const describeFrame = (frame: Frame.Frame): string => {
+  const plain = frame.fin && frame.rsv === 0
+  if (plain && frame.opcode === Opcode.Text)
+    return `a Text frame ${describeText(new TextDecoder().decode(frame.payload))}`
+  if (plain && frame.opcode === Opcode.Close) {
+    const reason = CloseCode.decodePayload(frame.payload)
+    if (!("_tag" in reason)) return `a Close frame ${describeClose(reason)}`
+  }
+  return `the frame ${Frame.format(frame)}`
+}
+
+const shownUnits = 200
+const shownBytes = 32
+
+const describeText = (text: string): string =>
+  text.length <= shownUnits
+    ? JSON.stringify(text)
+    : `${JSON.stringify(text.slice(0, shownUnits))}… (${text.length} UTF-16 units)`
+
+const describeBytes = (bytes: Uint8Array): string => {
+  const shown = Array.from(bytes.subarray(0, shownBytes), (byte) => byte.toString(16).padStart(2, "0")).join(" ")
+  return bytes.length <= shownBytes ? `[${shown}]` : `[${shown} …] (${bytes.length} bytes)`
+}
