@@ -1,7 +1,8 @@
 import { WebSocketClient, WebSocketServer, WebSocketTest } from "@effect-websocket/platform"
+import { Message } from "@effect-websocket/protocol"
 import { assert, describe, it, layer } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Scope, TestClock } from "effect"
-import { isPending, outcome, settled } from "./support.js"
+import { Cause, Effect, Exit, Fiber, Layer, Scope, TestClock } from "effect"
+import { connected, isPending, outcome, settled, utf8 } from "./support.js"
 
 const echo = WebSocketServer.run((socket) => socket.run((message) => socket.send(message)))
 
@@ -118,6 +119,176 @@ describe("the layer", () => {
         assert.strictEqual(new TextDecoder().decode(refused.body), "The server is stopping")
         assert.isFalse(refused.bodyTruncated)
       }
+    })
+  )
+})
+
+/** How an expectation was not met, and the line of this file that it points at. */
+const failure = (effect: Effect.Effect<unknown>) =>
+  Effect.map(Effect.flip(Effect.sandbox(effect)), (cause) => {
+    const defect = Cause.squash(cause)
+    assert.instanceOf(defect, WebSocketTest.ExpectationFailed)
+    assert.include(String(defect.stack).split("\n")[1], "WebSocketTest.test.ts")
+    return defect.message
+  })
+
+describe("expectMessage", () => {
+  it.scoped("returns what was expected: a text, bytes, or what a predicate accepts", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* connected()
+      for (const data of ["a", Uint8Array.of(1, 2), "b", "c", ""]) yield* client.send(data)
+      const text: Message.Text = yield* WebSocketTest.expectMessage(server, "a")
+      assert.strictEqual(text.data, "a")
+      const binary: Message.Binary = yield* WebSocketTest.expectMessage(server, Uint8Array.of(1, 2))
+      assert.deepStrictEqual(binary.data, Uint8Array.of(1, 2))
+      const refined: Message.Text = yield* WebSocketTest.expectMessage(server, Message.isText)
+      assert.strictEqual(refined.data, "b")
+      const any: Message.Message = yield* WebSocketTest.expectMessage(server, ({ data }) => data === "c")
+      assert.strictEqual(any.data, "c")
+      yield* WebSocketTest.expectMessage(server, "")
+    })
+  )
+
+  it.scoped("waits", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* connected()
+      const expecting = yield* Effect.fork(WebSocketTest.expectMessage(server, "late"))
+      assert.isTrue(yield* isPending(expecting))
+      yield* client.send("late")
+      yield* Fiber.join(expecting)
+    })
+  )
+
+  it.scoped("says what came instead", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* connected()
+      const isGreeting = ({ data }: Message.Message) => data === "hello"
+      const cases: ReadonlyArray<[string | Uint8Array, Effect.Effect<unknown>, string]> = [
+        ["b", WebSocketTest.expectMessage(server, "a"), 'the text "a", but got the text "b"'],
+        [Uint8Array.of(97), WebSocketTest.expectMessage(server, "a"), 'the text "a", but got the bytes [61]'],
+        ["a", WebSocketTest.expectMessage(server, utf8("a")), 'the bytes [61], but got the text "a"'],
+        [utf8("ab"), WebSocketTest.expectMessage(server, utf8("aa")), "the bytes [61 61], but got the bytes [61 62]"],
+        [
+          "a",
+          WebSocketTest.expectMessage(server, isGreeting),
+          'a message that isGreeting accepts, but got the text "a"'
+        ]
+      ]
+      for (const [sent, expectation, message] of cases) {
+        yield* client.send(sent)
+        assert.strictEqual(yield* failure(expectation), `Expected ${message}`)
+      }
+      yield* client.close("PolicyViolation", "no")
+      assert.strictEqual(
+        yield* failure(WebSocketTest.expectMessage(server, "a")),
+        'Expected the text "a", but got the end of the connection with 1008 "no" (remote, clean)'
+      )
+    })
+  )
+})
+
+describe("expectNoMessage", () => {
+  it.scoped("holds while nothing comes, and leaves what comes later", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* connected()
+      yield* WebSocketTest.expectNoMessage(server)
+      yield* Effect.forkScoped(Effect.delay(client.send("later"), "1 seconds"))
+      yield* WebSocketTest.expectNoMessage(server)
+      yield* TestClock.adjust("1 seconds")
+      yield* WebSocketTest.expectMessage(server, "later")
+    })
+  )
+
+  it.scoped("says what came: also what is only on its way, and the end", () =>
+    Effect.gen(function* () {
+      const { client, pair, server } = yield* connected()
+      yield* pair.split(1)
+      yield* Effect.forkScoped(
+        Effect.forEach(["a", "b"], (data) => Effect.zipRight(Effect.yieldNow(), client.send(data)))
+      )
+      assert.strictEqual(
+        yield* failure(WebSocketTest.expectNoMessage(server)),
+        'Expected no message, but got the text "a"'
+      )
+      yield* WebSocketTest.expectMessage(server, "b")
+      yield* client.abort
+      assert.strictEqual(
+        yield* failure(WebSocketTest.expectNoMessage(server)),
+        "Expected no message, but got the end of the connection by Io_error: Reset during read"
+      )
+    })
+  )
+})
+
+describe("expectClose", () => {
+  it.scoped("compares what it is given, by either name of the code, at both sides", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* connected()
+      yield* Effect.forkScoped(client.close(1008, "no"))
+      const status = yield* WebSocketTest.expectClose(server, {
+        code: "PolicyViolation",
+        reason: "no",
+        initiator: "remote",
+        clean: true
+      })
+      assert.deepStrictEqual(outcome(status), [1008, 1008, "remote", true])
+      yield* WebSocketTest.expectClose(server)
+      yield* WebSocketTest.expectClose(client, { code: 1008, initiator: "local" })
+      const end = 'the end of the connection with 1008 "no" (remote, clean)'
+      for (const [expected, text] of [
+        [{ code: 1000 }, "with code 1000"],
+        [{ code: "GoingAway", reason: "no" }, 'with code 1001 and reason "no"'],
+        [{ reason: "" }, 'with reason ""'],
+        [{ initiator: "local" }, "(local)"],
+        [{ clean: false }, "(not clean)"],
+        [{ code: 1000, initiator: "remote", clean: true }, "with code 1000 (remote, clean)"]
+      ] as const) {
+        assert.strictEqual(
+          yield* failure(WebSocketTest.expectClose(server, expected)),
+          `Expected the end of the connection ${text}, but got ${end}`
+        )
+      }
+    })
+  )
+
+  it.scoped("waits until the connection is over, not only closing", () =>
+    Effect.gen(function* () {
+      const { client, pair, server } = yield* connected()
+      yield* pair.serverToClient.stall
+      yield* Effect.forkScoped(client.close())
+      const expecting = yield* Effect.fork(WebSocketTest.expectClose(server, { code: 1000 }))
+      assert.isTrue(yield* isPending(expecting))
+      assert.isFalse(yield* server.isOpen)
+      yield* pair.serverToClient.unstall
+      yield* Fiber.join(expecting)
+    })
+  )
+
+  it.scoped("takes the code of a violation, and 1006 where there was no Close", () =>
+    Effect.gen(function* () {
+      const violated = yield* connected()
+      yield* violated.pair.clientToServer.inject(Uint8Array.of(0x83, 0x80, 0, 0, 0, 0))
+      yield* WebSocketTest.expectClose(violated.server, { code: "ProtocolError", initiator: "local" })
+      const broken = yield* connected()
+      yield* broken.pair.reset
+      yield* WebSocketTest.expectClose(broken.server, { code: 1006, reason: "", clean: false })
+      assert.strictEqual(
+        yield* failure(WebSocketTest.expectClose(broken.server, { code: 1000 })),
+        "Expected the end of the connection with code 1000, but got the end of the connection with 1006 (not clean) by Io_error: Reset during read"
+      )
+    })
+  )
+
+  it.scoped("wants what came before to be read", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* connected()
+      yield* client.send("unread")
+      yield* client.close()
+      assert.strictEqual(
+        yield* failure(WebSocketTest.expectClose(server)),
+        'Expected the end of the connection, but got the text "unread"'
+      )
+      yield* WebSocketTest.expectClose(server)
     })
   )
 })
