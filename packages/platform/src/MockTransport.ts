@@ -100,7 +100,7 @@ export const make = (): Effect.Effect<Pair> =>
       client.fail()
       server.fail()
     })
-    return {
+    const pair: Pair = {
       client,
       server,
       clientToServer,
@@ -116,7 +116,20 @@ export const make = (): Effect.Effect<Pair> =>
         return lost.includes(true) ? reset : Effect.void
       })
     }
+    pairs.set(client, pair)
+    pairs.set(server, pair)
+    return pair
   })
+
+/**
+ * The pair that a transport is an end of, if it is.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const pairOf = (transport: Transport): Pair | undefined => pairs.get(transport)
+
+const pairs = new WeakMap<Transport, Pair>()
 
 type Item = Uint8Array | "end"
 

@@ -2,16 +2,27 @@
  * A client and a server that are joined in memory, for an app's own tests: the opening handshake is negotiated and every
  * byte travels, but over no network. An app that is written against `WebSocketClient` and `WebSocketServer` runs unchanged.
  *
+ * What a test needs besides: expectations on a connection (`expectMessage`, `expectNoMessage`, `expectClose`), peers that it
+ * scripts frame by frame in place of the server (`acceptPeer`) or of the client (`connectPeer`), the attempts to connect
+ * before they are answered (`nextAttempt`), and the network under a connection (`network`).
+ *
  * @since 0.1.0
  */
 import * as CloseCode from "@effect-websocket/protocol/CloseCode"
-import { type Endpoint, HandshakeRejected, type HeaderRecord } from "@effect-websocket/protocol/Errors"
+import {
+  type Endpoint,
+  HandshakeRejected,
+  type HeaderRecord,
+  IoError,
+  ProtocolError
+} from "@effect-websocket/protocol/Errors"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
 import type { Binary, Message, Text } from "@effect-websocket/protocol/Message"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
+import type * as Scope from "effect/Scope"
 import { isSameBytes } from "./internal/bytes.js"
 import {
   describeClean,
@@ -25,7 +36,11 @@ import {
   expecting,
   isExpectedClose
 } from "./internal/expectation.js"
+import { randomBytes } from "./internal/random.js"
+import * as Registry from "./internal/registry.js"
+import * as MockPeer from "./MockPeer.js"
 import * as MockTransport from "./MockTransport.js"
+import type { Transport } from "./Transport.js"
 import type * as WebSocket from "./WebSocket.js"
 import * as WebSocketClient from "./WebSocketClient.js"
 import * as WebSocketServer from "./WebSocketServer.js"
@@ -35,71 +50,98 @@ import * as WebSocketServer from "./WebSocketServer.js"
  */
 export { ExpectationFailed }
 
-const listening: WebSocketServer.Address = { hostname: "test", port: 80, url: "ws://test" }
+/**
+ * An attempt to connect, which the test answers in place of the server: once, or not at all, so that the client's
+ * `openTimeout` passes. A second answer is a defect.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConnectionAttempt {
+  readonly request: Handshake.UpgradeRequest
+  /** The client's end of the connection that it asks for. */
+  readonly transport: Transport
+  /**
+   * Answers 101, with a subprotocol of those that were offered and with headers, and becomes the peer. Other subprotocols
+   * and headers that belong to the handshake are a defect.
+   */
+  readonly accept: (options?: AcceptOptions) => Effect.Effect<MockPeer.MockPeer, never, Scope.Scope>
+  /** Answers with another status: the client fails with `HandshakeRejected`. */
+  readonly reject: (
+    status: number,
+    options?: { readonly headers?: HeaderRecord; readonly body?: string }
+  ) => Effect.Effect<void>
+  /** Nobody is there: the client fails with `IoError` (`Connect`). */
+  readonly unreachable: Effect.Effect<void>
+  /** Leaves the answer to the server, as if nobody had asked for the attempt. */
+  readonly forward: Effect.Effect<void>
+}
 
 /**
- * Both services, with options for the server. Every URL reaches it; `WebSocketServer.address` has one.
+ * What a scripted server answers 101 with. Default: no subprotocol, and the headers of the handshake alone.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AcceptOptions {
+  readonly protocol?: string | undefined
+  readonly headers?: HeaderRecord | undefined
+}
+
+/**
+ * What a scripted client asks for, as in `WebSocketClient.ConnectOptions`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ConnectPeerOptions = Pick<WebSocketClient.ConnectOptions, "protocols" | "headers" | "origin">
+
+/**
+ * What the layer provides for tests, besides the services of the app. See `nextAttempt` and `connectPeer`.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class WebSocketTest extends Context.Tag("@effect-websocket/platform/WebSocketTest")<
+  WebSocketTest,
+  {
+    readonly nextAttempt: Effect.Effect<ConnectionAttempt>
+    readonly connectPeer: (
+      url?: string | URL,
+      options?: ConnectPeerOptions
+    ) => Effect.Effect<MockPeer.MockPeer, WebSocketClient.ConnectError, Scope.Scope>
+  }
+>() {}
+
+/**
+ * All three services, with options for the server. Every URL reaches it; `WebSocketServer.address` has one.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerWith = (
   options: WebSocketServer.Options
-): Layer.Layer<WebSocketClient.WebSocketClient | WebSocketServer.WebSocketServer> =>
+): Layer.Layer<WebSocketClient.WebSocketClient | WebSocketServer.WebSocketServer | WebSocketTest> =>
   Layer.scopedContext(
     Effect.gen(function* () {
       const runtime = yield* Effect.runtime<never>()
       const { offer, service } = yield* WebSocketServer.make(listening, options)
-      const client = WebSocketClient.make((url, headers, done) => {
-        const pair = Runtime.runSync(runtime)(MockTransport.make())
-        let dropped = false
-        const answer = (status: number, answered: HeaderRecord, body: string) => {
-          const received = Handshake.lowerCaseNames(answered)
-          // As over a network, the client does not learn of it in the step in which the server answers.
-          queueMicrotask(() => {
-            if (dropped) return
-            if (status === 101) {
-              done({ _tag: "Upgraded", headers: received, transport: pair.client })
-              return
-            }
-            const bytes = new TextEncoder().encode(body)
-            done({
-              _tag: "Failed",
-              error: new HandshakeRejected({ status, headers: received, body: bytes, bodyTruncated: false })
-            })
-          })
-        }
-        queueMicrotask(() => {
-          if (dropped) return
-          offer({
-            request: {
-              method: "GET",
-              url: url.pathname + url.search,
-              httpVersion: "1.1",
-              headers: Handshake.lowerCaseNames({ ...headers, Host: url.host })
-            },
-            remoteAddress: pair.client.remoteAddress,
-            isGone: () => dropped,
-            upgrade: (answered) => {
-              answer(101, answered, "")
-              return pair.server
-            },
-            reject: answer
-          })
+      const attempts = new Attempts(offer)
+      const dial: WebSocketClient.Dial = (url, headers, done) =>
+        attempts.dial(Runtime.runSync(runtime)(MockTransport.make()), url, headers, done)
+      return Context.make(WebSocketClient.WebSocketClient, WebSocketClient.make(dial)).pipe(
+        Context.add(WebSocketServer.WebSocketServer, service),
+        Context.add(WebSocketTest, {
+          nextAttempt: attempts.next,
+          connectPeer: (url = listening.url, offered = {}) =>
+            Effect.suspend(() => dialPeer(dial, new URL(url), offered))
         })
-        return () => {
-          dropped = true
-          pair.client.abort()
-        }
-      })
-      return Context.make(WebSocketClient.WebSocketClient, client).pipe(
-        Context.add(WebSocketServer.WebSocketServer, service)
       )
     })
   )
 
 /**
- * Both services.
+ * All three services: the app's client and server, and `WebSocketTest` for the test.
  *
  * @example
  * ```ts
@@ -111,14 +153,122 @@ export const layerWith = (
  *   yield* Effect.forkScoped(WebSocketServer.run((socket) => socket.run((message) => socket.send(message))))
  *   const socket = yield* WebSocketClient.connect(url)
  *   yield* socket.send("hello")
- *   return yield* socket.receive
+ *   yield* WebSocketTest.expectMessage(socket, "hello")
  * }).pipe(Effect.scoped, Effect.provide(WebSocketTest.layer))
  * ```
  *
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<WebSocketClient.WebSocketClient | WebSocketServer.WebSocketServer> = layerWith({})
+export const layer: Layer.Layer<WebSocketClient.WebSocketClient | WebSocketServer.WebSocketServer | WebSocketTest> =
+  layerWith({})
+
+/**
+ * The next attempt to connect, to be answered by the test. Who waits here comes before the server; an attempt that no `accept`
+ * or `run` has taken yet can still be had. Where a server runs, ask before the client connects.
+ *
+ * @example
+ * ```ts
+ * import { WebSocketTest } from "@effect-websocket/platform"
+ * import { Effect } from "effect"
+ *
+ * const refused = Effect.gen(function* () {
+ *   const attempt = yield* WebSocketTest.nextAttempt
+ *   yield* attempt.reject(401, { body: `Nothing for ${attempt.request.url}` })
+ * })
+ *
+ * // The next three find nobody.
+ * const down = WebSocketTest.nextAttempt.pipe(
+ *   Effect.flatMap((attempt) => attempt.unreachable),
+ *   Effect.repeatN(2)
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category peers
+ */
+export const nextAttempt: Effect.Effect<ConnectionAttempt, never, WebSocketTest> = Effect.flatMap(
+  WebSocketTest,
+  (test) => test.nextAttempt
+)
+
+/**
+ * Accepts the next connection as a peer that the test scripts, in place of `WebSocketServer.accept`: `nextAttempt` and its
+ * `accept`.
+ *
+ * @example
+ * ```ts
+ * import { WebSocketClient, WebSocketTest } from "@effect-websocket/platform"
+ * import { Frame } from "@effect-websocket/protocol"
+ * import { Effect } from "effect"
+ *
+ * const test = Effect.gen(function* () {
+ *   const connecting = yield* Effect.fork(WebSocketClient.connect("ws://test"))
+ *   const peer = yield* WebSocketTest.acceptPeer()
+ *   const socket = yield* connecting
+ *   yield* peer.send(Frame.text("hello"))
+ *   yield* WebSocketTest.expectMessage(socket, "hello")
+ * }).pipe(Effect.scoped, Effect.provide(WebSocketTest.layer))
+ * ```
+ *
+ * @since 0.1.0
+ * @category peers
+ */
+export const acceptPeer = (
+  options?: AcceptOptions
+): Effect.Effect<MockPeer.MockPeer, never, WebSocketTest | Scope.Scope> =>
+  Effect.flatMap(nextAttempt, (attempt) => attempt.accept(options))
+
+/**
+ * Connects to the app's server as a peer that the test scripts, in place of `WebSocketClient.connect`. Fails as that does,
+ * but has no `openTimeout`: the server's `handshakeTimeout` is the bound. A malformed URL is a defect.
+ *
+ * @since 0.1.0
+ * @category peers
+ */
+export const connectPeer = (
+  url?: string | URL,
+  options?: ConnectPeerOptions
+): Effect.Effect<MockPeer.MockPeer, WebSocketClient.ConnectError, WebSocketTest | Scope.Scope> =>
+  Effect.flatMap(WebSocketTest, (test) => test.connectPeer(url, options))
+
+/**
+ * The network under a connection, from either side of it: `reset`, `drop`, `stall`, `delay`, `split`, for both directions or
+ * for one. It is lifted at the end of the scope, so that a closing handshake there is not held up by a fault. Anything else
+ * than a connection over a `MockTransport` is a defect.
+ *
+ * @example
+ * ```ts
+ * import { WebSocketClient, WebSocketTest } from "@effect-websocket/platform"
+ * import { Effect } from "effect"
+ *
+ * const test = Effect.gen(function* () {
+ *   const socket = yield* WebSocketClient.connect("ws://test")
+ *   const network = yield* WebSocketTest.network(socket)
+ *   yield* network.delay("50 millis")
+ *   yield* network.clientToServer.stall // the server does not read
+ *   yield* network.reset
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category faults
+ */
+export const network = (
+  connection: WebSocket.WebSocket | { readonly transport: Transport }
+): Effect.Effect<MockTransport.Pair, never, Scope.Scope> =>
+  Effect.uninterruptible(
+    Effect.gen(function* () {
+      const transport = "transport" in connection ? connection.transport : undefined
+      const pair = transport && MockTransport.pairOf(transport)
+      if (pair === undefined) {
+        return yield* Effect.dieMessage("WebSocketTest.network: this connection is not one over a MockTransport")
+      }
+      const registry = yield* Registry.ofScope(yield* Effect.scope)
+      registry.add({ beginClose: () => Effect.runSync(pair.lift), awaitClosed: Effect.void })
+      return pair
+    })
+  )
 
 /**
  * Expects the next message of a connection to be a text, bytes, or one that a predicate accepts. Returns it.
@@ -235,6 +385,189 @@ export const expectClose = (
       )
   })
 }
+
+const listening: WebSocketServer.Address = { hostname: "test", port: 80, url: "ws://test" }
+
+type Offer = (attempt: WebSocketServer.UpgradeAttempt) => void
+type Done = (dialed: WebSocketClient.Dialed) => void
+
+/** The requests that nobody has answered yet, and the tests that wait for one. */
+class Attempts {
+  private readonly offer: Offer
+  private readonly unanswered = new Map<Exchange, Handshake.UpgradeRequest>()
+  private readonly takers = new Set<(effect: Effect.Effect<void>) => void>()
+
+  constructor(offer: Offer) {
+    this.offer = offer
+  }
+
+  dial(pair: MockTransport.Pair, url: URL, headers: HeaderRecord, done: Done): () => void {
+    const asked: Handshake.HttpRequest = {
+      method: "GET",
+      url: url.pathname + url.search,
+      httpVersion: "1.1",
+      headers: Handshake.lowerCaseNames({ ...headers, Host: url.host })
+    }
+    const exchange = new Exchange(pair, asked, done, () => this.unanswered.delete(exchange))
+    // As over a network, the server does not learn of it in the step in which the client asks.
+    queueMicrotask(() => {
+      if (exchange.dropped) return
+      const request = Handshake.checkRequest(asked)
+      // What is no upgrade request is the server's to refuse.
+      if (request._tag === "RefusedRequest") {
+        exchange.offerTo(this.offer)
+        return
+      }
+      this.unanswered.set(exchange, request)
+      this.passOn(exchange)
+    })
+    return () => exchange.drop()
+  }
+
+  readonly next: Effect.Effect<ConnectionAttempt> = Effect.suspend(() => {
+    for (const [exchange, request] of this.unanswered) {
+      this.unanswered.delete(exchange)
+      exchange.takeBack()
+      return Effect.succeed(connectionAttempt(exchange, request, this.offer))
+    }
+    return Effect.zipRight(this.awaitAttempt, this.next)
+  })
+
+  private readonly awaitAttempt = Effect.async<void>((resume) => {
+    this.takers.add(resume)
+    return Effect.sync(() => {
+      if (this.takers.delete(resume)) return
+      // This one had been woken already, so what it was woken for is for another.
+      for (const exchange of this.unanswered.keys()) {
+        if (!exchange.isOffered) this.passOn(exchange)
+      }
+    })
+  })
+
+  private passOn(exchange: Exchange): void {
+    for (const resume of this.takers) {
+      this.takers.delete(resume)
+      resume(Effect.void)
+      return
+    }
+    exchange.offerTo(this.offer)
+  }
+}
+
+/** A request and its answer, by the server or by the test. */
+class Exchange {
+  readonly pair: MockTransport.Pair
+  dropped = false
+  private readonly request: Handshake.HttpRequest
+  private readonly done: Done
+  private readonly onOver: () => void
+  /** What the server holds, while the answer is its own. */
+  private offered: WebSocketServer.UpgradeAttempt | undefined = undefined
+
+  constructor(pair: MockTransport.Pair, request: Handshake.HttpRequest, done: Done, onOver: () => void) {
+    this.pair = pair
+    this.request = request
+    this.done = done
+    this.onOver = onOver
+  }
+
+  get isOffered(): boolean {
+    return this.offered !== undefined
+  }
+
+  offerTo(offer: Offer): void {
+    const attempt: WebSocketServer.UpgradeAttempt = {
+      request: this.request,
+      remoteAddress: this.pair.client.remoteAddress,
+      isGone: () => this.dropped || this.offered !== attempt,
+      upgrade: (headers) => this.upgrade(headers),
+      reject: (status, headers, body) => {
+        if (this.offered === attempt) this.reject(status, headers, body)
+      }
+    }
+    this.offered = attempt
+    offer(attempt)
+  }
+
+  /** To the server it looks as if the client had gone away. */
+  takeBack(): void {
+    this.offered = undefined
+  }
+
+  upgrade(headers: HeaderRecord): Transport {
+    this.answer({ _tag: "Upgraded", headers: Handshake.lowerCaseNames(headers), transport: this.pair.client })
+    return this.pair.server
+  }
+
+  reject(status: number, headers: HeaderRecord, body: string): void {
+    const rejected = {
+      status,
+      headers: Handshake.lowerCaseNames(headers),
+      body: new TextEncoder().encode(body),
+      bodyTruncated: false
+    }
+    this.answer({ _tag: "Failed", error: new HandshakeRejected(rejected) })
+  }
+
+  unreachable(): void {
+    this.answer({ _tag: "Failed", error: new IoError({ reason: "Connect", operation: "connect" }) })
+  }
+
+  drop(): void {
+    this.dropped = true
+    this.onOver()
+    this.pair.client.abort()
+  }
+
+  private answer(dialed: WebSocketClient.Dialed): void {
+    this.onOver()
+    // As over a network, the client does not learn of it in the step in which the answer is given.
+    queueMicrotask(() => {
+      if (!this.dropped) this.done(dialed)
+    })
+  }
+}
+
+const connectionAttempt = (exchange: Exchange, request: Handshake.UpgradeRequest, offer: Offer): ConnectionAttempt => {
+  let answered = false
+  const answer = <A, R>(effect: () => Effect.Effect<A, never, R>): Effect.Effect<A, never, R> =>
+    Effect.suspend(() => {
+      if (answered) return Effect.dieMessage("This attempt to connect was answered already")
+      answered = true
+      return effect()
+    })
+  return {
+    request,
+    transport: exchange.pair.client,
+    accept: ({ headers, protocol } = {}) =>
+      answer(() => {
+        const response = Handshake.responseHeaders(request, { protocol, extensions: [] }, headers)
+        if (response instanceof ProtocolError) return Effect.die(response)
+        return MockPeer.fromTransport(exchange.upgrade(response), { role: "server" })
+      }),
+    reject: (status, { body = "", headers = {} } = {}) =>
+      answer(() => Effect.sync(() => exchange.reject(status, headers, body))),
+    unreachable: answer(() => Effect.sync(() => exchange.unreachable())),
+    forward: answer(() => Effect.sync(() => exchange.offerTo(offer)))
+  }
+}
+
+const dialPeer = (
+  dial: WebSocketClient.Dial,
+  url: URL,
+  offer: ConnectPeerOptions
+): Effect.Effect<MockPeer.MockPeer, WebSocketClient.ConnectError, Scope.Scope> =>
+  Effect.uninterruptibleMask((restore) => {
+    const headers = Handshake.requestHeaders({ ...offer, key: Handshake.makeKey(randomBytes(16)) })
+    if (headers instanceof ProtocolError) return Effect.fail(headers)
+    const dialing = Effect.async<Transport, WebSocketClient.ConnectError>((resume) => {
+      const drop = dial(url, headers, (dialed) =>
+        resume(dialed._tag === "Upgraded" ? Effect.succeed(dialed.transport) : Effect.fail(dialed.error))
+      )
+      return Effect.sync(drop)
+    })
+    return Effect.flatMap(restore(dialing), (transport) => MockPeer.fromTransport(transport, { role: "client" }))
+  })
 
 type ExpectedMessage = string | Uint8Array | ((message: Message) => boolean)
 

@@ -2,7 +2,7 @@ import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import type { TransportSink } from "@effect-websocket/platform/Transport"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Supervisor, TestClock } from "effect"
-import { settled } from "./support.js"
+import { settled, spy } from "./support.js"
 
 /** A sink that records what it is told. */
 const recorder = () => {
@@ -409,4 +409,15 @@ describe("a pair", () => {
       })
     )
   }
+
+  it.effect("is found by either of its ends", () =>
+    Effect.gen(function* () {
+      const pair = yield* MockTransport.make()
+      const { pair: another } = yield* started
+      assert.strictEqual(MockTransport.pairOf(pair.client), pair)
+      assert.strictEqual(MockTransport.pairOf(pair.server), pair)
+      assert.notStrictEqual(MockTransport.pairOf(another.client), pair)
+      assert.isUndefined(MockTransport.pairOf(spy(pair.client).transport))
+    })
+  )
 })

@@ -1,8 +1,8 @@
-import { WebSocketClient, WebSocketServer, WebSocketTest } from "@effect-websocket/platform"
-import { Message } from "@effect-websocket/protocol"
+import { type WebSocket, WebSocketClient, WebSocketServer, WebSocketTest } from "@effect-websocket/platform"
+import { CloseCode, Frame, Message } from "@effect-websocket/protocol"
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Layer, Scope, TestClock } from "effect"
-import { connected, isPending, outcome, settled, utf8 } from "./support.js"
+import { connected, facts, fields, isDefect, isPending, outcome, settled, utf8 } from "./support.js"
 
 const echo = WebSocketServer.run((socket) => socket.run((message) => socket.send(message)))
 
@@ -291,4 +291,289 @@ describe("expectClose", () => {
       yield* WebSocketTest.expectClose(server)
     })
   )
+})
+
+describe("network", () => {
+  layer(WebSocketTest.layer)((it) => {
+    it.scoped("is the one under a connection, from both sides", () =>
+      Effect.gen(function* () {
+        yield* Effect.forkScoped(WebSocketClient.connect("ws://test"))
+        const server = yield* WebSocketServer.accept
+        const network = yield* WebSocketTest.network(server)
+        assert.strictEqual(network, yield* WebSocketTest.network(server))
+        yield* network.reset
+        yield* WebSocketTest.expectClose(server, { code: 1006 })
+
+        const connecting = yield* Effect.fork(WebSocketClient.connect("ws://test"))
+        const peer = yield* WebSocketTest.acceptPeer()
+        const client = yield* Fiber.join(connecting)
+        assert.strictEqual(yield* WebSocketTest.network(client), yield* WebSocketTest.network(peer))
+        yield* (yield* WebSocketTest.network(client)).serverToClient.split(1)
+        yield* peer.send(Frame.text("hello"))
+        yield* WebSocketTest.expectMessage(client, "hello")
+      })
+    )
+
+    for (const fault of ["stall", "drop", "delay"] as const) {
+      it.effect(`is lifted at the end of the scope, which no ${fault} holds up`, () =>
+        Effect.gen(function* () {
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              yield* Effect.forkScoped(echo)
+              const socket = yield* WebSocketClient.connect("ws://test")
+              const network = yield* WebSocketTest.network(socket)
+              yield* fault === "delay" ? network.delay("1 hours") : network[fault]
+              yield* socket.send("hello")
+              yield* WebSocketTest.expectNoMessage(socket)
+            })
+          )
+        })
+      )
+    }
+
+    it.scoped("can be lifted before", () =>
+      Effect.gen(function* () {
+        yield* Effect.forkScoped(echo)
+        const socket = yield* WebSocketClient.connect("ws://test")
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            yield* (yield* WebSocketTest.network(socket)).stall
+            yield* socket.send("hello")
+            yield* WebSocketTest.expectNoMessage(socket)
+          })
+        )
+        yield* WebSocketTest.expectMessage(socket, "hello")
+      })
+    )
+  })
+
+  it.scoped("wants a connection that has one", () =>
+    Effect.gen(function* () {
+      const { client, pair } = yield* connected()
+      assert.strictEqual(yield* WebSocketTest.network(client), pair)
+      const wrapped: WebSocket.WebSocket = Object.create(client, { transport: { value: {} } })
+      assert.isTrue(isDefect(yield* Effect.exit(WebSocketTest.network(wrapped))))
+    })
+  )
+})
+
+/** Connects, and tells what came of it. */
+const connect = (url = "ws://test", options?: WebSocketClient.ConnectOptions) =>
+  Effect.fork(Effect.either(WebSocketClient.connect(url, options)))
+
+describe("nextAttempt", () => {
+  layer(WebSocketTest.layer)((it) => {
+    it.scoped("has the request, and answers it: accepted, with a subprotocol and headers", () =>
+      Effect.gen(function* () {
+        const connecting = yield* Effect.fork(
+          WebSocketClient.connect("ws://test/room?a=b", { protocols: ["a", "b"], headers: { Cookie: "x" } })
+        )
+        const { accept, request } = yield* WebSocketTest.nextAttempt
+        assert.deepStrictEqual(
+          [request.url, request.protocols, request.headers["cookie"]],
+          ["/room?a=b", ["a", "b"], ["x"]]
+        )
+        const peer = yield* accept({ protocol: "b", headers: { "X-Server": "1" } })
+        const client = yield* Fiber.join(connecting)
+        assert.strictEqual(client.protocol, "b")
+        yield* peer.send(Frame.text("hello"))
+        yield* WebSocketTest.expectMessage(client, "hello")
+        yield* client.send("you")
+        yield* peer.expectFrame(Frame.text("you"))
+        yield* Effect.fork(client.close(4000))
+        yield* peer.answerClose({ code: 4000 })
+        yield* WebSocketTest.expectClose(client, { code: 4000, initiator: "local", clean: true })
+      })
+    )
+
+    it.scoped("rejects, with what a server may say", () =>
+      Effect.gen(function* () {
+        const connecting = yield* Effect.fork(Effect.flip(WebSocketClient.connect("ws://test")))
+        yield* (yield* WebSocketTest.nextAttempt).reject(503, { headers: { "Retry-After": "2" }, body: "later" })
+        assert.deepStrictEqual(fields(yield* Fiber.join(connecting)), {
+          _tag: "Handshake_rejected",
+          status: 503,
+          headers: { "retry-after": ["2"] },
+          body: utf8("later"),
+          bodyTruncated: false
+        })
+        const bare = yield* Effect.fork(Effect.flip(WebSocketClient.connect("ws://test")))
+        yield* (yield* WebSocketTest.nextAttempt).reject(401)
+        assert.deepInclude(fields(yield* Fiber.join(bare)), { status: 401, headers: {}, body: new Uint8Array(0) })
+      })
+    )
+
+    it.scoped("is not there, or never answers", () =>
+      Effect.gen(function* () {
+        const nobody = yield* Effect.fork(Effect.flip(WebSocketClient.connect("ws://test")))
+        yield* (yield* WebSocketTest.nextAttempt).unreachable
+        assert.deepStrictEqual(facts(yield* Fiber.join(nobody)), {
+          _tag: "Io_error",
+          reason: "Connect",
+          operation: "connect"
+        })
+        const silent = yield* Effect.fork(
+          Effect.flip(WebSocketClient.connect("ws://test", { openTimeout: "3 seconds" }))
+        )
+        const attempt = yield* WebSocketTest.nextAttempt
+        yield* TestClock.adjust("3 seconds")
+        assert.deepInclude(facts(yield* Fiber.join(silent)), { _tag: "Io_error", reason: "Timeout" })
+        // Too late: the peer finds a connection that is over.
+        const peer = yield* attempt.accept()
+        yield* settled
+        assert.isTrue(isDefect(yield* Effect.exit(peer.receive)))
+      })
+    )
+
+    it.scoped("takes an attempt that no server has taken, which the server then misses", () =>
+      Effect.gen(function* () {
+        const first = yield* connect("ws://test/first")
+        const second = yield* connect("ws://test/second")
+        yield* settled
+        const attempt = yield* WebSocketTest.nextAttempt
+        assert.strictEqual(attempt.request.url, "/first")
+        const accepted = yield* WebSocketServer.accept
+        assert.strictEqual(accepted.url, "/second")
+        assert.strictEqual((yield* Fiber.join(second))._tag, "Right")
+        // The server's own deadline is none for the test.
+        yield* TestClock.adjust("9 seconds")
+        assert.isTrue(yield* isPending(first))
+        yield* attempt.reject(410)
+        assert.strictEqual((yield* Fiber.join(first))._tag, "Left")
+      })
+    )
+
+    it.scoped("comes before a server that runs, once, in the order of asking", () =>
+      Effect.gen(function* () {
+        yield* Effect.forkScoped(echo)
+        const attempts = yield* Effect.forEach([1, 2], () => Effect.fork(WebSocketTest.nextAttempt))
+        const sockets = []
+        for (const path of ["/1", "/2", "/3"]) sockets.push(yield* connect(`ws://test${path}`))
+        const taken = yield* Fiber.join(Fiber.all(attempts))
+        assert.deepStrictEqual(
+          taken.map(({ request }) => request.url),
+          ["/1", "/2"]
+        )
+        const third = yield* Effect.flatten(Fiber.join(sockets[2]!))
+        yield* third.send("served")
+        yield* WebSocketTest.expectMessage(third, "served")
+        for (const attempt of taken) yield* attempt.unreachable
+      })
+    )
+
+    it.scoped("gives an attempt back to the server", () =>
+      Effect.gen(function* () {
+        yield* Effect.forkScoped(echo)
+        const asked = yield* Effect.fork(WebSocketTest.nextAttempt)
+        const connecting = yield* connect()
+        const attempt = yield* Fiber.join(asked)
+        assert.isTrue(yield* isPending(connecting))
+        yield* attempt.forward
+        const socket = yield* Effect.flatten(Fiber.join(connecting))
+        yield* socket.send("served")
+        yield* WebSocketTest.expectMessage(socket, "served")
+        // The network of a connection whose ends are both the app's.
+        yield* (yield* WebSocketTest.network(attempt)).reset
+        yield* WebSocketTest.expectClose(socket, { code: 1006 })
+      })
+    )
+
+    it.scoped("loses no attempt when it is interrupted, at whatever moment", () =>
+      Effect.gen(function* () {
+        const outcomes = new Set<string>()
+        for (let turns = 0; turns < 16; turns++) {
+          const asked = yield* Effect.fork(WebSocketTest.nextAttempt)
+          yield* settled
+          const connecting = yield* connect()
+          yield* Effect.promise(async () => {
+            for (let turn = 0; turn < turns; turn++) await Promise.resolve()
+          })
+          const exit = yield* Fiber.interrupt(asked)
+          if (Exit.isSuccess(exit)) yield* exit.value.reject(500)
+          else yield* WebSocketServer.accept
+          outcomes.add(`${exit._tag}, ${(yield* Fiber.join(connecting))._tag}`)
+        }
+        assert.deepStrictEqual(outcomes, new Set(["Failure, Right", "Success, Left"]))
+      })
+    )
+
+    it.scoped("is answered once", () =>
+      Effect.gen(function* () {
+        const connecting = yield* connect()
+        const attempt = yield* WebSocketTest.nextAttempt
+        yield* attempt.reject(500)
+        for (const again of [attempt.accept(), attempt.reject(500), attempt.unreachable, attempt.forward]) {
+          assert.isTrue(isDefect(yield* Effect.exit(again)))
+        }
+        yield* Fiber.join(connecting)
+      })
+    )
+
+    it.scoped("dies of an answer that is not legal", () =>
+      Effect.gen(function* () {
+        for (const options of [{ protocol: "unasked" }, { headers: { Upgrade: "other" } }]) {
+          yield* connect()
+          const attempt = yield* WebSocketTest.nextAttempt
+          assert.isTrue(isDefect(yield* Effect.exit(attempt.accept(options))))
+        }
+      })
+    )
+  })
+})
+
+describe("connectPeer", () => {
+  layer(WebSocketTest.layerWith({ protocols: ["chat"], limits: { maxMessageBytes: 4 } }))((it) => {
+    it.scoped("is a client of the app's server, through its negotiation", () =>
+      Effect.gen(function* () {
+        const connecting = yield* Effect.fork(
+          WebSocketTest.connectPeer("ws://test/room", { protocols: ["chat"], headers: { "X-Name": "ada" } })
+        )
+        const server = yield* WebSocketServer.accept
+        const peer = yield* Fiber.join(connecting)
+        assert.deepStrictEqual(
+          [server.url, server.protocol, server.request.headers["x-name"]],
+          ["/room", "chat", ["ada"]]
+        )
+        yield* peer.send(Frame.text("hi"))
+        yield* WebSocketTest.expectMessage(server, "hi")
+        yield* peer.send(Frame.text("too long"))
+        yield* peer.answerClose({ code: "MessageTooBig" })
+        assert.strictEqual(
+          CloseCode.toName((yield* WebSocketTest.expectClose(server)).sent?.code ?? 0),
+          "MessageTooBig"
+        )
+      })
+    )
+
+    it.scoped("connects to the server where no URL is given", () =>
+      Effect.gen(function* () {
+        const connecting = yield* Effect.fork(WebSocketTest.connectPeer())
+        assert.strictEqual((yield* WebSocketServer.accept).request.host, "test")
+        yield* Fiber.join(connecting)
+      })
+    )
+
+    it.scoped("fails as a client does", () =>
+      Effect.gen(function* () {
+        const rejected = yield* Effect.flip(WebSocketTest.connectPeer("ws://test", { origin: "https://evil.example" }))
+        assert(rejected._tag === "Handshake_rejected")
+        assert.strictEqual(rejected.status, 403)
+        const invalid = yield* Effect.flip(WebSocketTest.connectPeer("ws://test", { headers: { Upgrade: "x" } }))
+        assert(invalid._tag === "Protocol_error")
+        assert.strictEqual(invalid.origin, "local")
+        assert.isTrue(isDefect(yield* Effect.exit(WebSocketTest.connectPeer("nowhere"))))
+      })
+    )
+
+    it.scoped("is dropped when it is interrupted", () =>
+      Effect.gen(function* () {
+        const connecting = yield* Effect.fork(WebSocketTest.connectPeer("ws://test/gone"))
+        assert.isTrue(yield* isPending(connecting))
+        yield* Fiber.interrupt(connecting)
+        const here = yield* Effect.fork(WebSocketTest.connectPeer("ws://test/here"))
+        assert.strictEqual((yield* WebSocketServer.accept).url, "/here")
+        yield* Fiber.join(here)
+      })
+    )
+  })
 })

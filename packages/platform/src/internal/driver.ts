@@ -100,7 +100,7 @@ class Send extends Effectable.Class<void, ConnectionError> {
 export class Driver implements TransportSink, Closable, Mortal {
   readonly url: string
   private readonly connection: Connection.Connection
-  private readonly transport: Transport
+  readonly transport: Transport
   private readonly settings: Settings
   private readonly environment: Environment
   private readonly agreement: Agreement
