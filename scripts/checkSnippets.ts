@@ -1,4 +1,7 @@
-/** Type-checks every `ts` block of the README, of docs/ and of the `@example`s in the sources. */
+/**
+ * Type-checks every `ts` block of the README, of docs/ and of the `@example`s in the sources. A block that begins with the path
+ * of a file in a comment is an excerpt, which must be in that file, white space apart.
+ */
 import { spawnSync } from "node:child_process"
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 
@@ -7,10 +10,13 @@ rmSync(out, { recursive: true, force: true })
 mkdirSync(out)
 
 const snippets: Array<string> = []
+const strayed: Array<string> = []
 const within = (folder: string, ending: string) =>
   readdirSync(folder, { encoding: "utf8", recursive: true })
     .filter((name) => name.endsWith(ending))
     .map((name) => `${folder}/${name}`)
+
+const withoutSpace = (text: string) => text.replaceAll(/\s/g, "")
 
 const files = [
   "README.md",
@@ -21,8 +27,14 @@ const files = [
   ...within("packages/platform/src", ".ts")
 ]
 for (const file of files) {
-  const text = readFileSync(file, "utf8").replaceAll(/^[ \t]*\* ?/gm, "")
-  for (const [, code] of text.matchAll(/^```ts\n(.*?)^```/gms)) {
+  const whole = readFileSync(file, "utf8")
+  const text = file.endsWith(".ts") ? whole.replaceAll(/^[ \t]*\* ?/gm, "") : whole
+  for (const [, code = ""] of text.matchAll(/^```ts\n(.*?)^```/gms)) {
+    const [, source, excerpt = ""] = /^\/\/ (\S+\.ts)\n(.*)/s.exec(code) ?? []
+    if (source !== undefined) {
+      if (!withoutSpace(readFileSync(source, "utf8")).includes(withoutSpace(excerpt))) strayed.push(`${file}: ${code}`)
+      continue
+    }
     const name = file.replaceAll(/[^a-zA-Z0-9]+/g, "-")
     const snippet = `${name}-${snippets.length + 1}.ts`
     writeFileSync(`${out}/${snippet}`, `// ${file}\n${code}`)
@@ -39,4 +51,5 @@ writeFileSync(
 )
 console.log(`${snippets.length} snippets`)
 const { status } = spawnSync("tsc", ["-p", out], { stdio: "inherit", shell: true })
-process.exitCode = status ?? 1
+for (const excerpt of strayed) console.error(`not in its file any more: ${excerpt}`)
+process.exitCode = strayed.length > 0 ? 1 : (status ?? 1)
