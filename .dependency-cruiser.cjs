@@ -1,10 +1,12 @@
 // The import rules of docs/architecture.md. Run by `pnpm check:imports`.
 const platformOrder = [
   ["Transport", "^packages/platform/src/(internal|WebSocket|Mock|node)"],
-  ["internal/(driver|registry|random)", "^packages/platform/src/(WebSocket|Mock|node)"],
+  ["internal/[^/]+", "^packages/platform/src/(WebSocket|Mock|node)"],
   ["WebSocket", "^packages/platform/src/(WebSocketClient|WebSocketServer|WebSocketTest|Mock|node)"],
   ["WebSocket(Client|Server)", "^packages/platform/src/(WebSocketTest|Mock|node)"],
-  ["(MockTransport|WebSocketTest)", "^packages/platform/src/node"]
+  ["MockTransport", "^packages/platform/src/(MockPeer|WebSocketTest|node)"],
+  ["MockPeer", "^packages/platform/src/(WebSocketTest|node)"],
+  ["WebSocketTest", "^packages/platform/src/node"]
 ]
 
 module.exports = {
