@@ -30,7 +30,7 @@ for (const file of files) {
   const whole = readFileSync(file, "utf8")
   const text = file.endsWith(".ts") ? whole.replaceAll(/^[ \t]*\* ?/gm, "") : whole
   for (const [, code = ""] of text.matchAll(/^```ts\n(.*?)^```/gms)) {
-    const [, source, excerpt = ""] = /^\/\/ (\S+\.ts)\n(.*)/s.exec(code) ?? []
+    const [, source, excerpt = ""] = /^\/\/ (\S+\/\S+\.ts)\n(.*)/s.exec(code) ?? []
     if (source !== undefined) {
       if (!withoutSpace(readFileSync(source, "utf8")).includes(withoutSpace(excerpt))) strayed.push(`${file}: ${code}`)
       continue

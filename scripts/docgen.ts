@@ -16,11 +16,18 @@ interface Comment {
 }
 
 const commentOf = (node: ts.Node): Comment => {
-  const comment = ts.getJSDocCommentsAndTags(node).findLast(ts.isJSDoc)
+  const comment = ts.getJSDocCommentsAndTags(firstOverload(node)).findLast(ts.isJSDoc)
   return {
     text: ts.getTextOfJSDocComment(comment?.comment)?.trim() ?? "",
     tags: new Map(comment?.tags?.map((tag) => [tag.tagName.text, ts.getTextOfJSDocComment(tag.comment)?.trim() ?? ""]))
   }
+}
+
+/** Of overloads, the first one tells. */
+const firstOverload = (node: ts.Node): ts.Node => {
+  if (!ts.isFunctionDeclaration(node) || !ts.isSourceFile(node.parent)) return node
+  const isOverload = (other: ts.Statement) => ts.isFunctionDeclaration(other) && nameOf(other) === nameOf(node)
+  return node.parent.statements.find(isOverload) ?? node
 }
 
 /** The comment at the top of a module; declarations lose it with the imports below it. */

@@ -47,6 +47,9 @@ import * as WebSocketServer from "./WebSocketServer.js"
 
 /**
  * Something else came than a test expected. It is a defect, as the assertion that it is.
+ *
+ * @since 0.1.0
+ * @category errors
  */
 export { ExpectationFailed }
 
@@ -78,7 +81,10 @@ export interface ConnectionAttempt {
 }
 
 /**
- * What a scripted server answers 101 with. Default: no subprotocol, and the headers of the handshake alone.
+ * What a scripted server answers 101 with.
+ *
+ * - `protocol`: one of those that the client offers. Default: none.
+ * - `headers`: sent with the answer, besides those of the handshake. Default: none.
  *
  * @since 0.1.0
  * @category models
