@@ -1,8 +1,8 @@
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
-import type { TransportSink } from "@effect-websocket/platform/Transport"
+import type { Transport, TransportSink } from "@effect-websocket/platform/Transport"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Supervisor, TestClock } from "effect"
-import { settled, spy } from "./support.js"
+import { deafSink, settled, spy } from "./support.js"
 
 /** A sink that records what it is told. */
 const recorder = () => {
@@ -418,6 +418,21 @@ describe("a pair", () => {
       assert.strictEqual(MockTransport.pairOf(pair.server), pair)
       assert.notStrictEqual(MockTransport.pairOf(another.client), pair)
       assert.isUndefined(MockTransport.pairOf(spy(pair.client).transport))
+    })
+  )
+})
+
+describe("an exchange without end", () => {
+  it.live("lets other things have their turns", () =>
+    Effect.gen(function* () {
+      const pair = yield* MockTransport.make()
+      const answer = (transport: Transport) =>
+        transport.start({ ...deafSink, onChunk: (chunk) => void transport.write([chunk]) }, { high: 65536, low: 0 })
+      answer(pair.client)
+      answer(pair.server)
+      yield* pair.clientToServer.inject(Uint8Array.of(1))
+      yield* Effect.sleep(0)
+      yield* pair.reset
     })
   )
 })
