@@ -53,4 +53,8 @@ export * as Origin from "./Origin.js"
 /**
  * @since 0.1.0
  */
+export * as PermessageDeflate from "./PermessageDeflate.js"
+/**
+ * @since 0.1.0
+ */
 export * as Subprotocol from "./Subprotocol.js"

@@ -1,0 +1,327 @@
+/**
+ * The negotiation of permessage-deflate (RFC 7692 §7.1): offers, the server's choice among them, and the client's check of
+ * its answer. What it does to messages is in `Compressor`.
+ *
+ * @since 0.1.0
+ */
+import type { ProtocolError } from "./Errors.js"
+import * as Extension from "./Extension.js"
+import { remoteError } from "./internal/protocolError.js"
+import type { Message } from "./Message.js"
+
+/**
+ * The name of the extension.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const name = "permessage-deflate"
+
+/**
+ * The parameters of an offer or of an answer (RFC 7692 §7.1).
+ *
+ * - `serverNoContextTakeover`, `clientNoContextTakeover`: that side compresses each message without those before it.
+ * - `serverMaxWindowBits`, `clientMaxWindowBits`: that side refers back at most 2^bits octets; 8 to 15. In an offer,
+ *   `clientMaxWindowBits: true` says that the client can be told its window, without a limit of its own.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Parameters {
+  readonly serverNoContextTakeover?: boolean | undefined
+  readonly clientNoContextTakeover?: boolean | undefined
+  readonly serverMaxWindowBits?: number | undefined
+  readonly clientMaxWindowBits?: number | true | undefined
+}
+
+/**
+ * How messages are compressed, and what is negotiated for it. The same options serve both roles.
+ *
+ * - `serverMaxWindowBits`, `clientMaxWindowBits`: the window of each side, 8 to 15. What is kept for each connection and
+ *   direction is at most 2^bits bytes. A server that cannot limit a client's window has it compress without context
+ *   takeover instead. Default 12.
+ * - `serverNoContextTakeover`, `clientNoContextTakeover`: have that side compress each message by itself, for which nothing
+ *   is kept. Default `false`.
+ * - `offers`: what a client offers, in order of preference, in place of what follows from the options above.
+ * - `threshold`: messages of fewer bytes are sent as they are. Default 1,024.
+ * - `filter`: messages for which it is `false` are sent as they are. Default: none.
+ * - `level`: of zlib, from 1, the fastest, to 9, the smallest. Default 6.
+ * - `memLevel`: of zlib, 1 to 9. Default 5.
+ * - `maxRatio`: a message that inflates to more than 64 KiB and more than this many times its size on the wire is refused.
+ *   Default: none; the largest message is a limit in any case.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly serverMaxWindowBits?: number | undefined
+  readonly clientMaxWindowBits?: number | undefined
+  readonly serverNoContextTakeover?: boolean | undefined
+  readonly clientNoContextTakeover?: boolean | undefined
+  readonly offers?: ReadonlyArray<Parameters> | undefined
+  readonly threshold?: number | undefined
+  readonly filter?: ((message: Message) => boolean) | undefined
+  readonly level?: number | undefined
+  readonly memLevel?: number | undefined
+  readonly maxRatio?: number | undefined
+}
+
+/**
+ * The options with all defaults filled in.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Settings {
+  readonly serverMaxWindowBits: number
+  readonly clientMaxWindowBits: number
+  readonly serverNoContextTakeover: boolean
+  readonly clientNoContextTakeover: boolean
+  readonly offers: ReadonlyArray<Parameters>
+  readonly threshold: number
+  readonly filter: ((message: Message) => boolean) | undefined
+  readonly level: number
+  readonly memLevel: number
+  readonly maxRatio: number
+}
+
+/**
+ * How one side compresses.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Direction {
+  readonly windowBits: number
+  readonly contextTakeover: boolean
+}
+
+/**
+ * What was agreed on, seen from one endpoint. `extension` is what the server answers.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Agreement {
+  readonly extension: Extension.Extension
+  readonly outbound: Direction
+  readonly inbound: Direction
+}
+
+/**
+ * Fills in the defaults.
+ *
+ * Throws a `RangeError` for options that make no sense: those are the programmer's, not the peer's.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const resolve = (options: Options = {}): Settings => {
+  const serverMaxWindowBits = inRange("serverMaxWindowBits", options.serverMaxWindowBits ?? 12, minBits, maxBits)
+  const clientMaxWindowBits = inRange("clientMaxWindowBits", options.clientMaxWindowBits ?? 12, minBits, maxBits)
+  const serverNoContextTakeover = options.serverNoContextTakeover ?? false
+  const clientNoContextTakeover = options.clientNoContextTakeover ?? false
+  const { filter, maxRatio = Number.POSITIVE_INFINITY } = options
+  if (!(maxRatio >= 1)) throw new RangeError(`maxRatio must be at least 1, but is ${maxRatio}`)
+  // A server may be unable to limit its window, and then must decline the first offer (§7.1.2.1). Without a value,
+  // `client_max_window_bits` says that we can be told; some servers answer with more than a value that they were given.
+  const anyWindow: Parameters = { serverNoContextTakeover, clientNoContextTakeover, clientMaxWindowBits: true }
+  const offers =
+    options.offers ?? (serverMaxWindowBits < maxBits ? [{ ...anyWindow, serverMaxWindowBits }, anyWindow] : [anyWindow])
+  if (offers.length === 0) throw new RangeError("offers must not be empty")
+  for (const offer of offers) {
+    inRange("serverMaxWindowBits", offer.serverMaxWindowBits ?? maxBits, minBits, maxBits)
+    inRange("clientMaxWindowBits", clientBits(offer), minBits, maxBits)
+  }
+  return {
+    serverMaxWindowBits,
+    clientMaxWindowBits,
+    serverNoContextTakeover,
+    clientNoContextTakeover,
+    offers,
+    threshold: inRange("threshold", options.threshold ?? 1024, 0, Number.MAX_SAFE_INTEGER),
+    filter,
+    level: inRange("level", options.level ?? 6, 1, 9),
+    memLevel: inRange("memLevel", options.memLevel ?? 5, 1, 9),
+    maxRatio
+  }
+}
+
+/**
+ * The extensions that a client offers.
+ *
+ * @example
+ * ```ts
+ * import { Extension, PermessageDeflate } from "@effect-websocket/protocol"
+ *
+ * console.log(Extension.format(PermessageDeflate.offer(PermessageDeflate.resolve({ serverMaxWindowBits: 15 }))))
+ * // "permessage-deflate; client_max_window_bits"
+ * ```
+ *
+ * @since 0.1.0
+ * @category client
+ */
+export const offer = (settings: Settings): ReadonlyArray<Extension.Extension> => settings.offers.map(format)
+
+/**
+ * Chooses the first offer that can be accepted, and the answer to it; `undefined` where there is none. An offer with a
+ * parameter that is unknown, illegal or there twice is declined, as one of another extension is (RFC 7692 §7.1).
+ *
+ * @since 0.1.0
+ * @category server
+ */
+export const accept = (extensions: ReadonlyArray<Extension.Extension>, settings: Settings): Agreement | undefined => {
+  for (const extension of extensions) {
+    if (extension.name !== name) continue
+    const offered = parse(extension, "offer")
+    if (isParameters(offered)) return acceptOffer(offered, settings)
+  }
+  return undefined
+}
+
+/**
+ * Checks what a server answered: `undefined` where it declined. An answer with a parameter that is unknown, illegal or
+ * there twice, that fits none of the offers, or that names the extension twice, is a remote `ProtocolError` (RFC 7692 §7.1).
+ *
+ * @since 0.1.0
+ * @category client
+ */
+export const check = (
+  extensions: ReadonlyArray<Extension.Extension>,
+  settings: Settings
+): Agreement | ProtocolError | undefined => {
+  const [extension, ...more] = extensions.filter((candidate) => candidate.name === name)
+  if (extension === undefined) return undefined
+  if (more.length > 0) return remoteError("permessage-deflate is accepted twice", "RFC 7692 §5")
+  const answer = parse(extension, "answer")
+  if (!isParameters(answer)) return answer
+  const accepted = settings.offers.filter((offered) => answers(answer, offered))
+  if (accepted.length === 0) return remoteError("The answer fits no offer of permessage-deflate", "RFC 7692 §7.1")
+  return {
+    extension,
+    // Which of several offers was accepted the answer does not always tell, so what all of them promise is kept.
+    outbound: {
+      windowBits: Math.min(settings.clientMaxWindowBits, clientBits(answer), ...accepted.map(clientBits)),
+      contextTakeover: ![answer, ...accepted].some((parameters) => parameters.clientNoContextTakeover)
+    },
+    inbound: {
+      windowBits: answer.serverMaxWindowBits ?? maxBits,
+      contextTakeover: answer.serverNoContextTakeover !== true
+    }
+  }
+}
+
+/**
+ * The parameters of an extension of this name. What RFC 7692 §7.1 forbids is a remote `ProtocolError`: a parameter that is
+ * unknown or there twice, a value that is missing, superfluous or not an integer from 8 to 15 without leading zeros.
+ *
+ * @since 0.1.0
+ * @category parsing
+ */
+export const parse = (extension: Extension.Extension, kind: "offer" | "answer"): Parameters | ProtocolError => {
+  const found: { -readonly [Key in keyof Parameters]: Parameters[Key] } = {}
+  for (const [parameter, value] of extension.parameters) {
+    const key = keys.get(parameter)
+    if (key === undefined) return remoteError(`The parameter ${parameter} is unknown`, "RFC 7692 §7.1")
+    if (found[key] !== undefined) return remoteError(`The parameter ${parameter} comes twice`, "RFC 7692 §7.1")
+    const bits = value === true ? undefined : windowBits(value)
+    const illegal = () => remoteError(`The parameter ${parameter} has an illegal value`, "RFC 7692 §7.1")
+    switch (key) {
+      case "serverNoContextTakeover":
+      case "clientNoContextTakeover":
+        if (value !== true) return illegal()
+        found[key] = true
+        break
+      case "serverMaxWindowBits":
+        if (bits === undefined) return illegal()
+        found[key] = bits
+        break
+      case "clientMaxWindowBits":
+        if (bits === undefined && (value !== true || kind === "answer")) return illegal()
+        found[key] = bits ?? true
+        break
+    }
+  }
+  return found
+}
+
+/**
+ * The extension with parameters.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const format = (parameters: Parameters): Extension.Extension =>
+  Extension.make(
+    name,
+    [...keys].flatMap(([parameter, key]) => {
+      const value = parameters[key]
+      return value === undefined || value === false ? [] : [[parameter, value === true ? true : String(value)] as const]
+    })
+  )
+
+const minBits = 8
+const maxBits = 15
+
+const keys = new Map([
+  ["server_no_context_takeover", "serverNoContextTakeover"],
+  ["client_no_context_takeover", "clientNoContextTakeover"],
+  ["server_max_window_bits", "serverMaxWindowBits"],
+  ["client_max_window_bits", "clientMaxWindowBits"]
+] as const satisfies ReadonlyArray<readonly [string, keyof Parameters]>) as ReadonlyMap<string, keyof Parameters>
+
+const isParameters = (parsed: Parameters | ProtocolError): parsed is Parameters => !("_tag" in parsed)
+
+const windowBits = (value: string): number | undefined => {
+  const bits = Number(value)
+  return Number.isInteger(bits) && bits >= minBits && bits <= maxBits && String(bits) === value ? bits : undefined
+}
+
+const clientBits = ({ clientMaxWindowBits }: Parameters): number =>
+  typeof clientMaxWindowBits === "number" ? clientMaxWindowBits : maxBits
+
+const acceptOffer = (offered: Parameters, settings: Settings): Agreement => {
+  const { clientMaxWindowBits, serverMaxWindowBits } = settings
+  const serverNoContextTakeover = settings.serverNoContextTakeover || offered.serverNoContextTakeover === true
+  const limitsClient = offered.clientMaxWindowBits !== undefined
+  const clientNoContextTakeover =
+    settings.clientNoContextTakeover ||
+    // A hint that the client will not need it (§7.1.1.2): so we need not keep it.
+    offered.clientNoContextTakeover === true ||
+    // §7.1.2.2: a client that does not offer to be limited must not be.
+    (!limitsClient && clientMaxWindowBits < maxBits)
+  const outboundBits = Math.min(serverMaxWindowBits, offered.serverMaxWindowBits ?? maxBits)
+  const inboundBits = limitsClient ? Math.min(clientMaxWindowBits, clientBits(offered)) : maxBits
+  return {
+    extension: format({
+      serverNoContextTakeover,
+      clientNoContextTakeover,
+      serverMaxWindowBits: offered.serverMaxWindowBits === undefined ? undefined : outboundBits,
+      clientMaxWindowBits: limitsClient ? inboundBits : undefined
+    }),
+    outbound: { windowBits: outboundBits, contextTakeover: !serverNoContextTakeover },
+    inbound: { windowBits: inboundBits, contextTakeover: !clientNoContextTakeover }
+  }
+}
+
+/** Whether an answer accepts an offer (RFC 7692 §7.1.1, §7.1.2). */
+const answers = (answer: Parameters, offered: Parameters): boolean => {
+  if (offered.serverNoContextTakeover === true && answer.serverNoContextTakeover !== true) return false
+  if (
+    offered.serverMaxWindowBits !== undefined &&
+    (answer.serverMaxWindowBits ?? maxBits + 1) > offered.serverMaxWindowBits
+  ) {
+    return false
+  }
+  return (
+    answer.clientMaxWindowBits === undefined ||
+    (offered.clientMaxWindowBits !== undefined && clientBits(answer) <= clientBits(offered))
+  )
+}
+
+const inRange = (option: string, value: number, min: number, max: number): number => {
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw new RangeError(`${option} must be an integer from ${min} to ${max}, but is ${value}`)
+  }
+  return value
+}
