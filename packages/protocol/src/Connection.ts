@@ -9,6 +9,7 @@
  */
 import { byteLength, encodeInto } from "#utf8"
 import * as CloseCode from "./CloseCode.js"
+import { Compressor, type Deflation, type Options as CompressorOptions } from "./Compressor.js"
 import {
   ConnectionClosed,
   PayloadTooLarge,
@@ -85,6 +86,8 @@ export const resolveLimits = (limits: Partial<Limits> = {}): Limits => {
  * - `maxFrameSize`: the largest payload of a frame that is sent, in bytes: a larger message is fragmented. Default: none.
  * - `maxCopiedBytes`: the largest binary payload that a server copies when it is sent; the bytes of a larger one must stay
  *   as they are until they were written. Default 64 KiB. A client always copies, because it masks.
+ * - `compression`: how messages are compressed (permessage-deflate). Default: not at all, and RSV1 is a violation.
+ * - `compression`: what was agreed on for permessage-deflate, and what deflates. Default: nothing.
  *
  * @since 0.1.0
  * @category models
@@ -93,6 +96,7 @@ export type Options = {
   readonly limits?: Partial<Limits> | undefined
   readonly maxFrameSize?: number | undefined
   readonly maxCopiedBytes?: number | undefined
+  readonly compression?: CompressorOptions | undefined
 } & ({ readonly role: "server" } | { readonly role: "client"; readonly maskKey: () => number })
 
 /**
@@ -219,15 +223,29 @@ export interface Connection {
   readonly receiving: boolean
 
   /**
-   * Encodes a message. A binary payload is never changed; see `maxCopiedBytes` for when it is not copied either.
+   * Encodes a message. A binary payload is never changed; see `maxCopiedBytes` for when it is not copied either. Where
+   * compression was agreed on, `compress` has the last word on whether the message is deflated; without it, the threshold
+   * and the filter decide.
    *
    * The error is the connection's once that is closing or over, or a local `ProtocolError` inside a fragmented message.
    */
-  send(message: Message): SendError | undefined
+  send(message: Message, compress?: boolean): SendError | undefined
+
+  /**
+   * What `send` would deflate for this message, for an edge that deflates it elsewhere; `undefined` where nothing. It holds
+   * until another message is sent.
+   */
+  deflation(message: Message, compress?: boolean): Deflation | undefined
+
+  /**
+   * Encodes a message that was deflated elsewhere. `undefined` stands for a result that is larger than the message. Fails
+   * as `send` does.
+   */
+  sendDeflated(deflation: Deflation, deflated: Uint8Array | undefined): SendError | undefined
 
   /**
    * Encodes the next part of a message whose length is not known yet; `fin` ends it. The first part decides between text
-   * and binary. Until it has ended, `send` is refused (RFC 6455 §5.4).
+   * and binary. Until it has ended, `send` is refused (RFC 6455 §5.4). It is not compressed.
    */
   sendFragment(data: string | Uint8Array, fin: boolean): SendError | undefined
 
@@ -308,6 +326,7 @@ const defaultMaxCopiedBytes = 64 * 1024
 
 const noEvents: ReadonlyArray<Event> = Object.freeze([])
 const emptyPayload = new Uint8Array(0)
+const rsv1 = 4
 
 // Longer strings do not exist in V8, and no other engine goes much further.
 const maxStringLength = 0x1fffffe8
@@ -324,6 +343,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
   private readonly maxCopiedBytes: number
   private readonly decoder: FrameDecoder
   private readonly assembler: MessageAssembler
+  private readonly compressor: Compressor | undefined
   private readonly output = new Output()
 
   // Inbound: the events of the current `receive`, and whether its chunk may be kept.
@@ -358,8 +378,15 @@ class ConnectionImpl implements Connection, FrameVisitor {
       Number.MAX_SAFE_INTEGER
     )
     this.maskKey = options.role === "client" ? options.maskKey : undefined
-    this.decoder = new FrameDecoder({ role: options.role, maxFrameBytes: this.limits.maxFrameBytes }, this)
-    this.assembler = new MessageAssembler(this.limits)
+    const { maxFragments, maxFrameBytes, maxMessageBytes } = this.limits
+    const compressor = options.compression === undefined ? undefined : new Compressor(options.compression)
+    this.compressor = compressor
+    this.decoder = new FrameDecoder({ role: options.role, maxFrameBytes, rsv: compressor && rsv1 }, this)
+    this.assembler = new MessageAssembler({
+      maxFragments,
+      maxMessageBytes,
+      inflate: compressor && ((bytes, start, end, maxBytes) => compressor.inflate(bytes, start, end, maxBytes))
+    })
   }
 
   receive(chunk: Uint8Array, owned = false): ReadonlyArray<Event> {
@@ -537,14 +564,23 @@ class ConnectionImpl implements Connection, FrameVisitor {
     return new ConnectionClosed({ code: abnormalClosure, reason: "", initiator, clean: false })
   }
 
-  send(message: Message): SendError | undefined {
-    const refused = this.refuseData()
+  send(message: Message, compress?: boolean): SendError | undefined {
+    const refused = this.refuseMessage()
     if (refused !== undefined) return refused
-    if (this.fragmentedOpcode !== Opcode.Continuation) {
-      return localError("A message cannot begin inside a fragmented one", "RFC 6455 §5.4")
-    }
-    if (message._tag === "Text") this.writeText(message.data)
-    else this.writeData(Opcode.Binary, message.data, true)
+    const deflation = this.compressor?.deflation(message, compress)
+    if (deflation === undefined) this.writeMessage(message)
+    else this.writeDeflated(deflation, this.compressor?.deflate(deflation))
+    return undefined
+  }
+
+  deflation(message: Message, compress?: boolean): Deflation | undefined {
+    return this.compressor?.deflation(message, compress)
+  }
+
+  sendDeflated(deflation: Deflation, deflated: Uint8Array | undefined): SendError | undefined {
+    const refused = this.refuseMessage()
+    if (refused !== undefined) return refused
+    this.writeDeflated(deflation, this.compressor?.finish(deflation, deflated))
     return undefined
   }
 
@@ -608,6 +644,12 @@ class ConnectionImpl implements Connection, FrameVisitor {
     return undefined
   }
 
+  private refuseMessage(): ConnectionError | undefined {
+    const refused = this.refuseData()
+    if (refused !== undefined || this.fragmentedOpcode === Opcode.Continuation) return refused
+    return localError("A message cannot begin inside a fragmented one", "RFC 6455 §5.4")
+  }
+
   /** Why nothing can be sent, or `undefined` while it can. */
   private refuseData(): ConnectionError | undefined {
     if (this.phase === "Open") return undefined
@@ -667,6 +709,16 @@ class ConnectionImpl implements Connection, FrameVisitor {
     this.writeFrame(Opcode.Close, payload, 0, payload.length, true)
   }
 
+  private writeMessage(message: Message): void {
+    if (message._tag === "Text") this.writeText(message.data)
+    else this.writeData(Opcode.Binary, message.data, true)
+  }
+
+  private writeDeflated({ message }: Deflation, payload: Uint8Array | undefined): void {
+    if (payload === undefined) this.writeMessage(message)
+    else this.writeData(message._tag === "Text" ? Opcode.Text : Opcode.Binary, payload, true, rsv1)
+  }
+
   private writeText(text: string): void {
     const maxBytes = text.length * 3
     if (maxBytes > maxPooledBytes / 2 || maxBytes > this.maxFrameSize) {
@@ -701,20 +753,22 @@ class ConnectionImpl implements Connection, FrameVisitor {
     output.commit(offset + header + size)
   }
 
-  /** Writes data in as many frames as `maxFrameSize` asks for. */
-  private writeData(opcode: number, data: Uint8Array, fin: boolean): void {
+  /** Writes data in as many frames as `maxFrameSize` asks for. Only the first has reserved bits (RFC 7692 §6.1). */
+  private writeData(opcode: number, data: Uint8Array, fin: boolean, rsv = 0): void {
     let start = 0
     let next = opcode
+    let bits = rsv
     for (; data.length - start > this.maxFrameSize; start += this.maxFrameSize) {
-      this.writeFrame(next, data, start, start + this.maxFrameSize, false)
+      this.writeFrame(next, data, start, start + this.maxFrameSize, false, bits)
       next = Opcode.Continuation
+      bits = 0
     }
-    this.writeFrame(next, data, start, data.length, fin)
+    this.writeFrame(next, data, start, data.length, fin, bits)
   }
 
-  private writeFrame(opcode: number, data: Uint8Array, start: number, end: number, fin: boolean): void {
+  private writeFrame(opcode: number, data: Uint8Array, start: number, end: number, fin: boolean, rsv = 0): void {
     const size = end - start
-    const first = firstByte(fin, 0, opcode)
+    const first = firstByte(fin, rsv, opcode)
     const header = headerBytes(size, this.maskKey !== undefined)
     const { output } = this
     if (size > this.maxCopiedBytes && this.maskKey === undefined) {

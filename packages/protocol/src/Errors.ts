@@ -78,18 +78,19 @@ export class ProtocolError extends Data.TaggedError("Protocol_error")<{
 }
 
 /**
- * What a `PayloadTooLarge` measures. `"fragments"` counts frames; all others are bytes.
+ * What a `PayloadTooLarge` measures. `"fragments"` counts frames, `"ratio"` is how many times a compressed message may grow;
+ * all others are bytes.
  *
  * @since 0.1.0
  * @category models
  */
-export type LimitName = "message" | "frame" | "fragments" | "closeReason" | "controlPayload"
+export type LimitName = "message" | "frame" | "fragments" | "closeReason" | "controlPayload" | "ratio"
 
 /**
  * Something is larger than a limit allows. An inbound one ends the connection with close code 1009; an outbound one
  * refuses what the app asked for, sends nothing, and leaves the connection as it was.
  *
- * - `limit` and `max`: which limit, and its value, in bytes (frames for `"fragments"`).
+ * - `limit` and `max`: which limit, and its value; see `LimitName` for the unit.
  * - `size`: the size that was refused, where it is known exactly.
  *
  * @since 0.1.0
@@ -103,7 +104,7 @@ export class PayloadTooLarge extends Data.TaggedError("Payload_too_large")<{
 }> {
   /** @since 0.1.0 */
   override get message(): string {
-    const unit = this.limit === "fragments" ? "frames" : "bytes"
+    const unit = this.limit === "fragments" ? "frames" : this.limit === "ratio" ? "to 1" : "bytes"
     const size = this.size === undefined ? "" : ` with ${this.size} ${unit}`
     return `The ${this.direction} ${this.limit} limit of ${this.max} ${unit} is exceeded${size}`
   }

@@ -22,7 +22,19 @@ export interface Options {
   readonly maxMessageBytes: number
   /** The largest number of frames in one message; empty ones count. */
   readonly maxFragments: number
+  /** What RSV1 means on the first frame of a message. Default: nothing. */
+  readonly inflate?: Inflate | undefined
 }
+
+/**
+ * Inflates `bytes[start, end)`, the payload of a whole message, to at most `maxBytes`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Inflate = (bytes: Uint8Array, start: number, end: number, maxBytes: number) => Uint8Array | Violation
+
+const rsv1 = 4
 
 /**
  * Joins the data frames of one connection into messages. Small fragments grow one buffer, which doubles up to the limit,
@@ -34,6 +46,7 @@ export interface Options {
 export class MessageAssembler {
   private readonly maxMessageBytes: number
   private readonly maxFragments: number
+  private readonly inflate: Inflate | undefined
   // The opcode of the message under way; Continuation where there is none.
   private opcode: number = Opcode.Continuation
   private fragments = 0
@@ -41,11 +54,14 @@ export class MessageAssembler {
   // The size of the message as far as the headers tell, and whether that is all of it.
   private announced = 0
   private complete = false
+  // Set where the message under way is compressed.
+  private inflateThis: Inflate | undefined = undefined
   private validator: Utf8Validator | undefined = undefined
 
   constructor(options: Options) {
     this.maxMessageBytes = options.maxMessageBytes
     this.maxFragments = options.maxFragments
+    this.inflate = options.inflate
   }
 
   /**
@@ -58,11 +74,15 @@ export class MessageAssembler {
       if (this.opcode === Opcode.Continuation) {
         return violation("A continuation frame has no message to continue", "RFC 6455 §5.4", 1002)
       }
+      if ((header.rsv & rsv1) !== 0 && this.inflate !== undefined) {
+        return violation("A continuation frame has RSV1 set", "RFC 7692 §6.1", 1002)
+      }
     } else {
       if (this.opcode !== Opcode.Continuation) {
         return violation("A new message begins inside a fragmented one", "RFC 6455 §5.4", 1002)
       }
       this.opcode = header.opcode
+      this.inflateThis = (header.rsv & rsv1) === 0 ? undefined : this.inflate
     }
     this.fragments++
     if (this.fragments > this.maxFragments) return tooLarge("fragments", this.maxFragments, this.fragments)
@@ -79,7 +99,8 @@ export class MessageAssembler {
    * @since 0.1.0
    */
   append(chunk: Uint8Array, start: number, end: number, final: boolean): Message | Violation | undefined {
-    if (this.opcode === Opcode.Text) {
+    // What is compressed can be checked only as a whole.
+    if (this.opcode === Opcode.Text && this.inflateThis === undefined) {
       this.validator ??= new Utf8Validator()
       if (!this.validator.push(chunk, start, end)) return invalidUtf8()
     }
@@ -96,6 +117,7 @@ export class MessageAssembler {
    */
   whole(chunk: Uint8Array, start: number, end: number, owned: boolean): Message | Violation {
     const isText = this.opcode === Opcode.Text
+    if (this.inflateThis !== undefined) return this.inflated(this.inflateThis, chunk, start, end)
     this.reset()
     if (!isText) return new Binary(owned ? viewOrCopy(chunk, start, end) : copyOf(chunk, start, end))
     const text = decode(chunk, start, end)
@@ -125,10 +147,16 @@ export class MessageAssembler {
     if (isText && this.validator?.complete === false) return invalidUtf8()
     const { size } = this.buffer
     const bytes = this.buffer.take()
+    if (this.inflateThis !== undefined) return this.inflated(this.inflateThis, bytes, 0, size)
     this.reset()
-    if (!isText) return new Binary(viewOrCopy(bytes, 0, size))
-    const text = decode(bytes, 0, size)
-    return text === undefined ? invalidUtf8() : new Text(text)
+    return toMessage(isText, bytes, 0, size)
+  }
+
+  private inflated(inflate: Inflate, bytes: Uint8Array, start: number, end: number): Message | Violation {
+    const isText = this.opcode === Opcode.Text
+    this.reset()
+    const data = inflate(bytes, start, end, this.maxMessageBytes)
+    return data instanceof Uint8Array ? toMessage(isText, data, 0, data.length) : data
   }
 
   private reset(): void {
@@ -138,6 +166,12 @@ export class MessageAssembler {
     this.complete = false
     this.validator?.reset()
   }
+}
+
+const toMessage = (isText: boolean, bytes: Uint8Array, start: number, end: number): Message | Violation => {
+  if (!isText) return new Binary(viewOrCopy(bytes, start, end))
+  const text = decode(bytes, start, end)
+  return text === undefined ? invalidUtf8() : new Text(text)
 }
 
 const violation = (description: string, section: string, closeCode: number): ProtocolError =>

@@ -5,6 +5,10 @@ export * as CloseCode from "./CloseCode.js"
 /**
  * @since 0.1.0
  */
+export * as Compressor from "./Compressor.js"
+/**
+ * @since 0.1.0
+ */
 export * as Connection from "./Connection.js"
 /**
  * @since 0.1.0

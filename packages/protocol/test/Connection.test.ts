@@ -2,7 +2,10 @@ import { assert, describe, it } from "vitest"
 import * as Connection from "@effect-websocket/protocol/Connection"
 import { ConnectionClosed, IoError, PayloadTooLarge, ProtocolError } from "@effect-websocket/protocol/Errors"
 import type { Frame } from "@effect-websocket/protocol/Frame"
+import { frames } from "@effect-websocket/protocol/FrameDecoder"
 import * as Message from "@effect-websocket/protocol/Message"
+import * as Opcode from "@effect-websocket/protocol/Opcode"
+import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import * as fc from "fast-check"
 import * as Any from "./arbitraries.js"
 import {
@@ -31,6 +34,7 @@ import {
   type Role
 } from "./conformance/support.js"
 import { concat, utf8 } from "./support.js"
+import { zlib } from "./zlib.js"
 
 const receive = (connection: Connection.Connection, ...input: ReadonlyArray<Frame>) =>
   connection.receive(sentTo(connection.role, ...input)).map(plainEvent)
@@ -55,6 +59,12 @@ const inboundLimit = (limit: string, max: number, size: number | undefined): Pla
 
 const reset = new IoError({ reason: "Reset", operation: "read" })
 const resetError = plainError(reset)
+const localFragment = new ProtocolError({
+  origin: "local",
+  description: "A message cannot begin inside a fragmented one",
+  section: "RFC 6455 §5.4",
+  closeCode: undefined
+})
 const rsvEnd = violated(1002, "5.2", "A reserved bit is set that no extension gave a meaning")
 
 const assertError = (error: Connection.SendError | undefined, expected: Plain, message?: string): void => {
@@ -736,6 +746,103 @@ for (const role of roles) {
         assert.deepStrictEqual(drain(connection), wire(continuation(typeof last === "string" ? "😀" : last)))
         assert.isUndefined(connection.send(Message.text("z")))
         assert.deepStrictEqual(state(connection), open)
+      }
+    })
+  })
+
+  describe(`compression, as ${role}`, () => {
+    const compression = (options?: PermessageDeflate.Options) => ({
+      zlib,
+      settings: PermessageDeflate.resolve(options),
+      agreement: {
+        extension: PermessageDeflate.format({}),
+        outbound: { windowBits: 12, contextTakeover: true },
+        inbound: { windowBits: 12, contextTakeover: true }
+      }
+    })
+    const long = "long ".repeat(300)
+    const written = (connection: Connection.Connection) =>
+      frames({ role: peerOf(role), rsv: 4 })(concat(connection.takeOutput())).frames
+
+    it("compresses what the settings and the call say", () => {
+      const connection = endpoint(role, { compression: compression() })
+      const sends: ReadonlyArray<readonly [string, boolean | undefined, number]> = [
+        [long, undefined, 4],
+        [long, false, 0],
+        [long, true, 4],
+        ["short short short", undefined, 0],
+        ["short short short", true, 4],
+        ["", true, 0]
+      ]
+      for (const [data, compress, rsv] of sends) {
+        for (const message of [Message.text(data), Message.binary(utf8(data))]) {
+          assert.isUndefined(connection.send(message, compress))
+          assert.deepStrictEqual(
+            written(connection).map((frame) => [frame.opcode, frame.rsv]),
+            [[message._tag === "Text" ? Opcode.Text : Opcode.Binary, rsv]]
+          )
+        }
+      }
+    })
+
+    it("compresses nothing where nothing was agreed on", () => {
+      const connection = endpoint(role)
+      assert.isUndefined(connection.deflation(Message.text(long), true))
+      assert.isUndefined(connection.send(Message.text(long), true))
+      assert.deepStrictEqual(drain(connection), wire(text(long)))
+    })
+
+    it("sets RSV1 on the first fragment only, and not at all on a message in parts", () => {
+      const connection = endpoint(role, { compression: compression(), maxFrameSize: 8 })
+      connection.send(Message.text(long))
+      const found = written(connection)
+      assert.isAbove(found.length, 2)
+      assert.deepStrictEqual(
+        found.map(({ fin, opcode, rsv }) => [fin, opcode, rsv]),
+        found.map((_, i) => [i === found.length - 1, i === 0 ? Opcode.Text : Opcode.Continuation, i === 0 ? 4 : 0])
+      )
+      const peer = endpoint(peerOf(role), { compression: compression() })
+      assert.deepStrictEqual(peer.receive(sentTo(peerOf(role), ...found)).map(plainEvent), [`Text ${long}`])
+      connection.sendFragment(long, true)
+      assert.isTrue(written(connection).every(({ rsv }) => rsv === 0))
+    })
+
+    it("sends what was deflated elsewhere as if it had done it", () => {
+      const connection = endpoint(role, { compression: compression() })
+      const peer = endpoint(peerOf(role), { compression: compression() })
+      for (const data of [long, `${long}!`, long]) {
+        const deflation = connection.deflation(Message.text(data))
+        if (deflation === undefined) return assert.fail("not to be deflated")
+        assert.isUndefined(connection.sendDeflated(deflation, zlib.deflate(deflation.data, deflation.options)))
+        const sent = concat(connection.takeOutput())
+        assert.isBelow(sent.length, 100)
+        assert.deepStrictEqual(peer.receive(sent).map(plainEvent), [`Text ${data}`])
+      }
+      const deflation = connection.deflation(Message.text(long))
+      assert.isUndefined(connection.sendDeflated(deflation!, undefined))
+      assert.deepStrictEqual(drain(connection), wire(text(long)))
+    })
+
+    it("refuses what was deflated elsewhere as it refuses to send", () => {
+      const connection = endpoint(role, { compression: compression() })
+      const deflation = connection.deflation(Message.text(long))!
+      const deflated = zlib.deflate(deflation.data, deflation.options)
+      connection.sendFragment("a", false)
+      assertError(connection.sendDeflated(deflation, deflated), plainError(localFragment))
+      connection.sendFragment("b", true)
+      connection.close(1000)
+      assertError(connection.sendDeflated(deflation, deflated), closedError(1000, "", "local", false))
+    })
+
+    it("does not change or keep the bytes of the caller", () => {
+      const connection = endpoint(role, { compression: compression() })
+      const peer = endpoint(peerOf(role), { compression: compression() })
+      for (let i = 0; i < 3; i++) {
+        const data = utf8(long)
+        connection.send(Message.binary(data))
+        assert.strictEqual(latin1(data), long)
+        data.fill(i)
+        assert.deepStrictEqual(peer.receive(concat(connection.takeOutput())).map(plainEvent), [`Binary ${long}`])
       }
     })
   })

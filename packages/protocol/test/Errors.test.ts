@@ -87,6 +87,10 @@ describe("Errors", () => {
       new Errors.PayloadTooLarge({ limit: "fragments", max: 2, size: 3, direction: "outbound" }),
       "The outbound fragments limit of 2 frames is exceeded with 3 frames"
     ],
+    [
+      new Errors.PayloadTooLarge({ limit: "ratio", max: 100, size: undefined, direction: "inbound" }),
+      "The inbound ratio limit of 100 to 1 is exceeded"
+    ],
     [new Errors.IoError({ reason: "Timeout", operation: "handshake" }), "Timeout during handshake"],
     [new Errors.IoError({ reason: "Reset", operation: "read", cause: "gone" }), "Reset during read"]
   ])("%s", (error, message) => {

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "vitest"
+import { PayloadTooLarge } from "@effect-websocket/protocol/Errors"
 import type { Violation } from "@effect-websocket/protocol/FrameDecoder"
 import { Binary, Text, type Message } from "@effect-websocket/protocol/Message"
 import { MessageAssembler } from "@effect-websocket/protocol/MessageAssembler"
@@ -256,6 +257,71 @@ describe("MessageAssembler", () => {
         ),
         { numRuns: 500 }
       )
+    })
+  })
+
+  describe("compression", () => {
+    const calls: Array<readonly [compressed: string, maxBytes: number]> = []
+    const inflating = (result: Uint8Array | Violation) => {
+      calls.length = 0
+      return new MessageAssembler({
+        maxMessageBytes: 100,
+        maxFragments: 10,
+        inflate: (bytes, start, end, maxBytes) => {
+          calls.push([hex(bytes.subarray(start, end)), maxBytes])
+          return result
+        }
+      })
+    }
+    const first = (opcode: number, length: number, fin: boolean) => ({ fin, rsv: 4, opcode, length })
+
+    it("inflates a message that is whole, and those behind it only where they say so", () => {
+      const assembler = inflating(utf8("inflated"))
+      for (const opcode of [Opcode.Text, Opcode.Binary]) {
+        assert.isUndefined(assembler.begin(first(opcode, 2, true)))
+        const data = dataOf(assembler.whole(fromHex("aaff00bb"), 1, 3, true))
+        assert.deepStrictEqual(data, opcode === Opcode.Text ? "inflated" : utf8("inflated"))
+        assert.strictEqual(dataOf(assemble(assembler, Opcode.Text, [[utf8("pl")], [utf8("ain")]])), "plain")
+      }
+      assert.deepStrictEqual(calls, [
+        ["ff00", 100],
+        ["ff00", 100]
+      ])
+    })
+
+    it("inflates fragments once they are all there, and checks UTF-8 only then", () => {
+      const assembler = inflating(fromHex("c3"))
+      assert.isUndefined(assembler.begin(first(Opcode.Text, 2, false)))
+      assert.isUndefined(assembler.append(fromHex("ff80"), 0, 2, true))
+      assert.isUndefined(assembler.begin(header(Opcode.Continuation, 1)))
+      assert.deepStrictEqual(facts(assembler.append(fromHex("c0"), 0, 1, true)), invalidUtf8)
+      assert.deepStrictEqual(calls, [["ff80c0", 100]])
+    })
+
+    it("reports what inflating fails with", () => {
+      const failure = new PayloadTooLarge({ limit: "message", max: 100, size: undefined, direction: "inbound" })
+      const assembler = inflating(failure)
+      assert.isUndefined(assembler.begin(first(Opcode.Binary, 1, true)))
+      assert.strictEqual(assembler.whole(fromHex("00"), 0, 1, false), failure)
+    })
+
+    it("refuses RSV1 on a continuation", () => {
+      for (const rsv of [0, 4]) {
+        const assembler = inflating(new Uint8Array(0))
+        assert.isUndefined(assembler.begin({ fin: false, rsv, opcode: Opcode.Text, length: 0 }))
+        assert.deepStrictEqual(
+          facts(assembler.begin(first(Opcode.Continuation, 0, true))),
+          remoteFacts("RFC 7692 §6.1", 1002)
+        )
+      }
+    })
+
+    it("gives RSV1 no meaning where nothing inflates", () => {
+      const assembler = make()
+      assert.isUndefined(assembler.begin(first(Opcode.Text, 1, false)))
+      assert.isUndefined(assembler.append(utf8("a"), 0, 1, true))
+      assert.isUndefined(assembler.begin(first(Opcode.Continuation, 1, true)))
+      assert.strictEqual(dataOf(assembler.append(utf8("b"), 0, 1, true)), "ab")
     })
   })
 

@@ -132,9 +132,9 @@ export interface End {
   readonly error: Plain
 }
 
-export const violated = (closeCode: number, section: string, description: string): End => ({
-  close: close(closeCode, `${description} (RFC 6455 §${section})`),
-  error: { _tag: "Protocol_error", origin: "remote", description, section: `RFC 6455 §${section}`, closeCode }
+export const violated = (closeCode: number, section: string, description: string, rfc = "RFC 6455"): End => ({
+  close: close(closeCode, `${description} (${rfc} §${section})`),
+  error: { _tag: "Protocol_error", origin: "remote", description, section: `${rfc} §${section}`, closeCode }
 })
 
 export const closed = (code?: number, reason = ""): End => ({
@@ -195,7 +195,12 @@ const styles = [
 ]
 
 /** Runs each case in both roles, its input in one chunk and octet by octet; the outcome is always the same. */
-export const conformance = (title: string, cases: ReadonlyArray<Case>, chops: ReadonlyArray<number> = []): void => {
+export const conformance = (
+  title: string,
+  cases: ReadonlyArray<Case>,
+  chops: ReadonlyArray<number> = [],
+  options?: Endpoint
+): void => {
   const all = [...styles, ...chops.map((chop) => ({ style: `chops of ${chop}`, chop, owned: true }))]
   for (const role of roles) {
     describe(`${title}, as ${role}`, () => {
@@ -203,7 +208,7 @@ export const conformance = (title: string, cases: ReadonlyArray<Case>, chops: Re
         it(name, () => {
           const bytes = sentTo(role, ...input)
           for (const { chop, owned, style } of all) {
-            const { connection, ended, written } = echo(role, bytes, chop, owned)
+            const { connection, ended, written } = echo(role, bytes, chop, owned, options)
             assert.deepStrictEqual(written, [...output, ...(end === undefined ? [] : [end.close])].map(show), style)
             assert.deepStrictEqual(ended.map(plainError), end === undefined ? [] : [end.error], style)
             const violation = end?.error["_tag"] === "Protocol_error"
