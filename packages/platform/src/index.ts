@@ -26,3 +26,7 @@ export * as WebSocketServer from "./WebSocketServer.js"
  * @since 0.1.0
  */
 export * as WebSocketTest from "./WebSocketTest.js"
+/**
+ * @since 0.1.0
+ */
+export * as Zlib from "./Zlib.js"

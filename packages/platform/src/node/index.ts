@@ -10,3 +10,7 @@ export * as NodeWebSocketClient from "./NodeWebSocketClient.js"
  * @since 0.1.0
  */
 export * as NodeWebSocketServer from "./NodeWebSocketServer.js"
+/**
+ * @since 0.1.0
+ */
+export * as NodeZlib from "./NodeZlib.js"

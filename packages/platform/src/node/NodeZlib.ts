@@ -1,0 +1,115 @@
+/**
+ * Compression with `node:zlib`.
+ *
+ * @since 0.1.0
+ */
+import type { DeflateOptions, Inflated, InflateOptions } from "@effect-websocket/protocol/Compressor"
+import * as NodeZlib from "node:zlib"
+import type { Zlib } from "../Zlib.js"
+
+/**
+ * zlib in one-shot calls, so that no connection holds a stream of its own. The layers for Node use it; hand it to
+ * `WebSocketTest.layerWith` to have compression negotiated in tests.
+ *
+ * At most two messages of the process are deflated on other threads at once, which leaves half of Node's pool to DNS and
+ * files. The others wait in the order in which they came, at most one of each connection.
+ *
+ * @since 0.1.0
+ * @category instances
+ */
+export const zlib: Zlib = {
+  deflate: (data, options) => {
+    try {
+      return NodeZlib.deflateRawSync(data, deflateOptions(data, options))
+    } catch (error) {
+      if (codeOf(error) === tooLarge) return undefined
+      throw error
+    }
+  },
+  inflate: (data, options) => {
+    try {
+      return inflate(data, options)
+    } catch (error) {
+      const code = codeOf(error)
+      if (code === tooLarge) return "TooLarge"
+      if (code === "Z_DATA_ERROR" || code === "Z_BUF_ERROR") return "Corrupt"
+      throw error
+    }
+  },
+  deflateLater: (data, options, done) => {
+    const job: Job = { data, options, done }
+    waiting.add(job)
+    startNext()
+    return () => {
+      waiting.delete(job)
+      job.done = ignore
+    }
+  }
+}
+
+interface Job {
+  readonly data: Uint8Array
+  readonly options: DeflateOptions
+  done: (deflated: Uint8Array | undefined) => void
+}
+
+const maxRunning = 2
+const waiting = new Set<Job>()
+let running = 0
+
+const startNext = (): void => {
+  for (const job of waiting) {
+    if (running === maxRunning) return
+    waiting.delete(job)
+    running++
+    NodeZlib.deflateRaw(job.data, deflateOptions(job.data, job.options), (error, deflated) => {
+      // A thread is free only now, also where nobody waits for the result any more.
+      running--
+      startNext()
+      job.done(error === null ? deflated : undefined)
+    })
+  }
+}
+
+const ignore = (): void => {}
+
+// What Node says when more comes out than `maxOutputLength`.
+const tooLarge = "ERR_BUFFER_TOO_LARGE"
+
+const codeOf = (error: unknown): unknown => (error instanceof Error && "code" in error ? error.code : undefined)
+
+const { Z_DEFAULT_STRATEGY, Z_RLE, Z_SYNC_FLUSH } = NodeZlib.constants
+
+// Output is collected in chunks of one size, and joined where there are several. Chunks below 4 KiB come from Node's pool.
+const minChunk = 1024
+const maxChunk = 64 * 1024
+
+const chunkSize = (expected: number): number => Math.min(Math.max(expected, minChunk), maxChunk)
+
+const deflateOptions = (
+  data: Uint8Array,
+  { dictionary, level, memLevel, windowBits }: DeflateOptions
+): NodeZlib.ZlibOptions => ({
+  // For a window of 8 bits zlib takes one of 9, but runs never refer back further than one octet.
+  windowBits: Math.max(windowBits, 9),
+  strategy: windowBits === 8 ? Z_RLE : Z_DEFAULT_STRATEGY,
+  level,
+  memLevel,
+  finishFlush: Z_SYNC_FLUSH,
+  chunkSize: chunkSize(data.length >>> 1),
+  // The four octets of the flush do not travel.
+  maxOutputLength: data.length + 4,
+  ...(dictionary.length > 0 ? { dictionary } : {})
+})
+
+const inflate = (data: Uint8Array, { dictionary, maxBytes, windowBits }: InflateOptions): Inflated | "TooLarge" => {
+  const { buffer, engine } = NodeZlib.inflateRawSync(data, {
+    windowBits,
+    info: true,
+    chunkSize: Math.min(chunkSize(data.length * 8), Math.max(maxBytes, minChunk)),
+    // Zero is no limit to Node.
+    maxOutputLength: Math.max(maxBytes, 1),
+    ...(dictionary.length > 0 ? { dictionary } : {})
+  }) as unknown as { readonly buffer: Buffer; readonly engine: NodeZlib.InflateRaw }
+  return buffer.length > maxBytes ? "TooLarge" : { data: buffer, consumed: engine.bytesWritten }
+}
