@@ -9,6 +9,7 @@ import type * as Connection from "@effect-websocket/protocol/Connection"
 import type { ConnectionError, PayloadTooLarge, ProtocolError } from "@effect-websocket/protocol/Errors"
 import type { Extension } from "@effect-websocket/protocol/Extension"
 import type { Message } from "@effect-websocket/protocol/Message"
+import type * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import type * as Channel from "effect/Channel"
 import type * as Chunk from "effect/Chunk"
 import type * as Duration from "effect/Duration"
@@ -23,8 +24,8 @@ import type { Transport } from "./Transport.js"
 
 /**
  * What can be sent: a text, bytes, or a message of either kind. Bytes are never changed. Those of more than
- * `sendHighWaterMark` are not copied by a server: leave them as they are until `send` is done, and where it was
- * interrupted, until the connection is over.
+ * `sendHighWaterMark` are not copied by a server, and those of at least 64 KiB not before they are compressed: leave them as
+ * they are until `send` is done, and where it was interrupted, until the connection is over.
  *
  * @since 0.1.0
  * @category models
@@ -42,6 +43,9 @@ export type Data = string | Uint8Array | Message
  *   units of text) plus 64 for each message. Default 64 KiB.
  * - `closeTimeout`: the time for the whole closing: sending the Close, the peer's Close, the end of the transport.
  *   Afterwards the transport is dropped. Default 5 seconds.
+ * - `compression`: offers permessage-deflate as a client, accepts it as a server; messages are compressed where both agree.
+ *   `true` stands for the defaults of `PermessageDeflate.Options`. Who sees the size of a message that holds both a secret
+ *   and a text of their choosing can guess the secret (BREACH): send such messages with `compress: false`. Default `false`.
  * - `heartbeatInterval`: after this time without a frame of the peer's a ping is sent. Default 25 seconds; infinite for none.
  * - `heartbeatTimeout`: the time for any frame to arrive then. Afterwards the connection fails with `IoError` (`Timeout` of
  *   `"heartbeat"`). Default 20 seconds.
@@ -70,6 +74,18 @@ export interface Options {
   readonly messageTimeout?: Duration.DurationInput | undefined
   readonly writeTimeout?: Duration.DurationInput | undefined
   readonly maxLifetime?: Duration.DurationInput | undefined
+  readonly compression?: boolean | PermessageDeflate.Options | undefined
+}
+
+/**
+ * - `compress`: whether the message is compressed, where compression was agreed on. Default: as its threshold and filter
+ *   say.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SendOptions {
+  readonly compress?: boolean | undefined
 }
 
 /**
@@ -138,11 +154,12 @@ export interface WebSocket {
 
   /**
    * Sends a message. It is done when the message was handed to the transport; while too much waits there, it suspends.
-   * An interrupted `send` has sent either all of its message or nothing.
+   * Where compression was agreed on, more than 64 KiB are compressed on another thread first; later messages wait for it,
+   * pings, pongs and a Close do not. A Close drops the message that is still being compressed. An interrupted `send` has sent either all of its message or nothing.
    *
    * Fails with the connection's error once that is closing or over (`ConnectionClosed` while closing).
    */
-  send(data: Data): Effect.Effect<void, ConnectionError>
+  send(data: Data, options?: SendOptions): Effect.Effect<void, ConnectionError>
 
   /**
    * Calls `handler` for each message, in order, the next one when the returned effect is done. The fastest way to read:
@@ -217,7 +234,7 @@ export interface WebSocket {
 
 /**
  * A WebSocket over a transport on which the opening handshake has been made already: for tests over `MockTransport`, and
- * for transports of one's own. The scope closes it.
+ * for transports of one's own. Nothing is compressed. The scope closes it.
  *
  * @example
  * ```ts
@@ -239,7 +256,7 @@ export interface WebSocket {
  */
 export const fromTransport = (
   transport: Transport,
-  options: Options & { readonly role: "client" | "server"; readonly url?: string }
+  options: Omit<Options, "compression"> & { readonly role: "client" | "server"; readonly url?: string }
 ): Effect.Effect<WebSocket, never, Scope.Scope> =>
   Effect.uninterruptible(
     Effect.gen(function* () {

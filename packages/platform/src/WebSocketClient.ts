@@ -5,17 +5,19 @@
  */
 import { IoError, type HandshakeRejected, type HeaderRecord, ProtocolError } from "@effect-websocket/protocol/Errors"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
+import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
-import { Driver, environment } from "./internal/driver.js"
+import { Driver, environment, type Opening } from "./internal/driver.js"
 import { randomBytes } from "./internal/random.js"
 import * as Registry from "./internal/registry.js"
-import { resolveClient } from "./internal/settings.js"
+import { resolveClient, type Settings } from "./internal/settings.js"
 import type { Transport } from "./Transport.js"
 import type * as WebSocket from "./WebSocket.js"
+import type { Zlib } from "./Zlib.js"
 
 /**
  * The options that a client has for all of its connections, besides those of every connection.
@@ -27,6 +29,18 @@ import type * as WebSocket from "./WebSocket.js"
  */
 export interface Options extends WebSocket.Options {
   readonly openTimeout?: Duration.DurationInput | undefined
+}
+
+/**
+ * The options of a client over something else than what comes with the library.
+ *
+ * - `zlib`: what compresses. Default: nothing, so that `compression` is not offered.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface MakeOptions extends Options {
+  readonly zlib?: Zlib | undefined
 }
 
 /**
@@ -126,7 +140,7 @@ export type Dial = (url: URL, headers: HeaderRecord, done: (dialed: Dialed) => v
  * @since 0.1.0
  * @category constructors
  */
-export const make = (dial: Dial, clientOptions?: Options): Context.Tag.Service<WebSocketClient> => ({
+export const make = (dial: Dial, clientOptions?: MakeOptions): Context.Tag.Service<WebSocketClient> => ({
   connect: (input, options = {}) =>
     // The connection is registered with its scope before it exists; every step from there on is synchronous.
     Effect.uninterruptibleMask((restore) =>
@@ -137,6 +151,7 @@ export const make = (dial: Dial, clientOptions?: Options): Context.Tag.Service<W
         const offer = {
           key: Handshake.makeKey(randomBytes(16)),
           protocols: options.protocols,
+          extensions: settings.compression && PermessageDeflate.offer(settings.compression.settings),
           origin: options.origin,
           headers: options.headers
         }
@@ -156,13 +171,12 @@ export const make = (dial: Dial, clientOptions?: Options): Context.Tag.Service<W
               resume(Effect.fail(result.error))
               return
             }
-            const agreement = Handshake.checkResponse(result.headers, offer)
-            if (agreement instanceof ProtocolError) {
+            const opening = checkAnswer(url, result.headers, offer, settings)
+            if (opening instanceof ProtocolError) {
               result.transport.abort()
-              resume(Effect.fail(agreement))
+              resume(Effect.fail(opening))
               return
             }
-            const opening = { url: url.href, agreement }
             opened = new Driver("client", result.transport, settings, services, opening).start(registry)
             resume(Effect.succeed(opened))
           })
@@ -198,6 +212,19 @@ export const make = (dial: Dial, clientOptions?: Options): Context.Tag.Service<W
       })
     )
 })
+
+/** What the server agreed to. */
+const checkAnswer = (
+  url: URL,
+  headers: HeaderRecord,
+  offer: Handshake.Offer,
+  { compression }: Settings
+): Opening | ProtocolError => {
+  const agreement = Handshake.checkResponse(headers, offer)
+  if (agreement instanceof ProtocolError) return agreement
+  const deflate = compression && PermessageDeflate.check(agreement.extensions, compression.settings)
+  return deflate instanceof ProtocolError ? deflate : { url: url.href, agreement, deflate }
+}
 
 const closeNow = (driver: Driver, code: number): Effect.Effect<void> =>
   Effect.suspend(() => {

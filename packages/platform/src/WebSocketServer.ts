@@ -11,6 +11,7 @@ import {
 } from "@effect-websocket/protocol/Errors"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
 import * as Origin from "@effect-websocket/protocol/Origin"
+import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -27,12 +28,13 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Scope from "effect/Scope"
-import { Driver, environment, type Environment } from "./internal/driver.js"
+import { Driver, environment, type Environment, type Opening } from "./internal/driver.js"
 import * as Registry from "./internal/registry.js"
 import { defaults, resolve, timeout, type Settings } from "./internal/settings.js"
 import { notSet, type Alarm } from "./internal/timers.js"
 import type { Transport } from "./Transport.js"
 import type * as WebSocket from "./WebSocket.js"
+import type { Zlib } from "./Zlib.js"
 
 /**
  * The options of a server, besides those of every connection.
@@ -50,6 +52,18 @@ export interface Options extends WebSocket.Options {
   readonly origin?: Origin.Policy | undefined
   readonly protocols?: ReadonlyArray<string> | Subprotocol.Selector | undefined
   readonly handshakeTimeout?: Duration.DurationInput | undefined
+}
+
+/**
+ * The options of a server over something else than what comes with the library.
+ *
+ * - `zlib`: what compresses. Default: nothing, so that `compression` is not accepted.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface MakeOptions extends Options {
+  readonly zlib?: Zlib | undefined
 }
 
 /**
@@ -183,7 +197,7 @@ export interface UpgradeAttempt {
  */
 export const make = (
   listening: Address,
-  options: Options = {}
+  options: MakeOptions = {}
 ): Effect.Effect<
   {
     readonly service: Context.Tag.Service<WebSocketServer>
@@ -223,7 +237,7 @@ export const make = (
  */
 export const acceptAttempt = (
   attempt: UpgradeAttempt,
-  options: Options = {}
+  options: MakeOptions = {}
 ): Effect.Effect<ServerWebSocket, ProtocolError, Scope.Scope> =>
   Effect.uninterruptible(
     Effect.gen(function* () {
@@ -245,10 +259,10 @@ interface Policy {
   readonly handshakeTimeout: number
 }
 
-const resolvePolicy = (options: Options): Policy => {
+const resolvePolicy = (options: MakeOptions): Policy => {
   const protocols = options.protocols ?? []
   return {
-    settings: resolve(options),
+    settings: resolve(options, options.zlib),
     origin: options.origin ?? Origin.sameOrigin(),
     select: typeof protocols === "function" ? protocols : Subprotocol.byServerPreference(protocols),
     handshakeTimeout: Duration.toMillis(timeout("handshakeTimeout", options.handshakeTimeout ?? defaults.openTimeout))
@@ -264,9 +278,9 @@ class ServerDriver extends Driver implements ServerWebSocket {
     settings: Settings,
     services: Environment,
     request: Handshake.UpgradeRequest,
-    agreement: Handshake.Agreement
+    opening: Opening
   ) {
-    super("server", transport, settings, services, { url: request.url, agreement })
+    super("server", transport, settings, services, opening)
     this.request = request
   }
 }
@@ -296,13 +310,19 @@ const open = (
   policy: Policy,
   services: Environment
 ): ServerDriver | ProtocolError => {
-  const agreement = { protocol: policy.select(request.protocols), extensions: [] }
+  const { compression } = policy.settings
+  const deflate = compression && PermessageDeflate.accept(request.extensions, compression.settings)
+  const agreement = {
+    protocol: policy.select(request.protocols),
+    extensions: deflate === undefined ? [] : [deflate.extension]
+  }
   const headers = Handshake.responseHeaders(request, agreement)
   if (headers instanceof ProtocolError) {
     attempt.reject(500, {}, "The server selected a subprotocol that was not offered")
     return headers
   }
-  return new ServerDriver(attempt.upgrade(headers), policy.settings, services, request, agreement)
+  const opening = { url: request.url, agreement, deflate }
+  return new ServerDriver(attempt.upgrade(headers), policy.settings, services, request, opening)
 }
 
 interface Waiting extends Alarm {

@@ -120,13 +120,14 @@ export class WebSocketTest extends Context.Tag("@effect-websocket/platform/WebSo
 >() {}
 
 /**
- * All three services, with options for the server. Every URL reaches it; `WebSocketServer.address` has one.
+ * All three services, with options for the server. Every URL reaches it; `WebSocketServer.address` has one. With `zlib`, such
+ * as `NodeZlib.zlib`, the client offers compression, too, where it is asked to.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerWith = (
-  options: WebSocketServer.Options
+  options: WebSocketServer.MakeOptions
 ): Layer.Layer<WebSocketClient.WebSocketClient | WebSocketServer.WebSocketServer | WebSocketTest> =>
   Layer.scopedContext(
     Effect.gen(function* () {
@@ -135,7 +136,7 @@ export const layerWith = (
       const attempts = new Attempts(offer)
       const dial: WebSocketClient.Dial = (url, headers, done) =>
         attempts.dial(Runtime.runSync(runtime)(MockTransport.make()), url, headers, done)
-      return Context.make(WebSocketClient.WebSocketClient, WebSocketClient.make(dial)).pipe(
+      return Context.make(WebSocketClient.WebSocketClient, WebSocketClient.make(dial, { zlib: options.zlib })).pipe(
         Context.add(WebSocketServer.WebSocketServer, service),
         Context.add(WebSocketTest, {
           nextAttempt: attempts.next,

@@ -1,6 +1,8 @@
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
+import type { Zlib } from "@effect-websocket/platform/Zlib"
+import { NodeZlib } from "@effect-websocket/platform/node"
 import { assert, describe, it } from "@effect/vitest"
 import { IoError, type HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
@@ -9,17 +11,18 @@ import * as Registry from "../src/internal/registry.js"
 import { isInterrupted, settled } from "./support.js"
 
 /** A dial that a test answers, and a record of what became of it. */
-const scripted = (answer?: (headers: HeaderRecord) => WebSocketClient.Dialed) => {
+const scripted = (answer?: (headers: HeaderRecord) => WebSocketClient.Dialed, zlib?: Zlib) => {
   const calls: Array<string> = []
   let done: (dialed: WebSocketClient.Dialed) => void = () => {}
   let sent: HeaderRecord = {}
-  const client = WebSocketClient.make((url, headers, callback) => {
+  const dial: WebSocketClient.Dial = (url, headers, callback) => {
     calls.push(`dial ${url.href}`)
     done = callback
     sent = headers
     if (answer !== undefined) queueMicrotask(() => callback(answer(headers)))
     return () => calls.push("drop")
-  })
+  }
+  const client = WebSocketClient.make(dial, { zlib })
   return { calls, client, answerNow: (make: (headers: HeaderRecord) => WebSocketClient.Dialed) => done(make(sent)) }
 }
 
@@ -94,6 +97,55 @@ describe("connect", () => {
       }).pipe(Effect.scoped)
     )
   }
+
+  const declined = [
+    "permessage-deflate; unknown",
+    "permessage-deflate; server_max_window_bits=13",
+    "permessage-deflate; server_max_window_bits=12, permessage-deflate"
+  ]
+  for (const answer of declined) {
+    it.effect(`fails for the answer ${answer}, and leaves nothing open`, () =>
+      Effect.gen(function* () {
+        const pair = yield* MockTransport.make()
+        const server = yield* WebSocket.fromTransport(pair.server, { role: "server" })
+        const { client } = scripted(accepted(pair, { "sec-websocket-extensions": answer }), NodeZlib.zlib)
+        const options = { compression: { offers: [{ serverMaxWindowBits: 12 }] } }
+        const error = yield* Effect.flip(Effect.scoped(client.connect("ws://test", options)))
+        assert(error._tag === "Protocol_error")
+        assert.strictEqual(error.origin, "remote")
+        assert.isFalse((yield* server.closeStatus).clean)
+      }).pipe(Effect.scoped)
+    )
+  }
+
+  it.effect("offers compression where it is asked to, and takes a refusal", () =>
+    Effect.gen(function* () {
+      const offered: Array<unknown> = []
+      for (const [compression, zlib] of [
+        [true, NodeZlib.zlib],
+        [{ offers: [{}] }, NodeZlib.zlib],
+        [false, NodeZlib.zlib],
+        [undefined, NodeZlib.zlib],
+        [true, undefined]
+      ] as const) {
+        const pair = yield* MockTransport.make()
+        const { client } = scripted((headers) => {
+          offered.push(headers["Sec-WebSocket-Extensions"])
+          return accepted(pair)(headers)
+        }, zlib)
+        const socket = yield* client.connect("ws://test", { compression })
+        yield* Effect.addFinalizer(() => pair.reset)
+        assert.deepStrictEqual(socket.extensions, [])
+      }
+      assert.deepStrictEqual(offered, [
+        "permessage-deflate; server_max_window_bits=12; client_max_window_bits, permessage-deflate; client_max_window_bits",
+        "permessage-deflate",
+        undefined,
+        undefined,
+        undefined
+      ])
+    }).pipe(Effect.scoped)
+  )
 
   it.effect("gives up after openTimeout, also where nothing can be interrupted", () =>
     Effect.gen(function* () {

@@ -3,6 +3,7 @@ import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
+import { NodeZlib } from "@effect-websocket/platform/node"
 import { assert, describe, it } from "@effect/vitest"
 import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as Origin from "@effect-websocket/protocol/Origin"
@@ -82,6 +83,37 @@ describe("accept", () => {
       const status = yield* connected.closeStatus
       assert.deepStrictEqual([status.received?.code, status.initiator, status.clean], [1000, "remote", true])
     }).pipe(Effect.scoped, Effect.provide(WebSocketTest.layerWith({ protocols: ["a", "b"] })))
+  )
+
+  it.effect("declines offers of compression that are illegal, and accepts the first that is not", () =>
+    Effect.gen(function* () {
+      const answers: Array<unknown> = []
+      for (const offers of [
+        "permessage-deflate; unknown, permessage-deflate; client_max_window_bits=11",
+        "permessage-deflate; server_max_window_bits=7",
+        "permessage-bzip2"
+      ]) {
+        const pair = yield* MockTransport.make()
+        const attempt = attemptOf("13")
+        const socket = yield* WebSocketServer.acceptAttempt(
+          {
+            ...attempt,
+            request: {
+              ...attempt.request,
+              headers: { ...attempt.request.headers, "sec-websocket-extensions": offers }
+            },
+            upgrade: (headers) => {
+              answers.push(headers["Sec-WebSocket-Extensions"])
+              return pair.server
+            }
+          },
+          { compression: true, zlib: NodeZlib.zlib }
+        )
+        yield* Effect.addFinalizer(() => pair.reset)
+        assert.lengthOf(socket.extensions, answers.at(-1) === undefined ? 0 : 1)
+      }
+      assert.deepStrictEqual(answers, ["permessage-deflate; client_max_window_bits=11", undefined, undefined])
+    }).pipe(Effect.scoped)
   )
 
   it.effect("interrupted between its wake-up and its turn, leaves the request to the next one", () =>

@@ -1,4 +1,5 @@
 import { type WebSocket, WebSocketClient, WebSocketServer, WebSocketTest } from "@effect-websocket/platform"
+import { NodeZlib } from "@effect-websocket/platform/node"
 import { CloseCode, Frame, Message } from "@effect-websocket/protocol"
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Layer, Scope, TestClock } from "effect"
@@ -94,6 +95,36 @@ describe("the layer", () => {
         WebSocketTest.layerWith({ protocols: ["b"], origin: () => undefined, limits: { maxMessageBytes: 3 } })
       )
     )
+  )
+
+  const negotiated = (offers: boolean, options: WebSocketServer.MakeOptions) =>
+    Effect.gen(function* () {
+      const accepting = yield* Effect.fork(WebSocketServer.accept)
+      const client = yield* WebSocketClient.connect("ws://test", { compression: offers })
+      const server = yield* Fiber.join(accepting)
+      const text = "a text that is long enough to be compressed. ".repeat(5000)
+      for (const [from, to] of [
+        [client, server],
+        [server, client]
+      ] as const) {
+        yield* from.send(text)
+        yield* from.send(text.slice(0, 2000), { compress: true })
+        assert.strictEqual((yield* to.receive).data, text)
+        assert.strictEqual((yield* to.receive).data, text.slice(0, 2000))
+      }
+      const lists = [client.extensions, server.extensions, server.request.extensions]
+      return lists.map((extensions) => extensions.map(({ name }) => name))
+    }).pipe(Effect.scoped, Effect.provide(WebSocketTest.layerWith(options)))
+
+  it.effect("negotiates compression where both sides ask for it and something compresses", () =>
+    Effect.gen(function* () {
+      const { zlib } = NodeZlib
+      const name = "permessage-deflate"
+      assert.deepStrictEqual(yield* negotiated(true, { compression: true, zlib }), [[name], [name], [name, name]])
+      assert.deepStrictEqual(yield* negotiated(true, { zlib }), [[], [], [name, name]])
+      assert.deepStrictEqual(yield* negotiated(false, { compression: true, zlib }), [[], [], []])
+      assert.deepStrictEqual(yield* negotiated(true, { compression: true }), [[], [], []])
+    })
   )
 
   it.effect("is a world of its own each time it is built, and refuses connections once released", () =>

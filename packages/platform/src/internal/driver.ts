@@ -1,5 +1,6 @@
 /** The only place where a `Connection` meets a `Transport`, a clock and a scope. */
 import * as CloseCode from "@effect-websocket/protocol/CloseCode"
+import type { Deflation } from "@effect-websocket/protocol/Compressor"
 import * as Connection from "@effect-websocket/protocol/Connection"
 import {
   ConnectionClosed,
@@ -11,6 +12,7 @@ import {
 import type { Extension } from "@effect-websocket/protocol/Extension"
 import type { Agreement } from "@effect-websocket/protocol/Handshake"
 import { Binary, Text, type Message } from "@effect-websocket/protocol/Message"
+import type * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
 import type * as Clock from "effect/Clock"
@@ -22,7 +24,8 @@ import * as Option from "effect/Option"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import type { Transport, TransportSink } from "../Transport.js"
-import type { CloseStatus, Data, Handled, HandledContext, HandledError } from "../WebSocket.js"
+import type { CloseStatus, Data, Handled, HandledContext, HandledError, SendOptions } from "../WebSocket.js"
+import type { Zlib } from "../Zlib.js"
 import { isSameBytes } from "./bytes.js"
 import { Deadlines, type Deadline, type Mortal } from "./deadlines.js"
 import { randomBytes, randomMaskKey } from "./random.js"
@@ -45,6 +48,7 @@ export const environment: Effect.Effect<Environment> = Effect.map(Effect.clock, 
 export interface Opening {
   readonly url: string
   readonly agreement: Agreement
+  readonly deflate?: PermessageDeflate.Agreement | undefined
 }
 
 type Resume<A> = (effect: Effect.Effect<A, ConnectionError>) => void
@@ -52,7 +56,15 @@ type Resume<A> = (effect: Effect.Effect<A, ConnectionError>) => void
 /** A fiber that waits for room. With `encode` it has yet to send; without, it has sent and waits for the peer to read. */
 interface Sender {
   readonly encode: (() => Connection.SendError | undefined) | undefined
+  /** What to deflate on another thread before. */
+  readonly deflation: (() => Deflation | undefined) | undefined
   readonly resume: Resume<void>
+}
+
+/** The one sender whose message is being deflated on another thread. All others that send data wait for it. */
+interface Deflating {
+  readonly sender: Sender
+  readonly cancel: () => void
 }
 
 interface PendingPing {
@@ -68,6 +80,8 @@ const maxFlushBytes = 64 * 1024
 // What a message in the inbox weighs besides its payload, so that empty ones count too.
 const messageOverhead = 64
 const pingBytes = 8
+// Messages of at least this many bytes (UTF-16 units of text) are deflated on another thread.
+const deflateLaterLength = 64 * 1024
 const controlBuffer = 16
 
 // Connections with output that was made outside of a read; one microtask writes for all of them.
@@ -87,13 +101,15 @@ const maxDeferrals = 8
 class Send extends Effectable.Class<void, ConnectionError> {
   private readonly driver: Driver
   private readonly message: Message
-  constructor(driver: Driver, message: Message) {
+  private readonly compress: boolean | undefined
+  constructor(driver: Driver, message: Message, compress: boolean | undefined) {
     super()
     this.driver = driver
     this.message = message
+    this.compress = compress
   }
   commit(): Effect.Effect<void, ConnectionError> {
-    return this.driver.sendNow(this.message)
+    return this.driver.sendNow(this.message, this.compress)
   }
 }
 
@@ -126,6 +142,8 @@ export class Driver implements TransportSink, Closable, Mortal {
   private deferrals = 0
   private waitingBefore = 0
   private readonly senders = new Set<Sender>()
+  private readonly zlib: Zlib | undefined
+  private deflating: Deflating | undefined = undefined
   private pendingPings: Array<PendingPing> | undefined = undefined
 
   // Closing.
@@ -146,7 +164,11 @@ export class Driver implements TransportSink, Closable, Mortal {
     this.transport = transport
     this.settings = settings
     this.environment = environment
+    const compression = settings.compression &&
+      opening.deflate && { ...settings.compression, agreement: opening.deflate }
+    this.zlib = compression?.zlib
     const options = {
+      compression,
       limits: settings.limits,
       maxFrameSize: settings.maxFrameSize,
       // Not copied only where `send` waits until the bytes are out.
@@ -203,10 +225,11 @@ export class Driver implements TransportSink, Closable, Mortal {
     return Effect.sync(() => this.waitingBytes)
   }
 
-  send(data: Data): Effect.Effect<void, ConnectionError> {
+  send(data: Data, options?: SendOptions): Effect.Effect<void, ConnectionError> {
     return new Send(
       this,
-      typeof data === "string" ? new Text(data) : data instanceof Uint8Array ? new Binary(data) : data
+      typeof data === "string" ? new Text(data) : data instanceof Uint8Array ? new Binary(data) : data,
+      options?.compress
     )
   }
 
@@ -364,7 +387,7 @@ export class Driver implements TransportSink, Closable, Mortal {
         answer: undefined,
         resume: undefined
       }
-      const sent = this.enqueue(() => {
+      const sent = this.sendControl(() => {
         const refused = this.connection.ping(payload)
         if (refused === undefined) (this.pendingPings ??= []).push(pending)
         return refused
@@ -378,7 +401,7 @@ export class Driver implements TransportSink, Closable, Mortal {
   }
 
   pong(data?: Uint8Array): Effect.Effect<void, ConnectionError> {
-    return Effect.suspend(() => this.enqueue(() => this.connection.pong(data)))
+    return Effect.suspend(() => this.sendControl(() => this.connection.pong(data)))
   }
 
   get pings(): Stream.Stream<Uint8Array> {
@@ -595,25 +618,27 @@ export class Driver implements TransportSink, Closable, Mortal {
   // ---------------------------------------------------------------------------------------------------------------
 
   /** `Effect.void` itself when nothing has to wait. */
-  sendNow(message: Message): Effect.Effect<void, ConnectionError> {
-    if (!this.writable || this.senders.size > 0) {
-      return this.enqueue(() => {
-        this.deadlines.messaged()
-        return this.connection.send(message)
-      })
+  sendNow(message: Message, compress: boolean | undefined): Effect.Effect<void, ConnectionError> {
+    const { connection } = this
+    const large = this.zlib !== undefined && message.data.length >= deflateLaterLength
+    // In the order of the calls.
+    if ((large || !this.writable || this.senders.size > 0) && connection.phase === "Open") {
+      return this.awaitRoom(
+        () => this.encode(message, compress),
+        large ? () => connection.deflation(message, compress) : undefined
+      )
     }
-    const refused = this.connection.send(message)
-    this.deadlines.messaged()
-    return refused === undefined ? this.sent() : Effect.fail(refused)
+    return this.sent(this.encode(message, compress))
   }
 
-  /** Sends in the order of the calls, as soon as there is room. */
-  private enqueue(encode: () => Connection.SendError | undefined): Effect.Effect<void, ConnectionError> {
-    if ((this.writable && this.senders.size === 0) || this.connection.phase !== "Open") {
-      const refused = encode()
-      return refused === undefined ? this.sent() : Effect.fail(refused)
-    }
-    return this.awaitRoom(encode)
+  private encode(message: Message, compress: boolean | undefined): Connection.SendError | undefined {
+    this.deadlines.messaged()
+    return this.connection.send(message, compress)
+  }
+
+  /** Sends as soon as there is room, whatever is being deflated. */
+  private sendControl(encode: () => Connection.SendError | undefined): Effect.Effect<void, ConnectionError> {
+    return !this.writable && this.connection.phase === "Open" ? this.awaitRoom(encode) : this.sent(encode())
   }
 
   /** What waits for the end of the turn counts towards the high-water mark. */
@@ -621,7 +646,8 @@ export class Driver implements TransportSink, Closable, Mortal {
     return Math.min(maxFlushBytes, this.settings.sendMarks.high)
   }
 
-  private sent(): Effect.Effect<void, ConnectionError> {
+  private sent(refused: Connection.SendError | undefined): Effect.Effect<void, ConnectionError> {
+    if (refused !== undefined) return Effect.fail(refused)
     if (this.connection.outputBytes >= this.flushBytes) this.flush()
     else if (!this.corked) this.flushLater()
     return this.writable ? Effect.void : this.awaitRoom(undefined)
@@ -634,16 +660,20 @@ export class Driver implements TransportSink, Closable, Mortal {
     markDirty(this)
   }
 
-  private awaitRoom(encode: Sender["encode"]): Effect.Effect<void, ConnectionError> {
+  private awaitRoom(encode: Sender["encode"], deflation?: Sender["deflation"]): Effect.Effect<void, ConnectionError> {
     return Effect.async((resume) => {
       if (this.closed) {
         resume(Effect.fail(this.connection.error ?? abnormalClosure("local")))
         return
       }
-      const sender = { encode, resume }
+      const sender = { encode, deflation, resume }
       this.senders.add(sender)
+      if (deflation !== undefined) this.serveSenders()
       return Effect.sync(() => {
         this.senders.delete(sender)
+        if (this.deflating?.sender !== sender) return
+        this.stopDeflating()
+        this.serveSenders()
       })
     })
   }
@@ -651,14 +681,38 @@ export class Driver implements TransportSink, Closable, Mortal {
   onDrain(): void {
     this.writable = true
     this.flush()
+    this.serveSenders()
+  }
+
+  private serveSenders(): void {
     for (const sender of this.senders) {
-      if (!this.writable) return
-      this.senders.delete(sender)
-      const refused = sender.encode?.()
-      sender.resume(refused === undefined ? Effect.void : Effect.fail(refused))
-      if (this.connection.outputBytes >= this.flushBytes) this.flush()
+      if (!this.writable || this.deflating !== undefined) break
+      const deflation = sender.deflation?.()
+      if (deflation === undefined) this.complete(sender, sender.encode?.())
+      else this.deflateLater(sender, deflation)
     }
     this.flush()
+  }
+
+  private complete(sender: Sender, refused: Connection.SendError | undefined): void {
+    this.senders.delete(sender)
+    sender.resume(refused === undefined ? Effect.void : Effect.fail(refused))
+    if (this.connection.outputBytes >= this.flushBytes) this.flush()
+  }
+
+  private deflateLater(sender: Sender, deflation: Deflation): void {
+    const cancel = this.zlib?.deflateLater(deflation.data, deflation.options, (deflated) => {
+      this.deflating = undefined
+      this.deadlines.messaged()
+      this.complete(sender, this.connection.sendDeflated(deflation, deflated))
+      this.serveSenders()
+    })
+    this.deflating = cancel && { sender, cancel }
+  }
+
+  private stopDeflating(): void {
+    this.deflating?.cancel()
+    this.deflating = undefined
   }
 
   flushDirty(): void {
@@ -761,6 +815,7 @@ export class Driver implements TransportSink, Closable, Mortal {
   /** A Close is on its way: nothing more is sent, and time begins to run. */
   private closing(): void {
     if (this.connection.unsettled) this.settle()
+    this.stopDeflating()
     for (const sender of this.senders) {
       if (sender.encode === undefined) continue
       this.senders.delete(sender)
@@ -816,6 +871,7 @@ export class Driver implements TransportSink, Closable, Mortal {
 
   private failWaiters(error: ConnectionError): void {
     const failure = Effect.fail(error)
+    this.stopDeflating()
     for (const sender of this.senders) sender.resume(failure)
     this.senders.clear()
     for (const ping of this.pendingPings ?? []) completePing(ping, failure)

@@ -1,11 +1,13 @@
 import { resolveLimits, type Limits } from "@effect-websocket/protocol/Connection"
+import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { WaterMarks } from "../Transport.js"
 import type { Options } from "../WebSocket.js"
-import type { Options as ClientOptions } from "../WebSocketClient.js"
+import type { Options as ClientOptions, MakeOptions } from "../WebSocketClient.js"
+import type { Zlib } from "../Zlib.js"
 
 /** The options of one connection with all defaults filled in. */
 export interface Settings {
@@ -21,6 +23,13 @@ export interface Settings {
   readonly messageTimeout: number
   readonly writeTimeout: number
   readonly maxLifetime: number
+  readonly compression: Compression | undefined
+}
+
+/** What compresses, and how. */
+export interface Compression {
+  readonly zlib: Zlib
+  readonly settings: PermessageDeflate.Settings
 }
 
 export interface ClientSettings extends Settings {
@@ -38,11 +47,15 @@ export const defaults = {
   heartbeatTimeout: Duration.seconds(20)
 } as const
 
-/** Throws a `RangeError` for what makes no sense: options are the programmer's, so that is a defect. */
-export const resolve = (options: Options = {}): Settings => {
+/**
+ * Throws a `RangeError` for what makes no sense: options are the programmer's, so that is a defect. Without `zlib` nothing
+ * is compressed.
+ */
+export const resolve = (options: Options = {}, zlib?: Zlib): Settings => {
   const high = bytes("sendHighWaterMark", options.sendHighWaterMark ?? defaults.sendHighWaterMark)
   const low = bytes("sendLowWaterMark", options.sendLowWaterMark ?? Math.min(defaults.sendLowWaterMark, high))
   if (low > high) throw new RangeError(`sendLowWaterMark (${low}) is above sendHighWaterMark (${high})`)
+  const compression = resolveCompression(options.compression)
   return {
     limits: resolveLimits(options.limits),
     maxFrameSize: options.maxFrameSize === undefined ? undefined : bytes("maxFrameSize", options.maxFrameSize),
@@ -56,15 +69,19 @@ export const resolve = (options: Options = {}): Settings => {
     idleTimeout: optional("idleTimeout", options.idleTimeout),
     messageTimeout: optional("messageTimeout", options.messageTimeout),
     writeTimeout: optional("writeTimeout", options.writeTimeout),
-    maxLifetime: optional("maxLifetime", options.maxLifetime)
+    maxLifetime: optional("maxLifetime", options.maxLifetime),
+    compression: zlib && compression && { zlib, settings: compression }
   }
 }
 
+const resolveCompression = (options: Options["compression"] = false): PermessageDeflate.Settings | undefined =>
+  options === false ? undefined : PermessageDeflate.resolve(options === true ? {} : options)
+
 /** The settings of a client's connection, which has options of its own and those of its client. */
-export const resolveClient = (client: ClientOptions = {}, own: ClientOptions = {}): ClientSettings => {
+export const resolveClient = (client: MakeOptions = {}, own: ClientOptions = {}): ClientSettings => {
   const options = { ...client, ...given(own), limits: { ...client.limits, ...given(own.limits ?? {}) } }
   return {
-    ...resolve(options),
+    ...resolve(options, client.zlib),
     openTimeout: timeout("openTimeout", options.openTimeout ?? defaults.openTimeout)
   }
 }

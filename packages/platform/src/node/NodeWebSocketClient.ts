@@ -16,6 +16,7 @@ import { fromConfig, resolveClient } from "../internal/settings.js"
 import * as WebSocketClient from "../WebSocketClient.js"
 import { checkTls } from "./internal/tls.js"
 import * as NodeTransport from "./NodeTransport.js"
+import { zlib } from "./NodeZlib.js"
 
 /**
  * The options of a client, which hold for all of its connections.
@@ -40,7 +41,7 @@ export const make = (options: Options = {}): Effect.Effect<Context.Tag.Service<W
   Effect.sync(() => {
     resolveClient(options)
     checkTls(options.tls)
-    return WebSocketClient.make(dialWith(options), options)
+    return WebSocketClient.make(dialWith(options), { ...options, zlib })
   })
 
 /**

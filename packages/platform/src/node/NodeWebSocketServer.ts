@@ -20,6 +20,7 @@ import type { Duplex } from "node:stream"
 import { defaults, fromConfig, timeout } from "../internal/settings.js"
 import * as WebSocketServer from "../WebSocketServer.js"
 import { checkTls } from "./internal/tls.js"
+import { zlib } from "./NodeZlib.js"
 import { upgradeAttempt } from "./internal/upgradeAttempt.js"
 
 /**
@@ -60,7 +61,7 @@ export const make = (
       requestTimeout: handshakeTimeout,
       connectionsCheckingInterval: Math.min(handshakeTimeout, 1000)
     })
-    const { offer, service } = yield* WebSocketServer.make(toAddress(server, options), options)
+    const { offer, service } = yield* WebSocketServer.make(toAddress(server, options), { ...options, zlib })
     // Finalizers run from last to first: stop listening, close the connections, drop what is left.
     yield* Effect.addFinalizer(() => Effect.sync(() => server.close()))
     const runtime = yield* Effect.runtime<never>()
@@ -135,7 +136,7 @@ export const fromUpgrade = (
   head: Uint8Array,
   options?: WebSocketServer.Options
 ): Effect.Effect<WebSocketServer.ServerWebSocket, ProtocolError, Scope.Scope> =>
-  WebSocketServer.acceptAttempt(upgradeAttempt(request, socket, head), options)
+  WebSocketServer.acceptAttempt(upgradeAttempt(request, socket, head), { ...options, zlib })
 
 /** Listens until the scope ends, and then drops all sockets that are left. */
 const listen = (options: Options, httpOptions: Http.ServerOptions): Effect.Effect<Http.Server, IoError, Scope.Scope> =>

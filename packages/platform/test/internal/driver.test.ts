@@ -5,6 +5,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { IoError, type ConnectionError } from "@effect-websocket/protocol/Errors"
 import { frames } from "@effect-websocket/protocol/FrameDecoder"
 import { Effect, Exit, Fiber, Scope, Stream, TestClock } from "effect"
+import { NodeZlib } from "@effect-websocket/platform/node"
+import type { Zlib } from "@effect-websocket/platform/Zlib"
 import { Driver, environment } from "../../src/internal/driver.js"
 import * as Registry from "../../src/internal/registry.js"
 import { resolve } from "../../src/internal/settings.js"
@@ -25,6 +27,7 @@ import {
   ping,
   resetError,
   roles,
+  type Role,
   settled,
   settledLate,
   spy,
@@ -366,4 +369,195 @@ describe("owners", () => {
       assert.deepStrictEqual(fields((yield* Fiber.join(closing)).error), resetError)
     })
   )
+})
+
+describe("compression on another thread", () => {
+  const direction = { windowBits: 12, contextTakeover: true }
+  const opening = {
+    url: "",
+    agreement: { protocol: undefined, extensions: [] },
+    deflate: { extension: { name: "permessage-deflate", parameters: [] }, outbound: direction, inbound: direction }
+  }
+
+  interface Job {
+    readonly size: number
+    readonly dictionary: number
+    readonly finish: (deflated?: "larger") => void
+    cancelled: boolean
+  }
+
+  /** An endpoint whose large messages are deflated when the test says so, and its peer. */
+  const deflating = (role: Role, options?: WebSocket.Options) =>
+    Effect.gen(function* () {
+      const jobs: Array<Job> = []
+      const zlib: Zlib = {
+        ...NodeZlib.zlib,
+        deflateLater: (data, options, done) => {
+          const finish = (result?: "larger") => done(result ? undefined : NodeZlib.zlib.deflate(data, options))
+          const job = { size: data.length, dictionary: options.dictionary.length, finish, cancelled: false }
+          jobs.push(job)
+          return () => {
+            job.cancelled = true
+          }
+        }
+      }
+      const pair = yield* MockTransport.make()
+      const registry = yield* Registry.ofScope(yield* Effect.scope)
+      const settings = resolve({ ...options, compression: true }, zlib)
+      const services = yield* environment
+      const spied = spy(pair[role])
+      const socket = new Driver(role, spied.transport, settings, services, opening).start(registry)
+      const peer = new Driver(other(role), pair[other(role)], settings, services, opening).start(registry)
+      yield* Effect.addFinalizer(() => pair.reset)
+      const sent = Effect.map(from(pair, role).written, (bytes) =>
+        frames({ role: other(role), rsv: 4 })(bytes).frames.map(({ opcode, payload, rsv }) =>
+          `${rsv === 0 ? "" : "compressed "}${names[opcode]} ${rsv === 0 ? payload.length : ""}`.trim()
+        )
+      )
+      return { pair, jobs, socket, peer, sent }
+    })
+
+  const names: Record<number, string> = { 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong" }
+  const large = "large ".repeat(11_000)
+  const larger = `${large}${large}`
+
+  for (const role of roles) {
+    it.scoped(`begins at 64 KiB, unless the message is sent as it is, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { jobs, sent, socket } = yield* deflating(role, { sendHighWaterMark: 1024 * 1024 })
+        yield* socket.send(large.slice(0, 65_535))
+        yield* socket.send(large, { compress: false })
+        yield* socket.send("small")
+        assert.deepStrictEqual(jobs, [])
+        yield* Effect.fork(socket.send(large))
+        yield* settled
+        assert.lengthOf(jobs, 1)
+        assert.deepStrictEqual(yield* sent, ["compressed text", `text ${large.length}`, "text 5"])
+      })
+    )
+
+    it.scoped(`holds back messages, not pings and pongs, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { jobs, peer, sent, socket } = yield* deflating(role)
+        const fibers = yield* Effect.forEach(["first", large, "second", larger, "third"], (data) =>
+          Effect.fork(socket.send(data))
+        )
+        yield* settled
+        assert.isTrue(yield* isPending(fibers[2]!))
+        yield* socket.pong(new Uint8Array(3))
+        yield* Effect.fork(peer.receive)
+        yield* peer.ping(new Uint8Array(4))
+        yield* socket.ping(new Uint8Array(5))
+        assert.deepStrictEqual(yield* sent, ["text 5", "pong 3", "pong 4", "ping 5"])
+        assert.deepStrictEqual(
+          jobs.map(({ dictionary, size }) => [size, dictionary]),
+          [[large.length, 0]]
+        )
+        jobs[0]!.finish()
+        yield* settled
+        assert.isTrue(yield* isPending(fibers[4]!))
+        assert.deepStrictEqual(
+          jobs.slice(1).map(({ dictionary, size }) => [size, dictionary]),
+          [[larger.length, 4096]]
+        )
+        jobs[1]!.finish()
+        yield* Effect.forEach(fibers, Fiber.join)
+        yield* settled
+        assert.deepStrictEqual((yield* sent).slice(4), ["compressed text", "text 6", "compressed text", "text 5"])
+        for (const data of [large, "second", larger, "third"]) assert.strictEqual((yield* peer.receive).data, data)
+      })
+    )
+
+    it.scoped(`sends as it is what does not become smaller, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { jobs, peer, sent, socket } = yield* deflating(role)
+        yield* Effect.fork(Effect.forEach([large, larger], (data) => socket.send(data)))
+        yield* settled
+        jobs[0]!.finish("larger")
+        yield* settled
+        jobs[1]!.finish()
+        yield* settled
+        assert.deepStrictEqual(yield* sent, [`text ${large.length}`, "compressed text"])
+        assert.strictEqual(jobs[1]!.dictionary, 0)
+        assert.strictEqual((yield* peer.receive).data, large)
+        assert.strictEqual((yield* peer.receive).data, larger)
+      })
+    )
+
+    it.scoped(`sends nothing of a message whose send is interrupted, and goes on, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { jobs, peer, sent, socket } = yield* deflating(role)
+        const first = yield* Effect.fork(socket.send(large))
+        const second = yield* Effect.fork(socket.send(larger))
+        const third = yield* Effect.fork(socket.send("third"))
+        yield* settled
+        yield* Fiber.interrupt(first)
+        assert.deepStrictEqual(
+          jobs.map(({ cancelled, size }) => [size, cancelled]),
+          [
+            [large.length, true],
+            [larger.length, false]
+          ]
+        )
+        jobs[1]!.finish()
+        yield* Fiber.join(second)
+        yield* Fiber.join(third)
+        yield* settled
+        assert.deepStrictEqual(yield* sent, ["compressed text", "text 5"])
+        assert.strictEqual((yield* peer.receive).data, larger)
+      })
+    )
+
+    const endings: ReadonlyArray<
+      readonly [string, (sockets: Sockets) => Effect.Effect<unknown, unknown>, Record<string, unknown>]
+    > = [
+      ["a Close", ({ socket }) => socket.close(4000, "enough"), closedError(4000, "local", false, "enough")],
+      ["the peer's Close", ({ peer }) => peer.close(4001), closedError(4001, "remote", true)],
+      [
+        "the end of the scope",
+        ({ socket }) => Effect.sync(() => socket.beginClose(1001)),
+        closedError(1001, "local", false)
+      ],
+      ["an abort", ({ socket }) => socket.abort, closedError(1006, "local", false)]
+    ]
+    for (const [name, end, expected] of endings) {
+      it.scoped(`${name} is not held back, and drops what is not sent yet, as ${role}`, () =>
+        Effect.gen(function* () {
+          const { jobs, peer, sent, socket } = yield* deflating(role)
+          const fibers = yield* Effect.forEach([large, "second"], (data) => Effect.fork(Effect.flip(socket.send(data))))
+          yield* settled
+          yield* end({ socket, peer })
+          for (const fiber of fibers) assert.deepStrictEqual(fields(yield* Fiber.join(fiber)), expected)
+          assert.deepStrictEqual(
+            jobs.map(({ cancelled }) => cancelled),
+            [true]
+          )
+          yield* settled
+          assert.isTrue((yield* sent).every((frame) => frame.startsWith("close")))
+        })
+      )
+    }
+
+    it.scoped(`does not begin before there is room, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { jobs, pair, socket } = yield* deflating(role, { sendHighWaterMark: 1000 })
+        yield* from(pair, role).stall
+        yield* Effect.fork(socket.send(new Uint8Array(2000), { compress: false }))
+        const sending = yield* Effect.fork(socket.send(large))
+        yield* settled
+        assert.deepStrictEqual(jobs, [])
+        yield* from(pair, role).unstall
+        yield* settled
+        assert.lengthOf(jobs, 1)
+        assert.isTrue(yield* isPending(sending))
+        jobs[0]!.finish()
+        yield* Fiber.join(sending)
+      })
+    )
+  }
+
+  interface Sockets {
+    readonly socket: Driver
+    readonly peer: Driver
+  }
 })

@@ -1,4 +1,6 @@
 import type { Options } from "@effect-websocket/platform/WebSocket"
+import { NodeZlib } from "@effect-websocket/platform/node"
+import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration } from "effect"
 import { resolve, resolveClient, timeout } from "../../src/internal/settings.js"
@@ -19,10 +21,31 @@ const defaults = {
   idleTimeout: Infinity,
   messageTimeout: Infinity,
   writeTimeout: Infinity,
-  maxLifetime: Infinity
+  maxLifetime: Infinity,
+  compression: undefined
 }
 
 describe("resolve", () => {
+  it("compresses where that is asked for and something can", () => {
+    const { zlib } = NodeZlib
+    assert.isUndefined(resolve({ compression: true }).compression)
+    assert.isUndefined(resolve({}, zlib).compression)
+    assert.isUndefined(resolve({ compression: false }, zlib).compression)
+    assert.deepStrictEqual(resolve({ compression: true }, zlib).compression, {
+      zlib,
+      settings: PermessageDeflate.resolve()
+    })
+    const options = { threshold: 10, serverMaxWindowBits: 9 }
+    assert.deepStrictEqual(resolve({ compression: options }, zlib).compression, {
+      zlib,
+      settings: PermessageDeflate.resolve(options)
+    })
+  })
+
+  it("refuses what makes no sense of compression, also where nothing compresses", () => {
+    assert.throws(() => resolve({ compression: { level: 10 } }), RangeError, "level")
+  })
+
   it("fills in the documented defaults", () => {
     assert.deepStrictEqual(resolve(), defaults)
     assert.deepStrictEqual(resolve({}), defaults)
@@ -39,7 +62,8 @@ describe("resolve", () => {
         idleTimeout: undefined,
         messageTimeout: undefined,
         writeTimeout: undefined,
-        maxLifetime: undefined
+        maxLifetime: undefined,
+        compression: undefined
       }),
       defaults
     )
