@@ -1,13 +1,14 @@
 /**
- * `pnpm autobahn-client --url ws://127.0.0.1:N --agent NAME [--max-message-bytes N] [--max-fragments N]`: the client that
- * the fuzzing server of the Autobahn suite expects. It asks for the number of cases, echoes in each until it is closed,
- * and asks for the report.
+ * `pnpm autobahn-client --url ws://127.0.0.1:N --agent NAME [--max-message-bytes N] [--max-fragments N] [--compress]`: the
+ * client that the fuzzing server of the Autobahn suite expects. It asks for the number of cases, echoes in each until it is
+ * closed, and asks for the report.
  */
 import { WebSocketClient } from "@effect-websocket/platform"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
 import { Command, Options } from "@effect/cli"
 import { NodeContext, NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Schema } from "effect"
+import { compression, compressOptions } from "./compression.js"
 import { limitOptions } from "./limits.js"
 
 const CaseCount = Schema.NumberFromString.pipe(Schema.int(), Schema.nonNegative())
@@ -17,10 +18,11 @@ const command = Command.make(
   {
     url: Options.text("url").pipe(Options.withDescription("The fuzzing server, such as ws://127.0.0.1:9001")),
     agent: Options.text("agent").pipe(Options.withDescription("The name in the report")),
-    ...limitOptions
+    ...limitOptions,
+    ...compressOptions
   },
-  ({ agent, maxFragments, maxMessageBytes, url }) => {
-    const options = { limits: { maxFragments, maxMessageBytes } }
+  ({ agent, compress, maxFragments, maxMessageBytes, url }) => {
+    const options = { limits: { maxFragments, maxMessageBytes }, compression: compression(compress) }
     const connect = (path: string, query: Record<string, string>) =>
       WebSocketClient.connect(`${url.replace(/\/$/, "")}${path}?${new URLSearchParams(query)}`, options)
 

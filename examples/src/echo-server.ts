@@ -1,6 +1,6 @@
 /**
- * `pnpm echo-server --port N [--host H] [--max-message-bytes N] [--max-fragments N]`: sends every message back, text as
- * text and binary as binary, until SIGINT or SIGTERM; then every connection is closed with 1001.
+ * `pnpm echo-server --port N [--host H] [--max-message-bytes N] [--max-fragments N] [--compress]`: sends every message
+ * back, text as text and binary as binary, until SIGINT or SIGTERM; then every connection is closed with 1001.
  */
 import { WebSocketServer } from "@effect-websocket/platform"
 import { NodeWebSocketServer } from "@effect-websocket/platform/node"
@@ -8,6 +8,7 @@ import { Origin } from "@effect-websocket/protocol"
 import { Command, Options } from "@effect/cli"
 import { NodeContext, NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Layer } from "effect"
+import { compression, compressOptions } from "./compression.js"
 import { limitOptions } from "./limits.js"
 
 const Echo = WebSocketServer.layerHandler((socket) => socket.run((message) => socket.send(message)))
@@ -24,9 +25,10 @@ const command = Command.make(
       Options.withDescription("The address to listen on"),
       Options.withDefault("127.0.0.1")
     ),
-    ...limitOptions
+    ...limitOptions,
+    ...compressOptions
   },
-  ({ host, maxFragments, maxMessageBytes, port }) =>
+  ({ compress, host, maxFragments, maxMessageBytes, port }) =>
     Layer.launch(
       Layer.mergeAll(Echo, Ready).pipe(
         Layer.provide(
@@ -34,6 +36,7 @@ const command = Command.make(
             port,
             host,
             limits: { maxFragments, maxMessageBytes },
+            compression: compression(compress),
             // An echo has no authority that a page could abuse.
             origin: Origin.allowAll
           })

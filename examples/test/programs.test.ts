@@ -110,6 +110,64 @@ describe("echo-server", () => {
   }
 })
 
+describe("--compress", () => {
+  const text = "compressed, and compressed once more. ".repeat(3)
+
+  it.scopedLive("makes the echo server accept what is offered", () =>
+    Effect.gen(function* () {
+      const line = yield* Effect.flatMap(start("echo-server", "--port", "0", "--compress"), firstLine)
+      const socket = new WebSocket(line.replace("listening on ", ""), { perMessageDeflate: { serverMaxWindowBits: 9 } })
+      let answer: string | undefined
+      socket.on("upgrade", ({ headers }) => {
+        answer = headers["sec-websocket-extensions"]
+      })
+      yield* next(socket, "open", () => undefined)
+      assert.strictEqual(answer, "permessage-deflate; server_max_window_bits=9; client_max_window_bits=15")
+      socket.send(text)
+      assert.strictEqual(yield* next(socket, "message", (data: Buffer) => data.toString()), text)
+      socket.terminate()
+    })
+  )
+
+  it.scopedLive("makes the Autobahn client offer every parameter", () =>
+    Effect.gen(function* () {
+      const server = yield* Effect.acquireRelease(
+        Effect.sync(
+          () => new WebSocketServer({ port: 0, host: "127.0.0.1", perMessageDeflate: { clientMaxWindowBits: 9 } })
+        ),
+        (server) => Effect.async<void>((resume) => server.close(() => resume(Effect.void)))
+      )
+      yield* Effect.promise(() => once(server, "listening"))
+      const seen: Array<unknown> = []
+      let answer: string | undefined
+      server.on("headers", (headers) => {
+        answer = headers.find((line) => line.startsWith("Sec-WebSocket-Extensions"))
+      })
+      server.on("connection", (socket, request) => {
+        const { pathname } = new URL(String(request.url), "ws://x")
+        if (pathname === "/getCaseCount") socket.send("1")
+        if (pathname !== "/runCase") return socket.close()
+        seen.push(request.headers["sec-websocket-extensions"], answer)
+        socket.send(text)
+        socket.on("message", (data: Buffer) => {
+          seen.push(data.toString())
+          socket.close()
+        })
+      })
+      const { port } = server.address() as AddressInfo
+      const url = `ws://127.0.0.1:${port}`
+      yield* Effect.flatMap(start("autobahn-client", "--url", url, "--agent", "a", "--compress"), output)
+      assert.deepStrictEqual(seen, [
+        "permessage-deflate; client_no_context_takeover; server_max_window_bits=12; client_max_window_bits, " +
+          "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=15; client_max_window_bits, " +
+          "permessage-deflate; client_max_window_bits, permessage-deflate",
+        "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover; server_max_window_bits=12; client_max_window_bits=9",
+        text
+      ])
+    })
+  )
+})
+
 describe("autobahn-client", () => {
   it.scopedLive("runs every case, also behind one that fails, and asks for the report", () =>
     Effect.gen(function* () {

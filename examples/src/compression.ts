@@ -1,0 +1,28 @@
+/** The compression flag that `echo-server` and `autobahn-client` share. */
+import type { PermessageDeflate } from "@effect-websocket/protocol"
+import { Options } from "@effect/cli"
+
+export const compressOptions = {
+  compress: Options.boolean("compress").pipe(
+    Options.withDescription("Negotiate permessage-deflate, and compress messages of every size")
+  )
+}
+
+/** Takes every parameter as the peer wants it; a client offers every one, and fewer where a server cannot have it so. */
+export const compression = (compress: boolean): PermessageDeflate.Options | false =>
+  compress && {
+    threshold: 0,
+    serverMaxWindowBits: 15,
+    clientMaxWindowBits: 15,
+    offers: [
+      { clientNoContextTakeover: true, clientMaxWindowBits: true, serverMaxWindowBits: 12 },
+      {
+        clientNoContextTakeover: true,
+        clientMaxWindowBits: true,
+        serverNoContextTakeover: true,
+        serverMaxWindowBits: 15
+      },
+      { clientMaxWindowBits: true },
+      {}
+    ]
+  }
