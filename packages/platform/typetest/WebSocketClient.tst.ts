@@ -51,7 +51,9 @@ describe("layers", () => {
     >()
   })
 
-  test("for tests provide both services", () => {
-    expect(WebSocketTest.layer).type.toBe<Layer.Layer<WebSocketClient.WebSocketClient | WebSocketServer>>()
+  test("for tests provide both services, and one for the test", () => {
+    expect(WebSocketTest.layer).type.toBe<
+      Layer.Layer<WebSocketClient.WebSocketClient | WebSocketServer | WebSocketTest.WebSocketTest>
+    >()
   })
 })
