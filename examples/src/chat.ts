@@ -54,16 +54,25 @@ export const ChatServer = Layer.suspend(() => {
 })
 
 /**
- * The client: hears a room until the server ends it. Connects again, later each time, when the server is not there or too busy,
- * and when the connection breaks or the server has gone silent.
+ * The client: hears a room until the server ends it. Connects again, later each time, when the server is not there or too busy;
+ * and comes back when the connection breaks, and when the server goes silent or away.
  */
 export const hear = (room: string, name: string, onLine: (line: string) => Effect.Effect<void>) =>
   Effect.gen(function* () {
-    const socket = yield* WebSocketClient.connect(`${room}?name=${encodeURIComponent(name)}`)
+    const socket = yield* WebSocketClient.connect(`${room}?name=${encodeURIComponent(name)}`).pipe(
+      // Inside of the session, so that a connection that was made starts the delays anew.
+      Effect.retry({
+        schedule: Schedule.union(Schedule.exponential("1 second"), Schedule.spaced("1 minute")),
+        while: isTemporary
+      })
+    )
     yield* socket.run((message) => onLine(String(message.data)))
-  }).pipe(Effect.scoped, Effect.retry({ schedule: Schedule.exponential("1 second"), while: isTemporary }))
+    // `run` also ends well where the server goes away, as when it is restarted.
+    const { error } = yield* socket.closeStatus
+    if (isTemporary(error)) yield* Effect.fail(error)
+  }).pipe(Effect.scoped, Effect.retry({ schedule: Schedule.spaced("1 second"), while: isTemporary }))
 
 const isTemporary = (error: WebSocketClient.ConnectError | ConnectionError): boolean =>
   error._tag === "Io_error" ||
-  (error._tag === "Connection_closed" && !error.clean) ||
+  (error._tag === "Connection_closed" && (!error.clean || error.code === 1001)) ||
   (error._tag === "Handshake_rejected" && error.status === 503)

@@ -158,6 +158,22 @@ layer(WebSocketTest.layer)("the client", (it) => {
     })
   )
 
+  it.scoped("comes back each time the server is restarted, without delays that add up", () =>
+    Effect.gen(function* () {
+      const { fiber, lines } = yield* hearing
+      for (let restarts = 0; restarts < 5; restarts++) {
+        const server = yield* WebSocketServer.accept
+        yield* server.send(`${restarts}`)
+        yield* server.close("GoingAway")
+        yield* TestClock.adjust("1 seconds")
+      }
+      const server = yield* WebSocketServer.accept
+      yield* server.close()
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(lines, ["0", "1", "2", "3", "4"])
+    })
+  )
+
   it.scoped("gives up when the server does not want it", () =>
     Effect.gen(function* () {
       const { fiber } = yield* hearing

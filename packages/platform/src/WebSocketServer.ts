@@ -28,6 +28,7 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Scope from "effect/Scope"
+import { annotations } from "./internal/annotations.js"
 import { Driver, environment, type Environment, type Opening } from "./internal/driver.js"
 import * as Registry from "./internal/registry.js"
 import { defaults, resolve, timeout, type Settings } from "./internal/settings.js"
@@ -261,6 +262,10 @@ interface Policy {
 
 const resolvePolicy = (options: MakeOptions): Policy => {
   const protocols = options.protocols ?? []
+  if (typeof protocols !== "function") {
+    const invalid = Subprotocol.format(protocols)
+    if (invalid instanceof ProtocolError) throw new RangeError(`protocols: ${invalid.description}`)
+  }
   return {
     settings: resolve(options, options.zlib),
     origin: options.origin ?? Origin.sameOrigin(),
@@ -353,7 +358,7 @@ class Acceptor {
     }
     const request = check(attempt, this.policy)
     if (request instanceof ProtocolError) {
-      this.log(Effect.logWarning("Refused an upgrade request", request), attempt)
+      this.log(Effect.logWarning("Refused an upgrade request", request.message), attempt)
       return
     }
     const { timers } = this.services
@@ -392,7 +397,7 @@ class Acceptor {
     if (waiting.attempt.isGone()) return undefined
     const socket = open(waiting.attempt, waiting.request, this.policy, this.services)
     if (socket instanceof ProtocolError) {
-      this.log(Effect.logError("Refused an upgrade request", socket), waiting.attempt)
+      this.log(Effect.logError("Refused an upgrade request", socket.message), waiting.attempt)
       return undefined
     }
     return socket.start(this.connections)
@@ -438,11 +443,6 @@ class Acceptor {
     return this.connections.closeAll(1001)
   })
 }
-
-const annotations = (url: string, remoteAddress: string | undefined): Record<string, unknown> => ({
-  "websocket.url": url,
-  ...(remoteAddress === undefined ? {} : { "websocket.remoteAddress": remoteAddress })
-})
 
 const runHandlers = <A, E, R>(
   acceptor: Acceptor,
@@ -538,8 +538,7 @@ const logFailure = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
   if (Option.isSome(Cause.dieOption(cause))) return Effect.logError("The handler of a connection died", cause)
   const failure = Option.getOrUndefined(Cause.failureOption(cause))
   if (isConnectionClosed(failure)) return Effect.logDebug("The connection was closed", failure.message)
-  return Effect.logWarning(
-    isWebSocketError(failure) ? "The connection failed" : "The handler of a connection failed",
-    cause
-  )
+  // Where it happened in this library says nothing about it, and a hostile peer could fill the log with it.
+  if (isWebSocketError(failure)) return Effect.logWarning("The connection failed", failure.message)
+  return Effect.logWarning("The handler of a connection failed", cause)
 }

@@ -304,6 +304,15 @@ describe("a request", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("is not answered by a server with subprotocols that nobody can ask for", () =>
+    Effect.gen(function* () {
+      for (const protocols of [["a b"], [""], ["a", "a"]]) {
+        const exit = yield* Effect.exit(Effect.scoped(WebSocketServer.make(listening, { protocols })))
+        assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause), JSON.stringify(protocols))
+      }
+    })
+  )
+
   it.effect("with options that make no sense is a defect", () =>
     Effect.gen(function* () {
       for (const options of [

@@ -146,7 +146,8 @@ export class IoError extends Data.TaggedError("Io_error")<{
   /** @since 0.1.0 */
   override get message(): string {
     const cause = this.cause instanceof Error ? `: ${this.cause.message}` : ""
-    return `${this.reason} during ${this.operation}${cause}`
+    const operation = this.reason.toLowerCase() === this.operation ? "" : ` during ${this.operation}`
+    return `${this.reason}${operation}${cause}`
   }
 }
 

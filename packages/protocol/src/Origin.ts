@@ -36,6 +36,8 @@ export const allowAll: Policy = () => undefined
  * Allows the origins of a list, such as `"https://example.com"`, and requests without an `Origin`, which are not from
  * browsers.
  *
+ * Throws a `RangeError` for what is no origin, such as a host without a scheme or `"*"`: no page would ever match it.
+ *
  * @example
  * ```ts
  * import * as Origin from "@effect-websocket/protocol/Origin"
@@ -49,7 +51,7 @@ export const allowAll: Policy = () => undefined
  * @category policies
  */
 export const allowList = (origins: ReadonlyArray<string>): Policy => {
-  const allowed = new Set(origins.map((origin) => serializedOrigin(origin) ?? origin.toLowerCase()))
+  const allowed = new Set(origins.map(normalize))
   return predicate((origin) => allowed.has(origin.toLowerCase()))
 }
 
@@ -85,6 +87,13 @@ export const predicate =
   (isAllowed: (origin: string) => boolean): Policy =>
   ({ origin }) =>
     origin === undefined || isAllowed(origin) ? undefined : refusal(origin)
+
+/** Pages without an origin, such as those in a sandbox, send `null`; those of extensions have schemes of their own. */
+const normalize = (text: string): string => {
+  if (text === "null") return text
+  if (text.includes("://") && parseUrl(text) !== undefined) return serializedOrigin(text) ?? text.toLowerCase()
+  throw new RangeError(`${JSON.stringify(text)} is no origin, such as "https://example.com"`)
+}
 
 const refusal = (origin: string): string => `The origin ${JSON.stringify(origin)} is not allowed`
 

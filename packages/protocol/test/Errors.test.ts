@@ -37,7 +37,7 @@ const cases: ReadonlyArray<{
     tag: "Io_error",
     error: new Errors.IoError({ reason: "Connect", operation: "connect", cause: new Error("ECONNREFUSED") }),
     guard: Errors.isIoError,
-    message: "Connect during connect: ECONNREFUSED"
+    message: "Connect: ECONNREFUSED"
   },
   {
     tag: "Handshake_rejected",

@@ -33,6 +33,18 @@ describe("Origin", () => {
     check(Origin.allowList(["https://EXAMPLE.com", "http://localhost:3000"]), request)
   })
 
+  it.each(["app.example.com", "localhost:3000", "*", "", "//example.com", "https://"])(
+    "allowList refuses %j, which no page has",
+    (text) => {
+      assert.throws(() => Origin.allowList(["https://example.com", text]), RangeError, JSON.stringify(text))
+    }
+  )
+
+  it("allowList knows origins that are no web addresses", () => {
+    check(Origin.allowList(["null", "chrome-extension://ABC"]), ["null", "example.com", true])
+    check(Origin.allowList(["null", "chrome-extension://ABC"]), ["chrome-extension://abc", "example.com", true])
+  })
+
   it("allowList of none allows only what is not a browser", () => {
     check(Origin.allowList([]), [undefined, "example.com", true])
     check(Origin.allowList([]), ["https://example.com", "example.com", false])

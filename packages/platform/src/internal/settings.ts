@@ -2,8 +2,8 @@ import { resolveLimits, type Limits } from "@effect-websocket/protocol/Connectio
 import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Effect from "effect/Effect"
 import type { WaterMarks } from "../Transport.js"
 import type { Options } from "../WebSocket.js"
 import type { Options as ClientOptions, MakeOptions } from "../WebSocketClient.js"
@@ -98,17 +98,21 @@ export const fromConfig = <A, E, R>(made: Effect.Effect<A, E, R>): Effect.Effect
 
 /** A finite duration: what waits for a peer must end. */
 export const timeout = (name: string, input: Duration.DurationInput): Duration.Duration => {
-  const duration = Duration.decode(input)
-  if (!Duration.isFinite(duration) || Duration.toMillis(duration) <= 0) {
-    throw new RangeError(`${name} must be a finite duration above zero, but is ${Duration.format(duration)}`)
-  }
+  const duration = positive(name, input)
+  if (!Duration.isFinite(duration)) throw new RangeError(`${name} must be finite`)
   return duration
 }
 
 /** In milliseconds; infinite, which is the default, for none. */
 const optional = (name: string, input: Duration.DurationInput = Duration.infinity): number => {
-  const duration = Duration.decode(input)
-  return Duration.isFinite(duration) ? Duration.toMillis(timeout(name, duration)) : Number.POSITIVE_INFINITY
+  return Duration.toMillis(positive(name, input))
+}
+
+const positive = (name: string, input: Duration.DurationInput): Duration.Duration => {
+  const duration = Option.getOrElse(Duration.decodeUnknown(input), () => Duration.zero)
+  // What is below zero or no number at all counts as zero to `Duration`.
+  if (Duration.toMillis(duration) > 0) return duration
+  throw new RangeError(`${name} must be a duration above zero, but is ${JSON.stringify(input) ?? String(input)}`)
 }
 
 const bytes = (name: string, value: number): number => {

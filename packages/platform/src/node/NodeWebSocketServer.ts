@@ -17,6 +17,7 @@ import * as Http from "node:http"
 import * as Https from "node:https"
 import type { AddressInfo, Socket } from "node:net"
 import type { Duplex } from "node:stream"
+import { annotations } from "../internal/annotations.js"
 import { defaults, fromConfig, timeout } from "../internal/settings.js"
 import * as WebSocketServer from "../WebSocketServer.js"
 import { checkTls } from "./internal/tls.js"
@@ -127,6 +128,22 @@ export const layerConfig = (
  * came behind the request. The connection belongs to the scope. Fails with a remote `ProtocolError` for a request that
  * breaks the handshake or comes from an origin that is not allowed, after it was answered.
  *
+ * @example
+ * ```ts
+ * import { NodeWebSocketServer } from "@effect-websocket/platform/node"
+ * import { Effect } from "effect"
+ * import { createServer } from "node:http"
+ *
+ * const server = createServer((_, response) => response.end("healthy"))
+ * server.on("upgrade", (request, socket, head) => {
+ *   const echo = Effect.gen(function* () {
+ *     const webSocket = yield* NodeWebSocketServer.fromUpgrade(request, socket, head)
+ *     yield* webSocket.run((message) => webSocket.send(message))
+ *   }).pipe(Effect.scoped)
+ *   Effect.runFork(echo)
+ * })
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -205,7 +222,7 @@ const refuse = (request: Http.IncomingMessage, response: Http.ServerResponse): P
 }
 
 const logRefusal = ({ socket, url }: Http.IncomingMessage, error: ProtocolError): Effect.Effect<void> =>
-  Effect.annotateLogs(Effect.logWarning("Refused an upgrade request", error), {
-    "websocket.url": url ?? "",
-    ...(socket.remoteAddress === undefined ? {} : { "websocket.remoteAddress": socket.remoteAddress })
-  })
+  Effect.annotateLogs(
+    Effect.logWarning("Refused an upgrade request", error.message),
+    annotations(url ?? "", socket.remoteAddress)
+  )

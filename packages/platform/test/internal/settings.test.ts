@@ -111,8 +111,15 @@ describe("resolve", () => {
     "writeTimeout",
     "maxLifetime"
   ] as const) {
-    it(`refuses a ${name} of no time at all`, () => {
-      assert.throws(() => resolve({ [name]: 0 }), RangeError, name)
+    it(`refuses a ${name} of no time at all, and what is no duration`, () => {
+      for (const value of [0, -1, NaN, "10 secs", "-1 seconds"]) {
+        const options = { [name]: value } as Options
+        assert.throws(
+          () => resolve(options),
+          RangeError,
+          `${name} must be a duration above zero, but is ${JSON.stringify(value)}`
+        )
+      }
     })
   }
 
