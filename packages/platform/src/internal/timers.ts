@@ -63,12 +63,16 @@ export class Timers {
     this.wakeTime = Number.POSITIVE_INFINITY
     this.ringing = true
     const now = this.now
-    for (let first = this.heap[0]; first !== undefined && first.alarmTime <= now; first = this.heap[0]) {
-      this.remove(first)
-      first.ring()
+    try {
+      for (let first = this.heap[0]; first !== undefined && first.alarmTime <= now; first = this.heap[0]) {
+        this.remove(first)
+        first.ring()
+      }
+    } finally {
+      // Also where one of them threw: the others are not its victims.
+      this.ringing = false
+      if (this.heap.length > 0) this.sleep()
     }
-    this.ringing = false
-    if (this.heap.length > 0) this.sleep()
   }
 
   /** Until the first alarm, in place of any sleep before. */

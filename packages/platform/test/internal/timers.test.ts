@@ -90,6 +90,23 @@ describe("timers", () => {
     })
   )
 
+  it.effect("ring the others where one throws", () =>
+    Effect.gen(function* () {
+      const { alarm, log, timers } = yield* make
+      const broken = alarm("broken", () => {
+        throw new Error("broken")
+      })
+      timers.set(broken, 10)
+      timers.set(alarm("one"), 11)
+      yield* TestClock.adjust(100)
+      assert.deepStrictEqual(log, [
+        ["broken", 10],
+        ["one", 11]
+      ])
+      assert.isFalse(isAsleep(timers))
+    })
+  )
+
   it.effect("ring what is further away than a runtime's timer can be", () =>
     Effect.gen(function* () {
       const { alarm, log, timers } = yield* make
