@@ -21,7 +21,7 @@ import {
   Scope,
   TestClock
 } from "effect"
-import { deafPeer, isInterrupted, isPending, outcome, settled, wrote } from "./support.js"
+import { deafPeer, isInterrupted, isPending, outcome, settled, upgradeRequest, wrote } from "./support.js"
 
 const echo = (socket: WebSocketServer.ServerWebSocket) => socket.run((message) => socket.send(message))
 
@@ -41,18 +41,7 @@ const captured = Effect.sync(() => {
 })
 
 const attemptOf = (version: string): Omit<WebSocketServer.UpgradeAttempt, "upgrade"> => ({
-  request: {
-    method: "GET",
-    url: "/",
-    httpVersion: "1.1",
-    headers: {
-      host: "test",
-      upgrade: "websocket",
-      connection: "upgrade",
-      "sec-websocket-version": version,
-      "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ=="
-    }
-  },
+  request: { ...upgradeRequest, headers: { ...upgradeRequest.headers, "sec-websocket-version": version } },
   remoteAddress: undefined,
   isGone: () => false,
   reject: () => {}

@@ -66,6 +66,20 @@ export const outcome = ({ clean, initiator, received, sent }: WebSocket.CloseSta
 export const from = (pair: MockTransport.Pair, role: Role): MockTransport.Direction =>
   role === "client" ? pair.clientToServer : pair.serverToClient
 
+/** A request to upgrade that nothing is wrong with. */
+export const upgradeRequest = {
+  method: "GET",
+  url: "/",
+  httpVersion: "1.1",
+  headers: {
+    host: "test",
+    upgrade: "websocket",
+    connection: "upgrade",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ=="
+  }
+}
+
 /** The bytes in which the peer of `role` sends frames. */
 export const sentTo = (role: Role, ...input: ReadonlyArray<Frame.Frame>): Uint8Array =>
   concat(...input.map((frame) => encode(frame, role === "server" ? 0x12ab34cd : undefined)))

@@ -1,5 +1,7 @@
 /** The dimensions of the closing matrix, which cells of it cannot happen, and what must come out of the others. */
+import type { WebSocket } from "@effect-websocket/platform/WebSocket"
 import type { WebSocketError } from "@effect-websocket/protocol/Errors"
+import { Effect } from "effect"
 
 export const roles = ["client", "server"] as const
 export type Role = (typeof roles)[number]
@@ -182,4 +184,26 @@ export const openingOutcome = ({ behaviour, opening, role }: OpeningCell): strin
   return behaviour === "resets"
     ? "Nothing is left to answer."
     : "The request is answered with 503, at once, and TCP ended."
+}
+
+/** What the app is doing when its side ends. `fragmentedBytes` are more than a transport takes at once. */
+export const activity = (
+  moment: Moment,
+  socket: WebSocket,
+  fragmentedBytes: number
+): Effect.Effect<unknown, WebSocketError> => {
+  switch (moment) {
+    case "suspended in `receive`":
+      return socket.receive
+    case "suspended in `send`":
+      return Effect.forever(socket.send(new Uint8Array(65536)))
+    case "in a fragmented send":
+      return socket.send(new Uint8Array(fragmentedBytes))
+    case "in `run`'s handler":
+      return socket.run(() => Effect.never)
+    case "while closing already":
+      return socket.close(ownCode)
+    default:
+      return Effect.never
+  }
 }

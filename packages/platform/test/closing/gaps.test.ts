@@ -9,7 +9,7 @@ import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Fiber, FiberId, Layer, Logger, Scope, TestClock } from "effect"
-import { alone, close, from, other, outcome, roles, settled, shown, wrote } from "../support.js"
+import { alone, close, from, other, outcome, roles, settled, shown, upgradeRequest, wrote } from "../support.js"
 import { closeTimeout } from "./cells.js"
 
 const ways: ReadonlyArray<readonly [name: string, exit: Exit.Exit<void, string>, code: number]> = [
@@ -32,18 +32,7 @@ describe("two scopes at once", () => {
               { closeTimeout }
             ).pipe(Scope.extend(layerScope))
             offer({
-              request: {
-                method: "GET",
-                url: "/",
-                httpVersion: "1.1",
-                headers: {
-                  host: "test",
-                  upgrade: "websocket",
-                  connection: "upgrade",
-                  "sec-websocket-version": "13",
-                  "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ=="
-                }
-              },
+              request: upgradeRequest,
               remoteAddress: undefined,
               isGone: () => false,
               upgrade: () => pair.server,

@@ -27,8 +27,9 @@ import {
 } from "effect"
 import { Driver } from "../../src/internal/driver.js"
 import { ofClock } from "../../src/internal/timers.js"
-import { concat, from, isInterrupted, other, sentTo, settled, shown, text } from "../support.js"
+import { concat, from, isInterrupted, other, sentTo, settled, shown, text, upgradeRequest } from "../support.js"
 import {
+  activity,
   behaviours,
   closeTimeout,
   closingSince,
@@ -37,7 +38,6 @@ import {
   lateBy,
   moments,
   nameError,
-  ownCode,
   roles,
   type Cell,
   type Moment,
@@ -94,28 +94,8 @@ const nameExit = (exit: Exit.Exit<unknown, WebSocketError>): string =>
     }
   })
 
-const filling = new Uint8Array(65536)
-
 /** Control frames and text, which tells; the filling of a suspended `send` only makes it wait. */
 const telling = (frames: ReadonlyArray<string>) => frames.filter((frame) => /^(Text|Close|Ping|Pong)/.test(frame))
-
-/** What the app is doing when its side ends. */
-const activity = (moment: Moment, socket: WebSocket.WebSocket): Effect.Effect<unknown, WebSocketError> => {
-  switch (moment) {
-    case "suspended in `receive`":
-      return socket.receive
-    case "suspended in `send`":
-      return Effect.forever(socket.send(filling))
-    case "in a fragmented send":
-      return socket.send(new Uint8Array(4 * 65536))
-    case "in `run`'s handler":
-      return socket.run(() => Effect.never)
-    case "while closing already":
-      return socket.close(ownCode)
-    default:
-      return Effect.never
-  }
-}
 
 const options = (moment: Moment): WebSocket.Options => ({
   closeTimeout,
@@ -127,19 +107,6 @@ const answer = (headers: HeaderRecord) => ({
   connection: "upgrade",
   "sec-websocket-accept": acceptValue(String(headers["Sec-WebSocket-Key"]))
 })
-
-const request = {
-  method: "GET",
-  url: "/",
-  httpVersion: "1.1",
-  headers: {
-    host: "test",
-    upgrade: "websocket",
-    connection: "upgrade",
-    "sec-websocket-version": "13",
-    "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ=="
-  }
-}
 
 /** The app's side of a cell, at its moment. `end` ends it, and is done when that is over. */
 const start = ({ ending, moment, role }: Cell, transport: Transport) =>
@@ -167,7 +134,7 @@ const start = ({ ending, moment, role }: Cell, transport: Transport) =>
     ).pipe(Scope.extend(role === "server" ? ownerScope : yield* Effect.scope))
     const request101 = Effect.sync(() =>
       offer({
-        request,
+        request: upgradeRequest,
         remoteAddress: undefined,
         isGone: () => false,
         upgrade: () => {
@@ -189,7 +156,7 @@ const start = ({ ending, moment, role }: Cell, transport: Transport) =>
     const act = (socket: WebSocket.WebSocket) =>
       Effect.zipRight(
         Deferred.succeed(opened, socket),
-        Effect.onExit(activity(moment, socket), (exit) => Deferred.succeed(activityExit, exit))
+        Effect.onExit(activity(moment, socket, 4 * 65536), (exit) => Deferred.succeed(activityExit, exit))
       )
     const acquireAll = Effect.tap(acquire, (socket) =>
       Effect.when(lastWord(socket), () => moment === "in a finalizer of the app")

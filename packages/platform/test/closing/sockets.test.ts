@@ -30,19 +30,19 @@ import {
 } from "../node/support.js"
 import { isDefect, isInterrupted } from "../support.js"
 import {
+  activity,
   behaviours,
   closeTimeout,
   endings,
   expected,
   impossible,
+  moments,
   nameError,
   openings,
-  ownCode,
   roles,
   type Behaviour,
   type Cell,
   type Ending,
-  type Moment,
   type OpeningCell
 } from "./cells.js"
 import { assertDocumented, impossibleTable, openingTable } from "./report.js"
@@ -313,7 +313,8 @@ const opened = ({ ending, moment, role }: Cell, transport: TransportName) =>
       ...(moment === "in a fragmented send" ? { maxFrameSize: 65536 } : {})
     }
     const socket = yield* Deferred.make<WebSocket>()
-    const use = (opened: WebSocket) => Effect.zipRight(Deferred.succeed(socket, opened), activity(moment, opened))
+    const use = (opened: WebSocket) =>
+      Effect.zipRight(Deferred.succeed(socket, opened), activity(moment, opened, 8 * 1024 * 1024))
     const withLastWord = <E>(acquire: Effect.Effect<WebSocket, E, Scope.Scope>) =>
       Effect.tap(acquire, (opened) =>
         Effect.when(
@@ -343,25 +344,6 @@ const opened = ({ ending, moment, role }: Cell, transport: TransportName) =>
     yield* peer.until("\r\n\r\n")
     return { ...app, peer, socket: yield* Deferred.await(socket) }
   })
-
-const filling = new Uint8Array(65536)
-
-const activity = (moment: Moment, socket: WebSocket): Effect.Effect<unknown, unknown> => {
-  switch (moment) {
-    case "suspended in `receive`":
-      return socket.receive
-    case "suspended in `send`":
-      return Effect.forever(socket.send(filling))
-    case "in a fragmented send":
-      return socket.send(new Uint8Array(8 * 1024 * 1024))
-    case "in `run`'s handler":
-      return socket.run(() => Effect.never)
-    case "while closing already":
-      return socket.close(ownCode)
-    default:
-      return Effect.never
-  }
-}
 
 /** Text and the Close, up to that. */
 const framesToClose = (peer: Peer) =>
@@ -436,15 +418,7 @@ const overSockets: ReadonlyArray<Behaviour> = [
   "resets",
   "violates"
 ]
-const momentsOverSockets: ReadonlyArray<Moment> = [
-  "idle",
-  "suspended in `receive`",
-  "suspended in `send`",
-  "in a fragmented send",
-  "in `run`'s handler",
-  "while closing already",
-  "in a finalizer of the app"
-]
+const momentsOverSockets = moments.filter((moment) => moment !== "between the 101 and the handler")
 
 for (const transport of transports) {
   for (const role of roles) {
