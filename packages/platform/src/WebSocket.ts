@@ -33,12 +33,23 @@ import type { Transport } from "./Transport.js"
 export type Data = string | Uint8Array | Message
 
 /**
+ * What `send` does while a peer does not read fast enough. See `Options`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SendStrategy = "suspend" | "dropping" | "close" | "abort"
+
+/**
  * The options of one connection. What makes no sense is a defect.
  *
  * - `limits`: what the peer may make us hold; see `Connection.Limits`. Default: 1 MiB and 1,024 fragments per message.
  * - `maxFrameSize`: larger messages are sent in fragments of this many bytes. Default: messages are not fragmented.
  * - `sendHighWaterMark`, `sendLowWaterMark`: `send` waits while at least the former wait to be written, until only the
  *   latter do, in bytes. Default 64 KiB and 16 KiB.
+ * - `sendStrategy`: what `send` does while it would have to wait: `"suspend"`, which is the default; `"dropping"`, which is
+ *   done at once and sends nothing; `"close"`, which closes the connection with 1008, or `"abort"`, which drops it, and then
+ *   fails.
  * - `receiveHighWaterMark`: the transport is paused while more than this waits to be read, in bytes of payload (UTF-16
  *   units of text) plus 64 for each message. Default 64 KiB.
  * - `closeTimeout`: the time for the whole closing: sending the Close, the peer's Close, the end of the transport.
@@ -66,6 +77,7 @@ export interface Options {
   readonly maxFrameSize?: number | undefined
   readonly sendHighWaterMark?: number | undefined
   readonly sendLowWaterMark?: number | undefined
+  readonly sendStrategy?: SendStrategy | undefined
   readonly receiveHighWaterMark?: number | undefined
   readonly closeTimeout?: Duration.DurationInput | undefined
   readonly heartbeatInterval?: Duration.DurationInput | undefined
@@ -153,7 +165,8 @@ export interface WebSocket {
   readonly closeStatus: Effect.Effect<CloseStatus>
 
   /**
-   * Sends a message. It is done when the message was handed to the transport; while too much waits there, it suspends.
+   * Sends a message. It is done when the message was handed to the transport; while too much waits there, it suspends, or
+   * does what `sendStrategy` says.
    * Where compression was agreed on, more than 64 KiB are compressed on another thread first; later messages wait for it,
    * pings, pongs and a Close do not. A Close drops the message that is still being compressed. An interrupted `send` has sent either all of its message or nothing.
    *

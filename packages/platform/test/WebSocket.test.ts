@@ -968,6 +968,54 @@ describe("send", () => {
     )
   }
 
+  for (const role of roles) {
+    const slow = (sendStrategy: WebSocket.SendStrategy) =>
+      Effect.gen(function* () {
+        const ends = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1, sendStrategy })
+        const outbound = from(ends.pair, role)
+        yield* outbound.stall
+        const socket = ends[role]
+        // What fills the buffer is sent, and nobody waits for its room.
+        yield* socket.send("0123456789")
+        yield* settled
+        return { ...ends, outbound, peer: ends[other(role)], socket }
+      })
+
+    it.scoped(`as ${role}, with "dropping", drops what would have to wait, and nothing else`, () =>
+      Effect.gen(function* () {
+        const { outbound, peer, socket } = yield* slow("dropping")
+        yield* socket.send("dropped")
+        yield* outbound.unstall
+        yield* settled
+        yield* socket.send("sent")
+        assert.strictEqual((yield* peer.receive).data, "0123456789")
+        assert.strictEqual((yield* peer.receive).data, "sent")
+      })
+    )
+
+    it.scoped(`as ${role}, with "close", closes with 1008 instead of waiting`, () =>
+      Effect.gen(function* () {
+        const { outbound, pair, peer, socket } = yield* slow("close")
+        const error = yield* Effect.flip(socket.send("one too many"))
+        assert.deepStrictEqual(fields(error), closedError(1008, "local", false, "too slow"))
+        yield* outbound.unstall
+        yield* Effect.fork(peer.run(() => {}))
+        assert.deepStrictEqual(outcome(yield* socket.closeStatus), [1008, 1008, "local", true])
+        assert.deepStrictEqual(yield* wrote(pair, role), ["Text 0123456789", "Close 1008 too slow"])
+      })
+    )
+
+    it.scoped(`as ${role}, with "abort", drops the connection instead of waiting`, () =>
+      Effect.gen(function* () {
+        const { pair, socket } = yield* slow("abort")
+        const error = yield* Effect.flip(socket.send("one too many"))
+        assert.deepStrictEqual(fields(error), closedError(1006, "local", false))
+        assert.strictEqual((yield* socket.closeStatus).error, error)
+        assert.deepStrictEqual(yield* wrote(pair, role), ["Text 0123456789"])
+      })
+    )
+  }
+
   it.scoped("by 10,000 fibers of 64 KiB each to a peer that does not read holds a bounded part of it", () =>
     Effect.gen(function* () {
       for (const role of roles) {

@@ -172,7 +172,7 @@ export class Driver implements TransportSink, Closable, Mortal {
       limits: settings.limits,
       maxFrameSize: settings.maxFrameSize,
       // Not copied only where `send` waits until the bytes are out.
-      maxCopiedBytes: settings.sendMarks.high
+      maxCopiedBytes: settings.sendStrategy === "suspend" ? settings.sendMarks.high : Number.MAX_SAFE_INTEGER
     }
     this.connection =
       role === "server"
@@ -621,6 +621,7 @@ export class Driver implements TransportSink, Closable, Mortal {
   sendNow(message: Message, compress: boolean | undefined): Effect.Effect<void, ConnectionError> {
     const { connection } = this
     const large = this.zlib !== undefined && message.data.length >= deflateLaterLength
+    if (!this.writable && this.settings.sendStrategy !== "suspend") return this.sendToSlow(message, compress)
     // In the order of the calls.
     if ((large || !this.writable || this.senders.size > 0) && connection.phase === "Open") {
       return this.awaitRoom(
@@ -628,6 +629,25 @@ export class Driver implements TransportSink, Closable, Mortal {
         large ? () => connection.deflation(message, compress) : undefined
       )
     }
+    return this.sent(this.encode(message, compress))
+  }
+
+  /** Where `send` must not wait. */
+  private sendToSlow(message: Message, compress: boolean | undefined): Effect.Effect<void, ConnectionError> {
+    switch (this.connection.phase === "Open" ? this.settings.sendStrategy : "suspend") {
+      case "dropping":
+        return Effect.void
+      case "close":
+        this.connection.close(policyViolation, "too slow")
+        this.closing()
+        break
+      case "abort":
+        this.cutShort()
+        break
+      case "suspend":
+        break
+    }
+    // Refused, with the connection's error.
     return this.sent(this.encode(message, compress))
   }
 
@@ -650,7 +670,7 @@ export class Driver implements TransportSink, Closable, Mortal {
     if (refused !== undefined) return Effect.fail(refused)
     if (this.connection.outputBytes >= this.flushBytes) this.flush()
     else if (!this.corked) this.flushLater()
-    return this.writable ? Effect.void : this.awaitRoom(undefined)
+    return this.writable || this.settings.sendStrategy !== "suspend" ? Effect.void : this.awaitRoom(undefined)
   }
 
   private flushLater(): void {

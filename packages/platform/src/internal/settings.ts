@@ -5,7 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Effect from "effect/Effect"
 import type { WaterMarks } from "../Transport.js"
-import type { Options } from "../WebSocket.js"
+import type { Options, SendStrategy } from "../WebSocket.js"
 import type { Options as ClientOptions, MakeOptions } from "../WebSocketClient.js"
 import type { Zlib } from "../Zlib.js"
 
@@ -14,6 +14,7 @@ export interface Settings {
   readonly limits: Limits
   readonly maxFrameSize: number | undefined
   readonly sendMarks: WaterMarks
+  readonly sendStrategy: SendStrategy
   readonly receiveHighWaterMark: number
   // In milliseconds; infinite where there is none.
   readonly closeTimeout: number
@@ -60,6 +61,7 @@ export const resolve = (options: Options = {}, zlib?: Zlib): Settings => {
     limits: resolveLimits(options.limits),
     maxFrameSize: options.maxFrameSize === undefined ? undefined : bytes("maxFrameSize", options.maxFrameSize),
     sendMarks: { high, low },
+    sendStrategy: strategy(options.sendStrategy ?? "suspend"),
     receiveHighWaterMark: bytes("receiveHighWaterMark", options.receiveHighWaterMark ?? defaults.receiveHighWaterMark),
     closeTimeout: Duration.toMillis(timeout("closeTimeout", options.closeTimeout ?? defaults.closeTimeout)),
     heartbeatInterval: optional("heartbeatInterval", options.heartbeatInterval ?? defaults.heartbeatInterval),
@@ -106,6 +108,14 @@ export const timeout = (name: string, input: Duration.DurationInput): Duration.D
 /** In milliseconds; infinite, which is the default, for none. */
 const optional = (name: string, input: Duration.DurationInput = Duration.infinity): number => {
   return Duration.toMillis(positive(name, input))
+}
+
+const strategies: ReadonlyArray<SendStrategy> = ["suspend", "dropping", "close", "abort"]
+
+/** It may come from `Config`, as any text. */
+const strategy = (value: SendStrategy): SendStrategy => {
+  if (strategies.includes(value)) return value
+  throw new RangeError(`sendStrategy must be one of ${strategies.join(", ")}, but is ${JSON.stringify(value)}`)
 }
 
 const positive = (name: string, input: Duration.DurationInput): Duration.Duration => {

@@ -176,6 +176,23 @@ describe("writing", () => {
     })
   )
 
+  it.scoped("copies large bytes where nobody waits until they are out", () =>
+    Effect.gen(function* () {
+      const { control, transport, written } = manual(pending)
+      const socket = yield* WebSocket.fromTransport(transport, {
+        role: "server",
+        sendHighWaterMark: 10,
+        sendStrategy: "dropping"
+      })
+      const bytes = new Uint8Array(1000).fill(65)
+      yield* socket.send(bytes)
+      bytes.fill(66)
+      yield* microtask
+      assert.deepStrictEqual(textsIn(written), ["A".repeat(1000)])
+      control.sink?.onClose()
+    })
+  )
+
   it.scoped("writes nothing but a Close above the high-water mark, until the drain", () =>
     Effect.gen(function* () {
       for (const closes of [false, true]) {

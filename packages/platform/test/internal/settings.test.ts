@@ -14,6 +14,7 @@ const defaults = {
   },
   maxFrameSize: undefined,
   sendMarks: { high: 65_536, low: 16_384 },
+  sendStrategy: "suspend" as const,
   receiveHighWaterMark: 65_536,
   closeTimeout: 5000,
   heartbeatInterval: 25_000,
@@ -57,6 +58,7 @@ describe("resolve", () => {
         sendLowWaterMark: undefined,
         receiveHighWaterMark: undefined,
         closeTimeout: undefined,
+        sendStrategy: undefined,
         heartbeatInterval: undefined,
         heartbeatTimeout: undefined,
         idleTimeout: undefined,
@@ -79,6 +81,7 @@ describe("resolve", () => {
     [{ receiveHighWaterMark: 1 }, { receiveHighWaterMark: 1 }],
     [{ closeTimeout: "2 seconds" }, { closeTimeout: 2000 }],
     [{ closeTimeout: 1 }, { closeTimeout: 1 }],
+    [{ sendStrategy: "dropping" }, { sendStrategy: "dropping" as const }],
     [{ heartbeatInterval: Duration.infinity }, { heartbeatInterval: Infinity }],
     [
       { heartbeatInterval: "1 seconds", heartbeatTimeout: 1 },
@@ -122,6 +125,11 @@ describe("resolve", () => {
       }
     })
   }
+
+  it("refuses a strategy that there is not", () => {
+    const options = { sendStrategy: "sliding" } as unknown as Options
+    assert.throws(() => resolve(options), RangeError, "sendStrategy")
+  })
 
   it("refuses what waits for a peer without end", () => {
     for (const name of ["closeTimeout", "heartbeatTimeout"] as const) {
