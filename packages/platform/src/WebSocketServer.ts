@@ -15,7 +15,7 @@ import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate
 import * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -270,7 +270,7 @@ const resolvePolicy = (options: MakeOptions): Policy => {
     settings: resolve(options, options.zlib),
     origin: options.origin ?? Origin.sameOrigin(),
     select: typeof protocols === "function" ? protocols : Subprotocol.byServerPreference(protocols),
-    handshakeTimeout: Duration.toMillis(timeout("handshakeTimeout", options.handshakeTimeout ?? defaults.openTimeout))
+    handshakeTimeout: timeout("handshakeTimeout", options.handshakeTimeout ?? defaults.openTimeout)
   }
 }
 

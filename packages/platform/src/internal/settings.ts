@@ -34,7 +34,8 @@ export interface Compression {
 }
 
 export interface ClientSettings extends Settings {
-  readonly openTimeout: Duration.Duration
+  /** In milliseconds. */
+  readonly openTimeout: number
 }
 
 /** The one place of the defaults; `README.md` repeats them for people. */
@@ -63,11 +64,9 @@ export const resolve = (options: Options = {}, zlib?: Zlib): Settings => {
     sendMarks: { high, low },
     sendStrategy: strategy(options.sendStrategy ?? "suspend"),
     receiveHighWaterMark: bytes("receiveHighWaterMark", options.receiveHighWaterMark ?? defaults.receiveHighWaterMark),
-    closeTimeout: Duration.toMillis(timeout("closeTimeout", options.closeTimeout ?? defaults.closeTimeout)),
+    closeTimeout: timeout("closeTimeout", options.closeTimeout ?? defaults.closeTimeout),
     heartbeatInterval: optional("heartbeatInterval", options.heartbeatInterval ?? defaults.heartbeatInterval),
-    heartbeatTimeout: Duration.toMillis(
-      timeout("heartbeatTimeout", options.heartbeatTimeout ?? defaults.heartbeatTimeout)
-    ),
+    heartbeatTimeout: timeout("heartbeatTimeout", options.heartbeatTimeout ?? defaults.heartbeatTimeout),
     idleTimeout: optional("idleTimeout", options.idleTimeout),
     messageTimeout: optional("messageTimeout", options.messageTimeout),
     writeTimeout: optional("writeTimeout", options.writeTimeout),
@@ -98,17 +97,15 @@ export const fromConfig = <A, E, R>(made: Effect.Effect<A, E, R>): Effect.Effect
     defect instanceof RangeError ? Option.some(Effect.fail(ConfigError.InvalidData([], defect.message))) : Option.none()
   )
 
-/** A finite duration: what waits for a peer must end. */
-export const timeout = (name: string, input: Duration.DurationInput): Duration.Duration => {
-  const duration = positive(name, input)
-  if (!Duration.isFinite(duration)) throw new RangeError(`${name} must be finite`)
-  return duration
+/** In milliseconds, and finite: what waits for a peer must end. */
+export const timeout = (name: string, input: Duration.DurationInput): number => {
+  const millis = positive(name, input)
+  if (millis === Number.POSITIVE_INFINITY) throw new RangeError(`${name} must be finite`)
+  return millis
 }
 
 /** In milliseconds; infinite, which is the default, for none. */
-const optional = (name: string, input: Duration.DurationInput = Duration.infinity): number => {
-  return Duration.toMillis(positive(name, input))
-}
+const optional = (name: string, input: Duration.DurationInput = Duration.infinity): number => positive(name, input)
 
 const strategies: ReadonlyArray<SendStrategy> = ["suspend", "dropping", "close", "abort"]
 
@@ -118,10 +115,10 @@ const strategy = (value: SendStrategy): SendStrategy => {
   throw new RangeError(`sendStrategy must be one of ${strategies.join(", ")}, but is ${JSON.stringify(value)}`)
 }
 
-const positive = (name: string, input: Duration.DurationInput): Duration.Duration => {
-  const duration = Option.getOrElse(Duration.decodeUnknown(input), () => Duration.zero)
+const positive = (name: string, input: Duration.DurationInput): number => {
   // What is below zero or no number at all counts as zero to `Duration`.
-  if (Duration.toMillis(duration) > 0) return duration
+  const millis = Duration.toMillis(Option.getOrElse(Duration.decodeUnknown(input), () => Duration.zero))
+  if (millis > 0) return millis
   throw new RangeError(`${name} must be a duration above zero, but is ${JSON.stringify(input) ?? String(input)}`)
 }
 

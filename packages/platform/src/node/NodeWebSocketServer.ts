@@ -8,7 +8,6 @@ import { checkRequest } from "@effect-websocket/protocol/Handshake"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import type * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
@@ -55,7 +54,7 @@ export const make = (
     const handshakeTimeout = yield* Effect.sync(() => {
       checkTls(options.tls)
       // Node counts in whole milliseconds.
-      return Math.ceil(Duration.toMillis(timeout("handshakeTimeout", options.handshakeTimeout ?? defaults.openTimeout)))
+      return Math.ceil(timeout("handshakeTimeout", options.handshakeTimeout ?? defaults.openTimeout))
     })
     const server = yield* listen(options, {
       headersTimeout: handshakeTimeout,
