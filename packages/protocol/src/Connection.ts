@@ -18,14 +18,21 @@ import {
   type Endpoint,
   type IoError
 } from "./Errors.js"
+import { type Frame, FrameReceived } from "./Frame.js"
 import { FrameDecoder, type FrameHeader, type FrameVisitor, type Role, type Violation } from "./FrameDecoder.js"
 import { firstByte, headerBytes, writeHeader } from "./FrameEncoder.js"
+import type { DataReader } from "./internal/DataReader.js"
+import { FrameReader } from "./internal/FrameReader.js"
 import { copyInto, copyOf, GrowingBuffer } from "./internal/GrowingBuffer.js"
 import { mask } from "./internal/mask.js"
 import { maxPooledBytes, Output } from "./internal/Output.js"
+import { PartReader } from "./internal/PartReader.js"
 import { localError } from "./internal/protocolError.js"
+import { Utf8Validator } from "./internal/Utf8Validator.js"
+import { rsv1 } from "./internal/violations.js"
 import type { Message } from "./Message.js"
 import { MessageAssembler } from "./MessageAssembler.js"
+import type { MessagePart } from "./MessagePart.js"
 import * as Opcode from "./Opcode.js"
 
 /**
@@ -78,6 +85,19 @@ export const resolveLimits = (limits: Partial<Limits> = {}): Limits => {
 }
 
 /**
+ * What a connection delivers.
+ *
+ * - `"messages"`: each message, once it has ended.
+ * - `"streams"`: each part of a message, as it arrives. No limit of messages applies, because nothing is held, except to
+ *   messages that are compressed: they are one part.
+ * - `"frames"`: each frame, control frames included. `limits.maxMessageBytes` bounds it as `limits.maxFrameBytes` does.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Delivery = "messages" | "streams" | "frames"
+
+/**
  * How a connection is made.
  *
  * - `role`: which side this endpoint is. A `"client"` needs `maskKey`: a source of unpredictable 32-bit integers
@@ -86,8 +106,12 @@ export const resolveLimits = (limits: Partial<Limits> = {}): Limits => {
  * - `maxFrameSize`: the largest payload of a frame that is sent, in bytes: a larger message is fragmented. Default: none.
  * - `maxCopiedBytes`: the largest binary payload that a server copies when it is sent; the bytes of a larger one must stay
  *   as they are until they were written. Default 64 KiB. A client always copies, because it masks.
- * - `compression`: how messages are compressed (permessage-deflate). Default: not at all, and RSV1 is a violation.
- * - `compression`: what was agreed on for permessage-deflate, and what deflates. Default: nothing.
+ * - `compression`: what was agreed on for permessage-deflate, and what deflates. Default: nothing, and RSV1 is a violation.
+ *   With the delivery `"frames"` there must be none.
+ * - `delivery`: what `receive` returns of data. Default `"messages"`.
+ * - `answerPings`: whether pings are answered. Default `true`.
+ * - `answerClose`: whether the peer's Close is answered. Otherwise it has no effect until `close` is called, or the input
+ *   ends. Default `true`.
  *
  * @since 0.1.0
  * @category models
@@ -97,10 +121,13 @@ export type Options = {
   readonly maxFrameSize?: number | undefined
   readonly maxCopiedBytes?: number | undefined
   readonly compression?: CompressorOptions | undefined
+  readonly delivery?: Delivery | undefined
+  readonly answerPings?: boolean | undefined
+  readonly answerClose?: boolean | undefined
 } & ({ readonly role: "server" } | { readonly role: "client"; readonly maskKey: () => number })
 
 /**
- * A ping arrived; it is answered already. The bytes belong to whoever handles the event.
+ * A ping arrived; it is answered already, unless `answerPings` is off. The bytes belong to whoever handles the event.
  *
  * @since 0.1.0
  * @category models
@@ -153,7 +180,7 @@ export class Ended {
  * @since 0.1.0
  * @category models
  */
-export type Event = Message | PingReceived | PongReceived | Ended
+export type Event = Message | MessagePart | FrameReceived | PingReceived | PongReceived | Ended
 
 /**
  * Why something was not sent. A `ProtocolError` is local and a `PayloadTooLarge` outbound, unless the connection ended
@@ -222,6 +249,12 @@ export interface Connection {
   /** Whether a frame or a message has begun to arrive and has not ended. */
   readonly receiving: boolean
 
+  /** How many bytes are held of frames and messages that have not ended. */
+  readonly heldBytes: number
+
+  /** Why nothing can be sent; `undefined` while it can. */
+  readonly refusal: ConnectionError | undefined
+
   /**
    * Encodes a message. A binary payload is never changed; see `maxCopiedBytes` for when it is not copied either. Where
    * compression was agreed on, `compress` has the last word on whether the message is deflated; without it, the threshold
@@ -248,6 +281,15 @@ export interface Connection {
    * and binary. Until it has ended, `send` is refused (RFC 6455 §5.4). It is not compressed.
    */
   sendFragment(data: string | Uint8Array, fin: boolean): SendError | undefined
+
+  /**
+   * Encodes a frame. Whether it is masked is decided by the role. A Close begins, or answers, the closing handshake.
+   *
+   * The error is the connection's once that is closing or over, a local `ProtocolError` for a frame that may not travel
+   * here (its opcode, a reserved bit, its place in a fragmented message, a text that is not UTF-8, the code of a Close), or
+   * an outbound `PayloadTooLarge` for a control frame of more than 125 bytes.
+   */
+  sendFrame(frame: Frame): SendError | undefined
 
   /**
    * Encodes a ping of at most 125 bytes. The error is the connection's once that is closing or over, or an outbound
@@ -326,7 +368,6 @@ const defaultMaxCopiedBytes = 64 * 1024
 
 const noEvents: ReadonlyArray<Event> = Object.freeze([])
 const emptyPayload = new Uint8Array(0)
-const rsv1 = 4
 
 // Longer strings do not exist in V8, and no other engine goes much further.
 const maxStringLength = 0x1fffffe8
@@ -342,13 +383,16 @@ class ConnectionImpl implements Connection, FrameVisitor {
   private readonly maxFrameSize: number
   private readonly maxCopiedBytes: number
   private readonly decoder: FrameDecoder
-  private readonly assembler: MessageAssembler
+  private readonly reader: DataReader<Message | MessagePart | FrameReceived>
+  private readonly framed: boolean
+  private readonly answersPings: boolean
+  private readonly answersClose: boolean
   private readonly compressor: Compressor | undefined
   private readonly output = new Output()
 
   // Inbound: the events of the current `receive`, and whether its chunk may be kept.
   private events: Array<Event> = []
-  private messages = 0
+  private delivered = 0
   private owned = false
   private controlPayload: GrowingBuffer | undefined = undefined
   private pending: Violation | CloseCode.CloseReason | undefined = undefined
@@ -358,6 +402,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
   private fragmentedOpcode: number = Opcode.Continuation
   private fragmentStarted = false
   private heldSurrogate = ""
+  private sentText = new Utf8Validator()
   private bufferedPongs = 0
   private newestPing: Uint8Array | undefined = undefined
 
@@ -381,43 +426,58 @@ class ConnectionImpl implements Connection, FrameVisitor {
     const { maxFragments, maxFrameBytes, maxMessageBytes } = this.limits
     const compressor = options.compression === undefined ? undefined : new Compressor(options.compression)
     this.compressor = compressor
-    this.decoder = new FrameDecoder({ role: options.role, maxFrameBytes, rsv: compressor && rsv1 }, this)
-    this.assembler = new MessageAssembler({
-      maxFragments,
-      maxMessageBytes,
-      inflate: compressor && ((bytes, start, end, maxBytes) => compressor.inflate(bytes, start, end, maxBytes))
-    })
+    const { delivery = "messages" } = options
+    this.framed = delivery === "frames"
+    this.answersPings = options.answerPings ?? true
+    this.answersClose = options.answerClose ?? true
+    this.decoder = new FrameDecoder(
+      {
+        role: options.role,
+        maxFrameBytes: this.framed ? Math.min(maxFrameBytes, maxMessageBytes) : maxFrameBytes,
+        rsv: compressor && rsv1
+      },
+      this
+    )
+    const assembler = () =>
+      new MessageAssembler({
+        maxFragments,
+        maxMessageBytes,
+        inflate: compressor && ((bytes, start, end, maxBytes) => compressor.inflate(bytes, start, end, maxBytes))
+      })
+    this.reader =
+      delivery === "messages"
+        ? assembler()
+        : delivery === "streams"
+          ? new PartReader(assembler())
+          : new FrameReader(options.role === "server")
   }
 
   receive(chunk: Uint8Array, owned = false): ReadonlyArray<Event> {
     if (this.inputEnded || this.pending !== undefined) return noEvents
     const events: Array<Event> = []
     this.events = events
-    this.messages = 0
+    this.delivered = 0
     // A client's input is not masked, so nothing is unmasked in place and a borrowed chunk can be read where it is.
     const mustCopy = !owned && this.role === "server"
     this.owned = owned || mustCopy
     const violation = this.decoder.decode(mustCopy ? copyOf(chunk, 0, chunk.length) : chunk)
     if (violation !== undefined) this.pending = violation
-    if (this.pending !== undefined && (this.messages === 0 || this.phase !== "Open")) this.settleInto(events)
+    if (this.unsettled && (this.delivered === 0 || this.phase !== "Open")) this.settleInto(events)
     this.events = []
     return events
   }
 
   onHeader(header: FrameHeader): Violation | undefined {
-    return Opcode.isControl(header.opcode) ? undefined : this.assembler.begin(header)
+    return Opcode.isControl(header.opcode) ? undefined : this.reader.begin(header)
   }
 
   onPayload(chunk: Uint8Array, start: number, end: number, final: boolean): Violation | undefined {
     const { length, opcode } = this.decoder
     if (Opcode.isControl(opcode)) return this.onControlPayload(opcode, length, chunk, start, end, final)
-    const result =
-      final && end - start === length && this.assembler.unfragmented
-        ? this.assembler.whole(chunk, start, end, this.owned)
-        : this.assembler.append(chunk, start, end, final)
+    const result = this.reader.payload(chunk, start, end, final, this.owned)
     if (result === undefined) return undefined
-    if (result._tag !== "Text" && result._tag !== "Binary") return result
-    this.messages++
+    if (result._tag === "Protocol_error" || result._tag === "Payload_too_large") return result
+    this.delivered++
     this.events.push(result)
     return undefined
   }
@@ -439,9 +499,14 @@ class ConnectionImpl implements Connection, FrameVisitor {
       if (!final) return undefined
       payload = held.take()
     }
+    if (this.framed) {
+      this.delivered++
+      const masked = this.role === "server"
+      this.events.push(new FrameReceived({ fin: true, rsv: 0, opcode, masked, payload: payload.slice() }))
+    }
     switch (opcode) {
       case Opcode.Ping:
-        this.answerPing(payload)
+        if (this.answersPings) this.answerPing(payload)
         this.events.push(new PingReceived(payload))
         return undefined
       case Opcode.Pong:
@@ -459,15 +524,21 @@ class ConnectionImpl implements Connection, FrameVisitor {
   }
 
   get receiving(): boolean {
-    return this.decoder.started || this.assembler.started
+    return this.decoder.started || this.reader.started
+  }
+
+  get heldBytes(): number {
+    return this.reader.heldBytes
   }
 
   get unsettled(): boolean {
-    return this.pending !== undefined
+    if (this.pending === undefined) return false
+    // The app answers the Close, and until then it waits.
+    return this.answersClose || this.phase !== "Open" || "_tag" in this.pending
   }
 
   settle(): ReadonlyArray<Event> {
-    if (this.pending === undefined) return noEvents
+    if (!this.unsettled) return noEvents
     const events: Array<Event> = []
     this.settleInto(events)
     return events
@@ -491,7 +562,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
     if (this.sent === undefined) {
       this.initiator = "remote"
       // §5.5.1: the answer echoes the code.
-      this.writeClose(received.code === noStatus ? undefined : received.code, "")
+      if (this.answersClose) this.writeClose(received.code === noStatus ? undefined : received.code, "")
     }
     // §7.1.1: the server ends TCP first; a client waits for it.
     if (this.role === "server") this.outputEnded = true
@@ -502,7 +573,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
         code: first?.code ?? noStatus,
         reason: first?.reason ?? "",
         initiator: this.initiator ?? "remote",
-        clean: true
+        clean: this.sent !== undefined
       })
     )
   }
@@ -531,7 +602,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
     this.outputEnded = true
     let reported = error
     if (this.sent === undefined) {
-      this.initiator = "local"
+      this.initiator ??= "local"
       this.writeClose(code, explain(error))
     } else if (error._tag === "Protocol_error") {
       // A Close was sent before, and there is only one.
@@ -585,7 +656,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
   }
 
   sendFragment(data: string | Uint8Array, fin: boolean): SendError | undefined {
-    const refused = this.refuseData()
+    const refused = this.refusal
     if (refused !== undefined) return refused
     const opcode = typeof data === "string" ? Opcode.Text : Opcode.Binary
     if (this.fragmentedOpcode !== Opcode.Continuation && this.fragmentedOpcode !== opcode) {
@@ -608,6 +679,38 @@ class ConnectionImpl implements Connection, FrameVisitor {
     return undefined
   }
 
+  sendFrame({ fin, opcode, payload, rsv }: Frame): SendError | undefined {
+    const refused = this.refusal
+    if (refused !== undefined) return refused
+    if (rsv !== 0) return localError("A reserved bit is set that no extension gave a meaning", "RFC 6455 §5.2")
+    if (!Opcode.isOpcode(opcode)) return localError(`The opcode ${opcode} is not one of a frame`, "RFC 6455 §5.2")
+    if (Opcode.isControl(opcode)) {
+      if (!fin) return localError("A control frame is fragmented", "RFC 6455 §5.5")
+      if (opcode !== Opcode.Close) return this.sendControl(opcode, payload)
+      const reason = CloseCode.decodePayload(payload)
+      if (reason instanceof ProtocolError) return localError(reason.description, reason.section)
+      return this.close(reason.code === noStatus ? undefined : reason.code, reason.reason)
+    }
+    const underWay = this.fragmentedOpcode !== Opcode.Continuation
+    if (opcode === Opcode.Continuation) {
+      if (!underWay) return localError("A continuation frame has no message to continue", "RFC 6455 §5.4")
+    } else if (underWay) {
+      return localError("A new message begins inside a fragmented one", "RFC 6455 §5.4")
+    }
+    const message = underWay ? this.fragmentedOpcode : opcode
+    if (message === Opcode.Text) {
+      const text = this.sentText.copy()
+      if (!text.push(payload, 0, payload.length) || (fin && !text.complete)) {
+        return localError("A text message is not UTF-8", "RFC 6455 §8.1")
+      }
+      this.sentText = text
+    }
+    this.writeFrame(opcode, payload, 0, payload.length, fin)
+    this.fragmentStarted = !fin
+    this.fragmentedOpcode = fin ? Opcode.Continuation : message
+    return undefined
+  }
+
   ping(data: Uint8Array = emptyPayload): SendError | undefined {
     return this.sendControl(Opcode.Ping, data)
   }
@@ -617,7 +720,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
   }
 
   private sendControl(opcode: number, data: Uint8Array): SendError | undefined {
-    const refused = this.refuseData()
+    const refused = this.refusal
     if (refused !== undefined) return refused
     if (data.length > maxControlPayloadBytes) {
       return new PayloadTooLarge({
@@ -645,13 +748,12 @@ class ConnectionImpl implements Connection, FrameVisitor {
   }
 
   private refuseMessage(): ConnectionError | undefined {
-    const refused = this.refuseData()
+    const refused = this.refusal
     if (refused !== undefined || this.fragmentedOpcode === Opcode.Continuation) return refused
     return localError("A message cannot begin inside a fragmented one", "RFC 6455 §5.4")
   }
 
-  /** Why nothing can be sent, or `undefined` while it can. */
-  private refuseData(): ConnectionError | undefined {
+  get refusal(): ConnectionError | undefined {
     if (this.phase === "Open") return undefined
     if (this.error !== undefined) return this.error
     const { code, reason } = this.sent ?? { code: abnormalClosure, reason: "" }

@@ -22,6 +22,22 @@ export interface Frame {
   readonly payload: Uint8Array
 }
 
+/**
+ * A frame arrived. Its payload belongs to whoever handles the event.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class FrameReceived {
+  /** @since 0.1.0 */
+  readonly _tag = "Frame"
+  /** @since 0.1.0 */
+  readonly frame: Frame
+  constructor(frame: Frame) {
+    this.frame = frame
+  }
+}
+
 const empty = new Uint8Array(0)
 
 /**

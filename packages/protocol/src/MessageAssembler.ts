@@ -4,10 +4,12 @@
  * @since 0.1.0
  */
 import { decode } from "#utf8"
-import { PayloadTooLarge, ProtocolError } from "./Errors.js"
+import { PayloadTooLarge } from "./Errors.js"
 import type { FrameHeader, Violation } from "./FrameDecoder.js"
+import type { DataReader } from "./internal/DataReader.js"
 import { copyOf, GrowingBuffer, viewOrCopy } from "./internal/GrowingBuffer.js"
 import { Utf8Validator } from "./internal/Utf8Validator.js"
+import { checkSequence, invalidUtf8, rsv1 } from "./internal/violations.js"
 import { Binary, Text, type Message } from "./Message.js"
 import * as Opcode from "./Opcode.js"
 
@@ -34,8 +36,6 @@ export interface Options {
  */
 export type Inflate = (bytes: Uint8Array, start: number, end: number, maxBytes: number) => Uint8Array | Violation
 
-const rsv1 = 4
-
 /**
  * Joins the data frames of one connection into messages. Small fragments grow one buffer, which doubles up to the limit,
  * so every byte is copied a constant number of times.
@@ -43,7 +43,7 @@ const rsv1 = 4
  * @since 0.1.0
  * @category models
  */
-export class MessageAssembler {
+export class MessageAssembler implements DataReader<Message> {
   private readonly maxMessageBytes: number
   private readonly maxFragments: number
   private readonly inflate: Inflate | undefined
@@ -70,17 +70,9 @@ export class MessageAssembler {
    * @since 0.1.0
    */
   begin(header: FrameHeader): Violation | undefined {
-    if (header.opcode === Opcode.Continuation) {
-      if (this.opcode === Opcode.Continuation) {
-        return violation("A continuation frame has no message to continue", "RFC 6455 §5.4", 1002)
-      }
-      if ((header.rsv & rsv1) !== 0 && this.inflate !== undefined) {
-        return violation("A continuation frame has RSV1 set", "RFC 7692 §6.1", 1002)
-      }
-    } else {
-      if (this.opcode !== Opcode.Continuation) {
-        return violation("A new message begins inside a fragmented one", "RFC 6455 §5.4", 1002)
-      }
+    const refused = checkSequence(header, this.started)
+    if (refused !== undefined) return refused
+    if (header.opcode !== Opcode.Continuation) {
       this.opcode = header.opcode
       this.inflateThis = (header.rsv & rsv1) === 0 ? undefined : this.inflate
     }
@@ -90,6 +82,24 @@ export class MessageAssembler {
     if (this.announced > this.maxMessageBytes) return tooLarge("message", this.maxMessageBytes, this.announced)
     this.complete = header.fin
     return undefined
+  }
+
+  /**
+   * Takes a part of a data frame's payload, `chunk[start, end)`; `final` tells that it is the frame's last. Returns a
+   * message where it ends one, and a violation where a text is not UTF-8. Of an owned chunk it may be a view.
+   *
+   * @since 0.1.0
+   */
+  payload(
+    chunk: Uint8Array,
+    start: number,
+    end: number,
+    final: boolean,
+    owned: boolean
+  ): Message | Violation | undefined {
+    return final && this.unfragmented && end - start === this.announced
+      ? this.whole(chunk, start, end, owned)
+      : this.append(chunk, start, end, final)
   }
 
   /**
@@ -142,6 +152,15 @@ export class MessageAssembler {
     return this.opcode !== Opcode.Continuation
   }
 
+  /**
+   * How many bytes are held of a message that has not ended.
+   *
+   * @since 0.1.0
+   */
+  get heldBytes(): number {
+    return this.buffer.capacity
+  }
+
   private finish(): Message | Violation {
     const isText = this.opcode === Opcode.Text
     if (isText && this.validator?.complete === false) return invalidUtf8()
@@ -173,11 +192,6 @@ const toMessage = (isText: boolean, bytes: Uint8Array, start: number, end: numbe
   const text = decode(bytes, start, end)
   return text === undefined ? invalidUtf8() : new Text(text)
 }
-
-const violation = (description: string, section: string, closeCode: number): ProtocolError =>
-  new ProtocolError({ origin: "remote", description, section, closeCode })
-
-const invalidUtf8 = (): ProtocolError => violation("A text message is not UTF-8", "RFC 6455 §8.1", 1007)
 
 const tooLarge = (limit: "message" | "fragments", max: number, size: number): PayloadTooLarge =>
   new PayloadTooLarge({ limit, max, size, direction: "inbound" })

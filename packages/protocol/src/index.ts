@@ -49,6 +49,10 @@ export * as MessageAssembler from "./MessageAssembler.js"
 /**
  * @since 0.1.0
  */
+export * as MessagePart from "./MessagePart.js"
+/**
+ * @since 0.1.0
+ */
 export * as Opcode from "./Opcode.js"
 /**
  * @since 0.1.0

@@ -26,6 +26,11 @@ export class GrowingBuffer {
     this.size = needed
   }
 
+  /** How many bytes it takes. */
+  get capacity(): number {
+    return this.bytes.length
+  }
+
   /** Gives the buffer away, of which the first `size` bytes count, and begins anew. */
   take(): Uint8Array {
     const { bytes } = this

@@ -29,6 +29,14 @@ export class Utf8Validator {
     return true
   }
 
+  copy(): Utf8Validator {
+    const copy = new Utf8Validator()
+    copy.remaining = this.remaining
+    copy.lower = this.lower
+    copy.upper = this.upper
+    return copy
+  }
+
   reset(): void {
     this.remaining = 0
     this.lower = 0x80
@@ -61,7 +69,7 @@ export class Utf8Validator {
 }
 
 /** The end of the last character that is whole in `bytes[start, end)`, as far as lead bytes tell. */
-const lastBoundary = (bytes: Uint8Array, start: number, end: number): number => {
+export const lastBoundary = (bytes: Uint8Array, start: number, end: number): number => {
   for (let back = 1; back <= 3 && end - back >= start; back++) {
     const byte = bytes[end - back]!
     if (byte < 0x80) return end

@@ -17,10 +17,10 @@ import {
   continuation,
   echo,
   endpoint,
-  latin1,
   peerOf,
   ping,
   plainError,
+  plainEvent,
   pong,
   rawClose,
   roles,
@@ -327,13 +327,7 @@ describe("properties", () => {
     const connection = endpoint(role, options)
     const events: Array<Connection.Event> = []
     for (const chunk of chunks) events.push(...connection.receive(chunk), ...connection.settle())
-    return JSON.stringify(
-      events.map((event) =>
-        event._tag === "Ended"
-          ? plainError(event.error)
-          : [event._tag, typeof event.data === "string" ? event.data : latin1(event.data)]
-      )
-    )
+    return JSON.stringify(events.map(plainEvent))
   }
 
   for (const role of roles) {

@@ -118,7 +118,10 @@ export const plainError = (error: ConnectionError): Plain => {
 export const plainEvent = (event: Connection.Event): string | Plain => {
   switch (event._tag) {
     case "Text":
-      return `Text ${event.data}`
+    case "TextPart":
+      return `${event._tag} ${event.data}`
+    case "Frame":
+      return `Frame ${show(event.frame)}`
     case "Ended":
       return plainError(event.error)
     default:

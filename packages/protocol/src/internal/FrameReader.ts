@@ -1,0 +1,61 @@
+import { FrameReceived } from "../Frame.js"
+import type { FrameHeader, Violation } from "../FrameDecoder.js"
+import * as Opcode from "../Opcode.js"
+import type { DataReader } from "./DataReader.js"
+import { copyOf, GrowingBuffer, viewOrCopy } from "./GrowingBuffer.js"
+import { Utf8Validator } from "./Utf8Validator.js"
+import { checkSequence, invalidUtf8 } from "./violations.js"
+
+/** Delivers data frames as they are, in a legal order, and text that is UTF-8. */
+export class FrameReader implements DataReader<FrameReceived> {
+  private readonly masked: boolean
+  // The opcode of the message under way; Continuation where there is none.
+  private message: number = Opcode.Continuation
+  private fin = false
+  private rsv = 0
+  private opcode: number = Opcode.Continuation
+  private length = 0
+  private readonly buffer = new GrowingBuffer()
+  private readonly validator = new Utf8Validator()
+
+  constructor(masked: boolean) {
+    this.masked = masked
+  }
+
+  begin(header: FrameHeader): Violation | undefined {
+    const refused = checkSequence(header, this.started)
+    if (refused !== undefined) return refused
+    if (header.opcode !== Opcode.Continuation) this.message = header.opcode
+    this.fin = header.fin
+    this.rsv = header.rsv
+    this.opcode = header.opcode
+    this.length = header.length
+    return undefined
+  }
+
+  payload(chunk: Uint8Array, start: number, end: number, final: boolean, owned: boolean) {
+    if (this.message === Opcode.Text && !this.validator.push(chunk, start, end)) return invalidUtf8()
+    const { fin, length, masked, opcode, rsv } = this
+    let payload: Uint8Array
+    if (final && end - start === length) {
+      payload = owned ? viewOrCopy(chunk, start, end) : copyOf(chunk, start, end)
+    } else {
+      this.buffer.append(chunk, start, end, length, length)
+      if (!final) return undefined
+      payload = this.buffer.take().subarray(0, length)
+    }
+    if (fin) {
+      if (!this.validator.complete) return invalidUtf8()
+      this.message = Opcode.Continuation
+    }
+    return new FrameReceived({ fin, rsv, opcode, masked, payload })
+  }
+
+  get started(): boolean {
+    return this.message !== Opcode.Continuation
+  }
+
+  get heldBytes(): number {
+    return this.buffer.capacity
+  }
+}

@@ -1,0 +1,425 @@
+/** The deliveries besides whole messages: parts of messages, and frames in both directions. */
+import { assert, describe, it } from "vitest"
+import * as Connection from "@effect-websocket/protocol/Connection"
+import { IoError } from "@effect-websocket/protocol/Errors"
+import * as Frame from "@effect-websocket/protocol/Frame"
+import { frames } from "@effect-websocket/protocol/FrameDecoder"
+import * as Message from "@effect-websocket/protocol/Message"
+import * as Opcode from "@effect-websocket/protocol/Opcode"
+import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
+import * as fc from "fast-check"
+import * as Any from "./arbitraries.js"
+import {
+  binary,
+  close,
+  continuation,
+  drain,
+  endpoint,
+  latin1,
+  peerOf,
+  ping,
+  plainError,
+  plainEvent,
+  pong,
+  roles,
+  sentTo,
+  show,
+  text,
+  unfinished,
+  violated,
+  type Endpoint,
+  type Role
+} from "./conformance/support.js"
+import { concat, facts, localFacts, tooLargeFacts, utf8 } from "./support.js"
+import { zlib } from "./zlib.js"
+
+const receive = (connection: Connection.Connection, ...input: ReadonlyArray<Frame.Frame>) =>
+  connection.receive(sentTo(connection.role, ...input)).map(plainEvent)
+
+const euro = utf8("€")
+
+/** All events of chunks, where what was only lent is overwritten. */
+const play = (role: Role, chunks: ReadonlyArray<Uint8Array>, owned: boolean, options: Endpoint) => {
+  const connection = endpoint(role, options)
+  const events: Array<Connection.Event> = []
+  for (const chunk of chunks) {
+    const bytes = chunk.slice()
+    events.push(...connection.receive(bytes, owned))
+    if (!owned) bytes.fill(0xaa)
+    events.push(...connection.settle())
+  }
+  return [...events, ...connection.receiveEof()]
+}
+
+const messageFrames = fc
+  .record({
+    message: fc.oneof(Any.text.map(Message.text), Any.payload.map(Message.binary)),
+    cuts: fc.array(fc.nat(), { maxLength: 4 })
+  })
+  .map(({ cuts, message }) => {
+    const bytes = message._tag === "Text" ? utf8(message.data) : message.data
+    const parts = Any.split(bytes, cuts)
+    return parts.map((part, i) =>
+      (i > 0 ? continuation : message._tag === "Text" ? text : binary)(part, { fin: i === parts.length - 1 })
+    )
+  })
+
+const input = fc
+  .array(fc.oneof({ weight: 4, arbitrary: messageFrames }, { weight: 1, arbitrary: fc.constant([ping("p")]) }), {
+    maxLength: 8
+  })
+  .map((parts) => parts.flat())
+
+/** Joins parts into messages, as long as they are whole. */
+const join = (events: ReadonlyArray<Connection.Event>) => {
+  const joined: Array<unknown> = []
+  let held: Array<string> | undefined
+  for (const event of events) {
+    if (event._tag !== "TextPart" && event._tag !== "BinaryPart") {
+      joined.push(plainEvent(event))
+      continue
+    }
+    assert.strictEqual(event.first, held === undefined)
+    if (!event.final) assert.isAbove(event.data.length, 0, "a part without a meaning")
+    held = [...(held ?? []), typeof event.data === "string" ? event.data : latin1(event.data)]
+    if (!event.final) continue
+    joined.push(`${event._tag === "TextPart" ? "Text" : "Binary"} ${held.join("")}`)
+    held = undefined
+  }
+  return joined
+}
+
+for (const role of roles) {
+  describe(`the delivery "streams", as ${role}`, () => {
+    const streams = (options?: Endpoint) => endpoint(role, { ...options, delivery: "streams" })
+    const parts = (connection: Connection.Connection, ...chunks: ReadonlyArray<Uint8Array>) =>
+      chunks.flatMap((chunk) => connection.receive(chunk)).map((event) => ({ ...event }))
+
+    it("delivers what has arrived of a message", () => {
+      const connection = streams()
+      const bytes = sentTo(role, binary("abcdef", unfinished), continuation("gh"))
+      const end = bytes.length - 8 - (role === "server" ? 4 : 0)
+      assert.deepStrictEqual(parts(connection, bytes.slice(0, end + 2), bytes.slice(end + 2)), [
+        { _tag: "BinaryPart", data: utf8("abcd"), first: true, final: false },
+        { _tag: "BinaryPart", data: utf8("ef"), first: false, final: false },
+        { _tag: "BinaryPart", data: utf8("gh"), first: false, final: true }
+      ])
+      assert.strictEqual(connection.heldBytes, 0)
+    })
+
+    it("cuts no character in two, and fails within the chunk that breaks one", () => {
+      const connection = streams()
+      assert.deepStrictEqual(receive(connection, text(euro.subarray(0, 2), unfinished)), [])
+      assert.isTrue(connection.receiving)
+      assert.deepStrictEqual(receive(connection, continuation(euro.subarray(2), unfinished)), ["TextPart €"])
+      const end = violated(1007, "8.1", "A text message is not UTF-8")
+      assert.deepStrictEqual(receive(connection, continuation(Uint8Array.of(0xe0, 0x9f), unfinished)), [end.error])
+      assert.deepStrictEqual(drain(connection), [show(end.close)])
+    })
+
+    it("refuses a text that ends inside a character", () => {
+      const connection = streams()
+      assert.deepStrictEqual(receive(connection, text(euro.subarray(0, 2))), [
+        violated(1007, "8.1", "A text message is not UTF-8").error
+      ])
+    })
+
+    it("delivers empty messages, and nothing of empty fragments", () => {
+      const connection = streams()
+      assert.deepStrictEqual(parts(connection, sentTo(role, text(""), binary(""))), [
+        { _tag: "TextPart", data: "", first: true, final: true },
+        { _tag: "BinaryPart", data: new Uint8Array(0), first: true, final: true }
+      ])
+      const empties = Array.from({ length: 5000 }, () => continuation("", unfinished))
+      assert.deepStrictEqual(parts(connection, sentTo(role, binary("", unfinished), ...empties, continuation(""))), [
+        { _tag: "BinaryPart", data: new Uint8Array(0), first: true, final: true }
+      ])
+    })
+
+    it("knows no limit of messages, but one of frames", () => {
+      const connection = streams({ limits: { maxMessageBytes: 4, maxFragments: 1, maxFrameBytes: 8 } })
+      assert.deepStrictEqual(receive(connection, binary("12345678", unfinished), continuation("12345678")), [
+        "BinaryPart 12345678",
+        "BinaryPart 12345678"
+      ])
+      const [error] = receive(connection, binary("123456789"))
+      assert.deepInclude(error, { _tag: "Payload_too_large", limit: "frame", max: 8, size: 9 })
+    })
+
+    it("inflates a message as a whole, within the limits, as one part", () => {
+      const settings = PermessageDeflate.resolve({ threshold: 0 })
+      const direction = { contextTakeover: true, windowBits: 15 }
+      const compression = { zlib, settings, agreement: { outbound: direction, inbound: direction } }
+      const peer = endpoint(peerOf(role), { compression, maxFrameSize: 4 })
+      const connection = streams({ compression, limits: { maxMessageBytes: 100 } })
+      const feed = () => concat(peer.takeOutput())
+      peer.send(Message.text("€".repeat(30)), true)
+      const first = feed()
+      assert.deepStrictEqual(parts(connection, ...Any.split(first, [...first.keys()])), [
+        { _tag: "TextPart", data: "€".repeat(30), first: true, final: true }
+      ])
+      peer.send(Message.binary(utf8("plain")), false)
+      assert.deepStrictEqual(join(connection.receive(feed())), ["Binary plain"])
+      peer.send(Message.text("x".repeat(101)), true)
+      const [ended] = connection.receive(feed())
+      assert.deepInclude(plainEvent(ended!), { _tag: "Payload_too_large", limit: "message", max: 100 })
+    })
+
+    it("refuses RSV1 on a continuation, also of a message that is not compressed", () => {
+      const direction = { contextTakeover: false, windowBits: 15 }
+      const compression = {
+        zlib,
+        settings: PermessageDeflate.resolve({}),
+        agreement: { outbound: direction, inbound: direction }
+      }
+      const connection = streams({ compression })
+      receive(connection, text("a", unfinished), continuation("b", { rsv: 4 }))
+      assert.deepInclude(connection.settle().map(plainEvent)[0], {
+        _tag: "Protocol_error",
+        section: "RFC 7692 §6.1",
+        closeCode: 1002
+      })
+    })
+  })
+
+  describe(`the delivery "frames", as ${role}`, () => {
+    const framed = (options?: Endpoint) => endpoint(role, { ...options, delivery: "frames" })
+
+    it("delivers frames as they came, control frames among them, and answers", () => {
+      const connection = framed()
+      assert.deepStrictEqual(
+        receive(connection, text("a", unfinished), ping("p"), continuation("b"), pong("q"), close(1001, "bye")),
+        [
+          "Frame Text unfinished a",
+          "Frame Ping p",
+          "Ping p",
+          "Frame Continuation b",
+          "Frame Pong q",
+          "Pong q",
+          `Frame ${show(close(1001, "bye"))}`
+        ]
+      )
+      assert.isTrue(connection.unsettled)
+      assert.deepStrictEqual(connection.settle().map(plainEvent), [
+        { _tag: "Connection_closed", code: 1001, reason: "bye", initiator: "remote", clean: true }
+      ])
+      assert.deepStrictEqual(drain(connection), [show(pong("p")), show(close(1001))])
+    })
+
+    it("unmasks them, and tells how they travelled", () => {
+      const [event] = framed().receive(sentTo(role, ping("p")))
+      assert.deepStrictEqual(
+        event,
+        new Frame.FrameReceived(Frame.make(Opcode.Ping, { payload: utf8("p"), masked: role === "server" }))
+      )
+    })
+
+    it("refuses what breaks the order, and text that is not UTF-8", () => {
+      for (const [input, section] of [
+        [[continuation("x")], "RFC 6455 §5.4"],
+        [[text("x", unfinished), text("y")], "RFC 6455 §5.4"],
+        [[text(euro.subarray(0, 2))], "RFC 6455 §8.1"],
+        [[text(euro.subarray(0, 2), unfinished), continuation("x")], "RFC 6455 §8.1"]
+      ] as const) {
+        const connection = framed()
+        const events = receive(connection, ...input)
+        assert.deepInclude([...events, ...connection.settle().map(plainEvent)].at(-1), {
+          _tag: "Protocol_error",
+          section
+        })
+      }
+    })
+
+    it("bounds a frame by the limit of messages too, and knows no limit of fragments", () => {
+      const limits = { maxMessageBytes: 8, maxFragments: 1 }
+      const connection = framed({ limits })
+      assert.lengthOf(receive(connection, binary("12345678", unfinished), continuation("12345678")), 2)
+      const [error] = receive(connection, binary("123456789"))
+      assert.deepInclude(error, { _tag: "Payload_too_large", limit: "frame", max: 8, size: 9 })
+    })
+
+    it("holds what has arrived of a frame, and says how much", () => {
+      const connection = framed()
+      const bytes = sentTo(role, binary(new Uint8Array(1000)))
+      connection.receive(bytes.slice(0, 500))
+      assert.isAtLeast(connection.heldBytes, 400)
+      connection.receive(bytes.slice(500))
+      assert.strictEqual(connection.heldBytes, 0)
+    })
+
+    it("leaves pings unanswered where it shall", () => {
+      const connection = framed({ answerPings: false })
+      assert.deepStrictEqual(receive(connection, ping("p")), ["Frame Ping p", "Ping p"])
+      assert.deepStrictEqual(drain(connection), [])
+    })
+
+    describe("where the app answers a Close", () => {
+      const closedByPeer = () => {
+        const connection = framed({ answerClose: false })
+        assert.deepStrictEqual(receive(connection, close(1001, "bye")), [`Frame ${show(close(1001, "bye"))}`])
+        return connection
+      }
+      const closedError = (clean: boolean) => ({
+        _tag: "Connection_closed",
+        code: 1001,
+        reason: "bye",
+        initiator: "remote",
+        clean
+      })
+
+      it("waits for the answer, and sends what comes before it", () => {
+        const connection = closedByPeer()
+        assert.isFalse(connection.unsettled)
+        assert.deepStrictEqual(connection.settle(), [])
+        assert.strictEqual(connection.phase, "Open")
+        assert.deepStrictEqual(receive(connection, text("too late")), [])
+        assert.isUndefined(connection.sendFrame(text("last")))
+        assert.isUndefined(connection.sendFrame(close(1000, "so be it")))
+        assert.isTrue(connection.unsettled)
+        assert.deepStrictEqual(connection.settle().map(plainEvent), [closedError(true)])
+        assert.deepStrictEqual(drain(connection), ["Text last", show(close(1000, "so be it"))])
+        assert.isTrue(connection.closeStatus.clean)
+      })
+
+      it("is over without one where the input ends", () => {
+        const connection = closedByPeer()
+        assert.deepStrictEqual(connection.receiveEof().map(plainEvent), [closedError(false)])
+        assert.deepStrictEqual(drain(connection), [])
+        assert.deepInclude(connection.closeStatus, { sent: undefined, initiator: "remote", clean: false })
+      })
+
+      it("closes with the code of a failure", () => {
+        const connection = closedByPeer()
+        const events = connection.fail(1011, new IoError({ reason: "Timeout", operation: "heartbeat" }))
+        assert.deepStrictEqual(events.map(plainEvent), [closedError(false)])
+        assert.deepStrictEqual(drain(connection), [show(close(1011))])
+        assert.strictEqual(connection.closeStatus.initiator, "remote")
+      })
+
+      it("completes a closing that it began itself", () => {
+        const connection = framed({ answerClose: false })
+        assert.isUndefined(connection.sendFrame(close(1000)))
+        const events = [...receive(connection, close(1000)), ...connection.settle().map(plainEvent)]
+        assert.deepInclude(events.at(-1), { _tag: "Connection_closed", initiator: "local", clean: true })
+      })
+
+      it("fails at once for a violation", () => {
+        const connection = framed({ answerClose: false })
+        assert.deepInclude(receive(connection, continuation("x")).at(-1), { _tag: "Protocol_error", closeCode: 1002 })
+      })
+    })
+  })
+
+  describe(`sending frames, as ${role}`, () => {
+    const written = (connection: Connection.Connection) => drain(connection)
+
+    it.each([
+      ["a reserved bit", [], text("x", { rsv: 4 }), localFacts("RFC 6455 §5.2")],
+      ["a reserved opcode", [], Frame.make(3), localFacts("RFC 6455 §5.2")],
+      ["no opcode", [], Frame.make(-1), localFacts("RFC 6455 §5.2")],
+      ["a fragmented control frame", [], ping("", unfinished), localFacts("RFC 6455 §5.5")],
+      ["a long ping", [], ping(new Uint8Array(126)), tooLargeFacts("controlPayload", 125, 126, "outbound")],
+      ["a continuation of nothing", [], continuation("x"), localFacts("RFC 6455 §5.4")],
+      ["a message inside another", [text(euro.subarray(0, 2), unfinished)], binary("x"), localFacts("RFC 6455 §5.4")],
+      ["a text that is not UTF-8", [], text(Uint8Array.of(0xff)), localFacts("RFC 6455 §8.1")],
+      ["a text that ends inside a character", [], text(euro.subarray(0, 2)), localFacts("RFC 6455 §8.1")],
+      [
+        "half a character too few",
+        [text(euro.subarray(0, 2), unfinished)],
+        continuation(""),
+        localFacts("RFC 6455 §8.1")
+      ],
+      [
+        "a Close of one octet",
+        [],
+        Frame.make(Opcode.Close, { payload: Uint8Array.of(3) }),
+        localFacts("RFC 6455 §5.5.1")
+      ],
+      ["a Close that may not travel", [], close(1006), localFacts("RFC 6455 §7.4")]
+    ] as const)("refuses %s, with nothing sent, and goes on", (_, before, frame, expected) => {
+      const connection = endpoint(role)
+      for (const sent of before) assert.isUndefined(connection.sendFrame(sent))
+      drain(connection)
+      assert.deepStrictEqual(facts(connection.sendFrame(frame)), expected)
+      assert.strictEqual(connection.outputBytes, 0)
+      assert.isUndefined(connection.sendFrame(before.length > 0 ? continuation(euro.subarray(2)) : text("on")))
+      assert.lengthOf(written(connection), 1)
+    })
+
+    it("masks them as its role does, whatever they say", () => {
+      const connection = endpoint(role)
+      connection.sendFrame({ ...text("x"), masked: role === "server" })
+      assert.deepStrictEqual(written(connection), ["Text x"])
+    })
+
+    it("refuses them once it is closing, with what was sent", () => {
+      const connection = endpoint(role)
+      assert.isUndefined(connection.sendFrame(close(1000, "bye")))
+      assert.strictEqual(connection.sendFrame(text("x"))?._tag, "Connection_closed")
+      assert.deepStrictEqual(plainError(connection.refusal!), {
+        _tag: "Connection_closed",
+        code: 1000,
+        reason: "bye",
+        initiator: "local",
+        clean: false
+      })
+    })
+  })
+}
+
+describe("properties", () => {
+  it("parts make the messages that arrive whole, and fail as they do, however the input is split", () => {
+    const bad = fc.constantFrom<ReadonlyArray<Frame.Frame>>(
+      [],
+      [continuation("x")],
+      [text(Uint8Array.of(0xed, 0xa0))],
+      [text(euro.subarray(0, 1), unfinished), continuation("x")],
+      [close(1001, "bye")]
+    )
+    fc.assert(
+      fc.property(fc.constantFrom(...roles), input, bad, Any.cuts, fc.boolean(), (role, input, bad, cuts, owned) => {
+        const bytes = sentTo(role, ...input, ...bad)
+        const whole = play(role, [bytes], true, {}).map(plainEvent)
+        assert.deepStrictEqual(join(play(role, Any.split(bytes, cuts), owned, { delivery: "streams" })), whole)
+      }),
+      { numRuns: 300 }
+    )
+  })
+
+  it("frames are those that were sent, however the input is split", () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...roles), input, Any.cuts, fc.boolean(), (role, input, cuts, owned) => {
+        const events = play(role, Any.split(sentTo(role, ...input), cuts), owned, { delivery: "frames" })
+        const found = events.flatMap((event) => (event._tag === "Frame" ? [show(event.frame)] : []))
+        assert.deepStrictEqual(found, input.map(show))
+      }),
+      { numRuns: 300 }
+    )
+  })
+
+  it("whatever is sent as frames, what goes out is legal, and is what was not refused", () => {
+    const frame = fc.oneof(
+      fc.record({
+        fin: fc.boolean(),
+        rsv: fc.constantFrom(0, 0, 0, 0, 4),
+        opcode: fc.constantFrom(0, 0, 0, 1, 1, 2, 3, 9, 10),
+        masked: fc.boolean(),
+        payload: fc.oneof(Any.almostUtf8, Any.controlPayload)
+      }),
+      fc.constantFrom(close(1000), close(1005))
+    )
+    fc.assert(
+      fc.property(fc.constantFrom(...roles), fc.array(frame, { maxLength: 30 }), (role, all) => {
+        const connection = endpoint(role)
+        const sent = all.filter((frame) => connection.sendFrame(frame) === undefined)
+        const bytes = concat(connection.takeOutput())
+        assert.deepStrictEqual(frames({ role: peerOf(role) })(bytes).frames.map(show), sent.map(show))
+        const peer = endpoint(peerOf(role), { limits: { maxBufferedControlFrames: 100 } })
+        const events = [...peer.receive(bytes), ...peer.settle()]
+        const errors = events.flatMap((event) => (event._tag === "Ended" ? [event.error._tag] : []))
+        assert.deepStrictEqual(errors, sent.at(-1)?.opcode === Opcode.Close ? ["Connection_closed"] : [])
+      }),
+      { numRuns: 500 }
+    )
+  })
+})
