@@ -369,6 +369,14 @@ const defaultMaxCopiedBytes = 64 * 1024
 const noEvents: ReadonlyArray<Event> = Object.freeze([])
 const emptyPayload = new Uint8Array(0)
 
+/** Reads no more, and holds nothing. */
+const nothing: DataReader<never> = {
+  begin: () => undefined,
+  payload: () => undefined,
+  started: false,
+  heldBytes: 0
+}
+
 // Longer strings do not exist in V8, and no other engine goes much further.
 const maxStringLength = 0x1fffffe8
 
@@ -383,7 +391,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
   private readonly maxFrameSize: number
   private readonly maxCopiedBytes: number
   private readonly decoder: FrameDecoder
-  private readonly reader: DataReader<Message | MessagePart | FrameReceived>
+  private reader: DataReader<Message | MessagePart | FrameReceived>
   private readonly framed: boolean
   private readonly answersPings: boolean
   private readonly answersClose: boolean
@@ -626,6 +634,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
     this.phase = "Closing"
     if (this.inputEnded) return
     this.inputEnded = true
+    this.reader = nothing
     this.error = error
     events.push(new Ended(error))
   }

@@ -79,15 +79,17 @@ export class ProtocolError extends Data.TaggedError("Protocol_error")<{
 
 /**
  * What a `PayloadTooLarge` measures. `"fragments"` counts frames, `"ratio"` is how many times a compressed message may grow;
- * all others are bytes.
+ * all others are bytes. `"budget"` is what all connections of a process may hold together: this one held the most when it
+ * was exhausted, and was closed with 1013.
  *
  * @since 0.1.0
  * @category models
  */
-export type LimitName = "message" | "frame" | "fragments" | "closeReason" | "controlPayload" | "ratio"
+export type LimitName = "message" | "frame" | "fragments" | "closeReason" | "controlPayload" | "ratio" | "budget"
 
 /**
- * Something is larger than a limit allows. An inbound one ends the connection with close code 1009; an outbound one
+ * Something is larger than a limit allows. An inbound one ends the connection with close code 1009 (of the limit
+ * `"budget"`, 1013); an outbound one
  * refuses what the app asked for, sends nothing, and leaves the connection as it was.
  *
  * - `limit` and `max`: which limit, and its value; see `LimitName` for the unit.
@@ -121,12 +123,13 @@ export class PayloadTooLarge extends Data.TaggedError("Payload_too_large")<{
  * - `"Timeout"`: a deadline passed.
  * - `"HeadersTooLarge"`: the peer's HTTP header exceeds what the parser accepts.
  * - `"InvalidResponse"`: what the peer sent is not HTTP.
+ * - `"Budget"`: the byte budget is exhausted, so there is no new connection.
  *
  * @since 0.1.0
  * @category models
  */
 export type IoErrorReason =
-  "Resolve" | "Connect" | "Tls" | "Listen" | "Reset" | "Timeout" | "HeadersTooLarge" | "InvalidResponse"
+  "Resolve" | "Connect" | "Tls" | "Listen" | "Reset" | "Timeout" | "HeadersTooLarge" | "InvalidResponse" | "Budget"
 
 /**
  * Input or output failed: DNS, connect, TLS, read, write, or a deadline passed.

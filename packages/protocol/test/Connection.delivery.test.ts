@@ -149,7 +149,15 @@ for (const role of roles) {
     it("inflates a message as a whole, within the limits, as one part", () => {
       const settings = PermessageDeflate.resolve({ threshold: 0 })
       const direction = { contextTakeover: true, windowBits: 15 }
-      const compression = { zlib, settings, agreement: { outbound: direction, inbound: direction } }
+      const compression = {
+        zlib,
+        settings,
+        agreement: {
+          extension: { name: "permessage-deflate", parameters: [] },
+          outbound: direction,
+          inbound: direction
+        }
+      }
       const peer = endpoint(peerOf(role), { compression, maxFrameSize: 4 })
       const connection = streams({ compression, limits: { maxMessageBytes: 100 } })
       const feed = () => concat(peer.takeOutput())
@@ -170,7 +178,11 @@ for (const role of roles) {
       const compression = {
         zlib,
         settings: PermessageDeflate.resolve({}),
-        agreement: { outbound: direction, inbound: direction }
+        agreement: {
+          extension: { name: "permessage-deflate", parameters: [] },
+          outbound: direction,
+          inbound: direction
+        }
       }
       const connection = streams({ compression })
       receive(connection, text("a", unfinished), continuation("b", { rsv: 4 }))
