@@ -17,9 +17,13 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
-import { Driver, environment } from "./internal/driver.js"
+import type { ByteBudget } from "./ByteBudget.js"
+import type { FrameWebSocket } from "./FrameWebSocket.js"
+import { environment } from "./internal/driver.js"
+import { makeDriver, resolveMode } from "./internal/drivers.js"
 import * as Registry from "./internal/registry.js"
 import { resolve } from "./internal/settings.js"
+import type { StreamData, StreamingWebSocket } from "./StreamingWebSocket.js"
 import type { Transport } from "./Transport.js"
 
 /**
@@ -38,7 +42,7 @@ export type Data = string | Uint8Array | Message
  * @since 0.1.0
  * @category models
  */
-export type SendStrategy = "suspend" | "dropping" | "close" | "abort"
+export type SendStrategy = "suspend" | "dropping" | "sliding" | "close" | "abort"
 
 /**
  * The options of one connection. What makes no sense is a defect.
@@ -48,7 +52,8 @@ export type SendStrategy = "suspend" | "dropping" | "close" | "abort"
  * - `sendHighWaterMark`, `sendLowWaterMark`: `send` waits while at least the former wait to be written, until only the
  *   latter do, in bytes. Default 64 KiB and 16 KiB.
  * - `sendStrategy`: what `send` does while it would have to wait: `"suspend"`, which is the default; `"dropping"`, which is
- *   done at once and sends nothing; `"close"`, which closes the connection with 1008, or `"abort"`, which drops it, and then
+ *   done at once and sends nothing; `"sliding"`, which is done at once and keeps the newest messages, up to
+ *   `sendHighWaterMark`, until there is room; `"close"`, which closes the connection with 1008, or `"abort"`, which drops it, and then
  *   fails.
  * - `receiveHighWaterMark`: the transport is paused while more than this waits to be read, in bytes of payload (UTF-16
  *   units of text) plus 64 for each message. Default 64 KiB.
@@ -57,6 +62,7 @@ export type SendStrategy = "suspend" | "dropping" | "close" | "abort"
  * - `compression`: offers permessage-deflate as a client, accepts it as a server; messages are compressed where both agree.
  *   `true` stands for the defaults of `PermessageDeflate.Options`. Who sees the size of a message that holds both a secret
  *   and a text of their choosing can guess the secret (BREACH): send such messages with `compress: false`. Default `false`.
+ * - `budget`: the bytes that this and other connections may hold together; see `ByteBudget`. Default: none.
  * - `heartbeatInterval`: after this time without a frame of the peer's a ping is sent. Default 25 seconds; infinite for none.
  * - `heartbeatTimeout`: the time for any frame to arrive then. Afterwards the connection fails with `IoError` (`Timeout` of
  *   `"heartbeat"`). Default 20 seconds.
@@ -87,6 +93,37 @@ export interface Options {
   readonly writeTimeout?: Duration.DurationInput | undefined
   readonly maxLifetime?: Duration.DurationInput | undefined
   readonly compression?: boolean | PermessageDeflate.Options | undefined
+  readonly budget?: ByteBudget | undefined
+}
+
+/**
+ * The kinds of connections, by what they deliver: whole messages, messages as streams of their parts, or frames.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Deliveries {
+  readonly messages: WebSocket
+  readonly streams: StreamingWebSocket
+  readonly frames: FrameWebSocket
+}
+
+/**
+ * What a connection delivers is decided when it is acquired, so that one kind cannot be mixed with another.
+ *
+ * - `delivery`: `"messages"`, which is the default; `"streams"`, see `StreamingWebSocket`; or `"frames"`, see
+ *   `FrameWebSocket`.
+ * - `answerPings`: with `"frames"`, whether pings are answered. Default `true`.
+ * - `answerClose`: with `"frames"`, whether the peer's Close is answered. Otherwise the app does, with a Close of its own or
+ *   with `close`; the end of its scope does in any case. Default `true`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DeliveryOptions<D extends Connection.Delivery> {
+  readonly delivery?: D | undefined
+  readonly answerPings?: boolean | undefined
+  readonly answerClose?: boolean | undefined
 }
 
 /**
@@ -136,18 +173,12 @@ export type HandledError<X> = X extends Effect.Effect<infer _A, infer E, infer _
 export type HandledContext<X> = X extends Effect.Effect<infer _A, infer _E, infer R> ? R : never
 
 /**
- * An open WebSocket.
- *
- * There are three ways to read, from fast to convenient: `run`, `receive`, `messages`. All deliver in order, obey the same
- * backpressure (while nobody reads, the transport is paused and TCP pushes back), and may be used one after another, but
- * not by two fibers at once, which is a defect.
- *
- * The first terminal error is remembered: everything that is asked for later fails with that same error.
+ * What all kinds of connections have.
  *
  * @since 0.1.0
  * @category models
  */
-export interface WebSocket {
+export interface AnyWebSocket {
   /** The URL of a client's connection; the request target of a server's. */
   readonly url: string
   /** The subprotocol that was agreed on, if any. */
@@ -165,6 +196,53 @@ export interface WebSocket {
   readonly closeStatus: Effect.Effect<CloseStatus>
 
   /**
+   * Sends a ping, with an unpredictable payload unless one is given (at most 125 bytes), and waits for its pong. Succeeds
+   * with the time between them. Fails as `send` does, and with an outbound `PayloadTooLarge`. Bound it with
+   * `Effect.timeout`.
+   */
+  ping(data?: Uint8Array): Effect.Effect<Duration.Duration, ConnectionError>
+
+  /**
+   * Sends a pong that nobody asked for (at most 125 bytes). The peer's pings are answered without it. Fails as `send` does,
+   * and with an outbound `PayloadTooLarge`.
+   */
+  pong(data?: Uint8Array): Effect.Effect<void, ConnectionError>
+
+  /** The payloads of the peer's pings, which are answered already. A slow reader misses all but the newest 16. */
+  readonly pings: Stream.Stream<Uint8Array>
+
+  /** The payloads of the peer's pongs. A slow reader misses all but the newest 16. */
+  readonly pongs: Stream.Stream<Uint8Array>
+
+  /**
+   * Performs the closing handshake and waits until the connection is over, at most `closeTimeout`; `closeStatus` tells
+   * whether it was clean. Messages that still arrive can be read; those that are not are dropped once the inbox is full,
+   * because the peer's Close is behind them. Idempotent.
+   *
+   * `code` is a number or a registered name, by default 1000; `reason` has at most 123 bytes. Fails, with nothing sent,
+   * only for a code that may not be sent (`ProtocolError`) or a reason that is too long (`PayloadTooLarge`).
+   */
+  close(): Effect.Effect<void>
+  close(code: number | CloseCodeName, reason?: string): Effect.Effect<void, ProtocolError | PayloadTooLarge>
+
+  /** Drops the connection without a handshake. Idempotent. */
+  readonly abort: Effect.Effect<void>
+}
+
+/**
+ * An open WebSocket.
+ *
+ * There are three ways to read, from fast to convenient: `run`, `receive`, `messages`. All deliver in order, obey the same
+ * backpressure (while nobody reads, the transport is paused and TCP pushes back), and may be used one after another, but
+ * not by two fibers at once, which is a defect.
+ *
+ * The first terminal error is remembered: everything that is asked for later fails with that same error.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WebSocket extends AnyWebSocket {
+  /**
    * Sends a message. It is done when the message was handed to the transport; while too much waits there, it suspends, or
    * does what `sendStrategy` says.
    * Where compression was agreed on, more than 64 KiB are compressed on another thread first; later messages wait for it,
@@ -173,6 +251,17 @@ export interface WebSocket {
    * Fails with the connection's error once that is closing or over (`ConnectionClosed` while closing).
    */
   send(data: Data, options?: SendOptions): Effect.Effect<void, ConnectionError>
+
+  /**
+   * Sends a message whose length is not known yet: each part of the stream as it comes, as a fragment, and at the end an
+   * empty one. Parts wait for room whatever `sendStrategy` says. Other messages wait until it has ended; pings, pongs and a
+   * Close do not. It is not compressed.
+   *
+   * Fails as `send` does, at once also while the stream has nothing, and with what the stream fails with. A message that has
+   * begun cannot be taken back, so a failure closes the connection with 1011, and an interruption with 1001; the peer
+   * never sees the message as a whole one. Where nothing of it was sent, the connection goes on.
+   */
+  sendStream<E, R>(data: StreamData<E, R>): Effect.Effect<void, ConnectionError | E, R>
 
   /**
    * Calls `handler` for each message, in order, the next one when the returned effect is done. The fastest way to read:
@@ -210,39 +299,6 @@ export interface WebSocket {
     void,
     unknown
   >
-
-  /**
-   * Sends a ping, with an unpredictable payload unless one is given (at most 125 bytes), and waits for its pong. Succeeds
-   * with the time between them. Fails as `send` does, and with an outbound `PayloadTooLarge`. Bound it with
-   * `Effect.timeout`.
-   */
-  ping(data?: Uint8Array): Effect.Effect<Duration.Duration, ConnectionError>
-
-  /**
-   * Sends a pong that nobody asked for (at most 125 bytes). The peer's pings are answered without it. Fails as `send` does,
-   * and with an outbound `PayloadTooLarge`.
-   */
-  pong(data?: Uint8Array): Effect.Effect<void, ConnectionError>
-
-  /** The payloads of the peer's pings, which are answered already. A slow reader misses all but the newest 16. */
-  readonly pings: Stream.Stream<Uint8Array>
-
-  /** The payloads of the peer's pongs. A slow reader misses all but the newest 16. */
-  readonly pongs: Stream.Stream<Uint8Array>
-
-  /**
-   * Performs the closing handshake and waits until the connection is over, at most `closeTimeout`; `closeStatus` tells
-   * whether it was clean. Messages that still arrive can be read; those that are not are dropped once the inbox is full,
-   * because the peer's Close is behind them. Idempotent.
-   *
-   * `code` is a number or a registered name, by default 1000; `reason` has at most 123 bytes. Fails, with nothing sent,
-   * only for a code that may not be sent (`ProtocolError`) or a reason that is too long (`PayloadTooLarge`).
-   */
-  close(): Effect.Effect<void>
-  close(code: number | CloseCodeName, reason?: string): Effect.Effect<void, ProtocolError | PayloadTooLarge>
-
-  /** Drops the connection without a handshake. Idempotent. */
-  readonly abort: Effect.Effect<void>
 }
 
 /**
@@ -267,18 +323,23 @@ export interface WebSocket {
  * @since 0.1.0
  * @category constructors
  */
-export const fromTransport = (
+export const fromTransport = <D extends Connection.Delivery = "messages">(
   transport: Transport,
-  options: Omit<Options, "compression"> & { readonly role: "client" | "server"; readonly url?: string }
-): Effect.Effect<WebSocket, never, Scope.Scope> =>
+  options: Omit<Options, "compression"> &
+    DeliveryOptions<D> & { readonly role: "client" | "server"; readonly url?: string }
+): Effect.Effect<Deliveries[D], never, Scope.Scope> =>
   Effect.uninterruptible(
     Effect.gen(function* () {
+      const mode = yield* Effect.sync(() => resolveMode(options))
       const settings = yield* Effect.sync(() => resolve(options))
       const registry = yield* Registry.ofScope(yield* Effect.scope)
       const opening = {
+        request: undefined,
         url: options.url ?? "",
         agreement: { protocol: undefined, extensions: [] }
       }
-      return new Driver(options.role, transport, settings, yield* environment, opening).start(registry)
+      const driver = makeDriver(options.role, transport, settings, yield* environment, opening, mode)
+      driver.start(registry)
+      return driver
     })
   )

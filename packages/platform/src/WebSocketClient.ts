@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { IoError, type HandshakeRejected, type HeaderRecord, ProtocolError } from "@effect-websocket/protocol/Errors"
+import type { Delivery } from "@effect-websocket/protocol/Connection"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
 import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import * as Context from "effect/Context"
@@ -11,7 +12,8 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
-import { Driver, environment, type Opening } from "./internal/driver.js"
+import { environment, type Opening } from "./internal/driver.js"
+import { makeDriver, resolveMode, settingsFor, type AnyDriver, type Drivers } from "./internal/drivers.js"
 import { randomBytes } from "./internal/random.js"
 import * as Registry from "./internal/registry.js"
 import { resolveClient, type Settings } from "./internal/settings.js"
@@ -53,7 +55,7 @@ export interface MakeOptions extends Options {
  * @since 0.1.0
  * @category models
  */
-export interface ConnectOptions extends Options {
+export interface ConnectOptions<D extends Delivery = "messages"> extends Options, WebSocket.DeliveryOptions<D> {
   readonly protocols?: ReadonlyArray<string> | undefined
   readonly headers?: HeaderRecord | undefined
   readonly origin?: string | undefined
@@ -65,7 +67,7 @@ export interface ConnectOptions extends Options {
  * - `ProtocolError`: the URL, a header or a subprotocol is not valid (`origin: "local"`, nothing was sent), or the server's
  *   answer is not (`"remote"`).
  * - `HandshakeRejected`: the server answered other than 101.
- * - `IoError`: DNS, connect, TLS, reading or writing failed, or `openTimeout` passed.
+ * - `IoError`: DNS, connect, TLS, reading or writing failed, `openTimeout` passed, or the `budget` is exhausted.
  *
  * @since 0.1.0
  * @category errors
@@ -81,15 +83,15 @@ export type ConnectError = ProtocolError | HandshakeRejected | IoError
 export class WebSocketClient extends Context.Tag("@effect-websocket/platform/WebSocketClient")<
   WebSocketClient,
   {
-    readonly connect: (
+    readonly connect: <D extends Delivery = "messages">(
       url: string | URL,
-      options?: ConnectOptions
-    ) => Effect.Effect<WebSocket.WebSocket, ConnectError, Scope.Scope>
+      options?: ConnectOptions<D>
+    ) => Effect.Effect<WebSocket.Deliveries[D], ConnectError, Scope.Scope>
   }
 >() {}
 
 /**
- * Connects to a `ws:` or `wss:` URL. The connection belongs to the scope: leaving it performs the closing handshake, with
+ * Connects to a `ws:` or `wss:` URL. What is received is decided by `options.delivery`: whole messages by default. The connection belongs to the scope: leaving it performs the closing handshake, with
  * code 1000 after a success, 1001 after an interruption and 1011 after a failure.
  *
  * @example
@@ -108,10 +110,10 @@ export class WebSocketClient extends Context.Tag("@effect-websocket/platform/Web
  * @since 0.1.0
  * @category accessors
  */
-export const connect = (
+export const connect = <D extends Delivery = "messages">(
   url: string | URL,
-  options?: ConnectOptions
-): Effect.Effect<WebSocket.WebSocket, ConnectError, WebSocketClient | Scope.Scope> =>
+  options?: ConnectOptions<D>
+): Effect.Effect<WebSocket.Deliveries[D], ConnectError, WebSocketClient | Scope.Scope> =>
   Effect.flatMap(WebSocketClient, (client) => client.connect(url, options))
 
 /**
@@ -141,11 +143,15 @@ export type Dial = (url: URL, headers: HeaderRecord, done: (dialed: Dialed) => v
  * @category constructors
  */
 export const make = (dial: Dial, clientOptions?: MakeOptions): Context.Tag.Service<WebSocketClient> => ({
-  connect: (input, options = {}) =>
+  connect: <D extends Delivery = "messages">(input: string | URL, options: ConnectOptions<D> = {}) =>
     // The connection is registered with its scope before it exists; every step from there on is synchronous.
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
-        const { openTimeout, ...settings } = yield* Effect.sync(() => resolveClient(clientOptions, options))
+        const { delivery, answerPings, answerClose, ...own } = options
+        const mode = yield* Effect.sync(() => resolveMode({ delivery, answerPings, answerClose }))
+        const { openTimeout, ...settings } = yield* Effect.sync(() =>
+          settingsFor(resolveClient(clientOptions, own), mode)
+        )
         const url = parseUrl(input)
         if (url instanceof ProtocolError) return yield* Effect.fail(url)
         const offer = {
@@ -157,13 +163,16 @@ export const make = (dial: Dial, clientOptions?: MakeOptions): Context.Tag.Servi
         }
         const headers = Handshake.requestHeaders(offer)
         if (headers instanceof ProtocolError) return yield* Effect.fail(headers)
+        if (settings.budget?.isExhausted === true) {
+          return yield* Effect.fail(new IoError({ reason: "Budget", operation: "connect" }))
+        }
         const registry = yield* Registry.ofScope(yield* Effect.scope)
         const services = yield* environment
 
-        let opened: Driver | undefined
+        let opened: Drivers<undefined>[D] | undefined
         // Answered or dropped, each of which happens once.
         let over = false
-        const dialing = Effect.async<Driver, ConnectError>((resume) => {
+        const dialing = Effect.async<Drivers<undefined>[D], ConnectError>((resume) => {
           const drop = dial(url, headers, (result) => {
             over = true
             registry.delete(attempt)
@@ -177,7 +186,8 @@ export const make = (dial: Dial, clientOptions?: MakeOptions): Context.Tag.Servi
               resume(Effect.fail(opening))
               return
             }
-            opened = new Driver("client", result.transport, settings, services, opening).start(registry)
+            opened = makeDriver("client", result.transport, settings, services, opening, mode)
+            opened.start(registry)
             resume(Effect.succeed(opened))
           })
           const abandon = () => {
@@ -223,10 +233,10 @@ const checkAnswer = (
   const agreement = Handshake.checkResponse(headers, offer)
   if (agreement instanceof ProtocolError) return agreement
   const deflate = compression && PermessageDeflate.check(agreement.extensions, compression.settings)
-  return deflate instanceof ProtocolError ? deflate : { url: url.href, agreement, deflate }
+  return deflate instanceof ProtocolError ? deflate : { request: undefined, url: url.href, agreement, deflate }
 }
 
-const closeNow = (driver: Driver, code: number): Effect.Effect<void> =>
+const closeNow = (driver: AnyDriver, code: number): Effect.Effect<void> =>
   Effect.suspend(() => {
     driver.beginClose(code)
     return driver.awaitClosed

@@ -3,7 +3,9 @@
  *
  * @since 0.1.0
  */
+import type { Delivery } from "@effect-websocket/protocol/Connection"
 import {
+  IoError,
   isConnectionClosed,
   isWebSocketError,
   ProtocolError,
@@ -29,7 +31,8 @@ import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Scope from "effect/Scope"
 import { annotations } from "./internal/annotations.js"
-import { Driver, environment, type Environment, type Opening } from "./internal/driver.js"
+import { environment, type Environment, type Mode } from "./internal/driver.js"
+import { makeDriver, resolveMode, settingsFor, type AnyDriver, type Drivers } from "./internal/drivers.js"
 import * as Registry from "./internal/registry.js"
 import { defaults, resolve, timeout, type Settings } from "./internal/settings.js"
 import { notSet, type Alarm } from "./internal/timers.js"
@@ -80,20 +83,29 @@ export interface Address {
 }
 
 /**
- * A connection that a server accepted, with the request that asked for it.
+ * What a connection has that a server accepted: the request that asked for it.
  *
  * @since 0.1.0
  * @category models
  */
-export interface ServerWebSocket extends WebSocket.WebSocket {
+export interface Accepted {
   readonly request: Handshake.UpgradeRequest
 }
+
+/**
+ * A connection that a server accepted; of whole messages, unless another delivery was asked for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ServerWebSocket<D extends Delivery = "messages"> = WebSocket.Deliveries[D] & Accepted
 
 /**
  * The service.
  *
  * - `accept`: the next connection. The answer 101 is written when it is taken. It belongs to the scope, which closes it.
  *   Never fails; when the server is released, it is interrupted.
+ * - `acceptWith`: the same, with another delivery than whole messages.
  * - `run`: a handler for each connection, in a fiber and a scope of its own. See `run`.
  * - `address`: where the server listens; with port 0 the one that was chosen.
  *
@@ -104,8 +116,12 @@ export class WebSocketServer extends Context.Tag("@effect-websocket/platform/Web
   WebSocketServer,
   {
     readonly accept: Effect.Effect<ServerWebSocket, never, Scope.Scope>
-    readonly run: <A, E, R>(
-      handler: (socket: ServerWebSocket) => Effect.Effect<A, E, R>
+    readonly acceptWith: <D extends Delivery = "messages">(
+      options: WebSocket.DeliveryOptions<D>
+    ) => Effect.Effect<ServerWebSocket<D>, never, Scope.Scope>
+    readonly run: <A, E, R, D extends Delivery = "messages">(
+      handler: (socket: ServerWebSocket<D>) => Effect.Effect<A, E, R>,
+      options?: WebSocket.DeliveryOptions<D>
     ) => Effect.Effect<never, never, Exclude<R, Scope.Scope>>
     readonly address: Address
   }
@@ -123,19 +139,46 @@ export const accept: Effect.Effect<ServerWebSocket, never, WebSocketServer | Sco
 )
 
 /**
+ * Accepts the next connection, which belongs to the scope, with another delivery than whole messages. Options that belong to
+ * another delivery are a defect.
+ *
+ * @example
+ * ```ts
+ * import { WebSocketServer } from "@effect-websocket/platform"
+ * import { Effect } from "effect"
+ *
+ * // Echoes each message while it still arrives.
+ * const echo = Effect.gen(function* () {
+ *   const socket = yield* WebSocketServer.acceptWith({ delivery: "streams" })
+ *   yield* Effect.forever(Effect.flatMap(socket.receive, (message) => socket.sendStream(message)))
+ * }).pipe(Effect.scoped)
+ * ```
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const acceptWith = <D extends Delivery = "messages">(
+  options: WebSocket.DeliveryOptions<D>
+): Effect.Effect<ServerWebSocket<D>, never, WebSocketServer | Scope.Scope> =>
+  Effect.flatMap(WebSocketServer, (server) => server.acceptWith(options))
+
+/**
  * Runs a handler for each connection, for ever. Each has a fiber and a scope of its own, and is closed when its handler
  * ends: with 1000 after a success, 1001 after an interruption, 1011 after a failure.
  *
  * A handler that fails or dies touches no other connection: `Connection_closed` is logged at debug level, other errors at
  * warning, defects at error. Interrupting `run` interrupts all handlers and waits for their closing handshakes.
  *
+ * `options.delivery` decides what the connections deliver: whole messages by default.
+ *
  * @since 0.1.0
  * @category accessors
  */
-export const run = <A, E, R>(
-  handler: (socket: ServerWebSocket) => Effect.Effect<A, E, R>
+export const run = <A, E, R, D extends Delivery = "messages">(
+  handler: (socket: ServerWebSocket<D>) => Effect.Effect<A, E, R>,
+  options?: WebSocket.DeliveryOptions<D>
 ): Effect.Effect<never, never, WebSocketServer | Exclude<R, Scope.Scope>> =>
-  Effect.flatMap(WebSocketServer, (server) => server.run(handler))
+  Effect.flatMap(WebSocketServer, (server) => server.run(handler, options))
 
 /**
  * Where the server listens.
@@ -165,10 +208,11 @@ export const address: Effect.Effect<Address, never, WebSocketServer> = Effect.ma
  * @since 0.1.0
  * @category layers
  */
-export const layerHandler = <A, E, R>(
-  handler: (socket: ServerWebSocket) => Effect.Effect<A, E, R>
+export const layerHandler = <A, E, R, D extends Delivery = "messages">(
+  handler: (socket: ServerWebSocket<D>) => Effect.Effect<A, E, R>,
+  options?: WebSocket.DeliveryOptions<D>
 ): Layer.Layer<never, never, WebSocketServer | Exclude<R, Scope.Scope>> =>
-  Layer.scopedDiscard(Effect.forkScoped(run(handler)))
+  Layer.scopedDiscard(Effect.forkScoped(run(handler, options)))
 
 /**
  * A request to upgrade, before it is answered, as something that speaks HTTP hands it over. Exactly one of `upgrade` and
@@ -211,17 +255,23 @@ export const make = (
     const policy = yield* Effect.sync(() => resolvePolicy(options))
     const acceptor = new Acceptor(policy, yield* environment, yield* Effect.runtime<never>())
     yield* Effect.addFinalizer(() => acceptor.stop)
+    const acceptWith = <D extends Delivery = "messages">(
+      options: WebSocket.DeliveryOptions<D>
+    ): Effect.Effect<ServerDrivers[D], never, Scope.Scope> =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.gen(function* () {
+          const mode = yield* Effect.sync(() => resolveMode(options))
+          const registry = yield* Registry.ofScope(yield* Effect.scope)
+          const socket = yield* acceptor.next(restore, mode)
+          socket.addOwner(registry)
+          return socket
+        })
+      )
     return {
       service: {
-        accept: Effect.uninterruptibleMask((restore) =>
-          Effect.flatMap(Effect.flatMap(Effect.scope, Registry.ofScope), (registry) =>
-            Effect.map(acceptor.next(restore), (socket) => {
-              socket.addOwner(registry)
-              return socket
-            })
-          )
-        ),
-        run: (handler) => runHandlers(acceptor, handler),
+        accept: acceptWith({}),
+        acceptWith,
+        run: (handler, options) => runHandlers(acceptor, handler, options),
         address: listening
       },
       offer: (attempt) => acceptor.offer(attempt)
@@ -231,24 +281,27 @@ export const make = (
 /**
  * Answers one request to upgrade and returns its connection, which belongs to the scope: for servers that listen by
  * themselves. Fails with a remote `ProtocolError` for a request that breaks the handshake or comes from an origin that is
- * not allowed, after it was answered with 400, 426 or 403.
+ * not allowed, after it was answered with 400, 426 or 403; and with `IoError` (`Budget`) where the `budget` is exhausted,
+ * after 503.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const acceptAttempt = (
+export const acceptAttempt = <D extends Delivery = "messages">(
   attempt: UpgradeAttempt,
-  options: MakeOptions = {}
-): Effect.Effect<ServerWebSocket, ProtocolError, Scope.Scope> =>
+  options: MakeOptions & WebSocket.DeliveryOptions<D> = {}
+): Effect.Effect<ServerWebSocket<D>, ProtocolError | IoError, Scope.Scope> =>
   Effect.uninterruptible(
     Effect.gen(function* () {
+      const mode = yield* Effect.sync(() => resolveMode(options))
       const policy = yield* Effect.sync(() => resolvePolicy(options))
       const registry = yield* Registry.ofScope(yield* Effect.scope)
       const request = check(attempt, policy)
-      if (request instanceof ProtocolError) return yield* Effect.fail(request)
-      const socket = open(attempt, request, policy, yield* environment)
+      if (request instanceof ProtocolError || request instanceof IoError) return yield* Effect.fail(request)
+      const socket = open(attempt, request, policy, yield* environment, mode)
       if (socket instanceof ProtocolError) return yield* Effect.fail(socket)
-      return socket.start(registry)
+      socket.start(registry)
+      return socket
     })
   )
 
@@ -274,31 +327,21 @@ const resolvePolicy = (options: MakeOptions): Policy => {
   }
 }
 
-/** A driver of the server's role, which has the request. */
-class ServerDriver extends Driver implements ServerWebSocket {
-  readonly request: Handshake.UpgradeRequest
-
-  constructor(
-    transport: Transport,
-    settings: Settings,
-    services: Environment,
-    request: Handshake.UpgradeRequest,
-    opening: Opening
-  ) {
-    super("server", transport, settings, services, opening)
-    this.request = request
-  }
-}
+type ServerDrivers = Drivers<Handshake.UpgradeRequest>
 
 /** The request, where it may be accepted. Otherwise it is answered. */
-const check = (attempt: UpgradeAttempt, policy: Policy): Handshake.UpgradeRequest | ProtocolError => {
+const check = (attempt: UpgradeAttempt, policy: Policy): Handshake.UpgradeRequest | ProtocolError | IoError => {
   const request = Handshake.checkRequest(attempt.request)
   if (request._tag === "RefusedRequest") {
     attempt.reject(request.status, request.headers, request.error.message)
     return request.error
   }
   const refusal = policy.origin(request)
-  if (refusal === undefined) return request
+  if (refusal === undefined) {
+    if (policy.settings.budget?.isExhausted !== true) return request
+    attempt.reject(503, {}, "The server holds all the bytes that it may")
+    return new IoError({ reason: "Budget", operation: "accept" })
+  }
   attempt.reject(403, {}, refusal)
   return new ProtocolError({
     origin: "remote",
@@ -309,13 +352,15 @@ const check = (attempt: UpgradeAttempt, policy: Policy): Handshake.UpgradeReques
 }
 
 /** Answers 101. In one step with the connection, so that there is no 101 without one. */
-const open = (
+const open = <D extends Delivery>(
   attempt: UpgradeAttempt,
   request: Handshake.UpgradeRequest,
   policy: Policy,
-  services: Environment
-): ServerDriver | ProtocolError => {
-  const { compression } = policy.settings
+  services: Environment,
+  mode: Mode & { readonly delivery: D }
+): ServerDrivers[D] | ProtocolError => {
+  const settings = settingsFor(policy.settings, mode)
+  const { compression } = settings
   const deflate = compression && PermessageDeflate.accept(request.extensions, compression.settings)
   const agreement = {
     protocol: policy.select(request.protocols),
@@ -326,8 +371,8 @@ const open = (
     attempt.reject(500, {}, "The server selected a subprotocol that was not offered")
     return headers
   }
-  const opening = { url: request.url, agreement, deflate }
-  return new ServerDriver(attempt.upgrade(headers), policy.settings, services, request, opening)
+  const opening = { request, url: request.url, agreement, deflate }
+  return makeDriver("server", attempt.upgrade(headers), settings, services, opening, mode)
 }
 
 interface Waiting extends Alarm {
@@ -357,7 +402,7 @@ class Acceptor {
       return
     }
     const request = check(attempt, this.policy)
-    if (request instanceof ProtocolError) {
+    if (request instanceof ProtocolError || request instanceof IoError) {
       this.log(Effect.logWarning("Refused an upgrade request", request.message), attempt)
       return
     }
@@ -381,26 +426,33 @@ class Acceptor {
    * The next connection, started. `restore` makes the wait interruptible; from the moment when a request is taken nothing
    * is.
    */
-  next(restore: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>): Effect.Effect<ServerDriver> {
+  next<D extends Delivery>(
+    restore: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>,
+    mode: Mode & { readonly delivery: D }
+  ): Effect.Effect<ServerDrivers[D]> {
     return Effect.suspend(() => {
       for (const waiting of this.waiting) {
-        const socket = this.take(waiting)
+        const socket = this.take(waiting, mode)
         if (socket !== undefined) return Effect.succeed(socket)
       }
-      return Effect.zipRight(restore(this.awaitRequest), this.next(restore))
+      return Effect.zipRight(restore(this.awaitRequest), this.next(restore, mode))
     })
   }
 
-  private take(waiting: Waiting): ServerDriver | undefined {
+  private take<D extends Delivery>(
+    waiting: Waiting,
+    mode: Mode & { readonly delivery: D }
+  ): ServerDrivers[D] | undefined {
     this.waiting.delete(waiting)
     this.services.timers.clear(waiting)
     if (waiting.attempt.isGone()) return undefined
-    const socket = open(waiting.attempt, waiting.request, this.policy, this.services)
+    const socket = open(waiting.attempt, waiting.request, this.policy, this.services, mode)
     if (socket instanceof ProtocolError) {
       this.log(Effect.logError("Refused an upgrade request", socket.message), waiting.attempt)
       return undefined
     }
-    return socket.start(this.connections)
+    socket.start(this.connections)
+    return socket
   }
 
   private readonly awaitRequest: Effect.Effect<void> = Effect.async<void>((resume) => {
@@ -444,16 +496,18 @@ class Acceptor {
   })
 }
 
-const runHandlers = <A, E, R>(
+const runHandlers = <A, E, R, D extends Delivery = "messages">(
   acceptor: Acceptor,
-  handler: (socket: ServerWebSocket) => Effect.Effect<A, E, R>
+  handler: (socket: ServerDrivers[D]) => Effect.Effect<A, E, R>,
+  options: WebSocket.DeliveryOptions<D> = {}
 ): Effect.Effect<never, never, Exclude<R, Scope.Scope>> =>
   Effect.flatMap(Effect.runtime<Exclude<R, Scope.Scope>>(), (runtime) =>
     Effect.uninterruptibleMask((restore) => {
+      const mode = resolveMode(options)
       const handlers = new Handlers(runtime, handler)
       return Effect.onExit(
         // Started in the step that took it, so that a connection always has someone to close it.
-        Effect.forever(Effect.map(acceptor.next(restore), (socket) => handlers.start(socket))),
+        Effect.forever(Effect.map(acceptor.next(restore, mode), (socket) => handlers.start(socket))),
         () => handlers.stop
       )
     })
@@ -463,20 +517,17 @@ const runHandlers = <A, E, R>(
  * The handlers of one `run`. A connection that is idle costs one fiber and nothing around it, so what its handler needs is
  * put into the fiber's runtime, and what comes after it has a fiber of its own, for a moment.
  */
-class Handlers<A, E, R> {
+class Handlers<S extends AnyDriver<Handshake.UpgradeRequest>, A, E, R> {
   private readonly runtime: Runtime.Runtime<Exclude<R, Scope.Scope>>
-  private readonly handler: (socket: ServerWebSocket) => Effect.Effect<A, E, R>
+  private readonly handler: (socket: S) => Effect.Effect<A, E, R>
   private readonly fibers = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
 
-  constructor(
-    runtime: Runtime.Runtime<Exclude<R, Scope.Scope>>,
-    handler: (socket: ServerWebSocket) => Effect.Effect<A, E, R>
-  ) {
+  constructor(runtime: Runtime.Runtime<Exclude<R, Scope.Scope>>, handler: (socket: S) => Effect.Effect<A, E, R>) {
     this.runtime = runtime
     this.handler = handler
   }
 
-  start(socket: ServerDriver): void {
+  start(socket: S): void {
     const scope = Effect.runSync(Scope.make())
     const runtime = this.runtimeOf(socket, scope)
     // As a value, because the runtime would log a failure as one that nobody looks at. An interruption stays one.
@@ -494,7 +545,7 @@ class Handlers<A, E, R> {
     })
   }
 
-  private runtimeOf(socket: ServerDriver, scope: Scope.Scope): Runtime.Runtime<R | Scope.Scope> {
+  private runtimeOf(socket: S, scope: Scope.Scope): Runtime.Runtime<R | Scope.Scope> {
     const inherited = FiberRefs.getOrDefault(this.runtime.fiberRefs, FiberRef.currentLogAnnotations)
     const annotated = HashMap.union(
       inherited,
@@ -520,7 +571,7 @@ class Handlers<A, E, R> {
 
 /** Ends a connection as its handler ended. The app's own finalizers come first: they may still use the connection. */
 const release = (
-  socket: ServerDriver,
+  socket: AnyDriver<Handshake.UpgradeRequest>,
   scope: Scope.CloseableScope,
   exit: Exit.Exit<unknown, unknown>
 ): Effect.Effect<void> =>

@@ -1,11 +1,23 @@
 /**
  * @since 0.1.0
  */
+export * as ByteBudget from "./ByteBudget.js"
+/**
+ * @since 0.1.0
+ */
+export * as FrameWebSocket from "./FrameWebSocket.js"
+/**
+ * @since 0.1.0
+ */
 export * as MockPeer from "./MockPeer.js"
 /**
  * @since 0.1.0
  */
 export * as MockTransport from "./MockTransport.js"
+/**
+ * @since 0.1.0
+ */
+export * as StreamingWebSocket from "./StreamingWebSocket.js"
 /**
  * @since 0.1.0
  */

@@ -117,7 +117,11 @@ export class Deadlines implements Alarm {
     const { now } = this.timers
     if (this.closeTime <= now) return this.mortal.expire("close")
     if (this.lifetimeTime <= now) return this.mortal.expire("lifetime")
-    if (this.messageTime <= now) return this.mortal.expire("message")
+    if (this.messageTime <= now) {
+      // While nothing is read, it is not the peer that takes its time.
+      if (!this.mortal.paused) return this.mortal.expire("message")
+      this.messageTime = now + this.settings.messageTimeout
+    }
     if (this.writeTime <= now) {
       const level = this.mortal.waitingBytes
       if (level >= this.writeLevel) return this.mortal.expire("write")

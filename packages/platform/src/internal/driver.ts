@@ -1,31 +1,29 @@
 /** The only place where a `Connection` meets a `Transport`, a clock and a scope. */
 import * as CloseCode from "@effect-websocket/protocol/CloseCode"
-import type { Deflation } from "@effect-websocket/protocol/Compressor"
 import * as Connection from "@effect-websocket/protocol/Connection"
 import {
   ConnectionClosed,
   IoError,
+  PayloadTooLarge,
   type ConnectionError,
-  type PayloadTooLarge,
   type ProtocolError
 } from "@effect-websocket/protocol/Errors"
 import type { Extension } from "@effect-websocket/protocol/Extension"
+import { isControl, type FrameReceived } from "@effect-websocket/protocol/Frame"
 import type { Agreement } from "@effect-websocket/protocol/Handshake"
-import { Binary, Text, type Message } from "@effect-websocket/protocol/Message"
+import type { Message } from "@effect-websocket/protocol/Message"
+import type { MessagePart } from "@effect-websocket/protocol/MessagePart"
 import type * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
-import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
 import type * as Clock from "effect/Clock"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Option from "effect/Option"
-import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import type { Transport, TransportSink } from "../Transport.js"
-import type { CloseStatus, Data, Handled, HandledContext, HandledError, SendOptions } from "../WebSocket.js"
-import type { Zlib } from "../Zlib.js"
+import type { CloseStatus } from "../WebSocket.js"
+import type { Budget, Member } from "./budget.js"
 import { isSameBytes } from "./bytes.js"
 import { Deadlines, type Deadline, type Mortal } from "./deadlines.js"
 import { randomBytes, randomMaskKey } from "./random.js"
@@ -45,27 +43,32 @@ export const environment: Effect.Effect<Environment> = Effect.map(Effect.clock, 
 }))
 
 /** How the connection came to be. */
-export interface Opening {
+export interface Opening<Request = undefined> {
+  readonly request: Request
   readonly url: string
   readonly agreement: Agreement
   readonly deflate?: PermessageDeflate.Agreement | undefined
 }
 
-type Resume<A> = (effect: Effect.Effect<A, ConnectionError>) => void
+/** What the connection delivers, and what it leaves to the app. */
+export interface Mode {
+  readonly delivery: Connection.Delivery
+  readonly answerPings?: boolean | undefined
+  readonly answerClose?: boolean | undefined
+}
+
+/** What waits in an inbox. */
+export type Delivered = Message | MessagePart | FrameReceived
+
+export type Resume<A> = (effect: Effect.Effect<A, ConnectionError>) => void
 
 /** A fiber that waits for room. With `encode` it has yet to send; without, it has sent and waits for the peer to read. */
-interface Sender {
+interface Waiter {
   readonly encode: (() => Connection.SendError | undefined) | undefined
-  /** What to deflate on another thread before. */
-  readonly deflation: (() => Deflation | undefined) | undefined
   readonly resume: Resume<void>
 }
 
-/** The one sender whose message is being deflated on another thread. All others that send data wait for it. */
-interface Deflating {
-  readonly sender: Sender
-  readonly cancel: () => void
-}
+type Listener = (event: Connection.PingReceived | Connection.PongReceived | Connection.Ended) => void
 
 interface PendingPing {
   readonly payload: Uint8Array
@@ -77,78 +80,94 @@ interface PendingPing {
 
 // Replies made in one turn are written at once; above this many bytes they do not wait for the end of the turn.
 const maxFlushBytes = 64 * 1024
-// What a message in the inbox weighs besides its payload, so that empty ones count too.
-const messageOverhead = 64
+// What an item in the inbox weighs besides its payload, so that empty ones count too.
+const itemOverhead = 64
+// Why reading is paused, as bits.
+const pausedByInbox = 1
+const pausedByBudget = 2
 const pingBytes = 8
-// Messages of at least this many bytes (UTF-16 units of text) are deflated on another thread.
-const deflateLaterLength = 64 * 1024
 const controlBuffer = 16
 
 // Connections with output that was made outside of a read; one microtask writes for all of them.
-let dirty: Array<Driver> = []
+interface Flushable {
+  flushDirty(): void
+}
+let dirty: Array<Flushable> = []
 const flushDirty = (): void => {
   const drivers = dirty
   dirty = []
   for (const driver of drivers) driver.flushDirty()
 }
-const markDirty = (driver: Driver): void => {
+const markDirty = (driver: Flushable): void => {
   if (dirty.push(driver) === 1) queueMicrotask(flushDirty)
 }
 // How many turns of the microtask queue a flush waits for a reader that makes no progress.
 const maxDeferrals = 8
 
+/** What a connection may be asked to send, and how. */
+export interface Sender<Data> {
+  sendNow(data: Data, compress: boolean | undefined): Effect.Effect<void, ConnectionError>
+}
+
 /** `send` as a value: `run` performs it in place, any other fiber commits it. */
-class Send extends Effectable.Class<void, ConnectionError> {
-  private readonly driver: Driver
-  private readonly message: Message
+export class Send<Data> extends Effectable.Class<void, ConnectionError> {
+  private readonly sender: Sender<Data>
+  private readonly data: Data
   private readonly compress: boolean | undefined
-  constructor(driver: Driver, message: Message, compress: boolean | undefined) {
+  constructor(sender: Sender<Data>, data: Data, compress: boolean | undefined) {
     super()
-    this.driver = driver
-    this.message = message
+    this.sender = sender
+    this.data = data
     this.compress = compress
   }
   commit(): Effect.Effect<void, ConnectionError> {
-    return this.driver.sendNow(this.message, this.compress)
+    return this.sender.sendNow(this.data, this.compress)
   }
 }
 
-export class Driver implements TransportSink, Closable, Mortal {
+/** What the three kinds of connections share: the transport, time, control frames, reading in order, and closing. */
+export abstract class Driver<Item extends Delivered, Request = undefined>
+  implements TransportSink, Closable, Mortal, Member
+{
   readonly url: string
-  private readonly connection: Connection.Connection
+  readonly request: Request
+  protected readonly connection: Connection.Connection
   readonly transport: Transport
-  private readonly settings: Settings
+  protected readonly settings: Settings
   private readonly environment: Environment
   private readonly agreement: Agreement
-  private readonly deadlines: Deadlines
+  protected readonly deadlines: Deadlines
   private owners: ReadonlyArray<Registry> = []
 
   // Inbound. `inbox` from `head` on waits to be read.
-  private inbox: Array<Message> = []
+  private inbox: Array<Item> = []
   private head = 0
   private inboxBytes = 0
-  paused = false
+  private pauses = 0
+  // Something was dropped, so that what comes behind it is too.
+  private dropping = false
   private reader: ((effect: Effect.Effect<void>) => void) | undefined = undefined
   private running = false
   private discarding = false
   private settleTimer: ReturnType<typeof setTimeout> | undefined = undefined
-  private listeners:
-    Set<(event: Connection.PingReceived | Connection.PongReceived | Connection.Ended) => void> | undefined
+  private listeners: Set<Listener> | undefined = undefined
 
   // Outbound.
-  private writable = true
+  protected writable = true
   private corked = false
   private dirty = false
   private deferrals = 0
   private waitingBefore = 0
-  private readonly senders = new Set<Sender>()
-  private readonly zlib: Zlib | undefined
-  private deflating: Deflating | undefined = undefined
+  private readonly waiters = new Set<Waiter>()
   private pendingPings: Array<PendingPing> | undefined = undefined
+
+  private readonly budget: Budget | undefined
+  // The bytes that the budget knows of.
+  private charged = 0
 
   // Closing.
   private transportEnded = false
-  private closed = false
+  protected closed = false
   private cutOff = false
   private closers: Set<(effect: Effect.Effect<void>) => void> | undefined = undefined
 
@@ -157,18 +176,21 @@ export class Driver implements TransportSink, Closable, Mortal {
     transport: Transport,
     settings: Settings,
     environment: Environment,
-    opening: Opening
+    opening: Opening<Request>,
+    mode: Mode
   ) {
     this.url = opening.url
+    this.request = opening.request
     this.agreement = opening.agreement
     this.transport = transport
     this.settings = settings
     this.environment = environment
     const compression = settings.compression &&
       opening.deflate && { ...settings.compression, agreement: opening.deflate }
-    this.zlib = compression?.zlib
+    this.budget = settings.budget
     const options = {
       compression,
+      ...mode,
       limits: settings.limits,
       maxFrameSize: settings.maxFrameSize,
       // Not copied only where `send` waits until the bytes are out.
@@ -178,13 +200,16 @@ export class Driver implements TransportSink, Closable, Mortal {
       role === "server"
         ? Connection.make({ ...options, role })
         : Connection.make({ ...options, role, maskKey: randomMaskKey })
-    this.deadlines = new Deadlines(environment.timers, environment.clock, settings, this)
+    // How long a message takes that is not held whole is the reader's affair.
+    const timed = mode.delivery === "messages" ? settings : { ...settings, messageTimeout: Number.POSITIVE_INFINITY }
+    this.deadlines = new Deadlines(environment.timers, environment.clock, timed, this)
   }
 
   /** Starts the transport, and becomes a member of the registries that will close the connection. */
   start(...owners: ReadonlyArray<Registry>): this {
     this.transport.start(this, this.settings.sendMarks)
     this.deadlines.start()
+    this.budget?.add(this)
     for (const owner of owners) this.addOwner(owner)
     return this
   }
@@ -222,46 +247,39 @@ export class Driver implements TransportSink, Closable, Mortal {
   }
 
   get bufferedBytes(): Effect.Effect<number> {
-    return Effect.sync(() => this.waitingBytes)
-  }
-
-  send(data: Data, options?: SendOptions): Effect.Effect<void, ConnectionError> {
-    return new Send(
-      this,
-      typeof data === "string" ? new Text(data) : data instanceof Uint8Array ? new Binary(data) : data,
-      options?.compress
-    )
+    return Effect.sync(() => this.unsentBytes)
   }
 
   // These effects are built once, when they are first asked for: most connections use one of them.
-  private receiveOnce: Effect.Effect<Message, ConnectionError> | undefined = undefined
-  private pullOnce: Effect.Effect<Chunk.Chunk<Message>, Option.Option<ConnectionError>> | undefined = undefined
+  private receiveOnce: Effect.Effect<Item, ConnectionError> | undefined = undefined
+  private pullOnce: Effect.Effect<Chunk.Chunk<Item>, Option.Option<ConnectionError>> | undefined = undefined
   private readableOnce: Effect.Effect<void> | undefined = undefined
 
-  get receive(): Effect.Effect<Message, ConnectionError> {
+  /** The next item. */
+  protected get receiveItem(): Effect.Effect<Item, ConnectionError> {
     return (this.receiveOnce ??= this.makeReceive())
   }
 
-  private makeReceive(): Effect.Effect<Message, ConnectionError> {
+  private makeReceive(): Effect.Effect<Item, ConnectionError> {
     return Effect.suspend(() => {
       this.claimReader()
-      const message = this.takeMessage()
-      if (message !== undefined) return Effect.succeed(message)
+      const item = this.takeItem()
+      if (item !== undefined) return Effect.succeed(item)
       const error = this.readError()
-      return error === undefined ? Effect.zipRight(this.awaitReadable(), this.receive) : Effect.fail(error)
+      return error === undefined ? Effect.zipRight(this.awaitReadable(), this.receiveItem) : Effect.fail(error)
     })
   }
 
-  get messages(): Stream.Stream<Message, ConnectionError> {
+  protected get items(): Stream.Stream<Item, ConnectionError> {
     return Stream.repeatEffectChunkOption(this.pull)
   }
 
-  /** Everything that waits, at least one message. `None` after a normal end. */
-  private get pull(): Effect.Effect<Chunk.Chunk<Message>, Option.Option<ConnectionError>> {
+  /** Everything that waits, at least one item. `None` after a normal end. */
+  private get pull(): Effect.Effect<Chunk.Chunk<Item>, Option.Option<ConnectionError>> {
     return (this.pullOnce ??= this.makePull())
   }
 
-  private makePull(): Effect.Effect<Chunk.Chunk<Message>, Option.Option<ConnectionError>> {
+  private makePull(): Effect.Effect<Chunk.Chunk<Item>, Option.Option<ConnectionError>> {
     return Effect.suspend(() => {
       this.claimReader()
       const batch = this.takeBatch()
@@ -272,17 +290,8 @@ export class Driver implements TransportSink, Closable, Mortal {
     })
   }
 
-  run<X extends Handled>(
-    handler: (message: Message) => X
-  ): Effect.Effect<void, HandledError<X> | ConnectionError, HandledContext<X>> {
-    // The types of what it returns are those of the conditional types above, which inference cannot see through.
-    return this.runAll(
-      handler as (message: Message) => Effect.Effect<unknown, HandledError<X>, HandledContext<X>> | void
-    )
-  }
-
-  private runAll<E, R>(
-    handler: (message: Message) => Effect.Effect<unknown, E, R> | void
+  protected runItems<E, R>(
+    handler: (item: Item) => Effect.Effect<unknown, E, R> | void
   ): Effect.Effect<void, E | ConnectionError, R> {
     return Effect.suspend(() => {
       let claimed = false
@@ -316,21 +325,21 @@ export class Driver implements TransportSink, Closable, Mortal {
   }
 
   /**
-   * Calls the handler for messages that wait, as long as its effects are done at once. Returns the first effect that is
-   * not, or `undefined` when no message is left. What the handler sends is written once.
+   * Calls the handler for items that wait, as long as its effects are done at once. Returns the first effect that is
+   * not, or `undefined` when none is left. What the handler sends is written once.
    */
   private handleBatch<E, R>(
-    handler: (message: Message) => Effect.Effect<unknown, E, R> | void
+    handler: (item: Item) => Effect.Effect<unknown, E, R> | void
   ): Effect.Effect<unknown, E | ConnectionError, R> | undefined {
     this.corked = true
     try {
       for (;;) {
-        const message = this.takeMessage()
-        if (message === undefined) {
+        const item = this.takeItem()
+        if (item === undefined) {
           this.flush()
           return undefined
         }
-        let effect: Effect.Effect<unknown, E | ConnectionError, R> | void = handler(message)
+        let effect: Effect.Effect<unknown, E | ConnectionError, R> | void = handler(item)
         if (effect === undefined || effect === Effect.void) continue
         if (effect instanceof Send) {
           effect = effect.commit()
@@ -343,39 +352,6 @@ export class Driver implements TransportSink, Closable, Mortal {
       // The effect that is returned may send more.
       if (this.connection.outputBytes > 0) this.flushLater()
     }
-  }
-
-  get sink(): Sink.Sink<void, Data, never, ConnectionError> {
-    return Sink.forEach((data: Data) => this.send(data))
-  }
-
-  channel<IE = never>(): Channel.Channel<
-    Chunk.Chunk<Message>,
-    Chunk.Chunk<Data>,
-    ConnectionError | IE,
-    IE,
-    void,
-    unknown
-  > {
-    return Channel.unwrap(
-      Effect.map(Deferred.make<never, ConnectionError | IE>(), (failure) =>
-        Channel.embedInput(Channel.asVoid(Stream.toChannel(Stream.interruptWhenDeferred(this.messages, failure))), {
-          awaitRead: () => Effect.void,
-          emit: (chunk: Chunk.Chunk<Data>) =>
-            Effect.catchAllCause(
-              Effect.forEach(chunk, (data) => this.send(data), { discard: true }),
-              (cause) => Deferred.failCause(failure, cause)
-            ),
-          error: (cause) => Deferred.failCause(failure, cause),
-          done: () =>
-            Effect.sync(() => {
-              // What the peer still answers is emitted, until its Close.
-              this.connection.close(1000)
-              this.closing()
-            })
-        })
-      )
-    )
   }
 
   ping(data?: Uint8Array): Effect.Effect<Duration.Duration, ConnectionError> {
@@ -421,26 +397,46 @@ export class Driver implements TransportSink, Closable, Mortal {
               emit.end()
               return undefined
             }
-            const listener = (event: Connection.PingReceived | Connection.PongReceived | Connection.Ended) => {
+            return this.listen((event) => {
               if (event._tag === "Ended") emit.end()
               else if (event._tag === tag) emit.single(event.data)
-            }
-            this.listeners = (this.listeners ?? new Set()).add(listener)
-            return listener
+            })
           }),
-          (listener) => Effect.sync(() => listener !== undefined && this.listeners?.delete(listener))
+          (forget) => Effect.sync(() => forget?.())
         ),
       { bufferSize: controlBuffer, strategy: "sliding" }
     )
+  }
+
+  /** Fails once nothing more will be received. */
+  protected get failure(): Effect.Effect<never, ConnectionError> {
+    return Effect.async((resume) => {
+      const { error } = this.connection
+      if (error !== undefined) {
+        resume(Effect.fail(error))
+        return
+      }
+      const forget = this.listen((event) => {
+        if (event._tag === "Ended") resume(Effect.fail(event.error))
+      })
+      return Effect.sync(forget)
+    })
+  }
+
+  private listen(listener: Listener): () => void {
+    const listeners = (this.listeners ??= new Set())
+    listeners.add(listener)
+    return () => {
+      listeners.delete(listener)
+    }
   }
 
   close(): Effect.Effect<void>
   close(code: number | CloseCode.Name, reason?: string): Effect.Effect<void, ProtocolError | PayloadTooLarge>
   close(code: number | CloseCode.Name = 1000, reason?: string): Effect.Effect<void, ProtocolError | PayloadTooLarge> {
     return Effect.suspend(() => {
-      const refused = this.connection.close(typeof code === "string" ? CloseCode.fromName(code) : code, reason)
+      const refused = this.startClosing(typeof code === "string" ? CloseCode.fromName(code) : code, reason)
       if (refused !== undefined) return Effect.fail(refused)
-      this.closing()
       return this.awaitClosed
     })
   }
@@ -475,29 +471,23 @@ export class Driver implements TransportSink, Closable, Mortal {
     if (this.connection.unsettled) this.settleLater()
     this.flush()
     // A reader that waited has not had its turn yet.
-    if (idle && !this.paused && this.inboxBytes > this.settings.receiveHighWaterMark) this.pauseReading()
+    if (idle && this.inboxBytes > this.settings.receiveHighWaterMark) this.pause(pausedByInbox)
+    this.account()
   }
 
   /** While we are closing, a full inbox drops what comes instead of stopping it: the peer's Close is behind it. */
   private accepts(): boolean {
-    return (
-      !this.discarding && (this.connection.phase === "Open" || this.inboxBytes <= this.settings.receiveHighWaterMark)
-    )
+    if (this.connection.phase === "Open" && !this.discarding) return true
+    // No gap, behind which it would go on.
+    this.dropping ||= this.discarding || this.inboxBytes > this.settings.receiveHighWaterMark
+    return !this.dropping
   }
 
-  /** Returns whether there was a message among them. */
+  /** Returns whether there was data among them. */
   private process(events: ReadonlyArray<Connection.Event>): boolean {
     let messaged = false
     for (const event of events) {
       switch (event._tag) {
-        case "Text":
-        case "Binary":
-          messaged = true
-          if (this.accepts()) {
-            this.inbox.push(event)
-            this.inboxBytes += weight(event)
-          }
-          break
         case "Pong":
           this.answerPings(event.data)
           this.tell(event)
@@ -509,6 +499,13 @@ export class Driver implements TransportSink, Closable, Mortal {
           this.tell(event)
           this.failWaiters(event.error)
           break
+        default:
+          messaged ||= event._tag !== "Frame" || !isControl(event.frame)
+          if (this.accepts()) {
+            // The delivery of the connection decides which these are.
+            this.inbox.push(event as Item)
+            this.inboxBytes += weight(event)
+          }
       }
     }
     if (messaged) this.deadlines.messaged()
@@ -528,18 +525,18 @@ export class Driver implements TransportSink, Closable, Mortal {
     reader(Effect.void)
   }
 
-  private takeMessage(): Message | undefined {
+  protected takeItem(): Item | undefined {
     const { head, inbox } = this
-    const message = inbox[head]
-    if (message === undefined) return undefined
-    this.inboxBytes -= weight(message)
+    const item = inbox[head]
+    if (item === undefined) return undefined
+    this.inboxBytes -= weight(item)
     if (head + 1 === inbox.length) this.resetInbox()
     else this.head = head + 1
     this.resumeReading()
-    return message
+    return item
   }
 
-  private takeBatch(): Array<Message> | undefined {
+  private takeBatch(): Array<Item> | undefined {
     const { head, inbox } = this
     if (head === inbox.length) return undefined
     this.resetInbox()
@@ -553,32 +550,41 @@ export class Driver implements TransportSink, Closable, Mortal {
     this.head = 0
   }
 
-  private pauseReading(): void {
+  get paused(): boolean {
+    return this.pauses !== 0
+  }
+
+  private pause(reason: number): void {
     if (this.connection.phase !== "Open") return
-    this.paused = true
-    this.transport.pause()
+    if (this.pauses === 0) this.transport.pause()
+    this.pauses |= reason
+  }
+
+  private resume(reason: number): void {
+    if (this.pauses === 0) return
+    this.pauses &= ~reason
+    if (this.pauses === 0 && !this.closed) this.transport.resume()
   }
 
   private resumeReading(): void {
-    if (!this.paused || this.inboxBytes > this.settings.receiveHighWaterMark / 2) return
-    this.paused = false
-    if (!this.closed) this.transport.resume()
+    if (this.inboxBytes <= this.settings.receiveHighWaterMark / 2) this.resume(pausedByInbox)
+    this.account()
   }
 
   /** Why nothing more will come, once the inbox is empty. */
-  private readError(): ConnectionError | undefined {
+  protected readError(): ConnectionError | undefined {
     // The app has answered what came before a Close or a violation.
     if (this.connection.unsettled) this.settle()
     return this.connection.error
   }
 
-  private claimReader(): void {
+  protected claimReader(): void {
     if (this.running || this.reader !== undefined) {
       throw new Error("Two fibers read from one WebSocket at once: its messages would be divided between them")
     }
   }
 
-  private awaitReadable(): Effect.Effect<void> {
+  protected awaitReadable(): Effect.Effect<void> {
     return Effect.async<void>((resume) => {
       this.whenReadable(resume)
       return Effect.sync(() => {
@@ -604,7 +610,7 @@ export class Driver implements TransportSink, Closable, Mortal {
     this.settleTimer ??= setTimeout(() => this.settle(), 0)
   }
 
-  private settle(): void {
+  protected settle(): void {
     if (this.settleTimer !== undefined) {
       clearTimeout(this.settleTimer)
       this.settleTimer = undefined
@@ -617,60 +623,25 @@ export class Driver implements TransportSink, Closable, Mortal {
   // Writing
   // ---------------------------------------------------------------------------------------------------------------
 
-  /** `Effect.void` itself when nothing has to wait. */
-  sendNow(message: Message, compress: boolean | undefined): Effect.Effect<void, ConnectionError> {
-    const { connection } = this
-    const large = this.zlib !== undefined && message.data.length >= deflateLaterLength
-    if (!this.writable && this.settings.sendStrategy !== "suspend") return this.sendToSlow(message, compress)
-    // In the order of the calls.
-    if ((large || !this.writable || this.senders.size > 0) && connection.phase === "Open") {
-      return this.awaitRoom(
-        () => this.encode(message, compress),
-        large ? () => connection.deflation(message, compress) : undefined
-      )
-    }
-    return this.sent(this.encode(message, compress))
-  }
-
-  /** Where `send` must not wait. */
-  private sendToSlow(message: Message, compress: boolean | undefined): Effect.Effect<void, ConnectionError> {
-    switch (this.connection.phase === "Open" ? this.settings.sendStrategy : "suspend") {
-      case "dropping":
-        return Effect.void
-      case "close":
-        this.connection.close(policyViolation, "too slow")
-        this.closing()
-        break
-      case "abort":
-        this.cutShort()
-        break
-      case "suspend":
-        break
-    }
-    // Refused, with the connection's error.
-    return this.sent(this.encode(message, compress))
-  }
-
-  private encode(message: Message, compress: boolean | undefined): Connection.SendError | undefined {
-    this.deadlines.messaged()
-    return this.connection.send(message, compress)
-  }
-
-  /** Sends as soon as there is room, whatever is being deflated. */
-  private sendControl(encode: () => Connection.SendError | undefined): Effect.Effect<void, ConnectionError> {
+  /** Sends as soon as there is room, whatever message is under way. */
+  protected sendControl(encode: () => Connection.SendError | undefined): Effect.Effect<void, ConnectionError> {
     return !this.writable && this.connection.phase === "Open" ? this.awaitRoom(encode) : this.sent(encode())
   }
 
   /** What waits for the end of the turn counts towards the high-water mark. */
-  private get flushBytes(): number {
+  protected get flushBytes(): number {
     return Math.min(maxFlushBytes, this.settings.sendMarks.high)
   }
 
-  private sent(refused: Connection.SendError | undefined): Effect.Effect<void, ConnectionError> {
+  /** `Effect.void` itself when nothing has to wait. */
+  protected sent(
+    refused: Connection.SendError | undefined,
+    waits = this.settings.sendStrategy === "suspend"
+  ): Effect.Effect<void, ConnectionError> {
     if (refused !== undefined) return Effect.fail(refused)
     if (this.connection.outputBytes >= this.flushBytes) this.flush()
     else if (!this.corked) this.flushLater()
-    return this.writable || this.settings.sendStrategy !== "suspend" ? Effect.void : this.awaitRoom(undefined)
+    return this.writable || !waits ? Effect.void : this.awaitRoom(undefined)
   }
 
   private flushLater(): void {
@@ -680,60 +651,40 @@ export class Driver implements TransportSink, Closable, Mortal {
     markDirty(this)
   }
 
-  private awaitRoom(encode: Sender["encode"], deflation?: Sender["deflation"]): Effect.Effect<void, ConnectionError> {
+  /** Waits for room, and then sends, if there is anything to send. */
+  protected awaitRoom(encode: Waiter["encode"]): Effect.Effect<void, ConnectionError> {
     return Effect.async((resume) => {
       if (this.closed) {
         resume(Effect.fail(this.connection.error ?? abnormalClosure("local")))
         return
       }
-      const sender = { encode, deflation, resume }
-      this.senders.add(sender)
-      if (deflation !== undefined) this.serveSenders()
+      const waiter = { encode, resume }
+      this.waiters.add(waiter)
       return Effect.sync(() => {
-        this.senders.delete(sender)
-        if (this.deflating?.sender !== sender) return
-        this.stopDeflating()
-        this.serveSenders()
+        this.waiters.delete(waiter)
       })
     })
+  }
+
+  protected get roomAwaited(): boolean {
+    return this.waiters.size > 0
   }
 
   onDrain(): void {
     this.writable = true
     this.flush()
-    this.serveSenders()
-  }
-
-  private serveSenders(): void {
-    for (const sender of this.senders) {
-      if (!this.writable || this.deflating !== undefined) break
-      const deflation = sender.deflation?.()
-      if (deflation === undefined) this.complete(sender, sender.encode?.())
-      else this.deflateLater(sender, deflation)
+    for (const waiter of this.waiters) {
+      if (!this.writable) break
+      this.waiters.delete(waiter)
+      waiter.resume(outcome(waiter.encode?.()))
+      if (this.connection.outputBytes >= this.flushBytes) this.flush()
     }
+    this.serve()
     this.flush()
   }
 
-  private complete(sender: Sender, refused: Connection.SendError | undefined): void {
-    this.senders.delete(sender)
-    sender.resume(refused === undefined ? Effect.void : Effect.fail(refused))
-    if (this.connection.outputBytes >= this.flushBytes) this.flush()
-  }
-
-  private deflateLater(sender: Sender, deflation: Deflation): void {
-    const cancel = this.zlib?.deflateLater(deflation.data, deflation.options, (deflated) => {
-      this.deflating = undefined
-      this.deadlines.messaged()
-      this.complete(sender, this.connection.sendDeflated(deflation, deflated))
-      this.serveSenders()
-    })
-    this.deflating = cancel && { sender, cancel }
-  }
-
-  private stopDeflating(): void {
-    this.deflating?.cancel()
-    this.deflating = undefined
-  }
+  /** There is room. */
+  protected serve(): void {}
 
   flushDirty(): void {
     // While more of one read is being answered, one write for all of it; but only as long as the answers keep coming.
@@ -748,7 +699,7 @@ export class Driver implements TransportSink, Closable, Mortal {
     this.flush()
   }
 
-  private flush(): void {
+  protected flush(): void {
     const { connection } = this
     const open = connection.phase === "Open"
     // Pongs wait for room, where they coalesce; a Close does not.
@@ -757,6 +708,7 @@ export class Driver implements TransportSink, Closable, Mortal {
       if (taken) connection.recycleOutput()
       this.writable = belowHighWater
     }
+    this.account()
     if (this.closed) return
     this.deadlines.congested(!this.writable)
     if (open) return
@@ -801,6 +753,8 @@ export class Driver implements TransportSink, Closable, Mortal {
     if (this.closed) return
     this.process(this.connection.abort(abnormalClosure("remote")))
     this.closed = true
+    this.account()
+    this.budget?.delete(this)
     if (this.settleTimer !== undefined) clearTimeout(this.settleTimer)
     this.deadlines.stop()
     this.failWaiters(this.connection.error ?? abnormalClosure("local"))
@@ -814,9 +768,19 @@ export class Driver implements TransportSink, Closable, Mortal {
     this.discarding = true
     this.resetInbox()
     this.inboxBytes = 0
-    this.connection.close(code)
-    this.closing()
+    this.startClosing(code)
   }
+
+  /** Sends what was accepted, and then a Close. Returns why that may not be sent. */
+  protected startClosing(code: number, reason?: string): ProtocolError | PayloadTooLarge | undefined {
+    if (this.connection.phase === "Open") this.sendAccepted()
+    const refused = this.connection.close(code, reason)
+    if (refused === undefined) this.closing()
+    return refused
+  }
+
+  /** Sends what was accepted and waits for room. */
+  protected sendAccepted(): void {}
 
   get awaitClosed(): Effect.Effect<void> {
     return Effect.async<void>((resume) => {
@@ -833,23 +797,22 @@ export class Driver implements TransportSink, Closable, Mortal {
   }
 
   /** A Close is on its way: nothing more is sent, and time begins to run. */
-  private closing(): void {
+  protected closing(): void {
     if (this.connection.unsettled) this.settle()
-    this.stopDeflating()
-    for (const sender of this.senders) {
-      if (sender.encode === undefined) continue
-      this.senders.delete(sender)
-      const refused = sender.encode()
-      sender.resume(refused === undefined ? Effect.void : Effect.fail(refused))
+    for (const waiter of this.waiters) {
+      if (waiter.encode === undefined) continue
+      this.waiters.delete(waiter)
+      waiter.resume(outcome(waiter.encode()))
     }
+    this.refuseMessages()
     this.flush()
-    if (this.paused) {
-      this.paused = false
-      this.transport.resume()
-    }
+    this.resume(this.pauses)
   }
 
-  private cutShort(): void {
+  /** What has not been sent will not be. */
+  protected refuseMessages(): void {}
+
+  protected cutShort(): void {
     if (this.closed) return
     const status = this.connection.closeStatus
     this.cutOff = !status.clean || this.transport.bufferedBytes > 0
@@ -859,6 +822,46 @@ export class Driver implements TransportSink, Closable, Mortal {
 
   get waitingBytes(): number {
     return this.connection.outputBytes + this.transport.bufferedBytes
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------
+  // The budget
+  // ---------------------------------------------------------------------------------------------------------------
+
+  get unreadBytes(): number {
+    return this.inboxBytes
+  }
+
+  get unfinishedBytes(): number {
+    return this.connection.heldBytes
+  }
+
+  get unsentBytes(): number {
+    return this.waitingBytes
+  }
+
+  account(): void {
+    const { budget } = this
+    if (budget === undefined) return
+    const held = this.closed ? 0 : this.unreadBytes + this.unfinishedBytes + this.unsentBytes
+    const { charged } = this
+    if (held === charged) return
+    this.charged = held
+    budget.charge(held - charged, this.environment.timers)
+  }
+
+  pauseForBudget(): void {
+    this.pause(pausedByBudget)
+  }
+
+  resumeForBudget(): void {
+    this.resume(pausedByBudget)
+  }
+
+  shed(maxBytes: number): void {
+    const error = new PayloadTooLarge({ limit: "budget", max: maxBytes, size: undefined, direction: "inbound" })
+    this.process(this.connection.fail(tryAgainLater, error))
+    this.closing()
   }
 
   sendHeartbeat(): void {
@@ -875,8 +878,7 @@ export class Driver implements TransportSink, Closable, Mortal {
         return
       case "idle":
       case "lifetime":
-        this.connection.close(goingAway, expiryReasons[deadline])
-        this.closing()
+        this.startClosing(goingAway, expiryReasons[deadline])
         return
       case "write":
         this.process(this.connection.abort(timedOut(deadline)))
@@ -889,32 +891,37 @@ export class Driver implements TransportSink, Closable, Mortal {
     }
   }
 
-  private failWaiters(error: ConnectionError): void {
+  protected failWaiters(error: ConnectionError): void {
     const failure = Effect.fail(error)
-    this.stopDeflating()
-    for (const sender of this.senders) sender.resume(failure)
-    this.senders.clear()
+    for (const waiter of this.waiters) waiter.resume(failure)
+    this.waiters.clear()
     for (const ping of this.pendingPings ?? []) completePing(ping, failure)
     this.pendingPings = undefined
   }
 }
 
 const goingAway = CloseCode.fromName("GoingAway")
-const policyViolation = CloseCode.fromName("PolicyViolation")
+export const policyViolation = CloseCode.fromName("PolicyViolation")
+const tryAgainLater = CloseCode.fromName("TryAgainLater")
 const internalError = CloseCode.fromName("InternalError")
 const expiryReasons = { idle: "idle", lifetime: "maximum lifetime" }
 
 const timedOut = (operation: string): IoError => new IoError({ reason: "Timeout", operation })
 
-const weight = (message: Message): number =>
-  messageOverhead + (message._tag === "Text" ? message.data.length : message.data.byteLength)
+/** What an item in the inbox, or a message that waits, counts. */
+export const weight = (item: Delivered): number =>
+  itemOverhead + (item._tag === "Frame" ? item.frame.payload.byteLength : item.data.length)
+
+/** What became of something to send. */
+export const outcome = (refused: Connection.SendError | undefined): Effect.Effect<void, ConnectionError> =>
+  refused === undefined ? Effect.void : Effect.fail(refused)
 
 const completePing = (ping: PendingPing, answer: Effect.Effect<Duration.Duration, ConnectionError>): void => {
   if (ping.resume === undefined) ping.answer = answer
   else ping.resume(answer)
 }
 
-const abnormalClosure = (initiator: "local" | "remote"): ConnectionClosed =>
+export const abnormalClosure = (initiator: "local" | "remote"): ConnectionClosed =>
   new ConnectionClosed({
     code: CloseCode.fromName("AbnormalClosure"),
     reason: "",
@@ -923,7 +930,7 @@ const abnormalClosure = (initiator: "local" | "remote"): ConnectionClosed =>
   })
 
 /** Whether reading ends instead of failing. */
-const endsNormally = (error: ConnectionError): boolean =>
+export const endsNormally = (error: ConnectionError): boolean =>
   error._tag === "Connection_closed" &&
   error.clean &&
   (error.initiator === "local" || error.code === 1000 || error.code === 1001 || error.code === 1005)

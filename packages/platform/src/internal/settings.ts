@@ -4,10 +4,12 @@ import * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Effect from "effect/Effect"
+import type { ByteBudget } from "../ByteBudget.js"
 import type { WaterMarks } from "../Transport.js"
 import type { Options, SendStrategy } from "../WebSocket.js"
 import type { Options as ClientOptions, MakeOptions } from "../WebSocketClient.js"
 import type { Zlib } from "../Zlib.js"
+import { Budget } from "./budget.js"
 
 /** The options of one connection with all defaults filled in. */
 export interface Settings {
@@ -25,6 +27,7 @@ export interface Settings {
   readonly writeTimeout: number
   readonly maxLifetime: number
   readonly compression: Compression | undefined
+  readonly budget: Budget | undefined
 }
 
 /** What compresses, and how. */
@@ -71,8 +74,14 @@ export const resolve = (options: Options = {}, zlib?: Zlib): Settings => {
     messageTimeout: optional("messageTimeout", options.messageTimeout),
     writeTimeout: optional("writeTimeout", options.writeTimeout),
     maxLifetime: optional("maxLifetime", options.maxLifetime),
-    compression: zlib && compression && { zlib, settings: compression }
+    compression: zlib && compression && { zlib, settings: compression },
+    budget: resolveBudget(options.budget)
   }
+}
+
+const resolveBudget = (budget: ByteBudget | undefined): Budget | undefined => {
+  if (budget === undefined || budget instanceof Budget) return budget
+  throw new RangeError("budget must be made by ByteBudget.make")
 }
 
 const resolveCompression = (options: Options["compression"] = false): PermessageDeflate.Settings | undefined =>
@@ -107,7 +116,7 @@ export const timeout = (name: string, input: Duration.DurationInput): number => 
 /** In milliseconds; infinite, which is the default, for none. */
 const optional = (name: string, input: Duration.DurationInput = Duration.infinity): number => positive(name, input)
 
-const strategies: ReadonlyArray<SendStrategy> = ["suspend", "dropping", "close", "abort"]
+const strategies: ReadonlyArray<SendStrategy> = ["suspend", "dropping", "sliding", "close", "abort"]
 
 /** It may come from `Config`, as any text. */
 const strategy = (value: SendStrategy): SendStrategy => {
@@ -122,7 +131,7 @@ const positive = (name: string, input: Duration.DurationInput): number => {
   throw new RangeError(`${name} must be a duration above zero, but is ${JSON.stringify(input) ?? String(input)}`)
 }
 
-const bytes = (name: string, value: number): number => {
+export const bytes = (name: string, value: number): number => {
   if (!Number.isSafeInteger(value) || value < 1) {
     throw new RangeError(`${name} must be a positive number of bytes, but is ${value}`)
   }

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type { Delivery } from "@effect-websocket/protocol/Connection"
 import { IoError, type ProtocolError } from "@effect-websocket/protocol/Errors"
 import { checkRequest } from "@effect-websocket/protocol/Handshake"
 import * as Config from "effect/Config"
@@ -18,6 +19,7 @@ import type { AddressInfo, Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { annotations } from "../internal/annotations.js"
 import { defaults, fromConfig, timeout } from "../internal/settings.js"
+import type * as WebSocket from "../WebSocket.js"
 import * as WebSocketServer from "../WebSocketServer.js"
 import { checkTls } from "./internal/tls.js"
 import { zlib } from "./NodeZlib.js"
@@ -125,7 +127,8 @@ export const layerConfig = (
 /**
  * Accepts what Node's `upgrade` event hands over, for a server of one's own: the request, its socket, and the bytes that
  * came behind the request. The connection belongs to the scope. Fails with a remote `ProtocolError` for a request that
- * breaks the handshake or comes from an origin that is not allowed, after it was answered.
+ * breaks the handshake or comes from an origin that is not allowed, and with `IoError` (`Budget`) where the `budget` is
+ * exhausted, after it was answered.
  *
  * @example
  * ```ts
@@ -146,12 +149,12 @@ export const layerConfig = (
  * @since 0.1.0
  * @category constructors
  */
-export const fromUpgrade = (
+export const fromUpgrade = <D extends Delivery = "messages">(
   request: Http.IncomingMessage,
   socket: Duplex,
   head: Uint8Array,
-  options?: WebSocketServer.Options
-): Effect.Effect<WebSocketServer.ServerWebSocket, ProtocolError, Scope.Scope> =>
+  options?: WebSocketServer.Options & WebSocket.DeliveryOptions<D>
+): Effect.Effect<WebSocketServer.ServerWebSocket<D>, ProtocolError | IoError, Scope.Scope> =>
   WebSocketServer.acceptAttempt(upgradeAttempt(request, socket, head), { ...options, zlib })
 
 /** Listens until the scope ends, and then drops all sockets that are left. */

@@ -25,7 +25,7 @@ import {
   Supervisor,
   TestClock
 } from "effect"
-import { Driver } from "../../src/internal/driver.js"
+import { MessageDriver } from "../../src/internal/messageDriver.js"
 import { ofClock } from "../../src/internal/timers.js"
 import { concat, from, isInterrupted, other, sentTo, settled, shown, text, upgradeRequest } from "../support.js"
 import {
@@ -50,14 +50,14 @@ class Connected extends Context.Tag("test/Connected")<Connected, WebSocket.WebSo
 /** A transport that remembers what arrives on it, who started it, and whether it is over. */
 const recorded = (transport: Transport) => {
   const received: Array<Uint8Array> = []
-  const state: { driver: Driver | undefined; over: boolean } = { driver: undefined, over: false }
+  const state: { driver: MessageDriver | undefined; over: boolean } = { driver: undefined, over: false }
   const recording: Transport = {
     remoteAddress: transport.remoteAddress,
     get bufferedBytes() {
       return transport.bufferedBytes
     },
     start: (sink, marks) => {
-      assert.instanceOf(sink, Driver)
+      assert.instanceOf(sink, MessageDriver)
       state.driver = sink
       transport.start(
         {
@@ -289,7 +289,9 @@ const run = (cell: Cell) =>
     assert.isTrue(theirs.state.over)
     assert.strictEqual(ofClock(yield* Effect.clock)["heap"].length, 0)
     assert.strictEqual(driver["inbox"].length, 0)
-    assert.strictEqual(driver["senders"].size, 0)
+    assert.strictEqual(driver["waiters"].size, 0)
+    assert.strictEqual(driver["turns"].size, 0)
+    assert.isUndefined(driver["underWay"])
     assert.isUndefined(driver["reader"])
     assert.isUndefined(driver["closers"])
     assert.isUndefined(driver["settleTimer"])

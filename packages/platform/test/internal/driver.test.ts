@@ -7,7 +7,8 @@ import { frames } from "@effect-websocket/protocol/FrameDecoder"
 import { Effect, Exit, Fiber, Scope, Stream, TestClock } from "effect"
 import { NodeZlib } from "@effect-websocket/platform/node"
 import type { Zlib } from "@effect-websocket/platform/Zlib"
-import { Driver, environment } from "../../src/internal/driver.js"
+import { environment } from "../../src/internal/driver.js"
+import { MessageDriver } from "../../src/internal/messageDriver.js"
 import * as Registry from "../../src/internal/registry.js"
 import { resolve } from "../../src/internal/settings.js"
 import { ofClock } from "../../src/internal/timers.js"
@@ -350,10 +351,18 @@ describe("owners", () => {
       const registries = [yield* Registry.ofScope(scopes[0]), yield* Registry.ofScope(scopes[1])] as const
       const pair = yield* MockTransport.make()
       const peer = yield* WebSocket.fromTransport(pair.client, { role: "client" }).pipe(Scope.extend(scopes[0]))
-      const driver = new Driver("server", pair.server, resolve(), yield* environment, {
-        url: "/",
-        agreement: { protocol: undefined, extensions: [] }
-      }).start(registries[0])
+      const driver = new MessageDriver(
+        "server",
+        pair.server,
+        resolve(),
+        yield* environment,
+        {
+          request: undefined,
+          url: "/",
+          agreement: { protocol: undefined, extensions: [] }
+        },
+        { delivery: "messages" }
+      ).start(registries[0])
       driver.addOwner(registries[1])
       yield* Scope.close(scopes[1], Exit.fail("no"))
       assert.deepStrictEqual(outcome(yield* driver.closeStatus), [1011, 1011, "local", true])
@@ -391,6 +400,7 @@ describe("owners", () => {
 describe("compression on another thread", () => {
   const direction = { windowBits: 12, contextTakeover: true }
   const opening = {
+    request: undefined,
     url: "",
     agreement: { protocol: undefined, extensions: [] },
     deflate: { extension: { name: "permessage-deflate", parameters: [] }, outbound: direction, inbound: direction }
@@ -423,8 +433,12 @@ describe("compression on another thread", () => {
       const settings = resolve({ ...options, compression: true }, zlib)
       const services = yield* environment
       const spied = spy(pair[role])
-      const socket = new Driver(role, spied.transport, settings, services, opening).start(registry)
-      const peer = new Driver(other(role), pair[other(role)], settings, services, opening).start(registry)
+      const socket = new MessageDriver(role, spied.transport, settings, services, opening, {
+        delivery: "messages"
+      }).start(registry)
+      const peer = new MessageDriver(other(role), pair[other(role)], settings, services, opening, {
+        delivery: "messages"
+      }).start(registry)
       yield* Effect.addFinalizer(() => pair.reset)
       const sent = Effect.map(from(pair, role).written, (bytes) =>
         frames({ role: other(role), rsv: 4 })(bytes).frames.map(({ opcode, payload, rsv }) =>
@@ -574,7 +588,7 @@ describe("compression on another thread", () => {
   }
 
   interface Sockets {
-    readonly socket: Driver
-    readonly peer: Driver
+    readonly socket: MessageDriver
+    readonly peer: MessageDriver
   }
 })

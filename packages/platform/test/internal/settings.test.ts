@@ -23,7 +23,8 @@ const defaults = {
   messageTimeout: Infinity,
   writeTimeout: Infinity,
   maxLifetime: Infinity,
-  compression: undefined
+  compression: undefined,
+  budget: undefined
 }
 
 describe("resolve", () => {
@@ -65,7 +66,8 @@ describe("resolve", () => {
         messageTimeout: undefined,
         writeTimeout: undefined,
         maxLifetime: undefined,
-        compression: undefined
+        compression: undefined,
+        budget: undefined
       }),
       defaults
     )
@@ -81,6 +83,7 @@ describe("resolve", () => {
     [{ receiveHighWaterMark: 1 }, { receiveHighWaterMark: 1 }],
     [{ closeTimeout: "2 seconds" }, { closeTimeout: 2000 }],
     [{ closeTimeout: 1 }, { closeTimeout: 1 }],
+    [{ sendStrategy: "sliding" }, { sendStrategy: "sliding" as const }],
     [{ sendStrategy: "dropping" }, { sendStrategy: "dropping" as const }],
     [{ heartbeatInterval: Duration.infinity }, { heartbeatInterval: Infinity }],
     [
@@ -127,7 +130,7 @@ describe("resolve", () => {
   }
 
   it("refuses a strategy that there is not", () => {
-    const options = { sendStrategy: "sliding" } as unknown as Options
+    const options = { sendStrategy: "newest" } as unknown as Options
     assert.throws(() => resolve(options), RangeError, "sendStrategy")
   })
 

@@ -1,0 +1,92 @@
+/**
+ * One budget of bytes for all connections that are given it: of a server, of a client, or of a whole process.
+ *
+ * The limits of a connection bound what its peer can make it hold; ten thousand of them together can still be too much. A
+ * budget counts what all of them hold: messages that wait to be read, frames and messages that have not ended, inflated
+ * ones among them, and what waits to be sent. When that exceeds it,
+ *
+ * - reading is paused on all connections, so that TCP holds the peers back, until half of the budget is free;
+ * - new connections are refused: servers answer 503, and clients fail with `IoError` (`Budget`);
+ * - where unfinished messages alone take more than half, so that pausing cannot free enough, the connections that hold most
+ *   of them are closed with 1013 and fail with `PayloadTooLarge` (`"budget"`).
+ *
+ * It may be exceeded by what one read brings: the largest message, or 64 KiB of the transport. Not counted are the windows of
+ * compression and the objects of a connection. Peers that never read can hold their share of it as long as they like:
+ * bound that with `writeTimeout`.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import { Budget } from "./internal/budget.js"
+import { bytes } from "./internal/settings.js"
+
+/**
+ * A budget. Give it to clients, servers and connections as their option `budget`.
+ *
+ * - `maxBytes`: its size.
+ * - `usage`: how much of it is used, for metrics.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ByteBudget {
+  readonly maxBytes: number
+  readonly usage: Effect.Effect<Usage>
+}
+
+/**
+ * The use of a budget, in bytes, and the number of connections that share it.
+ *
+ * - `usedBytes`: the sum of the next three.
+ * - `unreadBytes`: messages that wait to be read, with 64 bytes for each.
+ * - `unfinishedBytes`: what is held of frames and messages that have not ended.
+ * - `unsentBytes`: what waits to be sent.
+ * - `isExhausted`: reading is paused.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Usage {
+  readonly maxBytes: number
+  readonly usedBytes: number
+  readonly unreadBytes: number
+  readonly unfinishedBytes: number
+  readonly unsentBytes: number
+  readonly isExhausted: boolean
+  readonly connections: number
+}
+
+/**
+ * A budget of `maxBytes`. Anything but a positive integer is a defect. It should be some times as large as the largest
+ * message, because it holds at least one whole.
+ *
+ * @example
+ * ```ts
+ * import { ByteBudget } from "@effect-websocket/platform"
+ * import { NodeWebSocketServer } from "@effect-websocket/platform/node"
+ * import { Effect, Layer, Metric } from "effect"
+ *
+ * const used = Metric.gauge("websocket_bytes")
+ *
+ * const Server = Layer.unwrapScoped(
+ *   Effect.gen(function* () {
+ *     const budget = yield* ByteBudget.make(256 * 1024 * 1024)
+ *     const report = Effect.flatMap(budget.usage, ({ usedBytes }) => Metric.set(used, usedBytes))
+ *     yield* report.pipe(Effect.delay("1 second"), Effect.forever, Effect.forkScoped)
+ *     return NodeWebSocketServer.layer({ port: 8080, budget })
+ *   })
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (maxBytes: number): Effect.Effect<ByteBudget> => Effect.sync(() => unsafeMake(maxBytes))
+
+/**
+ * The same, at once. Throws a `RangeError` for anything but a positive integer.
+ *
+ * @since 0.1.0
+ * @category unsafe
+ */
+export const unsafeMake = (maxBytes: number): ByteBudget => new Budget(bytes("maxBytes", maxBytes))

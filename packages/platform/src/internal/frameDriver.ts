@@ -1,0 +1,46 @@
+import type { ConnectionError } from "@effect-websocket/protocol/Errors"
+import type { Frame, FrameReceived } from "@effect-websocket/protocol/Frame"
+import * as Opcode from "@effect-websocket/protocol/Opcode"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { FrameWebSocket } from "../FrameWebSocket.js"
+import type { Handled, HandledContext, HandledError } from "../WebSocket.js"
+import { Driver, Send, type Sender } from "./driver.js"
+
+/** Delivers frames, and sends them. */
+export class FrameDriver<Request = undefined>
+  extends Driver<FrameReceived, Request>
+  implements FrameWebSocket, Sender<Frame>
+{
+  get receive(): Effect.Effect<Frame, ConnectionError> {
+    return Effect.map(this.receiveItem, ({ frame }) => frame)
+  }
+
+  get frames(): Stream.Stream<Frame, ConnectionError> {
+    return Stream.map(this.items, ({ frame }) => frame)
+  }
+
+  run<X extends Handled>(
+    handler: (frame: Frame) => X
+  ): Effect.Effect<void, HandledError<X> | ConnectionError, HandledContext<X>> {
+    // As in `MessageDriver`.
+    const handle = handler as (frame: Frame) => Effect.Effect<unknown, HandledError<X>, HandledContext<X>> | void
+    return this.runItems(({ frame }) => handle(frame))
+  }
+
+  send(frame: Frame): Effect.Effect<void, ConnectionError> {
+    return new Send(this, frame, undefined)
+  }
+
+  sendNow(frame: Frame): Effect.Effect<void, ConnectionError> {
+    const encode = () => {
+      if (frame.opcode <= Opcode.Binary) this.deadlines.messaged()
+      const refused = this.connection.sendFrame(frame)
+      // It was a Close.
+      if (this.connection.phase !== "Open") this.closing()
+      return refused
+    }
+    const waits = (!this.writable || this.roomAwaited) && frame.opcode !== Opcode.Close
+    return waits && this.connection.phase === "Open" ? this.awaitRoom(encode) : this.sent(encode(), true)
+  }
+}

@@ -1,0 +1,54 @@
+import type { ConnectionError } from "@effect-websocket/protocol/Errors"
+import type { Message } from "@effect-websocket/protocol/Message"
+import * as Channel from "effect/Channel"
+import type * as Chunk from "effect/Chunk"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { Data, Handled, HandledContext, HandledError, WebSocket } from "../WebSocket.js"
+import { MessageSender } from "./messageSender.js"
+
+/** Delivers whole messages. */
+export class MessageDriver<Request = undefined> extends MessageSender<Message, Request> implements WebSocket {
+  get receive(): Effect.Effect<Message, ConnectionError> {
+    return this.receiveItem
+  }
+
+  get messages(): Stream.Stream<Message, ConnectionError> {
+    return this.items
+  }
+
+  run<X extends Handled>(
+    handler: (message: Message) => X
+  ): Effect.Effect<void, HandledError<X> | ConnectionError, HandledContext<X>> {
+    // The types of what it returns are those of the conditional types above, which inference cannot see through.
+    return this.runItems(
+      handler as (message: Message) => Effect.Effect<unknown, HandledError<X>, HandledContext<X>> | void
+    )
+  }
+
+  channel<IE = never>(): Channel.Channel<
+    Chunk.Chunk<Message>,
+    Chunk.Chunk<Data>,
+    ConnectionError | IE,
+    IE,
+    void,
+    unknown
+  > {
+    return Channel.unwrap(
+      Effect.map(Deferred.make<never, ConnectionError | IE>(), (failure) =>
+        Channel.embedInput(Channel.asVoid(Stream.toChannel(Stream.interruptWhenDeferred(this.messages, failure))), {
+          awaitRead: () => Effect.void,
+          emit: (chunk: Chunk.Chunk<Data>) =>
+            Effect.catchAllCause(
+              Effect.forEach(chunk, (data) => this.send(data), { discard: true }),
+              (cause) => Deferred.failCause(failure, cause)
+            ),
+          error: (cause) => Deferred.failCause(failure, cause),
+          // What the peer still answers is emitted, until its Close.
+          done: () => Effect.sync(() => this.startClosing(1000))
+        })
+      )
+    )
+  }
+}

@@ -1,0 +1,278 @@
+import type { Deflation } from "@effect-websocket/protocol/Compressor"
+import type * as Connection from "@effect-websocket/protocol/Connection"
+import type { ConnectionError } from "@effect-websocket/protocol/Errors"
+import { Binary, Text, type Message } from "@effect-websocket/protocol/Message"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Sink from "effect/Sink"
+import * as Stream from "effect/Stream"
+import type { StreamData } from "../StreamingWebSocket.js"
+import type { Transport } from "../Transport.js"
+import type { Data, SendOptions } from "../WebSocket.js"
+import type { Zlib } from "../Zlib.js"
+import {
+  abnormalClosure,
+  Driver,
+  outcome,
+  policyViolation,
+  Send,
+  weight,
+  type Delivered,
+  type Environment,
+  type Mode,
+  type Opening,
+  type Resume,
+  type Sender
+} from "./driver.js"
+import { closeCodeOf } from "./registry.js"
+import type { Settings } from "./settings.js"
+
+/** A message that waits for its turn: for room, and for the end of the message that is under way. */
+interface Turn {
+  readonly begin: () => Connection.SendError | undefined
+  /** What to deflate on another thread before. */
+  readonly deflation: (() => Deflation | undefined) | undefined
+  readonly resume: Resume<void>
+  /** What it weighs, where it may be dropped for a newer one. */
+  readonly droppableBytes: number
+}
+
+// Messages of at least this many bytes (UTF-16 units of text) are deflated on another thread.
+const deflateLaterLength = 64 * 1024
+
+/** A connection that sends messages: in the order of the calls, one at a time. */
+export abstract class MessageSender<Item extends Delivered, Request = undefined>
+  extends Driver<Item, Request>
+  implements Sender<Message>
+{
+  private readonly zlib: Zlib | undefined
+  private readonly turns = new Set<Turn>()
+  private droppableBytes = 0
+  // What has begun to send a message, and has not ended: it is being deflated, or comes from a stream.
+  private underWay: object | undefined = undefined
+  private cancelDeflating: (() => void) | undefined = undefined
+
+  constructor(
+    role: "client" | "server",
+    transport: Transport,
+    settings: Settings,
+    environment: Environment,
+    opening: Opening<Request>,
+    mode: Mode
+  ) {
+    super(role, transport, settings, environment, opening, mode)
+    this.zlib = opening.deflate && settings.compression?.zlib
+  }
+
+  send(data: Data, options?: SendOptions): Effect.Effect<void, ConnectionError> {
+    return new Send(
+      this,
+      typeof data === "string" ? new Text(data) : data instanceof Uint8Array ? new Binary(data) : data,
+      options?.compress
+    )
+  }
+
+  get sink(): Sink.Sink<void, Data, never, ConnectionError> {
+    return Sink.forEach((data: Data) => this.send(data))
+  }
+
+  override get unsentBytes(): number {
+    return this.waitingBytes + this.droppableBytes
+  }
+
+  /** `Effect.void` itself when nothing has to wait. */
+  sendNow(message: Message, compress: boolean | undefined): Effect.Effect<void, ConnectionError> {
+    const { connection, settings } = this
+    const large = this.zlib !== undefined && message.data.length >= deflateLaterLength
+    const first = this.turns.size === 0 && this.underWay === undefined
+    if (connection.phase !== "Open" || (first && !large && this.writable)) {
+      return this.sent(this.encode(message, compress))
+    }
+    const deflation = large ? () => connection.deflation(message, compress) : undefined
+    if (settings.sendStrategy === "sliding" && !(first && this.writable)) return this.slide(message, compress, large)
+    if (first && !this.writable && settings.sendStrategy !== "suspend")
+      return this.sent(this.sendToSlow(message, compress))
+    return this.awaitTurn(() => this.sendInTurn(message, compress), deflation)
+  }
+
+  private encode(message: Message, compress: boolean | undefined): Connection.SendError | undefined {
+    this.deadlines.messaged()
+    return this.connection.send(message, compress)
+  }
+
+  private sendInTurn(message: Message, compress: boolean | undefined): Connection.SendError | undefined {
+    return this.writable ? this.encode(message, compress) : this.sendToSlow(message, compress)
+  }
+
+  /** Where `send` must not wait for a peer that does not read. */
+  private sendToSlow(message: Message, compress: boolean | undefined): Connection.SendError | undefined {
+    switch (this.connection.phase === "Open" ? this.settings.sendStrategy : "suspend") {
+      case "dropping":
+        return undefined
+      case "close":
+        this.startClosing(policyViolation, "too slow")
+        break
+      case "abort":
+        this.cutShort()
+        break
+      case "suspend":
+      case "sliding":
+        break
+    }
+    return this.encode(message, compress)
+  }
+
+  /** Queues a message, and drops the oldest ones where that is too much. It is done at once, so it keeps a copy. */
+  private slide(message: Message, compress: boolean | undefined, large: boolean): Effect.Effect<void> {
+    const kept = message._tag === "Text" ? message : new Binary(message.data.slice())
+    const turn: Turn = {
+      begin: () => this.encode(kept, compress),
+      deflation: large ? () => this.connection.deflation(kept, compress) : undefined,
+      resume: () => {},
+      droppableBytes: weight(kept)
+    }
+    this.addTurn(turn)
+    for (const oldest of this.turns) {
+      if (this.droppableBytes <= this.settings.sendMarks.high || oldest === turn) break
+      this.deleteTurn(oldest)
+    }
+    this.account()
+    return Effect.void
+  }
+
+  private addTurn(turn: Turn): void {
+    this.turns.add(turn)
+    this.droppableBytes += turn.droppableBytes
+  }
+
+  private deleteTurn(turn: Turn): void {
+    if (this.turns.delete(turn)) this.droppableBytes -= turn.droppableBytes
+  }
+
+  private awaitTurn(begin: Turn["begin"], deflation?: Turn["deflation"]): Effect.Effect<void, ConnectionError> {
+    return Effect.async((resume) => {
+      if (this.closed) {
+        resume(Effect.fail(this.connection.error ?? abnormalClosure("local")))
+        return
+      }
+      const turn: Turn = { begin, deflation, resume, droppableBytes: 0 }
+      this.addTurn(turn)
+      this.serve()
+      return Effect.sync(() => {
+        this.deleteTurn(turn)
+        if (this.underWay !== turn) return
+        this.stopDeflating()
+        this.serve()
+      })
+    })
+  }
+
+  protected override serve(): void {
+    for (const turn of this.turns) {
+      // A strategy that does not wait has its say when the turn has come.
+      const ready = this.writable || (turn.droppableBytes === 0 && this.settings.sendStrategy !== "suspend")
+      if (!ready || this.underWay !== undefined) break
+      const deflation = turn.deflation?.()
+      if (deflation === undefined) this.complete(turn, turn.begin())
+      else this.deflateLater(turn, deflation)
+    }
+    this.flush()
+  }
+
+  private complete(turn: Turn, refused: Connection.SendError | undefined): void {
+    this.deleteTurn(turn)
+    turn.resume(outcome(refused))
+    if (this.connection.outputBytes >= this.flushBytes) this.flush()
+  }
+
+  private deflateLater(turn: Turn, deflation: Deflation): void {
+    this.underWay = turn
+    this.cancelDeflating = this.zlib?.deflateLater(deflation.data, deflation.options, (deflated) => {
+      this.underWay = undefined
+      this.cancelDeflating = undefined
+      this.deadlines.messaged()
+      this.complete(turn, this.connection.sendDeflated(deflation, deflated))
+      this.serve()
+    })
+  }
+
+  private stopDeflating(): void {
+    if (this.cancelDeflating === undefined) return
+    this.cancelDeflating()
+    this.cancelDeflating = undefined
+    this.underWay = undefined
+  }
+
+  // Its parts wait for room whatever the strategy: none of them can be dropped.
+  sendStream<E, R>(data: StreamData<E, R>): Effect.Effect<void, ConnectionError | E, R> {
+    const kind = "_tag" in data ? data._tag : undefined
+    const parts: Stream.Stream<string | Uint8Array, E, R> = "_tag" in data ? data.data : data
+    return Effect.suspend(() => {
+      const token = {}
+      let ending: string | Uint8Array = kind === "Text" ? "" : emptyBytes
+      let unfinished = false
+      const begin = () => {
+        const { refusal } = this.connection
+        if (refusal === undefined) this.underWay = token
+        return refusal
+      }
+      const takeTurn = Effect.suspend(() =>
+        this.turns.size > 0 || this.underWay !== undefined || !this.writable ? this.awaitTurn(begin) : outcome(begin())
+      )
+      const sendAll = Stream.runForEach(parts, (part) =>
+        Effect.suspend(() => {
+          ending = typeof part === "string" ? "" : emptyBytes
+          if (part.length === 0) return Effect.void
+          const refused = this.encodePart(part, false)
+          unfinished ||= refused === undefined
+          return this.sent(refused, true)
+        })
+      )
+      const finish = Effect.suspend(() => {
+        const refused = this.encodePart(ending, true)
+        unfinished = false
+        this.underWay = undefined
+        this.serve()
+        return this.sent(refused, true)
+      })
+      const all = Effect.zipRight(takeTurn, Effect.zipRight(sendAll, finish))
+      return Effect.onExit(Effect.raceFirst(all, Effect.interruptible(this.failure)), (exit) =>
+        Effect.sync(() => {
+          if (this.underWay !== token) return
+          this.underWay = undefined
+          // RFC 6455 §5.4 has no way to take back what has begun, and to end it would make it look whole.
+          if (unfinished && Exit.isFailure(exit)) this.startClosing(closeCodeOf(exit))
+          this.serve()
+        })
+      )
+    })
+  }
+
+  private encodePart(part: string | Uint8Array, fin: boolean): Connection.SendError | undefined {
+    this.deadlines.messaged()
+    return this.connection.sendFragment(part, fin)
+  }
+
+  protected override sendAccepted(): void {
+    if (this.underWay !== undefined) return
+    for (const turn of this.turns) {
+      if (turn.droppableBytes > 0) this.complete(turn, turn.begin())
+    }
+  }
+
+  protected override refuseMessages(): void {
+    this.stopDeflating()
+    for (const turn of this.turns) this.complete(turn, turn.begin())
+  }
+
+  protected override failWaiters(error: ConnectionError): void {
+    super.failWaiters(error)
+    this.stopDeflating()
+    const failure = Effect.fail(error)
+    for (const turn of this.turns) turn.resume(failure)
+    this.turns.clear()
+    this.droppableBytes = 0
+  }
+}
+
+const emptyBytes = new Uint8Array(0)
