@@ -60,6 +60,20 @@ describe("demo", () => {
   )
 })
 
+describe("large-message", () => {
+  it.scopedLive("passes through a process that could not hold it", () =>
+    Effect.gen(function* () {
+      const { code, lines } = yield* Effect.flatMap(start("large-message", "--mebibytes", "512"), output)
+      const [, bytes, , grown] =
+        /^received (\d+) bytes; .* (\d+) MiB at most, (\d+) MiB more/.exec(lines[0] ?? "") ?? []
+      assert.strictEqual(code, 0)
+      assert.strictEqual(Number(bytes), 512 * 1024 * 1024)
+      // Some times as much as it takes, and far less than either side would need to hold the message.
+      assert.isBelow(Number(grown), 256)
+    })
+  )
+})
+
 describe("echo-server", () => {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     it.scopedLive(`echoes, keeps its limits, and closes everyone with 1001 on ${signal}`, () =>

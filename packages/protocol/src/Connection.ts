@@ -359,6 +359,7 @@ export interface Connection {
 export const make = (options: Options): Connection => new ConnectionImpl(options)
 
 const maxControlPayloadBytes = 125
+const maxHeaderBytes = 14
 const protocolErrorCode = CloseCode.fromName("ProtocolError")
 const messageTooBigCode = CloseCode.fromName("MessageTooBig")
 const noStatus = CloseCode.fromName("NoStatusReceived")
@@ -389,6 +390,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
 
   private readonly maskKey: (() => number) | undefined
   private readonly maxFrameSize: number
+  private readonly maxPartSize: number
   private readonly maxCopiedBytes: number
   private readonly decoder: FrameDecoder
   private reader: DataReader<Message | MessagePart | FrameReceived>
@@ -425,6 +427,9 @@ class ConnectionImpl implements Connection, FrameVisitor {
       options.maxFrameSize === undefined
         ? Number.MAX_SAFE_INTEGER
         : positiveInteger("maxFrameSize", options.maxFrameSize, Number.MAX_SAFE_INTEGER)
+    // Masked in a place of the pool, so that a message of any length takes no memory of its own.
+    this.maxPartSize =
+      options.role === "client" ? Math.min(this.maxFrameSize, maxPooledBytes - maxHeaderBytes) : this.maxFrameSize
     this.maxCopiedBytes = positiveInteger(
       "maxCopiedBytes",
       options.maxCopiedBytes ?? defaultMaxCopiedBytes,
@@ -682,7 +687,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
     } else {
       bytes = data
     }
-    this.writeData(this.fragmentStarted ? Opcode.Continuation : opcode, bytes, fin)
+    this.writeData(this.fragmentStarted ? Opcode.Continuation : opcode, bytes, fin, 0, this.maxPartSize)
     this.fragmentStarted = !fin
     if (fin) this.fragmentedOpcode = Opcode.Continuation
     return undefined
@@ -864,13 +869,13 @@ class ConnectionImpl implements Connection, FrameVisitor {
     output.commit(offset + header + size)
   }
 
-  /** Writes data in as many frames as `maxFrameSize` asks for. Only the first has reserved bits (RFC 7692 §6.1). */
-  private writeData(opcode: number, data: Uint8Array, fin: boolean, rsv = 0): void {
+  /** Writes data in as many frames as `maxSize` asks for. Only the first has reserved bits (RFC 7692 §6.1). */
+  private writeData(opcode: number, data: Uint8Array, fin: boolean, rsv = 0, maxSize = this.maxFrameSize): void {
     let start = 0
     let next = opcode
     let bits = rsv
-    for (; data.length - start > this.maxFrameSize; start += this.maxFrameSize) {
-      this.writeFrame(next, data, start, start + this.maxFrameSize, false, bits)
+    for (; data.length - start > maxSize; start += maxSize) {
+      this.writeFrame(next, data, start, start + maxSize, false, bits)
       next = Opcode.Continuation
       bits = 0
     }

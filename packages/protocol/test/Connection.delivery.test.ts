@@ -1,6 +1,6 @@
 /** The deliveries besides whole messages: parts of messages, and frames in both directions. */
 import { assert, describe, it } from "vitest"
-import * as Connection from "@effect-websocket/protocol/Connection"
+import type * as Connection from "@effect-websocket/protocol/Connection"
 import { IoError } from "@effect-websocket/protocol/Errors"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import { frames } from "@effect-websocket/protocol/FrameDecoder"

@@ -672,6 +672,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
 
   onDrain(): void {
     this.writable = true
+    if (this.transport.bufferedBytes === 0) this.connection.recycleOutput()
     this.flush()
     for (const waiter of this.waiters) {
       if (!this.writable) break
