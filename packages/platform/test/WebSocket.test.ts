@@ -969,14 +969,14 @@ describe("send", () => {
   }
 
   for (const role of roles) {
-    const slow = (sendStrategy: WebSocket.SendStrategy) =>
+    const slow = (sendStrategy: WebSocket.SendStrategy, sendHighWaterMark = 10) =>
       Effect.gen(function* () {
-        const ends = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1, sendStrategy })
+        const ends = yield* connected({ sendHighWaterMark, sendLowWaterMark: 1, sendStrategy })
         const outbound = from(ends.pair, role)
         yield* outbound.stall
         const socket = ends[role]
         // What fills the buffer is sent, and nobody waits for its room.
-        yield* socket.send("0123456789")
+        yield* socket.send("0123456789".repeat(sendHighWaterMark / 10))
         yield* settled
         return { ...ends, outbound, peer: ends[other(role)], socket }
       })
@@ -990,6 +990,60 @@ describe("send", () => {
         yield* socket.send("sent")
         assert.strictEqual((yield* peer.receive).data, "0123456789")
         assert.strictEqual((yield* peer.receive).data, "sent")
+      })
+    )
+
+    // Each of these weighs 65 bytes, so that three fit.
+    const letters = ["a", "b", "c", "d", "e", "f"]
+
+    it.scoped(`as ${role}, with "sliding", keeps the newest messages until there is room`, () =>
+      Effect.gen(function* () {
+        const { outbound, peer, socket } = yield* slow("sliding", 200)
+        const before = yield* socket.bufferedBytes
+        for (const letter of letters) yield* socket.send(letter)
+        assert.strictEqual((yield* socket.bufferedBytes) - before, 3 * 65)
+        yield* outbound.unstall
+        yield* peer.receive
+        for (const letter of letters.slice(-3)) assert.strictEqual((yield* peer.receive).data, letter)
+        yield* socket.send("at once")
+        assert.strictEqual((yield* peer.receive).data, "at once")
+        assert.strictEqual(yield* socket.bufferedBytes, 0)
+      })
+    )
+
+    it.scoped(`as ${role}, with "sliding", keeps a message that is larger than the mark, and a copy of bytes`, () =>
+      Effect.gen(function* () {
+        const { outbound, peer, socket } = yield* slow("sliding")
+        const bytes = new Uint8Array(1000).fill(1)
+        yield* socket.send("dropped")
+        yield* socket.send(bytes)
+        bytes.fill(2)
+        yield* outbound.unstall
+        yield* peer.receive
+        assert.deepStrictEqual((yield* peer.receive).data, new Uint8Array(1000).fill(1))
+      })
+    )
+
+    it.scoped(`as ${role}, with "sliding", sends what it keeps before a Close of its own`, () =>
+      Effect.gen(function* () {
+        const { outbound, pair, peer, socket } = yield* slow("sliding", 200)
+        for (const letter of letters) yield* socket.send(letter)
+        yield* Effect.fork(socket.close())
+        yield* outbound.unstall
+        yield* Effect.fork(peer.run(() => {}))
+        assert.deepStrictEqual(outcome(yield* socket.closeStatus), [1000, 1000, "local", true])
+        assert.deepStrictEqual((yield* wrote(pair, role)).slice(1), ["Text d", "Text e", "Text f", "Close 1000"])
+        assert.deepStrictEqual(fields(yield* Effect.flip(socket.send("late"))), closedError(1000, "local", true))
+      })
+    )
+
+    it.scoped(`as ${role}, with "sliding", drops what it keeps with the connection`, () =>
+      Effect.gen(function* () {
+        const { pair, socket } = yield* slow("sliding", 200)
+        for (const letter of letters) yield* socket.send(letter)
+        yield* pair.reset
+        assert.deepStrictEqual(fields((yield* socket.closeStatus).error), resetError)
+        assert.strictEqual(yield* socket.bufferedBytes, 0)
       })
     )
 
