@@ -6,7 +6,7 @@ import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import { Budget } from "../src/internal/budget.js"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer } from "effect"
+import { Effect, Exit, Fiber, Layer, TestClock } from "effect"
 import { alone, binary, fields, isDefect, roles, sentTo, settled, text } from "./support.js"
 
 const kibibyte = 1024
@@ -128,6 +128,8 @@ describe("ByteBudget", () => {
           assert.match((yield* most.wrote)[0] ?? "", /^Close 1013 The inbound budget limit of 10240 bytes is exceeded$/)
           assert.isTrue(yield* less.socket.isOpen)
           assert.isTrue(yield* least.socket.isOpen)
+          // The Close has left by then.
+          yield* TestClock.adjust("50 millis")
           assert.isFalse((yield* budget.usage).isExhausted)
           assert.strictEqual(least.spied.calls.at(-1), "resume")
         })
