@@ -48,7 +48,7 @@ export interface FrameWebSocket extends AnyWebSocket {
    */
   send(frame: Frame): Effect.Effect<void, ConnectionError>
 
-  /** Calls `handler` for each frame, as `WebSocket.run` does for messages. */
+  /** Calls `handler` for each frame, and ends and fails, as `WebSocket.run` does for messages. */
   run<X extends Handled>(
     handler: (frame: Frame) => X
   ): Effect.Effect<void, HandledError<X> | ConnectionError, HandledContext<X>>

@@ -52,13 +52,13 @@ export type StreamData<E, R> = Stream.Stream<string, E, R> | Stream.Stream<Uint8
  * @category models
  */
 export interface StreamingWebSocket extends AnyWebSocket {
-  /** As `WebSocket.send`. */
+  /** Sends a message, and fails, as `WebSocket.send` does. */
   send(data: Data, options?: SendOptions): Effect.Effect<void, ConnectionError>
 
-  /** As `WebSocket.sendStream`. */
+  /** Sends a message from a stream, and fails, as `WebSocket.sendStream` does. */
   sendStream<E, R>(data: StreamData<E, R>): Effect.Effect<void, ConnectionError | E, R>
 
-  /** As `WebSocket.sink`. */
+  /** Sends everything it is given. Fails as `send` does. */
   readonly sink: Sink.Sink<void, Data, never, ConnectionError>
 
   /**
