@@ -7,10 +7,12 @@ import { IoError, type HandshakeRejected, type HeaderRecord, ProtocolError } fro
 import type { Delivery } from "@effect-websocket/protocol/Connection"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
 import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { environment, type Opening } from "./internal/driver.js"
 import { makeDriver, resolveMode, settingsFor, type AnyDriver, type Drivers } from "./internal/drivers.js"
@@ -73,6 +75,22 @@ export interface ConnectOptions<D extends Delivery = "messages"> extends Options
  * @category errors
  */
 export type ConnectError = ProtocolError | HandshakeRejected | IoError
+
+/**
+ * How long a server asks to wait before another attempt: its header `Retry-After`, seconds or a date (RFC 9110 §10.2.3).
+ * `None` where it says nothing that can be understood.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const retryAfter = ({ headers }: HandshakeRejected): Effect.Effect<Option.Option<Duration.Duration>> =>
+  Effect.map(Clock.currentTimeMillis, (now) => {
+    const value = headers["retry-after"]
+    const text = (typeof value === "string" ? value : value?.[0])?.trim() ?? ""
+    if (/^\d{1,9}$/.test(text)) return Option.some(Duration.seconds(Number(text)))
+    const date = Date.parse(text)
+    return Number.isNaN(date) ? Option.none() : Option.some(Duration.millis(Math.max(date - now, 0)))
+  })
 
 /**
  * The service.

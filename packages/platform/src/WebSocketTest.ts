@@ -262,7 +262,7 @@ export const connectPeer = (
  * @category faults
  */
 export const network = (
-  connection: WebSocket.WebSocket | { readonly transport: Transport }
+  connection: WebSocket.AnyWebSocket | { readonly transport: Transport }
 ): Effect.Effect<MockTransport.Pair, never, Scope.Scope> =>
   Effect.uninterruptible(
     Effect.gen(function* () {

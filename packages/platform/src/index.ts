@@ -17,6 +17,10 @@ export * as MockTransport from "./MockTransport.js"
 /**
  * @since 0.1.0
  */
+export * as ReconnectingWebSocket from "./ReconnectingWebSocket.js"
+/**
+ * @since 0.1.0
+ */
 export * as StreamingWebSocket from "./StreamingWebSocket.js"
 /**
  * @since 0.1.0

@@ -4,9 +4,9 @@ import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import type { Zlib } from "@effect-websocket/platform/Zlib"
 import { NodeZlib } from "@effect-websocket/platform/node"
 import { assert, describe, it } from "@effect/vitest"
-import { IoError, type HeaderRecord } from "@effect-websocket/protocol/Errors"
+import { HandshakeRejected, IoError, type HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
-import { Cause, Effect, Exit, Fiber, Option, Scope, TestClock } from "effect"
+import { Cause, Duration, Effect, Exit, Fiber, Option, Scope, TestClock } from "effect"
 import * as Registry from "../src/internal/registry.js"
 import { isInterrupted, settled } from "./support.js"
 
@@ -336,4 +336,34 @@ describe("the scope of a connection", () => {
       }).pipe(Effect.scoped)
     )
   }
+})
+
+describe("retryAfter", () => {
+  const rejected = (retryAfter: HeaderRecord[string]) =>
+    new HandshakeRejected({
+      status: 503,
+      headers: { "retry-after": retryAfter },
+      body: new Uint8Array(0),
+      bodyTruncated: false
+    })
+
+  it.effect("is in seconds, or a date, or nothing that can be understood", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(Date.parse("2026-01-01T00:00:00Z"))
+      for (const [header, seconds] of [
+        ["120", 120],
+        [["7", "8"], 7],
+        ["0", 0],
+        ["Thu, 01 Jan 2026 00:01:30 GMT", 90],
+        ["Wed, 31 Dec 2025 00:00:00 GMT", 0],
+        ["soon", undefined],
+        ["-1x", undefined],
+        ["", undefined],
+        [undefined, undefined]
+      ] as const) {
+        const asked = yield* WebSocketClient.retryAfter(rejected(header))
+        assert.strictEqual(Option.getOrUndefined(Option.map(asked, Duration.toSeconds)), seconds, `${header}`)
+      }
+    })
+  )
 })

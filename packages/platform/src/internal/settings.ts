@@ -131,6 +131,12 @@ const positive = (name: string, input: Duration.DurationInput): number => {
   throw new RangeError(`${name} must be a duration above zero, but is ${JSON.stringify(input) ?? String(input)}`)
 }
 
+/** A positive number of something. */
+export const count = (name: string, value: number): number => {
+  if (Number.isSafeInteger(value) && value > 0) return value
+  throw new RangeError(`${name} must be a positive integer, but is ${value}`)
+}
+
 export const bytes = (name: string, value: number): number => {
   if (!Number.isSafeInteger(value) || value < 1) {
     throw new RangeError(`${name} must be a positive number of bytes, but is ${value}`)

@@ -1,0 +1,109 @@
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type { Outcome } from "../ReconnectingWebSocket.js"
+import type { Data, SendOptions } from "../WebSocket.js"
+
+/** A message on its way out, and what becomes of it. */
+export interface Item {
+  readonly data: Data
+  readonly options: SendOptions | undefined
+  readonly outcome: Deferred.Deferred<Outcome>
+}
+
+/** What to do with a message for which there is no room. */
+export type OutboxStrategy = "suspend" | "dropping" | "sliding"
+
+/** Messages that wait for a connection, in order. Every one of them has exactly one outcome. */
+export class Outbox {
+  private readonly capacity: number
+  private readonly strategy: OutboxStrategy
+  private readonly items = new Set<Item>()
+  // Those for which there was no room, with what wakes them.
+  private readonly waiting = new Map<Item, (effect: Effect.Effect<void>) => void>()
+  private taker: ((effect: Effect.Effect<void>) => void) | undefined = undefined
+  private closed = false
+
+  constructor(capacity: number, strategy: OutboxStrategy) {
+    this.capacity = capacity
+    this.strategy = strategy
+  }
+
+  get size(): number {
+    return this.items.size
+  }
+
+  /** Is done when the item has a place, or an outcome. Interrupting it takes the item back. */
+  offer(item: Item): Effect.Effect<void> {
+    return Effect.async<void>((resume) => {
+      if (this.closed) {
+        settle(item, "dropped")
+      } else if (this.items.size < this.capacity) {
+        this.add(item)
+      } else if (this.strategy === "sliding") {
+        for (const oldest of this.items) {
+          this.items.delete(oldest)
+          settle(oldest, "dropped")
+          break
+        }
+        this.add(item)
+      } else if (this.strategy === "dropping") {
+        settle(item, "dropped")
+      } else {
+        this.waiting.set(item, resume)
+        return Effect.sync(() => this.remove(item))
+      }
+      resume(Effect.void)
+      return
+    })
+  }
+
+  /** Takes an item back that nobody has begun to send. */
+  remove(item: Item): void {
+    this.waiting.delete(item)
+    if (this.items.delete(item)) this.admit()
+  }
+
+  /** Waits for an item. It stays the first one until it is removed. */
+  readonly first: Effect.Effect<Item> = Effect.suspend(() => {
+    for (const item of this.items) return Effect.succeed(item)
+    return Effect.zipRight(
+      Effect.async<void>((resume) => {
+        this.taker = resume
+        return Effect.sync(() => {
+          this.taker = undefined
+        })
+      }),
+      this.first
+    )
+  })
+
+  /** Drops everything, and all that is offered from now on. */
+  close(): void {
+    this.closed = true
+    for (const item of [...this.items, ...this.waiting.keys()]) settle(item, "dropped")
+    for (const resume of this.waiting.values()) resume(Effect.void)
+    this.items.clear()
+    this.waiting.clear()
+  }
+
+  private add(item: Item): void {
+    this.items.add(item)
+    const { taker } = this
+    this.taker = undefined
+    // It takes the item itself, so that an interruption before its turn loses nothing.
+    taker?.(Effect.void)
+  }
+
+  private admit(): void {
+    for (const [item, resume] of this.waiting) {
+      if (this.items.size >= this.capacity) return
+      this.waiting.delete(item)
+      this.add(item)
+      resume(Effect.void)
+    }
+  }
+}
+
+export const settle = (item: Item, outcome: Outcome): void => {
+  Deferred.unsafeDone(item.outcome, Effect.succeed(outcome))
+}

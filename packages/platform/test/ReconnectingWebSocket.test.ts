@@ -1,0 +1,573 @@
+import * as ReconnectingWebSocket from "@effect-websocket/platform/ReconnectingWebSocket"
+import type * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
+import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
+import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
+import {
+  ConnectionClosed,
+  HandshakeRejected,
+  IoError,
+  PayloadTooLarge,
+  ProtocolError
+} from "@effect-websocket/protocol/Errors"
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Option, Random, Schedule, Scope, Stream, TestClock } from "effect"
+import type * as MockPeer from "@effect-websocket/platform/MockPeer"
+import * as Frame from "@effect-websocket/protocol/Frame"
+import { fields, isDefect, isPending, latin1, settled } from "./support.js"
+
+const url = "ws://test/feed"
+
+/** Every test has a network of its own. */
+const withTest = <A, E>(
+  test: Effect.Effect<
+    A,
+    E,
+    WebSocketClient.WebSocketClient | WebSocketServer.WebSocketServer | WebSocketTest.WebSocketTest | Scope.Scope
+  >
+) => test.pipe(Effect.scoped, Effect.provide(Layer.fresh(WebSocketTest.layer)))
+
+const everySecond = { schedule: Schedule.spaced("1 second") }
+
+/** A logical connection whose first peer is there. */
+const opened = <E = never, R = never>(options: ReconnectingWebSocket.Options<E, R> = {}) =>
+  Effect.gen(function* () {
+    const socket = yield* ReconnectingWebSocket.make<E, R>(url, { ...everySecond, ...options })
+    const peer = yield* WebSocketTest.acceptPeer()
+    yield* socket.awaitOpen
+    return { socket, peer }
+  })
+
+const textFrom = (peer: MockPeer.MockPeer) => Effect.map(peer.receive, ({ payload }) => latin1(payload))
+
+/** The peer performs the closing handshake. */
+const closeBy = (peer: MockPeer.MockPeer, code: number) =>
+  Effect.gen(function* () {
+    yield* peer.sendClose(code)
+    yield* peer.expectClose({ code })
+    yield* peer.end
+    yield* settled
+  })
+
+const stateOf = <E>(socket: ReconnectingWebSocket.ReconnectingWebSocket<E>) =>
+  Effect.map(Effect.zipRight(settled, socket.state.get), (state) => state._tag)
+
+const collect = <E>(socket: ReconnectingWebSocket.ReconnectingWebSocket<E>) =>
+  Effect.fork(Effect.exit(Stream.runCollect(Stream.map(socket.messages, ({ data }) => data))))
+
+describe("classify", () => {
+  const closed = (code: number) => new ConnectionClosed({ code, reason: "", initiator: "remote", clean: true })
+  const rejected = (status: number) =>
+    new HandshakeRejected({ status, headers: {}, body: new Uint8Array(0), bodyTruncated: false })
+  const protocol = (origin: "local" | "remote") =>
+    new ProtocolError({ origin, description: "", section: "", closeCode: undefined })
+  const tooLarge = (limit: "message" | "budget") =>
+    new PayloadTooLarge({ limit, max: 1, size: undefined, direction: "inbound" })
+
+  const codes = ".rffrrffffrrrrrr"
+  const statuses = "ffffffrrfrrrr"
+
+  it("ends after 1000, fails for what will not change by itself, and reconnects after anything else", () => {
+    const decisions = [
+      ...[1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 4000].map(closed),
+      ...[200, 302, 400, 401, 403, 404, 408, 425, 426, 429, 500, 502, 503].map(rejected),
+      protocol("local"),
+      protocol("remote"),
+      tooLarge("message"),
+      tooLarge("budget"),
+      ...(["Resolve", "Connect", "Tls", "Reset", "Timeout", "Budget"] as const).map(
+        (reason) => new IoError({ reason, operation: "" })
+      ),
+      "the app's own"
+    ].map(ReconnectingWebSocket.classify)
+    const short = { end: ".", reconnect: "r", fail: "f" }
+    assert.strictEqual(
+      decisions.map((decision) => short[decision]).join(""),
+      `${codes}${statuses}fffr${"r".repeat(6)}f`
+    )
+  })
+})
+
+describe("ReconnectingWebSocket", () => {
+  it.effect("is one stream of messages over several connections, and reports where it stands", () =>
+    withTest(
+      Effect.gen(function* () {
+        const states: Array<string> = []
+        const socket = yield* ReconnectingWebSocket.make(url, everySecond)
+        yield* Effect.forkScoped(
+          Stream.runForEach(socket.state.changes, (state) =>
+            Effect.sync(() => {
+              const { _tag, ...rest } = state
+              states.push(_tag === "Waiting" ? `Waiting ${JSON.stringify(rest)}` : _tag)
+            })
+          )
+        )
+        const collected = yield* collect(socket)
+        for (const text of ["a", "b"]) {
+          const peer = yield* WebSocketTest.acceptPeer()
+          yield* peer.send(Frame.text(text))
+          yield* settled
+          yield* closeBy(peer, 1001)
+          yield* TestClock.adjust("1 second")
+        }
+        const last = yield* WebSocketTest.acceptPeer()
+        yield* last.send(Frame.text("c"))
+        yield* closeBy(last, 1000)
+        assert.deepStrictEqual(
+          Exit.map(yield* Fiber.join(collected), (chunk) => [...chunk]),
+          Exit.succeed(["a", "b", "c"])
+        )
+        assert.strictEqual(yield* stateOf(socket), "Closed")
+        assert.deepStrictEqual(
+          states.map((state) => state.split(" ")[0]),
+          ["Connecting", "Open", "Waiting", "Connecting", "Open", "Waiting", "Connecting", "Open", "Closed"]
+        )
+        const waiting = JSON.parse(states[2]!.slice("Waiting ".length))
+        assert.deepInclude(waiting, { attempt: 2 })
+        assert.deepInclude(waiting.failure, { _tag: "Connection_closed", code: 1001 })
+      })
+    )
+  )
+
+  it.effect("fails for good with what is final, and so does who waits for it to open", () =>
+    withTest(
+      Effect.gen(function* () {
+        const socket = yield* ReconnectingWebSocket.make(url, everySecond)
+        const collected = yield* collect(socket)
+        const opening = yield* Effect.fork(Effect.flip(socket.awaitOpen))
+        const attempt = yield* WebSocketTest.nextAttempt
+        yield* attempt.reject(401)
+        assert.deepInclude(fields(yield* Fiber.join(opening)), { _tag: "Handshake_rejected", status: 401 })
+        const failure = Option.getOrThrow(
+          Exit.causeOption(yield* Fiber.join(collected)).pipe(Option.flatMap(Cause.failureOption))
+        )
+        assert.deepInclude(fields(failure), { _tag: "Handshake_rejected", status: 401 })
+        const state = yield* socket.state.get
+        assert.strictEqual(state._tag === "Closed" ? state.failure : undefined, failure)
+        assert.strictEqual(yield* socket.send("late"), "dropped")
+      })
+    )
+  )
+
+  it.effect("waits as its schedule says, and anew after a connection that was stable", () =>
+    withTest(
+      Effect.gen(function* () {
+        const socket = yield* ReconnectingWebSocket.make(url, {
+          schedule: Schedule.exponential("1 second"),
+          stableAfter: "10 seconds"
+        })
+        yield* collect(socket)
+        const refuse = Effect.gen(function* () {
+          const attempt = yield* WebSocketTest.nextAttempt
+          yield* attempt.unreachable
+          yield* settled
+          const state = yield* socket.state.get
+          return state._tag === "Waiting" ? [state.attempt, state.delay.toString()] : []
+        })
+        const delays: Array<unknown> = []
+        for (const seconds of [1, 2, 4]) {
+          delays.push(yield* refuse)
+          yield* TestClock.adjust(`${seconds} seconds`)
+        }
+        const peer = yield* WebSocketTest.acceptPeer()
+        yield* settled
+        yield* TestClock.adjust("9 seconds")
+        yield* closeBy(peer, 1001)
+        const unstable = yield* socket.state.get
+        assert.deepInclude(unstable, { _tag: "Waiting", attempt: 5 })
+        yield* TestClock.adjust("8 seconds")
+        const stable = yield* WebSocketTest.acceptPeer()
+        yield* settled
+        yield* TestClock.adjust("10 seconds")
+        yield* closeBy(stable, 1001)
+        assert.deepInclude(yield* socket.state.get, { _tag: "Waiting", attempt: 2 })
+        assert.deepStrictEqual(
+          delays.map((delay) => (delay as Array<unknown>)[0]),
+          [2, 3, 4]
+        )
+      })
+    )
+  )
+
+  it.effect("gives up when its schedule does, with the last failure", () =>
+    withTest(
+      Effect.gen(function* () {
+        const socket = yield* ReconnectingWebSocket.make(url, { schedule: Schedule.recurs(1) })
+        const opening = yield* Effect.fork(Effect.flip(socket.awaitOpen))
+        for (let i = 0; i < 2; i++) {
+          const attempt = yield* WebSocketTest.nextAttempt
+          yield* attempt.unreachable
+          yield* settled
+          yield* TestClock.adjust("1 second")
+        }
+        assert.deepInclude(fields(yield* Fiber.join(opening)), { _tag: "Io_error", reason: "Connect" })
+      })
+    )
+  )
+
+  it.effect("waits as long as the server asks for", () =>
+    withTest(
+      Effect.gen(function* () {
+        const socket = yield* ReconnectingWebSocket.make(url, everySecond)
+        const attempt = yield* WebSocketTest.nextAttempt
+        yield* attempt.reject(503, { headers: { "retry-after": "60" } })
+        yield* settled
+        yield* TestClock.adjust("59 seconds")
+        assert.strictEqual(yield* stateOf(socket), "Waiting")
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* stateOf(socket), "Connecting")
+      })
+    )
+  )
+
+  it.effect("asks for the URL anew at each attempt", () =>
+    withTest(
+      Effect.gen(function* () {
+        let token = 0
+        yield* ReconnectingWebSocket.make(
+          Effect.sync(() => `${url}?token=${++token}`),
+          everySecond
+        )
+        for (const expected of [1, 2]) {
+          const attempt = yield* WebSocketTest.nextAttempt
+          assert.strictEqual(attempt.request.url, `/feed?token=${expected}`)
+          yield* attempt.unreachable
+          yield* settled
+          yield* TestClock.adjust("1 second")
+        }
+      })
+    )
+  )
+
+  describe("onConnect", () => {
+    it.effect("comes before anything else on each connection, and takes what it receives", () =>
+      withTest(
+        Effect.gen(function* () {
+          const { peer, socket } = yield* Effect.gen(function* () {
+            const socket = yield* ReconnectingWebSocket.make(url, {
+              ...everySecond,
+              onConnect: (connection, number) =>
+                Effect.zipRight(connection.send(`login ${number}`), Effect.asVoid(connection.receive))
+            })
+            yield* Effect.forkScoped(socket.send("queued"))
+            return { socket, peer: yield* WebSocketTest.acceptPeer() }
+          })
+          const collected = yield* collect(socket)
+          assert.strictEqual(yield* textFrom(peer), "login 1")
+          assert.strictEqual(yield* stateOf(socket), "Connecting")
+          yield* peer.send(Frame.text("welcome"))
+          assert.strictEqual(yield* textFrom(peer), "queued")
+          yield* peer.send(Frame.text("news"))
+          yield* settled
+          yield* closeBy(peer, 1012)
+          yield* TestClock.adjust("1 second")
+          const again = yield* WebSocketTest.acceptPeer()
+          assert.strictEqual(yield* textFrom(again), "login 2")
+          yield* again.send(Frame.text("welcome"))
+          yield* closeBy(again, 1000)
+          assert.deepStrictEqual(
+            Exit.map(yield* Fiber.join(collected), (chunk) => [...chunk]),
+            Exit.succeed(["news"])
+          )
+        })
+      )
+    )
+
+    it.effect("closes with 1011 where it fails, which is final unless it is classified otherwise", () =>
+      withTest(
+        Effect.gen(function* () {
+          let attempts = 0
+          const socket = yield* ReconnectingWebSocket.make(url, {
+            ...everySecond,
+            onConnect: () => Effect.fail(++attempts === 1 ? "again" : "final"),
+            classify: (failure) => (failure === "again" ? "reconnect" : "fail")
+          })
+          const opening = yield* Effect.fork(Effect.flip(socket.awaitOpen))
+          for (let i = 0; i < 2; i++) {
+            const peer = yield* WebSocketTest.acceptPeer()
+            yield* peer.answerClose({ code: 1011 })
+            yield* settled
+            yield* TestClock.adjust("1 second")
+          }
+          assert.strictEqual(yield* Fiber.join(opening), "final")
+        })
+      )
+    )
+
+    it.effect("shows its defect to whoever reads", () =>
+      withTest(
+        Effect.gen(function* () {
+          const socket = yield* ReconnectingWebSocket.make(url, { onConnect: () => Effect.die("oops") })
+          const collected = yield* collect(socket)
+          const peer = yield* WebSocketTest.acceptPeer()
+          yield* peer.answerClose({ code: 1011 })
+          assert.isTrue(isDefect(yield* Fiber.join(collected)))
+          assert.strictEqual(yield* stateOf(socket), "Closed")
+        })
+      )
+    )
+  })
+
+  describe("the outbox", () => {
+    it.effect("keeps messages for the next connection, in order, and says when they were delivered", () =>
+      withTest(
+        Effect.gen(function* () {
+          const socket = yield* ReconnectingWebSocket.make(url, everySecond)
+          const outcomes = yield* Effect.forEach(["a", "b", "c"], (text) => Effect.fork(socket.send(text)))
+          assert.isTrue(yield* isPending(outcomes[0]!))
+          assert.strictEqual(yield* socket.waitingMessages, 3)
+          const peer = yield* WebSocketTest.acceptPeer()
+          for (const text of ["a", "b", "c"]) assert.strictEqual(yield* textFrom(peer), text)
+          assert.deepStrictEqual(yield* Fiber.join(Fiber.all(outcomes)), ["delivered", "delivered", "delivered"])
+          assert.strictEqual(yield* socket.waitingMessages, 0)
+        })
+      )
+    )
+
+    it.effect("takes back a message whose sender is interrupted", () =>
+      withTest(
+        Effect.gen(function* () {
+          const socket = yield* ReconnectingWebSocket.make(url, { ...everySecond, outboxCapacity: 1 })
+          const first = yield* Effect.fork(socket.send("first"))
+          const second = yield* Effect.fork(socket.send("second"))
+          const third = yield* Effect.fork(socket.send("third"))
+          yield* settled
+          yield* Fiber.interrupt(first)
+          yield* Fiber.interrupt(third)
+          const peer = yield* WebSocketTest.acceptPeer()
+          assert.strictEqual(yield* textFrom(peer), "second")
+          assert.strictEqual(yield* Fiber.join(second), "delivered")
+          yield* socket.close().pipe(Effect.fork)
+          yield* peer.answerClose({ code: 1000 })
+        })
+      )
+    )
+
+    for (const [strategy, expected] of [
+      ["dropping", ["a", "b"]],
+      ["sliding", ["b", "c"]],
+      ["suspend", ["a", "b", "c"]]
+    ] as const) {
+      it.effect(`bounds them, with "${strategy}"`, () =>
+        withTest(
+          Effect.gen(function* () {
+            const socket = yield* ReconnectingWebSocket.make(url, {
+              ...everySecond,
+              outboxCapacity: 2,
+              outboxStrategy: strategy
+            })
+            const offers = yield* Effect.forEach(["a", "b", "c"], (text) => Effect.fork(socket.offer(text)))
+            yield* settled
+            assert.strictEqual(yield* socket.waitingMessages, 2)
+            const peer = yield* WebSocketTest.acceptPeer()
+            for (const text of expected) assert.strictEqual(yield* textFrom(peer), text)
+            const outcomes = yield* Effect.forEach(offers, (fiber) => Effect.flatten(Fiber.join(fiber)))
+            assert.deepStrictEqual(
+              outcomes,
+              ["a", "b", "c"].map((text) =>
+                (expected as ReadonlyArray<string>).includes(text) ? "delivered" : "dropped"
+              )
+            )
+          })
+        )
+      )
+    }
+
+    it.effect("does not know what became of a message whose connection broke, and does not send it again", () =>
+      withTest(
+        Effect.gen(function* () {
+          const { peer, socket } = yield* opened({ sendHighWaterMark: 1, sendLowWaterMark: 1 })
+          yield* collect(socket)
+          const network = yield* WebSocketTest.network(peer)
+          yield* network.clientToServer.stall
+          const sending = yield* Effect.fork(socket.send("lost?"))
+          const waiting = yield* Effect.fork(socket.send("kept"))
+          assert.isTrue(yield* isPending(sending))
+          yield* network.reset
+          assert.strictEqual(yield* Fiber.join(sending), "unknown")
+          yield* TestClock.adjust("1 second")
+          const again = yield* WebSocketTest.acceptPeer()
+          assert.strictEqual(yield* textFrom(again), "kept")
+          assert.strictEqual(yield* Fiber.join(waiting), "delivered")
+        })
+      )
+    )
+  })
+
+  describe("its end", () => {
+    it.effect("close performs the handshake, drops what waits, and ends the messages", () =>
+      withTest(
+        Effect.gen(function* () {
+          const { peer, socket } = yield* opened()
+          const collected = yield* collect(socket)
+          const closing = yield* Effect.fork(socket.close(4000, "done"))
+          yield* peer.answerClose({ code: 4000, reason: "done" })
+          yield* Fiber.join(closing)
+          assert.isTrue(Exit.isSuccess(yield* Fiber.join(collected)))
+          assert.strictEqual(yield* socket.send("late"), "dropped")
+          assert.strictEqual(yield* stateOf(socket), "Closed")
+          yield* socket.close()
+        })
+      )
+    )
+
+    it.effect("close refuses a code that may not be sent, and goes on", () =>
+      withTest(
+        Effect.gen(function* () {
+          const { socket } = yield* opened()
+          assert.strictEqual((yield* Effect.flip(socket.close(1006)))._tag, "Protocol_error")
+          assert.strictEqual(yield* stateOf(socket), "Open")
+        })
+      )
+    )
+
+    it.effect("close while it waits, or connects, is at once", () =>
+      withTest(
+        Effect.gen(function* () {
+          const connecting = yield* ReconnectingWebSocket.make(url, everySecond)
+          yield* settled
+          const sending = yield* Effect.fork(connecting.send("dropped"))
+          yield* settled
+          yield* connecting.close()
+          assert.strictEqual(yield* Fiber.join(sending), "dropped")
+          const waiting = yield* ReconnectingWebSocket.make(url, everySecond)
+          const attempt = yield* WebSocketTest.nextAttempt
+          yield* attempt.unreachable
+          yield* settled
+          yield* waiting.close()
+          assert.strictEqual(yield* stateOf(waiting), "Closed")
+        })
+      )
+    )
+
+    for (const [how, exit, code] of [
+      ["success", Exit.void, 1000],
+      ["failure", Exit.fail("no"), 1011],
+      ["interruption", Exit.interrupt(Fiber.id(Fiber.void)), 1001]
+    ] as const) {
+      it.effect(`of the scope, by ${how}, closes the connection with ${code}, and makes no other`, () =>
+        withTest(
+          Effect.gen(function* () {
+            const scope = yield* Scope.make()
+            const socket = yield* Scope.extend(ReconnectingWebSocket.make(url, everySecond), scope)
+            const peer = yield* WebSocketTest.acceptPeer()
+            const sending = yield* Effect.fork(socket.send("delivered"))
+            yield* peer.receive
+            const closing = yield* Effect.fork(Scope.close(scope, exit))
+            yield* peer.answerClose({ code })
+            yield* Fiber.join(closing)
+            assert.strictEqual(yield* Fiber.join(sending), "delivered")
+            yield* TestClock.adjust("1 hour")
+            assert.strictEqual(yield* stateOf(socket), "Closed")
+          })
+        )
+      )
+    }
+
+    it.effect("of the scope does not wait for a peer that does not read", () =>
+      withTest(
+        Effect.gen(function* () {
+          const scope = yield* Scope.make()
+          const marks = { sendHighWaterMark: 1, sendLowWaterMark: 1 }
+          const socket = yield* Scope.extend(ReconnectingWebSocket.make(url, { ...everySecond, ...marks }), scope)
+          const peer = yield* WebSocketTest.acceptPeer()
+          const network = yield* WebSocketTest.network(peer)
+          yield* network.clientToServer.stall
+          const sending = yield* Effect.fork(socket.send("unknown"))
+          yield* settled
+          const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+          assert.strictEqual(yield* Fiber.join(sending), "unknown")
+          yield* TestClock.adjust("5 seconds")
+          yield* Fiber.join(closing)
+        })
+      )
+    )
+  })
+
+  it.effect("options that make no sense are defects", () =>
+    withTest(
+      Effect.gen(function* () {
+        for (const options of [{ outboxCapacity: 0 }, { stableAfter: 0 }]) {
+          assert.isTrue(isDefect(yield* Effect.exit(ReconnectingWebSocket.make(url, options))))
+        }
+      })
+    )
+  )
+
+  it.effect(
+    "in 200 outages at random, loses nothing silently and doubles nothing",
+    () =>
+      withTest(
+        Effect.gen(function* () {
+          const received: Array<number> = []
+          yield* Effect.forkScoped(
+            WebSocketServer.run((socket) =>
+              socket.run((message) =>
+                Effect.gen(function* () {
+                  received.push(Number(message.data))
+                  yield* socket.send(message)
+                })
+              )
+            )
+          )
+          const outages = 200
+          const messages = 1500
+          const socket = yield* ReconnectingWebSocket.make(url, {
+            schedule: Schedule.spaced("200 millis"),
+            sendHighWaterMark: 64,
+            sendLowWaterMark: 16,
+            outboxCapacity: 8,
+            onConnect: (connection, number) =>
+              Effect.gen(function* () {
+                if (number > outages) return
+                const network = yield* WebSocketTest.network(connection)
+                const outage = Effect.gen(function* () {
+                  const fault = yield* Random.nextIntBetween(0, 5)
+                  const millis = yield* Random.nextIntBetween(1, 1500)
+                  if (fault === 0) yield* network.clientToServer.stall
+                  if (fault === 1) yield* network.delay(`${millis} millis`)
+                  if (fault === 2) yield* network.split(1)
+                  yield* Effect.sleep(`${millis} millis`)
+                  if (fault === 3) yield* connection.close(1012)
+                  else yield* network.reset
+                })
+                yield* Effect.forkDaemon(outage)
+              }).pipe(Effect.scoped)
+          })
+          yield* Effect.forkScoped(Stream.runDrain(socket.messages))
+          const outcomes: Array<ReconnectingWebSocket.Outcome> = []
+          const finished = yield* Deferred.make<void>()
+          yield* Effect.gen(function* () {
+            for (let i = 0; i < messages; i++) {
+              const outcome = yield* socket.offer(String(i))
+              yield* Effect.forkScoped(Effect.map(outcome, (result) => (outcomes[i] = result)))
+              yield* Effect.sleep(`${yield* Random.nextIntBetween(0, 300)} millis`)
+            }
+            yield* Deferred.succeed(finished, undefined)
+          }).pipe(Effect.forkScoped)
+          while (!(yield* Deferred.isDone(finished))) {
+            yield* TestClock.adjust("250 millis")
+            yield* settled
+          }
+          yield* TestClock.adjust("10 seconds")
+          yield* settled
+
+          assert.lengthOf(outcomes, messages)
+          assert.deepStrictEqual(
+            [...received].sort((a, b) => a - b),
+            received,
+            "in order"
+          )
+          assert.strictEqual(new Set(received).size, received.length, "doubled")
+          const state = yield* socket.state.get
+          assert.strictEqual(state._tag, "Open")
+          assert.deepInclude(state, { connection: outages + 1 })
+          const unknown = outcomes.filter((outcome) => outcome === "unknown").length
+          assert.notInclude(outcomes, "dropped")
+          assert.isAbove(unknown, 0)
+          // Nothing was lost after the last outage, and what was said to be unknown may have come.
+          assert.strictEqual(received.at(-1), messages - 1)
+        })
+      ),
+    60_000
+  )
+})
