@@ -134,7 +134,8 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
     this.addTurn(turn)
     for (const oldest of this.turns) {
       if (this.droppableBytes <= this.settings.sendMarks.high || oldest === turn) break
-      this.deleteTurn(oldest)
+      // Others have a fiber that waits.
+      if (oldest.droppableBytes > 0) this.deleteTurn(oldest)
     }
     this.account()
     return Effect.void
