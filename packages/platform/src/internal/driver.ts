@@ -643,6 +643,11 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     else if (!this.corked) this.flushLater()
     return this.writable || !waits ? Effect.void : this.awaitRoom(undefined)
   }
+      // The fiber may have yielded since it was told to wait.
+      if (this.writable || (encode !== undefined && this.connection.phase !== "Open")) {
+        resume(encode === undefined ? Effect.void : this.sent(encode(), true))
+        return
+      }
 
   private flushLater(): void {
     if (this.dirty) return
@@ -677,8 +682,8 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     for (const waiter of this.waiters) {
       if (!this.writable) break
       this.waiters.delete(waiter)
-      waiter.resume(outcome(waiter.encode?.()))
-      if (this.connection.outputBytes >= this.flushBytes) this.flush()
+      // Like one that did not wait, it is done when there is room behind it.
+      waiter.resume(waiter.encode === undefined ? Effect.void : this.sent(waiter.encode(), true))
     }
     this.serve()
     this.flush()

@@ -182,8 +182,8 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
 
   private complete(turn: Turn, refused: Connection.SendError | undefined): void {
     this.deleteTurn(turn)
-    turn.resume(outcome(refused))
-    if (this.connection.outputBytes >= this.flushBytes) this.flush()
+    // Like a message that did not wait, it is done when there is room behind it.
+    turn.resume(this.sent(refused))
   }
 
   private deflateLater(turn: Turn, deflation: Deflation): void {
