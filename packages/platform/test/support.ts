@@ -3,6 +3,7 @@ import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import type { Transport, TransportSink } from "@effect-websocket/platform/Transport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import { assert } from "@effect/vitest"
+import type { Delivery } from "@effect-websocket/protocol/Connection"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import { frames } from "@effect-websocket/protocol/FrameDecoder"
 import { encode } from "@effect-websocket/protocol/FrameEncoder"
@@ -124,7 +125,9 @@ export const wrote = (pair: MockTransport.Pair, role: Role) =>
   Effect.map(framesFrom(pair, role), (found) => found.map(show))
 
 /** Both endpoints of a pair, in the scope. What is left of them at its end is dropped. */
-export const connected = (options?: WebSocket.Options) =>
+export const connected = <D extends Delivery = "messages">(
+  options?: WebSocket.Options & WebSocket.DeliveryOptions<D>
+) =>
   Effect.gen(function* () {
     const pair = yield* MockTransport.make()
     const client = yield* WebSocket.fromTransport(pair.client, { role: "client", ...options })
@@ -159,7 +162,10 @@ export const deafPeer = (pair: MockTransport.Pair, role: Role): ReadonlyArray<st
 }
 
 /** An endpoint whose peer is deaf, and gone at the end of the scope so that no closing handshake is awaited then. */
-export const alone = (role: Role, options?: WebSocket.Options) =>
+export const alone = <D extends Delivery = "messages">(
+  role: Role,
+  options?: WebSocket.Options & WebSocket.DeliveryOptions<D>
+) =>
   Effect.gen(function* () {
     const pair = yield* MockTransport.make()
     const seen = deafPeer(pair, other(role))

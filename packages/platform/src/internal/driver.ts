@@ -408,21 +408,6 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     )
   }
 
-  /** Fails once nothing more will be received. */
-  protected get failure(): Effect.Effect<never, ConnectionError> {
-    return Effect.async((resume) => {
-      const { error } = this.connection
-      if (error !== undefined) {
-        resume(Effect.fail(error))
-        return
-      }
-      const forget = this.listen((event) => {
-        if (event._tag === "Ended") resume(Effect.fail(event.error))
-      })
-      return Effect.sync(forget)
-    })
-  }
-
   private listen(listener: Listener): () => void {
     const listeners = (this.listeners ??= new Set())
     listeners.add(listener)
@@ -643,11 +628,6 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     else if (!this.corked) this.flushLater()
     return this.writable || !waits ? Effect.void : this.awaitRoom(undefined)
   }
-      // The fiber may have yielded since it was told to wait.
-      if (this.writable || (encode !== undefined && this.connection.phase !== "Open")) {
-        resume(encode === undefined ? Effect.void : this.sent(encode(), true))
-        return
-      }
 
   private flushLater(): void {
     if (this.dirty) return
@@ -661,6 +641,11 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     return Effect.async((resume) => {
       if (this.closed) {
         resume(Effect.fail(this.connection.error ?? abnormalClosure("local")))
+        return
+      }
+      // The fiber may have yielded since it was told to wait.
+      if (this.writable || (encode !== undefined && this.connection.phase !== "Open")) {
+        resume(encode === undefined ? Effect.void : this.sent(encode(), true))
         return
       }
       const waiter = { encode, resume }

@@ -4,14 +4,15 @@ import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import { Binary, Text, type Message } from "@effect-websocket/protocol/Message"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
-import type { StreamData } from "../StreamingWebSocket.js"
+import type { StreamData, StreamedMessage } from "../StreamingWebSocket.js"
 import type { Transport } from "../Transport.js"
 import type { Data, SendOptions } from "../WebSocket.js"
 import type { Zlib } from "../Zlib.js"
 import {
-  abnormalClosure,
   Driver,
   outcome,
   policyViolation,
@@ -35,6 +36,8 @@ interface Turn {
   readonly resume: Resume<void>
   /** What it weighs, where it may be dropped for a newer one. */
   readonly droppableBytes: number
+  /** Whether it waits for room whatever the strategy says. */
+  readonly patient: boolean
 }
 
 // Messages of at least this many bytes (UTF-16 units of text) are deflated on another thread.
@@ -51,6 +54,7 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
   // What has begun to send a message, and has not ended: it is being deflated, or comes from a stream.
   private underWay: object | undefined = undefined
   private cancelDeflating: (() => void) | undefined = undefined
+  private failStream: ((error: ConnectionError) => void) | undefined = undefined
 
   constructor(
     role: "client" | "server",
@@ -129,7 +133,8 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
       begin: () => this.encode(kept, compress),
       deflation: large ? () => this.connection.deflation(kept, compress) : undefined,
       resume: () => {},
-      droppableBytes: weight(kept)
+      droppableBytes: weight(kept),
+      patient: true
     }
     this.addTurn(turn)
     for (const oldest of this.turns) {
@@ -150,19 +155,22 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
     if (this.turns.delete(turn)) this.droppableBytes -= turn.droppableBytes
   }
 
-  private awaitTurn(begin: Turn["begin"], deflation?: Turn["deflation"]): Effect.Effect<void, ConnectionError> {
+  private awaitTurn(
+    begin: Turn["begin"],
+    deflation: Turn["deflation"],
+    patient = false
+  ): Effect.Effect<void, ConnectionError> {
     return Effect.async((resume) => {
-      if (this.closed) {
-        resume(Effect.fail(this.connection.error ?? abnormalClosure("local")))
+      if (this.connection.phase !== "Open") {
+        resume(outcome(begin()))
         return
       }
-      const turn: Turn = { begin, deflation, resume, droppableBytes: 0 }
+      const turn: Turn = { begin, deflation, resume, droppableBytes: 0, patient }
       this.addTurn(turn)
       this.serve()
       return Effect.sync(() => {
         this.deleteTurn(turn)
-        if (this.underWay !== turn) return
-        this.stopDeflating()
+        if (this.underWay === turn) this.stopDeflating()
         this.serve()
       })
     })
@@ -171,7 +179,7 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
   protected override serve(): void {
     for (const turn of this.turns) {
       // A strategy that does not wait has its say when the turn has come.
-      const ready = this.writable || (turn.droppableBytes === 0 && this.settings.sendStrategy !== "suspend")
+      const ready = this.writable || !(turn.patient || this.settings.sendStrategy === "suspend")
       if (!ready || this.underWay !== undefined) break
       const deflation = turn.deflation?.()
       if (deflation === undefined) this.complete(turn, turn.begin())
@@ -206,21 +214,24 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
 
   // Its parts wait for room whatever the strategy: none of them can be dropped.
   sendStream<E, R>(data: StreamData<E, R>): Effect.Effect<void, ConnectionError | E, R> {
-    const kind = "_tag" in data ? data._tag : undefined
-    const parts: Stream.Stream<string | Uint8Array, E, R> = "_tag" in data ? data.data : data
+    const message = isMessage(data) ? data : undefined
+    const parts: Stream.Stream<string | Uint8Array, E, R> = isMessage(data) ? data.data : data
     return Effect.suspend(() => {
       const token = {}
-      let ending: string | Uint8Array = kind === "Text" ? "" : emptyBytes
+      let ending: string | Uint8Array = message?._tag === "Text" ? "" : emptyBytes
       let unfinished = false
+      let failure: ConnectionError | undefined
       const begin = () => {
         const { refusal } = this.connection
         if (refusal === undefined) this.underWay = token
         return refusal
       }
       const takeTurn = Effect.suspend(() =>
-        this.turns.size > 0 || this.underWay !== undefined || !this.writable ? this.awaitTurn(begin) : outcome(begin())
+        this.turns.size > 0 || this.underWay !== undefined || !this.writable
+          ? this.awaitTurn(begin, undefined, true)
+          : outcome(begin())
       )
-      const sendAll = Stream.runForEach(parts, (part) =>
+      const sendPart = (part: string | Uint8Array) =>
         Effect.suspend(() => {
           ending = typeof part === "string" ? "" : emptyBytes
           if (part.length === 0) return Effect.void
@@ -228,25 +239,47 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
           unfinished ||= refused === undefined
           return this.sent(refused, true)
         })
-      )
       const finish = Effect.suspend(() => {
         const refused = this.encodePart(ending, true)
         unfinished = false
-        this.underWay = undefined
-        this.serve()
+        this.endStream()
         return this.sent(refused, true)
       })
-      const all = Effect.zipRight(takeTurn, Effect.zipRight(sendAll, finish))
-      return Effect.onExit(Effect.raceFirst(all, Effect.interruptible(this.failure)), (exit) =>
+      const sendAll = Effect.withFiberRuntime<void, ConnectionError | E, R>((fiber) => {
+        const { refusal } = this.connection
+        if (refusal !== undefined) return Effect.fail(refusal)
+        this.failStream = (error) => {
+          failure ??= error
+          fiber.unsafeInterruptAsFork(FiberId.none)
+        }
+        return Effect.zipRight(Stream.runForEach(parts, sendPart), finish)
+      })
+      // In a fiber of its own, which the end of the connection can interrupt also where the caller cannot be interrupted; and
+      // no child of the caller's, because those are interrupted with it also where it cannot be.
+      const inFiber = Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(Effect.forkDaemon(Effect.interruptible(sendAll)), (fiber) => {
+          const joined = Effect.flatMap(Fiber.await(fiber), () =>
+            failure === undefined ? Fiber.join(fiber) : Effect.fail(failure)
+          )
+          return Effect.onInterrupt(restore(joined), () => Fiber.interrupt(fiber))
+        })
+      )
+      return Effect.onExit(Effect.zipRight(takeTurn, inFiber), (exit) =>
         Effect.sync(() => {
           if (this.underWay !== token) return
-          this.underWay = undefined
           // RFC 6455 §5.4 has no way to take back what has begun, and to end it would make it look whole.
-          if (unfinished && Exit.isFailure(exit)) this.startClosing(closeCodeOf(exit))
-          this.serve()
+          this.endStream(unfinished && Exit.isFailure(exit) ? closeCodeOf(exit) : undefined)
         })
       )
     })
+  }
+
+  /** What waited for the end of the stream goes on; with `code`, the connection is closed instead. */
+  private endStream(code?: number): void {
+    this.underWay = undefined
+    this.failStream = undefined
+    if (code !== undefined) this.startClosing(code)
+    this.serve()
   }
 
   private encodePart(part: string | Uint8Array, fin: boolean): Connection.SendError | undefined {
@@ -263,12 +296,15 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
 
   protected override refuseMessages(): void {
     this.stopDeflating()
+    const { refusal } = this.connection
+    if (refusal !== undefined) this.failStream?.(refusal)
     for (const turn of this.turns) this.complete(turn, turn.begin())
   }
 
   protected override failWaiters(error: ConnectionError): void {
     super.failWaiters(error)
     this.stopDeflating()
+    this.failStream?.(error)
     const failure = Effect.fail(error)
     for (const turn of this.turns) turn.resume(failure)
     this.turns.clear()
@@ -277,3 +313,7 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
 }
 
 const emptyBytes = new Uint8Array(0)
+
+/** Every effect is a stream too, and some have a tag of their own. */
+const isMessage = <E, R>(data: StreamData<E, R>): data is StreamedMessage<E, R> =>
+  "_tag" in data && (data._tag === "Text" || data._tag === "Binary")

@@ -1,0 +1,791 @@
+import { NodeZlib } from "@effect-websocket/platform/node"
+import * as WebSocket from "@effect-websocket/platform/WebSocket"
+import type { StreamData } from "@effect-websocket/platform/StreamingWebSocket"
+import type { Zlib } from "@effect-websocket/platform/Zlib"
+import * as MockTransport from "@effect-websocket/platform/MockTransport"
+import type { Transport, TransportSink } from "@effect-websocket/platform/Transport"
+import { assert, describe, it } from "@effect/vitest"
+import { frames } from "@effect-websocket/protocol/FrameDecoder"
+import { Text } from "@effect-websocket/protocol/Message"
+import { Effect, Exit, FastCheck, Fiber, Option, Queue, Stream, TestClock } from "effect"
+import { environment } from "../../src/internal/driver.js"
+import { MessageDriver } from "../../src/internal/messageDriver.js"
+import { MessageSender } from "../../src/internal/messageSender.js"
+import * as Registry from "../../src/internal/registry.js"
+import { resolve } from "../../src/internal/settings.js"
+import {
+  alone,
+  close,
+  closedError,
+  concat,
+  connected,
+  fields,
+  from,
+  isDefect,
+  isInterrupted,
+  isPending,
+  latin1,
+  other,
+  outcome,
+  ping,
+  resetError,
+  type Role,
+  roles,
+  settled,
+  utf8,
+  wrote
+} from "../support.js"
+
+const sender = (socket: WebSocket.WebSocket) => {
+  if (socket instanceof MessageSender) return socket
+  throw new Error("It sends no messages")
+}
+
+/** Nothing is left of what was sent. */
+const assertAtRest = (socket: WebSocket.WebSocket) => {
+  const driver = sender(socket)
+  assert.isUndefined(driver["underWay"])
+  assert.isUndefined(driver["failStream"])
+
+  assert.strictEqual(driver["turns"].size, 0)
+  assert.strictEqual(driver["waiters"].size, 0)
+  assert.strictEqual(driver["listeners"]?.size ?? 0, 0)
+}
+
+/** A stream that the test feeds; `null` ends it. */
+const source = <A extends string | Uint8Array>() =>
+  Effect.map(Queue.unbounded<A | null>(), (queue) => {
+    const state = { pulled: 0, finalized: 0 }
+    const stream = Stream.fromQueue(queue, { maxChunkSize: 1 }).pipe(
+      Stream.takeWhile((part): part is A => part !== null),
+      Stream.tap(() => Effect.sync(() => state.pulled++)),
+      Stream.ensuring(Effect.sync(() => state.finalized++))
+    )
+    const feed = (...parts: ReadonlyArray<A | null>) => Effect.zipRight(Queue.offerAll(queue, parts), settled)
+    return { state, stream, feed }
+  })
+
+describe("sendStream", () => {
+  for (const role of roles) {
+    const cases: ReadonlyArray<readonly [string, StreamData<never, never>, ReadonlyArray<string>]> = [
+      ["a text", Stream.make("one", "two"), ["Text… one", "Continuation… two", "Continuation"]],
+      ["bytes", Stream.make(utf8("one"), utf8("two")), ["Binary… one", "Continuation… two", "Continuation"]],
+      ["a text message", { _tag: "Text", data: Stream.make("one") }, ["Text… one", "Continuation"]],
+      ["a binary message", { _tag: "Binary", data: Stream.make(utf8("one")) }, ["Binary… one", "Continuation"]],
+      ["nothing", Stream.empty, ["Binary"]],
+      ["a text message without a part", { _tag: "Text", data: Stream.empty }, ["Text"]],
+      ["a binary message without a part", { _tag: "Binary", data: Stream.empty }, ["Binary"]],
+      ["an empty text", Stream.make(""), ["Text"]],
+      ["empty bytes", Stream.make(new Uint8Array(0)), ["Binary"]],
+      ["empty parts among others", Stream.make("", "a", "", "b", ""), ["Text… a", "Continuation… b", "Continuation"]],
+      ["an effect, which is a stream of one part", Effect.succeed("one"), ["Text… one", "Continuation"]],
+      ["an option, which is one too", Option.some(utf8("one")) as never, ["Binary… one", "Continuation"]]
+    ]
+    for (const [name, data, expected] of cases) {
+      it.scoped(`sends ${name}, as ${role}`, () =>
+        Effect.gen(function* () {
+          const { socket, wrote } = yield* alone(role)
+          yield* socket.sendStream(data)
+          yield* settled
+          assert.deepStrictEqual(yield* wrote, expected)
+          assertAtRest(socket)
+        })
+      )
+    }
+
+    it.scoped(`fragments larger parts by maxFrameSize, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { socket, wrote } = yield* alone(role, { maxFrameSize: 4 })
+        yield* socket.sendStream(Stream.make("abcdefghi", "jklm"))
+        yield* settled
+        assert.deepStrictEqual(yield* wrote, [
+          "Text… abcd",
+          "Continuation… efgh",
+          "Continuation… i",
+          "Continuation… jklm",
+          "Continuation"
+        ])
+      })
+    )
+
+    it.scoped(`sends parts as they come, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { socket, wrote } = yield* alone(role)
+        const { feed, stream } = yield* source<string>()
+        yield* Effect.fork(socket.sendStream(stream))
+        yield* feed("one")
+        assert.deepStrictEqual(yield* wrote, ["Text… one"])
+        yield* feed("two")
+        assert.deepStrictEqual(yield* wrote, ["Text… one", "Continuation… two"])
+      })
+    )
+
+    it.scoped(`lets other messages wait for its end, in order, and nothing else, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { inject, socket, wrote } = yield* alone(role)
+        const { feed, stream } = yield* source<string>()
+        yield* Effect.fork(socket.sendStream(stream))
+        yield* feed("one")
+        const later = yield* Effect.forEach(
+          [
+            socket.send("first"),
+            socket.sendStream(Stream.make("second")),
+            Stream.run(Stream.make("third", "fourth"), socket.sink),
+            socket.send("fifth")
+          ],
+          (sending) => Effect.zipLeft(Effect.fork(sending), settled)
+        )
+        yield* socket.pong(utf8("pong"))
+        yield* Effect.fork(socket.ping(utf8("ping")))
+        yield* inject(ping("answered"))
+        for (const fiber of later) assert.isTrue(yield* isPending(fiber))
+        assert.deepStrictEqual(yield* wrote, ["Text… one", "Pong pong", "Ping ping", "Pong answered"])
+        yield* feed("two", null)
+        yield* Effect.forEach(later, Fiber.join)
+        yield* settled
+        assert.deepStrictEqual((yield* wrote).slice(4), [
+          "Continuation… two",
+          "Continuation",
+          "Text first",
+          "Text… second",
+          "Continuation",
+          "Text third",
+          "Text fifth",
+          "Text fourth"
+        ])
+        assertAtRest(socket)
+      })
+    )
+
+    it.scoped(`takes its turn in the order of the calls, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { socket, wrote } = yield* alone(role)
+        yield* Effect.all(
+          [socket.sendStream(Stream.make("one")), socket.send("two"), socket.sendStream(Stream.make("three"))],
+          { concurrency: "unbounded" }
+        )
+        yield* settled
+        assert.deepStrictEqual(yield* wrote, ["Text… one", "Continuation", "Text two", "Text… three", "Continuation"])
+      })
+    )
+
+    it.scoped(`suspends above the high-water mark, and resumes, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 1000, sendLowWaterMark: 10 })
+        const socket = sockets[role]
+        let pulled = 0
+        const parts = Stream.tap(Stream.range(0, 99, 1), () => Effect.sync(() => pulled++))
+        yield* from(pair, role).stall
+        const sending = yield* Effect.fork(socket.sendStream(Stream.map(parts, (i) => `${i} `.padEnd(100, "x"))))
+        assert.isTrue(yield* isPending(sending))
+        assert.isAtLeast(pulled, 8)
+        assert.isAtMost(pulled, 11)
+        assert.isBelow(yield* socket.bufferedBytes, 1300)
+        yield* from(pair, role).unstall
+        yield* Fiber.join(sending)
+        const expected = Array.from({ length: 100 }, (_, i) => `${i} `.padEnd(100, "x")).join("")
+        assert.strictEqual((yield* sockets[other(role)].receive).data, expected)
+        assertAtRest(socket)
+      })
+    )
+
+    for (const sendStrategy of ["suspend", "dropping", "sliding", "close", "abort"] as const) {
+      it.scoped(`drops no part and closes nothing with the strategy ${sendStrategy}, as ${role}`, () =>
+        Effect.gen(function* () {
+          const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1, sendStrategy })
+          const socket = sockets[role]
+          yield* from(pair, role).stall
+          // What it finds no room for does not even begin.
+          const filling = yield* Effect.fork(socket.send("0123456789"))
+          yield* settled
+          const sending = yield* Effect.fork(socket.sendStream(Stream.make("0123456789", "0123456789", "0")))
+          assert.isTrue(yield* isPending(sending))
+          assert.deepStrictEqual(yield* wrote(pair, role), ["Text 0123456789"])
+          assert.isBelow(yield* socket.bufferedBytes, 20)
+          yield* from(pair, role).unstall
+          yield* Fiber.join(filling)
+          yield* Fiber.join(sending)
+          yield* sockets[other(role)].receive
+          assert.strictEqual((yield* sockets[other(role)].receive).data, "012345678901234567890")
+          assertAtRest(socket)
+        })
+      )
+    }
+
+    it.scoped(`keeps its turn where the strategy sliding drops messages, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { pair, ...sockets } = yield* connected({
+          sendHighWaterMark: 200,
+          sendLowWaterMark: 1,
+          sendStrategy: "sliding"
+        })
+        const socket = sockets[role]
+        yield* from(pair, role).stall
+        yield* socket.send("0".repeat(200))
+        yield* settled
+        yield* socket.send("dropped")
+        const sending = yield* Effect.fork(socket.sendStream(Stream.make("kept")))
+        yield* settled
+        for (let i = 0; i < 9; i++) yield* socket.send(`${i}`)
+        yield* from(pair, role).unstall
+        yield* Fiber.join(sending)
+        yield* settled
+        assert.deepStrictEqual((yield* wrote(pair, role)).slice(1), [
+          "Text… kept",
+          "Continuation",
+          "Text 6",
+          "Text 7",
+          "Text 8"
+        ])
+        assertAtRest(socket)
+      })
+    )
+
+    const failures: ReadonlyArray<
+      readonly [
+        name: string,
+        last: Stream.Stream<string, string>,
+        code: number,
+        check: (exit: Exit.Exit<unknown, unknown>) => boolean
+      ]
+    > = [
+      ["fails", Stream.fail("broken"), 1011, (exit) => Exit.isFailure(exit) && exit.cause._tag === "Fail"],
+      ["dies", Stream.die("broken"), 1011, isDefect],
+      ["interrupts itself", Stream.fromEffect(Effect.interrupt), 1001, isInterrupted]
+    ]
+    for (const [name, last, code, check] of failures) {
+      it.scoped(`closes with ${code} where the stream ${name} behind its first part, as ${role}`, () =>
+        Effect.gen(function* () {
+          const { inject, socket, wrote } = yield* alone(role)
+          const sending = yield* Effect.fork(socket.sendStream(Stream.concat(Stream.make("one"), last)))
+          const behind = yield* Effect.fork(Effect.flip(Effect.zipRight(Effect.yieldNow(), socket.send("behind"))))
+          assert.isTrue(check(yield* Fiber.await(sending)))
+          assert.deepStrictEqual(fields(yield* Fiber.join(behind)), closedError(code, "local", false))
+          yield* settled
+          assert.deepStrictEqual(yield* wrote, ["Text… one", `Close ${code}`])
+          yield* inject(close(code))
+          yield* settled
+          assertAtRest(socket)
+        })
+      )
+
+      it.scoped(`sends nothing, and the connection goes on, where the stream ${name} at once, as ${role}`, () =>
+        Effect.gen(function* () {
+          const { socket, wrote } = yield* alone(role)
+          assert.isTrue(check(yield* Effect.exit(socket.sendStream(Stream.concat(Stream.make(""), last)))))
+          assertAtRest(socket)
+          yield* socket.send("on")
+          yield* settled
+          assert.deepStrictEqual(yield* wrote, ["Text on"])
+        })
+      )
+    }
+
+    it.scoped(
+      `interrupted, closes with 1001 where something was sent, and waits for the stream's finalizers, as ${role}`,
+      () =>
+        Effect.gen(function* () {
+          const { socket, wrote } = yield* alone(role)
+          const { feed, state, stream } = yield* source<string>()
+          const slow = Stream.ensuring(stream, Effect.sleep("1 seconds"))
+          const sending = yield* Effect.fork(socket.sendStream(slow))
+          yield* feed("one")
+          const interrupting = yield* Effect.fork(Fiber.interrupt(sending))
+          assert.isTrue(yield* isPending(interrupting))
+          assert.strictEqual(state.finalized, 1)
+          yield* TestClock.adjust("1 seconds")
+          assert.isTrue(isInterrupted(yield* Fiber.join(interrupting)))
+          yield* settled
+          assert.deepStrictEqual(yield* wrote, ["Text… one", "Close 1001"])
+          assertAtRest(socket)
+        })
+    )
+
+    it.scoped(`interrupted before its first part, sends nothing, and the connection goes on, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { socket, wrote } = yield* alone(role)
+        const { feed, state, stream } = yield* source<string>()
+        const sending = yield* Effect.fork(socket.sendStream(stream))
+        const later = yield* Effect.zipRight(settled, Effect.fork(socket.send("later")))
+        yield* feed("")
+        assert.isTrue(yield* isPending(later))
+        yield* Fiber.interrupt(sending)
+        assert.strictEqual(state.finalized, 1)
+        yield* Fiber.join(later)
+        yield* feed("too late")
+        assert.deepStrictEqual(yield* wrote, ["Text later"])
+        assertAtRest(socket)
+      })
+    )
+
+    it.scoped(`interrupted while it waits for its turn, leaves nothing behind, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { socket, wrote } = yield* alone(role)
+        const { feed, stream } = yield* source<string>()
+        const first = yield* Effect.fork(socket.sendStream(stream))
+        yield* feed("one")
+        let ran = false
+        const second = yield* Effect.fork(
+          socket.sendStream(
+            Stream.suspend(() => {
+              ran = true
+              return Stream.make("never")
+            })
+          )
+        )
+        const third = yield* Effect.zipRight(settled, Effect.fork(socket.send("third")))
+        yield* settled
+        yield* Fiber.interrupt(second)
+        yield* feed(null)
+        yield* Fiber.join(first)
+        yield* Fiber.join(third)
+        yield* settled
+        assert.isFalse(ran)
+        assert.deepStrictEqual(yield* wrote, ["Text… one", "Continuation", "Text third"])
+        assertAtRest(socket)
+      })
+    )
+
+    it.scoped(`interrupted between the end of its wait and its turn, leaves nothing behind, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { socket, wrote } = yield* alone(role)
+        const { feed, stream } = yield* source<string>()
+        // In one step the second is interrupted and told that it is its turn.
+        const last = Effect.suspend(() => Fiber.interruptFork(second))
+        yield* Effect.fork(socket.sendStream(Stream.concat(stream, Stream.drain(Stream.fromEffect(last)))))
+        yield* feed("one")
+        const second: Fiber.RuntimeFiber<void, unknown> = yield* Effect.fork(socket.sendStream(Stream.make("never")))
+        yield* settled
+        yield* feed(null)
+        yield* Fiber.await(second)
+        yield* socket.send("on")
+        yield* settled
+        assert.deepStrictEqual(yield* wrote, ["Text… one", "Continuation", "Text on"])
+        assertAtRest(socket)
+      })
+    )
+
+    it.scoped(`interrupted behind its last part, while it waits for room, closes nothing, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 12, sendLowWaterMark: 1 })
+        const socket = sockets[role]
+        yield* from(pair, role).stall
+        const sending = yield* Effect.fork(socket.sendStream(Stream.make("0")))
+        yield* settled
+        const filling = yield* Effect.fork(Effect.zipRight(socket.sendStream(Stream.make("0123456789")), Effect.never))
+        assert.isTrue(yield* isPending(sending).pipe(Effect.zipRight(isPending(filling))))
+        yield* Fiber.interrupt(sending)
+        yield* from(pair, role).unstall
+        yield* settled
+        yield* settled
+        assert.strictEqual((yield* sockets[other(role)].receive).data, "0")
+        assert.strictEqual((yield* sockets[other(role)].receive).data, "0123456789")
+        assert.isTrue(yield* socket.isOpen)
+        assertAtRest(socket)
+      })
+    )
+
+    it.scoped(`interrupted in the middle while it waits for room, closes with 1001, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1 })
+        const socket = sockets[role]
+        yield* from(pair, role).stall
+        const sending = yield* Effect.fork(socket.sendStream(Stream.make("0123456789", "not sent")))
+        assert.isTrue(yield* isPending(sending))
+        yield* Fiber.interrupt(sending)
+        yield* from(pair, role).unstall
+        assert.deepStrictEqual(
+          fields(yield* Effect.flip(sockets[other(role)].receive)),
+          closedError(1001, "remote", true)
+        )
+        assert.deepStrictEqual(yield* wrote(pair, role), [
+          role === "client" ? "Text… 0123456789" : "Text… 0123456789",
+          "Close 1001"
+        ])
+        assertAtRest(socket)
+      })
+    )
+
+    type Alone = Effect.Effect.Success<ReturnType<typeof alone<"messages">>>
+    const endings: ReadonlyArray<
+      readonly [name: string, end: (alone: Alone) => Effect.Effect<unknown, unknown>, expected: Record<string, unknown>]
+    > = [
+      ["the peer's Close", ({ inject }) => inject(close(4001, "bye")), closedError(4001, "remote", true, "bye")],
+      ["a Close of ours", ({ socket }) => Effect.fork(socket.close(4000)), closedError(4000, "local", false)],
+      ["an abort", ({ socket }) => Effect.fork(socket.abort), closedError(1006, "local", false)],
+      ["a reset", ({ pair }) => pair.reset, resetError],
+      ["the end of the peer's input", ({ eof }) => eof, closedError(1006, "remote", false)],
+      [
+        "the end of the scope",
+        ({ socket }) => Effect.sync(() => sender(socket).beginClose(1000)),
+        closedError(1000, "local", false)
+      ]
+    ]
+    for (const [name, end, expected] of endings) {
+      for (const region of ["interruptible", "uninterruptible"] as const) {
+        it.scoped(`fails at once at ${name}, while its stream has nothing, in an ${region} region, as ${role}`, () =>
+          Effect.gen(function* () {
+            const ends = yield* alone(role)
+            const { feed, state, stream } = yield* source<string>()
+            const sending = yield* Effect.fork(Effect[region](Effect.flip(ends.socket.sendStream(stream))))
+            yield* feed("one")
+            const waiting = yield* Effect.fork(Effect[region](Effect.flip(ends.socket.sendStream(Stream.never))))
+            assert.isTrue(yield* isPending(waiting))
+            yield* end(ends)
+            assert.deepStrictEqual(fields(yield* Fiber.join(sending)), expected)
+            assert.deepStrictEqual(fields(yield* Fiber.join(waiting)), expected)
+            assert.strictEqual(state.finalized, 1)
+            assertAtRest(ends.socket)
+            // Nothing of it comes behind.
+            yield* feed("two", null)
+            assert.deepStrictEqual(
+              (yield* ends.wrote).filter((frame) => !frame.startsWith("Close")),
+              ["Text… one"]
+            )
+          })
+        )
+      }
+    }
+
+    it.scoped(`is not interrupted in an uninterruptible region, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { socket, wrote } = yield* alone(role)
+        const { feed, stream } = yield* source<string>()
+        const exits: Array<Exit.Exit<unknown, unknown>> = []
+        const sending = yield* Effect.fork(
+          Effect.uninterruptible(
+            Effect.map(Effect.exit(socket.sendStream(stream)), (exit) => {
+              exits.push(exit)
+            })
+          )
+        )
+        yield* feed("one")
+        const interrupting = yield* Effect.fork(Fiber.interrupt(sending))
+        assert.isTrue(yield* isPending(interrupting))
+        yield* feed("two", null)
+        yield* Fiber.join(interrupting)
+        yield* settled
+        assert.deepStrictEqual(exits, [Exit.void])
+        assert.deepStrictEqual(yield* wrote, ["Text… one", "Continuation… two", "Continuation"])
+        assert.isTrue(yield* socket.isOpen)
+      })
+    )
+
+    it.scoped(`fails at once on a connection that is closing or over, and does not run the stream, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { inject, pair, socket } = yield* alone(role)
+        let runs = 0
+        const sending = Effect.flip(
+          socket.sendStream(
+            Stream.suspend(() => {
+              runs++
+              return Stream.never
+            })
+          )
+        )
+        yield* Effect.fork(socket.close(4000))
+        yield* settled
+        assert.deepStrictEqual(fields(yield* sending), closedError(4000, "local", false))
+        yield* inject(close(4000))
+        yield* settled
+        assert.deepStrictEqual(fields(yield* sending), closedError(4000, "local", true))
+        yield* pair.reset
+        yield* socket.closeStatus
+        assert.deepStrictEqual(fields(yield* sending), closedError(4000, "local", true))
+        assert.strictEqual(runs, 0)
+        assertAtRest(socket)
+      })
+    )
+
+    it.scoped(`fails at once on a connection that is closing above the high-water mark, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { pair, socket } = yield* alone(role, { sendHighWaterMark: 1, sendLowWaterMark: 1 })
+        yield* from(pair, role).stall
+        yield* Effect.fork(socket.send("full"))
+        yield* Effect.zipRight(settled, Effect.fork(socket.close(4000)))
+        yield* settled
+        const late = [socket.sendStream(Stream.never), socket.send("late"), socket.pong()]
+        for (const sending of late) {
+          assert.deepStrictEqual(fields(yield* Effect.flip(sending)), closedError(4000, "local", false))
+        }
+      })
+    )
+
+    it.scoped(`may close the connection from within its stream, as ${role}`, () =>
+      Effect.gen(function* () {
+        const ends = yield* connected()
+        const closing = Stream.concat(Stream.make("one"), Stream.drain(Stream.fromEffect(ends[role].close(4000))))
+        yield* Effect.fork(Effect.exit(ends[other(role)].receive))
+        const error = yield* Effect.flip(ends[role].sendStream(closing))
+        assert.deepStrictEqual(fields(error), closedError(4000, "local", false))
+        assert.deepStrictEqual(outcome(yield* ends[role].closeStatus), [4000, 4000, "local", true])
+      })
+    )
+
+    it.scoped(`keeps the connection from being idle, and does not wait for heartbeats, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { inject, socket, wrote } = yield* alone(role, {
+          idleTimeout: "10 seconds",
+          heartbeatInterval: "4 seconds"
+        })
+        const { feed, stream } = yield* source<string>()
+        const sending = yield* Effect.fork(Effect.flip(socket.sendStream(stream)))
+        for (let i = 0; i < 3; i++) {
+          yield* feed(`${i}`)
+          yield* TestClock.adjust("9 seconds")
+          yield* inject(ping(""))
+          yield* settled
+        }
+        assert.isTrue(yield* isPending(sending))
+        yield* TestClock.adjust("10 seconds")
+        assert.deepStrictEqual(fields(yield* Fiber.join(sending)), closedError(1001, "local", false, "idle"))
+        const frames = (yield* wrote).map((frame) => frame.split(" ")[0])
+        assert.includeMembers(frames, ["Ping"])
+        assert.deepStrictEqual(
+          frames.filter((name) => name !== "Ping" && name !== "Pong"),
+          ["Text…", "Continuation…", "Continuation…", "Close"]
+        )
+      })
+    )
+
+    it.scoped(`fails with writeTimeout where the peer does not read, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { pair, socket } = yield* alone(role, {
+          sendHighWaterMark: 10,
+          sendLowWaterMark: 1,
+          writeTimeout: "1 seconds"
+        })
+        yield* from(pair, role).stall
+        const sending = yield* Effect.fork(Effect.flip(socket.sendStream(Stream.make("0123456789", "never"))))
+        assert.isTrue(yield* isPending(sending))
+        yield* TestClock.adjust("1 seconds")
+        const error = yield* Fiber.join(sending)
+        assert.deepInclude(error, { _tag: "Io_error", reason: "Timeout", operation: "write" })
+        assertAtRest(socket)
+      })
+    )
+  }
+
+  it.scoped.prop(
+    "any text, cut anywhere, arrives as it was",
+    {
+      role: FastCheck.constantFrom(...roles),
+      texts: FastCheck.array(
+        FastCheck.string({ unit: FastCheck.constantFrom("a", "é", "€", "😀", "\u{10ffff}"), maxLength: 9 }),
+        { maxLength: 9 }
+      ),
+      maxFrameSize: FastCheck.integer({ min: 1, max: 9 }),
+      cut: FastCheck.integer({ min: 1, max: 5 })
+    },
+    ({ cut, maxFrameSize, role, texts }) =>
+      Effect.gen(function* () {
+        const { pair, ...ends } = yield* connected({ maxFrameSize })
+        yield* from(pair, role).split(cut)
+        for (const text of texts) {
+          const units = text.split("")
+          const parts = Array.from({ length: Math.ceil(units.length / cut) }, (_, i) =>
+            units.slice(i * cut, i * cut + cut).join("")
+          )
+          yield* ends[role].sendStream({ _tag: "Text", data: Stream.fromIterable(parts) })
+          const message = yield* ends[other(role)].receive
+          assert.deepStrictEqual([message._tag, message.data], ["Text", text])
+        }
+      }),
+    { fastCheck: { numRuns: 50 } }
+  )
+
+  it.scoped("needs what its stream needs", () =>
+    Effect.gen(function* () {
+      const { socket, wrote } = yield* alone("client")
+      const scoped = Stream.unwrapScoped(
+        Effect.as(
+          Effect.addFinalizer(() => Effect.ignore(socket.pong(utf8("finalized")))),
+          Stream.make("one")
+        )
+      )
+      yield* socket.sendStream(Stream.concat(scoped, Stream.fromEffect(Effect.map(Effect.clock, () => "two"))))
+      yield* settled
+      assert.deepStrictEqual(yield* wrote, ["Text… one", "Pong finalized", "Continuation… two", "Continuation"])
+    })
+  )
+
+  it.scoped("by many fibers at once, each message arrives whole", () =>
+    Effect.gen(function* () {
+      for (const role of roles) {
+        const { pair, ...ends } = yield* connected({ sendHighWaterMark: 50, sendLowWaterMark: 10 })
+        yield* from(pair, role).split(7)
+        const sending = yield* Effect.fork(
+          Effect.forEach(
+            Array.from({ length: 200 }, (_, i) => i),
+            (i) =>
+              i % 3 === 0
+                ? ends[role].send(`${i} ${"x".repeat(20)}`)
+                : ends[role].sendStream(
+                    Stream.make(`${i} `, "x".repeat(10), "x".repeat(10)).pipe(
+                      Stream.tap(() => (i % 2 === 0 ? Effect.yieldNow() : Effect.void))
+                    )
+                  ),
+            { concurrency: "unbounded", discard: true }
+          )
+        )
+        const received = yield* Effect.replicateEffect(ends[other(role)].receive, 200)
+        yield* Fiber.join(sending)
+        const expected = Array.from({ length: 200 }, (_, i) => `${i} ${"x".repeat(20)}`)
+        assert.deepStrictEqual(
+          received.map(({ data }) => data),
+          expected
+        )
+        assertAtRest(ends[role])
+      }
+    })
+  )
+})
+
+describe("compression on another thread", () => {
+  const direction = { windowBits: 12, contextTakeover: true }
+  const opening = {
+    request: undefined,
+    url: "",
+    agreement: { protocol: undefined, extensions: [] },
+    deflate: { extension: { name: "permessage-deflate", parameters: [] }, outbound: direction, inbound: direction }
+  }
+  const large = "large ".repeat(11_000)
+
+  /** An endpoint whose large messages are deflated when the test says so. */
+  const deflating = (role: Role, options?: WebSocket.Options) =>
+    Effect.gen(function* () {
+      const jobs: Array<() => void> = []
+      const zlib: Zlib = {
+        ...NodeZlib.zlib,
+        deflateLater: (data, options, done) => {
+          let cancelled = false
+          jobs.push(() => {
+            if (!cancelled) done(NodeZlib.zlib.deflate(data, options))
+          })
+          return () => {
+            cancelled = true
+          }
+        }
+      }
+      const pair = yield* MockTransport.make()
+      const registry = yield* Registry.ofScope(yield* Effect.scope)
+      const settings = resolve({ ...options, compression: true }, zlib)
+      const services = yield* environment
+      const make = (side: Role) =>
+        new MessageDriver(side, pair[side], settings, services, opening, { delivery: "messages" }).start(registry)
+      const socket = make(role)
+      const peer = make(other(role))
+      yield* Effect.addFinalizer(() => pair.reset)
+      const sent = Effect.map(from(pair, role).written, (bytes) =>
+        frames({ role: other(role), rsv: 4 })(bytes).frames.map(
+          ({ fin, opcode, payload, rsv }) => `${opcode}${fin ? "" : "…"} ${rsv === 0 ? latin1(payload) : "deflated"}`
+        )
+      )
+      return { pair, jobs, socket, peer, sent }
+    })
+
+  for (const role of roles) {
+    it.scoped(`waits for the end of a stream, and a stream for its end, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { jobs, peer, sent, socket } = yield* deflating(role)
+        const { feed, stream } = yield* source<string>()
+        const first = yield* Effect.fork(socket.sendStream(stream))
+        yield* feed("one")
+        const second = yield* Effect.zipRight(settled, Effect.fork(socket.send(large)))
+        const third = yield* Effect.zipRight(settled, Effect.fork(socket.sendStream(Stream.make("three"))))
+        yield* settled
+        assert.lengthOf(jobs, 0)
+        yield* feed(null)
+        yield* Fiber.join(first)
+        assert.lengthOf(jobs, 1)
+        assert.isTrue(yield* isPending(third))
+        jobs[0]!()
+        yield* Fiber.join(second)
+        yield* Fiber.join(third)
+        yield* settled
+        // Parts are not compressed.
+        assert.deepStrictEqual(yield* sent, ["1… one", "0 ", "1 deflated", "1… three", "0 "])
+        const received = yield* Effect.replicateEffect(peer.receive, 3)
+        assert.deepStrictEqual(
+          received.map(({ data }) => data),
+          ["one", large, "three"]
+        )
+        assertAtRest(socket)
+      })
+    )
+
+    it.scoped(`is not dropped by the strategy sliding, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { jobs, peer, socket } = yield* deflating(role, { sendStrategy: "sliding", sendHighWaterMark: 200 })
+        const sending = yield* Effect.fork(socket.send(large))
+        yield* settled
+        for (let i = 0; i < 9; i++) yield* socket.send(`${i}`)
+        yield* Effect.fork(socket.close(4000))
+        yield* Effect.fork(peer.run(() => {}))
+        assert.deepStrictEqual(fields(yield* Effect.flip(Fiber.join(sending))), closedError(4000, "local", false))
+        assert.lengthOf(jobs, 1)
+        assertAtRest(socket)
+      })
+    )
+  }
+})
+
+describe("a message that waited for its turn", () => {
+  /** A transport whose buffer the test fills and drains. */
+  const manual = () => {
+    const written: Array<Uint8Array> = []
+    const control = { belowHighWater: true, sink: undefined as TransportSink | undefined }
+    const transport: Transport = {
+      remoteAddress: undefined,
+      bufferedBytes: 1,
+      start: (sink) => {
+        control.sink = sink
+      },
+      pause: () => {},
+      resume: () => {},
+      write: (chunks) => {
+        written.push(...chunks)
+        return { taken: false, belowHighWater: control.belowHighWater }
+      },
+      end: () => {},
+      abort: () => queueMicrotask(() => control.sink?.onClose())
+    }
+    return { transport, written, control }
+  }
+
+  it.scoped("is done when there is room behind it, since until then its bytes are not copied", () =>
+    Effect.gen(function* () {
+      const { control, transport, written } = manual()
+      const socket = yield* WebSocket.fromTransport(transport, { role: "server", sendHighWaterMark: 10 })
+      control.belowHighWater = false
+      yield* Effect.fork(socket.send("0123456789"))
+      yield* settled
+      const bytes = new Uint8Array(1000).fill(65)
+      const sending = yield* Effect.fork(socket.send(bytes))
+      assert.isTrue(yield* isPending(sending))
+      control.sink?.onDrain()
+      assert.isTrue(yield* isPending(sending))
+      control.belowHighWater = true
+      control.sink?.onDrain()
+      yield* Fiber.join(sending)
+      assert.strictEqual(concat(...written).length, 12 + 4 + 1000)
+      control.sink?.onClose()
+    })
+  )
+
+  it.scoped("finds room that came before it began to wait", () =>
+    Effect.gen(function* () {
+      const { control, transport } = manual()
+      const socket = yield* WebSocket.fromTransport(transport, { role: "server", sendHighWaterMark: 10 })
+      control.belowHighWater = false
+      // The first step of each; the next one is put off, as where the fiber yields.
+      const waiting = sender(socket).sendNow(new Text("0123456789"), undefined)
+      const pong = yield* Effect.sync(() => socket.pong())
+      control.belowHighWater = true
+      control.sink?.onDrain()
+      yield* waiting
+      yield* pong
+      control.sink?.onClose()
+    })
+  )
+})
