@@ -64,9 +64,9 @@ export interface StreamingWebSocket extends AnyWebSocket {
   /**
    * The next message, as soon as something of it has arrived. Fails once the connection is over, also after a normal close.
    *
-   * Its stream can be run once. It fails with the connection's error where that comes before the end of the message, also
-   * after a normal close. What is not read of it is skipped by the next `receive`; to read on from the stream after that is
-   * a defect.
+   * Its stream can be run once; a second time is a defect. It fails with the connection's error where that comes before the
+   * end of the message, also after a normal close. What is not read of it is skipped by the next `receive`; to read on from
+   * the stream after that is a defect.
    */
   readonly receive: Effect.Effect<StreamedMessage, ConnectionError>
 

@@ -58,7 +58,12 @@ export class StreamDriver<Request = undefined>
       const error = this.readError()
       return error === undefined ? Effect.zipRight(this.awaitReadable(), pull) : Effect.fail(Option.some(error))
     })
-    return Stream.repeatEffectChunkOption(pull)
+    let begun = false
+    return Stream.suspend(() => {
+      if (begun) throw new Error("The stream of a message was run twice: what it has read once is gone")
+      begun = true
+      return Stream.repeatEffectChunkOption(pull)
+    })
   }
 }
 
