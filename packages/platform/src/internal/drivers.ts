@@ -23,7 +23,7 @@ export const resolveMode = <D extends Delivery>(options: DeliveryOptions<D>): Mo
   const { answerClose, answerPings } = options
   // Without one, `D` is "messages".
   const delivery = options.delivery ?? ("messages" as D)
-  if (!(delivery in drivers)) {
+  if (!Object.hasOwn(drivers, delivery)) {
     throw new RangeError(
       `delivery must be one of ${Object.keys(drivers).join(", ")}, but is ${JSON.stringify(delivery)}`
     )
