@@ -1,0 +1,455 @@
+import * as MockPeer from "@effect-websocket/platform/MockPeer"
+import * as MockTransport from "@effect-websocket/platform/MockTransport"
+import * as WebSocket from "@effect-websocket/platform/WebSocket"
+import { assert, describe, it } from "@effect/vitest"
+import * as Frame from "@effect-websocket/protocol/Frame"
+import * as Opcode from "@effect-websocket/protocol/Opcode"
+import { Effect, Exit, Fiber, FiberId, Stream, TestClock } from "effect"
+import {
+  alone,
+  binary,
+  close,
+  closedError,
+  connected,
+  continuation,
+  facts,
+  fields,
+  framesFrom,
+  from,
+  isDefect,
+  isInterrupted,
+  isPending,
+  latin1,
+  other,
+  outcome,
+  ping,
+  pong,
+  resetError,
+  roles,
+  type Role,
+  sentTo,
+  settled,
+  text,
+  utf8,
+  wrote
+} from "./support.js"
+
+const framed = (
+  role: Role,
+  options?: WebSocket.Options & Pick<WebSocket.DeliveryOptions<"frames">, "answerPings" | "answerClose">
+) => alone(role, { delivery: "frames", ...options })
+
+const show = ({ fin, opcode, payload }: Frame.Frame): string =>
+  `${Opcode.toName(opcode)}${fin ? "" : "…"} ${latin1(payload)}`.trim()
+
+for (const role of roles) {
+  describe(`receive, as ${role}`, () => {
+    it.scoped("gives every frame as it came, unmasked, and pings are answered", () =>
+      Effect.gen(function* () {
+        const { inject, socket, wrote } = yield* framed(role)
+        yield* inject(text("hel", false), ping("p"), continuation("lo"), pong("q"), binary(utf8("bytes")))
+        const read = yield* Effect.replicateEffect(socket.receive, 5)
+        assert.deepStrictEqual(read.map(show), ["Text… hel", "Ping p", "Continuation lo", "Pong q", "Binary bytes"])
+        assert.deepStrictEqual(
+          read[0],
+          Frame.make(Opcode.Text, { payload: utf8("hel"), fin: false, masked: role === "server" })
+        )
+        assert.deepStrictEqual(yield* wrote, ["Pong p"])
+      })
+    )
+
+    it.scoped("leaves pings unanswered where it shall", () =>
+      Effect.gen(function* () {
+        const { inject, socket, wrote } = yield* framed(role, { answerPings: false })
+        const seen = yield* Effect.fork(Stream.runHead(socket.pings))
+        yield* settled
+        yield* inject(ping("p"))
+        yield* settled
+        assert.strictEqual(show(yield* socket.receive), "Ping p")
+        yield* Fiber.join(seen)
+        assert.deepStrictEqual(yield* wrote, [])
+        yield* socket.send(Frame.pong("of the app"))
+        yield* settled
+        assert.deepStrictEqual(yield* wrote, ["Pong of the app"])
+      })
+    )
+
+    it.scoped("sees the peer's Close, behind which nothing comes, and it is answered", () =>
+      Effect.gen(function* () {
+        const { inject, pair, socket, wrote } = yield* framed(role)
+        yield* inject(text("last"), close(4001, "bye"), text("too late"))
+        assert.strictEqual(show(yield* socket.receive), "Text last")
+        // What is sent before the Close is read still goes out before the answer.
+        yield* socket.send(Frame.text("answer"))
+        const received = yield* socket.receive
+        assert.deepStrictEqual(received.payload, close(4001, "bye").payload)
+        assert.deepStrictEqual(fields(yield* Effect.flip(socket.receive)), closedError(4001, "remote", true, "bye"))
+        assert.deepStrictEqual(yield* wrote, ["Text answer", "Close 4001"])
+        yield* pair.reset
+        assert.deepStrictEqual(outcome(yield* socket.closeStatus), [4001, 4001, "remote", true])
+      })
+    )
+
+    it.scoped("delivers a heartbeat's pong, and control frames do not keep the connection from being idle", () =>
+      Effect.gen(function* () {
+        const { inject, pair, socket } = yield* framed(role, { idleTimeout: "60 seconds" })
+        yield* TestClock.adjust("25 seconds")
+        const [beat] = yield* framesFrom(pair, role)
+        assert.strictEqual(beat?.opcode, Opcode.Ping)
+        assert.strictEqual(beat?.payload.length, 8)
+        yield* inject(pong(beat!.payload))
+        assert.deepStrictEqual((yield* socket.receive).payload, beat!.payload)
+        yield* TestClock.adjust("25 seconds")
+        yield* inject(ping("alive"))
+        yield* TestClock.adjust("9999 millis")
+        assert.isTrue(yield* socket.isOpen)
+        yield* TestClock.adjust("1 millis")
+        assert.isFalse(yield* socket.isOpen)
+      })
+    )
+
+    it.scoped("fails with a heartbeat that is not answered", () =>
+      Effect.gen(function* () {
+        const { socket } = yield* framed(role)
+        const reading = yield* Effect.fork(Effect.flip(socket.receive))
+        yield* TestClock.adjust("45 seconds")
+        assert.deepInclude(fields(yield* Fiber.join(reading)), { _tag: "Io_error", operation: "heartbeat" })
+      })
+    )
+
+    it.scoped("knows neither messageTimeout nor a limit of fragments", () =>
+      Effect.gen(function* () {
+        const limits = { maxFragments: 1, maxMessageBytes: 10 }
+        const { inject, socket } = yield* framed(role, { messageTimeout: "1 seconds", limits })
+        yield* inject(text("0123456789", false), continuation("0123456789", false))
+        yield* TestClock.adjust("10 seconds")
+        yield* inject(continuation("0123456789"))
+        const read = yield* Effect.replicateEffect(socket.receive, 3)
+        assert.deepStrictEqual(
+          read.map(({ payload }) => payload.length),
+          [10, 10, 10]
+        )
+        yield* inject(text("01234567890"))
+        const error = yield* Effect.flip(socket.receive)
+        assert.deepInclude(fields(error), { _tag: "Payload_too_large", limit: "frame", max: 10, size: 11 })
+      })
+    )
+
+    it.scoped("fails for frames in no legal order, and for text that is not UTF-8", () =>
+      Effect.gen(function* () {
+        for (const [frames, code] of [
+          [[continuation("x")], 1002],
+          [[text("a", false), text("b")], 1002],
+          [[Frame.make(Opcode.Text, { payload: Uint8Array.of(0xff) })], 1007],
+          [[Frame.make(Opcode.Text, { payload: utf8("x"), rsv: 4 })], 1002]
+        ] as const) {
+          const { inject, socket, wrote } = yield* framed(role)
+          yield* inject(...frames)
+          const error = yield* Effect.flip(Effect.forever(socket.receive))
+          assert.deepInclude(fields(error), { _tag: "Protocol_error", origin: "remote", closeCode: code })
+          yield* settled
+          assert.match((yield* wrote).join(), new RegExp(`^Close ${code}`))
+        }
+      })
+    )
+
+    it.scoped("stops reading while nobody does, also for a flood of control frames", () =>
+      Effect.gen(function* () {
+        for (const frame of [ping("0123456789"), binary(utf8("0123456789"))]) {
+          const { inject, socket, spied } = yield* framed(role, { receiveHighWaterMark: 1000 })
+          const size = sentTo(role, frame).length
+          for (let i = 0; i < 100; i++) yield* inject(frame)
+          yield* settled
+          assert.deepStrictEqual(spied.calls, ["pause"])
+          assert.isBelow(spied.state.received, 20 * size)
+          yield* Effect.replicateEffect(socket.receive, 100)
+          assert.include(spied.calls, "resume")
+        }
+      })
+    )
+
+    it.scoped("interrupted between its wake-up and its turn, loses no frame; two at once are a defect", () =>
+      Effect.gen(function* () {
+        const { inject, socket, spied } = yield* framed(role)
+        const reading = yield* Effect.fork(socket.receive)
+        assert.isTrue(yield* isPending(reading))
+        assert.isTrue(isDefect(yield* Effect.exit(socket.receive)))
+        assert.isTrue(isDefect(yield* Effect.exit(socket.run(() => {}))))
+        spied.state.afterChunk = () => reading.unsafeInterruptAsFork(FiberId.none)
+        yield* inject(text("first"))
+        assert.isTrue(isInterrupted(yield* Fiber.await(reading)))
+        assert.strictEqual(show(yield* socket.receive), "Text first")
+      })
+    )
+
+    for (const code of [1000, 1001, undefined, 4000]) {
+      it.scoped(`run and frames end or fail with the Close ${code}, behind it`, () =>
+        Effect.gen(function* () {
+          for (const way of ["run", "frames"] as const) {
+            const { inject, socket } = yield* framed(role)
+            yield* inject(text("one"), close(code))
+            const seen: Array<number> = []
+            const see = ({ opcode }: Frame.Frame) => Effect.sync(() => void seen.push(opcode))
+            const exit = yield* Effect.exit(way === "run" ? socket.run(see) : Stream.runForEach(socket.frames, see))
+            assert.deepStrictEqual(seen, [Opcode.Text, Opcode.Close])
+            assert.strictEqual(Exit.isFailure(exit), code === 4000)
+          }
+        })
+      )
+    }
+
+    it.scoped("run writes once for the replies to one read", () =>
+      Effect.gen(function* () {
+        const { inject, socket, spied, wrote } = yield* framed(role)
+        yield* Effect.fork(socket.run((frame) => (frame.opcode === Opcode.Ping ? undefined : socket.send(frame))))
+        yield* settled
+        yield* inject(text("a", false), continuation("b", false), continuation("c"))
+        yield* settled
+        assert.deepStrictEqual(yield* wrote, ["Text… a", "Continuation… b", "Continuation c"])
+        assert.lengthOf(spied.writes, 1)
+      })
+    )
+  })
+
+  describe(`send, as ${role}`, () => {
+    it.scoped("sends frames as they are, masked as the role demands", () =>
+      Effect.gen(function* () {
+        const { pair, socket, wrote } = yield* framed(role, { maxFrameSize: 2 })
+        yield* socket.send({ ...Frame.text("hel", { fin: false }), masked: role === "server" })
+        yield* socket.send(Frame.ping("p"))
+        yield* socket.send(Frame.continuation("lo"))
+        yield* socket.send(Frame.binary(utf8("bytes")))
+        yield* socket.send(Frame.pong())
+        yield* settled
+        assert.deepStrictEqual(yield* wrote, ["Text… hel", "Ping p", "Continuation lo", "Binary bytes", "Pong"])
+        const masks = (yield* framesFrom(pair, role)).map(({ masked }) => masked)
+        assert.deepStrictEqual(
+          masks,
+          Array.from({ length: 5 }, () => role === "client")
+        )
+      })
+    )
+
+    const refused: ReadonlyArray<readonly [string, Frame.Frame, Record<string, unknown>]> = [
+      ["a reserved bit", Frame.make(Opcode.Text, { rsv: 4 }), { section: "RFC 6455 §5.2" }],
+      ["a reserved opcode", Frame.make(3), { section: "RFC 6455 §5.2" }],
+      ["a fragmented ping", Frame.make(Opcode.Ping, { fin: false }), { section: "RFC 6455 §5.5" }],
+      ["a new message", Frame.text("inside"), { section: "RFC 6455 §5.4" }],
+      ["half a character", Frame.continuation(Uint8Array.of(0xe2)), { section: "RFC 6455 §8.1" }],
+      ["the code of a Close", close(1005), { section: "RFC 6455 §7.4" }],
+      ["a Close of one octet", Frame.make(Opcode.Close, { payload: Uint8Array.of(3) }), { section: "RFC 6455 §5.5.1" }]
+    ]
+    it.scoped("refuses what may not travel, with nothing sent, and goes on", () =>
+      Effect.gen(function* () {
+        const { socket, wrote } = yield* framed(role)
+        const orphan = yield* Effect.flip(socket.send(Frame.continuation("x")))
+        assert.deepInclude(facts(orphan), { _tag: "Protocol_error", origin: "local", section: "RFC 6455 §5.4" })
+        yield* socket.send(Frame.text("a", { fin: false }))
+        for (const [name, frame, expected] of refused) {
+          const error = yield* Effect.flip(socket.send(frame))
+          assert.deepInclude(facts(error), { _tag: "Protocol_error", origin: "local", ...expected }, name)
+        }
+        const long = yield* Effect.flip(socket.send(Frame.ping(new Uint8Array(126))))
+        assert.deepInclude(fields(long), { _tag: "Payload_too_large", limit: "controlPayload", direction: "outbound" })
+        yield* socket.send(Frame.continuation("b"))
+        yield* settled
+        assert.isTrue(yield* socket.isOpen)
+        assert.deepStrictEqual(yield* wrote, ["Text… a", "Continuation b"])
+      })
+    )
+
+    it.scoped("begins the closing handshake with a Close, within closeTimeout", () =>
+      Effect.gen(function* () {
+        const { inject, pair, socket, wrote } = yield* framed(role)
+        yield* socket.send(Frame.text("a", { fin: false }))
+        yield* socket.send(close(4000, "bye"))
+        assert.deepStrictEqual(
+          fields(yield* Effect.flip(socket.send(Frame.continuation("b")))),
+          closedError(4000, "local", false, "bye")
+        )
+        yield* inject(text("still read"), close(4000))
+        const read = yield* Effect.replicateEffect(socket.receive, 2)
+        assert.deepStrictEqual(
+          read.map(({ opcode }) => opcode),
+          [Opcode.Text, Opcode.Close]
+        )
+        assert.deepStrictEqual(fields(yield* Effect.flip(socket.receive)), closedError(4000, "local", true, "bye"))
+        const status = yield* Effect.fork(socket.closeStatus)
+        assert.isTrue(yield* isPending(status))
+        yield* TestClock.adjust("5 seconds")
+        assert.deepStrictEqual(outcome(yield* Fiber.join(status)), [4000, 4000, "local", true])
+        assert.deepStrictEqual(yield* wrote, ["Text… a", "Close 4000 bye"])
+        assert.deepStrictEqual(
+          fields(yield* Effect.flip(socket.send(Frame.ping()))),
+          closedError(4000, "local", true, "bye")
+        )
+        yield* pair.reset
+      })
+    )
+
+    it.scoped("suspends above the high-water mark, in order, whatever the strategy; a Close does not wait", () =>
+      Effect.gen(function* () {
+        for (const sendStrategy of ["suspend", "dropping", "sliding", "close", "abort"] as const) {
+          const marks = { sendHighWaterMark: 20, sendLowWaterMark: 1, sendStrategy }
+          const { pair, ...sockets } = yield* connected({ delivery: "frames", ...marks })
+          const socket = sockets[role]
+          yield* from(pair, role).stall
+          const sending = yield* Effect.forEach([..."0123456789"], (data) =>
+            Effect.fork(socket.send(Frame.text(data.repeat(10))))
+          )
+          for (const fiber of sending.slice(1)) assert.isTrue(yield* isPending(fiber), sendStrategy)
+          assert.isBelow(yield* socket.bufferedBytes, 50)
+          yield* Fiber.interrupt(sending[5]!)
+          yield* from(pair, role).unstall
+          for (const i of [0, 1, 2, 3, 4, 6, 7, 8, 9]) {
+            assert.strictEqual(show(yield* sockets[other(role)].receive), `Text ${`${i}`.repeat(10)}`)
+          }
+          yield* from(pair, role).stall
+          const late = yield* Effect.forEach(["a", "b", "c"], (data) =>
+            Effect.fork(Effect.exit(socket.send(Frame.text(data.repeat(10)))))
+          )
+          yield* settled
+          const closing = yield* Effect.fork(socket.send(close(4000)))
+          assert.isTrue(yield* isPending(closing))
+          yield* from(pair, role).unstall
+          yield* settled
+          yield* Effect.fork(sockets[other(role)].run(() => {}))
+          yield* Fiber.join(closing)
+          const exits = yield* Effect.forEach(late, Fiber.join)
+          assert.isTrue(Exit.isFailure(exits[2]!))
+          assert.deepStrictEqual(outcome(yield* socket.closeStatus), [4000, 4000, "local", true])
+          assert.strictEqual((yield* wrote(pair, role)).at(-1), "Close 4000")
+        }
+      })
+    )
+
+    it.scoped("fails with the connection's error where that ends while it waits", () =>
+      Effect.gen(function* () {
+        const { pair, socket } = yield* framed(role, { sendHighWaterMark: 10, sendLowWaterMark: 1 })
+        yield* from(pair, role).stall
+        const sending = yield* Effect.forEach(["0123456789", "a"], (data) =>
+          Effect.fork(Effect.flip(socket.send(Frame.text(data))))
+        )
+        yield* settled
+        yield* pair.reset
+        for (const fiber of sending) assert.deepStrictEqual(fields(yield* Fiber.join(fiber)), resetError)
+      })
+    )
+  })
+
+  describe(`where the app answers a Close, as ${role}`, () => {
+    const unanswered = Effect.gen(function* () {
+      const ends = yield* framed(role, { answerClose: false })
+      yield* ends.inject(close(4001, "bye"))
+      yield* settled
+      assert.strictEqual((yield* ends.socket.receive).opcode, Opcode.Close)
+      assert.deepStrictEqual(yield* ends.wrote, [])
+      assert.isTrue(yield* ends.socket.isOpen)
+      return ends
+    })
+
+    it.scoped("frames can be sent until it does, with a Close of its own", () =>
+      Effect.gen(function* () {
+        const { pair, socket, wrote } = yield* unanswered
+        const reading = yield* Effect.fork(Effect.flip(socket.receive))
+        yield* socket.send(Frame.text("last"))
+        assert.isTrue(yield* isPending(reading))
+        yield* socket.send(close(4002, "so be it"))
+        assert.deepStrictEqual(fields(yield* Fiber.join(reading)), closedError(4001, "remote", true, "bye"))
+        yield* settled
+        assert.deepStrictEqual(yield* wrote, ["Text last", "Close 4002 so be it"])
+        yield* pair.reset
+        assert.deepStrictEqual(outcome(yield* socket.closeStatus), [4002, 4001, "remote", true])
+      })
+    )
+
+    it.scoped("or with close", () =>
+      Effect.gen(function* () {
+        const { pair, socket, wrote } = yield* unanswered
+        const closing = yield* Effect.fork(socket.close())
+        yield* settled
+        assert.deepStrictEqual(yield* wrote, ["Close 1000"])
+        yield* pair.reset
+        yield* Fiber.join(closing)
+        assert.deepStrictEqual(outcome(yield* socket.closeStatus), [1000, 4001, "remote", true])
+      })
+    )
+
+    it.scoped("the end of the scope answers, inside a fragmented message too, within closeTimeout", () =>
+      Effect.gen(function* () {
+        for (const began of [false, true]) {
+          const pair = yield* MockTransport.make()
+          const peer = yield* MockPeer.fromTransport(pair[other(role)], { role: other(role) })
+          const fiber = yield* Effect.fork(
+            Effect.scoped(
+              Effect.gen(function* () {
+                const options = { role, delivery: "frames", answerClose: false } as const
+                const socket = yield* WebSocket.fromTransport(pair[role], options)
+                yield* peer.sendClose(4001)
+                yield* socket.receive
+                if (began) yield* socket.send(Frame.text("begun", { fin: false }))
+                return socket
+              })
+            )
+          )
+          yield* settled
+          // It does not end what it sends; a server does not wait for that.
+          assert.deepStrictEqual(yield* wrote(pair, role), [...(began ? ["Text… begun"] : []), "Close 1000"])
+          yield* TestClock.adjust("5 seconds")
+          const socket = yield* Fiber.join(fiber)
+          assert.deepStrictEqual(outcome(yield* socket.closeStatus), [1000, 4001, "remote", true])
+        }
+      })
+    )
+
+    it.scoped("the end of the input ends the connection, not clean", () =>
+      Effect.gen(function* () {
+        const { eof, socket, wrote } = yield* unanswered
+        const reading = yield* Effect.fork(Effect.flip(socket.receive))
+        yield* eof
+        assert.deepStrictEqual(fields(yield* Fiber.join(reading)), closedError(4001, "remote", false, "bye"))
+        assert.deepStrictEqual(outcome(yield* socket.closeStatus), [undefined, 4001, "remote", false])
+        assert.deepStrictEqual(yield* wrote, [])
+      })
+    )
+
+    it.scoped("a violation is answered all the same", () =>
+      Effect.gen(function* () {
+        const { inject, socket, wrote } = yield* framed(role, { answerClose: false })
+        yield* inject(continuation("x"))
+        assert.deepInclude(fields(yield* Effect.flip(socket.receive)), { _tag: "Protocol_error", closeCode: 1002 })
+        yield* settled
+        assert.match((yield* wrote).join(), /^Close 1002/)
+      })
+    )
+  })
+
+  it.scoped(`the end of the scope closes in the middle of a fragmented message, as ${role}`, () =>
+    Effect.gen(function* () {
+      const pair = yield* MockTransport.make()
+      const delivery = "frames"
+      const peer = yield* WebSocket.fromTransport(pair[other(role)], { role: other(role), delivery })
+      yield* Effect.scoped(
+        Effect.flatMap(WebSocket.fromTransport(pair[role], { role, delivery }), (socket) =>
+          socket.send(Frame.text("begun", { fin: false }))
+        )
+      )
+      assert.deepStrictEqual(yield* wrote(pair, role), ["Text… begun", "Close 1000"])
+      assert.deepStrictEqual(outcome(yield* peer.closeStatus), [1000, 1000, "remote", true])
+    })
+  )
+
+  it.scoped(`two of them speak with each other, as ${role}`, () =>
+    Effect.gen(function* () {
+      const { pair: _, ...ends } = yield* connected({ delivery: "frames" })
+      const peer = ends[other(role)]
+      yield* Effect.fork(peer.run((frame) => (Frame.isControl(frame) ? undefined : peer.send(frame))))
+      yield* ends[role].send(Frame.text("a", { fin: false }))
+      yield* ends[role].send(Frame.continuation("b"))
+      const read = yield* Effect.replicateEffect(ends[role].receive, 2)
+      assert.deepStrictEqual(read.map(show), ["Text… a", "Continuation b"])
+      yield* ends[role].ping(utf8("p"))
+      assert.strictEqual(show(yield* ends[role].receive), "Pong p")
+    })
+  )
+}
