@@ -3,6 +3,11 @@ import type { Message } from "@effect-websocket/protocol/Message"
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import { Context, Data, Effect, type Duration, type Scope, type Sink, Stream } from "effect"
+import type { Delivery } from "@effect-websocket/protocol/Connection"
+import type { Frame } from "@effect-websocket/protocol/Frame"
+import type { FrameWebSocket } from "@effect-websocket/platform/FrameWebSocket"
+import type { StreamData, StreamedMessage, StreamingWebSocket } from "@effect-websocket/platform/StreamingWebSocket"
+import type { Transport } from "@effect-websocket/platform/Transport"
 import { describe, expect, test } from "tstyche"
 
 declare const socket: WebSocket.WebSocket
@@ -10,6 +15,11 @@ declare const message: Message
 
 class Refused extends Data.TaggedError("Refused")<{}> {}
 class Users extends Context.Tag("Users")<Users, ReadonlySet<string>>() {}
+
+declare const texts: Stream.Stream<string, Refused, Users>
+declare const bytes: Stream.Stream<Uint8Array>
+declare const transport: Transport
+declare const any: Delivery
 
 declare const save: (message: Message) => Effect.Effect<number, Refused, Users>
 
@@ -123,4 +133,62 @@ test("a connection over a transport needs a scope only", () => {
     WebSocket.fromTransport(pair.client, { role: "client" })
   )
   expect(connection).type.toBe<Effect.Effect<WebSocket.WebSocket, never, Scope.Scope>>()
+})
+
+describe("sendStream", () => {
+  test("fails and needs as its stream does", () => {
+    expect(socket.sendStream(texts)).type.toBe<Effect.Effect<void, Refused | ConnectionError, Users>>()
+    expect(socket.sendStream(bytes)).type.toBe<Effect.Effect<void, ConnectionError>>()
+    expect(socket.sendStream({ _tag: "Text", data: texts })).type.toBe<
+      Effect.Effect<void, Refused | ConnectionError, Users>
+    >()
+    expect(socket.sendStream(Effect.succeed("one"))).type.toBe<Effect.Effect<void, ConnectionError>>()
+  })
+
+  test("takes parts of one kind", () => {
+    expect(socket.sendStream).type.not.toBeCallableWith(Stream.make(1))
+    expect(socket.sendStream).type.not.toBeCallableWith("text")
+    expect(socket.sendStream).type.not.toBeCallableWith({ _tag: "Text" as const, data: bytes })
+    expect(socket.sendStream).type.not.toBeCallableWith({ _tag: "Binary" as const, data: texts })
+    expect<Stream.Stream<string | Uint8Array>>().type.not.toBeAssignableTo<StreamData<never, never>>()
+    expect<StreamedMessage>().type.toBeAssignableTo<StreamData<ConnectionError, never>>()
+  })
+})
+
+describe("delivery", () => {
+  const role = "client"
+
+  test("decides on the kind of the connection", () => {
+    expect(WebSocket.fromTransport(transport, { role, delivery: "messages" })).type.toBe<
+      Effect.Effect<WebSocket.WebSocket, never, Scope.Scope>
+    >()
+    expect(WebSocket.fromTransport(transport, { role, delivery: "streams" })).type.toBe<
+      Effect.Effect<StreamingWebSocket, never, Scope.Scope>
+    >()
+    expect(WebSocket.fromTransport(transport, { role, delivery: "frames", answerPings: false })).type.toBe<
+      Effect.Effect<FrameWebSocket, never, Scope.Scope>
+    >()
+    expect(WebSocket.fromTransport(transport, { role, delivery: any })).type.toBe<
+      Effect.Effect<WebSocket.Deliveries[Delivery], never, Scope.Scope>
+    >()
+    expect(WebSocket.fromTransport).type.not.toBeCallableWith(transport, { role, delivery: "bytes" })
+  })
+
+  test("of streams and frames has no whole messages", () => {
+    expect<StreamingWebSocket["receive"]>().type.toBe<Effect.Effect<StreamedMessage, ConnectionError>>()
+    expect<StreamingWebSocket>().type.not.toHaveProperty("run")
+    expect<FrameWebSocket["receive"]>().type.toBe<Effect.Effect<Frame, ConnectionError>>()
+    expect<FrameWebSocket["frames"]>().type.toBe<Stream.Stream<Frame, ConnectionError>>()
+    expect<FrameWebSocket>().type.not.toHaveProperty("messages")
+    expect<FrameWebSocket>().type.not.toHaveProperty("sendStream")
+    expect<FrameWebSocket["send"]>().type.not.toBeCallableWith("text")
+    expect<FrameWebSocket>().type.not.toBeAssignableTo<WebSocket.WebSocket>()
+    expect<StreamingWebSocket>().type.not.toBeAssignableTo<WebSocket.WebSocket>()
+  })
+
+  test("of frames infers its handler", () => {
+    const run = (frames: FrameWebSocket) =>
+      frames.run((frame) => (frame.fin ? Effect.fail(new Refused()) : frames.send(frame)))
+    expect(run).type.toBe<(frames: FrameWebSocket) => Effect.Effect<void, Refused | ConnectionError>>()
+  })
 })

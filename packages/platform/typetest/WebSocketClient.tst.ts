@@ -1,4 +1,6 @@
 import type { HandshakeRejected, IoError, ProtocolError } from "@effect-websocket/protocol/Errors"
+import type { FrameWebSocket } from "@effect-websocket/platform/FrameWebSocket"
+import type { StreamingWebSocket } from "@effect-websocket/platform/StreamingWebSocket"
 import type { WebSocket } from "@effect-websocket/platform/WebSocket"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
@@ -40,6 +42,29 @@ describe("connect", () => {
     })
     expect(WebSocketClient.connect).type.not.toBeCallableWith("ws://127.0.0.1", { openTimeout: "soon" })
     expect(WebSocketClient.connect).type.not.toBeCallableWith("ws://127.0.0.1", { timeout: 500 })
+  })
+})
+
+describe("delivery", () => {
+  type Connected<A> = Effect.Effect<A, WebSocketClient.ConnectError, WebSocketClient.WebSocketClient | Scope.Scope>
+
+  test("decides on the kind of the connection", () => {
+    expect(WebSocketClient.connect("ws://test", {})).type.toBe<Connected<WebSocket>>()
+    expect(WebSocketClient.connect("ws://test", { closeTimeout: 500 })).type.toBe<Connected<WebSocket>>()
+    expect(WebSocketClient.connect("ws://test", { delivery: "messages" })).type.toBe<Connected<WebSocket>>()
+    expect(WebSocketClient.connect("ws://test", { delivery: "streams" })).type.toBe<Connected<StreamingWebSocket>>()
+    expect(WebSocketClient.connect("ws://test", { delivery: "frames", answerClose: false })).type.toBe<
+      Connected<FrameWebSocket>
+    >()
+    expect(WebSocketClient.connect).type.not.toBeCallableWith("ws://test", { delivery: "bytes" })
+  })
+
+  test("is of messages for options of the default type", () => {
+    const options: WebSocketClient.ConnectOptions = { protocols: ["chat"] }
+    expect(WebSocketClient.connect("ws://test", options)).type.toBe<Connected<WebSocket>>()
+    const framed: WebSocketClient.ConnectOptions<"frames"> = { delivery: "frames" }
+    expect(WebSocketClient.connect("ws://test", framed)).type.toBe<Connected<FrameWebSocket>>()
+    expect(framed).type.not.toBeAssignableTo<WebSocketClient.ConnectOptions>()
   })
 })
 

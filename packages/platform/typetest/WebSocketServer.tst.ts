@@ -1,9 +1,11 @@
 import type { IoError, ProtocolError } from "@effect-websocket/protocol/Errors"
 import type { UpgradeRequest } from "@effect-websocket/protocol/Handshake"
 import { NodeWebSocketServer } from "@effect-websocket/platform/node"
+import type { FrameWebSocket } from "@effect-websocket/platform/FrameWebSocket"
+import type { StreamingWebSocket } from "@effect-websocket/platform/StreamingWebSocket"
 import type { WebSocket } from "@effect-websocket/platform/WebSocket"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
-import { Context, Data, Effect, Layer, type Scope } from "effect"
+import { Context, Data, Effect, Layer, type Scope, Stream } from "effect"
 import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
 import { describe, expect, test } from "tstyche"
@@ -66,6 +68,47 @@ describe("layerHandler", () => {
   })
 })
 
+describe("delivery", () => {
+  type Accepting<A> = Effect.Effect<A, never, WebSocketServer.WebSocketServer | Scope.Scope>
+
+  test("decides on the kind of an accepted connection", () => {
+    expect(WebSocketServer.acceptWith({})).type.toBe<Accepting<WebSocketServer.ServerWebSocket>>()
+    expect(WebSocketServer.acceptWith({ delivery: "streams" })).type.toBe<
+      Accepting<WebSocketServer.ServerWebSocket<"streams">>
+    >()
+    expect(WebSocketServer.acceptWith({ delivery: "frames", answerPings: false })).type.toBe<
+      Accepting<WebSocketServer.ServerWebSocket<"frames">>
+    >()
+    expect<WebSocketServer.ServerWebSocket<"streams">>().type.toBeAssignableTo<StreamingWebSocket>()
+    expect<WebSocketServer.ServerWebSocket<"frames">>().type.toBeAssignableTo<FrameWebSocket>()
+    expect<WebSocketServer.ServerWebSocket<"frames">["request"]>().type.toBe<UpgradeRequest>()
+  })
+
+  test("decides on that of a handler", () => {
+    const frames = WebSocketServer.run((socket) => socket.run((frame) => socket.send(frame)), { delivery: "frames" })
+    expect(frames).type.toBe<Effect.Effect<never, never, WebSocketServer.WebSocketServer>>()
+    const streams = WebSocketServer.layerHandler(
+      (socket) => Stream.runForEach(socket.messages, (message) => Effect.zipRight(Users, socket.sendStream(message))),
+      { delivery: "streams" }
+    )
+    expect(streams).type.toBe<Layer.Layer<never, never, WebSocketServer.WebSocketServer | Users>>()
+    // A handler of messages takes no frames.
+    expect(WebSocketServer.run).type.not.toBeCallableWith(handler, { delivery: "frames" as const })
+  })
+
+  test("is an option of an upgrade of one's own server", () => {
+    const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) =>
+      NodeWebSocketServer.fromUpgrade(request, socket, head, { delivery: "streams" })
+    expect(upgrade).type.toBe<
+      (
+        request: IncomingMessage,
+        socket: Duplex,
+        head: Buffer
+      ) => Effect.Effect<WebSocketServer.ServerWebSocket<"streams">, ProtocolError | IoError, Scope.Scope>
+    >()
+  })
+})
+
 describe("layers of Node", () => {
   test("can fail to listen", () => {
     expect(NodeWebSocketServer.layer({ port: 0 })).type.toBe<Layer.Layer<WebSocketServer.WebSocketServer, IoError>>()
@@ -85,6 +128,6 @@ test("an upgrade of one's own server can be refused", () => {
       request: IncomingMessage,
       socket: Duplex,
       head: Buffer
-    ) => Effect.Effect<WebSocketServer.ServerWebSocket, ProtocolError, Scope.Scope>
+    ) => Effect.Effect<WebSocketServer.ServerWebSocket, ProtocolError | IoError, Scope.Scope>
   >()
 })

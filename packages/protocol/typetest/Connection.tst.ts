@@ -16,7 +16,7 @@ describe("make", () => {
 
 describe("events", () => {
   test("are told apart by their tags", () => {
-    expect(event._tag).type.toBe<"Text" | "Binary" | "Ping" | "Pong" | "Ended">()
+    expect(event._tag).type.toBe<"Text" | "Binary" | "TextPart" | "BinaryPart" | "Frame" | "Ping" | "Pong" | "Ended">()
     if (event._tag === "Text") expect(event.data).type.toBe<string>()
     if (event._tag === "Ended") expect(event.error).type.toBe<Errors.ConnectionError>()
   })
