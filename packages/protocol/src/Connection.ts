@@ -278,7 +278,8 @@ export interface Connection {
 
   /**
    * Encodes the next part of a message whose length is not known yet; `fin` ends it. The first part decides between text
-   * and binary. Until it has ended, `send` is refused (RFC 6455 §5.4). It is not compressed.
+   * and binary. Until it has ended, `send` is refused (RFC 6455 §5.4), and a part of a message that `sendFrame` began. It is
+   * not compressed.
    */
   sendFragment(data: string | Uint8Array, fin: boolean): SendError | undefined
 
@@ -411,6 +412,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
   // Outbound: the message that is being sent in fragments, and pongs that wait.
   private fragmentedOpcode: number = Opcode.Continuation
   private fragmentStarted = false
+  private fragmentedInFrames = false
   private heldSurrogate = ""
   private sentText = new Utf8Validator()
   private bufferedPongs = 0
@@ -676,6 +678,10 @@ class ConnectionImpl implements Connection, FrameVisitor {
     if (this.fragmentedOpcode !== Opcode.Continuation && this.fragmentedOpcode !== opcode) {
       return localError("The parts of one message are either all text or all binary", "RFC 6455 §5.4")
     }
+    if (this.fragmentedOpcode !== Opcode.Continuation && this.fragmentedInFrames) {
+      return localError("A message that began with a frame goes on with frames", "RFC 6455 §5.4")
+    }
+    this.fragmentedInFrames = false
     this.fragmentedOpcode = opcode
     let bytes: Uint8Array
     if (typeof data === "string") {
@@ -708,6 +714,8 @@ class ConnectionImpl implements Connection, FrameVisitor {
     const underWay = this.fragmentedOpcode !== Opcode.Continuation
     if (opcode === Opcode.Continuation) {
       if (!underWay) return localError("A continuation frame has no message to continue", "RFC 6455 §5.4")
+      // The parts may hold back half of a character.
+      if (!this.fragmentedInFrames) return localError("A message that began in parts goes on in parts", "RFC 6455 §5.4")
     } else if (underWay) {
       return localError("A new message begins inside a fragmented one", "RFC 6455 §5.4")
     }
@@ -720,6 +728,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
       this.sentText = text
     }
     this.writeFrame(opcode, payload, 0, payload.length, fin)
+    this.fragmentedInFrames = true
     this.fragmentStarted = !fin
     this.fragmentedOpcode = fin ? Opcode.Continuation : message
     return undefined

@@ -358,6 +358,18 @@ for (const role of roles) {
       assert.lengthOf(written(connection), 1)
     })
 
+    it("does not mix them with parts inside one message", () => {
+      const connection = endpoint(role)
+      connection.sendFrame(text(euro.subarray(0, 2), unfinished))
+      assert.deepStrictEqual(facts(connection.sendFragment("x", true)), localFacts("RFC 6455 §5.4"))
+      assert.isUndefined(connection.sendFrame(continuation(euro.subarray(2))))
+      connection.sendFragment("\ud83c", false)
+      assert.deepStrictEqual(facts(connection.sendFrame(continuation("x"))), localFacts("RFC 6455 §5.4"))
+      assert.isUndefined(connection.sendFragment("\udf89", true))
+      assert.isUndefined(connection.sendFrame(text("on")))
+      assert.deepStrictEqual(written(connection).slice(-2), [show(continuation("🎉")), "Text on"])
+    })
+
     it("masks them as its role does, whatever they say", () => {
       const connection = endpoint(role)
       connection.sendFrame({ ...text("x"), masked: role === "server" })
