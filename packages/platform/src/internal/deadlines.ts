@@ -149,7 +149,10 @@ export class Deadlines implements Alarm {
       this.grace = setTimeout(() => this.mortal.expire("heartbeat"), 0)
       return never
     }
-    const silence = Math.max(this.clock.unsafeCurrentTimeMillis() - this.lastHeard, 0)
+    const timeOfDay = this.clock.unsafeCurrentTimeMillis()
+    // Where the computer's time was set back, silence is counted from now on.
+    if (timeOfDay < this.lastHeard) this.lastHeard = timeOfDay
+    const silence = timeOfDay - this.lastHeard
     if (silence < heartbeatInterval) return now + heartbeatInterval - silence
     this.awaitsSign = true
     this.mortal.sendHeartbeat()
