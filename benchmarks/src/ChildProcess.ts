@@ -1,0 +1,104 @@
+/** Processes that are measured, or that measure: pinned to a core each, and asked over IPC. */
+import { Data, Effect, Schema, type Scope } from "effect"
+import { spawn, spawnSync, type ChildProcess as NodeProcess } from "node:child_process"
+import { availableParallelism } from "node:os"
+import { fileURLToPath } from "node:url"
+
+export class ChildFailed extends Data.TaggedError("ChildFailed")<{ readonly message: string }> {}
+
+/** Answers one request at a time. */
+export interface ChildProcess {
+  readonly pid: number | undefined
+  /** Where the process says something of itself before it is asked. */
+  readonly next: <A, I>(answer: Schema.Schema<A, I>) => Effect.Effect<A, ChildFailed>
+  readonly ask: <A, I>(request: object | string, answer: Schema.Schema<A, I>) => Effect.Effect<A, ChildFailed>
+}
+
+export interface Options {
+  /** A file below `src`. */
+  readonly file: string
+  readonly arguments?: ReadonlyArray<string> | undefined
+  readonly environment?: Readonly<Record<string, string>> | undefined
+  /** Which core it runs on, where the system lets us choose. */
+  readonly core: number
+  /** What runs it, in place of this Node. */
+  readonly executable?: string | undefined
+  readonly flags?: ReadonlyArray<string> | undefined
+}
+
+/** Whether processes can be pinned: there is `taskset`, and a core for each side. */
+export const pinned = availableParallelism() > 1 && spawnSync("taskset", ["-c", "0", "true"]).status === 0
+
+// Long enough for a generation of load, so that whoever hangs is noticed.
+const patience = "120 seconds"
+
+export const make = (options: Options): Effect.Effect<ChildProcess, never, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => start(options)),
+      stop
+    ),
+    (child) => {
+      const next = <A, I>(answer: Schema.Schema<A, I>) =>
+        Effect.async<unknown, ChildFailed>((resume) => {
+          const fail = (message: string) => resume(new ChildFailed({ message: `${options.file}: ${message}` }))
+          const onMessage = (message: unknown) => resume(Effect.succeed(message))
+          const onExit = () => fail("ended early")
+          const onError = (error: Error) => fail(error.message)
+          child.once("message", onMessage).once("exit", onExit).once("error", onError)
+          return Effect.sync(() => child.off("message", onMessage).off("exit", onExit).off("error", onError))
+        }).pipe(
+          Effect.ensuring(Effect.sync(() => child.removeAllListeners())),
+          Effect.flatMap((message) =>
+            Effect.mapError(
+              Schema.decodeUnknown(answer)(message),
+              (error) => new ChildFailed({ message: `${options.file}: ${error.message}` })
+            )
+          ),
+          Effect.timeoutFail({
+            duration: patience,
+            onTimeout: () => new ChildFailed({ message: `${options.file}: did not answer in ${patience}` })
+          })
+        )
+      return {
+        pid: child.pid,
+        next,
+        ask: (request, answer) =>
+          Effect.zipRight(
+            Effect.sync(() => child.send(request)),
+            next(answer)
+          )
+      }
+    }
+  )
+
+/** It ends by itself when nobody is there to ask, and may write a profile then. */
+const stop = (child: NodeProcess): Effect.Effect<void> =>
+  Effect.async<void>((resume) => {
+    if (child.exitCode !== null || child.signalCode !== null) {
+      resume(Effect.void)
+      return
+    }
+    child.once("exit", () => resume(Effect.void))
+    if (child.connected) child.disconnect()
+  }).pipe(
+    Effect.interruptible,
+    Effect.timeoutTo({ duration: "5 seconds", onSuccess: () => true, onTimeout: () => child.kill("SIGKILL") })
+  )
+
+const start = (options: Options): NodeProcess => {
+  const file = fileURLToPath(new URL(options.file, import.meta.url))
+  const command = [
+    ...(pinned ? ["taskset", "-c", String(options.core)] : []),
+    ...(options.executable === undefined
+      ? [process.execPath, "--expose-gc", ...(options.flags ?? []), "--import", "tsx"]
+      : [options.executable, "run"]),
+    file,
+    ...(options.arguments ?? [])
+  ]
+  return spawn(command[0]!, command.slice(1), {
+    env: { ...process.env, ...options.environment },
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+    serialization: "json"
+  })
+}

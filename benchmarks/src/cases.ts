@@ -1,0 +1,146 @@
+/** What is measured. */
+import type { Shape } from "./load/frames.js"
+
+/** How a case is run; the numbers are those of the load. */
+export type Work =
+  | { readonly _tag: "Echo"; readonly connections: number; readonly inFlight: number; readonly shape: Shape }
+  | { readonly _tag: "Broadcast"; readonly connections: number; readonly shape: Shape }
+  | { readonly _tag: "Churn"; readonly connections: number; readonly shape: Shape }
+  | { readonly _tag: "Client"; readonly shape: Shape }
+  /** At half of what the baseline can do in case a. */
+  | { readonly _tag: "Latency"; readonly connections: number; readonly shape: Shape }
+  | { readonly _tag: "Fairness"; readonly connections: number; readonly inFlight: number; readonly shape: Shape }
+  | {
+      readonly _tag: "Memory"
+      readonly connections: number
+      readonly compressed: boolean
+      readonly heartbeat: boolean
+    }
+
+export interface Case {
+  readonly name: string
+  readonly title: string
+  readonly work: Work
+  /** The highest ratio to the baseline that we allow ourselves, for each of our ways to read. */
+  readonly targets?: Readonly<Record<string, number>>
+  /** The same, to the floor. */
+  readonly floorTargets?: Readonly<Record<string, number>>
+  /** Only these subjects; of the sweeps, where all would take too long. */
+  readonly only?: ReadonlyArray<string>
+  /** Points of one curve. */
+  readonly sweep?: { readonly name: string; readonly x: number; readonly unit: string }
+}
+
+const text = (bytes: number): Shape => ({ kind: "text", bytes, fragments: 1, compressed: false })
+const binary = (bytes: number, fragments = 1): Shape => ({ kind: "binary", bytes, fragments, compressed: false })
+const json = (bytes: number): Shape => ({ kind: "json", bytes, fragments: 1, compressed: true })
+const echo = (shape: Shape, connections: number, inFlight: number): Work => ({
+  _tag: "Echo",
+  shape,
+  connections,
+  inFlight
+})
+
+const kibibyte = 1024
+const mebibyte = 1024 * 1024
+
+const main: ReadonlyArray<Case> = [
+  {
+    name: "a",
+    title: "125 B text, 64 connections, 1 in flight",
+    work: echo(text(125), 64, 1),
+    targets: { run: 1, receive: 1.2, messages: 2.6 }
+  },
+  {
+    name: "b",
+    title: "125 B text, 64 connections, 16 in flight",
+    work: echo(text(125), 64, 16),
+    targets: { run: 0.11, receive: 0.15, messages: 0.32 },
+    floorTargets: { run: 1.8 }
+  },
+  {
+    name: "c",
+    title: "16 KiB binary, 8 connections, 4 in flight",
+    work: echo(binary(16 * kibibyte), 8, 4),
+    targets: { run: 0.32, receive: 0.36, messages: 0.48 }
+  },
+  {
+    name: "d",
+    title: "1 MiB binary, 2 connections, 1 in flight",
+    work: echo(binary(mebibyte), 2, 1),
+    targets: { run: 0.45, receive: 0.48, messages: 0.65 }
+  },
+  {
+    name: "e",
+    title: "permessage-deflate, 1 KiB JSON, 32 connections, 1 in flight",
+    work: echo(json(kibibyte), 32, 1),
+    targets: { run: 0.55, receive: 0.6, messages: 0.75 }
+  },
+  {
+    name: "f",
+    title: "open, exchange one message, close; 16 at a time",
+    work: { _tag: "Churn", connections: 16, shape: text(125) }
+  },
+  {
+    name: "g",
+    title: "broadcast of 125 B to 1,000 connections",
+    work: { _tag: "Broadcast", connections: 1000, shape: text(125) },
+    targets: { run: 0.82 }
+  },
+  {
+    name: "h",
+    title: "client that receives 125 B text",
+    work: { _tag: "Client", shape: text(125) },
+    targets: { run: 0.6, receive: 0.75, messages: 1.5 }
+  },
+  {
+    name: "latency",
+    title: "125 B text, 64 connections, at half of the rate that ws can do",
+    work: { _tag: "Latency", connections: 64, shape: text(125) }
+  },
+  {
+    name: "fairness",
+    title: "a quiet connection beside sixteen with 64 messages of 125 B in flight each",
+    work: { _tag: "Fairness", connections: 17, inFlight: 64, shape: text(125) }
+  },
+  ...[false, true].flatMap((compressed) =>
+    [false, true].map((heartbeat): Case => ({
+      name: `memory${compressed ? "-compression" : ""}${heartbeat ? "-heartbeat" : ""}`,
+      title: `an idle connection${compressed ? ", compression agreed" : ""}${heartbeat ? ", heartbeat" : ""}`,
+      work: { _tag: "Memory", connections: 2000, compressed, heartbeat },
+      // What has no heartbeat of its own is shown without one.
+      ...(heartbeat ? { only: ["run", "receive", "messages"] } : {}),
+      ...(compressed || heartbeat ? {} : { targets: { run: 1.5, receive: 2.2, messages: 2.4 } })
+    }))
+  )
+]
+
+const swept = ["run", "ws", "raw net"]
+
+const sizes = [16, 128, kibibyte, 8 * kibibyte, 64 * kibibyte, 512 * kibibyte, 4 * mebibyte, 16 * mebibyte].map(
+  (bytes): Case => ({
+    name: "sizes",
+    title: `binary of ${bytes} B, 4 connections, 1 in flight`,
+    work: echo(binary(bytes), 4, 1),
+    only: swept,
+    sweep: { name: "sizes", x: bytes, unit: "bytes per message" }
+  })
+)
+
+const connections = [1, 10, 100, 1000, 10_000].map((count): Case => ({
+  name: "connections",
+  title: `125 B text, ${count} connections, 1 in flight`,
+  work: echo(text(125), count, 1),
+  only: swept,
+  sweep: { name: "connections", x: count, unit: "connections" }
+}))
+
+const fragments = [1, 4, 16, 64, 256, 1024].map((count): Case => ({
+  name: "fragments",
+  title: `64 KiB binary in ${count} fragments, 4 connections, 1 in flight`,
+  work: echo(binary(64 * kibibyte, count), 4, 1),
+  only: swept,
+  sweep: { name: "fragments", x: count, unit: "fragments per message" }
+}))
+
+export const cases: ReadonlyArray<Case> = [...main, ...sizes, ...connections, ...fragments]

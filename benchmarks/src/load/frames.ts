@@ -1,0 +1,72 @@
+/** What a load generator sends: masked frames, made before anything is measured. */
+import * as Frame from "@effect-websocket/protocol/Frame"
+import { encode } from "@effect-websocket/protocol/FrameEncoder"
+import * as Opcode from "@effect-websocket/protocol/Opcode"
+import { randomBytes } from "node:crypto"
+import { constants, deflateRawSync } from "node:zlib"
+
+export interface Shape {
+  readonly kind: "text" | "binary" | "json"
+  readonly bytes: number
+  readonly fragments: number
+  readonly compressed: boolean
+}
+
+/** The payload of the message of this number: no two are equal. */
+export const payload = ({ bytes, kind }: Shape, number: number): Buffer => {
+  switch (kind) {
+    case "binary":
+      return randomBytes(bytes)
+    case "text":
+      return Buffer.from(
+        `${number}:${"the quick brown fox jumps over the lazy dog, ".repeat(bytes / 45 + 1)}`
+      ).subarray(0, bytes)
+    case "json":
+      return json(bytes, number)
+  }
+}
+
+/** A list of records as an API would send it, cut to size. */
+const json = (bytes: number, number: number): Buffer => {
+  const records = Array.from({ length: Math.ceil(bytes / 60) }, (_, index) => {
+    const id = (number * 7919 + index * 104729) % 1000003
+    return { id, name: `item ${id.toString(36)}`, price: (id % 9973) / 100, available: id % 3 === 0 }
+  })
+  const text = JSON.stringify(records).slice(0, bytes - 2)
+  return Buffer.from(`"${text.replaceAll('"', "'")}"`)
+}
+
+const rsv1 = 4
+const flushBytes = 4
+
+/** A message as it goes over the wire, in as many frames as asked for. */
+export const message = (shape: Shape, number: number): Buffer => {
+  const plain = payload(shape, number)
+  const data = shape.compressed
+    ? deflateRawSync(plain, { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -flushBytes)
+    : plain
+  const size = Math.ceil(data.length / shape.fragments)
+  const frames = Array.from({ length: shape.fragments }, (_, index) => {
+    const opcode = index > 0 ? Opcode.Continuation : shape.kind === "binary" ? Opcode.Binary : Opcode.Text
+    const frame = Frame.make(opcode, {
+      payload: data.subarray(index * size, (index + 1) * size),
+      fin: index === shape.fragments - 1,
+      rsv: shape.compressed && index === 0 ? rsv1 : 0
+    })
+    return encode(frame, randomBytes(4).readUInt32BE())
+  })
+  return Buffer.concat(frames)
+}
+
+/** `count` messages one behind another, and where each of them ends. */
+export const batch = (
+  shape: Shape,
+  count: number
+): { readonly bytes: Buffer; readonly ends: ReadonlyArray<number> } => {
+  const messages = Array.from({ length: count }, (_, number) => message(shape, number))
+  let end = 0
+  return { bytes: Buffer.concat(messages), ends: messages.map(({ length }) => (end += length)) }
+}
+
+/** A Close with 1000. */
+export const close = Buffer.from(encode(Frame.make(Opcode.Close, { payload: Uint8Array.of(0x03, 0xe8) }), 0x12345678))

@@ -1,0 +1,53 @@
+/** What the load generator is asked to do, and what it answers. */
+import { Schema } from "effect"
+
+export const Shape = Schema.Struct({
+  kind: Schema.Literal("text", "binary", "json"),
+  bytes: Schema.Number,
+  fragments: Schema.Number,
+  compressed: Schema.Boolean
+})
+
+export const Request = Schema.Union(
+  /** Opens connections, which stay open until `Close`. */
+  Schema.TaggedStruct("Open", { port: Schema.Number, connections: Schema.Number, compressed: Schema.Boolean }),
+  Schema.TaggedStruct("Close", {}),
+  /** Keeps `inFlight` messages on the way, on each connection. */
+  Schema.TaggedStruct("Exchange", { shape: Shape, inFlight: Schema.Number, millis: Schema.Number }),
+  /** Sends at a rate per second, whatever comes back, and times every message from when it was due. */
+  Schema.TaggedStruct("Pace", { shape: Shape, rate: Schema.Number, millis: Schema.Number }),
+  /** One connection sends, all receive. */
+  Schema.TaggedStruct("Broadcast", { shape: Shape, millis: Schema.Number }),
+  /** The first connection sends one message every so often, beside the others, which keep `inFlight` on the way. */
+  Schema.TaggedStruct("Beside", {
+    shape: Shape,
+    inFlight: Schema.Number,
+    intervalMillis: Schema.Number,
+    millis: Schema.Number
+  }),
+  /** Opens a connection, exchanges a message, and performs the closing handshake; `connections` at a time. */
+  Schema.TaggedStruct("Churn", {
+    port: Schema.Number,
+    connections: Schema.Number,
+    shape: Shape,
+    millis: Schema.Number
+  }),
+  /** Serves a port whose connections are sent messages. */
+  Schema.TaggedStruct("Serve", {}),
+  Schema.TaggedStruct("Pour", { shape: Shape, millis: Schema.Number })
+)
+export type Request = typeof Request.Type
+
+export const Result = Schema.Struct({
+  messages: Schema.Number,
+  /** In microseconds. */
+  cpu: Schema.Number,
+  millis: Schema.Number,
+  /** Of each message that was timed, in milliseconds. */
+  latencies: Schema.Array(Schema.Number),
+  /** The extensions that the server agreed to. */
+  extensions: Schema.optional(Schema.String)
+})
+export type Result = typeof Result.Type
+
+export const Port = Schema.Struct({ port: Schema.Number })

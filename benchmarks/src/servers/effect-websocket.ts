@@ -1,0 +1,37 @@
+/** This library's server, in each of its ways to read. */
+import { WebSocketServer } from "@effect-websocket/platform"
+import { NodeWebSocketServer } from "@effect-websocket/platform/node"
+import { Duration, Effect, Layer, Stream } from "effect"
+import { options, serve } from "./serve.js"
+
+type Socket = WebSocketServer.ServerWebSocket
+
+const echo = {
+  run: (socket: Socket) => socket.run((message) => socket.send(message)),
+  receive: (socket: Socket) => Effect.forever(Effect.flatMap(socket.receive, (message) => socket.send(message))),
+  messages: (socket: Socket) => Stream.runForEach(socket.messages, (message) => socket.send(message))
+}
+
+const sockets = new Set<Socket>()
+const broadcast = (socket: Socket) => {
+  sockets.add(socket)
+  return socket.run((message) => Effect.forEach(sockets, (each) => each.send(message), { discard: true }))
+}
+
+const echoApi = options.api === "receive" || options.api === "messages" ? echo[options.api] : echo.run
+const handler: (socket: Socket) => Effect.Effect<unknown, unknown> = options.broadcast ? broadcast : echoApi
+
+WebSocketServer.layerHandler(handler).pipe(
+  Layer.merge(Layer.effectDiscard(Effect.map(WebSocketServer.address, ({ port }) => serve(port)))),
+  Layer.provide(
+    NodeWebSocketServer.layer({
+      port: 0,
+      host: "127.0.0.1",
+      limits: { maxMessageBytes: options.maxMessageBytes },
+      compression: options.compression,
+      ...(options.heartbeat ? {} : { heartbeatInterval: Duration.infinity })
+    })
+  ),
+  Layer.launch,
+  Effect.runFork
+)

@@ -1,0 +1,16 @@
+/** Medians and their spread. */
+
+export const quantile = (values: ReadonlyArray<number>, part: number): number => {
+  const sorted = [...values].sort((left, right) => left - right)
+  if (sorted.length === 0) return Number.NaN
+  const position = (sorted.length - 1) * part
+  const below = sorted[Math.floor(position)]!
+  const above = sorted[Math.ceil(position)]!
+  return below + (above - below) * (position - Math.floor(position))
+}
+
+export const median = (values: ReadonlyArray<number>): number => quantile(values, 0.5)
+
+/** The distance between the quartiles, as a part of the median. */
+export const spread = (values: ReadonlyArray<number>): number =>
+  (quantile(values, 0.75) - quantile(values, 0.25)) / median(values)

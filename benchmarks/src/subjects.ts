@@ -1,0 +1,86 @@
+/** The servers and clients that are compared. */
+import { existsSync, realpathSync } from "node:fs"
+import { createRequire } from "node:module"
+import { dirname, join } from "node:path"
+
+/** Something that is measured, in a process of its own. */
+export interface Subject {
+  readonly name: string
+  readonly file: string
+  readonly arguments?: ReadonlyArray<string>
+  readonly environment?: Readonly<Record<string, string>>
+  readonly executable?: string
+  /** The floor knows nothing of messages. */
+  readonly echoesFrames: boolean
+  readonly compresses: boolean
+  readonly broadcasts: boolean
+  /** Whether it can be told how large a message may be, or takes any. */
+  readonly takesLargeMessages: boolean
+  /** Node's options for memory reports hold. */
+  readonly isNode: boolean
+}
+
+const require = createRequire(import.meta.url)
+
+/** The binary that npm brought along; its package would fetch it again in an install script. */
+const findBun = (): string | undefined => {
+  const bun = join(dirname(realpathSync(require.resolve("bun/package.json"))), "..", "@oven")
+  const binary = join(bun, `bun-${process.platform}-${process.arch === "arm64" ? "aarch64" : process.arch}`, "bin/bun")
+  return existsSync(binary) ? binary : undefined
+}
+
+export const bun = findBun()
+
+// `ws` takes the native masking that the benchmarks install unless it is told not to.
+const plain = { WS_NO_BUFFER_UTIL: "1" }
+const able = { echoesFrames: true, compresses: true, broadcasts: true, takesLargeMessages: true, isNode: true }
+
+export const baseline = "ws"
+export const floor = "raw net"
+
+const ours = (folder: string) =>
+  ["run", "receive", "messages"].map((api) => ({
+    ...able,
+    name: api,
+    file: `${folder}/effect-websocket.ts`,
+    arguments: ["--api", api],
+    broadcasts: api === "run"
+  }))
+
+export const servers: ReadonlyArray<Subject> = [
+  ...ours("servers"),
+  { ...able, name: baseline, file: "servers/ws.ts", environment: plain },
+  { ...able, name: "ws + bufferutil", file: "servers/ws.ts" },
+  {
+    ...able,
+    name: "@effect/platform socket",
+    file: "servers/effect-platform-socket.ts",
+    environment: plain,
+    broadcasts: false
+  },
+  {
+    ...able,
+    name: "@effect/platform upgrade",
+    file: "servers/effect-platform-upgrade.ts",
+    environment: plain,
+    broadcasts: false,
+    compresses: false
+  },
+  {
+    ...able,
+    name: floor,
+    file: "servers/raw.ts",
+    echoesFrames: false,
+    compresses: false,
+    broadcasts: false
+  },
+  ...(bun === undefined ? [] : [{ ...able, name: "Bun", file: "servers/bun.ts", executable: bun, isNode: false }])
+]
+
+export const clients: ReadonlyArray<Subject> = [
+  ...ours("clients"),
+  { ...able, name: baseline, file: "clients/ws.ts", environment: plain },
+  { ...able, name: "undici", file: "clients/undici.ts" },
+  { ...able, name: "@effect/platform", file: "clients/effect-platform.ts", environment: plain },
+  ...(bun === undefined ? [] : [{ ...able, name: "Bun", file: "clients/bun.ts", executable: bun, isNode: false }])
+]
