@@ -15,7 +15,7 @@ export interface ChildProcess {
 }
 
 export interface Options {
-  /** A file below `src`. */
+  /** A file beside this one. */
   readonly file: string
   readonly arguments?: ReadonlyArray<string> | undefined
   readonly environment?: Readonly<Record<string, string>> | undefined
@@ -87,11 +87,11 @@ const stop = (child: NodeProcess): Effect.Effect<void> =>
   )
 
 const start = (options: Options): NodeProcess => {
-  const file = fileURLToPath(new URL(options.file, import.meta.url))
+  const file = fileURLToPath(new URL(`${options.file}.js`, import.meta.url))
   const command = [
     ...(pinned ? ["taskset", "-c", String(options.core)] : []),
     ...(options.executable === undefined
-      ? [process.execPath, "--expose-gc", ...(options.flags ?? []), "--import", "tsx"]
+      ? [process.execPath, "--expose-gc", ...(options.flags ?? [])]
       : [options.executable, "run"]),
     file,
     ...(options.arguments ?? [])

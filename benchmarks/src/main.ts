@@ -1,5 +1,5 @@
 /**
- * `pnpm bench [case…] [--rounds N] [--seconds S] [--json file] [--server name] [--node-flag flag]`: measures the cases, or
+ * `pnpm bench [case…] [--rounds N] [--seconds S] [--json file] [--server name] [--profiles folder]`: measures the cases, or
  * all of them, and prints a table for each.
  */
 import { Args, Command, Options } from "@effect/cli"
@@ -27,15 +27,19 @@ const command = Command.make(
     seconds: Options.float("seconds").pipe(Options.withDescription("How long each time"), Options.withDefault(1)),
     json: Options.file("json").pipe(Options.withDescription("Where to write the results"), Options.optional),
     subjects: Options.text("server").pipe(Options.withDescription("Only these servers or clients"), Options.repeated),
-    flags: Options.text("node-flag").pipe(
-      Options.withDescription("For the measured processes, such as --cpu-prof"),
-      Options.repeated
+    profiles: Options.directory("profiles").pipe(
+      Options.withDescription("Where to write CPU profiles of the servers that run on Node"),
+      Options.optional
     )
   },
-  ({ chosen, flags, json, rounds, seconds, subjects }) =>
+  ({ chosen, json, profiles, rounds, seconds, subjects }) =>
     Effect.gen(function* () {
       if (bun === undefined) yield* Console.log("Bun is left out: its binary is not installed on this system.\n")
       if (!pinned) yield* Console.log("Processes are not pinned to cores: there is no taskset, or one core.\n")
+      const flags = Option.match(profiles, {
+        onNone: () => [],
+        onSome: (folder) => ["--cpu-prof", `--cpu-prof-dir=${folder}`]
+      })
       const found: Array<CaseResult> = []
       for (const one of cases) {
         if (chosen.length > 0 && !chosen.includes(one.name)) continue

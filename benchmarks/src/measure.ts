@@ -45,7 +45,7 @@ interface Contestant {
   readonly sample: Effect.Effect<Sample, Failure>
 }
 
-const startLoad = ChildProcess.make({ file: "load/main.ts", core: loadCore })
+const startLoad = ChildProcess.make({ file: "load/main", core: loadCore })
 
 const startServer = (subject: Subject, work: Work, flags: ReadonlyArray<string>) =>
   Effect.gen(function* () {

@@ -42,26 +42,26 @@ const ours = (folder: string) =>
   ["run", "receive", "messages"].map((api) => ({
     ...able,
     name: api,
-    file: `${folder}/effect-websocket.ts`,
+    file: `${folder}/effect-websocket`,
     arguments: ["--api", api],
     broadcasts: api === "run"
   }))
 
 export const servers: ReadonlyArray<Subject> = [
   ...ours("servers"),
-  { ...able, name: baseline, file: "servers/ws.ts", environment: plain },
-  { ...able, name: "ws + bufferutil", file: "servers/ws.ts" },
+  { ...able, name: baseline, file: "servers/ws", environment: plain },
+  { ...able, name: "ws + bufferutil", file: "servers/ws" },
   {
     ...able,
     name: "@effect/platform socket",
-    file: "servers/effect-platform-socket.ts",
+    file: "servers/effect-platform-socket",
     environment: plain,
     broadcasts: false
   },
   {
     ...able,
     name: "@effect/platform upgrade",
-    file: "servers/effect-platform-upgrade.ts",
+    file: "servers/effect-platform-upgrade",
     environment: plain,
     broadcasts: false,
     compresses: false
@@ -69,18 +69,18 @@ export const servers: ReadonlyArray<Subject> = [
   {
     ...able,
     name: floor,
-    file: "servers/raw.ts",
+    file: "servers/raw",
     echoesFrames: false,
     compresses: false,
     broadcasts: false
   },
-  ...(bun === undefined ? [] : [{ ...able, name: "Bun", file: "servers/bun.ts", executable: bun, isNode: false }])
+  ...(bun === undefined ? [] : [{ ...able, name: "Bun", file: "servers/bun", executable: bun, isNode: false }])
 ]
 
 export const clients: ReadonlyArray<Subject> = [
   ...ours("clients"),
-  { ...able, name: baseline, file: "clients/ws.ts", environment: plain },
-  { ...able, name: "undici", file: "clients/undici.ts" },
-  { ...able, name: "@effect/platform", file: "clients/effect-platform.ts", environment: plain },
-  ...(bun === undefined ? [] : [{ ...able, name: "Bun", file: "clients/bun.ts", executable: bun, isNode: false }])
+  { ...able, name: baseline, file: "clients/ws", environment: plain },
+  { ...able, name: "undici", file: "clients/undici" },
+  { ...able, name: "@effect/platform", file: "clients/effect-platform", environment: plain },
+  ...(bun === undefined ? [] : [{ ...able, name: "Bun", file: "clients/bun", executable: bun, isNode: false }])
 ]

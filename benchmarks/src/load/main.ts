@@ -164,7 +164,11 @@ const churn = async (port: number, count: number, shape: frames.Shape, millis: n
         counted(1)
       }
     }
-    void Promise.all(Array.from({ length: count }, one)).then(() => done())
+    const all = async (): Promise<void> => {
+      await Promise.all(Array.from({ length: count }, one))
+      done()
+    }
+    void all()
   })
   return { ...result, latencies }
 }
