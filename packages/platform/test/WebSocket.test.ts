@@ -527,18 +527,21 @@ for (const way of ways) {
         })
     )
 
-    it.scoped("interrupted between its wake-up and its turn, loses no message", () =>
-      Effect.gen(function* () {
-        const { inject, socket, spied } = yield* alone("server")
-        const reading = yield* Effect.fork(readers[way](socket))
-        yield* settled
-        spied.state.afterChunk = () => reading.unsafeInterruptAsFork(FiberId.none)
-        yield* inject(text("first"), text("second"))
-        assert.isTrue(isInterrupted(yield* Fiber.await(reading)))
-        assert.strictEqual((yield* socket.receive).data, "first")
-        assert.strictEqual((yield* socket.receive).data, "second")
-      })
-    )
+    // `run` has no wake-up: its handler is called within the read.
+    if (way !== "run") {
+      it.scoped("interrupted between its wake-up and its turn, loses no message", () =>
+        Effect.gen(function* () {
+          const { inject, socket, spied } = yield* alone("server")
+          const reading = yield* Effect.fork(readers[way](socket))
+          yield* settled
+          spied.state.afterChunk = () => reading.unsafeInterruptAsFork(FiberId.none)
+          yield* inject(text("first"), text("second"))
+          assert.isTrue(isInterrupted(yield* Fiber.await(reading)))
+          assert.strictEqual((yield* socket.receive).data, "first")
+          assert.strictEqual((yield* socket.receive).data, "second")
+        })
+      )
+    }
 
     it.scoped("while another fiber reads is a defect, and the other goes on", () =>
       Effect.gen(function* () {

@@ -253,7 +253,6 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   // These effects are built once, when they are first asked for: most connections use one of them.
   private receiveOnce: Effect.Effect<Item, ConnectionError> | undefined = undefined
   private pullOnce: Effect.Effect<Chunk.Chunk<Item>, Option.Option<ConnectionError>> | undefined = undefined
-  private readableOnce: Effect.Effect<void> | undefined = undefined
 
   /** The next item. */
   protected get receiveItem(): Effect.Effect<Item, ConnectionError> {
@@ -297,7 +296,15 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
       let claimed = false
       let done = false
       // `onExit` below cleans up, so these waits need no finalizer of their own.
-      const readable = (this.readableOnce ??= Effect.async<void>((resume) => this.whenReadable(resume)))
+      const readable = Effect.async<unknown, E | ConnectionError, R>((resume) => {
+        // The fiber waits on while its handler is called straight from the read, and gets a turn only for what takes time.
+        const wake = (): void => {
+          const next = stepOrDie()
+          if (next === readable) this.reader = wake
+          else resume(next)
+        }
+        this.whenReadable(wake)
+      })
       const step = (): Effect.Effect<unknown, E | ConnectionError, R> => {
         const next = this.handleBatch(handler)
         if (next !== undefined) return next
@@ -305,6 +312,13 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
         if (error === undefined) return readable
         done = true
         return endsNormally(error) ? Effect.void : Effect.fail(error)
+      }
+      const stepOrDie = (): Effect.Effect<unknown, E | ConnectionError, R> => {
+        try {
+          return step()
+        } catch (defect) {
+          return Effect.die(defect)
+        }
       }
       const loop: Effect.Effect<void, E | ConnectionError, R> = Effect.flatMap(Effect.suspend(step), () =>
         done ? Effect.void : loop
