@@ -18,6 +18,9 @@ export interface Settings {
 
 type Failure = ChildProcess.ChildFailed | NotEqual
 
+// What is compiled meanwhile, on other threads, is no cost of a message.
+const warmUpRounds = 3
+
 const serverCore = 0
 const loadCore = 1
 
@@ -218,7 +221,7 @@ const halfLoad = (connections: number, work: Work & { readonly _tag: "Latency" }
     return Math.round((messages * 1000) / millis / 2)
   }).pipe(Effect.scoped)
 
-/** One round that does not count, and then the others. In each the subjects begin in another order. */
+/** Rounds that do not count, and then the others. In each the subjects begin in another order. */
 export const measure = (one: Case, settings: Settings): Effect.Effect<CaseResult, Failure> =>
   Effect.gen(function* () {
     const { work } = one
@@ -234,7 +237,9 @@ export const measure = (one: Case, settings: Settings): Effect.Effect<CaseResult
           : serverContestant(subject, work, settings, rateOf)
     )
     const samples = new Map(contestants.map(({ subject }) => [subject.name, new Array<Sample>()]))
-    if (work._tag !== "Memory") for (const { sample } of contestants) yield* sample
+    if (work._tag !== "Memory") {
+      for (let round = 0; round < warmUpRounds; round++) for (const { sample } of contestants) yield* sample
+    }
     for (let round = 0; round < settings.rounds; round++) {
       const turn = round % Math.max(contestants.length, 1)
       for (const { sample, subject } of [...contestants.slice(turn), ...contestants.slice(0, turn)]) {

@@ -8,8 +8,12 @@ import { opened, received, url } from "./receive.js"
 const program = Effect.gen(function* () {
   const socket = yield* WebSocketClient.connect(url)
   opened()
-  if (options.api === "receive") yield* Effect.forever(Effect.map(socket.receive, received))
-  else if (options.api === "messages") yield* Stream.runForEach(socket.messages, () => Effect.sync(received))
+  if (options.api === "receive") {
+    for (;;) {
+      yield* socket.receive
+      received()
+    }
+  } else if (options.api === "messages") yield* Stream.runForEach(socket.messages, () => Effect.sync(received))
   else yield* socket.run(received)
 }).pipe(Effect.scoped, Effect.provide(NodeWebSocketClient.layer))
 

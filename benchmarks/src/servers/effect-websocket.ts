@@ -8,7 +8,10 @@ type Socket = WebSocketServer.ServerWebSocket
 
 const echo = {
   run: (socket: Socket) => socket.run((message) => socket.send(message)),
-  receive: (socket: Socket) => Effect.forever(Effect.flatMap(socket.receive, (message) => socket.send(message))),
+  receive: (socket: Socket) =>
+    Effect.gen(function* () {
+      for (;;) yield* socket.send(yield* socket.receive)
+    }),
   messages: (socket: Socket) => Stream.runForEach(socket.messages, (message) => socket.send(message))
 }
 
