@@ -1,0 +1,110 @@
+/** docs/conformance.md, from the verdicts of a run. */
+import { bothRoles, rolesOf, type Case, type Role } from "../src/Clause.js"
+import { clauses, untested } from "../src/Clauses.js"
+import type { Verdict } from "../src/Driver.js"
+
+export const libraries = ["effect-websocket", "ws 8.23.0"] as const
+export type Library = (typeof libraries)[number]
+
+/** By library, role and case. */
+export type Verdicts = ReadonlyMap<Library, Readonly<Record<Role, ReadonlyMap<Case, Verdict>>>>
+
+/** `a` of a case `a: b`. */
+const groupOf = ({ name }: Case): string => name.split(": ", 1)[0]!
+const variantOf = ({ name }: Case): string => name.slice(name.indexOf(": ") + 2)
+
+const escape = (text: string): string =>
+  // Octets of frames would be no text.
+  text
+    .replaceAll("|", "\\|")
+    .replaceAll("<", "&lt;")
+    .replaceAll(/[^\x20-\x7e–]/g, "·")
+
+const cell = (group: ReadonlyArray<Case>, role: Role, verdicts: ReadonlyMap<Case, Verdict>): string => {
+  const asked = group.filter((testCase) => rolesOf(testCase).includes(role))
+  if (asked.length === 0) return ""
+  const found = asked.map((testCase) => [testCase, verdicts.get(testCase)!] as const)
+  const deviating = found.flatMap(([testCase, verdict]) =>
+    verdict._tag === "Deviates" ? [[testCase, verdict.seen] as const] : []
+  )
+  const skipped = found.filter(([, verdict]) => verdict._tag === "Skipped").length
+  const count = asked.length === 1 ? "" : ` ${asked.length - deviating.length - skipped} of ${asked.length}`
+  if (skipped === asked.length) return "not negotiated"
+  if (deviating.length === 0) return `ok${asked.length === 1 ? "" : ` ${asked.length}`}`
+  const byWhat = new Map<string, Array<string>>()
+  for (const [testCase, seen] of deviating) byWhat.set(seen, [...(byWhat.get(seen) ?? []), variantOf(testCase)])
+  const [only, ...others] = byWhat.keys()
+  if (deviating.length === asked.length && others.length === 0) return escape(`**no**${count}; ${only}`)
+  const what = [...byWhat].map(([seen, variants]) => (asked.length === 1 ? seen : `${variants.join("; ")}: ${seen}`))
+  return escape(`**no**${count}; ${what.join("; ")}`)
+}
+
+const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
+  [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n")
+
+const casesTable = (cases: ReadonlyArray<Case>, verdicts: Verdicts): string => {
+  const roles = bothRoles.filter((role) => cases.some((testCase) => rolesOf(testCase).includes(role)))
+  const groups = new Map<string, Array<Case>>()
+  for (const testCase of cases) groups.set(groupOf(testCase), [...(groups.get(groupOf(testCase)) ?? []), testCase])
+  return table(
+    ["case", ...libraries.flatMap((library) => roles.map((role) => `${library}, ${role}`))],
+    [...groups].map(([name, group]) => [
+      escape(name),
+      ...libraries.flatMap((library) => roles.map((role) => cell(group, role, verdicts.get(library)![role])))
+    ])
+  )
+}
+
+const totals = (verdicts: Verdicts): string =>
+  table(
+    ["endpoint", "ok", "deviates", "not negotiated"],
+    libraries.flatMap((library) =>
+      bothRoles.map((role) => {
+        const all = [...verdicts.get(library)![role].values()]
+        const count = (tag: Verdict["_tag"]) => String(all.filter(({ _tag }) => _tag === tag).length)
+        return [`${library}, ${role}`, count("Ok"), count("Deviates"), count("Skipped")]
+      })
+    )
+  )
+
+const intro = `# Conformance
+
+What RFC 6455 and RFC 7692 demand that can be seen from outside, as cases of raw bytes over TCP, and what came of them.
+\`packages/conformance\` has the cases; \`pnpm docs:conformance\` runs them and writes this page, and a test holds it against a
+run. The driver uses no WebSocket library. Besides what a case asks, it holds every frame that an endpoint writes against
+RFC 6455 §5: its mask, the form of its length, its opcode, its reserved bits, the size of control frames.
+
+A case is a row; a row of several variants says how many of them passed. A **no** says what was seen instead. Endpoints of this
+library must also fail with the right typed error, over TCP as a client, and in memory in both roles, with the bytes in one
+chunk, in pieces and octet by octet.
+
+Any server or client can be put to the same test, as long as it echoes messages:
+
+\`\`\`sh
+pnpm conformance                                # this library's server and client
+pnpm conformance --peer ws                      # and those of ws, in the same run
+pnpm conformance --server ws://127.0.0.1:9001   # a server of anyone's
+pnpm conformance --client-port 9002             # a client of anyone's, which connects again and again
+\`\`\`
+
+A client should offer the subprotocol \`superchat\`, and a server should choose it.`
+
+export const report = (verdicts: Verdicts): string => {
+  const sections: Array<string> = []
+  let last = ""
+  for (const { cases, rule, section } of clauses) {
+    if (section !== last) sections.push(`## ${section}`)
+    last = section
+    sections.push(rule, casesTable(cases, verdicts))
+  }
+  return `${[
+    intro,
+    totals(verdicts),
+    ...sections,
+    "## What no case can show",
+    table(
+      ["section", "rule", "why not, and where it is shown"],
+      untested.map(({ reason, rule, section }) => [section, rule, reason])
+    )
+  ].join("\n\n")}\n`
+}
