@@ -38,7 +38,6 @@ export const binary = framer(Opcode.Binary)
 export const continuation = framer(Opcode.Continuation)
 export const ping = framer(Opcode.Ping)
 export const pong = framer(Opcode.Pong)
-export const reserved = (opcode: number, payload?: Payload): Frame => framer(opcode)(payload)
 export const unfinished = { fin: false } as const
 
 /** A Close with any code, legal or not, and any bytes as its reason. */
