@@ -361,7 +361,6 @@ export const make = (options: Options): Connection => new ConnectionImpl(options
 
 const maxControlPayloadBytes = 125
 const maxHeaderBytes = 14
-const protocolErrorCode = CloseCode.fromName("ProtocolError")
 const messageTooBigCode = CloseCode.fromName("MessageTooBig")
 const noStatus = CloseCode.fromName("NoStatusReceived")
 const abnormalClosure = CloseCode.fromName("AbnormalClosure")
@@ -564,7 +563,8 @@ class ConnectionImpl implements Connection, FrameVisitor {
     if (pending === undefined) return
     this.pending = undefined
     if ("_tag" in pending) {
-      const code = pending._tag === "Payload_too_large" ? messageTooBigCode : (pending.closeCode ?? protocolErrorCode)
+      // What a peer breaks in frames always has a code.
+      const code = pending._tag === "Payload_too_large" ? messageTooBigCode : pending.closeCode!
       this.failInto(events, code, pending)
     } else {
       this.receiveClose(events, pending)
@@ -581,16 +581,9 @@ class ConnectionImpl implements Connection, FrameVisitor {
     }
     // §7.1.1: the server ends TCP first; a client waits for it.
     if (this.role === "server") this.outputEnded = true
-    const first = this.initiator === "remote" ? received : this.sent
-    this.end(
-      events,
-      new ConnectionClosed({
-        code: first?.code ?? noStatus,
-        reason: first?.reason ?? "",
-        initiator: this.initiator ?? "remote",
-        clean: this.sent !== undefined
-      })
-    )
+    const initiator = this.initiator!
+    const { code, reason } = initiator === "remote" ? received : this.sent!
+    this.end(events, new ConnectionClosed({ code, reason, initiator, clean: this.sent !== undefined }))
   }
 
   receiveEof(): ReadonlyArray<Event> {
@@ -779,8 +772,8 @@ class ConnectionImpl implements Connection, FrameVisitor {
   get refusal(): ConnectionError | undefined {
     if (this.phase === "Open") return undefined
     if (this.error !== undefined) return this.error
-    const { code, reason } = this.sent ?? { code: abnormalClosure, reason: "" }
-    return new ConnectionClosed({ code, reason, initiator: this.initiator ?? "local", clean: false })
+    // Without an error, it is a Close of ours that is not answered yet.
+    return new ConnectionClosed({ ...this.sent!, initiator: this.initiator!, clean: false })
   }
 
   get outputBytes(): number {

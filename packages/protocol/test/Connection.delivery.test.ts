@@ -168,6 +168,10 @@ for (const role of roles) {
       ])
       peer.send(Message.binary(utf8("plain")), false)
       assert.deepStrictEqual(join(connection.receive(feed())), ["Binary plain"])
+      peer.send(Message.binary(new Uint8Array(90)), true)
+      assert.deepStrictEqual(parts(connection, feed()), [
+        { _tag: "BinaryPart", data: new Uint8Array(90), first: true, final: true }
+      ])
       peer.send(Message.text("x".repeat(101)), true)
       const [ended] = connection.receive(feed())
       assert.deepInclude(plainEvent(ended!), { _tag: "Payload_too_large", limit: "message", max: 100 })
@@ -374,6 +378,12 @@ for (const role of roles) {
       const connection = endpoint(role)
       connection.sendFrame({ ...text("x"), masked: role === "server" })
       assert.deepStrictEqual(written(connection), ["Text x"])
+    })
+
+    it("sends a Close without a code", () => {
+      const connection = endpoint(role)
+      assert.isUndefined(connection.sendFrame(close()))
+      assert.deepStrictEqual(drain(connection), [show(close())])
     })
 
     it("refuses them once it is closing, with what was sent", () => {

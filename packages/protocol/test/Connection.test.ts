@@ -975,6 +975,17 @@ for (const role of roles) {
       }
     })
 
+    it("cuts a payload that is not copied at maxFrameSize", () => {
+      const connection = endpoint(role, { maxFrameSize: 20, maxCopiedBytes: 10 })
+      const payload = Any.noise(50, 1)
+      connection.send(Message.binary(payload))
+      const [a, b, c] = [payload.subarray(0, 20), payload.subarray(20, 40), payload.subarray(40)]
+      assert.deepStrictEqual(
+        drain(connection),
+        wire(binary(a!, unfinished), continuation(b, unfinished), continuation(c))
+      )
+    })
+
     it("a copied payload may change before the output is taken", () => {
       const connection = endpoint(role)
       const payload = utf8("before")

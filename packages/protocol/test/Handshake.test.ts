@@ -136,6 +136,10 @@ describe("Handshake", () => {
       )
     })
 
+    it.each(["", "a", key.slice(1), `${key}=`])("refuses the key %j", (malformed) => {
+      assert.deepStrictEqual(facts(Handshake.requestHeaders({ key: malformed })), localFacts("RFC 6455 §4.1"))
+    })
+
     it("refuses a subprotocol that comes twice", () => {
       assert.deepStrictEqual(
         facts(Handshake.requestHeaders({ key, protocols: ["a", "a"] })),

@@ -51,7 +51,7 @@ export class Utf8Validator {
       this.remaining--
       return true
     }
-    if (byte < 0x80) return true
+    // ASCII is no cut-off character.
     if (byte < 0xc2 || byte > 0xf4) return false
     if (byte < 0xe0) {
       this.remaining = 1

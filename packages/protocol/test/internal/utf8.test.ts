@@ -1,13 +1,27 @@
-import { assert, describe, it } from "vitest"
+import { assert, describe, it, vi } from "vitest"
 import * as fc from "fast-check"
 import * as node from "../../src/internal/utf8.node.js"
 import * as portable from "../../src/internal/utf8.js"
 import * as arbitraries from "../arbitraries.js"
 import { concat, fatalDecode, fromHex, hex, utf8 } from "../support.js"
 
+/** As it is where Buffer lacks the methods that its manual does not list. */
+const withoutMethods = async (): Promise<typeof node> => {
+  const names = ["utf8Slice", "utf8Write"] as const
+  const methods = names.map((name) => [name, Object.getOwnPropertyDescriptor(Buffer.prototype, name)!] as const)
+  for (const name of names) Reflect.deleteProperty(Buffer.prototype, name)
+  try {
+    vi.resetModules()
+    return await import("../../src/internal/utf8.node.js")
+  } finally {
+    for (const [name, method] of methods) Object.defineProperty(Buffer.prototype, name, method)
+  }
+}
+
 describe.each([
   ["utf8.ts", portable],
-  ["utf8.node.ts", node]
+  ["utf8.node.ts", node],
+  ["utf8.node.ts without the methods", await withoutMethods()]
 ] as const)("%s", (_, { byteLength, decode, encodeInto, isValid }) => {
   it.each<[text: string, bytes: string]>([
     ["", ""],
