@@ -288,12 +288,13 @@ export const checkResponse = (headers: HeaderRecord, offer: Offer): Agreement | 
  * @category headers
  */
 export const lowerCaseNames = (headers: HeaderRecord): HeaderRecord => {
-  const lower: Record<string, ReadonlyArray<string>> = {}
+  // No plain object: every one of those has a `constructor` already.
+  const lower = new Map<string, ReadonlyArray<string>>()
   for (const name of Object.keys(headers)) {
     const key = name.toLowerCase()
-    lower[key] = [...(lower[key] ?? []), ...HeaderField.values(headers, name)]
+    lower.set(key, [...(lower.get(key) ?? []), ...HeaderField.values(headers, name)])
   }
-  return lower
+  return Object.fromEntries(lower)
 }
 
 const isError = (value: object | string | undefined): value is ProtocolError =>

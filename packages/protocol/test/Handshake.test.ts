@@ -425,6 +425,15 @@ describe("Handshake", () => {
     )
   })
 
+  it("lowers the case of names that every object has", () => {
+    const headers = { Constructor: "a", constructor: "b", toString: "c", ["__proto__"]: "d", __PROTO__: "e" }
+    assert.deepStrictEqual(Object.entries(Handshake.lowerCaseNames(headers)), [
+      ["constructor", ["a", "b"]],
+      ["tostring", ["c"]],
+      ["__proto__", ["d", "e"]]
+    ])
+  })
+
   it("lowers the case of names only, and keeps duplicates visible", () => {
     assert.deepStrictEqual(Handshake.lowerCaseNames({ "X-Y": "A", Z: ["B", "C"], z: "D", None: undefined }), {
       "x-y": ["A"],
