@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { randomBytes, randomMaskKey } from "../../src/internal/random.js"
 
 // More than a pool holds, so that the edges between pools are met.
@@ -33,4 +33,21 @@ describe("randomBytes", () => {
     for (let i = 0; i < draws; i++) randomMaskKey()
     assert.deepStrictEqual(bytes, copy)
   })
+})
+
+it("comes from the runtime's secure source and from nowhere else", () => {
+  const source = vi.spyOn(globalThis.crypto, "getRandomValues").mockImplementation((pool) => {
+    if (pool instanceof Uint8Array) pool.fill(0xab)
+    return pool
+  })
+  try {
+    const keys = Array.from({ length: 2 * 2048 }, randomMaskKey)
+    assert.strictEqual(keys.at(-1)! >>> 0, 0xabababab)
+    assert.isTrue(randomBytes(16).every((byte) => byte === 0xab))
+    assert.isAbove(source.mock.calls.length, 0)
+  } finally {
+    source.mockRestore()
+    // What is left of the pool is nobody's secret.
+    randomBytes(8192)
+  }
 })
