@@ -63,8 +63,8 @@ export interface Observation {
   readonly kind: "observation"
   readonly name: string
   readonly connections: number
-  /** What is wrong, or `undefined`. */
-  readonly check: (requests: ReadonlyArray<Head>, url: URL) => string | undefined
+  /** What is wrong, or `undefined`. `url` is what the client was asked to connect to, where the driver knows that. */
+  readonly check: (requests: ReadonlyArray<Head>, url: URL | undefined) => string | undefined
   readonly deflate: boolean
 }
 

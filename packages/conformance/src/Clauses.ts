@@ -43,7 +43,7 @@ export const untested: ReadonlyArray<Untested> = [
     section: "RFC 6455 §4.1, §5.3, §10.3",
     rule: "Keys of the handshake and of masks MUST be unpredictable, from a strong source of entropy.",
     reason:
-      "Statistics cannot show where bits come from. Two cases show that keys differ; a test of the platform shows that they come from `node:crypto`."
+      "Statistics cannot show where bits come from. Two cases show that keys differ; a test of the platform shows that they come from the runtime's secure source."
   },
   {
     section: "RFC 6455 §5.2, §5.8, §9",

@@ -55,6 +55,7 @@ const path = "/chat?room=1"
 const runServer = async (testCase: Case, target: ServerTarget): Promise<Verdict> => {
   if (testCase.kind !== "exchange" && testCase.kind !== "request") return skipped
   const deflate = testCase.kind === "exchange" ? testCase.deflate !== undefined : testCase.deflate
+  if (deflate && !(await compresses(target))) return skipped
   const peer = await connect(target.url(deflate))
   try {
     const offer = testCase.kind === "exchange" ? testCase.deflate : undefined
@@ -94,6 +95,26 @@ const runServer = async (testCase: Case, target: ServerTarget): Promise<Verdict>
   }
 }
 
+const compressing = new WeakMap<ServerTarget, Promise<boolean>>()
+
+/** Whether a server takes an offer of compression at all. */
+const compresses = (target: ServerTarget): Promise<boolean> => {
+  const known = compressing.get(target)
+  if (known !== undefined) return known
+  const asked = (async () => {
+    const peer = await connect(target.url(true))
+    try {
+      peer.write(upgradeRequest({ "Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits" }))
+      const answer = await peer.head()
+      return answer !== undefined && headerOf(answer, "sec-websocket-extensions") !== undefined
+    } finally {
+      peer.destroy()
+    }
+  })()
+  compressing.set(target, asked)
+  return asked
+}
+
 const runClient = async (testCase: Case, target: ClientTarget): Promise<Verdict> => {
   if (testCase.kind === "request") return skipped
   const { listener } = target
@@ -122,7 +143,7 @@ const runClient = async (testCase: Case, target: ClientTarget): Promise<Verdict>
       return verdict
     }
   }
-  return testCase.kind === "observation" ? verdictOf(testCase.check(heads, url)) : ok
+  return testCase.kind === "observation" ? verdictOf(testCase.check(heads, target.dial && url)) : ok
 }
 
 /** `undefined` where the case is not over. */

@@ -39,7 +39,7 @@ const cell = (group: ReadonlyArray<Case>, role: Role, verdicts: ReadonlyMap<Case
   return escape(`**no**${count}; ${what.join("; ")}`)
 }
 
-const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
+export const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
   [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n")
 
 const casesTable = (cases: ReadonlyArray<Case>, verdicts: Verdicts): string => {
@@ -87,7 +87,8 @@ pnpm conformance --server ws://127.0.0.1:9001   # a server of anyone's
 pnpm conformance --client-port 9002             # a client of anyone's, which connects again and again
 \`\`\`
 
-A client should offer the subprotocol \`superchat\`, and a server should choose it.`
+A client should offer the subprotocol \`superchat\`, and a server should choose it. Cases of compression are left out where an
+endpoint has none.`
 
 export const report = (verdicts: Verdicts): string => {
   const sections: Array<string> = []

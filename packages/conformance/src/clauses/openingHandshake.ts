@@ -11,7 +11,7 @@ const tokensOf = (head: Head, name: string): ReadonlyArray<string> =>
     .split(",")
     .map((token) => token.trim().toLowerCase())
 
-const one = (name: string, check: (value: string, url: URL) => boolean) =>
+const one = (name: string, check: (value: string, url: URL | undefined) => boolean) =>
   observe(`the request has one legal ${name}`, ([request], url) => {
     const values = request === undefined ? [] : all(request, name.toLowerCase())
     const [value] = values
@@ -40,11 +40,17 @@ const rejected = (status: number) => ({ _tag: "Handshake_rejected", status })
 export const openingHandshake: ReadonlyArray<Clause> = [
   clause("RFC 6455 §4.1", "A client MUST send a GET request of HTTP/1.1 or later, for the path and query of the URI.", [
     observe("the request line", ([request], url) =>
-      request?.line === `GET ${url.pathname}${url.search} HTTP/1.1` ? undefined : `the line is ${request?.line}`
+      (
+        url === undefined
+          ? /^GET \S+ HTTP\/1\.1$/.test(request?.line ?? "")
+          : request?.line === `GET ${url.pathname}${url.search} HTTP/1.1`
+      )
+        ? undefined
+        : `the line is ${request?.line}`
     )
   ]),
   clause("RFC 6455 §4.1", "A client's request MUST have a Host with the port, where that is not the default.", [
-    one("Host", (value, url) => value === url.host)
+    one("Host", (value, url) => value !== "" && (url === undefined || value === url.host))
   ]),
   clause("RFC 6455 §4.1", "A client's request MUST have Upgrade with websocket and Connection with Upgrade.", [
     observe("the request has both tokens", ([request]) =>

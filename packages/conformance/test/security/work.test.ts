@@ -57,19 +57,19 @@ const letters = (n: number) => text("a€".repeat(n / 2))
 const parts = (n: number, first: Frame, part: Frame): ReadonlyArray<Frame> => [first, ...many(n, part), continuation()]
 
 const floods: ReadonlyArray<readonly [name: string, n: number, input: (n: number) => ReadonlyArray<Frame>]> = [
-  ["a message of text", 2000, (n) => [letters(n)]],
-  ["a message of bytes", 2000, (n) => [binary(new Uint8Array(n))]],
-  ["fragments of one byte", 1000, (n) => parts(n, binary("x", unfinished), continuation("x", unfinished))],
+  ["a message of text", 1000, (n) => [letters(n)]],
+  ["a message of bytes", 1000, (n) => [binary(new Uint8Array(n))]],
+  ["fragments of one byte", 400, (n) => parts(n, binary("x", unfinished), continuation("x", unfinished))],
   [
     "fragments of text that cut every character",
     500,
     (n) => parts(n, text("", unfinished), continuation("xx", unfinished))
   ],
-  ["empty fragments", 1000, (n) => parts(n, text("", unfinished), continuation("", unfinished))],
-  ["messages of one byte", 1000, (n) => many(n, text("x"))],
-  ["empty messages", 1000, (n) => many(n, binary())],
-  ["pings", 500, (n) => many(n, ping("x".repeat(125)))],
-  ["pings inside a fragmented message", 500, (n) => [text("x", unfinished), ...many(n, ping("x")), continuation()]],
+  ["empty fragments", 400, (n) => parts(n, text("", unfinished), continuation("", unfinished))],
+  ["messages of one byte", 400, (n) => many(n, text("x"))],
+  ["empty messages", 400, (n) => many(n, binary())],
+  ["pings", 250, (n) => many(n, ping("x".repeat(125)))],
+  ["pings inside a fragmented message", 250, (n) => [text("x", unfinished), ...many(n, ping("x")), continuation()]],
   ["Closes", 1000, (n) => [close(1000), ...many(n, close(1000))]]
 ]
 
