@@ -1,5 +1,5 @@
 import type { StreamedMessage } from "@effect-websocket/platform/StreamingWebSocket"
-import * as WebSocket from "@effect-websocket/platform/WebSocket"
+import type * as WebSocket from "@effect-websocket/platform/WebSocket"
 import { assert, describe, it } from "@effect/vitest"
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import * as Frame from "@effect-websocket/protocol/Frame"
