@@ -609,6 +609,27 @@ describe("sendStream", () => {
     })
   )
 
+  it.scoped("leaves no fiber behind, however it ends", () =>
+    Effect.gen(function* () {
+      const before = yield* Fiber.roots
+      for (const end of ["success", "failure", "interruption", "the end of the connection"] as const) {
+        const { pair, socket } = yield* alone("client", { heartbeatInterval: Infinity })
+        const last = end === "success" ? Stream.empty : end === "failure" ? Stream.fail(end) : Stream.never
+        const sending = yield* Effect.fork(socket.sendStream(Stream.concat(Stream.make("one"), last)))
+        yield* settled
+        if (end === "interruption") yield* Fiber.interrupt(sending)
+        yield* pair.reset
+        yield* Fiber.await(sending)
+        yield* socket.closeStatus
+      }
+      yield* settled
+      assert.deepStrictEqual(
+        (yield* Fiber.roots).filter((fiber) => !before.includes(fiber)),
+        []
+      )
+    })
+  )
+
   it.scoped("by many fibers at once, each message arrives whole", () =>
     Effect.gen(function* () {
       for (const role of roles) {
