@@ -6,7 +6,7 @@ import { decode, type Received } from "./Frame.js"
 /** What an endpoint did not do in time. A deadline is no part of any case: it only ends those that fail. */
 export class NoAnswer extends Error {}
 
-const deadline = 5000
+const deadline = 10_000
 
 export class Peer {
   private readonly socket: Net.Socket
