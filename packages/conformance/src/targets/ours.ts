@@ -11,8 +11,7 @@ const protocols = ["chat", "superchat"]
 // Everything is compressed, so that every echo shows how.
 const compression = { threshold: 0 }
 
-/** The fields of an error without what it says in prose to people: that is no promise. */
-export const fieldsOf = (error: WebSocketError): ErrorFields => ({ ...error })
+const fieldsOf = (error: WebSocketError): ErrorFields => ({ ...error })
 
 const quiet = Logger.remove(Logger.defaultLogger)
 

@@ -229,7 +229,7 @@ export const threats: ReadonlyArray<Threat> = [
   },
   {
     threat: "Pages of other sites that connect to a server of localhost or of an intranet, with the cookies of a user",
-    known: ["Vite CVE-2025-24010", "webpack-dev-server CVE-2018-14732"],
+    known: ["Vite CVE-2025-24010", "webpack-dev-server CVE-2018-14732, CVE-2025-30360"],
     defence:
       "Requests with an `Origin` must have that of their `Host`, else 403. A page whose own name is bound to the address of the server passes that: servers that are meant for one site, and those on localhost, should list its origins.",
     options: ["origin"],
