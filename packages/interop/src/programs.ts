@@ -1,0 +1,101 @@
+/** Finding and installing what the peers need. */
+import { spawnSync } from "node:child_process"
+import { existsSync, mkdirSync, writeFileSync } from "node:fs"
+import { delimiter, join } from "node:path"
+import { fileURLToPath } from "node:url"
+
+export const folderOf = (relative: string): string => fileURLToPath(new URL(`../${relative}`, import.meta.url))
+
+const cache = fileURLToPath(new URL("../../../node_modules/.cache/interop", import.meta.url))
+
+const isMusl = (): boolean => existsSync("/etc/alpine-release")
+
+/** Packages that carry the programs themselves, so that no install script has to run. */
+const binaries = {
+  bun: {
+    name: `@oven/bun-${process.platform}-${process.arch === "arm64" ? "aarch64" : "x64"}${isMusl() ? "-musl" : ""}`,
+    version: "1.4.5",
+    file: "bin/bun"
+  },
+  deno: {
+    name: `@deno/${process.platform}-${process.arch}${process.platform === "linux" ? "-glibc" : ""}`,
+    version: "2.9.6",
+    file: "deno"
+  }
+} as const
+
+/** Debian's packages, and the programs that they bring. */
+export const debianPackages = {
+  chromium: ["chromium", "chromium-browser", "google-chrome"],
+  "python3-websockets": ["/usr/bin/python3"],
+  "libwebsockets-test-server": ["libwebsockets-test-server"],
+  "nginx-light": ["nginx"],
+  haproxy: ["haproxy"]
+} as const
+
+const run = (command: string, args: ReadonlyArray<string>, env: NodeJS.ProcessEnv = {}) =>
+  spawnSync(command, args, { encoding: "utf8", env: { ...process.env, ...env } })
+
+/** The first line that a program prints, or `undefined` where it does not run. */
+export const firstLine = (command: string, args: ReadonlyArray<string>): string | undefined => {
+  const { error, status, stderr, stdout } = run(command, args)
+  if (error !== undefined || (status !== 0 && status !== 1)) return undefined
+  return `${stdout}${stderr}`.trim().split("\n")[0]
+}
+
+export const find = (names: ReadonlyArray<string>): string | undefined => {
+  const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/usr/bin"]
+  return names
+    .flatMap((name) => (name.startsWith("/") ? [name] : folders.map((folder) => join(folder, name))))
+    .find((file) => existsSync(file))
+}
+
+const binaryPath = ({ file, name }: (typeof binaries)[keyof typeof binaries]): string =>
+  join(cache, "node_modules", name, file)
+
+/** From the cache, or from the `PATH`. */
+export const findBinary = (name: keyof typeof binaries): string | undefined => {
+  const path = binaryPath(binaries[name])
+  return existsSync(path) ? path : find([name])
+}
+
+const pythonHasWebSockets = (): boolean =>
+  firstLine("/usr/bin/python3", ["-c", "import websockets.version as v; print(v.version)"])?.match(/^\d/) !== null
+
+const isInstalled = (name: keyof typeof debianPackages): boolean =>
+  find(debianPackages[name]) !== undefined && (name !== "python3-websockets" || pythonHasWebSockets())
+
+const tell = (what: string, { error, status, stderr }: ReturnType<typeof run>): boolean => {
+  if (status === 0) return true
+  console.error(`Could not install ${what}: ${error?.message ?? stderr.trim().split("\n").slice(-3).join("\n")}`)
+  return false
+}
+
+const installBinaries = (): void => {
+  const wanted = Object.values(binaries).filter((binary) => !existsSync(binaryPath(binary)))
+  if (wanted.length === 0) return
+  mkdirSync(cache, { recursive: true })
+  writeFileSync(join(cache, "package.json"), JSON.stringify({ private: true }))
+  for (const { name, version } of wanted) {
+    const npm = ["install", "--prefix", cache, "--no-audit", "--no-fund", "--ignore-scripts", `${name}@${version}`]
+    tell(name, run("npm", npm))
+  }
+}
+
+const installDebianPackages = (): void => {
+  const wanted = Object.keys(debianPackages).filter((name) => !isInstalled(name as keyof typeof debianPackages))
+  if (wanted.length === 0) return
+  if (process.getuid?.() !== 0 || find(["apt-get"]) === undefined) {
+    console.error(`Not installed, for lack of apt or of the rights to use it: ${wanted.join(", ")}`)
+    return
+  }
+  // At run level 1 the packages start no services.
+  const env = { DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" }
+  if (!tell("the lists of apt", run("apt-get", ["update", "-qq"], env))) return
+  for (const name of wanted) tell(name, run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", name], env))
+}
+
+export const installAll = (): void => {
+  installBinaries()
+  installDebianPackages()
+}
