@@ -6,5 +6,6 @@ const sourceCondition = "@effect-websocket/source"
 export default defineConfig({
   resolve: { conditions: [sourceCondition, "node", "import", "default"] },
   ssr: { resolve: { conditions: [sourceCondition, "node", "import", "default"] } },
-  test: { include: ["test/**/*.test.ts"], testTimeout: 20_000 }
+  // The benchmarks install native masking for `ws`, which tests have no use for.
+  test: { include: ["test/**/*.test.ts"], testTimeout: 20_000, env: { WS_NO_BUFFER_UTIL: "1" } }
 })
