@@ -48,3 +48,7 @@ export const Results = Schema.Struct({
   cases: Schema.Array(CaseResult)
 })
 export type Results = typeof Results.Type
+
+export const CodecResults = Schema.Array(
+  Schema.Struct({ group: Schema.String, name: Schema.String, nanos: Schema.NullOr(Schema.Number) })
+)

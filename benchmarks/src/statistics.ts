@@ -14,3 +14,15 @@ export const median = (values: ReadonlyArray<number>): number => quantile(values
 /** The distance between the quartiles, as a part of the median. */
 export const spread = (values: ReadonlyArray<number>): number =>
   (quantile(values, 0.75) - quantile(values, 0.25)) / median(values)
+
+/** `Map.groupBy`, which Node 20 lacks. */
+export const groupBy = <A, K>(values: ReadonlyArray<A>, keyOf: (value: A) => K): Map<K, Array<A>> => {
+  const groups = new Map<K, Array<A>>()
+  for (const value of values) {
+    const key = keyOf(value)
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, [value])
+    else group.push(value)
+  }
+  return groups
+}

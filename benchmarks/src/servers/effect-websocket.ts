@@ -18,7 +18,10 @@ const echo = {
 const sockets = new Set<Socket>()
 const broadcast = (socket: Socket) => {
   sockets.add(socket)
-  return socket.run((message) => Effect.forEach(sockets, (each) => each.send(message), { discard: true }))
+  return Effect.ensuring(
+    socket.run((message) => Effect.forEach(sockets, (each) => Effect.ignore(each.send(message)), { discard: true })),
+    Effect.sync(() => sockets.delete(socket))
+  )
 }
 
 const echoApi = options.api === "receive" || options.api === "messages" ? echo[options.api] : echo.run
