@@ -12,6 +12,7 @@ import {
   type ProtocolError
 } from "@effect-websocket/protocol/Errors"
 import type { Message } from "@effect-websocket/protocol/Message"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -321,7 +322,8 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E> {
     }
   }).pipe(
     // A defect of the app's own effects is found by whoever reads.
-    Effect.catchAllDefect((defect) => this.finishWith(Exit.die(defect), undefined))
+    Effect.catchAllDefect((defect) => this.finishWith(Exit.die(defect), undefined)),
+    Effect.onInterrupt(() => this.finish(undefined))
   )
 
   /** One real connection: why it ended, and how long it was open. */
@@ -339,15 +341,17 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E> {
   private use(socket: WebSocket.WebSocket): Effect.Effect<never, Failure<E>, R> {
     return Effect.gen(this, function* () {
       this.connections++
-      yield* Effect.tapErrorCause(this.onConnect(socket, this.connections), () => socket.close("InternalError"))
+      yield* this.onConnect(socket, this.connections)
       yield* SubscriptionRef.set(this.state, { _tag: "Open", connection: this.connections })
       const sending = yield* Effect.fork(this.sendAll(socket))
-      yield* Effect.exit(socket.run((message) => this.inbox.offer(message)))
+      yield* Effect.ignore(socket.run((message) => this.inbox.offer(message)))
       // What is being sent fails with the connection.
       yield* Fiber.interrupt(sending)
       const { error } = yield* socket.closeStatus
       return yield* Effect.fail(error)
-    })
+    }).pipe(
+      Effect.tapErrorCause((cause) => (Cause.isInterruptedOnly(cause) ? Effect.void : socket.close("InternalError")))
+    )
   }
 
   private sendAll(socket: WebSocket.WebSocket): Effect.Effect<never> {

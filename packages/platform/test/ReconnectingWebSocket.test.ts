@@ -307,6 +307,32 @@ describe("ReconnectingWebSocket", () => {
     )
   })
 
+  it.effect("shows the defect of a reader that onConnect left behind, and closes with 1011", () =>
+    withTest(
+      Effect.gen(function* () {
+        const socket = yield* ReconnectingWebSocket.make(url, {
+          onConnect: (connection) => Effect.forkDaemon(connection.run(() => {})).pipe(Effect.zipLeft(settled))
+        })
+        const collected = yield* collect(socket)
+        const peer = yield* WebSocketTest.acceptPeer()
+        yield* peer.answerClose({ code: 1011 })
+        assert.isTrue(isDefect(yield* Fiber.join(collected)))
+      })
+    )
+  )
+
+  it.effect("is closed where onConnect interrupts itself", () =>
+    withTest(
+      Effect.gen(function* () {
+        const socket = yield* ReconnectingWebSocket.make(url, { onConnect: () => Effect.interrupt })
+        const collected = yield* collect(socket)
+        yield* Effect.forkScoped(WebSocketTest.acceptPeer())
+        assert.isTrue(Exit.isSuccess(yield* Fiber.join(collected)))
+        assert.strictEqual(yield* stateOf(socket), "Closed")
+      })
+    )
+  )
+
   describe("the outbox", () => {
     it.effect("keeps messages for the next connection, in order, and says when they were delivered", () =>
       withTest(
