@@ -156,8 +156,9 @@ describe("allocations", () => {
           }
         }
         let least = Number.POSITIVE_INFINITY
-        // The first rounds are those of code that is not compiled yet, and in any a collection may intervene.
-        for (let round = 0; round < 20; round++) {
+        // The first rounds, on a busy machine many, are those of code that is not compiled yet, and in any a collection may
+        // intervene.
+        for (let round = 0; round < 200 && least > limit; round++) {
           yield* settled
           collectGarbage()
           const before = process.memoryUsage().heapUsed
