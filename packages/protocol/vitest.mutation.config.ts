@@ -1,0 +1,11 @@
+import { defineConfig } from "vitest/config"
+import shared from "../../vitest.shared.js"
+
+/** What the mutants of the protocol must not survive: its own tests, and the cases of conformance that run in memory. */
+export default defineConfig({
+  ...shared,
+  test: {
+    ...shared.test,
+    include: ["test/**/*.test.ts", "../conformance/test/memory.test.ts"]
+  }
+})
