@@ -117,7 +117,12 @@ export class PayloadTooLarge extends Data.TaggedError("Payload_too_large")<{
  *
  * - `"Resolve"`: the host name has no address.
  * - `"Connect"`: no connection could be made.
- * - `"Tls"`: the TLS handshake failed.
+ * - `"CertificateExpired"`: the peer's certificate has expired, or is not valid yet.
+ * - `"CertificateSelfSigned"`: the peer's certificate is signed by itself, and is not trusted.
+ * - `"CertificateNameMismatch"`: the peer's certificate is for other names.
+ * - `"CertificateUnknownAuthority"`: nobody who is trusted has signed the peer's certificate.
+ * - `"Tls"`: the TLS handshake failed for any other reason.
+ * - `"Proxy"`: the proxy refused, or did not speak its protocol.
  * - `"Listen"`: the server could not bind its address.
  * - `"Reset"`: the connection broke.
  * - `"Timeout"`: a deadline passed.
@@ -129,7 +134,20 @@ export class PayloadTooLarge extends Data.TaggedError("Payload_too_large")<{
  * @category models
  */
 export type IoErrorReason =
-  "Resolve" | "Connect" | "Tls" | "Listen" | "Reset" | "Timeout" | "HeadersTooLarge" | "InvalidResponse" | "Budget"
+  | "Resolve"
+  | "Connect"
+  | "CertificateExpired"
+  | "CertificateSelfSigned"
+  | "CertificateNameMismatch"
+  | "CertificateUnknownAuthority"
+  | "Tls"
+  | "Proxy"
+  | "Listen"
+  | "Reset"
+  | "Timeout"
+  | "HeadersTooLarge"
+  | "InvalidResponse"
+  | "Budget"
 
 /**
  * Input or output failed: DNS, connect, TLS, read, write, or a deadline passed.
@@ -155,11 +173,53 @@ export class IoError extends Data.TaggedError("Io_error")<{
 }
 
 /**
+ * What a server means by its answer, for the statuses that a client may want to tell apart: 401, 403, 404, 426, 429, 503, and
+ * 301, 302, 303, 307 and 308 (`"Redirect"`).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RejectionReason =
+  | "Redirect"
+  | "Unauthorized"
+  | "Forbidden"
+  | "NotFound"
+  | "UpgradeRequired"
+  | "TooManyRequests"
+  | "ServiceUnavailable"
+  | "Other"
+
+const rejectionReason = (status: number): RejectionReason => {
+  switch (status) {
+    case 301:
+    case 302:
+    case 303:
+    case 307:
+    case 308:
+      return "Redirect"
+    case 401:
+      return "Unauthorized"
+    case 403:
+      return "Forbidden"
+    case 404:
+      return "NotFound"
+    case 426:
+      return "UpgradeRequired"
+    case 429:
+      return "TooManyRequests"
+    case 503:
+      return "ServiceUnavailable"
+    default:
+      return "Other"
+  }
+}
+
+/**
  * The server answered the opening handshake with something other than 101 (RFC 6455 §4.1).
  *
- * - `status`: the HTTP status code.
+ * - `status`: the HTTP status code; `reason` is what it means.
  * - `headers`: the headers of the answer, names in lower case.
- * - `body`: the first bytes of its body; `bodyTruncated` tells whether there was more.
+ * - `body`: the first bytes of its body; `bodyTruncated` tells whether there was more. `text` is the same as UTF-8.
  *
  * @since 0.1.0
  * @category errors
@@ -170,6 +230,16 @@ export class HandshakeRejected extends Data.TaggedError("Handshake_rejected")<{
   readonly body: Uint8Array
   readonly bodyTruncated: boolean
 }> {
+  /** @since 0.1.0 */
+  get reason(): RejectionReason {
+    return rejectionReason(this.status)
+  }
+
+  /** The body as UTF-8; what is none is replaced by U+FFFD. @since 0.1.0 */
+  get text(): string {
+    return new TextDecoder().decode(this.body)
+  }
+
   /** @since 0.1.0 */
   override get message(): string {
     return `The server answered the opening handshake with status ${this.status}`

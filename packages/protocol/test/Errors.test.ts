@@ -97,3 +97,34 @@ describe("Errors", () => {
     assert.strictEqual(error.message, message)
   })
 })
+
+describe("HandshakeRejected", () => {
+  const rejected = (status: number, body: ReadonlyArray<number> = []) =>
+    new Errors.HandshakeRejected({ status, headers: {}, body: Uint8Array.from(body), bodyTruncated: false })
+
+  it.each<readonly [number, Errors.RejectionReason]>([
+    [200, "Other"],
+    [300, "Other"],
+    [301, "Redirect"],
+    [302, "Redirect"],
+    [303, "Redirect"],
+    [304, "Other"],
+    [307, "Redirect"],
+    [308, "Redirect"],
+    [401, "Unauthorized"],
+    [403, "Forbidden"],
+    [404, "NotFound"],
+    [426, "UpgradeRequired"],
+    [429, "TooManyRequests"],
+    [500, "Other"],
+    [503, "ServiceUnavailable"]
+  ])("with status %d is %s", (status, reason) => {
+    assert.strictEqual(rejected(status).reason, reason)
+  })
+
+  it("has its body as text, also where that is none", () => {
+    assert.strictEqual(rejected(403, [0xe2, 0x9c, 0x97]).text, "✗")
+    assert.strictEqual(rejected(403, [0x61, 0xff]).text, "a\ufffd")
+    assert.strictEqual(rejected(403).text, "")
+  })
+})
