@@ -3,71 +3,107 @@
  *
  * @since 0.1.0
  */
-import { IoError, type HandshakeRejected, type HeaderRecord, ProtocolError } from "@effect-websocket/protocol/Errors"
+import type * as Cookies from "@effect/platform/Cookies"
+import type * as UrlParams from "@effect/platform/UrlParams"
 import type { Delivery } from "@effect-websocket/protocol/Connection"
-import * as Handshake from "@effect-websocket/protocol/Handshake"
-import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
+import { IoError, type HandshakeRejected, type HeaderRecord, ProtocolError } from "@effect-websocket/protocol/Errors"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import type { ParseError } from "effect/ParseResult"
+import type * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import { environment, type Opening } from "./internal/driver.js"
-import { makeDriver, resolveMode, settingsFor, type AnyDriver, type Drivers } from "./internal/drivers.js"
-import { randomBytes } from "./internal/random.js"
+import { CookieJar } from "./CookieJar.js"
+import { Attempt } from "./internal/attempt.js"
+import { environment } from "./internal/driver.js"
+import { resolveMode, settingsFor } from "./internal/drivers.js"
 import * as Registry from "./internal/registry.js"
-import { resolveClient, type Settings } from "./internal/settings.js"
+import * as Request from "./internal/request.js"
+import { resolveClient } from "./internal/settings.js"
 import type { Transport } from "./Transport.js"
 import type * as WebSocket from "./WebSocket.js"
 import type { Zlib } from "./Zlib.js"
 
 /**
- * The options that a client has for all of its connections, besides those of every connection.
- *
- * - `openTimeout`: the time until the connection is open: DNS, TCP, TLS and the handshake. Default 10 seconds.
+ * Who the client is: with a name and a password (RFC 7617), or with a token (RFC 6750).
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options extends WebSocket.Options {
+export type Credentials =
+  | { readonly username: string; readonly password: Redacted.Redacted<string> }
+  | { readonly token: Redacted.Redacted<string> }
+
+/**
+ * What is asked for. Characters that no header or URL may have fail typed, before anything is sent.
+ *
+ * - `protocols`: the subprotocols to offer, in order of preference.
+ * - `headers`: sent with the request, besides those of the handshake, which they cannot replace.
+ * - `origin`: the `Origin` header, which servers check for browsers' sake.
+ * - `userAgent`: the `User-Agent` header. Default: none.
+ * - `auth`: the `Authorization` header. The user name and password in a URL do the same, and are in no error or log.
+ * - `cookies`: the `Cookie` header, beside what a `CookieJar` has.
+ * - `query`: is added to that of the URL.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RequestOptions {
+  readonly protocols?: ReadonlyArray<string> | undefined
+  readonly headers?: HeaderRecord | undefined
+  readonly origin?: string | undefined
+  readonly userAgent?: string | undefined
+  readonly auth?: Credentials | undefined
+  readonly cookies?: Cookies.Cookies | undefined
+  readonly query?: UrlParams.Input | undefined
+}
+
+/**
+ * The options that a client has for all of its connections, besides those of every connection.
+ *
+ * - `openTimeout`: the time until the connection is open: DNS, TCP, proxies, TLS, the handshake and all redirects. Default
+ *   10 seconds.
+ * - `maxRedirects`: how many redirects are followed (RFC 9110 §15.4). Another origin gets no credentials, no cookies and none
+ *   of `headers`; `wss:` never leads to `ws:`. Default 0.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options extends WebSocket.Options, RequestOptions {
   readonly openTimeout?: Duration.DurationInput | undefined
+  readonly maxRedirects?: number | undefined
 }
 
 /**
  * The options of a client over something else than what comes with the library.
  *
  * - `zlib`: what compresses. Default: nothing, so that `compression` is not offered.
+ * - `schemes`: of the URLs that can be dialled. Default `ws:` and `wss:`.
  *
  * @since 0.1.0
  * @category models
  */
 export interface MakeOptions extends Options {
   readonly zlib?: Zlib | undefined
+  readonly schemes?: ReadonlyArray<string> | undefined
 }
 
 /**
- * The options of one `connect`. They win over those of the client; limits do so one by one.
- *
- * - `protocols`: the subprotocols to offer, in order of preference.
- * - `headers`: sent with the request, besides those of the handshake, which they cannot replace.
- * - `origin`: the `Origin` header, which servers check for browsers' sake.
+ * The options of one `connect`. They win over those of the client; limits and headers do so one by one.
  *
  * @since 0.1.0
  * @category models
  */
-export interface ConnectOptions<D extends Delivery = "messages"> extends Options, WebSocket.DeliveryOptions<D> {
-  readonly protocols?: ReadonlyArray<string> | undefined
-  readonly headers?: HeaderRecord | undefined
-  readonly origin?: string | undefined
-}
+export interface ConnectOptions<D extends Delivery = "messages"> extends Options, WebSocket.DeliveryOptions<D> {}
 
 /**
  * Why no connection was made.
  *
  * - `ProtocolError`: the URL, a header or a subprotocol is not valid (`origin: "local"`, nothing was sent), or the server's
- *   answer is not (`"remote"`).
+ *   answer or redirect is not (`"remote"`).
  * - `HandshakeRejected`: the server answered other than 101.
  * - `IoError`: DNS, connect, TLS, reading or writing failed, `openTimeout` passed, or the `budget` is exhausted.
  *
@@ -91,6 +127,34 @@ export const retryAfter = ({ headers }: HandshakeRejected): Effect.Effect<Option
     const date = Date.parse(text)
     return Number.isNaN(date) ? Option.none() : Option.some(Duration.millis(Math.max(date - now, 0)))
   })
+
+/**
+ * The body of a refusal as JSON, decoded with a schema. Fails with a `ParseError` for what is no JSON, a body that was cut off among
+ * them, and for what the schema does not accept.
+ *
+ * @example
+ * ```ts
+ * import { WebSocketClient } from "@effect-websocket/platform"
+ * import { Console, Effect, Schema } from "effect"
+ *
+ * const Problem = Schema.Struct({ title: Schema.String })
+ *
+ * const program = WebSocketClient.connect("wss://example.com/chat").pipe(
+ *   Effect.tapErrorTag("Handshake_rejected", (rejected) =>
+ *     Effect.flatMap(WebSocketClient.schemaBodyJson(Problem)(rejected), ({ title }) => Console.error(title))
+ *   )
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const schemaBodyJson = <A, I, R>(
+  schema: Schema.Schema<A, I, R>
+): ((rejected: HandshakeRejected) => Effect.Effect<A, ParseError, R>) => {
+  const decode = Schema.decode(Schema.parseJson(schema))
+  return ({ text }) => decode(text)
+}
 
 /**
  * The service.
@@ -135,14 +199,36 @@ export const connect = <D extends Delivery = "messages">(
   Effect.flatMap(WebSocketClient, (client) => client.connect(url, options))
 
 /**
- * What a `Dial` reports, once: the transport behind an answer 101 with that answer's headers (names in lower case), or why
- * there is none.
+ * The body of an answer other than 101.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RejectedBody {
+  /**
+   * Delivers it: its parts, then its end, and whether nothing is missing. Called once, or not at all. It must not call back
+   * before it has returned.
+   */
+  read(onPart: (part: Uint8Array) => void, onEnd: (complete: boolean) => void): void
+  /** Drops the rest, and what it comes over. Nothing is called back from then on. May be called again. */
+  drop(): void
+}
+
+/**
+ * What a `Dial` reports, once: the transport behind an answer 101 with that answer's headers (names in lower case), another
+ * answer, or why there is none.
  *
  * @since 0.1.0
  * @category models
  */
 export type Dialed =
   | { readonly _tag: "Upgraded"; readonly headers: HeaderRecord; readonly transport: Transport }
+  | {
+      readonly _tag: "Rejected"
+      readonly status: number
+      readonly headers: HeaderRecord
+      readonly body: RejectedBody
+    }
   | { readonly _tag: "Failed"; readonly error: ConnectError }
 
 /**
@@ -160,131 +246,32 @@ export type Dial = (url: URL, headers: HeaderRecord, done: (dialed: Dialed) => v
  * @since 0.1.0
  * @category constructors
  */
-export const make = (dial: Dial, clientOptions?: MakeOptions): Context.Tag.Service<WebSocketClient> => ({
+export const make = (
+  dial: Dial,
+  { schemes = ["ws:", "wss:"], ...clientOptions }: MakeOptions = {}
+): Context.Tag.Service<WebSocketClient> => ({
   connect: <D extends Delivery = "messages">(input: string | URL, options: ConnectOptions<D> = {}) =>
-    // The connection is registered with its scope before it exists; every step from there on is synchronous.
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
         const { delivery, answerPings, answerClose, ...own } = options
         const mode = yield* Effect.sync(() => resolveMode({ delivery, answerPings, answerClose }))
-        const { openTimeout, ...settings } = yield* Effect.sync(() =>
-          settingsFor(resolveClient(clientOptions, own), mode)
-        )
-        const url = parseUrl(input)
-        if (url instanceof ProtocolError) return yield* Effect.fail(url)
-        const offer = {
-          key: Handshake.makeKey(randomBytes(16)),
-          protocols: options.protocols,
-          extensions: settings.compression && PermessageDeflate.offer(settings.compression.settings),
-          origin: options.origin,
-          headers: options.headers
-        }
-        const headers = Handshake.requestHeaders(offer)
-        if (headers instanceof ProtocolError) return yield* Effect.fail(headers)
+        const settings = yield* Effect.sync(() => settingsFor(resolveClient(clientOptions, own), mode))
+        const request = Request.make(input, schemes, clientOptions, own)
+        if (request instanceof ProtocolError) return yield* Effect.fail(request)
         if (settings.budget?.isExhausted === true) {
           return yield* Effect.fail(new IoError({ reason: "Budget", operation: "connect" }))
         }
-        const registry = yield* Registry.ofScope(yield* Effect.scope)
-        const services = yield* environment
-
-        let opened: Drivers<undefined>[D] | undefined
-        // Answered or dropped, each of which happens once.
-        let over = false
-        const dialing = Effect.async<Drivers<undefined>[D], ConnectError>((resume) => {
-          const drop = dial(url, headers, (result) => {
-            over = true
-            registry.delete(attempt)
-            if (result._tag === "Failed") {
-              resume(Effect.fail(result.error))
-              return
-            }
-            const opening = checkAnswer(url, result.headers, offer, settings)
-            if (opening instanceof ProtocolError) {
-              result.transport.abort()
-              resume(Effect.fail(opening))
-              return
-            }
-            opened = makeDriver("client", result.transport, settings, services, opening, mode)
-            opened.start(registry)
-            resume(Effect.succeed(opened))
-          })
-          const abandon = () => {
-            registry.delete(attempt)
-            if (over) return
-            over = true
-            drop()
-          }
-          const attempt: Registry.Closable = {
-            beginClose: () => {
-              abandon()
-              resume(Effect.interrupt)
-            },
-            awaitClosed: Effect.void
-          }
-          registry.add(attempt)
-          if (registry.closed) attempt.beginClose(1001)
-          return Effect.sync(abandon)
+        const attempt = new Attempt({
+          dial,
+          settings,
+          mode,
+          environment: yield* environment,
+          registry: yield* Registry.ofScope(yield* Effect.scope),
+          jar: Option.getOrUndefined(yield* Effect.serviceOption(CookieJar)),
+          protocols: own.protocols ?? clientOptions.protocols,
+          origin: own.origin ?? clientOptions.origin
         })
-        return yield* Effect.interruptible(dialing).pipe(
-          // Bounded also where the caller cannot be interrupted.
-          Effect.timeoutFail({
-            duration: openTimeout,
-            onTimeout: () => new IoError({ reason: "Timeout", operation: "open" })
-          }),
-          restore,
-          // The connection may have opened while the fiber was interrupted: then it is closed like any other.
-          Effect.onExit((exit) =>
-            Exit.isSuccess(exit) || opened === undefined ? Effect.void : closeNow(opened, Registry.closeCodeOf(exit))
-          )
-        )
+        return yield* attempt.run(request, restore)
       })
     )
 })
-
-/** What the server agreed to. */
-const checkAnswer = (
-  url: URL,
-  headers: HeaderRecord,
-  offer: Handshake.Offer,
-  { compression }: Settings
-): Opening | ProtocolError => {
-  const agreement = Handshake.checkResponse(headers, offer)
-  if (agreement instanceof ProtocolError) return agreement
-  const deflate = compression && PermessageDeflate.check(agreement.extensions, compression.settings)
-  return deflate instanceof ProtocolError ? deflate : { request: undefined, url: url.href, agreement, deflate }
-}
-
-const closeNow = (driver: AnyDriver, code: number): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    driver.beginClose(code)
-    return driver.awaitClosed
-  })
-
-const parseUrl = (input: string | URL): URL | ProtocolError => {
-  const invalid = (description: string) =>
-    new ProtocolError({ origin: "local", description, section: "RFC 6455 §3", closeCode: undefined })
-  let url: URL
-  try {
-    url = new URL(input)
-  } catch {
-    return invalid("The URL is malformed")
-  }
-  // The URL parser drops tabs and line breaks; they are no part of a URL that anyone means.
-  if (typeof input === "string" && hasControl(input)) return invalid("The URL has a control character")
-  if (url.protocol !== "ws:" && url.protocol !== "wss:") {
-    return invalid(`The scheme of the URL is ${JSON.stringify(url.protocol)}, not "ws:" or "wss:"`)
-  }
-  if (url.hash !== "" || url.href.endsWith("#")) return invalid("The URL has a fragment")
-  if (url.username !== "" || url.password !== "") {
-    return invalid("The URL has credentials; send them as an Authorization header")
-  }
-  return url
-}
-
-const hasControl = (text: string): boolean => {
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i)
-    if (unit < 0x20 || unit === 0x7f) return true
-  }
-  return false
-}

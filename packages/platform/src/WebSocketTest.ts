@@ -134,7 +134,7 @@ export const layerWith = (
       const runtime = yield* Effect.runtime<never>()
       const { offer, service } = yield* WebSocketServer.make(listening, options)
       const attempts = new Attempts(offer)
-      const dial: WebSocketClient.Dial = (url, headers, done) =>
+      const dial: Dial = (url, headers, done) =>
         attempts.dial(Runtime.runSync(runtime)(MockTransport.make()), url, headers, done)
       return Context.make(WebSocketClient.WebSocketClient, WebSocketClient.make(dial, { zlib: options.zlib })).pipe(
         Context.add(WebSocketServer.WebSocketServer, service),
@@ -396,7 +396,7 @@ export const expectClose = (
 const listening: WebSocketServer.Address = { hostname: "test", port: 80, url: "ws://test" }
 
 type Offer = (attempt: WebSocketServer.UpgradeAttempt) => void
-type Done = (dialed: WebSocketClient.Dialed) => void
+type Done = (dialed: Dialed) => void
 
 /** The requests that nobody has answered yet, and the tests that wait for one. */
 class Attempts {
@@ -526,7 +526,7 @@ class Exchange {
     this.pair.client.abort()
   }
 
-  private answer(dialed: WebSocketClient.Dialed): void {
+  private answer(dialed: Dialed): void {
     this.onOver()
     // As over a network, the client does not learn of it in the step in which the answer is given.
     queueMicrotask(() => {
@@ -559,8 +559,12 @@ const connectionAttempt = (exchange: Exchange, request: Handshake.UpgradeRequest
   }
 }
 
+/** In memory the body of a refusal is there with its head. */
+type Dialed = Exclude<WebSocketClient.Dialed, { readonly _tag: "Rejected" }>
+type Dial = (url: URL, headers: HeaderRecord, done: (dialed: Dialed) => void) => () => void
+
 const dialPeer = (
-  dial: WebSocketClient.Dial,
+  dial: Dial,
   url: URL,
   offer: ConnectPeerOptions
 ): Effect.Effect<MockPeer.MockPeer, WebSocketClient.ConnectError, Scope.Scope> =>

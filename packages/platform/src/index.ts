@@ -5,6 +5,10 @@ export * as ByteBudget from "./ByteBudget.js"
 /**
  * @since 0.1.0
  */
+export * as CookieJar from "./CookieJar.js"
+/**
+ * @since 0.1.0
+ */
 export * as FrameWebSocket from "./FrameWebSocket.js"
 /**
  * @since 0.1.0

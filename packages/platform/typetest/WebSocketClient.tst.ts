@@ -6,7 +6,7 @@ import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
 import type { WebSocketServer } from "@effect-websocket/platform/WebSocketServer"
-import { Effect, type Layer, type Scope } from "effect"
+import { Effect, Redacted, type Layer, type Scope } from "effect"
 import { describe, expect, test } from "tstyche"
 
 describe("connect", () => {
@@ -71,9 +71,17 @@ describe("delivery", () => {
 describe("layers", () => {
   test("of Node need nothing and cannot fail", () => {
     expect(NodeWebSocketClient.layer).type.toBe<Layer.Layer<WebSocketClient.WebSocketClient>>()
-    expect(NodeWebSocketClient.layerWith({ tls: { rejectUnauthorized: true } })).type.toBe<
+    expect(NodeWebSocketClient.layerWith({ tls: { ca: "", key: Redacted.make("") } })).type.toBe<
       Layer.Layer<WebSocketClient.WebSocketClient>
     >()
+  })
+
+  test("of Node switch verification off by one name only", () => {
+    expect(NodeWebSocketClient.layerWith).type.toBeCallableWith({
+      tls: { dangerouslySkipCertificateVerification: true }
+    })
+    expect(NodeWebSocketClient.layerWith).type.not.toBeCallableWith({ tls: { rejectUnauthorized: false } })
+    expect(NodeWebSocketClient.layerWith).type.not.toBeCallableWith({ tls: { checkServerIdentity: () => undefined } })
   })
 
   test("for tests provide both services, and one for the test", () => {

@@ -39,6 +39,7 @@ export interface Compression {
 export interface ClientSettings extends Settings {
   /** In milliseconds. */
   readonly openTimeout: number
+  readonly maxRedirects: number
 }
 
 /** The one place of the defaults; `README.md` repeats them for people. */
@@ -92,7 +93,8 @@ export const resolveClient = (client: MakeOptions = {}, own: ClientOptions = {})
   const options = { ...client, ...given(own), limits: { ...client.limits, ...given(own.limits ?? {}) } }
   return {
     ...resolve(options, client.zlib),
-    openTimeout: timeout("openTimeout", options.openTimeout ?? defaults.openTimeout)
+    openTimeout: timeout("openTimeout", options.openTimeout ?? defaults.openTimeout),
+    maxRedirects: redirects(options.maxRedirects ?? 0)
   }
 }
 
@@ -129,6 +131,11 @@ const positive = (name: string, input: Duration.DurationInput): number => {
   const millis = Duration.toMillis(Option.getOrElse(Duration.decodeUnknown(input), () => Duration.zero))
   if (millis > 0) return millis
   throw new RangeError(`${name} must be a duration above zero, but is ${JSON.stringify(input) ?? String(input)}`)
+}
+
+const redirects = (value: number): number => {
+  if (Number.isSafeInteger(value) && value >= 0) return value
+  throw new RangeError(`maxRedirects must be an integer from 0 on, but is ${value}`)
 }
 
 /** A positive number of something. */

@@ -3,32 +3,94 @@
  *
  * @since 0.1.0
  */
-import { HandshakeRejected, IoError, type HeaderRecord, type IoErrorReason } from "@effect-websocket/protocol/Errors"
+import { IoError, type HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
 import * as Http from "node:http"
 import * as Net from "node:net"
+import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
+import { httpUrl, splitUnix, unixScheme } from "../internal/request.js"
 import { fromConfig, resolveClient } from "../internal/settings.js"
 import * as WebSocketClient from "../WebSocketClient.js"
-import { checkTls } from "./internal/tls.js"
+import { toIoError, type Stage } from "./internal/ioError.js"
+import { hostOf, ignore, overDuplex, parseProxy, throughProxy, type Route } from "./internal/route.js"
+import { resolveTls, serverName } from "./internal/tls.js"
 import * as NodeTransport from "./NodeTransport.js"
 import { zlib } from "./NodeZlib.js"
 
 /**
+ * How TLS is spoken: what Node's `tls.connect` takes, apart from the route and from what switches verification off. What is secret
+ * may be `Redacted`.
+ *
+ * - `ca`: private certificate authorities, in place of those that Node knows.
+ * - `cert` with `key`, or `pfx`: the client's own certificate, for servers that ask for one.
+ * - `servername`: the name that is asked for and verified. Default: the host of the URL.
+ * - `dangerouslySkipCertificateVerification`: whoever is on the way can read and change everything. Default false.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TlsOptions extends Omit<
+  Tls.ConnectionOptions,
+  | "host"
+  | "port"
+  | "path"
+  | "socket"
+  | "lookup"
+  | "timeout"
+  | "allowHalfOpen"
+  | "rejectUnauthorized"
+  | "requestCert"
+  | "checkServerIdentity"
+  | "ALPNProtocols"
+  | "ALPNCallback"
+  | "SNICallback"
+  | "isServer"
+  | "server"
+  | "key"
+  | "passphrase"
+  | "pfx"
+> {
+  readonly key?: Tls.SecureContextOptions["key"] | Redacted.Redacted<string | Buffer>
+  readonly passphrase?: string | Redacted.Redacted<string> | undefined
+  readonly pfx?: Tls.SecureContextOptions["pfx"] | Redacted.Redacted<string | Buffer>
+  readonly dangerouslySkipCertificateVerification?: boolean | undefined
+}
+
+/**
  * The options of a client, which hold for all of its connections.
  *
- * - `tls`: for `wss:` URLs, such as `ca` for a private certificate authority. Certificates are always verified unless it
- *   says otherwise.
+ * - `tls`: for `wss:` URLs. The server's certificate and name are verified, whatever the route to it.
+ * - `localAddress`, `family`, `autoSelectFamily`: how TCP is opened, as in Node's `net.connect`.
+ *
+ * And one of these at most:
+ *
+ * - `socketPath`: a Unix domain socket, through which all connections go. The URL names the host as usual. The URL
+ *   `ws+unix:///path/to.sock:/request/path` does it for one connection.
+ * - `createConnection`: makes the stream of bytes below TLS, for any other route.
+ * - `proxy`: the URL of a proxy, `http:`, `https:`, `socks4:` or `socks5:`, with the user name and password in it where it wants
+ *   some. Or `"environment"`: what `HTTPS_PROXY` (for `wss:`), `HTTP_PROXY` (for `ws:`), `ALL_PROXY` and `NO_PROXY` say at each
+ *   `connect`. SOCKS proxies resolve the server's name. Default: none.
+ *
+ * - `proxyTls`: `tls` for an `https:` proxy itself.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options extends WebSocketClient.Options {
-  readonly tls?: Tls.ConnectionOptions | undefined
+  readonly tls?: TlsOptions | undefined
+  readonly localAddress?: string | undefined
+  readonly family?: 4 | 6 | undefined
+  readonly autoSelectFamily?: boolean | undefined
+  readonly socketPath?: string | undefined
+  readonly createConnection?: ((url: URL) => Duplex) | undefined
+  readonly proxy?: string | URL | Redacted.Redacted<string> | undefined
+  readonly proxyTls?: TlsOptions | undefined
 }
 
 /**
@@ -38,10 +100,13 @@ export interface Options extends WebSocketClient.Options {
  * @category constructors
  */
 export const make = (options: Options = {}): Effect.Effect<Context.Tag.Service<WebSocketClient.WebSocketClient>> =>
-  Effect.sync(() => {
-    resolveClient(options)
-    checkTls(options.tls)
-    return WebSocketClient.make(dialWith(options), { ...options, zlib })
+  Effect.gen(function* () {
+    const dial = yield* Effect.sync(() => {
+      resolveClient(options)
+      return dialWith(options)
+    })
+    const schemes = ["ws:", "wss:", unixScheme]
+    return WebSocketClient.make(yield* dial, { ...options, zlib, schemes })
   })
 
 /**
@@ -98,100 +163,167 @@ export const layerConfig = (
  */
 export const layer: Layer.Layer<WebSocketClient.WebSocketClient> = layerWith({})
 
-// What of a refusal's body is kept.
-const maxBodyBytes = 64 * 1024
+/** How each server is reached. `undefined`: as Node does it. */
+const routing = (options: Options): Effect.Effect<(url: URL) => Route | IoError | undefined> => {
+  const { createConnection, proxy, proxyTls, socketPath } = options
+  if ([createConnection, proxy, socketPath].filter((route) => route !== undefined).length > 1) {
+    throw new RangeError("Only one of socketPath, createConnection and proxy can be the route")
+  }
+  const tcp = tcpOptions(options)
+  const tls = resolveTls("proxyTls", proxyTls)
+  if (createConnection !== undefined) {
+    return Effect.succeed((url) => overDuplex(() => createConnection(url)))
+  }
+  if (proxy === undefined) return Effect.succeed(() => undefined)
+  const named = Redacted.isRedacted(proxy) ? Redacted.value(proxy) : proxy
+  if (named === "environment") {
+    return Effect.map(
+      Effect.promise(() => import("proxy-from-env")),
+      ({ getProxyForUrl }) =>
+        (url) => {
+          const found = getProxyForUrl(httpUrl(url)?.href ?? "")
+          if (found === "") return undefined
+          const parsed = parseProxy(found)
+          return parsed === undefined
+            ? toIoError("proxy", new Error("The environment does not name a proxy that can be used"))
+            : throughProxy(parsed, tcp, tls)
+        }
+    )
+  }
+  const parsed = parseProxy(named)
+  if (parsed === undefined) throw new RangeError("proxy must be the URL of an HTTP or SOCKS proxy")
+  const route = throughProxy(parsed, tcp, tls)
+  return Effect.succeed(() => route)
+}
 
-const dialWith =
-  ({ tls }: Options): WebSocketClient.Dial =>
-  (url, headers, done) => {
+const tcpOptions = ({ autoSelectFamily, family, localAddress }: Options) => ({
+  ...(autoSelectFamily === undefined ? {} : { autoSelectFamily }),
+  ...(family === undefined ? {} : { family }),
+  ...(localAddress === undefined ? {} : { localAddress })
+})
+
+const dialWith = (options: Options): Effect.Effect<WebSocketClient.Dial> => {
+  const tcp = tcpOptions(options)
+  const tls = resolveTls("tls", options.tls)
+  return Effect.map(routing(options), (routeTo) => (url, headers, done) => {
+    const unix = url.protocol === unixScheme ? splitUnix(url) : undefined
     const secure = url.protocol === "wss:"
-    const defaultPort = secure ? 443 : 80
-    const host = url.hostname.startsWith("[") ? url.hostname.slice(1, -1) : url.hostname
-    const port = url.port === "" ? defaultPort : Number(url.port)
-    let stage: Stage = "connect"
-    const socket = secure
-      ? Tls.connect({
-          ALPNProtocols: ["http/1.1"],
-          // RFC 6066 §3: an address is no server name.
-          ...(Net.isIP(host) === 0 ? { servername: host } : {}),
-          ...tls,
-          host,
-          port
-        })
-      : Net.connect({ host, port })
-    socket.setNoDelay(true)
+    const target = {
+      host: unix === undefined ? hostOf(url) : "localhost",
+      port: url.port === "" ? (secure ? 443 : 80) : Number(url.port)
+    }
+    const request = {
+      path: unix === undefined ? url.pathname + url.search : unix.path,
+      headers: { Host: unix === undefined ? url.host : "localhost", ...headers }
+    }
+    const verified = { ...serverName(target.host), ...tls }
+    const route = unix === undefined ? routeTo(url) : undefined
+    if (route === undefined) {
+      const path = unix?.socketPath ?? options.socketPath
+      const at = path === undefined ? { ...tcp, ...target } : { path }
+      const socket = secure ? Tls.connect({ ...verified, ...at }) : Net.connect(at)
+      return ask(socket, request, "connect", secure, done)
+    }
+    const fail = (error: IoError) => done({ _tag: "Failed", error })
+    if (route instanceof IoError) {
+      queueMicrotask(() => fail(route))
+      return ignore
+    }
+    let drop = route(
+      target,
+      (opened) => {
+        const socket = secure ? Tls.connect({ ...verified, socket: opened }) : opened
+        const dropRequest = ask(socket, request, secure ? "tls" : "handshake", secure, done)
+        drop = () => {
+          dropRequest()
+          opened.destroy()
+        }
+      },
+      fail
+    )
+    return () => drop()
+  })
+}
+
+/** Asks for the upgrade, over a stream that may still be connecting. */
+const ask = (
+  socket: Duplex,
+  { headers, path }: { readonly headers: HeaderRecord; readonly path: string },
+  initial: Stage,
+  secure: boolean,
+  done: (dialed: WebSocketClient.Dialed) => void
+): (() => void) => {
+  let stage = initial
+  if (socket instanceof Net.Socket) socket.setNoDelay(true)
+  if (stage === "connect") {
     socket.once("connect", () => {
       stage = secure ? "tls" : "handshake"
     })
-    socket.once("secureConnect", () => {
-      stage = "handshake"
-    })
-    const request = Http.request({
-      method: "GET",
-      path: url.pathname + url.search,
-      headers: outgoing({ Host: url.host, ...headers }),
-      setHost: false,
-      createConnection: () => socket
-    })
-    const fail = (cause: Error) => {
-      finish()
-      done({ _tag: "Failed", error: toIoError(stage, cause) })
-    }
-    const finish = () => {
-      request.removeAllListeners()
-      // Whatever comes late is of no interest, but must not end the process.
-      request.on("error", ignore)
-      socket.on("error", ignore)
-    }
-    request.once("error", fail)
-    request.once("upgrade", (response, upgraded, head) => {
-      finish()
-      done({ _tag: "Upgraded", headers: response.headersDistinct, transport: NodeTransport.make(upgraded, head) })
-    })
-    request.once("response", (response) => {
-      // A 101 without the tokens of an upgrade is an answer like any other to Node; here it breaks the handshake.
-      if (response.statusCode === 101) {
-        finish()
-        done({ _tag: "Upgraded", headers: response.headersDistinct, transport: NodeTransport.make(socket) })
-        return
-      }
-      const parts: Array<Uint8Array> = []
-      let size = 0
-      const reject = () => {
-        response.removeAllListeners()
-        response.on("error", ignore)
-        finish()
-        socket.destroy()
-        done({
-          _tag: "Failed",
-          error: new HandshakeRejected({
+  }
+  socket.once("secureConnect", () => {
+    stage = "handshake"
+  })
+  const request = Http.request({
+    method: "GET",
+    path,
+    headers: outgoing(headers),
+    setHost: false,
+    createConnection: () => socket
+  })
+  const finish = () => {
+    request.removeAllListeners()
+    // Whatever comes late is of no interest, but must not end the process.
+    request.on("error", ignore)
+    socket.on("error", ignore)
+  }
+  request.once("error", (cause) => {
+    finish()
+    socket.destroy()
+    done({ _tag: "Failed", error: toIoError(stage, cause) })
+  })
+  request.once("upgrade", (response, upgraded, head) => {
+    finish()
+    done({ _tag: "Upgraded", headers: response.headersDistinct, transport: NodeTransport.make(upgraded, head) })
+  })
+  request.once("response", (response) => {
+    finish()
+    // A 101 without the tokens of an upgrade is an answer like any other to Node; here it breaks the handshake.
+    done(
+      response.statusCode === 101
+        ? { _tag: "Upgraded", headers: response.headersDistinct, transport: NodeTransport.make(socket) }
+        : {
+            _tag: "Rejected",
             status: response.statusCode ?? 0,
             headers: response.headersDistinct,
-            body: Uint8Array.from(Buffer.concat(parts).subarray(0, maxBodyBytes)),
-            bodyTruncated: !response.complete || size > maxBodyBytes
-          })
-        })
-      }
-      response.on("data", (part: Uint8Array) => {
-        parts.push(part)
-        size += part.length
-        if (size > maxBodyBytes) reject()
-      })
-      response.once("end", reject)
-      response.once("close", reject)
+            body: rejectedBody(response, socket)
+          }
+    )
+  })
+  request.end()
+  return () => {
+    finish()
+    request.destroy()
+    socket.destroy()
+  }
+}
+
+const rejectedBody = (response: Http.IncomingMessage, socket: Duplex): WebSocketClient.RejectedBody => {
+  response.on("error", ignore)
+  return {
+    read: (onPart, onEnd) => {
+      const end = () => onEnd(response.complete)
+      response.on("data", onPart)
+      response.once("end", end)
+      response.once("close", end)
+      if (response.closed) queueMicrotask(end)
+    },
+    drop: () => {
+      response.removeAllListeners()
       response.on("error", ignore)
-    })
-    request.end()
-    return () => {
-      finish()
-      request.destroy()
       socket.destroy()
     }
   }
-
-type Stage = "connect" | "tls" | "handshake"
-
-const ignore = (): void => {}
+}
 
 const outgoing = (headers: HeaderRecord): Http.OutgoingHttpHeaders =>
   Object.fromEntries(
@@ -199,20 +331,3 @@ const outgoing = (headers: HeaderRecord): Http.OutgoingHttpHeaders =>
       value === undefined ? [] : [[name, typeof value === "string" ? value : [...value]]]
     )
   )
-
-const toIoError = (stage: Stage, cause: Error): IoError => {
-  const code = "code" in cause && typeof cause.code === "string" ? cause.code : ""
-  const reason: IoErrorReason =
-    stage === "connect"
-      ? "syscall" in cause && cause.syscall === "getaddrinfo"
-        ? "Resolve"
-        : "Connect"
-      : stage === "tls"
-        ? "Tls"
-        : code === "HPE_HEADER_OVERFLOW"
-          ? "HeadersTooLarge"
-          : code.startsWith("HPE_")
-            ? "InvalidResponse"
-            : "Reset"
-  return new IoError({ reason, operation: stage, cause })
-}

@@ -1,10 +1,68 @@
+import type { IoErrorReason } from "@effect-websocket/protocol/Errors"
+import * as Redacted from "effect/Redacted"
+import * as Net from "node:net"
 import * as Tls from "node:tls"
+import type { TlsOptions } from "../NodeWebSocketClient.js"
 
 /** Throws a `RangeError` for what no TLS can be spoken with, as for every other option that makes no sense. */
 export const checkTls = (options: Tls.SecureContextOptions | undefined): void => {
+  if (options !== undefined) createContext("tls", options)
+}
+
+const createContext = (name: string, options: Tls.SecureContextOptions): Tls.SecureContext => {
   try {
-    if (options !== undefined) Tls.createSecureContext(options)
+    return Tls.createSecureContext(options)
   } catch (cause) {
-    throw new RangeError(`tls cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+    throw new RangeError(`${name} cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+  }
+}
+
+/** How a client speaks TLS, to whomever. Throws a `RangeError` for what no TLS can be spoken with. */
+export const resolveTls = (
+  name: string,
+  { dangerouslySkipCertificateVerification, key, passphrase, pfx, ...options }: TlsOptions = {}
+): Tls.ConnectionOptions => {
+  const secrets = { key: reveal(key), passphrase: reveal(passphrase), pfx: reveal(pfx) }
+  const isEmpty = Object.values({ ...options, ...secrets }).every((value) => value === undefined)
+  return {
+    ...options,
+    // The context holds the keys from here on. Without options Node's own does, made when the first connection needs it.
+    ...(isEmpty || options.secureContext !== undefined
+      ? {}
+      : { secureContext: createContext(name, given({ ...options, ...secrets })) }),
+    ALPNProtocols: ["http/1.1"],
+    // Said even where it is the default, which an environment variable of Node could change.
+    rejectUnauthorized: dangerouslySkipCertificateVerification !== true
+  }
+}
+
+const given = (options: object): object =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+
+const reveal = <A>(value: A | Redacted.Redacted<A>): A => (Redacted.isRedacted(value) ? Redacted.value(value) : value)
+
+/** Whose certificate is asked for. RFC 6066 §3: an address is no server name. */
+export const serverName = (host: string): { readonly host: string; readonly servername?: string } =>
+  Net.isIP(host) === 0 ? { host, servername: host } : { host }
+
+/** What TLS says about a failure, if it is one of TLS. */
+export const tlsReason = (code: string): IoErrorReason | undefined => {
+  switch (code) {
+    case "CERT_HAS_EXPIRED":
+    case "CERT_NOT_YET_VALID":
+      return "CertificateExpired"
+    case "DEPTH_ZERO_SELF_SIGNED_CERT":
+      return "CertificateSelfSigned"
+    case "ERR_TLS_CERT_ALTNAME_INVALID":
+    case "HOSTNAME_MISMATCH":
+      return "CertificateNameMismatch"
+    case "SELF_SIGNED_CERT_IN_CHAIN":
+    case "UNABLE_TO_GET_ISSUER_CERT":
+    case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
+    case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
+    case "CERT_UNTRUSTED":
+      return "CertificateUnknownAuthority"
+    default:
+      return code.startsWith("ERR_SSL_") || code.startsWith("ERR_TLS_") ? "Tls" : undefined
   }
 }

@@ -1,0 +1,178 @@
+import { IoError } from "@effect-websocket/protocol/Errors"
+import * as Http from "node:http"
+import * as Net from "node:net"
+import type { Duplex } from "node:stream"
+import * as Tls from "node:tls"
+import { toIoError } from "./ioError.js"
+import { serverName } from "./tls.js"
+
+/** A server. */
+export interface Target {
+  readonly host: string
+  readonly port: number
+}
+
+/**
+ * Opens a way for bytes. It calls back once, and not before it has returned; whoever gets the stream owns it. The function that
+ * it returns drops the attempt; it does nothing once it has called back.
+ */
+export type Route = (target: Target, opened: (socket: Duplex) => void, failed: (error: IoError) => void) => () => void
+
+/** How TCP is opened. */
+export type TcpOptions = Pick<Net.TcpNetConnectOpts, "localAddress" | "family" | "autoSelectFamily">
+
+export const ignore = (): void => {}
+
+/** The host of a URL, without the brackets of IPv6. */
+export const hostOf = ({ hostname }: URL): string => (hostname.startsWith("[") ? hostname.slice(1, -1) : hostname)
+
+/** A stream that the app makes, which may still be connecting. */
+export const overDuplex =
+  (create: () => Duplex): Route =>
+  (_target, opened, failed) => {
+    let over = false
+    let socket: Duplex | undefined
+    const end = (report: () => void) => {
+      if (over) return
+      over = true
+      socket?.off("error", fail)
+      socket?.off("connect", ready)
+      socket?.on("error", ignore)
+      report()
+    }
+    const fail = (cause: unknown) => {
+      end(() => {
+        socket?.destroy()
+        failed(toIoError("connect", cause instanceof Error ? cause : new Error(String(cause))))
+      })
+    }
+    const ready = () => end(() => socket !== undefined && opened(socket))
+    try {
+      socket = create()
+      socket.once("error", fail)
+      if (socket instanceof Net.Socket && socket.connecting) socket.once("connect", ready)
+      else queueMicrotask(ready)
+    } catch (cause) {
+      queueMicrotask(() => fail(cause))
+    }
+    return () => end(() => socket?.destroy())
+  }
+
+/** A proxy of HTTP, which is asked for a tunnel (RFC 9110 §9.3.6). Node's own `http` speaks to it. */
+export const throughHttpProxy =
+  (proxy: URL, tcp: TcpOptions, tls: Tls.ConnectionOptions): Route =>
+  ({ host, port }, opened, failed) => {
+    const secure = proxy.protocol === "https:"
+    const at = { ...tcp, host: hostOf(proxy), port: proxy.port === "" ? (secure ? 443 : 80) : Number(proxy.port) }
+    const socket = secure ? Tls.connect({ ...tls, ...serverName(at.host), ...at }) : Net.connect(at)
+    const authority = `${Net.isIPv6(host) ? `[${host}]` : host}:${port}`
+    const credentials = credentialsOf(proxy)
+    const request = Http.request({
+      method: "CONNECT",
+      path: authority,
+      headers: {
+        Host: authority,
+        ...(credentials && {
+          "Proxy-Authorization": `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString("base64")}`
+        })
+      },
+      setHost: false,
+      createConnection: () => socket
+    })
+    const finish = () => {
+      request.removeAllListeners()
+      request.on("error", ignore)
+      socket.on("error", ignore)
+    }
+    request.once("error", (cause) => {
+      finish()
+      socket.destroy()
+      failed(toIoError("proxy", cause))
+    })
+    request.once("connect", ({ statusCode = 0 }, tunnel, head) => {
+      finish()
+      if (statusCode < 200 || statusCode > 299) {
+        tunnel.destroy()
+        failed(toIoError("proxy", new Error(`The proxy answered with status ${statusCode}`)))
+        return
+      }
+      if (head.length > 0) tunnel.unshift(head)
+      opened(tunnel)
+    })
+    request.end()
+    return () => {
+      finish()
+      request.destroy()
+      socket.destroy()
+    }
+  }
+
+/** A SOCKS proxy, which resolves the name of the server. */
+export const throughSocksProxy =
+  (proxy: URL, tcp: TcpOptions): Route =>
+  (target, opened, failed) => {
+    const at = { ...tcp, host: hostOf(proxy), port: proxy.port === "" ? 1080 : Number(proxy.port) }
+    const socket = Net.connect(at)
+    let over = false
+    const end = (report: () => void) => {
+      if (over) return
+      over = true
+      socket.off("error", fail)
+      socket.on("error", ignore)
+      report()
+    }
+    const fail = (cause: Error) =>
+      end(() => {
+        socket.destroy()
+        failed(toIoError("proxy", cause))
+      })
+    socket.once("error", fail)
+    socket.once("connect", () => {
+      // Only who has such a proxy loads it.
+      import("socks").then(({ SocksClient }) => {
+        if (over) return
+        const credentials = credentialsOf(proxy)
+        const client = new SocksClient({
+          command: "connect",
+          destination: target,
+          proxy: {
+            host: at.host,
+            port: at.port,
+            type: proxy.protocol.startsWith("socks4") ? 4 : 5,
+            ...(credentials && { userId: credentials.username, password: credentials.password })
+          }
+        })
+        client.once("established", () => end(() => opened(socket)))
+        // Its errors have its options with them, and so the password.
+        client.on("error", ({ message }) => fail(new Error(message)))
+        client.connect(socket)
+      }, fail)
+    })
+    return () => end(() => socket.destroy())
+  }
+
+interface UserInfo {
+  readonly username: string
+  readonly password: string
+}
+
+const credentialsOf = ({ password, username }: URL): UserInfo | undefined =>
+  username === "" && password === ""
+    ? undefined
+    : { username: decodeURIComponent(username), password: decodeURIComponent(password) }
+
+const proxySchemes = ["http:", "https:", "socks:", "socks4:", "socks4a:", "socks5:", "socks5h:"]
+
+/** `undefined` for what is no URL of a proxy. */
+export const parseProxy = (input: string | URL): URL | undefined => {
+  try {
+    const url = new URL(input)
+    credentialsOf(url)
+    return proxySchemes.includes(url.protocol) && url.hostname !== "" ? url : undefined
+  } catch {
+    return undefined
+  }
+}
+
+export const throughProxy = (proxy: URL, tcp: TcpOptions, tls: Tls.ConnectionOptions): Route =>
+  proxy.protocol.startsWith("http") ? throughHttpProxy(proxy, tcp, tls) : throughSocksProxy(proxy, tcp)
