@@ -142,7 +142,7 @@ const parseUrl = (input: string | URL, schemes: ReadonlyArray<string>): Parsed |
   }
   if (url.hash !== "" || url.href.endsWith("#")) return refuse("The URL has a fragment", urlSection)
   try {
-    if (url.protocol === unixScheme && (url.host !== "" || splitUnix(url).socketPath === "")) {
+    if (url.protocol === unixScheme && (url.host !== "" || splitUnix(url).socketPath.length < 2)) {
       return refuse("The URL does not have the form ws+unix:///path/to.sock:/request/path", urlSection)
     }
     if (url.username === "" && url.password === "") return { url, userinfo: undefined }
