@@ -1,0 +1,246 @@
+import { NodeWebSocketClient } from "@effect-websocket/platform/node"
+import * as CookieJar from "@effect-websocket/platform/CookieJar"
+import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
+import { afterEach, assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Layer, Scope, Supervisor } from "effect"
+import * as Https from "node:https"
+import * as Net from "node:net"
+import { certificates } from "./certificates.js"
+import { socksProxy } from "./proxies.js"
+import { listen, noHandlesLeft, serveEcho } from "./support.js"
+
+afterEach(noHandlesLeft)
+
+const turn = Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void)))
+
+const tls = { ca: certificates.ca.cert }
+
+/** Answers requests with text, piece by piece: one in each turn of the event loop. */
+const talking = (answer: (path: string) => ReadonlyArray<string>) =>
+  listen(
+    Net.createServer((socket) => {
+      socket.on("error", () => {})
+      socket.once("data", (bytes: Buffer) => {
+        const pieces = [...answer(/^GET (\S*)/.exec(bytes.toString("latin1"))?.[1] ?? "")]
+        const next = () => {
+          const piece = pieces.shift()
+          if (piece === undefined || socket.destroyed) return
+          socket.write(piece)
+          setImmediate(next)
+        }
+        next()
+      })
+    })
+  )
+
+/** A proxy for `CONNECT` that keeps no connection to a server whose client is gone, as the one in `proxies.ts` may. */
+const tidyProxy = Effect.suspend(() => {
+  const server = Https.createServer(certificates.good)
+  server.on("connect", (request, client) => {
+    const upstream = Net.connect(Number(request.url?.split(":").at(-1)), "127.0.0.1")
+    client.on("error", () => {}).once("close", () => upstream.destroy())
+    upstream.on("error", () => {}).once("close", () => client.destroy())
+    upstream.once("connect", () => {
+      client.write("HTTP/1.1 200 OK\r\n\r\n")
+      client.pipe(upstream).pipe(client)
+    })
+  })
+  return listen(server)
+})
+
+interface Route {
+  /** The port that it connects to. */
+  readonly firstStop: number
+  readonly url: string
+  readonly options?: NodeWebSocketClient.Options
+}
+
+const refused = ["HTTP/1.1 403 Forbidden\r\n", "Content-Length: 9\r\n\r\n", "one", "two", "end"]
+
+/** Every way to a server, and what may be on it. */
+const routes: Readonly<Record<string, Effect.Effect<Route, unknown, Scope.Scope>>> = {
+  TCP: Effect.map(serveEcho(), ({ address }) => ({ firstStop: address.port, url: `ws://localhost:${address.port}` })),
+  TLS: Effect.map(serveEcho({ tls: certificates.good }), ({ address }) => ({
+    firstStop: address.port,
+    url: `wss://localhost:${address.port}`,
+    options: { tls }
+  })),
+  "a stream of the app's": Effect.map(serveEcho({ tls: certificates.good }), ({ address }) => ({
+    firstStop: address.port,
+    url: "wss://localhost",
+    options: { tls, createConnection: () => Net.connect(address.port, "127.0.0.1") }
+  })),
+  "an HTTP proxy": Effect.gen(function* () {
+    const { address } = yield* serveEcho({ tls: certificates.good })
+    const port = yield* tidyProxy
+    const proxy = `https://localhost:${port}`
+    return { firstStop: port, url: `wss://localhost:${address.port}`, options: { tls, proxy, proxyTls: tls } }
+  }),
+  "a SOCKS proxy": Effect.gen(function* () {
+    const { address } = yield* serveEcho({ tls: certificates.good })
+    const { port, url: proxy } = yield* socksProxy()
+    return { firstStop: port, url: `wss://localhost:${address.port}`, options: { tls, proxy } }
+  }),
+  redirects: Effect.gen(function* () {
+    const { address } = yield* serveEcho()
+    const port = yield* talking((path) => [
+      "HTTP/1.1 307 Temporary Redirect\r\n",
+      `Location: ${path === "/2" ? `http://localhost:${address.port}` : path === "/1" ? "/2" : "/1"}\r\n\r\n`
+    ])
+    return { firstStop: port, url: `ws://localhost:${port}`, options: { maxRedirects: 3 } }
+  }),
+  "a refusal": Effect.map(
+    talking(() => refused),
+    (port) => ({ firstStop: port, url: `ws://localhost:${port}` })
+  )
+}
+
+/** The client's sockets: those to its first stop, and those that are on their way there. Proxies have some of their own. */
+const socketsTo = (port: number): number => {
+  const handles = (process as unknown as { _getActiveHandles(): ReadonlyArray<unknown> })._getActiveHandles()
+  return handles.filter((handle) => handle instanceof Net.Socket && (handle.connecting || handle.remotePort === port))
+    .length
+}
+
+/** Counts the timers that keep the process alive. Those of vitest are not made through the global. */
+const countTimers = Effect.acquireRelease(
+  Effect.sync(() => {
+    const original = globalThis.setTimeout
+    const clear = globalThis.clearTimeout
+    const pending = new Set<NodeJS.Timeout>()
+    globalThis.setTimeout = Object.assign((callback: () => void, delay?: number) => {
+      const timer = original(() => {
+        pending.delete(timer)
+        callback()
+      }, delay)
+      pending.add(timer)
+      return timer
+    }, original)
+    globalThis.clearTimeout = (timer) => {
+      if (typeof timer === "object" && timer !== null) pending.delete(timer)
+      clear(timer)
+    }
+    return { original, clear, count: () => [...pending].filter((timer) => timer.hasRef()).length }
+  }),
+  ({ clear, original }) =>
+    Effect.sync(() => {
+      globalThis.setTimeout = original
+      globalThis.clearTimeout = clear
+    })
+)
+
+const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
+
+for (const by of ["its fiber", "its scope"] as const) {
+  describe(`interrupting connect by ${by} leaves nothing`, () => {
+    for (const [name, start] of Object.entries(routes)) {
+      it.live(
+        `at any turn of the way through ${name}`,
+        () =>
+          Effect.gen(function* () {
+            const { firstStop, options = {}, url } = yield* start
+            const client = yield* NodeWebSocketClient.make(options)
+            const jar = yield* CookieJar.make
+            const supervisor = yield* Supervisor.track
+            const timers = yield* countTimers
+            const left = () =>
+              Effect.map(supervisor.value, (fibers) => ({
+                fibers: fibers.length,
+                sockets: socketsTo(firstStop),
+                timers: timers.count()
+              }))
+            const before = { fibers: 0, sockets: 0, timers: 0 }
+            const connect = client.connect(url).pipe(Effect.provideService(CookieJar.CookieJar, jar))
+            const attempt = (turns: number) =>
+              Effect.gen(function* () {
+                const scope = yield* Scope.make()
+                const fiber = yield* Effect.supervised(Effect.fork(Scope.extend(connect, scope)), supervisor)
+                for (let passed = 0; passed < turns; passed++) yield* turn
+                const done = fiber.unsafePoll() !== null
+                if (by === "its fiber") {
+                  yield* Fiber.interrupt(fiber)
+                  yield* Scope.close(scope, Exit.void)
+                } else {
+                  yield* Scope.close(scope, Exit.void)
+                  const exit = yield* Fiber.await(fiber)
+                  if (!done) assert.isTrue(Exit.isInterrupted(exit))
+                }
+                let now = yield* left()
+                // No timer bounds it, for that would be one that is left.
+                for (let passed = 0; passed < 2000 && !isSame(now, before); passed++) {
+                  yield* turn
+                  now = yield* left()
+                }
+                assert.deepStrictEqual(now, before, `after ${turns} turns`)
+                return done
+              })
+            // Modules are loaded once.
+            yield* Effect.exit(Effect.scoped(connect))
+            let turns = 0
+            while (!(yield* attempt(turns))) turns++
+            assert.isAbove(turns, 2)
+          }).pipe(Effect.scoped),
+        30_000
+      )
+    }
+  })
+}
+
+describe("real servers", () => {
+  const connectTo = (port: number, options: WebSocketClient.ConnectOptions = {}) =>
+    Effect.flip(Effect.scoped(WebSocketClient.connect(`ws://localhost:${port}/0`, options))).pipe(
+      Effect.provide(NodeWebSocketClient.layer)
+    )
+
+  it.scopedLive("may redirect in chains, to each other, and for ever", () =>
+    Effect.gen(function* () {
+      const asked: Array<string> = []
+      const port = yield* talking((path) => {
+        asked.push(path)
+        const next = path === "/0" ? "/1" : path === "/1" ? "/2" : path === "/2" ? "/0" : `${path}x`
+        return [`HTTP/1.1 308 Permanent Redirect\r\nLocation: ${next}\r\nContent-Length: 1000\r\n\r\nmore to come`]
+      })
+      const circle = yield* connectTo(port, { maxRedirects: 10 })
+      assert.strictEqual(circle._tag, "Protocol_error")
+      assert.deepStrictEqual(asked, ["/0", "/1", "/2"])
+      const bounded = yield* connectTo(port, { maxRedirects: 1, openTimeout: "400 millis" })
+      assert.strictEqual(bounded._tag === "Handshake_rejected" && bounded.status, 308)
+    })
+  )
+
+  it.scopedLive("may refuse with a body that never ends, or hardly begins", () =>
+    Effect.gen(function* () {
+      for (const [pieces, text] of [
+        [["HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n", "3\r\nno,\r\n"], "no,"],
+        [["HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\n"], ""]
+      ] as const) {
+        const port = yield* talking(() => pieces)
+        const error = yield* connectTo(port, { openTimeout: "400 millis" })
+        assert(error._tag === "Handshake_rejected")
+        assert.deepStrictEqual(
+          [error.status, error.reason, error.text, error.bodyTruncated],
+          [403, "Forbidden", text, true]
+        )
+      }
+    })
+  )
+})
+
+it.live("a jar and a client are layers of their own", () =>
+  Effect.gen(function* () {
+    const requests: Array<string> = []
+    const port = yield* listen(
+      Net.createServer((socket) => {
+        socket.once("data", (bytes: Buffer) => {
+          requests.push(/\r\ncookie: ([^\r]*)/i.exec(bytes.toString("latin1"))?.[1] ?? "")
+          socket.end("HTTP/1.1 401 Unauthorized\r\nSet-Cookie: a=1\r\nContent-Length: 0\r\n\r\n")
+        })
+      })
+    )
+    const connecting = Effect.flip(Effect.scoped(WebSocketClient.connect(`ws://localhost:${port}`)))
+    yield* Effect.zipRight(connecting, connecting).pipe(
+      Effect.provide(Layer.merge(NodeWebSocketClient.layer, CookieJar.layer))
+    )
+    assert.deepStrictEqual(requests, ["", "a=1"])
+  }).pipe(Effect.scoped)
+)

@@ -1,0 +1,265 @@
+import * as CookieJar from "@effect-websocket/platform/CookieJar"
+import { NodeWebSocketClient } from "@effect-websocket/platform/node"
+import * as ReconnectingWebSocket from "@effect-websocket/platform/ReconnectingWebSocket"
+import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
+import { IoError } from "@effect-websocket/protocol/Errors"
+import * as Cookies from "@effect/platform/Cookies"
+import { afterEach, assert, it } from "@effect/vitest"
+import {
+  Cause,
+  Config,
+  ConfigProvider,
+  Context,
+  Effect,
+  Exit,
+  Inspectable,
+  Layer,
+  Logger,
+  LogLevel,
+  Option,
+  Redacted,
+  Stream,
+  Tracer
+} from "effect"
+import * as Net from "node:net"
+import { inspect } from "node:util"
+import { certificates, passphrase } from "./certificates.js"
+import { httpProxy, socksProxy } from "./proxies.js"
+import { listen, noHandlesLeft, serveEcho } from "./support.js"
+
+afterEach(noHandlesLeft)
+
+const mark = "MARK"
+
+/** Everything that is said while an effect runs: logs of every kind, spans, the console, and what comes of it. */
+const overhear = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    const heard: Array<string> = []
+    const hear = (value: unknown) =>
+      heard.push(inspect(value, { depth: 20, showHidden: true }), String(value), Inspectable.toStringUnknown(value))
+    const loggers = Layer.mergeAll(
+      Logger.replace(
+        Logger.defaultLogger,
+        Logger.make((entry) => heard.push(Logger.logfmtLogger.log(entry)))
+      ),
+      Logger.add(Logger.make((entry) => heard.push(inspect(Logger.structuredLogger.log(entry), { depth: 20 })))),
+      Logger.minimumLogLevel(LogLevel.All)
+    )
+    const tracer = Tracer.make({
+      span: (name, parent, context, links, startTime, kind) => {
+        heard.push(name)
+        const attributes = new Map<string, unknown>()
+        return {
+          _tag: "Span",
+          name,
+          spanId: "span",
+          traceId: "trace",
+          parent,
+          context,
+          status: { _tag: "Started", startTime },
+          attributes,
+          links,
+          sampled: true,
+          kind,
+          end: (_time, exit) => hear(exit),
+          attribute: (key, value) => hear([key, value]),
+          event: (event, _time, attributes) => hear([event, attributes]),
+          addLinks: hear
+        }
+      },
+      context: (run) => run()
+    })
+    const streams = [process.stdout, process.stderr]
+    const exit = yield* Effect.acquireUseRelease(
+      Effect.sync(() => {
+        const writes = streams.map((stream) => stream.write.bind(stream))
+        for (const stream of streams) {
+          stream.write = (bytes: Uint8Array | string) => {
+            heard.push(Buffer.from(bytes as string).toString())
+            return true
+          }
+        }
+        return writes
+      }),
+      () => Effect.exit(effect.pipe(Effect.withSpan("test"), Effect.provide(loggers), Effect.withTracer(tracer))),
+      (writes) => Effect.sync(() => streams.forEach((stream, index) => (stream.write = writes[index]!)))
+    )
+    hear(exit)
+    if (Exit.isFailure(exit)) {
+      heard.push(Cause.pretty(exit.cause, { renderErrorCause: true }))
+      const failure = Option.getOrUndefined(Cause.failureOption(exit.cause))
+      hear(failure)
+      // Through every cause of a cause.
+      for (let cause: unknown = failure; cause instanceof Error; cause = cause.cause) {
+        hear(cause)
+        heard.push(JSON.stringify(cause), cause.stack ?? "", ...Object.values(cause).map((value) => inspect(value)))
+      }
+    }
+    return { exit, text: heard.join("\n") }
+  })
+
+const account = { username: "user", password: `${mark}-proxy` }
+
+/** What an app would never want to be read. */
+const request: WebSocketClient.ConnectOptions = {
+  headers: { "X-Api-Key": `${mark}-header` },
+  cookies: Cookies.fromIterable([]).pipe(Cookies.unsafeSet("session", `${mark}-cookie`)),
+  query: { token: `${mark}-query` },
+  maxRedirects: 2,
+  openTimeout: "500 millis"
+}
+
+const credentials: ReadonlyArray<readonly [name: string, userinfo: string, options: WebSocketClient.ConnectOptions]> = [
+  ["a URL", `user:${mark}-userinfo@`, {}],
+  ["a password", "", { auth: { username: "user", password: Redacted.make(`${mark}-password`) } }],
+  ["a token", "", { auth: { token: Redacted.make(`${mark}-token`) } }]
+]
+
+/** Answers whatever comes. */
+const answering = (answer: string | undefined) =>
+  listen(
+    Net.createServer((socket) => {
+      socket.on("error", () => {})
+      socket.once("data", () => {
+        if (answer === undefined) socket.destroy()
+        else socket.write(answer)
+      })
+    })
+  )
+
+it.live(
+  "no secret is in an error, a log, a span or any output, whatever happens",
+  () =>
+    Effect.gen(function* () {
+      const echo = yield* serveEcho()
+      const mutual = yield* serveEcho({ tls: certificates.good })
+      const expired = yield* serveEcho({ tls: certificates.expired })
+      const closed = yield* Effect.scoped(listen(Net.createServer()))
+      const http = yield* httpProxy({ account })
+      const socks = yield* socksProxy(account)
+      const silent = yield* answering("")
+      const targets: ReadonlyArray<string> = [
+        `ws://${echo.address.url.slice(5)}`,
+        `wss://localhost:${mutual.address.port}`,
+        `wss://localhost:${expired.address.port}`,
+        `wss://localhost:${echo.address.port}`,
+        `ws://localhost:${closed}`,
+        "ws://nonexistent.invalid",
+        `ws://localhost:${silent}`,
+        ...(yield* Effect.forEach(
+          [
+            undefined,
+            "no HTTP",
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+            "HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno",
+            "HTTP/1.1 403 Forbidden\r\nContent-Length: 20\r\n\r\nno",
+            "HTTP/1.1 302 Found\r\nLocation: ftp://localhost\r\n\r\n",
+            "HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n"
+          ],
+          (answer) => Effect.map(answering(answer), (port) => `ws://localhost:${port}`)
+        ))
+      ]
+      const tls = {
+        ca: certificates.ca.cert,
+        cert: certificates.secretClient.cert,
+        key: Redacted.make(certificates.secretClient.key),
+        passphrase: Redacted.make(passphrase)
+      }
+      const right = `user:${mark}-proxy@localhost`
+      const wrong = `user:${mark}-wrong@localhost`
+      const routes: ReadonlyArray<NodeWebSocketClient.Options> = [
+        { tls },
+        { tls, proxy: `http://${right}:${http.port}` },
+        { tls, proxy: Redacted.make(`socks5://${right}:${socks.port}`) },
+        { proxy: `http://${wrong}:${http.port}` },
+        { proxy: `socks5://${wrong}:${socks.port}` },
+        { proxy: `http://${right}:${closed}` },
+        { proxy: `socks5://${right}:${closed}` },
+        { proxy: `https://${right}:${http.port}` }
+      ]
+      const outcomes = new Set<string>()
+      for (const options of routes) {
+        const client = yield* NodeWebSocketClient.make(options)
+        const jar = yield* CookieJar.make
+        yield* jar.setCookies(new URL("http://localhost"), [`jar=${mark}-jar`])
+        yield* Effect.forEach(
+          targets.flatMap((target) => credentials.map((how) => [target, how] as const)),
+          ([target, [name, userinfo, own]]) =>
+            Effect.gen(function* () {
+              const url = target.replace("://", `://${userinfo}`)
+              const { exit, text } = yield* overhear(
+                Effect.gen(function* () {
+                  const socket = yield* client.connect(url, { ...request, ...own })
+                  assert.notInclude(socket.url, `${mark}-userinfo`)
+                  yield* Effect.logInfo("connected")
+                  yield* socket.close()
+                }).pipe(Effect.scoped, Effect.provideService(CookieJar.CookieJar, jar))
+              )
+              outcomes.add(Exit.isSuccess(exit) ? "success" : Cause.pretty(exit.cause).split(/[ :]/)[0]!)
+              assert.notInclude(text, mark, `with ${name}, to ${target}`)
+            }),
+          { discard: true }
+        )
+      }
+      assert.includeMembers([...outcomes], ["success", "Io_error", "Handshake_rejected", "Protocol_error"])
+    }).pipe(Effect.scoped),
+  120_000
+)
+
+it.live("no secret is in what a client, its options or their config show of themselves", () =>
+  Effect.gen(function* () {
+    const provider = ConfigProvider.fromMap(
+      new Map([
+        ["PASSWORD", `${mark}-password`],
+        ["PROXY", `http://user:${mark}-proxy@localhost`],
+        ["KEY", `${mark} no key`]
+      ])
+    )
+    const good = NodeWebSocketClient.layerConfig({
+      auth: Config.all({ username: Config.succeed("user"), password: Config.redacted("PASSWORD") }),
+      proxy: Config.redacted("PROXY")
+    })
+    const bad = NodeWebSocketClient.layerConfig({ tls: { key: Config.redacted("KEY") } })
+    for (const layer of [good, bad]) {
+      const { text } = yield* overhear(
+        Effect.withConfigProvider(Effect.scoped(Layer.build(layer)), provider).pipe(
+          Effect.map((context) => Context.get(context, WebSocketClient.WebSocketClient))
+        )
+      )
+      assert.notInclude(text, mark)
+    }
+  })
+)
+
+it.live("no secret is in the states of a client that reconnects", () =>
+  Effect.gen(function* () {
+    const port = yield* answering("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+    const { text } = yield* overhear(
+      Effect.gen(function* () {
+        const socket = yield* ReconnectingWebSocket.make(`ws://user:${mark}-userinfo@localhost:${port}`, request)
+        yield* Effect.ignore(Stream.runDrain(socket.messages))
+        return yield* socket.state.get
+      }).pipe(Effect.scoped, Effect.provide(NodeWebSocketClient.layer))
+    )
+    assert.include(text, "Closed")
+    assert.notInclude(text, mark)
+  }).pipe(Effect.scoped)
+)
+
+it.live("a secret that is said is heard", () =>
+  Effect.gen(function* () {
+    const secret = new IoError({ reason: "Connect", operation: "connect", cause: new Error(mark) })
+    for (const says of [
+      Effect.logDebug(mark),
+      Effect.annotateLogs(Effect.log("connected"), "url", mark),
+      Effect.withSpan(Effect.void, mark),
+      Effect.withSpan(Effect.void, "connect", { attributes: { url: mark } }),
+      Effect.sync(() => process.stderr.write(mark)),
+      Effect.fail(secret),
+      Effect.die(secret),
+      Effect.succeed({ options: { auth: mark } })
+    ]) {
+      assert.include((yield* overhear(says)).text, mark)
+    }
+  })
+)
