@@ -28,7 +28,8 @@ import { zlib } from "./NodeZlib.js"
  * may be `Redacted`.
  *
  * - `ca`: private certificate authorities, in place of those that Node knows.
- * - `cert` with `key`, or `pfx`: the client's own certificate, for servers that ask for one.
+ * - `cert` with `key`, and `passphrase` where the key is encrypted, or `pfx`: the client's own certificate, for servers that
+ *   ask for one.
  * - `servername`: the name that is asked for and verified. Default: the host of the URL.
  * - `dangerouslySkipCertificateVerification`: whoever is on the way can read and change everything. Default false.
  *

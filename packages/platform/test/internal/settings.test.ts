@@ -160,14 +160,16 @@ describe("resolveClient", () => {
     limits: { maxMessageBytes: 10, maxFragments: 20 },
     maxFrameSize: 30,
     closeTimeout: "1 second",
-    openTimeout: "2 seconds"
+    openTimeout: "2 seconds",
+    maxRedirects: 3
   } as const
   const expected = {
     ...defaults,
     limits: { ...defaults.limits, ...client.limits },
     maxFrameSize: 30,
     closeTimeout: 1000,
-    openTimeout: 2000
+    openTimeout: 2000,
+    maxRedirects: 3
   }
   const plainly = (...options: Parameters<typeof resolveClient>) => {
     const { closeTimeout, openTimeout, ...rest } = resolveClient(...options)
@@ -175,7 +177,7 @@ describe("resolveClient", () => {
   }
 
   it("has the documented defaults", () => {
-    assert.deepStrictEqual(plainly(), { ...defaults, openTimeout: 10_000 })
+    assert.deepStrictEqual(plainly(), { ...defaults, openTimeout: 10_000, maxRedirects: 0 })
   })
 
   it("takes the client's options, unless a connection has its own, limit by limit", () => {
