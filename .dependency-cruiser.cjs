@@ -45,7 +45,10 @@ module.exports = {
       name: "packages-import-runtime-dependencies-only",
       severity: "error",
       from: { path: "^packages/[^/]+/src" },
-      to: { dependencyTypes: ["npm-no-pkg", "npm-unknown", "npm-dev"], pathNot: ["effect/dist", "^packages/protocol"] }
+      to: {
+        dependencyTypes: ["npm-no-pkg", "npm-unknown", "npm-dev"],
+        pathNot: ["effect/dist", "@effect/platform/dist", "^packages/protocol"]
+      }
     },
     ...platformOrder.map(([file, above]) => ({
       name: `order-of-${file}`,

@@ -1,4 +1,4 @@
-import { IoError } from "@effect-websocket/protocol/Errors"
+import type { IoError } from "@effect-websocket/protocol/Errors"
 import * as Http from "node:http"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
@@ -126,28 +126,29 @@ export const throughSocksProxy =
         socket.destroy()
         failed(toIoError("proxy", cause))
       })
-    socket.once("error", fail)
-    socket.once("connect", () => {
+    // Its errors have its options with them, and so the password.
+    const failAsTold = (error: unknown) => fail(new Error(error instanceof Error ? error.message : String(error)))
+    const negotiate = async () => {
       // Only who has such a proxy loads it.
-      import("socks").then(({ SocksClient }) => {
-        if (over) return
-        const credentials = credentialsOf(proxy)
-        const client = new SocksClient({
-          command: "connect",
-          destination: target,
-          proxy: {
-            host: at.host,
-            port: at.port,
-            type: proxy.protocol.startsWith("socks4") ? 4 : 5,
-            ...(credentials && { userId: credentials.username, password: credentials.password })
-          }
-        })
-        client.once("established", () => end(() => opened(socket)))
-        // Its errors have its options with them, and so the password.
-        client.on("error", ({ message }) => fail(new Error(message)))
-        client.connect(socket)
-      }, fail)
-    })
+      const { SocksClient } = await import("socks")
+      if (over) return
+      const credentials = credentialsOf(proxy)
+      const client = new SocksClient({
+        command: "connect",
+        destination: target,
+        proxy: {
+          host: at.host,
+          port: at.port,
+          type: proxy.protocol.startsWith("socks4") ? 4 : 5,
+          ...(credentials && { userId: credentials.username, password: credentials.password })
+        }
+      })
+      client.once("established", () => end(() => opened(socket)))
+      client.on("error", failAsTold)
+      client.connect(socket)
+    }
+    socket.once("error", fail)
+    socket.once("connect", () => void negotiate().catch(failAsTold))
     return () => end(() => socket.destroy())
   }
 
@@ -161,14 +162,14 @@ const credentialsOf = ({ password, username }: URL): UserInfo | undefined =>
     ? undefined
     : { username: decodeURIComponent(username), password: decodeURIComponent(password) }
 
-const proxySchemes = ["http:", "https:", "socks:", "socks4:", "socks4a:", "socks5:", "socks5h:"]
+const proxySchemes = new Set(["http:", "https:", "socks:", "socks4:", "socks4a:", "socks5:", "socks5h:"])
 
 /** `undefined` for what is no URL of a proxy. */
 export const parseProxy = (input: string | URL): URL | undefined => {
   try {
     const url = new URL(input)
     credentialsOf(url)
-    return proxySchemes.includes(url.protocol) && url.hostname !== "" ? url : undefined
+    return proxySchemes.has(url.protocol) && url.hostname !== "" ? url : undefined
   } catch {
     return undefined
   }
