@@ -285,7 +285,7 @@ describe("redirects", () => {
     ["wss://test/", "wss://other/", "//other"],
     ["ws://test/", "ws://other/", "http://user:word@other"]
   ] as const) {
-    it.effect(`from ${from} to ${location} take no secret along, nor bring one back`, () =>
+    it.effect(`take no secret to another origin: from ${from} to ${location}`, () =>
       Effect.gen(function* () {
         const { asked, client } = yield* network(
           redirectTo({

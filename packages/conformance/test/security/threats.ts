@@ -78,6 +78,8 @@ export const defaultOf = (option: Option): string => {
       return String(compression.clientMaxWindowBits)
     case "compression":
       return "off"
+    case "maxRedirects":
+      return "0"
     case "origin":
       return "same origin"
     case "tls":
@@ -241,9 +243,15 @@ export const threats: ReadonlyArray<Threat> = [
   {
     threat: "Certificates that are not verified",
     known: ["faye-websocket CVE-2020-15133", "Tomcat's client CVE-2018-8034"],
-    defence: "TLS is Node's, with the name of the host, and nothing is turned off.",
+    defence:
+      "TLS is Node's, with the name of the host, whatever the route and the environment; only `tls.dangerouslySkipCertificateVerification` turns it off.",
     options: ["tls"],
-    tests: [["platform/test/node/NodeWebSocketClient.test.ts", "fails for a certificate that is not"]]
+    tests: [
+      ["platform/test/node/NodeWebSocketClient.test.ts", "fails for a certificate that is not"],
+      ["platform/test/node/clientTls.test.ts", "is verified also where the environment says otherwise"],
+      ["platform/test/node/clientTls.test.ts", "is verified over a stream of the app's"],
+      ["platform/test/node/clientRoutes.test.ts", "does not stand for the server's certificate"]
+    ]
   },
   {
     threat: "Line breaks in what an app puts into headers, from its users",
@@ -293,9 +301,27 @@ export const threats: ReadonlyArray<Threat> = [
   {
     threat: "Credentials sent on to where a redirection points",
     known: ["CWE-601"],
-    defence: "A client follows no redirection: `HandshakeRejected` has its headers.",
-    options: [],
-    tests: [hostile("sends the client elsewhere: it does not follow")]
+    defence:
+      "By default a client follows no redirection: `HandshakeRejected` has its headers. Where it does, another origin gets no credentials, no cookies and none of the app's headers, and `wss:` does not lead to `ws:`.",
+    options: ["maxRedirects"],
+    tests: [
+      hostile("sends the client elsewhere: it does not follow"),
+      ["platform/test/WebSocketClient.request.test.ts", "take no secret to another origin: from "],
+      ["platform/test/WebSocketClient.request.test.ts", "from wss: to ws:"]
+    ]
+  },
+  {
+    threat: "Secrets of a client in errors, logs and spans",
+    known: ["CWE-532"],
+    defence:
+      "Credentials are `Redacted`; those of a URL are taken out of it. Errors tell what is wrong, not the value, and no cause has options of a library in it.",
+    options: ["auth"],
+    tests: [
+      [
+        "platform/test/node/clientSecrets.test.ts",
+        "no secret is in an error, a log, a span or any output, whatever happens"
+      ]
+    ]
   },
   {
     threat: "Text that is not UTF-8 and is taken for something else",
@@ -349,9 +375,12 @@ export const hostilities: ReadonlyArray<Hostility> = [
   {
     attack: "A refusal with an endless body",
     memory: "64 KiB and one read of the socket",
-    time: "`openTimeout`",
+    time: "2 s, or the rest of `openTimeout` where that is less",
     options: ["openTimeout"],
-    tests: [hostile("refuses with an endless body: the client keeps 64 KiB of it")]
+    tests: [
+      hostile("refuses with an endless body: the client keeps 64 KiB of it"),
+      ["platform/test/node/clientInterruption.test.ts", "may refuse with a body that never ends, or hardly begins"]
+    ]
   },
   {
     attack: "A flood of pings",
