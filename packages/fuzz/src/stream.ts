@@ -56,27 +56,38 @@ export const frame = (input: Input, role: Role): Uint8Array => {
   return encode(Frame.make(opcode, { fin, rsv, payload: data }), key === undefined ? undefined : key >>> 0)
 }
 
-/** A header with any length in any form, and little behind it. */
+/** Lengths in their long forms, around where something changes. */
+const longLengths = [
+  [126, 0, 0],
+  [126, 0, 125],
+  [126, 0, 126],
+  [126, 255, 255],
+  [127, 0, 0, 0, 0, 0, 0, 255, 255],
+  [127, 0, 0, 0, 0, 0, 1, 0, 0],
+  [127, 0, 0x1f, 0xff, 0xff, 255, 255, 255, 255],
+  [127, 0, 0x20, 0, 0, 0, 0, 0, 0],
+  [127, 255, 255, 255, 255, 255, 255, 255, 255]
+] as const satisfies ReadonlyArray<ReadonlyArray<number>>
+
+/** A header with any length in any form, and as much behind it as some of them announce, or any other. */
 const header = (input: Input, role: Role): Uint8Array => {
-  const mask = role === "server" ? 0x80 : 0
-  const first = input.byte()
-  const extended = input.pick([
-    [127, 0, 0, 0, 0],
-    [127, 0, 0x1f, 0xff, 0xff],
-    [127, 0, 0x20, 0, 0],
-    [127, 0xff, 0xff, 0xff, 0xff],
-    [126]
-  ])
-  const [size = 126, ...high] = extended
-  return Uint8Array.from([first, mask | size, ...high, ...input.take(size === 126 ? 2 : 4), ...input.take(6)])
+  const first = input.below(4) === 3 ? input.byte() : input.pick([0x82, 0x81, 0x02, 0x80])
+  const chosen: ReadonlyArray<number> =
+    input.below(4) === 3
+      ? [input.pick([126, 127]), ...input.take(input.pick([2, 8]))]
+      : (longLengths[input.below(longLengths.length)] ?? longLengths[0])
+  const [size = 126, ...length] = chosen
+  const mask = role === "server" ? [0, 0, 0, 0] : []
+  const behind = new Uint8Array(input.pick([125, 126, 0])).fill(0x61)
+  return Uint8Array.from([first, (role === "server" ? 0x80 : 0) | size, ...length, ...mask, ...behind])
 }
 
 export const stream = (input: Input, role: Role, maxFrames = 40): Uint8Array => {
   const parts: Array<Uint8Array> = []
   for (let count = 0; count < maxFrames && !input.done; count++) {
     const kind = input.below(16)
-    parts.push(kind === 0 ? input.take(input.below(16)) : kind === 1 ? header(input, role) : frame(input, role))
-    if (kind === 2) break
+    parts.push(kind === 0 ? input.take(input.below(16)) : kind <= 2 ? header(input, role) : frame(input, role))
+    if (kind === 3) break
   }
   return concat(parts)
 }
