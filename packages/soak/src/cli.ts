@@ -55,17 +55,30 @@ const held = Effect.flatMap(Effect.sleep("2 seconds"), () => Effect.sync(look))
 
 const server = NodeWebSocketServer.layer({ port: 0, host: "127.0.0.1", compression: true })
 
+/**
+ * Longer where there are more of them, so that together they do what one process can serve, with the clients in it: Node
+ * takes one new connection in a turn of the event loop, and a turn with much traffic is long.
+ */
+const pause = Effect.suspend(() => Effect.sleep(randomInt(Math.max(400, connections * 20))))
+
+const startInterval = 15
+
 /** One of the places, which is taken again and again until time is up. */
 const place = (index: number, url: string, port: number, end: number, counts: Counts): Effect.Effect<void> => {
   const kind = index % 10
   const once: Effect.Effect<unknown> =
     kind === 8
-      ? slowReader(port, counts)
+      ? Effect.zipRight(slowReader(port, counts), pause)
       : kind === 9
-        ? garbage(port, counts)
-        : Effect.provide(client(url, counts, index % 4 === 0), NodeWebSocketClient.layer)
-  return Effect.sleep(randomInt(2000)).pipe(
-    Effect.zipRight(Effect.repeat(once, { while: () => Date.now() < end })),
+        ? Effect.zipRight(garbage(port, counts), pause)
+        : Effect.provide(client(url, counts, { compression: index % 4 === 0, end, pause }), NodeWebSocketClient.layer)
+  return Effect.sleep(index * startInterval).pipe(
+    Effect.zipRight(
+      Effect.whenEffect(
+        Effect.repeat(once, { while: () => Date.now() < end }),
+        Effect.sync(() => Date.now() < end)
+      )
+    ),
     Effect.asVoid
   )
 }

@@ -54,16 +54,24 @@ const burst = (socket: WebSocket.WebSocket, counts: Counts): Effect.Effect<void,
   })
 
 /** A client of ours. Some end in the middle of it all. */
-export const client = (url: string, counts: Counts, compression: boolean) =>
+export const client = (
+  url: string,
+  counts: Counts,
+  {
+    compression,
+    end,
+    pause
+  }: { readonly compression: boolean; readonly end: number; readonly pause: Effect.Effect<void> }
+) =>
   Effect.scoped(
     Effect.gen(function* () {
       const socket = yield* WebSocketClient.connect(url, { compression })
       counts.connections++
       const abrupt = randomInt(10) === 0
-      for (let bursts = 1 + randomInt(10); bursts > 0; bursts--) {
+      for (let bursts = 1 + randomInt(6); bursts > 0 && Date.now() < end; bursts--) {
         yield* burst(socket, counts)
         if (randomInt(4) === 0) yield* socket.ping()
-        yield* Effect.sleep(randomInt(400))
+        yield* pause
       }
       if (abrupt) {
         counts.abruptEnds++
