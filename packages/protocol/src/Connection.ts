@@ -402,7 +402,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
 
   // Inbound: the events of the current `receive`, and whether its chunk may be kept.
   private events: Array<Event> = []
-  private delivered = 0
+  private delivered = false
   private owned = false
   private controlPayload: GrowingBuffer | undefined = undefined
   private pending: Violation | CloseCode.CloseReason | undefined = undefined
@@ -470,13 +470,13 @@ class ConnectionImpl implements Connection, FrameVisitor {
     if (this.inputEnded || this.pending !== undefined) return noEvents
     const events: Array<Event> = []
     this.events = events
-    this.delivered = 0
+    this.delivered = false
     // A client's input is not masked, so nothing is unmasked in place and a borrowed chunk can be read where it is.
     const mustCopy = !owned && this.role === "server"
     this.owned = owned || mustCopy
     const violation = this.decoder.decode(mustCopy ? copyOf(chunk, 0, chunk.length) : chunk)
     if (violation !== undefined) this.pending = violation
-    if (this.unsettled && (this.delivered === 0 || this.phase !== "Open")) this.settleInto(events)
+    if (this.unsettled && (!this.delivered || this.phase !== "Open")) this.settleInto(events)
     this.events = []
     return events
   }
@@ -491,7 +491,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
     const result = this.reader.payload(chunk, start, end, final, this.owned)
     if (result === undefined) return undefined
     if (result._tag === "Protocol_error" || result._tag === "Payload_too_large") return result
-    this.delivered++
+    this.delivered = true
     this.events.push(result)
     return undefined
   }
@@ -514,7 +514,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
       payload = held.take()
     }
     if (this.framed) {
-      this.delivered++
+      this.delivered = true
       const masked = this.role === "server"
       this.events.push(new FrameReceived({ fin: true, rsv: 0, opcode, masked, payload: payload.slice() }))
     }
@@ -722,7 +722,6 @@ class ConnectionImpl implements Connection, FrameVisitor {
     }
     this.writeFrame(opcode, payload, 0, payload.length, fin)
     this.fragmentedInFrames = true
-    this.fragmentStarted = !fin
     this.fragmentedOpcode = fin ? Opcode.Continuation : message
     return undefined
   }

@@ -223,10 +223,14 @@ for (const role of roles) {
     })
 
     it("unmasks them, and tells how they travelled", () => {
-      const [event] = framed().receive(sentTo(role, ping("p")))
+      const events = framed().receive(sentTo(role, ping("p"), binary("b")))
+      const masked = role === "server"
       assert.deepStrictEqual(
-        event,
-        new Frame.FrameReceived(Frame.make(Opcode.Ping, { payload: utf8("p"), masked: role === "server" }))
+        events.filter(({ _tag }) => _tag === "Frame"),
+        [Opcode.Ping, Opcode.Binary].map(
+          (opcode) =>
+            new Frame.FrameReceived(Frame.make(opcode, { payload: utf8(opcode === Opcode.Ping ? "p" : "b"), masked }))
+        )
       )
     })
 
@@ -356,7 +360,10 @@ for (const role of roles) {
       const connection = endpoint(role)
       for (const sent of before) assert.isUndefined(connection.sendFrame(sent))
       drain(connection)
-      assert.deepStrictEqual(facts(connection.sendFrame(frame)), expected)
+      const refused = connection.sendFrame(frame)
+      assert.deepStrictEqual(facts(refused), expected)
+      // What is broken, and then where that is said.
+      assert.match(refused?.message ?? "", /^[A-Z].{10,}/)
       assert.strictEqual(connection.outputBytes, 0)
       assert.isUndefined(connection.sendFrame(before.length > 0 ? continuation(euro.subarray(2)) : text("on")))
       assert.lengthOf(written(connection), 1)
@@ -372,6 +379,22 @@ for (const role of roles) {
       assert.isUndefined(connection.sendFragment("\udf89", true))
       assert.isUndefined(connection.sendFrame(text("on")))
       assert.deepStrictEqual(written(connection).slice(-2), [show(continuation("🎉")), "Text on"])
+    })
+
+    it("may have any bytes in a binary message", () => {
+      const connection = endpoint(role)
+      assert.isUndefined(connection.sendFrame(binary(Uint8Array.of(0xff), unfinished)))
+      assert.isUndefined(connection.sendFrame(continuation(Uint8Array.of(0xc0))))
+      assert.deepStrictEqual(written(connection), ["Binary unfinished \xff", "Continuation \xc0"])
+    })
+
+    it("leaves parts of messages as they are, before and after", () => {
+      const connection = endpoint(role)
+      assert.isUndefined(connection.sendFrame(text("a")))
+      assert.isUndefined(connection.sendFragment("b", false))
+      assert.isUndefined(connection.sendFragment("c", true))
+      assert.isUndefined(connection.sendFrame(text("d")))
+      assert.deepStrictEqual(written(connection), ["Text a", "Text unfinished b", "Continuation c", "Text d"])
     })
 
     it("masks them as its role does, whatever they say", () => {

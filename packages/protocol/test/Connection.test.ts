@@ -702,6 +702,19 @@ for (const role of roles) {
       [
         ["\ude00", "x"],
         ["\ufffd", "x"]
+      ],
+      // The first and the last of the halves that come first, and the first of those that come second.
+      [
+        ["\ud800", "\udc00"],
+        ["", "\u{10000}"]
+      ],
+      [
+        ["\udbff", "\udfff"],
+        ["", "\u{10ffff}"]
+      ],
+      [
+        ["\udc00", "x"],
+        ["\ufffd", "x"]
       ]
     ]
     for (const [parts, expected] of pairs) {
@@ -718,6 +731,13 @@ for (const role of roles) {
         assert.deepStrictEqual(drain(connection), wire(text("next")))
       })
     }
+
+    it("says that it is closing, also inside a fragmented message", () => {
+      const connection = endpoint(role)
+      connection.sendFragment("a", false)
+      connection.close(1000)
+      assertError(connection.send(Message.text("x")), closedError(1000, "", "local", false))
+    })
 
     it("refuses what would break into a fragmented message, which goes on", () => {
       const refusal = (description: string) => ({

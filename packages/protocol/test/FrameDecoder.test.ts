@@ -358,6 +358,23 @@ describe("FrameDecoder", () => {
       ])
     })
 
+    it("knows whether a frame has begun and has not ended", () => {
+      for (const role of ["client", "server"] as const) {
+        const { decoder } = record({ role })
+        assert.isFalse(decoder.started)
+        const frame = role === "client" ? fromHex("8202 0102") : fromHex("8282 37fa213d 0102")
+        for (const [i, octet] of frame.entries()) {
+          assert.isUndefined(decoder.decode(Uint8Array.of(octet)))
+          assert.strictEqual(decoder.started, i < frame.length - 1, `${role}, octet ${i}`)
+        }
+        // An empty one ends with its header; a header may come in one piece, without its payload.
+        assert.isUndefined(decoder.decode(role === "client" ? fromHex("8200") : fromHex("8280 37fa213d")))
+        assert.isFalse(decoder.started)
+        assert.isUndefined(decoder.decode(frame.slice(0, -2)))
+        assert.isTrue(decoder.started)
+      }
+    })
+
     it("unmasks each part in place, in the phase of the key", () => {
       const { calls, decoder } = record({ role: "server" })
       const chunks = ["828537fa", "213d7f", "9f4d", "5158"].map(fromHex)
