@@ -33,8 +33,11 @@ export const debianPackages = {
   haproxy: ["haproxy"]
 } as const
 
+// A mirror that does not answer must not hold up everything else.
+const patience = 4 * 60_000
+
 const run = (command: string, args: ReadonlyArray<string>, env: NodeJS.ProcessEnv = {}) =>
-  spawnSync(command, args, { encoding: "utf8", env: { ...process.env, ...env } })
+  spawnSync(command, args, { encoding: "utf8", env: { ...process.env, ...env }, timeout: patience })
 
 /** The first line that a program prints, or `undefined` where it does not run. */
 export const firstLine = (command: string, args: ReadonlyArray<string>): string | undefined => {
