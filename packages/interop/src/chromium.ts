@@ -1,5 +1,5 @@
 /** A page in a browser, which takes its jobs over HTTP. */
-import { Effect, Queue, type Scope } from "effect"
+import { Effect, Queue, Schedule, type Scope } from "effect"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { createServer, type ServerResponse } from "node:http"
 import { tmpdir } from "node:os"
@@ -68,8 +68,12 @@ export const chromium = (program: string): Effect.Effect<Worker, Error, Scope.Sc
     const worker = yield* pageServer
     const profile = yield* Effect.acquireRelease(
       Effect.sync(() => mkdtempSync(join(tmpdir(), "interop-chromium-"))),
-      // A browser writes while it is killed.
-      (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }))
+      // The processes of a browser write on for a while after the first of them is killed.
+      (folder) =>
+        Effect.try(() => rmSync(folder, { recursive: true, force: true })).pipe(
+          Effect.retry(Schedule.intersect(Schedule.spaced("100 millis"), Schedule.recurs(100))),
+          Effect.ignore
+        )
     )
     yield* start(program, [
       "--headless=new",
