@@ -77,6 +77,7 @@ export const workOf = (f: () => void): number => {
 /** Twice the input is at most twice the work, but for a tenth. */
 export const assertLinear = (n: number, prepare: (n: number) => () => void, label?: string): void => {
   const [once = 0, twice = 0, fourTimes = 0] = [n, 2 * n, 4 * n].map((size) => workOf(prepare(size)))
-  assert.isAtMost(twice / once, 2.1, label)
-  assert.isAtMost(fourTimes / twice, 2.1, label)
+  // What grows with the square would make it four; what is counted besides, such as memory that is renewed, a little more than two.
+  assert.isAtMost(twice / once, 2.5, label)
+  assert.isAtMost(fourTimes / twice, 2.5, label)
 }
