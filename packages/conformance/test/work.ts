@@ -74,10 +74,10 @@ export const workOf = (f: () => void): number => {
   return steps + bytes
 }
 
-/** Twice the input is at most twice the work, but for a tenth. */
+/** Twice the input is about twice the work. */
 export const assertLinear = (n: number, prepare: (n: number) => () => void, label?: string): void => {
   const [once = 0, twice = 0, fourTimes = 0] = [n, 2 * n, 4 * n].map((size) => workOf(prepare(size)))
-  // What grows with the square would make it four; what is counted besides, such as memory that is renewed, a little more than two.
+  // With the square it would be four times. Memory that is renewed now and then makes it a little more than twice.
   assert.isAtMost(twice / once, 2.5, label)
   assert.isAtMost(fourTimes / twice, 2.5, label)
 }
