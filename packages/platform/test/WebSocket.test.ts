@@ -556,6 +556,29 @@ for (const way of ways) {
       })
     )
 
+    it.scoped("may follow another way that was interrupted, also while its fiber cleans up, and within that", () =>
+      Effect.gen(function* () {
+        for (const first of ways) {
+          const { inject, socket } = yield* alone("server")
+          const cleaning = yield* Deferred.make<void>()
+          const reading = yield* Effect.fork(Effect.onInterrupt(readers[first](socket), () => Deferred.await(cleaning)))
+          yield* settled
+          yield* Fiber.interruptFork(reading)
+          yield* settled
+          const cleaner = yield* Effect.fork(Effect.ensuring(readers[first](socket), readers[way](socket)))
+          yield* settled
+          yield* Fiber.interruptFork(cleaner)
+          yield* settled
+          // Its reading cannot be interrupted.
+          assert.isTrue(isDefect(yield* Effect.exit(readers[way](socket))), first)
+          yield* inject(text("a"), close(1000))
+          assert.isTrue(isInterrupted(yield* Fiber.await(cleaner)))
+          yield* Deferred.succeed(cleaning, undefined)
+          yield* Fiber.await(reading)
+        }
+      })
+    )
+
     it.scoped("may follow another way that was interrupted", () =>
       Effect.gen(function* () {
         for (const first of ways) {

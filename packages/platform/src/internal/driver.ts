@@ -14,12 +14,16 @@ import type { Agreement } from "@effect-websocket/protocol/Handshake"
 import type { Message } from "@effect-websocket/protocol/Message"
 import type { MessagePart } from "@effect-websocket/protocol/MessagePart"
 import type * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
+import * as Cause from "effect/Cause"
+import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
-import * as Option from "effect/Option"
+import type * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
+import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Stream from "effect/Stream"
 import type { Transport, TransportSink } from "../Transport.js"
 import type { CloseStatus } from "../WebSocket.js"
@@ -98,8 +102,10 @@ const flushDirty = (): void => {
   dirty = []
   for (const driver of drivers) driver.flushDirty()
 }
+// A promise's turn costs less than `queueMicrotask`, which keeps a record of where it was asked for.
+const turn = Promise.resolve()
 const markDirty = (driver: Flushable): void => {
-  if (dirty.push(driver) === 1) queueMicrotask(flushDirty)
+  if (dirty.push(driver) === 1) void turn.then(flushDirty)
 }
 // How many turns of the microtask queue a flush waits for a reader that makes no progress.
 const maxDeferrals = 8
@@ -146,7 +152,8 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   private pauses = 0
   // Something was dropped, so that what comes behind it is too.
   private dropping = false
-  private reader: ((effect: Effect.Effect<void>) => void) | undefined = undefined
+  private reader: (() => void) | undefined = undefined
+  private readingFiber: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
   private running = false
   private discarding = false
   private settleTimer: ReturnType<typeof setTimeout> | undefined = undefined
@@ -252,7 +259,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
 
   // These effects are built once, when they are first asked for: most connections use one of them.
   private receiveOnce: Effect.Effect<Item, ConnectionError> | undefined = undefined
-  private pullOnce: Effect.Effect<Chunk.Chunk<Item>, Option.Option<ConnectionError>> | undefined = undefined
+  private itemsOnce: Stream.Stream<Item, ConnectionError> | undefined = undefined
 
   /** The next item. */
   protected get receiveItem(): Effect.Effect<Item, ConnectionError> {
@@ -260,33 +267,34 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   }
 
   private makeReceive(): Effect.Effect<Item, ConnectionError> {
-    return Effect.suspend(() => {
-      this.claimReader()
+    return this.reading((wait) => {
       const item = this.takeItem()
       if (item !== undefined) return Effect.succeed(item)
       const error = this.readError()
-      return error === undefined ? Effect.zipRight(this.awaitReadable(), this.receiveItem) : Effect.fail(error)
+      return error === undefined ? wait : Effect.fail(error)
     })
   }
 
+  /** Everything that waits, in chunks; ends after a normal end. */
   protected get items(): Stream.Stream<Item, ConnectionError> {
-    return Stream.repeatEffectChunkOption(this.pull)
+    return (this.itemsOnce ??= this.makeItems())
   }
 
-  /** Everything that waits, at least one item. `None` after a normal end. */
-  private get pull(): Effect.Effect<Chunk.Chunk<Item>, Option.Option<ConnectionError>> {
-    return (this.pullOnce ??= this.makePull())
-  }
-
-  private makePull(): Effect.Effect<Chunk.Chunk<Item>, Option.Option<ConnectionError>> {
-    return Effect.suspend(() => {
-      this.claimReader()
+  private makeItems(): Stream.Stream<Item, ConnectionError> {
+    const end: Chunk.Chunk<Item> = Chunk.empty()
+    const pull = this.reading<Chunk.Chunk<Item>, ConnectionError>((wait) => {
       const batch = this.takeBatch()
       if (batch !== undefined) return Effect.succeed(Chunk.unsafeFromArray(batch))
       const error = this.readError()
-      if (error === undefined) return Effect.zipRight(this.awaitReadable(), this.pull)
-      return Effect.fail(endsNormally(error) ? Option.none() : Option.some(error))
+      if (error === undefined) return wait
+      return endsNormally(error) ? Effect.succeed(end) : Effect.fail(error)
     })
+    // With the fewest steps for a chunk: what has an optional error, or a state, takes twice as many.
+    const chunks: Channel.Channel<Chunk.Chunk<Item>, unknown, ConnectionError> = Channel.flatMap(
+      Channel.fromEffect(pull),
+      (chunk) => (chunk === end ? Channel.void : Channel.flatMap(Channel.write(chunk), () => chunks))
+    )
+    return Stream.fromChannel(chunks)
   }
 
   protected runItems<E, R>(
@@ -332,7 +340,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
         Effect.sync(() => {
           if (!claimed) return
           this.running = false
-          this.reader = undefined
+          this.forgetReader()
         })
       )
     })
@@ -519,9 +527,9 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   private wakeReader(): void {
     const { reader } = this
     if (reader === undefined || (this.head === this.inbox.length && this.connection.error === undefined)) return
-    this.reader = undefined
+    this.forgetReader()
     // The fiber takes from the inbox itself, so an interruption between this wake-up and its turn loses nothing.
-    reader(Effect.void)
+    reader()
   }
 
   protected takeItem(): Item | undefined {
@@ -577,28 +585,37 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     return this.connection.error
   }
 
+  /** Reads with `take`, which returns `wait` where there is nothing yet; it is asked again when there is. */
+  protected reading<A, E>(take: (wait: Effect.Effect<A, E>) => Effect.Effect<A, E>): Effect.Effect<A, E> {
+    const taking = Effect.suspend(() => {
+      this.claimReader()
+      return take(waiting)
+    })
+    const readable = Effect.async<A, E>((resume) => this.whenReadable(() => resume(taking)))
+    // A finalizer would cost more than all the rest of the wait. So the fiber is remembered, to see whether it still waits.
+    const waiting = Effect.withFiberRuntime<A, E>((fiber, { runtimeFlags }) => {
+      this.readingFiber = RuntimeFlags.interruptible(runtimeFlags) ? fiber : undefined
+      return readable
+    })
+    return taking
+  }
+
   protected claimReader(): void {
-    if (this.running || this.reader !== undefined) {
+    if (this.running || (this.reader !== undefined && !isInterrupted(this.readingFiber))) {
       throw new Error("Two fibers read from one WebSocket at once: its messages would be divided between them")
     }
+    this.forgetReader()
   }
 
-  protected awaitReadable(): Effect.Effect<void> {
-    return Effect.async<void>((resume) => {
-      this.whenReadable(resume)
-      return Effect.sync(() => {
-        if (this.reader === resume) this.reader = undefined
-      })
-    })
+  private forgetReader(): void {
+    this.reader = undefined
+    this.readingFiber = undefined
   }
 
-  private whenReadable(resume: (effect: Effect.Effect<void>) => void): void {
+  private whenReadable(wake: () => void): void {
     // The fiber may have yielded since it looked.
-    if (this.head < this.inbox.length || this.connection.error !== undefined || this.connection.unsettled) {
-      resume(Effect.void)
-    } else {
-      this.reader = resume
-    }
+    if (this.head < this.inbox.length || this.connection.error !== undefined || this.connection.unsettled) wake()
+    else this.reader = wake
   }
 
   /**
@@ -912,6 +929,10 @@ const internalError = CloseCode.fromName("InternalError")
 const expiryReasons = { idle: "idle", lifetime: "maximum lifetime" }
 
 const timedOut = (operation: string): IoError => new IoError({ reason: "Timeout", operation })
+
+/** Whether a fiber that waited, and could be interrupted, has been since. */
+const isInterrupted = (fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined): boolean =>
+  fiber !== undefined && !Cause.isEmpty(fiber.getFiberRef(FiberRef.interruptedCause))
 
 /** What an item in the inbox, or a message that waits, counts. */
 export const weight = (item: Delivered): number =>

@@ -16,15 +16,14 @@ export class StreamDriver<Request = undefined>
   // The message that was received last; whoever reads another one is too late.
   private current: object | undefined = undefined
 
-  readonly receive: Effect.Effect<StreamedMessage, ConnectionError> = Effect.suspend(() => {
-    this.claimReader()
+  readonly receive: Effect.Effect<StreamedMessage, ConnectionError> = this.reading((wait) => {
     this.current = undefined
     for (let part = this.takeItem(); part !== undefined; part = this.takeItem()) {
       // What is left of the message before is skipped.
       if (part.first) return Effect.succeed(this.streamedMessage(part))
     }
     const error = this.readError()
-    return error === undefined ? Effect.zipRight(this.awaitReadable(), this.receive) : Effect.fail(error)
+    return error === undefined ? wait : Effect.fail(error)
   })
 
   readonly messages: Stream.Stream<StreamedMessage, ConnectionError> = Stream.repeatEffectOption(
@@ -42,12 +41,11 @@ export class StreamDriver<Request = undefined>
     this.current = token
     let next: MessagePart | undefined = first
     let ended = false
-    const pull: Effect.Effect<Chunk.Chunk<A>, Option.Option<ConnectionError>> = Effect.suspend(() => {
+    const pull = this.reading<Chunk.Chunk<A>, Option.Option<ConnectionError>>((wait) => {
       if (ended) return Effect.fail(Option.none())
       if (this.current !== token) {
         throw new Error("The stream of a message was read after the next message was asked for, which skipped the rest")
       }
-      if (next === undefined) this.claimReader()
       const parts: Array<A> = []
       for (let part = next ?? this.takeItem(); part !== undefined; part = ended ? undefined : this.takeItem()) {
         next = undefined
@@ -56,7 +54,7 @@ export class StreamDriver<Request = undefined>
       }
       if (parts.length > 0) return Effect.succeed(Chunk.unsafeFromArray(parts))
       const error = this.readError()
-      return error === undefined ? Effect.zipRight(this.awaitReadable(), pull) : Effect.fail(Option.some(error))
+      return error === undefined ? wait : Effect.fail(Option.some(error))
     })
     let begun = false
     return Stream.suspend(() => {
