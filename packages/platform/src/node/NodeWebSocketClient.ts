@@ -76,7 +76,7 @@ export interface TlsOptions extends Omit<
  * - `createConnection`: makes the stream of bytes below TLS, for any other route.
  * - `proxy`: the URL of a proxy, `http:`, `https:`, `socks4:` or `socks5:`, with the user name and password in it where it wants
  *   some. Or `"environment"`: what `HTTPS_PROXY` (for `wss:`), `HTTP_PROXY` (for `ws:`), `ALL_PROXY` and `NO_PROXY` say at each
- *   `connect`. SOCKS proxies resolve the server's name. Default: none.
+ *   `connect`. SOCKS proxies resolve the server's name; version 4 knows no password. Default: none.
  *
  * - `proxyTls`: `tls` for an `https:` proxy itself.
  *

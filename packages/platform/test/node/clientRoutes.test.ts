@@ -8,7 +8,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Duplex } from "node:stream"
 import { certificates } from "./certificates.js"
-import { httpProxy, socksProxy } from "./proxies.js"
+import { httpProxy, socks4Proxy, socksProxy } from "./proxies.js"
 import {
   answer101,
   childScope,
@@ -206,6 +206,7 @@ describe("TCP", () => {
 const proxies = {
   "http:": () => httpProxy(),
   "https:": () => httpProxy({ tls: certificates.good }),
+  "socks4:": () => socks4Proxy(),
   "socks5:": () => socksProxy()
 }
 const accountProxies = {
@@ -216,6 +217,23 @@ const accountProxies = {
 const proxyTls = tls
 
 for (const scheme of ["http:", "https:", "socks5:"] as const) {
+  it.scopedLive(`a proxy with ${scheme} may want an account, which may be redacted`, () =>
+    Effect.gen(function* () {
+      const proxy = yield* accountProxies[scheme]()
+      const [, url] = yield* servers
+      yield* echoes(url, { proxy: withAccount(proxy.url), proxyTls })
+      yield* echoes(url, { proxy: new URL(withAccount(proxy.url)), proxyTls })
+      yield* echoes(url, { proxy: Redacted.make(withAccount(proxy.url)), proxyTls })
+      for (const wrong of [proxy.url, withAccount(proxy.url, { username: "us er", password: "MARK-wrong" })]) {
+        const error = yield* refusal(url, { proxy: wrong, proxyTls })
+        assert.deepStrictEqual(facts(error), ioFacts("Proxy", "proxy"))
+        assert.notInclude(String(error), "MARK")
+      }
+    })
+  )
+}
+
+for (const scheme of ["http:", "https:", "socks4:", "socks5:"] as const) {
   describe(`a proxy with ${scheme}`, () => {
     it.scopedLive("is gone through, to ws: and wss:", () =>
       Effect.gen(function* () {
@@ -226,21 +244,6 @@ for (const scheme of ["http:", "https:", "socks5:"] as const) {
           proxy.asked,
           urls.map((url) => new URL(url).host)
         )
-      })
-    )
-
-    it.scopedLive("with an account, which may be redacted", () =>
-      Effect.gen(function* () {
-        const proxy = yield* accountProxies[scheme]()
-        const [, url] = yield* servers
-        yield* echoes(url, { proxy: withAccount(proxy.url), proxyTls })
-        yield* echoes(url, { proxy: new URL(withAccount(proxy.url)), proxyTls })
-        yield* echoes(url, { proxy: Redacted.make(withAccount(proxy.url)), proxyTls })
-        for (const wrong of [proxy.url, withAccount(proxy.url, { username: "us er", password: "MARK-wrong" })]) {
-          const error = yield* refusal(url, { proxy: wrong, proxyTls })
-          assert.deepStrictEqual(facts(error), ioFacts("Proxy", "proxy"))
-          assert.notInclude(String(error), "MARK")
-        }
       })
     )
 
@@ -299,7 +302,10 @@ for (const scheme of ["http:", "https:", "socks5:"] as const) {
         for (const leave of ["reset", "end", "talk"] as const) {
           const connecting = yield* Effect.fork(refusal("ws://localhost", { proxy }))
           const peer = yield* server.next
-          yield* Effect.race(peer.until("\r\n\r\n"), Effect.race(peer.until("\u0005"), peer.until("\u0016")))
+          yield* Effect.race(
+            peer.until("\r\n\r\n"),
+            Effect.raceAll(["\u0004", "\u0005", "\u0016"].map((byte) => peer.until(byte)))
+          )
           if (leave === "talk") peer.write("SSH-2.0-OpenSSH\r\n\r\n")
           else peer[leave]()
           const error = facts(yield* Fiber.join(connecting))
@@ -318,6 +324,261 @@ describe("an https: proxy", () => {
       const proxy = yield* proxies["https:"]()
       const error = yield* refusal("ws://localhost", { proxy: proxy.url })
       assert.deepStrictEqual(facts(error), ioFacts("CertificateUnknownAuthority", "proxy"))
+    })
+  )
+})
+
+/** What a proxy is sent, where it answers each request with bytes. */
+const sentTo = (
+  proxy: string,
+  url: string,
+  answers: ReadonlyArray<ReadonlyArray<number>>,
+  lengths: ReadonlyArray<number>
+) =>
+  Effect.gen(function* () {
+    const server = yield* rawServer()
+    const connecting = yield* Effect.fork(refusal(url, { proxy: `${proxy}:${server.port}` }))
+    const peer = yield* server.next
+    const sent: Array<string> = []
+    for (const [i, length] of lengths.entries()) {
+      sent.push((yield* peer.bytesOf(length)).toString("latin1"))
+      // Byte by byte, as the network may.
+      for (const byte of answers[i] ?? []) peer.write(Buffer.from([byte]))
+    }
+    const request = yield* Effect.option(peer.until("\r\n\r\n").pipe(Effect.sandbox))
+    peer.reset()
+    return { sent, error: yield* Fiber.join(connecting), wentOn: request._tag === "Some" }
+  })
+
+describe("SOCKS", () => {
+  const granted4 = [0, 90, 0, 0, 0, 0, 0, 0]
+  const granted5 = [5, 0, 0, 1, 0, 0, 0, 0, 0, 0]
+  const user = "socks5://me:secret@127.0.0.1"
+  const letters = "x".repeat(255)
+
+  for (const [name, proxy, url, sent, answers] of [
+    ["4 with an address", "socks4://127.0.0.1", "ws://10.0.0.1", ["\x04\x01\0\x50\x0a\0\0\x01\0"], [granted4]],
+    [
+      "4a with a name",
+      "socks4a://me@127.0.0.1",
+      "ws://a.test:258",
+      ["\x04\x01\x01\x02\0\0\0\x01me\0a.test\0"],
+      [granted4]
+    ],
+    [
+      "5 with an address",
+      "socks5://127.0.0.1",
+      "ws://10.0.0.1",
+      ["\x05\x01\0", "\x05\x01\0\x01\x0a\0\0\x01\0\x50"],
+      [[5, 0], granted5]
+    ],
+    [
+      "5 with an IPv6 address",
+      "socks5://127.0.0.1",
+      "ws://[2001:db8::ff:1]",
+      ["\x05\x01\0", "\x05\x01\0\x04\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\xff\0\x01\0\x50"],
+      [
+        [5, 0],
+        [5, 0, 0, 4, ...Array.from({ length: 18 }, () => 0)]
+      ]
+    ],
+    [
+      "5 with the unspecified address",
+      "socks5://127.0.0.1",
+      "ws://[::]",
+      ["\x05\x01\0", `\x05\x01\0\x04${"\0".repeat(16)}\0\x50`],
+      [
+        [5, 0],
+        [5, 0, 0, 3, 2, 97, 98, 0, 1]
+      ]
+    ],
+    [
+      "5 with a name and a user",
+      user,
+      `ws://${letters}`,
+      ["\x05\x02\0\x02", "\x01\x02me\x06secret", `\x05\x01\0\x03\xff${letters}\0\x50`],
+      [[5, 2], [1, 0], granted5]
+    ],
+    [
+      "5 with a user that nobody asks for",
+      user,
+      "ws://a",
+      ["\x05\x02\0\x02", "\x05\x01\0\x03\x01a\0\x50"],
+      [[5, 0], granted5]
+    ]
+  ] as const) {
+    it.scopedLive(`${name} is asked for in the bytes of its specification`, () =>
+      Effect.gen(function* () {
+        const outcome = yield* sentTo(
+          proxy,
+          url,
+          answers,
+          sent.map(({ length }) => length)
+        )
+        assert.deepStrictEqual(outcome.sent, [...sent])
+        assert.isTrue(outcome.wentOn)
+        assert.deepStrictEqual(facts(outcome.error), ioFacts("Reset", "handshake"))
+      })
+    )
+  }
+
+  for (const [name, proxy, url, lengths, answers, message] of [
+    [
+      "4 that refuses",
+      "socks4://127.0.0.1",
+      "ws://a",
+      [11],
+      [[0, 91, 0, 0, 0, 0, 0, 0]],
+      "The proxy answered with code 91"
+    ],
+    [
+      "4 that is none",
+      "socks4://127.0.0.1",
+      "ws://a",
+      [11],
+      [[72, 84, 84, 80, 47, 49, 46, 49]],
+      "The proxy does not speak this version of SOCKS"
+    ],
+    ["5 that is none", "socks5://127.0.0.1", "ws://a", [3], [[4, 0]], "The proxy does not speak this version of SOCKS"],
+    [
+      "5 that wants a user",
+      "socks5://127.0.0.1",
+      "ws://a",
+      [3],
+      [[5, 255]],
+      "The proxy wants to know who connects, in another way"
+    ],
+    [
+      "5 that wants a user who was not offered",
+      "socks5://127.0.0.1",
+      "ws://a",
+      [3],
+      [[5, 2]],
+      "The proxy wants to know who connects, in another way"
+    ],
+    [
+      "5 that wants no such user",
+      user,
+      "ws://a",
+      [4, 11],
+      [
+        [5, 2],
+        [1, 1]
+      ],
+      "The proxy refused the user name and password"
+    ],
+    [
+      "5 that changes its version",
+      "socks5://127.0.0.1",
+      "ws://a",
+      [3, 8],
+      [
+        [5, 0],
+        [4, 0, 0, 1]
+      ],
+      "The proxy does not speak this version of SOCKS"
+    ],
+    [
+      "5 that reaches nobody",
+      "socks5://127.0.0.1",
+      "ws://a",
+      [3, 8],
+      [
+        [5, 0],
+        [5, 4, 0, 1]
+      ],
+      "The proxy answered: host unreachable"
+    ],
+    [
+      "5 with a code of its own",
+      "socks5://127.0.0.1",
+      "ws://a",
+      [3, 8],
+      [
+        [5, 0],
+        [5, 77, 0, 1]
+      ],
+      "The proxy answered: 77"
+    ],
+    [
+      "5 at an unknown kind of address",
+      "socks5://127.0.0.1",
+      "ws://a",
+      [3, 8],
+      [
+        [5, 0],
+        [5, 0, 0, 9]
+      ],
+      "The proxy does not speak this version of SOCKS"
+    ],
+    ["4, which has no IPv6", "socks4://127.0.0.1", "ws://[::1]", [], [], "SOCKS 4 has no IPv6 addresses"],
+    [
+      "4 for a name that is too long",
+      "socks4://127.0.0.1",
+      `ws://${letters}x`,
+      [],
+      [],
+      "The name of the server is too long for SOCKS"
+    ],
+    [
+      "5 for a name that is too long",
+      "socks5://127.0.0.1",
+      `ws://${letters}x`,
+      [],
+      [],
+      "The name of the server is too long for SOCKS"
+    ]
+  ] as const) {
+    it.scopedLive(`${name} is no way`, () =>
+      Effect.gen(function* () {
+        const { error } = yield* sentTo(proxy, url, answers, lengths)
+        assert.deepStrictEqual(facts(error), ioFacts("Proxy", "proxy"))
+        assert(error._tag === "Io_error" && error.cause instanceof Error)
+        assert.strictEqual(error.cause.message, message)
+      })
+    )
+  }
+
+  it.scopedLive("that ends in the middle of an answer is no way", () =>
+    Effect.gen(function* () {
+      const server = yield* rawServer()
+      const connecting = yield* Effect.fork(refusal("ws://a", { proxy: `socks5://127.0.0.1:${server.port}` }))
+      const peer = yield* server.next
+      yield* peer.bytesOf(3)
+      peer.write(Buffer.from([5]))
+      peer.end()
+      const error = yield* Fiber.join(connecting)
+      assert.deepStrictEqual(facts(error), ioFacts("Proxy", "proxy"))
+    })
+  )
+})
+
+describe("an HTTP proxy", () => {
+  it.scopedLive("is asked for an IPv6 address in brackets, and refuses with any status", () =>
+    Effect.gen(function* () {
+      for (const status of ["407 Proxy Authentication Required", "200"]) {
+        const server = yield* rawServer()
+        const connecting = yield* Effect.fork(
+          refusal("ws://[2001:db8::1]", { proxy: `http://127.0.0.1:${server.port}` })
+        )
+        const peer = yield* server.next
+        const request = yield* peer.until("\r\n\r\n")
+        assert.strictEqual(request.split("\r\n")[0], "CONNECT [2001:db8::1]:80 HTTP/1.1")
+        assert.strictEqual(header(request, "Host"), "[2001:db8::1]:80")
+        if (status === "200") {
+          peer.write("HTTP/1.1 200 OK\r\n\r\n")
+          assert.strictEqual(header(yield* peer.until("\r\n\r\n"), "Host"), "[2001:db8::1]")
+          peer.reset()
+          assert.deepStrictEqual(facts(yield* Fiber.join(connecting)), ioFacts("Reset", "handshake"))
+        } else {
+          peer.write(`HTTP/1.1 ${status}\r\nContent-Length: 1000000\r\n\r\nmore to come`)
+          const error = yield* Fiber.join(connecting)
+          assert.deepStrictEqual(facts(error), ioFacts("Proxy", "proxy"))
+          assert(error._tag === "Io_error" && error.cause instanceof Error)
+          assert.strictEqual(error.cause.message, "The proxy answered with status 407")
+          yield* peer.left
+        }
+      }
     })
   )
 })
@@ -388,6 +649,10 @@ describe("options that make no sense", () => {
     { proxy: "ftp://user:MARK@localhost" },
     { proxy: "localhost:MARK" },
     { proxy: Redacted.make("http://user:MARK%zz@localhost") },
+    { proxy: "http://us%3Aer:MARK@localhost" },
+    { proxy: "socks4://user:MARK@localhost" },
+    { proxy: "socks4://MARK%00@localhost" },
+    { proxy: `socks5://user:MARK${"x".repeat(252)}@localhost` },
     { proxy: "http://localhost", socketPath: "/tmp/a.sock" },
     { socketPath: "/tmp/a.sock", createConnection: () => new Duplex() },
     { proxyTls: { ca: "MARK", cert: "MARK" } }

@@ -222,6 +222,10 @@ export class Peer extends Watched {
     })
   }
 
+  bytesOf(size: number): Effect.Effect<Buffer> {
+    return this.expect(() => (this.bytes.length < size ? undefined : this.take(size)))
+  }
+
   get frame(): Effect.Effect<Frame> {
     return this.expect(() => {
       const parsed = parseFrame(this.bytes)

@@ -4,6 +4,7 @@ import * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
 import { toIoError } from "./ioError.js"
+import * as Socks from "./socks.js"
 import { serverName } from "./tls.js"
 
 /** A server. */
@@ -66,14 +67,14 @@ export const throughHttpProxy =
     const at = { ...tcp, host: hostOf(proxy), port: proxy.port === "" ? (secure ? 443 : 80) : Number(proxy.port) }
     const socket = secure ? Tls.connect({ ...tls, ...serverName(at.host), ...at }) : Net.connect(at)
     const authority = `${Net.isIPv6(host) ? `[${host}]` : host}:${port}`
-    const credentials = credentialsOf(proxy)
+    const userInfo = userInfoOf(proxy)
     const request = Http.request({
       method: "CONNECT",
       path: authority,
       headers: {
         Host: authority,
-        ...(credentials && {
-          "Proxy-Authorization": `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString("base64")}`
+        ...(userInfo && {
+          "Proxy-Authorization": `Basic ${Buffer.from(`${userInfo.username}:${userInfo.password}`).toString("base64")}`
         })
       },
       setHost: false,
@@ -111,65 +112,61 @@ export const throughHttpProxy =
 export const throughSocksProxy =
   (proxy: URL, tcp: TcpOptions): Route =>
   (target, opened, failed) => {
-    const at = { ...tcp, host: hostOf(proxy), port: proxy.port === "" ? 1080 : Number(proxy.port) }
-    const socket = Net.connect(at)
-    let over = false
-    const end = (report: () => void) => {
-      if (over) return
-      over = true
-      socket.off("error", fail)
+    const socket = Net.connect({ ...tcp, host: hostOf(proxy), port: proxy.port === "" ? 1080 : Number(proxy.port) })
+    const userInfo = userInfoOf(proxy)
+    let stop = ignore
+    const finish = () => {
+      stop()
+      socket.removeAllListeners("connect")
+      socket.removeAllListeners("error")
       socket.on("error", ignore)
-      report()
     }
-    const fail = (cause: Error) =>
-      end(() => {
-        socket.destroy()
-        failed(toIoError("proxy", cause))
-      })
-    // Its errors have its options with them, and so the password.
-    const failAsTold = (error: unknown) => fail(new Error(error instanceof Error ? error.message : String(error)))
-    const negotiate = async () => {
-      // Only who has such a proxy loads it.
-      const { SocksClient } = await import("socks")
-      if (over) return
-      const credentials = credentialsOf(proxy)
-      const client = new SocksClient({
-        command: "connect",
-        destination: target,
-        proxy: {
-          host: at.host,
-          port: at.port,
-          type: proxy.protocol.startsWith("socks4") ? 4 : 5,
-          ...(credentials && { userId: credentials.username, password: credentials.password })
-        }
-      })
-      client.once("established", () => end(() => opened(socket)))
-      client.on("error", failAsTold)
-      client.connect(socket)
+    const fail = (cause: Error) => {
+      finish()
+      socket.destroy()
+      failed(toIoError("proxy", cause))
     }
     socket.once("error", fail)
-    socket.once("connect", () => void negotiate().catch(failAsTold))
-    return () => end(() => socket.destroy())
+    socket.once("connect", () => {
+      const handshake = isSocks4(proxy)
+        ? Socks.version4(target, userInfo?.username ?? "")
+        : Socks.version5(target, userInfo)
+      stop = Socks.perform(socket, handshake, (refusal) => {
+        if (refusal !== undefined) return fail(new Error(refusal))
+        finish()
+        opened(socket)
+      })
+    })
+    return () => {
+      finish()
+      socket.destroy()
+    }
   }
 
-interface UserInfo {
-  readonly username: string
-  readonly password: string
-}
+const isSocks4 = ({ protocol }: URL): boolean => protocol.startsWith("socks4")
 
-const credentialsOf = ({ password, username }: URL): UserInfo | undefined =>
+const userInfoOf = ({ password, username }: URL): Socks.UserInfo | undefined =>
   username === "" && password === ""
     ? undefined
     : { username: decodeURIComponent(username), password: decodeURIComponent(password) }
 
 const proxySchemes = new Set(["http:", "https:", "socks:", "socks4:", "socks4a:", "socks5:", "socks5h:"])
 
+/** Whether a proxy can be told the user name and the password. Throws for a malformed percent-encoding. */
+const canBeTold = (proxy: URL): boolean => {
+  const userInfo = userInfoOf(proxy)
+  if (userInfo === undefined) return true
+  const { password, username } = userInfo
+  if (proxy.protocol.startsWith("http")) return !username.includes(":")
+  if (isSocks4(proxy)) return password === "" && !username.includes("\0")
+  return [username, password].every((each) => Buffer.byteLength(each) <= Socks.maxLength)
+}
+
 /** `undefined` for what is no URL of a proxy. */
 export const parseProxy = (input: string | URL): URL | undefined => {
   try {
     const url = new URL(input)
-    credentialsOf(url)
-    return proxySchemes.has(url.protocol) && url.hostname !== "" ? url : undefined
+    return proxySchemes.has(url.protocol) && url.hostname !== "" && canBeTold(url) ? url : undefined
   } catch {
     return undefined
   }
