@@ -256,14 +256,14 @@ const ask = (
 ): (() => void) => {
   let stage = initial
   if (socket instanceof Net.Socket) socket.setNoDelay(true)
-  if (stage === "connect") {
-    socket.once("connect", () => {
-      stage = secure ? "tls" : "handshake"
-    })
+  const connected = () => {
+    stage = secure ? "tls" : "handshake"
   }
-  socket.once("secureConnect", () => {
+  const secured = () => {
     stage = "handshake"
-  })
+  }
+  if (stage === "connect") socket.once("connect", connected)
+  if (secure) socket.once("secureConnect", secured)
   const request = Http.request({
     method: "GET",
     path,
@@ -272,6 +272,7 @@ const ask = (
     createConnection: () => socket
   })
   const finish = () => {
+    socket.off("connect", connected).off("secureConnect", secured)
     request.removeAllListeners()
     // Whatever comes late is of no interest, but must not end the process.
     request.on("error", ignore)

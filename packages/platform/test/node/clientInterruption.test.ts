@@ -3,8 +3,13 @@ import * as CookieJar from "@effect-websocket/platform/CookieJar"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import { afterEach, assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Scope, Supervisor } from "effect"
+import * as Http from "node:http"
 import * as Https from "node:https"
+import { mkdtemp, rm } from "node:fs/promises"
 import * as Net from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Duplex } from "node:stream"
 import { certificates } from "./certificates.js"
 import { socksProxy } from "./proxies.js"
 import { listen, noHandlesLeft, serveEcho } from "./support.js"
@@ -48,11 +53,34 @@ const tidyProxy = Effect.suspend(() => {
   return listen(server)
 })
 
+/** The path of a Unix domain socket, through which one gets to a port. */
+const unixSocketTo = (port: number) =>
+  Effect.gen(function* () {
+    const folder = yield* Effect.acquireRelease(
+      Effect.promise(() => mkdtemp(join(tmpdir(), "websocket-"))),
+      (path) => Effect.promise(() => rm(path, { recursive: true }))
+    )
+    const path = join(folder, "a.sock")
+    const server = Net.createServer((client) => {
+      const upstream = Net.connect(port, "127.0.0.1")
+      client.on("error", () => {}).once("close", () => upstream.destroy())
+      upstream.on("error", () => {}).once("close", () => client.destroy())
+      client.pipe(upstream).pipe(client)
+    })
+    yield* Effect.acquireRelease(
+      Effect.async<void>((resume) => void server.listen(path, () => resume(Effect.void))),
+      () => Effect.async<void>((resume) => void server.close(() => resume(Effect.void)))
+    )
+    return path
+  })
+
 interface Route {
   /** The port that it connects to. */
   readonly firstStop: number
   readonly url: string
   readonly options?: NodeWebSocketClient.Options
+  /** What the app has handed over. */
+  readonly streams?: ReadonlyArray<Net.Socket>
 }
 
 const refused = ["HTTP/1.1 403 Forbidden\r\n", "Content-Length: 9\r\n\r\n", "one", "two", "end"]
@@ -65,11 +93,27 @@ const routes: Readonly<Record<string, Effect.Effect<Route, unknown, Scope.Scope>
     url: `wss://localhost:${address.port}`,
     options: { tls }
   })),
-  "a stream of the app's": Effect.map(serveEcho({ tls: certificates.good }), ({ address }) => ({
-    firstStop: address.port,
-    url: "wss://localhost",
-    options: { tls, createConnection: () => Net.connect(address.port, "127.0.0.1") }
-  })),
+  "a Unix socket": Effect.gen(function* () {
+    const { address } = yield* serveEcho()
+    return { firstStop: address.port, url: `ws+unix://${yield* unixSocketTo(address.port)}:/` }
+  }),
+  "a Unix socket with TLS": Effect.gen(function* () {
+    const { address } = yield* serveEcho({ tls: certificates.good })
+    return {
+      firstStop: address.port,
+      url: "wss://localhost",
+      options: { tls, socketPath: yield* unixSocketTo(address.port) }
+    }
+  }),
+  "a stream of the app's": Effect.map(serveEcho({ tls: certificates.good }), ({ address }) => {
+    const streams: Array<Net.Socket> = []
+    const createConnection = () => {
+      const stream = Net.connect(address.port, "127.0.0.1")
+      streams.push(stream)
+      return stream
+    }
+    return { firstStop: address.port, url: "wss://localhost", options: { tls, createConnection }, streams }
+  }),
   "an HTTP proxy": Effect.gen(function* () {
     const { address } = yield* serveEcho({ tls: certificates.good })
     const port = yield* tidyProxy
@@ -102,7 +146,22 @@ const socketsTo = (port: number): number => {
     .length
 }
 
-/** Counts the timers that keep the process alive. Those of vitest are not made through the global. */
+/** Unix sockets, which have no port, and what Node looks up or connects to. Those of vitest and of servers do not change. */
+const resources = () => {
+  const names = process.getActiveResourcesInfo()
+  return {
+    unixSockets: names.filter((name) => name === "PipeWrap").length,
+    requests: names.filter((name) => name.endsWith("ConnectWrap") || name.endsWith("ReqWrap")).length
+  }
+}
+
+/** Those on what outlives an attempt. */
+const sharedListeners = (): number =>
+  [process, Http.globalAgent, Https.globalAgent]
+    .flatMap((emitter: NodeJS.EventEmitter) => emitter.eventNames().map((name) => emitter.listenerCount(name)))
+    .reduce((sum, each) => sum + each, 0)
+
+/** Counts the timers that are made through the global, unreferenced ones among them. Those of vitest and of Node are not. */
 const countTimers = Effect.acquireRelease(
   Effect.sync(() => {
     const original = globalThis.setTimeout
@@ -120,7 +179,7 @@ const countTimers = Effect.acquireRelease(
       if (typeof timer === "object" && timer !== null) pending.delete(timer)
       clear(timer)
     }
-    return { original, clear, count: () => [...pending].filter((timer) => timer.hasRef()).length }
+    return { original, clear, count: () => pending.size }
   }),
   ({ clear, original }) =>
     Effect.sync(() => {
@@ -138,18 +197,22 @@ for (const by of ["its fiber", "its scope"] as const) {
         `at any turn of the way through ${name}`,
         () =>
           Effect.gen(function* () {
-            const { firstStop, options = {}, url } = yield* start
+            const { firstStop, options = {}, streams = [], url } = yield* start
             const client = yield* NodeWebSocketClient.make(options)
             const jar = yield* CookieJar.make
             const supervisor = yield* Supervisor.track
             const timers = yield* countTimers
             const left = () =>
               Effect.map(supervisor.value, (fibers) => ({
+                ...resources(),
                 fibers: fibers.length,
+                listeners: sharedListeners(),
+                streams: streams.filter(({ destroyed }) => !destroyed).length,
                 sockets: socketsTo(firstStop),
                 timers: timers.count()
               }))
-            const before = { fibers: 0, sockets: 0, timers: 0 }
+            const before = yield* left()
+            assert.deepInclude(before, { fibers: 0, streams: 0, sockets: 0, timers: 0, requests: 0 })
             const connect = client.connect(url).pipe(Effect.provideService(CookieJar.CookieJar, jar))
             const attempt = (turns: number) =>
               Effect.gen(function* () {
@@ -185,6 +248,28 @@ for (const by of ["its fiber", "its scope"] as const) {
     }
   })
 }
+
+it.live("a stream of the app's that is dropped has no listener but those of Node", () =>
+  Effect.gen(function* () {
+    const turns = Effect.repeatN(turn, 9)
+    const make = () => new Duplex({ read() {}, write() {} })
+    const events = (stream: Duplex) => stream.eventNames().filter((name) => stream.listenerCount(name) > 0)
+    const control = make()
+    const request = Http.request({ createConnection: () => control })
+    request.once("error", () => {}).end()
+    control.once("error", () => {})
+    const stream = make()
+    const client = yield* NodeWebSocketClient.make({ createConnection: () => stream })
+    const fiber = yield* Effect.fork(Effect.scoped(client.connect("ws://localhost")))
+    yield* turns
+    assert.isAbove(stream.writableLength, 0)
+    request.destroy()
+    yield* Fiber.interrupt(fiber)
+    assert.isTrue(stream.destroyed)
+    yield* turns
+    assert.sameMembers(events(stream), events(control))
+  })
+)
 
 describe("real servers", () => {
   const connectTo = (port: number, options: WebSocketClient.ConnectOptions = {}) =>
