@@ -123,10 +123,17 @@ export const retryAfter = ({ headers }: HandshakeRejected): Effect.Effect<Option
   Effect.map(Clock.currentTimeMillis, (now) => {
     const value = headers["retry-after"]
     const text = (typeof value === "string" ? value : value?.[0])?.trim() ?? ""
-    if (/^\d{1,9}$/.test(text)) return Option.some(Duration.seconds(Number(text)))
-    const date = Date.parse(text)
+    if (/^\d+$/.test(text)) return Option.some(Duration.seconds(Number(text)))
+    const date = parseDate(text)
     return Number.isNaN(date) ? Option.none() : Option.some(Duration.millis(Math.max(date - now, 0)))
   })
+
+// The three forms of RFC 9110 §5.6.7, all in GMT. `Date.parse` by itself also takes `-5` for a date.
+const namedZone = /^[A-Z][a-z]+, (\d\d [A-Z][a-z]{2} \d{4}|\d\d-[A-Z][a-z]{2}-\d\d) \d\d:\d\d:\d\d GMT$/
+const noZone = /^[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}$/
+
+const parseDate = (text: string): number =>
+  namedZone.test(text) ? Date.parse(text) : noZone.test(text) ? Date.parse(`${text} GMT`) : Number.NaN
 
 /**
  * The body of a refusal as JSON, decoded with a schema. Fails with a `ParseError` for what is no JSON, a body that was cut off among

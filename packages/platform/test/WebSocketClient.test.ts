@@ -65,7 +65,12 @@ describe("connect", () => {
     ["ws://test", { headers: { "X-A": "1\r\nX-B: 2" } }],
     ["ws://test", { headers: { "X A": "1" } }],
     ["ws://test", { headers: { "Sec-WebSocket-Key": "1" } }],
-    ["ws://test", { origin: "http://a\r\nX-B: 2" }]
+    ["ws://test", { headers: { Trailer: "X-A" } }],
+    ["ws://test", { origin: "http://a\r\nX-B: 2" }],
+    ["ws://test", { origin: "a\tb" }],
+    ["ws://test", { headers: { "X-A": ["1", "a\tb"] } }],
+    ["ws://test", { headers: { Cookie: "a\tb" } }],
+    ["ws://test", { userAgent: "a\tb" }]
   ]
   for (const [url, options] of refused) {
     it.effect(`sends nothing for ${JSON.stringify([url, options])}`, () =>
@@ -360,6 +365,14 @@ describe("retryAfter", () => {
         ["Wed, 31 Dec 2025 00:00:00 GMT", 0],
         ["soon", undefined],
         ["-1x", undefined],
+        ["1.5", undefined],
+        ["-5", undefined],
+        ["3, 4", undefined],
+        ["2026-01-02", undefined],
+        ["9999999999", 9_999_999_999],
+        ["Thursday, 01-Jan-26 00:01:30 GMT", 90],
+        ["Thu Jan  1 00:01:30 2026", 90],
+        ["Thu, 99 Jan 2026 00:01:30 GMT", undefined],
         ["", undefined],
         [undefined, undefined]
       ] as const) {

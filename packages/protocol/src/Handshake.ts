@@ -333,7 +333,15 @@ const requireToken = (headers: HeaderRecord, name: string, token: string): Proto
     : remoteError(`The header ${name} does not have the token ${JSON.stringify(token)}`, "RFC 6455 §4.1")
 }
 
-const reservedHeaders = new Set(["connection", "upgrade", "host", "origin", "content-length", "transfer-encoding"])
+const reservedHeaders = new Set([
+  "connection",
+  "upgrade",
+  "host",
+  "origin",
+  "content-length",
+  "transfer-encoding",
+  "trailer"
+])
 
 const checkHeaders = (headers: HeaderRecord | undefined): HeaderRecord | ProtocolError => {
   for (const [name, value] of Object.entries(headers ?? {})) {

@@ -152,6 +152,7 @@ describe("Handshake", () => {
     "Upgrade",
     "connection",
     "Content-Length",
+    "Trailer",
     "TRANSFER-ENCODING",
     "Sec-WebSocket-Key",
     "sec-websocket-version",

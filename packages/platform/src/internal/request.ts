@@ -36,6 +36,7 @@ export const make = (
   if (query !== undefined) return query
   const authorization = chooseAuthorization(client, own, userinfo)
   if (isError(authorization)) return authorization
+  if (hasControl(own.origin ?? client.origin ?? "")) return refuse("The origin has a control character", valueSection)
   const [cookieHeaders, headers] = partition(mergeHeaders(client.headers, own.headers), "cookie")
   const cookies = own.cookies ?? client.cookies
   return {
@@ -56,13 +57,20 @@ export const headersOf = (
   if (userAgent !== undefined && partition(headers, "user-agent")[0].length > 0) {
     return refuse("The user agent is given twice, also as a header", "RFC 9110 §10.1.5")
   }
-  return {
+  const all: HeaderRecord = {
     ...headers,
     ...(userAgent === undefined ? {} : { "User-Agent": userAgent }),
     ...(authorization === undefined ? {} : { Authorization: authorization }),
     ...(cookie === "" ? {} : { Cookie: cookie })
   }
+  // The handshake lets tabs pass, as RFC 9110 does.
+  const faulty = Object.keys(all).find((name) => HeaderField.values(all, name).some(hasControl))
+  return faulty === undefined
+    ? all
+    : refuse(`The value of the header ${JSON.stringify(faulty)} has a control character`, valueSection)
 }
+
+const valueSection = "RFC 9110 §5.5"
 
 const joinCookies = (...cookies: ReadonlyArray<string>): string => cookies.filter((each) => each !== "").join("; ")
 
