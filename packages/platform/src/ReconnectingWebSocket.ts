@@ -27,7 +27,7 @@ import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleIntervals from "effect/ScheduleIntervals"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type * as Subscribable from "effect/Subscribable"
+import * as Subscribable from "effect/Subscribable"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { Outbox, settle, type Item, type OutboxStrategy } from "./internal/outbox.js"
 import * as Registry from "./internal/registry.js"
@@ -84,7 +84,7 @@ export type State<E = never> =
   | { readonly _tag: "Closed"; readonly failure: Failure<E> | undefined }
 
 /**
- * The options, besides those of each `connect`.
+ * The options, besides those of each `connect`. A message always waits for room on its connection: `sendStrategy` has no say.
  *
  * - `schedule`: the delays between attempts; when it is done, the last failure is final. Default: exponential from 100
  *   milliseconds, at most 30 seconds, with jitter, without an end. A server's `Retry-After` makes a delay longer.
@@ -102,7 +102,7 @@ export type State<E = never> =
  */
 export interface Options<E = never, R = never> extends Omit<
   ConnectOptions,
-  "delivery" | "answerPings" | "answerClose"
+  "delivery" | "answerPings" | "answerClose" | "sendStrategy"
 > {
   readonly schedule?: Schedule.Schedule<unknown, Failure<NoInfer<E>>> | undefined
   readonly stableAfter?: Duration.DurationInput | undefined
@@ -119,7 +119,7 @@ export interface Options<E = never, R = never> extends Omit<
  * @category models
  */
 export interface ReconnectingWebSocket<E = never> {
-  /** Where it stands, now (`get`) and from now on (`changes`). Never fails. */
+  /** Where it stands, now (`get`) and from now on (`changes`), which ends with `Closed`. Never fails. */
   readonly state: Subscribable.Subscribable<State<E>>
 
   /** Waits until it is open. Fails with the failure that was final; succeeds where it was closed without one. */
@@ -128,7 +128,7 @@ export interface ReconnectingWebSocket<E = never> {
   /**
    * The messages of all connections, in order. Ends when it is closed, or after a failure that is classified as an end; fails
    * with one that is final. It must be read, and drained where nobody wants the messages: what is not read is not
-   * received, and nobody notices that the peer is gone.
+   * received, and nobody notices that the peer is gone. Of several who read, each message goes to one.
    */
   readonly messages: Stream.Stream<Message, Failure<E>>
 
@@ -252,7 +252,8 @@ export const make = <E = never, R = never>(
 
 class Reconnecting<E, R> implements ReconnectingWebSocket<E> {
   supervisor: Fiber.RuntimeFiber<void> | undefined = undefined
-  readonly state: SubscriptionRef.SubscriptionRef<State<E>>
+  readonly state: Subscribable.Subscribable<State<E>>
+  private readonly current: SubscriptionRef.SubscriptionRef<State<E>>
   private readonly url: Effect.Effect<string | URL, E, R>
   private readonly connectOptions: ConnectOptions
   private readonly schedule: Schedule.Schedule<unknown, Failure<E>>
@@ -279,11 +280,12 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E> {
     }: Options<E, R>,
     client: typeof WebSocketClient.Service,
     scope: Scope.Scope,
-    state: SubscriptionRef.SubscriptionRef<State<E>>,
+    current: SubscriptionRef.SubscriptionRef<State<E>>,
     inbox: Mailbox.Mailbox<Message, Failure<E>>
   ) {
     this.url = Effect.isEffect(url) ? url : Effect.succeed(url)
-    this.connectOptions = connectOptions
+    // What a client drops by itself would count as delivered here.
+    this.connectOptions = { ...connectOptions, sendStrategy: "suspend" }
     this.schedule = schedule
     this.stableMillis = timeout("stableAfter", stableAfter)
     this.classify = classifyFailure
@@ -291,7 +293,11 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E> {
     this.outbox = new Outbox(count("outboxCapacity", outboxCapacity), outboxStrategy)
     this.client = client
     this.scope = scope
-    this.state = state
+    this.current = current
+    this.state = Subscribable.make({
+      get: SubscriptionRef.get(current),
+      changes: Stream.takeUntil(current.changes, ({ _tag }) => _tag === "Closed")
+    })
     this.inbox = inbox
   }
 
@@ -299,7 +305,7 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E> {
     let attempt = 1
     let delays: unknown = this.schedule.initial
     for (;;) {
-      yield* SubscriptionRef.set(this.state, { _tag: "Connecting", attempt })
+      yield* SubscriptionRef.set(this.current, { _tag: "Connecting", attempt })
       const { failure, millis } = yield* this.connection
       const decision = this.classify(failure)
       if (decision !== "reconnect") return yield* this.finish(decision === "fail" ? failure : undefined)
@@ -317,7 +323,7 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E> {
         Option.getOrElse(asked, () => Duration.zero)
       )
       attempt++
-      yield* SubscriptionRef.set(this.state, { _tag: "Waiting", attempt, delay, failure })
+      yield* SubscriptionRef.set(this.current, { _tag: "Waiting", attempt, delay, failure })
       yield* Effect.sleep(delay)
     }
   }).pipe(
@@ -342,7 +348,7 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E> {
     return Effect.gen(this, function* () {
       this.connections++
       yield* this.onConnect(socket, this.connections)
-      yield* SubscriptionRef.set(this.state, { _tag: "Open", connection: this.connections })
+      yield* SubscriptionRef.set(this.current, { _tag: "Open", connection: this.connections })
       const sending = yield* Effect.fork(this.sendAll(socket))
       yield* Effect.ignore(socket.run((message) => this.inbox.offer(message)))
       // What is being sent fails with the connection.
@@ -434,7 +440,7 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E> {
       this.outbox.close()
       return Effect.zipRight(
         this.inbox.done(exit),
-        SubscriptionRef.update(this.state, (state) => (state._tag === "Closed" ? state : closed))
+        SubscriptionRef.update(this.current, (state) => (state._tag === "Closed" ? state : closed))
       )
     })
   }

@@ -1,5 +1,5 @@
 import * as ReconnectingWebSocket from "@effect-websocket/platform/ReconnectingWebSocket"
-import type * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
+import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import {
@@ -124,6 +124,40 @@ describe("ReconnectingWebSocket", () => {
         const waiting = JSON.parse(states[2]!.slice("Waiting ".length))
         assert.deepInclude(waiting, { attempt: 2 })
         assert.deepInclude(waiting.failure, { _tag: "Connection_closed", code: 1001 })
+      })
+    )
+  )
+
+  it.effect("tells its last state, and then no other", () =>
+    withTest(
+      Effect.gen(function* () {
+        const { peer, socket } = yield* opened()
+        const states = yield* Effect.fork(Stream.runCollect(Stream.map(socket.state.changes, ({ _tag }) => _tag)))
+        yield* collect(socket)
+        yield* settled
+        yield* closeBy(peer, 1000)
+        assert.deepStrictEqual([...(yield* Fiber.join(states))], ["Open", "Closed"])
+        assert.deepStrictEqual([...(yield* Stream.runCollect(socket.state.changes))].length, 1)
+      })
+    )
+  )
+
+  it.effect("gives each message to one of those who read", () =>
+    withTest(
+      Effect.gen(function* () {
+        const { peer, socket } = yield* opened()
+        const readers = [yield* collect(socket), yield* collect(socket)]
+        const sent = Array.from({ length: 50 }, (_, i) => String(i))
+        for (const text of sent) {
+          yield* peer.send(Frame.text(text))
+          yield* settled
+        }
+        yield* closeBy(peer, 1000)
+        const read = yield* Effect.forEach(readers, (reader) => Effect.flatten(Fiber.join(reader)))
+        assert.sameMembers(
+          read.flatMap((chunk) => [...chunk]),
+          sent
+        )
       })
     )
   )
@@ -393,6 +427,30 @@ describe("ReconnectingWebSocket", () => {
                 (expected as ReadonlyArray<string>).includes(text) ? "delivered" : "dropped"
               )
             )
+          })
+        )
+      )
+    }
+
+    for (const sendStrategy of ["dropping", "sliding", "close", "abort"] as const) {
+      it.effect(`waits for a peer that is slow, where its client has "${sendStrategy}"`, () =>
+        withTest(
+          Effect.gen(function* () {
+            const { connect } = yield* WebSocketClient.WebSocketClient
+            const { peer, socket } = yield* opened({ sendHighWaterMark: 1, sendLowWaterMark: 1 }).pipe(
+              Effect.provideService(WebSocketClient.WebSocketClient, {
+                connect: (url, options) => connect(url, { sendStrategy, ...options })
+              })
+            )
+            const network = yield* WebSocketTest.network(peer)
+            yield* network.clientToServer.stall
+            const texts = ["a", "b", "c"]
+            const sending = yield* Effect.forEach(texts, (text) => Effect.fork(socket.send(text)))
+            yield* settled
+            yield* network.clientToServer.unstall
+            for (const text of texts) assert.strictEqual(yield* textFrom(peer), text)
+            const outcomes = yield* Effect.forEach(sending, (fiber) => Fiber.join(fiber))
+            assert.deepStrictEqual(outcomes, ["delivered", "delivered", "delivered"])
           })
         )
       )
