@@ -76,7 +76,8 @@ export interface TlsOptions extends Omit<
  * - `createConnection`: makes the stream of bytes below TLS, for any other route.
  * - `proxy`: the URL of a proxy, `http:`, `https:`, `socks4:` or `socks5:`, with the user name and password in it where it wants
  *   some. Or `"environment"`: what `HTTPS_PROXY` (for `wss:`), `HTTP_PROXY` (for `ws:`), `ALL_PROXY` and `NO_PROXY` say at each
- *   `connect`. SOCKS proxies resolve the server's name; version 4 knows no password. Default: none.
+ *   `connect`; a proxy without a scheme is an `http:` one. SOCKS proxies resolve the server's name; version 4 knows no
+ *   password. Default: none.
  *
  * - `proxyTls`: `tls` for an `https:` proxy itself.
  *
@@ -184,7 +185,9 @@ const routing = (options: Options): Effect.Effect<(url: URL) => Route | IoError 
         (url) => {
           const found = getProxyForUrl(httpUrl(url)?.href ?? "")
           if (found === "") return undefined
-          const parsed = parseProxy(found)
+          // To a proxy without a scheme it gives that of the request; to everyone else that is an HTTP proxy.
+          const isVerbatim = Object.values(process.env).includes(found)
+          const parsed = parseProxy(isVerbatim ? found : found.replace(/^https:/, "http:"))
           return parsed === undefined
             ? toIoError("proxy", new Error("The environment does not name a proxy that can be used"))
             : throughProxy(parsed, tcp, tls)

@@ -617,6 +617,28 @@ describe("the environment", () => {
     })
   )
 
+  it.scopedLive("may leave out the scheme of a proxy, which is http: then", () =>
+    Effect.gen(function* () {
+      const proxy = yield* proxies["http:"]()
+      const urls = yield* servers
+      const name = `localhost:${proxy.port}`
+      yield* withEnvironment({ http_proxy: name, HTTPS_PROXY: name })
+      for (const url of urls) yield* echoes(url, { proxy: "environment" })
+      assert.deepStrictEqual(
+        proxy.asked,
+        urls.map((url) => new URL(url).host)
+      )
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const secure = yield* proxies["https:"]()
+          yield* withEnvironment({ ALL_PROXY: secure.url })
+          for (const url of urls) yield* echoes(url, { proxy: "environment", proxyTls })
+          assert.strictEqual(secure.asked.length, 2)
+        })
+      )
+    })
+  )
+
   it.scopedLive("names the servers that need none", () =>
     Effect.gen(function* () {
       const all = yield* proxies["http:"]()
