@@ -240,6 +240,6 @@ const some = (text: string, holds: (unit: number) => boolean): boolean => {
   return false
 }
 
-const hasControl = (text: string): boolean => some(text, (unit) => unit < 0x20 || unit === 0x7f)
+export const hasControl = (text: string): boolean => some(text, (unit) => unit < 0x20 || unit === 0x7f)
 
 const isVisible = (text: string): boolean => text !== "" && !some(text, (unit) => unit < 0x21 || unit > 0x7e)

@@ -672,6 +672,8 @@ describe("options that make no sense", () => {
     { proxy: "localhost:MARK" },
     { proxy: Redacted.make("http://user:MARK%zz@localhost") },
     { proxy: "http://us%3Aer:MARK@localhost" },
+    { proxy: "http://us%0Aer:MARK@localhost" },
+    { proxy: "socks5://user:MARK%7F@localhost" },
     { proxy: "socks4://user:MARK@localhost" },
     { proxy: "socks4://MARK%00@localhost" },
     { proxy: `socks5://user:MARK${"x".repeat(252)}@localhost` },

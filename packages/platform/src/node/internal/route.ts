@@ -3,6 +3,7 @@ import * as Http from "node:http"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
+import { hasControl } from "../../internal/request.js"
 import { toIoError } from "./ioError.js"
 import * as Socks from "./socks.js"
 import { serverName } from "./tls.js"
@@ -157,8 +158,9 @@ const canBeTold = (proxy: URL): boolean => {
   const userInfo = userInfoOf(proxy)
   if (userInfo === undefined) return true
   const { password, username } = userInfo
+  if (hasControl(username + password)) return false
   if (proxy.protocol.startsWith("http")) return !username.includes(":")
-  if (isSocks4(proxy)) return password === "" && !username.includes("\0")
+  if (isSocks4(proxy)) return password === ""
   return [username, password].every((each) => Buffer.byteLength(each) <= Socks.maxLength)
 }
 
