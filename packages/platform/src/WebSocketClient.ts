@@ -80,6 +80,8 @@ export interface Options extends WebSocket.Options, RequestOptions {
 /**
  * The options of a client over something else than what comes with the library.
  *
+ * - `baseUrl`: what the URLs of `connect` are relative to. A user name and password in it are for its origin only. Default: none,
+ *   so that URLs are absolute.
  * - `zlib`: what compresses. Default: nothing, so that `compression` is not offered.
  * - `schemes`: of the URLs that can be dialled. Default `ws:` and `wss:`.
  *
@@ -87,6 +89,7 @@ export interface Options extends WebSocket.Options, RequestOptions {
  * @category models
  */
 export interface MakeOptions extends Options {
+  readonly baseUrl?: string | URL | Redacted.Redacted<string> | undefined
   readonly zlib?: Zlib | undefined
   readonly schemes?: ReadonlyArray<string> | undefined
 }
@@ -180,7 +183,7 @@ export class WebSocketClient extends Context.Tag("@effect-websocket/platform/Web
 >() {}
 
 /**
- * Connects to a `ws:` or `wss:` URL. What is received is decided by `options.delivery`: whole messages by default. The connection belongs to the scope: leaving it performs the closing handshake, with
+ * Connects to a `ws:` or `wss:` URL, which may be relative where the client has a `baseUrl`. What is received is decided by `options.delivery`: whole messages by default. The connection belongs to the scope: leaving it performs the closing handshake, with
  * code 1000 after a success, 1001 after an interruption and 1011 after a failure.
  *
  * @example
@@ -255,7 +258,7 @@ export type Dial = (url: URL, headers: HeaderRecord, done: (dialed: Dialed) => v
  */
 export const make = (
   dial: Dial,
-  { schemes = ["ws:", "wss:"], ...clientOptions }: MakeOptions = {}
+  { baseUrl, schemes = ["ws:", "wss:"], ...clientOptions }: MakeOptions = {}
 ): Context.Tag.Service<WebSocketClient> => ({
   connect: <D extends Delivery = "messages">(input: string | URL, options: ConnectOptions<D> = {}) =>
     Effect.uninterruptibleMask((restore) =>
@@ -263,7 +266,8 @@ export const make = (
         const { delivery, answerPings, answerClose, ...own } = options
         const mode = yield* Effect.sync(() => resolveMode({ delivery, answerPings, answerClose }))
         const settings = yield* Effect.sync(() => settingsFor(resolveClient(clientOptions, own), mode))
-        const request = Request.make(input, schemes, clientOptions, own)
+        const base = yield* Effect.sync(() => Request.resolveBase(baseUrl, schemes))
+        const request = Request.make(input, schemes, base, clientOptions, own)
         if (request instanceof ProtocolError) return yield* Effect.fail(request)
         if (settings.budget?.isExhausted === true) {
           return yield* Effect.fail(new IoError({ reason: "Budget", operation: "connect" }))

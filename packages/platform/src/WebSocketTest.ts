@@ -120,7 +120,7 @@ export class WebSocketTest extends Context.Tag("@effect-websocket/platform/WebSo
 >() {}
 
 /**
- * All three services, with options for the server. Every URL reaches it; `WebSocketServer.address` has one. With `zlib`, such
+ * All three services, with options for the server. Every URL reaches it, relative ones too; `WebSocketServer.address` has one. With `zlib`, such
  * as `NodeZlib.zlib`, the client offers compression, too, where it is asked to.
  *
  * @since 0.1.0
@@ -136,7 +136,10 @@ export const layerWith = (
       const attempts = new Attempts(offer)
       const dial: Dial = (url, headers, done) =>
         attempts.dial(Runtime.runSync(runtime)(MockTransport.make()), url, headers, done)
-      return Context.make(WebSocketClient.WebSocketClient, WebSocketClient.make(dial, { zlib: options.zlib })).pipe(
+      return Context.make(
+        WebSocketClient.WebSocketClient,
+        WebSocketClient.make(dial, { zlib: options.zlib, baseUrl: listening.url })
+      ).pipe(
         Context.add(WebSocketServer.WebSocketServer, service),
         Context.add(WebSocketTest, {
           nextAttempt: attempts.next,

@@ -98,7 +98,11 @@ describe("credentials", () => {
     ["the client's header", "ws://test", {}, { headers: { authorization: "Digest a" } }, "Digest a"],
     ["the nearest, of the URL", "ws://a:b@test", {}, { auth: { token } }, basic("a:b")],
     ["the nearest, a header", "ws://test", { headers: { authorization: "X" } }, { auth: { token } }, "X"],
-    ["the nearest, auth", "ws://test", { auth: { token } }, { headers: { Authorization: "X" } }, "Bearer to.ken"]
+    ["the nearest, auth", "ws://test", { auth: { token } }, { headers: { Authorization: "X" } }, "Bearer to.ken"],
+    ["those of the base", "/", {}, { baseUrl: "ws://a:b@test/chat" }, basic("a:b")],
+    ["those of the base, for its origin", "ws://test", {}, { baseUrl: "ws://a:b@test" }, basic("a:b")],
+    ["none for another origin", "ws://test", {}, { baseUrl: "ws://a:b@test:81" }, undefined],
+    ["the nearest, before the base", "/", { auth: { token } }, { baseUrl: "ws://a:b@test" }, "Bearer to.ken"]
   ]
   for (const [name, url, options, clientOptions, expected] of cases) {
     it.effect(`are ${name}`, () =>
@@ -187,6 +191,33 @@ describe("the request", () => {
       assert.strictEqual((yield* request("ws://test/x", { query })).url, `ws://test/x?${expected}`)
       assert.strictEqual((yield* request("ws://test/x?y=%20", { query })).url, `ws://test/x?y=%20&${expected}`)
       assert.strictEqual((yield* request("ws://test/x?", { query: {} })).url, "ws://test/x?")
+    })
+  )
+
+  it.effect("is relative to the client's base", () =>
+    Effect.gen(function* () {
+      for (const baseUrl of ["wss://test/api/v1?a=1", Redacted.make("wss://test/api/v1"), new URL("wss://test/api/")]) {
+        for (const [url, expected] of [
+          ["chat?room=1", "wss://test/api/chat?room=1"],
+          ["/chat", "wss://test/chat"],
+          ["ws://other/chat", "ws://other/chat"],
+          ["//other/chat", "wss://other/chat"],
+          [new URL("ws://other"), "ws://other/"]
+        ] as const) {
+          assert.strictEqual((yield* request(url, {}, { baseUrl })).url, expected)
+        }
+      }
+      assert.strictEqual((yield* request("", {}, { baseUrl: "ws://test/chat?a=1" })).url, "ws://test/chat?a=1")
+    })
+  )
+
+  it.effect("has no base that makes no sense", () =>
+    Effect.gen(function* () {
+      for (const baseUrl of ["/MARK", "http://user:MARK@test", Redacted.make("ws://test/#MARK")]) {
+        const exit = yield* Effect.exit(request("/chat", {}, { baseUrl }))
+        assert(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+        assert.notInclude(Cause.pretty(exit.cause), "MARK")
+      }
     })
   )
 

@@ -22,19 +22,32 @@ const refuse = (description: string, section: string, origin: "local" | "remote"
 
 const isError = (value: object | string | undefined): value is ProtocolError => value instanceof ProtocolError
 
+/** What the URLs of a client are relative to. Throws a `RangeError` for what is no such URL. */
+export const resolveBase = (
+  input: string | URL | Redacted.Redacted<string> | undefined,
+  schemes: ReadonlyArray<string>
+): Parsed | undefined => {
+  if (input === undefined) return undefined
+  const parsed = parseUrl(Redacted.isRedacted(input) ? Redacted.value(input) : input, schemes)
+  if (isError(parsed)) throw new RangeError(`baseUrl cannot be used: ${parsed.description}`)
+  return parsed
+}
+
 /** The request of a URL and of the options of a client and of one `connect`. */
 export const make = (
   input: string | URL,
   schemes: ReadonlyArray<string>,
+  base: Parsed | undefined,
   client: RequestOptions,
   own: RequestOptions
 ): Request | ProtocolError => {
-  const parsed = parseUrl(input, schemes)
+  const parsed = parseUrl(input, schemes, base?.url)
   if (isError(parsed)) return parsed
   const { url, userinfo } = parsed
+  const ofBase = base !== undefined && isSameOrigin(url, base.url) ? base.userinfo : undefined
   const query = addQuery(url, own.query ?? client.query)
   if (query !== undefined) return query
-  const authorization = chooseAuthorization(client, own, userinfo)
+  const authorization = chooseAuthorization(client, own, userinfo, ofBase)
   if (isError(authorization)) return authorization
   if (hasControl(own.origin ?? client.origin ?? "")) return refuse("The origin has a control character", valueSection)
   const [cookieHeaders, headers] = partition(mergeHeaders(client.headers, own.headers), "cookie")
@@ -94,7 +107,7 @@ export const redirect = (request: Request, location: string): Request | Protocol
   if (request.url.protocol === "wss:" && scheme !== "wss:") {
     return refuse("The redirect leads from wss: to ws:", "RFC 6455 §4.1", "remote")
   }
-  if (url.protocol === request.url.protocol && url.host === request.url.host) return { ...request, url }
+  if (isSameOrigin(url, request.url)) return { ...request, url }
   if (request.url.protocol === unixScheme && url.protocol === "ws:" && url.host === "localhost") {
     const within = new URL(request.url)
     within.pathname = `${within.pathname.split(":")[0]}:${url.pathname}`
@@ -103,6 +116,8 @@ export const redirect = (request: Request, location: string): Request | Protocol
   }
   return { ...request, url, headers: {}, authorization: undefined, cookies: "" }
 }
+
+const isSameOrigin = (a: URL, b: URL): boolean => a.protocol === b.protocol && a.host === b.host
 
 const webSocketSchemes: ReadonlyMap<string, string> = new Map([
   ["http:", "ws:"],
@@ -128,17 +143,18 @@ export const splitUnix = (url: URL): { readonly socketPath: string; readonly pat
   return { socketPath: decodeURIComponent(socketPath), path: (path === "" ? "/" : path) + url.search }
 }
 
-interface Parsed {
+/** A URL, and the user name and password that were in it. */
+export interface Parsed {
   readonly url: URL
   readonly userinfo: Credentials | undefined
 }
 
 const urlSection = "RFC 6455 §3"
 
-const parseUrl = (input: string | URL, schemes: ReadonlyArray<string>): Parsed | ProtocolError => {
+const parseUrl = (input: string | URL, schemes: ReadonlyArray<string>, base?: URL): Parsed | ProtocolError => {
   let url: URL
   try {
-    url = new URL(input)
+    url = new URL(input, base)
   } catch {
     return refuse("The URL is malformed", urlSection)
   }
@@ -181,11 +197,12 @@ const addQuery = (url: URL, input: UrlParams.Input | undefined): ProtocolError |
 const chooseAuthorization = (
   client: RequestOptions,
   own: RequestOptions,
-  userinfo: Credentials | undefined
+  userinfo: Credentials | undefined,
+  ofBase: Credentials | undefined
 ): string | undefined | ProtocolError => {
   for (const [options, credentials] of [
     [own, [own.auth, userinfo]],
-    [client, [client.auth]]
+    [client, [client.auth, ofBase]]
   ] as const) {
     const given = [
       ...partition(options.headers ?? {}, "authorization")[0],

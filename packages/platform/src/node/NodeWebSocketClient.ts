@@ -14,7 +14,7 @@ import * as Http from "node:http"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
-import { httpUrl, splitUnix, unixScheme } from "../internal/request.js"
+import { httpUrl, resolveBase, splitUnix, unixScheme } from "../internal/request.js"
 import { fromConfig, resolveClient } from "../internal/settings.js"
 import * as WebSocketClient from "../WebSocketClient.js"
 import { toIoError, type Stage } from "./internal/ioError.js"
@@ -66,6 +66,8 @@ export interface TlsOptions extends Omit<
 /**
  * The options of a client, which hold for all of its connections.
  *
+ * - `baseUrl`: what the URLs of `connect` are relative to. A user name and password in it are for its origin only. Default: none,
+ *   so that URLs are absolute.
  * - `tls`: for `wss:` URLs. The server's certificate and name are verified, whatever the route to it.
  * - `localAddress`, `family`, `autoSelectFamily`: how TCP is opened, as in Node's `net.connect`.
  *
@@ -85,6 +87,7 @@ export interface TlsOptions extends Omit<
  * @category models
  */
 export interface Options extends WebSocketClient.Options {
+  readonly baseUrl?: string | URL | Redacted.Redacted<string> | undefined
   readonly tls?: TlsOptions | undefined
   readonly localAddress?: string | undefined
   readonly family?: 4 | 6 | undefined
@@ -103,11 +106,12 @@ export interface Options extends WebSocketClient.Options {
  */
 export const make = (options: Options = {}): Effect.Effect<Context.Tag.Service<WebSocketClient.WebSocketClient>> =>
   Effect.gen(function* () {
+    const schemes = ["ws:", "wss:", unixScheme]
     const dial = yield* Effect.sync(() => {
       resolveClient(options)
+      resolveBase(options.baseUrl, schemes)
       return dialWith(options)
     })
-    const schemes = ["ws:", "wss:", unixScheme]
     return WebSocketClient.make(yield* dial, { ...options, zlib, schemes })
   })
 
@@ -141,6 +145,7 @@ export const layerWith = (options: Options): Layer.Layer<WebSocketClient.WebSock
  * import { Config } from "effect"
  *
  * const Client = NodeWebSocketClient.layerConfig({
+ *   baseUrl: Config.redacted("WEBSOCKET_URL"),
  *   openTimeout: Config.duration("OPEN_TIMEOUT").pipe(Config.withDefault("10 seconds")),
  *   limits: { maxMessageBytes: Config.integer("MAX_MESSAGE_BYTES") }
  * })

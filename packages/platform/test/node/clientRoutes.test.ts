@@ -679,7 +679,9 @@ describe("options that make no sense", () => {
     { proxy: `socks5://user:MARK${"x".repeat(252)}@localhost` },
     { proxy: "http://localhost", socketPath: "/tmp/a.sock" },
     { socketPath: "/tmp/a.sock", createConnection: () => new Duplex() },
-    { proxyTls: { ca: "MARK", cert: "MARK" } }
+    { proxyTls: { ca: "MARK", cert: "MARK" } },
+    { baseUrl: "localhost/MARK" },
+    { baseUrl: Redacted.make("http://user:MARK@localhost") }
   ]
 
   it.effect("are a defect, and typed where they come from Config", () =>
