@@ -212,15 +212,18 @@ it.live("no secret is in what a client, its options or their config show of them
       new Map([
         ["PASSWORD", `${mark}-password`],
         ["PROXY", `http://user:${mark}-proxy@localhost`],
+        ["URL", `wss://user:${mark}-url@localhost`],
         ["KEY", `${mark} no key`]
       ])
     )
     const good = NodeWebSocketClient.layerConfig({
       auth: Config.all({ username: Config.succeed("user"), password: Config.redacted("PASSWORD") }),
-      proxy: Config.redacted("PROXY")
+      proxy: Config.redacted("PROXY"),
+      baseUrl: Config.redacted("URL")
     })
-    const bad = NodeWebSocketClient.layerConfig({ tls: { key: Config.redacted("KEY") } })
-    for (const layer of [good, bad]) {
+    const badKey = NodeWebSocketClient.layerConfig({ tls: { key: Config.redacted("KEY") } })
+    const badUrl = NodeWebSocketClient.layerConfig({ baseUrl: Config.redacted("KEY") })
+    for (const layer of [good, badKey, badUrl]) {
       const { text } = yield* overhear(
         Effect.withConfigProvider(Effect.scoped(Layer.build(layer)), provider).pipe(
           Effect.map((context) => Context.get(context, WebSocketClient.WebSocketClient))

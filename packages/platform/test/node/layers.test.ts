@@ -2,10 +2,10 @@ import { WebSocketClient, WebSocketServer } from "@effect-websocket/platform"
 import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
 import { Origin } from "@effect-websocket/protocol"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Config, ConfigProvider, Context, Effect, Exit, Layer, Logger, Option } from "effect"
+import { Cause, Config, ConfigProvider, Context, Effect, Exit, Fiber, Layer, Logger, Option } from "effect"
 import * as Net from "node:net"
 import { afterEach } from "vitest"
-import { facts, ioFacts, listen, noHandlesLeft, tls } from "./support.js"
+import { facts, header, ioFacts, listen, noHandlesLeft, rawServer, tls } from "./support.js"
 
 afterEach(noHandlesLeft)
 
@@ -165,6 +165,29 @@ describe("NodeWebSocketClient.layerConfig", () => {
     })
   )
 
+  it.scopedLive("asks for what the config says", () =>
+    Effect.gen(function* () {
+      const server = yield* rawServer()
+      const layer = NodeWebSocketClient.layerConfig({
+        baseUrl: Config.redacted("URL"),
+        protocols: Config.array(Config.nonEmptyString(), "PROTOCOLS"),
+        auth: Config.all({ token: Config.redacted("TOKEN") }),
+        headers: Config.map(Config.string("VERSION"), (version) => ({ "X-Version": version }))
+      })
+      const variables = { URL: `${server.url}/api/`, PROTOCOLS: "one, two", TOKEN: "abc", VERSION: "3" }
+      const client = Context.get(yield* build(layer, variables), WebSocketClient.WebSocketClient)
+      const connecting = yield* Effect.fork(Effect.exit(Effect.scoped(client.connect("chat"))))
+      const peer = yield* server.next
+      const request = yield* peer.until("\r\n\r\n")
+      assert.match(request, /^GET \/api\/chat HTTP\/1\.1\r\n/)
+      assert.strictEqual(header(request, "Sec-WebSocket-Protocol"), "one, two")
+      assert.strictEqual(header(request, "Authorization"), "Bearer abc")
+      assert.strictEqual(header(request, "X-Version"), "3")
+      peer.reset()
+      yield* Fiber.join(connecting)
+    })
+  )
+
   it.effect("fails with a ConfigError where a variable is missing", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(Effect.scoped(build(Client, { ...variables, OPEN_TIMEOUT: "soon" })))
@@ -176,7 +199,8 @@ describe("NodeWebSocketClient.layerConfig", () => {
     openTimeout: [{ openTimeout: duration }, "0 millis"],
     sendLowWaterMark: [{ sendLowWaterMark: number }, "65537"],
     maxMessageBytes: [{ limits: { maxMessageBytes: number } }, "1e9"],
-    tls: [{ tls: { cert: Config.string("N") } }, "no certificate"]
+    tls: [{ tls: { cert: Config.string("N") } }, "no certificate"],
+    baseUrl: [{ baseUrl: Config.string("N") }, "/relative"]
   }
   for (const [name, [config, value]] of Object.entries(nonsense)) {
     it.effect(`fails with a ConfigError for a ${name} of ${value}, which is a defect in plain options`, () =>
