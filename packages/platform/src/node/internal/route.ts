@@ -48,7 +48,11 @@ export const overDuplex =
         failed(toIoError("connect", cause instanceof Error ? cause : new Error(String(cause))))
       })
     }
-    const ready = () => end(() => socket !== undefined && opened(socket))
+    const ready = () => {
+      // What was destroyed before it was handed over says nothing any more.
+      if (socket?.destroyed === true) fail(socket.errored ?? new Error("The stream is destroyed"))
+      else end(() => socket !== undefined && opened(socket))
+    }
     try {
       socket = create()
       socket.once("error", fail)
