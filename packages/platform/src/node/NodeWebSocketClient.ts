@@ -176,6 +176,7 @@ const routing = (options: Options): Effect.Effect<(url: URL) => Route | IoError 
   if ([createConnection, proxy, socketPath].filter((route) => route !== undefined).length > 1) {
     throw new RangeError("Only one of socketPath, createConnection and proxy can be the route")
   }
+  if (socketPath === "") throw new RangeError("socketPath must not be empty")
   const tcp = tcpOptions(options)
   const tls = resolveTls("proxyTls", proxyTls)
   if (createConnection !== undefined) {
@@ -205,11 +206,16 @@ const routing = (options: Options): Effect.Effect<(url: URL) => Route | IoError 
   return Effect.succeed(() => route)
 }
 
-const tcpOptions = ({ autoSelectFamily, family, localAddress }: Options) => ({
-  ...(autoSelectFamily === undefined ? {} : { autoSelectFamily }),
-  ...(family === undefined ? {} : { family }),
-  ...(localAddress === undefined ? {} : { localAddress })
-})
+const tcpOptions = ({ autoSelectFamily, family, localAddress }: Options) => {
+  if (localAddress !== undefined && Net.isIP(localAddress) === 0) {
+    throw new RangeError("localAddress must be an IP address")
+  }
+  return {
+    ...(autoSelectFamily === undefined ? {} : { autoSelectFamily }),
+    ...(family === undefined ? {} : { family }),
+    ...(localAddress === undefined ? {} : { localAddress })
+  }
+}
 
 const dialWith = (options: Options): Effect.Effect<WebSocketClient.Dial> => {
   const tcp = tcpOptions(options)

@@ -171,10 +171,15 @@ describe("a stream of the app's", () => {
       for (const createConnection of [
         () => assert.fail("no stream"),
         () => Net.connect(port, "127.0.0.1"),
-        () => new Duplex({ read() {}, construct: (callback) => callback(new Error("no stream")) })
+        () => new Duplex({ read() {}, construct: (callback) => callback(new Error("no stream")) }),
+        () => new Duplex().destroy(),
+        () => new Net.Socket().destroy(new Error("no stream"))
       ]) {
-        const error = yield* refusal("ws://localhost", { createConnection })
-        assert.deepInclude(facts(error), { _tag: "Io_error" })
+        for (const url of ["ws://localhost", "wss://localhost"]) {
+          const error = yield* refusal(url, { createConnection })
+          assert.deepInclude(facts(error), { _tag: "Io_error" })
+          assert.notStrictEqual(facts(error)["reason"], "Timeout")
+        }
       }
     })
   )
@@ -681,6 +686,8 @@ describe("options that make no sense", () => {
     { socketPath: "/tmp/a.sock", createConnection: () => new Duplex() },
     { proxyTls: { ca: "MARK", cert: "MARK" } },
     { baseUrl: "localhost/MARK" },
+    { localAddress: "MARK" },
+    { socketPath: "" },
     { baseUrl: Redacted.make("http://user:MARK@localhost") }
   ]
 
