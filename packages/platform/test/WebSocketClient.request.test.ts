@@ -130,6 +130,7 @@ describe("credentials", () => {
     ["a colon in the name", "ws://test", { auth: { username: "s3cr:et", password } }],
     ["a line break in the token", "ws://test", { auth: { token: Redacted.make("s3cr\r\net") } }],
     ["a space in the token", "ws://test", { auth: { token: Redacted.make("s3cr et") } }],
+    ["a token as a subprotocol", "ws://test", { protocols: ["bearer", "s3cr=="] }],
     ["no token", "ws://test", { auth: { token: Redacted.make("") } }],
     ["a control character in the URL's password", "ws://a:s3cr%00et@test", {}],
     ["a malformed password in the URL", "ws://a:s3cr%et@test", {}],

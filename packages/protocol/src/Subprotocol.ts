@@ -41,10 +41,9 @@ export const parse = (lines: ReadonlyArray<string>): ReadonlyArray<string> | Pro
  * @category formatting
  */
 export const format = (protocols: ReadonlyArray<string>): string | ProtocolError => {
-  const invalid = protocols.find((protocol) => !HeaderField.isToken(protocol))
-  if (invalid !== undefined) {
-    return localError(`The subprotocol ${JSON.stringify(invalid)} is not a token`, "RFC 6455 §4.1")
-  }
+  const invalid = protocols.findIndex((protocol) => !HeaderField.isToken(protocol))
+  // Its place and not its text: some put secrets there, because browsers send no headers.
+  if (invalid !== -1) return localError(`Subprotocol ${invalid + 1} is not a token`, "RFC 6455 §4.1")
   return areUnique(protocols) ? protocols.join(", ") : localError("A subprotocol is offered twice", "RFC 6455 §4.1")
 }
 
