@@ -163,7 +163,7 @@ describe("the request", () => {
 })
 
 describe("the answer", () => {
-  it.live.each([200, 301, 401, 404, 426, 500, 503])("rejects status %d, with headers and body", (status) =>
+  it.live.each([200, 301, 401, 403, 404, 426, 429, 500, 503])("rejects status %d, with headers and body", (status) =>
     Effect.gen(function* () {
       const body = "no, and why ✗"
       const error = yield* attempt(
