@@ -105,8 +105,7 @@ const request: WebSocketClient.ConnectOptions = {
   headers: { "X-Api-Key": `${mark}-header` },
   cookies: Cookies.fromIterable([]).pipe(Cookies.unsafeSet("session", `${mark}-cookie`)),
   query: { token: `${mark}-query` },
-  maxRedirects: 2,
-  openTimeout: "500 millis"
+  maxRedirects: 2
 }
 
 const credentials: ReadonlyArray<readonly [name: string, userinfo: string, options: WebSocketClient.ConnectOptions]> = [
@@ -137,7 +136,10 @@ it.live(
       const closed = yield* Effect.scoped(listen(Net.createServer()))
       const http = yield* httpProxy({ account })
       const socks = yield* socksProxy(account)
+      // For these two the time must run out.
       const silent = yield* answering("")
+      const slow = yield* answering("HTTP/1.1 403 Forbidden\r\nContent-Length: 20\r\n\r\nno")
+      const endless = [`ws://localhost:${silent}`, `ws://localhost:${slow}`]
       const targets: ReadonlyArray<string> = [
         `ws://${echo.address.url.slice(5)}`,
         `wss://localhost:${mutual.address.port}`,
@@ -145,14 +147,13 @@ it.live(
         `wss://localhost:${echo.address.port}`,
         `ws://localhost:${closed}`,
         "ws://nonexistent.invalid",
-        `ws://localhost:${silent}`,
+        ...endless,
         ...(yield* Effect.forEach(
           [
             undefined,
             "no HTTP",
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
             "HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno",
-            "HTTP/1.1 403 Forbidden\r\nContent-Length: 20\r\n\r\nno",
             "HTTP/1.1 302 Found\r\nLocation: ftp://localhost\r\n\r\n",
             "HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n"
           ],
@@ -187,9 +188,10 @@ it.live(
           ([target, [name, userinfo, own]]) =>
             Effect.gen(function* () {
               const url = target.replace("://", `://${userinfo}`)
+              const openTimeout = endless.includes(target) ? "100 millis" : "2 seconds"
               const { exit, text } = yield* overhear(
                 Effect.gen(function* () {
-                  const socket = yield* client.connect(url, { ...request, ...own })
+                  const socket = yield* client.connect(url, { ...request, ...own, openTimeout })
                   assert.notInclude(socket.url, `${mark}-userinfo`)
                   yield* Effect.logInfo("connected")
                   yield* socket.close()
