@@ -122,7 +122,10 @@ export interface ReconnectingWebSocket<E = never> {
   /** Where it stands, now (`get`) and from now on (`changes`), which ends with `Closed`. Never fails. */
   readonly state: Subscribable.Subscribable<State<E>>
 
-  /** Waits until it is open. Fails with the failure that was final; succeeds where it was closed without one. */
+  /**
+   * Waits until it is open. Fails with the failure that was final, and dies where an effect of the app's did; succeeds where it
+   * was closed without one.
+   */
   readonly awaitOpen: Effect.Effect<void, Failure<E>>
 
   /**
@@ -266,6 +269,8 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E> {
   private readonly inbox: Mailbox.Mailbox<Message, Failure<E>>
   private socket: WebSocket.WebSocket | undefined = undefined
   private connections = 0
+  /** How it ended, if it has. */
+  private end: Exit.Exit<void, Failure<E>> | undefined = undefined
 
   constructor(
     url: string | URL | Effect.Effect<string | URL, E, R>,
@@ -380,9 +385,7 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E> {
   get awaitOpen(): Effect.Effect<void, Failure<E>> {
     return Stream.runHead(Stream.filter(this.state.changes, ({ _tag }) => _tag === "Open" || _tag === "Closed")).pipe(
       Effect.flatMap((state) =>
-        state._tag === "Some" && state.value._tag === "Closed" && state.value.failure !== undefined
-          ? Effect.fail(state.value.failure)
-          : Effect.void
+        state._tag === "Some" && state.value._tag === "Closed" && this.end !== undefined ? this.end : Effect.void
       )
     )
   }
@@ -436,13 +439,13 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E> {
 
   private finishWith(exit: Exit.Exit<void, Failure<E>>, failure: Failure<E> | undefined): Effect.Effect<void> {
     const closed: State<E> = { _tag: "Closed", failure }
-    return Effect.suspend(() => {
+    const begin = Effect.suspend(() => {
+      if (this.end !== undefined) return Effect.void
+      this.end = exit
       this.outbox.close()
-      return Effect.zipRight(
-        this.inbox.done(exit),
-        SubscriptionRef.update(this.current, (state) => (state._tag === "Closed" ? state : closed))
-      )
+      return Effect.zipRight(this.inbox.done(exit), SubscriptionRef.set(this.current, closed))
     })
+    return Effect.uninterruptible(begin)
   }
 }
 

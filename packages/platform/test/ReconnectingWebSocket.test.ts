@@ -327,14 +327,17 @@ describe("ReconnectingWebSocket", () => {
       )
     )
 
-    it.effect("shows its defect to whoever reads", () =>
+    it.effect("shows its defect to whoever reads, or waits for it to open", () =>
       withTest(
         Effect.gen(function* () {
           const socket = yield* ReconnectingWebSocket.make(url, { onConnect: () => Effect.die("oops") })
+          const opening = yield* Effect.fork(Effect.exit(socket.awaitOpen))
           const collected = yield* collect(socket)
           const peer = yield* WebSocketTest.acceptPeer()
           yield* peer.answerClose({ code: 1011 })
           assert.isTrue(isDefect(yield* Fiber.join(collected)))
+          assert.isTrue(isDefect(yield* Fiber.join(opening)))
+          assert.isTrue(isDefect(yield* Effect.exit(socket.awaitOpen)))
           assert.strictEqual(yield* stateOf(socket), "Closed")
         })
       )
