@@ -91,7 +91,8 @@ export type State<E = never> =
  * - `stableAfter`: a connection that lived this long starts the schedule anew. Default 5 seconds.
  * - `classify`: what comes of a failure. Default: `classify`.
  * - `onConnect`: runs on each connection before anything else is sent or received on it: to authenticate, to subscribe again,
- *   to resume from an offset. `connection` counts from 1. A failure of its own closes the connection with 1011 and is
+ *   to resume from an offset. It is to use the connection that it is given: what is sent to the whole waits until it is done.
+ *   `connection` counts from 1. A failure of its own closes the connection with 1011 and is
  *   classified like any other.
  * - `outboxCapacity`: how many messages wait for a connection at most. Default 1,024.
  * - `outboxStrategy`: what happens to one more: `"suspend"` waits for a place, `"dropping"` drops it, `"sliding"` drops the
@@ -143,7 +144,7 @@ export interface ReconnectingWebSocket<E = never> {
 
   /**
    * Puts a message into the outbox, and is done when it has a place there; the effect that it returns waits for its outcome.
-   * Never fails.
+   * Bytes must stay as they are until then. Never fails.
    */
   offer(data: WebSocket.Data, options?: WebSocket.SendOptions): Effect.Effect<Effect.Effect<Outcome>>
 

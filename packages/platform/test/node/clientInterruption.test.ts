@@ -122,7 +122,8 @@ const routes: Readonly<Record<string, Effect.Effect<Route, unknown, Scope.Scope>
   }),
   "a SOCKS proxy": Effect.gen(function* () {
     const { address } = yield* serveEcho({ tls: certificates.good })
-    const { port, url: proxy } = yield* socksProxy()
+    const { port, url } = yield* socksProxy({ username: "user", password: "password" })
+    const proxy = url.replace("://", "://user:password@")
     return { firstStop: port, url: `wss://localhost:${address.port}`, options: { tls, proxy } }
   }),
   redirects: Effect.gen(function* () {
