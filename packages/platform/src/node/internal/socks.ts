@@ -1,4 +1,5 @@
 import * as Net from "node:net"
+import type { Duplex } from "node:stream"
 
 /** A server, as SOCKS is asked for it. */
 interface Target {
@@ -113,11 +114,11 @@ const ipv6Bytes = (address: string): ReadonlyArray<number> => {
 }
 
 /**
- * Performs a handshake over a socket that is connected, and reads not one byte beyond it. It calls back once. The function that it
- * returns ends it at any time, and leaves the socket as it is; so does the callback.
+ * Performs a handshake over a stream that is connected, and reads not one byte beyond it. It calls back once. The function that it
+ * returns ends it at any time, and leaves the stream as it is; so does the callback.
  */
 export const perform = (
-  socket: Net.Socket,
+  socket: Duplex,
   handshake: Handshake,
   done: (refusal: string | undefined) => void
 ): (() => void) => {
