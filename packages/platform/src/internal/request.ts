@@ -166,7 +166,7 @@ const parseUrl = (input: string | URL, schemes: ReadonlyArray<string>, base?: UR
   }
   if (url.hash !== "" || url.href.endsWith("#")) return refuse("The URL has a fragment", urlSection)
   try {
-    if (url.protocol === unixScheme && (url.host !== "" || splitUnix(url).socketPath.length < 2)) {
+    if (url.protocol === unixScheme && !isUnix(url)) {
       return refuse("The URL does not have the form ws+unix:///path/to.sock:/request/path", urlSection)
     }
     if (url.username === "" && url.password === "") return { url, userinfo: undefined }
@@ -180,6 +180,12 @@ const parseUrl = (input: string | URL, schemes: ReadonlyArray<string>, base?: UR
   } catch {
     return refuse("The URL has a malformed percent-encoding", urlSection)
   }
+}
+
+/** Throws for a malformed percent-encoding. */
+const isUnix = (url: URL): boolean => {
+  const { path, socketPath } = splitUnix(url)
+  return url.host === "" && socketPath.length > 1 && path.startsWith("/")
 }
 
 const addQuery = (url: URL, input: UrlParams.Input | undefined): ProtocolError | undefined => {
