@@ -565,7 +565,9 @@ for (const way of ways) {
           yield* settled
           yield* Fiber.interruptFork(reading)
           yield* settled
-          const cleaner = yield* Effect.fork(Effect.ensuring(readers[first](socket), readers[way](socket)))
+          const cleaner = yield* Effect.fork(
+            Effect.ensuring(readers[first](socket), Effect.orDie(readers[way](socket)))
+          )
           yield* settled
           yield* Fiber.interruptFork(cleaner)
           yield* settled
