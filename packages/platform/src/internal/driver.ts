@@ -82,6 +82,8 @@ interface PendingPing {
   resume: Resume<Duration.Duration> | undefined
 }
 
+// Most connections never have one.
+const noWaiters = new Set<Waiter>()
 // Replies made in one turn are written at once; above this many bytes they do not wait for the end of the turn.
 const maxFlushBytes = 64 * 1024
 // What an item in the inbox weighs besides its payload, so that empty ones count too.
@@ -154,7 +156,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   private dropping = false
   private reader: (() => void) | undefined = undefined
   private readingFiber: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
-  private running = false
+  private runner: object | undefined = undefined
   private discarding = false
   private settleTimer: ReturnType<typeof setTimeout> | undefined = undefined
   private listeners: Set<Listener> | undefined = undefined
@@ -165,7 +167,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   private dirty = false
   private deferrals = 0
   private waitingBefore = 0
-  private readonly waiters = new Set<Waiter>()
+  private waiters = noWaiters
   private pendingPings: Array<PendingPing> | undefined = undefined
 
   private readonly budget: Budget | undefined
@@ -223,7 +225,8 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
 
   addOwner(owner: Registry): void {
     if (this.closed) return
-    this.owners = [...this.owners, owner]
+    // `[...owners, owner]` would have room for sixteen more.
+    this.owners = this.owners.concat(owner)
     owner.add(this)
     // A scope that had ended before.
     if (owner.closed) this.beginClose(1001)
@@ -300,13 +303,12 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   protected runItems<E, R>(
     handler: (item: Item) => Effect.Effect<unknown, E, R> | void
   ): Effect.Effect<void, E | ConnectionError, R> {
-    return Effect.suspend(() => {
-      let claimed = false
+    return Effect.withFiberRuntime((fiber, { runtimeFlags }) => {
       let done = false
-      // `onExit` below cleans up, so these waits need no finalizer of their own.
       const readable = Effect.async<unknown, E | ConnectionError, R>((resume) => {
         // The fiber waits on while its handler is called straight from the read, and gets a turn only for what takes time.
         const wake = (): void => {
+          if (isInterrupted(this.readingFiber)) return
           const next = stepOrDie()
           if (next === readable) this.reader = wake
           else resume(next)
@@ -331,18 +333,25 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
       const loop: Effect.Effect<void, E | ConnectionError, R> = Effect.flatMap(Effect.suspend(step), () =>
         done ? Effect.void : loop
       )
-      const claimAndLoop = Effect.suspend(() => {
-        this.claimReader()
-        this.running = claimed = true
-        return loop
+      this.claimReader()
+      this.runner = loop
+      this.rememberReader(fiber, runtimeFlags)
+      const release = (): void => {
+        if (this.runner !== loop) return
+        this.runner = undefined
+        this.forgetReader()
+      }
+      // An interruption passes by, and is found by the next who wants to read.
+      return Effect.matchCauseEffect(loop, {
+        onFailure: (cause) => {
+          release()
+          return Effect.failCause(cause)
+        },
+        onSuccess: () => {
+          release()
+          return Effect.void
+        }
       })
-      return Effect.onExit(claimAndLoop, () =>
-        Effect.sync(() => {
-          if (!claimed) return
-          this.running = false
-          this.forgetReader()
-        })
-      )
     })
   }
 
@@ -527,7 +536,8 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   private wakeReader(): void {
     const { reader } = this
     if (reader === undefined || (this.head === this.inbox.length && this.connection.error === undefined)) return
-    this.forgetReader()
+    this.reader = undefined
+    if (this.runner === undefined) this.readingFiber = undefined
     // The fiber takes from the inbox itself, so an interruption between this wake-up and its turn loses nothing.
     reader()
   }
@@ -592,19 +602,25 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
       return take(waiting)
     })
     const readable = Effect.async<A, E>((resume) => this.whenReadable(() => resume(taking)))
-    // A finalizer would cost more than all the rest of the wait. So the fiber is remembered, to see whether it still waits.
     const waiting = Effect.withFiberRuntime<A, E>((fiber, { runtimeFlags }) => {
-      this.readingFiber = RuntimeFlags.interruptible(runtimeFlags) ? fiber : undefined
+      this.rememberReader(fiber, runtimeFlags)
       return readable
     })
     return taking
   }
 
   protected claimReader(): void {
-    if (this.running || (this.reader !== undefined && !isInterrupted(this.readingFiber))) {
+    const claimed = this.runner !== undefined || this.reader !== undefined
+    if (claimed && !isInterrupted(this.readingFiber)) {
       throw new Error("Two fibers read from one WebSocket at once: its messages would be divided between them")
     }
+    this.runner = undefined
     this.forgetReader()
+  }
+
+  /** A finalizer would cost more than the rest of a wait. So the fiber is remembered, to ask it whether it still reads. */
+  private rememberReader(fiber: Fiber.RuntimeFiber<unknown, unknown>, flags: RuntimeFlags.RuntimeFlags): void {
+    this.readingFiber = RuntimeFlags.interruptible(flags) ? fiber : undefined
   }
 
   private forgetReader(): void {
@@ -680,6 +696,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
         return
       }
       const waiter = { encode, resume }
+      if (this.waiters === noWaiters) this.waiters = new Set()
       this.waiters.add(waiter)
       return Effect.sync(() => {
         this.waiters.delete(waiter)
@@ -930,9 +947,13 @@ const expiryReasons = { idle: "idle", lifetime: "maximum lifetime" }
 
 const timedOut = (operation: string): IoError => new IoError({ reason: "Timeout", operation })
 
-/** Whether a fiber that waited, and could be interrupted, has been since. */
-const isInterrupted = (fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined): boolean =>
-  fiber !== undefined && !Cause.isEmpty(fiber.getFiberRef(FiberRef.interruptedCause))
+/** Whether a fiber that can be interrupted has been. */
+const isInterrupted = (fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined): boolean => {
+  if (fiber === undefined) return false
+  const cause = fiber.getFiberRef(FiberRef.interruptedCause)
+  // `isEmpty` would fold what is nearly always the empty cause itself.
+  return cause !== Cause.empty && !Cause.isEmpty(cause)
+}
 
 /** What an item in the inbox, or a message that waits, counts. */
 export const weight = (item: Delivered): number =>

@@ -40,6 +40,8 @@ interface Turn {
   readonly patient: boolean
 }
 
+// Most connections never have one.
+const noTurns = new Set<Turn>()
 // Messages of at least this many bytes (UTF-16 units of text) are deflated on another thread.
 const deflateLaterLength = 64 * 1024
 
@@ -49,7 +51,7 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
   implements Sender<Message>
 {
   private readonly zlib: Zlib | undefined
-  private readonly turns = new Set<Turn>()
+  private turns = noTurns
   private droppableBytes = 0
   // What has begun to send a message, and has not ended: it is being deflated, or comes from a stream.
   private underWay: object | undefined = undefined
@@ -147,6 +149,7 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
   }
 
   private addTurn(turn: Turn): void {
+    if (this.turns === noTurns) this.turns = new Set()
     this.turns.add(turn)
     this.droppableBytes += turn.droppableBytes
   }
