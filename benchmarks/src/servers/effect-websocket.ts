@@ -12,6 +12,10 @@ const echo = {
     Effect.gen(function* () {
       for (;;) yield* socket.send(yield* socket.receive)
     }),
+  receiveAll: (socket: Socket) =>
+    Effect.gen(function* () {
+      for (;;) yield* socket.sendAll(yield* socket.receiveAll)
+    }),
   messages: (socket: Socket) => Stream.runForEach(socket.messages, (message) => socket.send(message))
 }
 
@@ -24,7 +28,7 @@ const broadcast = (socket: Socket) => {
   )
 }
 
-const echoApi = options.api === "receive" || options.api === "messages" ? echo[options.api] : echo.run
+const echoApi = Object.entries(echo).find(([api]) => api === options.api)?.[1] ?? echo.run
 const handler: (socket: Socket) => Effect.Effect<unknown, unknown> = options.broadcast ? broadcast : echoApi
 
 WebSocketServer.layerHandler(handler).pipe(

@@ -232,7 +232,7 @@ export interface AnyWebSocket {
 /**
  * An open WebSocket.
  *
- * There are three ways to read, from fast to convenient: `run`, `receive`, `messages`. All deliver in order, obey the same
+ * There are four ways to read, from fast to convenient: `run`, `receiveAll`, `receive`, `messages`. All deliver in order, obey the same
  * backpressure (while nobody reads, the transport is paused and TCP pushes back), and may be used one after another, but
  * not by two fibers at once, which is a defect.
  *
@@ -251,6 +251,12 @@ export interface WebSocket extends AnyWebSocket {
    * Fails with the connection's error once that is closing or over (`ConnectionClosed` while closing).
    */
   send(data: Data, options?: SendOptions): Effect.Effect<void, ConnectionError>
+
+  /**
+   * Sends messages, in order, each as `send` does. Fails with the first that is not sent, and sends none behind it. An
+   * interruption leaves a whole number of them sent.
+   */
+  sendAll(data: Iterable<Data>, options?: SendOptions): Effect.Effect<void, ConnectionError>
 
   /**
    * Sends a message whose length is not known yet: each part of the stream as it comes, as a fragment, and at the end an
@@ -277,6 +283,12 @@ export interface WebSocket extends AnyWebSocket {
 
   /** The next message. Fails once the connection is over, also after a normal close. Interrupting it loses no message. */
   readonly receive: Effect.Effect<Message, ConnectionError>
+
+  /**
+   * All messages that wait, at least one: waits as `receive` does where there is none. One turn of a fiber takes what many
+   * would have taken one by one, so a busy connection costs less. Fails as `receive` does; an interruption loses none.
+   */
+  readonly receiveAll: Effect.Effect<Chunk.NonEmptyChunk<Message>, ConnectionError>
 
   /**
    * All messages; each chunk is what has arrived since the last one. Ends and fails as `run` does. What a stream has pulled

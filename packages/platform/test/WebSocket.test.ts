@@ -443,8 +443,8 @@ for (const role of roles) {
 
 type Reader = (socket: WebSocket.WebSocket) => Effect.Effect<ReadonlyArray<string | Uint8Array>, ConnectionError>
 
-/** The three ways to read everything until the end of the connection. */
-const readers: Record<"run" | "receive" | "messages", Reader> = {
+/** The ways to read everything until the end of the connection. */
+const readers: Record<"run" | "receive" | "receiveAll" | "messages", Reader> = {
   run: (socket) =>
     Effect.suspend(() => {
       const seen: Array<string | Uint8Array> = []
@@ -466,10 +466,23 @@ const readers: Record<"run" | "receive" | "messages", Reader> = {
         () => Effect.void
       ).pipe(Effect.as(seen))
     }),
+  receiveAll: (socket) =>
+    Effect.suspend(() => {
+      const seen: Array<string | Uint8Array> = []
+      const loop: Effect.Effect<void, ConnectionError> = Effect.flatMap(socket.receiveAll, (messages) => {
+        for (const { data } of messages) seen.push(data)
+        return loop
+      })
+      return Effect.catchIf(
+        loop,
+        (error) => error._tag === "Connection_closed" && error.clean,
+        () => Effect.void
+      ).pipe(Effect.as(seen))
+    }),
   messages: (socket) =>
     Effect.map(Stream.runCollect(socket.messages), (messages) => Array.from(messages, ({ data }) => data))
 }
-const ways = ["run", "receive", "messages"] as const
+const ways = ["run", "receive", "receiveAll", "messages"] as const
 
 for (const way of ways) {
   describe(`reading with ${way}`, () => {
@@ -892,6 +905,61 @@ describe("run", () => {
 
 const texts = (socket: WebSocket.WebSocket, count: number) =>
   Effect.map(Effect.replicateEffect(socket.receive, count), (messages) => messages.map(({ data }) => data))
+
+describe("sendAll", () => {
+  for (const role of roles) {
+    it.scoped(`as ${role}, sends in order, and again when it is run again`, () =>
+      Effect.gen(function* () {
+        const sockets = yield* connected()
+        const sendAll = sockets[role].sendAll(new Set(["a", utf8("b"), new Text("c")]))
+        yield* sendAll
+        yield* sendAll
+        const received = yield* Effect.replicateEffect(sockets[other(role)].receive, 6)
+        const once = ["a", utf8("b"), "c"]
+        assert.deepStrictEqual(
+          received.map(({ data }) => data),
+          [...once, ...once]
+        )
+      })
+    )
+
+    it.scoped(`as ${role}, waits for room; interrupted, it has sent a whole number of messages`, () =>
+      Effect.gen(function* () {
+        const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 100, sendLowWaterMark: 10 })
+        yield* from(pair, role).stall
+        const all = Array.from({ length: 50 }, (_, i) => `${i} ${"x".repeat(40)}`)
+        const sending = yield* Effect.fork(sockets[role].sendAll(all))
+        assert.isTrue(yield* isPending(sending))
+        yield* Fiber.interrupt(sending)
+        yield* from(pair, role).unstall
+        yield* sockets[role].sendAll(all.slice(3))
+        const received = yield* Effect.fork(readers.receiveAll(sockets[other(role)]))
+        yield* sockets[role].close()
+        const sent = yield* Fiber.join(received)
+        const count = sent.length - 47
+        assert.isAbove(count, 0)
+        assert.isBelow(count, 6)
+        assert.deepStrictEqual(sent, [...all.slice(0, count), ...all.slice(3)])
+      })
+    )
+  }
+
+  it.scoped("fails with the first that is not sent, and asks for no more", () =>
+    Effect.gen(function* () {
+      const { inject, socket, wrote } = yield* alone("server")
+      let asked = 0
+      const data = function* () {
+        for (;;) yield `${asked++}`
+      }
+      yield* inject(close(1000))
+      yield* settledLate
+      const error = yield* Effect.flip(socket.sendAll(data()))
+      assert.strictEqual(error._tag, "Connection_closed")
+      assert.strictEqual(asked, 1)
+      assert.deepStrictEqual(yield* wrote, ["Close 1000"])
+    })
+  )
+})
 
 describe("send", () => {
   for (const role of roles) {

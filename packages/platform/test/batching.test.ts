@@ -51,6 +51,10 @@ const echoes = {
     Effect.gen(function* () {
       for (;;) yield* socket.send(yield* socket.receive)
     }),
+  receiveAll: (socket: Socket) =>
+    Effect.gen(function* () {
+      for (;;) yield* socket.sendAll(yield* socket.receiveAll)
+    }),
   messages: (socket: Socket) => Stream.runForEach(socket.messages, (message) => socket.send(message))
 }
 
@@ -112,6 +116,7 @@ for (const role of roles) {
       ["run", 0],
       ["run, with an effect that is not ours", 1],
       ["receive", 1],
+      ["receiveAll", 1],
       ["messages", 1]
     ] as const) {
       for (const count of counts) {

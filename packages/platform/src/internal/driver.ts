@@ -262,6 +262,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
 
   // These effects are built once, when they are first asked for: most connections use one of them.
   private receiveOnce: Effect.Effect<Item, ConnectionError> | undefined = undefined
+  private receiveAllOnce: Effect.Effect<Chunk.NonEmptyChunk<Item>, ConnectionError> | undefined = undefined
   private itemsOnce: Stream.Stream<Item, ConnectionError> | undefined = undefined
 
   /** The next item. */
@@ -278,6 +279,20 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     })
   }
 
+  /** All items that wait, at least one. */
+  protected get receiveItems(): Effect.Effect<Chunk.NonEmptyChunk<Item>, ConnectionError> {
+    return (this.receiveAllOnce ??= this.makeReceiveAll())
+  }
+
+  private makeReceiveAll(): Effect.Effect<Chunk.NonEmptyChunk<Item>, ConnectionError> {
+    return this.reading((wait) => {
+      const batch = this.takeBatch()
+      if (batch !== undefined) return Effect.succeed(batch)
+      const error = this.readError()
+      return error === undefined ? wait : Effect.fail(error)
+    })
+  }
+
   /** Everything that waits, in chunks; ends after a normal end. */
   protected get items(): Stream.Stream<Item, ConnectionError> {
     return (this.itemsOnce ??= this.makeItems())
@@ -287,7 +302,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     const end: Chunk.Chunk<Item> = Chunk.empty()
     const pull = this.reading<Chunk.Chunk<Item>, ConnectionError>((wait) => {
       const batch = this.takeBatch()
-      if (batch !== undefined) return Effect.succeed(Chunk.unsafeFromArray(batch))
+      if (batch !== undefined) return Effect.succeed(batch)
       const error = this.readError()
       if (error === undefined) return wait
       return endsNormally(error) ? Effect.succeed(end) : Effect.fail(error)
@@ -365,7 +380,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     this.corked = true
     try {
       for (;;) {
-        const item = this.takeItem()
+        const item = this.nextItem()
         if (item === undefined) {
           this.flush()
           return undefined
@@ -380,6 +395,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
       }
     } finally {
       this.corked = false
+      this.resumeReading()
       // The effect that is returned may send more.
       if (this.connection.outputBytes > 0) this.flushLater()
     }
@@ -543,23 +559,29 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   }
 
   protected takeItem(): Item | undefined {
+    const item = this.nextItem()
+    if (item !== undefined) this.resumeReading()
+    return item
+  }
+
+  private nextItem(): Item | undefined {
     const { head, inbox } = this
     const item = inbox[head]
     if (item === undefined) return undefined
     this.inboxBytes -= weight(item)
     if (head + 1 === inbox.length) this.resetInbox()
     else this.head = head + 1
-    this.resumeReading()
     return item
   }
 
-  private takeBatch(): Array<Item> | undefined {
+  private takeBatch(): Chunk.NonEmptyChunk<Item> | undefined {
     const { head, inbox } = this
     if (head === inbox.length) return undefined
     this.resetInbox()
     this.inboxBytes = 0
     this.resumeReading()
-    return head === 0 ? inbox : inbox.slice(head)
+    const batch = Chunk.unsafeFromArray(head === 0 ? inbox : inbox.slice(head))
+    return Chunk.isNonEmpty(batch) ? batch : undefined
   }
 
   private resetInbox(): void {

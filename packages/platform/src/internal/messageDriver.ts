@@ -14,6 +14,10 @@ export class MessageDriver<Request = undefined> extends MessageSender<Message, R
     return this.receiveItem
   }
 
+  get receiveAll(): Effect.Effect<Chunk.NonEmptyChunk<Message>, ConnectionError> {
+    return this.receiveItems
+  }
+
   get messages(): Stream.Stream<Message, ConnectionError> {
     return this.items
   }

@@ -71,11 +71,21 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
   }
 
   send(data: Data, options?: SendOptions): Effect.Effect<void, ConnectionError> {
-    return new Send(
-      this,
-      typeof data === "string" ? new Text(data) : data instanceof Uint8Array ? new Binary(data) : data,
-      options?.compress
-    )
+    return new Send(this, toMessage(data), options?.compress)
+  }
+
+  sendAll(data: Iterable<Data>, options?: SendOptions): Effect.Effect<void, ConnectionError> {
+    return Effect.suspend(() => {
+      const rest = data[Symbol.iterator]()
+      const sendRest: Effect.Effect<void, ConnectionError> = Effect.suspend(() => {
+        for (let next = rest.next(); next.done !== true; next = rest.next()) {
+          const sent = this.sendNow(toMessage(next.value), options?.compress)
+          if (sent !== Effect.void) return Effect.zipRight(sent, sendRest)
+        }
+        return Effect.void
+      })
+      return sendRest
+    })
   }
 
   get sink(): Sink.Sink<void, Data, never, ConnectionError> {
@@ -314,6 +324,9 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
     this.droppableBytes = 0
   }
 }
+
+const toMessage = (data: Data): Message =>
+  typeof data === "string" ? new Text(data) : data instanceof Uint8Array ? new Binary(data) : data
 
 const emptyBytes = new Uint8Array(0)
 
