@@ -1,5 +1,5 @@
 /** This library's server, in each of its ways to read. */
-import { WebSocketServer } from "@effect-websocket/platform"
+import { WebSocket, WebSocketServer } from "@effect-websocket/platform"
 import { NodeWebSocketServer } from "@effect-websocket/platform/node"
 import { Duration, Effect, Layer, Stream } from "effect"
 import { options, serve } from "./serve.js"
@@ -23,7 +23,7 @@ const sockets = new Set<Socket>()
 const broadcast = (socket: Socket) => {
   sockets.add(socket)
   return Effect.ensuring(
-    socket.run((message) => Effect.forEach(sockets, (each) => Effect.ignore(each.send(message)), { discard: true })),
+    socket.run((message) => WebSocket.broadcast(sockets, message)),
     Effect.sync(() => sockets.delete(socket))
   )
 }

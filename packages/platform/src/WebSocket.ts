@@ -19,6 +19,7 @@ import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
 import type { ByteBudget } from "./ByteBudget.js"
 import type { FrameWebSocket } from "./FrameWebSocket.js"
+import * as internalBroadcast from "./internal/broadcast.js"
 import { environment } from "./internal/driver.js"
 import { makeDriver, resolveMode } from "./internal/drivers.js"
 import * as Registry from "./internal/registry.js"
@@ -355,3 +356,35 @@ export const fromTransport = <D extends Connection.Delivery = "messages">(
       return driver
     })
   )
+
+/**
+ * Sends one message to many connections. Each takes it as its own `sendStrategy` says, and one that has no room holds up no
+ * other. It is done when all have taken it; those that are closing or over, or end meanwhile, are passed over.
+ *
+ * So a peer that does not read holds up the caller for as long as `send` would: where that must not be, give the connections
+ * another strategy than `"suspend"`.
+ *
+ * @example
+ * ```ts
+ * import { WebSocket, WebSocketServer } from "@effect-websocket/platform"
+ * import { Effect } from "effect"
+ *
+ * const members = new Set<WebSocket.WebSocket>()
+ *
+ * const chat = WebSocketServer.layerHandler((socket) =>
+ *   Effect.acquireUseRelease(
+ *     Effect.sync(() => members.add(socket)),
+ *     () => socket.run((message) => WebSocket.broadcast(members, message)),
+ *     () => Effect.sync(() => members.delete(socket))
+ *   )
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category sending
+ */
+export const broadcast: (
+  sockets: Iterable<Pick<WebSocket, "send">>,
+  data: Data,
+  options?: SendOptions
+) => Effect.Effect<void> = internalBroadcast.broadcast

@@ -961,6 +961,62 @@ describe("sendAll", () => {
   )
 })
 
+describe("broadcast", () => {
+  it.scoped("sends to all, past those that are over, and to what is no connection of ours", () =>
+    Effect.gen(function* () {
+      const pairs = yield* Effect.replicateEffect(connected(), 3)
+      const double: Array<WebSocket.Data> = []
+      yield* pairs[1]!.server.close()
+      const sockets = [
+        ...pairs.map(({ server }) => server),
+        { send: (data: WebSocket.Data) => Effect.sync(() => double.push(data)) }
+      ]
+      yield* WebSocket.broadcast(sockets, "hello")
+      assert.strictEqual((yield* pairs[0]!.client.receive).data, "hello")
+      assert.strictEqual((yield* pairs[2]!.client.receive).data, "hello")
+      assert.deepStrictEqual(double, [new Text("hello")])
+    })
+  )
+
+  it.scoped(
+    "one that has no room holds up its end, but no other; it may end meanwhile, or the caller be interrupted",
+    () =>
+      Effect.gen(function* () {
+        const slow = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1 })
+        const gone = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1 })
+        const quick = yield* connected()
+        const sockets = [slow.server, gone.server, quick.server]
+        yield* from(slow.pair, "server").stall
+        yield* from(gone.pair, "server").stall
+        const data = "more than its high-water mark"
+        const first = yield* Effect.fork(WebSocket.broadcast(sockets, data))
+        const second = yield* Effect.fork(WebSocket.broadcast(sockets, "second"))
+        const third = yield* Effect.fork(WebSocket.broadcast(sockets, "third"))
+        assert.deepStrictEqual(yield* texts(quick.client, 3), [data, "second", "third"])
+        assert.isTrue(yield* isPending(first))
+        assert.isTrue(yield* isPending(second))
+        yield* Fiber.interrupt(second)
+        yield* gone.server.abort
+        assert.isTrue(yield* isPending(third))
+        yield* from(slow.pair, "server").unstall
+        yield* Fiber.join(first)
+        yield* Fiber.join(third)
+        assert.deepStrictEqual(yield* texts(slow.client, 2), [data, "third"])
+      })
+  )
+
+  it.scoped("each takes it as its strategy says", () =>
+    Effect.gen(function* () {
+      const options = { sendHighWaterMark: 10, sendLowWaterMark: 1, sendStrategy: "close" } as const
+      const slow = yield* connected(options)
+      yield* from(slow.pair, "server").stall
+      yield* WebSocket.broadcast([slow.server], "more than its high-water mark")
+      yield* WebSocket.broadcast([slow.server], "too much")
+      assert.isFalse(yield* slow.server.isOpen)
+    })
+  )
+})
+
 describe("send", () => {
   for (const role of roles) {
     it.scoped(`as ${role}, takes text, bytes and messages`, () =>

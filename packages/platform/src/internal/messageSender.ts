@@ -325,7 +325,8 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
   }
 }
 
-const toMessage = (data: Data): Message =>
+/** A text, bytes or a message as a message. */
+export const toMessage = (data: Data): Message =>
   typeof data === "string" ? new Text(data) : data instanceof Uint8Array ? new Binary(data) : data
 
 const emptyBytes = new Uint8Array(0)
