@@ -413,7 +413,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
   private fragmentStarted = false
   private fragmentedInFrames = false
   private heldSurrogate = ""
-  private sentText = new Utf8Validator()
+  private sentText: Utf8Validator | undefined = undefined
   private bufferedPongs = 0
   private newestPing: Uint8Array | undefined = undefined
 
@@ -714,7 +714,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
     }
     const message = underWay ? this.fragmentedOpcode : opcode
     if (message === Opcode.Text) {
-      const text = this.sentText.copy()
+      const text = this.sentText?.copy() ?? new Utf8Validator()
       if (!text.push(payload, 0, payload.length) || (fin && !text.complete)) {
         return localError("A text message is not UTF-8", "RFC 6455 §8.1")
       }

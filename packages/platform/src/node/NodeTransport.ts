@@ -31,6 +31,8 @@ class NodeTransport implements Transport {
   private low = 0
   private congested = false
   private closed = false
+  // Made when it is first needed: most connections are never congested.
+  private onWritten: (() => void) | undefined = undefined
 
   constructor(socket: TransportSocket, head: Uint8Array | undefined) {
     this.socket = socket
@@ -76,7 +78,7 @@ class NodeTransport implements Transport {
     for (let i = 0; i < last; i++) socket.write(chunks[i])
     // A callback costs a turn of the event loop, so only what may have to wait has one.
     if (size < this.high) socket.write(chunks[last])
-    else socket.write(chunks[last], this.onWritten)
+    else socket.write(chunks[last], (this.onWritten ??= () => this.written()))
     if (last > 0) socket.uncork()
     const waiting = socket.writableLength
     // Nothing waits: the kernel has taken it all.
@@ -94,7 +96,7 @@ class NodeTransport implements Transport {
     this.socket.destroy()
   }
 
-  private readonly onWritten = (): void => {
+  private written(): void {
     // Node also calls back for what it dropped.
     if (!this.congested || this.socket.destroyed || this.socket.writableLength > this.low) return
     this.congested = false
