@@ -147,6 +147,14 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   protected readonly deadlines: Deadlines
   private owners: ReadonlyArray<Registry> = []
 
+  /** What the connection delivers. */
+  readonly delivery: Connection.Delivery
+  // Messages count when they have ended. Bytes are those of the transport, without the handshake.
+  receivedMessages = 0
+  receivedBytes = 0
+  sentMessages = 0
+  sentBytes = 0
+
   // Inbound. `inbox` from `head` on waits to be read.
   private inbox: Array<Item> = []
   private head = 0
@@ -191,6 +199,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     this.url = opening.url
     this.request = opening.request
     this.agreement = opening.agreement
+    this.delivery = mode.delivery
     this.transport = transport
     this.settings = settings
     this.environment = environment
@@ -498,6 +507,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   onChunk(chunk: Uint8Array, owned: boolean): void {
     const idle = this.reader === undefined
     this.deadlines.heard()
+    this.receivedBytes += chunk.length
     const messaged = this.process(this.connection.receive(chunk, owned))
     this.deadlines.receiving(this.connection.receiving, messaged)
     if (this.connection.unsettled) this.settleLater()
@@ -533,6 +543,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
           break
         default:
           messaged ||= event._tag !== "Frame" || !isControl(event.frame)
+          if (endsMessage(event)) this.receivedMessages++
           if (this.accepts()) {
             // The delivery of the connection decides which these are.
             this.inbox.push(event as Item)
@@ -744,6 +755,13 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     this.flush()
   }
 
+  /** A message of ours, or a part of it, was sent unless it was refused. Returns why. */
+  protected messageSent(refused: Connection.SendError | undefined, ended = true): Connection.SendError | undefined {
+    if (refused === undefined && ended) this.sentMessages++
+    this.deadlines.messaged()
+    return refused
+  }
+
   /** There is room. */
   protected serve(): void {}
 
@@ -765,6 +783,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     const open = connection.phase === "Open"
     // Pongs wait for room, where they coalesce; a Close does not.
     if (connection.outputBytes > 0 && (this.writable || !open) && !this.closed) {
+      this.sentBytes += connection.outputBytes
       const { belowHighWater, taken } = this.transport.write(connection.takeOutput())
       if (taken) connection.recycleOutput()
       this.writable = belowHighWater
@@ -975,6 +994,18 @@ const isInterrupted = (fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined):
   const cause = fiber.getFiberRef(FiberRef.interruptedCause)
   // `isEmpty` would fold what is nearly always the empty cause itself.
   return cause !== Cause.empty && !Cause.isEmpty(cause)
+}
+
+const endsMessage = (event: Delivered): boolean => {
+  switch (event._tag) {
+    case "Frame":
+      return event.frame.fin && !isControl(event.frame)
+    case "TextPart":
+    case "BinaryPart":
+      return event.final
+    default:
+      return true
+  }
 }
 
 /** What an item in the inbox, or a message that waits, counts. */

@@ -34,8 +34,8 @@ export class FrameDriver<Request = undefined>
 
   sendNow(frame: Frame): Effect.Effect<void, ConnectionError> {
     const encode = () => {
-      if (frame.opcode <= Opcode.Binary) this.deadlines.messaged()
       const refused = this.connection.sendFrame(frame)
+      if (frame.opcode <= Opcode.Binary) this.messageSent(refused, frame.fin)
       // It was a Close.
       if (this.connection.phase !== "Open") this.closing()
       return refused

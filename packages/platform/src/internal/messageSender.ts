@@ -112,8 +112,7 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
   }
 
   private encode(message: Message, compress: boolean | undefined): Connection.SendError | undefined {
-    this.deadlines.messaged()
-    return this.connection.send(message, compress)
+    return this.messageSent(this.connection.send(message, compress))
   }
 
   private sendInTurn(message: Message, compress: boolean | undefined): Connection.SendError | undefined {
@@ -212,8 +211,7 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
     this.cancelDeflating = this.zlib?.deflateLater(deflation.data, deflation.options, (deflated) => {
       this.underWay = undefined
       this.cancelDeflating = undefined
-      this.deadlines.messaged()
-      this.complete(turn, this.connection.sendDeflated(deflation, deflated))
+      this.complete(turn, this.messageSent(this.connection.sendDeflated(deflation, deflated)))
       this.serve()
     })
   }
@@ -296,8 +294,7 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
   }
 
   private encodePart(part: string | Uint8Array, fin: boolean): Connection.SendError | undefined {
-    this.deadlines.messaged()
-    return this.connection.sendFragment(part, fin)
+    return this.messageSent(this.connection.sendFragment(part, fin), fin)
   }
 
   protected override sendAccepted(): void {
