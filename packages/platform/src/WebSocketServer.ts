@@ -4,41 +4,131 @@
  * @since 0.1.0
  */
 import type { Delivery } from "@effect-websocket/protocol/Connection"
-import {
-  IoError,
-  isConnectionClosed,
-  isWebSocketError,
-  ProtocolError,
-  type HeaderRecord
-} from "@effect-websocket/protocol/Errors"
-import * as Handshake from "@effect-websocket/protocol/Handshake"
-import * as Origin from "@effect-websocket/protocol/Origin"
-import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
-import * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
-import * as Cause from "effect/Cause"
+import { IoError, ProtocolError, type HeaderRecord, type PayloadTooLarge } from "@effect-websocket/protocol/Errors"
+import type { Name as CloseCodeName } from "@effect-websocket/protocol/CloseCode"
+import type * as Handshake from "@effect-websocket/protocol/Handshake"
+import type * as Origin from "@effect-websocket/protocol/Origin"
+import type * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
+import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
-import * as FiberRef from "effect/FiberRef"
-import * as FiberRefs from "effect/FiberRefs"
-import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
-import * as RuntimeFlags from "effect/RuntimeFlags"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
+import {
+  Acceptor,
+  checkHandshake,
+  checkOrigin,
+  open,
+  rejectRefused,
+  resolvePolicy,
+  resolveProtocols,
+  Route as InternalRoute,
+  type Policy,
+  type Refused,
+  type ServerDrivers
+} from "./internal/acceptor.js"
 import { annotations } from "./internal/annotations.js"
-import { environment, type Environment, type Mode } from "./internal/driver.js"
-import { makeDriver, resolveMode, settingsFor, type AnyDriver, type Drivers } from "./internal/drivers.js"
+import { resolveDrain } from "./internal/drain.js"
+import { environment } from "./internal/driver.js"
+import { resolveMode } from "./internal/drivers.js"
+import { Handlers } from "./internal/handlers.js"
 import * as Registry from "./internal/registry.js"
-import { defaults, resolve, timeout, type Settings } from "./internal/settings.js"
-import { notSet, type Alarm } from "./internal/timers.js"
+import { ServerRequest } from "./internal/serverRequest.js"
+import { count } from "./internal/settings.js"
 import type { Transport } from "./Transport.js"
+import type * as UpgradeCheck from "./UpgradeCheck.js"
 import type * as WebSocket from "./WebSocket.js"
 import type { Zlib } from "./Zlib.js"
+
+/**
+ * So many per time; as many at once.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Rate {
+  readonly limit: number
+  readonly interval: Duration.DurationInput
+}
+
+/**
+ * What a client is known by: see `AdmissionOptions`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type KeyRequest = Pick<UpgradeCheck.Request, "clientAddress" | "headers" | "remoteAddress" | "url">
+
+/**
+ * How many a server lets in. What is refused gets 503 where the server is full, and 429 where the client is to blame, with
+ * `Retry-After`, before any check.
+ *
+ * - `maxConnections`: with the handshakes under way. Default: any number.
+ * - `maxHandshakes`: those under way. Default 1,024.
+ * - `maxConnectionsPerKey`: of one client, with its handshakes. Default: any number.
+ * - `handshakeRate`, `handshakeRatePerKey`: of all clients, and of one. Default: any.
+ * - `key`: what a client is known by; what has none is not limited by key. Default: `clientAddress`, of IPv6 the /64.
+ *   65,536 keys without connections are remembered.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AdmissionOptions {
+  readonly maxConnections?: number | undefined
+  readonly maxHandshakes?: number | undefined
+  readonly maxConnectionsPerKey?: number | undefined
+  readonly handshakeRate?: Rate | undefined
+  readonly handshakeRatePerKey?: Rate | undefined
+  readonly key?: ((request: KeyRequest) => string | undefined) | undefined
+}
+
+/**
+ * The proxies in front of a server. A header is believed as far as it was written by proxies that are trusted.
+ *
+ * - `trusted`: whether an address is that of a proxy. An IPv4 address has its four numbers, also by a socket of IPv6.
+ * - `header`: has a list of addresses, to which each proxy appends whom it heard from. Default `"x-forwarded-for"`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Proxies {
+  readonly trusted: (address: string) => boolean
+  readonly header?: string | undefined
+}
+
+/**
+ * How a server stops. Connections are closed at times of chance within the window, so that their clients do not all come
+ * back at once; handlers go on until they are done. At the deadline handlers are interrupted and connections dropped.
+ *
+ * - `code`: 1001, or 1012 for a restart. Default 1001.
+ * - `reason`: that of the Close, at most 123 bytes. Default: none.
+ * - `window`: default zero.
+ * - `timeout`: for all of it. Default 30 seconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DrainOptions {
+  readonly code?: 1001 | 1012 | undefined
+  readonly reason?: string | undefined
+  readonly window?: Duration.DurationInput | undefined
+  readonly timeout?: Duration.DurationInput | undefined
+}
+
+/**
+ * What came of the connections that were open when a server began to stop: how many were closed with a handshake, and how
+ * many dropped, by either side; and how many handlers were interrupted at the deadline.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DrainReport {
+  readonly closed: number
+  readonly dropped: number
+  readonly interrupted: number
+}
 
 /**
  * The options of a server, besides those of every connection.
@@ -46,8 +136,15 @@ import type { Zlib } from "./Zlib.js"
  * - `origin`: which web pages may connect; others get 403. Default: `Origin.sameOrigin()`.
  * - `protocols`: the subprotocols that the server speaks, in its order of preference, or a function that selects one of
  *   those a client offers. Default: none.
- * - `handshakeTimeout`: the time for a request to arrive, and again for an `accept` to take it; afterwards it gets 408 or
- *   503. Default 10 seconds.
+ * - `handshakeTimeout`: the time for a request to arrive, and again for it to be checked and taken by an `accept`;
+ *   afterwards it gets 408 or 503. Default 10 seconds.
+ * - `firstMessageTimeout`: the time for the first message of a connection, such as one that has to log in with it;
+ *   afterwards it is closed with 1008. Default: any time.
+ * - `admission`: how many are let in.
+ * - `proxies`: those in front of the server. Default: none, so that no header is believed.
+ * - `drain`: how the layers of handlers stop. Without it handlers are interrupted at once, and their connections closed with
+ *   1001 within `closeTimeout`; with it, see `DrainOptions`. It also has the defaults of `drain`.
+ * - `retryAfter`: what is told to those that get 503 or 429. Default 5 seconds.
  *
  * @since 0.1.0
  * @category models
@@ -56,6 +153,11 @@ export interface Options extends WebSocket.Options {
   readonly origin?: Origin.Policy | undefined
   readonly protocols?: ReadonlyArray<string> | Subprotocol.Selector | undefined
   readonly handshakeTimeout?: Duration.DurationInput | undefined
+  readonly firstMessageTimeout?: Duration.DurationInput | undefined
+  readonly admission?: AdmissionOptions | undefined
+  readonly proxies?: Proxies | undefined
+  readonly drain?: DrainOptions | undefined
+  readonly retryAfter?: Duration.DurationInput | undefined
 }
 
 /**
@@ -83,13 +185,15 @@ export interface Address {
 }
 
 /**
- * What a connection has that a server accepted: the request that asked for it.
+ * What a connection has that a server accepted: the request that asked for it, and the value that its check accepted it
+ * with.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Accepted {
-  readonly request: Handshake.UpgradeRequest
+export interface Accepted<out Value = undefined> {
+  readonly request: UpgradeCheck.Request
+  readonly value: Value
 }
 
 /**
@@ -98,15 +202,109 @@ export interface Accepted {
  * @since 0.1.0
  * @category models
  */
-export type ServerWebSocket<D extends Delivery = "messages"> = WebSocket.Deliveries[D] & Accepted
+export type ServerWebSocket<D extends Delivery = "messages", Value = undefined> = WebSocket.Deliveries[D] &
+  Accepted<Value>
 
 /**
- * The service.
+ * An open connection as its server sees it, with what was counted until it was asked for: messages that have ended, and
+ * bytes of the transport without the handshake. `unreadBytes` wait for the app, `unsentBytes` for the peer.
+ *
+ * - `id`: counts the connections of the server, from 1.
+ * - `close`, `abort`: as those of the connection.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConnectionHandle {
+  readonly id: number
+  readonly url: string
+  readonly delivery: Delivery
+  readonly protocol: string | undefined
+  readonly remoteAddress: string | undefined
+  readonly clientAddress: string | undefined
+  readonly value: unknown
+  readonly age: Duration.Duration
+  readonly receivedMessages: number
+  readonly receivedBytes: number
+  readonly sentMessages: number
+  readonly sentBytes: number
+  readonly unreadBytes: number
+  readonly unsentBytes: number
+  readonly close: (
+    code?: number | CloseCodeName,
+    reason?: string
+  ) => Effect.Effect<void, ProtocolError | PayloadTooLarge>
+  readonly abort: Effect.Effect<void>
+}
+
+/**
+ * The options of `run`.
+ *
+ * - `delivery` and its options: what the connections deliver. Default: whole messages.
+ * - `concurrency`: how many handlers run at once; further requests wait, at most `handshakeTimeout`. Default: any number.
+ * - `onError`: is told why a handler failed, in place of the log, while the connection is still as the handler left it; the
+ *   failures of the connection itself are among them, interruptions are not. What it dies of is logged.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RunOptions<D extends Delivery, Value, E, R> extends WebSocket.DeliveryOptions<D> {
+  readonly concurrency?: number | "unbounded" | undefined
+  readonly onError?:
+    ((cause: Cause.Cause<E>, socket: ServerWebSocket<D, Value>) => Effect.Effect<unknown, never, R>) | undefined
+}
+
+/**
+ * Which requests a route takes, and on what terms.
+ *
+ * - `path`: the path of the request, as it is sent; or with `/*` at the end, all paths that begin so. Where several match,
+ *   the longest wins. Default: whatever no other route takes.
+ * - `check`: decides about each request. Default: all are accepted.
+ * - `origin`, `protocols`: as those of the server, in their place.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RouteOptions<Value = undefined, E = never, R = never> {
+  readonly path?: string | undefined
+  readonly check?: UpgradeCheck.Check<Value, E, R> | undefined
+  readonly origin?: Origin.Policy | undefined
+  readonly protocols?: ReadonlyArray<string> | Subprotocol.Selector | undefined
+}
+
+/**
+ * What takes connections: a server, for what none of its routes takes, or a route.
  *
  * - `accept`: the next connection. The answer 101 is written when it is taken. It belongs to the scope, which closes it.
  *   Never fails; when the server is released, it is interrupted.
  * - `acceptWith`: the same, with another delivery than whole messages.
  * - `run`: a handler for each connection, in a fiber and a scope of its own. See `run`.
+ * - `drain`: answers 503 from now on, and closes the connections that are open; see `DrainOptions`, whose defaults are the
+ *   server's. Everybody who drains waits for the first one. Never fails.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Route<Value = undefined> {
+  readonly accept: Effect.Effect<ServerWebSocket<"messages", Value>, never, Scope.Scope>
+  readonly acceptWith: <D extends Delivery = "messages">(
+    options: WebSocket.DeliveryOptions<D>
+  ) => Effect.Effect<ServerWebSocket<D, Value>, never, Scope.Scope>
+  readonly run: <A, E, R, D extends Delivery = "messages", R2 = never>(
+    handler: (socket: ServerWebSocket<D, Value>) => Effect.Effect<A, E, R>,
+    options?: RunOptions<D, Value, E, R2>
+  ) => Effect.Effect<never, never, Exclude<R | R2, Scope.Scope>>
+  readonly drain: (options?: DrainOptions) => Effect.Effect<DrainReport>
+}
+
+/**
+ * The service: what every route has, for the requests that no route takes, and besides
+ *
+ * - `route`: a route, as long as the scope. Where there are routes and nobody has asked the server itself for connections,
+ *   other paths get 404.
+ * - `connections`: those that are open.
+ * - `drain`: of all routes.
+ * - `drains`: whether the layers of handlers drain when they are released.
  * - `address`: where the server listens; with port 0 the one that was chosen.
  *
  * @since 0.1.0
@@ -114,15 +312,12 @@ export type ServerWebSocket<D extends Delivery = "messages"> = WebSocket.Deliver
  */
 export class WebSocketServer extends Context.Tag("@effect-websocket/platform/WebSocketServer")<
   WebSocketServer,
-  {
-    readonly accept: Effect.Effect<ServerWebSocket, never, Scope.Scope>
-    readonly acceptWith: <D extends Delivery = "messages">(
-      options: WebSocket.DeliveryOptions<D>
-    ) => Effect.Effect<ServerWebSocket<D>, never, Scope.Scope>
-    readonly run: <A, E, R, D extends Delivery = "messages">(
-      handler: (socket: ServerWebSocket<D>) => Effect.Effect<A, E, R>,
-      options?: WebSocket.DeliveryOptions<D>
-    ) => Effect.Effect<never, never, Exclude<R, Scope.Scope>>
+  Route & {
+    readonly route: <Value = undefined, E = never, R = never>(
+      options: RouteOptions<Value, E, R>
+    ) => Effect.Effect<Route<Value>, never, R | Scope.Scope>
+    readonly connections: Effect.Effect<ReadonlyArray<ConnectionHandle>>
+    readonly drains: boolean
     readonly address: Address
   }
 >() {}
@@ -167,18 +362,61 @@ export const acceptWith = <D extends Delivery = "messages">(
  * ends: with 1000 after a success, 1001 after an interruption, 1011 after a failure.
  *
  * A handler that fails or dies touches no other connection: `Connection_closed` is logged at debug level, other errors at
- * warning, defects at error. Interrupting `run` interrupts all handlers and waits for their closing handshakes.
- *
- * `options.delivery` decides what the connections deliver: whole messages by default.
+ * warning, defects at error; or `onError` is told. Interrupting `run` interrupts all handlers and waits for their closing handshakes.
  *
  * @since 0.1.0
  * @category accessors
  */
-export const run = <A, E, R, D extends Delivery = "messages">(
+export const run = <A, E, R, D extends Delivery = "messages", R2 = never>(
   handler: (socket: ServerWebSocket<D>) => Effect.Effect<A, E, R>,
-  options?: WebSocket.DeliveryOptions<D>
-): Effect.Effect<never, never, WebSocketServer | Exclude<R, Scope.Scope>> =>
+  options?: RunOptions<D, undefined, E, R2>
+): Effect.Effect<never, never, WebSocketServer | Exclude<R | R2, Scope.Scope>> =>
   Effect.flatMap(WebSocketServer, (server) => server.run(handler, options))
+
+/**
+ * A route of the server, as long as the scope. See `layerRoute`.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const route = <Value = undefined, E = never, R = never>(
+  options: RouteOptions<Value, E, R>
+): Effect.Effect<Route<Value>, never, WebSocketServer | R | Scope.Scope> =>
+  Effect.flatMap(WebSocketServer, (server) => server.route(options))
+
+/**
+ * The connections that are open.
+ *
+ * @example
+ * ```ts
+ * import { WebSocketServer } from "@effect-websocket/platform"
+ * import { Effect } from "effect"
+ *
+ * const kick = (id: number) =>
+ *   Effect.gen(function* () {
+ *     const connections = yield* WebSocketServer.connections
+ *     const found = connections.find((connection) => connection.id === id)
+ *     if (found !== undefined) yield* found.close(1008, "kicked")
+ *   })
+ * ```
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const connections: Effect.Effect<ReadonlyArray<ConnectionHandle>, never, WebSocketServer> = Effect.flatMap(
+  WebSocketServer,
+  (server) => server.connections
+)
+
+/**
+ * Stops the server gracefully: answers 503 from now on, closes all connections, and waits for their handlers. Everybody who
+ * drains waits for the first one.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const drain = (options?: DrainOptions): Effect.Effect<DrainReport, never, WebSocketServer> =>
+  Effect.flatMap(WebSocketServer, (server) => server.drain(options))
 
 /**
  * Where the server listens.
@@ -192,7 +430,8 @@ export const address: Effect.Effect<Address, never, WebSocketServer> = Effect.ma
 )
 
 /**
- * A layer that runs a handler for each connection, as `run` does, until it is released.
+ * A layer that runs a handler for each connection, as `run` does, until it is released; see `drain` in the options of the
+ * server.
  *
  * @example
  * ```ts
@@ -208,11 +447,82 @@ export const address: Effect.Effect<Address, never, WebSocketServer> = Effect.ma
  * @since 0.1.0
  * @category layers
  */
-export const layerHandler = <A, E, R, D extends Delivery = "messages">(
+export const layerHandler = <A, E, R, D extends Delivery = "messages", R2 = never>(
   handler: (socket: ServerWebSocket<D>) => Effect.Effect<A, E, R>,
-  options?: WebSocket.DeliveryOptions<D>
-): Layer.Layer<never, never, WebSocketServer | Exclude<R, Scope.Scope>> =>
-  Layer.scopedDiscard(Effect.forkScoped(run(handler, options)))
+  options?: RunOptions<D, undefined, E, R2>
+): Layer.Layer<never, never, WebSocketServer | Exclude<R | R2, Scope.Scope>> =>
+  Layer.scopedDiscard(Effect.flatMap(WebSocketServer, (server) => serve(server, server.drains, handler, options)))
+
+/**
+ * A layer with a route of the server and a handler for each of its connections. What the check accepts with is the handler's
+ * `socket.value`.
+ *
+ * @example
+ * ```ts
+ * import { UpgradeCheck, WebSocketServer } from "@effect-websocket/platform"
+ * import { NodeWebSocketServer } from "@effect-websocket/platform/node"
+ * import { Context, Effect, Layer } from "effect"
+ *
+ * class Users extends Context.Tag("Users")<
+ *   Users,
+ *   { readonly ofToken: (token: string) => Effect.Effect<{ readonly name: string }, "unknown"> }
+ * >() {}
+ *
+ * const Chat = WebSocketServer.layerRoute({
+ *   path: "/chat",
+ *   check: (request) =>
+ *     Effect.flatMap(Users, (users) => users.ofToken(request.cookies["token"] ?? "")).pipe(
+ *       Effect.map((user) => UpgradeCheck.accept(user)),
+ *       Effect.mapError(() => UpgradeCheck.reject(401, { body: "Log in first" }))
+ *     ),
+ *   handler: (socket) => socket.run((message) => socket.send(`${socket.value.name}: ${message.data}`))
+ * })
+ *
+ * const Time = WebSocketServer.layerRoute({ path: "/time", handler: (socket) => socket.send("late") })
+ *
+ * const Main = Layer.merge(Chat, Time).pipe(Layer.provide(NodeWebSocketServer.layer({ port: 8080 })))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerRoute = <
+  A,
+  E,
+  R,
+  Value = undefined,
+  CheckError = never,
+  CheckServices = never,
+  D extends Delivery = "messages",
+  R2 = never
+>(
+  options: RouteOptions<Value, CheckError, CheckServices> &
+    RunOptions<D, Value, E, R2> & {
+      readonly handler: (socket: ServerWebSocket<D, Value>) => Effect.Effect<A, E, R>
+    }
+): Layer.Layer<never, never, WebSocketServer | Exclude<CheckServices, Scope.Scope> | Exclude<R | R2, Scope.Scope>> =>
+  Layer.scopedDiscard(
+    Effect.flatMap(WebSocketServer, (server) =>
+      Effect.flatMap(server.route(options), (route) => serve(route, server.drains, options.handler, options))
+    )
+  )
+
+/** Runs a handler in the scope. Finalizers run from last to first: drain, and then interrupt what is left. */
+const serve = <A, E, R, D extends Delivery, Value, R2>(
+  route: Pick<Route<Value>, "run" | "drain">,
+  drains: boolean,
+  handler: (socket: ServerWebSocket<D, Value>) => Effect.Effect<A, E, R>,
+  options: RunOptions<D, Value, E, R2> | undefined
+): Effect.Effect<void, never, Scope.Scope | Exclude<R | R2, Scope.Scope>> =>
+  Effect.zipRight(
+    Effect.forkScoped(route.run(handler, options)),
+    drains ? Effect.addFinalizer(() => logReport(route.drain())) : Effect.void
+  )
+
+const logReport = (drained: Effect.Effect<DrainReport>): Effect.Effect<void> =>
+  Effect.flatMap(drained, ({ closed, dropped, interrupted }) =>
+    Effect.logInfo(`Drained: ${closed} connections closed, ${dropped} dropped, ${interrupted} handlers interrupted`)
+  )
 
 /**
  * A request to upgrade, before it is answered, as something that speaks HTTP hands it over. Exactly one of `upgrade` and
@@ -226,6 +536,8 @@ export interface UpgradeAttempt {
   readonly remoteAddress: string | undefined
   /** Whether the client went away. */
   readonly isGone: () => boolean
+  /** Tells one listener when the client goes away before it is answered; a later listener takes its place. */
+  readonly onGone?: ((listener: () => void) => void) | undefined
   /** Answers 101 with headers. The transport begins right behind the request. */
   readonly upgrade: (headers: HeaderRecord) => Transport
   /** Answers with an HTTP status and ends. */
@@ -235,18 +547,20 @@ export interface UpgradeAttempt {
 /**
  * A server without a listener of its own: `offer` takes requests to upgrade from whatever speaks HTTP. For other routes
  * than the ones that come with the library. The scope stops it: it offers 503 to who waits, and closes all connections
- * with 1001 within one `closeTimeout`.
+ * with 1001 within one `closeTimeout`. `claims` tells whether a request target is one that somebody takes here, for
+ * listeners that are shared with others.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (
-  listening: Address,
+  listening: Address | (() => Address),
   options: MakeOptions = {}
 ): Effect.Effect<
   {
     readonly service: Context.Tag.Service<WebSocketServer>
     readonly offer: (attempt: UpgradeAttempt) => void
+    readonly claims: (url: string) => boolean
   },
   never,
   Scope.Scope
@@ -255,34 +569,88 @@ export const make = (
     const policy = yield* Effect.sync(() => resolvePolicy(options))
     const acceptor = new Acceptor(policy, yield* environment, yield* Effect.runtime<never>())
     yield* Effect.addFinalizer(() => acceptor.stop)
-    const acceptWith = <D extends Delivery = "messages">(
-      options: WebSocket.DeliveryOptions<D>
-    ): Effect.Effect<ServerDrivers[D], never, Scope.Scope> =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.gen(function* () {
-          const mode = yield* Effect.sync(() => resolveMode(options))
-          const registry = yield* Registry.ofScope(yield* Effect.scope)
-          const socket = yield* acceptor.next(restore, mode)
-          socket.addOwner(registry)
-          return socket
-        })
-      )
-    return {
-      service: {
-        accept: acceptWith({}),
-        acceptWith,
-        run: (handler, options) => runHandlers(acceptor, handler, options),
-        address: listening
-      },
-      offer: (attempt) => acceptor.offer(attempt)
+    const service: Context.Tag.Service<WebSocketServer> = {
+      ...routeOf<undefined>(acceptor, acceptor.fallback),
+      route: (options) => makeRoute(acceptor, options),
+      drain: (options) => acceptor.drain(drainSettings(acceptor, options)),
+      connections: Effect.sync(() => acceptor.connections.handles),
+      drains: policy.drains,
+      get address() {
+        return typeof listening === "function" ? listening() : listening
+      }
     }
+    return { service, offer: (attempt) => acceptor.offer(attempt), claims: (url) => acceptor.claims(url) }
   })
+
+const drainSettings = ({ policy }: Acceptor, options: DrainOptions | undefined) =>
+  options === undefined ? policy.drain : resolveDrain({ ...policy.options.drain, ...options })
+
+const makeRoute = <Value, E, R>(
+  acceptor: Acceptor,
+  options: RouteOptions<Value, E, R>
+): Effect.Effect<Route<Value>, never, R | Scope.Scope> =>
+  Effect.gen(function* () {
+    const runtime = yield* Effect.runtime<R>()
+    const { check, path } = options
+    const { policy } = acceptor
+    if (path !== undefined && !path.startsWith("/"))
+      return yield* Effect.die(new RangeError(`path must begin with "/"`))
+    const select = options.protocols && (yield* Effect.sync(() => resolveProtocols(options.protocols ?? [])))
+    const route = new InternalRoute(
+      {
+        path,
+        origin: options.origin ?? policy.origin,
+        select: select ?? policy.select,
+        check:
+          check &&
+          ((request) =>
+            Runtime.runFork(runtime)(
+              Effect.suspend(() => check(request)).pipe(
+                Effect.annotateLogs(annotations(request.url, request.remoteAddress)),
+                Effect.exit
+              )
+            ))
+      },
+      acceptor
+    )
+    yield* Effect.acquireRelease(
+      Effect.sync(() => acceptor.add(route)),
+      () => Effect.sync(() => acceptor.remove(route))
+    )
+    return routeOf<Value>(acceptor, route)
+  })
+
+/** `Value` is what the check of the route accepts with. */
+const routeOf = <Value>(acceptor: Acceptor, route: InternalRoute): Route<Value> => {
+  const acceptWith = <D extends Delivery = "messages">(
+    options: WebSocket.DeliveryOptions<D>
+  ): Effect.Effect<ServerWebSocket<D, Value>, never, Scope.Scope> =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function* () {
+        const mode = yield* Effect.sync(() => resolveMode(options))
+        const registry = yield* Registry.ofScope(yield* Effect.scope)
+        const socket = yield* route.next(restore, mode)
+        socket.addOwner(registry)
+        return withValue<D, Value>(socket)
+      })
+    )
+  return {
+    accept: acceptWith({}),
+    acceptWith,
+    run: (handler, options) => runHandlers(route, handler, options),
+    drain: (options) => route.drain(drainSettings(acceptor, options))
+  }
+}
+
+/** It has the value that it was accepted with, and none where there was no check. */
+const withValue = <D extends Delivery, Value>(socket: ServerDrivers[D]): ServerWebSocket<D, Value> =>
+  socket as ServerDrivers[D] & WebSocket.Deliveries[D] & Accepted<Value>
 
 /**
  * Answers one request to upgrade and returns its connection, which belongs to the scope: for servers that listen by
  * themselves. Fails with a remote `ProtocolError` for a request that breaks the handshake or comes from an origin that is
  * not allowed, after it was answered with 400, 426 or 403; and with `IoError` (`Budget`) where the `budget` is exhausted,
- * after 503.
+ * after 503. Options of a whole server, such as `admission`, do nothing here.
  *
  * @since 0.1.0
  * @category constructors
@@ -296,300 +664,53 @@ export const acceptAttempt = <D extends Delivery = "messages">(
       const mode = yield* Effect.sync(() => resolveMode(options))
       const policy = yield* Effect.sync(() => resolvePolicy(options))
       const registry = yield* Registry.ofScope(yield* Effect.scope)
-      const request = check(attempt, policy)
-      if (request instanceof ProtocolError || request instanceof IoError) return yield* Effect.fail(request)
-      const socket = open(attempt, request, policy, yield* environment, mode)
+      const request = admissible(attempt, policy)
+      if (!(request instanceof ServerRequest)) {
+        rejectRefused(attempt, request)
+        return yield* Effect.fail(request.error)
+      }
+      const { select } = policy
+      const opening = { attempt, request, select, accepted: { _tag: "Accept" as const, value: undefined } }
+      const socket = open(opening, policy, yield* environment, mode)
+      if (socket instanceof RangeError) return yield* Effect.die(socket)
       if (socket instanceof ProtocolError) return yield* Effect.fail(socket)
       socket.start(registry)
-      return socket
+      return withValue<D, undefined>(socket)
     })
   )
 
-interface Policy {
-  readonly settings: Settings
-  readonly origin: Origin.Policy
-  readonly select: Subprotocol.Selector
-  /** In milliseconds. */
-  readonly handshakeTimeout: number
+const admissible = (attempt: UpgradeAttempt, { origin, proxies, settings }: Policy): ServerRequest | Refused => {
+  const request = checkHandshake(attempt, proxies)
+  return request instanceof ServerRequest ? (checkOrigin(request, origin, settings) ?? request) : request
 }
 
-const resolvePolicy = (options: MakeOptions): Policy => {
-  const protocols = options.protocols ?? []
-  if (typeof protocols !== "function") {
-    const invalid = Subprotocol.format(protocols)
-    if (invalid instanceof ProtocolError) throw new RangeError(`protocols: ${invalid.description}`)
-  }
-  return {
-    settings: resolve(options, options.zlib),
-    origin: options.origin ?? Origin.sameOrigin(),
-    select: typeof protocols === "function" ? protocols : Subprotocol.byServerPreference(protocols),
-    handshakeTimeout: timeout("handshakeTimeout", options.handshakeTimeout ?? defaults.openTimeout)
-  }
-}
-
-type ServerDrivers = Drivers<Handshake.UpgradeRequest>
-
-/** The request, where it may be accepted. Otherwise it is answered. */
-const check = (attempt: UpgradeAttempt, policy: Policy): Handshake.UpgradeRequest | ProtocolError | IoError => {
-  const request = Handshake.checkRequest(attempt.request)
-  if (request._tag === "RefusedRequest") {
-    attempt.reject(request.status, request.headers, request.error.message)
-    return request.error
-  }
-  const refusal = policy.origin(request)
-  if (refusal === undefined) {
-    if (policy.settings.budget?.isExhausted !== true) return request
-    attempt.reject(503, {}, "The server holds all the bytes that it may")
-    return new IoError({ reason: "Budget", operation: "accept" })
-  }
-  attempt.reject(403, {}, refusal)
-  return new ProtocolError({
-    origin: "remote",
-    description: refusal,
-    section: "RFC 6455 §10.2",
-    closeCode: undefined
-  })
-}
-
-/** Answers 101. In one step with the connection, so that there is no 101 without one. */
-const open = <D extends Delivery>(
-  attempt: UpgradeAttempt,
-  request: Handshake.UpgradeRequest,
-  policy: Policy,
-  services: Environment,
-  mode: Mode & { readonly delivery: D }
-): ServerDrivers[D] | ProtocolError => {
-  const settings = settingsFor(policy.settings, mode)
-  const { compression } = settings
-  const deflate = compression && PermessageDeflate.accept(request.extensions, compression.settings)
-  const agreement = {
-    protocol: policy.select(request.protocols),
-    extensions: deflate === undefined ? [] : [deflate.extension]
-  }
-  const headers = Handshake.responseHeaders(request, agreement)
-  if (headers instanceof ProtocolError) {
-    attempt.reject(500, {}, "The server selected a subprotocol that was not offered")
-    return headers
-  }
-  const opening = { request, url: request.url, agreement, deflate }
-  return makeDriver("server", attempt.upgrade(headers), settings, services, opening, mode)
-}
-
-interface Waiting extends Alarm {
-  readonly attempt: UpgradeAttempt
-  readonly request: Handshake.UpgradeRequest
-}
-
-/** Requests on their way to an `accept`, and the connections that came of them. */
-class Acceptor {
-  private readonly policy: Policy
-  private readonly services: Environment
-  private readonly runtime: Runtime.Runtime<never>
-  private readonly connections = new Registry.Registry()
-  private readonly waiting = new Set<Waiting>()
-  private readonly takers = new Set<(effect: Effect.Effect<void>) => void>()
-  private stopped = false
-
-  constructor(policy: Policy, services: Environment, runtime: Runtime.Runtime<never>) {
-    this.policy = policy
-    this.services = services
-    this.runtime = runtime
-  }
-
-  offer(attempt: UpgradeAttempt): void {
-    if (this.stopped) {
-      attempt.reject(503, {}, "The server is stopping")
-      return
-    }
-    const request = check(attempt, this.policy)
-    if (request instanceof ProtocolError || request instanceof IoError) {
-      this.log(Effect.logWarning("Refused an upgrade request", request.message), attempt)
-      return
-    }
-    const { timers } = this.services
-    const waiting: Waiting = {
-      attempt,
-      request,
-      alarmTime: 0,
-      alarmIndex: notSet,
-      ring: () => {
-        this.waiting.delete(waiting)
-        attempt.reject(503, {}, "No handler took the connection in time")
-      }
-    }
-    timers.set(waiting, timers.now + this.policy.handshakeTimeout)
-    this.waiting.add(waiting)
-    this.wakeTaker()
-  }
-
-  /**
-   * The next connection, started. `restore` makes the wait interruptible; from the moment when a request is taken nothing
-   * is.
-   */
-  next<D extends Delivery>(
-    restore: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>,
-    mode: Mode & { readonly delivery: D }
-  ): Effect.Effect<ServerDrivers[D]> {
-    return Effect.suspend(() => {
-      for (const waiting of this.waiting) {
-        const socket = this.take(waiting, mode)
-        if (socket !== undefined) return Effect.succeed(socket)
-      }
-      return Effect.zipRight(restore(this.awaitRequest), this.next(restore, mode))
-    })
-  }
-
-  private take<D extends Delivery>(
-    waiting: Waiting,
-    mode: Mode & { readonly delivery: D }
-  ): ServerDrivers[D] | undefined {
-    this.waiting.delete(waiting)
-    this.services.timers.clear(waiting)
-    if (waiting.attempt.isGone()) return undefined
-    const socket = open(waiting.attempt, waiting.request, this.policy, this.services, mode)
-    if (socket instanceof ProtocolError) {
-      this.log(Effect.logError("Refused an upgrade request", socket.message), waiting.attempt)
-      return undefined
-    }
-    socket.start(this.connections)
-    return socket
-  }
-
-  private readonly awaitRequest: Effect.Effect<void> = Effect.async<void>((resume) => {
-    if (this.stopped) {
-      resume(Effect.interrupt)
-      return
-    }
-    if (this.waiting.size > 0) {
-      resume(Effect.void)
-      return
-    }
-    this.takers.add(resume)
-    return Effect.sync(() => {
-      // Where this one had been woken already, its request is for another.
-      if (!this.takers.delete(resume) && this.waiting.size > 0) this.wakeTaker()
-    })
-  })
-
-  private wakeTaker(): void {
-    for (const resume of this.takers) {
-      this.takers.delete(resume)
-      resume(Effect.void)
-      return
-    }
-  }
-
-  private log(entry: Effect.Effect<void>, { remoteAddress, request }: UpgradeAttempt): void {
-    Runtime.runFork(this.runtime)(Effect.annotateLogs(entry, annotations(request.url, remoteAddress)))
-  }
-
-  readonly stop: Effect.Effect<void> = Effect.suspend(() => {
-    this.stopped = true
-    for (const waiting of this.waiting) {
-      this.services.timers.clear(waiting)
-      waiting.attempt.reject(503, {}, "The server is stopping")
-    }
-    this.waiting.clear()
-    for (const resume of this.takers) resume(Effect.interrupt)
-    this.takers.clear()
-    return this.connections.closeAll(1001)
-  })
-}
-
-const runHandlers = <A, E, R, D extends Delivery = "messages">(
-  acceptor: Acceptor,
-  handler: (socket: ServerDrivers[D]) => Effect.Effect<A, E, R>,
-  options: WebSocket.DeliveryOptions<D> = {}
-): Effect.Effect<never, never, Exclude<R, Scope.Scope>> =>
-  Effect.flatMap(Effect.runtime<Exclude<R, Scope.Scope>>(), (runtime) =>
+const runHandlers = <A, E, R, D extends Delivery, Value, R2>(
+  route: InternalRoute,
+  handler: (socket: ServerWebSocket<D, Value>) => Effect.Effect<A, E, R>,
+  options: RunOptions<D, Value, E, R2> = {}
+): Effect.Effect<never, never, Exclude<R | R2, Scope.Scope>> =>
+  Effect.flatMap(Effect.runtime<Exclude<R | R2, Scope.Scope>>(), (runtime) =>
     Effect.uninterruptibleMask((restore) => {
+      const { concurrency, onError } = options
       const mode = resolveMode(options)
-      const handlers = new Handlers(runtime, handler)
+      const handlers = new Handlers(
+        concurrency === undefined || concurrency === "unbounded" ? undefined : count("concurrency", concurrency)
+      )
+      route.handlers.add(handlers)
+      const job = {
+        runtime,
+        handler: (socket: ServerDrivers[D]) => handler(withValue<D, Value>(socket)),
+        onError:
+          onError && ((cause: Cause.Cause<E>, socket: ServerDrivers[D]) => onError(cause, withValue<D, Value>(socket)))
+      }
+      const next = Effect.zipRight(restore(handlers.awaitRoom), route.next(restore, mode))
       return Effect.onExit(
         // Started in the step that took it, so that a connection always has someone to close it.
-        Effect.forever(Effect.map(acceptor.next(restore, mode), (socket) => handlers.start(socket))),
-        () => handlers.stop
+        Effect.forever(Effect.map(next, (socket) => handlers.start<ServerDrivers[D], A, E, R | R2>(socket, job))),
+        () =>
+          Effect.map(handlers.stop, () => {
+            route.handlers.delete(handlers)
+          })
       )
     })
   )
-
-/**
- * The handlers of one `run`. A connection that is idle costs one fiber and nothing around it, so what its handler needs is
- * put into the fiber's runtime, and what comes after it has a fiber of its own, for a moment.
- */
-class Handlers<S extends AnyDriver<Handshake.UpgradeRequest>, A, E, R> {
-  private readonly runtime: Runtime.Runtime<Exclude<R, Scope.Scope>>
-  private readonly handler: (socket: S) => Effect.Effect<A, E, R>
-  private readonly fibers = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
-
-  constructor(runtime: Runtime.Runtime<Exclude<R, Scope.Scope>>, handler: (socket: S) => Effect.Effect<A, E, R>) {
-    this.runtime = runtime
-    this.handler = handler
-  }
-
-  start(socket: S): void {
-    const scope = Effect.runSync(Scope.make())
-    const runtime = this.runtimeOf(socket, scope)
-    // As a value, because the runtime would log a failure as one that nobody looks at. An interruption stays one.
-    const handled = Effect.exit(Effect.suspend(() => this.handler(socket)))
-    this.supervise(Runtime.runFork(runtime)(handled), (exit) =>
-      this.supervise(Runtime.runFork(runtime)(Effect.uninterruptible(release(socket, scope, Exit.flatten(exit)))))
-    )
-  }
-
-  private supervise<A1, E1>(fiber: Fiber.RuntimeFiber<A1, E1>, onExit?: (exit: Exit.Exit<A1, E1>) => void): void {
-    this.fibers.add(fiber)
-    fiber.addObserver((exit) => {
-      this.fibers.delete(fiber)
-      onExit?.(exit)
-    })
-  }
-
-  private runtimeOf(socket: S, scope: Scope.Scope): Runtime.Runtime<R | Scope.Scope> {
-    const inherited = FiberRefs.getOrDefault(this.runtime.fiberRefs, FiberRef.currentLogAnnotations)
-    const annotated = HashMap.union(
-      inherited,
-      HashMap.fromIterable(Object.entries(annotations(socket.url, socket.remoteAddress)))
-    )
-    return this.runtime.pipe(
-      Runtime.enableRuntimeFlag(RuntimeFlags.Interruption),
-      Runtime.setFiberRef(FiberRef.currentLogAnnotations, annotated),
-      Runtime.updateContext((context) => Context.add(context, Scope.Scope, scope))
-    ) as Runtime.Runtime<R | Scope.Scope>
-  }
-
-  /** Interrupts all handlers at once and waits for what comes after them. */
-  readonly stop: Effect.Effect<void> = Effect.suspend(() => {
-    for (const fiber of this.fibers) fiber.unsafeInterruptAsFork(FiberId.none)
-    return this.awaitAll
-  })
-
-  private readonly awaitAll: Effect.Effect<void> = Effect.suspend(() =>
-    this.fibers.size === 0 ? Effect.void : Effect.zipRight(Fiber.awaitAll(this.fibers), this.awaitAll)
-  )
-}
-
-/** Ends a connection as its handler ended. The app's own finalizers come first: they may still use the connection. */
-const release = (
-  socket: AnyDriver<Handshake.UpgradeRequest>,
-  scope: Scope.CloseableScope,
-  exit: Exit.Exit<unknown, unknown>
-): Effect.Effect<void> =>
-  Effect.zipRight(
-    Effect.exit(Scope.close(scope, exit)),
-    Effect.suspend(() => {
-      socket.beginClose(Registry.closeCodeOf(exit))
-      return Effect.zipRight(socket.awaitClosed, logFailure(exit))
-    })
-  )
-
-const logFailure = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
-  if (Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause)) return Effect.void
-  const { cause } = exit
-  if (Option.isSome(Cause.dieOption(cause))) return Effect.logError("The handler of a connection died", cause)
-  const failure = Option.getOrUndefined(Cause.failureOption(cause))
-  if (isConnectionClosed(failure)) return Effect.logDebug("The connection was closed", failure.message)
-  // Where it happened in this library says nothing about it, and a hostile peer could fill the log with it.
-  if (isWebSocketError(failure)) return Effect.logWarning("The connection failed", failure.message)
-  return Effect.logWarning("The handler of a connection failed", cause)
-}

@@ -33,6 +33,10 @@ export * as Transport from "./Transport.js"
 /**
  * @since 0.1.0
  */
+export * as UpgradeCheck from "./UpgradeCheck.js"
+/**
+ * @since 0.1.0
+ */
 export * as WebSocket from "./WebSocket.js"
 /**
  * @since 0.1.0

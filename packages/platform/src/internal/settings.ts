@@ -50,7 +50,9 @@ export const defaults = {
   openTimeout: Duration.seconds(10),
   closeTimeout: Duration.seconds(5),
   heartbeatInterval: Duration.seconds(25),
-  heartbeatTimeout: Duration.seconds(20)
+  heartbeatTimeout: Duration.seconds(20),
+  retryAfter: Duration.seconds(5),
+  drainTimeout: Duration.seconds(30)
 } as const
 
 /**

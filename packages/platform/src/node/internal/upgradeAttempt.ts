@@ -14,6 +14,11 @@ export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: U
   // Before anything else: a reset in the middle of the handshake must not end the process.
   socket.on("error", destroy)
   const remoteAddress = socket instanceof Socket ? socket.remoteAddress : undefined
+  let onGone: (() => void) | undefined
+  const answered = (): void => {
+    if (onGone !== undefined) socket.off("close", onGone)
+    onGone = undefined
+  }
   return {
     request: {
       method: request.method ?? "",
@@ -23,7 +28,13 @@ export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: U
     },
     remoteAddress,
     isGone: () => socket.destroyed || !socket.writable,
+    onGone: (listener) => {
+      answered()
+      onGone = listener
+      socket.once("close", listener)
+    },
     upgrade: (headers) => {
+      answered()
       if (socket instanceof Socket) {
         socket.setTimeout(0)
         socket.setNoDelay(true)
@@ -32,6 +43,7 @@ export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: U
       return NodeTransport.make(socket, head)
     },
     reject: (status, headers, body) => {
+      answered()
       if (socket.destroyed) return
       const text = `${body}\n`
       const timer = setTimeout(() => socket.destroy(), rejectTimeoutMillis)

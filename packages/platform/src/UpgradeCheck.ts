@@ -1,0 +1,116 @@
+/**
+ * The answer of an app to a request to upgrade: it accepts, with a value for the handler, or rejects.
+ *
+ * @since 0.1.0
+ */
+import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
+import type { UpgradeRequest } from "@effect-websocket/protocol/Handshake"
+import * as Data from "effect/Data"
+import type * as Effect from "effect/Effect"
+import type * as WebSocket from "./WebSocket.js"
+
+/**
+ * A request to upgrade that keeps to the handshake and comes from an allowed origin. Its method is GET.
+ *
+ * - `path`: of `url`, as it was sent: percent-encoding is not undone.
+ * - `query`: the parameters of `url`.
+ * - `cookies`: by name; of a name that comes twice, the first.
+ * - `remoteAddress`: of the transport, where it has one.
+ * - `clientAddress`: the same, unless a trusted proxy tells of another; see `proxies` in the options of the server.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Request extends UpgradeRequest {
+  readonly path: string
+  readonly query: Readonly<Record<string, string | ReadonlyArray<string>>>
+  readonly cookies: Readonly<Record<string, string>>
+  readonly remoteAddress: string | undefined
+  readonly clientAddress: string | undefined
+}
+
+/**
+ * What goes with an acceptance.
+ *
+ * - `protocol`: the subprotocol, one of those that the client offers. Default: as `protocols` of the server says.
+ * - `headers`: sent with the answer 101, besides those of the handshake, which they cannot replace.
+ * - `options`: of this connection; they win over those of the server.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AcceptOptions {
+  readonly protocol?: string | undefined
+  readonly headers?: HeaderRecord | undefined
+  readonly options?: WebSocket.Options | undefined
+}
+
+/**
+ * The connection is accepted. `value` is what its handler finds as `socket.value`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Accept<out A> extends AcceptOptions {
+  readonly _tag: "Accept"
+  readonly value: A
+}
+
+/**
+ * The connection is rejected, with an HTTP response.
+ *
+ * - `status`: 300 to 599.
+ * - `headers`: besides `Connection`, `Content-Length` and `Content-Type`, of which only the last can be replaced.
+ * - `body`: a text.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class Reject extends Data.TaggedError("Reject")<{
+  readonly status: number
+  readonly headers: HeaderRecord
+  readonly body: string
+}> {}
+
+/**
+ * An effectful check. It may reject as its result or as its failure; with any other failure the answer is 500, and the
+ * cause is in the log. It is interrupted when the client goes away or `handshakeTimeout` has passed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Check<A, E = never, R = never> = (request: Request) => Effect.Effect<Accept<A> | Reject, E | Reject, R>
+
+/**
+ * Accepts, with a value for the handler.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const accept = <A = undefined>(
+  ...[value, options]: undefined extends A ? [value?: A, options?: AcceptOptions] : [value: A, options?: AcceptOptions]
+): Accept<A> => ({ ...options, _tag: "Accept", value: value as A })
+
+/**
+ * Rejects, with a status and the text of the body.
+ *
+ * @example
+ * ```ts
+ * import { UpgradeCheck } from "@effect-websocket/platform"
+ * import { Effect } from "effect"
+ *
+ * const check: UpgradeCheck.Check<{ readonly name: string }> = (request) => {
+ *   const name = request.cookies["name"]
+ *   return name === undefined
+ *     ? Effect.fail(UpgradeCheck.reject(401, { body: "Who are you?", headers: { "WWW-Authenticate": "Cookie" } }))
+ *     : Effect.succeed(UpgradeCheck.accept({ name }))
+ * }
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const reject = (
+  status: number,
+  options: { readonly headers?: HeaderRecord | undefined; readonly body?: string | undefined } = {}
+): Reject => new Reject({ status, headers: options.headers ?? {}, body: options.body ?? "" })

@@ -1,0 +1,541 @@
+import type { Delivery } from "@effect-websocket/protocol/Connection"
+import { IoError, ProtocolError, type HeaderRecord } from "@effect-websocket/protocol/Errors"
+import * as Handshake from "@effect-websocket/protocol/Handshake"
+import * as HeaderField from "@effect-websocket/protocol/HeaderField"
+import * as Origin from "@effect-websocket/protocol/Origin"
+import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
+import * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as Runtime from "effect/Runtime"
+import { Reject, type Accept } from "../UpgradeCheck.js"
+import type { DrainReport, MakeOptions, Proxies, UpgradeAttempt } from "../WebSocketServer.js"
+import { annotations } from "./annotations.js"
+import { Connections, type ServerDriver } from "./connections.js"
+import { drain, mergeReports, resolveDrain, type DrainSettings } from "./drain.js"
+import type { Environment, Mode } from "./driver.js"
+import { makeDriver, settingsFor, type Drivers } from "./drivers.js"
+import { clientAddress, Entry, Gate, resolveGate, type GateSettings } from "./gate.js"
+import { Handlers } from "./handlers.js"
+import { pathOf, ServerRequest } from "./serverRequest.js"
+import { defaults, resolve, timeout, type Settings } from "./settings.js"
+import { notSet, type Alarm } from "./timers.js"
+
+/** What a request is measured by. */
+export interface Policy {
+  readonly options: MakeOptions
+  readonly settings: Settings
+  readonly origin: Origin.Policy
+  readonly select: Subprotocol.Selector
+  /** In milliseconds. */
+  readonly handshakeTimeout: number
+  /** In milliseconds; infinite where there is none. */
+  readonly firstMessageTimeout: number
+  readonly gate: GateSettings
+  readonly proxies: Proxies | undefined
+  readonly drain: DrainSettings
+  /** Whether the release of a layer drains. */
+  readonly drains: boolean
+}
+
+export const resolvePolicy = (options: MakeOptions): Policy => {
+  const drain = resolveDrain(options.drain ?? {})
+  return {
+    options,
+    settings: resolve(options, options.zlib),
+    origin: options.origin ?? Origin.sameOrigin(),
+    select: resolveProtocols(options.protocols ?? []),
+    handshakeTimeout: timeout("handshakeTimeout", options.handshakeTimeout ?? defaults.openTimeout),
+    firstMessageTimeout:
+      options.firstMessageTimeout === undefined
+        ? Number.POSITIVE_INFINITY
+        : timeout("firstMessageTimeout", options.firstMessageTimeout),
+    gate: resolveGate(options.admission ?? {}, options.retryAfter ?? defaults.retryAfter),
+    proxies: options.proxies,
+    drain,
+    drains: options.drain !== undefined
+  }
+}
+
+export const resolveProtocols = (protocols: ReadonlyArray<string> | Subprotocol.Selector): Subprotocol.Selector => {
+  if (typeof protocols === "function") return protocols
+  const invalid = Subprotocol.format(protocols)
+  if (invalid instanceof ProtocolError) throw new RangeError(`protocols: ${invalid.description}`)
+  return Subprotocol.byServerPreference(protocols)
+}
+
+export type ServerDrivers = Drivers<ServerRequest>
+
+/** A request that does not get its 101: the answer, and what is said about it here. */
+export interface Refused {
+  readonly status: number
+  readonly headers: HeaderRecord
+  readonly error: ProtocolError | IoError
+}
+
+/** The request, where it keeps to the handshake. */
+export const checkHandshake = (attempt: UpgradeAttempt, proxies: Proxies | undefined): ServerRequest | Refused => {
+  const request = Handshake.checkRequest(attempt.request)
+  if (request._tag === "RefusedRequest") return request
+  const address = clientAddress(attempt.remoteAddress, request.headers, proxies)
+  return new ServerRequest(request, attempt.remoteAddress, address)
+}
+
+/** Why a request may not be accepted, by what costs nothing to know. */
+export const checkOrigin = (request: ServerRequest, origin: Origin.Policy, settings: Settings): Refused | undefined => {
+  const refusal = origin(request)
+  if (refusal === undefined) {
+    if (settings.budget?.isExhausted !== true) return undefined
+    return { status: 503, headers: {}, error: new IoError({ reason: "Budget", operation: "accept" }) }
+  }
+  const section = "RFC 6455 §10.2"
+  return {
+    status: 403,
+    headers: {},
+    error: new ProtocolError({ origin: "remote", description: refusal, section, closeCode: undefined })
+  }
+}
+
+/** Answers a request that is refused. */
+export const rejectRefused = (attempt: UpgradeAttempt, { error, headers, status }: Refused): void =>
+  attempt.reject(
+    status,
+    headers,
+    error._tag === "Io_error"
+      ? "The server holds all the bytes that it may"
+      : status === 403
+        ? error.description
+        : error.message
+  )
+
+interface Opening {
+  readonly attempt: UpgradeAttempt
+  readonly request: ServerRequest
+  readonly select: Subprotocol.Selector
+  readonly accepted: Accept<unknown>
+}
+
+/** Answers 101. In one step with the connection, so that there is no 101 without one. */
+export const open = <D extends Delivery>(
+  { accepted, attempt, request, select }: Opening,
+  { options, settings: shared }: Policy,
+  services: Environment,
+  mode: Mode & { readonly delivery: D }
+): ServerDrivers[D] | ProtocolError | RangeError => {
+  const own = accepted.options === undefined ? shared : resolveOwn(options, accepted.options)
+  if (own instanceof RangeError) {
+    attempt.reject(500, {}, "The server cannot open the connection")
+    return own
+  }
+  const settings = settingsFor(own, mode)
+  const { compression } = settings
+  const deflate = compression && PermessageDeflate.accept(request.extensions, compression.settings)
+  const agreement = {
+    protocol: accepted.protocol ?? select(request.protocols),
+    extensions: deflate === undefined ? [] : [deflate.extension]
+  }
+  const headers = Handshake.responseHeaders(request, agreement, accepted.headers)
+  if (headers instanceof ProtocolError) {
+    attempt.reject(500, {}, "The server's answer to the handshake is not valid")
+    return headers
+  }
+  const opening = { request, url: request.url, agreement, deflate }
+  const socket = makeDriver("server", attempt.upgrade(headers), settings, services, opening, mode)
+  return accepted.value === undefined ? socket : Object.assign(socket, { value: accepted.value })
+}
+
+/** The options of a server with those of one connection, which win. What makes no sense must not end the server. */
+const resolveOwn = (options: MakeOptions, own: NonNullable<Accept<unknown>["options"]>): Settings | RangeError => {
+  try {
+    return resolve({ ...options, ...own, limits: { ...options.limits, ...own.limits } }, options.zlib)
+  } catch (error) {
+    if (error instanceof RangeError) return error
+    throw error
+  }
+}
+
+/** Starts a check, with all that it needs. As a value, because a runtime logs a failure as one that nobody looks at. */
+export type BoundCheck = (request: ServerRequest) => Fiber.RuntimeFiber<Exit.Exit<Accept<unknown> | Reject, unknown>>
+
+export interface RouteSettings {
+  readonly path: string | undefined
+  readonly origin: Origin.Policy
+  readonly select: Subprotocol.Selector
+  readonly check: BoundCheck | undefined
+}
+
+/** A request under way to an `accept`. One alarm covers all of it. */
+class Handshaking implements Alarm, Opening {
+  alarmTime = 0
+  alarmIndex = notSet
+  accepted: Accept<unknown> = acceptAll
+  fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
+  private answered = false
+  readonly attempt: UpgradeAttempt
+  readonly request: ServerRequest
+  readonly entry: Entry
+  readonly route: Route
+  private readonly acceptor: Acceptor
+
+  constructor(attempt: UpgradeAttempt, request: ServerRequest, entry: Entry, route: Route, acceptor: Acceptor) {
+    this.attempt = attempt
+    this.request = request
+    this.entry = entry
+    this.route = route
+    this.acceptor = acceptor
+    attempt.onGone?.(() => this.over())
+  }
+
+  get select(): Subprotocol.Selector {
+    return this.route.settings.select
+  }
+
+  ring(): void {
+    this.reject(503, { "Retry-After": this.acceptor.retryAfter }, "No handler took the connection in time")
+  }
+
+  /** Whether it was for the caller to answer. */
+  over(): boolean {
+    if (this.answered) return false
+    this.answered = true
+    this.acceptor.services.timers.clear(this)
+    this.route.forget(this)
+    this.entry.leave()
+    this.fiber?.unsafeInterruptAsFork(FiberId.none)
+    return true
+  }
+
+  reject(status: number, headers: HeaderRecord, body: string): void {
+    if (this.over()) this.attempt.reject(status, headers, body)
+  }
+
+  /** An `accept` takes it. It keeps its entry, for the connection. */
+  take(): void {
+    this.answered = true
+    this.acceptor.services.timers.clear(this)
+  }
+}
+
+const acceptAll: Accept<unknown> = { _tag: "Accept", value: undefined }
+
+/** A path, with the requests that wait there for an `accept`. */
+export class Route {
+  readonly settings: RouteSettings
+  readonly handlers = new Set<Handlers>()
+  readonly sockets = new Set<ServerDriver>()
+  draining: Effect.Effect<DrainReport> | undefined = undefined
+  /** Whether someone has ever asked for a connection of it. */
+  used = false
+  private readonly acceptor: Acceptor
+  private readonly handshaking = new Set<Handshaking>()
+  private readonly ready = new Set<Handshaking>()
+  private readonly takers = new Set<(effect: Effect.Effect<void>) => void>()
+  private stopped = false
+
+  constructor(settings: RouteSettings, acceptor: Acceptor) {
+    this.settings = settings
+    this.acceptor = acceptor
+  }
+
+  receive(attempt: UpgradeAttempt, request: ServerRequest, entry: Entry): void {
+    const handshaking = new Handshaking(attempt, request, entry, this, this.acceptor)
+    const { policy, services } = this.acceptor
+    services.timers.set(handshaking, services.timers.now + policy.handshakeTimeout)
+    this.handshaking.add(handshaking)
+    const { check } = this.settings
+    if (check === undefined) {
+      this.makeReady(handshaking)
+      return
+    }
+    const fiber = check(request)
+    handshaking.fiber = fiber
+    fiber.addObserver((exit) => this.checked(handshaking, Exit.flatten(exit)))
+  }
+
+  private checked(handshaking: Handshaking, exit: Exit.Exit<Accept<unknown> | Reject, unknown>): void {
+    handshaking.fiber = undefined
+    if (!this.handshaking.has(handshaking)) return
+    if (Exit.isSuccess(exit) && exit.value._tag === "Accept") {
+      handshaking.accepted = exit.value
+      this.makeReady(handshaking)
+      return
+    }
+    const rejection = Exit.isSuccess(exit) ? exit.value : Cause.squash(exit.cause)
+    if (rejection instanceof Reject) {
+      const invalid = invalidReject(rejection)
+      if (invalid === undefined) handshaking.reject(rejection.status, rejection.headers, rejection.body)
+      else this.failed(handshaking, Effect.logError("A check rejected with what is no HTTP response", invalid))
+    } else if (Exit.isFailure(exit)) {
+      this.failed(handshaking, Effect.logError("The check of an upgrade request failed", exit.cause))
+    }
+  }
+
+  private failed(handshaking: Handshaking, log: Effect.Effect<void>): void {
+    handshaking.reject(500, {}, "The server could not check the request")
+    this.acceptor.log(log, handshaking.attempt)
+  }
+
+  private makeReady(handshaking: Handshaking): void {
+    this.ready.add(handshaking)
+    this.wakeTaker()
+  }
+
+  forget(handshaking: Handshaking): void {
+    this.handshaking.delete(handshaking)
+    this.ready.delete(handshaking)
+  }
+
+  /** Requests that came before there was a route for them. */
+  offerAgain(matches: (path: string) => boolean): void {
+    for (const handshaking of [...this.ready]) {
+      if (matches(handshaking.request.path) && handshaking.over()) this.acceptor.offer(handshaking.attempt)
+    }
+  }
+
+  /**
+   * The next connection, started. `restore` makes the wait interruptible; from the moment when a request is taken nothing
+   * is.
+   */
+  next<D extends Delivery>(
+    restore: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>,
+    mode: Mode & { readonly delivery: D }
+  ): Effect.Effect<ServerDrivers[D]> {
+    return Effect.suspend(() => {
+      this.used = true
+      for (const handshaking of this.ready) {
+        const socket = this.take(handshaking, mode)
+        if (socket !== undefined) return Effect.succeed(socket)
+      }
+      return Effect.zipRight(restore(this.awaitRequest), this.next(restore, mode))
+    })
+  }
+
+  private take<D extends Delivery>(
+    handshaking: Handshaking,
+    mode: Mode & { readonly delivery: D }
+  ): ServerDrivers[D] | undefined {
+    handshaking.take()
+    this.forget(handshaking)
+    return this.acceptor.open(handshaking, handshaking.entry, mode, this)
+  }
+
+  private readonly awaitRequest: Effect.Effect<void> = Effect.async<void>((resume) => {
+    if (this.stopped) {
+      resume(Effect.interrupt)
+      return
+    }
+    if (this.ready.size > 0) {
+      resume(Effect.void)
+      return
+    }
+    this.takers.add(resume)
+    return Effect.sync(() => {
+      // Where this one had been woken already, its request is for another.
+      if (!this.takers.delete(resume) && this.ready.size > 0) this.wakeTaker()
+    })
+  })
+
+  private wakeTaker(): void {
+    for (const resume of this.takers) {
+      this.takers.delete(resume)
+      resume(Effect.void)
+      return
+    }
+  }
+
+  /** Lets in nobody any more; who waits gets 503. */
+  close(): void {
+    const headers = { "Retry-After": this.acceptor.retryAfter }
+    for (const handshaking of this.handshaking) handshaking.reject(503, headers, stopping)
+  }
+
+  /** Nobody can accept any more. */
+  stop(): void {
+    this.stopped = true
+    this.close()
+    for (const resume of this.takers) resume(Effect.interrupt)
+    this.takers.clear()
+  }
+
+  drain(settings: DrainSettings): Effect.Effect<DrainReport> {
+    return Effect.suspend(() => {
+      if (this.draining === undefined) {
+        const { report, run } = drain(this.sockets, this.handlers, settings)
+        this.draining = report
+        this.close()
+        return run
+      }
+      return this.draining
+    })
+  }
+}
+
+const stopping = "The server is stopping"
+
+const reserved = new Set(["connection", "content-length", "transfer-encoding", "upgrade"])
+
+/** Why an answer cannot be written. */
+const invalidReject = ({ headers, status }: Reject): string | undefined => {
+  if (!Number.isInteger(status) || status < 300 || status > 599) return `The status is ${status}`
+  for (const name of Object.keys(headers)) {
+    if (!HeaderField.isToken(name)) return `The header name ${JSON.stringify(name)} is not a token`
+    if (reserved.has(name.toLowerCase())) return `The header ${name} is the server's to set`
+    if (!HeaderField.values(headers, name).every(HeaderField.isValue)) return `The header ${name} has an invalid value`
+  }
+  return undefined
+}
+
+/** Whether a pattern is a path, or the beginning of one: `/files/*`. */
+const matcher = (pattern: string | undefined): ((path: string) => boolean) => {
+  if (pattern === undefined) return () => true
+  if (!pattern.endsWith("/*")) return (path) => path === pattern
+  const prefix = pattern.slice(0, -1)
+  return (path) => path.startsWith(prefix)
+}
+
+/** Requests on their way to an `accept`, and the connections that came of them. */
+export class Acceptor {
+  readonly policy: Policy
+  readonly services: Environment
+  readonly connections: Connections
+  /** What takes the requests that no other route does. */
+  readonly fallback: Route
+  private readonly runtime: Runtime.Runtime<never>
+  private readonly gate: Gate
+  private readonly routes: Array<{ readonly route: Route; readonly matches: (path: string) => boolean }> = []
+  private stopped = false
+  private draining: Effect.Effect<DrainReport> | undefined = undefined
+
+  constructor(policy: Policy, services: Environment, runtime: Runtime.Runtime<never>) {
+    this.policy = policy
+    this.services = services
+    this.runtime = runtime
+    this.gate = new Gate(policy.gate, services.timers)
+    this.connections = new Connections(services.timers, policy.firstMessageTimeout)
+    const { origin, select } = policy
+    this.fallback = new Route({ path: undefined, origin, select, check: undefined }, this)
+  }
+
+  get retryAfter(): string {
+    return String(this.policy.gate.retryAfter)
+  }
+
+  add(route: Route): void {
+    const matches = matcher(route.settings.path)
+    // From special to general: whole paths, then the longest beginnings, then everything.
+    this.routes.push({ route, matches })
+    this.routes.sort((left, right) => rank(right.route) - rank(left.route))
+    this.fallback.offerAgain(matches)
+  }
+
+  remove(route: Route): void {
+    route.stop()
+    const index = this.routes.findIndex((entry) => entry.route === route)
+    if (index >= 0) this.routes.splice(index, 1)
+  }
+
+  /** Who takes a request, if anybody does. */
+  private routeOf(path: string): Route | undefined {
+    const found = this.routes.find(({ matches }) => matches(path))?.route
+    if (found !== undefined) return found
+    return this.routes.length === 0 || this.fallback.used ? this.fallback : undefined
+  }
+
+  /** Whether a request is for this server, where it shares its listener with others. */
+  claims(url: string): boolean {
+    const route = this.routeOf(pathOf(url))
+    return route !== undefined && (route !== this.fallback || route.used)
+  }
+
+  offer(attempt: UpgradeAttempt): void {
+    const entered = this.enter(attempt, undefined)
+    if (entered === undefined) return
+    const { entry, request, route } = entered
+    route.receive(attempt, request, entry)
+  }
+
+  /** What every request has to pass before anything asynchronous. Otherwise it is answered. */
+  enter(
+    attempt: UpgradeAttempt,
+    only: Route | undefined
+  ): { readonly request: ServerRequest; readonly route: Route; readonly entry: Entry } | undefined {
+    if (this.stopped) return this.refuse(attempt, 503, stopping, this.retryAfter)
+    const request = checkHandshake(attempt, this.policy.proxies)
+    if (!(request instanceof ServerRequest)) return this.refused(attempt, request)
+    const route = only ?? this.routeOf(request.path)
+    const refused = checkOrigin(request, route?.settings.origin ?? this.policy.origin, this.policy.settings)
+    if (refused !== undefined) return this.refused(attempt, refused)
+    const entry = this.gate.enter(request)
+    if (!(entry instanceof Entry)) return this.refuse(attempt, entry.status, entry.reason, String(entry.retryAfter))
+    if (route !== undefined && route.draining === undefined) return { request, route, entry }
+    entry.leave()
+    return route === undefined
+      ? this.refuse(attempt, 404, "There is no WebSocket at this path")
+      : this.refuse(attempt, 503, stopping, this.retryAfter)
+  }
+
+  private refused(attempt: UpgradeAttempt, refused: Refused): undefined {
+    rejectRefused(attempt, refused)
+    this.log(Effect.logWarning("Refused an upgrade request", refused.error.message), attempt)
+  }
+
+  /** What comes in floods is logged for debugging only. */
+  private refuse(attempt: UpgradeAttempt, status: number, reason: string, retryAfter?: string): undefined {
+    attempt.reject(status, retryAfter === undefined ? {} : { "Retry-After": retryAfter }, reason)
+    this.log(Effect.logDebug("Refused an upgrade request", reason), attempt)
+  }
+
+  /** Opens the connection of a request that has entered. */
+  open<D extends Delivery>(
+    opening: Opening,
+    entry: Entry,
+    mode: Mode & { readonly delivery: D },
+    route: Route
+  ): ServerDrivers[D] | undefined {
+    const { attempt } = opening
+    if (attempt.isGone()) {
+      entry.leave()
+      return undefined
+    }
+    const socket = open(opening, this.policy, this.services, mode)
+    if (socket instanceof ProtocolError || socket instanceof RangeError) {
+      entry.leave()
+      this.log(Effect.logError("Refused an upgrade request", socket.message), attempt)
+      return undefined
+    }
+    this.connections.track(socket, entry, opening.accepted.value, route.sockets)
+    socket.start(this.connections)
+    return socket
+  }
+
+  log(entry: Effect.Effect<void>, { remoteAddress, request }: UpgradeAttempt): void {
+    Runtime.runFork(this.runtime)(Effect.annotateLogs(entry, annotations(request.url, remoteAddress)))
+  }
+
+  private get allRoutes(): ReadonlyArray<Route> {
+    return [this.fallback, ...this.routes.map(({ route }) => route)]
+  }
+
+  drain(settings: DrainSettings): Effect.Effect<DrainReport> {
+    return Effect.suspend(() => {
+      if (this.draining === undefined) {
+        this.stopped = true
+        const drains = this.allRoutes.map((route) => route.drain(settings))
+        this.draining = Effect.map(Effect.all(drains, { concurrency: "unbounded" }), mergeReports)
+      }
+      return this.draining
+    })
+  }
+
+  readonly stop: Effect.Effect<void> = Effect.suspend(() => {
+    this.stopped = true
+    for (const route of this.allRoutes) route.stop()
+    return this.connections.closeAll(this.policy.drain.code)
+  })
+}
+
+const rank = ({ settings: { path } }: Route): number =>
+  path === undefined ? -1 : path.endsWith("/*") ? path.length : Number.MAX_SAFE_INTEGER

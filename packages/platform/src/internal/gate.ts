@@ -1,0 +1,226 @@
+import type * as Duration from "effect/Duration"
+import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
+import * as HeaderField from "@effect-websocket/protocol/HeaderField"
+import type { AdmissionOptions, KeyRequest, Proxies, Rate } from "../WebSocketServer.js"
+import { count, timeout } from "./settings.js"
+import type { Timers } from "./timers.js"
+
+/** The limits of a server, with all defaults filled in. */
+export interface GateSettings {
+  readonly maxConnections: number
+  readonly maxHandshakes: number
+  readonly maxConnectionsPerKey: number
+  readonly rate: ResolvedRate | undefined
+  readonly ratePerKey: ResolvedRate | undefined
+  readonly key: (request: KeyRequest) => string | undefined
+  /** In seconds. */
+  readonly retryAfter: number
+}
+
+/** In milliseconds: the time that each one costs, and the most that may be owed. */
+export interface ResolvedRate {
+  readonly cost: number
+  readonly burst: number
+}
+
+/** Why a request is refused, and when it may be made again, in seconds. */
+export interface Refusal {
+  readonly status: 429 | 503
+  readonly reason: string
+  readonly retryAfter: number
+}
+
+// Keys that have no connection are forgotten above this many, the oldest first.
+const maxKeys = 65_536
+// How many of them one request looks at, so that none takes long.
+const maxLooks = 8
+const maxKeyLength = 128
+
+const seconds = (millis: number): number => Math.max(1, Math.ceil(millis / 1000))
+
+export const resolveGate = (options: AdmissionOptions, retryAfter: Duration.DurationInput): GateSettings => ({
+  maxConnections: limit("maxConnections", options.maxConnections),
+  maxHandshakes: limit("maxHandshakes", options.maxHandshakes ?? 1024),
+  maxConnectionsPerKey: limit("maxConnectionsPerKey", options.maxConnectionsPerKey),
+  rate: options.handshakeRate && resolveRate("handshakeRate", options.handshakeRate),
+  ratePerKey: options.handshakeRatePerKey && resolveRate("handshakeRatePerKey", options.handshakeRatePerKey),
+  key: options.key ?? (({ clientAddress }) => clientAddress && network(clientAddress)),
+  retryAfter: seconds(timeout("retryAfter", retryAfter))
+})
+
+const limit = (name: string, value: number = Number.POSITIVE_INFINITY): number =>
+  value === Number.POSITIVE_INFINITY ? value : count(name, value)
+
+export const resolveRate = (name: string, { interval, limit }: Rate): ResolvedRate => {
+  const burst = timeout(`${name}.interval`, interval)
+  return { cost: burst / count(`${name}.limit`, limit), burst }
+}
+
+/** Of IPv6 the /64, which is what one subscriber has. */
+export const network = (address: string): string => {
+  const plain = withoutMapping(address)
+  if (!plain.includes(":")) return plain
+  const [left = "", right] = plain.split("::")
+  const groups = left === "" ? [] : left.split(":")
+  const rest = right === undefined || right === "" ? [] : right.split(":")
+  const zeros = right === undefined ? 0 : Math.max(0, 8 - groups.length - rest.length)
+  return `${[...groups, ...Array<string>(zeros).fill("0"), ...rest].slice(0, 4).join(":")}::/64`
+}
+
+/** An IPv4 address that came by a socket of IPv6 (RFC 4291 §2.5.5.2). */
+const withoutMapping = (address: string): string =>
+  address.toLowerCase().startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address
+
+/**
+ * The address of the client. Each proxy appends whom it heard from, so the list is read from its end, as long as it was
+ * written by proxies that are trusted.
+ */
+export const clientAddress = (
+  remoteAddress: string | undefined,
+  headers: HeaderRecord,
+  proxies: Proxies | undefined
+): string | undefined => {
+  if (proxies === undefined || remoteAddress === undefined) return remoteAddress
+  const listed = HeaderField.values(headers, (proxies.header ?? "x-forwarded-for").toLowerCase()).join(",")
+  let address = withoutMapping(remoteAddress)
+  let end = listed.length
+  while (end > 0 && proxies.trusted(address)) {
+    const start = listed.lastIndexOf(",", end - 1)
+    const next = withoutMapping(listed.slice(start + 1, end).trim())
+    // No address: the proxies before it cannot be told apart any more.
+    if (!isAddress(next)) return address
+    address = next
+    end = start
+  }
+  return address
+}
+
+const isAddress = (text: string): boolean => {
+  if (text.length === 0 || text.length > 45) return false
+  for (let i = 0; i < text.length; i++) if (!"0123456789abcdefABCDEF.:".includes(text[i]!)) return false
+  return true
+}
+
+interface Holder {
+  entries: number
+  /** When everything that its handshakes cost is paid: the generic cell rate algorithm, whose state is one number. */
+  paid: number
+}
+
+/** What lets requests in, and counts those that are inside: handshakes and connections. Everything in it is synchronous. */
+export class Gate {
+  private readonly settings: GateSettings
+  private readonly timers: Timers
+  private readonly holders = new Map<string, Holder>()
+  private readonly all: Holder = { entries: 0, paid: 0 }
+  private handshakes = 0
+
+  constructor(settings: GateSettings, timers: Timers) {
+    this.settings = settings
+    this.timers = timers
+  }
+
+  enter(request: KeyRequest): Entry | Refusal {
+    const { maxConnections, maxConnectionsPerKey, maxHandshakes, rate, ratePerKey, retryAfter } = this.settings
+    const now = this.timers.now
+    if (this.all.entries >= maxConnections)
+      return full("The server has all the connections that it may have", retryAfter)
+    if (this.handshakes >= maxHandshakes) return full("The server has too many handshakes under way", retryAfter)
+    const key = this.keyOf(request)
+    const holder = key === undefined ? undefined : this.holderOf(key, now)
+    if (holder !== undefined && holder.entries >= maxConnectionsPerKey) {
+      return tooMany("There are too many connections from this client", retryAfter)
+    }
+    const wait = Math.max(
+      holder === undefined || ratePerKey === undefined ? 0 : debt(holder, ratePerKey, now),
+      rate === undefined ? 0 : debt(this.all, rate, now)
+    )
+    if (wait > 0) return tooMany("There are too many handshakes", seconds(wait))
+    if (holder !== undefined && ratePerKey !== undefined) charge(holder, ratePerKey, now)
+    if (rate !== undefined) charge(this.all, rate, now)
+    this.handshakes++
+    this.all.entries++
+    if (holder !== undefined) holder.entries++
+    return new Entry(
+      () => this.handshakes--,
+      () => {
+        this.all.entries--
+        if (key !== undefined && holder !== undefined && --holder.entries === 0) this.forget(key, holder)
+      }
+    )
+  }
+
+  private keyOf(request: KeyRequest): string | undefined {
+    const { maxConnectionsPerKey, ratePerKey } = this.settings
+    if (maxConnectionsPerKey === Number.POSITIVE_INFINITY && ratePerKey === undefined) return undefined
+    return this.settings.key(request)?.slice(0, maxKeyLength)
+  }
+
+  private holderOf(key: string, now: number): Holder {
+    const known = this.holders.get(key)
+    if (known !== undefined) return known
+    for (let looks = this.holders.size < maxKeys ? 0 : maxLooks; looks > 0; looks--) this.forgetOldest()
+    const holder = { entries: 0, paid: now }
+    this.holders.set(key, holder)
+    return holder
+  }
+
+  private forgetOldest(): void {
+    for (const [key, holder] of this.holders) {
+      this.holders.delete(key)
+      // Those with connections are bounded by these.
+      if (holder.entries > 0) this.holders.set(key, holder)
+      return
+    }
+  }
+
+  /** Unless it owes something. */
+  private forget(key: string, holder: Holder): void {
+    if (holder.paid <= this.timers.now) this.holders.delete(key)
+  }
+
+  /** How many keys it knows. */
+  get keys(): number {
+    return this.holders.size
+  }
+}
+
+const full = (reason: string, retryAfter: number): Refusal => ({ status: 503, reason, retryAfter })
+const tooMany = (reason: string, retryAfter: number): Refusal => ({ status: 429, reason, retryAfter })
+
+/** How long until one more may come. */
+const debt = (holder: Holder, { burst, cost }: ResolvedRate, now: number): number =>
+  Math.max(0, holder.paid - now - (burst - cost) - rounding)
+// A sum of many costs is not exact.
+const rounding = 1e-6
+
+const charge = (holder: Holder, { cost }: ResolvedRate, now: number): void => {
+  holder.paid = Math.max(holder.paid, now) + cost
+}
+
+/** One request that was let in, until its connection is over. */
+export class Entry {
+  private shaking = true
+  private inside = true
+  private readonly onShaken: () => void
+  private readonly onLeft: () => void
+
+  constructor(onShaken: () => void, onLeft: () => void) {
+    this.onShaken = onShaken
+    this.onLeft = onLeft
+  }
+
+  /** The handshake is over. */
+  opened(): void {
+    if (!this.shaking) return
+    this.shaking = false
+    this.onShaken()
+  }
+
+  leave(): void {
+    this.opened()
+    if (!this.inside) return
+    this.inside = false
+    this.onLeft()
+  }
+}

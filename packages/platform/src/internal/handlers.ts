@@ -1,0 +1,150 @@
+import { isConnectionClosed, isWebSocketError } from "@effect-websocket/protocol/Errors"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
+import * as FiberRefs from "effect/FiberRefs"
+import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
+import * as RuntimeFlags from "effect/RuntimeFlags"
+import * as Scope from "effect/Scope"
+import { annotations } from "./annotations.js"
+import type { ServerDriver } from "./connections.js"
+import { closeCodeOf } from "./registry.js"
+
+/** What is done for a connection, and where. */
+export interface Job<S extends ServerDriver, A, E, R> {
+  readonly runtime: Runtime.Runtime<Exclude<R, Scope.Scope>>
+  readonly handler: (socket: S) => Effect.Effect<A, E, R>
+  /** In place of the log. */
+  readonly onError: ((cause: Cause.Cause<E>, socket: S) => Effect.Effect<unknown, never, R>) | undefined
+}
+
+/**
+ * The handlers of one `run`. A connection that is idle costs one fiber and nothing around it, so what its handler needs is
+ * put into the fiber's runtime, and what comes after it has a fiber of its own, for a moment.
+ */
+export class Handlers {
+  private readonly maximum: number
+  private readonly fibers = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
+  private waiting: ((effect: Effect.Effect<void>) => void) | undefined = undefined
+
+  constructor(maximum: number = Number.POSITIVE_INFINITY) {
+    this.maximum = maximum
+  }
+
+  get size(): number {
+    return this.fibers.size
+  }
+
+  start<S extends ServerDriver, A, E, R>(socket: S, job: Job<S, A, E, R>): void {
+    const scope = Effect.runSync(Scope.make())
+    const runtime = runtimeOf(job.runtime, socket, scope)
+    // As a value, because the runtime would log a failure as one that nobody looks at. An interruption stays one.
+    const handled = Effect.exit(Effect.suspend(() => job.handler(socket)))
+    this.supervise(Runtime.runFork(runtime)(handled), (exit) =>
+      this.supervise(Runtime.runFork(runtime)(Effect.uninterruptible(release(socket, job, scope, Exit.flatten(exit)))))
+    )
+  }
+
+  /** Until one more may start. One fiber may wait. */
+  readonly awaitRoom: Effect.Effect<void> = Effect.suspend(() =>
+    this.fibers.size < this.maximum
+      ? Effect.void
+      : Effect.async<void>((resume) => {
+          this.waiting = resume
+          return Effect.sync(() => {
+            this.waiting = undefined
+          })
+        })
+  )
+
+  private supervise<A1, E1>(fiber: Fiber.RuntimeFiber<A1, E1>, onExit?: (exit: Exit.Exit<A1, E1>) => void): void {
+    this.fibers.add(fiber)
+    fiber.addObserver((exit) => {
+      this.fibers.delete(fiber)
+      onExit?.(exit)
+      const { waiting } = this
+      if (waiting === undefined || this.fibers.size >= this.maximum) return
+      this.waiting = undefined
+      waiting(Effect.void)
+    })
+  }
+
+  /** Interrupts all handlers at once, and says how many there were. */
+  interrupt(): number {
+    const { size } = this.fibers
+    for (const fiber of this.fibers) fiber.unsafeInterruptAsFork(FiberId.none)
+    return size
+  }
+
+  /** Interrupts all handlers at once and waits for what comes after them. */
+  readonly stop: Effect.Effect<void> = Effect.suspend(() => {
+    this.interrupt()
+    return this.awaitAll
+  })
+
+  readonly awaitAll: Effect.Effect<void> = Effect.suspend(() =>
+    this.fibers.size === 0 ? Effect.void : Effect.zipRight(Fiber.awaitAll(this.fibers), this.awaitAll)
+  )
+}
+
+const runtimeOf = <R>(
+  runtime: Runtime.Runtime<Exclude<R, Scope.Scope>>,
+  socket: ServerDriver,
+  scope: Scope.Scope
+): Runtime.Runtime<R | Scope.Scope> => {
+  const inherited = FiberRefs.getOrDefault(runtime.fiberRefs, FiberRef.currentLogAnnotations)
+  const annotated = HashMap.union(
+    inherited,
+    HashMap.fromIterable(Object.entries(annotations(socket.url, socket.remoteAddress)))
+  )
+  return runtime.pipe(
+    Runtime.enableRuntimeFlag(RuntimeFlags.Interruption),
+    Runtime.setFiberRef(FiberRef.currentLogAnnotations, annotated),
+    Runtime.updateContext((context) => Context.add(context, Scope.Scope, scope))
+  ) as Runtime.Runtime<R | Scope.Scope>
+}
+
+/**
+ * Ends a connection as its handler ended. The app's own finalizers, and before them what it does about a failure, come first: they may still use the connection.
+ */
+const release = <S extends ServerDriver, A, E, R>(
+  socket: S,
+  { onError }: Job<S, A, E, R>,
+  scope: Scope.CloseableScope,
+  exit: Exit.Exit<unknown, E>
+): Effect.Effect<void, never, R> => {
+  const failed = Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)
+  const hook = failed && onError !== undefined ? reported(() => onError(exit.cause, socket)) : Effect.void
+  return hook.pipe(
+    Effect.zipRight(Effect.exit(Scope.close(scope, exit))),
+    Effect.zipRight(
+      Effect.suspend(() => {
+        socket.beginClose(closeCodeOf(exit))
+        return Effect.zipRight(socket.awaitClosed, onError === undefined ? logFailure(exit) : Effect.void)
+      })
+    )
+  )
+}
+
+/** It can be interrupted, so that no hook keeps a server from ending. */
+const reported = <R>(hook: () => Effect.Effect<unknown, never, R>): Effect.Effect<void, never, R> =>
+  Effect.catchAllCause(Effect.asVoid(Effect.interruptible(Effect.suspend(hook))), (cause) =>
+    Cause.isInterruptedOnly(cause) ? Effect.void : Effect.logError("onError of a connection died", cause)
+  )
+
+const logFailure = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
+  if (Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause)) return Effect.void
+  const { cause } = exit
+  if (Option.isSome(Cause.dieOption(cause))) return Effect.logError("The handler of a connection died", cause)
+  const failure = Option.getOrUndefined(Cause.failureOption(cause))
+  if (isConnectionClosed(failure)) return Effect.logDebug("The connection was closed", failure.message)
+  // Where it happened in this library says nothing about it, and a hostile peer could fill the log with it.
+  if (isWebSocketError(failure)) return Effect.logWarning("The connection failed", failure.message)
+  return Effect.logWarning("The handler of a connection failed", cause)
+}

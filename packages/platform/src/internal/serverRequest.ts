@@ -1,0 +1,59 @@
+import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
+import type { Extension } from "@effect-websocket/protocol/Extension"
+import type { UpgradeRequest } from "@effect-websocket/protocol/Handshake"
+import * as HeaderField from "@effect-websocket/protocol/HeaderField"
+import * as Cookies from "@effect/platform/Cookies"
+import type { Request } from "../UpgradeCheck.js"
+
+/** A request with what a check may ask for. Nothing is parsed before it is asked for. */
+export class ServerRequest implements Request {
+  readonly _tag = "UpgradeRequest"
+  readonly url: string
+  readonly headers: HeaderRecord
+  readonly key: string
+  readonly protocols: ReadonlyArray<string>
+  readonly extensions: ReadonlyArray<Extension>
+  readonly origin: string | undefined
+  readonly host: string
+  readonly remoteAddress: string | undefined
+  readonly clientAddress: string | undefined
+
+  constructor(request: UpgradeRequest, remoteAddress: string | undefined, clientAddress: string | undefined) {
+    this.url = request.url
+    this.headers = request.headers
+    this.key = request.key
+    this.protocols = request.protocols
+    this.extensions = request.extensions
+    this.origin = request.origin
+    this.host = request.host
+    this.remoteAddress = remoteAddress
+    this.clientAddress = clientAddress
+  }
+
+  get path(): string {
+    return pathOf(this.url)
+  }
+
+  get query(): Record<string, string | ReadonlyArray<string>> {
+    const start = this.url.indexOf("?")
+    const parameters = new Map<string, ReadonlyArray<string>>()
+    for (const [name, value] of new URLSearchParams(start < 0 ? "" : this.url.slice(start + 1))) {
+      parameters.set(name, [...(parameters.get(name) ?? []), value])
+    }
+    return Object.fromEntries([...parameters].map(([name, values]) => [name, values.length > 1 ? values : values[0]!]))
+  }
+
+  get cookies(): Record<string, string> {
+    return Cookies.parseHeader(HeaderField.values(this.headers, "cookie").join("; "))
+  }
+}
+
+/** The path of a request target, which may be a whole URL (RFC 9112 §3.2.2). */
+export const pathOf = (url: string): string => {
+  const end = url.indexOf("?")
+  const target = end < 0 ? url : url.slice(0, end)
+  if (target.startsWith("/")) return target
+  const host = target.indexOf("://")
+  const start = host < 0 ? -1 : target.indexOf("/", host + 3)
+  return start < 0 ? "/" : target.slice(start)
+}
