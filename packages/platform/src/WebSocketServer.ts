@@ -519,7 +519,8 @@ const serve = <A, E, R, D extends Delivery, Value, R2>(
     drains ? Effect.addFinalizer(() => logReport(route.drain())) : Effect.void
   )
 
-const logReport = (drained: Effect.Effect<DrainReport>): Effect.Effect<void> =>
+/** @internal */
+export const logReport = (drained: Effect.Effect<DrainReport>): Effect.Effect<void> =>
   Effect.flatMap(drained, ({ closed, dropped, interrupted }) =>
     Effect.logInfo(`Drained: ${closed} connections closed, ${dropped} dropped, ${interrupted} handlers interrupted`)
   )
@@ -642,8 +643,12 @@ const routeOf = <Value>(acceptor: Acceptor, route: InternalRoute): Route<Value> 
   }
 }
 
-/** It has the value that it was accepted with, and none where there was no check. */
-const withValue = <D extends Delivery, Value>(socket: ServerDrivers[D]): ServerWebSocket<D, Value> =>
+/**
+ * It has the value that it was accepted with, and none where there was no check.
+ *
+ * @internal
+ */
+export const withValue = <D extends Delivery, Value>(socket: ServerDrivers[D]): ServerWebSocket<D, Value> =>
   socket as ServerDrivers[D] & WebSocket.Deliveries[D] & Accepted<Value>
 
 /**

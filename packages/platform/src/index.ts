@@ -53,4 +53,8 @@ export * as WebSocketTest from "./WebSocketTest.js"
 /**
  * @since 0.1.0
  */
+export * as WebSocketUpgrade from "./WebSocketUpgrade.js"
+/**
+ * @since 0.1.0
+ */
 export * as Zlib from "./Zlib.js"

@@ -15,8 +15,9 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import * as Https from "node:https"
-import type { AddressInfo, Socket } from "node:net"
+import { BlockList, isIP, type Socket } from "node:net"
 import type { Duplex } from "node:stream"
+import * as Tls from "node:tls"
 import { annotations } from "../internal/annotations.js"
 import { defaults, fromConfig, timeout } from "../internal/settings.js"
 import type * as WebSocket from "../WebSocket.js"
@@ -63,9 +64,15 @@ export const make = (
       requestTimeout: handshakeTimeout,
       connectionsCheckingInterval: Math.min(handshakeTimeout, 1000)
     })
-    const { offer, service } = yield* WebSocketServer.make(toAddress(server, options), { ...options, zlib })
+    const { offer, service } = yield* WebSocketServer.make(addressOf(server, options.tls !== undefined), {
+      ...options,
+      zlib
+    })
     // Finalizers run from last to first: stop listening, close the connections, drop what is left.
     yield* Effect.addFinalizer(() => Effect.sync(() => server.close()))
+    const { maxConnections, maxHandshakes = 1024 } = options.admission ?? {}
+    // Also of those that never send a request, Node holds no more; these it drops.
+    if (maxConnections !== undefined) server.maxConnections = maxConnections + maxHandshakes
     const runtime = yield* Effect.runtime<never>()
     server.on("request", (request: Http.IncomingMessage, response: Http.ServerResponse) => {
       const error = refuse(request, response)
@@ -76,6 +83,101 @@ export const make = (
     )
     return service
   })
+
+/**
+ * A server on an HTTP or HTTPS server that someone else made, listens with and ends. It takes the upgrades that one of its
+ * routes takes, or `accept` and `run` where they are used, and leaves others to other listeners; where there are none, they get 404.
+ * The scope stops it and closes its connections with 1001, within one `closeTimeout`. `address` is a defect as long as the
+ * server does not listen.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const attach = (
+  server: Http.Server,
+  options: WebSocketServer.Options = {}
+): Effect.Effect<Context.Tag.Service<WebSocketServer.WebSocketServer>, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { claims, offer, service } = yield* WebSocketServer.make(
+      () => addressOf(server, server instanceof Tls.Server),
+      {
+        ...options,
+        zlib
+      }
+    )
+    const listener = (request: Http.IncomingMessage, socket: Duplex, head: Buffer): void => {
+      if (claims(request.url ?? "") || server.listenerCount("upgrade") === 1) {
+        offer(upgradeAttempt(request, socket, head))
+      }
+    }
+    yield* Effect.acquireRelease(
+      Effect.sync(() => server.on("upgrade", listener)),
+      () => Effect.sync(() => server.off("upgrade", listener))
+    )
+    return service
+  })
+
+/**
+ * A server on an HTTP or HTTPS server that someone else made. See `attach`.
+ *
+ * @example
+ * ```ts
+ * import { WebSocketServer } from "@effect-websocket/platform"
+ * import { NodeWebSocketServer } from "@effect-websocket/platform/node"
+ * import { Layer } from "effect"
+ * import { createServer } from "node:http"
+ *
+ * const server = createServer((_, response) => response.end("healthy"))
+ * server.listen(8080)
+ *
+ * const Main = WebSocketServer.layerRoute({
+ *   path: "/echo",
+ *   handler: (socket) => socket.run((message) => socket.send(message))
+ * }).pipe(Layer.provide(NodeWebSocketServer.layerAttached(server)))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerAttached = (
+  server: Http.Server,
+  options?: WebSocketServer.Options
+): Layer.Layer<WebSocketServer.WebSocketServer> =>
+  Layer.scoped(WebSocketServer.WebSocketServer, attach(server, options))
+
+/**
+ * The addresses and networks (`"10.0.0.0/8"`) of trusted proxies, for `proxies`. Throws a `RangeError` for what is neither.
+ *
+ * @example
+ * ```ts
+ * import { NodeWebSocketServer } from "@effect-websocket/platform/node"
+ *
+ * const Server = NodeWebSocketServer.layer({
+ *   port: 8080,
+ *   proxies: { trusted: NodeWebSocketServer.networks(["127.0.0.1", "10.0.0.0/8", "fd00::/8"]) },
+ *   admission: { maxConnectionsPerKey: 20 }
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const networks = (ranges: ReadonlyArray<string>): ((address: string) => boolean) => {
+  const list = new BlockList()
+  for (const range of ranges) {
+    const [address = "", prefix] = range.split("/")
+    const family = isIP(address)
+    const bits = prefix === undefined ? (family === 4 ? 32 : 128) : Number(prefix)
+    if (family === 0 || prefix === "" || !Number.isInteger(bits) || bits < 0 || bits > (family === 4 ? 32 : 128)) {
+      throw new RangeError(`${JSON.stringify(range)} is no address and no network`)
+    }
+    list.addSubnet(address, bits, family === 4 ? "ipv4" : "ipv6")
+  }
+  return (address) => {
+    const family = isIP(address)
+    return family !== 0 && list.check(address, family === 4 ? "ipv4" : "ipv6")
+  }
+}
 
 /**
  * A server with an HTTP or HTTPS server of its own. See `make`. Fails with `IoError` (`Listen`) where the port cannot be
@@ -193,11 +295,13 @@ const listen = (options: Options, httpOptions: Http.ServerOptions): Effect.Effec
     return server
   })
 
-const toAddress = (server: Http.Server, options: Options): WebSocketServer.Address => {
-  const { address, family, port } = server.address() as AddressInfo
+const addressOf = (server: Http.Server, secure: boolean): WebSocketServer.Address => {
+  const listening = server.address()
+  if (listening === null || typeof listening === "string") throw new Error("The server does not listen on a port")
+  const { address, family, port } = listening
   const wildcard = address === "::" || address === "0.0.0.0"
   const host = wildcard ? "127.0.0.1" : family === "IPv6" ? `[${address}]` : address
-  return { hostname: address, port, url: `${options.tls === undefined ? "ws" : "wss"}://${host}:${port}` }
+  return { hostname: address, port, url: `${secure ? "wss" : "ws"}://${host}:${port}` }
 }
 
 /**

@@ -45,13 +45,14 @@ export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: U
     reject: (status, headers, body) => {
       answered()
       if (socket.destroyed) return
-      const text = `${body}\n`
+      const text = body === "" ? "" : `${body}\n`
       const timer = setTimeout(() => socket.destroy(), rejectTimeoutMillis)
       socket.once("close", () => clearTimeout(timer))
+      const typed = Object.keys(headers).some((name) => name.toLowerCase() === "content-type")
       const all = {
+        ...(typed ? {} : { "Content-Type": "text/plain; charset=utf-8" }),
         ...headers,
         Connection: "close",
-        "Content-Type": "text/plain; charset=utf-8",
         "Content-Length": String(Buffer.byteLength(text))
       }
       // Reads on, because closing a socket with unread bytes would reset it, and the answer with it.

@@ -1,0 +1,81 @@
+/**
+ * `WebSocketUpgrade` beside `NodeHttpServer` of `@effect/platform-node`, which this module needs and the rest of the package
+ * does not.
+ *
+ * @since 0.1.0
+ */
+import type * as HttpServer from "@effect/platform/HttpServer"
+import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import type * as Http from "node:http"
+import type { Duplex } from "node:stream"
+import { defaults } from "../internal/settings.js"
+import type * as WebSocketServer from "../WebSocketServer.js"
+import * as WebSocketUpgrade from "../WebSocketUpgrade.js"
+import { upgradeAttempt } from "./internal/upgradeAttempt.js"
+import { zlib } from "./NodeZlib.js"
+
+/**
+ * The service for the server that `NodeHttpServer.layer` was given. It listens to its `upgrade` events before others do, so
+ * that no byte is lost and no reset ends the process, and answers 503 once nobody else listens. The scope stops it; see
+ * `WebSocketUpgrade.make`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  server: Http.Server,
+  options: WebSocketServer.Options = {}
+): Effect.Effect<Context.Tag.Service<WebSocketUpgrade.WebSocketUpgrade>, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const attempts = new WeakMap<Http.IncomingMessage, WebSocketServer.UpgradeAttempt & { readonly socket: Duplex }>()
+    const retryAfter = String(Math.ceil(Duration.toSeconds(options.retryAfter ?? defaults.retryAfter)))
+    const listener = (request: Http.IncomingMessage, socket: Duplex, head: Buffer): void => {
+      const attempt = upgradeAttempt(request, socket, head)
+      if (server.listenerCount("upgrade") === 1) attempt.reject(503, { "Retry-After": retryAfter }, "Nobody serves")
+      else attempts.set(request, { ...attempt, socket })
+    }
+    yield* Effect.acquireRelease(
+      Effect.sync(() => server.prependListener("upgrade", listener)),
+      () => Effect.sync(() => server.off("upgrade", listener))
+    )
+    const attemptOf = (request: HttpServerRequest.HttpServerRequest): WebSocketServer.UpgradeAttempt | undefined => {
+      const attempt = attempts.get(NodeHttpServerRequest.toIncomingMessage(request))
+      return (
+        attempt && {
+          ...attempt,
+          upgrade: (headers) => {
+            letGo(NodeHttpServerRequest.toServerResponse(request), attempt.socket)
+            return attempt.upgrade(headers)
+          }
+        }
+      )
+    }
+    return yield* WebSocketUpgrade.make(attemptOf, { ...options, zlib })
+  })
+
+/**
+ * The service. See `make`. It needs the HTTP server only so that it is released first: an HTTP server that is released waits
+ * for all of its sockets.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  server: Http.Server,
+  options?: WebSocketServer.Options
+): Layer.Layer<WebSocketUpgrade.WebSocketUpgrade, never, HttpServer.HttpServer> =>
+  Layer.scoped(WebSocketUpgrade.WebSocketUpgrade, make(server, options))
+
+/** The HTTP layer holds a response that would write into the socket. It ends without one, and writes nothing. */
+const letGo = (response: Http.ServerResponse, socket: Duplex): void => {
+  // It is the socket that the HTTP layer gave to it.
+  response.detachSocket(socket as Parameters<Http.ServerResponse["detachSocket"]>[0])
+  response.removeAllListeners("finish")
+  response.end()
+}
