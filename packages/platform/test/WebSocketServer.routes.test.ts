@@ -1,0 +1,407 @@
+/** Checks, routes, what `run` may be told, and the list of connections. */
+import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
+import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
+import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
+import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
+import * as Origin from "@effect-websocket/protocol/Origin"
+import { assert, describe, it } from "@effect/vitest"
+import {
+  Cause,
+  Context,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  Option,
+  Scope,
+  TestClock
+} from "effect"
+import { isDefect, isPending, settled, upgradeRequest } from "./support.js"
+
+const connect = (path: string, options?: WebSocketClient.ConnectOptions) =>
+  WebSocketClient.connect(`ws://test${path}`, options)
+
+const refusal = (path: string, options?: WebSocketClient.ConnectOptions) =>
+  Effect.map(Effect.flip(Effect.scoped(connect(path, options))), (error) => {
+    assert(error._tag === "Handshake_rejected")
+    return { status: error.status, headers: error.headers, body: new TextDecoder().decode(error.body) }
+  })
+
+const refusalLine = (path: string, options?: WebSocketClient.ConnectOptions) =>
+  Effect.map(refusal(path, options), ({ body, status }) => [status, body])
+
+const silent = Logger.remove(Logger.defaultLogger)
+
+/** Runs a test against a route. */
+const withRoute = <A, E, R>(
+  route: Layer.Layer<never, never, WebSocketServer.WebSocketServer>,
+  test: Effect.Effect<A, E, R | Scope.Scope>,
+  options: WebSocketServer.Options = {}
+) =>
+  Effect.scoped(test).pipe(
+    Effect.provide(Layer.provideMerge(route, WebSocketTest.layerWith(options))),
+    Effect.provide(silent)
+  )
+
+class Users extends Context.Tag("Users")<Users, (name: string) => Option.Option<{ readonly name: string }>>() {}
+
+describe("a check", () => {
+  it.effect("sees the request, and hands a value to the handler", () =>
+    Effect.gen(function* () {
+      const seen = yield* Deferred.make<UpgradeCheck.Request>()
+      const route = WebSocketServer.layerRoute({
+        path: "/chat",
+        check: (request) =>
+          Effect.gen(function* () {
+            yield* Deferred.succeed(seen, request)
+            const user = (yield* Users)(request.cookies["name"] ?? "")
+            return Option.isNone(user)
+              ? UpgradeCheck.reject(401, { body: "no" })
+              : UpgradeCheck.accept(user.value, {
+                  protocol: "b",
+                  headers: { "X-Room": "1" },
+                  options: { limits: { maxMessageBytes: 10 } }
+                })
+          }),
+        handler: (socket) => Effect.zipRight(socket.send(socket.value.name), socket.closeStatus)
+      }).pipe(Layer.provide(Layer.succeed(Users, (name) => (name === "Ada" ? Option.some({ name }) : Option.none()))))
+      yield* withRoute(
+        route,
+        Effect.gen(function* () {
+          const socket = yield* connect("/chat?room=1&tag=a&tag=b", {
+            protocols: ["a", "b"],
+            headers: { Cookie: ["name=Ada; theme=dark"] }
+          })
+          assert.strictEqual(socket.protocol, "b")
+          assert.strictEqual((yield* socket.receive).data, "Ada")
+          const request = yield* Deferred.await(seen)
+          assert.deepStrictEqual(
+            [request.path, request.query, request.cookies, request.protocols, request.origin],
+            ["/chat", { room: "1", tag: ["a", "b"] }, { name: "Ada", theme: "dark" }, ["a", "b"], undefined]
+          )
+          const [handle] = yield* WebSocketServer.connections
+          assert.deepStrictEqual(handle?.value, { name: "Ada" })
+          yield* socket.send("longer than ten")
+          assert.strictEqual((yield* socket.closeStatus).received?.code, 1009)
+        })
+      )
+    })
+  )
+
+  const rejections: ReadonlyArray<
+    readonly [string, Effect.Effect<UpgradeCheck.Accept<undefined> | UpgradeCheck.Reject, unknown>, number, string]
+  > = [
+    ["rejects", Effect.succeed(UpgradeCheck.reject(402, { body: "Pay" })), 402, "Pay"],
+    ["fails with a rejection", Effect.fail(UpgradeCheck.reject(401, { body: "Who?" })), 401, "Who?"],
+    ["fails with something else", Effect.fail("database"), 500, "The server could not check the request"],
+    ["dies", Effect.die("bug"), 500, "The server could not check the request"],
+    ["is interrupted", Effect.interrupt, 500, "The server could not check the request"],
+    ["rejects with 101", Effect.succeed(UpgradeCheck.reject(101)), 500, "The server could not check the request"],
+    [
+      "splits the answer",
+      Effect.succeed(UpgradeCheck.reject(401, { headers: { "X-A": "a\r\nX-B: b" } })),
+      500,
+      "The server could not check the request"
+    ],
+    [
+      "sets what the server sets",
+      Effect.succeed(UpgradeCheck.reject(401, { headers: { "content-length": "1" } })),
+      500,
+      "The server could not check the request"
+    ],
+    [
+      "accepts with a header that is none",
+      Effect.succeed(UpgradeCheck.accept(undefined, { headers: { "X-A": "a\r\nX-B: b" } })),
+      500,
+      "The server's answer to the handshake is not valid"
+    ],
+    [
+      "accepts with a subprotocol that was not offered",
+      Effect.succeed(UpgradeCheck.accept(undefined, { protocol: "c" })),
+      500,
+      "The server's answer to the handshake is not valid"
+    ],
+    [
+      "accepts with options that make no sense",
+      Effect.succeed(UpgradeCheck.accept(undefined, { options: { closeTimeout: 0 } })),
+      500,
+      "The server cannot open the connection"
+    ]
+  ]
+  it.effect.each(rejections)("that %s is answered, and the next one is not touched", ([, check, status, body]) =>
+    withRoute(
+      WebSocketServer.layerRoute({
+        check: ({ path }) => (path === "/good" ? Effect.succeed(UpgradeCheck.accept()) : check),
+        handler: (socket) => socket.run((message) => socket.send(message))
+      }),
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* refusalLine("/bad"), [status, body])
+        const socket = yield* connect("/good")
+        yield* socket.send("hello")
+        assert.strictEqual((yield* socket.receive).data, "hello")
+      })
+    )
+  )
+
+  it.effect("comes behind the origin policy, and is not asked by others", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const route = WebSocketServer.layerRoute({
+        path: "/",
+        origin: Origin.allowList(["https://a.example"]),
+        check: () =>
+          Effect.sync(() => {
+            asked++
+            return UpgradeCheck.accept()
+          }),
+        handler: () => Effect.void
+      })
+      yield* withRoute(
+        route,
+        Effect.gen(function* () {
+          const [status] = yield* refusalLine("/", { origin: "http://test" })
+          assert.deepStrictEqual([status, asked], [403, 0])
+          yield* connect("/", { origin: "https://a.example" })
+          assert.strictEqual(asked, 1)
+        })
+      )
+    })
+  )
+
+  it.effect("is interrupted when time is up, with 503, and when the client goes away", () =>
+    Effect.gen(function* () {
+      let interrupted = 0
+      const route = WebSocketServer.layerRoute({
+        check: () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted++)),
+        handler: () => Effect.void
+      })
+      yield* withRoute(
+        route,
+        Effect.gen(function* () {
+          const waiting = yield* Effect.fork(refusalLine("/"))
+          yield* TestClock.adjust("1999 millis")
+          assert.isTrue(yield* isPending(waiting))
+          yield* TestClock.adjust("1 millis")
+          assert.deepStrictEqual(yield* Fiber.join(waiting), [503, "No handler took the connection in time"])
+          yield* settled
+          assert.strictEqual(interrupted, 1)
+        }),
+        { handshakeTimeout: "2 seconds" }
+      )
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const { offer, service } = yield* WebSocketServer.make({ hostname: "test", port: 80, url: "ws://test" })
+          const route = yield* service.route({
+            check: () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted++))
+          })
+          yield* Effect.forkScoped(route.accept)
+          let gone = () => {}
+          const answers: Array<number> = []
+          offer({
+            request: upgradeRequest,
+            remoteAddress: undefined,
+            isGone: () => false,
+            onGone: (listener) => {
+              gone = listener
+            },
+            upgrade: () => assert.fail("it is gone"),
+            reject: (status) => answers.push(status)
+          })
+          gone()
+          yield* settled
+          assert.deepStrictEqual([interrupted, answers], [2, []])
+        })
+      )
+    })
+  )
+})
+
+describe("routes", () => {
+  const greet = (path: string | undefined, greeting: string) =>
+    WebSocketServer.layerRoute({ path, handler: (socket) => socket.send(greeting) })
+
+  const greetingOf = (path: string) =>
+    Effect.scoped(Effect.flatMap(connect(path), (socket) => Effect.map(socket.receive, ({ data }) => data)))
+
+  it.effect("take the requests of their paths, the longest first, and others get 404", () =>
+    withRoute(
+      Layer.mergeAll(greet("/a/*", "beginning"), greet("/a/b", "whole"), greet("/a/b/*", "longer")),
+      Effect.gen(function* () {
+        assert.strictEqual(yield* greetingOf("/a/x?/a/b"), "beginning")
+        assert.strictEqual(yield* greetingOf("/a/b"), "whole")
+        assert.strictEqual(yield* greetingOf("/a/b/c"), "longer")
+        assert.deepStrictEqual(yield* refusalLine("/a"), [404, "There is no WebSocket at this path"])
+        assert.deepStrictEqual(yield* refusalLine("/"), [404, "There is no WebSocket at this path"])
+      })
+    )
+  )
+
+  it.effect("leave the rest to a route without a path, or to the server itself", () =>
+    Effect.gen(function* () {
+      yield* withRoute(
+        Layer.mergeAll(greet(undefined, "rest"), greet("/a", "a")),
+        Effect.gen(function* () {
+          assert.deepStrictEqual([yield* greetingOf("/a"), yield* greetingOf("/b")], ["a", "rest"])
+        })
+      )
+      yield* withRoute(
+        Layer.mergeAll(
+          WebSocketServer.layerHandler((socket) => socket.send("server")),
+          greet("/a", "a")
+        ),
+        Effect.gen(function* () {
+          yield* settled
+          assert.deepStrictEqual([yield* greetingOf("/a"), yield* greetingOf("/b")], ["a", "server"])
+        })
+      )
+    })
+  )
+
+  it.effect("take what waited before they came, and are gone with their scopes", () =>
+    withRoute(
+      Layer.empty,
+      Effect.gen(function* () {
+        const early = yield* Effect.fork(greetingOf("/a"))
+        yield* settled
+        const scope = yield* Scope.make()
+        yield* Layer.buildWithScope(greet("/a", "a"), scope)
+        assert.strictEqual(yield* Fiber.join(early), "a")
+        yield* Layer.build(greet("/b", "b"))
+        yield* Scope.close(scope, Exit.void)
+        assert.deepStrictEqual(yield* refusalLine("/a"), [404, "There is no WebSocket at this path"])
+        assert.strictEqual(yield* greetingOf("/b"), "b")
+      })
+    )
+  )
+
+  it.effect("have a loop of their own, and are no paths without a slash", () =>
+    withRoute(
+      Layer.empty,
+      Effect.gen(function* () {
+        const route = yield* WebSocketServer.route({ path: "/a", check: () => Effect.succeed(UpgradeCheck.accept(7)) })
+        const client = yield* Effect.fork(connect("/a"))
+        const socket = yield* route.accept
+        assert.strictEqual(socket.value + 1, 8)
+        yield* Fiber.join(client)
+        assert.isTrue(isDefect(yield* Effect.exit(WebSocketServer.route({ path: "a" }))))
+      })
+    )
+  )
+})
+
+describe("run", () => {
+  it.effect("tells its hook of failures while the connection is open, and logs nothing of them", () =>
+    Effect.gen(function* () {
+      const entries: Array<unknown> = []
+      const causes: Array<unknown> = []
+      const route = WebSocketServer.layerRoute({
+        handler: (socket): Effect.Effect<void, "typed"> => {
+          if (socket.url === "/fail") return Effect.fail("typed")
+          return socket.url === "/die" ? Effect.die("bug") : socket.url === "/end" ? Effect.void : Effect.interrupt
+        },
+        onError: (cause, socket) =>
+          Effect.gen(function* () {
+            const failure: Option.Option<"typed"> = Cause.failureOption(cause)
+            causes.push([socket.url, Option.getOrUndefined(failure)])
+            yield* Effect.ignore(socket.close(4000, "hook"))
+            if (socket.url === "/die") yield* Effect.die("hook")
+          })
+      })
+      const logger = Logger.replace(
+        Logger.defaultLogger,
+        Logger.make(({ message }) => entries.push(Array.isArray(message) ? message[0] : message))
+      )
+      yield* Effect.gen(function* () {
+        const codes: Array<number | undefined> = []
+        for (const path of ["/fail", "/die", "/end", "/interrupt"]) {
+          codes.push((yield* (yield* connect(path)).closeStatus).received?.code)
+        }
+        assert.deepStrictEqual(codes, [4000, 4000, 1000, 1001])
+      }).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(Layer.provideMerge(route, WebSocketTest.layer), logger)))
+      assert.deepStrictEqual(causes, [
+        ["/fail", "typed"],
+        ["/die", undefined]
+      ])
+      assert.deepStrictEqual(entries, ["onError of a connection died"])
+    })
+  )
+
+  it.effect("has as many handlers at once as it is told", () =>
+    Effect.gen(function* () {
+      let running = 0
+      let most = 0
+      const handler = (socket: WebSocketServer.ServerWebSocket) =>
+        Effect.ensuring(
+          Effect.zipRight(
+            Effect.sync(() => {
+              most = Math.max(most, ++running)
+            }),
+            Effect.ignore(socket.receive)
+          ),
+          Effect.sync(() => running--)
+        )
+      yield* withRoute(
+        WebSocketServer.layerHandler(handler, { concurrency: 2 }),
+        Effect.gen(function* () {
+          const clients = yield* Effect.forEach([1, 2, 3, 4, 5], (n) => Effect.fork(connect(`/${n}`)))
+          yield* settled
+          const polls = yield* Effect.forEach(clients, isPending)
+          assert.deepStrictEqual(polls, [false, false, true, true, true])
+          for (const client of clients) yield* Effect.flatMap(Fiber.join(client), (socket) => socket.send("done"))
+          yield* settled
+          assert.deepStrictEqual([running, most], [0, 2])
+        })
+      )
+      const exit = yield* Effect.exit(WebSocketServer.run(handler, { concurrency: 0 })).pipe(
+        Effect.provide(WebSocketTest.layer)
+      )
+      assert.isTrue(isDefect(exit))
+    })
+  )
+})
+
+describe("the list of connections", () => {
+  const echo = WebSocketServer.layerHandler((socket) => socket.run((message) => socket.send(message)))
+
+  it.effect("counts, shows, closes and aborts", () =>
+    withRoute(
+      echo,
+      Effect.gen(function* () {
+        const talking = yield* connect("/talking", { protocols: ["a"] })
+        const silent = yield* connect("/silent")
+        yield* talking.send("hello")
+        yield* talking.send(new Uint8Array(1000))
+        yield* talking.receive
+        yield* talking.receive
+        yield* TestClock.adjust("3 seconds")
+        const [first, second] = yield* WebSocketServer.connections
+        assert(first !== undefined && second !== undefined)
+        const { abort: _a, age, close: _c, remoteAddress: _r, clientAddress: _l, ...facts } = first
+        assert.deepStrictEqual(facts, {
+          id: 1,
+          url: "/talking",
+          delivery: "messages",
+          protocol: "a",
+          value: undefined,
+          receivedMessages: 2,
+          // Masked: two bytes, four of the mask, and five; four, four and a thousand.
+          receivedBytes: 11 + 1008,
+          sentMessages: 2,
+          sentBytes: 7 + 1004,
+          unreadBytes: 0,
+          unsentBytes: 0
+        })
+        assert.deepStrictEqual([Duration.toSeconds(age), second.id, second.receivedBytes], [3, 2, 0])
+        yield* first.close(4001, "kicked")
+        assert.deepStrictEqual((yield* talking.closeStatus).received, { code: 4001, reason: "kicked" })
+        yield* second.abort
+        assert.isFalse((yield* silent.closeStatus).clean)
+        assert.lengthOf(yield* WebSocketServer.connections, 0)
+      }),
+      { protocols: ["a"] }
+    )
+  )
+})
