@@ -302,6 +302,7 @@ export interface Route<Value = undefined> {
  *
  * - `route`: a route, as long as the scope. Where there are routes and nobody has asked the server itself for connections,
  *   other paths get 404.
+ * - `unrouted`: what every route has, once more, with a `drain` of its own.
  * - `connections`: those that are open.
  * - `drain`: of all routes.
  * - `drains`: whether the layers of handlers drain when they are released.
@@ -316,6 +317,7 @@ export class WebSocketServer extends Context.Tag("@effect-websocket/platform/Web
     readonly route: <Value = undefined, E = never, R = never>(
       options: RouteOptions<Value, E, R>
     ) => Effect.Effect<Route<Value>, never, R | Scope.Scope>
+    readonly unrouted: Route
     readonly connections: Effect.Effect<ReadonlyArray<ConnectionHandle>>
     readonly drains: boolean
     readonly address: Address
@@ -451,7 +453,9 @@ export const layerHandler = <A, E, R, D extends Delivery = "messages", R2 = neve
   handler: (socket: ServerWebSocket<D>) => Effect.Effect<A, E, R>,
   options?: RunOptions<D, undefined, E, R2>
 ): Layer.Layer<never, never, WebSocketServer | Exclude<R | R2, Scope.Scope>> =>
-  Layer.scopedDiscard(Effect.flatMap(WebSocketServer, (server) => serve(server, server.drains, handler, options)))
+  Layer.scopedDiscard(
+    Effect.flatMap(WebSocketServer, (server) => serve(server.unrouted, server.drains, handler, options))
+  )
 
 /**
  * A layer with a route of the server and a handler for each of its connections. What the check accepts with is the handler's
@@ -509,7 +513,7 @@ export const layerRoute = <
 
 /** Runs a handler in the scope. Finalizers run from last to first: drain, and then interrupt what is left. */
 const serve = <A, E, R, D extends Delivery, Value, R2>(
-  route: Pick<Route<Value>, "run" | "drain">,
+  route: Route<Value>,
   drains: boolean,
   handler: (socket: ServerWebSocket<D, Value>) => Effect.Effect<A, E, R>,
   options: RunOptions<D, Value, E, R2> | undefined
@@ -522,7 +526,7 @@ const serve = <A, E, R, D extends Delivery, Value, R2>(
 /** @internal */
 export const logReport = (drained: Effect.Effect<DrainReport>): Effect.Effect<void> =>
   Effect.flatMap(drained, ({ closed, dropped, interrupted }) =>
-    Effect.logInfo(`Drained: ${closed} connections closed, ${dropped} dropped, ${interrupted} handlers interrupted`)
+    Effect.logInfo(`Drained connections (closed: ${closed}, dropped: ${dropped}), interrupted handlers: ${interrupted}`)
   )
 
 /**
@@ -570,8 +574,10 @@ export const make = (
     const policy = yield* Effect.sync(() => resolvePolicy(options))
     const acceptor = new Acceptor(policy, yield* environment, yield* Effect.runtime<never>())
     yield* Effect.addFinalizer(() => acceptor.stop)
+    const unrouted = routeOf<undefined>(acceptor, acceptor.fallback)
     const service: Context.Tag.Service<WebSocketServer> = {
-      ...routeOf<undefined>(acceptor, acceptor.fallback),
+      ...unrouted,
+      unrouted,
       route: (options) => makeRoute(acceptor, options),
       drain: (options) => acceptor.drain(drainSettings(acceptor, options)),
       connections: Effect.sync(() => acceptor.connections.handles),
