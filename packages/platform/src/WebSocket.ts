@@ -46,6 +46,25 @@ export type Data = string | Uint8Array | Message
 export type SendStrategy = "suspend" | "dropping" | "sliding" | "close" | "abort"
 
 /**
+ * How much a peer may send per time; as much at once. What arrives in one read is judged together.
+ *
+ * - `messages`: messages that have ended, or frames where these are delivered. Default: any number.
+ * - `bytes`: of the transport. Default: any number.
+ * - `interval`: finite.
+ * - `strategy`: `"suspend"`, which is the default, reads no further until the rate is kept; `"close"` closes the
+ *   connection with 1008, which is a normal end here.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ReceiveRate {
+  readonly messages?: number | undefined
+  readonly bytes?: number | undefined
+  readonly interval: Duration.DurationInput
+  readonly strategy?: "suspend" | "close" | undefined
+}
+
+/**
  * The options of one connection. What makes no sense is a defect.
  *
  * - `limits`: what the peer may make us hold; see `Connection.Limits`. Default: 1 MiB and 1,024 fragments per message.
@@ -73,8 +92,9 @@ export type SendStrategy = "suspend" | "dropping" | "sliding" | "close" | "abort
  * - `writeTimeout`: the time in which a peer must read something of what waits for it above `sendHighWaterMark`. Afterwards
  *   the transport is dropped, with `IoError` (`Timeout` of `"write"`).
  * - `maxLifetime`: after this time the connection is closed with 1001.
+ * - `receiveRate`: how much the peer may send per time; see `ReceiveRate`. Default: any amount.
  *
- * The last four are infinite by default.
+ * The last four deadlines are infinite by default.
  *
  * @since 0.1.0
  * @category models
@@ -93,6 +113,7 @@ export interface Options {
   readonly messageTimeout?: Duration.DurationInput | undefined
   readonly writeTimeout?: Duration.DurationInput | undefined
   readonly maxLifetime?: Duration.DurationInput | undefined
+  readonly receiveRate?: ReceiveRate | undefined
   readonly compression?: boolean | PermessageDeflate.Options | undefined
   readonly budget?: ByteBudget | undefined
 }

@@ -31,6 +31,7 @@ import type { Budget, Member } from "./budget.js"
 import { isSameBytes } from "./bytes.js"
 import { Deadlines, type Deadline, type Mortal } from "./deadlines.js"
 import { randomBytes, randomMaskKey } from "./random.js"
+import { ReceiveRate } from "./receiveRate.js"
 import type { Closable, Registry } from "./registry.js"
 import type { Settings } from "./settings.js"
 import { ofClock, type Timers } from "./timers.js"
@@ -91,6 +92,7 @@ const itemOverhead = 64
 // Why reading is paused, as bits.
 const pausedByInbox = 1
 const pausedByBudget = 2
+const pausedByRate = 4
 const pingBytes = 8
 const controlBuffer = 16
 
@@ -178,6 +180,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   private waiters = noWaiters
   private pendingPings: Array<PendingPing> | undefined = undefined
 
+  private readonly receiveRate: ReceiveRate | undefined
   private readonly budget: Budget | undefined
   // The bytes that the budget knows of.
   private charged = 0
@@ -206,6 +209,8 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     const compression = settings.compression &&
       opening.deflate && { ...settings.compression, agreement: opening.deflate }
     this.budget = settings.budget
+    this.receiveRate =
+      settings.receiveRate && new ReceiveRate(settings.receiveRate, environment.timers, () => this.resume(pausedByRate))
     const options = {
       compression,
       ...mode,
@@ -508,10 +513,15 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     const idle = this.reader === undefined
     this.deadlines.heard()
     this.receivedBytes += chunk.length
+    const messagesBefore = this.receivedMessages
     const messaged = this.process(this.connection.receive(chunk, owned))
     this.deadlines.receiving(this.connection.receiving, messaged)
     if (this.connection.unsettled) this.settleLater()
     this.flush()
+    if (this.receiveRate?.exceeds(this.receivedMessages - messagesBefore, chunk.length)) {
+      if (this.receiveRate.closes) this.startClosing(policyViolation, "too much per time")
+      else this.pause(pausedByRate)
+    }
     // A reader that waited has not had its turn yet.
     if (idle && this.inboxBytes > this.settings.receiveHighWaterMark) this.pause(pausedByInbox)
     this.account()
@@ -837,6 +847,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     this.budget?.delete(this)
     if (this.settleTimer !== undefined) clearTimeout(this.settleTimer)
     this.deadlines.stop()
+    this.receiveRate?.stop()
     this.failWaiters(this.connection.error ?? abnormalClosure("local"))
     for (const owner of this.owners) owner.delete(this)
     for (const resume of this.closers ?? []) resume(Effect.void)

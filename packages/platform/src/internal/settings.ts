@@ -6,7 +6,7 @@ import * as Option from "effect/Option"
 import * as Effect from "effect/Effect"
 import type { ByteBudget } from "../ByteBudget.js"
 import type { WaterMarks } from "../Transport.js"
-import type { Options, SendStrategy } from "../WebSocket.js"
+import type { Options, ReceiveRate, SendStrategy } from "../WebSocket.js"
 import type { Options as ClientOptions, MakeOptions } from "../WebSocketClient.js"
 import type { Zlib } from "../Zlib.js"
 import { Budget } from "./budget.js"
@@ -26,8 +26,17 @@ export interface Settings {
   readonly messageTimeout: number
   readonly writeTimeout: number
   readonly maxLifetime: number
+  readonly receiveRate: ReceiveRateSettings | undefined
   readonly compression: Compression | undefined
   readonly budget: Budget | undefined
+}
+
+export interface ReceiveRateSettings {
+  /** In milliseconds: what a message and what a byte costs, and how much may be owed. */
+  readonly perMessage: number
+  readonly perByte: number
+  readonly burst: number
+  readonly closes: boolean
 }
 
 /** What compresses, and how. */
@@ -77,8 +86,23 @@ export const resolve = (options: Options = {}, zlib?: Zlib): Settings => {
     messageTimeout: optional("messageTimeout", options.messageTimeout),
     writeTimeout: optional("writeTimeout", options.writeTimeout),
     maxLifetime: optional("maxLifetime", options.maxLifetime),
+    receiveRate: options.receiveRate && resolveReceiveRate(options.receiveRate),
     compression: zlib && compression && { zlib, settings: compression },
     budget: resolveBudget(options.budget)
+  }
+}
+
+const resolveReceiveRate = (options: ReceiveRate): ReceiveRateSettings => {
+  const burst = timeout("receiveRate.interval", options.interval)
+  const { strategy = "suspend" } = options
+  if (strategy !== "suspend" && strategy !== "close") {
+    throw new RangeError(`receiveRate.strategy must be suspend or close, but is ${JSON.stringify(strategy)}`)
+  }
+  return {
+    perMessage: options.messages === undefined ? 0 : burst / count("receiveRate.messages", options.messages),
+    perByte: options.bytes === undefined ? 0 : burst / bytes("receiveRate.bytes", options.bytes),
+    burst,
+    closes: strategy === "close"
   }
 }
 

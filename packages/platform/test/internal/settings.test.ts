@@ -23,6 +23,7 @@ const defaults = {
   messageTimeout: Infinity,
   writeTimeout: Infinity,
   maxLifetime: Infinity,
+  receiveRate: undefined,
   compression: undefined,
   budget: undefined
 }
@@ -66,6 +67,7 @@ describe("resolve", () => {
         messageTimeout: undefined,
         writeTimeout: undefined,
         maxLifetime: undefined,
+        receiveRate: undefined,
         compression: undefined,
         budget: undefined
       }),
