@@ -1,9 +1,10 @@
 // The import rules of docs/architecture.md. Run by `pnpm check:imports`.
 const platformOrder = [
-  ["(Transport|Zlib)", "^packages/platform/src/(internal|WebSocket|Mock|node)"],
+  ["(Transport|UpgradeCheck|Zlib)", "^packages/platform/src/(internal|WebSocket|Mock|node)"],
   ["internal/[^/]+", "^packages/platform/src/(WebSocket|Mock|node)"],
   ["WebSocket", "^packages/platform/src/(WebSocketClient|WebSocketServer|WebSocketTest|Mock|node)"],
-  ["WebSocket(Client|Server)", "^packages/platform/src/(WebSocketTest|Mock|node)"],
+  ["WebSocket(Client|Server)", "^packages/platform/src/(WebSocketTest|WebSocketUpgrade|Mock|node)"],
+  ["WebSocketUpgrade", "^packages/platform/src/(WebSocketTest|Mock|node)"],
   ["MockTransport", "^packages/platform/src/(MockPeer|WebSocketTest|node)"],
   ["MockPeer", "^packages/platform/src/(WebSocketTest|node)"],
   ["WebSocketTest", "^packages/platform/src/node"]
@@ -42,12 +43,25 @@ module.exports = {
       to: { dependencyTypes: ["core"] }
     },
     {
+      name: "platform-node-in-one-file-only",
+      comment: "@effect/platform-node is an optional peer",
+      severity: "error",
+      from: { path: "^packages/platform/src", pathNot: "node/NodeWebSocketUpgrade\\.ts$" },
+      to: { path: "@effect/platform-node/" }
+    },
+    {
+      name: "nothing-needs-the-optional-peer",
+      severity: "error",
+      from: { path: "^packages/platform/src" },
+      to: { path: "node/NodeWebSocketUpgrade\\.ts$" }
+    },
+    {
       name: "packages-import-runtime-dependencies-only",
       severity: "error",
       from: { path: "^packages/[^/]+/src" },
       to: {
         dependencyTypes: ["npm-no-pkg", "npm-unknown", "npm-dev"],
-        pathNot: ["effect/dist", "@effect/platform/dist", "^packages/protocol"]
+        pathNot: ["effect/dist", "@effect/platform(-node)?/dist", "^packages/protocol"]
       }
     },
     ...platformOrder.map(([file, above]) => ({

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type { Delivery } from "@effect-websocket/protocol/Connection"
-import { IoError, ProtocolError, type HeaderRecord, type PayloadTooLarge } from "@effect-websocket/protocol/Errors"
+import { ProtocolError, type HeaderRecord, type IoError, type PayloadTooLarge } from "@effect-websocket/protocol/Errors"
 import type { Name as CloseCodeName } from "@effect-websocket/protocol/CloseCode"
 import type * as Handshake from "@effect-websocket/protocol/Handshake"
 import type * as Origin from "@effect-websocket/protocol/Origin"
@@ -25,12 +25,13 @@ import {
   resolvePolicy,
   resolveProtocols,
   Route as InternalRoute,
+  withValue,
   type Policy,
   type Refused,
   type ServerDrivers
 } from "./internal/acceptor.js"
 import { annotations } from "./internal/annotations.js"
-import { resolveDrain } from "./internal/drain.js"
+import { logReport, resolveDrain } from "./internal/drain.js"
 import { environment } from "./internal/driver.js"
 import { resolveMode } from "./internal/drivers.js"
 import { Handlers } from "./internal/handlers.js"
@@ -523,12 +524,6 @@ const serve = <A, E, R, D extends Delivery, Value, R2>(
     drains ? Effect.addFinalizer(() => logReport(route.drain())) : Effect.void
   )
 
-/** @internal */
-export const logReport = (drained: Effect.Effect<DrainReport>): Effect.Effect<void> =>
-  Effect.flatMap(drained, ({ closed, dropped, interrupted }) =>
-    Effect.logInfo(`Drained connections (closed: ${closed}, dropped: ${dropped}), interrupted handlers: ${interrupted}`)
-  )
-
 /**
  * A request to upgrade, before it is answered, as something that speaks HTTP hands it over. Exactly one of `upgrade` and
  * `reject` is called, once, unless `isGone`.
@@ -648,14 +643,6 @@ const routeOf = <Value>(acceptor: Acceptor, route: InternalRoute): Route<Value> 
     drain: (options) => route.drain(drainSettings(acceptor, options))
   }
 }
-
-/**
- * It has the value that it was accepted with, and none where there was no check.
- *
- * @internal
- */
-export const withValue = <D extends Delivery, Value>(socket: ServerDrivers[D]): ServerWebSocket<D, Value> =>
-  socket as ServerDrivers[D] & WebSocket.Deliveries[D] & Accepted<Value>
 
 /**
  * Answers one request to upgrade and returns its connection, which belongs to the scope: for servers that listen by

@@ -13,22 +13,20 @@ import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { Acceptor, resolvePolicy, type ServerDrivers } from "./internal/acceptor.js"
-import { resolveDrain } from "./internal/drain.js"
+import { Acceptor, resolvePolicy, withValue, type ServerDrivers } from "./internal/acceptor.js"
+import { logReport, resolveDrain } from "./internal/drain.js"
 import { environment } from "./internal/driver.js"
 import { resolveMode } from "./internal/drivers.js"
 import { Handlers } from "./internal/handlers.js"
 import type { AcceptOptions } from "./UpgradeCheck.js"
-import {
-  logReport,
-  withValue,
-  type ConnectionHandle,
-  type DrainOptions,
-  type DrainReport,
-  type MakeOptions,
-  type RunOptions,
-  type ServerWebSocket,
-  type UpgradeAttempt
+import type {
+  ConnectionHandle,
+  DrainOptions,
+  DrainReport,
+  MakeOptions,
+  RunOptions,
+  ServerWebSocket,
+  UpgradeAttempt
 } from "./WebSocketServer.js"
 
 /**

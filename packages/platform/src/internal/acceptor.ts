@@ -12,14 +12,22 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
 import { Reject, type Accept } from "../UpgradeCheck.js"
-import type { DrainReport, MakeOptions, Proxies, UpgradeAttempt } from "../WebSocketServer.js"
+import type { Deliveries } from "../WebSocket.js"
+import type {
+  Accepted,
+  DrainReport,
+  MakeOptions,
+  Proxies,
+  ServerWebSocket,
+  UpgradeAttempt
+} from "../WebSocketServer.js"
 import { annotations } from "./annotations.js"
 import { Connections, type ServerDriver } from "./connections.js"
 import { drain, mergeReports, resolveDrain, type DrainSettings } from "./drain.js"
 import type { Environment, Mode } from "./driver.js"
 import { makeDriver, settingsFor, type Drivers } from "./drivers.js"
 import { clientAddress, Entry, Gate, resolveGate, type GateSettings } from "./gate.js"
-import { Handlers } from "./handlers.js"
+import type { Handlers } from "./handlers.js"
 import { pathOf, ServerRequest } from "./serverRequest.js"
 import { defaults, resolve, timeout, type Settings } from "./settings.js"
 import { notSet, type Alarm } from "./timers.js"
@@ -68,6 +76,10 @@ export const resolveProtocols = (protocols: ReadonlyArray<string> | Subprotocol.
 }
 
 export type ServerDrivers = Drivers<ServerRequest>
+
+/** It has the value that it was accepted with, and none where there was no check. */
+export const withValue = <D extends Delivery, Value>(socket: ServerDrivers[D]): ServerWebSocket<D, Value> =>
+  socket as ServerDrivers[D] & Deliveries[D] & Accepted<Value>
 
 /** A request that does not get its 101: the answer, and what is said about it here. */
 export interface Refused {
@@ -290,7 +302,7 @@ export class Route {
 
   /** Requests that came before there was a route for them. */
   offerAgain(matches: (path: string) => boolean): void {
-    for (const handshaking of [...this.ready]) {
+    for (const handshaking of this.ready) {
       if (matches(handshaking.request.path) && handshaking.over()) this.acceptor.offer(handshaking.attempt)
     }
   }

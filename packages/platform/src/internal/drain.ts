@@ -90,3 +90,8 @@ export const mergeReports = (reports: ReadonlyArray<DrainReport>): DrainReport =
 
 const sum = (reports: ReadonlyArray<DrainReport>, of: (report: DrainReport) => number): number =>
   reports.reduce((total, report) => total + of(report), 0)
+
+export const logReport = (drained: Effect.Effect<DrainReport>): Effect.Effect<void> =>
+  Effect.flatMap(drained, ({ closed, dropped, interrupted }) =>
+    Effect.logInfo(`Drained connections (closed: ${closed}, dropped: ${dropped}), interrupted handlers: ${interrupted}`)
+  )

@@ -20,7 +20,7 @@ import {
 } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
 import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Layer, Logger, Option, Redacted, Schema, Scope, Tracer } from "effect"
+import { Context, Deferred, Effect, Exit, Layer, Logger, Option, Redacted, Schema, Scope, type Tracer } from "effect"
 import * as Http from "node:http"
 import {
   childScope,
