@@ -3,7 +3,7 @@ import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, TestClock } from "effect"
-import { alone, isDefect, isPending, settled } from "./support.js"
+import { alone, close, isDefect, isPending, settled, text } from "./support.js"
 
 const joined = (receiveRate: WebSocket.ReceiveRate) =>
   Effect.gen(function* () {
@@ -73,6 +73,24 @@ describe("receiveRate", () => {
       const closing = yield* Effect.fork(server.close())
       assert.isFalse(yield* isPending(closing))
       assert.isTrue((yield* client.closeStatus).clean)
+    })
+  )
+
+  it.scoped("holds up no Close behind what comes while it closes", () =>
+    Effect.gen(function* () {
+      const { inject, pair, socket } = yield* alone("server", { receiveRate: { bytes: 20, interval: "1 hours" } })
+      yield* Effect.fork(socket.run(() => {}))
+      const closing = yield* Effect.fork(socket.close())
+      yield* settled
+      for (let n = 0; n < 3; n++) {
+        yield* inject(text("too much"))
+        yield* settled
+      }
+      yield* inject(close(1000))
+      yield* settled
+      yield* pair.clientToServer.end
+      yield* Fiber.join(closing)
+      assert.isTrue((yield* socket.closeStatus).clean)
     })
   )
 
