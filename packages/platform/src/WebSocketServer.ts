@@ -67,7 +67,8 @@ export type KeyRequest = Pick<UpgradeCheck.Request, "clientAddress" | "headers" 
  * `Retry-After`, before any check.
  *
  * - `maxConnections`: with the handshakes under way. Default: any number.
- * - `maxHandshakes`: those under way. Default 1,024.
+ * - `maxHandshakes`: those under way. A server that listens by itself holds as many sockets besides whose request has not come,
+ *   or was refused; of more the oldest is dropped. Default 1,024.
  * - `maxConnectionsPerKey`: of one client, with its handshakes. Default: any number.
  * - `handshakeRate`, `handshakeRatePerKey`: of all clients, and of one. Default: any.
  * - `key`: what a client is known by; what has none is not limited by key. Default: `clientAddress`, of IPv6 the /64.

@@ -405,3 +405,27 @@ describe("the list of connections", () => {
     )
   )
 })
+
+describe("firstMessageTimeout", () => {
+  it.effect("closes with 1008 who says nothing in time", () =>
+    withRoute(
+      WebSocketServer.layerHandler((socket) => socket.run((message) => socket.send(message))),
+      Effect.gen(function* () {
+        const [silent, pinging, talking] = yield* Effect.all([connect("/"), connect("/"), connect("/")])
+        yield* talking.send("it is me")
+        yield* talking.receive
+        yield* TestClock.adjust("1999 millis")
+        yield* pinging.ping()
+        assert.lengthOf(yield* WebSocketServer.connections, 3)
+        yield* TestClock.adjust("1 millis")
+        for (const socket of [silent, pinging]) {
+          assert.deepStrictEqual((yield* socket.closeStatus).received, { code: 1008, reason: "no message in time" })
+        }
+        yield* TestClock.adjust("1 hours")
+        yield* talking.send("still me")
+        assert.strictEqual((yield* talking.receive).data, "still me")
+      }),
+      { firstMessageTimeout: "2 seconds", heartbeatInterval: Duration.infinity }
+    )
+  )
+})

@@ -56,10 +56,10 @@ const raw = (socket: Net.Socket, reads: boolean): Raw => {
   }
 }
 
-const connect = (port: number, reads = true): Effect.Effect<Raw, never, Scope.Scope> =>
+const connect = (port: number, { allowHalfOpen = false, reads = true } = {}): Effect.Effect<Raw, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.async<Raw>((resume) => {
-      const socket = Net.connect({ port, host: "127.0.0.1" })
+      const socket = Net.connect({ port, host: "127.0.0.1", allowHalfOpen })
       const peer = raw(socket, reads)
       socket.once("connect", () => resume(Effect.succeed(peer)))
     }),
@@ -117,7 +117,7 @@ const assertServes = (port: number) =>
 
 const opened = (port: number, reads = true) =>
   Effect.gen(function* () {
-    const peer = yield* connect(port, reads)
+    const peer = yield* connect(port, { reads })
     peer.socket.write(upgradeRequest())
     return peer
   })
@@ -135,19 +135,54 @@ describe("a hostile client", () => {
     })
   )
 
-  it.scopedLive("leaves 2,000 handshakes half open: others are served, and all of them dropped", () =>
+  it.scopedLive(
+    "leaves 2,000 handshakes half open: the oldest give way, others are served, and all of them dropped",
+    () =>
+      Effect.gen(function* () {
+        const port = yield* serve({ handshakeTimeout: "2 seconds", admission: { maxHandshakes: 100 } })
+        const half = upgradeRequest().slice(0, 60)
+        const peers = yield* Effect.forEach(
+          Array.from({ length: 2000 }, (_, i) => i),
+          (i) => Effect.tap(connect(port), ({ socket }) => Effect.sync(() => i % 2 === 0 && socket.write(half))),
+          { concurrency: 100 }
+        )
+        yield* assertServes(port)
+        yield* Effect.forEach(peers, (peer) => peer.ended, { discard: true })
+        const timedOut = peers.filter((peer) => peer.read().startsWith("HTTP/1.1 408 "))
+        assert.isAtMost(timedOut.length, 100)
+        assert.isAbove(timedOut.length, 0)
+        yield* assertServes(port)
+      })
+  )
+
+  it.scopedLive("has 300 handshakes refused and stays: the oldest give way, and who was accepted is not touched", () =>
     Effect.gen(function* () {
-      const port = yield* serve({ handshakeTimeout: "2 seconds" })
-      const half = upgradeRequest().slice(0, 60)
+      const admission = { maxConnections: 1, maxHandshakes: 50 }
+      const port = yield* serve({ admission })
+      const accepted = yield* opened(port)
+      yield* until(() => accepted.read().includes("\r\n\r\n"))
+      const requests = [upgradeRequest(), upgradeRequest({ Origin: "http://evil.example" })]
       const peers = yield* Effect.forEach(
-        Array.from({ length: 2000 }, (_, i) => i),
-        (i) => Effect.tap(connect(port), ({ socket }) => Effect.sync(() => i % 2 === 0 && socket.write(half))),
-        { concurrency: 100 }
+        Array.from({ length: 300 }, (_, i) => i),
+        // Clients that do not end their side when the server does.
+        (i) =>
+          Effect.tap(connect(port, { allowHalfOpen: true }), (peer) =>
+            Effect.zipRight(
+              Effect.sync(() => peer.socket.write(requests[i % 2] ?? "")),
+              peer.ended
+            )
+          )
       )
-      yield* assertServes(port)
-      yield* Effect.forEach(peers, (peer) => peer.ended, { discard: true })
-      for (const peer of peers) assert.match(peer.read(), /^HTTP\/1\.1 408 /)
-      yield* assertServes(port)
+      for (const peer of peers) assert.match(peer.read(), /^HTTP\/1\.1 (403|503) /)
+      // A socket that was dropped resets who still writes to it.
+      yield* until(() => {
+        const left = peers.filter(({ socket }) => socket.writable)
+        for (const { socket } of left) socket.write("x")
+        return left.length <= 50
+      })
+      assert.isTrue(peers.slice(250).every(({ socket }) => socket.writable))
+      accepted.socket.write(sentTo("server", [binary("hello")]))
+      yield* until(() => accepted.read().endsWith("\x82\x05hello"))
     })
   )
 

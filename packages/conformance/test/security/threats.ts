@@ -3,6 +3,7 @@ import type { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket
 import { defaultLimits, type Limits } from "@effect-websocket/protocol/Connection"
 import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import * as Duration from "effect/Duration"
+import { defaultMaxHandshakes } from "../../../platform/src/internal/gate.js"
 import { defaults } from "../../../platform/src/internal/settings.js"
 
 type ConnectionOption = keyof NodeWebSocketServer.Options | keyof NodeWebSocketClient.Options
@@ -82,6 +83,8 @@ export const defaultOf = (option: Option): string => {
       return "0"
     case "origin":
       return "same origin"
+    case "admission":
+      return `maxHandshakes: ${defaultMaxHandshakes.toLocaleString("en")}`
     case "tls":
       return "Node's: certificates are verified"
     default:
@@ -349,10 +352,58 @@ export const hostilities: ReadonlyArray<Hostility> = [
   },
   {
     attack: "Thousands of handshakes that are left half open",
-    memory: "Each a socket, and at most the 16 KiB above",
-    time: "`handshakeTimeout` for each, all at the same time; others are served meanwhile",
-    options: ["handshakeTimeout"],
-    tests: [hostile("leaves 2,000 handshakes half open: others are served, and all of them dropped")]
+    memory:
+      "`admission.maxHandshakes` sockets (1,024), each with at most the 16 KiB above. On a server of the app's, that is the app's",
+    time: "`handshakeTimeout`; of more than that the oldest is dropped, so others are served meanwhile",
+    options: ["admission", "handshakeTimeout"],
+    tests: [
+      hostile("leaves 2,000 handshakes half open: the oldest give way, others are served, and all of them dropped")
+    ]
+  },
+  {
+    attack: "Thousands of handshakes that are refused, by clients that stay and read nothing",
+    memory: "Among the 1,024 sockets above",
+    time: "5 s for the answer, then the socket is dropped. A refused handshake starts no check",
+    options: ["admission"],
+    tests: [hostile("has 300 handshakes refused and stays: the oldest give way, and who was accepted is not touched")]
+  },
+  {
+    attack: "More connections than a server has memory for, of one client or of many",
+    memory: "`admission.maxConnections`, and of one client `maxConnectionsPerKey`; both are off by default",
+    time: "Handshakes at `handshakeRate` and `handshakeRatePerKey`, which are off by default; then 503 or 429 with `Retry-After`",
+    options: ["admission", "proxies"],
+    tests: [
+      ["platform/test/node/attaching.test.ts", "refuses more than the limit, with 503, until there is room again"],
+      ["platform/test/internal/gate.test.ts", "counts by key"],
+      ["platform/test/internal/gate.test.ts", "lets in at a rate, and says when to come back"]
+    ]
+  },
+  {
+    attack: "Addresses that a client invents in the headers of a proxy",
+    memory: "None: 65,536 keys without connections are remembered, the newest",
+    time: "Read from the end of the list, and no further than proxies that are trusted; by default not at all",
+    options: ["proxies"],
+    tests: [
+      ["platform/test/internal/gate.test.ts", "believes proxies that are trusted, and as far as they are"],
+      ["platform/test/internal/gate.test.ts", "forgets the oldest of many keys, and none that has connections"]
+    ]
+  },
+  {
+    attack: "Clients that connect and never say who they are",
+    memory: "An idle connection",
+    time: "`firstMessageTimeout`, which is off by default, then 1008",
+    options: ["firstMessageTimeout"],
+    tests: [["platform/test/WebSocketServer.routes.test.ts", "closes with 1008 who says nothing in time"]]
+  },
+  {
+    attack: "Small messages without end",
+    memory: "`receiveHighWaterMark`",
+    time: "`receiveRate`, which is off by default: then reading waits, or 1008",
+    options: ["receiveRate"],
+    tests: [
+      ["platform/test/receiveRate.test.ts", "suspends reading until the rate is kept, and loses nothing"],
+      ["platform/test/receiveRate.test.ts", "closes with 1008, after what was sent before"]
+    ]
   },
   {
     attack: "Requests that no `accept` takes",

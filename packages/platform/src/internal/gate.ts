@@ -30,6 +30,8 @@ export interface Refusal {
   readonly retryAfter: number
 }
 
+export const defaultMaxHandshakes = 1024
+
 // Keys that have no connection are forgotten above this many, the oldest first.
 const maxKeys = 65_536
 // How many of them one request looks at, so that none takes long.
@@ -40,7 +42,7 @@ const seconds = (millis: number): number => Math.max(1, Math.ceil(millis / 1000)
 
 export const resolveGate = (options: AdmissionOptions, retryAfter: Duration.DurationInput): GateSettings => ({
   maxConnections: limit("maxConnections", options.maxConnections),
-  maxHandshakes: limit("maxHandshakes", options.maxHandshakes ?? 1024),
+  maxHandshakes: limit("maxHandshakes", options.maxHandshakes ?? defaultMaxHandshakes),
   maxConnectionsPerKey: limit("maxConnectionsPerKey", options.maxConnectionsPerKey),
   rate: options.handshakeRate && resolveRate("handshakeRate", options.handshakeRate),
   ratePerKey: options.handshakeRatePerKey && resolveRate("handshakeRatePerKey", options.handshakeRatePerKey),

@@ -19,10 +19,12 @@ import { BlockList, isIP, type Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
 import { annotations } from "../internal/annotations.js"
+import { defaultMaxHandshakes } from "../internal/gate.js"
 import { defaults, fromConfig, timeout } from "../internal/settings.js"
 import type * as WebSocket from "../WebSocket.js"
 import * as WebSocketServer from "../WebSocketServer.js"
 import { checkTls } from "./internal/tls.js"
+import { Strangers } from "./internal/strangers.js"
 import { zlib } from "./NodeZlib.js"
 import { upgradeAttempt } from "./internal/upgradeAttempt.js"
 
@@ -70,17 +72,25 @@ export const make = (
     })
     // Finalizers run from last to first: stop listening, close the connections, drop what is left.
     yield* Effect.addFinalizer(() => Effect.sync(() => server.close()))
-    const { maxConnections, maxHandshakes = 1024 } = options.admission ?? {}
-    // Also of those that never send a request, Node holds no more; these it drops.
-    if (maxConnections !== undefined) server.maxConnections = maxConnections + maxHandshakes
+    const strangers = new Strangers(options.admission?.maxHandshakes ?? defaultMaxHandshakes)
+    server.on("connection", (socket: Socket) => strangers.add(socket))
     const runtime = yield* Effect.runtime<never>()
     server.on("request", (request: Http.IncomingMessage, response: Http.ServerResponse) => {
       const error = refuse(request, response)
       if (error !== undefined) Runtime.runFork(runtime)(logRefusal(request, error))
     })
-    server.on("upgrade", (request: Http.IncomingMessage, socket: Duplex, head: Buffer) =>
-      offer(upgradeAttempt(request, socket, head))
-    )
+    server.on("upgrade", (request: Http.IncomingMessage, stream: Duplex, head: Buffer) => {
+      const { socket } = request
+      const attempt = upgradeAttempt(request, stream, head)
+      strangers.delete(socket)
+      offer({
+        ...attempt,
+        reject: (status, headers, body) => {
+          strangers.add(socket)
+          attempt.reject(status, headers, body)
+        }
+      })
+    })
     return service
   })
 
@@ -98,6 +108,9 @@ export const attach = (
   options: WebSocketServer.Options = {}
 ): Effect.Effect<Context.Tag.Service<WebSocketServer.WebSocketServer>, never, Scope.Scope> =>
   Effect.gen(function* () {
+    let listener: ((request: Http.IncomingMessage, socket: Duplex, head: Buffer) => void) | undefined
+    // Finalizers run from last to first: it still answers 503 while the connections are closed.
+    yield* Effect.addFinalizer(() => Effect.sync(() => listener && server.off("upgrade", listener)))
     const { claims, offer, service } = yield* WebSocketServer.make(
       () => addressOf(server, server instanceof Tls.Server),
       {
@@ -105,15 +118,12 @@ export const attach = (
         zlib
       }
     )
-    const listener = (request: Http.IncomingMessage, socket: Duplex, head: Buffer): void => {
+    listener = (request, socket, head) => {
       if (claims(request.url ?? "") || server.listenerCount("upgrade") === 1) {
         offer(upgradeAttempt(request, socket, head))
       }
     }
-    yield* Effect.acquireRelease(
-      Effect.sync(() => server.on("upgrade", listener)),
-      () => Effect.sync(() => server.off("upgrade", listener))
-    )
+    server.on("upgrade", listener)
     return service
   })
 
