@@ -4,7 +4,16 @@ import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketUpgrade from "@effect-websocket/platform/WebSocketUpgrade"
 import { NodeWebSocketServer } from "@effect-websocket/platform/node"
 import * as NodeWebSocketUpgrade from "@effect-websocket/platform/node/NodeWebSocketUpgrade"
-import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "@effect/platform"
+import {
+  HttpApi,
+  HttpApiBuilder,
+  HttpApiEndpoint,
+  HttpApiGroup,
+  HttpRouter,
+  HttpServer,
+  HttpServerRequest,
+  HttpServerResponse
+} from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
 import { afterEach, assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Logger, type Scope } from "effect"
@@ -59,69 +68,98 @@ const withRoutes = (
     return { port: address.port, secure, connections }
   })
 
-const own = withRoutes(NodeWebSocketServer.layer({ ...options, port: 0, host: "127.0.0.1" }), false)
-const ownTls = withRoutes(NodeWebSocketServer.layer({ ...options, port: 0, host: "127.0.0.1", tls }), true)
+const own = (options: WebSocketServer.Options) =>
+  withRoutes(NodeWebSocketServer.layer({ ...options, port: 0, host: "127.0.0.1" }), false)
+const ownTls = (options: WebSocketServer.Options) =>
+  withRoutes(NodeWebSocketServer.layer({ ...options, port: 0, host: "127.0.0.1", tls }), true)
 
-const attached = Effect.gen(function* () {
-  const server = Http.createServer((_, response) => response.end("plain"))
-  yield* listen(server)
-  return yield* withRoutes(NodeWebSocketServer.layerAttached(server, options), false)
-})
+const attached = (options: WebSocketServer.Options) =>
+  Effect.gen(function* () {
+    const server = Http.createServer((_, response) => response.end("plain"))
+    yield* listen(server)
+    return yield* withRoutes(NodeWebSocketServer.layerAttached(server, options), false)
+  })
 
-const attachedTls = Effect.gen(function* () {
-  const server = Https.createServer(tls, (_, response) => response.end("plain"))
-  yield* listen(server)
-  return yield* withRoutes(NodeWebSocketServer.layerAttached(server, options), true)
-})
+const attachedTls = (options: WebSocketServer.Options) =>
+  Effect.gen(function* () {
+    const server = Https.createServer(tls, (_, response) => response.end("plain"))
+    yield* listen(server)
+    return yield* withRoutes(NodeWebSocketServer.layerAttached(server, options), true)
+  })
 
 const contentType = "text/plain; charset=utf-8"
 
-const router = HttpRouter.empty.pipe(
-  HttpRouter.get(
-    "/echo",
-    Effect.gen(function* () {
-      const { cookies } = yield* HttpServerRequest.HttpServerRequest
-      const name = cookies["name"]
-      if (name === undefined) {
-        return HttpServerResponse.text("Who are you?\n", {
-          status: 401,
-          contentType,
-          headers: { "www-authenticate": "Cookie", connection: "close" }
-        })
-      }
-      return yield* WebSocketUpgrade.upgrade(
-        (socket) => socket.run((message) => socket.send(`${name}: ${String(message.data)}`)),
-        { headers: { "X-Greeting": "hello" } }
-      )
-    })
-  ),
-  HttpRouter.get(
-    "/files/*",
-    WebSocketUpgrade.upgrade((socket) => socket.send(socket.request.path))
-  ),
-  HttpRouter.all(
-    "*",
-    HttpServerResponse.text("There is no WebSocket at this path\n", {
-      status: 404,
+const echo = Effect.gen(function* () {
+  const { cookies } = yield* HttpServerRequest.HttpServerRequest
+  const name = cookies["name"]
+  if (name === undefined) {
+    return HttpServerResponse.text("Who are you?\n", {
+      status: 401,
       contentType,
-      headers: { connection: "close" }
+      headers: { "www-authenticate": "Cookie", connection: "close" }
     })
+  }
+  return yield* WebSocketUpgrade.upgrade(
+    (socket) => socket.run((message) => socket.send(`${name}: ${String(message.data)}`)),
+    { headers: { "X-Greeting": "hello" } }
   )
+})
+
+const files = WebSocketUpgrade.upgrade((socket) => socket.send(socket.request.path))
+
+const nothing = HttpServerResponse.text("There is no WebSocket at this path\n", {
+  status: 404,
+  contentType,
+  headers: { connection: "close" }
+})
+
+const router = HttpRouter.empty.pipe(
+  HttpRouter.get("/echo", echo),
+  HttpRouter.get("/files/*", files),
+  HttpRouter.all("*", nothing)
 )
 
-const routed = Effect.gen(function* () {
-  const server = Http.createServer()
-  const app = HttpServer.serve(router).pipe(
-    Layer.provideMerge(NodeWebSocketUpgrade.layer(server, options)),
-    Layer.provideMerge(NodeHttpServer.layer(() => server, { port: 0, host: "127.0.0.1" })),
-    Layer.provideMerge(quiet)
-  )
-  const context = yield* Layer.build(app)
-  const { address } = Context.get(context, HttpServer.HttpServer)
-  assert(address._tag === "TcpAddress")
-  const { connections } = Context.get(context, WebSocketUpgrade.WebSocketUpgrade)
-  return { port: address.port, secure: false, connections }
-})
+const api = HttpApi.make("api").add(HttpApiGroup.make("group").add(HttpApiEndpoint.get("echo", "/echo")))
+
+const apiServer = HttpApiBuilder.serve().pipe(
+  Layer.provide(
+    HttpApiBuilder.Router.use((router) =>
+      Effect.gen(function* () {
+        const { upgrade } = yield* WebSocketUpgrade.WebSocketUpgrade
+        yield* router.get(
+          "/files/*",
+          upgrade((socket) => socket.send(socket.request.path))
+        )
+        yield* router.all("*", nothing)
+      })
+    )
+  ),
+  Layer.provide(HttpApiBuilder.api(api)),
+  Layer.provide(HttpApiBuilder.group(api, "group", (handlers) => handlers.handleRaw("echo", () => echo)))
+)
+
+const served =
+  (
+    app: Layer.Layer<
+      never,
+      never,
+      HttpServer.HttpServer | HttpRouter.HttpRouter.DefaultServices | WebSocketUpgrade.WebSocketUpgrade
+    >
+  ) =>
+  (options: WebSocketServer.Options) =>
+    Effect.gen(function* () {
+      const server = Http.createServer()
+      const services = app.pipe(
+        Layer.provideMerge(NodeWebSocketUpgrade.layer(server, options)),
+        Layer.provideMerge(NodeHttpServer.layer(() => server, { port: 0, host: "127.0.0.1" })),
+        Layer.provideMerge(quiet)
+      )
+      const context = yield* Layer.build(services)
+      const { address } = Context.get(context, HttpServer.HttpServer)
+      assert(address._tag === "TcpAddress")
+      const { connections } = Context.get(context, WebSocketUpgrade.WebSocketUpgrade)
+      return { port: address.port, secure: false, connections }
+    })
 
 const client = ({ port, secure }: Attached): Effect.Effect<Peer, never, Scope.Scope> =>
   secure
@@ -183,15 +221,20 @@ const greet = (server: Attached) =>
 
 const open = (server: Attached) => Effect.map(server.connections, (connections) => connections.length)
 
-const modes: ReadonlyArray<readonly [string, Effect.Effect<Attached, unknown, Scope.Scope>]> = [
+const modes: ReadonlyArray<
+  readonly [string, (options: WebSocketServer.Options) => Effect.Effect<Attached, unknown, Scope.Scope>]
+> = [
   ["a server of its own", own],
   ["a server of its own with TLS", ownTls],
   ["an http.Server", attached],
   ["an https.Server", attachedTls],
-  ["an HttpRouter", routed]
+  ["an HttpRouter", served(HttpServer.serve(router))],
+  ["an HttpApi", served(apiServer)]
 ]
 
-describe.each(modes)("on %s", (_, attach) => {
+describe.each(modes)("on %s", (_, attachWith) => {
+  const attach = attachWith(options)
+
   it.scopedLive("accepts, and loses nothing that came behind the request", () =>
     Effect.gen(function* () {
       const server = yield* attach
@@ -274,6 +317,42 @@ describe.each(modes)("on %s", (_, attach) => {
       yield* Effect.repeat(Effect.zipRight(Effect.yieldNow(), Effect.zipRight(turn, open(server))), {
         until: (count) => count === 1
       })
+      yield* greet(server)
+    })
+  )
+
+  it.scopedLive("refuses more than a client may have, and faster than it may, with 429", () =>
+    Effect.gen(function* () {
+      const many = yield* attachWith({ admission: { maxConnectionsPerKey: 1 }, retryAfter: "7 seconds" })
+      yield* greet(many)
+      const another = yield* client(many)
+      another.write(get("/echo", ada))
+      assert.deepStrictEqual(
+        answer((yield* another.rest).toString()),
+        text("429 Too Many Requests", "There are too many connections from this client", plain, "retry-after: 7")
+      )
+      const rate = { limit: 1, interval: "1 hours" } as const
+      const fast = yield* attachWith({ admission: { handshakeRatePerKey: rate } })
+      yield* greet(fast)
+      const next = yield* client(fast)
+      next.write(get("/echo", ada))
+      const [status, ...lines] = answer((yield* next.rest).toString())
+      assert.strictEqual(status, "HTTP/1.1 429 Too Many Requests")
+      assert.strictEqual(lines.at(-1), "There are too many handshakes\n")
+      assert.match(lines.join("\n"), /^retry-after: 3(600|59\d)$/m)
+    })
+  )
+
+  it.scopedLive("answers 400 to what is no HTTP, and ends", () =>
+    Effect.gen(function* () {
+      const server = yield* attach
+      const peer = yield* client(server)
+      peer.write("What is this?\r\n\r\n")
+      assert.deepStrictEqual(answer((yield* peer.rest).toString()), [
+        "HTTP/1.1 400 Bad Request",
+        "connection: close",
+        ""
+      ])
       yield* greet(server)
     })
   )
