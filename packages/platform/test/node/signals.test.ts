@@ -5,7 +5,19 @@ import { once } from "node:events"
 import { createInterface } from "node:readline"
 import type { Readable } from "node:stream"
 import { fileURLToPath } from "node:url"
-import { answer101, closing, first, frame, type Peer, rawServer, rawWebSocket } from "./support.js"
+import {
+  answer101,
+  closing,
+  first,
+  frame,
+  header,
+  type Peer,
+  rawClient,
+  rawServer,
+  rawWebSocket,
+  readResponse,
+  upgradeRequest
+} from "./support.js"
 
 interface Program {
   readonly process: ChildProcessByStdio<null, Readable, Readable>
@@ -52,11 +64,11 @@ const start = (name: string, ...args: ReadonlyArray<string>): Effect.Effect<Prog
     })
   )
 
-const startServer = (closeTimeout: number) =>
+const startServer = (closeTimeout: number, ...drain: ReadonlyArray<"drain">) =>
   Effect.gen(function* () {
-    const program = yield* start("server", String(closeTimeout))
+    const program = yield* start("server", String(closeTimeout), ...drain)
     const port = Number(yield* program.nextLine)
-    return { ...program, connect: (path: string) => rawWebSocket(port, path) }
+    return { ...program, port, connect: (path: string) => rawWebSocket(port, path) }
   })
 
 const quietly = (code: number) => ({ code, signal: null, stdout: [], stderr: "" })
@@ -169,6 +181,42 @@ describe.concurrent("a server", () => {
       const { code, signal, stderr, stdout } = yield* server.ended
       assert.deepStrictEqual({ code, signal, stdout }, { code: 1, signal: null, stdout: [] })
       assert.include(stderr, "Nobody catches this")
+    })
+  )
+})
+
+describe.concurrent("a server that drains", () => {
+  const startSaving = Effect.gen(function* () {
+    const server = yield* startServer(longTimeout, "drain")
+    const peer = yield* server.connect("/save")
+    yield* expectReady(peer)
+    server.process.kill("SIGTERM")
+    assert.deepStrictEqual((yield* peer.farewell).payload, closing(1001))
+    assert.strictEqual(yield* server.nextLine, "saving")
+    return server
+  })
+
+  it.scopedLive("waits for its handlers on SIGTERM, answers others with 503, reports, and ends by itself, with 0", () =>
+    Effect.gen(function* () {
+      const server = yield* startSaving
+      const late = yield* rawClient(server.port)
+      late.write(upgradeRequest())
+      const response = yield* readResponse(late)
+      assert.deepStrictEqual([response.status, header(response.head, "Retry-After")], [503, "5"])
+      late.end()
+      server.process.kill("SIGUSR2")
+      assert.strictEqual(yield* server.nextLine, "saved")
+      const { stdout, ...end } = yield* server.ended
+      assert.deepStrictEqual(end, { code: 0, signal: null, stderr: "" })
+      assert.include(stdout.join(), "Drained connections (closed: 1, dropped: 0), interrupted handlers: 0")
+    })
+  )
+
+  it.scopedLive("ends at once on a second SIGTERM", () =>
+    Effect.gen(function* () {
+      const server = yield* startSaving
+      server.process.kill("SIGTERM")
+      assert.deepStrictEqual(yield* server.ended, { code: null, signal: "SIGTERM", stdout: [], stderr: "" })
     })
   )
 })

@@ -1,4 +1,7 @@
-/** A server for the tests of signals: the path of a request says what its handler does. Its argument is `closeTimeout`. */
+/**
+ * A server for the tests of signals: the path of a request says what its handler does. Its arguments are `closeTimeout`, and
+ * `drain` where it drains.
+ */
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as NodeWebSocketServer from "@effect-websocket/platform/node/NodeWebSocketServer"
 import * as Console from "effect/Console"
@@ -14,6 +17,15 @@ const handler = (socket: WebSocketServer.ServerWebSocket) => {
       return socket.run(() => Effect.zipRight(socket.send("ready"), Effect.never))
     case "/send":
       return Effect.zipRight(socket.send("ready"), socket.send(new Uint8Array(16 * 1024 * 1024)))
+    case "/save":
+      return socket
+        .send("ready")
+        .pipe(
+          Effect.zipRight(socket.run(() => {})),
+          Effect.zipRight(Console.log("saving")),
+          Effect.zipRight(Effect.async<void>((resume) => void process.once("SIGUSR2", () => resume(Effect.void)))),
+          Effect.zipRight(Console.log("saved"))
+        )
     case "/exit":
       return Effect.zipRight(
         socket.receive,
@@ -33,9 +45,18 @@ const handler = (socket: WebSocketServer.ServerWebSocket) => {
   }
 }
 
+const [closeTimeout, drains] = process.argv.slice(2)
+
+const Server = NodeWebSocketServer.layer({
+  port: 0,
+  host: "127.0.0.1",
+  closeTimeout: Number(closeTimeout),
+  drain: drains === "drain" ? {} : undefined
+})
+
 const Main = Layer.merge(
   WebSocketServer.layerHandler(handler),
   Layer.effectDiscard(Effect.flatMap(WebSocketServer.address, ({ port }) => Console.log(port)))
-).pipe(Layer.provide(NodeWebSocketServer.layer({ port: 0, host: "127.0.0.1", closeTimeout: Number(process.argv[2]) })))
+).pipe(Layer.provide(Server))
 
 runMain(Layer.launch(Main))
