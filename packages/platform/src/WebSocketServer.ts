@@ -281,6 +281,7 @@ export interface RouteOptions<Value = undefined, E = never, R = never> {
  *   Never fails; when the server is released, it is interrupted.
  * - `acceptWith`: the same, with another delivery than whole messages.
  * - `run`: a handler for each connection, in a fiber and a scope of its own. See `run`.
+ * - `serve`: `run`, in a fiber of the scope, whose end drains where the options of the server say so.
  * - `drain`: answers 503 from now on, and closes the connections that are open; see `DrainOptions`, whose defaults are the
  *   server's. Everybody who drains waits for the first one. Never fails.
  *
@@ -296,6 +297,10 @@ export interface Route<Value = undefined> {
     handler: (socket: ServerWebSocket<D, Value>) => Effect.Effect<A, E, R>,
     options?: RunOptions<D, Value, E, R2>
   ) => Effect.Effect<never, never, Exclude<R | R2, Scope.Scope>>
+  readonly serve: <A, E, R, D extends Delivery = "messages", R2 = never>(
+    handler: (socket: ServerWebSocket<D, Value>) => Effect.Effect<A, E, R>,
+    options?: RunOptions<D, Value, E, R2>
+  ) => Effect.Effect<void, never, Scope.Scope | Exclude<R | R2, Scope.Scope>>
   readonly drain: (options?: DrainOptions) => Effect.Effect<DrainReport>
 }
 
@@ -304,10 +309,8 @@ export interface Route<Value = undefined> {
  *
  * - `route`: a route, as long as the scope. Where there are routes and nobody has asked the server itself for connections,
  *   other paths get 404.
- * - `unrouted`: what every route has, once more, with a `drain` of its own.
  * - `connections`: those that are open.
  * - `drain`: of all routes.
- * - `drains`: whether the layers of handlers drain when they are released.
  * - `address`: where the server listens; with port 0 the one that was chosen.
  *
  * @since 0.1.0
@@ -319,9 +322,7 @@ export class WebSocketServer extends Context.Tag("@effect-websocket/platform/Web
     readonly route: <Value = undefined, E = never, R = never>(
       options: RouteOptions<Value, E, R>
     ) => Effect.Effect<Route<Value>, never, R | Scope.Scope>
-    readonly unrouted: Route
     readonly connections: Effect.Effect<ReadonlyArray<ConnectionHandle>>
-    readonly drains: boolean
     readonly address: Address
   }
 >() {}
@@ -455,9 +456,7 @@ export const layerHandler = <A, E, R, D extends Delivery = "messages", R2 = neve
   handler: (socket: ServerWebSocket<D>) => Effect.Effect<A, E, R>,
   options?: RunOptions<D, undefined, E, R2>
 ): Layer.Layer<never, never, WebSocketServer | Exclude<R | R2, Scope.Scope>> =>
-  Layer.scopedDiscard(
-    Effect.flatMap(WebSocketServer, (server) => serve(server.unrouted, server.drains, handler, options))
-  )
+  Layer.scopedDiscard(Effect.flatMap(WebSocketServer, (server) => server.serve(handler, options)))
 
 /**
  * A layer with a route of the server and a handler for each of its connections. What the check accepts with is the handler's
@@ -509,20 +508,8 @@ export const layerRoute = <
 ): Layer.Layer<never, never, WebSocketServer | Exclude<CheckServices, Scope.Scope> | Exclude<R | R2, Scope.Scope>> =>
   Layer.scopedDiscard(
     Effect.flatMap(WebSocketServer, (server) =>
-      Effect.flatMap(server.route(options), (route) => serve(route, server.drains, options.handler, options))
+      Effect.flatMap(server.route(options), (route) => route.serve(options.handler, options))
     )
-  )
-
-/** Runs a handler in the scope. Finalizers run from last to first: drain, and then interrupt what is left. */
-const serve = <A, E, R, D extends Delivery, Value, R2>(
-  route: Route<Value>,
-  drains: boolean,
-  handler: (socket: ServerWebSocket<D, Value>) => Effect.Effect<A, E, R>,
-  options: RunOptions<D, Value, E, R2> | undefined
-): Effect.Effect<void, never, Scope.Scope | Exclude<R | R2, Scope.Scope>> =>
-  Effect.zipRight(
-    Effect.forkScoped(route.run(handler, options)),
-    drains ? Effect.addFinalizer(() => logReport(route.drain())) : Effect.void
   )
 
 /**
@@ -570,14 +557,11 @@ export const make = (
     const policy = yield* Effect.sync(() => resolvePolicy(options))
     const acceptor = new Acceptor(policy, yield* environment, yield* Effect.runtime<never>())
     yield* Effect.addFinalizer(() => acceptor.stop)
-    const unrouted = routeOf<undefined>(acceptor, acceptor.fallback)
     const service: Context.Tag.Service<WebSocketServer> = {
-      ...unrouted,
-      unrouted,
+      ...routeOf<undefined>(acceptor, acceptor.fallback),
       route: (options) => makeRoute(acceptor, options),
       drain: (options) => acceptor.drain(drainSettings(acceptor, options)),
       connections: Effect.sync(() => acceptor.connections.handles),
-      drains: policy.drains,
       get address() {
         return typeof listening === "function" ? listening() : listening
       }
@@ -625,6 +609,7 @@ const makeRoute = <Value, E, R>(
 
 /** `Value` is what the check of the route accepts with. */
 const routeOf = <Value>(acceptor: Acceptor, route: InternalRoute): Route<Value> => {
+  const { policy } = acceptor
   const acceptWith = <D extends Delivery = "messages">(
     options: WebSocket.DeliveryOptions<D>
   ): Effect.Effect<ServerWebSocket<D, Value>, never, Scope.Scope> =>
@@ -641,6 +626,12 @@ const routeOf = <Value>(acceptor: Acceptor, route: InternalRoute): Route<Value> 
     accept: acceptWith({}),
     acceptWith,
     run: (handler, options) => runHandlers(route, handler, options),
+    serve: (handler, options) =>
+      // Finalizers run from last to first: drain, and then interrupt what is left.
+      Effect.zipRight(
+        Effect.forkScoped(runHandlers(route, handler, options)),
+        policy.drains ? Effect.addFinalizer(() => logReport(route.drain(policy.drain))) : Effect.void
+      ),
     drain: (options) => route.drain(drainSettings(acceptor, options))
   }
 }
