@@ -20,6 +20,7 @@ import {
   Acceptor,
   checkHandshake,
   checkOrigin,
+  Defect,
   open,
   rejectRefused,
   resolvePolicy,
@@ -662,7 +663,7 @@ export const acceptAttempt = <D extends Delivery = "messages">(
       const { select } = policy
       const opening = { attempt, request, select, accepted: { _tag: "Accept" as const, value: undefined } }
       const socket = open(opening, policy, yield* environment, mode)
-      if (socket instanceof RangeError) return yield* Effect.die(socket)
+      if (socket instanceof Defect) return yield* Effect.die(socket.cause)
       if (socket instanceof ProtocolError) return yield* Effect.fail(socket)
       socket.start(registry)
       return withValue<D, undefined>(socket)

@@ -219,6 +219,37 @@ describe("a check", () => {
   )
 })
 
+describe("a function of the app that throws", () => {
+  const bug = () => {
+    throw new Error("bug")
+  }
+  const checking = "The server could not check the request"
+  const cases: ReadonlyArray<readonly [string, WebSocketServer.Options, string]> = [
+    ["an origin policy", { origin: bug }, checking],
+    ["a key", { admission: { maxConnectionsPerKey: 1, key: bug } }, checking],
+    ["a selector of subprotocols", { protocols: bug }, "The server cannot open the connection"]
+  ]
+  it.effect.each(cases)("as %s is answered with 500, and the server goes on", ([, options, body]) =>
+    withRoute(
+      Layer.merge(
+        WebSocketServer.layerRoute({ path: "/a", handler: () => Effect.void }),
+        WebSocketServer.layerRoute({
+          path: "/b",
+          origin: () => undefined,
+          protocols: [],
+          handler: (socket) => socket.send("fine")
+        })
+      ),
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* refusalLine("/a"), [500, body])
+        assert.deepStrictEqual(yield* refusalLine("/a"), [500, body])
+        if (options.admission === undefined) assert.strictEqual((yield* (yield* connect("/b")).receive).data, "fine")
+      }),
+      options
+    )
+  )
+})
+
 describe("routes", () => {
   const greet = (path: string | undefined, greeting: string) =>
     WebSocketServer.layerRoute({ path, handler: (socket) => socket.send(greeting) })

@@ -130,23 +130,44 @@ interface Opening {
   readonly accepted: Accept<unknown>
 }
 
+/** What an app's function threw, or would: a bug, which must not end the server. */
+export class Defect {
+  readonly cause: unknown
+
+  constructor(cause: unknown) {
+    this.cause = cause
+  }
+}
+
+const attempted = <A>(call: () => A): A | Defect => {
+  try {
+    return call()
+  } catch (cause) {
+    return new Defect(cause)
+  }
+}
+
 /** Answers 101. In one step with the connection, so that there is no 101 without one. */
 export const open = <D extends Delivery>(
   { accepted, attempt, request, select }: Opening,
   { options, settings: shared }: Policy,
   services: Environment,
   mode: Mode & { readonly delivery: D }
-): ServerDrivers[D] | ProtocolError | RangeError => {
-  const own = accepted.options === undefined ? shared : resolveOwn(options, accepted.options)
-  if (own instanceof RangeError) {
+): ServerDrivers[D] | ProtocolError | Defect => {
+  const decided = attempted(() => ({
+    own: accepted.options === undefined ? shared : resolveOwn(options, accepted.options),
+    protocol: accepted.protocol ?? select(request.protocols)
+  }))
+  if (decided instanceof Defect) {
     attempt.reject(500, {}, "The server cannot open the connection")
-    return own
+    return decided
   }
+  const { own, protocol } = decided
   const settings = settingsFor(own, mode)
   const { compression } = settings
   const deflate = compression && PermessageDeflate.accept(request.extensions, compression.settings)
   const agreement = {
-    protocol: accepted.protocol ?? select(request.protocols),
+    protocol,
     extensions: deflate === undefined ? [] : [deflate.extension]
   }
   const headers = Handshake.responseHeaders(request, agreement, accepted.headers)
@@ -159,15 +180,9 @@ export const open = <D extends Delivery>(
   return accepted.value === undefined ? socket : Object.assign(socket, { value: accepted.value })
 }
 
-/** The options of a server with those of one connection, which win. What makes no sense must not end the server. */
-const resolveOwn = (options: MakeOptions, own: NonNullable<Accept<unknown>["options"]>): Settings | RangeError => {
-  try {
-    return resolve({ ...options, ...own, limits: { ...options.limits, ...own.limits } }, options.zlib)
-  } catch (error) {
-    if (error instanceof RangeError) return error
-    throw error
-  }
-}
+/** The options of a server with those of one connection, which win. */
+const resolveOwn = (options: MakeOptions, own: NonNullable<Accept<unknown>["options"]>): Settings =>
+  resolve({ ...options, ...own, limits: { ...options.limits, ...own.limits } }, options.zlib)
 
 /** Starts a check, with all that it needs. As a value, because a runtime logs a failure as one that nobody looks at. */
 export type BoundCheck = (request: ServerRequest) => Fiber.RuntimeFiber<Exit.Exit<Accept<unknown> | Reject, unknown>>
@@ -463,8 +478,13 @@ export class Acceptor {
   }
 
   offer(attempt: UpgradeAttempt): void {
-    const entered = this.enter(attempt, undefined)
+    const entered = attempted(() => this.enter(attempt, undefined))
     if (entered === undefined) return
+    if (entered instanceof Defect) {
+      attempt.reject(500, {}, "The server could not check the request")
+      this.log(Effect.logError("The check of an upgrade request failed", Cause.die(entered.cause)), attempt)
+      return
+    }
     const { entry, request, route } = entered
     route.receive(attempt, request, entry)
   }
@@ -513,9 +533,10 @@ export class Acceptor {
       return undefined
     }
     const socket = open(opening, this.policy, this.services, mode)
-    if (socket instanceof ProtocolError || socket instanceof RangeError) {
+    if (socket instanceof ProtocolError || socket instanceof Defect) {
       entry.leave()
-      this.log(Effect.logError("Refused an upgrade request", socket.message), attempt)
+      const why = socket instanceof Defect ? Cause.die(socket.cause) : socket.message
+      this.log(Effect.logError("Refused an upgrade request", why), attempt)
       return undefined
     }
     this.connections.track(socket, entry, opening.accepted.value, route.sockets)
