@@ -1,11 +1,13 @@
 import type { IoError, ProtocolError } from "@effect-websocket/protocol/Errors"
-import type { UpgradeRequest } from "@effect-websocket/protocol/Handshake"
 import { NodeWebSocketServer } from "@effect-websocket/platform/node"
 import type { FrameWebSocket } from "@effect-websocket/platform/FrameWebSocket"
 import type { StreamingWebSocket } from "@effect-websocket/platform/StreamingWebSocket"
+import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
 import type { WebSocket } from "@effect-websocket/platform/WebSocket"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
-import { Context, Data, Effect, Layer, type Scope, Stream } from "effect"
+import * as WebSocketUpgrade from "@effect-websocket/platform/WebSocketUpgrade"
+import type { HttpServerRequest, HttpServerResponse } from "@effect/platform"
+import { type Cause, Context, Data, Effect, Layer, type Scope, Stream } from "effect"
 import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
 import { describe, expect, test } from "tstyche"
@@ -24,7 +26,9 @@ describe("accept", () => {
 
   test("gives a connection with its request", () => {
     const request = Effect.map(WebSocketServer.accept, (socket) => socket.request)
-    expect(request).type.toBe<Effect.Effect<UpgradeRequest, never, WebSocketServer.WebSocketServer | Scope.Scope>>()
+    expect(request).type.toBe<
+      Effect.Effect<UpgradeCheck.Request, never, WebSocketServer.WebSocketServer | Scope.Scope>
+    >()
     expect<WebSocketServer.ServerWebSocket>().type.toBeAssignableTo<WebSocket>()
   })
 })
@@ -81,7 +85,7 @@ describe("delivery", () => {
     >()
     expect<WebSocketServer.ServerWebSocket<"streams">>().type.toBeAssignableTo<StreamingWebSocket>()
     expect<WebSocketServer.ServerWebSocket<"frames">>().type.toBeAssignableTo<FrameWebSocket>()
-    expect<WebSocketServer.ServerWebSocket<"frames">["request"]>().type.toBe<UpgradeRequest>()
+    expect<WebSocketServer.ServerWebSocket<"frames">["request"]>().type.toBe<UpgradeCheck.Request>()
   })
 
   test("decides on that of a handler", () => {
@@ -107,6 +111,53 @@ describe("delivery", () => {
       ) => Effect.Effect<WebSocketServer.ServerWebSocket<"streams">, ProtocolError | IoError, Scope.Scope>
     >()
   })
+})
+
+describe("layerRoute", () => {
+  const check = (request: UpgradeCheck.Request) =>
+    Effect.map(Users, (users) =>
+      users.has(request.path) ? UpgradeCheck.accept({ name: request.path }) : UpgradeCheck.reject(401)
+    )
+
+  test("hands the value of the check to the handler, and needs what both need", () => {
+    const route = WebSocketServer.layerRoute({
+      check,
+      handler: (socket) => {
+        expect(socket.value).type.toBe<{ name: string }>()
+        return Effect.fail(new Refused())
+      },
+      onError: (cause, socket) => {
+        expect(cause).type.toBe<Cause.Cause<Refused>>()
+        expect(socket.value).type.toBe<{ name: string }>()
+        return Effect.void
+      }
+    })
+    expect(route).type.toBe<Layer.Layer<never, never, WebSocketServer.WebSocketServer | Users>>()
+  })
+
+  test("has no value without a check", () => {
+    WebSocketServer.layerRoute({
+      handler: (socket) => {
+        expect(socket.value).type.toBe<undefined>()
+        return Effect.void
+      }
+    })
+  })
+
+  test("wants a value where the check has one", () => {
+    expect(UpgradeCheck.accept()).type.toBe<UpgradeCheck.Accept<undefined>>()
+    expect(UpgradeCheck.accept<number>).type.not.toBeCallableWith()
+  })
+})
+
+test("an upgrade in a route is its response, needs what its handler needs, and never fails", () => {
+  expect(WebSocketUpgrade.upgrade(handler)).type.toBe<
+    Effect.Effect<
+      HttpServerResponse.HttpServerResponse,
+      never,
+      WebSocketUpgrade.WebSocketUpgrade | HttpServerRequest.HttpServerRequest | Scope.Scope | Users
+    >
+  >()
 })
 
 describe("layers of Node", () => {
