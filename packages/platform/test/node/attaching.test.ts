@@ -379,6 +379,25 @@ const turn = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)
 const byteLength = (expected: ReadonlyArray<string>) => (line: string) =>
   line.startsWith("content-length:") ? `content-length: ${Buffer.byteLength(expected.at(-1) ?? "")}` : line
 
+describe.each([
+  ["HTTP", own],
+  ["TLS", ownTls]
+] as const)("listening by itself, over %s", (_, attach) => {
+  it.scopedLive("drops the oldest of too many who say nothing, and nobody else", () =>
+    Effect.gen(function* () {
+      const server = yield* attach({ admission: { maxHandshakes: 1 } })
+      const talking = yield* greet(server)
+      const oldest = yield* client(server)
+      const newer = yield* client(server)
+      yield* oldest.left
+      talking.write(frame(first.text, "hello", true))
+      assert.strictEqual((yield* talking.frame).payload.toString(), "Ada: hello")
+      newer.write(get("/echo", ada))
+      assert.deepStrictEqual(answer(yield* newer.until("\r\n\r\n")), greeted)
+    })
+  )
+})
+
 describe("attached beside others", () => {
   it.scopedLive("leaves them the upgrades that are theirs, and all plain requests", () =>
     Effect.gen(function* () {
