@@ -22,7 +22,7 @@ import type {
   UpgradeAttempt
 } from "../WebSocketServer.js"
 import { annotations } from "./annotations.js"
-import { Connections, type ServerDriver } from "./connections.js"
+import { Connections } from "./connections.js"
 import { drain, mergeReports, resolveDrain, type DrainSettings } from "./drain.js"
 import type { Environment, Mode } from "./driver.js"
 import { makeDriver, settingsFor, type Drivers } from "./drivers.js"
@@ -252,7 +252,6 @@ const acceptAll: Accept<unknown> = { _tag: "Accept", value: undefined }
 export class Route {
   readonly settings: RouteSettings
   readonly handlers = new Set<Handlers>()
-  readonly sockets = new Set<ServerDriver>()
   draining: Effect.Effect<DrainReport> | undefined = undefined
   /** Whether someone has ever asked for a connection of it. */
   used = false
@@ -390,7 +389,7 @@ export class Route {
   drain(settings: DrainSettings): Effect.Effect<DrainReport> {
     return Effect.suspend(() => {
       if (this.draining === undefined) {
-        const { report, run } = drain(this.sockets, this.handlers, settings)
+        const { report, run } = drain(this.acceptor.connections.of(this), this.handlers, settings)
         this.draining = report
         this.close()
         return run
@@ -539,7 +538,7 @@ export class Acceptor {
       this.log(Effect.logError("Refused an upgrade request", why), attempt)
       return undefined
     }
-    this.connections.track(socket, entry, opening.accepted.value, route.sockets)
+    this.connections.track(socket, entry, opening.accepted.value, route)
     socket.start(this.connections)
     return socket
   }

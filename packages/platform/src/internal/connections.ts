@@ -18,8 +18,8 @@ interface Tracked {
   readonly entry: Entry
   readonly value: unknown
   readonly awaitsFirst: Alarm | undefined
-  /** Those of its route. */
-  readonly siblings: Set<ServerDriver>
+  /** What accepted it. */
+  readonly route: object
 }
 
 /** The open connections of a server. */
@@ -36,12 +36,11 @@ export class Connections extends Registry {
   }
 
   /** Before the connection starts. */
-  track(socket: ServerDriver, entry: Entry, value: unknown, siblings: Set<ServerDriver>): void {
+  track(socket: ServerDriver, entry: Entry, value: unknown, route: object): void {
     entry.opened()
-    siblings.add(socket)
     const awaitsFirst = this.awaitFirstMessage(socket)
     const since = this.timers.now
-    this.tracked.set(socket, { socket, id: ++this.lastId, since, entry, value, awaitsFirst, siblings })
+    this.tracked.set(socket, { socket, id: ++this.lastId, since, entry, value, awaitsFirst, route })
   }
 
   override delete(member: Closable): void {
@@ -49,13 +48,13 @@ export class Connections extends Registry {
     const tracked = this.tracked.get(member)
     if (tracked === undefined) return
     this.tracked.delete(member)
-    tracked.siblings.delete(tracked.socket)
     tracked.entry.leave()
     if (tracked.awaitsFirst !== undefined) this.timers.clear(tracked.awaitsFirst)
   }
 
-  get sockets(): ReadonlyArray<ServerDriver> {
-    return Array.from(this.tracked.values(), ({ socket }) => socket)
+  /** Those of a route. */
+  of(route: object): ReadonlyArray<ServerDriver> {
+    return Array.from(this.tracked.values()).flatMap((tracked) => (tracked.route === route ? [tracked.socket] : []))
   }
 
   get handles(): ReadonlyArray<ConnectionHandle> {

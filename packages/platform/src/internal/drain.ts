@@ -30,13 +30,12 @@ export const resolveDrain = (options: DrainOptions): DrainSettings => {
  * drops what is left. Whoever asks for `report` waits for `run`.
  */
 export const drain = (
-  open: Iterable<ServerDriver>,
+  sockets: ReadonlyArray<ServerDriver>,
   handlers: Iterable<Handlers>,
   settings: DrainSettings
 ): { readonly run: Effect.Effect<DrainReport>; readonly report: Effect.Effect<DrainReport> } => {
   const done = Deferred.unsafeMake<DrainReport>(FiberId.none)
   const report = Deferred.await(done)
-  const sockets = [...open]
   let closed = 0
   const count = (socket: ServerDriver) =>
     Effect.map(socket.closeStatus, ({ clean }) => {

@@ -143,13 +143,17 @@ export class Gate {
     this.handshakes++
     this.all.entries++
     if (holder !== undefined) holder.entries++
-    return new Entry(
-      () => this.handshakes--,
-      () => {
-        this.all.entries--
-        if (key !== undefined && holder !== undefined && --holder.entries === 0) this.forget(key, holder)
-      }
-    )
+    return new Entry(this, key, holder)
+  }
+
+  /** A handshake is over. */
+  shaken(): void {
+    this.handshakes--
+  }
+
+  left(key: string | undefined, holder: Holder | undefined): void {
+    this.all.entries--
+    if (key !== undefined && holder !== undefined && --holder.entries === 0) this.forget(key, holder)
   }
 
   private keyOf(request: KeyRequest): string | undefined {
@@ -204,25 +208,27 @@ const charge = (holder: Holder, { cost }: ResolvedRate, now: number): void => {
 export class Entry {
   private shaking = true
   private inside = true
-  private readonly onShaken: () => void
-  private readonly onLeft: () => void
+  private readonly gate: Gate
+  private readonly key: string | undefined
+  private readonly holder: Holder | undefined
 
-  constructor(onShaken: () => void, onLeft: () => void) {
-    this.onShaken = onShaken
-    this.onLeft = onLeft
+  constructor(gate: Gate, key: string | undefined, holder: Holder | undefined) {
+    this.gate = gate
+    this.key = key
+    this.holder = holder
   }
 
   /** The handshake is over. */
   opened(): void {
     if (!this.shaking) return
     this.shaking = false
-    this.onShaken()
+    this.gate.shaken()
   }
 
   leave(): void {
     this.opened()
     if (!this.inside) return
     this.inside = false
-    this.onLeft()
+    this.gate.left(this.key, this.holder)
   }
 }

@@ -6,7 +6,7 @@ import type { Socket } from "node:net"
  */
 export class Strangers {
   // By the address, because a socket of TLS does not tell which one it is on.
-  private readonly sockets = new Map<string, Socket>()
+  private readonly sockets = new Map<string, { readonly socket: Socket; readonly onClose: () => void }>()
   private readonly maximum: number
 
   constructor(maximum: number) {
@@ -16,21 +16,28 @@ export class Strangers {
   add(socket: Socket): void {
     if (socket.destroyed) return
     const key = keyOf(socket)
-    this.sockets.delete(key)
-    this.sockets.set(key, socket)
-    socket.once("close", () => {
-      if (this.sockets.get(key) === socket) this.sockets.delete(key)
-    })
+    this.remove(key)
+    const onClose = () => this.sockets.delete(key)
+    socket.once("close", onClose)
+    this.sockets.set(key, { socket, onClose })
     if (this.sockets.size <= this.maximum) return
     for (const [oldest, dropped] of this.sockets) {
-      this.sockets.delete(oldest)
-      dropped.destroy()
+      this.remove(oldest)
+      dropped.socket.destroy()
       return
     }
   }
 
   delete(socket: Socket): void {
-    this.sockets.delete(keyOf(socket))
+    this.remove(keyOf(socket))
+  }
+
+  /** Leaves nothing on the socket, which may have a long life as a connection. */
+  private remove(key: string): void {
+    const found = this.sockets.get(key)
+    if (found === undefined) return
+    this.sockets.delete(key)
+    found.socket.off("close", found.onClose)
   }
 }
 
