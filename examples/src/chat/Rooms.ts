@@ -1,0 +1,108 @@
+/** Who is where, and who types. Nothing here knows what a member is connected with. */
+import { Clock, type Duration, Effect, FiberMap } from "effect"
+import { encodeServer, Entered, Joined, Left, Refused, Said, type ServerMessage, Typists } from "./Protocol.js"
+
+/** Who has not typed for this long types no more. */
+export const typingTime: Duration.DurationInput = "4 seconds"
+export const maxMembers = 50
+
+export interface Member {
+  readonly name: string
+  readonly key: string
+  /** Hands over a message. It must not wait for the member, because the others do. */
+  readonly tell: (message: string) => Effect.Effect<void>
+  /** Called when the same person takes the seat from elsewhere. As `tell`, it must not wait. */
+  readonly replaced: Effect.Effect<void>
+}
+
+/** What a member does in a room. */
+export interface Seat {
+  readonly say: (text: string) => Effect.Effect<void>
+  readonly typing: Effect.Effect<void>
+}
+
+interface Room {
+  readonly members: Map<string, Member>
+  readonly typists: Set<Member>
+}
+
+export class Rooms extends Effect.Service<Rooms>()("chat/Rooms", {
+  scoped: Effect.gen(function* () {
+    const rooms = new Map<string, Room>()
+    const pauses = yield* FiberMap.make<Member>()
+    // One at a time, so that everybody hears the same in the same order. Nobody waits inside.
+    const inTurn = (yield* Effect.makeSemaphore(1)).withPermits(1)
+
+    const tellAll = (room: Room, message: ServerMessage, except?: Member) => {
+      const text = encodeServer(message)
+      return Effect.forEach(room.members.values(), (member) => (member === except ? Effect.void : member.tell(text)), {
+        discard: true
+      })
+    }
+
+    const stopTyping = (room: Room, member: Member) =>
+      Effect.suspend(() => (room.typists.delete(member) ? tellTypists(room) : Effect.void))
+
+    const tellTypists = (room: Room) =>
+      tellAll(room, Typists.make({ names: [...room.typists].map(({ name }) => name) }))
+
+    const sit = (id: string, member: Member) =>
+      Effect.gen(function* () {
+        const room: Room = rooms.get(id) ?? { members: new Map(), typists: new Set() }
+        const before = room.members.get(member.name)
+        if (before !== undefined && before.key !== member.key)
+          return yield* Effect.fail(Refused.make({ reason: "this name is taken" }))
+        if (before === undefined && room.members.size >= maxMembers)
+          return yield* Effect.fail(Refused.make({ reason: "this room is full" }))
+        rooms.set(id, room)
+        room.members.set(member.name, member)
+        yield* member.tell(encodeServer(Joined.make({ room: id, names: [...room.members.keys()] })))
+        if (before === undefined)
+          return yield* Effect.as(tellAll(room, Entered.make({ name: member.name }), member), room)
+        yield* before.replaced
+        yield* stopTyping(room, before)
+        return room
+      })
+
+    const leave = (id: string, room: Room, member: Member) =>
+      Effect.gen(function* () {
+        yield* FiberMap.remove(pauses, member)
+        if (room.members.get(member.name) !== member) return
+        room.members.delete(member.name)
+        if (room.members.size === 0) rooms.delete(id)
+        yield* stopTyping(room, member)
+        yield* tellAll(room, Left.make({ name: member.name }))
+      })
+
+    return {
+      /** Takes a seat, as long as the scope. */
+      enter: (id: string, member: Member) =>
+        Effect.acquireRelease(inTurn(sit(id, member)), (room) => inTurn(leave(id, room, member))).pipe(
+          Effect.map((room): Seat => {
+            const whilePresent = (effect: Effect.Effect<void>) =>
+              inTurn(Effect.suspend(() => (room.members.get(member.name) === member ? effect : Effect.void)))
+            return {
+              say: (text) =>
+                whilePresent(
+                  Effect.gen(function* () {
+                    const time = yield* Clock.currentTimeMillis
+                    yield* FiberMap.remove(pauses, member)
+                    yield* tellAll(room, Said.make({ name: member.name, text, time }))
+                    yield* stopTyping(room, member)
+                  })
+                ),
+              typing: whilePresent(
+                Effect.gen(function* () {
+                  const pause = Effect.delay(inTurn(stopTyping(room, member)), typingTime)
+                  yield* FiberMap.run(pauses, member, pause)
+                  if (room.typists.has(member)) return
+                  room.typists.add(member)
+                  yield* tellTypists(room)
+                })
+              )
+            }
+          })
+        )
+    }
+  })
+}) {}

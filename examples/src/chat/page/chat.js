@@ -1,0 +1,306 @@
+/**
+ * The page's side of the chat, over the browser's own `WebSocket`. What others wrote becomes text, and never markup.
+ *
+ * @import { ClientMessage, ServerMessage } from "../Protocol.js"
+ */
+
+const replacedCode = 4000
+const pingInterval = 2_000
+/** Without an answer for so long a connection is as good as lost. The browser itself would take minutes to notice. */
+const patience = 8_000
+/** The server forgets who types after 4 seconds. */
+const typingInterval = 2_000
+const firstDelay = 500
+const longestDelay = 30_000
+const maxLines = 500
+
+/**
+ * @template {HTMLElement} T
+ * @param {string} id
+ * @param {new () => T} type
+ */
+const find = (id, type) => {
+  const element = document.getElementById(id)
+  if (!(element instanceof type)) throw new Error(`The page has no ${id}`)
+  return element
+}
+
+const view = {
+  entrance: find("entrance", HTMLElement),
+  joinForm: find("join", HTMLFormElement),
+  name: find("name", HTMLInputElement),
+  room: find("room", HTMLInputElement),
+  refusal: find("refusal", HTMLElement),
+  chat: find("chat", HTMLElement),
+  title: find("title", HTMLElement),
+  link: find("link", HTMLElement),
+  status: find("status", HTMLElement),
+  detail: find("detail", HTMLElement),
+  retry: find("retry", HTMLButtonElement),
+  count: find("count", HTMLElement),
+  members: find("members", HTMLElement),
+  log: find("log", HTMLElement),
+  typing: find("typing", HTMLElement),
+  sayForm: find("say", HTMLFormElement),
+  text: find("text", HTMLInputElement),
+  send: find("send", HTMLButtonElement)
+}
+
+/** With it this page gets its seat back. */
+const key = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join(
+  ""
+)
+
+const me = { name: "", room: "" }
+
+/** @type {WebSocket | undefined} */
+let socket
+let attempts = 0
+let isIn = false
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let timer
+let pings = 0
+/** Since when an answer is awaited, if one is: to the request for a seat, and then to a ping. */
+let askedAt = /** @type {number | undefined} */ (undefined)
+let typedAt = -Infinity
+/** @type {Set<string>} */
+const names = new Set()
+
+// The view.
+
+/**
+ * @param {string} tag
+ * @param {string} className
+ * @param {ReadonlyArray<Node | string>} children
+ */
+const make = (tag, className, ...children) => {
+  const element = document.createElement(tag)
+  element.className = className
+  element.append(...children)
+  return element
+}
+
+/** @param {string} name */
+const avatar = (name) => {
+  const [first = "?"] = name
+  const element = make("span", "avatar", first.toUpperCase())
+  element.ariaHidden = "true"
+  const hue = Array.from(name).reduce((sum, character) => (sum * 31 + (character.codePointAt(0) ?? 0)) % 360, 7)
+  element.style.setProperty("--hue", String(hue))
+  return element
+}
+
+/** @param {HTMLElement} line */
+const addLine = (line) => {
+  const { log } = view
+  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80
+  log.append(line)
+  while (log.childElementCount > maxLines) log.firstElementChild?.remove()
+  if (atEnd) log.scrollTop = log.scrollHeight
+}
+
+/** @param {string} text */
+const notice = (text) => addLine(make("li", "notice", text))
+
+const showMembers = () => {
+  view.count.textContent = `· ${names.size}`
+  view.members.replaceChildren(
+    ...Array.from(names, (name) => make("li", "", avatar(name), name === me.name ? `${name} (you)` : name))
+  )
+}
+
+/** @param {ReadonlyArray<string>} typists */
+const showTypists = (typists) => {
+  const others = typists.filter((name) => name !== me.name)
+  view.typing.textContent =
+    others.length === 0
+      ? ""
+      : others.length > 3
+        ? "Several people are typing"
+        : `${others.join(", ")} ${others.length === 1 ? "is" : "are"} typing`
+}
+
+/**
+ * @param {"open" | "lost"} state
+ * @param {string} status
+ */
+const showLink = (state, status) => {
+  view.chat.dataset["state"] = state
+  view.link.dataset["state"] = state
+  view.status.textContent = status
+  view.send.disabled = state !== "open"
+  view.detail.textContent = ""
+}
+
+// The connection.
+
+/** @param {ClientMessage} message */
+const tell = (message) => {
+  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message))
+}
+
+const connect = () => {
+  drop()
+  view.retry.hidden = true
+  showLink("lost", "Connecting …")
+  const url = new URL("socket", location.href)
+  url.protocol = url.protocol.replace("http", "ws")
+  url.hash = ""
+  const attempt = new WebSocket(url)
+  socket = attempt
+  attempt.onopen = () => tell({ _tag: "Join", ...me, key })
+  attempt.onmessage = ({ data }) => {
+    /** @type {ServerMessage} */
+    const message = JSON.parse(data)
+    receive(message)
+  }
+  attempt.onclose = ({ code }) => {
+    if (code === replacedCode) end("This seat was taken over from elsewhere.")
+    else lose()
+  }
+  watch()
+}
+
+/** Nothing of the old connection is heard any more: its end may be a long time coming. */
+const drop = () => {
+  clearTimeout(timer)
+  if (socket === undefined) return
+  socket.onopen = socket.onmessage = socket.onclose = null
+  socket.close()
+  socket = undefined
+}
+
+/** Looks whether the server answers, for as long as there is a connection. Timers of a page in the background are late. */
+const watch = () => {
+  askedAt = performance.now()
+  const look = () => {
+    if (askedAt === undefined) ping()
+    else if (performance.now() - askedAt > patience) return lose()
+    timer = setTimeout(look, pingInterval)
+  }
+  timer = setTimeout(look, pingInterval)
+}
+
+const ping = () => {
+  askedAt = performance.now()
+  tell({ _tag: "Ping", id: ++pings })
+}
+
+/** Waits twice as long each time, and a time of chance, so that not everybody comes back at once. */
+const lose = () => {
+  drop()
+  if (view.chat.hidden) return end("The server cannot be reached.")
+  if (isIn) notice("Connection lost")
+  isIn = false
+  showTypists([])
+  showLink("lost", "Reconnecting")
+  view.retry.hidden = false
+  const delay = Math.min(firstDelay * 2 ** attempts++, longestDelay) * (0.5 + Math.random() / 2)
+  const until = performance.now() + delay
+  const countDown = () => {
+    const left = until - performance.now()
+    if (left <= 0) return connect()
+    view.detail.textContent = `in ${Math.ceil(left / 1000)} s`
+    timer = setTimeout(countDown, Math.min(left, 1000))
+  }
+  countDown()
+}
+
+/**
+ * Back to the entrance, and no further attempt.
+ *
+ * @param {string} reason
+ */
+const end = (reason) => {
+  drop()
+  isIn = false
+  attempts = 0
+  view.chat.hidden = true
+  view.entrance.hidden = false
+  view.refusal.textContent = reason
+  view.name.focus()
+}
+
+/** @param {ServerMessage} message */
+const receive = (message) => {
+  switch (message._tag) {
+    case "Joined":
+      if (view.chat.hidden) {
+        view.entrance.hidden = true
+        view.chat.hidden = false
+        view.log.replaceChildren()
+        view.text.focus()
+      }
+      // The server trims what it is told.
+      me.room = message.room
+      view.title.textContent = `# ${message.room}`
+      notice(attempts === 0 ? `You entered ${message.room}` : "Connected again")
+      attempts = 0
+      isIn = true
+      showLink("open", "Connected")
+      names.clear()
+      for (const name of message.names) names.add(name)
+      showMembers()
+      return ping()
+    case "Entered":
+      names.add(message.name)
+      showMembers()
+      return notice(`${message.name} entered`)
+    case "Left":
+      names.delete(message.name)
+      showMembers()
+      return notice(`${message.name} left`)
+    case "Said": {
+      const time = new Date(message.time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })
+      const about = make("p", "about", make("b", "", message.name), time)
+      const bubble = make("div", "bubble", about, make("p", "", message.text))
+      return addLine(make("li", message.name === me.name ? "message own" : "message", avatar(message.name), bubble))
+    }
+    case "Typists":
+      return showTypists(message.names)
+    case "Pong":
+      if (message.id !== pings || askedAt === undefined) return
+      view.detail.textContent = `${Math.max(1, Math.round(performance.now() - askedAt))} ms`
+      askedAt = undefined
+      return
+    case "Refused":
+      return isIn ? notice(message.reason) : end(message.reason)
+  }
+}
+
+// What the user does.
+
+// A link to the page may name the room.
+view.room.value = new URLSearchParams(location.hash.slice(1)).get("room") ?? "lobby"
+
+view.joinForm.addEventListener("submit", (event) => {
+  event.preventDefault()
+  me.name = view.name.value.trim()
+  me.room = view.room.value.trim()
+  view.refusal.textContent = ""
+  history.replaceState(null, "", `#${new URLSearchParams({ room: me.room })}`)
+  connect()
+})
+
+view.sayForm.addEventListener("submit", (event) => {
+  event.preventDefault()
+  const text = view.text.value.trim()
+  if (text === "" || !isIn) return
+  // It is shown when the server has told everybody.
+  tell({ _tag: "Say", text })
+  view.text.value = ""
+  typedAt = -Infinity
+})
+
+view.text.addEventListener("input", () => {
+  const now = performance.now()
+  if (view.text.value === "" || now - typedAt < typingInterval) return
+  typedAt = now
+  tell({ _tag: "Typing" })
+})
+
+const retryNow = () => {
+  if (!view.retry.hidden) connect()
+}
+view.retry.addEventListener("click", retryNow)
+window.addEventListener("online", retryNow)
