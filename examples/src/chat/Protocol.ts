@@ -8,11 +8,11 @@ import { Schema } from "effect"
 
 /** Lengths are in UTF-16 units, as those of a text field in a page. No controls, and nothing that turns the line around. */
 const label = (maxLength: number) =>
-  Schema.compose(Schema.Trim, Schema.NonEmptyString).pipe(Schema.maxLength(maxLength), Schema.pattern(/^\P{C}*$/u))
+  Schema.Trim.pipe(Schema.minLength(1), Schema.maxLength(maxLength), Schema.pattern(/^\P{C}*$/u))
 
 export const Name = label(24)
 export const RoomName = label(32)
-export const Text = Schema.compose(Schema.Trim, Schema.NonEmptyString).pipe(Schema.maxLength(500))
+export const Text = Schema.Trim.pipe(Schema.minLength(1), Schema.maxLength(500))
 
 /**
  * Asks for a seat in a room. The key is a secret of the page: who comes back with it, after their connection was lost, takes

@@ -43,8 +43,8 @@ export class Rooms extends Effect.Service<Rooms>()("chat/Rooms", {
     const stopTyping = (room: Room, member: Member) =>
       Effect.suspend(() => (room.typists.delete(member) ? tellTypists(room) : Effect.void))
 
-    const tellTypists = (room: Room) =>
-      tellAll(room, Typists.make({ names: [...room.typists].map(({ name }) => name) }))
+    const typistsOf = ({ typists }: Room) => Typists.make({ names: [...typists].map(({ name }) => name) })
+    const tellTypists = (room: Room) => tellAll(room, typistsOf(room))
 
     const sit = (id: string, member: Member) =>
       Effect.gen(function* () {
@@ -57,6 +57,7 @@ export class Rooms extends Effect.Service<Rooms>()("chat/Rooms", {
         rooms.set(id, room)
         room.members.set(member.name, member)
         yield* member.tell(encodeServer(Joined.make({ room: id, names: [...room.members.keys()] })))
+        yield* member.tell(encodeServer(typistsOf(room)))
         if (before === undefined)
           return yield* Effect.as(tellAll(room, Entered.make({ name: member.name }), member), room)
         yield* before.replaced

@@ -231,8 +231,6 @@ const receive = (message) => {
         view.log.replaceChildren()
         view.text.focus()
       }
-      // The server trims what it is told.
-      me.room = message.room
       view.title.textContent = `# ${message.room}`
       notice(attempts === 0 ? `You entered ${message.room}` : "Connected again")
       attempts = 0

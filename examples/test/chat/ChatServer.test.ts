@@ -1,0 +1,155 @@
+import { type WebSocket, WebSocketClient, WebSocketTest } from "@effect-websocket/platform"
+import { NodeWebSocketClient } from "@effect-websocket/platform/node"
+import { HttpServer } from "@effect/platform"
+import { assert, it, layer } from "@effect/vitest"
+import { Effect, Exit, Layer, Logger, Scope } from "effect"
+import * as ChatServer from "../../src/chat/ChatServer.js"
+import { type ClientMessage, decodeServer, encodeClient } from "../../src/chat/Protocol.js"
+
+const quiet = Logger.remove(Logger.defaultLogger)
+const Chat = Layer.provide(ChatServer.layer({ port: 0, host: "127.0.0.1" }), quiet)
+
+const origin = HttpServer.addressFormattedWith(Effect.succeed)
+
+const connect = Effect.flatMap(origin, (origin) => WebSocketClient.connect(`${origin.replace("http", "ws")}/socket`))
+
+const tell = (socket: WebSocket.WebSocket, message: ClientMessage) => socket.send(encodeClient(message))
+const hear = (socket: WebSocket.WebSocket) => Effect.flatMap(socket.receive, ({ data }) => decodeServer(data))
+const expect = (socket: WebSocket.WebSocket, ...expected: ReadonlyArray<object>) =>
+  Effect.forEach(expected, (message) => Effect.map(hear(socket), (heard) => assert.deepInclude(heard, message)))
+
+const key = (name: string) => `the secret of ${name}`
+const join = (room: string, name: string): ClientMessage => ({ _tag: "Join", room, name, key: key(name) })
+const quietly = { _tag: "Typists", names: [] }
+
+/** A connection with a seat. */
+const enter = (room: string, name: string) =>
+  Effect.tap(connect, (socket) =>
+    Effect.gen(function* () {
+      yield* tell(socket, join(room, name))
+      yield* expect(socket, { _tag: "Joined", room }, quietly)
+    })
+  )
+
+layer(Layer.merge(Chat, NodeWebSocketClient.layer), { excludeTestServices: true })("the chat", (it) => {
+  it.scoped("has a page without inline scripts, under a policy that forbids them", () =>
+    Effect.gen(function* () {
+      const url = yield* origin
+      const get = (path: string) => Effect.promise(() => fetch(`${url}${path}`))
+      const response = yield* get("/")
+      assert.strictEqual(response.headers.get("content-type"), "text/html")
+      assert.match(response.headers.get("content-security-policy") ?? "", /default-src 'none'; script-src 'self';/)
+      const page = yield* Effect.promise(() => response.text())
+      assert.notMatch(page, /<script(?![^>]* src=)|<style| style=| on\w+=/)
+      const paths = Array.from(page.matchAll(/(?:src|href)="([^"]*)"/g), ([, path]) => `/${path}`)
+      assert.sameMembers([...new Set(paths)], ["/chat.css", "/chat.js", "/icon.svg"])
+      for (const path of paths) assert.strictEqual((yield* get(path)).status, 200)
+      assert.strictEqual((yield* get("/ChatServer.ts")).status, 404)
+    })
+  )
+
+  it.scoped("is a conversation", () =>
+    Effect.gen(function* () {
+      const ada = yield* enter("tea", "Ada")
+      const bob = yield* enter("tea", "Bob")
+      yield* expect(ada, { _tag: "Entered", name: "Bob" })
+      yield* tell(bob, { _tag: "Typing" })
+      yield* expect(ada, { _tag: "Typists", names: ["Bob"] })
+      yield* bob.send(`{"_tag":"Say","text":" hello "}`)
+      yield* expect(ada, { _tag: "Said", name: "Bob", text: "hello" }, quietly)
+      yield* tell(ada, { _tag: "Ping", id: 7 })
+      yield* expect(ada, { _tag: "Pong", id: 7 })
+      yield* bob.close()
+      yield* expect(ada, { _tag: "Left", name: "Bob" })
+    })
+  )
+
+  it.scoped("answers what it does not understand, and goes on", () =>
+    Effect.gen(function* () {
+      const ada = yield* enter("nonsense", "Ada")
+      const refused = { _tag: "Refused", reason: "not understood" }
+      for (const nonsense of [
+        "",
+        "{",
+        "null",
+        `{"_tag":"Shout"}`,
+        `{"_tag":"Say","text":" "}`,
+        `{"_tag":"Say","text":"${"x".repeat(501)}"}`,
+        `{"_tag":"Ping","id":"1"}`,
+        new Uint8Array([1]),
+        encodeClient(join("nonsense", "Eve"))
+      ]) {
+        yield* ada.send(nonsense)
+        yield* expect(ada, refused)
+      }
+      yield* tell(ada, { _tag: "Say", text: "x".repeat(500) })
+      yield* expect(ada, { _tag: "Said" })
+    })
+  )
+
+  it.scoped("lets nobody in without a good name", () =>
+    Effect.gen(function* () {
+      yield* enter("door", "Ada")
+      for (const [message, reason] of [
+        [`{"_tag":"Say","text":"hello"}`, "not understood"],
+        [encodeClient({ _tag: "Ping", id: 1 }), "not understood"],
+        [`{"_tag":"Join","room":"door","name":"  ","key":"${key("Eve")}"}`, "not understood"],
+        [`{"_tag":"Join","room":"door","name":"E\\u202eve","key":"${key("Eve")}"}`, "not understood"],
+        [`{"_tag":"Join","room":"door","name":"${"E".repeat(25)}","key":"${key("Eve")}"}`, "not understood"],
+        [`{"_tag":"Join","room":"door","name":"Ada","key":"${key("Eve")}"}`, "this name is taken"]
+      ] as const) {
+        const eve = yield* connect
+        yield* eve.send(message)
+        yield* expect(eve, { _tag: "Refused", reason })
+        yield* WebSocketTest.expectClose(eve, { code: "PolicyViolation", reason, initiator: "remote", clean: true })
+      }
+    })
+  )
+
+  it.scoped("gives a seat back to who comes again, and closes the connection before", () =>
+    Effect.gen(function* () {
+      const ada = yield* enter("again", "Ada")
+      const before = yield* enter("again", "Bob")
+      yield* expect(ada, { _tag: "Entered", name: "Bob" })
+      const after = yield* enter("again", "Bob")
+      yield* WebSocketTest.expectClose(before, { code: ChatServer.replacedCode, reason: "replaced", clean: true })
+      yield* tell(after, { _tag: "Say", text: "back" })
+      yield* expect(ada, { _tag: "Said", name: "Bob", text: "back" })
+    })
+  )
+
+  it.scoped("bounds the size of messages and their rate", () =>
+    Effect.gen(function* () {
+      const large = yield* enter("limits", "Ada")
+      yield* large.send("x".repeat(5000))
+      yield* WebSocketTest.expectClose(large, { code: "MessageTooBig" })
+
+      const fast = yield* enter("limits", "Bob")
+      yield* Effect.ignore(Effect.forEach(Array.from({ length: 100 }).keys(), (id) => tell(fast, { _tag: "Ping", id })))
+      yield* Effect.ignore(Effect.forever(fast.receive))
+      yield* WebSocketTest.expectClose(fast, { code: "PolicyViolation", initiator: "remote" })
+    })
+  )
+
+  it.scoped("is not for the pages of others", () =>
+    Effect.gen(function* () {
+      const url = (yield* origin).replace("http", "ws")
+      const connect = (path: string, from: string) =>
+        Effect.flip(WebSocketClient.connect(`${url}${path}`, { origin: from }))
+      const stranger = yield* connect("/socket", "https://example.com")
+      assert.deepInclude({ ...stranger }, { _tag: "Handshake_rejected", status: 403 })
+      const lost = yield* connect("/elsewhere", url.replace("ws", "http"))
+      assert.deepInclude({ ...lost }, { _tag: "Handshake_rejected", status: 404 })
+    })
+  )
+})
+
+it.scopedLive("asks its members to come back when it is restarted", () =>
+  Effect.gen(function* () {
+    const scope = yield* Scope.make()
+    const services = yield* Layer.buildWithScope(Chat, scope)
+    const ada = yield* Effect.provide(enter("tea", "Ada"), services)
+    yield* Scope.close(scope, Exit.void)
+    yield* WebSocketTest.expectClose(ada, { code: 1012, reason: "restart", initiator: "remote", clean: true })
+  }).pipe(Effect.provide(NodeWebSocketClient.layer))
+)
