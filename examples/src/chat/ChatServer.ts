@@ -103,6 +103,8 @@ export const Chat = HttpRouter.empty.pipe(
 export const layer = (listen: { readonly port: number; readonly host: string }) =>
   Layer.suspend(() => {
     const server = createServer()
+    // Besides those of `admission`, which are connections already.
+    server.maxConnections = 2000
     return HttpServer.serve(Chat).pipe(
       Layer.provide(NodeWebSocketUpgrade.layer(server, options)),
       Layer.provide(Rooms.Default),

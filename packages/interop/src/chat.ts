@@ -1,13 +1,13 @@
 /**
  * `pnpm test:chat [--require]`: the chat of the examples, as two pages in headless Chromium see it: its server is a process,
- * and one of the pages is behind a link that breaks. Leaves screenshots in `artifacts`. Without Chromium it does nothing,
+ * and one of the pages is behind a link that breaks. Leaves screenshots in `artifacts`, also of a failure. Without Chromium it does nothing,
  * and fails with `--require`.
  */
 import { Effect, Exit, Cause, type Scope } from "effect"
 import { mkdirSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
-import { chromium, type Page } from "playwright-core"
+import { chromium, type BrowserContextOptions, type Page } from "playwright-core"
 import { makeLink } from "./Link.js"
 import { start, type Process } from "./Process.js"
 import { debianPackages, find } from "./programs.js"
@@ -87,22 +87,28 @@ const scenario = (executablePath: string) =>
     console.log(`Chromium ${browser.version()}`)
 
     const complaints: Array<string> = []
-    const open = (port: number, colorScheme: "light" | "dark", viewport: { width: number; height: number }) =>
-      attempt(async () => {
-        const page = await browser.newPage({ colorScheme, viewport, reducedMotion: "reduce" })
-        page.setDefaultTimeout(patience)
-        page.on("pageerror", (error) => complaints.push(error.message))
-        page.on("console", (message) => {
-          // A connection that is refused is told by the browser itself.
-          if (message.type() === "error" && !/WebSocket connection/.test(message.text()))
-            complaints.push(message.text())
-        })
-        await page.goto(`http://127.0.0.1:${port}/`)
-        return page
-      })
-    const ada = yield* open(first.port, "light", { width: 960, height: 640 })
-    const bob = yield* open(link.port, "dark", { width: 390, height: 720 })
     const shoot = (page: Page, name: string) => page.screenshot({ path: `${root}artifacts/chat-${name}.png` })
+    const open = (name: string, port: number, look: Pick<BrowserContextOptions, "colorScheme" | "viewport">) =>
+      Effect.acquireRelease(
+        attempt(async () => {
+          const page = await browser.newPage({ ...look, reducedMotion: "reduce" })
+          page.setDefaultTimeout(patience)
+          page.on("pageerror", (error) => complaints.push(error.message))
+          page.on("console", (message) => {
+            // A connection that is refused is told by the browser itself.
+            const told = message.type() === "error" && !message.text().startsWith("WebSocket connection")
+            if (told) complaints.push(message.text())
+          })
+          await page.goto(`http://127.0.0.1:${port}/`)
+          return page
+        }),
+        (page, exit) =>
+          Exit.isFailure(exit) && !page.isClosed()
+            ? Effect.ignore(attempt(() => shoot(page, `failed-${name}`)))
+            : Effect.void
+      )
+    const ada = yield* open("ada", first.port, { colorScheme: "light", viewport: { width: 960, height: 640 } })
+    const bob = yield* open("bob", link.port, { colorScheme: "dark", viewport: { width: 390, height: 720 } })
 
     yield* step("the way in", () => shoot(ada, "entrance"))
     yield* step("a name is taken by one only", async () => {
@@ -193,7 +199,7 @@ if (executable === undefined) {
   console.log(`MISSING: the chat in a browser, for lack of ${debianPackages.chromium.join(" or ")}`)
   process.exitCode = values.require ? 1 : 0
 } else {
-  const exit = await Effect.runPromiseExit(Effect.scoped(scenario(executable)))
+  const exit = await Effect.runPromiseExit(Effect.scoped(Effect.timeout(scenario(executable), "5 minutes")))
   if (Exit.isFailure(exit)) {
     console.error(`FAILED: ${Cause.pretty(exit.cause)}`)
     process.exitCode = 1
