@@ -43,12 +43,12 @@ export class Handlers {
 
   start<S extends ServerDriver, A, E, R>(socket: S, job: Job<S, A, E, R>): void {
     const scope = Effect.runSync(Scope.make())
-    const runtime = runtimeOf(job.runtime, socket, scope)
     // As a value, because the runtime would log a failure as one that nobody looks at. An interruption stays one.
     const handled = Effect.exit(Effect.suspend(() => job.handler(socket)))
-    this.supervise(Runtime.runFork(runtime)(handled), (exit) =>
-      this.supervise(Runtime.runFork(runtime)(Effect.uninterruptible(release(socket, job, scope, Exit.flatten(exit)))))
-    )
+    this.supervise(fork(job.runtime, handled, socket, scope), (exit) => {
+      const released = Effect.uninterruptible(release(socket, job, scope, Exit.flatten(exit)))
+      this.supervise(fork(job.runtime, released, socket, scope))
+    })
   }
 
   /** Until one more may start. One fiber may wait. */
@@ -93,22 +93,34 @@ export class Handlers {
   )
 }
 
-const runtimeOf = <R>(
+/**
+ * Starts a fiber with a scope and with the annotations of its connection. They are put into its references as it starts: a
+ * runtime of its own for each connection would be another copy of all of them.
+ */
+const fork = <A, E, R>(
   runtime: Runtime.Runtime<Exclude<R, Scope.Scope>>,
+  effect: Effect.Effect<A, E, R>,
   socket: ServerDriver,
   scope: Scope.Scope
-): Runtime.Runtime<R | Scope.Scope> => {
-  const inherited = FiberRefs.getOrDefault(runtime.fiberRefs, FiberRef.currentLogAnnotations)
-  const annotated = HashMap.union(
-    inherited,
-    HashMap.fromIterable(Object.entries(annotations(socket.url, socket.remoteAddress)))
+): Fiber.RuntimeFiber<A, E> =>
+  Runtime.runFork(
+    // What is missing in its context is the scope, which `updateRefs` adds.
+    Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption) as Runtime.Runtime<R>,
+    effect,
+    {
+      updateRefs: (references, fiberId) => {
+        const context = Context.add(runtime.context, Scope.Scope, scope)
+        const inherited = FiberRefs.getOrDefault(references, FiberRef.currentLogAnnotations)
+        const own = Object.entries(annotations(socket.url, socket.remoteAddress))
+        const annotated = HashMap.union(inherited, HashMap.fromIterable(own))
+        return FiberRefs.unsafeMake(
+          new Map(references.locals)
+            .set(FiberRef.currentContext, [[fiberId, context]])
+            .set(FiberRef.currentLogAnnotations, [[fiberId, annotated]])
+        )
+      }
+    }
   )
-  return runtime.pipe(
-    Runtime.enableRuntimeFlag(RuntimeFlags.Interruption),
-    Runtime.setFiberRef(FiberRef.currentLogAnnotations, annotated),
-    Runtime.updateContext((context) => Context.add(context, Scope.Scope, scope))
-  ) as Runtime.Runtime<R | Scope.Scope>
-}
 
 /**
  * Ends a connection as its handler ended. The app's own finalizers, and before them what it does about a failure, come first: they may still use the connection.

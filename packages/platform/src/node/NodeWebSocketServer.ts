@@ -281,9 +281,13 @@ const listen = (options: Options, httpOptions: Http.ServerOptions): Effect.Effec
     server.once("close", () => {
       closed = true
     })
+    // One function for all: `once` and a closure take a quarter of a kilobyte for each connection.
+    const forget = function (this: Socket): void {
+      sockets.delete(this)
+    }
     server.on("connection", (socket: Socket) => {
       sockets.add(socket)
-      socket.once("close", () => sockets.delete(socket))
+      socket.on("close", forget)
     })
     yield* Effect.addFinalizer(() =>
       Effect.async<void>((resume) => {
