@@ -655,7 +655,11 @@ export const acceptAttempt = <D extends Delivery = "messages">(
       const mode = yield* Effect.sync(() => resolveMode(options))
       const policy = yield* Effect.sync(() => resolvePolicy(options))
       const registry = yield* Registry.ofScope(yield* Effect.scope)
-      const request = admissible(attempt, policy)
+      // A policy of the app's that throws must not leave the client waiting.
+      const request = yield* Effect.onError(
+        Effect.sync(() => admissible(attempt, policy)),
+        () => Effect.sync(() => attempt.reject(500, {}, "The server could not check the request"))
+      )
       if (!(request instanceof ServerRequest)) {
         rejectRefused(attempt, request)
         return yield* Effect.fail(request.error)

@@ -288,7 +288,12 @@ describe("a request", () => {
       assert.isTrue(yield* socket.isOpen)
       const error = yield* Effect.flip(WebSocketServer.acceptAttempt(attempt("8")))
       assert.deepInclude({ ...error }, { _tag: "Protocol_error", origin: "remote" })
-      assert.deepStrictEqual(answers, [101, 426])
+      const origin = () => {
+        throw new Error("bug")
+      }
+      const exit = yield* Effect.exit(WebSocketServer.acceptAttempt(attempt("13"), { origin }))
+      assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+      assert.deepStrictEqual(answers, [101, 426, 500])
       yield* socket.abort
     }).pipe(Effect.scoped)
   )
