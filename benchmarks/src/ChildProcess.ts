@@ -21,8 +21,10 @@ export interface Options {
   readonly environment?: Readonly<Record<string, string>> | undefined
   /** Which core it runs on, where the system lets us choose. */
   readonly core: number
-  /** What runs it, in place of this Node. */
+  /** Another runtime that runs it. */
   readonly executable?: string | undefined
+  /** Where it runs on Node: which one, if not this. */
+  readonly node?: string | undefined
   readonly flags?: ReadonlyArray<string> | undefined
 }
 
@@ -30,7 +32,7 @@ export interface Options {
 export const pinned = availableParallelism() > 1 && spawnSync("taskset", ["-c", "0", "true"]).status === 0
 
 // Long enough for a generation of load, so that whoever hangs is noticed.
-const patience = "120 seconds"
+const patience = "60 seconds"
 
 export const make = (options: Options): Effect.Effect<ChildProcess, never, Scope.Scope> =>
   Effect.map(
@@ -91,7 +93,7 @@ const start = (options: Options): NodeProcess => {
   const command = [
     ...(pinned ? ["taskset", "-c", String(options.core)] : []),
     ...(options.executable === undefined
-      ? [process.execPath, "--expose-gc", ...(options.flags ?? [])]
+      ? [options.node ?? process.execPath, "--expose-gc", ...(options.flags ?? [])]
       : [options.executable, "run"]),
     file,
     ...(options.arguments ?? [])

@@ -3,7 +3,16 @@ import type { Shape } from "./load/frames.js"
 
 /** How a case is run; the numbers are those of the load. */
 export type Work =
-  | { readonly _tag: "Echo"; readonly connections: number; readonly inFlight: number; readonly shape: Shape }
+  | {
+      readonly _tag: "Echo"
+      readonly connections: number
+      readonly inFlight: number
+      readonly shape: Shape
+      /** What is written at once, if not whole messages. */
+      readonly chunkBytes?: number
+    }
+  /** The same with the roles exchanged. */
+  | { readonly _tag: "ClientEcho"; readonly connections: number; readonly inFlight: number; readonly shape: Shape }
   | { readonly _tag: "Broadcast"; readonly connections: number; readonly shape: Shape }
   | { readonly _tag: "Churn"; readonly connections: number; readonly shape: Shape }
   | { readonly _tag: "Client"; readonly shape: Shape }
@@ -25,6 +34,10 @@ export interface Case {
   readonly targets?: Readonly<Record<string, number>>
   /** The same, to the floor. */
   readonly floorTargets?: Readonly<Record<string, number>>
+  /** How many times as much `@effect/platform` costs at least. */
+  readonly platformTargets?: Readonly<Record<string, number>>
+  /** At most, however many were asked for: what takes long, or spreads little. */
+  readonly rounds?: number
   /** Only these subjects; of the sweeps, where all would take too long. */
   readonly only?: ReadonlyArray<string>
   /** Points of one curve. */
@@ -44,54 +57,66 @@ const echo = (shape: Shape, connections: number, inFlight: number): Work => ({
 const kibibyte = 1024
 const mebibyte = 1024 * 1024
 
+const few = 3
+// Of the same app on the sockets of `@effect/platform`.
+const platformTargets = { run: 2.5 }
+
 const main: ReadonlyArray<Case> = [
   {
     name: "a",
     title: "125 B text, 64 connections, 1 in flight",
     work: echo(text(125), 64, 1),
-    targets: { run: 1, receive: 1.2, messages: 2.6 }
+    targets: { run: 1, receive: 1.2, messages: 2.6 },
+    platformTargets
   },
   {
     name: "b",
     title: "125 B text, 64 connections, 16 in flight",
     work: echo(text(125), 64, 16),
     targets: { run: 0.11, receive: 0.15, messages: 0.32 },
-    floorTargets: { run: 1.8 }
+    floorTargets: { run: 1.8 },
+    platformTargets: { run: 15 }
   },
   {
     name: "c",
     title: "16 KiB binary, 8 connections, 4 in flight",
     work: echo(binary(16 * kibibyte), 8, 4),
-    targets: { run: 0.32, receive: 0.36, messages: 0.48 }
+    targets: { run: 0.32, receive: 0.36, messages: 0.48 },
+    platformTargets
   },
   {
     name: "d",
     title: "1 MiB binary, 2 connections, 1 in flight",
     work: echo(binary(mebibyte), 2, 1),
-    targets: { run: 0.45, receive: 0.48, messages: 0.65 }
+    targets: { run: 0.45, receive: 0.48, messages: 0.65 },
+    platformTargets
   },
   {
     name: "e",
     title: "permessage-deflate, 1 KiB JSON, 32 connections, 1 in flight",
     work: echo(json(kibibyte), 32, 1),
-    targets: { run: 0.55, receive: 0.6, messages: 0.75 }
+    targets: { run: 0.55, receive: 0.6, messages: 0.75 },
+    platformTargets
   },
   {
     name: "f",
     title: "open, exchange one message, close; 16 at a time",
-    work: { _tag: "Churn", connections: 16, shape: text(125) }
+    work: { _tag: "Churn", connections: 16, shape: text(125) },
+    platformTargets
   },
   {
     name: "g",
     title: "broadcast of 125 B to 1,000 connections",
     work: { _tag: "Broadcast", connections: 1000, shape: text(125) },
-    targets: { run: 0.82 }
+    targets: { run: 0.82 },
+    platformTargets
   },
   {
     name: "h",
     title: "client that receives 125 B text",
     work: { _tag: "Client", shape: text(125) },
-    targets: { run: 0.6, receive: 0.75, messages: 1.5 }
+    targets: { run: 0.6, receive: 0.75, messages: 1.5 },
+    platformTargets
   },
   {
     name: "latency",
@@ -107,7 +132,8 @@ const main: ReadonlyArray<Case> = [
     [false, true].map((heartbeat): Case => ({
       name: `memory${compressed ? "-compression" : ""}${heartbeat ? "-heartbeat" : ""}`,
       title: `an idle connection${compressed ? ", compression agreed" : ""}${heartbeat ? ", heartbeat" : ""}`,
-      work: { _tag: "Memory", connections: 2000, compressed, heartbeat },
+      work: { _tag: "Memory", connections: 5000, compressed, heartbeat },
+      rounds: few,
       // What has no heartbeat of its own is shown without one.
       ...(heartbeat ? { only: ["run", "receive", "messages"] } : {}),
       ...(compressed || heartbeat ? {} : { targets: { run: 1.5, receive: 2.2, messages: 2.4 } })
@@ -115,32 +141,61 @@ const main: ReadonlyArray<Case> = [
   )
 ]
 
-const swept = ["run", "ws", "raw net"]
-
-const sizes = [16, 128, kibibyte, 8 * kibibyte, 64 * kibibyte, 512 * kibibyte, 4 * mebibyte, 16 * mebibyte].map(
-  (bytes): Case => ({
-    name: "sizes",
-    title: `binary of ${bytes} B, 4 connections, 1 in flight`,
-    work: echo(binary(bytes), 4, 1),
-    only: swept,
-    sweep: { name: "sizes", x: bytes, unit: "bytes per message" }
-  })
+/** Cases a to e from the other side: the client sends back what it gets. */
+const clients = main.flatMap(({ name, title, work }): ReadonlyArray<Case> =>
+  work._tag === "Echo"
+    ? [{ name: `client-${name}`, title: `client, ${title}`, work: { ...work, _tag: "ClientEcho" }, rounds: few }]
+    : []
 )
 
-const connections = [1, 10, 100, 1000, 10_000].map((count): Case => ({
-  name: "connections",
-  title: `125 B text, ${count} connections, 1 in flight`,
-  work: echo(text(125), count, 1),
-  only: swept,
-  sweep: { name: "connections", x: count, unit: "connections" }
-}))
+const swept = ["run", "ws", "raw net"]
 
-const fragments = [1, 4, 16, 64, 256, 1024].map((count): Case => ({
-  name: "fragments",
-  title: `64 KiB binary in ${count} fragments, 4 connections, 1 in flight`,
-  work: echo(binary(64 * kibibyte, count), 4, 1),
-  only: swept,
-  sweep: { name: "fragments", x: count, unit: "fragments per message" }
-}))
+/** Points of one curve. */
+const sweep = (
+  name: string,
+  unit: string,
+  values: ReadonlyArray<number>,
+  title: (x: number) => string,
+  workOf: (x: number) => Work
+): ReadonlyArray<Case> =>
+  values.map((x) => ({
+    name,
+    title: title(x),
+    work: workOf(x),
+    only: swept,
+    rounds: few,
+    sweep: { name, x, unit }
+  }))
 
-export const cases: ReadonlyArray<Case> = [...main, ...sizes, ...connections, ...fragments]
+const sweeps = [
+  ...sweep(
+    "sizes",
+    "bytes per message",
+    [16, 128, kibibyte, 8 * kibibyte, 64 * kibibyte, 512 * kibibyte, 4 * mebibyte, 16 * mebibyte],
+    (bytes) => `binary of ${bytes} B, 4 connections, 1 in flight`,
+    (bytes) => echo(binary(bytes), 4, 1)
+  ),
+  ...sweep(
+    "connections",
+    "connections",
+    [1, 10, 100, 1000, 10_000],
+    (count) => `125 B text, ${count} connections, 1 in flight`,
+    (count) => echo(text(125), count, 1)
+  ),
+  ...sweep(
+    "fragments",
+    "fragments per message",
+    [1, 4, 16, 64, 256, 1024],
+    (count) => `64 KiB binary in ${count} fragments, 4 connections, 1 in flight`,
+    (count) => echo(binary(64 * kibibyte, count), 4, 1)
+  ),
+  ...sweep(
+    "chunks",
+    "bytes per chunk",
+    [1, 16, 256, 4 * kibibyte, 64 * kibibyte],
+    (bytes) => `64 KiB binary written in chunks of ${bytes} B, 2 connections, 1 in flight`,
+    (chunkBytes) => ({ _tag: "Echo", shape: binary(64 * kibibyte), connections: 2, inFlight: 1, chunkBytes })
+  )
+]
+
+export const cases: ReadonlyArray<Case> = [...main, ...clients, ...sweeps]

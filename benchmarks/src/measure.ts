@@ -1,18 +1,21 @@
 /** Runs one case against all of its subjects, in turns. */
-import { Effect, Schema, type Scope } from "effect"
-import { checkEchoes, type NotEqual } from "./equality.js"
+import { Effect, Either, Schema, type Scope } from "effect"
+import { spawnSync } from "node:child_process"
+import { checkServer, makeClientCheck, type NotEqual } from "./equality.js"
 import type { Case, Work } from "./cases.js"
 import * as ChildProcess from "./ChildProcess.js"
 import { Port, Result, type Request } from "./load/requests.js"
 import type { CaseResult, Row } from "./results.js"
 import { median, quantile, spread } from "./statistics.js"
-import { baseline, clients, floor, servers, type Subject } from "./subjects.js"
+import { baseline, clients, floor, platforms, servers, type Subject } from "./subjects.js"
 
 export interface Settings {
   readonly rounds: number
   readonly millis: number
   /** Node's options for the measured processes. */
   readonly flags: ReadonlyArray<string>
+  /** Which Node runs them, if not this. */
+  readonly node: string | undefined
   readonly subjects: ReadonlyArray<string>
 }
 
@@ -20,6 +23,14 @@ type Failure = ChildProcess.ChildFailed | NotEqual
 
 // What is compiled meanwhile, on other threads, is no cost of a message.
 const warmUpRounds = 3
+const fewWarmUpRounds = 2
+
+/** How many connections a process can hold, besides what else it has open. */
+const mostConnections = (() => {
+  const { stdout } = spawnSync("sh", ["-c", "ulimit -n"], { encoding: "utf8" })
+  const limit = Number(stdout)
+  return Number.isNaN(limit) ? Number.POSITIVE_INFINITY : limit - 200
+})()
 
 const serverCore = 0
 const loadCore = 1
@@ -40,7 +51,13 @@ interface Sample {
   readonly cpu: number
   readonly loadCpu: number
   readonly latencies: ReadonlyArray<number>
+  readonly openings: ReadonlyArray<number>
+  readonly closings: ReadonlyArray<number>
+  /** KiB, where memory was measured and its report means the same as Node's. */
+  readonly heap: number | null
 }
+
+type ClientWork = Extract<Work, { readonly _tag: "Client" | "ClientEcho" }>
 
 /** A subject that is ready to be measured again and again. */
 interface Contestant {
@@ -50,16 +67,18 @@ interface Contestant {
 
 const startLoad = ChildProcess.make({ file: "load/main", core: loadCore })
 
-const startServer = (subject: Subject, work: Work, flags: ReadonlyArray<string>) =>
+const startServer = (subject: Subject, work: Work, { flags, node }: Settings) =>
   Effect.gen(function* () {
     const maxMessageBytes = "shape" in work ? Math.max(work.shape.bytes, 1024 * 1024) : 1024 * 1024
     const child = yield* ChildProcess.make({
       ...subject,
       core: serverCore,
       flags,
+      node,
       arguments: [
         ...(subject.arguments ?? []),
         ...(work._tag === "Broadcast" ? ["--broadcast"] : []),
+        ...(work._tag === "Churn" ? ["--closing"] : []),
         ...(isCompressed(work) ? ["--compression"] : []),
         ...(work._tag === "Memory" && work.heartbeat ? ["--heartbeat"] : []),
         "--max-message-bytes",
@@ -84,27 +103,27 @@ const during = (child: ChildProcess.ChildProcess, work: Effect.Effect<Result, Fa
     return sampleOf(after.cpu - before.cpu, result)
   })
 
-const sampleOf = (cpu: number, { cpu: loadCpu, latencies, messages, millis }: Result): Sample => ({
+const sampleOf = (cpu: number, { cpu: loadCpu, messages, ...result }: Result): Sample => ({
+  ...result,
   value: cpu / messages,
   messages,
-  millis,
   cpu,
   loadCpu,
-  latencies
+  heap: null
 })
 
 const serverContestant = (
   subject: Subject,
-  work: Exclude<Work, { readonly _tag: "Client" }>,
+  work: Exclude<Work, ClientWork>,
   settings: Settings,
   rateOf: Effect.Effect<number, Failure>
 ): Effect.Effect<Contestant, Failure, Scope.Scope> =>
   Effect.gen(function* () {
     if (work._tag === "Memory") return { subject, sample: idleSample(subject, work, settings) }
-    const { child, port } = yield* startServer(subject, work, settings.flags)
+    const { child, port } = yield* startServer(subject, work, settings)
     const load = yield* startLoad
     if (subject.echoesFrames && "shape" in work && work._tag !== "Broadcast") {
-      yield* checkEchoes(subject.name, port, work.shape)
+      yield* checkServer(subject.name, port, work.shape)
     }
     const compressed = isCompressed(work)
     const { millis } = settings
@@ -117,8 +136,11 @@ const serverContestant = (
       })
     switch (work._tag) {
       case "Echo": {
-        const { inFlight, shape } = work
-        return { subject, sample: connected(during(child, ask(load, { _tag: "Exchange", shape, inFlight, millis }))) }
+        const { chunkBytes = null, inFlight, shape } = work
+        return {
+          subject,
+          sample: connected(during(child, ask(load, { _tag: "Exchange", shape, inFlight, chunkBytes, millis })))
+        }
       }
       case "Broadcast":
         return {
@@ -147,11 +169,11 @@ const serverContestant = (
     }
   })
 
-/** Bytes of one of many connections, in a process of its own each time. */
+/** KiB of one of many connections, in a process of its own each time. */
 const idleSample = (subject: Subject, work: Work & { readonly _tag: "Memory" }, settings: Settings) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { child, port } = yield* startServer(subject, work, settings.flags)
+      const { child, port } = yield* startServer(subject, work, settings)
       const load = yield* startLoad
       const warmUp = 100
       const { compressed, connections } = work
@@ -161,12 +183,63 @@ const idleSample = (subject: Subject, work: Work & { readonly _tag: "Memory" }, 
       yield* ask(load, { _tag: "Open", port, connections: warmUp + connections, compressed })
       yield* Effect.sleep("200 millis")
       const after = yield* child.ask("idle", Usage)
-      const heap = after.heap + after.external - before.heap - before.external
-      // Another runtime's report of its heap means something else.
-      const bytes = subject.isNode ? heap : after.resident - before.resident
-      return { value: bytes / connections / 1024, messages: 0, millis: 0, cpu: 0, loadCpu: 0, latencies: [] }
+      const each = (bytes: number) => bytes / connections / 1024
+      const heap = each(after.heap + after.external - before.heap - before.external)
+      return {
+        value: each(after.resident - before.resident),
+        heap: subject.executable === undefined ? heap : null,
+        messages: 0,
+        millis: 0,
+        cpu: 0,
+        loadCpu: 0,
+        latencies: [],
+        openings: [],
+        closings: []
+      }
     })
   )
+
+const startClient = (
+  subject: Subject,
+  port: number,
+  arguments_: ReadonlyArray<string>,
+  { flags, node }: Settings
+): Effect.Effect<ChildProcess.ChildProcess, Failure, Scope.Scope> =>
+  Effect.gen(function* () {
+    const child = yield* ChildProcess.make({
+      ...subject,
+      core: serverCore,
+      flags,
+      node,
+      arguments: [...(subject.arguments ?? []), ...arguments_],
+      environment: { ...subject.environment, BENCHMARK_PORT: String(port) }
+    })
+    yield* child.next(Port)
+    return child
+  })
+
+const clientEchoContestant = (
+  subject: Subject,
+  work: Work & { readonly _tag: "ClientEcho" },
+  settings: Settings
+): Effect.Effect<Contestant, Failure, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { connections, inFlight, shape } = work
+    const { compressed } = shape
+    const echo = ["--echo", ...(compressed ? ["--compression"] : [])]
+    yield* Effect.gen(function* () {
+      const { port, result } = yield* makeClientCheck(subject.name, shape)
+      yield* Effect.zipRight(startClient(subject, port, echo, settings), result)
+    }).pipe(Effect.scoped)
+    const load = yield* startLoad
+    const { port } = yield* load.ask({ _tag: "Serve", compressed } satisfies Request, Port)
+    const child = yield* startClient(subject, port, [...echo, "--connections", String(connections)], settings)
+    const { millis } = settings
+    return {
+      subject,
+      sample: during(child, ask(load, { _tag: "Exchange", shape, inFlight, chunkBytes: null, millis }))
+    }
+  })
 
 const clientContestant = (
   subject: Subject,
@@ -175,14 +248,8 @@ const clientContestant = (
 ): Effect.Effect<Contestant, Failure, Scope.Scope> =>
   Effect.gen(function* () {
     const load = yield* startLoad
-    const { port } = yield* load.ask({ _tag: "Serve" } satisfies Request, Port)
-    const child = yield* ChildProcess.make({
-      ...subject,
-      core: serverCore,
-      flags: settings.flags,
-      environment: { ...subject.environment, BENCHMARK_PORT: String(port) }
-    })
-    yield* child.next(Port)
+    const { port } = yield* load.ask({ _tag: "Serve", compressed: false } satisfies Request, Port)
+    const child = yield* startClient(subject, port, [], settings)
     const usage = child.ask("usage", CountedUsage)
     const counted = (count: number): Effect.Effect<typeof CountedUsage.Type, Failure> =>
       Effect.flatMap(usage, (found) =>
@@ -209,55 +276,98 @@ const takesPart = (subject: Subject, { only, work }: Case, settings: Settings): 
 const halfLoad = (connections: number, work: Work & { readonly _tag: "Latency" }, settings: Settings) =>
   Effect.gen(function* () {
     const subject = servers.find(({ name }) => name === baseline)!
-    const { child, port } = yield* startServer(subject, work, settings.flags)
+    const { child, port } = yield* startServer(subject, work, settings)
     const load = yield* startLoad
     yield* ask(load, { _tag: "Open", port, connections, compressed: false })
     const exchange = during(
       child,
-      ask(load, { _tag: "Exchange", shape: work.shape, inFlight: 1, millis: settings.millis })
+      ask(load, { _tag: "Exchange", shape: work.shape, inFlight: 1, chunkBytes: null, millis: settings.millis })
     )
     yield* exchange
     const { messages, millis } = yield* exchange
     return Math.round((messages * 1000) / millis / 2)
   }).pipe(Effect.scoped)
 
-/** Rounds that do not count, and then the others. In each the subjects begin in another order. */
-export const measure = (one: Case, settings: Settings): Effect.Effect<CaseResult, Failure> =>
+const isClientWork = (work: Work): work is ClientWork => work._tag === "Client" || work._tag === "ClientEcho"
+
+const contestant = (subject: Subject, work: Work, settings: Settings, rateOf: Effect.Effect<number, Failure>) =>
+  work._tag === "Client"
+    ? clientContestant(subject, work, settings)
+    : work._tag === "ClientEcho"
+      ? clientEchoContestant(subject, work, settings)
+      : serverContestant(subject, work, settings, rateOf)
+
+/**
+ * Rounds that do not count, and then the others. In each the subjects begin in another order. Whoever fails is left out, and the
+ * notes say why.
+ */
+export const measure = (one: Case, settings: Settings): Effect.Effect<CaseResult> =>
   Effect.gen(function* () {
     const { work } = one
-    const rateOf =
-      work._tag === "Latency"
-        ? yield* Effect.cached(halfLoad(work.connections, work, settings))
-        : Effect.succeed(Number.NaN)
-    const contestants = yield* Effect.forEach(
-      (work._tag === "Client" ? clients : servers).filter((subject) => takesPart(subject, one, settings)),
-      (subject) =>
-        work._tag === "Client"
-          ? clientContestant(subject, work, settings)
-          : serverContestant(subject, work, settings, rateOf)
-    )
-    const samples = new Map(contestants.map(({ subject }) => [subject.name, new Array<Sample>()]))
-    if (work._tag !== "Memory") {
-      for (let round = 0; round < warmUpRounds; round++) for (const { sample } of contestants) yield* sample
-    }
-    for (let round = 0; round < settings.rounds; round++) {
-      const turn = round % Math.max(contestants.length, 1)
-      for (const { sample, subject } of [...contestants.slice(turn), ...contestants.slice(0, turn)]) {
-        samples.get(subject.name)!.push(yield* sample)
-      }
-    }
-    return {
+    const notes: Array<string> = []
+    const result = (rows: ReadonlyArray<Row>): CaseResult => ({
       name: one.name,
       title: one.title,
       unit: work._tag === "Memory" ? "KiB" : "µs",
       sweep: one.sweep ?? null,
-      rows: [...samples].map(([name, found]) => toRow(one, name, found, samples)),
-      notes: work._tag === "Latency" ? [`${yield* rateOf} messages per second`] : []
+      rows,
+      notes
+    })
+    if ("connections" in work && work.connections > mostConnections) {
+      notes.push(`Left out: a process may not open that many files here (\`ulimit -n\`).`)
+      return result([])
     }
+    const rateOf =
+      work._tag === "Latency"
+        ? yield* Effect.cached(halfLoad(work.connections, work, settings))
+        : Effect.succeed(Number.NaN)
+    const samples = new Map<string, Array<Sample>>()
+    const contestants: Array<Contestant> = []
+    /** Whether it did not fail. */
+    const attempt = <A>(
+      subject: Subject,
+      effect: Effect.Effect<A, Failure, Scope.Scope>,
+      onSuccess: (value: A) => void
+    ) =>
+      Effect.map(Effect.either(effect), (outcome) => {
+        if (Either.isRight(outcome)) return onSuccess(outcome.right)
+        samples.delete(subject.name)
+        notes.push(`${subject.name} is left out: ${outcome.left.message}`)
+      })
+    for (const subject of isClientWork(work) ? clients : servers) {
+      if (!takesPart(subject, one, settings)) continue
+      samples.set(subject.name, [])
+      yield* attempt(subject, contestant(subject, work, settings, rateOf), (ready) => contestants.push(ready))
+    }
+    const play = (order: ReadonlyArray<Contestant>, onSample: (subject: Subject, sample: Sample) => void) =>
+      Effect.forEach(
+        order,
+        ({ sample, subject }) =>
+          samples.has(subject.name) ? attempt(subject, sample, (found) => onSample(subject, found)) : Effect.void,
+        { discard: true }
+      )
+    if (work._tag !== "Memory") {
+      const warmUps = one.rounds === undefined ? warmUpRounds : fewWarmUpRounds
+      for (let round = 0; round < warmUps; round++) yield* play(contestants, () => {})
+    }
+    const rounds = Math.min(settings.rounds, one.rounds ?? settings.rounds)
+    for (let round = 0; round < rounds; round++) {
+      const turn = round % Math.max(contestants.length, 1)
+      yield* play([...contestants.slice(turn), ...contestants.slice(0, turn)], (subject, sample) =>
+        samples.get(subject.name)?.push(sample)
+      )
+    }
+    if (work._tag === "Latency") {
+      yield* Effect.match(rateOf, {
+        onFailure: ({ message }) => notes.push(message),
+        onSuccess: (rate) => notes.push(`${rate} messages per second`)
+      })
+    }
+    return result([...samples].map(([name, found]) => toRow(one, name, found, samples)))
   }).pipe(Effect.scoped)
 
 const toRow = (
-  { floorTargets, targets }: Case,
+  { floorTargets, platformTargets, targets }: Case,
   subject: string,
   samples: ReadonlyArray<Sample>,
   all: ReadonlyMap<string, ReadonlyArray<Sample>>
@@ -269,11 +379,16 @@ const toRow = (
   }
   const toBaseline = ratioTo(baseline)
   const toFloor = ratioTo(floor)
-  const target = targets?.[subject] ?? null
-  const floorTarget = floorTargets?.[subject] ?? null
+  const toPlatforms = platforms.flatMap((name) => ratioTo(name) ?? [])
+  const platformToThis = toPlatforms.length === 0 ? null : 1 / Math.max(...toPlatforms)
+  const target = targets?.[subject]
+  const floorTarget = floorTargets?.[subject]
+  const platformTarget = platformTargets?.[subject]
   const total = (of: (sample: Sample) => number) => samples.reduce((sum, sample) => sum + of(sample), 0)
   const millis = total((sample) => sample.millis)
   const latencies = samples.flatMap(({ latencies }) => latencies)
+  const heaps = samples.flatMap(({ heap }) => heap ?? [])
+  const medianOrNull = (found: ReadonlyArray<number>) => (found.length === 0 ? null : median(found))
   return {
     subject,
     values,
@@ -281,9 +396,21 @@ const toRow = (
     spread: spread(values),
     toBaseline,
     toFloor,
-    target,
-    floorTarget,
-    holds: holds(toBaseline, target, toFloor, floorTarget),
+    platformToThis,
+    targets: [
+      ...(target === undefined || toBaseline === null
+        ? []
+        : [
+            {
+              wanted: `≤ ${target}${floorTarget === undefined ? "" : ` or ≤ ${floorTarget} of raw`}`,
+              // Either is enough: the ratio to the baseline drifts where the machine is busy.
+              holds: toBaseline <= target || (floorTarget !== undefined && toFloor !== null && toFloor <= floorTarget)
+            }
+          ]),
+      ...(platformTarget === undefined || platformToThis === null
+        ? []
+        : [{ wanted: `≥ ${platformTarget}×`, holds: platformToThis >= platformTarget }])
+    ],
     rate: millis === 0 ? null : (total(({ messages }) => messages) * 1000) / millis,
     busy: millis === 0 ? null : total(({ cpu }) => cpu) / 1000 / millis,
     loadBusy: millis === 0 ? null : total(({ loadCpu }) => loadCpu) / 1000 / millis,
@@ -295,17 +422,9 @@ const toRow = (
             p90: quantile(latencies, 0.9),
             p99: quantile(latencies, 0.99),
             max: quantile(latencies, 1)
-          }
+          },
+    opening: medianOrNull(samples.flatMap(({ openings }) => openings)),
+    closing: medianOrNull(samples.flatMap(({ closings }) => closings)),
+    heap: medianOrNull(heaps)
   }
-}
-
-/** Either target is enough: the ratio to the baseline drifts where the machine is busy. */
-const holds = (
-  toBaseline: number | null,
-  target: number | null,
-  toFloor: number | null,
-  floorTarget: number | null
-): boolean | null => {
-  if (target === null || toBaseline === null) return null
-  return toBaseline <= target || (floorTarget !== null && toFloor !== null && toFloor <= floorTarget)
 }

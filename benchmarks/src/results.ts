@@ -11,9 +11,10 @@ export const Row = Schema.Struct({
   /** Medians of the ratios within each round. */
   toBaseline: Schema.NullOr(Schema.Number),
   toFloor: Schema.NullOr(Schema.Number),
-  target: Schema.NullOr(Schema.Number),
-  floorTarget: Schema.NullOr(Schema.Number),
-  holds: Schema.NullOr(Schema.Boolean),
+  /** How many times as much the better of the two servers on `@effect/platform` costs. */
+  platformToThis: Schema.NullOr(Schema.Number),
+  /** What was wanted, in words, and whether it came true. */
+  targets: Schema.Array(Schema.Struct({ wanted: Schema.String, holds: Schema.Boolean })),
   /** Messages per second. */
   rate: Schema.NullOr(Schema.Number),
   /** Parts of the time for which the subject and the load generator were busy. */
@@ -22,7 +23,12 @@ export const Row = Schema.Struct({
   /** In milliseconds, where messages were timed. */
   latency: Schema.NullOr(
     Schema.Struct({ p50: Schema.Number, p90: Schema.Number, p99: Schema.Number, max: Schema.Number })
-  )
+  ),
+  /** Medians in milliseconds, where connections were opened and closed. */
+  opening: Schema.NullOr(Schema.Number),
+  closing: Schema.NullOr(Schema.Number),
+  /** KiB of JavaScript's heap and what it owns, where memory was measured and the runtime tells. */
+  heap: Schema.NullOr(Schema.Number)
 })
 export type Row = typeof Row.Type
 
@@ -38,10 +44,17 @@ export type CaseResult = typeof CaseResult.Type
 
 export const Results = Schema.Struct({
   date: Schema.String,
+  /** How long it took. */
+  minutes: Schema.Number,
+  /** Of the Node that ran what was measured. */
   node: Schema.String,
-  bun: Schema.NullOr(Schema.String),
+  versions: Schema.Record({ key: Schema.String, value: Schema.String }),
+  system: Schema.String,
   cpu: Schema.String,
   cores: Schema.Number,
+  memoryGibibytes: Schema.Number,
+  /** Processes that were waiting to run before it began, on average over a minute. */
+  load: Schema.Number,
   pinned: Schema.Boolean,
   rounds: Schema.Number,
   seconds: Schema.Number,

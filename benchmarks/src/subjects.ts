@@ -1,5 +1,6 @@
 /** The servers and clients that are compared. */
-import { existsSync, realpathSync } from "node:fs"
+import { Schema } from "effect"
+import { existsSync, readFileSync, realpathSync } from "node:fs"
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
 
@@ -14,10 +15,6 @@ export interface Subject {
   readonly echoesFrames: boolean
   readonly compresses: boolean
   readonly broadcasts: boolean
-  /** Whether it can be told how large a message may be, or takes any. */
-  readonly takesLargeMessages: boolean
-  /** Node's options for memory reports hold. */
-  readonly isNode: boolean
 }
 
 const require = createRequire(import.meta.url)
@@ -31,12 +28,38 @@ const findBun = (): string | undefined => {
 
 export const bun = findBun()
 
+const Package = Schema.parseJson(Schema.Struct({ version: Schema.String }))
+const versionOf = (name: string): string => {
+  const file = new URL(`../node_modules/${name}/package.json`, import.meta.url)
+  return Schema.decodeUnknownSync(Package)(readFileSync(file, "utf8")).version
+}
+
+/** Of whatever is compared. */
+export const versions: Readonly<Record<string, string>> = Object.fromEntries(
+  [
+    "@effect-websocket/platform",
+    "effect",
+    "ws",
+    "bufferutil",
+    "undici",
+    "@effect/platform",
+    "@effect/platform-node",
+    ...(bun === undefined ? [] : ["bun"])
+  ].map((name) => [name, versionOf(name)])
+)
+
 // `ws` takes the native masking that the benchmarks install unless it is told not to.
 const plain = { WS_NO_BUFFER_UTIL: "1" }
-const able = { echoesFrames: true, compresses: true, broadcasts: true, takesLargeMessages: true, isNode: true }
+const able = { echoesFrames: true, compresses: true, broadcasts: true }
 
 export const baseline = "ws"
 export const floor = "raw net"
+/** Servers, and a client, on the sockets of `@effect/platform`. */
+export const platforms: ReadonlyArray<string> = [
+  "@effect/platform socket",
+  "@effect/platform upgrade",
+  "@effect/platform"
+]
 
 const ours = (folder: string) =>
   ["run", "receive", "messages"].map((api) => ({
@@ -55,15 +78,13 @@ export const servers: ReadonlyArray<Subject> = [
     ...able,
     name: "@effect/platform socket",
     file: "servers/effect-platform-socket",
-    environment: plain,
-    broadcasts: false
+    environment: plain
   },
   {
     ...able,
     name: "@effect/platform upgrade",
     file: "servers/effect-platform-upgrade",
     environment: plain,
-    broadcasts: false,
     compresses: false
   },
   {
@@ -74,7 +95,7 @@ export const servers: ReadonlyArray<Subject> = [
     compresses: false,
     broadcasts: false
   },
-  ...(bun === undefined ? [] : [{ ...able, name: "Bun", file: "servers/bun", executable: bun, isNode: false }])
+  ...(bun === undefined ? [] : [{ ...able, name: "Bun", file: "servers/bun", executable: bun }])
 ]
 
 export const clients: ReadonlyArray<Subject> = [
@@ -82,5 +103,5 @@ export const clients: ReadonlyArray<Subject> = [
   { ...able, name: baseline, file: "clients/ws", environment: plain },
   { ...able, name: "undici", file: "clients/undici" },
   { ...able, name: "@effect/platform", file: "clients/effect-platform", environment: plain },
-  ...(bun === undefined ? [] : [{ ...able, name: "Bun", file: "clients/bun", executable: bun, isNode: false }])
+  ...(bun === undefined ? [] : [{ ...able, name: "Bun", file: "clients/bun", executable: bun }])
 ]

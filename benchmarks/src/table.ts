@@ -9,24 +9,26 @@ export const figure = (value: number): string =>
 
 const percent = (value: number | null): string => (value === null ? "" : `${Math.round(value * 100)} %`)
 
-export const verdict = ({ floorTarget, holds, target }: Row): string => {
-  if (target === null) return ""
-  const wanted = `≤ ${target}${floorTarget === null ? "" : ` or ≤ ${floorTarget} of raw`}`
-  return holds === null ? wanted : `${holds ? "✓" : "✗"} ${wanted}`
-}
+const verdicts = ({ targets }: Row): string =>
+  targets.map(({ holds, wanted }) => `${holds ? "✓" : "✗"} ${wanted}`).join(", ")
 
 /** The first row names the columns. */
 export const cells = ({ rows, unit }: CaseResult): ReadonlyArray<ReadonlyArray<string>> => {
   const timed = rows.some(({ latency }) => latency !== null)
   const loaded = rows.some(({ rate }) => rate !== null)
+  const opened = rows.some(({ opening }) => opening !== null)
+  const measuresMemory = unit === "KiB"
   const header = [
     "",
-    unit === "KiB" ? "KiB each" : "CPU µs each",
+    measuresMemory ? "KiB resident each" : "CPU µs each",
     "spread",
+    ...(measuresMemory ? ["KiB heap"] : []),
     "to ws",
     "to raw",
+    "platform to it",
     "target",
     ...(loaded ? ["per second", "server busy", "load busy"] : []),
+    ...(opened ? ["open ms", "close ms"] : []),
     ...(timed ? ["p50 ms", "p90 ms", "p99 ms", "max ms"] : [])
   ]
   return [
@@ -35,10 +37,13 @@ export const cells = ({ rows, unit }: CaseResult): ReadonlyArray<ReadonlyArray<s
       row.subject,
       figure(row.median),
       percent(row.spread),
+      ...(measuresMemory ? [number(row.heap, 1)] : []),
       number(row.toBaseline, 2),
       number(row.toFloor, 2),
-      verdict(row),
+      row.platformToThis === null ? "" : `${figure(row.platformToThis)}×`,
+      verdicts(row),
       ...(loaded ? [number(row.rate, 0), percent(row.busy), percent(row.loadBusy)] : []),
+      ...(opened ? [number(row.opening, 3), number(row.closing, 3)] : []),
       ...(timed
         ? [row.latency?.p50, row.latency?.p90, row.latency?.p99, row.latency?.max].map((value) =>
             number(value ?? null, 3)
@@ -50,10 +55,25 @@ export const cells = ({ rows, unit }: CaseResult): ReadonlyArray<ReadonlyArray<s
 
 /** Columns of one width; the first is aligned to the left. */
 export const format = (result: CaseResult): string => {
-  const rows = cells(result)
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
+  const rows = result.rows.length === 0 ? [] : cells(result)
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
   const lines = rows.map((row) =>
     row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!))).join("  ")
   )
   return [`${result.name}: ${result.title}`, ...lines, ...result.notes].join("\n")
+}
+
+/** How many targets hold, and which were missed. */
+export const summary = (results: ReadonlyArray<CaseResult>): string => {
+  const targets = results.flatMap(({ name, rows }) =>
+    rows.flatMap(({ subject, targets }) => targets.map((target) => ({ ...target, name, subject })))
+  )
+  const missed = targets.filter(({ holds }) => !holds)
+  if (targets.length === 0) return "No target is set for what was measured."
+  return [
+    `${targets.length - missed.length} of ${targets.length} targets hold.`,
+    ...(missed.length === 0
+      ? []
+      : [`Missed: ${missed.map(({ name, subject, wanted }) => `${subject} in ${name} (${wanted})`).join(", ")}.`])
+  ].join(" ")
 }

@@ -1,10 +1,18 @@
 /** The client of the runtime itself; run by Bun. */
-import { opened, received, url } from "./receive.js"
+import { options } from "../servers/serve.js"
+import { connectAll, opened, received, url } from "./receive.js"
 
 declare const WebSocket: new (url: string) => {
-  addEventListener(type: "open" | "message", listener: () => void): void
+  send(data: string | Uint8Array): void
+  addEventListener(type: "open", listener: () => void): void
+  addEventListener(type: "message", listener: (event: { readonly data: string | Uint8Array }) => void): void
 }
 
-const socket = new WebSocket(url)
-socket.addEventListener("open", opened)
-socket.addEventListener("message", received)
+connectAll(() => {
+  const socket = new WebSocket(url)
+  socket.addEventListener("open", opened)
+  socket.addEventListener("message", ({ data }) => {
+    if (options.echo) socket.send(data)
+    else received()
+  })
+})

@@ -2,11 +2,13 @@
 import { Socket } from "@effect/platform"
 import { NodeSocket } from "@effect/platform-node"
 import { Effect } from "effect"
-import { opened, received, url } from "./receive.js"
+import { options } from "../servers/serve.js"
+import { connectAll, opened, received, url } from "./receive.js"
 
 const program = Effect.gen(function* () {
   const socket = yield* Socket.makeWebSocket(url)
-  yield* socket.runRaw(received, { onOpen: Effect.sync(opened) })
-}).pipe(Effect.provide(NodeSocket.layerWebSocketConstructor))
+  const write = yield* socket.writer
+  yield* socket.runRaw(options.echo ? (data) => write(data) : received, { onOpen: Effect.sync(opened) })
+}).pipe(Effect.scoped, Effect.provide(NodeSocket.layerWebSocketConstructor))
 
-Effect.runFork(program)
+connectAll(() => Effect.runFork(program))

@@ -1,20 +1,42 @@
 /** This library's client, in each of its ways to read. */
-import { WebSocketClient } from "@effect-websocket/platform"
+import { type WebSocket, WebSocketClient } from "@effect-websocket/platform"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
 import { Effect, Stream } from "effect"
 import { options } from "../servers/serve.js"
-import { opened, received, url } from "./receive.js"
+import { connectAll, opened, received, url } from "./receive.js"
+
+type Socket = WebSocket.WebSocket
+
+const read = {
+  run: (socket: Socket) => socket.run(received),
+  receive: (socket: Socket) =>
+    Effect.gen(function* () {
+      for (;;) {
+        yield* socket.receive
+        received()
+      }
+    }),
+  messages: (socket: Socket) => Stream.runForEach(socket.messages, () => Effect.sync(received))
+}
+
+const echo = {
+  run: (socket: Socket) => socket.run((message) => socket.send(message)),
+  receive: (socket: Socket) =>
+    Effect.gen(function* () {
+      for (;;) yield* socket.send(yield* socket.receive)
+    }),
+  messages: (socket: Socket) => Stream.runForEach(socket.messages, (message) => socket.send(message))
+}
+
+const apis = options.echo ? echo : read
+const { api } = options
+const handler: (socket: Socket) => Effect.Effect<unknown, unknown> =
+  api === "receive" || api === "messages" ? apis[api] : apis.run
 
 const program = Effect.gen(function* () {
   const socket = yield* WebSocketClient.connect(url)
   opened()
-  if (options.api === "receive") {
-    for (;;) {
-      yield* socket.receive
-      received()
-    }
-  } else if (options.api === "messages") yield* Stream.runForEach(socket.messages, () => Effect.sync(received))
-  else yield* socket.run(received)
-}).pipe(Effect.scoped, Effect.provide(NodeWebSocketClient.layer))
+  yield* handler(socket)
+}).pipe(Effect.scoped, Effect.provide(NodeWebSocketClient.layerWith({ compression: options.compression })))
 
-Effect.runFork(program)
+connectAll(() => Effect.runFork(program))

@@ -1,5 +1,5 @@
 /** What all measured clients share: where to connect to, and the count of messages beside the usage of the process. */
-import { usage } from "../servers/serve.js"
+import { options, usage } from "../servers/serve.js"
 
 export const url = `ws://127.0.0.1:${process.env["BENCHMARK_PORT"] ?? ""}`
 
@@ -10,9 +10,18 @@ export const received = (): void => {
   count++
 }
 
-/** The connection is open. */
+let connections = 0
+
+/** A connection is open. The parent is told of the last of them. */
 export const opened = (): void => {
+  connections++
+  if (connections !== options.connections) return
   process.on("message", () => process.send?.({ ...usage(), count }))
   process.on("disconnect", () => process.exit())
   process.send?.({ port: 0 })
+}
+
+/** Calls it as often as there should be connections. */
+export const connectAll = (connect: () => void): void => {
+  for (let i = 0; i < options.connections; i++) connect()
 }

@@ -1,9 +1,13 @@
 import { WebSocket } from "ws"
-import { opened, received, url } from "./receive.js"
+import { options } from "../servers/serve.js"
+import { connectAll, opened, received, url } from "./receive.js"
 
-const socket = new WebSocket(url, { perMessageDeflate: false })
-socket.on("open", opened)
-// As most apps use them: text as a string.
-socket.on("message", (data, isBinary) => {
-  if (!isBinary && data.toString().length > 0) received()
+connectAll(() => {
+  const socket = new WebSocket(url, { perMessageDeflate: options.compression })
+  socket.on("open", opened)
+  socket.on("message", (data, isBinary) => {
+    if (options.echo) socket.send(data, { binary: isBinary })
+    // As most apps use them: text as a string.
+    else if (!isBinary && data.toString().length > 0) received()
+  })
 })

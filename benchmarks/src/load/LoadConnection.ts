@@ -1,7 +1,8 @@
 /** A raw socket that shakes hands, counts the messages that it receives, and looks at nothing else. */
 import { connect, type Socket } from "node:net"
+import { MessageCounter } from "./MessageCounter.js"
+import type { Peer } from "./Peer.js"
 
-const empty = Buffer.alloc(0)
 // All sockets of the process read into this one, so that reading costs little.
 const shared = Buffer.allocUnsafe(256 * 1024)
 
@@ -18,21 +19,16 @@ const request = (port: number, compressed: boolean): string =>
     ""
   ].join("\r\n")
 
-export class LoadConnection {
-  /** Called with the number of messages that a chunk completed. */
+export class LoadConnection implements Peer {
   onMessages: (count: number) => void = () => {}
   /** Resolves with the head of the answer 101. */
   readonly opened: Promise<string>
   readonly closed: Promise<void>
-  outstanding = 0
 
   private readonly socket: Socket
+  private readonly counter = new MessageCounter()
   private head = ""
   private open = false
-  // A header that straddles chunks, and what is left of the frame behind it.
-  private held = empty
-  private remaining = 0
-  private final = false
 
   constructor(port: number, compressed: boolean) {
     let onOpen: (head: string) => void = () => {}
@@ -64,12 +60,17 @@ export class LoadConnection {
 
   private readonly onOpen: (head: string) => void
 
-  write(bytes: Uint8Array): void {
-    this.socket.write(bytes)
+  write(bytes: Uint8Array, written?: () => void): void {
+    this.socket.write(bytes, written)
   }
 
   end(): void {
     this.socket.destroy()
+  }
+
+  private count(bytes: Buffer, end: number): void {
+    const messages = this.counter.count(bytes, end)
+    if (messages > 0) this.onMessages(messages)
   }
 
   private receive(bytes: Buffer, end: number): void {
@@ -89,53 +90,4 @@ export class LoadConnection {
     this.onOpen(this.head.slice(0, headEnd))
     if (rest.length > 0) this.count(rest, rest.length)
   }
-
-  private count(chunk: Buffer, chunkEnd: number): void {
-    let bytes = chunk
-    let end = chunkEnd
-    let position = 0
-    if (this.held.length > 0) {
-      bytes = Buffer.concat([this.held, chunk.subarray(0, chunkEnd)])
-      end = bytes.length
-      this.held = empty
-    }
-    let messages = 0
-    while (position < end) {
-      if (this.remaining === 0) {
-        const header = readHeader(bytes, position, end)
-        if (header < 0) {
-          this.held = Buffer.from(bytes.subarray(position, end))
-          break
-        }
-        const first = bytes[position]!
-        this.final = (first & 0x80) !== 0 && (first & 8) === 0
-        position += header
-        this.remaining = payloadBytes
-      }
-      const part = Math.min(this.remaining, end - position)
-      this.remaining -= part
-      position += part
-      if (this.remaining === 0 && this.final) messages++
-    }
-    if (messages > 0) this.onMessages(messages)
-  }
-}
-
-// The size of the payload behind the header that was read last.
-let payloadBytes = 0
-
-/** The size of the header, or -1 where it is not whole. Masked ones come from a server that sends back what it got. */
-const readHeader = (bytes: Buffer, start: number, end: number): number => {
-  if (end - start < 2) return -1
-  const second = bytes[start + 1]!
-  const short = second & 0x7f
-  const size = (short < 126 ? 2 : short === 126 ? 4 : 10) + (second < 0x80 ? 0 : 4)
-  if (end - start < size) return -1
-  payloadBytes =
-    short < 126
-      ? short
-      : short === 126
-        ? bytes.readUInt16BE(start + 2)
-        : bytes.readUInt32BE(start + 2) * 2 ** 32 + bytes.readUInt32BE(start + 6)
-  return size
 }

@@ -1,4 +1,4 @@
-/** What a load generator sends: masked frames, made before anything is measured. */
+/** What a load generator sends: frames, masked where it is the client, made before anything is measured. */
 import * as Frame from "@effect-websocket/protocol/Frame"
 import { encode } from "@effect-websocket/protocol/FrameEncoder"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
@@ -39,8 +39,10 @@ const json = (bytes: number, number: number): Buffer => {
 const rsv1 = 4
 const flushBytes = 4
 
+export type Role = "client" | "server"
+
 /** A message as it goes over the wire, in as many frames as asked for. */
-export const message = (shape: Shape, number: number): Buffer => {
+export const message = (shape: Shape, number: number, role: Role = "client"): Buffer => {
   const plain = payload(shape, number)
   const data = shape.compressed
     ? deflateRawSync(plain, { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -flushBytes)
@@ -53,7 +55,7 @@ export const message = (shape: Shape, number: number): Buffer => {
       fin: index === shape.fragments - 1,
       rsv: shape.compressed && index === 0 ? rsv1 : 0
     })
-    return encode(frame, randomBytes(4).readUInt32BE())
+    return role === "client" ? encode(frame, randomBytes(4).readUInt32BE()) : encode(frame)
   })
   return Buffer.concat(frames)
 }
@@ -61,9 +63,10 @@ export const message = (shape: Shape, number: number): Buffer => {
 /** `count` messages one behind another, and where each of them ends. */
 export const batch = (
   shape: Shape,
-  count: number
+  count: number,
+  role: Role
 ): { readonly bytes: Buffer; readonly ends: ReadonlyArray<number> } => {
-  const messages = Array.from({ length: count }, (_, number) => message(shape, number))
+  const messages = Array.from({ length: count }, (_, number) => message(shape, number, role))
   let end = 0
   return { bytes: Buffer.concat(messages), ends: messages.map(({ length }) => (end += length)) }
 }

@@ -1,33 +1,31 @@
 /** The load generator. It does what it is asked over IPC, and answers once everything that it sent has come back. */
 import { Schema } from "effect"
-import { createHash } from "node:crypto"
-import { createServer } from "node:http"
-import type { AddressInfo } from "node:net"
-import type { Duplex } from "node:stream"
 import { setTimeout as sleep } from "node:timers/promises"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import { encode } from "@effect-websocket/protocol/FrameEncoder"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
 import * as frames from "./frames.js"
 import { LoadConnection } from "./LoadConnection.js"
-import { Request } from "./requests.js"
+import { listen } from "./LoadServer.js"
+import type { Peer } from "./Peer.js"
+import { Request, type Result } from "./requests.js"
 
-let connections: Array<LoadConnection> = []
+let connections: Array<Peer> = []
+// Which side of the connections this is.
+let role: frames.Role = "client"
 
 // Connections are opened this many at a time, less than what the kernel holds for a server to accept.
 const openAtOnce = 100
 
-const open = async (port: number, count: number, compressed: boolean): Promise<string | undefined> => {
-  let head = ""
+const open = async (port: number, count: number, compressed: boolean): Promise<void> => {
   while (connections.length < count) {
     const some = Array.from(
       { length: Math.min(openAtOnce, count - connections.length) },
       () => new LoadConnection(port, compressed)
     )
-    for (const connection of some) head = await connection.opened
+    for (const connection of some) await connection.opened
     connections.push(...some)
   }
-  return /^sec-websocket-extensions: (.*)$/im.exec(head)?.[1]
 }
 
 const close = async (): Promise<void> => {
@@ -38,13 +36,13 @@ const close = async (): Promise<void> => {
   for (const connection of closing) connection.end()
 }
 
-const noLatencies: ReadonlyArray<number> = []
+const nothing: Result = { messages: 0, cpu: 0, millis: 0, latencies: [], openings: [], closings: [] }
 
 /** Runs for some time, and measures until everything is back. */
 const measure = async (
   millis: number,
   begin: (isOver: () => boolean, count: (messages: number) => void, done: () => void) => void
-) => {
+): Promise<Result> => {
   let messages = 0
   let over = false
   const cpu = process.cpuUsage()
@@ -59,25 +57,48 @@ const measure = async (
   )
   clearTimeout(timer)
   const { system, user } = process.cpuUsage(cpu)
-  return { messages, cpu: system + user, millis: performance.now() - start, latencies: noLatencies }
+  return { ...nothing, messages, cpu: system + user, millis: performance.now() - start }
 }
 
-const exchange = (shape: frames.Shape, inFlight: number, millis: number, senders = connections) => {
-  const { bytes, ends } = frames.batch(shape, inFlight)
+/** Writes a chunk in each turn of the event loop. */
+const writerInChunks = (peer: Peer, chunkBytes: number) => {
+  let pending: Buffer = Buffer.alloc(0)
+  const turn = () => {
+    peer.write(pending.subarray(0, chunkBytes))
+    pending = pending.subarray(chunkBytes)
+    if (pending.length > 0) setImmediate(turn)
+  }
+  return (bytes: Buffer) => {
+    const idle = pending.length === 0
+    pending = idle ? bytes : Buffer.concat([pending, bytes])
+    if (idle) turn()
+  }
+}
+
+const exchange = (
+  shape: frames.Shape,
+  inFlight: number,
+  millis: number,
+  senders = connections,
+  chunkBytes: number | null = null
+) => {
+  const { bytes, ends } = frames.batch(shape, inFlight, role)
   const first = ends.map((end) => bytes.subarray(0, end))
   return measure(millis, (isOver, count, done) => {
     let outstanding = senders.length * inFlight
     for (const connection of senders) {
+      const write =
+        chunkBytes === null ? (some: Buffer) => connection.write(some) : writerInChunks(connection, chunkBytes)
       connection.onMessages = (received) => {
         count(received)
         if (isOver()) {
           outstanding -= received
           if (outstanding === 0) done()
         } else {
-          connection.write(first[received - 1]!)
+          write(first[received - 1]!)
         }
       }
-      connection.write(bytes)
+      write(bytes)
     }
   })
 }
@@ -148,19 +169,24 @@ const beside = async (shape: frames.Shape, inFlight: number, intervalMillis: num
 const churn = async (port: number, count: number, shape: frames.Shape, millis: number) => {
   const message = frames.message(shape, 0)
   const latencies: Array<number> = []
+  const openings: Array<number> = []
+  const closings: Array<number> = []
   const result = await measure(millis, (isOver, counted, done) => {
     const one = async (): Promise<void> => {
       while (!isOver()) {
         const start = performance.now()
         const connection = new LoadConnection(port, false)
         await connection.opened
+        openings.push(performance.now() - start)
         await new Promise<void>((resolve) => {
           connection.onMessages = () => resolve()
           connection.write(message)
         })
         latencies.push(performance.now() - start)
+        const closing = performance.now()
         connection.write(frames.close)
         await connection.closed
+        closings.push(performance.now() - closing)
         counted(1)
       }
     }
@@ -170,27 +196,15 @@ const churn = async (port: number, count: number, shape: frames.Shape, millis: n
     }
     void all()
   })
-  return { ...result, latencies }
+  return { ...result, latencies, openings, closings }
 }
 
-let peers: Array<Duplex> = []
-
-const serve = async (): Promise<number> => {
-  const server = createServer()
-  server.on("upgrade", (request, socket) => {
-    socket.on("error", () => {})
-    const accept = createHash("sha1")
-      .update(`${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
-      .digest("base64")
-    socket.write(
-      `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`
-    )
-    socket.resume()
-    peers.push(socket)
-    socket.once("close", () => (peers = peers.filter((peer) => peer !== socket)))
+const serve = (compressed: boolean): Promise<number> => {
+  role = "server"
+  return listen(compressed, (peer) => {
+    connections.push(peer)
+    void peer.closed.then(() => (connections = connections.filter((other) => other !== peer)))
   })
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-  return (server.address() as AddressInfo).port
 }
 
 // About what one write to a socket takes.
@@ -202,14 +216,14 @@ const pour = (shape: frames.Shape, millis: number) => {
   const perWrite = Math.max(1, Math.floor(pouredBytes / one.length))
   const bytes = Buffer.concat(Array.from({ length: perWrite }, () => one))
   return measure(millis, (isOver, count, done) => {
-    const socket = peers.at(-1)!
+    const peer = connections.at(-1)!
     const more = () => {
       if (isOver()) {
         done()
         return
       }
       count(perWrite)
-      socket.write(bytes, more)
+      peer.write(bytes, more)
     }
     more()
   })
@@ -218,12 +232,13 @@ const pour = (shape: frames.Shape, millis: number) => {
 const perform = async (request: Request): Promise<object> => {
   switch (request._tag) {
     case "Open":
-      return { extensions: await open(request.port, request.connections, request.compressed), ...nothing }
+      await open(request.port, request.connections, request.compressed)
+      return nothing
     case "Close":
       await close()
       return nothing
     case "Exchange":
-      return exchange(request.shape, request.inFlight, request.millis)
+      return exchange(request.shape, request.inFlight, request.millis, connections, request.chunkBytes)
     case "Pace":
       return pace(request.shape, request.rate, request.millis)
     case "Broadcast":
@@ -233,13 +248,11 @@ const perform = async (request: Request): Promise<object> => {
     case "Churn":
       return churn(request.port, request.connections, request.shape, request.millis)
     case "Serve":
-      return { port: await serve() }
+      return { port: await serve(request.compressed) }
     case "Pour":
       return pour(request.shape, request.millis)
   }
 }
-
-const nothing = { messages: 0, cpu: 0, millis: 0, latencies: noLatencies }
 
 process.on("message", (message) => {
   void perform(Schema.decodeUnknownSync(Request)(message)).then((answer) => process.send?.(answer))

@@ -12,8 +12,13 @@ export const Request = Schema.Union(
   /** Opens connections, which stay open until `Close`. */
   Schema.TaggedStruct("Open", { port: Schema.Number, connections: Schema.Number, compressed: Schema.Boolean }),
   Schema.TaggedStruct("Close", {}),
-  /** Keeps `inFlight` messages on the way, on each connection. */
-  Schema.TaggedStruct("Exchange", { shape: Shape, inFlight: Schema.Number, millis: Schema.Number }),
+  /** Keeps `inFlight` messages on the way, on each connection, written in chunks of this size. */
+  Schema.TaggedStruct("Exchange", {
+    shape: Shape,
+    inFlight: Schema.Number,
+    chunkBytes: Schema.NullOr(Schema.Number),
+    millis: Schema.Number
+  }),
   /** Sends at a rate per second, whatever comes back, and times every message from when it was due. */
   Schema.TaggedStruct("Pace", { shape: Shape, rate: Schema.Number, millis: Schema.Number }),
   /** One connection sends, all receive. */
@@ -32,11 +37,14 @@ export const Request = Schema.Union(
     shape: Shape,
     millis: Schema.Number
   }),
-  /** Serves a port whose connections are sent messages. */
-  Schema.TaggedStruct("Serve", {}),
+  /** Serves a port, whose connections take the place of those that were opened. */
+  Schema.TaggedStruct("Serve", { compressed: Schema.Boolean }),
+  /** Sends the last connection as many messages as it takes. */
   Schema.TaggedStruct("Pour", { shape: Shape, millis: Schema.Number })
 )
 export type Request = typeof Request.Type
+
+const Times = Schema.Array(Schema.Number)
 
 export const Result = Schema.Struct({
   messages: Schema.Number,
@@ -44,9 +52,10 @@ export const Result = Schema.Struct({
   cpu: Schema.Number,
   millis: Schema.Number,
   /** Of each message that was timed, in milliseconds. */
-  latencies: Schema.Array(Schema.Number),
-  /** The extensions that the server agreed to. */
-  extensions: Schema.optional(Schema.String)
+  latencies: Times,
+  /** How long opening and closing each connection took, in milliseconds. */
+  openings: Times,
+  closings: Times
 })
 export type Result = typeof Result.Type
 

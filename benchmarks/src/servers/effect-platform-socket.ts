@@ -2,14 +2,13 @@
 import { SocketServer } from "@effect/platform"
 import { NodeSocketServer } from "@effect/platform-node"
 import { Effect } from "effect"
+import { effectPlatformHandler } from "./effectPlatformHandler.js"
 import { options, serve } from "./serve.js"
 
 const program = Effect.gen(function* () {
   const server = yield* SocketServer.SocketServer
   if (server.address._tag === "TcpAddress") serve(server.address.port)
-  yield* server.run((socket) =>
-    Effect.scoped(Effect.flatMap(socket.writer, (write) => socket.runRaw((data) => write(data))))
-  )
+  yield* server.run((socket) => Effect.scoped(effectPlatformHandler(socket)))
 }).pipe(
   Effect.provide(
     NodeSocketServer.layerWebSocket({

@@ -3,12 +3,11 @@ import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "@
 import { NodeHttpServer } from "@effect/platform-node"
 import { Effect, Layer } from "effect"
 import { createServer } from "node:http"
+import { effectPlatformHandler } from "./effectPlatformHandler.js"
 import { serve } from "./serve.js"
 
 const echo = Effect.gen(function* () {
-  const socket = yield* HttpServerRequest.upgrade
-  const write = yield* socket.writer
-  yield* socket.runRaw((data) => write(data))
+  yield* effectPlatformHandler(yield* HttpServerRequest.upgrade)
   return HttpServerResponse.empty()
 }).pipe(Effect.scoped)
 

@@ -1,8 +1,10 @@
-/** The floor: an upgraded socket that sends back every chunk as it came, without knowing of frames. */
+/** The floor: an upgraded socket that sends back every chunk as it came, without knowing of frames but for a Close. */
 import { createHash } from "node:crypto"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
-import { serve } from "./serve.js"
+import { options, serve } from "./serve.js"
+
+const close = 0x88
 
 const server = createServer()
 server.on("upgrade", (request, socket) => {
@@ -13,6 +15,11 @@ server.on("upgrade", (request, socket) => {
   socket.write(
     `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`
   )
-  socket.on("data", (chunk) => socket.write(chunk))
+  socket.on("end", () => socket.end())
+  socket.on("data", (chunk: Buffer) => {
+    // Binary data may look like one, so that it is looked for only where connections are closed by it.
+    if (options.closing && chunk[0] === close) socket.end(chunk)
+    else socket.write(chunk)
+  })
 })
 server.listen(0, "127.0.0.1", () => serve((server.address() as AddressInfo).port))

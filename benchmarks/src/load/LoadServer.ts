@@ -1,0 +1,55 @@
+/** A server whose connections shake hands and count the messages that they receive. */
+import { createHash } from "node:crypto"
+import { createServer } from "node:http"
+import type { Duplex } from "node:stream"
+import { MessageCounter } from "./MessageCounter.js"
+import type { Peer } from "./Peer.js"
+
+const handshakeGuid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+/** What a server answers who compresses each message by itself. */
+const withoutContext = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+
+/** Completes with the port. `onPeer` is called with every connection; messages are compressed where that was offered. */
+export const listen = (compressed: boolean, onPeer: (peer: Peer) => void): Promise<number> => {
+  const server = createServer()
+  server.on("upgrade", (request, socket) => {
+    const accept = createHash("sha1").update(`${request.headers["sec-websocket-key"]}${handshakeGuid}`).digest("base64")
+    const offered = request.headers["sec-websocket-extensions"]?.includes("permessage-deflate") === true
+    socket.write(
+      [
+        "HTTP/1.1 101 Switching Protocols",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        `Sec-WebSocket-Accept: ${accept}`,
+        ...(compressed && offered ? [`Sec-WebSocket-Extensions: ${withoutContext}`] : []),
+        "",
+        ""
+      ].join("\r\n")
+    )
+    onPeer(accepted(socket))
+  })
+  return new Promise((resolve) =>
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address()
+      if (address !== null && typeof address === "object") resolve(address.port)
+    })
+  )
+}
+
+const accepted = (socket: Duplex): Peer => {
+  const counter = new MessageCounter()
+  const peer: Peer = {
+    onMessages: () => {},
+    closed: new Promise((resolve) => socket.once("close", () => resolve())),
+    write: (bytes, written) => void socket.write(bytes, written),
+    end: () => void socket.destroy()
+  }
+  socket.on("error", () => {})
+  socket.on("end", () => socket.end())
+  socket.on("data", (chunk: Buffer) => {
+    const messages = counter.count(chunk, chunk.length)
+    if (messages > 0) peer.onMessages(messages)
+  })
+  return peer
+}

@@ -1,0 +1,9 @@
+/** The far end of a connection that is measured. */
+export interface Peer {
+  /** Called with the number of messages that a chunk completed. */
+  onMessages: (count: number) => void
+  readonly closed: Promise<void>
+  readonly write: (bytes: Uint8Array, written?: () => void) => void
+  /** Ends it at once. */
+  readonly end: () => void
+}
