@@ -133,7 +133,7 @@ const main: ReadonlyArray<Case> = [
       name: `memory${compressed ? "-compression" : ""}${heartbeat ? "-heartbeat" : ""}`,
       title: `an idle connection${compressed ? ", compression agreed" : ""}${heartbeat ? ", heartbeat" : ""}`,
       work: { _tag: "Memory", connections: 5000, compressed, heartbeat },
-      rounds: few,
+      rounds: 2,
       // What has no heartbeat of its own is shown without one.
       ...(heartbeat ? { only: ["run", "receive", "messages"] } : {}),
       ...(compressed || heartbeat ? {} : { targets: { run: 1.5, receive: 2.2, messages: 2.4 } })

@@ -23,10 +23,10 @@ const command = Command.make(
   {
     chosen: Args.choice(names.map((name) => [name, name])).pipe(Args.withDescription(names.join(", ")), Args.repeated),
     rounds: Options.integer("rounds").pipe(
-      Options.withDescription("How often each is measured; sweeps, clients and memory at most three times"),
+      Options.withDescription("How often each is measured; clients and sweeps at most three times, memory twice"),
       Options.withDefault(7)
     ),
-    seconds: Options.float("seconds").pipe(Options.withDescription("How long each time"), Options.withDefault(0.6)),
+    seconds: Options.float("seconds").pipe(Options.withDescription("How long each time"), Options.withDefault(0.5)),
     json: Options.file("json").pipe(Options.withDescription("Where to write the results"), Options.optional),
     subjects: Options.text("server").pipe(Options.withDescription("Only these servers or clients"), Options.repeated),
     node: Options.file("node", { exists: "yes" }).pipe(
@@ -49,20 +49,14 @@ const command = Command.make(
       const start = performance.now()
       const load = loadavg()[0] ?? Number.NaN
       const executable = Option.getOrUndefined(node)
+      const minutes = () => (performance.now() - start) / 60_000
+      const version =
+        executable === undefined ? process.version : execFileSync(executable, ["--version"]).toString().trim()
       const found: Array<CaseResult> = []
-      for (const one of cases) {
-        if (chosen.length > 0 && !chosen.includes(one.name)) continue
-        const settings = { rounds, millis: seconds * 1000, flags, node: executable, subjects }
-        const result = yield* measure(one, settings)
-        found.push(result)
-        yield* Console.log(`${format(result)}\n`)
-      }
-      const minutes = (performance.now() - start) / 60_000
-      yield* Console.log(`${summary(found)}\n${minutes.toFixed(1)} minutes.`)
-      const results: Results = {
+      const results = (): Results => ({
         date: new Date().toISOString().slice(0, 10),
-        minutes,
-        node: executable === undefined ? process.version : execFileSync(executable, ["--version"]).toString().trim(),
+        minutes: minutes(),
+        node: version,
         versions,
         system: `${type()} ${release()}`,
         cpu: cpus()[0]?.model ?? "unknown",
@@ -73,11 +67,20 @@ const command = Command.make(
         rounds,
         seconds,
         cases: found
+      })
+      for (const one of cases) {
+        if (chosen.length > 0 && !chosen.includes(one.name)) continue
+        const settings = { rounds, millis: seconds * 1000, flags, node: executable, subjects }
+        const result = yield* measure(one, settings)
+        found.push(result)
+        // After each, so that a run that is stopped leaves what it found.
+        if (Option.isSome(json)) {
+          mkdirSync(dirname(json.value), { recursive: true })
+          writeFileSync(json.value, `${JSON.stringify(results())}\n`)
+        }
+        yield* Console.log(`${format(result)}\n`)
       }
-      if (Option.isSome(json)) {
-        mkdirSync(dirname(json.value), { recursive: true })
-        writeFileSync(json.value, `${JSON.stringify(results)}\n`)
-      }
+      yield* Console.log(`${summary(found)}\n${minutes().toFixed(1)} minutes.`)
     })
 )
 

@@ -1,17 +1,21 @@
-/** `pnpm bench:report [results.json] [codec.json]`: writes `docs/performance.md` and its plots. */
+/**
+ * `pnpm bench:report [results.json] [codec.json]`: writes `docs/performance.md` and its plots from what `pnpm bench --json` and
+ * `pnpm bench:codec --json` found.
+ */
 import { Schema } from "effect"
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
-import { bars, lines } from "./plot.js"
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { format, resolveConfig } from "prettier"
+import { dots, lines } from "./plot.js"
 import { type CaseResult, CodecResults, Results } from "./results.js"
 import { groupBy } from "./statistics.js"
-import { cells, figure } from "./table.js"
+import { cells, figure, summary } from "./table.js"
 
-const [resultsFile = "benchmarks/results.json", codecFile] = process.argv.slice(2)
+const [resultsFile = "benchmarks/results/run.json", codecFile = "benchmarks/results/codec.json"] = process.argv.slice(2)
 const read = <A, I>(file: string, schema: Schema.Schema<A, I>): A =>
   Schema.decodeUnknownSync(Schema.parseJson(schema))(readFileSync(file, "utf8"))
 
 const results = read(resultsFile, Results)
-const codec = codecFile === undefined ? [] : read(codecFile, CodecResults)
+const codec = existsSync(codecFile) ? read(codecFile, CodecResults) : []
 
 const folder = "docs/performance"
 mkdirSync(folder, { recursive: true })
@@ -20,82 +24,180 @@ const plot = (name: string, title: string, svg: string): string => {
   return `![${title}](performance/${name}.svg)`
 }
 
-const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+const table = (rows: ReadonlyArray<ReadonlyArray<string>>, align = "--:"): string => {
   const [header = [], ...body] = rows
   const line = (row: ReadonlyArray<string>) => `| ${row.join(" | ")} |`
-  return [line(header), line(header.map((_, column) => (column === 0 ? "---" : "--:"))), ...body.map(line)].join("\n")
+  return [line(header), line(header.map((_, column) => (column === 0 ? "---" : align))), ...body.map(line)].join("\n")
 }
 
 const section = (result: CaseResult): string =>
-  [`### ${result.name}: ${result.title}`, table(cells(result)), ...result.notes].join("\n\n")
+  [
+    `### ${result.name}: ${result.title}`,
+    ...(result.rows.length === 0 ? [] : [table(cells(result))]),
+    ...result.notes
+  ].join("\n\n")
 
 const single = results.cases.filter(({ sweep }) => sweep === null)
-const compared = single.filter(({ rows }) => rows.some(({ toBaseline }) => toBaseline !== null))
-const overview = plot(
-  "overview",
-  "Cost of each case, as a ratio to ws",
-  bars(
-    "Cost as a ratio to ws (less is better)",
-    compared.flatMap(({ name, rows }) =>
-      rows.flatMap(({ subject, toBaseline }) =>
-        toBaseline === null || !["run", "receive", "messages", "raw net"].includes(subject)
-          ? []
-          : [{ group: name, name: subject, value: toBaseline }]
-      )
+
+// What the overview shows of each case, servers and clients alike.
+const shown = ["run", "receive", "messages", "@effect/platform", "raw net"]
+const shownAs = (subject: string): string => (subject.startsWith("@effect/platform") ? "@effect/platform" : subject)
+// What costs processor time; memory and latency have tables of their own.
+const inOverview = ["a", "b", "c", "d", "e", "f", "g", "h"]
+
+const overviewDots = single
+  .filter(({ name }) => inOverview.includes(name))
+  .flatMap(({ name, rows, title }) => {
+    const ratios = rows.flatMap(({ subject, toBaseline }) =>
+      toBaseline === null ? [] : [{ name: shownAs(subject), value: toBaseline }]
     )
-  )
-)
+    return shown.flatMap((subject) => {
+      const values = ratios.filter((ratio) => ratio.name === subject).map(({ value }) => value)
+      // The better one of the two on @effect/platform.
+      return values.length === 0 ? [] : [{ row: `${name}: ${title}`, name: subject, value: Math.min(...values) }]
+    })
+  })
+
+const overviewTitle = "CPU time of each case, as a ratio to ws (to the left is better)"
+const overview =
+  overviewDots.length === 0
+    ? ""
+    : plot("overview", overviewTitle, dots(overviewTitle, "ratio to ws in the same run", shown, overviewDots))
+
+const units = [
+  [1024 * 1024, "MiB"],
+  [1024, "KiB"]
+] as const
+const bytes = (value: number): string => {
+  const [size, name] = units.find(([size]) => value >= size) ?? [1, "B"]
+  return `${value / size} ${name}`
+}
 
 const sweeps = [...groupBy(results.cases, ({ sweep }) => sweep?.name)].flatMap(([name, points]) => {
-  if (name === undefined) return []
-  const unit = points[0]?.sweep?.unit ?? ""
-  const subjects = [...new Set(points.flatMap(({ rows }) => rows.map(({ subject }) => subject)))]
+  const measured = points.filter(({ rows }) => rows.length > 0)
+  const unit = measured[0]?.sweep?.unit
+  if (name === undefined || unit === undefined) return []
+  const formatX = unit.startsWith("bytes") ? bytes : (x: number) => x.toLocaleString("en")
+  const subjects = [...new Set(measured.flatMap(({ rows }) => rows.map(({ subject }) => subject)))]
   const series = subjects.map((subject) => ({
     name: subject,
-    points: points.flatMap(({ rows, sweep }) => {
+    points: measured.flatMap(({ rows, sweep }) => {
       const row = rows.find((row) => row.subject === subject)
       return row === undefined || sweep === null ? [] : [{ x: sweep.x, y: row.median }]
     })
   }))
-  const title = `CPU µs per message over ${unit}`
-  const rows = points.map(({ rows, sweep }) => [
-    String(sweep?.x),
-    ...subjects.map((subject) => figure(rows.find((row) => row.subject === subject)?.median ?? Number.NaN))
+  const title = `CPU time per message (µs) over ${unit}`
+  const rows = measured.map(({ rows, sweep }) => [
+    formatX(sweep?.x ?? Number.NaN),
+    ...subjects.map((subject) => {
+      const row = rows.find((row) => row.subject === subject)
+      return row === undefined ? "–" : figure(row.median)
+    })
   ])
-  return [`### ${title}`, plot(name, title, lines(title, unit, series)), table([[unit, ...subjects], ...rows])]
+  const notes = points.flatMap(({ notes, title }) => notes.map((note) => `${title}: ${note}`))
+  return [
+    [
+      `### ${name}`,
+      `From “${measured[0]?.title}” to “${measured.at(-1)?.title}”.`,
+      plot(name, title, lines(title, { x: unit, format: formatX }, series)),
+      table([[`${unit}; µs per message`, ...subjects], ...rows]),
+      ...notes
+    ].join("\n\n")
+  ]
 })
 
-const codecRows = [...groupBy(codec, ({ group }) => group)].map(([group, found]) => [
-  group,
-  found.map(({ name, nanos }) => `${name} ${nanos === null ? "–" : figure(nanos)}`).join(", ")
-])
+const codecGroups = groupBy(codec, ({ group }) => group)
+const codecRows = (names: ReadonlyArray<string>) =>
+  [...codecGroups].flatMap(([group, found]) => {
+    const nanos = names.map((name) => found.find((one) => one.name === name)?.nanos ?? null)
+    const [ours, theirs] = nanos
+    if (nanos.every((value) => value === null)) return []
+    return [
+      [
+        group,
+        ...nanos.map((value) => (value === null ? "–" : figure(value))),
+        ours == null || theirs == null ? "–" : (ours / theirs).toFixed(2)
+      ]
+    ]
+  })
+const alone = codec.filter(({ name }) => name !== "ours" && name !== "ws")
 
-const missed = single.flatMap(({ name, rows }) =>
-  rows.filter(({ holds }) => holds === false).map(({ subject }) => `${subject} in ${name}`)
-)
+const codecSection = `## The codec, without a network
+
+Nanoseconds for each message, medians. The classes of \`ws\` are loaded by file; they are no part of its API.
+
+${table([["", "ours", "ws", "ratio"], ...codecRows(["ours", "ws"])])}
+
+${table([["", "ns"], ...alone.map(({ group, name, nanos }) => [`${group} ${name}`, nanos === null ? "–" : figure(nanos)])])}`
+
+const profiles = "performance/remaining-time.md"
 
 const text = `# Performance
 
-Written by \`pnpm bench:report\`. Measured on ${results.date} with Node ${results.node}${results.bun === null ? "" : ` and Bun ${results.bun}`} on ${results.cores} cores of ${results.cpu}, ${results.rounds} rounds of ${results.seconds} s, processes ${results.pinned ? "pinned to a core each" : "not pinned"}.
+What messages, connections and memory cost: this library's servers and clients, \`ws\`, \`undici\`, \`@effect/platform\`, Bun, and
+a bare \`node:net\` echo as the floor, in one run. \`pnpm bench:report\` writes this page from the files of
 
-Figures are the CPU time (user and system) of the measured process per message, medians of the rounds; the spread is the
-distance between the quartiles. Ratios are medians of those within each round, in which all subjects took their turns. \`run\`,
-\`receive\` and \`messages\` are this library's ways to read; \`raw net\` echoes bytes and knows no frames.
+\`\`\`sh
+pnpm bench --json benchmarks/results/run.json
+pnpm bench:codec --json benchmarks/results/codec.json
+\`\`\`
 
-${missed.length === 0 ? "All targets hold." : `Targets missed: ${missed.join(", ")}.`}
+${summary(results.cases)}
 
 ${overview}
 
-${[...single.map(section), ...sweeps].join("\n\n")}
-${codecRows.length === 0 ? "" : `\n## The codec, without a network\n\nNanoseconds for each message, medians.\n\n${table([["", "ns"], ...codecRows])}\n`}
+## How it was measured
+
+${table(
+  [
+    ["", ""],
+    ["date", results.date],
+    ["Node", `${results.node}, which ran what was measured`],
+    ["machine", `${results.cores} cores of ${results.cpu}, ${results.memoryGibibytes} GiB, ${results.system}`],
+    ["load before", `${figure(results.load)}, averaged over a minute`],
+    ["processes", results.pinned ? "pinned: what is measured to one core, the load to another" : "not pinned to cores"],
+    ["rounds", `${results.rounds} of ${results.seconds} s; at most 3 for clients that echo and sweeps, 2 for memory`],
+    ["duration", `${results.minutes.toFixed(0)} minutes`],
+    ...Object.entries(results.versions)
+  ],
+  "---"
+)}
+
+- A figure is the CPU time (user and system, as the operating system counts it) of the measured process per message: the median
+  of the rounds. In case f it is per connection. The spread is the distance between the quartiles.
+- In a round all subjects take their turns; a ratio is the median of those within each round. Absolute figures show
+  proportions only.
+- **run**, **receive** and **messages** are this library's ways to read. **raw net** echoes bytes and knows no frames.
+  **platform to it** says how many times as much the better server or client on \`@effect/platform\` takes.
+- Before anything is measured, each server and client that echoes has sent back messages of the case's shape unchanged.
+- The load generator is another process over raw sockets, with frames made beforehand. Where it is as busy as the server, more
+  load would have made batches larger.
+- Memory is what the process holds more of, after a collection, with 5,000 idle connections than with 100.
+
+## Cases
+
+${single.map(section).join("\n\n")}
+
+## Growth
+
+Both axes are logarithmic: cost that is linear is a straight line, and cost per message that does not depend on something is a
+level one.
+
+${sweeps.join("\n\n")}
+
+${codec.length === 0 ? "" : codecSection}
+
 ## What this leaves out
 
-- The network: everything runs over loopback, without TLS, loss or delay.
-- Real apps: handlers do nothing but send back, and messages have one size at a time.
-- Throughput: a faster machine or a free one gives other rates; the ratios are what should stay.
-- Kernel time that is charged to nobody, such as that of interrupts.
-- Runtimes besides Node, except for Bun's own server and client.
-- Memory besides the heap and what it owns: sockets' buffers in the kernel are not counted. Bun's is that of its process.
+- **TLS**.
+- **Real networks**: everything runs over loopback, without loss, delay or small segments.
+- **Other machines**, systems and processors: there is one run, on the one above. \`pnpm bench --node <file>\` measures on
+  another Node.
+- **Throughput**: rates are shown to tell how busy a side was. They depend on the machine and on what else it does.
+- **Real apps**: handlers do nothing but send back, and messages have one size at a time.
+- **Time that is charged to nobody**, such as that of interrupts, and memory of the kernel: the sockets' buffers.
+- ${existsSync(`docs/${profiles}`) ? `**Where the remaining time goes** is in [its own page](${profiles}).` : "**Where the remaining time goes**: `pnpm bench a --server run --profiles <folder>` writes CPU profiles of it."}
 `
 
-writeFileSync("docs/performance.md", text)
+const file = "docs/performance.md"
+writeFileSync(file, await format(text, { ...(await resolveConfig(file)), parser: "markdown" }))
