@@ -43,10 +43,10 @@ const single = results.cases.filter(({ sweep }) => sweep === null)
 const shown = ["run", "receive", "messages", "@effect/platform", "raw net"]
 const shownAs = (subject: string): string => (subject.startsWith("@effect/platform") ? "@effect/platform" : subject)
 // What costs processor time; memory and latency have tables of their own.
-const inOverview = ["a", "b", "c", "d", "e", "f", "g", "h"]
+const inOverview = new Set(["a", "b", "c", "d", "e", "f", "g", "h"])
 
 const overviewDots = single
-  .filter(({ name }) => inOverview.includes(name))
+  .filter(({ name }) => inOverview.has(name))
   .flatMap(({ name, rows, title }) => {
     const ratios = rows.flatMap(({ subject, toBaseline }) =>
       toBaseline === null ? [] : [{ name: shownAs(subject), value: toBaseline }]
@@ -116,7 +116,7 @@ const codecRows = (names: ReadonlyArray<string>) =>
       [
         group,
         ...nanos.map((value) => (value === null ? "–" : figure(value))),
-        ours == null || theirs == null ? "–" : (ours / theirs).toFixed(2)
+        typeof ours !== "number" || typeof theirs !== "number" ? "–" : (ours / theirs).toFixed(2)
       ]
     ]
   })
