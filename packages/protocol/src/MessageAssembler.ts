@@ -37,7 +37,7 @@ export interface Options {
 export type Inflate = (bytes: Uint8Array, start: number, end: number, maxBytes: number) => Uint8Array | Violation
 
 /**
- * Joins the data frames of one connection into messages. Small fragments grow one buffer, which doubles up to the limit,
+ * Joins the data frames of one connection into messages. Small fragments grow one buffer, which at least doubles up to the limit,
  * so every byte is copied a constant number of times.
  *
  * @since 0.1.0

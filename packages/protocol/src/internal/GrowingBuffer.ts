@@ -5,7 +5,7 @@ const minCapacity = 256
 const smallCopy = 32
 const empty = new Uint8Array(0)
 
-/** Joins parts into one buffer that doubles, so that every byte is copied a constant number of times. */
+/** Joins parts into one buffer that at least doubles, so that every byte is copied a constant number of times. */
 export class GrowingBuffer {
   size = 0
   private bytes = empty
@@ -17,7 +17,9 @@ export class GrowingBuffer {
   append(chunk: Uint8Array, start: number, end: number, expected: number, limit: number): void {
     const needed = this.size + end - start
     if (needed > this.bytes.length) {
-      const wanted = Math.max(2 * this.bytes.length, Math.min(expected, maxInitialBytes), minCapacity)
+      // What is announced is believed up to four times what has come, so that a large message is not copied again and again.
+      const believed = Math.min(expected, Math.max(maxInitialBytes, 4 * this.bytes.length))
+      const wanted = Math.max(2 * this.bytes.length, believed, minCapacity)
       const grown = new Uint8Array(Math.max(needed, Math.min(limit, wanted)))
       copyInto(grown, 0, this.bytes, 0, this.size)
       this.bytes = grown

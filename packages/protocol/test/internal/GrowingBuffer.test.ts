@@ -54,7 +54,11 @@ describe("GrowingBuffer", () => {
     // Then twice as much, up to the limit.
     [[256, 1], 1, 5000, 512],
     [[256, 1], 1, 300, 300],
-    [[mebibyte, 1], 2 ** 40, 2 ** 41, 2 * mebibyte],
+    [[mebibyte, 1], 1, 2 ** 41, 2 * mebibyte],
+    // Or what is announced, up to four times as much.
+    [[mebibyte, 1], 2 ** 40, 2 ** 41, 4 * mebibyte],
+    [[mebibyte, 1], 3 * mebibyte, 2 ** 41, 3 * mebibyte],
+    [[mebibyte, 1], 2 ** 40, 3 * mebibyte, 3 * mebibyte],
     // And what is there, always.
     [[10_000], 10_000, 10_000, 10_000],
     [[2 * mebibyte], 2 * mebibyte, 2 ** 41, 2 * mebibyte],
