@@ -3,7 +3,8 @@ const width = 900
 /** Whoever is in several plots has one color. */
 const colors: Readonly<Record<string, string>> = {
   run: "#2563eb",
-  receive: "#0d9488",
+  receiveAll: "#0891b2",
+  receive: "#16a34a",
   messages: "#9333ea",
   ws: "#d97706",
   "@effect/platform": "#dc2626",

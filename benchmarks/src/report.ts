@@ -40,7 +40,7 @@ const section = (result: CaseResult): string =>
 const single = results.cases.filter(({ sweep }) => sweep === null)
 
 // What the overview shows of each case, servers and clients alike.
-const shown = ["run", "receive", "messages", "@effect/platform", "raw net"]
+const shown = ["run", "receiveAll", "receive", "messages", "@effect/platform", "raw net"]
 const shownAs = (subject: string): string => (subject.startsWith("@effect/platform") ? "@effect/platform" : subject)
 // What costs processor time; memory and latency have tables of their own.
 const inOverview = new Set(["a", "b", "c", "d", "e", "f", "g", "h"])

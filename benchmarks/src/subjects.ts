@@ -62,7 +62,7 @@ export const platforms: ReadonlyArray<string> = [
 ]
 
 const ours = (folder: string) =>
-  ["run", "receive", "messages"].map((api) => ({
+  ["run", "receiveAll", "receive", "messages"].map((api) => ({
     ...able,
     name: api,
     file: `${folder}/effect-websocket`,

@@ -1,7 +1,7 @@
 /** This library's client, in each of its ways to read. */
 import { type WebSocket, WebSocketClient } from "@effect-websocket/platform"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
-import { Effect, Stream } from "effect"
+import { Chunk, Effect, Stream } from "effect"
 import { options } from "../servers/serve.js"
 import { connectAll, opened, received, url } from "./receive.js"
 
@@ -9,6 +9,10 @@ type Socket = WebSocket.WebSocket
 
 const read = {
   run: (socket: Socket) => socket.run(received),
+  receiveAll: (socket: Socket) =>
+    Effect.gen(function* () {
+      for (;;) Chunk.forEach(yield* socket.receiveAll, received)
+    }),
   receive: (socket: Socket) =>
     Effect.gen(function* () {
       for (;;) {
@@ -21,6 +25,10 @@ const read = {
 
 const echo = {
   run: (socket: Socket) => socket.run((message) => socket.send(message)),
+  receiveAll: (socket: Socket) =>
+    Effect.gen(function* () {
+      for (;;) yield* socket.sendAll(yield* socket.receiveAll)
+    }),
   receive: (socket: Socket) =>
     Effect.gen(function* () {
       for (;;) yield* socket.send(yield* socket.receive)
@@ -31,7 +39,7 @@ const echo = {
 const apis = options.echo ? echo : read
 const { api } = options
 const handler: (socket: Socket) => Effect.Effect<unknown, unknown> =
-  api === "receive" || api === "messages" ? apis[api] : apis.run
+  Object.entries(apis).find(([name]) => name === api)?.[1] ?? apis.run
 
 const program = Effect.gen(function* () {
   const socket = yield* WebSocketClient.connect(url)
