@@ -167,7 +167,7 @@ ${table(
   of the rounds. In case f it is per connection. The spread is the distance between the quartiles.
 - In a round all subjects take their turns; a ratio is the median of those within each round. Absolute figures show
   proportions only.
-- **run**, **receive** and **messages** are this library's ways to read. **raw net** echoes bytes and knows no frames.
+- **run**, **receiveAll**, **receive** and **messages** are this library's ways to read. **raw net** echoes bytes and knows no frames.
   **platform to it** says how many times as much the better server or client on \`@effect/platform\` takes.
 - Before anything is measured, each server and client that echoes has sent back messages of the case's shape unchanged.
 - The load generator is another process over raw sockets, with frames made beforehand. Where it is as busy as the server, more

@@ -369,6 +369,8 @@ const defaultMaxCopiedBytes = 64 * 1024
 
 const noEvents: ReadonlyArray<Event> = Object.freeze([])
 const emptyPayload = new Uint8Array(0)
+// In place of an array for each connection: nothing is added while no chunk is decoded.
+const betweenChunks: Array<Event> = []
 
 /** Reads no more, and holds nothing. */
 const nothing: DataReader<never> = {
@@ -401,7 +403,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
   private readonly output = new Output()
 
   // Inbound: the events of the current `receive`, and whether its chunk may be kept.
-  private events: Array<Event> = []
+  private events: Array<Event> = betweenChunks
   private delivered = false
   private owned = false
   private controlPayload: GrowingBuffer | undefined = undefined
@@ -477,7 +479,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
     const violation = this.decoder.decode(mustCopy ? copyOf(chunk, 0, chunk.length) : chunk)
     if (violation !== undefined) this.pending = violation
     if (this.unsettled && (!this.delivered || this.phase !== "Open")) this.settleInto(events)
-    this.events = []
+    this.events = betweenChunks
     return events
   }
 

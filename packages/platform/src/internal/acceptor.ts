@@ -1,5 +1,6 @@
 import type { Delivery } from "@effect-websocket/protocol/Connection"
 import { IoError, ProtocolError, type HeaderRecord } from "@effect-websocket/protocol/Errors"
+import type { Extension } from "@effect-websocket/protocol/Extension"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
 import * as HeaderField from "@effect-websocket/protocol/HeaderField"
 import * as Origin from "@effect-websocket/protocol/Origin"
@@ -147,6 +148,8 @@ const attempted = <A>(call: () => A): A | Defect => {
   }
 }
 
+const noExtensions: ReadonlyArray<Extension> = []
+
 /** Answers 101. In one step with the connection, so that there is no 101 without one. */
 export const open = <D extends Delivery>(
   { accepted, attempt, request, select }: Opening,
@@ -168,7 +171,7 @@ export const open = <D extends Delivery>(
   const deflate = compression && PermessageDeflate.accept(request.extensions, compression.settings)
   const agreement = {
     protocol,
-    extensions: deflate === undefined ? [] : [deflate.extension]
+    extensions: deflate === undefined ? noExtensions : [deflate.extension]
   }
   const headers = Handshake.responseHeaders(request, agreement, accepted.headers)
   if (headers instanceof ProtocolError) {
