@@ -632,7 +632,7 @@ describe("ReconnectingWebSocket", () => {
             yield* Deferred.succeed(finished, undefined)
           }).pipe(Effect.forkScoped)
           while (!(yield* Deferred.isDone(finished))) {
-            yield* TestClock.adjust("250 millis")
+            yield* TestClock.adjust("500 millis")
             yield* settled
           }
           yield* TestClock.adjust("10 seconds")
