@@ -2,6 +2,7 @@
 import { type WebSocket, WebSocketClient } from "@effect-websocket/platform"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
 import { Chunk, Effect, Stream } from "effect"
+import { choose, echo } from "../servers/effectWebSocketEcho.js"
 import { options } from "../servers/serve.js"
 import { connectAll, opened, received, url } from "./receive.js"
 
@@ -23,23 +24,7 @@ const read = {
   messages: (socket: Socket) => Stream.runForEach(socket.messages, () => Effect.sync(received))
 }
 
-const echo = {
-  run: (socket: Socket) => socket.run((message) => socket.send(message)),
-  receiveAll: (socket: Socket) =>
-    Effect.gen(function* () {
-      for (;;) yield* socket.sendAll(yield* socket.receiveAll)
-    }),
-  receive: (socket: Socket) =>
-    Effect.gen(function* () {
-      for (;;) yield* socket.send(yield* socket.receive)
-    }),
-  messages: (socket: Socket) => Stream.runForEach(socket.messages, (message) => socket.send(message))
-}
-
-const apis = options.echo ? echo : read
-const { api } = options
-const handler: (socket: Socket) => Effect.Effect<unknown, unknown> =
-  Object.entries(apis).find(([name]) => name === api)?.[1] ?? apis.run
+const handler = choose(options.echo ? echo : read, options.api)
 
 const program = Effect.gen(function* () {
   const socket = yield* WebSocketClient.connect(url)

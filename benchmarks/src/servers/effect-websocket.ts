@@ -1,23 +1,11 @@
 /** This library's server, in each of its ways to read. */
 import { WebSocket, WebSocketServer } from "@effect-websocket/platform"
 import { NodeWebSocketServer } from "@effect-websocket/platform/node"
-import { Duration, Effect, Layer, Stream } from "effect"
+import { Duration, Effect, Layer } from "effect"
+import { choose, echo } from "./effectWebSocketEcho.js"
 import { options, serve } from "./serve.js"
 
 type Socket = WebSocketServer.ServerWebSocket
-
-const echo = {
-  run: (socket: Socket) => socket.run((message) => socket.send(message)),
-  receive: (socket: Socket) =>
-    Effect.gen(function* () {
-      for (;;) yield* socket.send(yield* socket.receive)
-    }),
-  receiveAll: (socket: Socket) =>
-    Effect.gen(function* () {
-      for (;;) yield* socket.sendAll(yield* socket.receiveAll)
-    }),
-  messages: (socket: Socket) => Stream.runForEach(socket.messages, (message) => socket.send(message))
-}
 
 const sockets = new Set<Socket>()
 const broadcast = (socket: Socket) => {
@@ -28,8 +16,7 @@ const broadcast = (socket: Socket) => {
   )
 }
 
-const echoApi = Object.entries(echo).find(([api]) => api === options.api)?.[1] ?? echo.run
-const handler: (socket: Socket) => Effect.Effect<unknown, unknown> = options.broadcast ? broadcast : echoApi
+const handler = options.broadcast ? broadcast : choose(echo, options.api)
 
 WebSocketServer.layerHandler(handler).pipe(
   Layer.merge(Layer.effectDiscard(Effect.map(WebSocketServer.address, ({ port }) => serve(port)))),
