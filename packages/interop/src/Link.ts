@@ -1,6 +1,7 @@
 /** A TCP link to a local port that can be cut and silenced. */
 import { Effect, type Scope } from "effect"
 import { connect, createServer, type Socket } from "node:net"
+import { listen } from "./listen.js"
 
 export interface Link {
   readonly port: number
@@ -37,20 +38,9 @@ export const makeLink = (target: number): Effect.Effect<Link, Error, Scope.Scope
       near.pipe(far)
       far.pipe(near)
     })
-    yield* Effect.acquireRelease(
-      Effect.async<void>((resume) => {
-        server.listen(0, "127.0.0.1", () => resume(Effect.void))
-      }),
-      () =>
-        Effect.async<void>((resume) => {
-          server.close(() => resume(Effect.void))
-          cut()
-        })
-    )
-    const address = server.address()
-    if (address === null || typeof address === "string") return yield* Effect.fail(new Error("no address"))
+    const port = yield* listen(server, cut)
     return {
-      port: address.port,
+      port,
       cut: () => {
         isCut = true
         cut()

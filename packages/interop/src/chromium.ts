@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { createServer, type ServerResponse } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { listen } from "./listen.js"
 import { start } from "./Process.js"
 import { folderOf } from "./programs.js"
 import type { Job, Worker } from "./subjects.js"
@@ -41,20 +42,9 @@ const pageServer: Effect.Effect<Worker & { readonly port: number }, Error, Scope
       response.writeHead(404).end()
     }
   })
-  yield* Effect.acquireRelease(
-    Effect.async<void>((resume) => {
-      server.listen(0, "127.0.0.1", () => resume(Effect.void))
-    }),
-    () =>
-      Effect.async<void>((resume) => {
-        server.close(() => resume(Effect.void))
-        server.closeAllConnections()
-      })
-  )
-  const address = server.address()
-  if (address === null || typeof address === "string") return yield* Effect.fail(new Error("no address"))
+  const port = yield* listen(server, () => server.closeAllConnections())
   return {
-    port: address.port,
+    port,
     nextReport: Queue.take(reports),
     submit: (job) => {
       jobs.push(job)
