@@ -281,30 +281,12 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
 
   /** The next item. */
   protected get receiveItem(): Effect.Effect<Item, ConnectionError> {
-    return (this.receiveOnce ??= this.makeReceive())
-  }
-
-  private makeReceive(): Effect.Effect<Item, ConnectionError> {
-    return this.reading((wait) => {
-      const item = this.takeItem()
-      if (item !== undefined) return Effect.succeed(item)
-      const error = this.readError()
-      return error === undefined ? wait : Effect.fail(error)
-    })
+    return (this.receiveOnce ??= this.readingUntil(() => this.takeItem(), Effect.fail))
   }
 
   /** All items that wait, at least one. */
   protected get receiveItems(): Effect.Effect<Chunk.NonEmptyChunk<Item>, ConnectionError> {
-    return (this.receiveAllOnce ??= this.makeReceiveAll())
-  }
-
-  private makeReceiveAll(): Effect.Effect<Chunk.NonEmptyChunk<Item>, ConnectionError> {
-    return this.reading((wait) => {
-      const batch = this.takeBatch()
-      if (batch !== undefined) return Effect.succeed(batch)
-      const error = this.readError()
-      return error === undefined ? wait : Effect.fail(error)
-    })
+    return (this.receiveAllOnce ??= this.readingUntil(() => this.takeBatch(), Effect.fail))
   }
 
   /** Everything that waits, in chunks; ends after a normal end. */
@@ -314,13 +296,10 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
 
   private makeItems(): Stream.Stream<Item, ConnectionError> {
     const end: Chunk.Chunk<Item> = Chunk.empty()
-    const pull = this.reading<Chunk.Chunk<Item>, ConnectionError>((wait) => {
-      const batch = this.takeBatch()
-      if (batch !== undefined) return Effect.succeed(batch)
-      const error = this.readError()
-      if (error === undefined) return wait
-      return endsNormally(error) ? Effect.succeed(end) : Effect.fail(error)
-    })
+    const pull = this.readingUntil<Chunk.Chunk<Item>>(
+      () => this.takeBatch(),
+      (error) => (endsNormally(error) ? Effect.succeed(end) : Effect.fail(error))
+    )
     // With the fewest steps for a chunk: what has an optional error, or a state, takes twice as many.
     const chunks: Channel.Channel<Chunk.Chunk<Item>, unknown, ConnectionError> = Channel.flatMap(
       Channel.fromEffect(pull),
@@ -650,6 +629,19 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
       return readable
     })
     return taking
+  }
+
+  /** What `take` returns, once there is something; `ended` says what becomes of it when nothing more will come. */
+  private readingUntil<A>(
+    take: () => A | undefined,
+    ended: (error: ConnectionError) => Effect.Effect<A, ConnectionError>
+  ): Effect.Effect<A, ConnectionError> {
+    return this.reading((wait) => {
+      const taken = take()
+      if (taken !== undefined) return Effect.succeed(taken)
+      const error = this.readError()
+      return error === undefined ? wait : ended(error)
+    })
   }
 
   protected claimReader(): void {
