@@ -2,7 +2,7 @@ import type * as Duration from "effect/Duration"
 import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as HeaderField from "@effect-websocket/protocol/HeaderField"
 import type { AdmissionOptions, KeyRequest, Proxies, Rate } from "../WebSocketServer.js"
-import { count, timeout } from "./settings.js"
+import { count, defaults, timeout } from "./settings.js"
 import type { Timers } from "./timers.js"
 
 /** The limits of a server, with all defaults filled in. */
@@ -40,14 +40,21 @@ const maxKeyLength = 128
 
 const seconds = (millis: number): number => Math.max(1, Math.ceil(millis / 1000))
 
-export const resolveGate = (options: AdmissionOptions, retryAfter: Duration.DurationInput): GateSettings => ({
+/** In seconds, as the header has it. */
+export const resolveRetryAfter = (retryAfter: Duration.DurationInput = defaults.retryAfter): number =>
+  seconds(timeout("retryAfter", retryAfter))
+
+export const resolveGate = (
+  options: AdmissionOptions,
+  retryAfter: Duration.DurationInput | undefined
+): GateSettings => ({
   maxConnections: limit("maxConnections", options.maxConnections),
   maxHandshakes: limit("maxHandshakes", options.maxHandshakes ?? defaultMaxHandshakes),
   maxConnectionsPerKey: limit("maxConnectionsPerKey", options.maxConnectionsPerKey),
   rate: options.handshakeRate && resolveRate("handshakeRate", options.handshakeRate),
   ratePerKey: options.handshakeRatePerKey && resolveRate("handshakeRatePerKey", options.handshakeRatePerKey),
   key: options.key ?? (({ clientAddress }) => clientAddress && network(clientAddress)),
-  retryAfter: seconds(timeout("retryAfter", retryAfter))
+  retryAfter: resolveRetryAfter(retryAfter)
 })
 
 const limit = (name: string, value: number = Number.POSITIVE_INFINITY): number =>

@@ -18,7 +18,7 @@ import { httpUrl, resolveBase, splitUnix, unixScheme } from "../internal/request
 import { fromConfig, resolveClient } from "../internal/settings.js"
 import * as WebSocketClient from "../WebSocketClient.js"
 import { toIoError, type Stage } from "./internal/ioError.js"
-import { hostOf, ignore, overDuplex, parseProxy, throughProxy, type Route } from "./internal/route.js"
+import { hostOf, ignore, letGo, overDuplex, parseProxy, throughProxy, type Route } from "./internal/route.js"
 import { resolveTls, serverName } from "./internal/tls.js"
 import * as NodeTransport from "./NodeTransport.js"
 import { zlib } from "./NodeZlib.js"
@@ -287,10 +287,7 @@ const ask = (
   })
   const finish = () => {
     socket.off("connect", connected).off("secureConnect", secured)
-    request.removeAllListeners()
-    // Whatever comes late is of no interest, but must not end the process.
-    request.on("error", ignore)
-    socket.on("error", ignore)
+    letGo(request, socket)
   }
   request.once("error", (cause) => {
     finish()

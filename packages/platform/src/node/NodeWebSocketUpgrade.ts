@@ -8,13 +8,12 @@ import type * as HttpServer from "@effect/platform/HttpServer"
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import type * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type * as Http from "node:http"
 import type { Duplex } from "node:stream"
-import { defaults } from "../internal/settings.js"
+import { resolveRetryAfter } from "../internal/gate.js"
 import type * as WebSocketServer from "../WebSocketServer.js"
 import * as WebSocketUpgrade from "../WebSocketUpgrade.js"
 import { upgradeAttempt } from "./internal/upgradeAttempt.js"
@@ -34,7 +33,7 @@ export const make = (
 ): Effect.Effect<Context.Tag.Service<WebSocketUpgrade.WebSocketUpgrade>, never, Scope.Scope> =>
   Effect.gen(function* () {
     const attempts = new WeakMap<Http.IncomingMessage, WebSocketServer.UpgradeAttempt & { readonly socket: Duplex }>()
-    const retryAfter = String(Math.ceil(Duration.toSeconds(options.retryAfter ?? defaults.retryAfter)))
+    const retryAfter = String(resolveRetryAfter(options.retryAfter))
     const listener = (request: Http.IncomingMessage, socket: Duplex, head: Buffer): void => {
       const attempt = upgradeAttempt(request, socket, head)
       if (server.listenerCount("upgrade") === 1) attempt.reject(503, { "Retry-After": retryAfter }, "Nobody serves")

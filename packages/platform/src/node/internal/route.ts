@@ -25,6 +25,13 @@ export type TcpOptions = Pick<Net.TcpNetConnectOpts, "localAddress" | "family" |
 
 export const ignore = (): void => {}
 
+/** Listens to a request no more. Whatever comes late is of no interest, but must not end the process. */
+export const letGo = (request: Http.ClientRequest, socket: Duplex): void => {
+  request.removeAllListeners()
+  request.on("error", ignore)
+  socket.on("error", ignore)
+}
+
 /** The host of a URL, without the brackets of IPv6. */
 export const hostOf = ({ hostname }: URL): string => (hostname.startsWith("[") ? hostname.slice(1, -1) : hostname)
 
@@ -85,11 +92,7 @@ export const throughHttpProxy =
       setHost: false,
       createConnection: () => socket
     })
-    const finish = () => {
-      request.removeAllListeners()
-      request.on("error", ignore)
-      socket.on("error", ignore)
-    }
+    const finish = () => letGo(request, socket)
     request.once("error", (cause) => {
       finish()
       socket.destroy()
