@@ -21,6 +21,7 @@ import {
   checkHandshake,
   checkOrigin,
   Defect,
+  jobOf,
   open,
   rejectRefused,
   resolvePolicy,
@@ -28,11 +29,10 @@ import {
   Route as InternalRoute,
   withValue,
   type Policy,
-  type Refused,
-  type ServerDrivers
+  type Refused
 } from "./internal/acceptor.js"
 import { annotations } from "./internal/annotations.js"
-import { logReport, resolveDrain } from "./internal/drain.js"
+import { logReport } from "./internal/drain.js"
 import { environment } from "./internal/driver.js"
 import { resolveMode } from "./internal/drivers.js"
 import { Handlers } from "./internal/handlers.js"
@@ -561,7 +561,7 @@ export const make = (
     const service: Context.Tag.Service<WebSocketServer> = {
       ...routeOf<undefined>(acceptor, acceptor.fallback),
       route: (options) => makeRoute(acceptor, options),
-      drain: (options) => acceptor.drain(drainSettings(acceptor, options)),
+      drain: (options) => acceptor.drain(acceptor.drainSettings(options)),
       connections: Effect.sync(() => acceptor.connections.handles),
       get address() {
         return typeof listening === "function" ? listening() : listening
@@ -569,9 +569,6 @@ export const make = (
     }
     return { service, offer: (attempt) => acceptor.offer(attempt), claims: (url) => acceptor.claims(url) }
   })
-
-const drainSettings = ({ policy }: Acceptor, options: DrainOptions | undefined) =>
-  options === undefined ? policy.drain : resolveDrain({ ...policy.options.drain, ...options })
 
 const makeRoute = <Value, E, R>(
   acceptor: Acceptor,
@@ -633,7 +630,7 @@ const routeOf = <Value>(acceptor: Acceptor, route: InternalRoute): Route<Value> 
         Effect.forkScoped(runHandlers(route, handler, options)),
         policy.drains ? Effect.addFinalizer(() => logReport(route.drain(policy.drain))) : Effect.void
       ),
-    drain: (options) => route.drain(drainSettings(acceptor, options))
+    drain: (options) => route.drain(acceptor.drainSettings(options))
   }
 }
 
@@ -692,16 +689,11 @@ const runHandlers = <A, E, R, D extends Delivery, Value, R2>(
         concurrency === undefined || concurrency === "unbounded" ? undefined : count("concurrency", concurrency)
       )
       route.handlers.add(handlers)
-      const job = {
-        runtime,
-        handler: (socket: ServerDrivers[D]) => handler(withValue<D, Value>(socket)),
-        onError:
-          onError && ((cause: Cause.Cause<E>, socket: ServerDrivers[D]) => onError(cause, withValue<D, Value>(socket)))
-      }
+      const job = jobOf(runtime, handler, onError)
       const next = Effect.zipRight(restore(handlers.awaitRoom), route.next(restore, mode))
       return Effect.onExit(
         // Started in the step that took it, so that a connection always has someone to close it.
-        Effect.forever(Effect.map(next, (socket) => handlers.start<ServerDrivers[D], A, E, R | R2>(socket, job))),
+        Effect.forever(Effect.map(next, (socket) => handlers.start(socket, job))),
         () =>
           Effect.map(handlers.stop, () => {
             route.handlers.delete(handlers)

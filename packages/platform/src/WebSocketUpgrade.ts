@@ -9,12 +9,11 @@ import * as Cookies from "@effect/platform/Cookies"
 import * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
-import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { Acceptor, resolvePolicy, withValue, type ServerDrivers } from "./internal/acceptor.js"
-import { logReport, resolveDrain } from "./internal/drain.js"
+import { Acceptor, jobOf, resolvePolicy } from "./internal/acceptor.js"
+import { logReport } from "./internal/drain.js"
 import { environment } from "./internal/driver.js"
 import { resolveMode } from "./internal/drivers.js"
 import { Handlers } from "./internal/handlers.js"
@@ -159,8 +158,7 @@ export const make = (
     return {
       upgrade: (handler, options) => upgradeWith(attemptOf, acceptor, handlers, handler, options),
       connections: Effect.sync(() => acceptor.connections.handles),
-      drain: (options) =>
-        acceptor.drain(options === undefined ? policy.drain : resolveDrain({ ...policy.options.drain, ...options }))
+      drain: (options) => acceptor.drain(acceptor.drainSettings(options))
     }
   })
 
@@ -193,12 +191,7 @@ const upgradeWith = <A, E, R, D extends Delivery, Value, R2>(
     let opened = false
     yield* Effect.addFinalizer(() => Effect.sync(() => opened || entry.leave()))
     const runtime = yield* Effect.runtime<Exclude<R | R2, Scope.Scope>>()
-    const job = {
-      runtime,
-      handler: (socket: ServerDrivers[D]) => handler(withValue<D, Value>(socket)),
-      onError:
-        onError && ((cause: Cause.Cause<E>, socket: ServerDrivers[D]) => onError(cause, withValue<D, Value>(socket)))
-    }
+    const job = jobOf(runtime, handler, onError)
     yield* HttpApp.appendPreResponseHandler((_, response) =>
       Effect.sync(() => {
         // Middleware has decided otherwise.
@@ -208,7 +201,7 @@ const upgradeWith = <A, E, R, D extends Delivery, Value, R2>(
         const socket = acceptor.open({ attempt, request, select: route.settings.select, accepted }, entry, mode, route)
         if (socket === undefined) return refusal
         opened = true
-        handlers.start<ServerDrivers[D], A, E, R | R2>(socket, job)
+        handlers.start(socket, job)
         return response
       })
     )

@@ -3,10 +3,11 @@ import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import { assert, describe, it } from "@effect/vitest"
 import type { ConnectionError, PayloadTooLarge } from "@effect-websocket/protocol/Errors"
 import type * as Frame from "@effect-websocket/protocol/Frame"
-import { Binary, Text } from "@effect-websocket/protocol/Message"
+import { Binary, type Message, Text } from "@effect-websocket/protocol/Message"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
 import {
   Cause,
+  Chunk,
   Context,
   Deferred,
   Duration,
@@ -443,6 +444,21 @@ for (const role of roles) {
 
 type Reader = (socket: WebSocket.WebSocket) => Effect.Effect<ReadonlyArray<string | Uint8Array>, ConnectionError>
 
+/** Reads again and again, until that fails because of a clean close. */
+const untilClosed = (read: Effect.Effect<Chunk.Chunk<Message>, ConnectionError>): ReturnType<Reader> =>
+  Effect.suspend(() => {
+    const seen: Array<string | Uint8Array> = []
+    const loop: Effect.Effect<void, ConnectionError> = Effect.flatMap(read, (messages) => {
+      for (const { data } of messages) seen.push(data)
+      return loop
+    })
+    return Effect.catchIf(
+      loop,
+      (error) => error._tag === "Connection_closed" && error.clean,
+      () => Effect.void
+    ).pipe(Effect.as(seen))
+  })
+
 /** The ways to read everything until the end of the connection. */
 const readers: Record<"run" | "receive" | "receiveAll" | "messages", Reader> = {
   run: (socket) =>
@@ -453,32 +469,8 @@ const readers: Record<"run" | "receive" | "receiveAll" | "messages", Reader> = {
         seen
       )
     }),
-  receive: (socket) =>
-    Effect.suspend(() => {
-      const seen: Array<string | Uint8Array> = []
-      const loop: Effect.Effect<void, ConnectionError> = Effect.flatMap(socket.receive, ({ data }) => {
-        seen.push(data)
-        return loop
-      })
-      return Effect.catchIf(
-        loop,
-        (error) => error._tag === "Connection_closed" && error.clean,
-        () => Effect.void
-      ).pipe(Effect.as(seen))
-    }),
-  receiveAll: (socket) =>
-    Effect.suspend(() => {
-      const seen: Array<string | Uint8Array> = []
-      const loop: Effect.Effect<void, ConnectionError> = Effect.flatMap(socket.receiveAll, (messages) => {
-        for (const { data } of messages) seen.push(data)
-        return loop
-      })
-      return Effect.catchIf(
-        loop,
-        (error) => error._tag === "Connection_closed" && error.clean,
-        () => Effect.void
-      ).pipe(Effect.as(seen))
-    }),
+  receive: (socket) => untilClosed(Effect.map(socket.receive, Chunk.of)),
+  receiveAll: (socket) => untilClosed(socket.receiveAll),
   messages: (socket) =>
     Effect.map(Stream.runCollect(socket.messages), (messages) => Array.from(messages, ({ data }) => data))
 }

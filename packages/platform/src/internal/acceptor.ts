@@ -12,13 +12,17 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
+import * as RuntimeFlags from "effect/RuntimeFlags"
+import type * as Scope from "effect/Scope"
 import { Reject, type Accept } from "../UpgradeCheck.js"
 import type { Deliveries } from "../WebSocket.js"
 import type {
   Accepted,
+  DrainOptions,
   DrainReport,
   MakeOptions,
   Proxies,
+  RunOptions,
   ServerWebSocket,
   UpgradeAttempt
 } from "../WebSocketServer.js"
@@ -28,7 +32,7 @@ import { drain, mergeReports, resolveDrain, type DrainSettings } from "./drain.j
 import type { Environment, Mode } from "./driver.js"
 import { makeDriver, settingsFor, type Drivers } from "./drivers.js"
 import { clientAddress, Entry, Gate, resolveGate, type GateSettings } from "./gate.js"
-import type { Handlers } from "./handlers.js"
+import type { Handlers, Job } from "./handlers.js"
 import { pathOf, ServerRequest } from "./serverRequest.js"
 import { defaults, resolve, timeout, type Settings } from "./settings.js"
 import { notSet, type Alarm } from "./timers.js"
@@ -62,7 +66,7 @@ export const resolvePolicy = (options: MakeOptions): Policy => {
       options.firstMessageTimeout === undefined
         ? Number.POSITIVE_INFINITY
         : timeout("firstMessageTimeout", options.firstMessageTimeout),
-    gate: resolveGate(options.admission ?? {}, options.retryAfter ?? defaults.retryAfter),
+    gate: resolveGate(options.admission ?? {}, options.retryAfter),
     proxies: options.proxies,
     drain,
     drains: options.drain !== undefined
@@ -81,6 +85,17 @@ export type ServerDrivers = Drivers<ServerRequest>
 /** It has the value that it was accepted with, and none where there was no check. */
 export const withValue = <D extends Delivery, Value>(socket: ServerDrivers[D]): ServerWebSocket<D, Value> =>
   socket as ServerDrivers[D] & Deliveries[D] & Accepted<Value>
+
+/** What a handler of the app's does for each of its connections. */
+export const jobOf = <A, E, R, D extends Delivery, Value, R2>(
+  runtime: Runtime.Runtime<Exclude<R | R2, Scope.Scope>>,
+  handler: (socket: ServerWebSocket<D, Value>) => Effect.Effect<A, E, R>,
+  onError: RunOptions<D, Value, E, R2>["onError"]
+): Job<ServerDrivers[D], A, E, R | R2> => ({
+  runtime: Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption),
+  handler: (socket) => handler(withValue<D, Value>(socket)),
+  onError: onError && ((cause, socket) => onError(cause, withValue<D, Value>(socket)))
+})
 
 /** A request that does not get its 101: the answer, and what is said about it here. */
 export interface Refused {
@@ -552,6 +567,12 @@ export class Acceptor {
 
   private get allRoutes(): ReadonlyArray<Route> {
     return [this.fallback, ...this.routes.map(({ route }) => route)]
+  }
+
+  /** Those of one drain, whose defaults are the server's. */
+  drainSettings(options: DrainOptions | undefined): DrainSettings {
+    const { policy } = this
+    return options === undefined ? policy.drain : resolveDrain({ ...policy.options.drain, ...options })
   }
 
   drain(settings: DrainSettings): Effect.Effect<DrainReport> {

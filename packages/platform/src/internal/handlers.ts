@@ -10,7 +10,6 @@ import * as FiberRefs from "effect/FiberRefs"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
-import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Scope from "effect/Scope"
 import { annotations } from "./annotations.js"
 import type { ServerDriver } from "./connections.js"
@@ -18,6 +17,7 @@ import { closeCodeOf } from "./registry.js"
 
 /** What is done for a connection, and where. */
 export interface Job<S extends ServerDriver, A, E, R> {
+  /** Its fibers can be interrupted. */
   readonly runtime: Runtime.Runtime<Exclude<R, Scope.Scope>>
   readonly handler: (socket: S) => Effect.Effect<A, E, R>
   /** In place of the log. */
@@ -105,7 +105,7 @@ const fork = <A, E, R>(
 ): Fiber.RuntimeFiber<A, E> =>
   Runtime.runFork(
     // What is missing in its context is the scope, which `updateRefs` adds.
-    Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption) as Runtime.Runtime<R>,
+    runtime as Runtime.Runtime<R>,
     effect,
     {
       updateRefs: (references, fiberId) => {
