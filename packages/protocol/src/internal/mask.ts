@@ -6,63 +6,61 @@
 // Below this many bytes a view of the buffer costs more than it saves.
 const wordThreshold = 48
 
-// Frames come many to a chunk, so the view of the last buffer is kept, unless that would keep much memory alive.
+// Frames come many to a chunk, so what was found out about the last one is kept, unless that would keep much memory alive.
 const maxViewedBytes = 64 * 1024
-let viewed: ArrayBufferLike | undefined
-let view: BigUint64Array = new BigUint64Array(0)
+const nothing = new Uint8Array(0)
+let viewed: Uint8Array = nothing
+let viewedOffset = 0
+let words: BigUint64Array = new BigUint64Array(0)
 
-const wordsOf = (buffer: ArrayBufferLike): BigUint64Array => {
-  if (buffer === viewed) return view
-  const words = new BigUint64Array(buffer, 0, buffer.byteLength >>> 3)
-  if (buffer.byteLength <= maxViewedBytes) {
-    viewed = buffer
-    view = words
-  }
-  return words
+const view = (bytes: Uint8Array): void => {
+  const { buffer, byteOffset } = bytes
+  viewed = bytes
+  viewedOffset = byteOffset
+  words = new BigUint64Array(buffer, 0, buffer.byteLength >>> 3)
 }
 
 const keyBytes = new Uint8Array(8)
 const keyWord = new BigUint64Array(keyBytes.buffer)
+
+/** The key as it is after some octets of payload. */
+const turned = (key: number, octets: number): number => {
+  const shift = (octets & 3) << 3
+  return shift === 0 ? key : (key << shift) | (key >>> (32 - shift))
+}
 
 /**
  * XORs `bytes[start, end)` in place. `key` is a 32-bit integer, its most significant octet first on the wire; `phase`
  * is the number of payload octets that came before `start`.
  */
 export const mask = (bytes: Uint8Array, start: number, end: number, key: number, phase: number): void => {
-  const shift = (phase & 3) << 3
-  const rotated = shift === 0 ? key : (key << shift) | (key >>> (32 - shift))
-  const k0 = rotated >>> 24
-  const k1 = (rotated >>> 16) & 0xff
-  const k2 = (rotated >>> 8) & 0xff
-  const k3 = rotated & 0xff
+  const first = turned(key, phase)
   if (end - start < wordThreshold) {
-    maskBytes(bytes, start, end, k0, k1, k2, k3)
+    maskBytes(bytes, start, end, first)
     return
   }
-  const aligned = start + (-(bytes.byteOffset + start) & 7)
-  maskBytes(bytes, start, aligned, k0, k1, k2, k3)
-  const count = (end - aligned) >>> 3
+  if (bytes !== viewed) view(bytes)
+  const aligned = start + (-(viewedOffset + start) & 7)
+  maskBytes(bytes, start, aligned, first)
+  const rest = turned(first, aligned - start)
   // The word is built from bytes, so that its value is right whatever the byte order of the machine.
-  const lead = aligned - start
-  for (let i = 0; i < 8; i++) {
-    const octet = (lead + i) & 3
-    keyBytes[i] = octet === 0 ? k0 : octet === 1 ? k1 : octet === 2 ? k2 : k3
-  }
-  const first = (bytes.byteOffset + aligned) >>> 3
-  maskWords(wordsOf(bytes.buffer), first, first + count, keyWord[0]!)
+  keyBytes[0] = keyBytes[4] = rest >>> 24
+  keyBytes[1] = keyBytes[5] = rest >>> 16
+  keyBytes[2] = keyBytes[6] = rest >>> 8
+  keyBytes[3] = keyBytes[7] = rest
+  const count = (end - aligned) >>> 3
+  const word = (viewedOffset + aligned) >>> 3
+  maskWords(words, word, word + count, keyWord[0]!)
   // Whole words keep the phase: a word is two keys long.
-  maskBytes(bytes, aligned + count * 8, end, keyBytes[0]!, keyBytes[1]!, keyBytes[2]!, keyBytes[3]!)
+  maskBytes(bytes, aligned + count * 8, end, rest)
+  if (words.byteLength > maxViewedBytes) view(nothing)
 }
 
-const maskBytes = (
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  k0: number,
-  k1: number,
-  k2: number,
-  k3: number
-): void => {
+const maskBytes = (bytes: Uint8Array, start: number, end: number, key: number): void => {
+  const k0 = key >>> 24
+  const k1 = (key >>> 16) & 0xff
+  const k2 = (key >>> 8) & 0xff
+  const k3 = key & 0xff
   let i = start
   for (const last = end - 3; i < last; i += 4) {
     bytes[i]! ^= k0
