@@ -743,8 +743,13 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     return this.waiters.size > 0
   }
 
+  private setWritable(writable: boolean): void {
+    this.writable = writable
+    this.deadlines.congested(!writable)
+  }
+
   onDrain(): void {
-    this.writable = true
+    this.setWritable(true)
     if (this.transport.bufferedBytes === 0) this.connection.recycleOutput()
     this.flush()
     for (const waiter of this.waiters) {
@@ -769,7 +774,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
 
   flushDirty(): void {
     // While more of one read is being answered, one write for all of it; but only as long as the answers keep coming.
-    const waiting = this.inbox.length - this.head
+    const waiting = this.inboxBytes
     if (waiting > 0 && (waiting !== this.waitingBefore || this.deferrals < maxDeferrals)) {
       this.deferrals = waiting === this.waitingBefore ? this.deferrals + 1 : 0
       this.waitingBefore = waiting
@@ -788,12 +793,10 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
       this.sentBytes += connection.outputBytes
       const { belowHighWater, taken } = this.transport.write(connection.takeOutput())
       if (taken) connection.recycleOutput()
-      this.writable = belowHighWater
+      if (belowHighWater !== this.writable) this.setWritable(belowHighWater)
     }
     this.account()
-    if (this.closed) return
-    this.deadlines.congested(!this.writable)
-    if (open) return
+    if (open || this.closed) return
     this.deadlines.closing()
     if (connection.outputEnded && !this.transportEnded) {
       this.transportEnded = true

@@ -34,7 +34,6 @@ const release = (block: Block): void => {
 
 const none = new Uint8Array(0)
 const noPieces: ReadonlyArray<Uint8Array> = []
-const noBlocks: ReadonlyArray<Block> = []
 
 /** The bytes that one connection wants to send, in order. */
 export class Output {
@@ -43,14 +42,16 @@ export class Output {
   /** Where to write, after `reserve` and until `commit`. */
   bytes: Uint8Array = none
   offset = 0
-  private pieces: Array<Uint8Array> = []
   // The block of the piece that is still growing, and where in it that piece starts and ends.
   private block: Block | undefined = undefined
   private start = 0
   private end = 0
-  // The blocks of all pieces since the last `take`, and of the last `take`.
-  private blocks: Array<Block> = []
-  private taken: ReadonlyArray<Block> = noBlocks
+  // The pieces before it, and their blocks. Mostly there are none: one piece is all that is taken.
+  private pieces: Array<Uint8Array> | undefined = undefined
+  private blocks: Array<Block> | undefined = undefined
+  // The blocks of the last `take`.
+  private taken: Block | undefined = undefined
+  private takenBefore: ReadonlyArray<Block> | undefined = undefined
 
   /** Makes room for `count` bytes, at `offset` of `bytes`. Nothing else may touch an output until `commit`. */
   reserve(count: number): void {
@@ -66,7 +67,6 @@ export class Output {
       this.seal()
       block = current === undefined || current.position + count > blockBytes ? nextBlock() : current
       block.pieces++
-      this.blocks.push(block)
       this.block = block
       this.start = this.end = block.position
     }
@@ -78,7 +78,7 @@ export class Output {
   commit(end: number): void {
     this.size += end - this.offset
     if (this.block === undefined) {
-      this.pieces.push(this.bytes.subarray(0, end))
+      this.add(this.bytes.subarray(0, end))
     } else {
       this.block.position = this.end = end
     }
@@ -88,34 +88,52 @@ export class Output {
   /** Adds bytes without copying them. */
   append(bytes: Uint8Array): void {
     this.seal()
-    this.pieces.push(bytes)
+    this.add(bytes)
     this.size += bytes.length
   }
 
   /** Everything that waits. The bytes stay as they are until `recycle`, and for good where that is not called. */
   take(): ReadonlyArray<Uint8Array> {
-    if (this.size === 0) {
-      this.taken = noBlocks
-      return noPieces
-    }
-    this.seal()
-    const { blocks, pieces } = this
-    this.pieces = []
-    this.taken = blocks
-    this.blocks = []
+    const { block, pieces } = this
+    const taken =
+      block === undefined
+        ? (pieces ?? noPieces)
+        : pieces === undefined
+          ? [this.piece(block)]
+          : this.add(this.piece(block))
+    this.taken = block
+    this.takenBefore = this.blocks
+    this.block = undefined
+    this.pieces = undefined
+    this.blocks = undefined
     this.size = 0
-    return pieces
+    return taken
   }
 
   /** The bytes of the last `take` are not needed any more. */
   recycle(): void {
-    for (const block of this.taken) release(block)
-    this.taken = noBlocks
+    if (this.taken !== undefined) release(this.taken)
+    if (this.takenBefore !== undefined) for (const block of this.takenBefore) release(block)
+    this.taken = undefined
+    this.takenBefore = undefined
+  }
+
+  private piece(block: Block): Uint8Array {
+    return new Uint8Array(block.bytes.buffer, this.start, this.end - this.start)
+  }
+
+  private add(piece: Uint8Array): ReadonlyArray<Uint8Array> {
+    const pieces = (this.pieces ??= [])
+    pieces.push(piece)
+    return pieces
   }
 
   private seal(): void {
-    if (this.block === undefined) return
-    this.pieces.push(new Uint8Array(this.block.bytes.buffer, this.start, this.end - this.start))
+    const { block } = this
+    if (block === undefined) return
+    this.add(this.piece(block))
+    const blocks = (this.blocks ??= [])
+    blocks.push(block)
     this.block = undefined
   }
 }
