@@ -23,6 +23,7 @@ import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
+import { constVoid } from "effect/Function"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Stream from "effect/Stream"
 import type { Transport, TransportSink } from "../Transport.js"
@@ -317,9 +318,13 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
         // The fiber waits on while its handler is called straight from the read, and gets a turn only for what takes time.
         const wake = (): void => {
           if (isInterrupted(this.readingFiber)) return
-          const next = stepOrDie()
-          if (next === readable) this.reader = wake
-          else resume(next)
+          try {
+            const next = step()
+            if (next === readable) this.reader = wake
+            else resume(next)
+          } catch (defect) {
+            resume(Effect.die(defect))
+          }
         }
         this.whenReadable(wake)
       })
@@ -331,32 +336,17 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
         done = true
         return endsNormally(error) ? Effect.void : Effect.fail(error)
       }
-      const stepOrDie = (): Effect.Effect<unknown, E | ConnectionError, R> => {
-        try {
-          return step()
-        } catch (defect) {
-          return Effect.die(defect)
-        }
-      }
-      const loop: Effect.Effect<void, E | ConnectionError, R> = Effect.flatMap(Effect.suspend(step), () =>
-        done ? Effect.void : loop
-      )
       this.claimReader()
-      this.runner = loop
+      this.runner = readable
       this.rememberReader(fiber, runtimeFlags)
-      const release = (): void => {
-        if (this.runner !== loop) return
-        this.runner = undefined
-        this.forgetReader()
-      }
       // An interruption passes by, and is found by the next who wants to read.
-      return Effect.matchCauseEffect(loop, {
+      return Effect.matchCauseEffect(Effect.whileLoop({ while: () => !done, body: step, step: constVoid }), {
         onFailure: (cause) => {
-          release()
+          if (this.runner === readable) this.releaseReader()
           return Effect.failCause(cause)
         },
         onSuccess: () => {
-          release()
+          if (this.runner === readable) this.releaseReader()
           return Effect.void
         }
       })
@@ -649,18 +639,18 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     if (claimed && !isInterrupted(this.readingFiber)) {
       throw new Error("Two fibers read from one WebSocket at once: its messages would be divided between them")
     }
+    this.releaseReader()
+  }
+
+  private releaseReader(): void {
     this.runner = undefined
-    this.forgetReader()
+    this.reader = undefined
+    this.readingFiber = undefined
   }
 
   /** A finalizer would cost more than the rest of a wait. So the fiber is remembered, to ask it whether it still reads. */
   private rememberReader(fiber: Fiber.RuntimeFiber<unknown, unknown>, flags: RuntimeFlags.RuntimeFlags): void {
     this.readingFiber = RuntimeFlags.interruptible(flags) ? fiber : undefined
-  }
-
-  private forgetReader(): void {
-    this.reader = undefined
-    this.readingFiber = undefined
   }
 
   private whenReadable(wake: () => void): void {

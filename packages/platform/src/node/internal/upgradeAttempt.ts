@@ -40,7 +40,10 @@ export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: U
         socket.setNoDelay(true)
       }
       socket.write(formatHead(101, headers), "latin1")
-      return NodeTransport.make(socket, head)
+      const transport = NodeTransport.make(socket, head)
+      // The transport listens instead: a second listener would be a list, for as long as the connection lasts.
+      socket.off("error", destroy)
+      return transport
     },
     reject: (status, headers, body) => {
       answered()
