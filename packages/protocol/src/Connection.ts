@@ -10,14 +10,7 @@
 import { byteLength, encodeInto } from "#utf8"
 import * as CloseCode from "./CloseCode.js"
 import { Compressor, type Deflation, type Options as CompressorOptions } from "./Compressor.js"
-import {
-  ConnectionClosed,
-  PayloadTooLarge,
-  ProtocolError,
-  type ConnectionError,
-  type Endpoint,
-  type IoError
-} from "./Errors.js"
+import { ConnectionClosed, PayloadTooLarge, ProtocolError, type ConnectionError, type Endpoint } from "./Errors.js"
 import { type Frame, FrameReceived } from "./Frame.js"
 import { FrameDecoder, type FrameHeader, type FrameVisitor, type Role, type Violation } from "./FrameDecoder.js"
 import { firstByte, headerBytes, writeHeader } from "./FrameEncoder.js"
@@ -313,7 +306,7 @@ export interface Connection {
   fail(code: number, error: ConnectionError): ReadonlyArray<Event>
 
   /** The transport is gone. `error` becomes the connection's unless it has one. */
-  abort(error: ConnectionClosed | IoError): ReadonlyArray<Event>
+  abort(error: ConnectionError): ReadonlyArray<Event>
 
   /** How many bytes wait to be taken. */
   readonly outputBytes: number
@@ -621,7 +614,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
     this.end(events, reported)
   }
 
-  abort(error: ConnectionClosed | IoError): ReadonlyArray<Event> {
+  abort(error: ConnectionError): ReadonlyArray<Event> {
     if (this.phase === "Closed") return noEvents
     const events: Array<Event> = []
     this.settleInto(events)

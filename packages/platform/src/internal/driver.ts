@@ -826,7 +826,8 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
 
   onClose(): void {
     if (this.closed) return
-    this.process(this.connection.abort(abnormalClosure("remote")))
+    // An error takes long to make, for its stack.
+    this.process(this.connection.abort(this.connection.error ?? abnormalClosure("remote")))
     this.closed = true
     this.account()
     this.budget?.delete(this)
