@@ -1,6 +1,10 @@
+import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 
 const sourceCondition = "@effect-websocket/source"
+
+/** A setup file for those who test with `@effect/vitest`. */
+export const restoreIt = fileURLToPath(new URL("scripts/restoreIt.ts", import.meta.url))
 
 /** What every package's tests share: they run against the sources, not against a build. */
 export default defineConfig({

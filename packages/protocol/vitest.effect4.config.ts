@@ -6,6 +6,8 @@ export default mergeConfig(protocol, {
   resolve: { alias: [{ find: /^effect\//, replacement: "effect4/" }] },
   test: {
     name: "protocol on Effect 4",
+    // Workers are shared, and what two versions of Effect keep in `globalThis` would be too.
+    pool: "threads",
     exclude: [...configDefaults.exclude, "test/internal/**"]
   }
 })

@@ -3,8 +3,7 @@ import type { Transport, TransportSink } from "@effect-websocket/platform/Transp
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Scheduler, Stream } from "effect"
-import { setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
+import { collectGarbage } from "./collectGarbage.js"
 import { binary, deafSink, ping, roles, sentTo, settled, text, type Role } from "./support.js"
 
 /** A transport whose peer takes everything at once. */
@@ -135,12 +134,6 @@ for (const role of roles) {
   })
 }
 
-// A function of V8 that a flag uncovers, also while it runs.
-const collectGarbage = (): void => {
-  setFlagsFromString("--expose-gc")
-  runInNewContext("gc")()
-}
-
 describe("allocations", () => {
   // A string of 125 characters takes 144 bytes, and its message 24.
   for (const [count, limit] of [
@@ -151,7 +144,7 @@ describe("allocations", () => {
       Effect.gen(function* () {
         const { receive } = yield* echoing("server", echoes.run)
         const chunk = sentTo("server", ...Array.from({ length: count }, () => text("x".repeat(125))))
-        const chunks = 256
+        const chunks = 256 / count
         const bytes = chunk.slice()
         const echoAll = () => {
           for (let i = 0; i < chunks; i++) {
@@ -165,7 +158,7 @@ describe("allocations", () => {
         // intervene.
         for (let round = 0; round < 200 && least > limit; round++) {
           yield* settled
-          collectGarbage()
+          collectGarbage({ type: "minor" })
           const before = process.memoryUsage().heapUsed
           echoAll()
           const allocated = process.memoryUsage().heapUsed - before

@@ -6,6 +6,7 @@ import * as Http from "node:http"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
+import { collectGarbage } from "../collectGarbage.js"
 import {
   childScope,
   closedFacts,
@@ -647,6 +648,7 @@ describe("backpressure", () => {
       const socket = yield* server.accept
       yield* peer.until("\r\n\r\n")
       const total = 1000
+      collectGarbage()
       const before = memory()
       for (let i = 0; i < total; i++) peer.write(frame(first.binary, stamped(i), true))
       const written = memory()

@@ -20,8 +20,8 @@ import {
 import type { EventEmitter } from "node:events"
 import * as Http from "node:http"
 import * as Net from "node:net"
-import { getHeapSpaceStatistics, setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
+import { getHeapSpaceStatistics } from "node:v8"
+import { collectGarbage } from "../collectGarbage.js"
 import { answer101, first, frame, listen, serve, tls, upgradeRequest } from "./support.js"
 
 /** The sockets of this process; vitest has none of these kinds. */
@@ -338,12 +338,6 @@ const outcomes = [
   "rude client",
   "success"
 ]
-
-/** Node has it, but not for everybody. */
-const collectGarbage = (() => {
-  setFlagsFromString("--expose-gc")
-  return runInNewContext("gc") as () => void
-})()
 
 /** What lives, without the code that V8 goes on to compile. */
 const memory = Effect.gen(function* () {
