@@ -70,26 +70,28 @@ describe("timers", () => {
     })
   )
 
-  it.effect("sleep on where the first alarm is cleared and others are set for later, and anew only for an earlier one", () =>
-    Effect.gen(function* () {
-      const { alarm, log, timers } = yield* make
-      const [one, two] = [alarm("one"), alarm("two")]
-      timers.set(one, 100)
-      timers.set(two, 200)
-      const sleeper = timers["sleeper"]
-      timers.clear(one)
-      timers.set(one, 300)
-      assert.strictEqual(timers["sleeper"], sleeper)
-      timers.set(one, 50)
-      assert.notStrictEqual(timers["sleeper"], sleeper)
-      timers.set(one, 300)
-      yield* TestClock.adjust(1000)
-      assert.deepStrictEqual(log, [
-        ["two", 200],
-        ["one", 300]
-      ])
-      assert.isFalse(isAsleep(timers))
-    })
+  it.effect(
+    "sleep on where the first alarm is cleared and others are set for later, and anew only for an earlier one",
+    () =>
+      Effect.gen(function* () {
+        const { alarm, log, timers } = yield* make
+        const [one, two] = [alarm("one"), alarm("two")]
+        timers.set(one, 100)
+        timers.set(two, 200)
+        const sleeper = timers["sleeper"]
+        timers.clear(one)
+        timers.set(one, 300)
+        assert.strictEqual(timers["sleeper"], sleeper)
+        timers.set(one, 50)
+        assert.notStrictEqual(timers["sleeper"], sleeper)
+        timers.set(one, 300)
+        yield* TestClock.adjust(1000)
+        assert.deepStrictEqual(log, [
+          ["two", 200],
+          ["one", 300]
+        ])
+        assert.isFalse(isAsleep(timers))
+      })
   )
 
   it.effect("let an alarm set itself and clear others while it rings", () =>
