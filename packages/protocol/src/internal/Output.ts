@@ -94,13 +94,9 @@ export class Output {
 
   /** Everything that waits. The bytes stay as they are until `recycle`, and for good where that is not called. */
   take(): ReadonlyArray<Uint8Array> {
-    const { block, pieces } = this
-    const taken =
-      block === undefined
-        ? (pieces ?? noPieces)
-        : pieces === undefined
-          ? [this.piece(block)]
-          : this.add(this.piece(block))
+    const { block } = this
+    if (block !== undefined) this.add(this.piece(block))
+    const taken = this.pieces ?? noPieces
     this.taken = block
     this.takenBefore = this.blocks
     this.block = undefined
@@ -122,10 +118,9 @@ export class Output {
     return new Uint8Array(block.bytes.buffer, this.start, this.end - this.start)
   }
 
-  private add(piece: Uint8Array): ReadonlyArray<Uint8Array> {
-    const pieces = (this.pieces ??= [])
-    pieces.push(piece)
-    return pieces
+  private add(piece: Uint8Array): void {
+    if (this.pieces === undefined) this.pieces = [piece]
+    else this.pieces.push(piece)
   }
 
   private seal(): void {
