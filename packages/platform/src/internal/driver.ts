@@ -342,11 +342,11 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
       // An interruption passes by, and is found by the next who wants to read.
       return Effect.matchCauseEffect(Effect.whileLoop({ while: () => !done, body: step, step: constVoid }), {
         onFailure: (cause) => {
-          if (this.runner === readable) this.releaseReader()
+          this.releaseReader(readable)
           return Effect.failCause(cause)
         },
         onSuccess: () => {
-          if (this.runner === readable) this.releaseReader()
+          this.releaseReader(readable)
           return Effect.void
         }
       })
@@ -469,7 +469,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
       return {
         ...status,
         clean: status.clean && !this.cutOff,
-        error: this.connection.error ?? abnormalClosure("local")
+        error: this.terminalError("local")
       }
     })
   }
@@ -642,7 +642,9 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     this.releaseReader()
   }
 
-  private releaseReader(): void {
+  /** Unless another has taken its place. */
+  private releaseReader(runner = this.runner): void {
+    if (this.runner !== runner) return
     this.runner = undefined
     this.reader = undefined
     this.readingFiber = undefined
@@ -712,7 +714,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   protected awaitRoom(encode: Waiter["encode"]): Effect.Effect<void, ConnectionError> {
     return Effect.async((resume) => {
       if (this.closed) {
-        resume(Effect.fail(this.connection.error ?? abnormalClosure("local")))
+        resume(Effect.fail(this.terminalError("local")))
         return
       }
       // The fiber may have yielded since it was told to wait.
@@ -826,15 +828,14 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
 
   onClose(): void {
     if (this.closed) return
-    // An error takes long to make, for its stack.
-    this.process(this.connection.abort(this.connection.error ?? abnormalClosure("remote")))
+    this.process(this.connection.abort(this.terminalError("remote")))
     this.closed = true
     this.account()
     this.budget?.delete(this)
     if (this.settleTimer !== undefined) clearTimeout(this.settleTimer)
     this.deadlines.stop()
     this.receiveRate?.stop()
-    this.failWaiters(this.connection.error ?? abnormalClosure("local"))
+    this.failWaiters(this.terminalError("local"))
     for (const owner of this.owners) owner.delete(this)
     for (const resume of this.closers ?? []) resume(Effect.void)
     this.closers = undefined
@@ -858,6 +859,11 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
 
   /** Sends what was accepted and waits for room. */
   protected sendAccepted(): void {}
+
+  /** Its error, or else one for an end without a Close. Not made where it is not needed: its stack takes long. */
+  private terminalError(initiator: "local" | "remote"): ConnectionError {
+    return this.connection.error ?? abnormalClosure(initiator)
+  }
 
   get awaitClosed(): Effect.Effect<void> {
     return Effect.async<void>((resume) => {
@@ -893,7 +899,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     if (this.closed) return
     const status = this.connection.closeStatus
     this.cutOff = !status.clean || this.transport.bufferedBytes > 0
-    this.process(this.connection.abort(abnormalClosure("local")))
+    this.process(this.connection.abort(this.terminalError("local")))
     this.transport.abort()
   }
 
