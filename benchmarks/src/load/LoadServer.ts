@@ -1,11 +1,9 @@
 /** A server whose connections shake hands and count the messages that they receive. */
-import { createHash } from "node:crypto"
 import { createServer } from "node:http"
 import type { Duplex } from "node:stream"
+import { switchingProtocols } from "../switchingProtocols.js"
 import { MessageCounter } from "./MessageCounter.js"
 import type { Peer } from "./Peer.js"
-
-const handshakeGuid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 /** What a server answers who compresses each message by itself. */
 const withoutContext = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
@@ -14,19 +12,9 @@ const withoutContext = "permessage-deflate; server_no_context_takeover; client_n
 export const listen = (compressed: boolean, onPeer: (peer: Peer) => void): Promise<number> => {
   const server = createServer()
   server.on("upgrade", (request, socket) => {
-    const accept = createHash("sha1").update(`${request.headers["sec-websocket-key"]}${handshakeGuid}`).digest("base64")
     const offered = request.headers["sec-websocket-extensions"]?.includes("permessage-deflate") === true
-    socket.write(
-      [
-        "HTTP/1.1 101 Switching Protocols",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        `Sec-WebSocket-Accept: ${accept}`,
-        ...(compressed && offered ? [`Sec-WebSocket-Extensions: ${withoutContext}`] : []),
-        "",
-        ""
-      ].join("\r\n")
-    )
+    const extensions = compressed && offered ? [`Sec-WebSocket-Extensions: ${withoutContext}`] : []
+    socket.write(switchingProtocols(request, extensions))
     onPeer(accepted(socket))
   })
   return new Promise((resolve) =>

@@ -1,7 +1,7 @@
 /** The floor: an upgraded socket that sends back every chunk as it came, without knowing of frames but for a Close. */
-import { createHash } from "node:crypto"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
+import { switchingProtocols } from "../switchingProtocols.js"
 import { options, serve } from "./serve.js"
 
 const close = 0x88
@@ -9,12 +9,7 @@ const close = 0x88
 const server = createServer()
 server.on("upgrade", (request, socket) => {
   socket.on("error", () => {})
-  const accept = createHash("sha1")
-    .update(`${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
-    .digest("base64")
-  socket.write(
-    `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`
-  )
+  socket.write(switchingProtocols(request))
   socket.on("end", () => socket.end())
   socket.on("data", (chunk: Buffer) => {
     // Binary data may look like one, so that it is looked for only where connections are closed by it.
