@@ -6,7 +6,7 @@ export default defineConfig({
   test: {
     maxWorkers: "100%",
     minWorkers: 1,
-    // Files share the modules of their worker: loading them anew for each was a third of the time.
+    // The files of a worker share what they import from packages: loading it anew for each was a third of the time.
     isolate: false,
     reporters: ["default", "./scripts/CountReporter.ts"],
     coverage: {
