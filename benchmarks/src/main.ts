@@ -1,6 +1,6 @@
 /**
- * `pnpm bench [case…] [--rounds N] [--seconds S] [--json file] [--server name] [--node file] [--profiles folder]`: measures
- * the cases, or all of them, and prints a table for each.
+ * `pnpm bench [case…] [--rounds N] [--seconds S] [--json file] [--server name] [--node file] [--gc-threads]
+ * [--profiles folder]`: measures the cases, or all of them, and prints a table for each.
  */
 import { Args, Command, Options } from "@effect/cli"
 import { NodeContext, NodeRuntime } from "@effect/platform-node"
@@ -33,19 +33,27 @@ const command = Command.make(
       Options.withDescription("Another Node, which runs what is measured"),
       Options.optional
     ),
+    gcThreads: Options.boolean("gc-threads").pipe(
+      Options.withDescription("V8's garbage collector keeps its helper threads where it shares one core with them")
+    ),
     profiles: Options.directory("profiles").pipe(
       Options.withDescription("Where to write CPU profiles of the servers that run on Node"),
       Options.optional
     )
   },
-  ({ chosen, json, node, profiles, rounds, seconds, subjects }) =>
+  ({ chosen, gcThreads, json, node, profiles, rounds, seconds, subjects }) =>
     Effect.gen(function* () {
       if (bun === undefined) yield* Console.log("Bun is left out: its binary is not installed on this system.\n")
       if (!pinned) yield* Console.log("Processes are not pinned to cores: there is no taskset, or one core.\n")
-      const flags = Option.match(profiles, {
-        onNone: () => [],
-        onSome: (folder) => ["--cpu-prof", `--cpu-prof-dir=${folder}`]
-      })
+      const singleThreadedGc = pinned && !gcThreads
+      const flags = [
+        // On one core the helper threads delay one another and the program, by chance more or less.
+        ...(singleThreadedGc ? ["--single-threaded-gc"] : []),
+        ...Option.match(profiles, {
+          onNone: () => [],
+          onSome: (folder) => ["--cpu-prof", `--cpu-prof-dir=${folder}`]
+        })
+      ]
       const start = performance.now()
       const load = loadavg()[0] ?? Number.NaN
       const executable = Option.getOrUndefined(node)
@@ -64,6 +72,7 @@ const command = Command.make(
         memoryGibibytes: Math.round(totalmem() / 2 ** 30),
         load,
         pinned,
+        singleThreadedGc,
         rounds,
         seconds,
         cases: found

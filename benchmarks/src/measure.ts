@@ -21,9 +21,9 @@ export interface Settings {
 
 type Failure = ChildProcess.ChildFailed | NotEqual
 
-// What is compiled meanwhile, on other threads, is no cost of a message.
-const warmUpRounds = 3
-const fewWarmUpRounds = 2
+// What is not compiled yet, and compiling it, is no cost of a message.
+const warmUp = { rounds: 3, leastMillis: 1000 }
+const shortWarmUp = { rounds: 2, leastMillis: 0 }
 
 /** How many connections a process can hold, besides what else it has open. */
 const mostConnections = (() => {
@@ -62,7 +62,7 @@ type ClientWork = Extract<Work, { readonly _tag: "Client" | "ClientEcho" }>
 /** A subject that is ready to be measured again and again. */
 interface Contestant {
   readonly subject: Subject
-  readonly sample: Effect.Effect<Sample, Failure>
+  readonly sample: (millis: number) => Effect.Effect<Sample, Failure>
 }
 
 const startLoad = ChildProcess.make({ file: "load/main", core: loadCore })
@@ -119,14 +119,13 @@ const serverContestant = (
   rateOf: Effect.Effect<number, Failure>
 ): Effect.Effect<Contestant, Failure, Scope.Scope> =>
   Effect.gen(function* () {
-    if (work._tag === "Memory") return { subject, sample: idleSample(subject, work, settings) }
+    if (work._tag === "Memory") return { subject, sample: () => idleSample(subject, work, settings) }
     const { child, port } = yield* startServer(subject, work, settings)
     const load = yield* startLoad
     if (subject.echoesFrames && "shape" in work && work._tag !== "Broadcast") {
       yield* checkServer(subject.name, port, work.shape)
     }
     const compressed = isCompressed(work)
-    const { millis } = settings
     const connected = <A>(sample: Effect.Effect<A, Failure>) =>
       Effect.gen(function* () {
         yield* ask(load, { _tag: "Open", port, connections: work.connections, compressed })
@@ -139,31 +138,37 @@ const serverContestant = (
         const { chunkBytes = null, inFlight, shape } = work
         return {
           subject,
-          sample: connected(during(child, ask(load, { _tag: "Exchange", shape, inFlight, chunkBytes, millis })))
+          sample: (millis) =>
+            connected(during(child, ask(load, { _tag: "Exchange", shape, inFlight, chunkBytes, millis })))
         }
       }
       case "Broadcast":
         return {
           subject,
-          sample: connected(during(child, ask(load, { _tag: "Broadcast", shape: work.shape, millis })))
+          sample: (millis) => connected(during(child, ask(load, { _tag: "Broadcast", shape: work.shape, millis })))
         }
       case "Churn": {
         const { connections, shape } = work
-        return { subject, sample: during(child, ask(load, { _tag: "Churn", port, connections, shape, millis })) }
+        return {
+          subject,
+          sample: (millis) => during(child, ask(load, { _tag: "Churn", port, connections, shape, millis }))
+        }
       }
       case "Latency":
         return {
           subject,
-          sample: Effect.flatMap(rateOf, (rate) =>
-            connected(during(child, ask(load, { _tag: "Pace", shape: work.shape, rate, millis })))
-          )
+          sample: (millis) =>
+            Effect.flatMap(rateOf, (rate) =>
+              connected(during(child, ask(load, { _tag: "Pace", shape: work.shape, rate, millis })))
+            )
         }
       case "Fairness": {
         const { inFlight, shape } = work
         const intervalMillis = 5
         return {
           subject,
-          sample: connected(during(child, ask(load, { _tag: "Beside", shape, inFlight, intervalMillis, millis })))
+          sample: (millis) =>
+            connected(during(child, ask(load, { _tag: "Beside", shape, inFlight, intervalMillis, millis })))
         }
       }
     }
@@ -175,12 +180,12 @@ const idleSample = (subject: Subject, work: Work & { readonly _tag: "Memory" }, 
     Effect.gen(function* () {
       const { child, port } = yield* startServer(subject, work, settings)
       const load = yield* startLoad
-      const warmUp = 100
+      const first = 100
       const { compressed, connections } = work
       // Code is compiled and pools are filled by the first connections.
-      yield* ask(load, { _tag: "Open", port, connections: warmUp, compressed })
+      yield* ask(load, { _tag: "Open", port, connections: first, compressed })
       const before = yield* child.ask("idle", Usage)
-      yield* ask(load, { _tag: "Open", port, connections: warmUp + connections, compressed })
+      yield* ask(load, { _tag: "Open", port, connections: first + connections, compressed })
       yield* Effect.sleep("200 millis")
       const after = yield* child.ask("idle", Usage)
       const each = (bytes: number) => bytes / connections / 1024
@@ -234,10 +239,9 @@ const clientEchoContestant = (
     const load = yield* startLoad
     const { port } = yield* load.ask({ _tag: "Serve", compressed } satisfies Request, Port)
     const child = yield* startClient(subject, port, [...echo, "--connections", String(connections)], settings)
-    const { millis } = settings
     return {
       subject,
-      sample: during(child, ask(load, { _tag: "Exchange", shape, inFlight, chunkBytes: null, millis }))
+      sample: (millis) => during(child, ask(load, { _tag: "Exchange", shape, inFlight, chunkBytes: null, millis }))
     }
   })
 
@@ -257,12 +261,13 @@ const clientContestant = (
       )
     return {
       subject,
-      sample: Effect.gen(function* () {
-        const before = yield* usage
-        const result = yield* ask(load, { _tag: "Pour", shape, millis: settings.millis })
-        const after = yield* counted(before.count + result.messages)
-        return sampleOf(after.cpu - before.cpu, result)
-      })
+      sample: (millis) =>
+        Effect.gen(function* () {
+          const before = yield* usage
+          const result = yield* ask(load, { _tag: "Pour", shape, millis })
+          const after = yield* counted(before.count + result.messages)
+          return sampleOf(after.cpu - before.cpu, result)
+        })
     }
   })
 
@@ -339,21 +344,28 @@ export const measure = (one: Case, settings: Settings): Effect.Effect<CaseResult
       samples.set(subject.name, [])
       yield* attempt(subject, contestant(subject, work, settings, rateOf), (ready) => contestants.push(ready))
     }
-    const play = (order: ReadonlyArray<Contestant>, onSample: (subject: Subject, sample: Sample) => void) =>
+    const play = (
+      order: ReadonlyArray<Contestant>,
+      millis: number,
+      onSample: (subject: Subject, sample: Sample) => void
+    ) =>
       Effect.forEach(
         order,
         ({ sample, subject }) =>
-          samples.has(subject.name) ? attempt(subject, sample, (found) => onSample(subject, found)) : Effect.void,
+          samples.has(subject.name)
+            ? attempt(subject, sample(millis), (found) => onSample(subject, found))
+            : Effect.void,
         { discard: true }
       )
     if (work._tag !== "Memory") {
-      const warmUps = one.rounds === undefined ? warmUpRounds : fewWarmUpRounds
-      for (let round = 0; round < warmUps; round++) yield* play(contestants, () => {})
+      const { leastMillis, rounds } = one.rounds === undefined ? warmUp : shortWarmUp
+      const millis = Math.max(settings.millis, leastMillis)
+      for (let round = 0; round < rounds; round++) yield* play(contestants, millis, () => {})
     }
     const rounds = Math.min(settings.rounds, one.rounds ?? settings.rounds)
     for (let round = 0; round < rounds; round++) {
       const turn = round % Math.max(contestants.length, 1)
-      yield* play([...contestants.slice(turn), ...contestants.slice(0, turn)], (subject, sample) =>
+      yield* play([...contestants.slice(turn), ...contestants.slice(0, turn)], settings.millis, (subject, sample) =>
         samples.get(subject.name)?.push(sample)
       )
     }

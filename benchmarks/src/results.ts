@@ -56,6 +56,8 @@ export const Results = Schema.Struct({
   /** Processes that were waiting to run before it began, on average over a minute. */
   load: Schema.Number,
   pinned: Schema.Boolean,
+  /** Whether V8's garbage collector had no helper threads. */
+  singleThreadedGc: Schema.Boolean,
   rounds: Schema.Number,
   seconds: Schema.Number,
   cases: Schema.Array(CaseResult)
