@@ -17,6 +17,7 @@ import * as Tls from "node:tls"
 import { httpUrl, resolveBase, splitUnix, unixScheme } from "../internal/request.js"
 import { fromConfig, resolveClient } from "../internal/settings.js"
 import * as WebSocketClient from "../WebSocketClient.js"
+import { headerRecord } from "./internal/headerRecord.js"
 import { toIoError, type Stage } from "./internal/ioError.js"
 import { hostOf, ignore, letGo, overDuplex, parseProxy, throughProxy, type Route } from "./internal/route.js"
 import { resolveTls, serverName } from "./internal/tls.js"
@@ -296,18 +297,18 @@ const ask = (
   })
   request.once("upgrade", (response, upgraded, head) => {
     finish()
-    done({ _tag: "Upgraded", headers: response.headersDistinct, transport: NodeTransport.make(upgraded, head) })
+    done({ _tag: "Upgraded", headers: headerRecord(response), transport: NodeTransport.make(upgraded, head) })
   })
   request.once("response", (response) => {
     finish()
     // A 101 without the tokens of an upgrade is an answer like any other to Node; here it breaks the handshake.
     done(
       response.statusCode === 101
-        ? { _tag: "Upgraded", headers: response.headersDistinct, transport: NodeTransport.make(socket) }
+        ? { _tag: "Upgraded", headers: headerRecord(response), transport: NodeTransport.make(socket) }
         : {
             _tag: "Rejected",
             status: response.statusCode ?? 0,
-            headers: response.headersDistinct,
+            headers: headerRecord(response),
             body: rejectedBody(response, socket)
           }
     )

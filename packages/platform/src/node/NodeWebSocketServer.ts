@@ -23,6 +23,7 @@ import { defaultMaxHandshakes } from "../internal/gate.js"
 import { defaults, fromConfig, timeout } from "../internal/settings.js"
 import type * as WebSocket from "../WebSocket.js"
 import * as WebSocketServer from "../WebSocketServer.js"
+import { headerRecord } from "./internal/headerRecord.js"
 import { checkTls } from "./internal/tls.js"
 import { Strangers } from "./internal/strangers.js"
 import { zlib } from "./NodeZlib.js"
@@ -329,7 +330,7 @@ const refuse = (request: Http.IncomingMessage, response: Http.ServerResponse): P
     method: request.method ?? "",
     url: request.url ?? "",
     httpVersion: request.httpVersion,
-    headers: request.headersDistinct
+    headers: headerRecord(request)
   })
   const error = meant && checked._tag === "RefusedRequest" ? checked.error : undefined
   response.writeHead(meant ? 400 : 426, {

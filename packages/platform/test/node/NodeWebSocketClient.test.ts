@@ -174,7 +174,7 @@ describe("the answer", () => {
       )
       if (!isHandshakeRejected(error)) return assert.fail(String(error))
       assert.strictEqual(error.status, status)
-      assert.deepStrictEqual(error.headers["x-why"], ["because"])
+      assert.deepStrictEqual(error.headers["x-why"], "because")
       assert.deepStrictEqual(error.headers["set-cookie"], ["a", "b"])
       assert.strictEqual(Buffer.from(error.body).toString(), body)
       assert.strictEqual(error.bodyTruncated, false)

@@ -5,6 +5,7 @@ import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import type { UpgradeAttempt } from "../../WebSocketServer.js"
 import * as NodeTransport from "../NodeTransport.js"
+import { headerRecord } from "./headerRecord.js"
 
 // Time to write a refusal to a client that does not read.
 const rejectTimeoutMillis = 5000
@@ -24,7 +25,7 @@ export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: U
       method: request.method ?? "",
       url: request.url ?? "",
       httpVersion: request.httpVersion,
-      headers: request.headersDistinct
+      headers: headerRecord(request)
     },
     remoteAddress,
     isGone: () => socket.destroyed || !socket.writable,
