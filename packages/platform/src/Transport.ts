@@ -63,6 +63,8 @@ export interface Transport {
   /** Stops reading, so that the peer's writes come to a halt. */
   pause(): void
   resume(): void
+  /** An owned chunk that was delivered is not used any more, so its memory may be given back. Optional. */
+  release?(chunk: Uint8Array): void
   /** Sends bytes, which must stay as they are until they are reported as taken. */
   write(chunks: ReadonlyArray<Uint8Array>): WriteResult
   /** Sends no more, once what was written is out: a half-close. */

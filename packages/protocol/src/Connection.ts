@@ -16,7 +16,7 @@ import { FrameDecoder, type FrameHeader, type FrameVisitor, type Role, type Viol
 import { firstByte, headerBytes, writeHeader } from "./FrameEncoder.js"
 import type { DataReader } from "./internal/DataReader.js"
 import { FrameReader } from "./internal/FrameReader.js"
-import { copyInto, copyOf, GrowingBuffer } from "./internal/GrowingBuffer.js"
+import { copyInto, copyOf, GrowingBuffer, mayView } from "./internal/GrowingBuffer.js"
 import { mask } from "./internal/mask.js"
 import { maxPooledBytes, Output } from "./internal/Output.js"
 import { PartReader } from "./internal/PartReader.js"
@@ -227,6 +227,9 @@ export interface Connection {
    */
   receive(chunk: Uint8Array, owned?: boolean): ReadonlyArray<Event>
 
+  /** Whether a payload that the last `receive` returned may be a view of its chunk, where that was owned. */
+  readonly keepsChunk: boolean
+
   /**
    * A Close or a violation arrived behind messages that `receive` has just returned, and has no effect yet, so that the
    * app can still answer them. The edge calls `settle` when it did, or when it will not wait any longer.
@@ -382,6 +385,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
   phase: Phase = "Open"
   error: ConnectionError | undefined = undefined
   outputEnded = false
+  keepsChunk = false
 
   private readonly maskKey: (() => number) | undefined
   private readonly maxFrameSize: number
@@ -466,6 +470,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
     const events: Array<Event> = []
     this.events = events
     this.delivered = false
+    this.keepsChunk = false
     // A client's input is not masked, so nothing is unmasked in place and a borrowed chunk can be read where it is.
     const mustCopy = !owned && this.role === "server"
     this.owned = owned || mustCopy
@@ -487,6 +492,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
     if (result === undefined) return undefined
     if (result._tag === "Protocol_error" || result._tag === "Payload_too_large") return result
     this.delivered = true
+    if (mayView(end - start, chunk.length)) this.keepsChunk = true
     this.events.push(result)
     return undefined
   }

@@ -45,7 +45,7 @@ const play = (role: Role, chunks: ReadonlyArray<Uint8Array>, owned: boolean, opt
   for (const chunk of chunks) {
     const bytes = chunk.slice()
     events.push(...connection.receive(bytes, owned))
-    if (!owned) bytes.fill(0xaa)
+    if (!owned || !connection.keepsChunk) bytes.fill(0xaa)
     events.push(...connection.settle())
   }
   return [...events, ...connection.receiveEof()]

@@ -929,6 +929,21 @@ for (const role of roles) {
       assert.deepStrictEqual(plainEvent(event!), `Binary ${latin1(large)}`)
     })
 
+    it("tells whether it may still use an owned chunk", () => {
+      const connection = endpoint(role)
+      const kept = (bytes: Uint8Array): boolean => {
+        connection.receive(bytes, true)
+        return connection.keepsChunk
+      }
+      const bytes = sentTo(role, binary(large))
+      assert.isFalse(kept(bytes.slice(0, 20)))
+      assert.isFalse(kept(bytes.slice(20, -10)))
+      assert.isTrue(kept(bytes.slice(-10)))
+      assert.isTrue(kept(bytes))
+      assert.isFalse(kept(sentTo(role, ...Array.from({ length: 10 }, () => binary(new Uint8Array(100))))))
+      assert.isFalse(kept(sentTo(role, ping(large.subarray(0, 100)))))
+    })
+
     it("a small payload does not keep a large chunk alive", () => {
       const sizes = [1, 3, 10, 50, 63, 64, 65, 100, 255, 256, 257, 1000]
       const whole = sizes.map((size) => binary(large.subarray(0, Math.min(size, 500))))
@@ -1213,7 +1228,7 @@ const play = (role: Role, chunks: ReadonlyArray<Uint8Array>, owned: boolean, lim
   for (const chunk of chunks) {
     const bytes = chunk.slice()
     events.push(...connection.receive(bytes, owned))
-    if (!owned) bytes.fill(0xaa)
+    if (!owned || !connection.keepsChunk) bytes.fill(0xaa)
     events.push(...connection.settle())
   }
   const before = connection.closeStatus

@@ -95,6 +95,7 @@ const step = (input: Input, connection: Connection.Connection, observed: Observe
       const copy = bytes.slice()
       observed.observe(connection.receive(bytes, owned))
       if (!owned) same(bytes, copy, "a borrowed chunk is changed")
+      else if (!connection.keepsChunk) bytes.fill(0xaa)
     }
   }
 }
@@ -136,6 +137,7 @@ const cutIt = (input: Input, made: Connection.Options, cut: Cuts): void => {
     const events: Array<Connection.Event> = []
     for (const piece of pieces) {
       const received = [...connection.receive(piece, owned), ...connection.settle()]
+      if (owned && !connection.keepsChunk) piece.fill(0xaa)
       observed.observe(received)
       observed.takeOutput()
       events.push(...received)

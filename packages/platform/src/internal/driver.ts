@@ -494,6 +494,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     // A reader that waited has not had its turn yet.
     if (idle && this.inboxBytes > this.settings.receiveHighWaterMark) this.pause(pausedByInbox)
     this.account()
+    if (owned && !this.connection.keepsChunk) this.transport.release?.(chunk)
   }
 
   /** While we are closing, a full inbox drops what comes instead of stopping it: the peer's Close is behind it. */

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { IoError } from "@effect-websocket/protocol/Errors"
+import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import type { Transport, TransportSink, WaterMarks, WriteResult } from "../Transport.js"
 
@@ -68,6 +69,13 @@ class NodeTransport implements Transport {
     this.socket.resume()
   }
 
+  release(chunk: Uint8Array): void {
+    if (chunk.length < minReleasedBytes || typeof transfer !== "function") return
+    // What shares its buffer with others, and what another kind of stream passed on, may still be in use.
+    if (chunk.length === chunk.buffer.byteLength && this.socket instanceof Socket)
+      Reflect.apply(transfer, chunk.buffer, [0])
+  }
+
   write(chunks: ReadonlyArray<Uint8Array>): WriteResult {
     const { socket } = this
     const last = chunks.length - 1
@@ -122,6 +130,12 @@ class NodeTransport implements Transport {
     this.sink = undefined
   }
 }
+
+// V8 frees what was read only after a garbage collection, and a server that reads much makes it collect all the time. A buffer
+// that is transferred is freed at once. From ECMAScript 2024, in Node from 21 on.
+const transfer: unknown = Reflect.get(ArrayBuffer.prototype, "transfer")
+// Small ones cost less than their transfer.
+const minReleasedBytes = 32 * 1024
 
 const clear: WriteResult = { taken: true, belowHighWater: true }
 const pending: WriteResult = { taken: false, belowHighWater: true }

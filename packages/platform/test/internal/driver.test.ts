@@ -3,8 +3,11 @@ import type { Transport, TransportSink, WriteResult } from "@effect-websocket/pl
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import { assert, describe, it } from "@effect/vitest"
 import { IoError, type ConnectionError } from "@effect-websocket/protocol/Errors"
+import * as Frame from "@effect-websocket/protocol/Frame"
 import { frames } from "@effect-websocket/protocol/FrameDecoder"
-import { Effect, Exit, Fiber, Scope, Stream, TestClock } from "effect"
+import * as FrameEncoder from "@effect-websocket/protocol/FrameEncoder"
+import * as Message from "@effect-websocket/protocol/Message"
+import { Chunk, Effect, Exit, Fiber, Scope, Stream, TestClock } from "effect"
 import { NodeZlib } from "@effect-websocket/platform/node"
 import type { Zlib } from "@effect-websocket/platform/Zlib"
 import { environment } from "../../src/internal/driver.js"
@@ -236,6 +239,28 @@ describe("the transport's reports", () => {
       control.sink?.onClose()
       assert.deepStrictEqual(fields((yield* socket.closeStatus).error), closedError(1006, "remote", false))
       assert.deepStrictEqual(fields(yield* Effect.flip(socket.receive)), closedError(1006, "remote", false))
+    })
+  )
+
+  it.scoped("gives a chunk back that was owned and is not used any more", () =>
+    Effect.gen(function* () {
+      const { control, transport } = manual(clear)
+      const released: Array<Uint8Array> = []
+      const socket = yield* WebSocket.fromTransport(
+        { ...transport, release: (chunk) => released.push(chunk) },
+        { role: "client" }
+      )
+      const message = Frame.binary(new Uint8Array(1000).fill(1))
+      const whole = FrameEncoder.encode(message)
+      const pieces = [whole.slice(0, 400), whole.slice(400, 900), whole.slice(900)]
+      for (const piece of pieces) control.sink?.onChunk(piece, true)
+      control.sink?.onChunk(whole.slice(), true)
+      control.sink?.onChunk(whole.slice(0, 400), false)
+      assert.deepStrictEqual(released, pieces.slice(0, 2))
+      const received = yield* socket.receiveAll
+      const expected = Message.binary(message.payload)
+      assert.deepStrictEqual(Chunk.toReadonlyArray(received), [expected, expected])
+      control.sink?.onClose()
     })
   )
 

@@ -196,6 +196,23 @@ describe("reading", () => {
     })
   )
 
+  it.scopedLive("gives back the memory of what it read, where Node can and nobody else may use it", () =>
+    Effect.gen(function* () {
+      const { socket } = yield* pair
+      const transport = NodeTransport.make(socket)
+      const size = 64 * 1024
+      const released = (bytes: Uint8Array, by = transport): boolean => {
+        by.release?.(bytes)
+        return bytes.length === 0
+      }
+      assert.strictEqual(released(new Uint8Array(size)), "transfer" in ArrayBuffer.prototype)
+      assert.isFalse(released(new Uint8Array(new ArrayBuffer(size + 1), 0, size)))
+      assert.isFalse(released(new Uint8Array(100)))
+      assert.isFalse(released(new Uint8Array(size), NodeTransport.make(new PassThrough())))
+      transport.abort()
+    })
+  )
+
   it.scopedLive("tells a reset, and then its end, once", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair

@@ -56,8 +56,11 @@ export const copyOf = (bytes: Uint8Array, start: number, end: number): Uint8Arra
   return copy
 }
 
+/** Whether a view of some bytes may keep alive the whole buffer. */
+export const mayView = (size: number, bufferSize: number): boolean => size * 4 >= bufferSize
+
 /** A view of `bytes[start, end)`, except where it would keep alive a buffer more than four times its size: then a copy. */
 export const viewOrCopy = (bytes: Uint8Array, start: number, end: number): Uint8Array =>
-  (end - start) * 4 >= bytes.buffer.byteLength
+  mayView(end - start, bytes.buffer.byteLength)
     ? new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start)
     : copyOf(bytes, start, end)
