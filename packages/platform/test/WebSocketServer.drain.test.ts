@@ -51,7 +51,7 @@ describe("drain", () => {
       yield* settled
       const late = yield* Effect.flip(server.connect("/late"))
       assert(late._tag === "Handshake_rejected")
-      assert.deepStrictEqual([late.status, late.headers["retry-after"]], [503, ["9"]])
+      assert.deepStrictEqual([late.status, late.headers["retry-after"]], [503, "9"])
       const open = () => Effect.map(server.services.connections, (connections) => connections.length)
       const counts: Array<number> = []
       for (let second = 0; second < 10; second++) {

@@ -282,7 +282,7 @@ export const checkResponse = (headers: HeaderRecord, offer: Offer): Agreement | 
 
 /**
  * A header record with all names in lower case, as a peer would read it: names that differ only in case become one header
- * with several values.
+ * with several values, and a single value is a string.
  *
  * @since 0.1.0
  * @category headers
@@ -294,7 +294,7 @@ export const lowerCaseNames = (headers: HeaderRecord): HeaderRecord => {
     const key = name.toLowerCase()
     lower.set(key, [...(lower.get(key) ?? []), ...HeaderField.values(headers, name)])
   }
-  return Object.fromEntries(lower)
+  return Object.fromEntries([...lower].map(([name, values]) => [name, values.length === 1 ? values[0] : values]))
 }
 
 const isError = (value: object | string | undefined): value is ProtocolError =>

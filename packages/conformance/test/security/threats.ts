@@ -116,12 +116,16 @@ export const threats: ReadonlyArray<Threat> = [
   {
     threat: "Names of extensions, parameters and headers that every object has",
     known: ["ws 3.3.0, a crash by the extension `constructor`"],
-    defence: "What a peer names is a key of a `Map`, never of an object.",
+    defence: "What a peer names is a key of a `Map`, or of an object that inherits nothing.",
     options: [],
     tests: [
       clause("unknown: names of every object"),
       clause("unknown: a name of every object"),
-      ["protocol/test/Handshake.test.ts", "lowers the case of names that every object has"]
+      ["protocol/test/Handshake.test.ts", "lowers the case of names that every object has"],
+      [
+        "platform/test/node/internal/headerRecord.test.ts",
+        "has the names that all objects have only where they were sent"
+      ]
     ]
   },
   {

@@ -6,7 +6,8 @@ const prototype: object = Object.create(null)
 
 /**
  * The headers of a message. They live as long as its connection, so what came once is no array, as it is in Node's
- * `headersDistinct`, which also throws on a header named `constructor` in Node 20.19.
+ * `headersDistinct`, which also throws on a header named `constructor` in Node 20.19, and stops at the server's
+ * `maxHeadersCount`.
  */
 export const headerRecord = ({ rawHeaders }: IncomingMessage): HeaderRecord => {
   const record: Record<string, string | Array<string>> = Object.create(prototype)
