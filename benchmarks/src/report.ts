@@ -16,7 +16,8 @@ const read = <A, I>(name: string, schema: Schema.Schema<A, I>): A =>
 
 const results = read("run", Results)
 const codec = existsSync(fileOf("codec")) ? read("codec", CodecResults) : []
-const gcThreads = existsSync(fileOf("gc-threads")) ? read("gc-threads", Results).cases : []
+const gcThreads = existsSync(fileOf("gc-threads")) ? read("gc-threads", Results) : undefined
+if (gcThreads?.singleThreadedGc === true) throw new Error(`${fileOf("gc-threads")} was measured without --gc-threads`)
 
 const folder = "docs/performance"
 mkdirSync(folder, { recursive: true })
@@ -131,12 +132,18 @@ ${table([["", "ours", "ws", "ratio"], ...codecRows(["ours", "ws"])])}
 
 ${table([["", "ns"], ...alone.map(({ group, name, nanos }) => [`${group} ${name}`, nanos === null ? "–" : figure(nanos)])])}`
 
-const gcThreadsSection = `## With the collector's helper threads
+const gcThreadsSection =
+  gcThreads === undefined
+    ? ""
+    : `## With the collector's helper threads
 
-The same with \`--gc-threads\`, where the helper threads of V8's garbage collector share the core with the program that they
-help. Node starts them unless it is told not to. It depends on chance, in every process anew, whether they get in its way.
+With \`--gc-threads\`, where the helper threads of V8's garbage collector share the core with the program that they help. Node
+starts them unless it is told not to. It depends on chance, in every process anew, whether they get in its way; where they do not,
+what a program reads is freed sooner.
 
-${gcThreads.map(section).join("\n\n")}`
+${gcThreads.rounds} rounds of ${gcThreads.seconds} s.
+
+${gcThreads.cases.map(section).join("\n\n")}`
 
 const profiles = "performance/remaining-time.md"
 
@@ -146,7 +153,7 @@ What messages, connections and memory cost: this library's servers and clients, 
 a bare \`node:net\` echo as the floor, in one run. \`pnpm bench:report\` writes this page from the files of
 
 \`\`\`sh
-pnpm bench --json benchmarks/results/run.json
+pnpm bench --rounds ${results.rounds} --seconds ${results.seconds} --json benchmarks/results/run.json
 pnpm bench c d --gc-threads --json benchmarks/results/gc-threads.json
 pnpm bench:codec --json benchmarks/results/codec.json
 \`\`\`
@@ -165,7 +172,7 @@ ${table(
     ["machine", `${results.cores} cores of ${results.cpu}, ${results.memoryGibibytes} GiB, ${results.system}`],
     ["load before", `${figure(results.load)}, averaged over a minute`],
     ["processes", results.pinned ? "pinned: what is measured to one core, the load to another" : "not pinned to cores"],
-    ["Node's flags", results.singleThreadedGc ? "--single-threaded-gc" : "none"],
+    ["V8's collector", results.singleThreadedGc ? "without helper threads" : "with helper threads"],
     ["rounds", `${results.rounds} of ${results.seconds} s; at most 3 for clients that echo and sweeps, 2 for memory`],
     ["duration", `${results.minutes.toFixed(0)} minutes`],
     ...Object.entries(results.versions)
@@ -175,7 +182,7 @@ ${table(
 
 - A figure is the CPU time (user and system, as the operating system counts it) of the measured process per message: the median
   of the rounds. In case f it is per connection. The spread is the distance between the quartiles.
-- Before the rounds that count, a subject has run for three seconds, in sweeps and as an echoing client for two rounds.
+- Before the rounds that count, a subject has run for at least three seconds, in sweeps and as an echoing client for two rounds.
 - In a round all subjects take their turns; a ratio is the median of those within each round. Absolute figures show
   proportions only.
 - **run**, **receiveAll**, **receive** and **messages** are this library's ways to read. **raw net** echoes bytes and knows no frames.
@@ -183,15 +190,19 @@ ${table(
 - Before anything is measured, each server and client that echoes has sent back messages of the case's shape unchanged.
 - The load generator is another process over raw sockets, with frames made beforehand. Where it is as busy as the server, more
   load would have made batches larger.
-- Processes on Node have one core each, so V8's garbage collector is told to do without helper threads, which would have to
-  share it.
-- Memory is what the process holds more of, after a collection, with 5,000 idle connections than with 100.
+${
+  results.singleThreadedGc
+    ? `- What is measured on Node has one core, so V8's garbage collector is told to do without helper threads (\`--single-threaded-gc\`),
+  which would have to share it.
+`
+    : ""
+}- Memory is what the process holds more of, after a collection, with 5,000 idle connections than with 100.
 
 ## Cases
 
 ${single.map(section).join("\n\n")}
 
-${gcThreads.length === 0 ? "" : gcThreadsSection}
+${gcThreadsSection}
 
 ## Growth
 
