@@ -156,7 +156,7 @@ describe("allocations", () => {
         let least = Number.POSITIVE_INFINITY
         // The first rounds, on a busy machine many, are those of code that is not compiled yet, and in any a collection may
         // intervene.
-        for (let round = 0; round < 200 && least > limit; round++) {
+        for (let round = 0; round < 2000 && least > limit; round++) {
           yield* settled
           collectGarbage({ type: "minor" })
           const before = process.memoryUsage().heapUsed
