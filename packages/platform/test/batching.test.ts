@@ -135,10 +135,11 @@ for (const role of roles) {
 }
 
 describe("allocations", () => {
-  // A string of 125 characters takes 144 bytes, and its message 24.
+  // A string of 125 characters takes 144 bytes, and its message 24. Alone, a message takes 310 in batches; where V8 has seen the
+  // same functions in other test files, it may leave one of them uncompiled, for 440.
   for (const [count, limit] of [
     [1, 1400],
-    [16, 400]
+    [16, 500]
   ] as const) {
     it.scoped(`for a message of 125 B that run echoes are at most ${limit} bytes, in batches of ${count}`, () =>
       Effect.gen(function* () {
