@@ -139,7 +139,7 @@ const gcThreadsSection =
 
 With \`--gc-threads\`, where the helper threads of V8's garbage collector share the core with the program that they help. Node
 starts them unless it is told not to. It depends on chance, in every process anew, whether they get in its way; where they do not,
-what a program reads is freed sooner.
+some are faster than without them.
 
 ${gcThreads.rounds} rounds of ${gcThreads.seconds} s.
 

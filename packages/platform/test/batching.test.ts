@@ -135,8 +135,8 @@ for (const role of roles) {
 }
 
 describe("allocations", () => {
-  // A string of 125 characters takes 144 bytes, and its message 24. Alone, a message takes 310 in batches; where V8 has seen the
-  // same functions in other test files, it may leave one of them uncompiled, for 440.
+  // A string of 125 characters takes 144 bytes, and its message 24. In batches a message takes 310 where this file is run alone,
+  // but 440 were seen behind other files in the same worker; why is not known.
   for (const [count, limit] of [
     [1, 1400],
     [16, 500]
