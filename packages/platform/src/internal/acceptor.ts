@@ -11,6 +11,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
+import * as FiberRefs from "effect/FiberRefs"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import type * as Scope from "effect/Scope"
@@ -32,6 +34,7 @@ import { drain, mergeReports, resolveDrain, type DrainSettings } from "./drain.j
 import type { Environment, Mode } from "./driver.js"
 import { makeDriver, settingsFor, type Drivers } from "./drivers.js"
 import { clientAddress, Entry, Gate, resolveGate, type GateSettings } from "./gate.js"
+import { schedulerOver } from "./handOver.js"
 import type { Handlers, Job } from "./handlers.js"
 import { pathOf, ServerRequest } from "./serverRequest.js"
 import { defaults, resolve, timeout, type Settings } from "./settings.js"
@@ -92,7 +95,14 @@ export const jobOf = <A, E, R, D extends Delivery, Value, R2>(
   handler: (socket: ServerWebSocket<D, Value>) => Effect.Effect<A, E, R>,
   onError: RunOptions<D, Value, E, R2>["onError"]
 ): Job<ServerDrivers[D], A, E, R | R2> => ({
-  runtime: Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption),
+  runtime: runtime.pipe(
+    Runtime.enableRuntimeFlag(RuntimeFlags.Interruption),
+    // Once for all connections, in place of once in each `run`.
+    Runtime.setFiberRef(
+      FiberRef.currentScheduler,
+      schedulerOver(FiberRefs.getOrDefault(runtime.fiberRefs, FiberRef.currentScheduler))
+    )
+  ),
   handler: (socket) => handler(withValue<D, Value>(socket)),
   onError: onError && ((cause, socket) => onError(cause, withValue<D, Value>(socket)))
 })

@@ -18,10 +18,13 @@ import * as Cause from "effect/Cause"
 import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
 import type * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
-import type * as Fiber from "effect/Fiber"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import { constVoid } from "effect/Function"
 import * as RuntimeFlags from "effect/RuntimeFlags"
@@ -31,6 +34,7 @@ import type { CloseStatus } from "../WebSocket.js"
 import type { Budget, Member } from "./budget.js"
 import { isSameBytes } from "./bytes.js"
 import { Deadlines, type Deadline, type Mortal } from "./deadlines.js"
+import { handOver, handsOver, schedulerOver } from "./handOver.js"
 import { randomBytes, randomMaskKey } from "./random.js"
 import { ReceiveRate } from "./receiveRate.js"
 import type { Closable, Registry } from "./registry.js"
@@ -168,6 +172,8 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   private reader: (() => void) | undefined = undefined
   private readingFiber: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
   private runner: object | undefined = undefined
+  // A reader has seen that something is there, and takes it in its next step.
+  protected taking = false
   private discarding = false
   private settleTimer: ReturnType<typeof setTimeout> | undefined = undefined
   private listeners: Set<Listener> | undefined = undefined
@@ -282,29 +288,47 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
 
   /** The next item. */
   protected get receiveItem(): Effect.Effect<Item, ConnectionError> {
-    return (this.receiveOnce ??= this.readingUntil(() => this.takeItem(), Effect.fail))
+    return (this.receiveOnce ??= this.readingItem((item) => item))
+  }
+
+  /** What `get` makes of the next item. */
+  protected readingItem<A>(get: (item: Item) => A): Effect.Effect<A, ConnectionError> {
+    return this.reading(
+      () => this.isReadable,
+      Effect.sync(() => get(this.takeItem())),
+      Effect.fail
+    )
   }
 
   /** All items that wait, at least one. */
   protected get receiveItems(): Effect.Effect<Chunk.NonEmptyChunk<Item>, ConnectionError> {
-    return (this.receiveAllOnce ??= this.readingUntil(() => this.takeBatch(), Effect.fail))
+    return (this.receiveAllOnce ??= this.reading(
+      () => this.isReadable,
+      Effect.sync(() => this.takeBatch()),
+      Effect.fail
+    ))
   }
 
   /** Everything that waits, in chunks; ends after a normal end. */
   protected get items(): Stream.Stream<Item, ConnectionError> {
-    return (this.itemsOnce ??= this.makeItems())
+    return (this.itemsOnce ??= this.streaming(
+      () => this.isReadable,
+      () => this.takeBatch()
+    ))
   }
 
-  private makeItems(): Stream.Stream<Item, ConnectionError> {
-    const end: Chunk.Chunk<Item> = Chunk.empty()
-    const pull = this.readingUntil<Chunk.Chunk<Item>>(
-      () => this.takeBatch(),
-      (error) => (endsNormally(error) ? Effect.succeed(end) : Effect.fail(error))
+  /**
+   * With the fewest steps for a chunk: what has an optional error, or a state, takes twice as many. A channel takes and emits in
+   * one step; after an effect that took, an interruption would find the chunk in nobody's hands.
+   */
+  protected streaming<A>(isReady: () => boolean, take: () => Chunk.Chunk<A>): Stream.Stream<A, ConnectionError> {
+    const next = this.reading(isReady, Effect.succeed(true), (error) =>
+      endsNormally(error) ? Effect.succeed(false) : Effect.fail(error)
     )
-    // With the fewest steps for a chunk: what has an optional error, or a state, takes twice as many.
-    const chunks: Channel.Channel<Chunk.Chunk<Item>, unknown, ConnectionError> = Channel.flatMap(
-      Channel.fromEffect(pull),
-      (chunk) => (chunk === end ? Channel.void : Channel.flatMap(Channel.write(chunk), () => chunks))
+    const emitted = Channel.suspend(() => Channel.flatMap(Channel.write(take()), () => chunks))
+    const chunks: Channel.Channel<Chunk.Chunk<A>, unknown, ConnectionError> = Channel.flatMap(
+      Channel.fromEffect(next),
+      (more) => (more ? emitted : Channel.void)
     )
     return Stream.fromChannel(chunks)
   }
@@ -314,6 +338,13 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   ): Effect.Effect<void, E | ConnectionError, R> {
     return Effect.withFiberRuntime((fiber, { runtimeFlags }) => {
       let done = false
+      // What the handler has returned, and the fiber has not begun.
+      let pending: Effect.Effect<unknown, E | ConnectionError, R> | undefined
+      const begin = Effect.suspend(() => {
+        const effect = pending ?? Effect.void
+        pending = undefined
+        return handOver(fiber, effect)
+      })
       const readable = Effect.async<unknown, E | ConnectionError, R>((resume) => {
         // The fiber waits on while its handler is called straight from the read, and gets a turn only for what takes time.
         const wake = (): void => {
@@ -329,8 +360,8 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
         this.whenReadable(wake)
       })
       const step = (): Effect.Effect<unknown, E | ConnectionError, R> => {
-        const next = this.handleBatch(handler)
-        if (next !== undefined) return next
+        pending = this.handleBatch(handler)
+        if (pending !== undefined) return begin
         const error = this.readError()
         if (error === undefined) return readable
         done = true
@@ -339,17 +370,21 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
       this.claimReader()
       this.runner = readable
       this.rememberReader(fiber, runtimeFlags)
-      // An interruption passes by, and is found by the next who wants to read.
-      return Effect.matchCauseEffect(Effect.whileLoop({ while: () => !done, body: step, step: constVoid }), {
-        onFailure: (cause) => {
-          this.releaseReader(readable)
-          return Effect.failCause(cause)
-        },
-        onSuccess: () => {
-          this.releaseReader(readable)
-          return Effect.void
-        }
-      })
+      const loop = Effect.whileLoop({ while: () => !done, body: step, step: constVoid })
+      const scheduled = handsOver(fiber) ? loop : Effect.withScheduler(loop, schedulerOver(fiber.currentScheduler))
+      return Effect.uninterruptibleMask((restore) =>
+        Effect.matchCauseEffect(restore(scheduled), {
+          onFailure: (cause) => {
+            this.releaseReader(readable)
+            // A message that the handler was called for is handled.
+            return pending === undefined ? Effect.failCause(cause) : beginAndInterrupt(pending, cause)
+          },
+          onSuccess: () => {
+            this.releaseReader(readable)
+            return Effect.void
+          }
+        })
+      )
     })
   }
 
@@ -393,11 +428,13 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
         answer: undefined,
         resume: undefined
       }
-      const sent = this.sendControl(() => {
-        const refused = this.connection.ping(payload)
-        if (refused === undefined) (this.pendingPings ??= []).push(pending)
-        return refused
-      })
+      const sent = Effect.suspend(() =>
+        this.sendControl(() => {
+          const refused = this.connection.ping(payload)
+          if (refused === undefined) (this.pendingPings ??= []).push(pending)
+          return refused
+        })
+      )
       const answered = Effect.async<Duration.Duration, ConnectionError>((resume) => {
         if (pending.answer === undefined) pending.resume = resume
         else resume(pending.answer)
@@ -542,16 +579,19 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
 
   private wakeReader(): void {
     const { reader } = this
-    if (reader === undefined || (this.head === this.inbox.length && this.connection.error === undefined)) return
+    if (reader === undefined || (!this.isReadable && this.connection.error === undefined)) return
     this.reader = undefined
     if (this.runner === undefined) this.readingFiber = undefined
     // The fiber takes from the inbox itself, so an interruption between this wake-up and its turn loses nothing.
     reader()
   }
 
-  protected takeItem(): Item | undefined {
+  /** The next item, which is there. */
+  protected takeItem(): Item {
     const item = this.nextItem()
-    if (item !== undefined) this.resumeReading()
+    this.taking = false
+    if (item === undefined) throw new Error(twoReaders)
+    this.resumeReading()
     return item
   }
 
@@ -565,14 +605,16 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     return item
   }
 
-  private takeBatch(): Chunk.NonEmptyChunk<Item> | undefined {
+  /** All that waits, which is at least one. */
+  private takeBatch(): Chunk.NonEmptyChunk<Item> {
     const { head, inbox } = this
-    if (head === inbox.length) return undefined
+    this.taking = false
     this.resetInbox()
     this.inboxBytes = 0
     this.resumeReading()
     const batch = Chunk.unsafeFromArray(head === 0 ? inbox : inbox.slice(head))
-    return Chunk.isNonEmpty(batch) ? batch : undefined
+    if (!Chunk.isNonEmpty(batch)) throw new Error(twoReaders)
+    return batch
   }
 
   private resetInbox(): void {
@@ -608,38 +650,42 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     return this.connection.error
   }
 
-  /** Reads with `take`, which returns `wait` where there is nothing yet; it is asked again when there is. */
-  protected reading<A, E>(take: (wait: Effect.Effect<A, E>) => Effect.Effect<A, E>): Effect.Effect<A, E> {
-    const taking = Effect.suspend(() => {
+  protected get isReadable(): boolean {
+    return this.head < this.inbox.length
+  }
+
+  protected get nextReadable(): Item | undefined {
+    return this.inbox[this.head]
+  }
+
+  /**
+   * Waits until `isReady`, and then is `taken`: an effect of one step, so that what it takes has reached the next step when it
+   * is gone from here. `ended` says what becomes of it when nothing more will come.
+   */
+  protected reading<A, E>(
+    isReady: () => boolean,
+    taken: Effect.Effect<A, E>,
+    ended: (error: ConnectionError) => Effect.Effect<A, E>
+  ): Effect.Effect<A, E> {
+    const readable = Effect.async<A, E>((resume) => this.whenReadable(() => resume(looking)))
+    const looking = Effect.withFiberRuntime<A, E>((fiber, { runtimeFlags }) => {
       this.claimReader()
-      return take(waiting)
-    })
-    const readable = Effect.async<A, E>((resume) => this.whenReadable(() => resume(taking)))
-    const waiting = Effect.withFiberRuntime<A, E>((fiber, { runtimeFlags }) => {
+      if (isReady()) {
+        this.taking = true
+        this.rememberReader(fiber, runtimeFlags)
+        return taken
+      }
+      const error = this.readError()
+      if (error !== undefined) return ended(error)
       this.rememberReader(fiber, runtimeFlags)
       return readable
     })
-    return taking
-  }
-
-  /** What `take` returns, once there is something; `ended` says what becomes of it when nothing more will come. */
-  private readingUntil<A>(
-    take: () => A | undefined,
-    ended: (error: ConnectionError) => Effect.Effect<A, ConnectionError>
-  ): Effect.Effect<A, ConnectionError> {
-    return this.reading((wait) => {
-      const taken = take()
-      if (taken !== undefined) return Effect.succeed(taken)
-      const error = this.readError()
-      return error === undefined ? wait : ended(error)
-    })
+    return looking
   }
 
   protected claimReader(): void {
-    const claimed = this.runner !== undefined || this.reader !== undefined
-    if (claimed && !isInterrupted(this.readingFiber)) {
-      throw new Error("Two fibers read from one WebSocket at once: its messages would be divided between them")
-    }
+    const claimed = this.runner !== undefined || this.reader !== undefined || this.taking
+    if (claimed && !isInterrupted(this.readingFiber)) throw new Error(twoReaders)
     this.releaseReader()
   }
 
@@ -648,6 +694,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     if (this.runner !== runner) return
     this.runner = undefined
     this.reader = undefined
+    this.taking = false
     this.readingFiber = undefined
   }
 
@@ -658,7 +705,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
 
   private whenReadable(wake: () => void): void {
     // The fiber may have yielded since it looked.
-    if (this.head < this.inbox.length || this.connection.error !== undefined || this.connection.unsettled) wake()
+    if (this.isReadable || this.connection.error !== undefined || this.connection.unsettled) wake()
     else this.reader = wake
   }
 
@@ -845,8 +892,11 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   /** For the end of a scope: nothing that arrives will be read any more. */
   beginClose(code: number): void {
     this.discarding = true
-    this.resetInbox()
-    this.inboxBytes = 0
+    // What a reader is about to take is no longer ours to drop.
+    if (!this.taking) {
+      this.resetInbox()
+      this.inboxBytes = 0
+    }
     this.startClosing(code)
   }
 
@@ -998,6 +1048,33 @@ const isInterrupted = (fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined):
   const cause = fiber.getFiberRef(FiberRef.interruptedCause)
   // `isEmpty` would fold what is nearly always the empty cause itself.
   return cause !== Cause.empty && !Cause.isEmpty(cause)
+}
+
+const twoReaders = "Two fibers read from one WebSocket at once: its messages would be divided between them"
+
+/**
+ * Begins an effect in a fiber of its own, because this one has been interrupted, and interrupts it then. It ends at the first
+ * place where it can be interrupted.
+ */
+const beginAndInterrupt = <E, R>(
+  effect: Effect.Effect<unknown, E, R>,
+  cause: Cause.Cause<E>
+): Effect.Effect<never, E, R> => {
+  const begun = Deferred.unsafeMake<void>(FiberId.none)
+  const beginning = Effect.withFiberRuntime<unknown, E, R>((fiber) => {
+    Deferred.unsafeDone(begun, Effect.void)
+    return handOver(fiber, effect)
+  })
+  return Effect.flatMap(Effect.forkDaemon(Effect.interruptible(beginning)), (fiber) =>
+    Effect.zipRight(
+      Deferred.await(begun),
+      Effect.flatMap(Fiber.interrupt(fiber), (exit) =>
+        Effect.failCause(
+          Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause) ? cause : Cause.sequential(cause, exit.cause)
+        )
+      )
+    )
+  )
 }
 
 const endsMessage = (event: Delivered): boolean => {

@@ -12,8 +12,10 @@ export class FrameDriver<Request = undefined>
   extends Driver<FrameReceived, Request>
   implements FrameWebSocket, Sender<Frame>
 {
+  private receiveFrame: Effect.Effect<Frame, ConnectionError> | undefined = undefined
+
   get receive(): Effect.Effect<Frame, ConnectionError> {
-    return Effect.map(this.receiveItem, ({ frame }) => frame)
+    return (this.receiveFrame ??= this.readingItem(({ frame }) => frame))
   }
 
   get frames(): Stream.Stream<Frame, ConnectionError> {

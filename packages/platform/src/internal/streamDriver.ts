@@ -5,7 +5,6 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { StreamedMessage, StreamingWebSocket } from "../StreamingWebSocket.js"
-import { endsNormally } from "./driver.js"
 import { MessageSender } from "./messageSender.js"
 
 /** Delivers messages as streams of their parts. */
@@ -16,19 +15,27 @@ export class StreamDriver<Request = undefined>
   // The message that was received last; whoever reads another one is too late.
   private current: object | undefined = undefined
 
-  readonly receive: Effect.Effect<StreamedMessage, ConnectionError> = this.reading((wait) => {
-    this.current = undefined
-    for (let part = this.takeItem(); part !== undefined; part = this.takeItem()) {
-      // What is left of the message before is skipped.
-      if (part.first) return Effect.succeed(this.streamedMessage(part))
-    }
-    const error = this.readError()
-    return error === undefined ? wait : Effect.fail(error)
-  })
-
-  readonly messages: Stream.Stream<StreamedMessage, ConnectionError> = Stream.repeatEffectOption(
-    Effect.mapError(this.receive, (error) => (endsNormally(error) ? Option.none() : Option.some(error)))
+  readonly receive: Effect.Effect<StreamedMessage, ConnectionError> = this.reading(
+    () => this.beginsMessage(),
+    Effect.sync(() => this.takeMessage()),
+    Effect.fail
   )
+
+  readonly messages: Stream.Stream<StreamedMessage, ConnectionError> = this.streaming(
+    () => this.beginsMessage(),
+    () => Chunk.of(this.takeMessage())
+  )
+
+  /** Skips what is left of the message before. */
+  private beginsMessage(): boolean {
+    this.current = undefined
+    for (let part = this.nextReadable; part !== undefined && !part.first; part = this.nextReadable) this.takeItem()
+    return this.isReadable
+  }
+
+  private takeMessage(): StreamedMessage {
+    return this.streamedMessage(this.takeItem())
+  }
 
   private streamedMessage(first: MessagePart): StreamedMessage {
     return first._tag === "TextPart"
@@ -41,21 +48,27 @@ export class StreamDriver<Request = undefined>
     this.current = token
     let next: MessagePart | undefined = first
     let ended = false
-    const pull = this.reading<Chunk.Chunk<A>, Option.Option<ConnectionError>>((wait) => {
-      if (ended) return Effect.fail(Option.none())
-      if (this.current !== token) {
-        throw new Error("The stream of a message was read after the next message was asked for, which skipped the rest")
-      }
+    const takeParts = (): Chunk.Chunk<A> => {
       const parts: Array<A> = []
-      for (let part = next ?? this.takeItem(); part !== undefined; part = ended ? undefined : this.takeItem()) {
+      while (!ended && (next !== undefined || this.isReadable)) {
+        const part = next ?? this.takeItem()
         next = undefined
         ended = part.final
         parts.push(dataOf(part))
       }
-      if (parts.length > 0) return Effect.succeed(Chunk.unsafeFromArray(parts))
-      const error = this.readError()
-      return error === undefined ? wait : Effect.fail(Option.some(error))
-    })
+      this.taking = false
+      return Chunk.unsafeFromArray(parts)
+    }
+    const isReady = (): boolean => {
+      if (this.current === token) return next !== undefined || this.isReadable
+      throw new Error("The stream of a message was read after the next message was asked for, which skipped the rest")
+    }
+    const parts = this.reading<Chunk.Chunk<A>, Option.Option<ConnectionError>>(
+      isReady,
+      Effect.sync(takeParts),
+      (error) => Effect.fail(Option.some(error))
+    )
+    const pull = Effect.suspend(() => (ended ? Effect.fail(Option.none()) : parts))
     let begun = false
     return Stream.suspend(() => {
       if (begun) throw new Error("The stream of a message was run twice: what it has read once is gone")
