@@ -293,7 +293,8 @@ export interface WebSocket extends AnyWebSocket {
 
   /**
    * Calls `handler` for each message, in order, the next one when the returned effect is done. The fastest way to read:
-   * replies that are made while one read is handled are written at once.
+   * replies that are made while one read is handled are written at once. Interrupting it loses no message: the effect of a
+   * handler that was called begins, and is interrupted at the first place where it can be.
    *
    * Ends after a closing handshake that we began, or when the peer closes with 1000, 1001 or no code. Fails with any other
    * `ConnectionClosed`, with `ProtocolError` or `PayloadTooLarge` where the peer broke a rule or a limit, with `IoError`
@@ -313,8 +314,11 @@ export interface WebSocket extends AnyWebSocket {
   readonly receiveAll: Effect.Effect<Chunk.NonEmptyChunk<Message>, ConnectionError>
 
   /**
-   * All messages; each chunk is what has arrived since the last one. Ends and fails as `run` does. What a stream has pulled
-   * but not emitted (after `Stream.take`, say) is gone with it: to read some messages first, use `receive`.
+   * All messages; each chunk is what has arrived since the last one. Ends and fails as `run` does.
+   *
+   * A stream takes all that has arrived at once and emits it in the same step. Of that, what its consumer has not come to is
+   * gone with the stream, after `Stream.take` or an interruption. To read some messages first, or to lose none, use `receive`,
+   * `receiveAll` or `run`.
    */
   readonly messages: Stream.Stream<Message, ConnectionError>
 

@@ -1,0 +1,186 @@
+/**
+ * An interruption at every operation of every way to read: each message is handled once, or is there for the next reader.
+ * `INTERRUPTIONS` says how many operations are looked at (`pnpm interruptions`: 4,096).
+ */
+import * as MockTransport from "@effect-websocket/platform/MockTransport"
+import * as WebSocket from "@effect-websocket/platform/WebSocket"
+import type { Message } from "@effect-websocket/protocol/Message"
+import { assert, describe, it } from "@effect/vitest"
+import { Channel, Chunk, Effect, Fiber, Stream, type Scope } from "effect"
+import { interruptedAt, maxOperations, yieldingAt } from "../scheduling.js"
+import { settled, text, sentTo } from "../support.js"
+
+/** Reads, and notes each message in the step that it was handed over in. */
+type Read<S> = (socket: S, note: (text: string) => void) => Effect.Effect<unknown, unknown, Scope.Scope>
+
+interface Way<S> {
+  readonly open: (transport: MockTransport.Pair["server"]) => Effect.Effect<S, never, Scope.Scope>
+  readonly read: Read<S>
+  /** What is left, as another reader gets it. */
+  readonly rest: Read<S>
+}
+
+const textOf = (message: Message): string => String(message.data)
+const collect = (note: (text: string) => void) => (messages: Iterable<Message>) => {
+  for (const message of messages) note(textOf(message))
+}
+
+const openMessages = (transport: MockTransport.Pair["server"]) =>
+  WebSocket.fromTransport(transport, { role: "server", delivery: "messages" })
+const openStreams = (transport: MockTransport.Pair["server"]) =>
+  WebSocket.fromTransport(transport, { role: "server", delivery: "streams" })
+const openFrames = (transport: MockTransport.Pair["server"]) =>
+  WebSocket.fromTransport(transport, { role: "server", delivery: "frames" })
+
+/** When the messages arrive: before the reader begins, or while it waits. */
+const arrivals = ["before", "meanwhile"] as const
+
+const sent = ["a", "b", "c"]
+const bytes = sentTo("server", ...sent.map((data) => text(data)))
+
+type Trial = (arrival: (typeof arrivals)[number], k: number) => Effect.Effect<ReadonlyArray<string>, unknown>
+
+/** What became of the messages when a reader was interrupted before its `k`-th operation. */
+const trialOf =
+  <S>(way: Way<S>): Trial =>
+  (arrival, k) =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const pair = yield* MockTransport.make()
+        const socket = yield* way.open(pair.server)
+        const got: Array<string> = []
+        const note = (data: string): void => {
+          got.push(data)
+        }
+        const deliver = Effect.sync(() => void pair.client.write([bytes]))
+        pair.client.start(
+          { onChunk() {}, onEof() {}, onDrain() {}, onError() {}, onClose() {} },
+          { high: 1e6, low: 1e6 }
+        )
+        if (arrival === "before") yield* Effect.zipRight(deliver, settled)
+        const reading = yield* Effect.fork(interruptedAt(k, Effect.scoped(way.read(socket, note))))
+        yield* settled
+        if (arrival === "meanwhile") yield* Effect.zipRight(deliver, settled)
+        // It waits for more, or is done.
+        yield* Fiber.interrupt(reading)
+        for (let before = -1; got.length > before && got.length < sent.length;) {
+          before = got.length
+          yield* Effect.timeoutOption(Effect.raceFirst(way.rest(socket, note), settled), "1 seconds")
+        }
+        pair.client.abort()
+        return got
+      })
+    )
+
+const messages = (read: Read<WebSocket.WebSocket>): Trial =>
+  trialOf({ open: openMessages, read, rest: (socket, note) => Effect.map(socket.receiveAll, collect(note)) })
+
+/** The value of an effect that may be interrupted, noted where nothing can be interrupted any more. */
+const noted = <A, E, R>(effect: Effect.Effect<A, E, R>, note: (value: A) => void): Effect.Effect<void, E, R> =>
+  Effect.uninterruptibleMask((restore) => Effect.map(restore(effect), note))
+
+/** What consumes a stream in the step that emits. */
+const consume = <A, E>(stream: Stream.Stream<A, E>, note: (values: Iterable<A>) => void): Effect.Effect<void, E> => {
+  const consumer: Channel.Channel<never, Chunk.Chunk<A>, E, E, void, unknown> = Channel.readWith({
+    onInput: (chunk: Chunk.Chunk<A>) => {
+      note(chunk)
+      return consumer
+    },
+    onFailure: (error: E) => Channel.fail(error),
+    onDone: () => Channel.void
+  })
+  return Channel.run(Channel.pipeTo(Stream.toChannel(stream), consumer))
+}
+
+const ways = {
+  receive: messages((socket, note) => noted(socket.receive, (message) => note(textOf(message)))),
+  "receive, again and again": messages((socket, note) =>
+    Effect.forever(noted(socket.receive, (message) => note(textOf(message))))
+  ),
+  receiveAll: messages((socket, note) => noted(socket.receiveAll, collect(note))),
+  "run, with a handler that cannot be interrupted": messages((socket, note) =>
+    socket.run((message) => Effect.uninterruptible(Effect.sync(() => note(textOf(message)))))
+  ),
+  "run, with a handler of several steps": messages((socket, note) =>
+    socket.run((message) =>
+      Effect.uninterruptible(
+        Effect.zipRight(
+          Effect.yieldNow(),
+          Effect.sync(() => note(textOf(message)))
+        )
+      )
+    )
+  ),
+  "run, with a handler that returns nothing": messages((socket, note) =>
+    socket.run((message) => note(textOf(message)))
+  ),
+  "run, where nothing can be interrupted but the handler": messages((socket, note) =>
+    Effect.interruptible(socket.run((message) => Effect.uninterruptible(Effect.sync(() => note(textOf(message))))))
+  ),
+  messages: messages((socket, note) => consume(socket.messages, collect(note))),
+  "receive of streams": trialOf({
+    open: openStreams,
+    read: (socket, note) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(restore(socket.receive), (message) =>
+          Effect.map(Stream.runCollect<string | Uint8Array, unknown, never>(message.data), (parts) =>
+            note(Chunk.toReadonlyArray(parts).join(""))
+          )
+        )
+      ),
+    rest: (socket, note) =>
+      Effect.flatMap(socket.receive, (message) =>
+        Effect.map(Stream.runCollect<string | Uint8Array, unknown, never>(message.data), (parts) =>
+          note(Chunk.toReadonlyArray(parts).join(""))
+        )
+      )
+  }),
+  "receive of frames": trialOf({
+    open: openFrames,
+    read: (socket, note) => noted(socket.receive, (frame) => note(Buffer.from(frame.payload).toString())),
+    rest: (socket, note) => Effect.map(socket.receive, (frame) => note(Buffer.from(frame.payload).toString()))
+  }),
+  "run of frames": trialOf({
+    open: openFrames,
+    read: (socket, note) =>
+      socket.run((frame) => Effect.uninterruptible(Effect.sync(() => note(Buffer.from(frame.payload).toString())))),
+    rest: (socket, note) => Effect.map(socket.receive, (frame) => note(Buffer.from(frame.payload).toString()))
+  })
+}
+
+// All 4,096 operations take longer than the tests of the other files.
+const timeout = 600_000
+
+describe("an interruption at each operation loses no message", () => {
+  for (const [name, trial] of Object.entries(ways)) {
+    for (const arrival of arrivals) {
+      it.live(
+        `${name}, messages that arrive ${arrival}`,
+        () =>
+          Effect.gen(function* () {
+            for (let k = 1; k <= maxOperations(64); k++) {
+              const got = yield* trial(arrival, k)
+              assert.deepStrictEqual(got, sent, `interrupted before operation ${k}`)
+            }
+          }),
+        timeout
+      )
+    }
+  }
+})
+
+describe("a scheduler that yields at every k-th operation", () => {
+  for (const [name, trial] of Object.entries(ways)) {
+    it.live(
+      `${name}: the messages arrive in order, once`,
+      () =>
+        Effect.gen(function* () {
+          for (let k = 1; k <= maxOperations(32); k++) {
+            const got = yield* Effect.withScheduler(trial("meanwhile", Number.POSITIVE_INFINITY), yieldingAt(k))
+            assert.deepStrictEqual(got, sent, `yielding at every ${k}`)
+          }
+        }),
+      timeout
+    )
+  }
+})
