@@ -1,7 +1,7 @@
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import type { Frame, FrameReceived } from "@effect-websocket/protocol/Frame"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { FrameWebSocket } from "../FrameWebSocket.js"
 import type { Handled, HandledContext, HandledError } from "../WebSocket.js"
