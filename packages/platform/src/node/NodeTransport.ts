@@ -6,11 +6,13 @@
 import { IoError } from "@effect-websocket/protocol/Errors"
 import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
+import { TLSSocket } from "node:tls"
 import type { Transport, TransportSink, WaterMarks, WriteResult } from "../Transport.js"
+import { Backlog } from "./internal/backlog.js"
 
 /**
  * A transport over a duplex stream, which it takes over: nothing else may read from it or write to it. `head` is what was
- * read behind the HTTP header already.
+ * read behind the HTTP header already; it is not changed.
  *
  * @since 0.1.0
  * @category constructors
@@ -32,12 +34,21 @@ class NodeTransport implements Transport {
   private low = 0
   private congested = false
   private closed = false
+  private readonly kind: Kind
+  // What waits for the write before it. Most connections never have one.
+  private backlog: Backlog | undefined = undefined
+  private endsAfterBacklog = false
+  // How many writes have a callback that has not come.
+  private callbacks = 0
   // Made when it is first needed: most connections are never congested.
   private onWritten: (() => void) | undefined = undefined
+  // What the stream had read before the start.
+  private readBeforeStart = 0
 
   constructor(socket: TransportSocket, head: Uint8Array | undefined) {
     this.socket = socket
     this.remoteAddress = socket.remoteAddress
+    this.kind = kindOf(socket)
     socket[transport] = this
     // Before anything else: an error that nobody listens for ends the process.
     socket.on("error", onError)
@@ -46,7 +57,7 @@ class NodeTransport implements Transport {
   }
 
   get bufferedBytes(): number {
-    return this.closed ? 0 : this.socket.writableLength
+    return this.closed ? 0 : this.socket.writableLength + (this.backlog?.size ?? 0)
   }
 
   start(sink: TransportSink, marks: WaterMarks): void {
@@ -57,6 +68,7 @@ class NodeTransport implements Transport {
       queueMicrotask(() => this.close())
       return
     }
+    this.readBeforeStart = this.socket.readableLength
     this.socket.on("end", onEnd)
     this.socket.on("data", onData)
   }
@@ -71,33 +83,75 @@ class NodeTransport implements Transport {
 
   release(chunk: Uint8Array): void {
     if (chunk.length < minReleasedBytes || typeof transfer !== "function") return
-    // What shares its buffer with others, and what another kind of stream passed on, may still be in use.
-    if (chunk.length === chunk.buffer.byteLength && this.socket instanceof Socket)
-      Reflect.apply(transfer, chunk.buffer, [0])
+    // What shares its buffer with others may still be in use.
+    if (this.kind !== "stream" && chunk.length === chunk.buffer.byteLength) Reflect.apply(transfer, chunk.buffer, [0])
   }
 
   write(chunks: ReadonlyArray<Uint8Array>): WriteResult {
     const { socket } = this
-    const last = chunks.length - 1
-    if (last < 0 || !socket.writable) return this.bufferedBytes > 0 ? pending : clear
-    let size = socket.writableLength
+    if (chunks.length === 0 || this.endsAfterBacklog || !socket.writable)
+      return this.bufferedBytes > 0 ? pending : clear
+    let size = 0
     for (const chunk of chunks) size += chunk.length
-    if (last > 0) socket.cork()
-    for (let i = 0; i < last; i++) socket.write(chunks[i])
+    if (this.bufferedBytes > 0) return this.writeLater(chunks)
+    if (size > sliceBytes) return this.writeSlices(chunks)
     // A callback costs a turn of the event loop, so only what may have to wait has one.
-    if (size < this.high) socket.write(chunks[last])
-    else socket.write(chunks[last], (this.onWritten ??= () => this.written()))
-    if (last > 0) socket.uncork()
-    const waiting = socket.writableLength
+    this.pass(chunks, size >= this.high)
+    return this.result()
+  }
+
+  /** Only one write waits in the stream, because a stream tells of a write when all of it is done. */
+  private writeLater(chunks: ReadonlyArray<Uint8Array>): WriteResult {
+    const backlog = (this.backlog ??= new Backlog())
+    backlog.copy(chunks)
+    this.passBacklog(backlog)
+    return this.result()
+  }
+
+  private writeSlices(chunks: ReadonlyArray<Uint8Array>): WriteResult {
+    const backlog = (this.backlog ??= new Backlog())
+    backlog.refer(chunks)
+    this.passBacklog(backlog)
+    backlog.settle()
+    return this.result()
+  }
+
+  private result(): WriteResult {
+    const waiting = this.bufferedBytes
     // Nothing waits: the kernel has taken it all.
-    if (waiting === 0) return clear
+    if (waiting === 0) return this.kind === "kernel" ? clear : pending
     if (waiting < this.high) return pending
     this.congested = true
     return congested
   }
 
+  private passBacklog(backlog: Backlog): void {
+    const { socket } = this
+    // The last write that the stream was given must have a callback, which goes on with the next.
+    while (backlog.size > 0 && socket.writable && (socket.writableLength === 0 || this.callbacks === 0)) {
+      this.pass(backlog.take(sliceBytes), true)
+    }
+    backlog.trim()
+    if (backlog.size === 0 && this.endsAfterBacklog) socket.end()
+  }
+
+  private pass(chunks: ReadonlyArray<Uint8Array>, withCallback: boolean): void {
+    const { socket } = this
+    const last = chunks.length - 1
+    if (last > 0) socket.cork()
+    for (let i = 0; i < last; i++) socket.write(chunks[i])
+    if (withCallback) {
+      this.callbacks++
+      socket.write(chunks[last], (this.onWritten ??= () => this.written()))
+    } else {
+      socket.write(chunks[last])
+    }
+    if (last > 0) socket.uncork()
+  }
+
   end(): void {
-    this.socket.end()
+    if (this.backlog === undefined || this.backlog.size === 0) this.socket.end()
+    else this.endsAfterBacklog = true
   }
 
   abort(): void {
@@ -105,14 +159,27 @@ class NodeTransport implements Transport {
   }
 
   private written(): void {
+    this.callbacks--
     // Node also calls back for what it dropped.
-    if (!this.congested || this.socket.destroyed || this.socket.writableLength > this.low) return
+    if (this.closed || this.socket.destroyed) return
+    if (this.backlog !== undefined) this.passBacklog(this.backlog)
+    if (!this.congested || this.bufferedBytes > this.low) return
     this.congested = false
-    if (!this.closed) this.sink?.onDrain()
+    this.sink?.onDrain()
   }
 
   receive(chunk: Uint8Array): void {
-    this.sink?.onChunk(chunk, true)
+    this.sink?.onChunk(chunk, this.isOwned(chunk))
+  }
+
+  /** Whether nobody else can hold what was read. */
+  private isOwned(chunk: Uint8Array): boolean {
+    if (this.kind === "stream") return false
+    if (this.readBeforeStart > 0) {
+      this.readBeforeStart -= chunk.length
+      return false
+    }
+    return this.socket.listenerCount("data") === 1
   }
 
   receiveEnd(): void {
@@ -126,6 +193,7 @@ class NodeTransport implements Transport {
 
   close(): void {
     this.closed = true
+    this.backlog = undefined
     this.sink?.onClose()
     this.sink = undefined
   }
@@ -136,6 +204,32 @@ class NodeTransport implements Transport {
 const transfer: unknown = Reflect.get(ArrayBuffer.prototype, "transfer")
 // Small ones cost less than their transfer.
 const minReleasedBytes = 32 * 1024
+
+/**
+ * Whose memory a stream uses.
+ * - `kernel`: what is written is copied by the kernel before it counts as written, and each chunk is read into new memory.
+ * - `tls`: the same for what is read.
+ * - `stream`: another stream may hold what was written, and may have passed on what is read.
+ */
+type Kind = "kernel" | "tls" | "stream"
+
+const kindOf = (socket: Duplex): Kind => {
+  // A class that extends one of these, or a socket that is patched, may do anything.
+  const prototype: unknown = Object.getPrototypeOf(socket)
+  if (prototype !== Socket.prototype && prototype !== TLSSocket.prototype) return "stream"
+  if (patchable.some((method) => Object.hasOwn(socket, method))) return "stream"
+  if (prototype === TLSSocket.prototype) return "tls"
+  const handle: unknown = Reflect.get(socket, "_handle")
+  const isSystemHandle = typeof handle === "object" && handle !== null && systemHandles.has(handle.constructor.name)
+  return isSystemHandle ? "kernel" : "stream"
+}
+
+const patchable = ["write", "_write", "_writev", "push", "_read"]
+// A socket over another stream has a handle, too.
+const systemHandles = new Set(["TCP", "Pipe"])
+
+// Of a large message, so much is written at once: a stream tells only of whole writes that they are done.
+const sliceBytes = 128 * 1024
 
 const clear: WriteResult = { taken: true, belowHighWater: true }
 const pending: WriteResult = { taken: false, belowHighWater: true }

@@ -4,6 +4,10 @@
  *
  * A block is written from its start again only after every piece of it was reported as taken; a piece that is never
  * reported keeps its bytes, and the block is replaced once it is full.
+ *
+ * A small piece keeps a whole block alive as long as it waits. So the pieces of one connection are moved to memory of its
+ * own when its transport is behind, and when they are spread over several blocks: what a connection keeps alive is at
+ * most twice what waits, and one block.
  */
 const blockBytes = 64 * 1024
 /** Above this many bytes a buffer of its own is cheaper than a place in a block. */
@@ -32,6 +36,28 @@ const release = (block: Block): void => {
   if (block !== current && spare.length < maxSpareBlocks) spare.push(block)
 }
 
+/** The same bytes, of which those that lie in the blocks are copied, in as few buffers as they need. */
+const copyFrom = (pieces: ReadonlyArray<Uint8Array>, blocks: ReadonlyArray<Block>): Array<Uint8Array> => {
+  const buffers = buffersOf(blocks)
+  const copies: Array<Uint8Array> = []
+  for (let i = 0; i < pieces.length;) {
+    let size = 0
+    let end = i
+    for (; end < pieces.length && buffers.has(pieces[end]!.buffer); end++) size += pieces[end]!.length
+    if (end === i) {
+      copies.push(pieces[i++]!)
+      continue
+    }
+    const copy = new Uint8Array(size)
+    for (let offset = 0; i < end; offset += pieces[i++]!.length) copy.set(pieces[i]!, offset)
+    copies.push(copy)
+  }
+  return copies
+}
+
+const buffersOf = (blocks: ReadonlyArray<Block>): ReadonlySet<ArrayBufferLike> =>
+  new Set(blocks.map(({ bytes }) => bytes.buffer))
+
 const none = new Uint8Array(0)
 const noPieces: ReadonlyArray<Uint8Array> = []
 
@@ -52,6 +78,8 @@ export class Output {
   // The blocks of the last `take`.
   private taken: Block | undefined = undefined
   private takenBefore: ReadonlyArray<Block> | undefined = undefined
+  // Something was taken and not recycled since, so that what follows it may have to wait.
+  private behind = false
 
   /** Makes room for `count` bytes, at `offset` of `bytes`. Nothing else may touch an output until `commit`. */
   reserve(count: number): void {
@@ -66,6 +94,8 @@ export class Output {
     if (block === undefined || block.position !== this.end || block.position + count > blockBytes) {
       this.seal()
       block = current === undefined || current.position + count > blockBytes ? nextBlock() : current
+      const { blocks } = this
+      if (blocks !== undefined && blocks[blocks.length - 1] !== block && this.isSpread(blocks)) this.leaveBlocks()
       block.pieces++
       this.block = block
       this.start = this.end = block.position
@@ -94,20 +124,35 @@ export class Output {
 
   /** Everything that waits. The bytes stay as they are until `recycle`, and for good where that is not called. */
   take(): ReadonlyArray<Uint8Array> {
+    if (this.behind || this.blocks !== undefined) return this.takeFromBlocks()
     const { block } = this
     if (block !== undefined) this.add(this.piece(block))
-    const taken = this.pieces ?? noPieces
-    this.taken = block
-    this.takenBefore = this.blocks
     this.block = undefined
-    this.pieces = undefined
+    this.taken = block
+    this.takenBefore = undefined
+    return this.takePieces()
+  }
+
+  private takeFromBlocks(): ReadonlyArray<Uint8Array> {
+    this.seal()
+    if (this.behind) this.leaveBlocks()
+    this.taken = undefined
+    this.takenBefore = this.blocks
     this.blocks = undefined
+    return this.takePieces()
+  }
+
+  private takePieces(): ReadonlyArray<Uint8Array> {
+    const pieces = this.pieces ?? noPieces
+    this.pieces = undefined
     this.size = 0
-    return taken
+    this.behind ||= pieces.length > 0
+    return pieces
   }
 
   /** The bytes of the last `take` are not needed any more. */
   recycle(): void {
+    this.behind = false
     if (this.taken !== undefined) release(this.taken)
     if (this.takenBefore !== undefined) for (const block of this.takenBefore) release(block)
     this.taken = undefined
@@ -130,5 +175,22 @@ export class Output {
     const blocks = (this.blocks ??= [])
     blocks.push(block)
     this.block = undefined
+  }
+
+  /** Whether one more block would keep more alive than twice the bytes in these, and one block. */
+  private isSpread(blocks: ReadonlyArray<Block>): boolean {
+    const buffers = buffersOf(blocks)
+    let size = 0
+    for (const { buffer, length } of this.pieces ?? noPieces) if (buffers.has(buffer)) size += length
+    return buffers.size * blockBytes > 2 * size
+  }
+
+  /** Moves what waits from the shared blocks to memory of its own. */
+  private leaveBlocks(): void {
+    const { blocks, pieces } = this
+    if (blocks === undefined || pieces === undefined) return
+    this.pieces = copyFrom(pieces, blocks)
+    this.blocks = undefined
+    for (const block of blocks) release(block)
   }
 }

@@ -1,0 +1,90 @@
+// Larger chunks are not copied. The shared blocks in which frames are encoded are not larger than this.
+const maxCopiedBytes = 64 * 1024
+const maxTailBytes = 32 * 1024
+
+/**
+ * Bytes that wait until a stream has taken those before them. Small chunks are copied, one behind the other, into memory that
+ * grows with what waits. So the backlog keeps alive at most twice its size and `maxCopiedBytes`.
+ */
+export class Backlog {
+  /** In bytes. */
+  size = 0
+  private chunks: Array<Uint8Array> = []
+  // The memory that the last chunk lies in, if it may grow there, and where it ends.
+  private tail = none
+  private tailEnd = 0
+
+  /** Adds chunks as they are. */
+  refer(chunks: ReadonlyArray<Uint8Array>): void {
+    for (const chunk of chunks) this.push(chunk)
+  }
+
+  /** Adds copies of the chunks, and large ones as they are. */
+  copy(chunks: ReadonlyArray<Uint8Array>): void {
+    for (const chunk of chunks) {
+      if (chunk.length <= maxCopiedBytes) this.extend(chunk)
+      else this.push(trimmed(chunk))
+    }
+  }
+
+  /** Copies those of the chunks that are small. */
+  settle(): void {
+    const { chunks } = this
+    this.chunks = []
+    this.size = 0
+    this.copy(chunks)
+  }
+
+  /** The next bytes, at most `maxBytes`. */
+  take(maxBytes: number): ReadonlyArray<Uint8Array> {
+    const { chunks } = this
+    const taken: Array<Uint8Array> = []
+    let room = Math.min(maxBytes, this.size)
+    this.size -= room
+    while (room > 0) {
+      const chunk = chunks[0]!
+      taken.push(chunk.length > room ? chunk.subarray(0, room) : chunk)
+      if (chunk.length > room) chunks[0] = chunk.subarray(room)
+      else chunks.shift()
+      room -= Math.min(room, chunk.length)
+    }
+    if (chunks.length === 0) this.tail = none
+    return taken
+  }
+
+  /** Copies what is left of a large chunk, where most of it was taken. */
+  trim(): void {
+    const first = this.chunks[0]
+    if (first !== undefined) this.chunks[0] = trimmed(first)
+  }
+
+  private push(chunk: Uint8Array): void {
+    this.chunks.push(chunk)
+    this.size += chunk.length
+    this.tail = none
+  }
+
+  private extend(chunk: Uint8Array): void {
+    const { chunks, tail, tailEnd } = this
+    const count = tail === none ? 0 : Math.min(chunk.length, tail.length - tailEnd)
+    if (count > 0) {
+      const last = chunks[chunks.length - 1]!
+      tail.set(chunk.subarray(0, count), tailEnd)
+      chunks[chunks.length - 1] = new Uint8Array(tail.buffer, last.byteOffset, last.length + count)
+      this.tailEnd += count
+      this.size += count
+    }
+    const rest = count === 0 ? chunk : chunk.subarray(count)
+    if (rest.length === 0) return
+    const memory = Buffer.allocUnsafeSlow(Math.max(rest.length, Math.min(this.size, maxTailBytes)))
+    memory.set(rest)
+    this.push(memory.subarray(0, rest.length))
+    this.tail = memory
+    this.tailEnd = rest.length
+  }
+}
+
+const none = new Uint8Array(0)
+
+const trimmed = (chunk: Uint8Array): Uint8Array =>
+  chunk.buffer.byteLength > 2 * chunk.length + maxCopiedBytes ? new Uint8Array(chunk) : chunk
