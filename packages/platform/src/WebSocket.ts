@@ -22,6 +22,7 @@ import type { FrameWebSocket } from "./FrameWebSocket.js"
 import * as internalBroadcast from "./internal/broadcast.js"
 import { environment } from "./internal/driver.js"
 import { makeDriver, resolveMode } from "./internal/drivers.js"
+import { GuardedTransport } from "./internal/guardedTransport.js"
 import * as Registry from "./internal/registry.js"
 import { resolve } from "./internal/settings.js"
 import type { StreamData, StreamingWebSocket } from "./StreamingWebSocket.js"
@@ -358,6 +359,8 @@ export interface WebSocket extends AnyWebSocket {
  * }).pipe(Effect.scoped)
  * ```
  *
+ * What a method of the transport throws fails the connection with `IoError` (`Reset`), whose `cause` it is.
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -376,7 +379,14 @@ export const fromTransport = <D extends Connection.Delivery = "messages">(
         url: options.url ?? "",
         agreement: { protocol: undefined, extensions: [] }
       }
-      const driver = makeDriver(options.role, transport, settings, yield* environment, opening, mode)
+      const driver = makeDriver(
+        options.role,
+        new GuardedTransport(transport),
+        settings,
+        yield* environment,
+        opening,
+        mode
+      )
       driver.start(registry)
       return driver
     })

@@ -37,6 +37,7 @@ import {
   isExpectedClose
 } from "./internal/expectation.js"
 import { randomBytes } from "./internal/random.js"
+import { GuardedTransport } from "./internal/guardedTransport.js"
 import * as Registry from "./internal/registry.js"
 import * as MockPeer from "./MockPeer.js"
 import * as MockTransport from "./MockTransport.js"
@@ -270,7 +271,8 @@ export const network = (
   Effect.uninterruptible(
     Effect.gen(function* () {
       const transport = "transport" in connection ? connection.transport : undefined
-      const pair = transport && MockTransport.pairOf(transport)
+      const pair =
+        transport && MockTransport.pairOf(transport instanceof GuardedTransport ? transport.transport : transport)
       if (pair === undefined) {
         return yield* Effect.dieMessage("WebSocketTest.network: this connection is not one over a MockTransport")
       }

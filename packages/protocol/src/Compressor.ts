@@ -138,22 +138,31 @@ export class Compressor {
   }
 
   /**
-   * What to deflate for a message; `undefined` where it is sent as it is. It holds until another message is deflated.
+   * Whether a message is deflated: as `compress` says, or else the threshold and the filter.
+   *
+   * @since 0.1.0
+   */
+  compresses(message: Message, compress: boolean | undefined): boolean {
+    if (compress !== undefined) return compress
+    const { filter, threshold } = this.settings
+    return sizeOf(message) >= threshold && filter?.(message) !== false
+  }
+
+  /**
+   * What to deflate for a message; `undefined` if it is sent as it is. It holds until another message is deflated.
    *
    * @since 0.1.0
    */
   deflation(message: Message, compress: boolean | undefined): Deflation | undefined {
-    if (compress === false) return undefined
-    const { filter, level, memLevel, threshold } = this.settings
-    const size = message._tag === "Text" ? byteLength(message.data) : message.data.length
-    if (compress !== true && (size < threshold || filter?.(message) === false)) return undefined
+    if (!this.compresses(message, compress)) return undefined
     let data: Uint8Array
     if (message._tag === "Text") {
-      data = new Uint8Array(size)
+      data = new Uint8Array(byteLength(message.data))
       encodeInto(message.data, data, 0)
     } else {
       data = message.data
     }
+    const { level, memLevel } = this.settings
     const { windowBits } = this.outbound
     return { message, data, options: { dictionary: this.sent?.contents ?? empty, windowBits, level, memLevel } }
   }
@@ -180,8 +189,8 @@ export class Compressor {
 
   /**
    * Inflates the payload of a whole message, `chunk[start, end)`, to at most `maxBytes`. Fails with a remote
-   * `ProtocolError` (1007) where it is corrupt or not whole, and with an inbound `PayloadTooLarge` above `maxBytes` or the
-   * ratio.
+   * `ProtocolError` (1007) if it is corrupt or not whole, with an inbound `PayloadTooLarge` above `maxBytes` or the ratio,
+   * and with a local `ProtocolError` (1011) if zlib throws.
    *
    * @since 0.1.0
    */
@@ -200,11 +209,17 @@ export class Compressor {
     // Once more for each block that is marked as final, as long as there is anything that the peer sent.
     while (consumed < size) {
       if (parts.length === maxFinalBlocks) return corrupt("A compressed message has more than 1,024 final blocks")
-      const inflated = this.zlib.inflate(consumed === 0 ? input : input.subarray(consumed), {
-        dictionary: window?.contents ?? empty,
-        windowBits,
-        maxBytes: allowed - inflatedBytes
-      })
+      let inflated: Inflated | "Corrupt" | "TooLarge"
+      try {
+        inflated = this.zlib.inflate(consumed === 0 ? input : input.subarray(consumed), {
+          dictionary: window?.contents ?? empty,
+          windowBits,
+          maxBytes: allowed - inflatedBytes
+        })
+      } catch (cause) {
+        // What a peer sends must not make anything throw, whatever zlib is given, or runs out of.
+        return zlibFailed(cause)
+      }
       if (inflated === "Corrupt") return corrupt("A compressed message is corrupt")
       if (inflated === "TooLarge") {
         return allowed < maxBytes ? tooLarge("ratio", maxRatio) : tooLarge("message", maxBytes)
@@ -219,6 +234,8 @@ export class Compressor {
     return parts.length === 1 ? parts[0]! : join(parts, inflatedBytes)
   }
 }
+
+const sizeOf = (message: Message): number => (message._tag === "Text" ? byteLength(message.data) : message.data.length)
 
 const windowOf = ({ contextTakeover, windowBits }: Direction): Window | undefined =>
   contextTakeover ? new Window(windowBits) : undefined
@@ -242,6 +259,14 @@ const join = (parts: ReadonlyArray<Uint8Array>, size: number): Uint8Array => {
 
 const corrupt = (description: string): ProtocolError =>
   new ProtocolError({ origin: "remote", description, section: "RFC 7692 §7.2.2", closeCode: 1007 })
+
+const zlibFailed = (cause: unknown): ProtocolError =>
+  new ProtocolError({
+    origin: "local",
+    description: `Inflating a message failed: ${cause instanceof Error ? cause.message : String(cause)}`,
+    section: "RFC 7692 §7.2.2",
+    closeCode: 1011
+  })
 
 const tooLarge = (limit: "message" | "ratio", max: number): PayloadTooLarge =>
   new PayloadTooLarge({ limit, max, size: undefined, direction: "inbound" })

@@ -261,6 +261,11 @@ export interface Connection {
   send(message: Message, compress?: boolean): SendError | undefined
 
   /**
+   * Whether `send` would deflate this message. Asks the threshold and the filter, unless `compress` decides.
+   */
+  compresses(message: Message, compress?: boolean): boolean
+
+  /**
    * What `send` would deflate for this message, for an edge that deflates it elsewhere; `undefined` where nothing. It holds
    * until another message is sent.
    */
@@ -419,6 +424,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
   private sent: CloseCode.CloseReason | undefined = undefined
   private received: CloseCode.CloseReason | undefined = undefined
   private initiator: Endpoint | undefined = undefined
+  private closingError: ConnectionClosed | undefined = undefined
 
   constructor(options: Options) {
     this.role = options.role
@@ -654,6 +660,10 @@ class ConnectionImpl implements Connection, FrameVisitor {
     return undefined
   }
 
+  compresses(message: Message, compress?: boolean): boolean {
+    return this.compressor?.compresses(message, compress) ?? false
+  }
+
   deflation(message: Message, compress?: boolean): Deflation | undefined {
     return this.compressor?.deflation(message, compress)
   }
@@ -772,8 +782,8 @@ class ConnectionImpl implements Connection, FrameVisitor {
   get refusal(): ConnectionError | undefined {
     if (this.phase === "Open") return undefined
     if (this.error !== undefined) return this.error
-    // Without an error, it is a Close of ours that is not answered yet.
-    return new ConnectionClosed({ ...this.sent!, initiator: this.initiator!, clean: false })
+    // Without an error, it is a Close of ours that is not answered yet. Made once: its stack takes long.
+    return (this.closingError ??= new ConnectionClosed({ ...this.sent!, initiator: this.initiator!, clean: false }))
   }
 
   get outputBytes(): number {
@@ -930,7 +940,8 @@ const fieldsOf = ({ closeCode, description, origin, section }: ProtocolError) =>
 
 /** Tells the peer what it did wrong. Other errors are none of its business. */
 const explain = (error: ConnectionError): string => {
-  const reason = error._tag === "Protocol_error" || error._tag === "Payload_too_large" ? error.message : ""
+  const isPeers = error._tag === "Protocol_error" ? error.origin === "remote" : error._tag === "Payload_too_large"
+  const reason = isPeers ? error.message : ""
   return byteLength(reason) > CloseCode.maxReasonBytes ? "" : reason
 }
 

@@ -20,7 +20,7 @@ import * as Opcode from "./Opcode.js"
  * @category models
  */
 export interface Options {
-  /** The largest message, in bytes. */
+  /** The largest message, in bytes. A compressed one may be a sixteenth larger as it arrives, and is measured inflated. */
   readonly maxMessageBytes: number
   /** The largest number of frames in one message; empty ones count. */
   readonly maxFragments: number
@@ -79,7 +79,7 @@ export class MessageAssembler implements DataReader<Message> {
     this.fragments++
     if (this.fragments > this.maxFragments) return tooLarge("fragments", this.maxFragments, this.fragments)
     this.announced += header.length
-    if (this.announced > this.maxMessageBytes) return tooLarge("message", this.maxMessageBytes, this.announced)
+    if (this.announced > this.maxReceivedBytes) return tooLarge("message", this.maxMessageBytes, this.announced)
     this.complete = header.fin
     return undefined
   }
@@ -114,7 +114,7 @@ export class MessageAssembler implements DataReader<Message> {
       this.validator ??= new Utf8Validator()
       if (!this.validator.push(chunk, start, end)) return invalidUtf8()
     }
-    const limit = this.complete ? this.announced : this.maxMessageBytes
+    const limit = this.complete ? this.announced : this.maxReceivedBytes
     this.buffer.append(chunk, start, end, this.announced, limit)
     return final && this.complete ? this.finish() : undefined
   }
@@ -161,6 +161,11 @@ export class MessageAssembler implements DataReader<Message> {
     return this.buffer.capacity
   }
 
+  /** How much of the message under way may arrive. */
+  private get maxReceivedBytes(): number {
+    return this.inflateThis === undefined ? this.maxMessageBytes : maxDeflatedBytes(this.maxMessageBytes)
+  }
+
   private finish(): Message | Violation {
     const isText = this.opcode === Opcode.Text
     if (isText && this.validator?.complete === false) return invalidUtf8()
@@ -186,6 +191,12 @@ export class MessageAssembler implements DataReader<Message> {
     this.validator?.reset()
   }
 }
+
+/**
+ * How large a message of `size` bytes may become when it is deflated. What cannot be compressed is stored in blocks, each with
+ * a header of five octets; with the least memory that zlib can be given, a block has 127 bytes.
+ */
+const maxDeflatedBytes = (size: number): number => size + Math.ceil(size / 16) + 64
 
 const toMessage = (isText: boolean, bytes: Uint8Array, start: number, end: number): Message | Violation => {
   if (!isText) return new Binary(viewOrCopy(bytes, start, end))

@@ -13,6 +13,7 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
+import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import type * as Scope from "effect/Scope"
@@ -274,6 +275,9 @@ class Handshaking implements Alarm, Opening {
   }
 }
 
+/** This runs in a callback of a fiber, and a check without types may yield anything. */
+const isAccept = (value: unknown): value is Accept<unknown> => Predicate.isTagged(value, "Accept")
+
 const acceptAll: Accept<unknown> = { _tag: "Accept", value: undefined }
 
 /** A path, with the requests that wait there for an `accept`. */
@@ -312,7 +316,7 @@ export class Route {
   private checked(handshaking: Handshaking, exit: Exit.Exit<Accept<unknown> | Reject, unknown>): void {
     handshaking.fiber = undefined
     if (!this.handshaking.has(handshaking)) return
-    if (Exit.isSuccess(exit) && exit.value._tag === "Accept") {
+    if (Exit.isSuccess(exit) && isAccept(exit.value)) {
       handshaking.accepted = exit.value
       this.makeReady(handshaking)
       return
@@ -324,6 +328,8 @@ export class Route {
       else this.failed(handshaking, Effect.logError("A check rejected with what is no HTTP response", invalid))
     } else if (Exit.isFailure(exit)) {
       this.failed(handshaking, Effect.logError("The check of an upgrade request failed", exit.cause))
+    } else {
+      this.failed(handshaking, Effect.logError("A check yielded neither an Accept nor a Reject", rejection))
     }
   }
 

@@ -1,6 +1,9 @@
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
+import type { Message } from "@effect-websocket/protocol/Message"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type { Data, SendOptions, WebSocket } from "../WebSocket.js"
+import type { Delivered } from "./driver.js"
 import { MessageSender, toMessage } from "./messageSender.js"
 
 /** See `WebSocket.broadcast`. An effect for each connection would cost as much as the rest of a send. */
@@ -13,11 +16,29 @@ export const broadcast = (
     const message = toMessage(data)
     const slow: Array<Effect.Effect<void, ConnectionError>> = []
     for (const socket of sockets) {
-      const sent =
-        socket instanceof MessageSender ? socket.sendNow(message, options?.compress) : socket.send(message, options)
-      if (sent !== Effect.void) slow.push(sent)
+      if (!(socket instanceof MessageSender)) slow.push(socket.send(message, options))
+      else if (!socket.isOver) {
+        const sent = sendNow(socket, message, options?.compress)
+        if (sent !== Effect.void) slow.push(sent)
+      }
     }
     if (slow.length === 0) return Effect.void
-    // All at once: one that waits holds up no other.
-    return Effect.forEach(slow, (sent) => Effect.ignore(sent), { concurrency: "unbounded", discard: true })
+    // All at once: one that waits holds up no other. What dies does so when all of them are done.
+    return Effect.flatMap(
+      Effect.forEach(slow, (sent) => Effect.exit(Effect.ignore(sent)), { concurrency: "unbounded" }),
+      (exits) => exits.find(Exit.isFailure) ?? Effect.void
+    )
   })
+
+/** What the app's filter throws for one connection does not keep the message from the others. */
+const sendNow = (
+  socket: MessageSender<Delivered, unknown>,
+  message: Message,
+  compress: boolean | undefined
+): Effect.Effect<void, ConnectionError> => {
+  try {
+    return socket.sendNow(message, compress)
+  } catch (defect) {
+    return Effect.die(defect)
+  }
+}

@@ -2,110 +2,199 @@ import * as Effect from "effect/Effect"
 import type { ByteBudget, Usage } from "../ByteBudget.js"
 import { notSet, type Alarm, type Timers } from "./timers.js"
 
-/** A connection, as its budget sees it. All in bytes. */
+/** A connection, as its budget sees it. */
 export interface Member {
-  readonly unreadBytes: number
+  /** What is held of messages that have not ended. */
   readonly unfinishedBytes: number
-  readonly unsentBytes: number
-  /** Charges the budget with what is held now. */
+  /** Tells its ledger what is held now. */
   account(): void
-  pauseForBudget(): void
-  resumeForBudget(): void
+  /** Reads, pauses, or goes on sending, as its ledger now allows. */
+  obeyBudget(): void
   /** Fails the connection, which frees what it holds of unfinished messages. */
   shed(maxBytes: number): void
 }
 
-// While nothing is read, what leaves a transport is noticed only by looking.
+// Bytes leave a transport without notice.
 const lookMillis = 50
+// How many looks unfinished messages get to end before the largest are dropped. Between two of them everything that has
+// arrived is read, also in a process that was busy.
+const maxCrowdedLooks = 10
+
+/** Exceeded above `high` bytes, and until no more than `low` are left. */
+class Level {
+  isExceeded = false
+  readonly high: number
+  private readonly low: number
+
+  constructor(high: number) {
+    this.high = high
+    this.low = high / 2
+  }
+
+  /** Whether that changes anything. */
+  update(bytes: number): boolean {
+    const isExceeded = bytes > (this.isExceeded ? this.low : this.high)
+    const changed = isExceeded !== this.isExceeded
+    this.isExceeded = isExceeded
+    return changed
+  }
+}
 
 /**
- * What all connections of a budget hold. Above its size all of them stop reading, until half of it is free. What apps read
- * and peers take goes by itself; unfinished messages do not, while nothing is read, so they may take no more than half:
- * beyond it the connection that holds most of them is failed.
+ * What all connections of a budget hold. Half of it is for what they receive, half for what they send; the two halves never
+ * wait for each other.
+ *
+ * Above its half, each connection works with the smallest marks there are: it is not read while it has unread messages, or
+ * does not send while more than its low-water mark is unsent. A connection that holds nothing is never held up by the others,
+ * so there is no circle of connections that wait for each other.
+ *
+ * Only a message that is begun costs more than that. While unfinished ones take more than a quarter, those that have begun go
+ * on and no connection begins another one; what does not end in time is dropped.
  */
 export class Budget implements ByteBudget, Alarm {
   readonly maxBytes: number
   alarmTime = 0
   alarmIndex = notSet
-  isExhausted = false
-  private recounting = false
-  private usedBytes = 0
-  private timers: Timers | undefined = undefined
+  unreadBytes = 0
+  unfinishedBytes = 0
+  unsentBytes = 0
+  private readonly received: Level
+  private readonly unfinished: Level
+  private readonly unsent: Level
   private readonly members = new Set<Member>()
+  private timers: Timers | undefined = undefined
+  private assessing = false
+  private crowdedLooks = 0
 
   constructor(maxBytes: number) {
     this.maxBytes = maxBytes
+    this.received = new Level(maxBytes / 2)
+    this.unfinished = new Level(maxBytes / 4)
+    this.unsent = new Level(maxBytes / 2)
+  }
+
+  /** Whether new connections are refused. */
+  get isExhausted(): boolean {
+    return this.received.isExceeded || this.unfinished.isExceeded || this.unsent.isExceeded
   }
 
   readonly usage: Effect.Effect<Usage> = Effect.sync(() => {
-    const { isExhausted, maxBytes, members } = this
-    let unreadBytes = 0
-    let unfinishedBytes = 0
-    let unsentBytes = 0
-    for (const member of members) {
-      unreadBytes += member.unreadBytes
-      unfinishedBytes += member.unfinishedBytes
-      unsentBytes += member.unsentBytes
-    }
+    this.recount()
+    const { isExhausted, maxBytes, members, unfinishedBytes, unreadBytes, unsentBytes } = this
     const usedBytes = unreadBytes + unfinishedBytes + unsentBytes
     return { maxBytes, usedBytes, unreadBytes, unfinishedBytes, unsentBytes, isExhausted, connections: members.size }
   })
 
+  /** Whether a connection may be read. */
+  mayRead(unreadBytes: number, unfinishedBytes: number): boolean {
+    if (this.received.isExceeded && unreadBytes > 0) return false
+    return !this.unfinished.isExceeded || unfinishedBytes > 0
+  }
+
+  /** Whether a connection sends only while no more than its low-water mark is unsent. */
+  get sendsSparingly(): boolean {
+    return this.unsent.isExceeded
+  }
+
   add(member: Member): void {
     this.members.add(member)
-    if (this.isExhausted) member.pauseForBudget()
+    member.obeyBudget()
   }
 
   delete(member: Member): void {
     this.members.delete(member)
   }
 
-  charge(bytes: number, timers: Timers): void {
-    this.usedBytes += bytes
-    if (!this.isExhausted) {
-      if (this.usedBytes > this.maxBytes && !this.recounting) this.exhaust(timers)
-    } else if (this.usedBytes <= this.maxBytes / 2) this.relieve()
-  }
-
-  ring(): void {
-    for (const member of this.members) member.account()
-    if (this.isExhausted) this.look()
-  }
-
-  private look(): void {
-    this.timers?.set(this, this.timers.now + lookMillis)
-  }
-
-  private exhaust(timers: Timers): void {
-    // What left the transports since they were looked at does not count.
-    this.recounting = true
-    for (const member of this.members) member.account()
-    this.recounting = false
-    if (this.usedBytes <= this.maxBytes) return
-    this.isExhausted = true
-    for (const member of this.members) member.pauseForBudget()
-    this.shed()
-    if (!this.isExhausted) return
-    this.timers = timers
-    this.look()
-  }
-
-  private shed(): void {
-    const holders = [...this.members].filter(({ unfinishedBytes }) => unfinishedBytes > 0)
-    let unfinished = holders.reduce((sum, { unfinishedBytes }) => sum + unfinishedBytes, 0)
-    if (unfinished <= this.maxBytes / 2) return
-    holders.sort((a, b) => b.unfinishedBytes - a.unfinishedBytes)
-    for (const holder of holders) {
-      if (unfinished <= this.maxBytes / 2) return
-      unfinished -= holder.unfinishedBytes
-      holder.shed(this.maxBytes)
+  charge(unreadBytes: number, unfinishedBytes: number, unsentBytes: number, timers: Timers): void {
+    this.unreadBytes += unreadBytes
+    this.unfinishedBytes += unfinishedBytes
+    this.unsentBytes += unsentBytes
+    // What members do because of an assessment is a part of it.
+    if (this.assessing) return
+    this.assessing = true
+    try {
+      this.assess()
+    } finally {
+      this.assessing = false
+    }
+    if (!this.isExhausted) this.timers?.clear(this)
+    else if (this.alarmIndex === notSet) {
+      this.timers = timers
+      timers.set(this, timers.now + lookMillis)
     }
   }
 
-  private relieve(): void {
-    this.isExhausted = false
-    this.timers?.clear(this)
-    this.timers = undefined
-    for (const member of this.members) member.resumeForBudget()
+  private assess(): void {
+    // What left the transports since they were looked at does not count.
+    if (!this.unsent.isExceeded && this.unsentBytes > this.unsent.high) this.recount()
+    if (this.unfinishedBytes > this.maxBytes / 2) this.shed(this.unfinished.high)
+    while (this.updateLevels()) for (const member of this.members) member.obeyBudget()
+  }
+
+  private updateLevels(): boolean {
+    const received = this.received.update(this.unreadBytes + this.unfinishedBytes)
+    const unfinished = this.unfinished.update(this.unfinishedBytes)
+    const unsent = this.unsent.update(this.unsentBytes)
+    if (unfinished) this.crowdedLooks = 0
+    return received || unfinished || unsent
+  }
+
+  private recount(): void {
+    for (const member of this.members) member.account()
+  }
+
+  ring(): void {
+    const { timers } = this
+    if (timers === undefined) return
+    timers.set(this, timers.now + lookMillis)
+    this.recount()
+    if (this.unfinished.isExceeded && ++this.crowdedLooks >= maxCrowdedLooks) {
+      this.crowdedLooks = 0
+      this.shed(this.unfinished.high / 2, 0)
+    }
+    if (this.unsent.isExceeded) for (const member of this.members) member.obeyBudget()
+  }
+
+  /** Drops the largest unfinished messages until no more than `maxBytes` are left, or `spared` messages. */
+  private shed(maxBytes: number, spared = 1): void {
+    const holders = [...this.members].filter(({ unfinishedBytes }) => unfinishedBytes > 0)
+    holders.sort((a, b) => b.unfinishedBytes - a.unfinishedBytes)
+    let left = holders.reduce((sum, { unfinishedBytes }) => sum + unfinishedBytes, 0)
+    for (const holder of holders.slice(0, holders.length - spared)) {
+      if (left <= maxBytes) return
+      left -= holder.unfinishedBytes
+      holder.shed(this.maxBytes)
+    }
+  }
+}
+
+/** What a budget knows of one connection. */
+export class Ledger {
+  readonly budget: Budget
+  private readonly timers: Timers
+  private unreadBytes = 0
+  private unfinishedBytes = 0
+  private unsentBytes = 0
+
+  constructor(budget: Budget, timers: Timers) {
+    this.budget = budget
+    this.timers = timers
+  }
+
+  /** Whether the connection may be read. */
+  get mayRead(): boolean {
+    return this.budget.mayRead(this.unreadBytes, this.unfinishedBytes)
+  }
+
+  /** Charges the difference to what was told before. */
+  update(unreadBytes: number, unfinishedBytes: number, unsentBytes: number): void {
+    const unread = unreadBytes - this.unreadBytes
+    const unfinished = unfinishedBytes - this.unfinishedBytes
+    const unsent = unsentBytes - this.unsentBytes
+    if (unread === 0 && unfinished === 0 && unsent === 0) return
+    this.unreadBytes = unreadBytes
+    this.unfinishedBytes = unfinishedBytes
+    this.unsentBytes = unsentBytes
+    this.budget.charge(unread, unfinished, unsent, this.timers)
   }
 }

@@ -5,8 +5,8 @@ import {
   ConnectionClosed,
   IoError,
   PayloadTooLarge,
-  type ConnectionError,
-  type ProtocolError
+  ProtocolError,
+  type ConnectionError
 } from "@effect-websocket/protocol/Errors"
 import type { Extension } from "@effect-websocket/protocol/Extension"
 import { isControl, type FrameReceived } from "@effect-websocket/protocol/Frame"
@@ -31,7 +31,7 @@ import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Stream from "effect/Stream"
 import type { Transport, TransportSink } from "../Transport.js"
 import type { CloseStatus } from "../WebSocket.js"
-import type { Budget, Member } from "./budget.js"
+import { Ledger, type Member } from "./budget.js"
 import { isSameBytes } from "./bytes.js"
 import { Deadlines, type Deadline, type Mortal } from "./deadlines.js"
 import { handOver, handsOver, schedulerOver } from "./handOver.js"
@@ -75,6 +75,8 @@ export type Resume<A> = (effect: Effect.Effect<A, ConnectionError>) => void
 /** A fiber that waits for room. With `encode` it has yet to send; without, it has sent and waits for the peer to read. */
 interface Waiter {
   readonly encode: (() => Connection.SendError | undefined) | undefined
+  /** A control frame: it waits for the transport only, not for the budget. */
+  readonly control: boolean
   readonly resume: Resume<void>
 }
 
@@ -188,9 +190,8 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   private pendingPings: Array<PendingPing> | undefined = undefined
 
   private readonly receiveRate: ReceiveRate | undefined
-  private readonly budget: Budget | undefined
-  // The bytes that the budget knows of.
-  private charged = 0
+  // What the budget knows of this connection.
+  private readonly ledger: Ledger | undefined
 
   // Closing.
   private transportEnded = false
@@ -215,7 +216,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     this.environment = environment
     const compression = settings.compression &&
       opening.deflate && { ...settings.compression, agreement: opening.deflate }
-    this.budget = settings.budget
+    this.ledger = settings.budget && new Ledger(settings.budget, environment.timers)
     this.receiveRate =
       settings.receiveRate && new ReceiveRate(settings.receiveRate, environment.timers, () => this.resume(pausedByRate))
     const options = {
@@ -239,7 +240,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   start(...owners: ReadonlyArray<Registry>): this {
     this.transport.start(this, this.settings.sendMarks)
     this.deadlines.start()
-    this.budget?.add(this)
+    this.ledger?.budget.add(this)
     for (const owner of owners) this.addOwner(owner)
     return this
   }
@@ -732,7 +733,29 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
 
   /** Sends as soon as there is room, whatever message is under way. */
   protected sendControl(encode: () => Connection.SendError | undefined): Effect.Effect<void, ConnectionError> {
-    return !this.writable && this.connection.phase === "Open" ? this.awaitRoom(encode) : this.sent(encode())
+    return !this.writable && this.connection.phase === "Open"
+      ? this.awaitRoom(encode, true)
+      : this.sent(encode(), undefined, true)
+  }
+
+  /**
+   * Whether a message may be sent now: the transport has room, and so has the budget; while that has none, little of this
+   * connection's own is unsent.
+   */
+  protected hasRoom(): boolean {
+    return this.writable && (!this.budgetIsShort || this.waitsLittle())
+  }
+
+  /** Whether the budget has no room for more to be sent. */
+  protected get budgetIsShort(): boolean {
+    return this.ledger?.budget.sendsSparingly === true
+  }
+
+  private waitsLittle(): boolean {
+    const { low } = this.settings.sendMarks
+    // What was sent in this turn may find room at once.
+    if (this.connection.outputBytes > 0 && this.waitingBytes > low) this.flush()
+    return this.writable && this.waitingBytes <= low
   }
 
   /** What waits for the end of the turn counts towards the high-water mark. */
@@ -743,12 +766,13 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   /** `Effect.void` itself when nothing has to wait. */
   protected sent(
     refused: Connection.SendError | undefined,
-    waits = this.settings.sendStrategy === "suspend"
+    waits = this.settings.sendStrategy === "suspend",
+    control = false
   ): Effect.Effect<void, ConnectionError> {
     if (refused !== undefined) return Effect.fail(refused)
     if (this.connection.outputBytes >= this.flushBytes) this.flush()
     else if (!this.corked) this.flushLater()
-    return this.writable || !waits ? Effect.void : this.awaitRoom(undefined)
+    return !waits || (control ? this.writable : this.hasRoom()) ? Effect.void : this.awaitRoom(undefined, control)
   }
 
   private flushLater(): void {
@@ -759,18 +783,18 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   }
 
   /** Waits for room, and then sends, if there is anything to send. */
-  protected awaitRoom(encode: Waiter["encode"]): Effect.Effect<void, ConnectionError> {
+  protected awaitRoom(encode: Waiter["encode"], control = false): Effect.Effect<void, ConnectionError> {
     return Effect.async((resume) => {
       if (this.closed) {
         resume(Effect.fail(this.terminalError("local")))
         return
       }
       // The fiber may have yielded since it was told to wait.
-      if (this.writable || (encode !== undefined && this.connection.phase !== "Open")) {
-        resume(encode === undefined ? Effect.void : this.sent(encode(), true))
+      if ((control ? this.writable : this.hasRoom()) || (encode !== undefined && this.connection.phase !== "Open")) {
+        resume(encode === undefined ? Effect.void : this.sent(encode(), true, control))
         return
       }
-      const waiter = { encode, resume }
+      const waiter = { encode, control, resume }
       if (this.waiters === noWaiters) this.waiters = new Set()
       this.waiters.add(waiter)
       return Effect.sync(() => {
@@ -792,14 +816,21 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     this.setWritable(true)
     if (this.transport.bufferedBytes === 0) this.connection.recycleOutput()
     this.flush()
+    this.admitWaiters()
+    this.flush()
+  }
+
+  /** Lets those send that wait for room, in their order, as far as there is room. */
+  private admitWaiters(): void {
     for (const waiter of this.waiters) {
       if (!this.writable) break
+      // A control frame does not wait for the budget.
+      if (!waiter.control && !this.hasRoom()) continue
       this.waiters.delete(waiter)
       // Like one that did not wait, it is done when there is room behind it.
-      waiter.resume(waiter.encode === undefined ? Effect.void : this.sent(waiter.encode(), true))
+      waiter.resume(waiter.encode === undefined ? Effect.void : this.sent(waiter.encode(), true, waiter.control))
     }
     this.serve()
-    this.flush()
   }
 
   /** A message of ours, or a part of it, was sent unless it was refused. Returns why. */
@@ -823,6 +854,11 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     }
     this.dirty = false
     this.flush()
+    // The budget may have told them that there is room.
+    if (this.ledger !== undefined && this.roomAwaited && !this.closed) {
+      this.admitWaiters()
+      this.flush()
+    }
   }
 
   protected flush(): void {
@@ -879,7 +915,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     this.process(this.connection.abort(this.terminalError("remote")))
     this.closed = true
     this.account()
-    this.budget?.delete(this)
+    this.ledger?.budget.delete(this)
     if (this.settleTimer !== undefined) clearTimeout(this.settleTimer)
     this.deadlines.stop()
     this.receiveRate?.stop()
@@ -975,26 +1011,38 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   }
 
   account(): void {
-    const { budget } = this
-    if (budget === undefined) return
-    const held = this.closed ? 0 : this.unreadBytes + this.unfinishedBytes + this.unsentBytes
-    const { charged } = this
-    if (held === charged) return
-    this.charged = held
-    budget.charge(held - charged, this.environment.timers)
+    const { ledger } = this
+    if (ledger === undefined) return
+    if (this.closed) ledger.update(0, 0, 0)
+    else ledger.update(this.unreadBytes, this.unfinishedBytes, this.unsentBytes)
+    this.obeyInReading(ledger)
   }
 
-  pauseForBudget(): void {
-    this.pause(pausedByBudget)
+  obeyBudget(): void {
+    const { ledger } = this
+    if (ledger === undefined) return
+    this.obeyInReading(ledger)
+    // In a turn of their own: this may be called from within anything that changes what is held.
+    if (this.roomAwaited) this.flushLater()
   }
 
-  resumeForBudget(): void {
-    this.resume(pausedByBudget)
+  private obeyInReading(ledger: Ledger): void {
+    if (ledger.mayRead) this.resume(pausedByBudget)
+    else this.pause(pausedByBudget)
   }
 
   shed(maxBytes: number): void {
     const error = new PayloadTooLarge({ limit: "budget", max: maxBytes, size: undefined, direction: "inbound" })
     this.process(this.connection.fail(tryAgainLater, error))
+    this.closing()
+  }
+
+  /** A message that nobody waits for any more was lost, so the connection ends with it. */
+  protected failDeflating(cause: unknown): void {
+    const description = `Deflating a message failed: ${cause instanceof Error ? cause.message : String(cause)}`
+    const section = "RFC 7692 §7.2.1"
+    const error = new ProtocolError({ origin: "local", description, section, closeCode: internalError })
+    this.process(this.connection.fail(internalError, error))
     this.closing()
   }
 

@@ -42,7 +42,10 @@ export class FrameDriver<Request = undefined>
       if (this.connection.phase !== "Open") this.closing()
       return refused
     }
-    const waits = (!this.writable || this.roomAwaited) && frame.opcode !== Opcode.Close
-    return waits && this.connection.phase === "Open" ? this.awaitRoom(encode) : this.sent(encode(), true)
+    const control = Opcode.isControl(frame.opcode)
+    const waits = control ? !this.writable && frame.opcode !== Opcode.Close : this.roomAwaited || !this.hasRoom()
+    return waits && this.connection.phase === "Open"
+      ? this.awaitRoom(encode, control)
+      : this.sent(encode(), true, control)
   }
 }

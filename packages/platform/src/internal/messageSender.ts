@@ -30,7 +30,8 @@ import type { Settings } from "./settings.js"
 
 /** A message that waits for its turn: for room, and for the end of the message that is under way. */
 interface Turn {
-  readonly begin: () => Connection.SendError | undefined
+  /** Sends it, deflated unless `compress` says otherwise. */
+  readonly begin: (compress?: false) => Connection.SendError | undefined
   /** What to deflate on another thread before. */
   readonly deflation: (() => Deflation | undefined) | undefined
   readonly resume: Resume<void>
@@ -101,14 +102,21 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
     const { connection, settings } = this
     const large = this.zlib !== undefined && message.data.length >= deflateLaterLength
     const first = this.turns.size === 0 && this.underWay === undefined
-    if (connection.phase !== "Open" || (first && !large && this.writable)) {
+    if (connection.phase !== "Open" || (first && !large && this.hasRoom())) {
       return this.sent(this.encode(message, compress))
     }
-    const deflation = large ? () => connection.deflation(message, compress) : undefined
-    if (settings.sendStrategy === "sliding" && !(first && this.writable)) return this.slide(message, compress, large)
-    if (first && !this.writable && settings.sendStrategy !== "suspend")
-      return this.sent(this.sendToSlow(message, compress))
-    return this.awaitTurn(() => this.sendInTurn(message, compress), deflation)
+    // The app's filter is asked here, so that what it throws is a defect of the fiber that sends.
+    const decided = connection.compresses(message, compress)
+    const deflation = large && decided ? () => connection.deflation(message, true) : undefined
+    const room = first && this.hasRoom()
+    if (settings.sendStrategy === "sliding" && !room) return this.slide(message, decided, large)
+    if (first && !room && settings.sendStrategy !== "suspend") return this.sent(this.sendToSlow(message, decided))
+    return this.awaitTurn((uncompressed) => this.sendInTurn(message, uncompressed ?? decided), deflation)
+  }
+
+  /** Whether the connection is closing or over, so that nothing can be sent. */
+  get isOver(): boolean {
+    return this.connection.phase !== "Open"
   }
 
   private encode(message: Message, compress: boolean | undefined): Connection.SendError | undefined {
@@ -116,7 +124,7 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
   }
 
   private sendInTurn(message: Message, compress: boolean | undefined): Connection.SendError | undefined {
-    return this.writable ? this.encode(message, compress) : this.sendToSlow(message, compress)
+    return this.hasRoom() ? this.encode(message, compress) : this.sendToSlow(message, compress)
   }
 
   /** Where `send` must not wait for a peer that does not read. */
@@ -138,20 +146,22 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
   }
 
   /** Queues a message, and drops the oldest ones where that is too much. It is done at once, so it keeps a copy. */
-  private slide(message: Message, compress: boolean | undefined, large: boolean): Effect.Effect<void> {
+  private slide(message: Message, compress: boolean, large: boolean): Effect.Effect<void> {
     const kept = message._tag === "Text" ? message : new Binary(message.data.slice())
+    const { high, low } = this.settings.sendMarks
+    const maxBytes = this.budgetIsShort ? low : high
     const turn: Turn = {
-      begin: () => this.encode(kept, compress),
-      deflation: large ? () => this.connection.deflation(kept, compress) : undefined,
+      begin: (uncompressed) => this.encode(kept, uncompressed ?? compress),
+      deflation: large && compress ? () => this.connection.deflation(kept, true) : undefined,
       resume: () => {},
       droppableBytes: weight(kept),
       patient: true
     }
     this.addTurn(turn)
     for (const oldest of this.turns) {
-      if (this.droppableBytes <= this.settings.sendMarks.high || oldest === turn) break
-      // Others have a fiber that waits.
-      if (oldest.droppableBytes > 0) this.deleteTurn(oldest)
+      if (this.droppableBytes <= maxBytes || oldest === turn) break
+      // Others have a fiber that waits, or are being deflated.
+      if (oldest.droppableBytes > 0 && oldest !== this.underWay) this.deleteTurn(oldest)
     }
     this.account()
     return Effect.void
@@ -188,39 +198,83 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
     })
   }
 
+  protected override get roomAwaited(): boolean {
+    return this.turns.size > 0 || super.roomAwaited
+  }
+
   protected override serve(): void {
     for (const turn of this.turns) {
+      if (this.underWay !== undefined) break
       // A strategy that does not wait has its say when the turn has come.
-      const ready = this.writable || !(turn.patient || this.settings.sendStrategy === "suspend")
-      if (!ready || this.underWay !== undefined) break
-      const deflation = turn.deflation?.()
-      if (deflation === undefined) this.complete(turn, turn.begin())
-      else this.deflateLater(turn, deflation)
+      if ((turn.patient || this.settings.sendStrategy === "suspend") && !this.hasRoom()) break
+      if (turn.deflation === undefined) this.begin(turn)
+      else this.deflateLater(turn, turn.deflation)
     }
     this.flush()
   }
 
-  private complete(turn: Turn, refused: Connection.SendError | undefined): void {
+  private begin(turn: Turn, compress?: false): void {
+    this.complete(turn, () => turn.begin(compress))
+  }
+
+  /**
+   * The turn of a message has come. This runs in callbacks of sockets, timers and zlib: what the app's zlib throws must not
+   * get out of them, and is a defect of the fiber that sends.
+   */
+  private complete(turn: Turn, begin: () => Connection.SendError | undefined): void {
     this.deleteTurn(turn)
+    let refused: Connection.SendError | undefined
+    try {
+      refused = begin()
+    } catch (defect) {
+      this.sendDied(turn, defect)
+      return
+    }
     // Like a message that did not wait, it is done when there is room behind it.
     turn.resume(this.sent(refused))
   }
 
-  private deflateLater(turn: Turn, deflation: Deflation): void {
-    this.underWay = turn
-    this.cancelDeflating = this.zlib?.deflateLater(deflation.data, deflation.options, (deflated) => {
+  private sendDied(turn: Turn, defect: unknown): void {
+    this.deleteTurn(turn)
+    turn.resume(Effect.die(defect))
+    // Nobody waits for it any more, so it can be lost only together with the connection.
+    if (turn.droppableBytes > 0) this.failDeflating(defect)
+  }
+
+  private deflateLater(turn: Turn, deflation: () => Deflation | undefined): void {
+    const { zlib } = this
+    try {
+      const started = deflation()
+      if (started === undefined || zlib === undefined) {
+        this.begin(turn)
+        return
+      }
+      this.underWay = turn
+      const cancel = zlib.deflateLater(started.data, started.options, (deflated) => {
+        // It gave up, or has called before.
+        if (this.underWay !== turn) return
+        this.underWay = undefined
+        this.cancelDeflating = undefined
+        this.complete(turn, () => this.messageSent(this.connection.sendDeflated(started, deflated)))
+        this.serve()
+      })
+      if (this.underWay === turn) this.cancelDeflating = cancel
+    } catch (defect) {
       this.underWay = undefined
-      this.cancelDeflating = undefined
-      this.complete(turn, this.messageSent(this.connection.sendDeflated(deflation, deflated)))
-      this.serve()
-    })
+      this.sendDied(turn, defect)
+    }
   }
 
   private stopDeflating(): void {
-    if (this.cancelDeflating === undefined) return
-    this.cancelDeflating()
+    const cancel = this.cancelDeflating
+    if (cancel === undefined) return
     this.cancelDeflating = undefined
     this.underWay = undefined
+    try {
+      cancel()
+    } catch {
+      // An error of the app's zlib, in what nobody waits for.
+    }
   }
 
   // Its parts wait for room whatever the strategy: none of them can be dropped.
@@ -238,7 +292,7 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
         return refusal
       }
       const takeTurn = Effect.suspend(() =>
-        this.turns.size > 0 || this.underWay !== undefined || !this.writable
+        this.turns.size > 0 || this.underWay !== undefined || !this.hasRoom()
           ? this.awaitTurn(begin, undefined, true)
           : outcome(begin())
       )
@@ -297,10 +351,13 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
     return this.messageSent(this.connection.sendFragment(part, fin), fin)
   }
 
+  /** Messages whose `send` is done. The one that is being deflated does not hold them up: it is sent as it is. */
   protected override sendAccepted(): void {
+    this.stopDeflating()
+    // Inside a message that is sent in parts there is no place for another (RFC 6455 §5.4).
     if (this.underWay !== undefined) return
     for (const turn of this.turns) {
-      if (turn.droppableBytes > 0) this.complete(turn, turn.begin())
+      if (turn.droppableBytes > 0) this.begin(turn, turn.deflation && false)
     }
   }
 
@@ -308,7 +365,7 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
     this.stopDeflating()
     const { refusal } = this.connection
     if (refusal !== undefined) this.failStream?.(refusal)
-    for (const turn of this.turns) this.complete(turn, turn.begin())
+    for (const turn of this.turns) this.begin(turn)
   }
 
   protected override failWaiters(error: ConnectionError): void {
