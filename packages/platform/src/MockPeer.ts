@@ -104,15 +104,16 @@ export const fromTransport = (
   options: { readonly role: "client" | "server" }
 ): Effect.Effect<MockPeer, never, Scope.Scope> =>
   Effect.uninterruptible(
-    Effect.map(Effect.flatMap(Effect.scope, Registry.ofScope), (registry) => {
+    Effect.map(Effect.scope, (scope) => {
       const peer = new Peer(transport, options.role)
+      const place = Registry.placeIn(scope)
       const member: Registry.Closable = {
+        patience: 0,
         beginClose: () => transport.abort(),
         awaitClosed: Effect.void
       }
-      peer.start(() => registry.delete(member))
-      registry.add(member)
-      if (registry.closed) transport.abort()
+      peer.start(() => place.delete(member))
+      place.add(member)
       return peer
     })
   )

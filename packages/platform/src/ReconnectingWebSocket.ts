@@ -5,6 +5,7 @@
  */
 import * as CloseCode from "@effect-websocket/protocol/CloseCode"
 import {
+  ConnectionClosed,
   type ConnectionError,
   isHandshakeRejected,
   isWebSocketError,
@@ -20,8 +21,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleIntervals from "effect/ScheduleIntervals"
@@ -29,8 +30,10 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Subscribable from "effect/Subscribable"
 import * as SubscriptionRef from "effect/SubscriptionRef"
+import { Send } from "./internal/driver.js"
+import { Inbox } from "./internal/inbox.js"
 import { Outbox, settle, type Item, type OutboxStrategy } from "./internal/outbox.js"
-import * as Registry from "./internal/registry.js"
+import { closeCodeOf, delegatingScope, placeIn, type Closable, type Owner } from "./internal/registry.js"
 import { count, timeout } from "./internal/settings.js"
 import type * as WebSocket from "./WebSocket.js"
 import { retryAfter, WebSocketClient, type ConnectError, type ConnectOptions } from "./WebSocketClient.js"
@@ -55,8 +58,8 @@ export type Decision = "reconnect" | "end" | "fail"
  * What became of a message.
  *
  * - `"delivered"`: it was handed to the socket of a connection, once.
- * - `"dropped"`: it was never sent.
- * - `"unknown"`: the connection broke while it was being sent. It is not sent again.
+ * - `"dropped"`: it was never sent, and will not be.
+ * - `"unknown"`: the connection ended while the message was being sent. It is not sent again, because it may have arrived.
  *
  * @since 0.1.0
  * @category models
@@ -88,6 +91,8 @@ export type State<E = never> =
  *
  * - `schedule`: the delays between attempts; when it is done, the last failure is final. Default: exponential from 100
  *   milliseconds, at most 30 seconds, with jitter, without an end. A server's `Retry-After` makes a delay longer.
+ * - `maxRetryAfter`: the longest delay that a server can ask for with `Retry-After`; a longer one is cut to this. Default 5
+ *   minutes.
  * - `stableAfter`: a connection that lived this long starts the schedule anew. Default 5 seconds.
  * - `classify`: what comes of a failure. Default: `classify`.
  * - `onConnect`: runs on each connection before anything else is sent or received on it: to authenticate, to subscribe again,
@@ -106,6 +111,7 @@ export interface Options<E = never, R = never> extends Omit<
   "delivery" | "answerPings" | "answerClose" | "sendStrategy"
 > {
   readonly schedule?: Schedule.Schedule<unknown, Failure<NoInfer<E>>> | undefined
+  readonly maxRetryAfter?: Duration.DurationInput | undefined
   readonly stableAfter?: Duration.DurationInput | undefined
   readonly classify?: ((failure: Failure<NoInfer<E>>) => Decision) | undefined
   readonly onConnect?: ((socket: WebSocket.WebSocket, connection: number) => Effect.Effect<unknown, E, R>) | undefined
@@ -131,20 +137,31 @@ export interface ReconnectingWebSocket<E = never> {
 
   /**
    * The messages of all connections, in order. Ends when it is closed, or after a failure that is classified as an end; fails
-   * with one that is final. It must be read, and drained where nobody wants the messages: what is not read is not
-   * received, and nobody notices that the peer is gone. Of several who read, each message goes to one.
+   * with one that is final. It must be read, and drained if nobody wants the messages: a message that is not read is not
+   * received, and nobody notices that the peer is gone. If several fibers read, each message goes to one of them.
+   *
+   * The stream takes all messages that wait in the step in which it emits them. If the fiber that runs the stream is
+   * interrupted later, the messages that it has not handled yet are lost with it; `receive` takes one at a time.
    */
   readonly messages: Stream.Stream<Message, Failure<E>>
 
   /**
-   * Sends a message on the connection that is open, or on the next one, and tells what became of it. Interrupting it while
-   * it waits takes the message back. Never fails.
+   * The next message, of whatever connection. Interrupting it loses no message. Fails with the failure that was final or
+   * that is classified as an end, and with `ConnectionClosed` after `close` and at the end of the scope.
+   */
+  readonly receive: Effect.Effect<Message, Failure<E>>
+
+  /**
+   * Sends a message on the connection that is open, or on the next one, and succeeds with its outcome. Interrupting it while
+   * it waits takes the message back. Never fails. A message that cannot be encoded, because the app's `compression.filter`
+   * throws, was not sent: `send` dies with that defect, and the messages behind it are sent.
    */
   send(data: WebSocket.Data, options?: WebSocket.SendOptions): Effect.Effect<Outcome>
 
   /**
-   * Puts a message into the outbox, and is done when it has a place there; the effect that it returns waits for its outcome.
-   * Bytes must stay as they are until then. Never fails.
+   * Puts a message into the outbox. Succeeds once the message has a place there, with an effect that waits for its outcome
+   * and dies as `send` does. Interrupting `offer` takes the message back. Bytes must stay as they are until the outcome is
+   * known. Never fails.
    */
   offer(data: WebSocket.Data, options?: WebSocket.SendOptions): Effect.Effect<Effect.Effect<Outcome>>
 
@@ -152,8 +169,8 @@ export interface ReconnectingWebSocket<E = never> {
   readonly waitingMessages: Effect.Effect<number>
 
   /**
-   * Ends it: what waits in the outbox is dropped, the connection is closed as by `WebSocket.close`, and there is no other
-   * one. Fails, with nothing done, as that does for a code or a reason that may not be sent.
+   * Ends it: the messages in the outbox are dropped, the connection is closed as by `WebSocket.close`, and there is no other
+   * one. For a code or a reason that may not be sent it does nothing and fails as `WebSocket.close` does.
    */
   close(code?: number | CloseCode.Name, reason?: string): Effect.Effect<void, ProtocolError | PayloadTooLarge>
 }
@@ -203,6 +220,8 @@ export const defaultSchedule: Schedule.Schedule<unknown> = Schedule.exponential(
 
 // A message that nobody takes holds up those behind it, and in the end the peer.
 const inboxCapacity = 16
+// Ten times the longest delay of the default schedule: a maintenance window, but not a day by mistake.
+const defaultMaxRetryAfter = Duration.minutes(5)
 
 /**
  * Connects, and connects again, until the scope ends or `close` is called. Does not wait for the first connection; see
@@ -237,38 +256,37 @@ export const make = <E = never, R = never>(
   Effect.uninterruptible(
     Effect.gen(function* () {
       const scope = yield* Effect.scope
-      // Its finalizer runs after the one below, so that nothing connects again what it closes.
-      yield* Registry.ofScope(scope)
       const client = yield* WebSocketClient
-      const context = yield* Effect.context<R>()
+      const runtime = yield* Effect.runtime<R>()
       const state = yield* SubscriptionRef.make<State<E>>({ _tag: "Connecting", attempt: 1 })
-      const inbox = yield* Mailbox.make<Message, Failure<E>>({ capacity: inboxCapacity })
-      const reconnecting = yield* Effect.sync(() => new Reconnecting(url, options, client, scope, state, inbox))
-      yield* Effect.addFinalizer(() => reconnecting.stop)
-      reconnecting.supervisor = yield* reconnecting.supervise.pipe(
-        Effect.provide(context),
-        Effect.interruptible,
-        Effect.forkDaemon
-      )
-      return reconnecting
+      return yield* Effect.sync(() => {
+        const reconnecting = new Reconnecting(url, options, client, state)
+        reconnecting.start(runtime, placeIn(scope))
+        return reconnecting
+      })
     })
   )
 
-class Reconnecting<E, R> implements ReconnectingWebSocket<E> {
-  supervisor: Fiber.RuntimeFiber<void> | undefined = undefined
+/** It is the owner of its connections, and has one place in the scope for all of them. */
+class Reconnecting<E, R> implements ReconnectingWebSocket<E>, Closable, Owner {
   readonly state: Subscribable.Subscribable<State<E>>
+  private supervisor: Fiber.RuntimeFiber<void> | undefined = undefined
+  private place: Owner | undefined = undefined
   private readonly current: SubscriptionRef.SubscriptionRef<State<E>>
   private readonly url: Effect.Effect<string | URL, E, R>
   private readonly connectOptions: ConnectOptions
   private readonly schedule: Schedule.Schedule<unknown, Failure<E>>
   private readonly stableMillis: number
+  private readonly maxRetryAfter: Duration.Duration
   private readonly classify: (failure: Failure<E>) => Decision
   private readonly onConnect: (socket: WebSocket.WebSocket, connection: number) => Effect.Effect<unknown, E, R>
   private readonly outbox: Outbox
   private readonly client: typeof WebSocketClient.Service
-  private readonly scope: Scope.Scope
-  private readonly inbox: Mailbox.Mailbox<Message, Failure<E>>
+  private readonly inbox = new Inbox<Message, Failure<E>>(inboxCapacity)
   private socket: WebSocket.WebSocket | undefined = undefined
+  /** The attempt that is under way, or the connection. */
+  private member: Closable | undefined = undefined
+  private closing: { readonly code: number; readonly waited: number } | undefined = undefined
   private connections = 0
   /** How it ended, if it has. */
   private end: Exit.Exit<void, Failure<E>> | undefined = undefined
@@ -277,6 +295,7 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E> {
     url: string | URL | Effect.Effect<string | URL, E, R>,
     {
       classify: classifyFailure = classify,
+      maxRetryAfter = defaultMaxRetryAfter,
       onConnect = () => Effect.void,
       outboxCapacity = 1024,
       outboxStrategy = "suspend",
@@ -285,26 +304,64 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E> {
       ...connectOptions
     }: Options<E, R>,
     client: typeof WebSocketClient.Service,
-    scope: Scope.Scope,
-    current: SubscriptionRef.SubscriptionRef<State<E>>,
-    inbox: Mailbox.Mailbox<Message, Failure<E>>
+    current: SubscriptionRef.SubscriptionRef<State<E>>
   ) {
     this.url = Effect.isEffect(url) ? url : Effect.succeed(url)
-    // What a client drops by itself would count as delivered here.
+    // A message that a client drops by itself would count as delivered here.
     this.connectOptions = { ...connectOptions, sendStrategy: "suspend" }
     this.schedule = schedule
     this.stableMillis = timeout("stableAfter", stableAfter)
+    this.maxRetryAfter = Duration.millis(timeout("maxRetryAfter", maxRetryAfter))
     this.classify = classifyFailure
     this.onConnect = onConnect
     this.outbox = new Outbox(count("outboxCapacity", outboxCapacity), outboxStrategy)
     this.client = client
-    this.scope = scope
     this.current = current
     this.state = Subscribable.make({
       get: SubscriptionRef.get(current),
       changes: Stream.takeUntil(current.changes, ({ _tag }) => _tag === "Closed")
     })
-    this.inbox = inbox
+  }
+
+  start(runtime: Runtime.Runtime<R>, place: Owner): void {
+    this.place = place
+    // It can be interrupted, whoever makes it. It begins later, so that it can be interrupted from its first step on.
+    this.supervisor = Runtime.runFork(runtime)(Effect.interruptible(this.supervise), { immediate: false })
+    place.add(this)
+  }
+
+  get patience(): number {
+    return this.member?.patience ?? 0
+  }
+
+  add(member: Closable): void {
+    this.member = member
+    if (this.closing !== undefined) member.beginClose(this.closing.code, this.closing.waited)
+  }
+
+  delete(member: Closable): void {
+    if (this.member !== member) return
+    this.member = undefined
+    this.leaveScope()
+  }
+
+  /** For the end of the scope. */
+  beginClose(code: number, waited = 0): void {
+    if (this.closing !== undefined) return
+    this.closing = { code, waited }
+    this.supervisor?.unsafeInterruptAsFork(FiberId.none)
+    this.member?.beginClose(code, waited)
+  }
+
+  get awaitClosed(): Effect.Effect<void> {
+    return Effect.zipRight(this.stop, this.awaitMember)
+  }
+
+  private readonly awaitMember: Effect.Effect<void> = Effect.suspend(() => this.member?.awaitClosed ?? Effect.void)
+
+  /** A scope that lives longer does not hold it. */
+  private leaveScope(): void {
+    if (this.end !== undefined && this.member === undefined) this.place?.delete(this)
   }
 
   readonly supervise: Effect.Effect<void, never, R> = Effect.gen(this, function* () {
@@ -314,19 +371,22 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E> {
       yield* SubscriptionRef.set(this.current, { _tag: "Connecting", attempt })
       const { failure, millis } = yield* this.connection
       const decision = this.classify(failure)
-      if (decision !== "reconnect") return yield* this.finish(decision === "fail" ? failure : undefined)
+      if (decision !== "reconnect") return yield* this.finish(failure, decision)
       if (millis >= this.stableMillis) {
         attempt = 1
         delays = this.schedule.initial
       }
       const now = yield* Clock.currentTimeMillis
       const [next, , step] = yield* this.schedule.step(now, failure, delays)
-      if (ScheduleDecision.isDone(step)) return yield* this.finish(failure)
+      if (ScheduleDecision.isDone(step)) return yield* this.finish(failure, "fail")
       delays = next
       const asked = isHandshakeRejected(failure) ? yield* retryAfter(failure) : Option.none()
       const delay = Duration.max(
         Duration.millis(ScheduleIntervals.start(step.intervals) - now),
-        Option.getOrElse(asked, () => Duration.zero)
+        Duration.min(
+          Option.getOrElse(asked, () => Duration.zero),
+          this.maxRetryAfter
+        )
       )
       attempt++
       yield* SubscriptionRef.set(this.current, { _tag: "Waiting", attempt, delay, failure })
@@ -334,21 +394,35 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E> {
     }
   }).pipe(
     // A defect of the app's own effects is found by whoever reads.
-    Effect.catchAllDefect((defect) => this.finishWith(Exit.die(defect), undefined)),
-    Effect.onInterrupt(() => this.finish(undefined))
+    Effect.catchAllDefect((defect) => this.finishWith(Exit.die(defect), Cause.die(defect), undefined)),
+    Effect.onInterrupt(() => this.finishLocally)
   )
 
   /** One real connection: why it ended, and how long it was open. */
   private readonly connection: Effect.Effect<{ readonly failure: Failure<E>; readonly millis: number }, never, R> =
-    Effect.gen(this, function* () {
-      const url = yield* this.url
-      const socket = yield* Scope.extend(this.client.connect(url, this.connectOptions), this.scope)
-      this.socket = socket
-      const start = yield* Clock.currentTimeMillis
-      const failure = yield* Effect.flip(this.use(socket))
+    Effect.acquireUseRelease(
+      delegatingScope(this),
+      (scope) =>
+        Effect.gen(this, function* () {
+          const url = yield* this.url
+          const socket = yield* Scope.extend(this.client.connect(url, this.connectOptions), scope)
+          this.socket = socket
+          const start = yield* Clock.currentTimeMillis
+          const failure = yield* Effect.flip(this.use(socket))
+          return { failure, millis: (yield* Clock.currentTimeMillis) - start }
+        }),
+      (scope, exit) => Effect.zipRight(this.release(exit), Scope.close(scope, exit))
+    ).pipe(Effect.catchAll((failure) => Effect.succeed({ failure, millis: 0 })))
+
+  /** Whoever interrupts it closes the connection: only they know the code. */
+  private release(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
+    if (Exit.isInterrupted(exit)) return Effect.void
+    return Effect.suspend(() => {
       this.socket = undefined
-      return { failure, millis: (yield* Clock.currentTimeMillis) - start }
-    }).pipe(Effect.catchAll((failure) => Effect.succeed({ failure, millis: 0 })))
+      this.member?.beginClose(closeCodeOf(exit))
+      return this.awaitMember
+    })
+  }
 
   private use(socket: WebSocket.WebSocket): Effect.Effect<never, Failure<E>, R> {
     return Effect.gen(this, function* () {
@@ -367,20 +441,31 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E> {
   }
 
   private sendAll(socket: WebSocket.WebSocket): Effect.Effect<never> {
-    const next = Effect.flatMap(this.outbox.first, (item) =>
-      Effect.uninterruptible(
-        Effect.flatMap(socket.isOpen, (open) => {
-          // It waits for the next connection.
-          if (!open) return Effect.interruptible(Effect.never)
-          this.outbox.remove(item)
-          return Effect.onExit(Effect.interruptible(socket.send(item.data, item.options)), (exit) =>
-            Effect.sync(() => settle(item, Exit.isSuccess(exit) ? "delivered" : "unknown"))
-          )
-        })
-      )
-    )
-    // Where it fails, so does the connection, which ends this.
+    const next = Effect.flatMap(this.outbox.first, (item) => Effect.uninterruptible(this.sendItem(socket, item)))
+    // A send fails only with its connection, and that ends this.
     return Effect.zipRight(Effect.ignore(Effect.forever(next)), Effect.never)
+  }
+
+  /** Only its wait can be interrupted, so that a message that leaves the outbox has an outcome. */
+  private sendItem(socket: WebSocket.WebSocket, item: Item): Effect.Effect<void, ConnectionError> {
+    return Effect.suspend(() => {
+      // It was taken back meanwhile.
+      if (!this.outbox.has(item)) return Effect.void
+      const sending = begin(socket, item)
+      // The connection is over: the message waits for the next one.
+      if (Exit.isExit(sending) && Exit.isFailure(sending) && !Cause.isDie(sending.cause)) return sending
+      this.outbox.remove(item)
+      return Effect.matchCauseEffect(Effect.interruptible(sending), {
+        onFailure: (cause) => {
+          settle(item, Cause.isDie(cause) ? Exit.die(Cause.squash(cause)) : Exit.succeed("unknown"))
+          return Cause.isDie(cause) ? Effect.void : Effect.failCause(cause)
+        },
+        onSuccess: () => {
+          settle(item, Exit.succeed("delivered"))
+          return Effect.void
+        }
+      })
+    })
   }
 
   get awaitOpen(): Effect.Effect<void, Failure<E>> {
@@ -392,7 +477,11 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E> {
   }
 
   get messages(): Stream.Stream<Message, Failure<E>> {
-    return Mailbox.toStream(this.inbox)
+    return this.inbox.stream
+  }
+
+  get receive(): Effect.Effect<Message, Failure<E>> {
+    return this.inbox.receive
   }
 
   offer(data: WebSocket.Data, options?: WebSocket.SendOptions): Effect.Effect<Effect.Effect<Outcome>> {
@@ -419,34 +508,61 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E> {
     return Effect.suspend(() => {
       const refused = CloseCode.encodePayload(typeof code === "string" ? CloseCode.fromName(code) : code, reason)
       if (!(refused instanceof Uint8Array)) return Effect.fail(refused)
-      const { socket } = this
       return Effect.uninterruptible(
-        Effect.zipRight(this.stop, socket === undefined ? Effect.void : socket.close(code, reason))
+        Effect.zipRight(
+          this.stop,
+          Effect.suspend(() => {
+            if (this.socket !== undefined) return this.socket.close(code, reason)
+            // A connection that opened in the step in which it was stopped.
+            this.member?.beginClose(typeof code === "string" ? CloseCode.fromName(code) : code)
+            return this.awaitMember
+          })
+        )
       )
     })
   }
 
   /** There will be no other connection. */
-  readonly stop: Effect.Effect<void> = Effect.suspend(() =>
-    Effect.zipRight(
-      this.supervisor === undefined ? Effect.void : Fiber.interrupt(this.supervisor),
-      this.finish(undefined)
-    )
+  private readonly stop: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.zipRight(this.supervisor === undefined ? Effect.void : Fiber.interrupt(this.supervisor), this.finishLocally)
   )
 
-  private finish(failure: Failure<E> | undefined): Effect.Effect<void> {
-    return this.finishWith(failure === undefined ? Exit.void : Exit.fail(failure), failure)
+  private readonly finishLocally: Effect.Effect<void> = Effect.suspend(() => {
+    const closed = new ConnectionClosed({ code: 1000, reason: "", initiator: "local", clean: true })
+    return this.finishWith(Exit.void, Cause.fail(closed), undefined)
+  })
+
+  private finish(failure: Failure<E>, decision: "end" | "fail"): Effect.Effect<void> {
+    return decision === "fail"
+      ? this.finishWith(Exit.fail(failure), Cause.fail(failure), failure)
+      : this.finishWith(Exit.void, Cause.fail(failure), undefined)
   }
 
-  private finishWith(exit: Exit.Exit<void, Failure<E>>, failure: Failure<E> | undefined): Effect.Effect<void> {
-    const closed: State<E> = { _tag: "Closed", failure }
+  /** `cause` is what `receive` fails with. */
+  private finishWith(
+    exit: Exit.Exit<void, Failure<E>>,
+    cause: Cause.Cause<Failure<E>>,
+    failure: Failure<E> | undefined
+  ): Effect.Effect<void> {
     const begin = Effect.suspend(() => {
       if (this.end !== undefined) return Effect.void
       this.end = exit
       this.outbox.close()
-      return Effect.zipRight(this.inbox.done(exit), SubscriptionRef.set(this.current, closed))
+      this.inbox.end(cause, Exit.isSuccess(exit))
+      this.leaveScope()
+      return SubscriptionRef.set<State<E>>(this.current, { _tag: "Closed", failure })
     })
     return Effect.uninterruptible(begin)
+  }
+}
+
+/** Sends in this step as far as there is room. */
+const begin = (socket: WebSocket.WebSocket, { data, options }: Item): Effect.Effect<void, ConnectionError> => {
+  try {
+    const send = socket.send(data, options)
+    return send instanceof Send ? send.commit() : send
+  } catch (defect) {
+    return Exit.die(defect)
   }
 }
 

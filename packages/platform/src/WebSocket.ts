@@ -373,7 +373,6 @@ export const fromTransport = <D extends Connection.Delivery = "messages">(
     Effect.gen(function* () {
       const mode = yield* Effect.sync(() => resolveMode(options))
       const settings = yield* Effect.sync(() => resolve(options))
-      const registry = yield* Registry.ofScope(yield* Effect.scope)
       const opening = {
         request: undefined,
         url: options.url ?? "",
@@ -387,7 +386,7 @@ export const fromTransport = <D extends Connection.Delivery = "messages">(
         opening,
         mode
       )
-      driver.start(registry)
+      driver.start(Registry.placeIn(yield* Effect.scope))
       return driver
     })
   )

@@ -272,13 +272,16 @@ export const make = (
         if (settings.budget?.isExhausted === true) {
           return yield* Effect.fail(new IoError({ reason: "Budget", operation: "connect" }))
         }
+        const scope = yield* Effect.scope
+        const services = yield* environment
+        const jar = Option.getOrUndefined(yield* Effect.serviceOption(CookieJar))
         const attempt = new Attempt({
           dial,
           settings,
           mode,
-          environment: yield* environment,
-          registry: yield* Registry.ofScope(yield* Effect.scope),
-          jar: Option.getOrUndefined(yield* Effect.serviceOption(CookieJar)),
+          environment: services,
+          place: Registry.placeIn(scope),
+          jar,
           protocols: own.protocols ?? clientOptions.protocols,
           origin: own.origin ?? clientOptions.origin
         })

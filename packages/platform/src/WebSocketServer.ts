@@ -36,7 +36,7 @@ import { logReport } from "./internal/drain.js"
 import { environment } from "./internal/driver.js"
 import { resolveMode } from "./internal/drivers.js"
 import { Handlers } from "./internal/handlers.js"
-import * as Registry from "./internal/registry.js"
+import { placeIn } from "./internal/registry.js"
 import { ServerRequest } from "./internal/serverRequest.js"
 import { count } from "./internal/settings.js"
 import type { Transport } from "./Transport.js"
@@ -614,9 +614,9 @@ const routeOf = <Value>(acceptor: Acceptor, route: InternalRoute): Route<Value> 
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
         const mode = yield* Effect.sync(() => resolveMode(options))
-        const registry = yield* Registry.ofScope(yield* Effect.scope)
+        const scope = yield* Effect.scope
         const socket = yield* route.next(restore, mode)
-        socket.addOwner(registry)
+        socket.addOwner(placeIn(scope))
         return withValue<D, Value>(socket)
       })
     )
@@ -651,7 +651,7 @@ export const acceptAttempt = <D extends Delivery = "messages">(
     Effect.gen(function* () {
       const mode = yield* Effect.sync(() => resolveMode(options))
       const policy = yield* Effect.sync(() => resolvePolicy(options))
-      const registry = yield* Registry.ofScope(yield* Effect.scope)
+      const scope = yield* Effect.scope
       // A policy of the app's that throws must not leave the client waiting.
       const request = yield* Effect.onError(
         Effect.sync(() => admissible(attempt, policy)),
@@ -666,7 +666,7 @@ export const acceptAttempt = <D extends Delivery = "messages">(
       const socket = open(opening, policy, yield* environment, mode)
       if (socket instanceof Defect) return yield* Effect.die(socket.cause)
       if (socket instanceof ProtocolError) return yield* Effect.fail(socket)
-      socket.start(registry)
+      socket.start(placeIn(scope))
       return withValue<D, undefined>(socket)
     })
   )

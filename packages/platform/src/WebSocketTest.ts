@@ -276,8 +276,11 @@ export const network = (
       if (pair === undefined) {
         return yield* Effect.dieMessage("WebSocketTest.network: this connection is not one over a MockTransport")
       }
-      const registry = yield* Registry.ofScope(yield* Effect.scope)
-      registry.add({ beginClose: () => Effect.runSync(pair.lift), awaitClosed: Effect.void })
+      Registry.placeIn(yield* Effect.scope).add({
+        patience: 0,
+        beginClose: () => Effect.runSync(pair.lift),
+        awaitClosed: Effect.void
+      })
       return pair
     })
   )

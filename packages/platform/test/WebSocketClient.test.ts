@@ -7,8 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { HandshakeRejected, IoError, type HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
 import { Cause, Duration, Effect, Exit, Fiber, Option, Scope, TestClock } from "effect"
-import * as Registry from "../src/internal/registry.js"
-import { isInterrupted, settled } from "./support.js"
+import { finalizersIn, isInterrupted, settled } from "./support.js"
 
 /** A dial that a test answers, and a record of what became of it. */
 const scripted = (answer?: (headers: HeaderRecord) => WebSocketClient.Dialed, zlib?: Zlib) => {
@@ -286,7 +285,6 @@ describe("connect", () => {
       yield* Scope.close(scope, Exit.void)
       assert.isTrue(isInterrupted(yield* Fiber.await(fiber)))
       assert.deepStrictEqual(calls, ["dial ws://test/", "drop"])
-      assert.strictEqual((yield* Registry.ofScope(scope))["members"].size, 0)
       // In a scope that is over.
       const late = yield* Effect.exit(client.connect("ws://test").pipe(Scope.extend(scope)))
       assert.isTrue(isInterrupted(late))
@@ -299,14 +297,17 @@ describe("connect", () => {
       const scope = yield* Effect.scope
       const pair = yield* MockTransport.make()
       yield* WebSocket.fromTransport(pair.server, { role: "server" }).pipe(Scope.extend(yield* Scope.make()))
-      const members = (yield* Registry.ofScope(scope))["members"]
+      const before = finalizersIn(scope)
       const socket = yield* scripted(accepted(pair)).client.connect("ws://test/x", { limits: { maxFragments: 3 } })
-      assert.deepStrictEqual([socket.url, socket.limits.maxFragments, members.size], ["ws://test/x", 3, 1])
+      assert.deepStrictEqual(
+        [socket.url, socket.limits.maxFragments, finalizersIn(scope)],
+        ["ws://test/x", 3, before + 1]
+      )
       yield* socket.close()
-      assert.strictEqual(members.size, 0)
+      assert.strictEqual(finalizersIn(scope), before)
       const refusing = scripted(accepted(yield* MockTransport.make(), { "sec-websocket-accept": "x" }))
       yield* Effect.flip(refusing.client.connect("ws://test"))
-      assert.strictEqual(members.size, 0)
+      assert.strictEqual(finalizersIn(scope), before)
     }).pipe(Effect.scoped)
   )
 

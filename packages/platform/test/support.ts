@@ -8,7 +8,7 @@ import * as Frame from "@effect-websocket/protocol/Frame"
 import { frames } from "@effect-websocket/protocol/FrameDecoder"
 import { encode } from "@effect-websocket/protocol/FrameEncoder"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
-import { Cause, Effect, Exit, Fiber } from "effect"
+import { Cause, Effect, Exit, Fiber, Predicate, type Scope } from "effect"
 
 export const roles = ["client", "server"] as const
 export type Role = (typeof roles)[number]
@@ -30,6 +30,16 @@ export const isInterrupted = (exit: Exit.Exit<unknown, unknown>): boolean =>
   Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)
 
 export const isDefect = (exit: Exit.Exit<unknown, unknown>): boolean => Exit.isFailure(exit) && Cause.isDie(exit.cause)
+
+/** How many finalizers a scope has. */
+export const finalizersIn = (scope: Scope.Scope): number => {
+  const state = Predicate.hasProperty(scope, "state") ? scope.state : undefined
+  if (Predicate.isTagged(state, "Closed")) return 0
+  assert.isTrue(Predicate.hasProperty(state, "finalizers") && state.finalizers instanceof Map)
+  return Predicate.hasProperty(state, "finalizers") && state.finalizers instanceof Map
+    ? state.finalizers.size
+    : Number.NaN
+}
 
 export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 export const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1")

@@ -23,7 +23,7 @@ export interface Plan<D extends Delivery> {
   readonly settings: ClientSettings
   readonly mode: Mode & { readonly delivery: D }
   readonly environment: Environment
-  readonly registry: Registry.Registry
+  readonly place: Registry.Owner
   readonly jar: Context.Tag.Service<CookieJar> | undefined
   readonly protocols: ReadonlyArray<string> | undefined
   readonly origin: string | undefined
@@ -49,6 +49,8 @@ const maxBodyMillis = 2000
  * step between two waits is synchronous, so that at each moment somebody can drop what there is.
  */
 export class Attempt<D extends Delivery> implements Registry.Closable {
+  /** Nothing is sent over it yet. */
+  readonly patience = 0
   readonly awaitClosed = Effect.void
   private readonly plan: Plan<D>
   private stopped = false
@@ -71,9 +73,8 @@ export class Attempt<D extends Delivery> implements Registry.Closable {
   /** Uninterruptible, but for where it waits. */
   run(request: Request.Request, restore: Restore): Effect.Effect<Drivers<undefined>[D], ConnectError> {
     return Effect.gen(this, function* () {
-      const { registry, settings } = this.plan
-      registry.add(this)
-      if (registry.closed) this.beginClose()
+      const { place, settings } = this.plan
+      place.add(this)
       const start = yield* Clock.currentTimeNanos
       const answer = yield* Effect.interruptible(this.follow(request)).pipe(
         // Bounded also where the caller cannot be interrupted.
@@ -89,7 +90,7 @@ export class Attempt<D extends Delivery> implements Registry.Closable {
     }).pipe(
       Effect.onExit((exit) =>
         Effect.suspend(() => {
-          this.plan.registry.delete(this)
+          this.plan.place.delete(this)
           this.abandon()
           // The connection may have opened while the fiber was interrupted: then it is closed like any other.
           return Exit.isSuccess(exit) || this.opened === undefined
@@ -128,7 +129,7 @@ export class Attempt<D extends Delivery> implements Registry.Closable {
   }
 
   private ask(url: URL, headers: HeaderRecord) {
-    const { dial, environment, mode, origin, protocols, registry, settings } = this.plan
+    const { dial, environment, mode, origin, place, protocols, settings } = this.plan
     const extensions = settings.compression && PermessageDeflate.offer(settings.compression.settings)
     const offer = { key: Handshake.makeKey(randomBytes(16)), protocols, extensions, origin, headers }
     const sent = Handshake.requestHeaders(offer)
@@ -151,8 +152,8 @@ export class Attempt<D extends Delivery> implements Registry.Closable {
       }
       const driver = makeDriver("client", dialed.transport, settings, environment, opening, mode)
       this.opened = driver
-      registry.delete(this)
-      driver.start(registry)
+      // It takes the place over.
+      driver.start(place)
       return Effect.succeed({ _tag: "Opened" as const, driver, headers: dialed.headers })
     }
     return this.wait<Effect.Effect.Success<ReturnType<typeof take>>, ConnectError>((done) =>

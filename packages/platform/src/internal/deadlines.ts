@@ -106,6 +106,13 @@ export class Deadlines implements Alarm {
     this.setAlarm()
   }
 
+  /** A part of the time for closing, in milliseconds, had passed when the closing began. */
+  closingSince(waited: number): void {
+    if (this.closeTime === never) return
+    this.closeTime = Math.min(this.closeTime, this.timers.now + Math.max(this.settings.closeTimeout - waited, 0))
+    this.setAlarm()
+  }
+
   stop(): void {
     this.closeTime = this.lifetimeTime = this.writeTime = this.messageTime = this.idleTime = this.heartbeatTime = never
     this.awaitsSign = false

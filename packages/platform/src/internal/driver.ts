@@ -37,7 +37,7 @@ import { Deadlines, type Deadline, type Mortal } from "./deadlines.js"
 import { handOver, handsOver, schedulerOver } from "./handOver.js"
 import { randomBytes, randomMaskKey } from "./random.js"
 import { ReceiveRate } from "./receiveRate.js"
-import type { Closable, Registry } from "./registry.js"
+import type { Closable, Owner } from "./registry.js"
 import type { Settings } from "./settings.js"
 import { ofClock, type Timers } from "./timers.js"
 
@@ -154,7 +154,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   private readonly environment: Environment
   private readonly agreement: Agreement
   protected readonly deadlines: Deadlines
-  private owners: ReadonlyArray<Registry> = []
+  private owners: ReadonlyArray<Owner> = []
 
   /** What the connection delivers. */
   readonly delivery: Connection.Delivery
@@ -236,8 +236,8 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     this.deadlines = new Deadlines(environment.timers, environment.clock, timed, this)
   }
 
-  /** Starts the transport, and becomes a member of the registries that will close the connection. */
-  start(...owners: ReadonlyArray<Registry>): this {
+  /** Starts the transport, and becomes a member of what will close the connection. */
+  start(...owners: ReadonlyArray<Owner>): this {
     this.transport.start(this, this.settings.sendMarks)
     this.deadlines.start()
     this.ledger?.budget.add(this)
@@ -245,13 +245,11 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     return this
   }
 
-  addOwner(owner: Registry): void {
-    if (this.closed) return
+  addOwner(owner: Owner): void {
+    if (this.closed) return owner.delete(this)
     // `[...owners, owner]` would have room for sixteen more.
     this.owners = this.owners.concat(owner)
     owner.add(this)
-    // A scope that had ended before.
-    if (owner.closed) this.beginClose(1001)
   }
 
   // ---------------------------------------------------------------------------------------------------------------
@@ -926,7 +924,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   }
 
   /** For the end of a scope: nothing that arrives will be read any more. */
-  beginClose(code: number): void {
+  beginClose(code: number, waited = 0): void {
     this.discarding = true
     // What a reader is about to take is no longer ours to drop.
     if (!this.taking) {
@@ -934,6 +932,11 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
       this.inboxBytes = 0
     }
     this.startClosing(code)
+    if (waited > 0) this.deadlines.closingSince(waited)
+  }
+
+  get patience(): number {
+    return this.settings.closeTimeout / 2
   }
 
   /** Sends what was accepted, and then a Close. Returns why that may not be sent. */

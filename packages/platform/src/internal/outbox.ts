@@ -1,9 +1,10 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type { Outcome } from "../ReconnectingWebSocket.js"
 import type { Data, SendOptions } from "../WebSocket.js"
 
-/** A message on its way out, and what becomes of it. */
+/** A message to be sent, and its outcome. */
 export interface Item {
   readonly data: Data
   readonly options: SendOptions | undefined
@@ -13,14 +14,16 @@ export interface Item {
 /** What to do with a message for which there is no room. */
 export type OutboxStrategy = "suspend" | "dropping" | "sliding"
 
-/** Messages that wait for a connection, in order. Every one of them has exactly one outcome. */
+type Resume = (effect: Effect.Effect<void>) => void
+
+/** Messages that wait for a connection, in order. Each of them has exactly one outcome. */
 export class Outbox {
   private readonly capacity: number
   private readonly strategy: OutboxStrategy
   private readonly items = new Set<Item>()
   // Those for which there was no room, with what wakes them.
-  private readonly waiting = new Map<Item, (effect: Effect.Effect<void>) => void>()
-  private taker: ((effect: Effect.Effect<void>) => void) | undefined = undefined
+  private readonly waiting = new Map<Item, Resume>()
+  private taker: Resume | undefined = undefined
   private closed = false
 
   constructor(capacity: number, strategy: OutboxStrategy) {
@@ -32,32 +35,39 @@ export class Outbox {
     return this.items.size
   }
 
-  /** Is done when the item has a place, or an outcome. Interrupting it takes the item back. */
+  /** Succeeds when the item has a place, or an outcome. Interrupting it takes the item back. */
   offer(item: Item): Effect.Effect<void> {
     return Effect.async<void>((resume) => {
       if (this.closed) {
-        settle(item, "dropped")
+        settle(item, dropped)
       } else if (this.items.size < this.capacity) {
         this.add(item)
       } else if (this.strategy === "sliding") {
         for (const oldest of this.items) {
           this.items.delete(oldest)
-          settle(oldest, "dropped")
+          settle(oldest, dropped)
           break
         }
         this.add(item)
       } else if (this.strategy === "dropping") {
-        settle(item, "dropped")
+        settle(item, dropped)
       } else {
         this.waiting.set(item, resume)
-        return Effect.sync(() => this.remove(item))
+        return
       }
       resume(Effect.void)
-      return
-    })
+    }).pipe(
+      // Also when it has been woken, and its turn has not come.
+      Effect.onInterrupt(() => Effect.sync(() => this.remove(item)))
+    )
   }
 
-  /** Takes an item back that nobody has begun to send. */
+  /** Whether the item has a place, so that nobody has begun to send it and nobody has taken it back. */
+  has(item: Item): boolean {
+    return this.items.has(item)
+  }
+
+  /** Removes an item: it is being sent, or is taken back. */
   remove(item: Item): void {
     this.waiting.delete(item)
     if (this.items.delete(item)) this.admit()
@@ -68,19 +78,24 @@ export class Outbox {
     for (const item of this.items) return Effect.succeed(item)
     return Effect.zipRight(
       Effect.async<void>((resume) => {
+        // The fiber may have yielded since it looked.
+        if (this.items.size > 0) {
+          resume(Effect.void)
+          return
+        }
         this.taker = resume
         return Effect.sync(() => {
-          this.taker = undefined
+          if (this.taker === resume) this.taker = undefined
         })
       }),
       this.first
     )
   })
 
-  /** Drops everything, and all that is offered from now on. */
+  /** Drops all items, and all that are offered from now on. */
   close(): void {
     this.closed = true
-    for (const item of [...this.items, ...this.waiting.keys()]) settle(item, "dropped")
+    for (const item of [...this.items, ...this.waiting.keys()]) settle(item, dropped)
     for (const resume of this.waiting.values()) resume(Effect.void)
     this.items.clear()
     this.waiting.clear()
@@ -104,6 +119,9 @@ export class Outbox {
   }
 }
 
-export const settle = (item: Item, outcome: Outcome): void => {
-  Deferred.unsafeDone(item.outcome, Effect.succeed(outcome))
+const dropped: Exit.Exit<Outcome> = Exit.succeed("dropped")
+
+/** Tells the outcome, or the defect with which the message could not be encoded. */
+export const settle = (item: Item, outcome: Exit.Exit<Outcome>): void => {
+  Deferred.unsafeDone(item.outcome, outcome)
 }

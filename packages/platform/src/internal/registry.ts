@@ -1,26 +1,48 @@
+import * as CloseCode from "@effect-websocket/protocol/CloseCode"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Cause from "effect/Cause"
+import * as Predicate from "effect/Predicate"
 import * as Scope from "effect/Scope"
+
+const goingAway = CloseCode.fromName("GoingAway")
 
 /** Something that is open, or about to be. */
 export interface Closable {
-  /** Begins to close, at once and without waiting. Idempotent. */
-  beginClose(code: number): void
+  /**
+   * How long it stays open, in milliseconds, while the scope that it belongs to waits for what was acquired after it: for
+   * nothing, or until half of the time for closing has passed.
+   */
+  readonly patience: number
+  /**
+   * Begins to close, at once and without waiting. Idempotent. `waited` is the part of the time for closing, in
+   * milliseconds, that the scope has spent on other connections.
+   */
+  beginClose(code: number, waited?: number): void
   /** Waits until it is closed, which is bound to come. */
   readonly awaitClosed: Effect.Effect<void>
 }
 
+/** What closes its members in the end. */
+export interface Owner {
+  /** Adds a member. Begins to close it if the owner has begun to close. */
+  add(member: Closable): void
+  delete(member: Closable): void
+}
+
 /**
- * The connections that end together. All are told first and then awaited, so that n of them take one deadline, not n.
- * What ends before takes itself out, so that a scope that lives long holds nothing that is over.
+ * Connections that end together. All are told first and then awaited, so that n of them take one deadline, not n. A
+ * connection that ends earlier removes itself.
  */
-export class Registry {
+export class Registry implements Owner {
   private readonly members = new Set<Closable>()
-  closed = false
+  private code: number | undefined = undefined
 
   add(member: Closable): void {
     this.members.add(member)
+    if (this.code !== undefined) member.beginClose(this.code)
   }
 
   delete(member: Closable): void {
@@ -29,7 +51,7 @@ export class Registry {
 
   closeAll(code: number): Effect.Effect<void> {
     return Effect.suspend(() => {
-      this.closed = true
+      this.code = code
       const members = [...this.members]
       for (const member of members) member.beginClose(code)
       return Effect.forEach(members, (member) => member.awaitClosed, { discard: true })
@@ -37,20 +59,144 @@ export class Registry {
   }
 }
 
-const byScope = new WeakMap<Scope.Scope, Registry>()
+// What a scope of Effect 3 has and its type does not show. `Effect.forkIn` uses it, too: it is the only way to remove a
+// finalizer, and to see which finalizers are next to each other.
+type ScopeState =
+  { readonly _tag: "Open"; readonly finalizers: Map<object, Scope.Scope.Finalizer> } | { readonly _tag: "Closed" }
 
-/** The registry of a scope: one finalizer for all of its connections, registered before the first of them exists. */
-export const ofScope = (scope: Scope.Scope): Effect.Effect<Registry> =>
-  Effect.suspend(() => {
-    const existing = byScope.get(scope)
-    if (existing !== undefined) return Effect.succeed(existing)
-    const registry = new Registry()
-    byScope.set(scope, registry)
-    return Effect.as(
-      Scope.addFinalizerExit(scope, (exit) => registry.closeAll(closeCodeOf(exit))),
-      registry
+const isScopeState = (state: unknown): state is ScopeState =>
+  Predicate.isTagged(state, "Open")
+    ? Predicate.hasProperty(state, "finalizers") && state.finalizers instanceof Map
+    : Predicate.isTagged(state, "Closed")
+
+/**
+ * The place of one member in the order of a scope: its finalizer, until it is over. A member that takes over from another,
+ * as a connection does from the attempt to make it, has the same place.
+ */
+class Place implements Owner {
+  private readonly finalizers: Map<object, Scope.Scope.Finalizer> | undefined
+  private member: Closable | undefined = undefined
+  private code: number | undefined = undefined
+
+  constructor(scope: Scope.Scope) {
+    const state = Predicate.hasProperty(scope, "state") ? scope.state : undefined
+    if (!isScopeState(state)) {
+      // Another implementation: the finalizer stays when the member is over, and does nothing then.
+      this.finalizers = undefined
+      Effect.runSync(Scope.addFinalizerExit(scope, this.finalize))
+    } else if (state._tag === "Open") {
+      this.finalizers = state.finalizers
+      this.finalizers.set(this, this.finalize)
+    } else {
+      this.finalizers = undefined
+      this.code = goingAway
+    }
+  }
+
+  add(member: Closable): void {
+    this.member = member
+    // It comes too late to be a part of how the scope ended.
+    if (this.code !== undefined) member.beginClose(goingAway)
+  }
+
+  delete(member: Closable): void {
+    if (this.member !== undefined && this.member !== member) return
+    this.member = undefined
+    this.finalizers?.delete(this)
+  }
+
+  get hasBegun(): boolean {
+    return this.code !== undefined
+  }
+
+  get patience(): number {
+    return this.member?.patience ?? Number.POSITIVE_INFINITY
+  }
+
+  begin(code: number, waited: number): void {
+    if (this.code !== undefined) return
+    this.code = code
+    this.member?.beginClose(code, waited)
+  }
+
+  get awaitClosed(): Effect.Effect<void> {
+    return Effect.suspend(() => this.member?.awaitClosed ?? Effect.void)
+  }
+
+  private readonly finalize = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
+    Effect.suspend(() => endingOf(this, this.finalizers).close(this, closeCodeOf(exit)))
+}
+
+/** The end of a scope: the places in it, those next to each other together, and the time that was spent on them. */
+class Ending {
+  private readonly neighbours = new Map<Place, ReadonlyArray<Place>>()
+  private readonly open: Set<Place>
+  private waited = 0
+
+  constructor(finalizers: Iterable<object>) {
+    let run: Array<Place> = []
+    for (const key of finalizers) {
+      if (key instanceof Place) {
+        run.push(key)
+        this.neighbours.set(key, run)
+      } else run = []
+    }
+    this.open = new Set(this.neighbours.keys())
+  }
+
+  close(place: Place, code: number): Effect.Effect<void> {
+    // From last to first, as the scope does.
+    for (const each of [...(this.neighbours.get(place) ?? [place])].reverse()) each.begin(code, this.waited)
+    return this.await(place, code)
+  }
+
+  private await(place: Place, code: number): Effect.Effect<void> {
+    let patience = Number.POSITIVE_INFINITY
+    for (const other of this.open) {
+      if (other.hasBegun) this.open.delete(other)
+      else if (other.patience <= this.waited) other.begin(code, this.waited)
+      else patience = Math.min(patience, other.patience)
+    }
+    if (patience === Number.POSITIVE_INFINITY) return place.awaitClosed
+    const closed = Effect.as(Effect.interruptible(place.awaitClosed), true)
+    const impatient = Effect.as(Effect.interruptible(Effect.sleep(Duration.millis(patience - this.waited))), false)
+    return Effect.flatMap(Clock.currentTimeNanos, (start) =>
+      Effect.flatMap(Effect.raceFirst(closed, impatient), (isClosed) =>
+        Effect.flatMap(Clock.currentTimeNanos, (end) => {
+          this.waited = isClosed ? this.waited + Number(end - start) / 1e6 : Math.max(this.waited, patience)
+          return isClosed ? Effect.void : this.await(place, code)
+        })
+      )
     )
-  })
+  }
+}
+
+const endings = new WeakMap<object, Ending>()
+
+/** What is added to a scope once it has begun to end is closed by itself. */
+const endingOf = (place: Place, finalizers: Map<object, unknown> | undefined): Ending => {
+  if (finalizers === undefined) return new Ending([place])
+  let ending = endings.get(finalizers)
+  if (ending === undefined) {
+    ending = new Ending(finalizers.keys())
+    endings.set(finalizers, ending)
+  }
+  return ending
+}
+
+const delegates = new WeakMap<Scope.Scope, Owner>()
+
+/** A scope whose connections belong to `owner`, which closes them in place of the scope. */
+export const delegatingScope = (owner: Owner): Effect.Effect<Scope.CloseableScope> =>
+  Effect.tap(Scope.make(), (scope) => Effect.sync(() => delegates.set(scope, owner)))
+
+/**
+ * A place in a scope, for one member. Synchronous, so that a connection has its place in the step in which it begins.
+ *
+ * A scope runs its finalizers from last to first, and each of its connections is closed at its own place. Connections with
+ * no other finalizer between them are all told first, and then awaited. All of them share one time for closing.
+ */
+export const placeIn = (scope: Scope.Scope): Owner => delegates.get(scope) ?? new Place(scope)
 
 /** The close code that tells how a scope ended. */
 export const closeCodeOf = (exit: Exit.Exit<unknown, unknown>): number =>

@@ -23,6 +23,7 @@ import {
   connected,
   deafPeer,
   fields,
+  finalizersIn,
   from,
   isPending,
   latin1,
@@ -352,22 +353,20 @@ describe("owners", () => {
   it.effect("a scope that lives long holds nothing of connections that ended, however they did", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
-      const registry = yield* Registry.ofScope(scope)
-      const members = registry["members"]
       for (const end of ["close", "peer", "abort", "reset"] as const) {
         const pair = yield* MockTransport.make()
         const ends = yield* Effect.all({
           client: WebSocket.fromTransport(pair.client, { role: "client" }),
           server: WebSocket.fromTransport(pair.server, { role: "server" })
         }).pipe(Scope.extend(scope))
-        assert.strictEqual(members.size, 2)
+        assert.strictEqual(finalizersIn(scope), 2)
         if (end === "close") yield* ends.client.close()
         else if (end === "peer") yield* ends.server.close()
         else if (end === "abort") yield* ends.client.abort
         else yield* pair.reset
         yield* ends.client.closeStatus
         yield* ends.server.closeStatus
-        assert.strictEqual(members.size, 0, end)
+        assert.strictEqual(finalizersIn(scope), 0, end)
       }
       yield* Scope.close(scope, Exit.void)
     })
@@ -376,7 +375,6 @@ describe("owners", () => {
   it.effect("any of several closes the connection, the others find it closed", () =>
     Effect.gen(function* () {
       const scopes = [yield* Scope.make(), yield* Scope.make()] as const
-      const registries = [yield* Registry.ofScope(scopes[0]), yield* Registry.ofScope(scopes[1])] as const
       const pair = yield* MockTransport.make()
       const peer = yield* WebSocket.fromTransport(pair.client, { role: "client" }).pipe(Scope.extend(scopes[0]))
       const driver = new MessageDriver(
@@ -390,14 +388,14 @@ describe("owners", () => {
           agreement: { protocol: undefined, extensions: [] }
         },
         { delivery: "messages" }
-      ).start(registries[0])
-      driver.addOwner(registries[1])
+      ).start(Registry.placeIn(scopes[0]))
+      driver.addOwner(Registry.placeIn(scopes[1]))
       yield* Scope.close(scopes[1], Exit.fail("no"))
       assert.deepStrictEqual(outcome(yield* driver.closeStatus), [1011, 1011, "local", true])
       yield* peer.closeStatus
-      for (const registry of registries) assert.strictEqual(registry["members"].size, 0)
-      driver.addOwner(registries[0])
-      assert.strictEqual(registries[0]["members"].size, 0)
+      assert.deepStrictEqual(scopes.map(finalizersIn), [0, 0])
+      driver.addOwner(Registry.placeIn(scopes[0]))
+      assert.strictEqual(finalizersIn(scopes[0]), 0)
       yield* Scope.close(scopes[0], Exit.void)
       assert.deepStrictEqual(outcome(yield* driver.closeStatus), [1011, 1011, "local", true])
     })
@@ -457,16 +455,16 @@ describe("compression on another thread", () => {
         }
       }
       const pair = yield* MockTransport.make()
-      const registry = yield* Registry.ofScope(yield* Effect.scope)
+      const scope = yield* Effect.scope
       const settings = resolve({ ...options, compression: true }, zlib)
       const services = yield* environment
       const spied = spy(pair[role])
       const socket = new MessageDriver(role, spied.transport, settings, services, opening, {
         delivery: "messages"
-      }).start(registry)
+      }).start(Registry.placeIn(scope))
       const peer = new MessageDriver(other(role), pair[other(role)], settings, services, opening, {
         delivery: "messages"
-      }).start(registry)
+      }).start(Registry.placeIn(scope))
       yield* Effect.addFinalizer(() => pair.reset)
       const sent = Effect.map(from(pair, role).written, (bytes) =>
         frames({ role: other(role), rsv: 4 })(bytes).frames.map(({ opcode, payload, rsv }) =>

@@ -689,11 +689,13 @@ describe("compression on another thread", () => {
         }
       }
       const pair = yield* MockTransport.make()
-      const registry = yield* Registry.ofScope(yield* Effect.scope)
+      const scope = yield* Effect.scope
       const settings = resolve({ ...options, compression: true }, zlib)
       const services = yield* environment
       const make = (side: Role) =>
-        new MessageDriver(side, pair[side], settings, services, opening, { delivery: "messages" }).start(registry)
+        new MessageDriver(side, pair[side], settings, services, opening, { delivery: "messages" }).start(
+          Registry.placeIn(scope)
+        )
       const socket = make(role)
       const peer = make(other(role))
       yield* Effect.addFinalizer(() => pair.reset)

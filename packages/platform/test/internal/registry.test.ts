@@ -1,34 +1,43 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, FiberId, Scope } from "effect"
+import { Cause, Clock, Deferred, Effect, ExecutionStrategy, Exit, Fiber, FiberId, Scope, TestClock } from "effect"
 import * as Registry from "../../src/internal/registry.js"
-import { isPending, settled } from "../support.js"
+import { finalizersIn, isPending, settled } from "../support.js"
 
-const member = Effect.map(Deferred.make<void>(), (closed) => {
-  const codes: Array<number> = []
-  const closable: Registry.Closable = {
-    beginClose: (code) => void codes.push(code),
-    awaitClosed: Deferred.await(closed)
-  }
-  return { closable, codes, closed }
-})
+/** A member that closes when `closed` is done. */
+const makeMember = (patience = 500) =>
+  Effect.map(Deferred.make<void>(), (closed) => {
+    const codes: Array<number> = []
+    const waits: Array<number> = []
+    const closable: Registry.Closable = {
+      patience,
+      beginClose: (code, waited = 0) => {
+        codes.push(code)
+        waits.push(waited)
+      },
+      awaitClosed: Deferred.await(closed)
+    }
+    return { closable, codes, waits, closed, end: Deferred.succeed(closed, undefined) }
+  })
 
 describe("closeAll", () => {
-  it.effect("tells all members first, and then waits for all of them", () =>
+  it.effect("tells all members first, and then waits for all of them; who comes later is told, too", () =>
     Effect.gen(function* () {
       const registry = new Registry.Registry()
-      const members = yield* Effect.replicateEffect(member, 3)
+      const members = yield* Effect.replicateEffect(makeMember(), 3)
       for (const { closable } of members) registry.add(closable)
       const closing = yield* Effect.fork(registry.closeAll(1001))
       yield* settled
-      assert.isTrue(registry.closed)
       assert.deepStrictEqual(
         members.map(({ codes }) => codes),
         [[1001], [1001], [1001]]
       )
+      const late = yield* makeMember()
+      registry.add(late.closable)
+      assert.deepStrictEqual(late.codes, [1001])
       // In any order.
-      for (const { closed } of [...members].reverse()) {
+      for (const { end } of [...members].reverse()) {
         assert.isTrue(yield* isPending(closing))
-        yield* Deferred.succeed(closed, undefined)
+        yield* end
       }
       yield* Fiber.join(closing)
     })
@@ -37,12 +46,13 @@ describe("closeAll", () => {
   it.effect("leaves alone who was taken out, and may find members that go while it tells them", () =>
     Effect.gen(function* () {
       const registry = new Registry.Registry()
-      const gone = yield* member
+      const gone = yield* makeMember()
       registry.add(gone.closable)
       registry.delete(gone.closable)
       let told = 0
       for (let i = 0; i < 3; i++) {
         const closable: Registry.Closable = {
+          patience: 0,
           beginClose: () => {
             told++
             registry.delete(closable)
@@ -57,16 +67,7 @@ describe("closeAll", () => {
   )
 })
 
-describe("ofScope", () => {
-  it.effect("is one for each scope", () =>
-    Effect.gen(function* () {
-      const [first, second] = [yield* Scope.make(), yield* Scope.make()]
-      const registry = yield* Registry.ofScope(first)
-      assert.strictEqual(yield* Registry.ofScope(first), registry)
-      assert.notStrictEqual(yield* Registry.ofScope(second), registry)
-    })
-  )
-
+describe("placeIn", () => {
   for (const [name, exit, code] of [
     ["success", Exit.void, 1000],
     ["interruption", Exit.interrupt(FiberId.none), 1001],
@@ -74,24 +75,202 @@ describe("ofScope", () => {
     ["defect", Exit.die("no"), 1011],
     ["failure and interruption", Exit.failCause(Cause.parallel(Cause.fail("no"), Cause.interrupt(FiberId.none))), 1011]
   ] as const) {
-    it.effect(`closes with ${code} after ${name}`, () =>
+    it.effect(`closes with ${code} after ${name}, and what comes later with 1001`, () =>
       Effect.gen(function* () {
         assert.strictEqual(Registry.closeCodeOf(exit), code)
         const scope = yield* Scope.make()
-        const { closable, closed, codes } = yield* member
-        ;(yield* Registry.ofScope(scope)).add(closable)
-        yield* Deferred.succeed(closed, undefined)
+        const { closable, codes, end } = yield* makeMember()
+        Registry.placeIn(scope).add(closable)
+        yield* end
         yield* Scope.close(scope, exit)
         assert.deepStrictEqual(codes, [code])
+        const late = yield* makeMember()
+        Registry.placeIn(scope).add(late.closable)
+        assert.deepStrictEqual(late.codes, [1001])
       })
     )
   }
 
-  it.effect("of a scope that is over is closed", () =>
+  it.effect("is no finalizer any more once its member is over, and is kept by one that takes over", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
+      const [first, second] = [yield* makeMember(), yield* makeMember()]
+      const place = Registry.placeIn(scope)
+      place.add(first.closable)
+      place.add(second.closable)
+      place.delete(first.closable)
+      assert.strictEqual(finalizersIn(scope), 1)
+      place.delete(second.closable)
+      assert.strictEqual(finalizersIn(scope), 0)
       yield* Scope.close(scope, Exit.void)
-      assert.isTrue((yield* Registry.ofScope(scope)).closed)
+      assert.deepStrictEqual([first.codes, second.codes], [[], []])
+    })
+  )
+
+  it.effect("what was acquired before a connection is released when the connection is over", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const log: Array<string> = []
+      const released = (name: string) =>
+        Scope.addFinalizer(
+          scope,
+          Effect.sync(() => log.push(name))
+        )
+      const members = yield* Effect.forEach(["a", "b"], (name) =>
+        Effect.gen(function* () {
+          yield* released(name)
+          const member = yield* makeMember()
+          Registry.placeIn(scope).add(member.closable)
+          return member
+        })
+      )
+      yield* released("c")
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* settled
+      const codes = () => members.map(({ codes }) => codes.length)
+      assert.deepStrictEqual([log, codes()], [["c"], [0, 1]])
+      yield* members[1]!.end
+      yield* settled
+      assert.deepStrictEqual(
+        [log, codes()],
+        [
+          ["c", "b"],
+          [1, 1]
+        ]
+      )
+      yield* members[0]!.end
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(log, ["c", "b", "a"])
+    })
+  )
+
+  it.effect("connections with nothing of the app's between them are told together, from last to first", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const order: Array<number> = []
+      const members = yield* Effect.forEach([0, 1, 2, 3], (i) =>
+        Effect.gen(function* () {
+          const member = yield* makeMember()
+          // What was between the last two is over before.
+          const between = i === 3 ? yield* Effect.forkIn(Effect.void, scope) : undefined
+          Registry.placeIn(scope).add({
+            ...member.closable,
+            beginClose: () => order.push(i)
+          })
+          if (between !== undefined) yield* Fiber.join(between)
+          return member
+        })
+      )
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* settled
+      assert.deepStrictEqual(order, [3, 2, 1, 0])
+      for (const { end } of members) yield* end
+      yield* Fiber.join(closing)
+    })
+  )
+
+  it.effect(
+    "a connection whose place comes later is told when half of its time has passed, and has the other half",
+    () =>
+      Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        const [patient, first, last] = [yield* makeMember(800), yield* makeMember(500), yield* makeMember(500)]
+        for (const { closable } of [patient, first, last]) {
+          Registry.placeIn(scope).add(closable)
+          yield* Scope.addFinalizer(scope, Effect.void)
+        }
+        const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+        const told = () => [patient, first, last].map(({ waits }) => waits)
+        yield* TestClock.adjust(499)
+        assert.deepStrictEqual(told(), [[], [], [0]])
+        yield* TestClock.adjust(1)
+        assert.deepStrictEqual(told(), [[], [500], [0]])
+        yield* TestClock.adjust(100)
+        yield* last.end
+        yield* TestClock.adjust(199)
+        assert.deepStrictEqual(told(), [[], [500], [0]])
+        yield* TestClock.adjust(1)
+        assert.deepStrictEqual(told(), [[800], [500], [0]])
+        yield* first.end
+        yield* patient.end
+        yield* Fiber.join(closing)
+      })
+  )
+
+  it.effect("time that the app's own finalizers take is not that of the connections", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const [first, last] = [yield* makeMember(), yield* makeMember()]
+      Registry.placeIn(scope).add(first.closable)
+      yield* Scope.addFinalizer(scope, Effect.sleep("1 hour"))
+      Registry.placeIn(scope).add(last.closable)
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust(100)
+      yield* last.end
+      yield* TestClock.adjust("59 minutes")
+      assert.deepStrictEqual(first.waits, [])
+      yield* TestClock.adjust("1 minutes")
+      assert.deepStrictEqual(first.waits, [100])
+      yield* first.end
+      yield* Fiber.join(closing)
+      assert.strictEqual(yield* Clock.currentTimeMillis, 60 * 60_000 + 100)
+    })
+  )
+
+  it.effect("in a scope that runs its finalizers at once, all are told at once", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make(ExecutionStrategy.parallel)
+      const members = yield* Effect.replicateEffect(makeMember(), 3)
+      for (const { closable } of members) {
+        Registry.placeIn(scope).add(closable)
+        yield* Scope.addFinalizer(scope, Effect.void)
+      }
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* settled
+      assert.deepStrictEqual(
+        members.map(({ waits }) => waits),
+        [[0], [0], [0]]
+      )
+      for (const { end } of members) yield* end
+      yield* Fiber.join(closing)
+    })
+  )
+
+  it.effect("in a scope of another implementation, each is closed at its own place", () =>
+    Effect.gen(function* () {
+      const inner = yield* Scope.make()
+      // It delegates everything, and shows no state.
+      const scope: Scope.Scope = new Proxy(inner, {
+        has: (target, key) => key !== "state" && key in target,
+        get: (target, key) => {
+          const value: unknown = Reflect.get(target, key)
+          return typeof value === "function" ? value.bind(target) : value
+        }
+      })
+      const members = yield* Effect.replicateEffect(makeMember(), 2)
+      for (const { closable } of members) Registry.placeIn(scope).add(closable)
+      const closing = yield* Effect.fork(Scope.close(inner, Exit.void))
+      yield* settled
+      const codes = () => members.map(({ codes }) => codes)
+      assert.deepStrictEqual(codes(), [[], [1000]])
+      yield* members[1]!.end
+      yield* settled
+      assert.deepStrictEqual(codes(), [[1000], [1000]])
+      yield* members[0]!.end
+      yield* Fiber.join(closing)
+      const late = yield* makeMember()
+      yield* late.end
+      Registry.placeIn(scope).add(late.closable)
+      assert.deepStrictEqual(late.codes, [1001])
+    })
+  )
+
+  it.effect("in a delegating scope is the owner", () =>
+    Effect.gen(function* () {
+      const owner = new Registry.Registry()
+      const scope = yield* Registry.delegatingScope(owner)
+      assert.strictEqual(Registry.placeIn(scope), owner)
+      assert.strictEqual(finalizersIn(scope), 0)
     })
   )
 })
