@@ -45,7 +45,7 @@ import type * as WebSocket from "./WebSocket.js"
 import type { Zlib } from "./Zlib.js"
 
 /**
- * So many per time; as many at once.
+ * A rate: at most `limit` per `interval`; bursts of up to `limit` are allowed.
  *
  * @since 0.1.0
  * @category models
@@ -64,16 +64,16 @@ export interface Rate {
 export type KeyRequest = Pick<UpgradeCheck.Request, "clientAddress" | "headers" | "remoteAddress" | "url">
 
 /**
- * How many a server lets in. What is refused gets 503 where the server is full, and 429 where the client is to blame, with
- * `Retry-After`, before any check.
+ * How many connections and handshakes a server admits. Before any check, it answers the others with `Retry-After`: with 503
+ * if the server is full, with 429 if one client has too many or handshakes come too fast.
  *
- * - `maxConnections`: with the handshakes under way. Default: any number.
- * - `maxHandshakes`: those under way. A server that listens by itself holds as many sockets besides whose request has not come,
- *   or was refused; of more the oldest is dropped. Default 1,024.
- * - `maxConnectionsPerKey`: of one client, with its handshakes. Default: any number.
- * - `handshakeRate`, `handshakeRatePerKey`: of all clients, and of one. Default: any.
- * - `key`: what a client is known by; what has none is not limited by key. Default: `clientAddress`, of IPv6 the /64.
- *   65,536 keys without connections are remembered.
+ * - `maxConnections`: open connections and handshakes together. Default: no limit.
+ * - `maxHandshakes`: handshakes under way. A server that listens by itself holds as many pending sockets besides: those
+ *   without an upgrade request yet, or refused. Beyond that it drops the oldest. Default 1,024.
+ * - `maxConnectionsPerKey`: connections and handshakes of one client. Default: no limit.
+ * - `handshakeRate`, `handshakeRatePerKey`: handshakes of all clients, and of one client. Default: no limit.
+ * - `key`: what a client is known by. Default: `clientAddress`, of IPv6 the /64. A client without a key, such as one over a
+ *   Unix domain socket, has no limit of its own. The server remembers 65,536 keys without connections.
  *
  * @since 0.1.0
  * @category models
@@ -88,10 +88,18 @@ export interface AdmissionOptions {
 }
 
 /**
- * The proxies in front of a server. A header is believed as far as it was written by proxies that are trusted.
+ * The proxies in front of a server. The server believes a header as far as trusted proxies wrote it: it reads the list of
+ * addresses from its end, until an address is not trusted. An entry that is no address, such as `unknown`, ends this; the
+ * client is then known by the address of the proxy that wrote it.
  *
- * - `trusted`: whether an address is that of a proxy. An IPv4 address has its four numbers, also by a socket of IPv6.
- * - `header`: has a list of addresses, to which each proxy appends whom it heard from. Default `"x-forwarded-for"`.
+ * Addresses have one spelling: IPv6 in lower case and shortened (RFC 5952), IPv4 as four numbers also if it is mapped into
+ * IPv6. A port and brackets are dropped.
+ *
+ * - `trusted`: whether an address is that of a proxy.
+ * - `header`: the list of addresses, to which each proxy appends the address of its client. Default `"x-forwarded-for"`.
+ *   `"forwarded"` is read as RFC 7239 says.
+ * - `trustUnixSocket`: whether a connection without an address, such as one over a Unix domain socket, is from a trusted
+ *   proxy. Default `false`.
  *
  * @since 0.1.0
  * @category models
@@ -99,6 +107,7 @@ export interface AdmissionOptions {
 export interface Proxies {
   readonly trusted: (address: string) => boolean
   readonly header?: string | undefined
+  readonly trustUnixSocket?: boolean | undefined
 }
 
 /**

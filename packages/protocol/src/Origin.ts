@@ -36,13 +36,18 @@ export const allowAll: Policy = () => undefined
  * Allows the origins of a list, such as `"https://example.com"`, and requests without an `Origin`, which are not from
  * browsers.
  *
- * Throws a `RangeError` for what is no origin, such as a host without a scheme or `"*"`: no page would ever match it.
+ * Entries are compared as browsers send origins: in lower case, host names in Punycode, without a default port, and without
+ * the slash or path that a URL has behind its host. Schemes of apps and extensions (`"chrome-extension://…"`,
+ * `"capacitor://localhost"`), `"file://"`, and `"null"`, which pages without an origin send, are origins too.
+ *
+ * Throws a `RangeError` for an entry that no page would ever match, such as a host without a scheme, a pattern with `*`, or
+ * `"wss://example.com"`: the origin is that of the page. For patterns see `predicate`.
  *
  * @example
  * ```ts
  * import * as Origin from "@effect-websocket/protocol/Origin"
  *
- * const policy = Origin.allowList(["https://example.com"])
+ * const policy = Origin.allowList(["https://example.com", "chrome-extension://mdplmiioglkpgkgblfdilgebpppgdlmn"])
  * console.log(policy({ origin: "https://example.com", host: "api.example.com" })) // undefined
  * console.log(policy({ origin: "https://evil.example", host: "api.example.com" })) // a reason
  * ```
@@ -52,7 +57,7 @@ export const allowAll: Policy = () => undefined
  */
 export const allowList = (origins: ReadonlyArray<string>): Policy => {
   const allowed = new Set(origins.map(normalize))
-  return predicate((origin) => allowed.has(origin.toLowerCase()))
+  return predicate((origin) => allowed.has(origin.toLowerCase()) || allowed.has(webOrigin(origin)?.origin ?? ""))
 }
 
 /**
@@ -66,11 +71,8 @@ export const sameOrigin =
   (options?: { readonly scheme?: "http" | "https" }): Policy =>
   ({ host, origin }) => {
     if (origin === undefined) return undefined
-    const page = parseUrl(origin)
-    // An origin is a scheme and a host, nothing besides.
-    if (page === undefined || page.origin === "null" || !isHost(origin.slice(page.protocol.length + 2))) {
-      return refusal(origin)
-    }
+    const page = webOrigin(origin)
+    if (page === undefined) return refusal(origin)
     if (options?.scheme !== undefined && page.protocol !== `${options.scheme}:`) return refusal(origin)
     // The scheme of the page decides which port its host has by default.
     const target = host === undefined || !isHost(host) ? undefined : parseUrl(`${page.protocol}//${host}`)
@@ -88,12 +90,31 @@ export const predicate =
   ({ origin }) =>
     origin === undefined || isAllowed(origin) ? undefined : refusal(origin)
 
-/** Pages without an origin, such as those in a sandbox, send `null`; those of extensions have schemes of their own. */
-const normalize = (text: string): string => {
+/** An entry of a list as browsers send it. */
+const normalize = (entry: string): string => {
+  const text = entry.trim()
   if (text === "null") return text
-  if (text.includes("://") && parseUrl(text) !== undefined) return serializedOrigin(text) ?? text.toLowerCase()
-  throw new RangeError(`${JSON.stringify(text)} is no origin, such as "https://example.com"`)
+  const useless = (why: string) =>
+    new RangeError(
+      `${JSON.stringify(entry)} in a list of origins matches no page: ${why}, such as "https://example.com"`
+    )
+  const url = hasScheme(text) ? parseUrl(text) : undefined
+  if (url === undefined) throw useless("an origin is a scheme and a host")
+  if (url.protocol === "ws:" || url.protocol === "wss:") throw useless("an origin has the scheme of the page")
+  if (text.includes("*")) throw useless("an origin has no pattern")
+  // The host of a scheme that is not of the web may have percent-encoding.
+  const isPlain = url.host === "" || isHost(url.host.replaceAll("%", ""))
+  if (!isPlain || url.username !== "" || url.password !== "" || /\s/.test(text)) {
+    throw useless("an origin is a scheme and a host")
+  }
+  if ((url.protocol === "file:") !== (url.host === ""))
+    throw useless("only file:// has no host, and an origin is a scheme and a host")
+  // For schemes that are not of the web, the URL parser knows no origin, and keeps the case of the host.
+  return url.origin === "null" ? `${url.protocol}//${url.host.toLowerCase()}` : url.origin
 }
+
+/** RFC 3986 §3.1. */
+const hasScheme = (text: string): boolean => /^[a-z][a-z0-9+.-]*:\/\//i.test(text)
 
 const refusal = (origin: string): string => `The origin ${JSON.stringify(origin)} is not allowed`
 
@@ -105,10 +126,10 @@ const isHost = (host: string): boolean => {
   return host.length > 0
 }
 
-/** The origin of a URL as browsers send it: without a path, and without a port that is the default. */
-const serializedOrigin = (text: string): string | undefined => {
-  const origin = parseUrl(text)?.origin
-  return origin === "null" ? undefined : origin
+/** The origin of a page of the web: a scheme and a host, nothing besides. */
+const webOrigin = (text: string): URL | undefined => {
+  const url = parseUrl(text)
+  return url === undefined || url.origin === "null" || !isHost(text.slice(url.protocol.length + 2)) ? undefined : url
 }
 
 const parseUrl = (text: string): URL | undefined => {

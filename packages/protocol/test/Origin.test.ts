@@ -1,5 +1,10 @@
+import * as fc from "fast-check"
 import { assert, describe, it } from "vitest"
 import * as Origin from "@effect-websocket/protocol/Origin"
+
+const hosts = fc
+  .array(fc.constantFrom("a", "B", "0", "-1", "example", "xn--bcher-kva"), { minLength: 1, maxLength: 4 })
+  .map((labels) => `a${labels.join(".")}.example`)
 
 type Case = readonly [origin: string | undefined, host: string | undefined, allowed: boolean]
 
@@ -40,9 +45,86 @@ describe("Origin", () => {
     }
   )
 
-  it("allowList knows origins that are no web addresses", () => {
-    check(Origin.allowList(["null", "chrome-extension://ABC"]), ["null", "example.com", true])
-    check(Origin.allowList(["null", "chrome-extension://ABC"]), ["chrome-extension://abc", "example.com", true])
+  it.each([
+    "https://*.example.com",
+    "chrome-extension://*",
+    "*://example.com",
+    "ws://example.com",
+    "wss://example.com",
+    "https://user@example.com",
+    "https://example.com https://other.example",
+    "https://example.com,",
+    "https:example.com",
+    "blob:https://example.com/7c2a2a1e",
+    "capacitor://",
+    "capacitor:localhost",
+    "file://host",
+    "NULL"
+  ])("allowList says why %j matches no page", (text) => {
+    const message = `${JSON.stringify(text)} in a list of origins matches no page: `
+    assert.throws(() => Origin.allowList([text]), RangeError, message)
+  })
+
+  it.each([
+    ["chrome-extension://mdplmiioglkpgkgblfdilgebpppgdlmn", "chrome-extension://mdplmiioglkpgkgblfdilgebpppgdlmn"],
+    ["moz-extension://7C2A2A1E-0000-4000-8000-000000000000", "moz-extension://7c2a2a1e-0000-4000-8000-000000000000"],
+    ["chrome-extension://abc/popup.html", "chrome-extension://abc"],
+    ["safari-web-extension://abc/", "safari-web-extension://ABC"],
+    ["capacitor://localhost/", "capacitor://localhost"],
+    ["Capacitor://LocalHost", "capacitor://localhost"],
+    ["ionic://localhost:8100/", "ionic://localhost:8100"],
+    ["tauri://localhost", "tauri://localhost"],
+    ["app://obsidian.md/index.html", "app://obsidian.md"],
+    ["vscode-webview://0q2k1abc?id=1", "vscode-webview://0q2k1abc"],
+    ["null", "null"],
+    ["file://", "file://"],
+    ["file:///", "file://"],
+    ["https://a.example/", "https://a.example"],
+    ["https://a.example/app/", "https://a.example"],
+    ["HTTPS://A.Example:443", "https://a.example"],
+    ["http://a.example:80/", "http://a.example"],
+    ["https://b\u00fccher.example", "https://xn--bcher-kva.example"],
+    ["https://[2001:DB8::0:1]:8443/", "https://[2001:db8::1]:8443"],
+    [" https://a.example ", "https://a.example"],
+    ["https://a.example", "https://a.example:443"]
+  ])("allowList with %j allows %j", (entry, origin) => {
+    const policy = Origin.allowList([entry])
+    check(policy, [origin, "example.com", true])
+    for (const other of [`${origin}.evil.example`, `${origin}/`, `${origin}:1`, "https://evil.example", `x${origin}`]) {
+      check(policy, [other, "example.com", false])
+    }
+  })
+
+  it("allowList takes whatever it was given and would have to send", () => {
+    const scheme = fc.constantFrom("http", "https", "capacitor", "chrome-extension", "app+x")
+    const port = fc.option(fc.integer({ min: 1, max: 65_535 }), { nil: undefined })
+    fc.assert(
+      fc.property(scheme, hosts, port, fc.constantFrom("", "/", "/path", "?q", "#f"), (scheme, host, port, rest) => {
+        const entry = `${scheme}://${host}${port === undefined ? "" : `:${port}`}`
+        const policy = Origin.allowList([entry + rest])
+        check(policy, [entry, "example.com", true])
+        check(policy, [`${entry}0.example`, "example.com", false])
+      })
+    )
+  })
+
+  it("allowList makes a policy of any text, or throws a RangeError", () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.string().map((text) => `app://${text}`),
+          hosts.map((host) => `https://${host}/`)
+        ),
+        (text) => {
+          try {
+            Origin.allowList([text])
+          } catch (error) {
+            assert.instanceOf(error, RangeError)
+          }
+        }
+      )
+    )
   })
 
   it("allowList of none allows only what is not a browser", () => {

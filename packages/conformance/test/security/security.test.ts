@@ -52,13 +52,13 @@ ${table(
   ])
 )}
 
-## What the library does not do yet
+## What is up to you
 
-- It does not limit the number of connections, neither of a server nor of an address. That is to come; until then a proxy in
-  front, or \`budget\`, which refuses newcomers while it is exhausted.
-- It does not authenticate, and does not limit how many messages a peer sends: an app that answers each with much work should.
-- \`messageTimeout\`, \`writeTimeout\`, \`idleTimeout\` and \`budget\` are off by default. A server that is open to anyone should set
-  them.
+- A server has any number of connections by default. \`admission\` bounds them, of all clients and of one; \`receiveRate\` bounds
+  the messages and bytes of each connection. Behind a proxy set \`proxies\`: otherwise all clients have the address of the proxy.
+- The library does not authenticate: a \`check\` of the route does.
+- \`messageTimeout\`, \`writeTimeout\`, \`idleTimeout\`, \`receiveRate\` and \`budget\` are off by default. A server that is open to
+  anyone should set them.
 `
 
 const textOf = (path: string): string => {

@@ -388,7 +388,7 @@ export const hostilities: ReadonlyArray<Hostility> = [
     time: "Read from the end of the list, and no further than proxies that are trusted; by default not at all",
     options: ["proxies"],
     tests: [
-      ["platform/test/internal/gate.test.ts", "believes proxies that are trusted, and as far as they are"],
+      ["platform/test/internal/forwarded.test.ts", "believes proxies that are trusted, and as far as they are"],
       ["platform/test/internal/gate.test.ts", "forgets the oldest of many keys, and none that has connections"]
     ]
   },

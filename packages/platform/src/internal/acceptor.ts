@@ -24,7 +24,6 @@ import type {
   DrainOptions,
   DrainReport,
   MakeOptions,
-  Proxies,
   RunOptions,
   ServerWebSocket,
   UpgradeAttempt
@@ -34,7 +33,8 @@ import { Connections } from "./connections.js"
 import { drain, mergeReports, resolveDrain, type DrainSettings } from "./drain.js"
 import type { Environment, Mode } from "./driver.js"
 import { makeDriver, settingsFor, type Drivers } from "./drivers.js"
-import { clientAddress, Entry, Gate, resolveGate, type GateSettings } from "./gate.js"
+import { clientAddress, resolveProxies, type ProxySettings } from "./forwarded.js"
+import { Entry, Gate, resolveGate, type GateSettings } from "./gate.js"
 import { schedulerOver } from "./handOver.js"
 import type { Handlers, Job } from "./handlers.js"
 import { pathOf, ServerRequest } from "./serverRequest.js"
@@ -52,7 +52,7 @@ export interface Policy {
   /** In milliseconds; infinite where there is none. */
   readonly firstMessageTimeout: number
   readonly gate: GateSettings
-  readonly proxies: Proxies | undefined
+  readonly proxies: ProxySettings | undefined
   readonly drain: DrainSettings
   /** Whether the release of a layer drains. */
   readonly drains: boolean
@@ -71,7 +71,7 @@ export const resolvePolicy = (options: MakeOptions): Policy => {
         ? Number.POSITIVE_INFINITY
         : timeout("firstMessageTimeout", options.firstMessageTimeout),
     gate: resolveGate(options.admission ?? {}, options.retryAfter),
-    proxies: options.proxies,
+    proxies: resolveProxies(options.proxies),
     drain,
     drains: options.drain !== undefined
   }
@@ -116,7 +116,10 @@ export interface Refused {
 }
 
 /** The request, where it keeps to the handshake. */
-export const checkHandshake = (attempt: UpgradeAttempt, proxies: Proxies | undefined): ServerRequest | Refused => {
+export const checkHandshake = (
+  attempt: UpgradeAttempt,
+  proxies: ProxySettings | undefined
+): ServerRequest | Refused => {
   const request = Handshake.checkRequest(attempt.request)
   if (request._tag === "RefusedRequest") return request
   const address = clientAddress(attempt.remoteAddress, request.headers, proxies)

@@ -1,7 +1,6 @@
 import type * as Duration from "effect/Duration"
-import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
-import * as HeaderField from "@effect-websocket/protocol/HeaderField"
-import type { AdmissionOptions, KeyRequest, Proxies, Rate } from "../WebSocketServer.js"
+import type { AdmissionOptions, KeyRequest, Rate } from "../WebSocketServer.js"
+import { network } from "./ipAddress.js"
 import { count, defaults, timeout } from "./settings.js"
 import type { Timers } from "./timers.js"
 
@@ -48,11 +47,11 @@ export const resolveGate = (
   options: AdmissionOptions,
   retryAfter: Duration.DurationInput | undefined
 ): GateSettings => ({
-  maxConnections: limit("maxConnections", options.maxConnections),
-  maxHandshakes: limit("maxHandshakes", options.maxHandshakes ?? defaultMaxHandshakes),
-  maxConnectionsPerKey: limit("maxConnectionsPerKey", options.maxConnectionsPerKey),
-  rate: options.handshakeRate && resolveRate("handshakeRate", options.handshakeRate),
-  ratePerKey: options.handshakeRatePerKey && resolveRate("handshakeRatePerKey", options.handshakeRatePerKey),
+  maxConnections: limit("admission.maxConnections", options.maxConnections),
+  maxHandshakes: limit("admission.maxHandshakes", options.maxHandshakes ?? defaultMaxHandshakes),
+  maxConnectionsPerKey: limit("admission.maxConnectionsPerKey", options.maxConnectionsPerKey),
+  rate: options.handshakeRate && resolveRate("admission.handshakeRate", options.handshakeRate),
+  ratePerKey: options.handshakeRatePerKey && resolveRate("admission.handshakeRatePerKey", options.handshakeRatePerKey),
   key: options.key ?? (({ clientAddress }) => clientAddress && network(clientAddress)),
   retryAfter: resolveRetryAfter(retryAfter)
 })
@@ -63,51 +62,6 @@ const limit = (name: string, value: number = Number.POSITIVE_INFINITY): number =
 export const resolveRate = (name: string, { interval, limit }: Rate): ResolvedRate => {
   const burst = timeout(`${name}.interval`, interval)
   return { cost: burst / count(`${name}.limit`, limit), burst }
-}
-
-/** Of IPv6 the /64, which is what one subscriber has. */
-export const network = (address: string): string => {
-  const plain = withoutMapping(address)
-  if (!plain.includes(":")) return plain
-  const [left = "", right] = plain.split("::")
-  const groups = left === "" ? [] : left.split(":")
-  const rest = right === undefined || right === "" ? [] : right.split(":")
-  const zeros = right === undefined ? 0 : Math.max(0, 8 - groups.length - rest.length)
-  return `${[...groups, ...Array<string>(zeros).fill("0"), ...rest].slice(0, 4).join(":")}::/64`
-}
-
-/** An IPv4 address that came by a socket of IPv6 (RFC 4291 §2.5.5.2). */
-const withoutMapping = (address: string): string =>
-  address.toLowerCase().startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address
-
-/**
- * The address of the client. Each proxy appends whom it heard from, so the list is read from its end, as long as it was
- * written by proxies that are trusted.
- */
-export const clientAddress = (
-  remoteAddress: string | undefined,
-  headers: HeaderRecord,
-  proxies: Proxies | undefined
-): string | undefined => {
-  if (proxies === undefined || remoteAddress === undefined) return remoteAddress
-  const listed = HeaderField.values(headers, (proxies.header ?? "x-forwarded-for").toLowerCase()).join(",")
-  let address = withoutMapping(remoteAddress)
-  let end = listed.length
-  while (end > 0 && proxies.trusted(address)) {
-    const start = listed.lastIndexOf(",", end - 1)
-    const next = withoutMapping(listed.slice(start + 1, end).trim())
-    // No address: the proxies before it cannot be told apart any more.
-    if (!isAddress(next)) return address
-    address = next
-    end = start
-  }
-  return address
-}
-
-const isAddress = (text: string): boolean => {
-  if (text.length === 0 || text.length > 45) return false
-  for (let i = 0; i < text.length; i++) if (!"0123456789abcdefABCDEF.:".includes(text[i]!)) return false
-  return true
 }
 
 interface Holder {

@@ -20,6 +20,7 @@ import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
 import { annotations } from "../internal/annotations.js"
 import { defaultMaxHandshakes } from "../internal/gate.js"
+import { canonical } from "../internal/ipAddress.js"
 import { defaults, fromConfig, timeout } from "../internal/settings.js"
 import type * as WebSocket from "../WebSocket.js"
 import * as WebSocketServer from "../WebSocketServer.js"
@@ -157,7 +158,7 @@ export const layerAttached = (
   Layer.scoped(WebSocketServer.WebSocketServer, attach(server, options))
 
 /**
- * The addresses and networks (`"10.0.0.0/8"`) of trusted proxies, for `proxies`. Throws a `RangeError` for what is neither.
+ * The addresses and networks (`"10.0.0.0/8"`) of trusted proxies, for `proxies`. Throws a `RangeError` for anything else.
  *
  * @example
  * ```ts
@@ -176,18 +177,26 @@ export const layerAttached = (
 export const networks = (ranges: ReadonlyArray<string>): ((address: string) => boolean) => {
   const list = new BlockList()
   for (const range of ranges) {
-    const [address = "", prefix] = range.split("/")
-    const family = isIP(address)
-    const bits = prefix === undefined ? (family === 4 ? 32 : 128) : Number(prefix)
-    if (family === 0 || prefix === "" || !Number.isInteger(bits) || bits < 0 || bits > (family === 4 ? 32 : 128)) {
-      throw new RangeError(`${JSON.stringify(range)} is no address and no network`)
+    const [text = "", prefix, ...rest] = range.split("/")
+    const address = canonical(text)
+    const bits = address === undefined || rest.length > 0 ? undefined : bitsOf(prefix, isIP(text), isIP(address))
+    if (address === undefined || bits === undefined) {
+      throw new RangeError(`${JSON.stringify(range)} must be an IP address or a network, such as "10.0.0.0/8"`)
     }
-    list.addSubnet(address, bits, family === 4 ? "ipv4" : "ipv6")
+    list.addSubnet(address, bits, isIP(address) === 4 ? "ipv4" : "ipv6")
   }
-  return (address) => {
-    const family = isIP(address)
-    return family !== 0 && list.check(address, family === 4 ? "ipv4" : "ipv6")
+  return (text) => {
+    const address = canonical(text)
+    return address !== undefined && list.check(address, isIP(address) === 4 ? "ipv4" : "ipv6")
   }
+}
+
+/** How many bits of an address are those of its network. A mapped IPv4 address has 96 more of them as it is written. */
+const bitsOf = (prefix: string | undefined, written: number, family: number): number | undefined => {
+  const length = family === 4 ? 32 : 128
+  if (prefix === undefined) return length
+  const bits = /^[0-9]{1,3}$/.test(prefix) ? Number(prefix) - (written === family ? 0 : 96) : -1
+  return bits >= 0 && bits <= length ? bits : undefined
 }
 
 /**
