@@ -260,7 +260,10 @@ describe("a request", () => {
     Effect.gen(function* () {
       const { entries, layer } = yield* captured
       const [error] = yield* Effect.all(
-        [Effect.flip(WebSocketClient.connect("ws://test/x")), Effect.fork(WebSocketServer.run(echo))],
+        [
+          Effect.flip(WebSocketClient.connect("ws://test/x", { protocols: ["a"] })),
+          Effect.fork(WebSocketServer.run(echo))
+        ],
         { concurrency: "unbounded" }
       ).pipe(
         Effect.scoped,
@@ -484,6 +487,16 @@ describe("offer", () => {
       const error = yield* Effect.flip(WebSocketServer.acceptAttempt(attempt, { protocols: () => "unoffered" }))
       assert.deepInclude({ ...error }, { _tag: "Protocol_error", origin: "local" })
       assert.deepStrictEqual(answers, [500])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("asks no selector for a client that offers no subprotocol", () =>
+    Effect.gen(function* () {
+      const { answers, attempt, pair } = yield* requested("/")
+      const socket = yield* WebSocketServer.acceptAttempt(attempt, { protocols: () => assert.fail("called") })
+      yield* pair.reset
+      assert.isUndefined(socket.protocol)
+      assert.deepStrictEqual(answers, [101])
     }).pipe(Effect.scoped)
   )
 

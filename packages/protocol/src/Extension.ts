@@ -53,12 +53,39 @@ export const get = (extension: Extension, parameter: string): string | true | un
   extension.parameters.find(([name]) => name === parameter)?.[1]
 
 /**
- * Parses the values of `Sec-WebSocket-Extensions`. What is not a list of extensions is a remote `ProtocolError`.
+ * The first extension with a name, `undefined` if the list has none: its parameters, or whether it is there.
+ *
+ * @example
+ * ```ts
+ * import * as Extension from "@effect-websocket/protocol/Extension"
+ *
+ * const extensions = [Extension.make("permessage-deflate", [["server_max_window_bits", "10"]])]
+ * console.log(Extension.find(extensions, "permessage-deflate")?.parameters) // [ [ "server_max_window_bits", "10" ] ]
+ * console.log(Extension.find(extensions, "x-other")) // undefined
+ * ```
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const find = (extensions: ReadonlyArray<Extension>, name: string): Extension | undefined =>
+  extensions.find((extension) => extension.name === name)
+
+/**
+ * Whether a list has an extension with a name.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const includes = (extensions: ReadonlyArray<Extension>, name: string): boolean =>
+  find(extensions, name) !== undefined
+
+/**
+ * Parses the value of `Sec-WebSocket-Extensions`, or the values of several such lines. What is not a list of extensions is a remote `ProtocolError`.
  *
  * @since 0.1.0
  * @category parsing
  */
-export const parse = (lines: ReadonlyArray<string>): ReadonlyArray<Extension> | ProtocolError =>
+export const parse = (lines: string | ReadonlyArray<string>): ReadonlyArray<Extension> | ProtocolError =>
   HeaderField.parseElements(lines)
 
 /**

@@ -10,6 +10,7 @@ import * as Extension from "./Extension.js"
 import * as HeaderField from "./HeaderField.js"
 import * as Base64 from "./internal/base64.js"
 import { localError, remoteError } from "./internal/protocolError.js"
+import type { RandomSource } from "./Mask.js"
 import * as Subprotocol from "./Subprotocol.js"
 
 /**
@@ -37,6 +38,25 @@ export const version = "13"
 export const makeKey = (random: Uint8Array): string => {
   if (random.length !== 16) throw new RangeError(`A key has 16 bytes, not ${random.length}`)
   return Base64.encode(random)
+}
+
+/**
+ * A `Sec-WebSocket-Key` from a source of randomness, such as `globalThis.crypto` (RFC 6455 §4.1).
+ *
+ * @example
+ * ```ts
+ * import * as Handshake from "@effect-websocket/protocol/Handshake"
+ *
+ * console.log(Handshake.isKey(Handshake.generateKey(globalThis.crypto))) // true
+ * ```
+ *
+ * @since 0.1.0
+ * @category keys
+ */
+export const generateKey = (source: RandomSource): string => {
+  const bytes = new Uint8Array(16)
+  source.getRandomValues(bytes)
+  return Base64.encode(bytes)
 }
 
 /**
@@ -84,7 +104,7 @@ export interface Offer {
   readonly protocols?: ReadonlyArray<string> | undefined
   readonly extensions?: ReadonlyArray<Extension.Extension> | undefined
   readonly origin?: string | undefined
-  readonly headers?: HeaderRecord | undefined
+  readonly headers?: HeaderField.Input | undefined
 }
 
 /**
@@ -131,7 +151,7 @@ export const requestHeaders = (offer: Offer): HeaderRecord | ProtocolError => {
 }
 
 /**
- * A request as HTTP delivers it. Names of headers are in lower case.
+ * A request as HTTP delivers it. The case of header names does not matter.
  *
  * @since 0.1.0
  * @category models
@@ -142,7 +162,18 @@ export interface HttpRequest {
   readonly url: string
   /** Such as `"1.1"`. */
   readonly httpVersion: string
-  readonly headers: HeaderRecord
+  readonly headers: HeaderField.Input
+}
+
+/**
+ * A response as HTTP delivers it; a `Response` of the web is one. The case of header names does not matter.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HttpResponse {
+  readonly status: number
+  readonly headers: HeaderField.Input
 }
 
 /**
@@ -155,6 +186,7 @@ export interface UpgradeRequest {
   readonly _tag: "UpgradeRequest"
   /** The request target: path and query. */
   readonly url: string
+  /** Those of the request, names in lower case. */
   readonly headers: HeaderRecord
   readonly key: string
   /** The subprotocols that the client offers, in its order of preference. */
@@ -178,6 +210,25 @@ export interface RefusedRequest {
 }
 
 /**
+ * Whether a request asks for an upgrade to a WebSocket, which is what a server wants to know first: `Upgrade` has the token
+ * `websocket` and `Connection` the token `upgrade`. `checkRequest` tells whether the request is valid.
+ *
+ * @example
+ * ```ts
+ * import * as Handshake from "@effect-websocket/protocol/Handshake"
+ *
+ * console.log(Handshake.isUpgradeRequest({ Connection: "keep-alive, Upgrade", Upgrade: "websocket" })) // true
+ * console.log(Handshake.isUpgradeRequest(new Headers({ Accept: "text/html" }))) // false
+ * ```
+ *
+ * @since 0.1.0
+ * @category server
+ */
+export const isUpgradeRequest = (headers: HeaderField.Input): boolean =>
+  HeaderField.hasToken(HeaderField.values(headers, "upgrade"), "websocket") &&
+  HeaderField.hasToken(HeaderField.values(headers, "connection"), "upgrade")
+
+/**
  * Recognises an upgrade request (RFC 6455 §4.2.1). Whatever is missing, malformed or there twice is refused with 400,
  * another version than 13 with 426 and the version that is supported.
  *
@@ -185,7 +236,7 @@ export interface RefusedRequest {
  * @category server
  */
 export const checkRequest = (request: HttpRequest): UpgradeRequest | RefusedRequest => {
-  const { headers } = request
+  const headers = lowerCased(request.headers)
   if (request.method !== "GET") return refuse(`The method is ${request.method}, not GET`)
   if (!isAtLeastHttp11(request.httpVersion)) return refuse(`HTTP ${request.httpVersion} cannot be upgraded`)
   const host = single(headers, "host")
@@ -208,9 +259,9 @@ export const checkRequest = (request: HttpRequest): UpgradeRequest | RefusedRequ
   if (isError(key)) return refuseWith(key)
   if (key === undefined) return refuse("Sec-WebSocket-Key is missing")
   if (!isKey(key)) return refuse("Sec-WebSocket-Key is not the base64 of 16 bytes")
-  const protocols = Subprotocol.parse(HeaderField.values(headers, "sec-websocket-protocol"))
+  const protocols = Subprotocol.parse(headers["sec-websocket-protocol"] ?? [])
   if (isError(protocols)) return refuseWith(protocols)
-  const extensions = Extension.parse(HeaderField.values(headers, "sec-websocket-extensions"))
+  const extensions = Extension.parse(headers["sec-websocket-extensions"] ?? [])
   if (isError(extensions)) return refuseWith(extensions)
   const origin = single(headers, "origin")
   if (isError(origin)) return refuseWith(origin)
@@ -218,29 +269,40 @@ export const checkRequest = (request: HttpRequest): UpgradeRequest | RefusedRequ
 }
 
 /**
- * The headers of the answer 101 (RFC 6455 §4.2.2).
+ * The headers of the answer 101 (RFC 6455 §4.2.2), to a request that `checkRequest` has recognised, or to its key and offers
+ * if something else did. Without an agreement there is no subprotocol and no extension.
  *
- * Fails with a local `ProtocolError` for a subprotocol or extension that the client did not offer, a header that is not one, and a header that the handshake itself sets.
+ * Fails with a local `ProtocolError` for a malformed key, a subprotocol or extension that the client did not offer, a header that is not one,
+ * and a header that the handshake itself sets.
+ *
+ * @example
+ * ```ts
+ * import * as Handshake from "@effect-websocket/protocol/Handshake"
+ *
+ * const headers = Handshake.responseHeaders({ key: "dGhlIHNhbXBsZSBub25jZQ==" })
+ * console.log(headers) // { Upgrade: "websocket", Connection: "Upgrade", "Sec-WebSocket-Accept": "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" }
+ * ```
  *
  * @since 0.1.0
  * @category server
  */
 export const responseHeaders = (
-  request: UpgradeRequest,
-  agreement: Agreement,
-  headers?: HeaderRecord
+  request: Pick<Offer, "key" | "protocols" | "extensions">,
+  agreement: Partial<Agreement> = {},
+  headers?: HeaderField.Input
 ): HeaderRecord | ProtocolError => {
+  if (!isKey(request.key)) return localError("The key is not the base64 of 16 bytes", "RFC 6455 §4.2.2")
   const extra = checkHeaders(headers)
   if (isError(extra)) return extra
-  const { protocol } = agreement
-  if (protocol !== undefined && !request.protocols.includes(protocol)) {
+  const { extensions: agreed = [], protocol } = agreement
+  if (protocol !== undefined && request.protocols?.includes(protocol) !== true) {
     return localError(`The subprotocol ${JSON.stringify(protocol)} was not offered`, "RFC 6455 §4.2.2")
   }
-  const unoffered = findUnoffered(agreement.extensions, request.extensions)
+  const unoffered = findUnoffered(agreed, request.extensions ?? [])
   if (unoffered !== undefined) {
     return localError(`The extension ${JSON.stringify(unoffered)} was not offered`, "RFC 6455 §4.2.2")
   }
-  const extensions = Extension.format(agreement.extensions)
+  const extensions = Extension.format(agreed)
   if (typeof extensions !== "string") return extensions
   return {
     ...extra,
@@ -253,13 +315,24 @@ export const responseHeaders = (
 }
 
 /**
- * Checks the headers of an answer 101 (RFC 6455 §4.1): the tokens, the accept value, and that nothing was agreed on that
- * was not offered. Fails with a remote `ProtocolError`.
+ * Checks the answer to an upgrade request (RFC 6455 §4.1): the status 101, the tokens, the accept value, and that nothing was
+ * agreed on that was not offered. Fails with a remote `ProtocolError`.
+ *
+ * @example
+ * ```ts
+ * import * as Handshake from "@effect-websocket/protocol/Handshake"
+ *
+ * const offer = { key: "dGhlIHNhbXBsZSBub25jZQ==" }
+ * const headers = { Upgrade: "websocket", Connection: "Upgrade", "Sec-WebSocket-Accept": "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" }
+ * console.log(Handshake.checkResponse({ status: 101, headers }, offer)) // { protocol: undefined, extensions: [] }
+ * ```
  *
  * @since 0.1.0
  * @category client
  */
-export const checkResponse = (headers: HeaderRecord, offer: Offer): Agreement | ProtocolError => {
+export const checkResponse = (response: HttpResponse, offer: Offer): Agreement | ProtocolError => {
+  if (response.status !== 101) return remoteError(`The status is ${response.status}, not 101`, "RFC 6455 §4.1")
+  const headers = lowerCased(response.headers)
   const upgrade = requireToken(headers, "upgrade", "websocket") ?? requireToken(headers, "connection", "upgrade")
   if (upgrade !== undefined) return upgrade
   const accept = single(headers, "sec-websocket-accept")
@@ -272,7 +345,7 @@ export const checkResponse = (headers: HeaderRecord, offer: Offer): Agreement | 
   if (protocol !== undefined && !(offer.protocols ?? []).includes(protocol)) {
     return remoteError(`The subprotocol ${JSON.stringify(protocol)} was not asked for`, "RFC 6455 §4.1")
   }
-  const extensions = Extension.parse(HeaderField.values(headers, "sec-websocket-extensions"))
+  const extensions = Extension.parse(headers["sec-websocket-extensions"] ?? [])
   if (isError(extensions)) return extensions
   const unasked = findUnoffered(extensions, offer.extensions ?? [])
   return unasked === undefined
@@ -287,15 +360,25 @@ export const checkResponse = (headers: HeaderRecord, offer: Offer): Agreement | 
  * @since 0.1.0
  * @category headers
  */
-export const lowerCaseNames = (headers: HeaderRecord): HeaderRecord => {
+export const lowerCaseNames = (headers: HeaderField.Input): HeaderRecord => {
   // No plain object: every one of those has a `constructor` already.
-  const lower = new Map<string, ReadonlyArray<string>>()
-  for (const name of Object.keys(headers)) {
+  const lower = new Map<string, Array<string>>()
+  for (const [name, value] of HeaderField.entries(headers)) {
     const key = name.toLowerCase()
-    lower.set(key, [...(lower.get(key) ?? []), ...HeaderField.values(headers, name)])
+    const known = lower.get(key)
+    if (known === undefined) lower.set(key, [value])
+    else known.push(value)
   }
   return Object.fromEntries([...lower].map(([name, values]) => [name, values.length === 1 ? values[0] : values]))
 }
+
+/** Headers in which names in lower case find everything. A record that is so already, as that of Node, is not copied. */
+const lowerCased = (headers: HeaderField.Input): HeaderRecord =>
+  isRecord(headers) && Object.keys(headers).every((name) => name === name.toLowerCase())
+    ? headers
+    : lowerCaseNames(headers)
+
+const isRecord = (headers: HeaderField.Input): headers is HeaderRecord => !(Symbol.iterator in headers)
 
 const isError = (value: object | string | undefined): value is ProtocolError =>
   typeof value === "object" && "_tag" in value && value._tag === "Protocol_error"
@@ -316,8 +399,9 @@ const isAtLeastHttp11 = (httpVersion: string): boolean => {
 
 /** The one value of a header that may come only once. */
 const single = (headers: HeaderRecord, name: string): string | undefined | ProtocolError => {
-  const values = HeaderField.values(headers, name)
-  return values.length > 1 ? remoteError(`The header ${name} comes more than once`, "RFC 6455 §4.1") : values[0]
+  const value = headers[name]
+  if (value === undefined || typeof value === "string") return value
+  return value.length > 1 ? remoteError(`The header ${name} comes more than once`, "RFC 6455 §4.1") : value[0]
 }
 
 const findUnoffered = (
@@ -326,7 +410,7 @@ const findUnoffered = (
 ): string | undefined => agreed.find(({ name }) => !offered.some((offer) => offer.name === name))?.name
 
 const requireToken = (headers: HeaderRecord, name: string, token: string): ProtocolError | undefined => {
-  const tokens = HeaderField.parseTokens(HeaderField.values(headers, name))
+  const tokens = HeaderField.parseTokens(headers[name] ?? [])
   if (isError(tokens)) return tokens
   return tokens.some((candidate) => candidate.toLowerCase() === token)
     ? undefined
@@ -343,8 +427,9 @@ const reservedHeaders = new Set([
   "trailer"
 ])
 
-const checkHeaders = (headers: HeaderRecord | undefined): HeaderRecord | ProtocolError => {
-  for (const [name, value] of Object.entries(headers ?? {})) {
+const checkHeaders = (input: HeaderField.Input = {}): HeaderRecord | ProtocolError => {
+  const headers = isRecord(input) ? input : lowerCaseNames(input)
+  for (const [name, value] of Object.entries(headers)) {
     if (!HeaderField.isToken(name)) {
       return localError(`The header name ${JSON.stringify(name)} is not a token`, "RFC 9110 §5.1")
     }
@@ -357,5 +442,5 @@ const checkHeaders = (headers: HeaderRecord | undefined): HeaderRecord | Protoco
       return localError(`The value of the header ${name} has a character that no header may have`, "RFC 9110 §5.5")
     }
   }
-  return headers ?? {}
+  return headers
 }

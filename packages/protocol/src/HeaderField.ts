@@ -63,26 +63,104 @@ export const isValue = (text: string): boolean => {
 }
 
 /**
- * All values of a header, in order; none where it is missing.
+ * Headers as runtimes and libraries have them: a record, such as that of Node or the `Headers` of `@effect/platform`, or an
+ * iterable of names and values, such as the `Headers` of the web. Names may have any case.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Input = HeaderRecord | Iterable<readonly [name: string, value: string]>
+
+/**
+ * Each header with each of its values, in order: one pair for each line of an HTTP/1.1 message. Names keep their case.
+ *
+ * @example
+ * ```ts
+ * import * as HeaderField from "@effect-websocket/protocol/HeaderField"
+ *
+ * const headers = { Upgrade: "websocket", "Set-Cookie": ["a=1", "b=2"] }
+ * const lines = HeaderField.entries(headers).map(([name, value]) => `${name}: ${value}`)
+ * console.log(lines) // [ "Upgrade: websocket", "Set-Cookie: a=1", "Set-Cookie: b=2" ]
+ * ```
  *
  * @since 0.1.0
  * @category accessors
  */
-export const values = (headers: HeaderRecord, name: string): ReadonlyArray<string> => {
-  const value = headers[name]
-  return value === undefined ? [] : typeof value === "string" ? [value] : value
+export const entries = (headers: Input): ReadonlyArray<readonly [name: string, value: string]> =>
+  isIterable(headers)
+    ? Array.from(headers)
+    : Object.keys(headers).flatMap((name) => listOf(headers[name]).map((value) => [name, value] as const))
+
+/**
+ * All values of a header, in order; none if it is missing. The case of names does not matter.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const values = (headers: Input, name: string): ReadonlyArray<string> => {
+  const wanted = name.toLowerCase()
+  if (isIterable(headers)) {
+    return Array.from(headers).flatMap(([name, value]) => (name.toLowerCase() === wanted ? [value] : []))
+  }
+  let found: ReadonlyArray<string> | undefined
+  for (const key of Object.keys(headers)) {
+    if (key.length !== wanted.length || key.toLowerCase() !== wanted) continue
+    const more = listOf(headers[key])
+    found = found === undefined ? more : [...found, ...more]
+  }
+  return found ?? none
 }
 
 /**
- * Parses a comma-separated list of tokens. Empty elements are skipped (RFC 9110 §5.6.1). Anything else is a remote
+ * The value of a header, `undefined` if it is missing. Several values are joined with commas (RFC 9110 §5.3), as the
+ * `Headers` of the web do. The case of names does not matter.
+ *
+ * @example
+ * ```ts
+ * import * as HeaderField from "@effect-websocket/protocol/HeaderField"
+ *
+ * const headers = { "sec-websocket-version": "13" }
+ * console.log(HeaderField.get(headers, "Sec-WebSocket-Version")) // "13"
+ * console.log(HeaderField.get(headers, "Origin")) // undefined
+ * ```
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const get = (headers: Input, name: string): string | undefined => {
+  const all = values(headers, name)
+  return all.length > 1 ? all.join(", ") : all[0]
+}
+
+/**
+ * Whether a comma-separated list of tokens has a token, whatever its case. A list that is malformed has none.
+ *
+ * @example
+ * ```ts
+ * import * as HeaderField from "@effect-websocket/protocol/HeaderField"
+ *
+ * console.log(HeaderField.hasToken("keep-alive, Upgrade", "upgrade")) // true
+ * ```
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const hasToken = (lines: string | ReadonlyArray<string>, token: string): boolean => {
+  const tokens = parseTokens(lines)
+  const wanted = token.toLowerCase()
+  return !("_tag" in tokens) && tokens.some((candidate) => candidate.toLowerCase() === wanted)
+}
+
+/**
+ * Parses a comma-separated list of tokens: one header value, or those of several lines. Empty elements are skipped (RFC 9110 §5.6.1). Anything else is a remote
  * `ProtocolError`.
  *
  * @since 0.1.0
  * @category parsing
  */
-export const parseTokens = (lines: ReadonlyArray<string>): ReadonlyArray<string> | ProtocolError => {
+export const parseTokens = (lines: string | ReadonlyArray<string>): ReadonlyArray<string> | ProtocolError => {
   const tokens: Array<string> = []
-  for (const line of lines) {
+  for (const line of listOf(lines)) {
     const scanner = new Scanner(line)
     while (scanner.nextElement()) {
       const token = scanner.token()
@@ -94,15 +172,15 @@ export const parseTokens = (lines: ReadonlyArray<string>): ReadonlyArray<string>
 }
 
 /**
- * Parses a comma-separated list of tokens with parameters. A quoted value must be a token once its quotes are gone
+ * Parses a comma-separated list of tokens with parameters: one header value, or those of several lines. A quoted value must be a token once its quotes are gone
  * (RFC 6455 §9.1). Anything else is a remote `ProtocolError`.
  *
  * @since 0.1.0
  * @category parsing
  */
-export const parseElements = (lines: ReadonlyArray<string>): ReadonlyArray<Element> | ProtocolError => {
+export const parseElements = (lines: string | ReadonlyArray<string>): ReadonlyArray<Element> | ProtocolError => {
   const elements: Array<Element> = []
-  for (const line of lines) {
+  for (const line of listOf(lines)) {
     const scanner = new Scanner(line)
     while (scanner.nextElement()) {
       const name = scanner.token()
@@ -138,6 +216,14 @@ export const formatElements = (elements: ReadonlyArray<Element>): string =>
       [name, ...parameters.map(([key, value]) => (value === true ? key : `${key}=${value}`))].join("; ")
     )
     .join(", ")
+
+const none: ReadonlyArray<string> = []
+
+const listOf = (value: string | ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
+  value === undefined ? none : typeof value === "string" ? [value] : value
+
+const isIterable = (headers: Input): headers is Iterable<readonly [name: string, value: string]> =>
+  Symbol.iterator in headers
 
 const malformed = (): ProtocolError => remoteError("A header of the handshake is malformed", "RFC 6455 §9.1")
 

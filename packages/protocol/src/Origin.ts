@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import * as HeaderField from "./HeaderField.js"
 
 /**
  * What a policy decides on: the `Origin` and `Host` headers of the request.
@@ -89,6 +90,35 @@ export const predicate =
   (isAllowed: (origin: string) => boolean): Policy =>
   ({ origin }) =>
     origin === undefined || isAllowed(origin) ? undefined : refusal(origin)
+
+/**
+ * What another policy allows, except requests without an `Origin`: for servers that only web pages use.
+ *
+ * @example
+ * ```ts
+ * import * as Origin from "@effect-websocket/protocol/Origin"
+ *
+ * const policy = Origin.required(Origin.sameOrigin())
+ * console.log(policy({ origin: undefined, host: "example.com" })) // "The request has no Origin"
+ * console.log(policy({ origin: "https://example.com", host: "example.com" })) // undefined
+ * ```
+ *
+ * @since 0.1.0
+ * @category policies
+ */
+export const required =
+  (policy: Policy): Policy =>
+  (request) =>
+    request.origin === undefined ? "The request has no Origin" : policy(request)
+
+/**
+ * Applies a policy to the headers of a request: `undefined` if it is allowed, otherwise the reason why not.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
+export const check = (policy: Policy, headers: HeaderField.Input): string | undefined =>
+  policy({ origin: HeaderField.get(headers, "origin"), host: HeaderField.get(headers, "host") })
 
 /** An entry of a list as browsers send it. */
 const normalize = (entry: string): string => {

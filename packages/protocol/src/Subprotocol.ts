@@ -8,7 +8,8 @@ import * as HeaderField from "./HeaderField.js"
 import { localError, remoteError } from "./internal/protocolError.js"
 
 /**
- * Chooses one of the subprotocols that a client offers, in the client's order of preference, or none.
+ * Chooses one of the subprotocols that a client offers, in the client's order of preference, or none. `select` calls it,
+ * never with an empty list.
  *
  * @since 0.1.0
  * @category models
@@ -16,13 +17,13 @@ import { localError, remoteError } from "./internal/protocolError.js"
 export type Selector = (offered: ReadonlyArray<string>) => string | undefined
 
 /**
- * Parses the values of `Sec-WebSocket-Protocol`. What is not a list of tokens, or names one twice, is a remote
+ * Parses the value of `Sec-WebSocket-Protocol`, or the values of several such lines. What is not a list of tokens, or names one twice, is a remote
  * `ProtocolError`.
  *
  * @since 0.1.0
  * @category parsing
  */
-export const parse = (lines: ReadonlyArray<string>): ReadonlyArray<string> | ProtocolError => {
+export const parse = (lines: string | ReadonlyArray<string>): ReadonlyArray<string> | ProtocolError => {
   const tokens = HeaderField.parseTokens(lines)
   return "_tag" in tokens || areUnique(tokens) ? tokens : remoteError("A subprotocol is offered twice", "RFC 6455 §4.1")
 }
@@ -57,5 +58,28 @@ export const byServerPreference =
   (supported: ReadonlyArray<string>): Selector =>
   (offered) =>
     supported.find((protocol) => offered.includes(protocol))
+
+/**
+ * The subprotocol for a client: the first of the `supported` ones that it offers, or the one that a selector chooses. A
+ * client that offers nothing gets none, and the selector is not called.
+ *
+ * @example
+ * ```ts
+ * import * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
+ *
+ * console.log(Subprotocol.select(["chat.v2", "chat.v1"], ["chat.v1", "chat.v2"])) // "chat.v2"
+ * console.log(Subprotocol.select(() => "chat.v1", [])) // undefined
+ * ```
+ *
+ * @since 0.1.0
+ * @category selectors
+ */
+export const select = (
+  supported: ReadonlyArray<string> | Selector,
+  offered: ReadonlyArray<string>
+): string | undefined => {
+  if (offered.length === 0) return undefined
+  return typeof supported === "function" ? supported(offered) : byServerPreference(supported)(offered)
+}
 
 const areUnique = (names: ReadonlyArray<string>): boolean => new Set(names).size === names.length

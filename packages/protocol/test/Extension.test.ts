@@ -26,6 +26,26 @@ describe("Extension", () => {
     )
   })
 
+  it("finds extensions by name, the first of several", () => {
+    const extensions = [Extension.make("x", [["a", "1"]]), Extension.make("y"), Extension.make("x")]
+    assert.strictEqual(Extension.find(extensions, "x"), extensions[0])
+    assert.deepStrictEqual(Extension.find(extensions, "y")?.parameters, [])
+    assert.deepStrictEqual(
+      ["x", "y", "X", "toString"].map((name) => Extension.find(extensions, name) !== undefined),
+      [true, true, false, false]
+    )
+    assert.deepStrictEqual(
+      ["x", "y", "X", "toString"].map((name) => Extension.includes(extensions, name)),
+      [true, true, false, false]
+    )
+  })
+
+  it("parses one value", () => {
+    assert.deepStrictEqual(Extension.parse("permessage-deflate; client_max_window_bits"), [
+      Extension.make("permessage-deflate", [["client_max_window_bits", true]])
+    ])
+  })
+
   it("parses several lines", () => {
     assert.deepStrictEqual(Extension.parse(['x; a=1; b="2", y', "x"]), [
       Extension.make("x", [

@@ -2,6 +2,7 @@ import { assert, describe, it } from "vitest"
 import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as Extension from "@effect-websocket/protocol/Extension"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
+import * as HeaderField from "@effect-websocket/protocol/HeaderField"
 import * as fc from "fast-check"
 import { createHash } from "node:crypto"
 import * as arbitraries from "./arbitraries.js"
@@ -19,7 +20,7 @@ const requestHeaders: HeaderRecord = {
   "sec-websocket-version": "13"
 }
 
-const request = (headers: HeaderRecord = {}, parts?: Partial<Handshake.HttpRequest>): Handshake.HttpRequest => ({
+const request = (headers: HeaderRecord = {}, parts?: Partial<Omit<Handshake.HttpRequest, "headers">>) => ({
   method: "GET",
   url: "/chat?room=1",
   httpVersion: "1.1",
@@ -32,6 +33,11 @@ const responseHeaders: HeaderRecord = {
   connection: "Upgrade",
   "sec-websocket-accept": accept
 }
+
+const answer = (headers: HeaderRecord): Handshake.HttpResponse => ({
+  status: 101,
+  headers: { ...responseHeaders, ...headers }
+})
 
 const accepted = (checked: Handshake.UpgradeRequest | Handshake.RefusedRequest): Handshake.UpgradeRequest => {
   assert.strictEqual(checked._tag, "UpgradeRequest")
@@ -291,7 +297,7 @@ describe("Handshake", () => {
         fc.property(headers, (headers) => {
           const checked = Handshake.checkRequest(request(headers))
           assert.include(["UpgradeRequest", "RefusedRequest"], checked._tag)
-          const response = Handshake.checkResponse({ ...responseHeaders, ...headers }, { key })
+          const response = Handshake.checkResponse(answer(headers), { key })
           if ("_tag" in response) assert.strictEqual(facts(response)["origin"], "remote")
           else assert.isUndefined(response.protocol)
         })
@@ -339,7 +345,129 @@ describe("Handshake", () => {
     })
   })
 
+  describe("headers of all kinds", () => {
+    /** The same headers as others have them. */
+    const kinds: ReadonlyArray<[string, (headers: HeaderRecord) => HeaderField.Input]> = [
+      ["a record", (headers) => headers],
+      ["a record with capitals", (headers) => mapNames(headers, (name) => name.toUpperCase())],
+      ["a record that has each value in an array", (headers) => mapValues(headers, (value) => [value])],
+      ["the Headers of the web", (headers) => new Headers(HeaderField.entries(headers).map(([n, v]) => [n, v]))],
+      ["a list of names and values", (headers) => HeaderField.entries(headers)],
+      ["a map", (headers) => new Map(HeaderField.entries(headers))],
+      [
+        "the Headers of Effect, which have a prototype",
+        (headers) =>
+          Object.assign(
+            Object.create({ [Symbol.for("@effect/platform/Headers")]: true, origin: "https://evil" }),
+            headers
+          )
+      ]
+    ]
+    const mapNames = (headers: HeaderRecord, f: (name: string) => string): HeaderRecord =>
+      Object.fromEntries(Object.entries(headers).map(([name, value]) => [f(name), value]))
+    const mapValues = (headers: HeaderRecord, f: (value: string) => ReadonlyArray<string>): HeaderRecord =>
+      Object.fromEntries(HeaderField.entries(headers).map(([name, value]) => [name, f(value)]))
+
+    const offers = { "sec-websocket-protocol": "a, b", "sec-websocket-extensions": "x; y=1", origin: "https://a" }
+
+    it.each(kinds)("%s in a request", (_, kind) => {
+      const all = { ...requestHeaders, ...offers }
+      const { headers, ...checked } = accepted(Handshake.checkRequest({ ...request(), headers: kind(all) }))
+      assert.deepStrictEqual(checked, {
+        _tag: "UpgradeRequest",
+        url: "/chat?room=1",
+        key,
+        protocols: ["a", "b"],
+        extensions: [Extension.make("x", [["y", "1"]])],
+        origin: "https://a",
+        host: "example.com"
+      })
+      assert.strictEqual(HeaderField.get(headers, "host"), "example.com")
+      assert.strictEqual(Handshake.isUpgradeRequest(kind(all)), true)
+    })
+
+    it.each(kinds)("%s in a response", (_, kind) => {
+      const headers = kind({ ...responseHeaders, "sec-websocket-protocol": "b", "sec-websocket-extensions": "x" })
+      const offer = { key, protocols: ["a", "b"], extensions: [Extension.make("x")] }
+      assert.deepStrictEqual(Handshake.checkResponse({ status: 101, headers }, offer), {
+        protocol: "b",
+        extensions: [Extension.make("x")]
+      })
+    })
+
+    it.each(kinds)("%s that an app adds", (_, kind) => {
+      const headers = kind({ "x-a": "1", "x-b": "2" })
+      for (const made of [
+        Handshake.requestHeaders({ key, headers }),
+        Handshake.responseHeaders({ key }, {}, headers)
+      ]) {
+        assert.deepStrictEqual(
+          ["x-a", "x-b", "upgrade"].map((name) => HeaderField.get(made as HeaderRecord, name)),
+          ["1", "2", "websocket"]
+        )
+      }
+      assert.deepStrictEqual(
+        facts(Handshake.requestHeaders({ key, headers: kind({ connection: "close" }) })),
+        localFacts("RFC 6455 §4.1")
+      )
+    })
+
+    it("refuses what comes twice, in whatever case", () => {
+      for (const [name, value] of HeaderField.entries(requestHeaders).filter(([name]) =>
+        /key|version|host/.test(name)
+      )) {
+        const headers = { ...requestHeaders, [name.toUpperCase()]: value }
+        assert.strictEqual(Handshake.checkRequest({ ...request(), headers })._tag, "RefusedRequest", name)
+      }
+      const headers = { ...responseHeaders, "Sec-WebSocket-Accept": accept }
+      assert.deepStrictEqual(
+        facts(Handshake.checkResponse({ status: 101, headers }, { key })),
+        remoteFacts("RFC 6455 §4.1")
+      )
+    })
+  })
+
+  it.each([
+    [{}, false],
+    [{ upgrade: "websocket" }, false],
+    [{ connection: "upgrade" }, false],
+    [{ upgrade: "websocket", connection: "close" }, false],
+    [{ upgrade: "h2c", connection: "upgrade" }, false],
+    [{ upgrade: "web socket", connection: "upgrade" }, false],
+    [{ Upgrade: "h2c, WebSocket", CONNECTION: ["keep-alive", "Upgrade"] }, true]
+  ] satisfies ReadonlyArray<[HeaderRecord, boolean]>)("%j asks for an upgrade: %s", (headers, expected) => {
+    assert.strictEqual(Handshake.isUpgradeRequest(headers), expected)
+  })
+
+  it("answers a key alone", () => {
+    assert.deepStrictEqual(Handshake.responseHeaders({ key }), {
+      Upgrade: "websocket",
+      Connection: "Upgrade",
+      "Sec-WebSocket-Accept": accept
+    })
+    assert.deepStrictEqual(facts(Handshake.responseHeaders({ key: "short" })), localFacts("RFC 6455 §4.2.2"))
+    assert.deepStrictEqual(facts(Handshake.responseHeaders({ key }, { protocol: "a" })), localFacts("RFC 6455 §4.2.2"))
+    assert.deepStrictEqual(
+      facts(Handshake.responseHeaders({ key }, { extensions: [Extension.make("x")] })),
+      localFacts("RFC 6455 §4.2.2")
+    )
+  })
+
+  it("generates keys of the bytes of a source", () => {
+    const bytes = Uint8Array.from(Buffer.from(key, "base64"))
+    const source = { getRandomValues: (array: Uint8Array) => array.set(bytes) }
+    assert.strictEqual(Handshake.generateKey(source), key)
+    const keys = [Handshake.generateKey(globalThis.crypto), Handshake.generateKey(globalThis.crypto)]
+    assert.isTrue(keys.every(Handshake.isKey))
+    assert.notStrictEqual(keys[0], keys[1])
+  })
+
   describe("checkResponse", () => {
+    it.each([200, 100, 301, 426, 0, NaN])("refuses the status %d, whatever the headers", (status) => {
+      const error = Handshake.checkResponse({ status, headers: responseHeaders }, { key })
+      assert.deepStrictEqual(factsAbout(error, String(status)), remoteFacts("RFC 6455 §4.1"))
+    })
+
     const offer: Handshake.Offer = {
       key,
       protocols: ["a", "b"],
@@ -359,7 +487,7 @@ describe("Handshake", () => {
       ],
       [{ "sec-websocket-extensions": "" }, { protocol: undefined, extensions: [] }]
     ])("takes %j", (headers, agreement) => {
-      assert.deepStrictEqual(Handshake.checkResponse({ ...responseHeaders, ...headers }, offer), agreement)
+      assert.deepStrictEqual(Handshake.checkResponse(answer(headers), offer), agreement)
     })
 
     it.each<[about: string, section: string, headers: HeaderRecord]>([
@@ -384,13 +512,13 @@ describe("Handshake", () => {
       ['extension "z"', "§4.1", { "sec-websocket-extensions": ["x", "z; y=1"] }],
       ["malformed", "§9.1", { "sec-websocket-extensions": "x;" }]
     ])("refuses for its %s (%s): %j", (about, section, headers) => {
-      const error = Handshake.checkResponse({ ...responseHeaders, ...headers }, offer)
+      const error = Handshake.checkResponse(answer(headers), offer)
       assert.deepStrictEqual(factsAbout(error, about), remoteFacts(`RFC 6455 ${section}`))
     })
 
     it("refuses everything that was not asked for, where nothing was", () => {
       for (const headers of [{ "sec-websocket-protocol": "a" }, { "sec-websocket-extensions": "x" }]) {
-        const error = Handshake.checkResponse({ ...responseHeaders, ...headers }, { key })
+        const error = Handshake.checkResponse(answer(headers), { key })
         assert.deepStrictEqual(facts(error), remoteFacts("RFC 6455 §4.1"))
       }
     })
@@ -407,7 +535,7 @@ describe("Handshake", () => {
       fc.property(offer, fc.nat(), (offer, choice) => {
         const sent = Handshake.requestHeaders(offer)
         assert.isUndefined((sent as { readonly _tag?: unknown })._tag)
-        const headers = Handshake.lowerCaseNames({ ...(sent as HeaderRecord), Host: "example.com" })
+        const headers = { ...(sent as HeaderRecord), Host: "example.com" }
         const upgrade = accepted(Handshake.checkRequest({ method: "GET", url: "/", httpVersion: "1.1", headers }))
         assert.deepStrictEqual(
           { ...offer },
@@ -418,10 +546,8 @@ describe("Handshake", () => {
           extensions: upgrade.extensions.filter((_, i) => ((choice >> i) & 1) === 1)
         }
         const answered = Handshake.responseHeaders(upgrade, agreement)
-        assert.deepStrictEqual(
-          Handshake.checkResponse(Handshake.lowerCaseNames(answered as HeaderRecord), offer),
-          agreement
-        )
+        const response = { status: 101, headers: answered as HeaderRecord }
+        assert.deepStrictEqual(Handshake.checkResponse(response, offer), agreement)
       })
     )
   })
@@ -438,8 +564,7 @@ describe("Handshake", () => {
   it("lowers the case of names only, and keeps what came more than once an array", () => {
     assert.deepStrictEqual(Handshake.lowerCaseNames({ "X-Y": "A", Z: ["B", "C"], z: "D", None: undefined }), {
       "x-y": "A",
-      z: ["B", "C", "D"],
-      none: []
+      z: ["B", "C", "D"]
     })
   })
 })

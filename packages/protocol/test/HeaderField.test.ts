@@ -271,4 +271,62 @@ describe("HeaderField", () => {
       for (const [name, parse] of parsers) assert.isAtLeast(stepsOf(parse, "a".repeat(1000)), 1000, name)
     })
   })
+
+  const kinds: ReadonlyArray<[string, HeaderField.Input]> = [
+    ["a record", { A: "1", b: ["2", "3"], a: "4", none: undefined, nothing: [] }],
+    [
+      "a list",
+      [
+        ["A", "1"],
+        ["b", "2"],
+        ["b", "3"],
+        ["a", "4"]
+      ]
+    ]
+  ]
+
+  it.each(kinds)("finds values in %s, whatever the case", (_, headers) => {
+    assert.deepStrictEqual(HeaderField.entries(headers), [
+      ["A", "1"],
+      ["b", "2"],
+      ["b", "3"],
+      ["a", "4"]
+    ])
+    for (const name of ["a", "A"]) {
+      assert.deepStrictEqual(HeaderField.values(headers, name), ["1", "4"])
+      assert.strictEqual(HeaderField.get(headers, name), "1, 4")
+    }
+    assert.deepStrictEqual(HeaderField.values(headers, "B"), ["2", "3"])
+    for (const name of ["c", "none", "nothing", "constructor"]) {
+      assert.deepStrictEqual(HeaderField.values(headers, name), [])
+      assert.isUndefined(HeaderField.get(headers, name))
+    }
+  })
+
+  it("reads the Headers of the web as they are", () => {
+    const headers = new Headers([
+      ["Connection", "keep-alive"],
+      ["connection", "Upgrade"]
+    ])
+    assert.strictEqual(HeaderField.get(headers, "Connection"), headers.get("Connection"))
+    assert.strictEqual(HeaderField.get({ x: "1" }, "X"), "1")
+  })
+
+  it.each<[string | ReadonlyArray<string>, boolean]>([
+    ["Upgrade", true],
+    ["keep-alive, uPGRADE", true],
+    [["keep-alive", "upgrade"], true],
+    ["", false],
+    [[], false],
+    ["upgraded", false],
+    ["upgrade; x", false],
+    ["upgrade, a b", false]
+  ])("%j has the token upgrade: %s", (lines, expected) => {
+    assert.strictEqual(HeaderField.hasToken(lines, "Upgrade"), expected)
+  })
+
+  it("parses one value as it parses one line", () => {
+    assert.deepStrictEqual(HeaderField.parseTokens("a, b"), ["a", "b"])
+    assert.deepStrictEqual(HeaderField.parseElements("a; b=1"), [{ name: "a", parameters: [["b", "1"]] }])
+  })
 })

@@ -224,4 +224,20 @@ describe("Origin", () => {
     check(policy, [undefined, "other", true])
     assert.deepStrictEqual(asked, ["https://a.Example.com", "https://a.example.com", "null"])
   })
+
+  it("required refuses what has no origin, and asks another policy otherwise", () => {
+    const policy = Origin.required(Origin.allowList(["https://example.com"]))
+    assert.isString(policy({ origin: undefined, host: "example.com" }))
+    check(policy, ["https://example.com", "other", true])
+    check(policy, ["https://evil.example", "other", false])
+  })
+
+  it("applies a policy to headers of any kind", () => {
+    const policy = Origin.required(Origin.sameOrigin())
+    assert.isUndefined(Origin.check(policy, { Origin: "https://a", HOST: "a" }))
+    assert.isUndefined(Origin.check(policy, new Headers({ Origin: "https://a", Host: "a" })))
+    assert.isString(Origin.check(policy, { Origin: "https://a", Host: "b" }))
+    assert.isString(Origin.check(policy, { Host: "a" }))
+    assert.isString(Origin.check(policy, { origin: ["https://a", "https://a"], host: "a" }))
+  })
 })

@@ -54,6 +54,28 @@ describe("Subprotocol", () => {
     )
   })
 
+  it("parses one value as it parses one line", () => {
+    assert.deepStrictEqual(Subprotocol.parse("graphql-ws, graphql-transport-ws"), [
+      "graphql-ws",
+      "graphql-transport-ws"
+    ])
+    assert.deepStrictEqual(facts(Subprotocol.parse("a, a")), remoteFacts("RFC 6455 §4.1"))
+  })
+
+  it("selects with a list or a function", () => {
+    assert.strictEqual(Subprotocol.select(["b", "a"], ["a", "b"]), "b")
+    assert.isUndefined(Subprotocol.select(["c"], ["a", "b"]))
+    assert.strictEqual(
+      Subprotocol.select((offered) => offered.at(-1), ["a", "b"]),
+      "b"
+    )
+  })
+
+  it("asks nobody for a client that offers nothing", () => {
+    assert.isUndefined(Subprotocol.select(() => assert.fail("called"), []))
+    assert.isUndefined(Subprotocol.select(["a"], []))
+  })
+
   it.each<[ReadonlyArray<string>, ReadonlyArray<string>, string | undefined]>([
     [["b", "a"], ["a", "b"], "b"],
     [["c", "a"], ["a", "b"], "a"],

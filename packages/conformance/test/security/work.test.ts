@@ -222,7 +222,10 @@ describe("linear work, the headers of the handshake", () => {
               headers: { ...headers, [name]: value }
             })
             Handshake.checkResponse(
-              { ...headers, "sec-websocket-accept": Handshake.acceptValue(key), [name]: value },
+              {
+                status: 101,
+                headers: { ...headers, "sec-websocket-accept": Handshake.acceptValue(key), [name]: value }
+              },
               { key }
             )
           }

@@ -65,7 +65,7 @@ const checkRequest = (input: Input): void => {
   check(!isError(answer), "an agreement on what was offered cannot be answered")
   const { extensions, protocols } = checked
   const offer = { key: checked.key, protocols, extensions }
-  same(Handshake.checkResponse(Handshake.lowerCaseNames(answer), offer), agreement, "the client refuses the answer")
+  same(Handshake.checkResponse({ status: 101, headers: answer }, offer), agreement, "the client refuses the answer")
 }
 
 const checkResponse = (input: Input): void => {
@@ -79,7 +79,7 @@ const checkResponse = (input: Input): void => {
       ["sec-websocket-extensions", "permessage-deflate"]
     ].map(([name = "", right = ""]) => [name, value(input, right)] as const)
   )
-  const agreed = Handshake.checkResponse(headers, offer)
+  const agreed = Handshake.checkResponse({ status: 101, headers }, offer)
   if (isError(agreed)) return
   const accepts = HeaderField.values(headers, "sec-websocket-accept")
   check(accepts.length === 1 && accepts[0]?.trim() === Handshake.acceptValue(key), "another accept value is accepted")

@@ -188,7 +188,7 @@ export const open = <D extends Delivery>(
 ): ServerDrivers[D] | ProtocolError | Defect => {
   const decided = attempted(() => ({
     own: accepted.options === undefined ? shared : resolveOwn(options, accepted.options),
-    protocol: accepted.protocol ?? select(request.protocols)
+    protocol: accepted.protocol ?? Subprotocol.select(select, request.protocols)
   }))
   if (decided instanceof Defect) {
     attempt.reject(500, {}, "The server cannot open the connection")

@@ -237,7 +237,7 @@ const checkAnswer = (
   offer: Handshake.Offer,
   { compression }: Settings
 ): Opening | ProtocolError => {
-  const agreement = Handshake.checkResponse(headers, offer)
+  const agreement = Handshake.checkResponse({ status: 101, headers }, offer)
   if (agreement instanceof ProtocolError) return agreement
   const deflate = compression && PermessageDeflate.check(agreement.extensions, compression.settings)
   return deflate instanceof ProtocolError ? deflate : { request: undefined, url: url.href, agreement, deflate }

@@ -251,7 +251,7 @@ const partition = (headers: HeaderRecord, wanted: string): readonly [ReadonlyArr
   const names = Object.keys(headers).filter((name) => name.toLowerCase() === wanted)
   if (names.length === 0) return [[], headers]
   return [
-    names.flatMap((name) => HeaderField.values(headers, name)),
+    HeaderField.values(headers, wanted),
     Object.fromEntries(Object.entries(headers).filter(([name]) => !names.includes(name)))
   ]
 }

@@ -75,8 +75,6 @@ function destroy(this: Duplex): void {
 
 /** An HTTP/1.1 response head. Names and values were checked by the handshake. */
 const formatHead = (status: number, headers: HeaderRecord): string => {
-  const lines = Object.keys(headers).flatMap((name) =>
-    HeaderField.values(headers, name).map((value) => `${name}: ${value}\r\n`)
-  )
+  const lines = HeaderField.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
   return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("")}\r\n`
 }

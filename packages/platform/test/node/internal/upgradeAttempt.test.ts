@@ -1,4 +1,5 @@
 import { afterEach, assert, describe, it } from "@effect/vitest"
+import * as HeaderField from "@effect-websocket/protocol/HeaderField"
 import { Effect, Queue } from "effect"
 import * as Http from "node:http"
 import type { Duplex } from "node:stream"
@@ -37,7 +38,7 @@ describe("upgradeAttempt", () => {
       assert.strictEqual(attempt.request.method, "GET")
       assert.strictEqual(attempt.request.url, "/chat?room=1")
       assert.strictEqual(attempt.request.httpVersion, "1.1")
-      assert.deepStrictEqual(attempt.request.headers["x-twice"], ["1", "2"])
+      assert.deepStrictEqual(HeaderField.values(attempt.request.headers, "x-twice"), ["1", "2"])
       assert.strictEqual(attempt.remoteAddress, "127.0.0.1")
       assert.isFalse(attempt.isGone())
     })
