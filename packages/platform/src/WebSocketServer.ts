@@ -38,7 +38,7 @@ import { resolveMode } from "./internal/drivers.js"
 import { Handlers } from "./internal/handlers.js"
 import { placeIn } from "./internal/registry.js"
 import { ServerRequest } from "./internal/serverRequest.js"
-import { count } from "./internal/settings.js"
+import { count, shown } from "./internal/settings.js"
 import type { Transport } from "./Transport.js"
 import type * as UpgradeCheck from "./UpgradeCheck.js"
 import type * as WebSocket from "./WebSocket.js"
@@ -111,13 +111,15 @@ export interface Proxies {
 }
 
 /**
- * How a server stops. Connections are closed at times of chance within the window, so that their clients do not all come
- * back at once; handlers go on until they are done. At the deadline handlers are interrupted and connections dropped.
+ * How a server stops. It closes connections at random times within the window, so that their clients do not all come back at
+ * once, while handlers go on until they are done. At the deadline it interrupts handlers and drops connections.
  *
- * - `code`: 1001, or 1012 for a restart. Default 1001.
- * - `reason`: that of the Close, at most 123 bytes. Default: none.
- * - `window`: default zero.
- * - `timeout`: for all of it. Default 30 seconds.
+ * Options that make no sense are a defect when the server is made, or when `drain` is called with them.
+ *
+ * - `code`: the code of the Close: 1001, or 1012 for a restart. Default 1001.
+ * - `reason`: the reason of the Close, at most 123 bytes of UTF-8. Default: none.
+ * - `window`: the time within which connections are closed, at most `timeout`. Default: none, so that all are closed at once.
+ * - `timeout`: the deadline of the whole drain. Default 30 seconds.
  *
  * @since 0.1.0
  * @category models
@@ -570,7 +572,7 @@ export const make = (
     const service: Context.Tag.Service<WebSocketServer> = {
       ...routeOf<undefined>(acceptor, acceptor.fallback),
       route: (options) => makeRoute(acceptor, options),
-      drain: (options) => acceptor.drain(acceptor.drainSettings(options)),
+      drain: (options) => Effect.suspend(() => acceptor.drain(acceptor.drainSettings(options))),
       connections: Effect.sync(() => acceptor.connections.handles),
       get address() {
         return typeof listening === "function" ? listening() : listening
@@ -587,8 +589,10 @@ const makeRoute = <Value, E, R>(
     const runtime = yield* Effect.runtime<R>()
     const { check, path } = options
     const { policy } = acceptor
-    if (path !== undefined && !path.startsWith("/"))
-      return yield* Effect.die(new RangeError(`path must begin with "/"`))
+    if (path !== undefined && !/^\/[^?#]*$/.test(path)) {
+      const message = `path must begin with "/" and have no query, but is ${shown(path)}`
+      return yield* Effect.die(new RangeError(message))
+    }
     const select = options.protocols && (yield* Effect.sync(() => resolveProtocols(options.protocols ?? [])))
     const route = new InternalRoute(
       {
@@ -639,7 +643,7 @@ const routeOf = <Value>(acceptor: Acceptor, route: InternalRoute): Route<Value> 
         Effect.forkScoped(runHandlers(route, handler, options)),
         policy.drains ? Effect.addFinalizer(() => logReport(route.drain(policy.drain))) : Effect.void
       ),
-    drain: (options) => route.drain(acceptor.drainSettings(options))
+    drain: (options) => Effect.suspend(() => route.drain(acceptor.drainSettings(options)))
   }
 }
 

@@ -148,10 +148,23 @@ describe("drain", () => {
   for (const [name, options] of [
     ["a code that means something else", { code: 1000 }],
     ["a window longer than the deadline", { window: "2 seconds", timeout: "1 seconds" }],
+    ["a window below zero", { window: "-1 seconds" }],
+    ["a window of no number", { window: NaN }],
+    ["a window that is no duration", { window: "soon" }],
+    ["a window without end", { window: "Infinity" }],
+    ["a deadline without end", { timeout: Infinity }],
+    ["a reason of 124 bytes", { reason: "ü".repeat(62) }],
     ["a deadline of zero", { timeout: 0 }]
   ] as const) {
     it.scoped(`with ${name} is a defect`, () =>
       Effect.gen(function* () {
+        const made = Effect.scoped(
+          WebSocketServer.make(
+            { hostname: "test", port: 1, url: "ws://test:1" },
+            { drain: options as WebSocketServer.DrainOptions }
+          )
+        )
+        assert.isTrue(isDefect(yield* Effect.exit(made)))
         const server = yield* started(Layer.empty)
         // As an option that comes from elsewhere.
         const drain = server.drain(options as WebSocketServer.DrainOptions)

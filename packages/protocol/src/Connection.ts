@@ -68,7 +68,8 @@ export const defaultLimits: Limits = {
  * @category constructors
  */
 export const resolveLimits = (limits: Partial<Limits> = {}): Limits => {
-  const value = (name: keyof Limits, max: number) => positiveInteger(name, limits[name] ?? defaultLimits[name], max)
+  const value = (name: keyof Limits, max: number) =>
+    positiveInteger(`limits.${name}`, limits[name] ?? defaultLimits[name], max)
   return {
     maxMessageBytes: value("maxMessageBytes", maxStringLength),
     maxFrameBytes: value("maxFrameBytes", Number.MAX_SAFE_INTEGER),

@@ -38,7 +38,7 @@ import { Entry, Gate, resolveGate, type GateSettings } from "./gate.js"
 import { schedulerOver } from "./handOver.js"
 import type { Handlers, Job } from "./handlers.js"
 import { pathOf, ServerRequest } from "./serverRequest.js"
-import { defaults, resolve, timeout, type Settings } from "./settings.js"
+import { checkProtocols, defaults, resolve, timeout, type Settings } from "./settings.js"
 import { notSet, type Alarm } from "./timers.js"
 
 /** What a request is measured by. */
@@ -79,8 +79,7 @@ export const resolvePolicy = (options: MakeOptions): Policy => {
 
 export const resolveProtocols = (protocols: ReadonlyArray<string> | Subprotocol.Selector): Subprotocol.Selector => {
   if (typeof protocols === "function") return protocols
-  const invalid = Subprotocol.format(protocols)
-  if (invalid instanceof ProtocolError) throw new RangeError(`protocols: ${invalid.description}`)
+  checkProtocols(protocols)
   return Subprotocol.byServerPreference(protocols)
 }
 

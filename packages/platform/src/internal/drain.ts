@@ -1,3 +1,5 @@
+import { encodePayload } from "@effect-websocket/protocol/CloseCode"
+import { PayloadTooLarge } from "@effect-websocket/protocol/Errors"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -6,7 +8,7 @@ import * as Random from "effect/Random"
 import type { DrainOptions, DrainReport } from "../WebSocketServer.js"
 import type { ServerDriver } from "./connections.js"
 import type { Handlers } from "./handlers.js"
-import { defaults, timeout } from "./settings.js"
+import { defaults, delay, shown, timeout } from "./settings.js"
 
 /** In milliseconds. */
 export interface DrainSettings {
@@ -18,10 +20,18 @@ export interface DrainSettings {
 
 export const resolveDrain = (options: DrainOptions): DrainSettings => {
   const { code = 1001, reason = "", window = Duration.zero } = options
-  if (code !== 1001 && code !== 1012) throw new RangeError(`drain.code must be 1001 or 1012, but is ${String(code)}`)
-  const millis = Duration.toMillis(window)
+  if (code !== 1001 && code !== 1012) throw new RangeError(`drain.code must be 1001 or 1012, but is ${shown(code)}`)
+  const refused = encodePayload(code, reason)
+  if (refused instanceof PayloadTooLarge) {
+    throw new RangeError(
+      `drain.reason must have at most ${refused.max} bytes of UTF-8, but ${shown(reason)} has ${refused.size}`
+    )
+  }
   const whole = timeout("drain.timeout", options.timeout ?? defaults.drainTimeout)
-  if (millis > whole) throw new RangeError("drain.window is longer than drain.timeout")
+  const millis = delay("drain.window", window)
+  if (millis > whole) {
+    throw new RangeError(`drain.window must be at most drain.timeout (${whole} ms), but is ${millis} ms`)
+  }
   return { code, reason, window: millis, timeout: whole }
 }
 

@@ -1,5 +1,7 @@
 import { resolveLimits, type Limits } from "@effect-websocket/protocol/Connection"
+import { ProtocolError } from "@effect-websocket/protocol/Errors"
 import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
+import * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
 import * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
@@ -71,7 +73,7 @@ export const defaults = {
 export const resolve = (options: Options = {}, zlib?: Zlib): Settings => {
   const high = bytes("sendHighWaterMark", options.sendHighWaterMark ?? defaults.sendHighWaterMark)
   const low = bytes("sendLowWaterMark", options.sendLowWaterMark ?? Math.min(defaults.sendLowWaterMark, high))
-  if (low > high) throw new RangeError(`sendLowWaterMark (${low}) is above sendHighWaterMark (${high})`)
+  if (low > high) throw new RangeError(`sendLowWaterMark must be at most sendHighWaterMark (${high}), but is ${low}`)
   const compression = resolveCompression(options.compression)
   return {
     limits: resolveLimits(options.limits),
@@ -94,12 +96,15 @@ export const resolve = (options: Options = {}, zlib?: Zlib): Settings => {
 
 const resolveReceiveRate = (options: ReceiveRate): ReceiveRateSettings => {
   const burst = timeout("receiveRate.interval", options.interval)
-  const { strategy = "suspend" } = options
+  const { messages, strategy = "suspend" } = options
+  if (messages === undefined && options.bytes === undefined) {
+    throw new RangeError("receiveRate must have messages, bytes, or both, but has neither")
+  }
   if (strategy !== "suspend" && strategy !== "close") {
-    throw new RangeError(`receiveRate.strategy must be suspend or close, but is ${JSON.stringify(strategy)}`)
+    throw new RangeError(`receiveRate.strategy must be suspend or close, but is ${shown(strategy)}`)
   }
   return {
-    perMessage: options.messages === undefined ? 0 : burst / count("receiveRate.messages", options.messages),
+    perMessage: messages === undefined ? 0 : burst / count("receiveRate.messages", messages),
     perByte: options.bytes === undefined ? 0 : burst / bytes("receiveRate.bytes", options.bytes),
     burst,
     closes: strategy === "close"
@@ -111,8 +116,14 @@ const resolveBudget = (budget: ByteBudget | undefined): Budget | undefined => {
   throw new RangeError("budget must be made by ByteBudget.make")
 }
 
-const resolveCompression = (options: Options["compression"] = false): PermessageDeflate.Settings | undefined =>
-  options === false ? undefined : PermessageDeflate.resolve(options === true ? {} : options)
+const resolveCompression = (options: Options["compression"] = false): PermessageDeflate.Settings | undefined => {
+  if (options === false) return undefined
+  try {
+    return PermessageDeflate.resolve(options === true ? {} : options)
+  } catch (error) {
+    throw error instanceof RangeError ? new RangeError(`compression.${error.message}`) : error
+  }
+}
 
 /** The settings of a client's connection, which has options of its own and those of its client. */
 export const resolveClient = (client: MakeOptions = {}, own: ClientOptions = {}): ClientSettings => {
@@ -124,20 +135,28 @@ export const resolveClient = (client: MakeOptions = {}, own: ClientOptions = {})
   }
 }
 
-/** Without what is `undefined`, which says nothing. */
+/** Without the options that are `undefined`, which count as not given. */
 const given = <A extends object>(options: A): Partial<A> =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<A>
 
-/** Options that come from a `Config` are data: what makes no sense there is no defect, but fails typed. */
+/**
+ * Options that come from a `Config` are data: if they make no sense, that is no defect but a typed failure. It has the path
+ * of the option, with which the message of each `RangeError` about an option begins.
+ */
 export const fromConfig = <A, E, R>(made: Effect.Effect<A, E, R>): Effect.Effect<A, E | ConfigError.ConfigError, R> =>
   Effect.catchSomeDefect(made, (defect) =>
-    defect instanceof RangeError ? Option.some(Effect.fail(ConfigError.InvalidData([], defect.message))) : Option.none()
+    defect instanceof RangeError
+      ? Option.some(Effect.fail(ConfigError.InvalidData(optionPath(defect.message), defect.message)))
+      : Option.none()
   )
 
-/** In milliseconds, and finite: what waits for a peer must end. */
+const optionPath = (message: string): Array<string> =>
+  /^[a-z]\w*(\.[a-z]\w*)*(?= (must|cannot) )/.exec(message)?.[0].split(".") ?? []
+
+/** In milliseconds, and finite: a wait for a peer must end. */
 export const timeout = (name: string, input: Duration.DurationInput): number => {
   const millis = positive(name, input)
-  if (millis === Number.POSITIVE_INFINITY) throw new RangeError(`${name} must be finite`)
+  if (millis === Number.POSITIVE_INFINITY) throw notDuration(name, input, "a finite duration above zero")
   return millis
 }
 
@@ -149,30 +168,63 @@ const strategies: ReadonlyArray<SendStrategy> = ["suspend", "dropping", "sliding
 /** It may come from `Config`, as any text. */
 const strategy = (value: SendStrategy): SendStrategy => {
   if (strategies.includes(value)) return value
-  throw new RangeError(`sendStrategy must be one of ${strategies.join(", ")}, but is ${JSON.stringify(value)}`)
+  throw new RangeError(`sendStrategy must be one of ${strategies.join(", ")}, but is ${shown(value)}`)
 }
 
 const positive = (name: string, input: Duration.DurationInput): number => {
-  // What is below zero or no number at all counts as zero to `Duration`.
-  const millis = Duration.toMillis(Option.getOrElse(Duration.decodeUnknown(input), () => Duration.zero))
-  if (millis > 0) return millis
-  throw new RangeError(`${name} must be a duration above zero, but is ${JSON.stringify(input) ?? String(input)}`)
+  const millis = toMillis(input)
+  if (millis !== undefined && millis > 0) return millis
+  throw notDuration(name, input, "a duration above zero")
+}
+
+/** In milliseconds, and finite: from zero on. */
+export const delay = (name: string, input: Duration.DurationInput): number => {
+  const millis = toMillis(input)
+  if (millis !== undefined && millis < Number.POSITIVE_INFINITY) return millis
+  throw notDuration(name, input, "a finite duration from zero on")
+}
+
+/** `undefined` for anything but a duration from zero on. */
+const toMillis = (input: Duration.DurationInput): number | undefined =>
+  isNegative(input) ? undefined : Option.getOrUndefined(Option.map(Duration.decodeUnknown(input), Duration.toMillis))
+
+/** Whether it is below zero or not a number, both of which `Duration` counts as zero. */
+const isNegative = (input: unknown): boolean => {
+  if (typeof input === "string") return input.trimStart().startsWith("-")
+  if (typeof input === "number" || typeof input === "bigint") return !(input >= 0)
+  return Array.isArray(input) && input.some(isNegative)
+}
+
+const notDuration = (name: string, input: Duration.DurationInput, allowed: string): RangeError =>
+  new RangeError(`${name} must be ${allowed}, but is ${shown(input)}`)
+
+/** A value that an app passed, for a message. */
+export const shown = (value: unknown): string =>
+  typeof value === "string"
+    ? JSON.stringify(value)
+    : Duration.isDuration(value)
+      ? Duration.format(value)
+      : String(value)
+
+export const checkProtocols = (protocols: ReadonlyArray<string> = []): void => {
+  const invalid = Subprotocol.format(protocols)
+  if (invalid instanceof ProtocolError) throw new RangeError(`protocols cannot be used: ${invalid.description}`)
 }
 
 const redirects = (value: number): number => {
   if (Number.isSafeInteger(value) && value >= 0) return value
-  throw new RangeError(`maxRedirects must be an integer from 0 on, but is ${value}`)
+  throw new RangeError(`maxRedirects must be an integer from 0 on, but is ${shown(value)}`)
 }
 
 /** A positive number of something. */
 export const count = (name: string, value: number): number => {
   if (Number.isSafeInteger(value) && value > 0) return value
-  throw new RangeError(`${name} must be a positive integer, but is ${value}`)
+  throw new RangeError(`${name} must be a positive integer, but is ${shown(value)}`)
 }
 
 export const bytes = (name: string, value: number): number => {
   if (!Number.isSafeInteger(value) || value < 1) {
-    throw new RangeError(`${name} must be a positive number of bytes, but is ${value}`)
+    throw new RangeError(`${name} must be a positive number of bytes, but is ${shown(value)}`)
   }
   return value
 }

@@ -15,7 +15,7 @@ import * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
 import { httpUrl, resolveBase, splitUnix, unixScheme } from "../internal/request.js"
-import { fromConfig, resolveClient } from "../internal/settings.js"
+import { checkProtocols, fromConfig, resolveClient, shown } from "../internal/settings.js"
 import * as WebSocketClient from "../WebSocketClient.js"
 import { headerRecord } from "./internal/headerRecord.js"
 import { toIoError, type Stage } from "./internal/ioError.js"
@@ -111,6 +111,7 @@ export const make = (options: Options = {}): Effect.Effect<Context.Tag.Service<W
     const dial = yield* Effect.sync(() => {
       resolveClient(options)
       resolveBase(options.baseUrl, schemes)
+      checkProtocols(options.protocols)
       return dialWith(options)
     })
     return WebSocketClient.make(yield* dial, { ...options, zlib, schemes })
@@ -138,7 +139,8 @@ export const layerWith = (options: Options): Layer.Layer<WebSocketClient.WebSock
   Layer.effect(WebSocketClient.WebSocketClient, make(options))
 
 /**
- * A client with options that come from `Config`. What makes no sense in them is a `ConfigError`.
+ * A client with options that come from `Config`. What makes no sense in them is a `ConfigError` with the path of the
+ * option.
  *
  * @example
  * ```ts
@@ -158,10 +160,7 @@ export const layerWith = (options: Options): Layer.Layer<WebSocketClient.WebSock
 export const layerConfig = (
   config: Config.Config.Wrap<Options>
 ): Layer.Layer<WebSocketClient.WebSocketClient, ConfigError> =>
-  Layer.effect(
-    WebSocketClient.WebSocketClient,
-    Effect.flatMap(Config.unwrap(config), (options) => fromConfig(make(options)))
-  )
+  Layer.effect(WebSocketClient.WebSocketClient, fromConfig(Effect.flatMap(Config.unwrap(config), make)))
 
 /**
  * A client for `ws:` and `wss:` URLs.
@@ -210,6 +209,9 @@ const routing = (options: Options): Effect.Effect<(url: URL) => Route | IoError 
 const tcpOptions = ({ autoSelectFamily, family, localAddress }: Options) => {
   if (localAddress !== undefined && Net.isIP(localAddress) === 0) {
     throw new RangeError("localAddress must be an IP address")
+  }
+  if (family !== undefined && family !== 4 && family !== 6) {
+    throw new RangeError(`family must be 4 or 6, but is ${shown(family)}`)
   }
   return {
     ...(autoSelectFamily === undefined ? {} : { autoSelectFamily }),

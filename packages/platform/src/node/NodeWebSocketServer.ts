@@ -21,7 +21,7 @@ import * as Tls from "node:tls"
 import { annotations } from "../internal/annotations.js"
 import { defaultMaxHandshakes } from "../internal/gate.js"
 import { canonical } from "../internal/ipAddress.js"
-import { defaults, fromConfig, timeout } from "../internal/settings.js"
+import { defaults, fromConfig, shown, timeout } from "../internal/settings.js"
 import type * as WebSocket from "../WebSocket.js"
 import * as WebSocketServer from "../WebSocketServer.js"
 import { headerRecord } from "./internal/headerRecord.js"
@@ -59,6 +59,7 @@ export const make = (
 ): Effect.Effect<Context.Tag.Service<WebSocketServer.WebSocketServer>, IoError, Scope.Scope> =>
   Effect.gen(function* () {
     const handshakeTimeout = yield* Effect.sync(() => {
+      checkAddress(options)
       checkTls(options.tls)
       // Node counts in whole milliseconds.
       return Math.ceil(timeout("handshakeTimeout", options.handshakeTimeout ?? defaults.openTimeout))
@@ -218,7 +219,7 @@ export const layer = (options: Options): Layer.Layer<WebSocketServer.WebSocketSe
   Layer.scoped(WebSocketServer.WebSocketServer, make(options))
 
 /**
- * The same, with options that come from `Config`. What makes no sense in them is a `ConfigError`. An origin policy is a
+ * The same, with options that come from `Config`. What makes no sense in them is a `ConfigError` with the path of the option. An origin policy is a
  * function, so a `Config` makes it of its data.
  *
  * @example
@@ -241,10 +242,7 @@ export const layer = (options: Options): Layer.Layer<WebSocketServer.WebSocketSe
 export const layerConfig = (
   config: Config.Config.Wrap<Options>
 ): Layer.Layer<WebSocketServer.WebSocketServer, ConfigError | IoError> =>
-  Layer.scoped(
-    WebSocketServer.WebSocketServer,
-    Effect.flatMap(Config.unwrap(config), (options) => fromConfig(make(options)))
-  )
+  Layer.scoped(WebSocketServer.WebSocketServer, fromConfig(Effect.flatMap(Config.unwrap(config), make)))
 
 /**
  * Accepts what Node's `upgrade` event hands over, for a server of one's own: the request, its socket, and the bytes that
@@ -278,6 +276,14 @@ export const fromUpgrade = <D extends Delivery = "messages">(
   options?: WebSocketServer.Options & WebSocket.DeliveryOptions<D>
 ): Effect.Effect<WebSocketServer.ServerWebSocket<D>, ProtocolError | IoError, Scope.Scope> =>
   WebSocketServer.acceptAttempt(upgradeAttempt(request, socket, head), { ...options, zlib })
+
+const checkAddress = ({ host, port }: Options): void => {
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw new RangeError(`port must be an integer from 0 to 65535, but is ${shown(port)}`)
+  }
+  // Node would take it for all addresses.
+  if (host === "") throw new RangeError("host must not be empty")
+}
 
 /** Listens until the scope ends, and then drops all sockets that are left. */
 const listen = (options: Options, httpOptions: Http.ServerOptions): Effect.Effect<Http.Server, IoError, Scope.Scope> =>

@@ -2,8 +2,8 @@ import type { Options } from "@effect-websocket/platform/WebSocket"
 import { NodeZlib } from "@effect-websocket/platform/node"
 import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration } from "effect"
-import { resolve, resolveClient, timeout } from "../../src/internal/settings.js"
+import { ConfigError, Duration, Effect, Exit } from "effect"
+import { delay, fromConfig, resolve, resolveClient, timeout } from "../../src/internal/settings.js"
 
 const defaults = {
   limits: {
@@ -119,14 +119,23 @@ describe("resolve", () => {
     "writeTimeout",
     "maxLifetime"
   ] as const) {
-    it(`refuses a ${name} of no time at all, and what is no duration`, () => {
-      for (const value of [0, -1, NaN, "10 secs", "-1 seconds"]) {
-        const options = { [name]: value } as Options
-        assert.throws(
-          () => resolve(options),
-          RangeError,
-          `${name} must be a duration above zero, but is ${JSON.stringify(value)}`
-        )
+    it(`refuses a ${name} of no time at all, and anything but a duration`, () => {
+      for (const [value, text] of [
+        [0, "0"],
+        [-1, "-1"],
+        [NaN, "NaN"],
+        [-Infinity, "-Infinity"],
+        [0n, "0"],
+        [-1n, "-1"],
+        ["10 secs", '"10 secs"'],
+        ["-1 seconds", '"-1 seconds"'],
+        [[1, -2], "1,-2"],
+        [Duration.zero, "0"],
+        [{}, "[object Object]"]
+      ] as const) {
+        const options = { [name]: value } as unknown as Options
+        const message = `${name} must be a duration above zero, but is ${text}`
+        assert.throws(() => resolve(options), RangeError, message)
       }
     })
   }
@@ -150,9 +159,24 @@ describe("resolve", () => {
     }
   }
 
+  it("names limits and options of compression by their path", () => {
+    assert.throws(() => resolve({ limits: { maxFragments: 0 } }), RangeError, /^limits\.maxFragments must be/)
+    assert.throws(() => resolve({ compression: { maxRatio: NaN } }), RangeError, /^compression\.maxRatio must be/)
+    assert.throws(() => resolve({ compression: { offers: [] } }), RangeError, /^compression\.offers must not/)
+  })
+
+  it("refuses rates that limit nothing", () => {
+    assert.throws(() => resolve({ receiveRate: { interval: "1 seconds" } }), RangeError, /^receiveRate must have/)
+    assert.throws(
+      () => resolve({ receiveRate: { messages: 1, interval: 0 } }),
+      RangeError,
+      /^receiveRate\.interval must/
+    )
+  })
+
   it("refuses a low-water mark above the high one", () => {
-    assert.throws(() => resolve({ sendHighWaterMark: 10, sendLowWaterMark: 11 }), RangeError, "(11)")
-    assert.throws(() => resolve({ sendLowWaterMark: 65_537 }), RangeError, "(65537)")
+    assert.throws(() => resolve({ sendHighWaterMark: 10, sendLowWaterMark: 11 }), RangeError, "(10), but is 11")
+    assert.throws(() => resolve({ sendLowWaterMark: 65_537 }), RangeError, "(65536), but is 65537")
     resolve({ sendHighWaterMark: 10, sendLowWaterMark: 10 })
   })
 })
@@ -208,6 +232,40 @@ describe("resolveClient", () => {
       "sendLowWaterMark"
     )
     assert.throws(() => resolveClient({ openTimeout: 0 }), RangeError, "openTimeout")
+  })
+})
+
+describe("fromConfig", () => {
+  it.effect("fails with the path of the option, and leaves other defects", () =>
+    Effect.gen(function* () {
+      for (const [message, path] of [
+        ["closeTimeout must be a duration above zero, but is 0", ["closeTimeout"]],
+        ["drain.reason must have at most 123 bytes", ["drain", "reason"]],
+        ["tls cannot be used: no start line", ["tls"]],
+        ["Only one of socketPath and proxy can be the route", []]
+      ] as const) {
+        const error = yield* Effect.flip(fromConfig(Effect.die(new RangeError(message))))
+        assert.deepStrictEqual(error, ConfigError.InvalidData([...path], message))
+      }
+      const defect = new TypeError("closeTimeout must be")
+      assert.deepStrictEqual(yield* Effect.exit(fromConfig(Effect.die(defect))), Exit.die(defect))
+    })
+  )
+})
+
+describe("delay", () => {
+  it("is finite and from zero on", () => {
+    for (const input of [-1, NaN, Infinity, "-1 seconds", "soon", Duration.infinity] as const) {
+      assert.throws(() => delay("window", input as Duration.DurationInput), RangeError, /^window must be a finite/)
+    }
+    for (const [input, millis] of [
+      [0, 0],
+      ["1 seconds", 1000],
+      [1_000_000n, 1],
+      [[1, 500_000], 1000.5]
+    ] as const) {
+      assert.strictEqual(delay("window", input as Duration.DurationInput), millis)
+    }
   })
 })
 

@@ -101,7 +101,23 @@ describe("NodeWebSocketServer.layerConfig", () => {
     sendHighWaterMark: [{ port, host, sendHighWaterMark: number }, "-1"],
     receiveHighWaterMark: [{ port, host, receiveHighWaterMark: number }, "0.5"],
     maxFrameSize: [{ port, host, maxFrameSize: number }, "0"],
-    maxFragments: [{ port, host, limits: { maxFragments: number } }, "0"],
+    "limits.maxFragments": [{ port, host, limits: { maxFragments: number } }, "0"],
+    "compression.maxRatio": [{ port, host, compression: Config.map(number, (maxRatio) => ({ maxRatio })) }, "0.5"],
+    "drain.reason": [{ port, host, drain: { reason: Config.string("N") } }, "ü".repeat(62)],
+    "drain.window": [{ port, host, drain: { window: duration } }, "31 seconds"],
+    "drain.timeout": [{ port, host, drain: { timeout: duration } }, "0 millis"],
+    "admission.maxConnections": [{ port, host, admission: { maxConnections: number } }, "0"],
+    "admission.handshakeRate.interval": [
+      { port, host, admission: { handshakeRate: { limit: Config.succeed(1), interval: duration } } },
+      "0 millis"
+    ],
+    "receiveRate.messages": [
+      { port, host, receiveRate: { messages: number, interval: Config.succeed("1 seconds" as const) } },
+      "1.5"
+    ],
+    retryAfter: [{ port, host, retryAfter: duration }, "0 millis"],
+    host: [{ port, host: Config.string("N").pipe(Config.map((text) => text.trim())) }, " "],
+    protocols: [{ port, host, protocols: Config.array(Config.string(), "N") }, "a b"],
     tls: [{ port, host, tls: { key: Config.string("N") } }, "no key"]
   }
   for (const [name, [config, value]] of Object.entries(nonsense)) {
@@ -111,7 +127,8 @@ describe("NodeWebSocketServer.layerConfig", () => {
           yield* Effect.flip(Effect.scoped(build(NodeWebSocketServer.layerConfig(config), { N: value })))
         )
         assert.strictEqual(error._op, "InvalidData")
-        assert.include(error.message, name)
+        assert.deepStrictEqual(error.path, name.split("."))
+        assert.match(error.message, new RegExp(`^${name} (must|cannot) `))
 
         const options = yield* Effect.withConfigProvider(
           Config.unwrap<NodeWebSocketServer.Options>(config),
@@ -122,6 +139,16 @@ describe("NodeWebSocketServer.layerConfig", () => {
       })
     )
   }
+
+  it.effect("fails with a ConfigError for an origin that no page has", () =>
+    Effect.gen(function* () {
+      const origin = Config.array(Config.string(), "N").pipe(Config.map(Origin.allowList))
+      const layer = NodeWebSocketServer.layerConfig({ port, host, origin })
+      const error = configFacts(yield* Effect.flip(Effect.scoped(build(layer, { N: "https://*.example.com" }))))
+      assert.strictEqual(error._op, "InvalidData")
+      assert.include(error.message, '"https://*.example.com"')
+    })
+  )
 
   it.scopedLive("fails with an IoError where the port is in use", () =>
     Effect.gen(function* () {
@@ -198,9 +225,10 @@ describe("NodeWebSocketClient.layerConfig", () => {
   const nonsense: Readonly<Record<string, readonly [Parameters<typeof NodeWebSocketClient.layerConfig>[0], string]>> = {
     openTimeout: [{ openTimeout: duration }, "0 millis"],
     sendLowWaterMark: [{ sendLowWaterMark: number }, "65537"],
-    maxMessageBytes: [{ limits: { maxMessageBytes: number } }, "1e9"],
+    "limits.maxMessageBytes": [{ limits: { maxMessageBytes: number } }, "1e9"],
     tls: [{ tls: { cert: Config.string("N") } }, "no certificate"],
-    baseUrl: [{ baseUrl: Config.string("N") }, "/relative"]
+    baseUrl: [{ baseUrl: Config.string("N") }, "/relative"],
+    protocols: [{ protocols: Config.array(Config.string(), "N") }, "a, a"]
   }
   for (const [name, [config, value]] of Object.entries(nonsense)) {
     it.effect(`fails with a ConfigError for a ${name} of ${value}, which is a defect in plain options`, () =>
@@ -209,7 +237,8 @@ describe("NodeWebSocketClient.layerConfig", () => {
           yield* Effect.flip(Effect.scoped(build(NodeWebSocketClient.layerConfig(config), { N: value })))
         )
         assert.strictEqual(error._op, "InvalidData")
-        assert.include(error.message, name)
+        assert.deepStrictEqual(error.path, name.split("."))
+        assert.match(error.message, new RegExp(`^${name} (must|cannot) `))
 
         const options = yield* Effect.withConfigProvider(
           Config.unwrap<NodeWebSocketClient.Options>(config),
