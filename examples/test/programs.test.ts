@@ -48,7 +48,7 @@ describe("demo", () => {
         'send("hello")                      came back: "hello"',
         "came back: Uint8Array [1, 2, 3]",
         'came back: "in fragments of 4 bytes"',
-        "The inbound message limit of 8 bytes is exceeded",
+        "`limits.maxMessageBytes` allows 8",
         "the server closed: 1009",
         "403 The origin",
         "sent Close 1001, received Close 1001, clean"

@@ -125,7 +125,10 @@ describe("ByteBudget", () => {
             size: undefined,
             direction: "inbound"
           })
-          assert.match((yield* most.wrote)[0] ?? "", /^Close 1013 The inbound budget limit of 10240 bytes is exceeded$/)
+          assert.match(
+            (yield* most.wrote)[0] ?? "",
+            /^Close 1013 The connections hold more than their `budget` allows: 10,240 bytes; this one held the most$/
+          )
           assert.isTrue(yield* less.socket.isOpen)
           assert.isTrue(yield* least.socket.isOpen)
           // The Close has left by then.

@@ -245,7 +245,7 @@ describe("expectNoMessage", () => {
       yield* client.abort
       assert.strictEqual(
         yield* failure(WebSocketTest.expectNoMessage(server)),
-        "Expected no message, but got the end of the connection by Io_error: Reset during read"
+        "Expected no message, but got the end of the connection by Io_error: Reset during read: the connection broke"
       )
     })
   )
@@ -305,7 +305,7 @@ describe("expectClose", () => {
       yield* WebSocketTest.expectClose(broken.server, { code: 1006, reason: "", clean: false })
       assert.strictEqual(
         yield* failure(WebSocketTest.expectClose(broken.server, { code: 1000 })),
-        "Expected the end of the connection with code 1000, but got the end of the connection with 1006 (not clean) by Io_error: Reset during read"
+        "Expected the end of the connection with code 1000, but got the end of the connection with 1006 (not clean) by Io_error: Reset during read: the connection broke"
       )
     })
   )

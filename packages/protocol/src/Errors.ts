@@ -90,7 +90,8 @@ export type LimitName = "message" | "frame" | "fragments" | "closeReason" | "con
 /**
  * Something is larger than a limit allows. An inbound one ends the connection with close code 1009 (of the limit
  * `"budget"`, 1013); an outbound one
- * refuses what the app asked for, sends nothing, and leaves the connection as it was.
+ * refuses what the app asked for, sends nothing, and leaves the connection as it was. The message names the option that
+ * has the limit.
  *
  * - `limit` and `max`: which limit, and its value; see `LimitName` for the unit.
  * - `size`: the size that was refused, where it is known exactly.
@@ -106,11 +107,29 @@ export class PayloadTooLarge extends Data.TaggedError("Payload_too_large")<{
 }> {
   /** @since 0.1.0 */
   override get message(): string {
-    const unit = this.limit === "fragments" ? "frames" : this.limit === "ratio" ? "to 1" : "bytes"
-    const size = this.size === undefined ? "" : ` with ${this.size} ${unit}`
-    return `The ${this.direction} ${this.limit} limit of ${this.max} ${unit} is exceeded${size}`
+    const max = grouped(this.max)
+    const has = (what: string, unit: string) =>
+      `${what} has ${this.size === undefined ? `more ${unit} than are allowed` : `${grouped(this.size)} ${unit}`}`
+    switch (this.limit) {
+      case "message":
+        return `${has("The message", "bytes")}; \`limits.maxMessageBytes\` allows ${max}`
+      case "frame":
+        return `${has("The frame", "bytes")}; \`limits.maxFrameBytes\` allows ${max}`
+      case "fragments":
+        return `${has("The message", "frames")}; \`limits.maxFragments\` allows ${max}`
+      case "ratio":
+        return `The message inflates to more than \`compression.maxRatio\` allows: ${max} times its size`
+      case "budget":
+        return `The connections hold more than their \`budget\` allows: ${max} bytes; this one held the most`
+      case "closeReason":
+        return `${has("The close reason", "bytes")}; a Close allows ${max}`
+      case "controlPayload":
+        return `${has("The payload", "bytes")}; a control frame allows ${max}`
+    }
   }
 }
+
+const grouped = (value: number): string => value.toLocaleString("en-US")
 
 /**
  * Why input or output failed.
@@ -154,7 +173,8 @@ export type IoErrorReason =
  *
  * - `operation`: what was under way, for example `"connect"`, `"handshake"`, `"read"`; of a `Timeout` also which deadline
  *   passed: `"open"`, `"heartbeat"`, `"message"`, `"write"`.
- * - `cause`: the error of the runtime, where there is one.
+ * - `cause`: the error of the runtime, if there is one. The message has its text, or its code; of an `AggregateError` those
+ *   of each address that was tried.
  *
  * @since 0.1.0
  * @category errors
@@ -166,10 +186,47 @@ export class IoError extends Data.TaggedError("Io_error")<{
 }> {
   /** @since 0.1.0 */
   override get message(): string {
-    const cause = this.cause instanceof Error ? `: ${this.cause.message}` : ""
     const operation = this.reason.toLowerCase() === this.operation ? "" : ` during ${this.operation}`
-    return `${this.reason}${operation}${cause}`
+    return `${this.reason}${operation}: ${describe(this.cause) || explanations[this.reason]}`
   }
+}
+
+// For an error without a cause, or with one that says nothing.
+const explanations: Readonly<Record<IoErrorReason, string>> = {
+  Resolve: "the host name has no address",
+  Connect: "no connection could be made",
+  CertificateExpired: "the peer's certificate has expired, or is not valid yet",
+  CertificateSelfSigned: "the peer's certificate is signed by itself",
+  CertificateNameMismatch: "the peer's certificate is for other names",
+  CertificateUnknownAuthority: "nobody who is trusted has signed the peer's certificate",
+  Tls: "the TLS handshake failed",
+  Proxy: "the proxy refused, or did not speak its protocol",
+  Listen: "the server could not bind its address",
+  Reset: "the connection broke",
+  Timeout: "the deadline passed",
+  HeadersTooLarge: "the HTTP header of the peer is too large",
+  InvalidResponse: "the peer does not speak HTTP",
+  Budget: "the byte budget is exhausted"
+}
+
+// An `AggregateError` has one for each address of a host.
+const maxListed = 8
+
+/** What a cause says; empty if it says nothing. */
+const describe = (cause: unknown, depth = 0): string => {
+  if (typeof cause === "string") return cause
+  if (typeof cause !== "object" || cause === null) return ""
+  const text = "message" in cause && typeof cause.message === "string" ? cause.message : ""
+  const code = "code" in cause && typeof cause.code === "string" ? cause.code : ""
+  const own = text === "" ? code : text
+  if (depth > 2) return own
+  if ("errors" in cause && Array.isArray(cause.errors) && cause.errors.length > 0) {
+    const listed = cause.errors.slice(0, maxListed).map((each) => describe(each, depth + 1))
+    const more = cause.errors.length > maxListed ? [`${cause.errors.length - maxListed} more`] : []
+    const each = [...listed.filter((text) => text !== ""), ...more].join("; ")
+    return text === "" || each === "" ? each || own : `${text}: ${each}`
+  }
+  return own === "" && "cause" in cause ? describe(cause.cause, depth + 1) : own
 }
 
 /**
@@ -220,6 +277,7 @@ const rejectionReason = (status: number): RejectionReason => {
  * - `status`: the HTTP status code; `reason` is what it means.
  * - `headers`: the headers of the answer, names in lower case.
  * - `body`: the first bytes of its body; `bodyTruncated` tells whether there was more. `text` is the same as UTF-8.
+ *   The message has the first line of a body that is not HTML: at most 200 printable characters.
  *
  * @since 0.1.0
  * @category errors
@@ -235,15 +293,33 @@ export class HandshakeRejected extends Data.TaggedError("Handshake_rejected")<{
     return rejectionReason(this.status)
   }
 
-  /** The body as UTF-8; what is none is replaced by U+FFFD. @since 0.1.0 */
+  /** The body as UTF-8, with U+FFFD in place of invalid bytes. @since 0.1.0 */
   get text(): string {
     return new TextDecoder().decode(this.body)
   }
 
   /** @since 0.1.0 */
   override get message(): string {
-    return `The server answered the opening handshake with status ${this.status}`
+    const line = firstLine(this.body, this.headers["content-type"])
+    return `The server answered the opening handshake with status ${this.status}${line === "" ? "" : `: ${line}`}`
   }
+}
+
+const maxLineBytes = 1024
+const maxLineLength = 200
+
+/** The first line of a body that is meant for people, without what cannot be printed. */
+const firstLine = (body: Uint8Array, contentType: string | ReadonlyArray<string> | undefined = ""): string => {
+  if (String(contentType).toLowerCase().includes("html")) return ""
+  // As the beginning of a longer text: a character that is cut off at the end is left out.
+  const text = new TextDecoder().decode(body.subarray(0, maxLineBytes), { stream: true }).trimStart()
+  const line = text
+    .split(/[\r\n\u2028\u2029]/, 1)[0]!
+    .replaceAll("\t", " ")
+    .replaceAll(/\p{C}/gu, "")
+    .trim()
+  const units = [...line]
+  return units.length > maxLineLength ? `${units.slice(0, maxLineLength).join("")}…` : line
 }
 
 /**

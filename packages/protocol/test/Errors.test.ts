@@ -1,5 +1,16 @@
+import * as fc from "fast-check"
 import { assert, describe, it } from "vitest"
 import * as Errors from "@effect-websocket/protocol/Errors"
+
+const coded = (message: string, code: string) => Object.assign(new Error(message), { code })
+
+/** A cause that is its own cause. */
+const circular = () => {
+  const error = new AggregateError([])
+  error.cause = error
+  error.errors.push(error)
+  return error
+}
 
 const closed = { code: 1001, reason: "bye", initiator: "remote", clean: true } as const
 const tooLarge = { limit: "message", max: 10, size: 11, direction: "inbound" } as const
@@ -31,7 +42,7 @@ const cases: ReadonlyArray<{
     tag: "Payload_too_large",
     error: new Errors.PayloadTooLarge(tooLarge),
     guard: Errors.isPayloadTooLarge,
-    message: "The inbound message limit of 10 bytes is exceeded with 11 bytes"
+    message: "The message has 11 bytes; `limits.maxMessageBytes` allows 10"
   },
   {
     tag: "Io_error",
@@ -44,11 +55,11 @@ const cases: ReadonlyArray<{
     error: new Errors.HandshakeRejected({
       status: 403,
       headers: { "set-cookie": ["a=1", "b=2"] },
-      body: new Uint8Array([1]),
+      body: new Uint8Array([110, 111]),
       bodyTruncated: false
     }),
     guard: Errors.isHandshakeRejected,
-    message: "The server answered the opening handshake with status 403"
+    message: "The server answered the opening handshake with status 403: no"
   }
 ]
 
@@ -82,19 +93,124 @@ describe("Errors", () => {
       new Errors.ConnectionClosed({ ...closed, code: 1006, reason: "", clean: false }),
       "The connection was closed by the remote endpoint with code 1006, not clean"
     ],
-    [new Errors.PayloadTooLarge({ ...tooLarge, size: undefined }), "The inbound message limit of 10 bytes is exceeded"],
     [
-      new Errors.PayloadTooLarge({ limit: "fragments", max: 2, size: 3, direction: "outbound" }),
-      "The outbound fragments limit of 2 frames is exceeded with 3 frames"
+      new Errors.PayloadTooLarge({ ...tooLarge, max: 1_048_576, size: 2_097_152 }),
+      "The message has 2,097,152 bytes; `limits.maxMessageBytes` allows 1,048,576"
+    ],
+    [
+      new Errors.PayloadTooLarge({ ...tooLarge, size: undefined }),
+      "The message has more bytes than are allowed; `limits.maxMessageBytes` allows 10"
+    ],
+    [
+      new Errors.PayloadTooLarge({ ...tooLarge, limit: "frame", max: 1000, size: 1001 }),
+      "The frame has 1,001 bytes; `limits.maxFrameBytes` allows 1,000"
+    ],
+    [
+      new Errors.PayloadTooLarge({ ...tooLarge, limit: "fragments", max: 2, size: 3 }),
+      "The message has 3 frames; `limits.maxFragments` allows 2"
     ],
     [
       new Errors.PayloadTooLarge({ limit: "ratio", max: 100, size: undefined, direction: "inbound" }),
-      "The inbound ratio limit of 100 to 1 is exceeded"
+      "The message inflates to more than `compression.maxRatio` allows: 100 times its size"
     ],
-    [new Errors.IoError({ reason: "Timeout", operation: "handshake" }), "Timeout during handshake"],
-    [new Errors.IoError({ reason: "Reset", operation: "read", cause: "gone" }), "Reset during read"]
+    [
+      new Errors.PayloadTooLarge({ limit: "budget", max: 10_000, size: undefined, direction: "inbound" }),
+      "The connections hold more than their `budget` allows: 10,000 bytes; this one held the most"
+    ],
+    [
+      new Errors.PayloadTooLarge({ limit: "closeReason", max: 123, size: 124, direction: "outbound" }),
+      "The close reason has 124 bytes; a Close allows 123"
+    ],
+    [
+      new Errors.PayloadTooLarge({ limit: "controlPayload", max: 125, size: 126, direction: "outbound" }),
+      "The payload has 126 bytes; a control frame allows 125"
+    ],
+    [
+      new Errors.IoError({ reason: "Timeout", operation: "handshake" }),
+      "Timeout during handshake: the deadline passed"
+    ],
+    [
+      new Errors.IoError({ reason: "Budget", operation: "accept" }),
+      "Budget during accept: the byte budget is exhausted"
+    ],
+    [new Errors.IoError({ reason: "Connect", operation: "connect" }), "Connect: no connection could be made"],
+    [new Errors.IoError({ reason: "Reset", operation: "read", cause: "gone" }), "Reset during read: gone"],
+    [
+      new Errors.IoError({ reason: "Reset", operation: "read", cause: new Error() }),
+      "Reset during read: the connection broke"
+    ],
+    [new Errors.IoError({ reason: "Reset", operation: "read", cause: 1 }), "Reset during read: the connection broke"],
+    [
+      new Errors.IoError({ reason: "Reset", operation: "write", cause: coded("", "EPIPE") }),
+      "Reset during write: EPIPE"
+    ],
+    [
+      new Errors.IoError({ reason: "Reset", operation: "write", cause: new Error("", { cause: coded("", "EPIPE") }) }),
+      "Reset during write: EPIPE"
+    ],
+    [
+      new Errors.IoError({
+        reason: "Connect",
+        operation: "connect",
+        cause: new AggregateError([coded("connect ECONNREFUSED ::1:80", "ECONNREFUSED"), coded("", "ENETUNREACH"), {}])
+      }),
+      "Connect: connect ECONNREFUSED ::1:80; ENETUNREACH"
+    ],
+    [
+      new Errors.IoError({
+        reason: "Connect",
+        operation: "proxy",
+        cause: new AggregateError(
+          Array.from({ length: 10 }, (_, i) => new Error(`no ${i}`)),
+          "all failed"
+        )
+      }),
+      "Connect during proxy: all failed: no 0; no 1; no 2; no 3; no 4; no 5; no 6; no 7; 2 more"
+    ],
+    [
+      new Errors.IoError({ reason: "Connect", operation: "connect", cause: new AggregateError([]) }),
+      "Connect: no connection could be made"
+    ],
+    [
+      new Errors.IoError({ reason: "Reset", operation: "read", cause: circular() }),
+      "Reset during read: the connection broke"
+    ]
   ])("%s", (error, message) => {
     assert.strictEqual(error.message, message)
+  })
+})
+
+describe("the message of HandshakeRejected", () => {
+  const messageOf = (body: string | Uint8Array, contentType?: string) =>
+    new Errors.HandshakeRejected({
+      status: 401,
+      headers: { "content-type": contentType },
+      body: typeof body === "string" ? new TextEncoder().encode(body) : body,
+      bodyTruncated: false
+    }).message.replace("The server answered the opening handshake with status 401", "")
+
+  it.each([
+    ["Log in first\n", ": Log in first"],
+    ["\r\n  Log in\tfirst \r\nor not", ": Log in first"],
+    ["\u001b[31mred\u0000\u202e\u2028more", ": [31mred"],
+    ['{"error":"Über"}', ': {"error":"Über"}'],
+    ["", ""],
+    ["\n\u0001\n", ""],
+    ["x".repeat(200), `: ${"x".repeat(200)}`],
+    ["x".repeat(201), `: ${"x".repeat(200)}…`],
+    ["\u{1f600}".repeat(100_000), `: ${"\u{1f600}".repeat(200)}…`]
+  ])("has the first line of %j", (body, expected) => {
+    assert.strictEqual(messageOf(body, "text/plain"), expected)
+    assert.strictEqual(messageOf(body), expected)
+    assert.strictEqual(messageOf(body, "Text/HTML; charset=utf-8"), "")
+  })
+
+  it("has no line break and nothing that cannot be printed, whatever the body is", () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.uint8Array(), fc.string({ unit: "binary", maxLength: 3000 })), (body) => {
+        assert.match(messageOf(body), /^(: [^\p{C}\p{Zl}\p{Zp}]{1,201})?$/u)
+      })
+    )
   })
 })
 

@@ -316,7 +316,7 @@ describe("a hostile client", () => {
       peer.socket.write(encode(binary("", unfinished), true))
       peer.socket.write(Buffer.concat(Array.from({ length: 10_000 }, () => encode(continuation("", unfinished), true))))
       yield* peer.ended
-      assert.include(peer.read(), "\x03\xf1The inbound fragments limit of 1024 frames is exceeded")
+      assert.include(peer.read(), "\x03\xf1The message has 1,025 frames; `limits.maxFragments` allows 1,024")
     })
   )
 

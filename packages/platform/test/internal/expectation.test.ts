@@ -86,7 +86,10 @@ describe("the descriptions", () => {
       new ConnectionClosed({ code: 4000, reason: "idle", initiator: "local", clean: false }),
       'the end of the connection with 4000 "idle" (local, not clean)'
     ],
-    [new IoError({ reason: "Reset", operation: "read" }), "the end of the connection by Io_error: Reset during read"]
+    [
+      new IoError({ reason: "Reset", operation: "read" }),
+      "the end of the connection by Io_error: Reset during read: the connection broke"
+    ]
   ])("tell an end: %#", (error, text) => {
     assert.strictEqual(describeError(error), text)
   })

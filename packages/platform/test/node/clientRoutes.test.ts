@@ -592,6 +592,91 @@ describe("an HTTP proxy", () => {
   )
 })
 
+describe("an HTTP proxy that sends informational responses", () => {
+  const asked = (url: string, options: NodeWebSocketClient.Options = {}) =>
+    Effect.gen(function* () {
+      const server = yield* rawServer()
+      const proxy = `http://127.0.0.1:${server.port}`
+      const connecting = yield* Effect.fork(refusal(url, { proxy, ...options }))
+      const peer = yield* server.next
+      yield* peer.until("\r\n\r\n")
+      return { peer, error: Fiber.join(connecting) }
+    })
+  const informational =
+    "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\nX: y\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n"
+
+  for (const size of [1, 7, 1000]) {
+    it.scopedLive(`gives a tunnel after them, in chunks of ${size}`, () =>
+      Effect.gen(function* () {
+        const { error, peer } = yield* asked("ws://a.test")
+        const bytes = Buffer.from(`${informational}HTTP/1.0 200 Connection established\r\nVia: b\r\n\r\n`)
+        for (let i = 0; i < bytes.length; i += size) peer.write(bytes.subarray(i, i + size))
+        assert.strictEqual(header(yield* peer.until("\r\n\r\n"), "Host"), "a.test")
+        peer.reset()
+        assert.deepStrictEqual(facts(yield* error), ioFacts("Reset", "handshake"))
+      })
+    )
+  }
+
+  for (const [name, answer, message] of [
+    ["refuses after them", `${informational}HTTP/1.1 403 Forbidden\r\n\r\n`, "The proxy answered with status 403"],
+    ["switches protocols", "HTTP/1.1 101 Switching Protocols\r\n\r\n", "The proxy answered with status 101"],
+    ["never stops", "HTTP/1.1 100 Continue\r\n\r\n".repeat(100), "The proxy sends informational responses without end"],
+    ["never ends a head", `HTTP/1.1 200 OK\r\nX: ${"y".repeat(17_000)}`, "The answer of the proxy is too long"],
+    [
+      "sends much in many heads",
+      `HTTP/1.1 100 Continue\r\nX: ${"y".repeat(2000)}\r\n\r\n`.repeat(10),
+      "The answer of the proxy is too long"
+    ],
+    ["stops after one", "HTTP/1.1 100 Continue\r\n\r\n", "The proxy ended the connection"],
+    ["speaks otherwise", "HTTP/1.1 1000 Continue\r\n\r\n", "The answer of the proxy is not HTTP"]
+  ] as const) {
+    it.scopedLive(`and ${name}`, () =>
+      Effect.gen(function* () {
+        const { error: failing, peer } = yield* asked("ws://a.test")
+        peer.write(answer)
+        if (name === "stops after one") peer.end()
+        const error = yield* failing
+        assert.deepStrictEqual(facts(error), ioFacts("Proxy", "proxy"))
+        assert.strictEqual(error.message, `Proxy: ${message}`)
+        yield* peer.left
+      })
+    )
+  }
+})
+
+it.scopedLive("a server may send informational responses before its 101", () =>
+  Effect.gen(function* () {
+    const server = yield* rawServer()
+    const connecting = yield* Effect.fork(connectWith(`ws://127.0.0.1:${server.port}`, {}))
+    const peer = yield* server.next
+    const request = yield* peer.until("\r\n\r\n")
+    peer.write("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n")
+    peer.write(Buffer.concat([Buffer.from(answer101(request)), Buffer.from([0x81, 2, 104, 105])]))
+    const socket = yield* Fiber.join(connecting)
+    assert.strictEqual((yield* socket.receive).data, "hi")
+    peer.reset()
+    yield* Effect.flip(socket.receive)
+  })
+)
+
+it.live("several addresses that refuse are told each", () =>
+  Effect.gen(function* () {
+    const port = yield* Effect.scoped(listen(Net.createServer()))
+    const causes = ["127.0.0.1", "127.0.0.2"].map((address) =>
+      Object.assign(new Error(`connect ECONNREFUSED ${address}:${port}`), { code: "ECONNREFUSED", syscall: "connect" })
+    )
+    const createConnection = () => {
+      const socket = new Net.Socket()
+      setImmediate(() => socket.destroy(new AggregateError(causes)))
+      return Object.assign(socket, { connecting: true })
+    }
+    const error = yield* refusal(`ws://several.test:${port}`, { createConnection })
+    assert.deepStrictEqual(facts(error), ioFacts("Connect", "connect"))
+    assert.strictEqual(error.message, `Connect: ${causes.map(({ message }) => message).join("; ")}`)
+  })
+)
+
 describe("the environment", () => {
   const names = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"].flatMap((name) => [name, name.toLowerCase()])
 

@@ -12,20 +12,32 @@ const otherwise: Readonly<Record<Stage, IoErrorReason>> = {
 }
 
 export const toIoError = (stage: Stage, cause: Error): IoError => {
-  const code = "code" in cause && typeof cause.code === "string" ? cause.code : ""
-  // Of several addresses none could be connected to.
-  const syscall = cause instanceof AggregateError ? "connect" : "syscall" in cause ? cause.syscall : undefined
+  const reason = reasonOf(stage, cause)
+  const isTls = stage === "handshake" && tlsReason(codeOf(cause)) !== undefined
+  return new IoError({ reason, operation: isTls ? "tls" : stage, cause })
+}
+
+const codeOf = (cause: Error): string => ("code" in cause && typeof cause.code === "string" ? cause.code : "")
+
+const reasonOf = (stage: Stage, cause: Error): IoErrorReason => {
+  // One error for each address that was tried.
+  if (cause instanceof AggregateError) {
+    const reasons = new Set(
+      cause.errors.map((each) => (each instanceof Error ? reasonOf(stage, each) : otherwise[stage]))
+    )
+    const [common = otherwise[stage]] = reasons
+    return reasons.size > 1 ? "Connect" : common
+  }
+  const code = codeOf(cause)
   const tls = tlsReason(code)
-  if (tls !== undefined) return new IoError({ reason: tls, operation: stage === "handshake" ? "tls" : stage, cause })
-  const reason =
-    syscall === "getaddrinfo"
-      ? "Resolve"
-      : syscall === "connect"
-        ? "Connect"
-        : stage === "handshake" && code === "HPE_HEADER_OVERFLOW"
-          ? "HeadersTooLarge"
-          : stage === "handshake" && code.startsWith("HPE_")
-            ? "InvalidResponse"
-            : otherwise[stage]
-  return new IoError({ reason, operation: stage, cause })
+  if (tls !== undefined) return tls
+  const syscall = "syscall" in cause ? cause.syscall : undefined
+  if (syscall === "getaddrinfo") return "Resolve"
+  if (syscall === "connect") return "Connect"
+  if (stage !== "handshake") return otherwise[stage]
+  return code === "HPE_HEADER_OVERFLOW"
+    ? "HeadersTooLarge"
+    : code.startsWith("HPE_")
+      ? "InvalidResponse"
+      : otherwise[stage]
 }

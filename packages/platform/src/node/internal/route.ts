@@ -1,10 +1,11 @@
 import type { IoError } from "@effect-websocket/protocol/Errors"
-import * as Http from "node:http"
+import type * as Http from "node:http"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
 import { hasControl } from "../../internal/request.js"
 import { toIoError } from "./ioError.js"
+import * as HttpConnect from "./httpConnect.js"
 import * as Socks from "./socks.js"
 import { serverName } from "./tls.js"
 
@@ -71,7 +72,7 @@ export const overDuplex =
     return () => end(() => socket?.destroy())
   }
 
-/** A proxy of HTTP, which is asked for a tunnel (RFC 9110 §9.3.6). Node's own `http` speaks to it. */
+/** An HTTP proxy, which is asked for a tunnel (RFC 9110 §9.3.6). */
 export const throughHttpProxy =
   (proxy: URL, tcp: TcpOptions, tls: Tls.ConnectionOptions): Route =>
   ({ host, port }, opened, failed) => {
@@ -79,39 +80,25 @@ export const throughHttpProxy =
     const at = { ...tcp, host: hostOf(proxy), port: proxy.port === "" ? (secure ? 443 : 80) : Number(proxy.port) }
     const socket = secure ? Tls.connect({ ...tls, ...serverName(at.host), ...at }) : Net.connect(at)
     const authority = `${Net.isIPv6(host) ? `[${host}]` : host}:${port}`
-    const userInfo = userInfoOf(proxy)
-    const request = Http.request({
-      method: "CONNECT",
-      path: authority,
-      headers: {
-        Host: authority,
-        ...(userInfo && {
-          "Proxy-Authorization": `Basic ${Buffer.from(`${userInfo.username}:${userInfo.password}`).toString("base64")}`
-        })
-      },
-      setHost: false,
-      createConnection: () => socket
-    })
-    const finish = () => letGo(request, socket)
-    request.once("error", (cause) => {
+    let stop = ignore
+    const finish = () => {
+      stop()
+      socket.off("error", fail)
+      socket.on("error", ignore)
+    }
+    const fail = (cause: Error) => {
       finish()
       socket.destroy()
       failed(toIoError("proxy", cause))
-    })
-    request.once("connect", ({ statusCode = 0 }, tunnel, head) => {
+    }
+    socket.once("error", fail)
+    stop = HttpConnect.perform(socket, authority, userInfoOf(proxy), (refusal) => {
+      if (refusal !== undefined) return fail(new Error(refusal))
       finish()
-      if (statusCode < 200 || statusCode > 299) {
-        tunnel.destroy()
-        failed(toIoError("proxy", new Error(`The proxy answered with status ${statusCode}`)))
-        return
-      }
-      if (head.length > 0) tunnel.unshift(head)
-      opened(tunnel)
+      opened(socket)
     })
-    request.end()
     return () => {
       finish()
-      request.destroy()
       socket.destroy()
     }
   }
