@@ -55,13 +55,18 @@ const separator = (text: string, separator: string, end: number): number => {
   let quoted = false
   for (let i = end - 1; i >= 0; i--) {
     if (text[i] === '"') {
-      let backslashes = 0
-      while (quoted && text[i - 1 - backslashes] === "\\") backslashes++
+      const backslashes = quoted ? backslashesBefore(text, i) : 0
       if (backslashes % 2 === 0) quoted = !quoted
       i -= backslashes
     } else if (!quoted && text[i] === separator) return i
   }
   return -1
+}
+
+const backslashesBefore = (text: string, end: number): number => {
+  let start = end
+  while (text[start - 1] === "\\") start--
+  return end - start
 }
 
 /** The parameter `for` of an element of `Forwarded` (RFC 7239 §4); `undefined` if it is missing, malformed, or there twice. */
