@@ -114,7 +114,8 @@ export class PayloadTooLarge extends Data.TaggedError("Payload_too_large")<{
       case "message":
         return `${has("The message", "bytes")}; \`limits.maxMessageBytes\` allows ${max}`
       case "frame":
-        return `${has("The frame", "bytes")}; \`limits.maxFrameBytes\` allows ${max}`
+        // The delivery "frames" has both limits, and the smaller one counts.
+        return `${has("The frame", "bytes")}; \`limits.maxFrameBytes\` or \`limits.maxMessageBytes\` allows ${max}`
       case "fragments":
         return `${has("The message", "frames")}; \`limits.maxFragments\` allows ${max}`
       case "ratio":

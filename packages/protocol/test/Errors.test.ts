@@ -103,7 +103,7 @@ describe("Errors", () => {
     ],
     [
       new Errors.PayloadTooLarge({ ...tooLarge, limit: "frame", max: 1000, size: 1001 }),
-      "The frame has 1,001 bytes; `limits.maxFrameBytes` allows 1,000"
+      "The frame has 1,001 bytes; `limits.maxFrameBytes` or `limits.maxMessageBytes` allows 1,000"
     ],
     [
       new Errors.PayloadTooLarge({ ...tooLarge, limit: "fragments", max: 2, size: 3 }),
