@@ -1,8 +1,12 @@
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { buildSync } from "esbuild"
 import { type ChildProcessByStdio, spawn } from "node:child_process"
 import { once } from "node:events"
+import { mkdtempSync, rmSync } from "node:fs"
 import type { AddressInfo } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { createInterface } from "node:readline"
 import type { Readable } from "node:stream"
 import { fileURLToPath } from "node:url"
@@ -10,14 +14,32 @@ import { WebSocket, WebSocketServer } from "ws"
 
 type Program = ChildProcessByStdio<null, Readable, Readable>
 
-/** Starts a program as its script in package.json does; it ends with the scope. */
+// Bundled, so that Node does not compile the sources at the start of each process.
+const folder = mkdtempSync(join(tmpdir(), "effect-websocket-examples-"))
+buildSync({
+  entryPoints: ["demo", "echo-server", "large-message", "autobahn-client"].map((name) =>
+    fileURLToPath(new URL(`../src/${name}.ts`, import.meta.url))
+  ),
+  outdir: folder,
+  outExtension: { ".js": ".mjs" },
+  bundle: true,
+  splitting: true,
+  platform: "node",
+  format: "esm",
+  target: "node20",
+  conditions: ["@effect-websocket/source"],
+  // For the CommonJS among the dependencies.
+  banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url)' }
+})
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+/** Starts a program; it ends with the scope. */
 const start = (name: string, ...args: ReadonlyArray<string>) =>
   Effect.acquireRelease(
-    Effect.sync((): Program => {
-      const file = fileURLToPath(new URL(`../src/${name}.ts`, import.meta.url))
-      const flags = ["--conditions=@effect-websocket/source", "--import", "tsx"]
-      return spawn(process.execPath, [...flags, file, ...args], { stdio: ["ignore", "pipe", "pipe"] })
-    }),
+    Effect.sync(
+      (): Program =>
+        spawn(process.execPath, [join(folder, `${name}.mjs`), ...args], { stdio: ["ignore", "pipe", "pipe"] })
+    ),
     (program) => Effect.sync(() => program.kill("SIGKILL"))
   )
 

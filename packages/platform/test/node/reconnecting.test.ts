@@ -1,19 +1,21 @@
 import * as ReconnectingWebSocket from "@effect-websocket/platform/ReconnectingWebSocket"
 import * as NodeWebSocketClient from "@effect-websocket/platform/node/NodeWebSocketClient"
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Schedule, Scope, Stream } from "effect"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { createInterface } from "node:readline"
-import { fileURLToPath } from "node:url"
+import { bundle } from "./programs.js"
+
+const programs = bundle("recorder")
+afterAll(programs.remove)
 
 /** A server in a process of its own, which the end of the scope kills; what it received is added to `received`. */
 const recorder = (port: number, received: Array<number>) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
-      const file = fileURLToPath(new URL("programs/recorder.ts", import.meta.url))
-      const flags = ["--conditions=@effect-websocket/source", "--import", "tsx"]
-      const program = spawn(process.execPath, [...flags, file, String(port)], { stdio: ["ignore", "pipe", "inherit"] })
+      const args = [programs.path("recorder"), String(port)]
+      const program = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] })
       const lines = createInterface({ input: program.stdout })
       const [line] = await once(lines, "line")
       lines.on("line", (text) => received.push(Number(text)))

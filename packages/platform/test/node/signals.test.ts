@@ -1,10 +1,10 @@
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
 import { type ChildProcessByStdio, spawn } from "node:child_process"
 import { once } from "node:events"
 import { createInterface } from "node:readline"
 import type { Readable } from "node:stream"
-import { fileURLToPath } from "node:url"
+import { bundle } from "./programs.js"
 import {
   answer101,
   closing,
@@ -31,14 +31,13 @@ interface Program {
   }>
 }
 
+const programs = bundle("client", "server")
+afterAll(programs.remove)
+
 /** Starts one of `programs`; it ends with the scope. */
-const start = (name: string, ...args: ReadonlyArray<string>): Effect.Effect<Program, never, Scope.Scope> =>
+const start = (name: "client" | "server", ...args: ReadonlyArray<string>): Effect.Effect<Program, never, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.sync(() => {
-      const file = fileURLToPath(new URL(`programs/${name}.ts`, import.meta.url))
-      const flags = ["--conditions=@effect-websocket/source", "--import", "tsx"]
-      return spawn(process.execPath, [...flags, file, ...args], { stdio: ["ignore", "pipe", "pipe"] })
-    }),
+    Effect.sync(() => spawn(process.execPath, [programs.path(name), ...args], { stdio: ["ignore", "pipe", "pipe"] })),
     (process) => Effect.sync(() => process.kill("SIGKILL"))
   ).pipe(
     Effect.map((process) => {
@@ -86,7 +85,7 @@ const expectReady = (peer: Peer) =>
 const longTimeout = 60_000
 const shortTimeout = 300
 
-describe.concurrent("a server", () => {
+describe("a server", () => {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     it.scopedLive(`closes everyone with 1001 on ${signal} and ends by itself, with 0`, () =>
       Effect.gen(function* () {
@@ -185,7 +184,7 @@ describe.concurrent("a server", () => {
   )
 })
 
-describe.concurrent("a server that drains", () => {
+describe("a server that drains", () => {
   const startSaving = Effect.gen(function* () {
     const server = yield* startServer(longTimeout, "drain")
     const peer = yield* server.connect("/save")
@@ -221,7 +220,7 @@ describe.concurrent("a server that drains", () => {
   )
 })
 
-describe.concurrent("a client", () => {
+describe("a client", () => {
   it.scopedLive("closes what is open with 1001 on SIGINT, drops what is not yet, and ends by itself, with 0", () =>
     Effect.gen(function* () {
       const server = yield* rawServer()
