@@ -3,6 +3,8 @@ import { defineConfig } from "vitest/config"
 
 const sourceCondition = "@effect-websocket/source"
 
+const patience = 120_000
+
 /** A setup file for those who test with `@effect/vitest`. */
 export const restoreIt = fileURLToPath(new URL("scripts/restoreIt.ts", import.meta.url))
 
@@ -10,6 +12,12 @@ export const restoreIt = fileURLToPath(new URL("scripts/restoreIt.ts", import.me
 export default defineConfig({
   resolve: { conditions: [sourceCondition, "node", "import", "default"] },
   ssr: { resolve: { conditions: [sourceCondition, "node", "import", "default"] } },
-  // The benchmarks install native masking for `ws`, which tests have no use for.
-  test: { include: ["test/**/*.test.ts"], testTimeout: 20_000, env: { WS_NO_BUFFER_UTIL: "1" } }
+  test: {
+    include: ["test/**/*.test.ts"],
+    // For what hangs. No test needs a hundredth of it on a quiet machine, and none fails because a machine is busy.
+    testTimeout: patience,
+    hookTimeout: patience,
+    // The benchmarks install native masking for `ws`, which tests have no use for.
+    env: { WS_NO_BUFFER_UTIL: "1" }
+  }
 })
