@@ -36,9 +36,8 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 /** Starts a program; it ends with the scope. */
 const start = (name: string, ...args: ReadonlyArray<string>) =>
   Effect.acquireRelease(
-    Effect.sync(
-      (): Program =>
-        spawn(process.execPath, [join(folder, `${name}.mjs`), ...args], { stdio: ["ignore", "pipe", "pipe"] })
+    Effect.sync((): Program =>
+      spawn(process.execPath, [join(folder, `${name}.mjs`), ...args], { stdio: ["ignore", "pipe", "pipe"] })
     ),
     (program) => Effect.sync(() => program.kill("SIGKILL"))
   )

@@ -655,6 +655,6 @@ describe("ReconnectingWebSocket", () => {
           assert.strictEqual(received.at(-1), messages - 1)
         })
       ),
-    60_000
+    120_000
   )
 })

@@ -195,7 +195,7 @@ describe("any faults in any order", () => {
   it("lose nothing before the first, and leave nothing behind the last", () =>
     fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 40 }), (steps) => Effect.runPromise(run(steps))),
-      { numRuns: 100, timeout: 3000 }
+      { numRuns: 100 }
     ))
 })
 

@@ -11,6 +11,7 @@ import {
   closedFacts,
   closing,
   connect,
+  elapse,
   facts,
   first,
   frame,
@@ -247,16 +248,16 @@ describe("the answer", () => {
     })
   )
 
-  it.live.each(["", "HTTP/1.1 10", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"])(
+  it.effect.each(["", "HTTP/1.1 10", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"])(
     "fails where it does not come in time: %j",
     (bytes) =>
       Effect.gen(function* () {
-        const error = yield* attempt((peer) => Effect.zipRight(answering(bytes)(peer), peer.left), {
-          openTimeout: "300 millis"
-        })
+        const error = yield* attempt(
+          (peer) => answering(bytes)(peer).pipe(Effect.zipRight(elapse("300 millis")), Effect.zipRight(peer.left)),
+          { openTimeout: "300 millis" }
+        )
         assert.deepStrictEqual(facts(error), ioFacts("Timeout", "open"))
-      }),
-    4000
+      })
   )
 
   const requestGone = "before a byte of the request is read"
@@ -502,47 +503,45 @@ describe("scopes", () => {
     })
   )
 
-  it.live(
-    "drops a server that never answers the Close, also for an interrupted fiber",
-    () =>
-      Effect.scoped(
-        Effect.gen(function* () {
-          const server = yield* rawServer()
-          const open = yield* Deferred.make<void>()
-          const fiber = yield* Effect.fork(
-            Effect.scoped(
-              Effect.zipRight(
-                connect(server.url, { closeTimeout: "50 millis" }),
-                Effect.zipRight(Deferred.succeed(open, undefined), Effect.never)
-              )
+  it.effect("drops a server that never answers the Close, also for an interrupted fiber", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const server = yield* rawServer()
+        const open = yield* Deferred.make<void>()
+        const fiber = yield* Effect.fork(
+          Effect.scoped(
+            Effect.zipRight(
+              connect(server.url, { closeTimeout: "50 millis" }),
+              Effect.zipRight(Deferred.succeed(open, undefined), Effect.never)
             )
           )
-          const peer = yield* server.next
-          yield* peer.answer()
-          yield* Deferred.await(open)
-          yield* Fiber.interrupt(fiber)
-          assert.deepStrictEqual((yield* peer.frame).payload, closing(1001))
-          yield* peer.left
-        })
-      ),
-    4000
+        )
+        const peer = yield* server.next
+        yield* peer.answer()
+        yield* Deferred.await(open)
+        const interrupted = yield* Effect.fork(Fiber.interrupt(fiber))
+        assert.deepStrictEqual((yield* peer.frame).payload, closing(1001))
+        yield* elapse("50 millis")
+        yield* Fiber.join(interrupted)
+        yield* peer.left
+      })
+    )
   )
 
-  it.scopedLive(
-    "drops a server that never reads",
-    () =>
-      Effect.gen(function* () {
-        const { peer, scope, socket } = yield* connected({ closeTimeout: "50 millis" })
-        peer.socket.pause()
-        const sender = yield* Effect.fork(Effect.forever(socket.send(new Uint8Array(65536))))
-        yield* stalled(socket)
-        yield* Scope.close(scope, Exit.void)
-        assert.strictEqual((yield* socket.closeStatus).clean, false)
-        assert.deepStrictEqual(facts(yield* Effect.flip(Fiber.join(sender))), closedFacts(1006, "local", false))
-        peer.socket.resume()
-        yield* peer.left
-      }),
-    4000
+  it.scoped("drops a server that never reads", () =>
+    Effect.gen(function* () {
+      const { peer, scope, socket } = yield* connected({ closeTimeout: "50 millis" })
+      peer.socket.pause()
+      const sender = yield* Effect.fork(Effect.forever(socket.send(new Uint8Array(65536))))
+      yield* stalled(socket)
+      const closed = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* elapse("50 millis")
+      yield* Fiber.join(closed)
+      assert.strictEqual((yield* socket.closeStatus).clean, false)
+      assert.deepStrictEqual(facts(yield* Effect.flip(Fiber.join(sender))), closedFacts(1006, "local", false))
+      peer.socket.resume()
+      yield* peer.left
+    })
   )
 })
 

@@ -244,7 +244,7 @@ for (const by of ["its fiber", "its scope"] as const) {
             while (!(yield* attempt(turns))) turns++
             assert.isAbove(turns, 2)
           }).pipe(Effect.scoped),
-        30_000
+        120_000
       )
     }
   })

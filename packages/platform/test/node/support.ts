@@ -6,7 +6,20 @@ import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/plat
 import type { IoError } from "@effect-websocket/protocol/Errors"
 import { acceptValue } from "@effect-websocket/protocol/Handshake"
 import { assert } from "@effect/vitest"
-import { Context, Effect, ExecutionStrategy, Layer, Logger, Queue, Scope, type Cause } from "effect"
+import {
+  type Cause,
+  Chunk,
+  Clock,
+  Context,
+  Duration,
+  Effect,
+  ExecutionStrategy,
+  Layer,
+  Logger,
+  Queue,
+  Scope,
+  TestClock
+} from "effect"
 import { readFileSync } from "node:fs"
 import * as Net from "node:net"
 
@@ -71,6 +84,18 @@ export const settled = (read: () => number): Effect.Effect<number> =>
     )
   })
 
+/** Moves the `TestClock` on by a time, once something sleeps for exactly that. */
+export const elapse = (time: Duration.DurationInput): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const wake = (yield* Clock.currentTimeMillis) + Duration.toMillis(time)
+    let sleeping: Chunk.Chunk<number>
+    do {
+      yield* Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void)))
+      sleeping = yield* TestClock.sleeps()
+    } while (!Chunk.contains(sleeping, wake))
+    yield* TestClock.adjust(time)
+  })
+
 export const mebibyte = 1024 * 1024
 
 /** What this process holds for bytes. */
@@ -97,7 +122,7 @@ const openHandles = (): ReadonlyArray<string> =>
 export const noHandlesLeft = (): Promise<void> =>
   Effect.runPromise(
     eventually(() => openHandles().length === 0).pipe(
-      Effect.timeoutOption("5 seconds"),
+      Effect.timeoutOption("1 minutes"),
       Effect.map(() => assert.deepStrictEqual(openHandles(), []))
     )
   )
