@@ -1,6 +1,7 @@
 /**
- * Installs the packed packages as a new user would, in projects outside the repository, and there type-checks and runs the
- * README's client, server and test, and every module, on each Node that is supported.
+ * Packs the packages and installs them with the very lines of the documentation, in folders outside the repository and from the
+ * registry as it is. There it runs the code of docs/getting-started.md, and type-checks and runs the README's server, client
+ * and test, and every module, on each Node that is supported.
  */
 import { deepStrictEqual } from "node:assert"
 import { spawn, spawnSync, type ChildProcess } from "node:child_process"
@@ -10,6 +11,7 @@ import { connect, createServer, type AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join, relative } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
+import { installNode, type Major, nodes } from "./nodes.js"
 
 interface Manifest {
   readonly version: string
@@ -19,10 +21,9 @@ const manifest = (path: string): Manifest => JSON.parse(readFileSync(`${path}/pa
 const pinned = manifest(".").devDependencies
 
 const packages = ["protocol", "platform"]
-/** The oldest that is supported, and newer majors. */
-const nodes = ["20.19.0", "22.23.3", "24.21.0"]
 const typescripts = [pinned["typescript"]!, "7.0.2"]
-const patience = 20_000
+/** For what hangs: a busy machine does not take so long. */
+const patience = 120_000
 
 const folder = mkdtempSync(join(tmpdir(), "effect-websocket-"))
 const children = new Set<ChildProcess>()
@@ -41,22 +42,41 @@ const install = (name: string, dependencies: Record<string, string>): string => 
   return project
 }
 
-/** Node itself. The package `node` would fetch these in an install script, which npm need not run. */
-const installNodes = (): ReadonlyArray<string> => {
-  const prefix = process.platform === "darwin" && process.arch === "arm64" ? "node-bin" : "node"
-  const project = install(
-    "nodes",
-    Object.fromEntries(
-      nodes.map((version) => [`node-${version}`, `npm:${prefix}-${process.platform}-${process.arch}@${version}`])
-    )
-  )
-  return nodes.map((version) => join(project, "node_modules", `node-${version}`, "bin/node"))
+const tarball = (name: string): string =>
+  join(folder, `effect-websocket-${name}-${manifest(`packages/${name}`).version}.tgz`)
+
+/** The commands of the `sh` blocks of a text that begin with some words. */
+const commands = (file: string, beginning: string): ReadonlyArray<string> => {
+  const found = [...readFileSync(file, "utf8").matchAll(/^```sh\n(.*?)^```/gms)]
+    .flatMap(([, block = ""]) => block.trim().split("\n"))
+    .filter((line) => line.startsWith(beginning))
+  if (found.length === 0) throw new Error(`${file} has no command that begins with "${beginning}"`)
+  return found
 }
 
-const pack = (name: string): string => {
-  const { version } = manifest(`packages/${name}`)
-  run(`packages/${name}`, "pnpm", ["pack", "--pack-destination", folder])
-  return `file:${join(folder, `effect-websocket-${name}-${version}.tgz`)}`
+/** Runs a command of the documentation as it is written, but for the folder of the tarballs. */
+const follow = (file: string, cwd: string, command: string): void => {
+  const line = packages.reduce(
+    (text, name) => text.replace(new RegExp(` @effect-websocket/${name}(?= |$)`), ` ${tarball(name)}`),
+    command.replaceAll(/(?<= )\/tmp(?=\/| |$)/g, folder)
+  )
+  const { output, status } = spawnSync("sh", ["-c", line], { cwd, encoding: "utf8", timeout: 5 * patience })
+  if (status !== 0) throw new Error(`${file} says \`${command}\`, which fails today:\n${output.join("")}`)
+}
+
+const gettingStarted = "docs/getting-started.md"
+
+/** Does in an empty folder what a document says about installation, and returns the folder. */
+const installAs = (file: string, name: string): string => {
+  const project = join(folder, name)
+  mkdirSync(project)
+  // Only one document says how to begin.
+  for (const command of commands(gettingStarted, "npm init").concat(commands(gettingStarted, "npm pkg"))) {
+    follow(gettingStarted, project, command)
+  }
+  for (const command of commands(file, "npm install")) follow(file, project, command)
+  console.log(`${file}: its installation works`)
+  return project
 }
 
 /** The sources of a package, without their ending. */
@@ -130,8 +150,8 @@ const snippet = (file: string, heading: string): string => {
   return code
 }
 
-const start = (project: string, node: string, file: string) => {
-  const child = spawn(node, [file], { cwd: project, stdio: ["ignore", "pipe", "pipe"], timeout: patience })
+const start = (project: string, node: string, ...args: ReadonlyArray<string>) => {
+  const child = spawn(node, args, { cwd: project, stdio: ["ignore", "pipe", "pipe"], timeout: patience })
   const program = { child, output: "", exit: once(child, "exit") as Promise<[number | null]> }
   const add = (chunk: Buffer) => {
     program.output += chunk.toString()
@@ -179,9 +199,40 @@ const runReadme = async (project: string, node: string, port: number): Promise<v
   run(project, node, ["node_modules/vitest/vitest.mjs", "run", "--dir", "dist"])
 }
 
+/** The programs and the test of docs/getting-started.md, under the `tsx` and the `vitest` that it installs. */
+const runGettingStarted = async (project: string, port: number): Promise<void> => {
+  const write = (heading: string): void => {
+    const code = snippet(gettingStarted, heading).replaceAll("8080", String(port))
+    const file = /^\/\/ (\S+\.ts)\n/.exec(code)?.[1]
+    if (file === undefined) throw new Error(`${gettingStarted} does not name the file below "${heading}"`)
+    writeFileSync(join(project, file), code)
+  }
+  for (const heading of ["## A server", "## A client", "## A test"]) write(heading)
+  const [serve, call] = commands(gettingStarted, "npx tsx").map((command) => command.split(" ")[2]!)
+  // Without `npx`, which would be the one that gets the signal.
+  const tsx = ["--import", "tsx"]
+  const server = start(project, process.execPath, ...tsx, serve!)
+  await until("the server of getting started", () => accepts(port))
+  const client = start(project, process.execPath, ...tsx, call!)
+  const [clientCode] = await client.exit
+  server.child.kill("SIGINT")
+  const [serverCode] = await server.exit
+  if (clientCode !== 0 || serverCode !== 0 || client.output !== "HELLO\n") {
+    throw new Error(`client: ${clientCode}\n${client.output}\nserver: ${serverCode}\n${server.output}`)
+  }
+  for (const command of commands(gettingStarted, "npx vitest")) follow(gettingStarted, project, command)
+  console.log(`${gettingStarted}: the server, the client and the test run`)
+}
+
 const main = async (): Promise<void> => {
-  const [protocol, platform] = packages.map(pack) as [string, string]
-  const binaries = installNodes()
+  for (const command of commands(gettingStarted, "npx -y pnpm")) follow(gettingStarted, ".", command)
+  const newcomer = installAs(gettingStarted, "getting-started")
+  await runGettingStarted(newcomer, await freePort())
+  installAs("README.md", "readme")
+  for (const name of packages) installAs(`packages/${name}/README.md`, name)
+
+  const [protocol, platform] = packages.map((name) => `file:${tarball(name)}`) as [string, string]
+  const binaries = (Object.keys(nodes) as Array<Major>).map(installNode)
 
   const pick = (...names: ReadonlyArray<string>) => Object.fromEntries(names.map((name) => [name, pinned[name]!]))
   const app = install("app", {
@@ -195,8 +246,8 @@ const main = async (): Promise<void> => {
   for (const name of packages) checkContents(app, name)
   const port = await freePort()
   compile(app, {
-    "client.ts": snippet("README.md", "## A client").replaceAll("localhost:8080", `127.0.0.1:${port}`),
-    "server.ts": snippet("README.md", "## A server").replaceAll("port: 8080", `port: ${port}, host: "127.0.0.1"`),
+    "client.ts": snippet("README.md", "## A client").replaceAll("8080", String(port)),
+    "server.ts": snippet("README.md", "## A server").replaceAll("8080", String(port)),
     "echo.test.ts": snippet("README.md", "## A test"),
     "modules.ts": loadAll(packages)
   })
