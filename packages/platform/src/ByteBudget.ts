@@ -3,16 +3,20 @@
  *
  * The limits of a connection bound what its peer can make it hold; ten thousand of them together can still be too much. A
  * budget counts what all of them hold: messages that wait to be read, frames and messages that have not ended, inflated
- * ones among them, and what waits to be sent. When that exceeds it,
+ * ones among them, and what waits to be sent. Half of it is for what is received, half for what is sent:
  *
- * - reading is paused on all connections, so that TCP holds the peers back, until half of the budget is free;
- * - new connections are refused: servers answer 503, and clients fail with `IoError` (`Budget`);
- * - where unfinished messages alone take more than half, so that pausing cannot free enough, the connections that hold most
- *   of them are closed with 1013 and fail with `PayloadTooLarge` (`"budget"`).
+ * - above the first half, a connection is not read while it has unread messages, so that TCP holds its peer back;
+ * - above the second half, `send` waits while more than `sendLowWaterMark` of its connection is unsent, or does what
+ *   `sendStrategy` says;
+ * - while unfinished messages take more than a quarter, those that have begun go first; if that lasts for half a second, or at
+ *   once above a half, the connections that hold most of them are closed with 1013 and fail with `PayloadTooLarge`
+ *   (`"budget"`);
+ * - in each case new connections are refused: servers answer 503, and clients fail with `IoError` (`Budget`).
  *
- * It may be exceeded by what one read brings: the largest message, or 64 KiB of the transport. Not counted are the windows of
- * compression and the objects of a connection. Peers that never read can hold their share of it as long as they like:
- * bound that with `writeTimeout`.
+ * Each lasts until half of what was exceeded is free. A connection that holds nothing is never held up by the others, so the
+ * budget may be exceeded, for each connection, by what one read brings (64 KiB of the transport, or what they inflate to),
+ * `sendLowWaterMark` and one message to be sent. Not counted are the windows of compression and the objects of a connection.
+ * Peers that never read can hold their share of it as long as they like: bound that with `writeTimeout`.
  *
  * @since 0.1.0
  */
@@ -41,7 +45,7 @@ export interface ByteBudget {
  * - `unreadBytes`: messages that wait to be read, with 64 bytes for each.
  * - `unfinishedBytes`: what is held of frames and messages that have not ended.
  * - `unsentBytes`: what waits to be sent.
- * - `isExhausted`: reading is paused.
+ * - `isExhausted`: some part of it is exceeded, so new connections are refused.
  *
  * @since 0.1.0
  * @category models
@@ -57,8 +61,8 @@ export interface Usage {
 }
 
 /**
- * A budget of `maxBytes`. Anything but a positive integer is a defect. It should be some times as large as the largest
- * message, because it holds at least one whole.
+ * A budget of `maxBytes`. Anything but a positive integer is a defect. It should be at least ten times as large as the largest
+ * message.
  *
  * @example
  * ```ts

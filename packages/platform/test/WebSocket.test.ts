@@ -954,6 +954,22 @@ describe("sendAll", () => {
 })
 
 describe("broadcast", () => {
+  it.scoped("to connections that are closing or over starts no fiber and makes no error for any of them", () =>
+    Effect.gen(function* () {
+      const { client, pair, server } = yield* connected()
+      yield* pair.stall
+      yield* Effect.fork(server.close())
+      yield* settled
+      // With a fiber of its own for any of them it would not be done at once.
+      assert.isUndefined(Effect.runSync(WebSocket.broadcast([server], "closing")))
+      const refused = [yield* Effect.flip(server.send("a")), yield* Effect.flip(server.send("b"))]
+      assert.strictEqual(refused[0], refused[1])
+      yield* pair.reset
+      yield* client.closeStatus
+      assert.isUndefined(Effect.runSync(WebSocket.broadcast([server, client], "over")))
+    })
+  )
+
   it.scoped("sends to all, past those that are over, and to what is no connection of ours", () =>
     Effect.gen(function* () {
       const pairs = yield* Effect.replicateEffect(connected(), 3)

@@ -99,6 +99,10 @@ describe("a check", () => {
     ["fails with something else", Effect.fail("database"), 500, "The server could not check the request"],
     ["dies", Effect.die("bug"), 500, "The server could not check the request"],
     ["is interrupted", Effect.interrupt, 500, "The server could not check the request"],
+    // Without types, it may be anything.
+    ["yields nothing", Effect.void as never, 500, "The server could not check the request"],
+    ["yields something else", Effect.succeed(true) as never, 500, "The server could not check the request"],
+    ["is no effect", undefined as never, 500, "The server could not check the request"],
     ["rejects with 101", Effect.succeed(UpgradeCheck.reject(101)), 500, "The server could not check the request"],
     [
       "splits the answer",

@@ -215,6 +215,20 @@ describe("inflating", () => {
     }
   })
 
+  it("fails with 1011 what zlib throws for", () => {
+    const compressor = make({
+      zlib: {
+        ...zlib,
+        inflate: () => {
+          throw new Error("out of memory")
+        }
+      }
+    })
+    const failed = inflate(compressor, deflated(utf8("anything")))
+    assert.deepInclude(failed, { _tag: "Protocol_error", origin: "local", section: "RFC 7692 §7.2.2", closeCode: 1011 })
+    assert.include(String(failed), "out of memory")
+  })
+
   it("stops at the limit", () => {
     const bomb = deflated(new Uint8Array(mebibyte))
     assert.strictEqual((inflate(make(), bomb) as Uint8Array).length, mebibyte)

@@ -1,3 +1,4 @@
+import { constants, deflateRawSync, inflateRawSync } from "node:zlib"
 import { assert, describe, it } from "vitest"
 import { PayloadTooLarge } from "@effect-websocket/protocol/Errors"
 import type { Violation } from "@effect-websocket/protocol/FrameDecoder"
@@ -287,6 +288,33 @@ describe("MessageAssembler", () => {
         ["ff00", 100],
         ["ff00", 100]
       ])
+    })
+
+    it("takes what deflating adds to a message of exactly the limit, and measures it inflated", () => {
+      const size = 100_000
+      const random = new Uint8Array(size)
+      for (let i = 0, seed = 1; i < size; i++) random[i] = (seed = (Math.imul(seed, 1103515245) + 12345) >>> 0) >>> 16
+      for (const memLevel of [1, 5, 9]) {
+        const deflated = deflateRawSync(random, { finishFlush: constants.Z_SYNC_FLUSH, memLevel })
+        assert.isAbove(deflated.length, size)
+        const assembler = new MessageAssembler({
+          maxMessageBytes: size,
+          maxFragments: 10,
+          inflate: (bytes, start, end) =>
+            inflateRawSync(bytes.subarray(start, end), { finishFlush: constants.Z_SYNC_FLUSH })
+        })
+        assert.isUndefined(assembler.begin(first(Opcode.Binary, 10, false)))
+        assert.isUndefined(assembler.append(deflated, 0, 10, true))
+        assert.isUndefined(assembler.begin(header(Opcode.Continuation, deflated.length - 10)))
+        assert.deepStrictEqual(dataOf(assembler.append(deflated, 10, deflated.length, true)), random)
+        // Not compressed, it is measured as it arrives.
+        const tooLarge = facts(assembler.begin(header(Opcode.Binary, size + 1)))
+        assert.deepInclude(tooLarge, { _tag: "Payload_too_large", limit: "message", max: size, size: size + 1 })
+      }
+      const assembler = inflating(utf8(""))
+      assert.isUndefined(assembler.begin(first(Opcode.Binary, 171, true)))
+      const refused = facts(inflating(utf8("")).begin(first(Opcode.Binary, 172, true)))
+      assert.deepInclude(refused, { _tag: "Payload_too_large", limit: "message", max: 100, size: 172 })
     })
 
     it("inflates fragments once they are all there, and checks UTF-8 only then", () => {

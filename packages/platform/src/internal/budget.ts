@@ -48,8 +48,8 @@ class Level {
  * does not send while more than its low-water mark is unsent. A connection that holds nothing is never held up by the others,
  * so there is no circle of connections that wait for each other.
  *
- * Only a message that is begun costs more than that. While unfinished ones take more than a quarter, those that have begun go
- * on and no connection begins another one; what does not end in time is dropped.
+ * Only a message that has begun costs more than that. While unfinished ones take more than a quarter, these go on first, and a
+ * connection begins another one only when nothing else moves. What does not end in time is dropped.
  */
 export class Budget implements ByteBudget, Alarm {
   readonly maxBytes: number
@@ -64,6 +64,9 @@ export class Budget implements ByteBudget, Alarm {
   private readonly members = new Set<Member>()
   private timers: Timers | undefined = undefined
   private assessing = false
+  // Whether no connection may begin another message.
+  private holdsBack = false
+  private hasFreed = false
   private crowdedLooks = 0
 
   constructor(maxBytes: number) {
@@ -88,7 +91,7 @@ export class Budget implements ByteBudget, Alarm {
   /** Whether a connection may be read. */
   mayRead(unreadBytes: number, unfinishedBytes: number): boolean {
     if (this.received.isExceeded && unreadBytes > 0) return false
-    return !this.unfinished.isExceeded || unfinishedBytes > 0
+    return !this.holdsBack || unfinishedBytes > 0
   }
 
   /** Whether a connection sends only while no more than its low-water mark is unsent. */
@@ -109,6 +112,7 @@ export class Budget implements ByteBudget, Alarm {
     this.unreadBytes += unreadBytes
     this.unfinishedBytes += unfinishedBytes
     this.unsentBytes += unsentBytes
+    if (unreadBytes < 0 || unfinishedBytes < 0) this.hasFreed = true
     // What members do because of an assessment is a part of it.
     if (this.assessing) return
     this.assessing = true
@@ -135,7 +139,10 @@ export class Budget implements ByteBudget, Alarm {
     const received = this.received.update(this.unreadBytes + this.unfinishedBytes)
     const unfinished = this.unfinished.update(this.unfinishedBytes)
     const unsent = this.unsent.update(this.unsentBytes)
-    if (unfinished) this.crowdedLooks = 0
+    if (unfinished) {
+      this.holdsBack = this.unfinished.isExceeded
+      this.crowdedLooks = 0
+    }
     return received || unfinished || unsent
   }
 
@@ -152,7 +159,10 @@ export class Budget implements ByteBudget, Alarm {
       this.crowdedLooks = 0
       this.shed(this.unfinished.high / 2, 0)
     }
-    if (this.unsent.isExceeded) for (const member of this.members) member.obeyBudget()
+    // Those that have begun may need another one that has not: to read what they send.
+    if (!this.hasFreed) this.holdsBack = false
+    this.hasFreed = false
+    if (this.isExhausted) for (const member of this.members) member.obeyBudget()
   }
 
   /** Drops the largest unfinished messages until no more than `maxBytes` are left, or `spared` messages. */

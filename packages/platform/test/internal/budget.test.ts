@@ -1,29 +1,24 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, TestClock } from "effect"
-import { Budget, type Member } from "../../src/internal/budget.js"
+import { Budget, Ledger, type Member } from "../../src/internal/budget.js"
 import { ofClock } from "../../src/internal/timers.js"
 
-/** A connection that holds what the test says. */
+/** A connection that holds what the test says. `pauses` says whether it is read; `sends` whether it must send sparingly. */
 const member = (budget: Budget) =>
   Effect.map(Effect.clock, (clock) => {
-    const timers = ofClock(clock)
-    const calls: Array<string> = []
-    let charged = 0
+    const ledger = new Ledger(budget, ofClock(clock))
     const self = {
       unreadBytes: 0,
       unfinishedBytes: 0,
       unsentBytes: 0,
-      calls,
-      account: () => {
-        const held = self.unreadBytes + self.unfinishedBytes + self.unsentBytes
-        const delta = held - charged
-        charged = held
-        if (delta !== 0) budget.charge(delta, timers)
+      sheds: [] as Array<number>,
+      orders: 0,
+      account: () => ledger.update(self.unreadBytes, self.unfinishedBytes, self.unsentBytes),
+      obeyBudget: () => {
+        self.orders++
       },
-      pauseForBudget: () => calls.push("pause"),
-      resumeForBudget: () => calls.push("resume"),
       shed: (maxBytes: number) => {
-        calls.push(`shed ${maxBytes}`)
+        self.sheds.push(maxBytes)
         self.unfinishedBytes = 0
         self.account()
       },
@@ -32,6 +27,9 @@ const member = (budget: Budget) =>
         self.unfinishedBytes = held.unfinished ?? self.unfinishedBytes
         self.unsentBytes = held.unsent ?? self.unsentBytes
         self.account()
+      },
+      get isRead() {
+        return ledger.mayRead
       }
     } satisfies Member & Record<string, unknown>
     budget.add(self)
@@ -39,43 +37,58 @@ const member = (budget: Budget) =>
   })
 
 describe("budget", () => {
-  it.effect("pauses all above its size, once, and resumes all when half of it is free", () =>
+  it.effect("above its half does not read those that have unread messages, until half of that is free", () =>
     Effect.gen(function* () {
       const budget = new Budget(100)
-      const a = yield* member(budget)
-      const b = yield* member(budget)
-      a.hold({ unread: 60 })
-      b.hold({ unsent: 40 })
+      const [a, b, idle] = [yield* member(budget), yield* member(budget), yield* member(budget)]
+      a.hold({ unread: 30 })
+      b.hold({ unread: 20 })
       assert.isFalse(budget.isExhausted)
-      assert.deepStrictEqual([...a.calls, ...b.calls], [])
-      b.hold({ unsent: 41 })
-      b.hold({ unsent: 45 })
+      b.hold({ unread: 21 })
       assert.isTrue(budget.isExhausted)
-      a.hold({ unread: 6 })
-      assert.isTrue(budget.isExhausted)
+      assert.deepStrictEqual([a.isRead, b.isRead, idle.isRead], [false, false, true])
+      assert.isFalse(budget.sendsSparingly)
       a.hold({ unread: 5 })
+      assert.deepStrictEqual([a.isRead, b.isRead, idle.isRead], [false, false, true])
+      b.hold({ unread: 20 })
       assert.isFalse(budget.isExhausted)
-      assert.deepStrictEqual(
-        [a.calls, b.calls],
-        [
-          ["pause", "resume"],
-          ["pause", "resume"]
-        ]
-      )
+      assert.deepStrictEqual([a.isRead, b.isRead], [true, true])
     })
   )
 
-  it.effect("pauses those that come while it is exhausted, and forgets those that left", () =>
+  it.effect("above the other half has all send sparingly, and reads on", () =>
+    Effect.gen(function* () {
+      const budget = new Budget(100)
+      const a = yield* member(budget)
+      a.hold({ unread: 40, unsent: 50 })
+      assert.isFalse(budget.sendsSparingly)
+      a.hold({ unsent: 51 })
+      assert.isTrue(budget.sendsSparingly)
+      assert.isTrue(budget.isExhausted)
+      assert.isTrue(a.isRead)
+      a.hold({ unsent: 26 })
+      assert.isTrue(budget.sendsSparingly)
+      a.hold({ unsent: 25 })
+      assert.isFalse(budget.sendsSparingly)
+      assert.isFalse(budget.isExhausted)
+    })
+  )
+
+  it.effect("tells its members once when something changes, and those that come later", () =>
     Effect.gen(function* () {
       const budget = new Budget(10)
       const a = yield* member(budget)
+      const before = a.orders
       a.hold({ unread: 11 })
+      a.hold({ unread: 12 })
+      assert.strictEqual(a.orders, before + 1)
       const b = yield* member(budget)
-      assert.deepStrictEqual(b.calls, ["pause"])
+      assert.strictEqual(b.orders, 1)
       a.hold({ unread: 0 })
+      assert.strictEqual(a.orders, before + 2)
       budget.delete(a)
       b.hold({ unread: 11 })
-      assert.deepStrictEqual(a.calls, ["pause", "resume"])
+      assert.strictEqual(a.orders, before + 2)
       assert.strictEqual((yield* budget.usage).connections, 1)
       b.hold({ unread: 0 })
     })
@@ -86,13 +99,13 @@ describe("budget", () => {
       const budget = new Budget(100)
       const a = yield* member(budget)
       const b = yield* member(budget)
-      a.hold({ unsent: 90 })
-      a.unsentBytes = 50
-      b.hold({ unread: 50 })
+      a.hold({ unsent: 45 })
+      a.unsentBytes = 25
+      b.hold({ unsent: 25 })
       assert.isFalse(budget.isExhausted)
-      b.hold({ unread: 51 })
+      b.hold({ unsent: 26 })
       assert.isTrue(budget.isExhausted)
-      b.hold({ unread: 0 })
+      b.hold({ unsent: 0 })
     })
   )
 
@@ -100,11 +113,11 @@ describe("budget", () => {
     Effect.gen(function* () {
       const budget = new Budget(100)
       const a = yield* member(budget)
-      a.hold({ unsent: 101 })
-      a.unsentBytes = 51
+      a.hold({ unsent: 51 })
+      a.unsentBytes = 26
       yield* TestClock.adjust("50 millis")
       assert.isTrue(budget.isExhausted)
-      a.unsentBytes = 50
+      a.unsentBytes = 25
       yield* TestClock.adjust("49 millis")
       assert.isTrue(budget.isExhausted)
       yield* TestClock.adjust("1 millis")
@@ -113,40 +126,50 @@ describe("budget", () => {
     })
   )
 
-  it.effect("sheds who holds most of what is not finished, until that is half of it", () =>
+  it.effect("while unfinished messages take more than a quarter, has no other begin", () =>
+    Effect.gen(function* () {
+      const budget = new Budget(100)
+      const [a, b, idle] = [yield* member(budget), yield* member(budget), yield* member(budget)]
+      a.hold({ unfinished: 26 })
+      b.hold({ unfinished: 1 })
+      assert.deepStrictEqual([a.isRead, b.isRead, idle.isRead], [true, true, false])
+      a.hold({ unfinished: 12, unread: 12 })
+      assert.deepStrictEqual([a.isRead, b.isRead, idle.isRead], [true, true, false])
+      a.hold({ unfinished: 11 })
+      assert.deepStrictEqual([a.isRead, b.isRead, idle.isRead], [true, true, true])
+      assert.deepStrictEqual([a.sheds, b.sheds], [[], []])
+    })
+  )
+
+  it.effect("drops the largest unfinished messages that do not end in time", () =>
     Effect.gen(function* () {
       const budget = new Budget(100)
       const [a, b, c] = [yield* member(budget), yield* member(budget), yield* member(budget)]
-      a.hold({ unfinished: 20 })
-      b.hold({ unfinished: 35, unread: 10 })
-      c.hold({ unfinished: 30 })
+      a.hold({ unfinished: 10 })
+      b.hold({ unfinished: 15, unread: 5 })
+      c.hold({ unfinished: 2 })
+      yield* TestClock.adjust("499 millis")
+      assert.deepStrictEqual([a.sheds, b.sheds, c.sheds], [[], [], []])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual([a.sheds, b.sheds, c.sheds], [[], [100], []])
       assert.isFalse(budget.isExhausted)
-      a.hold({ unread: 6 })
-      assert.deepStrictEqual([a.calls, b.calls, c.calls], [["pause"], ["pause", "shed 100"], ["pause"]])
-      a.hold({ unfinished: 0, unread: 0 })
-      assert.isFalse(budget.isExhausted)
-      assert.deepStrictEqual(a.calls, ["pause", "resume"])
     })
   )
 
-  it.effect("sheds nobody where reading frees enough", () =>
-    Effect.gen(function* () {
-      const budget = new Budget(100)
-      const a = yield* member(budget)
-      a.hold({ unfinished: 50, unread: 51 })
-      assert.deepStrictEqual(a.calls, ["pause"])
-      a.hold({ unread: 0 })
-      assert.deepStrictEqual(a.calls, ["pause", "resume"])
-    })
-  )
-
-  it.effect("sheds all that is more than the whole of it by itself", () =>
+  it.effect("drops the largest at once above its half, but not a message that is alone", () =>
     Effect.gen(function* () {
       const budget = new Budget(100)
       const a = yield* member(budget)
       a.hold({ unfinished: 1000 })
-      assert.deepStrictEqual(a.calls, ["pause", "shed 100", "resume"])
+      assert.deepStrictEqual(a.sheds, [])
+      assert.isTrue(budget.isExhausted)
+      const b = yield* member(budget)
+      b.hold({ unfinished: 5 })
+      assert.deepStrictEqual([a.sheds, b.sheds], [[100], []])
       assert.isFalse(budget.isExhausted)
+      b.hold({ unfinished: 1000 })
+      yield* TestClock.adjust("500 millis")
+      assert.deepStrictEqual(b.sheds, [100])
     })
   )
 

@@ -673,7 +673,7 @@ describe("compression on another thread", () => {
   const large = "large ".repeat(11_000)
 
   /** An endpoint whose large messages are deflated when the test says so. */
-  const deflating = (role: Role, options?: WebSocket.Options) =>
+  const deflating = (role: Role, options?: WebSocket.Options, own?: Partial<Zlib>) =>
     Effect.gen(function* () {
       const jobs: Array<() => void> = []
       const zlib: Zlib = {
@@ -686,11 +686,12 @@ describe("compression on another thread", () => {
           return () => {
             cancelled = true
           }
-        }
+        },
+        ...own
       }
       const pair = yield* MockTransport.make()
       const scope = yield* Effect.scope
-      const settings = resolve({ ...options, compression: true }, zlib)
+      const settings = resolve({ compression: true, ...options }, zlib)
       const services = yield* environment
       const make = (side: Role) =>
         new MessageDriver(side, pair[side], settings, services, opening, { delivery: "messages" }).start(
@@ -748,6 +749,131 @@ describe("compression on another thread", () => {
         assert.deepStrictEqual(fields(yield* Effect.flip(Fiber.join(sending))), closedError(4000, "local", false))
         assert.lengthOf(jobs, 1)
         assertAtRest(socket)
+      })
+    )
+
+    it.scoped(`does not keep a Close from sending what is behind it and was accepted, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { jobs, peer, sent, socket } = yield* deflating(role, { sendStrategy: "sliding" })
+        const waits = yield* Effect.fork(Effect.exit(socket.send(large)))
+        yield* settled
+        yield* socket.send("accepted")
+        yield* socket.send("accepted, too")
+        yield* Effect.fork(socket.close(4000))
+        yield* Effect.fork(peer.run(() => {}))
+        yield* settled
+        assert.lengthOf(jobs, 1)
+        // It was not done yet, so its `send` says that it was not sent.
+        assert.isTrue(Exit.isFailure(yield* Fiber.join(waits)))
+        assert.deepStrictEqual((yield* sent).slice(0, 2), ["1 accepted", "1 accepted, too"])
+      })
+    )
+
+    it.scoped(`is sent as it is by a Close, where it was accepted, as ${role}`, () =>
+      Effect.gen(function* () {
+        const options = { sendStrategy: "sliding", sendHighWaterMark: 100_000, sendLowWaterMark: 50_000 } as const
+        const { jobs, pair, peer, socket } = yield* deflating(role, options)
+        yield* from(pair, role).stall
+        // Nothing has room, so both are accepted at once and wait.
+        yield* Effect.fork(socket.send(new Uint8Array(100_000), { compress: false }))
+        yield* settled
+        yield* socket.send(large)
+        yield* socket.send("behind it")
+        yield* from(pair, role).unstall
+        const received: Array<number> = []
+        yield* Effect.fork(peer.run(({ data }) => void received.push(data.length)))
+        yield* settled
+        assert.lengthOf(jobs, 1)
+        yield* socket.close()
+        assert.deepStrictEqual(received, [100_000, large.length, 9])
+      })
+    )
+
+    it.scoped(`may report its end more than once, and at once, as ${role}`, () =>
+      Effect.gen(function* () {
+        const deflateLater: Zlib["deflateLater"] = (data, options, done) => {
+          done(NodeZlib.zlib.deflate(data, options))
+          done(undefined)
+          return () => {}
+        }
+        const { peer, sent, socket } = yield* deflating(role, {}, { deflateLater })
+        yield* socket.send(large)
+        yield* socket.send("after")
+        yield* settled
+        assert.deepStrictEqual(yield* sent, ["1 deflated", "1 after"])
+        assert.strictEqual((yield* peer.receive).data, large)
+        assertAtRest(socket)
+      })
+    )
+
+    const bug = new Error("bug")
+    const throws = () => {
+      throw bug
+    }
+    const bugs: ReadonlyArray<readonly [string, WebSocket.Options, Partial<Zlib>, string]> = [
+      ["a filter", { compression: { threshold: 0, filter: ({ data }) => data !== "boom" || throws() } }, {}, "boom"],
+      [
+        "deflate",
+        { compression: { threshold: 0, filter: ({ data }) => data === "boom" } },
+        { deflate: throws },
+        "boom"
+      ],
+      ["deflateLater", {}, { deflateLater: throws }, large],
+      [
+        "deflateLater, with what is no result",
+        {},
+        { deflateLater: (_, __, done) => (done(7 as never), () => {}) },
+        large
+      ]
+    ]
+    for (const [name, options, own, data] of bugs) {
+      it.scoped(`is a defect of its send where ${name} throws, also behind another message, as ${role}`, () =>
+        Effect.gen(function* () {
+          const { pair, peer, socket } = yield* deflating(role, options, own)
+          yield* from(pair, role).stall
+          const first = yield* Effect.fork(socket.send(new Uint8Array(70_000), { compress: false }))
+          yield* settled
+          const second = yield* Effect.fork(Effect.exit(socket.send(data)))
+          const third = yield* Effect.fork(socket.send("after", { compress: false }))
+          yield* settled
+          yield* from(pair, role).unstall
+          yield* Fiber.join(first)
+          const exit = yield* Fiber.join(second)
+          yield* Fiber.join(third)
+          // A result that is none is sent as if there were none.
+          assert.isTrue(isDefect(exit), String(exit))
+          assert.isTrue(isDefect(yield* Effect.exit(socket.send(data))))
+          yield* peer.receive
+          assert.strictEqual((yield* peer.receive).data, "after")
+          assertAtRest(socket)
+        })
+      )
+    }
+
+    it.scoped(`ends the connection where deflate throws for what was accepted, as ${role}`, () =>
+      Effect.gen(function* () {
+        const options = { sendStrategy: "sliding", compression: { threshold: 0 } } as const
+        const { pair, socket } = yield* deflating(role, options, { deflate: throws })
+        yield* from(pair, role).stall
+        yield* socket.send(new Uint8Array(70_000), { compress: false })
+        yield* settled
+        yield* socket.send("accepted")
+        yield* from(pair, role).unstall
+        const error = yield* Effect.flip(socket.receive)
+        assert.deepInclude(fields(error), { _tag: "Protocol_error", origin: "local", closeCode: 1011 })
+        assert.include(error.message, "bug")
+        assertAtRest(socket)
+      })
+    )
+
+    it.scoped(`fails with 1011 where inflate throws, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { peer, socket } = yield* deflating(role, {}, { inflate: throws })
+        yield* peer.send("x".repeat(2000), { compress: true })
+        const error = yield* Effect.flip(socket.receive)
+        assert.deepInclude(fields(error), { _tag: "Protocol_error", origin: "local", closeCode: 1011 })
+        // The peer is told no more than the code.
+        assert.deepInclude(fields(yield* Effect.flip(peer.receive)), { code: 1011, reason: "" })
       })
     )
   }
