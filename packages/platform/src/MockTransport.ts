@@ -1,6 +1,6 @@
 /**
- * An in-memory pair of transports that really carries bytes, for tests: it can split, delay (on `Clock`), stall, lose, reset
- * and end, in one direction or in both.
+ * An in-memory pair of transports that really carries bytes, for tests: it can split, delay (on `Clock`), throttle, stall,
+ * lose, reset and end, in one direction or in both.
  *
  * @since 0.1.0
  */
@@ -25,6 +25,11 @@ export interface Faults {
   readonly split: (size: number | undefined) => Effect.Effect<void>
   /** Delivers what is written from now on after a time on `Clock`; zero lifts it. */
   readonly delay: (time: Duration.DurationInput) => Effect.Effect<void>
+  /**
+   * Delivers at most so many bytes per second, ten times a second on `Clock`; `undefined` lifts it. What is written
+   * meanwhile stays in the writer's buffer.
+   */
+  readonly throttle: (bytesPerSecond: number | undefined) => Effect.Effect<void>
   /** Delivers nothing: what is written stays in the writer's buffer, as with a peer that does not read. */
   readonly stall: Effect.Effect<void>
   /** Ends `stall`. */
@@ -107,6 +112,8 @@ export const make = (): Effect.Effect<Pair> =>
       serverToClient,
       split: (size) => Effect.zipRight(clientToServer.split(size), serverToClient.split(size)),
       delay: (time) => Effect.zipRight(clientToServer.delay(time), serverToClient.delay(time)),
+      throttle: (bytesPerSecond) =>
+        Effect.zipRight(clientToServer.throttle(bytesPerSecond), serverToClient.throttle(bytesPerSecond)),
       stall: Effect.zipRight(clientToServer.stall, serverToClient.stall),
       unstall: Effect.zipRight(clientToServer.unstall, serverToClient.unstall),
       drop: Effect.zipRight(clientToServer.drop, serverToClient.drop),
@@ -154,6 +161,10 @@ class End implements Transport {
   private delayTime: Duration.Duration = Duration.zero
   private delayed: Array<Item> = []
   private readonly delays = new Set<Fiber.RuntimeFiber<void>>()
+  // In bytes per tenth of a second, and how many of them are left.
+  private throttledBytes = Number.POSITIVE_INFINITY
+  private allowance = Number.POSITIVE_INFINITY
+  private replenishing = false
   private stalled = false
   private dropping = false
   private scheduled = false
@@ -171,6 +182,8 @@ class End implements Transport {
   lift(): boolean {
     this.splitSize = undefined
     this.delayTime = Duration.zero
+    this.throttledBytes = this.allowance = Number.POSITIVE_INFINITY
+    this.replenishing = false
     this.stalled = false
     this.interruptDelays()
     this.ready.push(...this.delayed)
@@ -187,6 +200,12 @@ class End implements Transport {
     delay: (time) =>
       Effect.sync(() => {
         this.delayTime = Duration.decode(time)
+      }),
+    throttle: (bytesPerSecond) =>
+      Effect.sync(() => {
+        this.throttledBytes = bytesPerSecond === undefined ? Number.POSITIVE_INFINITY : Math.ceil(bytesPerSecond / 10)
+        this.allowance = this.throttledBytes
+        this.schedule()
       }),
     stall: Effect.sync(() => {
       this.stalled = true
@@ -262,20 +281,29 @@ class End implements Transport {
       return
     }
     this.delayed.push(item)
-    const delay = Runtime.runFork(this.runtime)(
-      Effect.zipRight(
-        Effect.sleep(this.delayTime),
-        Effect.sync(() => {
-          // Whichever sleep ends, the first in line goes, so that a shorter delay overtakes nothing.
-          const first = this.delayed.shift()
-          if (first === undefined) return
-          this.ready.push(first)
-          this.schedule()
-        })
-      )
-    )
+    this.after(this.delayTime, () => {
+      // Whichever sleep ends, the first in line goes, so that a shorter delay overtakes nothing.
+      const first = this.delayed.shift()
+      if (first === undefined) return
+      this.ready.push(first)
+      this.schedule()
+    })
+  }
+
+  private after(time: Duration.DurationInput, task: () => void): void {
+    const delay = Runtime.runFork(this.runtime)(Effect.zipRight(Effect.sleep(time), Effect.sync(task)))
     this.delays.add(delay)
     delay.addObserver(() => this.delays.delete(delay))
+  }
+
+  private replenish(): void {
+    if (this.replenishing) return
+    this.replenishing = true
+    this.after("100 millis", () => {
+      this.replenishing = false
+      this.allowance = this.throttledBytes
+      this.schedule()
+    })
   }
 
   private interruptDelays(): void {
@@ -299,6 +327,7 @@ class End implements Transport {
     const other = this.other
     const sink = other?.sink
     if (other === undefined || sink === undefined || other.closed || other.paused || this.stalled) return
+    if (this.allowance === 0) return this.replenish()
     const item = this.ready.shift()
     if (item === undefined) return
     if (item === "end") {
@@ -306,7 +335,8 @@ class End implements Transport {
       this.closeIfOver()
       return
     }
-    const size = this.splitSize ?? item.length
+    const size = Math.min(this.splitSize ?? item.length, this.allowance)
+    this.allowance -= Math.min(size, item.length)
     if (item.length > size) this.ready.unshift(item.subarray(size))
     const chunk = item.slice(0, size)
     this.bufferedBytes -= chunk.length

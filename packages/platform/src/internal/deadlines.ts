@@ -5,17 +5,25 @@ import { notSet, type Alarm, type Timers } from "./timers.js"
 /** What passes with time. */
 export type Deadline = "close" | "heartbeat" | "idle" | "lifetime" | "message" | "write"
 
-/** The connection that the deadlines are of. */
+/** The owner of the deadlines. */
 export interface Mortal {
   /** Whether nothing can arrive, because nothing is read. */
   readonly paused: boolean
-  /** How many bytes wait to be written. */
-  readonly waitingBytes: number
+  /** How many bytes the transport holds, because they cannot leave yet. */
+  readonly stuckBytes: number
+  /** How many bytes have left the transport since the start. */
+  readonly leftBytes: number
   sendHeartbeat(): void
   expire(deadline: Deadline): void
 }
 
 const never = Number.POSITIVE_INFINITY
+// An estimate of what the kernels and proxies between the two ends hold at most.
+const maxBytesOnTheWay = 8 * 1024 * 1024
+// A kernel tells that a peer reads only when a third of its send buffer is free, so a buffer of this size may hide for some
+// seconds that a peer reads, if that takes it no more than so many bytes per millisecond.
+const maxSendBuffer = 4 * 1024 * 1024
+const hiddenBytesPerMilli = 256
 
 /**
  * The deadlines of one connection: one alarm, set to the next of them. What moves a deadline on is only remembered; the
@@ -33,14 +41,24 @@ export class Deadlines implements Alarm {
   private closeTime = never
   private lifetimeTime = never
   private writeTime = never
-  private writeLevel = 0
+  private writeLeft = 0
+  private writeGrace: ReturnType<typeof setTimeout> | undefined = undefined
   private messageTime = never
   private idleTime = never
   private lastMessage = 0
+  private idleLeft = -1
   private heartbeatTime = never
   private lastHeard = 0
   private awaitsSign = false
   private grace: ReturnType<typeof setTimeout> | undefined = undefined
+  // At the last beat.
+  private beatStuck = 0
+  private beatLeft = 0
+  // The last time in which the transport was congested, again and again, in milliseconds of the day, and what left in it.
+  private slowFrom = 0
+  private slowUntil = 0
+  private slowFromLeft = 0
+  private slowBytes = 0
 
   constructor(timers: Timers, clock: Clock.Clock, settings: Settings, mortal: Mortal) {
     this.timers = timers
@@ -89,11 +107,26 @@ export class Deadlines implements Alarm {
 
   /** Whether the transport is above its high-water mark. */
   congested(isCongested: boolean): void {
-    if (this.settings.writeTimeout === never || isCongested === (this.writeTime !== never)) return
+    const { heartbeatInterval, writeTimeout } = this.settings
+    if (heartbeatInterval !== never) {
+      const { leftBytes } = this.mortal
+      const timeOfDay = this.clock.unsafeCurrentTimeMillis()
+      if (!isCongested) {
+        this.slowUntil = timeOfDay
+        this.slowBytes = leftBytes - this.slowFromLeft
+        // That the peer takes what waits for it is a sign of life.
+        this.heard()
+      } else if (timeOfDay - this.slowUntil > heartbeatInterval || timeOfDay < this.slowUntil) {
+        this.slowFrom = timeOfDay
+        this.slowFromLeft = leftBytes
+      }
+    }
+    if (writeTimeout === never || isCongested === (this.writeTime !== never)) return
+    clearTimeout(this.writeGrace)
     if (!isCongested) this.writeTime = never
     else {
-      this.writeLevel = this.mortal.waitingBytes
-      this.writeTime = this.timers.now + this.settings.writeTimeout
+      this.writeLeft = this.mortal.leftBytes
+      this.writeTime = this.timers.now + this.writePatience
       this.setAlarm()
     }
   }
@@ -117,6 +150,7 @@ export class Deadlines implements Alarm {
     this.closeTime = this.lifetimeTime = this.writeTime = this.messageTime = this.idleTime = this.heartbeatTime = never
     this.awaitsSign = false
     clearTimeout(this.grace)
+    clearTimeout(this.writeGrace)
     this.timers.clear(this)
   }
 
@@ -130,22 +164,41 @@ export class Deadlines implements Alarm {
       this.messageTime = now + this.settings.messageTimeout
     }
     if (this.writeTime <= now) {
-      const level = this.mortal.waitingBytes
-      if (level >= this.writeLevel) return this.mortal.expire("write")
-      this.writeLevel = level
-      this.writeTime = now + this.settings.writeTimeout
+      this.writeTime = now + this.writePatience
+      // It may have read while this process was busy: what can leave does before the next timer fires.
+      if (!this.hasWritten()) this.writeGrace = setTimeout(() => this.hasWritten() || this.mortal.expire("write"), 0)
     }
     if (this.idleTime <= now) {
       this.idleTime = this.lastMessage + this.settings.idleTimeout
-      if (this.idleTime <= now) return this.mortal.expire("idle")
+      if (this.idleTime <= now) {
+        // A message that is on its way out has not gone yet, as long as more of it leaves.
+        const { leftBytes, stuckBytes } = this.mortal
+        if (stuckBytes === 0 || leftBytes === this.idleLeft) return this.mortal.expire("idle")
+        this.idleLeft = leftBytes
+        this.idleTime = now + this.settings.idleTimeout
+      }
     }
     if (this.heartbeatTime <= now) this.heartbeatTime = this.beat(now)
     this.setAlarm()
   }
 
+  private get writePatience(): number {
+    const hiddenBytes = Math.min(this.mortal.leftBytes, maxSendBuffer) / 3
+    return this.settings.writeTimeout + Math.floor(hiddenBytes / hiddenBytesPerMilli)
+  }
+
+  /** Whether anything has left since the last time. */
+  private hasWritten(): boolean {
+    const { leftBytes } = this.mortal
+    const hasWritten = leftBytes > this.writeLeft
+    this.writeLeft = leftBytes
+    return hasWritten
+  }
+
   /** Returns the time of the next beat. */
   private beat(now: number): number {
     const { heartbeatInterval, heartbeatTimeout } = this.settings
+    if (this.progresses()) this.heard()
     if (this.mortal.paused) {
       // A sign of life would not be read.
       this.awaitsSign = false
@@ -153,7 +206,7 @@ export class Deadlines implements Alarm {
     }
     if (this.awaitsSign) {
       // It may have come while this process was busy: what waits is read before the next timer fires.
-      this.grace = setTimeout(() => this.mortal.expire("heartbeat"), 0)
+      this.grace = setTimeout(() => (this.progresses() ? this.heard() : this.mortal.expire("heartbeat")), 0)
       return never
     }
     const timeOfDay = this.clock.unsafeCurrentTimeMillis()
@@ -163,7 +216,28 @@ export class Deadlines implements Alarm {
     if (silence < heartbeatInterval) return now + heartbeatInterval - silence
     this.awaitsSign = true
     this.mortal.sendHeartbeat()
-    return now + heartbeatTimeout
+    // A ping that is stuck is given up when nothing leaves. One that has left is behind what left before it.
+    return now + heartbeatTimeout + (this.beatStuck > 0 ? 0 : this.timeOnTheWay(timeOfDay))
+  }
+
+  /**
+   * Whether some of what was stuck at the last beat has left: its peer has taken what was before it. What was not stuck
+   * tells nothing, since a kernel takes much for a peer that is gone.
+   */
+  private progresses(): boolean {
+    const { leftBytes, stuckBytes } = this.mortal
+    const progresses = this.beatStuck > 0 && leftBytes > this.beatLeft
+    this.beatStuck = stuckBytes
+    this.beatLeft = leftBytes
+    return progresses
+  }
+
+  /** How long what has left may take to reach a peer that was slow, at the pace at which it took what was stuck. */
+  private timeOnTheWay(timeOfDay: number): number {
+    const { slowBytes, slowFrom, slowUntil } = this
+    if (slowBytes === 0) return 0
+    const time = (slowUntil - slowFrom) * Math.min(1, maxBytesOnTheWay / slowBytes)
+    return Math.max(0, slowUntil + time - timeOfDay)
   }
 
   private setAlarm(): void {

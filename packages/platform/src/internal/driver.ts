@@ -997,6 +997,14 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     return this.connection.outputBytes + this.transport.bufferedBytes
   }
 
+  get stuckBytes(): number {
+    return this.transport.bufferedBytes
+  }
+
+  get leftBytes(): number {
+    return this.sentBytes - this.transport.bufferedBytes
+  }
+
   // ---------------------------------------------------------------------------------------------------------------
   // The budget
   // ---------------------------------------------------------------------------------------------------------------
@@ -1050,7 +1058,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   }
 
   sendHeartbeat(): void {
-    // Where there is no room, nothing that is sent now would tell more than what waits already.
+    // A ping would have to wait behind the rest. Whether that leaves tells as much.
     if (!this.writable) return
     this.connection.ping(randomBytes(pingBytes))
     this.flush()
