@@ -26,8 +26,8 @@ export interface Faults {
   /** Delivers what is written from now on after a time on `Clock`; zero lifts it. */
   readonly delay: (time: Duration.DurationInput) => Effect.Effect<void>
   /**
-   * Delivers at most so many bytes per second, ten times a second on `Clock`; `undefined` lifts it. What is written
-   * meanwhile stays in the writer's buffer.
+   * Delivers at most `bytesPerSecond` bytes at once, and again a second later on `Clock`; `undefined` lifts it. What waits
+   * stays in the writer's buffer.
    */
   readonly throttle: (bytesPerSecond: number | undefined) => Effect.Effect<void>
   /** Delivers nothing: what is written stays in the writer's buffer, as with a peer that does not read. */
@@ -161,8 +161,8 @@ class End implements Transport {
   private delayTime: Duration.Duration = Duration.zero
   private delayed: Array<Item> = []
   private readonly delays = new Set<Fiber.RuntimeFiber<void>>()
-  // In bytes per tenth of a second, and how many of them are left.
-  private throttledBytes = Number.POSITIVE_INFINITY
+  // How many bytes may be delivered in each second, and in this one.
+  private bytesPerSecond = Number.POSITIVE_INFINITY
   private allowance = Number.POSITIVE_INFINITY
   private replenishing = false
   private stalled = false
@@ -182,7 +182,7 @@ class End implements Transport {
   lift(): boolean {
     this.splitSize = undefined
     this.delayTime = Duration.zero
-    this.throttledBytes = this.allowance = Number.POSITIVE_INFINITY
+    this.bytesPerSecond = this.allowance = Number.POSITIVE_INFINITY
     this.replenishing = false
     this.stalled = false
     this.interruptDelays()
@@ -203,8 +203,8 @@ class End implements Transport {
       }),
     throttle: (bytesPerSecond) =>
       Effect.sync(() => {
-        this.throttledBytes = bytesPerSecond === undefined ? Number.POSITIVE_INFINITY : Math.ceil(bytesPerSecond / 10)
-        this.allowance = this.throttledBytes
+        this.bytesPerSecond = bytesPerSecond ?? Number.POSITIVE_INFINITY
+        this.allowance = this.bytesPerSecond
         this.schedule()
       }),
     stall: Effect.sync(() => {
@@ -299,9 +299,9 @@ class End implements Transport {
   private replenish(): void {
     if (this.replenishing) return
     this.replenishing = true
-    this.after("100 millis", () => {
+    this.after("1 seconds", () => {
       this.replenishing = false
-      this.allowance = this.throttledBytes
+      this.allowance = this.bytesPerSecond
       this.schedule()
     })
   }

@@ -86,6 +86,28 @@ describe("a pair", () => {
     })
   )
 
+  it.effect("throttles on the clock, until that is lifted", () =>
+    Effect.gen(function* () {
+      const { client, pair, server } = yield* started
+      yield* pair.throttle(2)
+      pair.client.write([Uint8Array.of(1, 2, 3, 4, 5, 6, 7)])
+      yield* settled
+      assert.deepStrictEqual([server, pair.client.bufferedBytes], [["1 2"], 5])
+      yield* TestClock.adjust("999 millis")
+      yield* settled
+      assert.deepStrictEqual(server, ["1 2"])
+      yield* TestClock.adjust("1 millis")
+      yield* settled
+      assert.deepStrictEqual([server, client, pair.client.bufferedBytes], [["1 2", "3 4"], [], 3])
+      yield* TestClock.adjust("1 seconds")
+      yield* settled
+      assert.deepStrictEqual([server, client], [["1 2", "3 4", "5 6"], ["drain"]])
+      yield* pair.throttle(undefined)
+      yield* settled
+      assert.deepStrictEqual(server, ["1 2", "3 4", "5 6", "7"])
+    })
+  )
+
   it.effect("waits for a reader that pauses", () =>
     Effect.gen(function* () {
       const { pair, server } = yield* started

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, TestClock } from "effect"
+import type { WebSocket } from "@effect-websocket/platform"
+import { Duration, Effect, Fiber, Stream, TestClock } from "effect"
 import { ofClock } from "../../src/internal/timers.js"
 import {
   alone,
@@ -23,6 +24,14 @@ const timedOut = (operation: string) => ({ _tag: "Io_error", reason: "Timeout", 
 
 /** The names of the frames that were written: pings have a payload of chance. */
 const names = (frames: ReadonlyArray<string>) => frames.map((frame) => /^\w+( \d{4})?/.exec(frame)![0])
+
+const brisk = { heartbeatInterval: "5 seconds", heartbeatTimeout: "4 seconds" } as const
+
+/** Lets time pass, and all that happens in each second happen in it. */
+const seconds = (count: number) =>
+  Effect.forEach(Array.from({ length: count }), () => Effect.zipRight(TestClock.adjust("1 seconds"), settled), {
+    discard: true
+  })
 
 const quiet = { heartbeatInterval: Duration.infinity } as const
 
@@ -154,6 +163,89 @@ for (const role of roles) {
       })
     )
 
+    for (const [name, send] of [
+      ["one message", (socket: WebSocket.WebSocket) => socket.send(new Uint8Array(1_000_000))],
+      [
+        "a stream",
+        (socket: WebSocket.WebSocket) => socket.sendStream(Stream.take(Stream.repeatValue(new Uint8Array(10_000)), 100))
+      ]
+    ] as const) {
+      it.scoped(`leaves alone a peer that is slow to read ${name}`, () =>
+        Effect.gen(function* () {
+          const { pair, socket, wrote } = yield* alone(role, brisk)
+          yield* from(pair, role).throttle(50_000)
+          const sending = yield* Effect.fork(send(socket))
+          yield* seconds(18)
+          assert.isTrue(yield* socket.isOpen)
+          yield* seconds(3)
+          yield* Fiber.join(sending)
+          // Now it is silent.
+          yield* seconds(40)
+          yield* settledLate
+          assert.deepStrictEqual(names(yield* wrote).slice(-2), ["Ping", "Close 1011"])
+        })
+      )
+    }
+
+    it.scoped("finds a peer that is gone in the middle of a transfer, at most one interval later than others", () =>
+      Effect.gen(function* () {
+        const { pair, socket } = yield* alone(role, brisk)
+        const outbound = from(pair, role)
+        yield* outbound.throttle(50_000)
+        yield* Effect.fork(socket.send(new Uint8Array(1_000_000)))
+        yield* seconds(11)
+        yield* outbound.stall
+        yield* seconds(14)
+        yield* settledLate
+        assert.isFalse(yield* socket.isOpen)
+        yield* seconds(5)
+        assert.deepStrictEqual(fields((yield* socket.closeStatus).error), timedOut("heartbeat"))
+      })
+    )
+
+    it.scoped("takes what its transport takes at once for no sign of life", () =>
+      Effect.gen(function* () {
+        const { pair, socket } = yield* alone(role, brisk)
+        yield* from(pair, role).drop
+        for (let second = 0; second < 9; second++) {
+          yield* socket.send("hello")
+          yield* seconds(1)
+        }
+        yield* settledLate
+        assert.isFalse(yield* socket.isOpen)
+      })
+    )
+
+    it.scoped(
+      "waits longer for the answer to a ping behind a slow transfer, up to the time that the transfer took",
+      () =>
+        Effect.gen(function* () {
+          const { inject, pair, socket } = yield* alone(role, brisk)
+          yield* from(pair, role).throttle(50_000)
+          yield* Effect.fork(socket.send(new Uint8Array(1_000_000)))
+          yield* seconds(20)
+          // An idle peer is given nine.
+          yield* seconds(20)
+          yield* settledLate
+          assert.isTrue(yield* socket.isOpen)
+          yield* inject(pong(""))
+          yield* seconds(9)
+          yield* settledLate
+          assert.isFalse(yield* socket.isOpen)
+        })
+    )
+
+    it.scoped("hears a peer whose message arrives slowly", () =>
+      Effect.gen(function* () {
+        const ends = yield* connected(brisk)
+        yield* from(ends.pair, role).throttle(50_000)
+        yield* Effect.fork(ends[role].send(new Uint8Array(1_000_000)))
+        const receiving = yield* Effect.fork(ends[other(role)].receive)
+        yield* seconds(20)
+        assert.strictEqual((yield* Fiber.join(receiving)).data.length, 1_000_000)
+      })
+    )
+
     it.scoped("can be off, or of other times", () =>
       Effect.gen(function* () {
         const off = yield* alone(role, quiet)
@@ -275,6 +367,42 @@ for (const role of roles) {
         assert.deepStrictEqual(fields(yield* Fiber.join(stuck)), timedOut("write"))
         assert.strictEqual((yield* socket.closeStatus).error, yield* Effect.flip(socket.receive))
         assert.deepStrictEqual(seen, ["error", "close"])
+      })
+    )
+
+    it.scoped("writeTimeout and idleTimeout let a peer be that takes its time for one message", () =>
+      Effect.gen(function* () {
+        const { pair, socket } = yield* alone(role, { ...quiet, idleTimeout: "3 seconds", writeTimeout: "2 seconds" })
+        const outbound = from(pair, role)
+        yield* outbound.throttle(100_000)
+        const sending = yield* Effect.fork(socket.send(new Uint8Array(1_000_000)))
+        yield* seconds(8)
+        assert.isTrue(yield* socket.isOpen)
+        yield* seconds(2)
+        yield* Fiber.join(sending)
+      })
+    )
+
+    it.scoped("writeTimeout counts what the peer has read, whatever else has to wait meanwhile", () =>
+      Effect.gen(function* () {
+        const { inject, pair, socket } = yield* alone(role, {
+          ...quiet,
+          sendHighWaterMark: 100,
+          sendLowWaterMark: 1,
+          writeTimeout: "2 seconds"
+        })
+        const outbound = from(pair, role)
+        yield* outbound.throttle(10)
+        const sending = yield* Effect.fork(socket.send(new Uint8Array(100)))
+        yield* settled
+        for (let second = 0; second < 8; second++) {
+          // Their answers are larger than what leaves.
+          yield* inject(ping("0123456789"), ping("0123456789"))
+          yield* seconds(1)
+        }
+        assert.isTrue(yield* socket.isOpen)
+        yield* outbound.throttle(undefined)
+        yield* Fiber.join(sending)
       })
     )
 

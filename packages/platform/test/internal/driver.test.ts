@@ -86,6 +86,56 @@ const congested: WriteResult = { taken: false, belowHighWater: false }
 const textsIn = (written: ReadonlyArray<Uint8Array>) =>
   frames({ role: "client" })(concat(...written)).frames.map(({ payload }) => latin1(payload))
 
+/** A server's connection whose transport holds everything, or nothing. */
+const retaining = (taken: boolean) => {
+  const held: Array<Uint8Array> = []
+  const transport: Transport = {
+    remoteAddress: undefined,
+    get bufferedBytes() {
+      return held.reduce((size, chunk) => size + chunk.length, 0)
+    },
+    start: () => {},
+    pause: () => {},
+    resume: () => {},
+    write: (chunks) => {
+      if (!taken) held.push(...chunks)
+      return { taken, belowHighWater: true }
+    },
+    end: () => {},
+    abort: () => {}
+  }
+  return Effect.map(environment, (shared) => {
+    const opening = { request: undefined, url: "", agreement: { protocol: undefined, extensions: [] } }
+    const driver = new MessageDriver("server", transport, resolve({}), shared, opening, { delivery: "messages" })
+    return { driver: driver.start(), held, transport }
+  })
+}
+
+describe("memory", () => {
+  it.effect("of ten peers that do not read, among a thousand, is at most twice what waits and a block for each", () =>
+    Effect.gen(function* () {
+      const peers = yield* Effect.forEach(Array.from({ length: 1000 }), (_, i) => retaining(i % 100 !== 50))
+      const sockets = peers.map(({ driver }) => driver)
+      for (let round = 0; round < 60; round++) {
+        yield* WebSocket.broadcast(sockets, "x".repeat(400))
+        // Some rounds share a turn, so that the frames of each peer are spread over many blocks.
+        if (round % 3 === 0) yield* microtask
+      }
+      yield* settled
+      const slow = peers.filter(({ held }) => held.length > 0)
+      assert.lengthOf(slow, 10)
+      for (const { held, transport } of slow) {
+        const buffers = new Set(held.map(({ buffer }) => buffer))
+        const retained = [...buffers].reduce((size, { byteLength }) => size + byteLength, 0)
+        assert.strictEqual(transport.bufferedBytes, 60 * 404)
+        assert.isAtMost(retained, 2 * transport.bufferedBytes + 64 * 1024)
+        assert.deepStrictEqual(new Set(textsIn(held)), new Set(["x".repeat(400)]))
+      }
+      for (const { driver } of peers) driver.onClose()
+    })
+  )
+})
+
 describe("writing", () => {
   for (const role of roles) {
     it.scoped(`writes once for all that is sent in one turn, and within that turn, as ${role}`, () =>

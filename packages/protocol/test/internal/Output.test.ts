@@ -22,6 +22,9 @@ const fill = (length: number, value: number): Uint8Array => new Uint8Array(lengt
 
 const sizesOf = (pieces: ReadonlyArray<Uint8Array>): ReadonlyArray<number> => pieces.map(({ length }) => length)
 
+const buffersOf = (pieces: ReadonlyArray<Uint8Array>): ReadonlyArray<number> =>
+  pieces.map(({ buffer }) => buffer.byteLength)
+
 describe("Output", () => {
   it("has nothing at first and after a take", () => {
     const output = new Output()
@@ -161,6 +164,39 @@ describe("Output", () => {
         piece.every((byte) => byte === i),
         `piece ${i}`
       )
+  })
+
+  it("keeps no block alive for what follows a take that has not been recycled", async () => {
+    const Output = await fresh()
+    const output = new Output()
+    write(output, fill(400, 1))
+    assert.deepStrictEqual(buffersOf(output.take()), [blockBytes])
+    for (let i = 0; i < 3; i++) {
+      write(output, fill(400, 2))
+      write(output, fill(40, 3))
+      const pieces = output.take()
+      assert.deepStrictEqual(buffersOf(pieces), [440])
+      assert.strictEqual(hex(concat(pieces)), "02".repeat(400) + "03".repeat(40))
+    }
+    output.recycle()
+    write(output, fill(400, 4))
+    assert.deepStrictEqual(buffersOf(output.take()), [blockBytes])
+  })
+
+  it("keeps no more than one block alive for little that is spread over many", async () => {
+    const Output = await fresh()
+    const [output, other] = [new Output(), new Output()]
+    for (let i = 0; i < 20; i++) {
+      write(output, fill(100, i))
+      write(other, fill(maxPooledBytes - 1000, 0xff))
+      write(other, fill(maxPooledBytes - 1000, 0xff))
+      other.take()
+      other.recycle()
+    }
+    const pieces = output.take()
+    const retained = [...new Set(pieces.map(({ buffer }) => buffer))].reduce((sum, b) => sum + b.byteLength, 0)
+    assert.isAtMost(retained, 2 * 2000 + blockBytes)
+    assert.strictEqual(hex(concat(pieces)), hex(concat(Array.from({ length: 20 }, (_, i) => fill(100, i)))))
   })
 
   it("uses a few blocks again and again", async () => {
