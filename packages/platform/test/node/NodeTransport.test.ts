@@ -1,8 +1,11 @@
 import { afterEach, assert, describe, it } from "@effect/vitest"
 import type { Transport } from "@effect-websocket/platform/Transport"
 import { NodeTransport } from "@effect-websocket/platform/node"
-import { Effect } from "effect"
-import { PassThrough } from "node:stream"
+import * as WebSocket from "@effect-websocket/platform/WebSocket"
+import { Effect, Fiber, TestClock } from "effect"
+import { Socket } from "node:net"
+import { Duplex, PassThrough } from "node:stream"
+import { deafSink } from "../support.js"
 import { eventually, facts, ioFacts, mebibyte, noHandlesLeft, rawClient, rawServer, settled, start } from "./support.js"
 
 afterEach(noHandlesLeft)
@@ -213,6 +216,31 @@ describe("reading", () => {
     })
   )
 
+  it.scopedLive("passes on as its own only what nobody else can hold", () =>
+    Effect.gen(function* () {
+      const { peer, socket } = yield* pair
+      const transport = NodeTransport.make(socket, Buffer.from("head "))
+      const owned: Array<readonly [string, boolean]> = []
+      transport.start(
+        { ...deafSink, onChunk: (chunk, isOwned) => owned.push([Buffer.from(chunk).toString(), isOwned]) },
+        marks
+      )
+      yield* eventually(() => owned.length === 1)
+      peer.write("read")
+      yield* eventually(() => owned.length === 2)
+      const listener = () => {}
+      socket.on("data", listener)
+      peer.write("by two")
+      yield* eventually(() => owned.length === 3)
+      assert.deepStrictEqual(owned, [
+        ["head ", false],
+        ["read", true],
+        ["by two", false]
+      ])
+      transport.abort()
+    })
+  )
+
   it.scopedLive("tells a reset, and then its end, once", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
@@ -266,6 +294,28 @@ describe("reading", () => {
   )
 })
 
+/** A stream that calls back for a write when the test wants, and holds what it was given. */
+const manualStream = () => {
+  const held: Array<Uint8Array> = []
+  let done: (() => void) | undefined
+  const stream = new Duplex({
+    read: () => {},
+    writev: (chunks, callback) => {
+      for (const { chunk } of chunks) held.push(chunk)
+      done = callback
+    },
+    write: (chunk, _encoding, callback) => {
+      held.push(chunk)
+      done = callback
+    }
+  })
+  const taken = Effect.promise(() => {
+    done?.()
+    return new Promise((resolve) => setImmediate(resolve))
+  })
+  return { stream, held, taken }
+}
+
 describe("any duplex", () => {
   it.live("carries bytes", () =>
     Effect.gen(function* () {
@@ -278,5 +328,83 @@ describe("any duplex", () => {
       yield* sink.event("close")
       assert.deepStrictEqual(sink.events, ["chunk", "eof", "close"])
     })
+  )
+
+  class Other extends Socket {}
+  const patched = new Socket()
+  patched._write = (_chunk, _encoding, callback) => callback()
+  for (const [name, stream] of [
+    ["a duplex", () => new Duplex({ read: () => {}, write: (_chunk, _encoding, callback) => callback() })],
+    ["a subclass of Socket", () => Object.assign(new Other(), { _write: patched._write })],
+    ["a socket that is patched", () => patched]
+  ] as const) {
+    it(`is never reported to have taken what it was given, and passes on nothing of its own: ${name}`, () => {
+      const transport = NodeTransport.make(stream())
+      const owned: Array<boolean> = []
+      transport.start({ ...deafSink, onChunk: (_chunk, isOwned) => owned.push(isOwned) }, marks)
+      assert.deepStrictEqual(transport.write([Buffer.from("a")]), { taken: false, belowHighWater: true })
+      assert.strictEqual(transport.bufferedBytes, 0)
+      const bytes = new Uint8Array(64 * 1024)
+      transport.release?.(bytes)
+      assert.strictEqual(bytes.length, 64 * 1024)
+      transport.abort()
+      assert.deepStrictEqual(owned, [])
+    })
+  }
+
+  it.live("passes on what another stream may hold, too", () =>
+    Effect.gen(function* () {
+      const stream = new PassThrough()
+      const owned: Array<boolean> = []
+      NodeTransport.make(stream).start({ ...deafSink, onChunk: (_chunk, isOwned) => owned.push(isOwned) }, marks)
+      stream.write("a")
+      yield* eventually(() => owned.length > 0)
+      assert.deepStrictEqual(owned, [false])
+      stream.destroy()
+    })
+  )
+
+  it.live("is given one slice at a time, in order, and the end behind the last", () =>
+    Effect.gen(function* () {
+      const { held, stream, taken } = manualStream()
+      const transport = NodeTransport.make(stream)
+      const sink = start(transport)
+      const large = Uint8Array.from({ length: mebibyte }, (_, i) => i % 251)
+      transport.write([Buffer.from("head"), large])
+      transport.write([Buffer.from("small ")])
+      transport.write([Buffer.from("ones")])
+      transport.end()
+      transport.write([Buffer.from("late")])
+      let before = transport.bufferedBytes
+      assert.strictEqual(before, 4 + mebibyte + 10)
+      while (transport.bufferedBytes > 0) {
+        yield* taken
+        // No message is so large that nothing is seen to leave.
+        assert.isAbove(before - transport.bufferedBytes, 0)
+        assert.isAtMost(before - transport.bufferedBytes, 256 * 1024)
+        before = transport.bufferedBytes
+      }
+      yield* eventually(() => stream.writableFinished)
+      assert.isTrue(Buffer.concat(held).equals(Buffer.concat([Buffer.from("head"), large, Buffer.from("small ones")])))
+      assert.deepStrictEqual(sink.events, ["drain"])
+      transport.abort()
+    })
+  )
+
+  it.effect("carries a message that takes minutes, and nobody is taken for dead", () =>
+    Effect.gen(function* () {
+      const { held, stream, taken } = manualStream()
+      const socket = yield* WebSocket.fromTransport(NodeTransport.make(stream), { role: "server" })
+      const sending = yield* Effect.fork(socket.send(new Uint8Array(mebibyte)))
+      yield* taken
+      for (let slice = 0; slice < 8; slice++) {
+        yield* TestClock.adjust("30 seconds")
+        yield* taken
+      }
+      yield* Fiber.join(sending)
+      assert.isTrue(yield* socket.isOpen)
+      assert.isAtLeast(Buffer.concat(held).length, mebibyte)
+      yield* Effect.fork(socket.abort)
+    }).pipe(Effect.scoped)
   )
 })
