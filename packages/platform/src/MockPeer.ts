@@ -22,6 +22,7 @@ import {
   type Refute
 } from "./internal/expectation.js"
 import * as Registry from "./internal/registry.js"
+import { takeAfter, waitUntil, wakeAll, type Wake } from "./internal/waiting.js"
 import type { Transport } from "./Transport.js"
 
 /**
@@ -133,7 +134,7 @@ class Peer implements MockPeer {
   private readonly inbox: Array<Frame.Frame> = []
   private ending: Ending | undefined = undefined
   private closed = false
-  private readonly waiting = new Set<(effect: Effect.Effect<void>) => void>()
+  private readonly waiting = new Set<Wake>()
 
   constructor(transport: Transport, role: "client" | "server") {
     this.transport = transport
@@ -218,7 +219,7 @@ class Peer implements MockPeer {
         // RFC 6455 §7.1.1: the server ends first.
         if (this.role === "client") yield* this.expectEnd
         yield* this.end
-        yield* this.when(() => (this.closed ? Effect.void : undefined))
+        yield* this.until(() => this.closed)
       })
     )
   }
@@ -251,37 +252,38 @@ class Peer implements MockPeer {
 
   private expectEnding(expected: "Ended" | "Reset"): Effect.Effect<void> {
     const refute = expecting(describeEnding(expected))
-    return this.when(() => {
-      const frame = this.inbox[0]
-      if (frame !== undefined) return refute(describeFrame(frame))
-      if (this.ending === undefined) return undefined
-      return this.ending === expected ? Effect.void : refute(describeEnding(this.ending))
-    })
+    return Effect.flatMap(
+      this.until(() => this.hasMore),
+      () => {
+        const frame = this.inbox[0]
+        if (frame !== undefined) return refute(describeFrame(frame))
+        // Another fiber took the frame that there was.
+        if (this.ending === undefined) return this.expectEnding(expected)
+        return this.ending === expected ? Effect.void : refute(describeEnding(this.ending))
+      }
+    )
   }
 
   private nextFrame(refute: Refute): Effect.Effect<Frame.Frame> {
-    return this.when(() => {
-      const frame = this.inbox.shift()
-      if (frame !== undefined) return Effect.succeed(frame)
-      return this.ending === undefined ? undefined : refute(describeEnding(this.ending))
-    })
+    const wait = Effect.flatMap(
+      this.until(() => this.hasMore),
+      () => (this.inbox.length > 0 || this.ending === undefined ? Effect.void : refute(describeEnding(this.ending)))
+    )
+    return takeAfter(wait, () => this.inbox.shift())
   }
 
-  /** Looks again after each event, so that a wait that is interrupted has taken nothing. */
-  private when<A>(look: () => Effect.Effect<A> | undefined): Effect.Effect<A> {
-    const change = Effect.async<void>((resume) => {
-      this.waiting.add(resume)
-      return Effect.sync(() => {
-        this.waiting.delete(resume)
-      })
-    })
-    const loop: Effect.Effect<A> = Effect.suspend(() => look() ?? Effect.zipRight(change, loop))
-    return loop
+  /** Whether there is a frame, or the end. */
+  private get hasMore(): boolean {
+    return this.inbox.length > 0 || this.ending !== undefined
+  }
+
+  /** Looks again after each event. */
+  private until(isReady: () => boolean): Effect.Effect<void> {
+    return Effect.flatMap(waitUntil(this.waiting, isReady), () => (isReady() ? Effect.void : this.until(isReady)))
   }
 
   private wake(): void {
-    for (const resume of this.waiting) resume(Effect.void)
-    this.waiting.clear()
+    wakeAll(this.waiting)
   }
 }
 

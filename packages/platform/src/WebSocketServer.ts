@@ -605,7 +605,9 @@ const makeRoute = <Value, E, R>(
             Runtime.runFork(runtime)(
               Effect.suspend(() => check(request)).pipe(
                 Effect.annotateLogs(annotations(request.url, request.remoteAddress)),
-                Effect.exit
+                Effect.exit,
+                // Whoever builds the layer.
+                Effect.interruptible
               )
             ))
       },
@@ -638,9 +640,10 @@ const routeOf = <Value>(acceptor: Acceptor, route: InternalRoute): Route<Value> 
     acceptWith,
     run: (handler, options) => runHandlers(route, handler, options),
     serve: (handler, options) =>
-      // Finalizers run from last to first: drain, and then interrupt what is left.
+      // Finalizers run from last to first: drain, and then interrupt what is left. It can be interrupted, whoever builds
+      // the layer.
       Effect.zipRight(
-        Effect.forkScoped(runHandlers(route, handler, options)),
+        Effect.forkScoped(Effect.interruptible(runHandlers(route, handler, options))),
         policy.drains ? Effect.addFinalizer(() => logReport(route.drain(policy.drain))) : Effect.void
       ),
     drain: (options) => Effect.suspend(() => route.drain(acceptor.drainSettings(options)))

@@ -20,6 +20,7 @@ import * as Handshake from "@effect-websocket/protocol/Handshake"
 import type { Binary, Message, Text } from "@effect-websocket/protocol/Message"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
@@ -39,6 +40,7 @@ import {
 import { randomBytes } from "./internal/random.js"
 import { GuardedTransport } from "./internal/guardedTransport.js"
 import * as Registry from "./internal/registry.js"
+import { takeAfter, type Wake } from "./internal/waiting.js"
 import * as MockPeer from "./MockPeer.js"
 import * as MockTransport from "./MockTransport.js"
 import type { Transport } from "./Transport.js"
@@ -410,7 +412,7 @@ type Done = (dialed: Dialed) => void
 class Attempts {
   private readonly offer: Offer
   private readonly unanswered = new Map<Exchange, Handshake.UpgradeRequest>()
-  private readonly takers = new Set<(effect: Effect.Effect<void>) => void>()
+  private readonly takers = new Map<Wake, Fiber.RuntimeFiber<unknown, unknown>>()
 
   constructor(offer: Offer) {
     this.offer = offer
@@ -439,33 +441,46 @@ class Attempts {
     return () => exchange.drop()
   }
 
-  readonly next: Effect.Effect<ConnectionAttempt> = Effect.suspend(() => {
+  private take(): ConnectionAttempt | undefined {
     for (const [exchange, request] of this.unanswered) {
       this.unanswered.delete(exchange)
       exchange.takeBack()
-      return Effect.succeed(connectionAttempt(exchange, request, this.offer))
+      return connectionAttempt(exchange, request, this.offer)
     }
-    return Effect.zipRight(this.awaitAttempt, this.next)
-  })
+    return undefined
+  }
 
-  private readonly awaitAttempt = Effect.async<void>((resume) => {
-    this.takers.add(resume)
-    return Effect.sync(() => {
-      if (this.takers.delete(resume)) return
-      // This one had been woken already, so what it was woken for is for another.
-      for (const exchange of this.unanswered.keys()) {
-        if (!exchange.isOffered) this.passOn(exchange)
+  private readonly awaitAttempt: Effect.Effect<void> = Effect.withFiberRuntime((fiber) =>
+    Effect.async<void>((resume) => {
+      // The fiber may have yielded since anything else looked.
+      if (this.unanswered.size > 0) {
+        resume(Effect.void)
+        return
       }
+      this.takers.set(resume, fiber)
+      return Effect.sync(() => {
+        this.takers.delete(resume)
+      })
     })
-  })
+  )
+
+  readonly next: Effect.Effect<ConnectionAttempt> = takeAfter(this.awaitAttempt, () => this.take())
 
   private passOn(exchange: Exchange): void {
-    for (const resume of this.takers) {
+    for (const [resume, fiber] of this.takers) {
       this.takers.delete(resume)
+      // If it is interrupted before it takes the attempt, that is for another.
+      fiber.addObserver(() => this.passOnRest())
       resume(Effect.void)
       return
     }
     exchange.offerTo(this.offer)
+  }
+
+  private passOnRest(): void {
+    for (const exchange of this.unanswered.keys()) {
+      if (!exchange.isOffered) this.passOn(exchange)
+    }
   }
 }
 
@@ -546,11 +561,13 @@ class Exchange {
 const connectionAttempt = (exchange: Exchange, request: Handshake.UpgradeRequest, offer: Offer): ConnectionAttempt => {
   let answered = false
   const answer = <A, R>(effect: () => Effect.Effect<A, never, R>): Effect.Effect<A, never, R> =>
-    Effect.suspend(() => {
-      if (answered) return Effect.dieMessage("This attempt to connect was answered already")
-      answered = true
-      return effect()
-    })
+    Effect.uninterruptible(
+      Effect.suspend(() => {
+        if (answered) return Effect.dieMessage("This attempt to connect was answered already")
+        answered = true
+        return effect()
+      })
+    )
   return {
     request,
     transport: exchange.pair.client,
@@ -579,13 +596,17 @@ const dialPeer = (
   Effect.uninterruptibleMask((restore) => {
     const headers = Handshake.requestHeaders({ ...offer, key: Handshake.makeKey(randomBytes(16)) })
     if (headers instanceof ProtocolError) return Effect.fail(headers)
+    let drop = (): void => {}
     const dialing = Effect.async<Transport, WebSocketClient.ConnectError>((resume) => {
-      const drop = dial(url, headers, (dialed) =>
+      drop = dial(url, headers, (dialed) =>
         resume(dialed._tag === "Upgraded" ? Effect.succeed(dialed.transport) : Effect.fail(dialed.error))
       )
-      return Effect.sync(drop)
     })
-    return Effect.flatMap(restore(dialing), (transport) => MockPeer.fromTransport(transport, { role: "client" }))
+    return restore(dialing).pipe(
+      // Also when the answer has come, and its turn has not.
+      Effect.onInterrupt(() => Effect.sync(drop)),
+      Effect.flatMap((transport) => MockPeer.fromTransport(transport, { role: "client" }))
+    )
   })
 
 type ExpectedMessage = string | Uint8Array | ((message: Message) => boolean)

@@ -30,7 +30,7 @@ import type {
 } from "../WebSocketServer.js"
 import { annotations } from "./annotations.js"
 import { Connections } from "./connections.js"
-import { drain, mergeReports, resolveDrain, type DrainSettings } from "./drain.js"
+import { drain, mergeReports, resolveDrain, starting, type DrainSettings, type Start } from "./drain.js"
 import type { Environment, Mode } from "./driver.js"
 import { makeDriver, settingsFor, type Drivers } from "./drivers.js"
 import { clientAddress, resolveProxies, type ProxySettings } from "./forwarded.js"
@@ -371,7 +371,13 @@ export class Route {
         const socket = this.take(handshaking, mode)
         if (socket !== undefined) return Effect.succeed(socket)
       }
-      return Effect.zipRight(restore(this.awaitRequest), this.next(restore, mode))
+      return Effect.zipRight(
+        // Where this one had been woken already, its request is for another.
+        Effect.onInterrupt(restore(this.awaitRequest), () =>
+          Effect.sync(() => this.ready.size > 0 && this.wakeTaker())
+        ),
+        this.next(restore, mode)
+      )
     })
   }
 
@@ -395,8 +401,7 @@ export class Route {
     }
     this.takers.add(resume)
     return Effect.sync(() => {
-      // Where this one had been woken already, its request is for another.
-      if (!this.takers.delete(resume) && this.ready.size > 0) this.wakeTaker()
+      this.takers.delete(resume)
     })
   })
 
@@ -423,15 +428,16 @@ export class Route {
   }
 
   drain(settings: DrainSettings): Effect.Effect<DrainReport> {
-    return Effect.suspend(() => {
-      if (this.draining === undefined) {
-        const { report, run } = drain(this.acceptor.connections.of(this), this.handlers, settings)
-        this.draining = report
-        this.close()
-        return run
-      }
-      return this.draining
-    })
+    return starting((start) => this.startDrain(settings, start))
+  }
+
+  /** The report of the drain that is under way, or of one that it starts. */
+  startDrain(settings: DrainSettings, start: Start): Effect.Effect<DrainReport> {
+    if (this.draining === undefined) {
+      this.draining = drain(start, this.acceptor.connections.of(this), this.handlers, settings)
+      this.close()
+    }
+    return this.draining
   }
 }
 
@@ -594,11 +600,11 @@ export class Acceptor {
   }
 
   drain(settings: DrainSettings): Effect.Effect<DrainReport> {
-    return Effect.suspend(() => {
+    return starting((start) => {
       if (this.draining === undefined) {
         this.stopped = true
-        const drains = this.allRoutes.map((route) => route.drain(settings))
-        this.draining = Effect.map(Effect.all(drains, { concurrency: "unbounded" }), mergeReports)
+        const reports = this.allRoutes.map((route) => route.startDrain(settings, start))
+        this.draining = Effect.map(Effect.all(reports), mergeReports)
       }
       return this.draining
     })

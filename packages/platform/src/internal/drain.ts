@@ -1,10 +1,11 @@
 import { encodePayload } from "@effect-websocket/protocol/CloseCode"
 import { PayloadTooLarge } from "@effect-websocket/protocol/Errors"
-import * as Deferred from "effect/Deferred"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
+import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
+import * as Runtime from "effect/Runtime"
 import type { DrainOptions, DrainReport } from "../WebSocketServer.js"
 import type { ServerDriver } from "./connections.js"
 import type { Handlers } from "./handlers.js"
@@ -35,17 +36,33 @@ export const resolveDrain = (options: DrainOptions): DrainSettings => {
   return { code, reason, window: millis, timeout: whole }
 }
 
+/** Starts a fiber, which no interruption of its parent touches. */
+export type Start = <A>(effect: Effect.Effect<A>) => Fiber.RuntimeFiber<A>
+
 /**
- * Closes connections at times of chance within the window, waits for their handlers, and at the deadline interrupts and
- * drops what is left. Whoever asks for `report` waits for `run`.
+ * Gives an effect the means to start fibers in its own step, with what the fiber that runs it has: clock, random numbers,
+ * loggers. So nobody can find something that was begun and never runs.
+ */
+export const starting = <A>(begin: (start: Start) => Effect.Effect<A>): Effect.Effect<A> =>
+  Effect.withFiberRuntime((parent) => {
+    const runtime = Runtime.make({
+      context: Context.empty(),
+      fiberRefs: parent.getFiberRefs(),
+      runtimeFlags: Runtime.defaultRuntimeFlags
+    })
+    return begin((effect) => Runtime.runFork(runtime)(effect))
+  })
+
+/**
+ * Starts to close connections at random times within the window, wait for their handlers, and at the deadline interrupt and
+ * drop what is left. The effect that it returns waits for the report; interrupting that does not stop the drain.
  */
 export const drain = (
+  start: Start,
   sockets: ReadonlyArray<ServerDriver>,
   handlers: Iterable<Handlers>,
   settings: DrainSettings
-): { readonly run: Effect.Effect<DrainReport>; readonly report: Effect.Effect<DrainReport> } => {
-  const done = Deferred.unsafeMake<DrainReport>(FiberId.none)
-  const report = Deferred.await(done)
+): Effect.Effect<DrainReport> => {
   let closed = 0
   const count = (socket: ServerDriver) =>
     Effect.map(socket.closeStatus, ({ clean }) => {
@@ -70,7 +87,7 @@ export const drain = (
     Effect.forEach(handlers, (each) => each.awaitAll, { concurrency: "unbounded", discard: true })
   )
   const run = Effect.gen(function* () {
-    const inTime = yield* Effect.interruptible(Effect.zipRight(ended, handled)).pipe(
+    const inTime = yield* Effect.zipRight(ended, handled).pipe(
       Effect.as(true),
       Effect.timeoutTo({
         duration: Duration.millis(settings.timeout),
@@ -84,11 +101,9 @@ export const drain = (
       const aborts = sockets.map((socket) => socket.abort)
       yield* Effect.all(aborts, { concurrency: "unbounded", discard: true })
     }
-    const result = { closed, dropped: sockets.length - closed, interrupted }
-    yield* Deferred.succeed(done, result)
-    return result
+    return { closed, dropped: sockets.length - closed, interrupted }
   })
-  return { run: Effect.uninterruptible(run), report }
+  return Effect.flatten(Fiber.await(start(run)))
 }
 
 export const mergeReports = (reports: ReadonlyArray<DrainReport>): DrainReport => ({

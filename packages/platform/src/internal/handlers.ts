@@ -52,16 +52,16 @@ export class Handlers {
   }
 
   /** Until one more may start. One fiber may wait. */
-  readonly awaitRoom: Effect.Effect<void> = Effect.suspend(() =>
-    this.fibers.size < this.maximum
-      ? Effect.void
-      : Effect.async<void>((resume) => {
-          this.waiting = resume
-          return Effect.sync(() => {
-            this.waiting = undefined
-          })
-        })
-  )
+  readonly awaitRoom: Effect.Effect<void> = Effect.async<void>((resume) => {
+    if (this.fibers.size < this.maximum) {
+      resume(Effect.void)
+      return
+    }
+    this.waiting = resume
+    return Effect.sync(() => {
+      this.waiting = undefined
+    })
+  })
 
   private supervise<A1, E1>(fiber: Fiber.RuntimeFiber<A1, E1>, onExit?: (exit: Exit.Exit<A1, E1>) => void): void {
     this.fibers.add(fiber)

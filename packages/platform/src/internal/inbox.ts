@@ -1,10 +1,9 @@
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-
-type Resume = (effect: Effect.Effect<void>) => void
+import { takeAfter, waitUntil, wakeAll, type Wake } from "./waiting.js"
 
 interface End<E> {
   readonly cause: Cause.Cause<E>
@@ -12,16 +11,12 @@ interface End<E> {
   readonly isNormal: boolean
 }
 
-// Another reader took what this one was woken for. Thrown, because only the value of a `sync` reaches the next step of a
-// fiber in the step that took it; an effect that is returned can be replaced by an interruption.
-const outrun = Symbol("outrun")
-
 /** Received messages that wait for a reader. Whoever is interrupted while it waits has taken nothing. */
 export class Inbox<A extends object, E> {
   private readonly capacity: number
   private readonly items: Array<A> = []
-  private readonly readers = new Set<Resume>()
-  private readonly writers = new Set<Resume>()
+  private readonly readers = new Set<Wake>()
+  private readonly writers = new Set<Wake>()
   private over: End<E> | undefined = undefined
 
   constructor(capacity: number) {
@@ -44,12 +39,9 @@ export class Inbox<A extends object, E> {
   }
 
   /** Takes one item. */
-  readonly receive: Effect.Effect<A, E> = Effect.suspend(() => this.awaitItem).pipe(
-    Effect.zipRight(Effect.sync(() => this.take())),
-    // Success passes by in the same step.
-    Effect.catchAllCause((cause) =>
-      Cause.isDieType(cause) && cause.defect === outrun ? this.receive : Effect.failCause(cause)
-    )
+  readonly receive: Effect.Effect<A, E> = takeAfter(
+    Effect.suspend(() => this.awaitItem),
+    () => this.take()
   )
 
   /** Takes all items that wait, again and again. */
@@ -75,17 +67,16 @@ export class Inbox<A extends object, E> {
     return this.items.length < this.capacity || this.over !== undefined
   }
 
-  private take(): A {
+  private take(): A | undefined {
     const item = this.items.shift()
-    if (item === undefined) throw outrun
     if (this.hasRoom) wakeAll(this.writers)
     return item
   }
 
-  private readonly awaitRoom: Effect.Effect<void> = waiting(this.writers, () => this.hasRoom)
+  private readonly awaitRoom: Effect.Effect<void> = waitUntil(this.writers, () => this.hasRoom)
 
   /** Until there is an item, or the end. */
-  private readonly awaitAny: Effect.Effect<void> = waiting(
+  private readonly awaitAny: Effect.Effect<void> = waitUntil(
     this.readers,
     () => this.items.length > 0 || this.over !== undefined
   )
@@ -97,21 +88,3 @@ export class Inbox<A extends object, E> {
     )
   )
 }
-
-const wakeAll = (waiting: Set<Resume>): void => {
-  for (const resume of waiting) resume(Effect.void)
-  waiting.clear()
-}
-
-/** Looks in the step that begins to wait: the fiber may have yielded since anything else looked. */
-const waiting = (waiters: Set<Resume>, isReady: () => boolean): Effect.Effect<void> =>
-  Effect.async<void>((resume) => {
-    if (isReady()) {
-      resume(Effect.void)
-      return
-    }
-    waiters.add(resume)
-    return Effect.sync(() => {
-      waiters.delete(resume)
-    })
-  })

@@ -1,0 +1,53 @@
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+
+/** What wakes a fiber that waits. */
+export type Wake = (effect: Effect.Effect<void>) => void
+
+/** Waits until `isReady`. Looks in the step that begins to wait: the fiber may have yielded since anything else looked. */
+export const waitUntil = (waiters: Set<Wake>, isReady: () => boolean): Effect.Effect<void> =>
+  Effect.async<void>((resume) => {
+    if (isReady()) {
+      resume(Effect.void)
+      return
+    }
+    waiters.add(resume)
+    return Effect.sync(() => {
+      waiters.delete(resume)
+    })
+  })
+
+export const wakeAll = (waiters: Set<Wake>): void => {
+  for (const resume of waiters) resume(Effect.void)
+  waiters.clear()
+}
+
+// Another fiber took what this one was woken for.
+const outrun = Symbol("outrun")
+
+/**
+ * Waits, and then takes. `take` returns `undefined` if another fiber was faster; then it waits again.
+ *
+ * An interruption loses nothing: the value of `sync` reaches the next step of the fiber in the step that took it. An
+ * effect that is returned could be replaced by an interruption, which is why `take` does not return one and being outrun is
+ * thrown.
+ */
+export const takeAfter = <A extends object, E, R>(
+  wait: Effect.Effect<void, E, R>,
+  take: () => A | undefined
+): Effect.Effect<A, E, R> => {
+  const taking: Effect.Effect<A, E, R> = wait.pipe(
+    Effect.zipRight(
+      Effect.sync(() => {
+        const taken = take()
+        if (taken === undefined) throw outrun
+        return taken
+      })
+    ),
+    // A success passes by in the same step.
+    Effect.catchAllCause((cause) =>
+      Cause.isDieType(cause) && cause.defect === outrun ? taking : Effect.failCause(cause)
+    )
+  )
+  return taking
+}
