@@ -29,7 +29,6 @@ import * as ScheduleIntervals from "effect/ScheduleIntervals"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Subscribable from "effect/Subscribable"
-import * as SubscriptionRef from "effect/SubscriptionRef"
 import { Send } from "./internal/driver.js"
 import { Inbox } from "./internal/inbox.js"
 import { Outbox, settle, type Item, type OutboxStrategy } from "./internal/outbox.js"
@@ -258,9 +257,8 @@ export const make = <E = never, R = never>(
       const scope = yield* Effect.scope
       const client = yield* WebSocketClient
       const runtime = yield* Effect.runtime<R>()
-      const state = yield* SubscriptionRef.make<State<E>>({ _tag: "Connecting", attempt: 1 })
       return yield* Effect.sync(() => {
-        const reconnecting = new Reconnecting(url, options, client, state)
+        const reconnecting = new Reconnecting(url, options, client)
         reconnecting.start(runtime, placeIn(scope))
         return reconnecting
       })
@@ -272,7 +270,8 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E>, Closable, Owner {
   readonly state: Subscribable.Subscribable<State<E>>
   private supervisor: Fiber.RuntimeFiber<void> | undefined = undefined
   private place: Owner | undefined = undefined
-  private readonly current: SubscriptionRef.SubscriptionRef<State<E>>
+  private current: State<E> = { _tag: "Connecting", attempt: 1 }
+  private readonly observers = new Set<(state: State<E>) => void>()
   private readonly url: Effect.Effect<string | URL, E, R>
   private readonly connectOptions: ConnectOptions
   private readonly schedule: Schedule.Schedule<unknown, Failure<E>>
@@ -303,8 +302,7 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E>, Closable, Owner {
       stableAfter = "5 seconds",
       ...connectOptions
     }: Options<E, R>,
-    client: typeof WebSocketClient.Service,
-    current: SubscriptionRef.SubscriptionRef<State<E>>
+    client: typeof WebSocketClient.Service
   ) {
     this.url = Effect.isEffect(url) ? url : Effect.succeed(url)
     // A message that a client drops by itself would count as delivered here.
@@ -316,11 +314,30 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E>, Closable, Owner {
     this.onConnect = onConnect
     this.outbox = new Outbox(count("outboxCapacity", outboxCapacity), outboxStrategy)
     this.client = client
-    this.current = current
     this.state = Subscribable.make({
-      get: SubscriptionRef.get(current),
-      changes: Stream.takeUntil(current.changes, ({ _tag }) => _tag === "Closed")
+      get: Effect.sync(() => this.current),
+      changes: Stream.takeUntil(this.changes, ({ _tag }) => _tag === "Closed")
     })
+  }
+
+  // A `SubscriptionRef` would lose its lock with an interruption that comes right after it was taken.
+  private readonly changes: Stream.Stream<State<E>> = Stream.asyncPush<State<E>>(
+    (emit) => {
+      const observer = (state: State<E>): void => void emit.single(state)
+      return Effect.acquireRelease(
+        Effect.sync(() => {
+          observer(this.current)
+          this.observers.add(observer)
+        }),
+        () => Effect.sync(() => this.observers.delete(observer))
+      )
+    },
+    { bufferSize: "unbounded" }
+  )
+
+  private become(state: State<E>): void {
+    this.current = state
+    for (const observer of this.observers) observer(state)
   }
 
   start(runtime: Runtime.Runtime<R>, place: Owner): void {
@@ -368,7 +385,7 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E>, Closable, Owner {
     let attempt = 1
     let delays: unknown = this.schedule.initial
     for (;;) {
-      yield* SubscriptionRef.set(this.current, { _tag: "Connecting", attempt })
+      this.become({ _tag: "Connecting", attempt })
       const { failure, millis } = yield* this.connection
       const decision = this.classify(failure)
       if (decision !== "reconnect") return yield* this.finish(failure, decision)
@@ -389,7 +406,7 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E>, Closable, Owner {
         )
       )
       attempt++
-      yield* SubscriptionRef.set(this.current, { _tag: "Waiting", attempt, delay, failure })
+      this.become({ _tag: "Waiting", attempt, delay, failure })
       yield* Effect.sleep(delay)
     }
   }).pipe(
@@ -428,7 +445,7 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E>, Closable, Owner {
     return Effect.gen(this, function* () {
       this.connections++
       yield* this.onConnect(socket, this.connections)
-      yield* SubscriptionRef.set(this.current, { _tag: "Open", connection: this.connections })
+      this.become({ _tag: "Open", connection: this.connections })
       const sending = yield* Effect.fork(this.sendAll(socket))
       yield* Effect.ignore(socket.run((message) => this.inbox.offer(message)))
       // What is being sent fails with the connection.
@@ -544,15 +561,14 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E>, Closable, Owner {
     cause: Cause.Cause<Failure<E>>,
     failure: Failure<E> | undefined
   ): Effect.Effect<void> {
-    const begin = Effect.suspend(() => {
-      if (this.end !== undefined) return Effect.void
+    return Effect.sync(() => {
+      if (this.end !== undefined) return
       this.end = exit
       this.outbox.close()
       this.inbox.end(cause, Exit.isSuccess(exit))
       this.leaveScope()
-      return SubscriptionRef.set<State<E>>(this.current, { _tag: "Closed", failure })
+      this.become({ _tag: "Closed", failure })
     })
-    return Effect.uninterruptible(begin)
   }
 }
 

@@ -371,13 +371,7 @@ export class Route {
         const socket = this.take(handshaking, mode)
         if (socket !== undefined) return Effect.succeed(socket)
       }
-      return Effect.zipRight(
-        // Where this one had been woken already, its request is for another.
-        Effect.onInterrupt(restore(this.awaitRequest), () =>
-          Effect.sync(() => this.ready.size > 0 && this.wakeTaker())
-        ),
-        this.next(restore, mode)
-      )
+      return Effect.zipRight(this.awaitRequest(restore), this.next(restore, mode))
     })
   }
 
@@ -390,20 +384,24 @@ export class Route {
     return this.acceptor.open(handshaking, handshaking.entry, mode, this)
   }
 
-  private readonly awaitRequest: Effect.Effect<void> = Effect.async<void>((resume) => {
-    if (this.stopped) {
-      resume(Effect.interrupt)
-      return
-    }
-    if (this.ready.size > 0) {
-      resume(Effect.void)
-      return
-    }
-    this.takers.add(resume)
-    return Effect.sync(() => {
-      this.takers.delete(resume)
+  private awaitRequest(restore: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      let wake = (_: Effect.Effect<void>): void => {}
+      const woken = Effect.async<void>((resume) => {
+        if (this.stopped) resume(Effect.interrupt)
+        else if (this.ready.size > 0) resume(Effect.void)
+        else this.takers.add((wake = resume))
+      })
+      // Around all of the wait: a finalizer inside of it may not be there yet, or not any more. If this one has been woken
+      // already, its request is for another.
+      return Effect.onInterrupt(restore(woken), () =>
+        Effect.sync(() => {
+          this.takers.delete(wake)
+          if (this.ready.size > 0) this.wakeTaker()
+        })
+      )
     })
-  })
+  }
 
   private wakeTaker(): void {
     for (const resume of this.takers) {
