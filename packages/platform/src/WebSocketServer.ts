@@ -295,7 +295,7 @@ export interface RouteOptions<Value = undefined, E = never, R = never> {
  * - `run`: a handler for each connection, in a fiber and a scope of its own. See `run`.
  * - `serve`: `run`, in a fiber of the scope, whose end drains where the options of the server say so.
  * - `drain`: answers 503 from now on, and closes the connections that are open; see `DrainOptions`, whose defaults are the
- *   server's. Everybody who drains waits for the first one. Never fails.
+ *   server's. Concurrent calls share one drain and get the same report; interrupting a call does not stop it. Never fails.
  *
  * @since 0.1.0
  * @category models
@@ -426,8 +426,8 @@ export const connections: Effect.Effect<ReadonlyArray<ConnectionHandle>, never, 
 )
 
 /**
- * Stops the server gracefully: answers 503 from now on, closes all connections, and waits for their handlers. Everybody who
- * drains waits for the first one.
+ * Stops the server gracefully: answers 503 from now on, closes all connections, and waits for their handlers. Concurrent calls
+ * share one drain and get the same report; interrupting a call does not stop it.
  *
  * @since 0.1.0
  * @category accessors

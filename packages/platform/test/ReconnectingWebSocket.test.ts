@@ -10,10 +10,24 @@ import {
   ProtocolError
 } from "@effect-websocket/protocol/Errors"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Layer, Option, Random, Schedule, Scope, Stream, TestClock } from "effect"
+import {
+  Cause,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Option,
+  Random,
+  Schedule,
+  Scope,
+  Stream,
+  TestClock
+} from "effect"
 import type * as MockPeer from "@effect-websocket/platform/MockPeer"
 import * as Frame from "@effect-websocket/protocol/Frame"
-import { fields, isDefect, isPending, latin1, settled } from "./support.js"
+import { fields, finalizersIn, isDefect, isPending, latin1, settled } from "./support.js"
 
 const url = "ws://test/feed"
 
@@ -576,6 +590,168 @@ describe("ReconnectingWebSocket", () => {
         for (const options of [{ outboxCapacity: 0 }, { stableAfter: 0 }]) {
           assert.isTrue(isDefect(yield* Effect.exit(ReconnectingWebSocket.make(url, options))))
         }
+      })
+    )
+  )
+
+  it.effect("a message that cannot be encoded: its send dies, and what is behind it is sent", () =>
+    Effect.gen(function* () {
+      const fails = () => {
+        throw new Error("no")
+      }
+      const client = yield* WebSocketClient.WebSocketClient
+      // A connection whose `send` dies for one message, as if the app's `compression.filter` threw.
+      const failing = WebSocketClient.WebSocketClient.of({
+        connect: (url, options) =>
+          Effect.map(client.connect(url, options), (socket) => {
+            const sends = Object.getPrototypeOf(socket).send
+            return Object.assign(socket, {
+              send: (data: string) =>
+                data === "now" ? fails() : data === "later" ? Effect.sync(fails) : sends.call(socket, data)
+            })
+          })
+      })
+      const socket = yield* Effect.provideService(
+        ReconnectingWebSocket.make(url, everySecond),
+        WebSocketClient.WebSocketClient,
+        failing
+      )
+      const peer = yield* WebSocketTest.acceptPeer()
+      const outcomes = yield* Effect.forEach(["a", "now", "b", "later", "c"], (text) => socket.offer(text))
+      const exits = yield* Effect.forEach(outcomes, Effect.exit)
+      assert.deepStrictEqual(
+        exits.map((exit) => (isDefect(exit) ? "defect" : Exit.isSuccess(exit) && exit.value)),
+        ["delivered", "defect", "delivered", "defect", "delivered"]
+      )
+      assert.isTrue(isDefect(yield* Effect.exit(socket.send("now"))))
+      assert.deepStrictEqual([yield* textFrom(peer), yield* textFrom(peer), yield* textFrom(peer)], ["a", "b", "c"])
+      assert.strictEqual(yield* stateOf(socket), "Open")
+    }).pipe(withTest)
+  )
+
+  it.effect("a message that finds its connection closing is sent on the next one", () =>
+    withTest(
+      Effect.gen(function* () {
+        const { peer, socket } = yield* opened()
+        yield* peer.sendClose(1012)
+        yield* peer.expectClose({ code: 1012 })
+        const sending = yield* Effect.fork(socket.send("a"))
+        yield* settled
+        assert.isTrue(yield* isPending(sending))
+        yield* peer.end
+        yield* settled
+        yield* TestClock.adjust("1 second")
+        const next = yield* WebSocketTest.acceptPeer()
+        assert.strictEqual(yield* textFrom(next), "a")
+        assert.strictEqual(yield* Fiber.join(sending), "delivered")
+      })
+    )
+  )
+
+  it.effect("receive takes one message, of whatever connection, and fails as the last one ended", () =>
+    withTest(
+      Effect.gen(function* () {
+        const { peer, socket } = yield* opened()
+        const next = Effect.map(socket.receive, ({ data }) => data)
+        yield* peer.send(Frame.text("a"), Frame.text("b"))
+        assert.strictEqual(yield* next, "a")
+        yield* closeBy(peer, 1001)
+        yield* TestClock.adjust("1 second")
+        const again = yield* WebSocketTest.acceptPeer()
+        assert.strictEqual(yield* next, "b")
+        const waiting = yield* Effect.fork(Effect.all([next, next], { concurrency: "unbounded" }))
+        yield* settled
+        yield* again.send(Frame.text("c"), Frame.text("d"))
+        assert.sameMembers(yield* Fiber.join(waiting), ["c", "d"])
+        yield* again.send(Frame.text("e"))
+        yield* closeBy(again, 1000)
+        assert.strictEqual(yield* next, "e")
+        assert.deepInclude(yield* Effect.flip(socket.receive), {
+          _tag: "Connection_closed",
+          code: 1000,
+          initiator: "remote"
+        })
+      })
+    )
+  )
+
+  it.effect("receive fails after close, and with the failure that was final", () =>
+    withTest(
+      Effect.gen(function* () {
+        const first = yield* opened()
+        const closing = yield* Effect.fork(first.socket.close())
+        yield* first.peer.answerClose()
+        yield* Fiber.join(closing)
+        assert.deepInclude(yield* Effect.flip(first.socket.receive), { _tag: "Connection_closed", initiator: "local" })
+        const second = yield* opened()
+        yield* closeBy(second.peer, 1008)
+        assert.deepInclude(yield* Effect.flip(second.socket.receive), { _tag: "Connection_closed", code: 1008 })
+      })
+    )
+  )
+
+  it.effect("cuts the delay that a server asks for to maxRetryAfter", () =>
+    withTest(
+      Effect.gen(function* () {
+        const delays: Array<number> = []
+        for (const [maxRetryAfter, asked] of [
+          [undefined, "86400"],
+          ["2 minutes", "86400"],
+          ["2 minutes", "60"],
+          ["2 minutes", "Fri, 31 Dec 9999 23:59:59 GMT"]
+        ] as const) {
+          const socket = yield* ReconnectingWebSocket.make(url, { ...everySecond, maxRetryAfter })
+          const attempt = yield* WebSocketTest.nextAttempt
+          yield* attempt.reject(503, { headers: { "Retry-After": asked } })
+          yield* settled
+          const state = yield* socket.state.get
+          assert(state._tag === "Waiting")
+          delays.push(Duration.toSeconds(state.delay))
+        }
+        assert.deepStrictEqual(delays, [300, 120, 60, 120])
+      })
+    )
+  )
+
+  it.effect("is closed at its own place in the scope, with whatever connection it has then", () =>
+    withTest(
+      Effect.gen(function* () {
+        const log: Array<string> = []
+        const outer = yield* Effect.scope
+        const scope = yield* Scope.make()
+        const acceptPeer = Scope.extend(WebSocketTest.acceptPeer(), outer)
+        const { peer, socket } = yield* Effect.gen(function* () {
+          yield* Effect.addFinalizer(() => Effect.sync(() => log.push("before")))
+          const made = yield* ReconnectingWebSocket.make(url, everySecond)
+          const first = yield* acceptPeer
+          yield* made.awaitOpen
+          // It can still send, on a connection that was made later than this.
+          yield* Effect.addFinalizer(() => Effect.map(made.send("bye"), (outcome) => log.push(outcome)))
+          yield* closeBy(first, 1001)
+          yield* TestClock.adjust("1 second")
+          return { peer: yield* acceptPeer, socket: made }
+        }).pipe(Scope.extend(scope))
+        yield* socket.awaitOpen
+        const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+        assert.strictEqual(yield* textFrom(peer), "bye")
+        yield* settled
+        assert.deepStrictEqual(log, ["delivered"])
+        yield* peer.answerClose({ code: 1000 })
+        yield* Fiber.join(closing)
+        assert.deepStrictEqual(log, ["delivered", "before"])
+      })
+    )
+  )
+
+  it.effect("leaves nothing in a scope that lives on", () =>
+    withTest(
+      Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        for (const code of [1000, 1008]) {
+          const { peer } = yield* Scope.extend(opened(), scope)
+          yield* closeBy(peer, code)
+        }
+        assert.strictEqual(finalizersIn(scope), 0)
       })
     )
   )

@@ -10,6 +10,7 @@ import * as Origin from "@effect-websocket/protocol/Origin"
 import {
   Cause,
   Context,
+  Deferred,
   Effect,
   Exit,
   Fiber,
@@ -640,6 +641,50 @@ describe("run, over requests made by hand", () => {
       assert.strictEqual((yield* client.receive).data, "hello")
       yield* Scope.close(scope, Exit.void)
       assert.deepStrictEqual(outcome(yield* client.closeStatus), [1001, 1001, "remote", true])
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a layer that is built where nothing can be interrupted", () => {
+  for (const drain of [undefined, { timeout: "1 second" as const }]) {
+    for (const [name, layer] of [
+      ["layerHandler", WebSocketServer.layerHandler(echo)],
+      ["layerRoute", WebSocketServer.layerRoute({ path: "/", handler: echo })]
+    ] as const) {
+      it.effect(`${name} is released${drain ? ", and drains" : ""}`, () =>
+        Effect.gen(function* () {
+          const scope = yield* Scope.make()
+          const app = Layer.provideMerge(layer, WebSocketTest.layerWith({ drain }))
+          const context = yield* Effect.uninterruptible(Layer.buildWithScope(app, scope))
+          const client = yield* Effect.provide(WebSocketClient.connect("ws://test/"), context)
+          yield* client.send("hello")
+          assert.strictEqual((yield* client.receive).data, "hello")
+          yield* Scope.close(scope, Exit.void)
+          assert.deepStrictEqual(outcome(yield* client.closeStatus), [1001, 1001, "remote", true])
+        }).pipe(Effect.scoped, Effect.provide(Logger.remove(Logger.defaultLogger)))
+      )
+    }
+  }
+
+  it.effect("its checks are interrupted when time is up", () =>
+    Effect.gen(function* () {
+      const interrupted = yield* Deferred.make<void>()
+      const route = WebSocketServer.layerRoute({
+        path: "/",
+        check: () => Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined)),
+        handler: echo
+      })
+      const app = Layer.provideMerge(route, WebSocketTest.layerWith({ handshakeTimeout: "1 second" }))
+      const context = yield* Effect.uninterruptible(Layer.buildWithScope(app, yield* Effect.scope))
+      const connecting = yield* WebSocketClient.connect("ws://test/").pipe(
+        Effect.provide(context),
+        Effect.flip,
+        Effect.fork
+      )
+      yield* settled
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(connecting))._tag, "Handshake_rejected")
+      yield* Deferred.await(interrupted)
     }).pipe(Effect.scoped)
   )
 })

@@ -386,7 +386,7 @@ export class Route {
 
   private awaitRequest(restore: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>): Effect.Effect<void> {
     return Effect.suspend(() => {
-      let wake = (_: Effect.Effect<void>): void => {}
+      let wake: (effect: Effect.Effect<void>) => void = () => {}
       const woken = Effect.async<void>((resume) => {
         if (this.stopped) resume(Effect.interrupt)
         else if (this.ready.size > 0) resume(Effect.void)
