@@ -35,6 +35,14 @@ const registry = {
 export type Name = keyof typeof registry
 
 /**
+ * A code that RFC 6455 and IANA define for a Close frame. Codes from 3000 to 4999 may travel too; see `isSendable`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Sendable = Exclude<(typeof registry)[Name], 1004 | 1005 | 1006 | 1015>
+
+/**
  * The largest reason of a Close, in bytes of UTF-8: a control frame holds 125 bytes and the code takes two (§5.5).
  *
  * @since 0.1.0
@@ -81,6 +89,54 @@ const namesByCode = new Map<number, Name>(
 export const toName = (code: number): Name | undefined => namesByCode.get(code)
 
 /**
+ * Names for the close codes of an app, beside those of `Name`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Registry<Own extends string> {
+  /** The code with a name. */
+  readonly fromName: (name: Own | Name) => number
+  /** The name of a code, or `undefined` if it has none. */
+  readonly toName: (code: number) => Own | Name | undefined
+}
+
+/**
+ * Names the close codes of an app, from 3000 to 4999. Throws a `RangeError` for any other code, for two names of one code, and
+ * for a name that RFC 6455 or IANA uses.
+ *
+ * @example
+ * ```ts
+ * import * as CloseCode from "@effect-websocket/protocol/CloseCode"
+ *
+ * const codes = CloseCode.makeRegistry({ Kicked: 4001, SlowConsumer: 4008 })
+ * console.log(codes.fromName("Kicked")) // 4001
+ * console.log(codes.toName(4008)) // "SlowConsumer"
+ * console.log(codes.toName(1000)) // "NormalClosure"
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeRegistry = <const Codes extends Readonly<Record<string, number>>>(
+  codes: Codes
+): Registry<keyof Codes & string> => {
+  type Own = keyof Codes & string
+  const byName = new Map<Own | Name, number>(Object.entries(registry) as ReadonlyArray<[Name, number]>)
+  const byCode = new Map<number, Own | Name>(namesByCode)
+  for (const [name, code] of Object.entries(codes) as ReadonlyArray<[Own, number]>) {
+    if (!Number.isInteger(code) || !(isRegistered(code) || isPrivate(code))) {
+      throw new RangeError(`The code of ${name} must be an integer from 3000 to 4999, but is ${code}`)
+    }
+    if (byName.has(name)) throw new RangeError(`The name ${name} has the code ${byName.get(name)} already`)
+    if (byCode.has(code)) throw new RangeError(`The code ${code} has the name ${byCode.get(code)} already`)
+    byName.set(name, code)
+    byCode.set(code, name)
+  }
+  return { fromName: (name) => byName.get(name)!, toName: (code) => byCode.get(code) }
+}
+
+/**
  * Whether a code may travel in a Close frame (RFC 6455 §7.4): 1000–1003, 1007–1014, 3000–4999.
  *
  * @since 0.1.0
@@ -110,15 +166,21 @@ export const isPrivate = (code: number): boolean => code >= 4000 && code <= 4999
  * The payload of a Close frame (RFC 6455 §5.5.1). Without a code it is empty.
  *
  * Fails with a local `ProtocolError` for a code that may not travel, and with an outbound `PayloadTooLarge` for a
- * reason above 123 bytes.
+ * reason above 123 bytes. A code of the RFC that may travel, without a reason, does not fail.
+ *
+ * @example
+ * ```ts
+ * import * as CloseCode from "@effect-websocket/protocol/CloseCode"
+ *
+ * console.log(CloseCode.encodePayload(1000)) // Uint8Array(2) [ 3, 232 ]
+ * ```
  *
  * @since 0.1.0
  * @category encoding
  */
-export const encodePayload = (
-  code: number | undefined,
-  reason: string
-): Uint8Array | ProtocolError | PayloadTooLarge => {
+export function encodePayload(code?: Sendable): Uint8Array
+export function encodePayload(code?: number, reason?: string): Uint8Array | ProtocolError | PayloadTooLarge
+export function encodePayload(code?: number, reason = ""): Uint8Array | ProtocolError | PayloadTooLarge {
   if (code === undefined) {
     return reason === "" ? new Uint8Array(0) : localError("A close reason needs a close code", "RFC 6455 §5.5.1")
   }

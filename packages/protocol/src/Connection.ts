@@ -10,23 +10,50 @@
 import { byteLength, encodeInto } from "#utf8"
 import * as CloseCode from "./CloseCode.js"
 import { Compressor, type Deflation, type Options as CompressorOptions } from "./Compressor.js"
-import { ConnectionClosed, PayloadTooLarge, ProtocolError, type ConnectionError, type Endpoint } from "./Errors.js"
-import { type Frame, FrameReceived } from "./Frame.js"
+import {
+  closeCodeOf,
+  ConnectionClosed,
+  PayloadTooLarge,
+  ProtocolError,
+  type ConnectionError,
+  type Endpoint,
+  type LimitName
+} from "./Errors.js"
+import { Frame, FrameReceived } from "./Frame.js"
 import { FrameDecoder, type FrameHeader, type FrameVisitor, type Role, type Violation } from "./FrameDecoder.js"
 import { firstByte, headerBytes, writeHeader } from "./FrameEncoder.js"
 import type { DataReader } from "./internal/DataReader.js"
 import { FrameReader } from "./internal/FrameReader.js"
+import { FrameRecorder } from "./internal/FrameRecorder.js"
 import { copyInto, copyOf, GrowingBuffer, mayView } from "./internal/GrowingBuffer.js"
 import { mask } from "./internal/mask.js"
 import { maxPooledBytes, Output } from "./internal/Output.js"
 import { PartReader } from "./internal/PartReader.js"
 import { localError } from "./internal/protocolError.js"
+import { nameOf, toBytes } from "./internal/toBytes.js"
+import { isTagged, tag } from "./internal/typeId.js"
 import { Utf8Validator } from "./internal/Utf8Validator.js"
 import { rsv1 } from "./internal/violations.js"
-import type { Message } from "./Message.js"
+import { binary, text, type Message } from "./Message.js"
 import { MessageAssembler } from "./MessageAssembler.js"
 import type { MessagePart } from "./MessagePart.js"
 import * as Opcode from "./Opcode.js"
+
+/**
+ * What marks a connection, whichever copy of this package made it.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export const TypeId: unique symbol = Symbol.for("@effect-websocket/protocol/Connection")
+
+/**
+ * The type of `TypeId`.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export type TypeId = typeof TypeId
 
 /**
  * What a peer may make this endpoint hold. Bytes, except for the two counts.
@@ -98,11 +125,18 @@ export type Delivery = "messages" | "streams" | "frames"
  *   (RFC 6455 §10.3).
  * - `limits`: those that differ from `defaultLimits`.
  * - `maxFrameSize`: the largest payload of a frame that is sent, in bytes: a larger message is fragmented. Default: none.
+ * - `maxSendBytes`: the most data that one call of `send`, `sendFragment` or `sendFrame` takes, in bytes before compression. More
+ *   is refused with an outbound `PayloadTooLarge`, nothing is sent, and the connection goes on. Default: any amount.
  * - `maxCopiedBytes`: the largest binary payload that a server copies when it is sent; the bytes of a larger one must stay
  *   as they are until they were written. Default 64 KiB. A client always copies, because it masks.
  * - `compression`: what was agreed on for permessage-deflate, and what deflates. Default: nothing, and RSV1 is a violation.
  *   With the delivery `"frames"` there must be none.
  * - `delivery`: what `receive` returns of data. Default `"messages"`.
+ * - `recordFrames`: with `"messages"`, whether `Message.frames` tells in which frames a message came. They are held besides the
+ *   message, for as long as it is. Default `false`.
+ * - `rsv`, `opcodes`: with `"frames"`, the reserved bits of data frames (as in `Frame.rsv`) and the reserved opcodes that may be
+ *   received and sent, because the app gives them a meaning. A text message with a reserved bit need not be UTF-8. Default: none,
+ *   so that all of them are violations.
  * - `answerPings`: whether pings are answered. Default `true`.
  * - `answerClose`: whether the peer's Close is answered. Otherwise it has no effect until `close` is called, or the input
  *   ends. Default `true`.
@@ -113,9 +147,13 @@ export type Delivery = "messages" | "streams" | "frames"
 export type Options = {
   readonly limits?: Partial<Limits> | undefined
   readonly maxFrameSize?: number | undefined
+  readonly maxSendBytes?: number | undefined
   readonly maxCopiedBytes?: number | undefined
   readonly compression?: CompressorOptions | undefined
   readonly delivery?: Delivery | undefined
+  readonly recordFrames?: boolean | undefined
+  readonly rsv?: number | undefined
+  readonly opcodes?: ReadonlyArray<number> | undefined
   readonly answerPings?: boolean | undefined
   readonly answerClose?: boolean | undefined
 } & ({ readonly role: "server" } | { readonly role: "client"; readonly maskKey: () => number })
@@ -209,14 +247,20 @@ export interface CloseStatus {
 export type Phase = "Open" | "Closing" | "Closed"
 
 /**
- * An open connection. All methods are synchronous and none throws for what a peer does.
+ * An open connection. All methods are synchronous and none throws for what a peer does. A method throws a `TypeError` for an
+ * argument of a wrong type, such as a message whose data is a number, and sends nothing.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Connection {
+  readonly [TypeId]: TypeId
   readonly role: Role
   readonly limits: Limits
+  /** The largest payload of a frame that is sent, in bytes; 2^53 - 1 if there is none. */
+  readonly maxFrameSize: number
+  /** The most data that one call takes, in bytes; 2^53 - 1 if there is no limit. */
+  readonly maxSendBytes: number
   readonly phase: Phase
 
   /**
@@ -255,11 +299,13 @@ export interface Connection {
   /**
    * Encodes a message. A binary payload is never changed; see `maxCopiedBytes` for when it is not copied either. Where
    * compression was agreed on, `compress` has the last word on whether the message is deflated; without it, the threshold
-   * and the filter decide.
+   * and the filter decide. `maxFrameSize` replaces that of the connection for this message; a `RangeError` is thrown if it is not a
+   * positive integer.
    *
-   * The error is the connection's once that is closing or over, or a local `ProtocolError` inside a fragmented message.
+   * The error is the connection's once that is closing or over, a local `ProtocolError` inside a fragmented message, or an
+   * outbound `PayloadTooLarge` above `maxSendBytes`.
    */
-  send(message: Message, compress?: boolean): SendError | undefined
+  send(message: Message, compress?: boolean, maxFrameSize?: number): SendError | undefined
 
   /**
    * Whether `send` would deflate this message. Asks the threshold and the filter, unless `compress` decides.
@@ -274,14 +320,14 @@ export interface Connection {
 
   /**
    * Encodes a message that was deflated elsewhere. `undefined` stands for a result that is larger than the message. Fails
-   * as `send` does.
+   * as `send` does, and takes `maxFrameSize` as it does.
    */
-  sendDeflated(deflation: Deflation, deflated: Uint8Array | undefined): SendError | undefined
+  sendDeflated(deflation: Deflation, deflated: Uint8Array | undefined, maxFrameSize?: number): SendError | undefined
 
   /**
    * Encodes the next part of a message whose length is not known yet; `fin` ends it. The first part decides between text
    * and binary. Until it has ended, `send` is refused (RFC 6455 §5.4), and a part of a message that `sendFrame` began. It is
-   * not compressed.
+   * not compressed. A part above `maxSendBytes` is refused with an outbound `PayloadTooLarge`.
    */
   sendFragment(data: string | Uint8Array, fin: boolean): SendError | undefined
 
@@ -290,7 +336,7 @@ export interface Connection {
    *
    * The error is the connection's once that is closing or over, a local `ProtocolError` for a frame that may not travel
    * here (its opcode, a reserved bit, its place in a fragmented message, a text that is not UTF-8, the code of a Close), or
-   * an outbound `PayloadTooLarge` for a control frame of more than 125 bytes.
+   * an outbound `PayloadTooLarge` for a control frame of more than 125 bytes and above `maxSendBytes`.
    */
   sendFrame(frame: Frame): SendError | undefined
 
@@ -342,7 +388,7 @@ export interface Connection {
 /**
  * An open connection, after its opening handshake.
  *
- * Throws a `RangeError` for limits that make no sense: those are the programmer's, not the peer's.
+ * Throws a `RangeError` for options that make no sense: those are the programmer's, not the peer's.
  *
  * @example
  * ```ts
@@ -361,9 +407,16 @@ export interface Connection {
  */
 export const make = (options: Options): Connection => new ConnectionImpl(options)
 
+/**
+ * Whether a value is a connection.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isConnection = (u: unknown): u is Connection => isTagged(u, TypeId)
+
 const maxControlPayloadBytes = 125
 const maxHeaderBytes = 14
-const messageTooBigCode = CloseCode.fromName("MessageTooBig")
 const noStatus = CloseCode.fromName("NoStatusReceived")
 const abnormalClosure = CloseCode.fromName("AbnormalClosure")
 
@@ -386,20 +439,24 @@ const nothing: DataReader<never> = {
 const maxStringLength = 0x1fffffe8
 
 class ConnectionImpl implements Connection, FrameVisitor {
+  declare readonly [TypeId]: TypeId
   readonly role: Role
   readonly limits: Limits
+  readonly maxFrameSize: number
+  readonly maxSendBytes: number
   phase: Phase = "Open"
   error: ConnectionError | undefined = undefined
   outputEnded = false
   keepsChunk = false
 
   private readonly maskKey: (() => number) | undefined
-  private readonly maxFrameSize: number
   private readonly maxPartSize: number
   private readonly maxCopiedBytes: number
   private readonly decoder: FrameDecoder
   private reader: DataReader<Message | MessagePart | FrameReceived>
   private readonly framed: boolean
+  private readonly rsv: number
+  private readonly opcodes: ReadonlyArray<number>
   private readonly answersPings: boolean
   private readonly answersClose: boolean
   private readonly compressor: Compressor | undefined
@@ -417,6 +474,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
   private fragmentedOpcode: number = Opcode.Continuation
   private fragmentStarted = false
   private fragmentedInFrames = false
+  private fragmentedOpaque = false
   private heldSurrogate = ""
   private sentText: Utf8Validator | undefined = undefined
   private bufferedPongs = 0
@@ -430,10 +488,12 @@ class ConnectionImpl implements Connection, FrameVisitor {
   constructor(options: Options) {
     this.role = options.role
     this.limits = resolveLimits(options.limits)
-    this.maxFrameSize =
-      options.maxFrameSize === undefined
-        ? Number.MAX_SAFE_INTEGER
-        : positiveInteger("maxFrameSize", options.maxFrameSize, Number.MAX_SAFE_INTEGER)
+    this.maxFrameSize = frameSize(options.maxFrameSize ?? Number.MAX_SAFE_INTEGER)
+    this.maxSendBytes = positiveInteger(
+      "maxSendBytes",
+      options.maxSendBytes ?? Number.MAX_SAFE_INTEGER,
+      Number.MAX_SAFE_INTEGER
+    )
     // Masked in a place of the pool, so that a message of any length takes no memory of its own.
     this.maxPartSize =
       options.role === "client" ? Math.min(this.maxFrameSize, maxPooledBytes - maxHeaderBytes) : this.maxFrameSize
@@ -446,15 +506,24 @@ class ConnectionImpl implements Connection, FrameVisitor {
     const { maxFragments, maxFrameBytes, maxMessageBytes } = this.limits
     const compressor = options.compression === undefined ? undefined : new Compressor(options.compression)
     this.compressor = compressor
-    const { delivery = "messages" } = options
+    const { delivery = "messages", opcodes = [], recordFrames = false, rsv = 0 } = options
     this.framed = delivery === "frames"
+    if (!this.framed && (rsv !== 0 || opcodes.length > 0)) {
+      throw new RangeError('rsv and opcodes are for the delivery "frames" only')
+    }
+    if (recordFrames && delivery !== "messages") {
+      throw new RangeError('recordFrames is for the delivery "messages" only')
+    }
+    this.rsv = rsv
+    this.opcodes = [...opcodes]
     this.answersPings = options.answerPings ?? true
     this.answersClose = options.answerClose ?? true
     this.decoder = new FrameDecoder(
       {
         role: options.role,
         maxFrameBytes: this.framed ? Math.min(maxFrameBytes, maxMessageBytes) : maxFrameBytes,
-        rsv: compressor && rsv1
+        rsv: compressor === undefined ? rsv : rsv1,
+        opcodes
       },
       this
     )
@@ -466,7 +535,9 @@ class ConnectionImpl implements Connection, FrameVisitor {
       })
     this.reader =
       delivery === "messages"
-        ? assembler()
+        ? recordFrames
+          ? new FrameRecorder(assembler(), options.role === "server")
+          : assembler()
         : delivery === "streams"
           ? new PartReader(assembler())
           : new FrameReader(options.role === "server")
@@ -481,7 +552,8 @@ class ConnectionImpl implements Connection, FrameVisitor {
     // A client's input is not masked, so nothing is unmasked in place and a borrowed chunk can be read where it is.
     const mustCopy = !owned && this.role === "server"
     this.owned = owned || mustCopy
-    const violation = this.decoder.decode(mustCopy ? copyOf(chunk, 0, chunk.length) : chunk)
+    const bytes = toBytes(chunk, "A chunk")
+    const violation = this.decoder.decode(mustCopy ? copyOf(bytes, 0, bytes.length) : bytes)
     if (violation !== undefined) this.pending = violation
     if (this.unsettled && (!this.delivered || this.phase !== "Open")) this.settleInto(events)
     this.events = betweenChunks
@@ -524,7 +596,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
     if (this.framed) {
       this.delivered = true
       const masked = this.role === "server"
-      this.events.push(new FrameReceived({ fin: true, rsv: 0, opcode, masked, payload: payload.slice() }))
+      this.events.push(new FrameReceived(new Frame(true, 0, opcode, masked, payload.slice())))
     }
     switch (opcode) {
       case Opcode.Ping:
@@ -534,7 +606,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
       case Opcode.Pong:
         this.events.push(new PongReceived(payload))
         return undefined
-      default: {
+      case Opcode.Close: {
         const reason = CloseCode.decodePayload(payload)
         if (reason instanceof ProtocolError) return reason
         // RFC 6455 §5.5.1: what comes after a Close is ignored.
@@ -542,6 +614,9 @@ class ConnectionImpl implements Connection, FrameVisitor {
         this.decoder.stop()
         return undefined
       }
+      default:
+        // A reserved one, which the app asked for.
+        return undefined
     }
   }
 
@@ -572,8 +647,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
     this.pending = undefined
     if ("_tag" in pending) {
       // What a peer breaks in frames always has a code.
-      const code = pending._tag === "Payload_too_large" ? messageTooBigCode : pending.closeCode!
-      this.failInto(events, code, pending)
+      this.failInto(events, closeCodeOf(pending)!, pending)
     } else {
       this.receiveClose(events, pending)
     }
@@ -652,32 +726,40 @@ class ConnectionImpl implements Connection, FrameVisitor {
     return new ConnectionClosed({ code: abnormalClosure, reason: "", initiator, clean: false })
   }
 
-  send(message: Message, compress?: boolean): SendError | undefined {
-    const refused = this.refuseMessage()
+  send(given: Message, compress?: boolean, maxFrameSize = this.maxFrameSize): SendError | undefined {
+    const message = isWellFormed(given) ? given : toMessage(given)
+    if (maxFrameSize !== this.maxFrameSize) frameSize(maxFrameSize)
+    const refused = this.refuseMessage() ?? this.refuseSize("message", message.data)
     if (refused !== undefined) return refused
     const deflation = this.compressor?.deflation(message, compress)
-    if (deflation === undefined) this.writeMessage(message)
-    else this.writeDeflated(deflation, this.compressor?.deflate(deflation))
+    if (deflation === undefined) this.writeMessage(message, maxFrameSize)
+    else this.writeDeflated(deflation, this.compressor?.deflate(deflation), maxFrameSize)
     return undefined
   }
 
-  compresses(message: Message, compress?: boolean): boolean {
-    return this.compressor?.compresses(message, compress) ?? false
+  compresses(given: Message, compress?: boolean): boolean {
+    return this.compressor?.compresses(isWellFormed(given) ? given : toMessage(given), compress) ?? false
   }
 
-  deflation(message: Message, compress?: boolean): Deflation | undefined {
-    return this.compressor?.deflation(message, compress)
+  deflation(given: Message, compress?: boolean): Deflation | undefined {
+    return this.compressor?.deflation(isWellFormed(given) ? given : toMessage(given), compress)
   }
 
-  sendDeflated(deflation: Deflation, deflated: Uint8Array | undefined): SendError | undefined {
-    const refused = this.refuseMessage()
+  sendDeflated(
+    deflation: Deflation,
+    deflated: Uint8Array | undefined,
+    maxFrameSize = this.maxFrameSize
+  ): SendError | undefined {
+    if (maxFrameSize !== this.maxFrameSize) frameSize(maxFrameSize)
+    const refused = this.refuseMessage() ?? this.refuseSize("message", deflation.data)
     if (refused !== undefined) return refused
-    this.writeDeflated(deflation, this.compressor?.finish(deflation, deflated))
+    this.writeDeflated(deflation, this.compressor?.finish(deflation, deflated), maxFrameSize)
     return undefined
   }
 
-  sendFragment(data: string | Uint8Array, fin: boolean): SendError | undefined {
-    const refused = this.refusal
+  sendFragment(given: string | Uint8Array, fin: boolean): SendError | undefined {
+    const data = typeof given === "string" ? given : toBytes(given, "A part of a message")
+    const refused = this.refusal ?? this.refuseSize("frame", data)
     if (refused !== undefined) return refused
     const opcode = typeof data === "string" ? Opcode.Text : Opcode.Binary
     if (this.fragmentedOpcode !== Opcode.Continuation && this.fragmentedOpcode !== opcode) {
@@ -704,18 +786,26 @@ class ConnectionImpl implements Connection, FrameVisitor {
     return undefined
   }
 
-  sendFrame({ fin, opcode, payload, rsv }: Frame): SendError | undefined {
+  sendFrame({ fin, opcode, payload: given, rsv }: Frame): SendError | undefined {
+    const payload = toBytes(given, "The payload of a frame")
     const refused = this.refusal
     if (refused !== undefined) return refused
-    if (rsv !== 0) return localError("A reserved bit is set that no extension gave a meaning", "RFC 6455 §5.2")
-    if (!Opcode.isOpcode(opcode)) return localError(`The opcode ${opcode} is not one of a frame`, "RFC 6455 §5.2")
+    if ((rsv & ~this.rsv) !== 0) {
+      return localError("A reserved bit is set that no extension gave a meaning", "RFC 6455 §5.2")
+    }
+    if (!Opcode.isOpcode(opcode) && !this.opcodes.includes(opcode)) {
+      return localError(`The opcode ${opcode} is not one of a frame`, "RFC 6455 §5.2")
+    }
     if (Opcode.isControl(opcode)) {
       if (!fin) return localError("A control frame is fragmented", "RFC 6455 §5.5")
+      if (rsv !== 0) return localError("A control frame has a reserved bit set", "RFC 7692 §6.1")
       if (opcode !== Opcode.Close) return this.sendControl(opcode, payload)
       const reason = CloseCode.decodePayload(payload)
       if (reason instanceof ProtocolError) return localError(reason.description, reason.section)
       return this.close(reason.code === noStatus ? undefined : reason.code, reason.reason)
     }
+    const tooLarge = this.refuseSize("frame", payload)
+    if (tooLarge !== undefined) return tooLarge
     const underWay = this.fragmentedOpcode !== Opcode.Continuation
     if (opcode === Opcode.Continuation) {
       if (!underWay) return localError("A continuation frame has no message to continue", "RFC 6455 §5.4")
@@ -725,15 +815,19 @@ class ConnectionImpl implements Connection, FrameVisitor {
       return localError("A new message begins inside a fragmented one", "RFC 6455 §5.4")
     }
     const message = underWay ? this.fragmentedOpcode : opcode
-    if (message === Opcode.Text) {
+    const opaque = rsv !== 0 || (underWay && this.fragmentedOpaque)
+    if (message === Opcode.Text && !opaque) {
       const text = this.sentText?.copy() ?? new Utf8Validator()
       if (!text.push(payload, 0, payload.length) || (fin && !text.complete)) {
         return localError("A text message is not UTF-8", "RFC 6455 §8.1")
       }
       this.sentText = text
+    } else {
+      this.sentText = undefined
     }
-    this.writeFrame(opcode, payload, 0, payload.length, fin)
+    this.writeFrame(opcode, payload, 0, payload.length, fin, rsv)
     this.fragmentedInFrames = true
+    this.fragmentedOpaque = opaque
     this.fragmentedOpcode = fin ? Opcode.Continuation : message
     return undefined
   }
@@ -746,7 +840,8 @@ class ConnectionImpl implements Connection, FrameVisitor {
     return this.sendControl(Opcode.Pong, data)
   }
 
-  private sendControl(opcode: number, data: Uint8Array): SendError | undefined {
+  private sendControl(opcode: number, given: Uint8Array): SendError | undefined {
+    const data = toBytes(given, "The data of a control frame")
     const refused = this.refusal
     if (refused !== undefined) return refused
     if (data.length > maxControlPayloadBytes) {
@@ -778,6 +873,14 @@ class ConnectionImpl implements Connection, FrameVisitor {
     const refused = this.refusal
     if (refused !== undefined || this.fragmentedOpcode === Opcode.Continuation) return refused
     return localError("A message cannot begin inside a fragmented one", "RFC 6455 §5.4")
+  }
+
+  private refuseSize(limit: LimitName, data: string | Uint8Array): PayloadTooLarge | undefined {
+    const max = this.maxSendBytes
+    // A UTF-16 unit takes at most three bytes.
+    if ((typeof data === "string" ? data.length * 3 : data.length) <= max) return undefined
+    const size = typeof data === "string" ? byteLength(data) : data.length
+    return size > max ? new PayloadTooLarge({ limit, max, size, direction: "outbound" }) : undefined
   }
 
   get refusal(): ConnectionError | undefined {
@@ -838,20 +941,20 @@ class ConnectionImpl implements Connection, FrameVisitor {
     this.writeFrame(Opcode.Close, payload, 0, payload.length, true)
   }
 
-  private writeMessage(message: Message): void {
-    if (message._tag === "Text") this.writeText(message.data)
-    else this.writeData(Opcode.Binary, message.data, true)
+  private writeMessage(message: Message, maxFrameSize: number): void {
+    if (message._tag === "Text") this.writeText(message.data, maxFrameSize)
+    else this.writeData(Opcode.Binary, message.data, true, 0, maxFrameSize)
   }
 
-  private writeDeflated({ message }: Deflation, payload: Uint8Array | undefined): void {
-    if (payload === undefined) this.writeMessage(message)
-    else this.writeData(message._tag === "Text" ? Opcode.Text : Opcode.Binary, payload, true, rsv1)
+  private writeDeflated({ message }: Deflation, payload: Uint8Array | undefined, maxFrameSize: number): void {
+    if (payload === undefined) this.writeMessage(message, maxFrameSize)
+    else this.writeData(message._tag === "Text" ? Opcode.Text : Opcode.Binary, payload, true, rsv1, maxFrameSize)
   }
 
-  private writeText(text: string): void {
+  private writeText(text: string, maxFrameSize: number): void {
     const maxBytes = text.length * 3
-    if (maxBytes > maxPooledBytes / 2 || maxBytes > this.maxFrameSize) {
-      this.writeLongText(text)
+    if (maxBytes > maxPooledBytes / 2 || maxBytes > maxFrameSize) {
+      this.writeLongText(text, maxFrameSize)
       return
     }
     const masked = this.maskKey !== undefined
@@ -867,10 +970,10 @@ class ConnectionImpl implements Connection, FrameVisitor {
     output.commit(start + size)
   }
 
-  private writeLongText(text: string): void {
+  private writeLongText(text: string, maxFrameSize: number): void {
     const size = byteLength(text)
-    if (size > this.maxFrameSize) {
-      this.writeData(Opcode.Text, encodeText(text), true)
+    if (size > maxFrameSize) {
+      this.writeData(Opcode.Text, encodeText(text), true, 0, maxFrameSize)
       return
     }
     const { output } = this
@@ -883,7 +986,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
   }
 
   /** Writes data in as many frames as `maxSize` asks for. Only the first has reserved bits (RFC 7692 §6.1). */
-  private writeData(opcode: number, data: Uint8Array, fin: boolean, rsv = 0, maxSize = this.maxFrameSize): void {
+  private writeData(opcode: number, data: Uint8Array, fin: boolean, rsv: number, maxSize: number): void {
     let start = 0
     let next = opcode
     let bits = rsv
@@ -924,6 +1027,21 @@ class ConnectionImpl implements Connection, FrameVisitor {
   }
 }
 
+tag(ConnectionImpl, TypeId)
+
+/** What every caller means that is checked by TypeScript. */
+const isWellFormed = (message: Message): boolean =>
+  message?._tag === "Text"
+    ? typeof message.data === "string"
+    : message?._tag === "Binary" && message.data instanceof Uint8Array
+
+/** What others pass: bytes in something else, or a mistake. */
+const toMessage = (given: Message): Message => {
+  if (given?._tag === "Text") return text(given.data)
+  if (given?._tag === "Binary") return binary(given.data)
+  throw new TypeError(`A message must be one of Message.text or Message.binary, not ${nameOf(given)}`)
+}
+
 const encodeText = (text: string): Uint8Array => {
   const bytes = new Uint8Array(byteLength(text))
   encodeInto(text, bytes, 0)
@@ -945,6 +1063,8 @@ const explain = (error: ConnectionError): string => {
   const reason = isPeers ? error.message : ""
   return byteLength(reason) > CloseCode.maxReasonBytes ? "" : reason
 }
+
+const frameSize = (value: number): number => positiveInteger("maxFrameSize", value, Number.MAX_SAFE_INTEGER)
 
 const positiveInteger = (name: string, value: number, max: number): number => {
   if (!Number.isInteger(value) || value < 1 || value > max) {

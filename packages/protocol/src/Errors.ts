@@ -390,3 +390,62 @@ export const isHandshakeRejected = (u: unknown): u is HandshakeRejected => hasTa
  */
 export const isWebSocketError = (u: unknown): u is WebSocketError =>
   isConnectionClosed(u) || isProtocolError(u) || isPayloadTooLarge(u) || isIoError(u) || isHandshakeRejected(u)
+
+/**
+ * The code with which a connection is failed because of an error, or was closed: that of a `ConnectionClosed`, of a broken rule
+ * (1002 or 1007), of an inbound limit (1009, or 1013 for a byte budget), and of a deadline that passed (1008 for `"message"`,
+ * 1011 for `"heartbeat"`). `undefined` if no Close can follow: what the app asked for was refused and the connection goes on,
+ * the transport is gone, or there is no connection yet.
+ *
+ * @example
+ * ```ts
+ * import * as Errors from "@effect-websocket/protocol/Errors"
+ * import { frames } from "@effect-websocket/protocol/FrameDecoder"
+ *
+ * const { violation } = frames({ role: "client" })(new Uint8Array([0xc1, 0x00]))
+ * if (violation !== undefined) console.log(Errors.closeCodeOf(violation)) // 1002
+ * ```
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const closeCodeOf = (error: WebSocketError): number | undefined => {
+  switch (error._tag) {
+    case "Connection_closed":
+      return error.code
+    case "Protocol_error":
+      return error.closeCode
+    case "Payload_too_large":
+      return error.direction === "outbound" ? undefined : error.limit === "budget" ? 1013 : 1009
+    case "Io_error":
+      return error.reason === "Timeout" ? deadlineCodes.get(error.operation) : undefined
+    case "Handshake_rejected":
+      return undefined
+  }
+}
+
+const deadlineCodes: ReadonlyMap<string, number> = new Map([
+  ["message", 1008],
+  ["heartbeat", 1011]
+])
+
+/**
+ * A value that is known to be none of the errors of this library; an error is thrown. For what can fail, but not with what it
+ * was given.
+ *
+ * @example
+ * ```ts
+ * import * as Errors from "@effect-websocket/protocol/Errors"
+ * import * as Handshake from "@effect-websocket/protocol/Handshake"
+ *
+ * const headers = Errors.getOrThrow(Handshake.requestHeaders({ key: Handshake.generateKey(globalThis.crypto) }))
+ * console.log(headers["Upgrade"]) // "websocket"
+ * ```
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const getOrThrow = <A>(value: A): Exclude<A, WebSocketError> => {
+  if (isWebSocketError(value)) throw value
+  return value as Exclude<A, WebSocketError>
+}

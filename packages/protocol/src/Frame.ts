@@ -3,24 +3,92 @@
  *
  * @since 0.1.0
  */
-import { byteLength, encodeInto } from "#utf8"
-import { encodePayload } from "./CloseCode.js"
-import type { PayloadTooLarge, ProtocolError } from "./Errors.js"
+import { byteLength, decode, encodeInto } from "#utf8"
+import { decodePayload, encodePayload, type Sendable } from "./CloseCode.js"
+import { ProtocolError, type PayloadTooLarge } from "./Errors.js"
+import { toBytes } from "./internal/toBytes.js"
+import { isTagged, tag } from "./internal/typeId.js"
+import { invalidUtf8 } from "./internal/violations.js"
 import * as Opcode from "./Opcode.js"
 
 /**
- * One frame. `rsv` holds RSV1 as 4, RSV2 as 2, RSV3 as 1. `masked` tells how it travels; `payload` is never masked.
+ * What marks a frame, whichever copy of this package made it.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export const TypeId: unique symbol = Symbol.for("@effect-websocket/protocol/Frame")
+
+/**
+ * The type of `TypeId`.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export type TypeId = typeof TypeId
+
+/**
+ * RSV1 in `Frame.rsv`: the first of the reserved bits, the most significant one. permessage-deflate marks messages with it.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const rsv1 = 4
+
+/**
+ * RSV2 in `Frame.rsv`.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const rsv2 = 2
+
+/**
+ * RSV3 in `Frame.rsv`.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const rsv3 = 1
+
+/**
+ * One frame. `rsv` holds the reserved bits as one integer, as they stand in the first octet: RSV1 is 4 (`rsv1`), RSV2 is 2
+ * (`rsv2`), RSV3 is 1 (`rsv3`). `masked` tells how the frame travels; `payload` is never masked.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Frame {
+export class Frame {
+  /** @since 0.1.0 */
+  declare readonly [TypeId]: TypeId
+  /** @since 0.1.0 */
   readonly fin: boolean
+  /** @since 0.1.0 */
   readonly rsv: number
+  /** @since 0.1.0 */
   readonly opcode: number
+  /** @since 0.1.0 */
   readonly masked: boolean
+  /** @since 0.1.0 */
   readonly payload: Uint8Array
+  constructor(fin: boolean, rsv: number, opcode: number, masked: boolean, payload: Uint8Array) {
+    this.fin = fin
+    this.rsv = rsv
+    this.opcode = opcode
+    this.masked = masked
+    this.payload = payload
+  }
 }
+
+tag(Frame, TypeId)
+
+/**
+ * Whether a value is a frame.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isFrame = (u: unknown): u is Frame => isTagged(u, TypeId)
 
 /**
  * A frame arrived. Its payload belongs to whoever handles the event.
@@ -63,13 +131,14 @@ export const make = (
     readonly masked?: boolean
     readonly payload?: Uint8Array
   }
-): Frame => ({
-  fin: options?.fin ?? true,
-  rsv: options?.rsv ?? 0,
-  opcode,
-  masked: options?.masked ?? false,
-  payload: options?.payload ?? empty
-})
+): Frame =>
+  new Frame(
+    options?.fin ?? true,
+    options?.rsv ?? 0,
+    opcode,
+    options?.masked ?? false,
+    options?.payload === undefined ? empty : bytesOf(options.payload)
+  )
 
 /**
  * A text frame. With `fin: false` it begins a fragmented message.
@@ -95,7 +164,7 @@ export const text = (data: string, options?: { readonly fin?: boolean }): Frame 
  * @category constructors
  */
 export const binary = (data: Uint8Array, options?: { readonly fin?: boolean }): Frame =>
-  make(Opcode.Binary, { ...options, payload: data })
+  make(Opcode.Binary, { ...options, payload: bytesOf(data) })
 
 /**
  * A further fragment of a message; with `fin: false` not the last.
@@ -123,18 +192,51 @@ export const ping = (data: string | Uint8Array = ""): Frame => make(Opcode.Ping,
 export const pong = (data: string | Uint8Array = ""): Frame => make(Opcode.Pong, { payload: bytesOf(data) })
 
 /**
- * A Close frame with a code and a reason; without a code its payload is empty. Fails as `CloseCode.encodePayload` does.
+ * A Close frame with a code and a reason; without a code its payload is empty. Fails as `CloseCode.encodePayload` does, and not
+ * at all with a code of the RFC that may travel, and no reason.
+ *
+ * @example
+ * ```ts
+ * import * as Errors from "@effect-websocket/protocol/Errors"
+ * import * as Frame from "@effect-websocket/protocol/Frame"
+ *
+ * const normal: Frame.Frame = Frame.close(1000)
+ * const own: Frame.Frame = Errors.getOrThrow(Frame.close(4001, "kicked"))
+ * ```
  *
  * @since 0.1.0
  * @category constructors
  */
-export const close = (code?: number, reason = ""): Frame | ProtocolError | PayloadTooLarge => {
+export function close(code?: Sendable): Frame
+export function close(code?: number, reason?: string): Frame | ProtocolError | PayloadTooLarge
+export function close(code?: number, reason = ""): Frame | ProtocolError | PayloadTooLarge {
   const payload = encodePayload(code, reason)
   return payload instanceof Uint8Array ? make(Opcode.Close, { payload }) : payload
 }
 
 /**
- * Whether RSV1, RSV2 or RSV3 is set.
+ * The payload as text; of a Close its reason. Fails with a remote `ProtocolError` for a payload that is not UTF-8, such as one of
+ * bytes or a fragment that cuts a character in two, and for a Close as `CloseCode.decodePayload` does.
+ *
+ * @example
+ * ```ts
+ * import * as Frame from "@effect-websocket/protocol/Frame"
+ *
+ * console.log(Frame.toText(Frame.text("hello"))) // "hello"
+ * console.log(Frame.toText(Frame.close(1000))) // ""
+ * ```
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const toText = ({ opcode, payload }: Frame): string | ProtocolError => {
+  if (opcode !== Opcode.Close) return decode(payload, 0, payload.length) ?? invalidUtf8()
+  const reason = decodePayload(payload)
+  return reason instanceof ProtocolError ? reason : reason.reason
+}
+
+/**
+ * Whether RSV1, RSV2 or RSV3 is set; `(frame.rsv & rsv1) !== 0` is the same with a mask.
  *
  * @since 0.1.0
  * @category predicates
@@ -174,7 +276,7 @@ export const format = (frame: Frame): string => {
 }
 
 const bytesOf = (data: string | Uint8Array): Uint8Array => {
-  if (typeof data !== "string") return data
+  if (typeof data !== "string") return toBytes(data, "The payload of a frame")
   const bytes = new Uint8Array(byteLength(data))
   encodeInto(data, bytes, 0)
   return bytes

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { PayloadTooLarge, ProtocolError } from "./Errors.js"
-import type { Frame } from "./Frame.js"
+import { Frame } from "./Frame.js"
 import { GrowingBuffer } from "./internal/GrowingBuffer.js"
 import { mask } from "./internal/mask.js"
 import * as Opcode from "./Opcode.js"
@@ -69,18 +69,26 @@ export interface Options {
   readonly role: Role
   /** The largest payload of one frame, in bytes, checked on the header. Default: none but 2^53 - 1. */
   readonly maxFrameBytes?: number | undefined
-  /** The reserved bits that an extension gave a meaning, as in `Frame.rsv`. Default: none. */
+  /** The reserved bits that an extension gave a meaning, as in `Frame.rsv`. No control frame may have one. Default: none. */
   readonly rsv?: number | undefined
+  /**
+   * The reserved opcodes that an extension gave a meaning: 0x3 to 0x7 for data frames, 0xB to 0xF for control frames, which
+   * keep the rules of control frames. Default: none.
+   */
+  readonly opcodes?: ReadonlyArray<number> | undefined
 }
 
 const maxHeaderBytes = 14
 const maxControlPayloadBytes = 125
 const protocolErrorCode = 1002
+// One bit for each opcode that RFC 6455 defines.
+const definedOpcodes = 0b0000_0111_0000_0111
 
 /**
  * Decodes frames without building them: payloads are handed to a visitor as parts of the chunks they came in.
  *
- * A server's decoder unmasks in place, so it must own the chunks that it is given.
+ * A server's decoder unmasks in place, so it must own the chunks that it is given. The constructor throws a `RangeError` for
+ * reserved bits and opcodes that are none.
  *
  * @since 0.1.0
  * @category models
@@ -99,6 +107,7 @@ export class FrameDecoder implements FrameHeader {
   private readonly masked: boolean
   private readonly maxFrameBytes: number
   private readonly forbiddenRsv: number
+  private readonly allowedOpcodes: number
   private maskKey = 0
   // How much of the current payload is still to come; -1 while a header is read.
   private remaining = -1
@@ -112,7 +121,13 @@ export class FrameDecoder implements FrameHeader {
     this.visitor = visitor
     this.masked = options.role === "server"
     this.maxFrameBytes = Math.min(options.maxFrameBytes ?? Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)
-    this.forbiddenRsv = 7 & ~(options.rsv ?? 0)
+    const { opcodes = [], rsv = 0 } = options
+    if (!Number.isInteger(rsv) || rsv < 0 || rsv > 7)
+      throw new RangeError(`rsv must be an integer from 0 to 7, not ${rsv}`)
+    this.forbiddenRsv = 7 & ~rsv
+    const unreserved = opcodes.find((opcode) => !Opcode.isReserved(opcode))
+    if (unreserved !== undefined) throw new RangeError(`opcodes has ${unreserved}, which is not a reserved opcode`)
+    this.allowedOpcodes = opcodes.reduce((all, opcode) => all | (1 << opcode), definedOpcodes)
   }
 
   /**
@@ -217,7 +232,7 @@ export class FrameDecoder implements FrameHeader {
     if ((this.rsv & this.forbiddenRsv) !== 0) {
       return violation("A reserved bit is set that no extension gave a meaning", "RFC 6455 §5.2")
     }
-    if (!Opcode.isOpcode(this.opcode)) {
+    if (((this.allowedOpcodes >>> this.opcode) & 1) === 0) {
       return violation(`The opcode 0x${this.opcode.toString(16)} is reserved`, "RFC 6455 §5.2")
     }
     if (Opcode.isControl(this.opcode)) {
@@ -317,7 +332,7 @@ export const frames = (options: Options): ((chunk: Uint8Array) => DecodedFrames)
       if (final) {
         const { fin, length, opcode, rsv } = header
         const masked = options.role === "server"
-        found.push({ fin, rsv, opcode, masked, payload: payload.take().subarray(0, length) })
+        found.push(new Frame(fin, rsv, opcode, masked, payload.take().subarray(0, length)))
       }
       return undefined
     }

@@ -63,7 +63,7 @@ const writeUint32 = (target: Uint8Array, position: number, value: number): numbe
 }
 
 /**
- * The bytes of one frame. It is masked with `maskKey` (a 32-bit integer) where one is given, whatever `frame.masked`
+ * The bytes of one frame, with any opcode and any reserved bits. It is masked with `maskKey` (a 32-bit integer) where one is given, whatever `frame.masked`
  * says; the payload itself is never changed.
  *
  * @example

@@ -3,6 +3,23 @@
  *
  * @since 0.1.0
  */
+import { isTagged, tag } from "./internal/typeId.js"
+
+/**
+ * What marks a part of a message, whichever copy of this package made it.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export const TypeId: unique symbol = Symbol.for("@effect-websocket/protocol/MessagePart")
+
+/**
+ * The type of `TypeId`.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export type TypeId = typeof TypeId
 
 /**
  * A part of a text message. No character is cut in two. `first` and `final` tell where the message begins and ends. Only a
@@ -12,6 +29,8 @@
  * @category models
  */
 export class TextPart {
+  /** @since 0.1.0 */
+  declare readonly [TypeId]: TypeId
   /** @since 0.1.0 */
   readonly _tag = "TextPart"
   /** @since 0.1.0 */
@@ -35,6 +54,8 @@ export class TextPart {
  */
 export class BinaryPart {
   /** @since 0.1.0 */
+  declare readonly [TypeId]: TypeId
+  /** @since 0.1.0 */
   readonly _tag = "BinaryPart"
   /** @since 0.1.0 */
   readonly data: Uint8Array
@@ -49,6 +70,9 @@ export class BinaryPart {
   }
 }
 
+tag(TextPart, TypeId)
+tag(BinaryPart, TypeId)
+
 /**
  * A part of a text or of a binary message.
  *
@@ -56,3 +80,11 @@ export class BinaryPart {
  * @category models
  */
 export type MessagePart = TextPart | BinaryPart
+
+/**
+ * Whether a value is a part of a message.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isMessagePart = (u: unknown): u is MessagePart => isTagged(u, TypeId)

@@ -115,7 +115,17 @@ export const isOpcode = (opcode: number): opcode is Opcode =>
   (opcode >= 0x0 && opcode <= 0x2) || (opcode >= 0x8 && opcode <= 0xa)
 
 /**
- * Whether an opcode is one of a control frame: Close, Ping, Pong (RFC 6455 §5.5).
+ * Whether a number is an opcode that RFC 6455 reserves: 0x3 to 0x7 for further data frames, 0xB to 0xF for further control
+ * frames. See `opcodes` of `Connection.Options` and of `FrameDecoder.Options`.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isReserved = (opcode: number): boolean =>
+  Number.isInteger(opcode) && ((opcode >= 0x3 && opcode <= 0x7) || (opcode >= 0xb && opcode <= 0xf))
+
+/**
+ * Whether an opcode is one of a control frame: Close, Ping, Pong, and the reserved ones from 0xB (RFC 6455 §5.5).
  *
  * @since 0.1.0
  * @category predicates

@@ -151,4 +151,33 @@ describe("CloseCode", () => {
       })
     )
   })
+
+  it("encodes a code alone without a way to fail", () => {
+    const payload: Uint8Array = CloseCode.encodePayload(1000)
+    assert.strictEqual(hex(payload), "03e8")
+    assert.strictEqual(hex(CloseCode.encodePayload()), "")
+  })
+
+  it("takes names for the codes of an app", () => {
+    const codes = CloseCode.makeRegistry({ Kicked: 4001, Registered: 3000, constructor: 4999 })
+    assert.strictEqual(codes.fromName("Kicked"), 4001)
+    assert.strictEqual(codes.fromName("constructor"), 4999)
+    assert.strictEqual(codes.fromName("GoingAway"), 1001)
+    assert.strictEqual(codes.toName(3000), "Registered")
+    assert.strictEqual(codes.toName(1001), "GoingAway")
+    assert.isUndefined(codes.toName(4002))
+    assert.isUndefined(CloseCode.toName(4001))
+  })
+
+  it.each<[Record<string, number>, string]>([
+    [{ A: 2999 }, "A"],
+    [{ A: 5000 }, "A"],
+    [{ A: 1000 }, "A"],
+    [{ A: 4000.5 }, "A"],
+    [{ A: NaN }, "A"],
+    [{ GoingAway: 4000 }, "GoingAway"],
+    [{ A: 4000, B: 4000 }, "4000"]
+  ])("takes no %j", (codes, about) => {
+    assert.throws(() => CloseCode.makeRegistry(codes), RangeError, about)
+  })
 })

@@ -93,7 +93,7 @@ for (const role of roles) {
   describe(`the delivery "streams", as ${role}`, () => {
     const streams = (options?: Endpoint) => endpoint(role, { ...options, delivery: "streams" })
     const parts = (connection: Connection.Connection, ...chunks: ReadonlyArray<Uint8Array>) =>
-      chunks.flatMap((chunk) => connection.receive(chunk)).map((event) => ({ ...event }))
+      chunks.flatMap((chunk) => connection.receive(chunk)).map((event): Record<string, unknown> => ({ ...event }))
 
     it("delivers what has arrived of a message", () => {
       const connection = streams()
@@ -456,13 +456,15 @@ describe("properties", () => {
 
   it("whatever is sent as frames, what goes out is legal, and is what was not refused", () => {
     const frame = fc.oneof(
-      fc.record({
-        fin: fc.boolean(),
-        rsv: fc.constantFrom(0, 0, 0, 0, 4),
-        opcode: fc.constantFrom(0, 0, 0, 1, 1, 2, 3, 9, 10),
-        masked: fc.boolean(),
-        payload: fc.oneof(Any.almostUtf8, Any.controlPayload)
-      }),
+      fc
+        .record({
+          fin: fc.boolean(),
+          rsv: fc.constantFrom(0, 0, 0, 0, 4),
+          opcode: fc.constantFrom(0, 0, 0, 1, 1, 2, 3, 9, 10),
+          masked: fc.boolean(),
+          payload: fc.oneof(Any.almostUtf8, Any.controlPayload)
+        })
+        .map(({ opcode, ...parts }) => Frame.make(opcode, parts)),
       fc.constantFrom(close(1000), close(1005))
     )
     fc.assert(
@@ -480,3 +482,95 @@ describe("properties", () => {
     )
   })
 })
+
+for (const role of roles) {
+  describe(`reserved opcodes and bits that an app gave a meaning, as ${role}`, () => {
+    const options: Endpoint = { delivery: "frames", rsv: Frame.rsv1 | Frame.rsv3, opcodes: [0x3, 0x7, 0xb] }
+    const own = (opcode: number, payload = "", parts: { readonly fin?: boolean; readonly rsv?: number } = {}) =>
+      Frame.make(opcode, { payload: utf8(payload), ...parts })
+
+    const legal: ReadonlyArray<[string, ReadonlyArray<Frame.Frame>]> = [
+      ["a data frame", [own(0x3, "a")]],
+      [
+        "a fragmented message around control frames",
+        [own(0x7, "a", unfinished), own(0xb, "p"), ping(), continuation("b")]
+      ],
+      ["bits on each fragment", [own(1, "a", { fin: false, rsv: 4 }), own(0, "b", { rsv: 5 })]],
+      ["text that only the app can read", [own(1, "", { rsv: 1 }), text("a")]],
+      [
+        "text that only the app can read from its second fragment on",
+        [
+          Frame.make(1, { fin: false, payload: utf8("a€").subarray(0, 2) }),
+          Frame.make(0, { fin: false, rsv: 1, payload: Uint8Array.of(0xff) }),
+          Frame.make(0, { payload: Uint8Array.of(0xff) }),
+          text("€")
+        ]
+      ],
+      ["text of bytes", [Frame.make(1, { rsv: 1, payload: Uint8Array.of(0xff) }), text("a")]],
+      ["a control frame of 125 bytes", [own(0xb, "x".repeat(125))]]
+    ]
+
+    it.each(legal)("%s: received and sent", (_, input) => {
+      const connection = endpoint(role, options)
+      const events = [...sentTo(role, ...input)].flatMap((byte) => connection.receive(Uint8Array.of(byte)))
+      const found = events.flatMap((event) => (event._tag === "Frame" ? [show(event.frame)] : []))
+      assert.deepStrictEqual(found, input.map(show))
+      assert.isUndefined(connection.error)
+      assert.isFalse(connection.receiving)
+
+      const sender = endpoint(role, options)
+      assert.deepStrictEqual(
+        input.map((frame) => sender.sendFrame(frame)),
+        input.map(() => undefined)
+      )
+      const decode = frames({ role: peerOf(role), rsv: 5, opcodes: [0x3, 0x7, 0xb] })
+      assert.deepStrictEqual(decode(concat(sender.takeOutput())).frames.map(show), input.map(show))
+    })
+
+    it("an own control frame is delivered as a frame only, and answered by nobody", () => {
+      const connection = endpoint(role, options)
+      assert.deepStrictEqual(
+        connection.receive(sentTo(role, own(0xb, "p"))).map((event) => event._tag),
+        ["Frame"]
+      )
+      assert.strictEqual(connection.outputBytes, 0)
+    })
+
+    const illegal: ReadonlyArray<[string, Frame.Frame]> = [
+      ["RFC 6455 §5.2", own(0x4)],
+      ["RFC 6455 §5.2", own(0xc)],
+      ["RFC 6455 §5.2", own(0x1, "", { rsv: Frame.rsv2 })],
+      ["RFC 6455 §5.2", own(0x3, "", { rsv: 7 })],
+      ["RFC 6455 §5.5", own(0xb, "", unfinished)],
+      ["RFC 7692 §6.1", own(0xb, "", { rsv: 1 })],
+      ["RFC 7692 §6.1", own(0x9, "", { rsv: 4 })],
+      ["RFC 6455 §5.4", continuation("", { rsv: 1 })],
+      ["RFC 6455 §8.1", Frame.make(1, { payload: Uint8Array.of(0xff) })]
+    ]
+
+    it.each(illegal)("what breaks %s stays a violation", (section, frame) => {
+      const [ended] = endpoint(role, options).receive(sentTo(role, frame))
+      assert(ended?._tag === "Ended")
+      assert.deepInclude(facts(ended.error), { origin: "remote", section })
+      const sender = endpoint(role, options)
+      assert.deepStrictEqual(facts(sender.sendFrame(frame)), localFacts(section))
+      assert.strictEqual(sender.outputBytes, 0)
+    })
+
+    it("an own control frame of more than 125 bytes is refused", () => {
+      const sender = endpoint(role, options)
+      assert.deepStrictEqual(
+        facts(sender.sendFrame(own(0xb, "x".repeat(126)))),
+        tooLargeFacts("controlPayload", 125, 126, "outbound")
+      )
+    })
+
+    it("other deliveries have none", () => {
+      for (const delivery of ["messages", "streams", undefined] as const) {
+        assert.throws(() => endpoint(role, { delivery, rsv: 1 }), RangeError)
+        assert.throws(() => endpoint(role, { delivery, opcodes: [3] }), RangeError)
+      }
+      assert.throws(() => endpoint(role, { delivery: "frames", opcodes: [9] }), RangeError)
+    })
+  })
+}

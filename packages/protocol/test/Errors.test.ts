@@ -15,6 +15,9 @@ const circular = () => {
 const closed = { code: 1001, reason: "bye", initiator: "remote", clean: true } as const
 const tooLarge = { limit: "message", max: 10, size: 11, direction: "inbound" } as const
 
+const violation = (origin: Errors.Endpoint, closeCode: number | undefined) =>
+  new Errors.ProtocolError({ origin, description: "A rule is broken", section: "RFC 6455 §5", closeCode })
+
 const cases: ReadonlyArray<{
   readonly tag: string
   readonly error: Errors.WebSocketError
@@ -242,5 +245,32 @@ describe("HandshakeRejected", () => {
     assert.strictEqual(rejected(403, [0xe2, 0x9c, 0x97]).text, "✗")
     assert.strictEqual(rejected(403, [0x61, 0xff]).text, "a\ufffd")
     assert.strictEqual(rejected(403).text, "")
+  })
+
+  it.each<[string, Errors.WebSocketError, number | undefined]>([
+    ["a Close", new Errors.ConnectionClosed(closed), 1001],
+    ["an inbound limit", new Errors.PayloadTooLarge(tooLarge), 1009],
+    ["a byte budget", new Errors.PayloadTooLarge({ ...tooLarge, limit: "budget" }), 1013],
+    ["an outbound limit", new Errors.PayloadTooLarge({ ...tooLarge, direction: "outbound" }), undefined],
+    ["a broken rule", violation("remote", 1007), 1007],
+    ["what the app asked for", violation("local", undefined), undefined],
+    ["a slow message", new Errors.IoError({ reason: "Timeout", operation: "message" }), 1008],
+    ["a heartbeat", new Errors.IoError({ reason: "Timeout", operation: "heartbeat" }), 1011],
+    ["another deadline", new Errors.IoError({ reason: "Timeout", operation: "write" }), undefined],
+    ["a broken transport", new Errors.IoError({ reason: "Reset", operation: "read" }), undefined],
+    [
+      "a refusal",
+      new Errors.HandshakeRejected({ status: 403, headers: {}, body: new Uint8Array(0), bodyTruncated: false }),
+      undefined
+    ]
+  ])("closeCodeOf knows what %s is failed with", (_, error, code) => {
+    assert.strictEqual(Errors.closeCodeOf(error), code)
+  })
+
+  it("getOrThrow returns values, and throws errors", () => {
+    assert.strictEqual(Errors.getOrThrow<string | Errors.ProtocolError>("a"), "a")
+    assert.isUndefined(Errors.getOrThrow<undefined | Errors.ProtocolError>(undefined))
+    const error = violation("local", undefined)
+    assert.throws(() => Errors.getOrThrow<string | Errors.ProtocolError>(error), Errors.ProtocolError)
   })
 })

@@ -5,7 +5,7 @@ import { facts, fromHex, hex, localFacts, tooLargeFacts } from "./support.js"
 
 describe("Frame", () => {
   it("makes a whole frame without anything", () => {
-    assert.deepStrictEqual(Frame.make(Opcode.Ping), {
+    assert.deepStrictEqual({ ...Frame.make(Opcode.Ping) } as unknown, {
       fin: true,
       rsv: 0,
       opcode: 9,
@@ -17,7 +17,7 @@ describe("Frame", () => {
   it("makes a frame with everything", () => {
     const parts = { fin: false, rsv: 5, masked: true, payload: new Uint8Array([7]) }
     const frame = Frame.make(Opcode.Binary, parts)
-    assert.deepStrictEqual(frame, { ...parts, opcode: 2 })
+    assert.deepStrictEqual({ ...frame } as unknown, { ...parts, opcode: 2 })
     assert.strictEqual(frame.payload, parts.payload)
   })
 
@@ -94,5 +94,61 @@ describe("Frame", () => {
     [`Binary fin 17 bytes${" 0a".repeat(16)} …`, Frame.make(Opcode.Binary, { payload: new Uint8Array(17).fill(10) })]
   ])("prints %s", (text, frame) => {
     assert.strictEqual(Frame.format(frame), text)
+  })
+
+  it.each([1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014] as const)(
+    "makes a Close with %i that needs no narrowing",
+    (code) => {
+      const frame: Frame.Frame = Frame.close(code)
+      assert.strictEqual(hex(frame.payload), code.toString(16).padStart(4, "0"))
+    }
+  )
+
+  it("is known by its mark", () => {
+    for (const frame of [Frame.make(3), Frame.text("a"), Frame.close()]) assert.isTrue(Frame.isFrame(frame))
+    for (const other of [undefined, null, 1, {}, { ...Frame.text("a") }]) assert.isFalse(Frame.isFrame(other))
+  })
+
+  it("numbers the reserved bits as they stand in the first octet", () => {
+    assert.deepStrictEqual(
+      ([1, 2, 3] as const).map((bit) =>
+        Frame.hasRsv(Frame.make(1, { rsv: [Frame.rsv1, Frame.rsv2, Frame.rsv3][bit - 1]! }), bit)
+      ),
+      [true, true, true]
+    )
+    assert.deepStrictEqual([Frame.rsv1, Frame.rsv2, Frame.rsv3], [4, 2, 1])
+  })
+
+  it.each<[string, Frame.Frame, string]>([
+    ["text", Frame.text("10 €"), "10 €"],
+    ["bytes that are UTF-8", Frame.binary(fromHex("6162")), "ab"],
+    ["a fragment", Frame.continuation("lo", { fin: false }), "lo"],
+    ["a ping", Frame.ping("x"), "x"],
+    ["an empty frame", Frame.make(Opcode.Text), ""],
+    ["an empty Close", Frame.close(), ""],
+    ["a Close", Frame.close(1000, "bye") as Frame.Frame, "bye"]
+  ])("is text: %s", (_, frame, text) => {
+    assert.strictEqual(Frame.toText(frame), text)
+  })
+
+  it.each<[string, Frame.Frame, number]>([
+    ["bytes", Frame.binary(fromHex("ff")), 1007],
+    ["half of a character", Frame.continuation(fromHex("e282")), 1007],
+    ["a Close without a whole code", Frame.make(Opcode.Close, { payload: fromHex("03") }), 1002],
+    ["a Close whose reason is not UTF-8", Frame.make(Opcode.Close, { payload: fromHex("03e8ff") }), 1007]
+  ])("is no text: %s", (_, frame, code) => {
+    assert.strictEqual(facts(Frame.toText(frame))["closeCode"], code)
+  })
+
+  it("has bytes, in whatever holds them, and nothing else", () => {
+    assert.deepStrictEqual(
+      Frame.make(2, { payload: new DataView(fromHex("0102").buffer) as never }).payload,
+      fromHex("0102")
+    )
+    for (const payload of [3, {}, null, new Blob([])] as ReadonlyArray<unknown> as ReadonlyArray<never>) {
+      assert.throws(() => Frame.make(2, { payload }), TypeError, "The payload of a frame")
+      assert.throws(() => Frame.binary(payload), TypeError)
+      assert.throws(() => Frame.ping(payload), TypeError)
+    }
   })
 })

@@ -443,4 +443,38 @@ describe("FrameDecoder", () => {
       assert.deepStrictEqual(calls, [header(Opcode.Binary, 3), payload("01", false)])
     })
   })
+
+  it("takes the reserved opcodes that it is told, each with the rules of its kind", () => {
+    const options = { role: "client", opcodes: [0x3, 0xb], rsv: 2 } as const
+    const decodeOne = (first: number, size = 0, options_: Options = options) =>
+      frames(options_)(concat([Uint8Array.of(first, size), new Uint8Array(size)]))
+    for (let opcode = 0; opcode < 16; opcode++) {
+      const known = Opcode.isOpcode(opcode) || opcode === 0x3 || opcode === 0xb
+      const { frames: found, violation } = decodeOne(0x80 | opcode)
+      assert.deepStrictEqual(
+        found.map((frame) => frame.opcode),
+        known ? [opcode] : []
+      )
+      if (!known) assert.deepStrictEqual(facts(violation), remoteFacts("RFC 6455 §5.2", 1002))
+    }
+    assert.deepStrictEqual(decodeOne(0xa3).frames, [Frame.make(0x3, { rsv: 2 })])
+    assert.deepStrictEqual(decodeOne(0x03).frames, [Frame.make(0x3, { fin: false })])
+    assert.deepStrictEqual(facts(decodeOne(0xc3).violation), remoteFacts("RFC 6455 §5.2", 1002))
+    assert.deepStrictEqual(facts(decodeOne(0xab).violation), remoteFacts("RFC 7692 §6.1", 1002))
+    assert.deepStrictEqual(facts(decodeOne(0x0b).violation), remoteFacts("RFC 6455 §5.5", 1002))
+    assert.deepStrictEqual(facts(decodeOne(0x8b, 126).violation), remoteFacts("RFC 6455 §5.5", 1002))
+    assert.deepStrictEqual(decodeOne(0x8b, 125).frames.length, 1)
+  })
+
+  it.each<[Partial<Options>]>([
+    [{ opcodes: [1] }],
+    [{ opcodes: [3, 8] }],
+    [{ opcodes: [16] }],
+    [{ opcodes: [3.5] }],
+    [{ rsv: 8 }],
+    [{ rsv: -1 }],
+    [{ rsv: 1.5 }]
+  ])("is not made with %j", (options) => {
+    assert.throws(() => frames({ role: "client", ...options }), RangeError)
+  })
 })

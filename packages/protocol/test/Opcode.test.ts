@@ -24,4 +24,11 @@ describe("Opcode", () => {
     assert.isFalse(Opcode.isOpcode(value))
     assert.isUndefined(Opcode.toName(value))
   })
+
+  it("knows which can be given a meaning", () => {
+    const reserved = Array.from({ length: 18 }, (_, i) => i - 1).filter(Opcode.isReserved)
+    assert.deepStrictEqual(reserved, [3, 4, 5, 6, 7, 11, 12, 13, 14, 15])
+    assert.isFalse(Opcode.isReserved(3.5))
+    assert.isFalse(Opcode.isReserved(NaN))
+  })
 })

@@ -1,4 +1,4 @@
-import type { Frame } from "@effect-websocket/protocol/Frame"
+import * as Frame from "@effect-websocket/protocol/Frame"
 import type { Element } from "@effect-websocket/protocol/HeaderField"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
 import * as fc from "fast-check"
@@ -31,29 +31,35 @@ export const payload = noiseOf(
   )
 )
 
-const controlFrame = (masked: boolean): fc.Arbitrary<Frame> =>
-  fc.record({
-    fin: fc.constant(true),
-    rsv: fc.constant(0),
-    opcode: fc.constantFrom(Opcode.Close, Opcode.Ping, Opcode.Pong),
-    masked: fc.constant(masked),
-    payload: controlPayload
-  })
+const ofParts = ({ opcode, ...parts }: Omit<Frame.Frame, Frame.TypeId>): Frame.Frame => Frame.make(opcode, parts)
+
+const controlFrame = (masked: boolean): fc.Arbitrary<Frame.Frame> =>
+  fc
+    .record({
+      fin: fc.constant(true),
+      rsv: fc.constant(0),
+      opcode: fc.constantFrom(Opcode.Close, Opcode.Ping, Opcode.Pong),
+      masked: fc.constant(masked),
+      payload: controlPayload
+    })
+    .map(ofParts)
 
 /** Any frame that breaks no rule by itself, where an extension uses all reserved bits. */
-export const frame = (masked: boolean, data = payload): fc.Arbitrary<Frame> =>
+export const frame = (masked: boolean, data = payload): fc.Arbitrary<Frame.Frame> =>
   fc.oneof(
-    fc.record({
-      fin: fc.boolean(),
-      rsv: fc.integer({ min: 0, max: 7 }),
-      opcode: fc.constantFrom(Opcode.Continuation, Opcode.Text, Opcode.Binary),
-      masked: fc.constant(masked),
-      payload: data
-    }),
+    fc
+      .record({
+        fin: fc.boolean(),
+        rsv: fc.integer({ min: 0, max: 7 }),
+        opcode: fc.constantFrom(Opcode.Continuation, Opcode.Text, Opcode.Binary),
+        masked: fc.constant(masked),
+        payload: data
+      })
+      .map(ofParts),
     controlFrame(masked)
   )
 
-export const shortFrame = (masked: boolean): fc.Arbitrary<Frame> =>
+export const shortFrame = (masked: boolean): fc.Arbitrary<Frame.Frame> =>
   frame(masked, noiseOf(fc.integer({ min: 0, max: 140 })))
 
 /** Where to cut, for `split`; any number is a place in any byte string. */

@@ -1,16 +1,18 @@
-import { FrameReceived } from "../Frame.js"
+import { Frame, FrameReceived } from "../Frame.js"
 import type { FrameHeader, Violation } from "../FrameDecoder.js"
 import * as Opcode from "../Opcode.js"
 import type { DataReader } from "./DataReader.js"
 import { copyOf, GrowingBuffer, viewOrCopy } from "./GrowingBuffer.js"
 import { Utf8Validator } from "./Utf8Validator.js"
-import { checkSequence, invalidUtf8 } from "./violations.js"
+import { checkOrder, invalidUtf8 } from "./violations.js"
 
-/** Delivers data frames as they are, in a legal order, and text that is UTF-8. */
+/** Delivers data frames as they are, in a legal order, and text that is UTF-8 unless an extension may have changed it. */
 export class FrameReader implements DataReader<FrameReceived> {
   private readonly masked: boolean
   // The opcode of the message under way; Continuation where there is none.
   private message: number = Opcode.Continuation
+  // Whether a frame of it has a reserved bit, so that only the app knows what its payloads mean.
+  private opaque = false
   private fin = false
   private rsv = 0
   private opcode: number = Opcode.Continuation
@@ -23,9 +25,13 @@ export class FrameReader implements DataReader<FrameReceived> {
   }
 
   begin(header: FrameHeader): Violation | undefined {
-    const refused = checkSequence(header, this.started)
+    const refused = checkOrder(header, this.started)
     if (refused !== undefined) return refused
-    if (header.opcode !== Opcode.Continuation) this.message = header.opcode
+    if (header.opcode !== Opcode.Continuation) {
+      this.message = header.opcode
+      this.opaque = false
+    }
+    if (header.rsv !== 0) this.opaque = true
     this.fin = header.fin
     this.rsv = header.rsv
     this.opcode = header.opcode
@@ -34,7 +40,8 @@ export class FrameReader implements DataReader<FrameReceived> {
   }
 
   payload(chunk: Uint8Array, start: number, end: number, final: boolean, owned: boolean) {
-    if (this.message === Opcode.Text && !this.validator.push(chunk, start, end)) return invalidUtf8()
+    const checked = this.message === Opcode.Text && !this.opaque
+    if (checked && !this.validator.push(chunk, start, end)) return invalidUtf8()
     const { fin, length, masked, opcode, rsv } = this
     let payload: Uint8Array
     if (final && end - start === length) {
@@ -45,10 +52,11 @@ export class FrameReader implements DataReader<FrameReceived> {
       payload = this.buffer.take().subarray(0, length)
     }
     if (fin) {
-      if (!this.validator.complete) return invalidUtf8()
+      if (checked && !this.validator.complete) return invalidUtf8()
+      this.validator.reset()
       this.message = Opcode.Continuation
     }
-    return new FrameReceived({ fin, rsv, opcode, masked, payload })
+    return new FrameReceived(new Frame(fin, rsv, opcode, masked, payload))
   }
 
   get started(): boolean {

@@ -1,0 +1,20 @@
+/** What a caller means by bytes: of anything but a `Uint8Array`, a view of the same memory. `what` is for the defect. */
+export const toBytes = (data: unknown, what: string): Uint8Array => {
+  if (data instanceof Uint8Array) return data
+  // Of another realm too, where `instanceof` does not hold.
+  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+  if (isBuffer(data)) return new Uint8Array(data)
+  throw new TypeError(`${what} must be a Uint8Array or another view of an ArrayBuffer, not ${nameOf(data)}`)
+}
+
+const isBuffer = (data: unknown): data is ArrayBufferLike => {
+  const tag = Object.prototype.toString.call(data)
+  return tag === "[object ArrayBuffer]" || tag === "[object SharedArrayBuffer]"
+}
+
+/** The kind of a value, never its content. */
+export const nameOf = (value: unknown): string => {
+  if (value === null || value === undefined) return String(value)
+  if (typeof value !== "object") return `a ${typeof value}`
+  return Object.prototype.toString.call(value)
+}
