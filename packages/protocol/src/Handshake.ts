@@ -229,8 +229,9 @@ export const isUpgradeRequest = (headers: HeaderField.Input): boolean =>
   HeaderField.hasToken(HeaderField.values(headers, "connection"), "upgrade")
 
 /**
- * Recognises an upgrade request (RFC 6455 §4.2.1). Whatever is missing, malformed or there twice is refused with 400,
- * another version than 13 with 426 and the version that is supported.
+ * Recognises an upgrade request (RFC 6455 §4.2.1). Whatever is missing, malformed or there twice is refused with 400, and so
+ * is a request with a body (`Content-Length` other than 0, or `Transfer-Encoding`); another version than 13 with 426 and the
+ * version that is supported.
  *
  * @since 0.1.0
  * @category server
@@ -244,6 +245,8 @@ export const checkRequest = (request: HttpRequest): UpgradeRequest | RefusedRequ
   if (host === undefined) return refuse("Host is missing")
   const upgrade = requireToken(headers, "upgrade", "websocket") ?? requireToken(headers, "connection", "upgrade")
   if (upgrade !== undefined) return refuseWith(upgrade)
+  // What follows the head are frames, which nobody could tell from a body.
+  if (hasBody(headers)) return refuse("An upgrade request has no body")
   const versionOffered = single(headers, "sec-websocket-version")
   if (isError(versionOffered)) return refuseWith(versionOffered)
   if (versionOffered === undefined) return refuse("Sec-WebSocket-Version is missing")
@@ -391,6 +394,10 @@ const refuseWith = (error: ProtocolError): RefusedRequest => ({
 })
 
 const refuse = (description: string): RefusedRequest => refuseWith(remoteError(description, "RFC 6455 §4.2.1"))
+
+const hasBody = (headers: HeaderRecord): boolean =>
+  HeaderField.values(headers, "transfer-encoding").length > 0 ||
+  HeaderField.values(headers, "content-length").some((length) => !/^0+$/.test(length.trim()))
 
 const isAtLeastHttp11 = (httpVersion: string): boolean => {
   const [major = 0, minor = 0] = httpVersion.split(".").map(Number)

@@ -274,6 +274,23 @@ describe("Handshake", () => {
       assert.deepStrictEqual(factsAbout(checked.error, about), remoteFacts(`RFC 6455 ${section}`))
     })
 
+    it.each<HeaderRecord>([
+      { "content-length": "1" },
+      { "content-length": "007" },
+      { "content-length": "" },
+      { "content-length": ["0", "1"] },
+      { "transfer-encoding": "chunked" },
+      { "transfer-encoding": "identity" }
+    ])("refuses a body with 400: %j", (headers) => {
+      const checked = refused(Handshake.checkRequest(request(headers)))
+      assert.strictEqual(checked.status, 400)
+      assert.deepStrictEqual(factsAbout(checked.error, "body"), remoteFacts("RFC 6455 §4.2.1"))
+    })
+
+    it("takes a body of no bytes", () => {
+      accepted(Handshake.checkRequest(request({ "content-length": "0" })))
+    })
+
     it.each(["8", "7", "0", "14", "013", "13, 8", "", "thirteen"])("answers 426 to version %j", (version) => {
       const checked = refused(Handshake.checkRequest(request({ "sec-websocket-version": version })))
       assert.strictEqual(checked.status, 426)
