@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type { Delivery } from "@effect-websocket/protocol/Connection"
-import { ProtocolError, type HeaderRecord, type IoError, type PayloadTooLarge } from "@effect-websocket/protocol/Errors"
+import { IoError, ProtocolError, type HeaderRecord, type PayloadTooLarge } from "@effect-websocket/protocol/Errors"
 import type { Name as CloseCodeName } from "@effect-websocket/protocol/CloseCode"
 import type * as Handshake from "@effect-websocket/protocol/Handshake"
 import type * as Origin from "@effect-websocket/protocol/Origin"
@@ -534,7 +534,7 @@ export const layerRoute = <
 export interface UpgradeAttempt {
   readonly request: Handshake.HttpRequest
   readonly remoteAddress: string | undefined
-  /** Whether the client went away. */
+  /** Whether the client went away, or ended what it sends: it waits for no answer. */
   readonly isGone: () => boolean
   /** Tells one listener when the client goes away before it is answered; a later listener takes its place. */
   readonly onGone?: ((listener: () => void) => void) | undefined
@@ -653,8 +653,8 @@ const routeOf = <Value>(acceptor: Acceptor, route: InternalRoute): Route<Value> 
 /**
  * Answers one request to upgrade and returns its connection, which belongs to the scope: for servers that listen by
  * themselves. Fails with a remote `ProtocolError` for a request that breaks the handshake or comes from an origin that is
- * not allowed, after it was answered with 400, 426 or 403; and with `IoError` (`Budget`) where the `budget` is exhausted,
- * after 503. Options of a whole server, such as `admission`, do nothing here.
+ * not allowed, after it was answered with 400, 426 or 403; with `IoError` (`Budget`) if the `budget` is exhausted, after
+ * 503; and with `IoError` (`Reset`) if the client has gone. Options of a whole server, such as `admission`, do nothing here.
  *
  * @since 0.1.0
  * @category constructors
@@ -668,6 +668,7 @@ export const acceptAttempt = <D extends Delivery = "messages">(
       const mode = yield* Effect.sync(() => resolveMode(options))
       const policy = yield* Effect.sync(() => resolvePolicy(options))
       const scope = yield* Effect.scope
+      if (attempt.isGone()) return yield* Effect.fail(new IoError({ reason: "Reset", operation: "handshake" }))
       // A policy of the app's that throws must not leave the client waiting.
       const request = yield* Effect.onError(
         Effect.sync(() => admissible(attempt, policy)),

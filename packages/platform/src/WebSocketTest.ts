@@ -493,6 +493,7 @@ class Exchange {
   private readonly onOver: () => void
   /** What the server holds, while the answer is its own. */
   private offered: WebSocketServer.UpgradeAttempt | undefined = undefined
+  private onGone: (() => void) | undefined = undefined
 
   constructor(pair: MockTransport.Pair, request: Handshake.HttpRequest, done: Done, onOver: () => void) {
     this.pair = pair
@@ -510,6 +511,9 @@ class Exchange {
       request: this.request,
       remoteAddress: this.pair.client.remoteAddress,
       isGone: () => this.dropped || this.offered !== attempt,
+      onGone: (listener) => {
+        this.onGone = listener
+      },
       upgrade: (headers) => this.upgrade(headers),
       reject: (status, headers, body) => {
         if (this.offered === attempt) this.reject(status, headers, body)
@@ -522,6 +526,13 @@ class Exchange {
   /** To the server it looks as if the client had gone away. */
   takeBack(): void {
     this.offered = undefined
+    this.tellGone()
+  }
+
+  private tellGone(): void {
+    const { onGone } = this
+    this.onGone = undefined
+    onGone?.()
   }
 
   upgrade(headers: HeaderRecord): Transport {
@@ -546,11 +557,13 @@ class Exchange {
   drop(): void {
     this.dropped = true
     this.onOver()
+    this.tellGone()
     this.pair.client.abort()
   }
 
   private answer(dialed: Dialed): void {
     this.onOver()
+    this.onGone = undefined
     // As over a network, the client does not learn of it in the step in which the answer is given.
     queueMicrotask(() => {
       if (!this.dropped) this.done(dialed)

@@ -189,13 +189,19 @@ const upgradeWith = <A, E, R, D extends Delivery, Value, R2>(
     if (entered === undefined) return refusal
     const { entry, request, route } = entered
     let opened = false
-    yield* Effect.addFinalizer(() => Effect.sync(() => opened || entry.leave()))
+    const leave = (): void => {
+      if (!opened) entry.leave()
+    }
+    yield* Effect.addFinalizer(() => Effect.sync(leave))
+    // The place is free at once, however long the middleware takes.
+    found.onGone?.(leave)
     const runtime = yield* Effect.runtime<Exclude<R | R2, Scope.Scope>>()
     const job = jobOf(runtime, handler, onError)
     yield* HttpApp.appendPreResponseHandler((_, response) =>
       Effect.sync(() => {
         // Middleware has decided otherwise.
         if (response.status !== 101) return HttpServerResponse.setHeader(response, "connection", "close")
+        if (acceptor.refuseLate(attempt, entry, route)) return refusal
         const headers = { ...headersOf(response), ...options.headers }
         const accepted = { ...options, _tag: "Accept" as const, value, headers }
         const socket = acceptor.open({ attempt, request, select: route.settings.select, accepted }, entry, mode, route)

@@ -2,7 +2,7 @@ import { type WebSocket, WebSocketClient, WebSocketServer, WebSocketTest } from 
 import { NodeZlib } from "@effect-websocket/platform/node"
 import { CloseCode, Frame, Message } from "@effect-websocket/protocol"
 import { assert, describe, it, layer } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Layer, Scope, TestClock } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Scope, TestClock } from "effect"
 import { connected, facts, fields, isDefect, isPending, outcome, settled, utf8 } from "./support.js"
 
 const echo = WebSocketServer.run((socket) => socket.run((message) => socket.send(message)))
@@ -31,6 +31,25 @@ describe("the layer", () => {
           ["/path", "test", ["a"], "value"]
         )
         assert.isUndefined((yield* connecting).protocol)
+      })
+    )
+
+    it.scoped("interrupts the check of a client that goes away", () =>
+      Effect.gen(function* () {
+        const checking = yield* Deferred.make<void>()
+        const interrupted = yield* Deferred.make<void>()
+        yield* WebSocketServer.route({
+          path: "/slow",
+          check: () =>
+            Effect.zipRight(
+              Deferred.succeed(checking, undefined),
+              Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined))
+            )
+        })
+        const connecting = yield* Effect.fork(WebSocketClient.connect("ws://test/slow"))
+        yield* Deferred.await(checking)
+        yield* Fiber.interrupt(connecting)
+        yield* Deferred.await(interrupted)
       })
     )
 

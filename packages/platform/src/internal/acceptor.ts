@@ -533,6 +533,7 @@ export class Acceptor {
     attempt: UpgradeAttempt,
     only: Route | undefined
   ): { readonly request: ServerRequest; readonly route: Route; readonly entry: Entry } | undefined {
+    if (attempt.isGone()) return undefined
     if (this.stopped) return this.refuse(attempt, 503, stopping, this.retryAfter)
     const request = checkHandshake(attempt, this.policy.proxies)
     if (!(request instanceof ServerRequest)) return this.refused(attempt, request)
@@ -557,6 +558,14 @@ export class Acceptor {
   private refuse(attempt: UpgradeAttempt, status: number, reason: string, retryAfter?: string): undefined {
     attempt.reject(status, retryAfter === undefined ? {} : { "Retry-After": retryAfter }, reason)
     this.log(Effect.logDebug("Refused an upgrade request", reason), attempt)
+  }
+
+  /** Answers 503 to a request that has entered, but comes to its 101 after the server began to stop. */
+  refuseLate(attempt: UpgradeAttempt, entry: Entry, route: Route): boolean {
+    if (!this.stopped && route.draining === undefined) return false
+    entry.leave()
+    this.refuse(attempt, 503, stopping, this.retryAfter)
+    return true
   }
 
   /** Opens the connection of a request that has entered. */

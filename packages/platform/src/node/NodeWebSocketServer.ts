@@ -24,7 +24,9 @@ import { canonical } from "../internal/ipAddress.js"
 import { defaults, fromConfig, shown, timeout } from "../internal/settings.js"
 import type * as WebSocket from "../WebSocket.js"
 import * as WebSocketServer from "../WebSocketServer.js"
+import { asksForWebSocket, Attachment, memberOf, type Member } from "./internal/attachment.js"
 import { headerRecord } from "./internal/headerRecord.js"
+import { afterResponses, pendingResponse } from "./internal/pipelining.js"
 import { checkTls } from "./internal/tls.js"
 import { Strangers } from "./internal/strangers.js"
 import { zlib } from "./NodeZlib.js"
@@ -82,17 +84,20 @@ export const make = (
       const error = refuse(request, response)
       if (error !== undefined) Runtime.runFork(runtime)(logRefusal(request, error))
     })
-    server.on("upgrade", (request: Http.IncomingMessage, stream: Duplex, head: Buffer) => {
-      const { socket } = request
-      const attempt = upgradeAttempt(request, stream, head)
-      strangers.delete(socket)
-      offer({
-        ...attempt,
-        reject: (status, headers, body) => {
-          strangers.add(socket)
-          attempt.reject(status, headers, body)
-        }
-      })
+    Attachment.of(server).add({
+      ...memberOf(options),
+      claims: () => true,
+      offer: (attempt) => {
+        const { socket } = attempt
+        strangers.delete(socket)
+        offer({
+          ...attempt,
+          reject: (status, headers, body) => {
+            strangers.add(socket)
+            attempt.reject(status, headers, body)
+          }
+        })
+      }
     })
     return service
   })
@@ -111,9 +116,10 @@ export const attach = (
   options: WebSocketServer.Options = {}
 ): Effect.Effect<Context.Tag.Service<WebSocketServer.WebSocketServer>, never, Scope.Scope> =>
   Effect.gen(function* () {
-    let listener: ((request: Http.IncomingMessage, socket: Duplex, head: Buffer) => void) | undefined
+    const attachment = Attachment.of(server)
+    let member: Member | undefined
     // Finalizers run from last to first: it still answers 503 while the connections are closed.
-    yield* Effect.addFinalizer(() => Effect.sync(() => listener && server.off("upgrade", listener)))
+    yield* Effect.addFinalizer(() => Effect.sync(() => member && attachment.remove(member)))
     const { claims, offer, service } = yield* WebSocketServer.make(
       () => addressOf(server, server instanceof Tls.Server),
       {
@@ -121,12 +127,8 @@ export const attach = (
         zlib
       }
     )
-    listener = (request, socket, head) => {
-      if (claims(request.url ?? "") || server.listenerCount("upgrade") === 1) {
-        offer(upgradeAttempt(request, socket, head))
-      }
-    }
-    server.on("upgrade", listener)
+    member = { ...memberOf(options), claims, offer }
+    attachment.add(member)
     return service
   })
 
@@ -247,8 +249,9 @@ export const layerConfig = (
 /**
  * Accepts what Node's `upgrade` event hands over, for a server of one's own: the request, its socket, and the bytes that
  * came behind the request. The connection belongs to the scope. Fails with a remote `ProtocolError` for a request that
- * breaks the handshake or comes from an origin that is not allowed, and with `IoError` (`Budget`) where the `budget` is
- * exhausted, after it was answered.
+ * breaks the handshake or comes from an origin that is not allowed, and with `IoError` (`Budget`) if the `budget` is
+ * exhausted, after it was answered; with `IoError` (`Reset`) if the client has gone. Call it in the listener: from then on a
+ * reset does not end the process, and the client's end is noticed. Responses to earlier requests of the socket come first.
  *
  * @example
  * ```ts
@@ -275,7 +278,22 @@ export const fromUpgrade = <D extends Delivery = "messages">(
   head: Uint8Array,
   options?: WebSocketServer.Options & WebSocket.DeliveryOptions<D>
 ): Effect.Effect<WebSocketServer.ServerWebSocket<D>, ProtocolError | IoError, Scope.Scope> =>
-  WebSocketServer.acceptAttempt(upgradeAttempt(request, socket, head), { ...options, zlib })
+  acceptInTurn(request, upgradeAttempt(request, socket, head), { ...options, zlib })
+
+/** Responses keep the order of requests, so those to earlier requests come first. */
+const acceptInTurn = <D extends Delivery>(
+  { socket }: Http.IncomingMessage,
+  attempt: WebSocketServer.UpgradeAttempt,
+  options: WebSocketServer.MakeOptions & WebSocket.DeliveryOptions<D>
+): Effect.Effect<WebSocketServer.ServerWebSocket<D>, ProtocolError | IoError, Scope.Scope> => {
+  // An end before its turn is noticed, too.
+  attempt.onGone?.(() => {})
+  const inTurn = Effect.async<void>((resume) => afterResponses(socket, () => resume(Effect.void)))
+  return Effect.zipRight(
+    Effect.suspend(() => (pendingResponse(socket) === undefined ? Effect.void : inTurn)),
+    WebSocketServer.acceptAttempt(attempt, options)
+  )
+}
 
 const checkAddress = ({ host, port }: Options): void => {
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
@@ -340,7 +358,7 @@ const addressOf = (server: Http.Server, secure: boolean): WebSocketServer.Addres
  */
 const refuse = (request: Http.IncomingMessage, response: Http.ServerResponse): ProtocolError | undefined => {
   const { headers } = request
-  const meant = headers.upgrade !== undefined || headers["sec-websocket-key"] !== undefined
+  const meant = asksForWebSocket(headers) || headers["sec-websocket-key"] !== undefined
   const checked = checkRequest({
     method: request.method ?? "",
     url: request.url ?? "",

@@ -12,11 +12,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type * as Http from "node:http"
-import type { Duplex } from "node:stream"
-import { resolveRetryAfter } from "../internal/gate.js"
+import type { Socket } from "node:net"
 import type * as WebSocketServer from "../WebSocketServer.js"
 import * as WebSocketUpgrade from "../WebSocketUpgrade.js"
-import { upgradeAttempt } from "./internal/upgradeAttempt.js"
+import { Attachment, memberOf, type Member } from "./internal/attachment.js"
 import { zlib } from "./NodeZlib.js"
 
 /**
@@ -32,19 +31,12 @@ export const make = (
   options: WebSocketServer.Options = {}
 ): Effect.Effect<Context.Tag.Service<WebSocketUpgrade.WebSocketUpgrade>, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const attempts = new WeakMap<Http.IncomingMessage, WebSocketServer.UpgradeAttempt & { readonly socket: Duplex }>()
-    const retryAfter = String(resolveRetryAfter(options.retryAfter))
-    const listener = (request: Http.IncomingMessage, socket: Duplex, head: Buffer): void => {
-      const attempt = upgradeAttempt(request, socket, head)
-      if (server.listenerCount("upgrade") === 1) attempt.reject(503, { "Retry-After": retryAfter }, "Nobody serves")
-      else attempts.set(request, { ...attempt, socket })
-    }
-    yield* Effect.acquireRelease(
-      Effect.sync(() => server.prependListener("upgrade", listener)),
-      () => Effect.sync(() => server.off("upgrade", listener))
-    )
+    const attachment = Attachment.of(server)
+    let member: Member | undefined
+    // Finalizers run from last to first: it still answers while the connections are closed.
+    yield* Effect.addFinalizer(() => Effect.sync(() => member && attachment.remove(member)))
     const attemptOf = (request: HttpServerRequest.HttpServerRequest): WebSocketServer.UpgradeAttempt | undefined => {
-      const attempt = attempts.get(NodeHttpServerRequest.toIncomingMessage(request))
+      const attempt = attachment.attemptOf(NodeHttpServerRequest.toIncomingMessage(request))
       return (
         attempt && {
           ...attempt,
@@ -55,7 +47,16 @@ export const make = (
         }
       )
     }
-    return yield* WebSocketUpgrade.make(attemptOf, { ...options, zlib })
+    const service = yield* WebSocketUpgrade.make(attemptOf, { ...options, zlib })
+    const placed = memberOf(options)
+    member = {
+      ...placed,
+      servesHttp: true,
+      claims: () => false,
+      offer: (attempt) => attempt.reject(503, { "Retry-After": placed.retryAfter }, "Nobody serves")
+    }
+    attachment.add(member)
+    return service
   })
 
 /**
@@ -72,9 +73,8 @@ export const layer = (
   Layer.scoped(WebSocketUpgrade.WebSocketUpgrade, make(server, options))
 
 /** The HTTP layer holds a response that would write into the socket. It ends without one, and writes nothing. */
-const letGo = (response: Http.ServerResponse, socket: Duplex): void => {
-  // It is the socket that the HTTP layer gave to it.
-  response.detachSocket(socket as Parameters<Http.ServerResponse["detachSocket"]>[0])
+const letGo = (response: Http.ServerResponse, socket: Socket): void => {
+  response.detachSocket(socket)
   response.removeAllListeners("finish")
   response.end()
 }

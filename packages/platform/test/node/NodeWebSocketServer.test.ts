@@ -12,6 +12,7 @@ import {
   closedFacts,
   closing,
   elapse,
+  eventually,
   facts,
   first,
   frame,
@@ -605,6 +606,46 @@ describe("fromUpgrade", () => {
       const refused = yield* Effect.flip(NodeWebSocketServer.fromUpgrade(...(yield* Queue.take(upgrades))))
       assert.deepStrictEqual(facts(refused), protocolFacts("RFC 6455 §10.2"))
       assert.strictEqual((yield* readResponse(evil)).status, 403)
+    })
+  )
+
+  it.scopedLive("opens nothing for a client that ended before, at whatever moment", () =>
+    Effect.gen(function* () {
+      const own = Http.createServer()
+      const upgrades = yield* Queue.unbounded<readonly [Http.IncomingMessage, Duplex, Buffer]>()
+      own.on("upgrade", (...upgrade) => Queue.unsafeOffer(upgrades, upgrade))
+      const port = yield* listen(own)
+      for (const when of ["before the call", "behind the call"] as const) {
+        const peer = yield* rawClient(port)
+        peer.write(upgradeRequest())
+        const upgrade = yield* Queue.take(upgrades)
+        const accept = () => NodeWebSocketServer.fromUpgrade(...upgrade)
+        const called = when === "behind the call" ? accept() : undefined
+        peer.end()
+        const [, socket] = upgrade
+        yield* eventually(() => socket.readableEnded)
+        assert.deepStrictEqual(facts(yield* Effect.flip(called ?? accept())), ioFacts("Reset", "handshake"))
+        assert.strictEqual((yield* peer.rest).length, 0)
+      }
+    })
+  )
+
+  it.scopedLive("answers in the order of the requests", () =>
+    Effect.gen(function* () {
+      const responses: Array<Http.ServerResponse> = []
+      const own = Http.createServer((_, response) => responses.push(response))
+      const upgrades = yield* Queue.unbounded<readonly [Http.IncomingMessage, Duplex, Buffer]>()
+      own.on("upgrade", (...upgrade) => Queue.unsafeOffer(upgrades, upgrade))
+      const peer = yield* rawClient(yield* listen(own))
+      peer.write(`GET / HTTP/1.1\r\nHost: a\r\n\r\n${upgradeRequest()}`)
+      const accepting = yield* Effect.fork(NodeWebSocketServer.fromUpgrade(...(yield* Queue.take(upgrades))))
+      yield* Effect.yieldNow()
+      responses[0]?.end("mine")
+      assert.match(yield* peer.until("mine"), /^HTTP\/1\.1 200 /)
+      assert.match(yield* peer.until("\r\n\r\n"), /^HTTP\/1\.1 101 /)
+      const socket = yield* accepting
+      yield* Effect.forkDaemon(peer.farewell)
+      yield* socket.close()
     })
   )
 })

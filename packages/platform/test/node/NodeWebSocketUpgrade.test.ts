@@ -20,7 +20,20 @@ import {
 } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
 import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Layer, Logger, Option, Redacted, Schema, Scope, type Tracer } from "effect"
+import {
+  Context,
+  Deferred,
+  Effect,
+  Exit,
+  Layer,
+  Logger,
+  Option,
+  Redacted,
+  Schema,
+  Scope,
+  Stream,
+  type Tracer
+} from "effect"
 import * as Http from "node:http"
 import {
   childScope,
@@ -229,6 +242,98 @@ describe("in an HttpRouter", () => {
       peer.write(upgradeRequest({ "Sec-WebSocket-Key": "short" }, "GET / HTTP/1.1"))
       assert.strictEqual((yield* readResponse(peer)).status, 400)
       assert.isTrue(Exit.isSuccess(yield* Deferred.await(ended)))
+    })
+  )
+
+  it.scopedLive("opens nothing after a drain has reported, wherever the request is", () =>
+    Effect.gen(function* () {
+      for (const place of ["before the route", "behind the route"] as const) {
+        const entered = yield* Deferred.make<void>()
+        const decided = yield* Deferred.make<void>()
+        const wait = Effect.zipRight(Deferred.succeed(entered, undefined), Deferred.await(decided))
+        const slow = HttpMiddleware.make((app) =>
+          place === "before the route" ? Effect.zipRight(wait, app) : Effect.zipLeft(app, wait)
+        )
+        const router = HttpRouter.empty.pipe(HttpRouter.get("/", echo), HttpRouter.use(slow))
+        const { context, port } = yield* serveRouter(router, { retryAfter: "7 seconds" })
+        const peer = yield* rawClient(port)
+        peer.write(upgradeRequest({}, "GET / HTTP/1.1"))
+        yield* Deferred.await(entered)
+        const service = Context.get(context, WebSocketUpgrade.WebSocketUpgrade)
+        assert.deepStrictEqual(yield* service.drain(), { closed: 0, dropped: 0, interrupted: 0 })
+        yield* Deferred.succeed(decided, undefined)
+        const { head, status } = yield* readResponse(peer)
+        assert.strictEqual(status, 503)
+        assert.strictEqual(header(head, "Retry-After"), "7")
+        assert.deepStrictEqual(yield* service.connections, [])
+      }
+    })
+  )
+
+  it.scopedLive("answers 503 at handshakeTimeout, wherever the request is, and interrupts it", () =>
+    Effect.gen(function* () {
+      for (const place of ["before the route", "behind the route"] as const) {
+        const interrupted = yield* Deferred.make<void>()
+        const wait = Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined))
+        const slow = HttpMiddleware.make((app) =>
+          place === "before the route" ? Effect.zipRight(wait, app) : Effect.zipLeft(app, wait)
+        )
+        const router = HttpRouter.empty.pipe(HttpRouter.get("/", echo), HttpRouter.use(slow))
+        const { port } = yield* serveRouter(router, { handshakeTimeout: "50 millis", retryAfter: "7 seconds" })
+        const peer = yield* rawClient(port)
+        peer.write(upgradeRequest({}, "GET / HTTP/1.1"))
+        const { head, status } = yield* readResponse(peer)
+        assert.strictEqual(status, 503)
+        assert.strictEqual(header(head, "Retry-After"), "7")
+        yield* Deferred.await(interrupted)
+      }
+    })
+  )
+
+  it.scopedLive("keeps a connection, and a long response, beyond handshakeTimeout", () =>
+    Effect.gen(function* () {
+      const router = HttpRouter.empty.pipe(
+        HttpRouter.get("/", echo),
+        HttpRouter.get(
+          "/long",
+          HttpServerResponse.stream(
+            Stream.concat(
+              Stream.make("long "),
+              Stream.fromEffect(Effect.as(Effect.sleep("150 millis"), "response"))
+            ).pipe(Stream.encodeText)
+          )
+        )
+      )
+      const { port } = yield* serveRouter(router, { handshakeTimeout: "50 millis" })
+      const peer = yield* rawWebSocket(port, "/")
+      const long = yield* rawClient(port)
+      long.write(upgradeRequest({}, "GET /long HTTP/1.1"))
+      assert.strictEqual((yield* long.rest).toString().includes("response"), true)
+      peer.write(frame(first.text, "hello", true))
+      assert.strictEqual((yield* peer.frame).payload.toString(), "hello")
+    })
+  )
+
+  it.scopedLive("interrupts the middleware of a client that has ended", () =>
+    Effect.gen(function* () {
+      const entered = yield* Deferred.make<void>()
+      const interrupted = yield* Deferred.make<void>()
+      const slow = HttpMiddleware.make((app) =>
+        Effect.zipRight(
+          Deferred.succeed(entered, undefined),
+          Effect.zipRight(
+            Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined)),
+            app
+          )
+        )
+      )
+      const { port } = yield* serveRouter(HttpRouter.empty.pipe(HttpRouter.get("/", echo), HttpRouter.use(slow)))
+      const peer = yield* rawClient(port)
+      peer.write(upgradeRequest({}, "GET / HTTP/1.1"))
+      yield* Deferred.await(entered)
+      peer.end()
+      yield* Deferred.await(interrupted)
+      yield* peer.left
     })
   )
 

@@ -19,13 +19,16 @@ import { afterEach, assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Logger, type Scope } from "effect"
 import * as Http from "node:http"
 import * as Https from "node:https"
+import { Readable } from "node:stream"
 import * as Tls from "node:tls"
 import {
   acceptOfKey,
   closing,
+  eventually,
   first,
   frame,
   listen,
+  mebibyte,
   noHandlesLeft,
   Peer,
   rawClient,
@@ -43,7 +46,7 @@ interface Attached {
   readonly connections: Effect.Effect<ReadonlyArray<WebSocketServer.ConnectionHandle>>
 }
 
-const routes = Layer.merge(
+const routes = Layer.mergeAll(
   WebSocketServer.layerRoute({
     path: "/echo",
     check: (request) =>
@@ -54,7 +57,8 @@ const routes = Layer.merge(
       ),
     handler: (socket) => socket.run((message) => socket.send(`${socket.value}: ${String(message.data)}`))
   }),
-  WebSocketServer.layerRoute({ path: "/files/*", handler: (socket) => socket.send(socket.request.path) })
+  WebSocketServer.layerRoute({ path: "/files/*", handler: (socket) => socket.send(socket.request.path) }),
+  WebSocketServer.layerRoute({ path: "/undecided", check: () => Effect.never, handler: () => Effect.void })
 )
 
 const quiet = Logger.remove(Logger.defaultLogger)
@@ -106,6 +110,10 @@ const echo = Effect.gen(function* () {
 })
 
 const files = WebSocketUpgrade.upgrade((socket) => socket.send(socket.request.path))
+const undecided = Effect.zipLeft(
+  WebSocketUpgrade.upgrade(() => Effect.void),
+  Effect.never
+)
 
 const nothing = HttpServerResponse.text("There is no WebSocket at this path\n", {
   status: 404,
@@ -116,6 +124,7 @@ const nothing = HttpServerResponse.text("There is no WebSocket at this path\n", 
 const router = HttpRouter.empty.pipe(
   HttpRouter.get("/echo", echo),
   HttpRouter.get("/files/*", files),
+  HttpRouter.get("/undecided", undecided),
   HttpRouter.all("*", nothing)
 )
 
@@ -129,6 +138,13 @@ const apiServer = HttpApiBuilder.serve().pipe(
         yield* router.get(
           "/files/*",
           upgrade((socket) => socket.send(socket.request.path))
+        )
+        yield* router.get(
+          "/undecided",
+          Effect.zipLeft(
+            upgrade(() => Effect.void),
+            Effect.never
+          )
         )
         yield* router.all("*", nothing)
       })
@@ -279,6 +295,16 @@ describe.each(modes)("on %s", (_, attachWith) => {
       text("400 Bad Request", "The header sec-websocket-version comes more than once (RFC 6455 §4.1)", plain)
     ],
     [
+      "a body",
+      get("/echo", { ...ada, "Content-Length": "7" }) + frame(first.text, "a", true).toString("latin1"),
+      text("400 Bad Request", "An upgrade request has no body (RFC 6455 §4.2.1)", plain)
+    ],
+    [
+      "a body in chunks",
+      `${get("/echo", { ...ada, "Transfer-Encoding": "chunked" })}1\r\na\r\n0\r\n\r\n`,
+      text("400 Bad Request", "An upgrade request has no body (RFC 6455 §4.2.1)", plain)
+    ],
+    [
       "another version",
       get("/echo", { ...ada, "Sec-WebSocket-Version": "12" }),
       text(
@@ -357,6 +383,31 @@ describe.each(modes)("on %s", (_, attachWith) => {
     })
   )
 
+  it.scopedLive("drops a client that ends before it is answered, whatever it sent, and frees its place", () =>
+    Effect.gen(function* () {
+      const server = yield* attach
+      for (const behind of ["", "one", "one and two"]) {
+        const peers = yield* Effect.all([client(server), client(server)])
+        for (const peer of peers) {
+          peer.write(Buffer.concat([Buffer.from(get("/undecided", ada)), frame(first.text, behind, true)]))
+          peer.end()
+        }
+        for (const peer of peers) yield* peer.left
+      }
+      yield* greet(server)
+      yield* greet(server)
+    })
+  )
+
+  it.scopedLive("sends 100 before 101 to a client that expects it", () =>
+    Effect.gen(function* () {
+      const peer = yield* client(yield* attach)
+      peer.write(get("/echo", { ...ada, Expect: "100-continue" }))
+      assert.strictEqual(yield* peer.until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n")
+      assert.deepStrictEqual(answer(yield* peer.until("\r\n\r\n")), greeted)
+    })
+  )
+
   it.scopedLive("outlives a reset in the middle of the handshake", () =>
     Effect.gen(function* () {
       const server = yield* attach
@@ -398,7 +449,44 @@ describe.each([
   )
 })
 
+describe("listening by itself", () => {
+  it.scopedLive("answers 426 to another protocol, and takes no upgrade behind the end of a connection", () =>
+    Effect.gen(function* () {
+      const peer = yield* client(yield* own(options))
+      peer.write(get("/echo", { "Sec-WebSocket-Key": undefined, Upgrade: "h2c" }) + get("/echo", ada))
+      const received = answer((yield* peer.rest).toString())
+      assert.strictEqual(received[0], "HTTP/1.1 426 Upgrade Required")
+      assert.include(received, "connection: Upgrade, close")
+      assert.isFalse(received.some((line) => line?.includes("101")))
+    })
+  )
+})
+
 describe("attached beside others", () => {
+  it.scopedLive("answers pipelined requests in their order, a long response too", () =>
+    Effect.gen(function* () {
+      const answers: Array<Http.ServerResponse> = []
+      const long = "x".repeat(4 * mebibyte)
+      const server = Http.createServer((request, response) => {
+        if (request.url === "/long") Readable.from([long.slice(0, mebibyte), long.slice(mebibyte)]).pipe(response)
+        else answers.push(response)
+      })
+      const port = yield* listen(server)
+      yield* withRoutes(NodeWebSocketServer.layerAttached(server), false)
+      const peer = yield* rawClient(port)
+      const plainGet = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`
+      peer.write(plainGet("/a") + plainGet("/long") + get("/echo", ada))
+      peer.write(frame(first.text, "early", true))
+      yield* eventually(() => answers.length === 1)
+      answers[0]?.end("first")
+      yield* peer.until("first")
+      const response = yield* peer.until("HTTP/1.1 101 ")
+      assert.isAbove(response.length, long.length)
+      yield* peer.until("\r\n\r\n")
+      assert.strictEqual((yield* peer.frame).payload.toString(), "Ada: early")
+    })
+  )
+
   it.scopedLive("leaves them the upgrades that are theirs, and all plain requests", () =>
     Effect.gen(function* () {
       const server = Http.createServer((_, response) => response.end("plain"))

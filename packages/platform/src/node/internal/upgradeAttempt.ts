@@ -10,29 +10,42 @@ import { headerRecord } from "./headerRecord.js"
 // Time to write a refusal to a client that does not read.
 const rejectTimeoutMillis = 5000
 
+/** An attempt over a socket that others may hold, too. */
+export interface NodeAttempt extends UpgradeAttempt {
+  /** What carries it. */
+  readonly socket: Socket
+  /** As `reject`, but ends the socket by dropping it: whoever holds it sees a client that is gone. */
+  readonly rejectAndDrop: (status: number, headers: HeaderRecord, body: string) => void
+}
+
 /** What Node's `upgrade` event hands over, as an attempt to upgrade. */
-export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: Uint8Array): UpgradeAttempt => {
+export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: Uint8Array): NodeAttempt => {
   // Before anything else: a reset in the middle of the handshake must not end the process.
-  socket.on("error", destroy)
-  const remoteAddress = socket instanceof Socket ? socket.remoteAddress : undefined
-  let onGone: (() => void) | undefined
+  destroyOnError(socket)
+  let stopWatching: (() => void) | undefined
   const answered = (): void => {
-    if (onGone !== undefined) socket.off("close", onGone)
-    onGone = undefined
+    stopWatching?.()
+    stopWatching = undefined
   }
+  const isGone = (): boolean => socket.destroyed || socket.readableEnded || !socket.writable
+  // Its end has come already, and comes to nobody again.
+  if (isGone()) socket.destroy()
   return {
+    socket: request.socket,
     request: {
       method: request.method ?? "",
       url: request.url ?? "",
       httpVersion: request.httpVersion,
       headers: headerRecord(request)
     },
-    remoteAddress,
-    isGone: () => socket.destroyed || !socket.writable,
+    remoteAddress: (socket instanceof Socket ? socket : request.socket).remoteAddress,
+    isGone,
     onGone: (listener) => {
       answered()
-      onGone = listener
-      socket.once("close", listener)
+      stopWatching = watchEnd(socket, () => {
+        listener()
+        socket.destroy()
+      })
     },
     upgrade: (headers) => {
       answered()
@@ -40,7 +53,9 @@ export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: U
         socket.setTimeout(0)
         socket.setNoDelay(true)
       }
-      socket.write(formatHead(101, headers), "latin1")
+      // RFC 9110 §7.8: 100 comes before 101.
+      const interim = expectsContinue(request) ? formatHead(100, {}) : ""
+      socket.write(interim + formatHead(101, headers), "latin1")
       const transport = NodeTransport.make(socket, head)
       // The transport listens instead: a second listener would be a list, for as long as the connection lasts.
       socket.off("error", destroy)
@@ -48,29 +63,84 @@ export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: U
     },
     reject: (status, headers, body) => {
       answered()
-      if (socket.destroyed) return
-      const text = body === "" ? "" : `${body}\n`
-      const timer = setTimeout(() => socket.destroy(), rejectTimeoutMillis)
-      socket.once("close", () => clearTimeout(timer))
-      const typed = Object.keys(headers).some((name) => name.toLowerCase() === "content-type")
-      const all = {
-        ...(typed ? {} : { "Content-Type": "text/plain; charset=utf-8" }),
-        ...headers,
-        Connection: "close",
-        "Content-Length": String(Buffer.byteLength(text))
-      }
+      if (socket.destroyed || !socket.writable) return
+      dropInTime(socket)
       // Reads on, because closing a socket with unread bytes would reset it, and the answer with it.
       socket.resume()
       socket.once("end", () => socket.destroy())
-      socket.write(formatHead(status, all), "latin1")
-      socket.end(text)
+      socket.end(formatRefusal(status, headers, body))
+    },
+    rejectAndDrop: (status, headers, body) => {
+      answered()
+      if (socket.destroyed || !socket.writable) return
+      dropInTime(socket)
+      socket.resume()
+      socket.write(formatRefusal(status, headers, body), () => socket.destroy())
     }
   }
 }
 
+/**
+ * Watches for the client's end of input while nobody reads. The bytes stay in the socket's buffer, for whoever reads it
+ * later, so its high-water mark is the bound: beyond it reading stops, and an end behind that is not seen.
+ */
+const watchEnd = (socket: Duplex, onEnd: () => void): (() => void) => {
+  const over = (): void => {
+    stop()
+    onEnd()
+  }
+  const onReadable = (): void => {
+    // More than there is can be read only at the end.
+    const { readableHighWaterMark, readableLength } = socket
+    if (readableLength < readableHighWaterMark && socket.read(readableLength + 1) !== null) over()
+  }
+  // Somebody else takes the socket over.
+  const onListener = (event: string | symbol): void => {
+    if (event === "data" || event === "readable") stop()
+  }
+  const stop = (): void => {
+    socket.off("newListener", onListener)
+    socket.off("readable", onReadable)
+    socket.off("end", over)
+    socket.off("close", over)
+  }
+  socket.on("end", over)
+  socket.on("close", over)
+  socket.on("readable", onReadable)
+  socket.on("newListener", onListener)
+  return stop
+}
+
+const dropInTime = (socket: Duplex): void => {
+  const timer = setTimeout(() => socket.destroy(), rejectTimeoutMillis)
+  socket.once("close", () => clearTimeout(timer))
+}
+
+/** One listener for each socket, however often it is asked for. */
+export const destroyOnError = (socket: Duplex): void => {
+  if (!socket.listeners("error").includes(destroy)) socket.on("error", destroy)
+}
+
+/** The socket goes back to Node, which has a listener of its own. */
+export const stopDestroyOnError = (socket: Duplex): void => void socket.off("error", destroy)
+
 // Not a closure, which would keep the request alive as long as its socket.
 function destroy(this: Duplex): void {
   this.destroy()
+}
+
+const expectsContinue = ({ headers }: IncomingMessage): boolean => headers.expect?.toLowerCase() === "100-continue"
+
+const formatRefusal = (status: number, headers: HeaderRecord, body: string): Buffer => {
+  const text = Buffer.from(body === "" ? "" : `${body}\n`)
+  const typed = Object.keys(headers).some((name) => name.toLowerCase() === "content-type")
+  const all = {
+    ...(typed ? {} : { "Content-Type": "text/plain; charset=utf-8" }),
+    ...headers,
+    Connection: "close",
+    "Content-Length": String(text.length)
+  }
+  return Buffer.concat([Buffer.from(formatHead(status, all), "latin1"), text])
 }
 
 /** An HTTP/1.1 response head. Names and values were checked by the handshake. */

@@ -13,6 +13,7 @@ import {
   noHandlesLeft,
   rawClient,
   readResponse,
+  settled,
   start,
   upgradeRequest
 } from "../support.js"
@@ -28,7 +29,7 @@ const attempted = (behind = "") =>
     const peer = yield* rawClient(yield* listen(server))
     peer.write(upgradeRequest({ "X-Twice": ["1", "2"] }) + behind)
     const [request, socket, head] = yield* Queue.take(upgrades)
-    return { attempt: upgradeAttempt(request, socket, head), peer, socket }
+    return { attempt: upgradeAttempt(request, socket, head), peer, request, socket }
   })
 
 describe("upgradeAttempt", () => {
@@ -101,6 +102,64 @@ describe("upgradeAttempt", () => {
           } else if (when === "after") yield* leave()
         }
       }
+    })
+  )
+
+  it.scopedLive("tells of an end while nobody reads, and keeps what came before it otherwise", () =>
+    Effect.gen(function* () {
+      for (const sent of ["", "a frame"]) {
+        const { attempt, peer, socket } = yield* attempted()
+        let gone = 0
+        attempt.onGone?.(() => gone++)
+        peer.write(sent)
+        peer.end()
+        yield* eventually(() => gone > 0 && socket.destroyed)
+        assert.strictEqual(gone, 1)
+        assert.isTrue(attempt.isGone())
+      }
+      const { attempt, peer, socket } = yield* attempted("early ")
+      attempt.onGone?.(() => assert.fail("The client is there"))
+      const sent = "x".repeat(4 * mebibyte)
+      peer.write(sent)
+      yield* eventually(() => socket.readableLength >= socket.readableHighWaterMark)
+      yield* settled(() => socket.readableLength)
+      assert.isBelow(socket.readableLength, mebibyte)
+      const sink = start(attempt.upgrade({}))
+      peer.end()
+      yield* sink.event("eof")
+      assert.strictEqual(sink.bytes.toString(), `early ${sent}`)
+      assert.strictEqual(socket.listenerCount("readable") + socket.listenerCount("newListener"), 0)
+      assert.deepStrictEqual(
+        ["error", "close", "end"].map((event) => socket.listenerCount(event) > 2),
+        [false, false, false]
+      )
+      yield* Effect.sync(() => socket.destroy())
+    })
+  )
+
+  it.scopedLive("leaves what was read to another reader of the socket", () =>
+    Effect.gen(function* () {
+      const { attempt, peer, socket } = yield* attempted()
+      attempt.onGone?.(() => assert.fail("It is another's"))
+      peer.write("for you")
+      yield* eventually(() => socket.readableLength > 0)
+      const chunks: Array<string> = []
+      socket.on("data", (chunk) => chunks.push(String(chunk)))
+      yield* eventually(() => chunks.join("") === "for you")
+      peer.end()
+      yield* eventually(() => socket.readableEnded)
+      assert.isFalse(socket.destroyed)
+    })
+  )
+
+  it.scopedLive("is gone if the end came before it", () =>
+    Effect.gen(function* () {
+      const { peer, request, socket } = yield* attempted()
+      peer.end()
+      socket.resume()
+      yield* eventually(() => socket.readableEnded)
+      assert.isTrue(upgradeAttempt(request, socket, Buffer.alloc(0)).isGone())
+      yield* eventually(() => socket.destroyed)
     })
   )
 })
