@@ -104,9 +104,13 @@ export const make = (
 
 /**
  * A server on an HTTP or HTTPS server that someone else made, listens with and ends. It takes the upgrades that one of its
- * routes takes, or `accept` and `run` where they are used, and leaves others to other listeners; where there are none, they get 404.
- * The scope stops it and closes its connections with 1001, within one `closeTimeout`. `address` is a defect as long as the
- * server does not listen.
+ * routes takes, or `accept` and `run` if they are used, and shows them to nobody else. Other upgrades are left to other
+ * listeners; if nobody takes one, it gets 404: at once if there are no other listeners, else after `handshakeTimeout`.
+ * Requests for another protocol than `websocket` are ordinary requests, unless there are other listeners.
+ *
+ * The scope stops it and closes its connections with 1001, within one `closeTimeout`. If the HTTP server has no listener for
+ * requests by then, as when `NodeHttpServer` ends, requests get 503, and what is left `closeTimeout` after the server was
+ * released is dropped as soon as the HTTP server is closed. `address` is a defect as long as the server does not listen.
  *
  * @since 0.1.0
  * @category constructors

@@ -19,8 +19,9 @@ import { Attachment, memberOf, type Member } from "./internal/attachment.js"
 import { zlib } from "./NodeZlib.js"
 
 /**
- * The service for the server that `NodeHttpServer.layer` was given. It listens to its `upgrade` events before others do, so
- * that no byte is lost and no reset ends the process, and answers 503 once nobody else listens. The scope stops it; see
+ * The service for the server that `NodeHttpServer.layer` was given. It sees requests to upgrade before others do, so that no
+ * byte is lost, no reset ends the process, and an end of the client interrupts the request. One that is not answered within
+ * `handshakeTimeout` gets 503, and so does one that finds no listener any more. The scope stops it; see
  * `WebSocketUpgrade.make`.
  *
  * @since 0.1.0
