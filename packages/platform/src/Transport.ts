@@ -25,7 +25,8 @@ export interface TransportSink {
 }
 
 /**
- * - `taken`: all bytes that were ever written have left this process's hands, so their memory may be used again.
+ * - `taken`: all bytes that were ever written have left this process's hands, so their memory may be used again. Report it
+ *   only when it is certain, as after a copy: another stream may still hold what it was given.
  * - `belowHighWater`: less than the high-water mark waits to be sent. After `false`, `onDrain` will come.
  *
  * @since 0.1.0
@@ -56,7 +57,10 @@ export interface WaterMarks {
 export interface Transport {
   /** The peer's address, where it has one. */
   readonly remoteAddress: string | undefined
-  /** How many bytes wait to be sent. */
+  /**
+   * How many bytes wait to be sent. It must fall while a large write leaves, not only at its end: deadlines take a number that
+   * does not fall for a peer that reads nothing.
+   */
   readonly bufferedBytes: number
   /** Begins to deliver. Called once; before it, nothing is lost. */
   start(sink: TransportSink, marks: WaterMarks): void

@@ -84,14 +84,16 @@ export interface ReceiveRate {
  *   `true` stands for the defaults of `PermessageDeflate.Options`. Who sees the size of a message that holds both a secret
  *   and a text of their choosing can guess the secret (BREACH): send such messages with `compress: false`. Default `false`.
  * - `budget`: the bytes that this and other connections may hold together; see `ByteBudget`. Default: none.
- * - `heartbeatInterval`: after this time without a frame of the peer's a ping is sent. Default 25 seconds; infinite for none.
- * - `heartbeatTimeout`: the time for any frame to arrive then. Afterwards the connection fails with `IoError` (`Timeout` of
+ * - `heartbeatInterval`: after this time without a sign of life a ping is sent. Anything that the peer sends is one, and so is
+ *   that it takes what waits for it. Default 25 seconds; infinite for none.
+ * - `heartbeatTimeout`: the time for a sign of life to come then, longer behind a slow transfer. Afterwards the connection fails with `IoError` (`Timeout` of
  *   `"heartbeat"`). Default 20 seconds.
- * - `idleTimeout`: after this time without a message in either direction, the connection is closed with 1001.
+ * - `idleTimeout`: after this time without a message in either direction, the connection is closed with 1001. A message that
+ *   is leaving counts.
  * - `messageTimeout`: the time for a message to arrive, from its first byte to its last. Afterwards the connection fails with
  *   1008 and `IoError` (`Timeout` of `"message"`).
- * - `writeTimeout`: the time in which a peer must read something of what waits for it above `sendHighWaterMark`. Afterwards
- *   the transport is dropped, with `IoError` (`Timeout` of `"write"`).
+ * - `writeTimeout`: the time in which a peer must read something of what waits for it above `sendHighWaterMark`, and up to 5.5
+ *   seconds more, in which a kernel's buffer may hide that it reads. Afterwards the transport is dropped, with `IoError` (`Timeout` of `"write"`).
  * - `maxLifetime`: after this time the connection is closed with 1001.
  * - `receiveRate`: how much the peer may send per time; see `ReceiveRate`. Default: any amount.
  *

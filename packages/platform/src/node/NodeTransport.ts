@@ -37,6 +37,7 @@ class NodeTransport implements Transport {
   private readonly kind: Kind
   // What waits for the write before it. Most connections never have one.
   private backlog: Backlog | undefined = undefined
+  private trimming: ReturnType<typeof setTimeout> | undefined = undefined
   private endsAfterBacklog = false
   // How many writes have a callback that has not come.
   private callbacks = 0
@@ -131,8 +132,13 @@ class NodeTransport implements Transport {
     while (backlog.size > 0 && socket.writable && (socket.writableLength === 0 || this.callbacks === 0)) {
       this.pass(backlog.take(sliceBytes), true)
     }
-    backlog.trim()
+    if (backlog.size > 0) this.trimming ??= setTimeout(() => this.trim(), trimMillis).unref()
     if (backlog.size === 0 && this.endsAfterBacklog) socket.end()
+  }
+
+  private trim(): void {
+    this.trimming = undefined
+    this.backlog?.trim()
   }
 
   private pass(chunks: ReadonlyArray<Uint8Array>, withCallback: boolean): void {
@@ -194,6 +200,7 @@ class NodeTransport implements Transport {
   close(): void {
     this.closed = true
     this.backlog = undefined
+    clearTimeout(this.trimming)
     this.sink?.onClose()
     this.sink = undefined
   }
@@ -229,7 +236,9 @@ const patchable = ["write", "_write", "_writev", "push", "_read"]
 const systemHandles = new Set(["TCP", "Pipe"])
 
 // Of a large message, so much is written at once: a stream tells only of whole writes that they are done.
-const sliceBytes = 128 * 1024
+const sliceBytes = 256 * 1024
+// To trim costs a copy, which a peer that is fast does not need.
+const trimMillis = 100
 
 const clear: WriteResult = { taken: true, belowHighWater: true }
 const pending: WriteResult = { taken: false, belowHighWater: true }

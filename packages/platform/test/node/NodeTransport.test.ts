@@ -397,7 +397,7 @@ describe("any duplex", () => {
       const socket = yield* WebSocket.fromTransport(NodeTransport.make(stream), { role: "server" })
       const sending = yield* Effect.fork(socket.send(new Uint8Array(mebibyte)))
       yield* taken
-      for (let slice = 0; slice < 8; slice++) {
+      for (let slice = 0; slice < 4; slice++) {
         yield* TestClock.adjust("30 seconds")
         yield* taken
       }

@@ -4,7 +4,7 @@ const maxTailBytes = 32 * 1024
 
 /**
  * Bytes that wait until a stream has taken those before them. Small chunks are copied, one behind the other, into memory that
- * grows with what waits. So the backlog keeps alive at most twice its size and `maxCopiedBytes`.
+ * grows with what waits. So, once it is trimmed, the backlog keeps alive at most twice its size and `maxCopiedBytes`.
  */
 export class Backlog {
   /** In bytes. */
@@ -23,7 +23,7 @@ export class Backlog {
   copy(chunks: ReadonlyArray<Uint8Array>): void {
     for (const chunk of chunks) {
       if (chunk.length <= maxCopiedBytes) this.extend(chunk)
-      else this.push(trimmed(chunk))
+      else this.push(chunk)
     }
   }
 
@@ -52,10 +52,9 @@ export class Backlog {
     return taken
   }
 
-  /** Copies what is left of a large chunk, where most of it was taken. */
+  /** Copies what is left of large chunks of which most was taken, and what is a small part of a buffer. */
   trim(): void {
-    const first = this.chunks[0]
-    if (first !== undefined) this.chunks[0] = trimmed(first)
+    this.chunks = this.chunks.map(trimmed)
   }
 
   private push(chunk: Uint8Array): void {
