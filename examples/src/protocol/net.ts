@@ -1,0 +1,95 @@
+/** A client and a server on Node's `net`. */
+import { Connection, Errors, Handshake, Mask, Message } from "@effect-websocket/protocol"
+import * as Net from "node:net"
+import { answer, checkAnswer, type Head, parseHead, request } from "./handshake.js"
+import { makeLoop } from "./loop.js"
+
+const maxHeadBytes = 16 * 1024
+const closeTimeout = 5000
+
+/** Waits for the head of the other side; what comes behind it belongs to the connection. */
+const onHead = (socket: Net.Socket, use: (head: Head, rest: Uint8Array) => void) => {
+  let held = Buffer.alloc(0)
+  const onData = (chunk: Buffer) => {
+    held = Buffer.concat([held, chunk])
+    const end = held.indexOf("\r\n\r\n")
+    if (end === -1 && held.length > maxHeadBytes) socket.destroy()
+    if (end === -1) return
+    socket.off("data", onData)
+    use(parseHead(held.toString("latin1", 0, end)), held.subarray(end + 4))
+  }
+  socket.on("data", onData)
+}
+
+/** Runs a connection over a socket, from the bytes that came behind the head. */
+const run = (
+  socket: Net.Socket,
+  rest: Uint8Array,
+  connection: Connection.Connection,
+  onEvent: (event: Connection.Event) => void
+) => {
+  let timer: NodeJS.Timeout | undefined
+  const wire = {
+    write: (bytes: Uint8Array) => {
+      socket.write(bytes)
+      // The connection has no clock: how long the peer may take to close is the edge's to say.
+      if (connection.closeExpected) timer ??= setTimeout(() => socket.destroy(), closeTimeout)
+    },
+    end: () => void socket.end()
+  }
+  const loop = makeLoop(connection, wire, onEvent)
+  socket.on("close", () => clearTimeout(timer))
+  socket.on("data", loop.onData)
+  socket.on("end", loop.onEnd)
+  socket.on("error", loop.onError)
+  loop.onData(rest)
+  return loop
+}
+
+/** A server that sends every message back. */
+export const echoServer = (): Net.Server =>
+  Net.createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on("error", () => socket.destroy())
+    onHead(socket, (head, rest) => {
+      const { agreement, head: answered } = answer(head)
+      socket.write(answered, "latin1")
+      if (agreement === undefined) return socket.end()
+      const connection = Connection.make({ role: "server" })
+      return run(socket, rest, connection, (event) => {
+        if (Message.isMessage(event)) connection.send(event)
+      })
+    })
+  })
+
+/** Sends a text, and resolves with the first answer once the connection was closed with 1000. */
+export const askOnce = (port: number, text: string): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const offer = {
+      key: Handshake.generateKey(globalThis.crypto),
+      protocols: ["chat.v1"],
+      origin: "https://example.com"
+    }
+    const socket = Net.connect({ host: "127.0.0.1", port, allowHalfOpen: true })
+    socket.on("error", reject)
+    socket.write(Errors.getOrThrow(request(`127.0.0.1:${port}`, "/chat", offer)), "latin1")
+    onHead(socket, (head, rest) => {
+      const agreement = checkAnswer(head, offer)
+      if (Errors.isProtocolError(agreement)) {
+        socket.destroy()
+        return reject(agreement)
+      }
+      const connection = Connection.make({ role: "client", maskKey: Mask.keys(globalThis.crypto) })
+      let answered = ""
+      const loop = run(socket, rest, connection, (event) => {
+        if (event._tag === "Text") {
+          answered = event.data
+          connection.close(1000)
+        }
+        if (event._tag !== "Ended") return
+        if (connection.closeStatus.clean) resolve(answered)
+        else reject(event.error)
+      })
+      connection.send(Message.text(text))
+      return loop.flush()
+    })
+  })
