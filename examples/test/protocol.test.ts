@@ -1,6 +1,6 @@
 /** The programs of docs/protocol.md. */
 import { assert, describe, it } from "@effect/vitest"
-import { Connection, Errors, Handshake, Mask, Message } from "@effect-websocket/protocol"
+import { Connection, Errors, type Handshake, Mask, Message } from "@effect-websocket/protocol"
 import { once } from "node:events"
 import { readFileSync } from "node:fs"
 import type { AddressInfo } from "node:net"
