@@ -8,14 +8,15 @@
  * - above the first half, a connection is not read while it has unread messages, so that TCP holds its peer back;
  * - above the second half, `send` waits while more than `sendLowWaterMark` of its connection is unsent, or does what
  *   `sendStrategy` says;
- * - while unfinished messages take more than a quarter, those that have begun go first; if that lasts for half a second, or at
- *   once above a half, the connections that hold most of them are closed with 1013 and fail with `PayloadTooLarge`
- *   (`"budget"`);
+ * - while unfinished messages take more than a quarter, those that have begun go first; if that lasts for a second, or at
+ *   once if they take more than all of it, the connections that hold the largest are closed with 1013 and fail with
+ *   `PayloadTooLarge` (`"budget"`);
  * - in each case new connections are refused: servers answer 503, and clients fail with `IoError` (`Budget`).
  *
- * Each lasts until half of what was exceeded is free. A connection that holds nothing is never held up by the others, so the
- * budget may be exceeded, for each connection, by what one read brings (64 KiB of the transport, or what they inflate to),
- * `sendLowWaterMark` and one message to be sent. Not counted are the windows of compression and the objects of a connection.
+ * Each lasts until half of what was exceeded is free. A connection that holds nothing is never held up by what others have not
+ * read or not sent. So the budget may be exceeded by half of it in unfinished messages, and for each connection by what one
+ * read brings (64 KiB of the transport, or what they inflate to), `sendLowWaterMark` and one message to be sent. Not counted
+ * are the windows of compression and the objects of a connection.
  * Peers that never read can hold their share of it as long as they like: bound that with `writeTimeout`.
  *
  * @since 0.1.0

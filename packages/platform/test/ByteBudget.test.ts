@@ -238,7 +238,7 @@ describe("ByteBudget", () => {
             [most, less, idle].map(({ spied }) => spied.calls),
             [[], [], ["pause"]]
           )
-          yield* TestClock.adjust("500 millis")
+          yield* TestClock.adjust("1 second")
           const error = yield* Effect.flip(most.socket.receive)
           assert.deepStrictEqual(fields(error), {
             _tag: "Payload_too_large",

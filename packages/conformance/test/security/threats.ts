@@ -165,7 +165,7 @@ export const threats: ReadonlyArray<Threat> = [
       memory("never holds more than twice what has arrived of a message, above that 1 MiB"),
       [
         "platform/test/ByteBudget.test.ts",
-        "closes who holds most of unfinished messages with 1013, where pausing would not end"
+        "closes those that hold most of unfinished messages with 1013, if they do not end"
       ]
     ]
   },
@@ -519,10 +519,10 @@ export const hostilities: ReadonlyArray<Hostility> = [
   {
     attack: "All of these from many connections together",
     memory: "`budget`, for all that is given it",
-    time: "Until half of it is free nobody is read, and newcomers get 503",
+    time: "A connection is not read until it has nothing unread, `send` waits, and newcomers get 503 until half of what was exceeded is free",
     options: ["budget"],
     tests: [
-      ["platform/test/ByteBudget.test.ts", "pauses all of them above it, and resumes them when half of it is free"],
+      ["platform/test/ByteBudget.test.ts", "above half of it reads those only that have nothing unread, until half of that is free"],
       [
         "platform/test/ByteBudget.test.ts",
         "refuses new connections while it is exhausted: a server with 503, a client before it dials"

@@ -6,6 +6,8 @@ import { notSet, type Alarm, type Timers } from "./timers.js"
 export interface Member {
   /** What is held of messages that have not ended. */
   readonly unfinishedBytes: number
+  /** How many messages have ended. */
+  readonly receivedMessages: number
   /** Tells its ledger what is held now. */
   account(): void
   /** Reads, pauses, or goes on sending, as its ledger now allows. */
@@ -16,15 +18,18 @@ export interface Member {
 
 // Bytes leave a transport without notice.
 const lookMillis = 50
-// How many looks unfinished messages get to end before the largest are dropped. Between two of them everything that has
-// arrived is read, also in a process that was busy.
-const maxCrowdedLooks = 10
+// Between two looks everything that has arrived is read, also in a process that was busy. Nothing is freed at so many looks in a
+// row, or connections were held back at so many: then others may begin a message, too.
+const maxStuckLooks = 10
+const maxHeldLooks = 20
+// How many looks an unfinished message gets to end before it may be dropped.
+const maxCrowdedLooks = 20
 
 /** Exceeded above `high` bytes, and until no more than `low` are left. */
 class Level {
   isExceeded = false
   readonly high: number
-  private readonly low: number
+  readonly low: number
 
   constructor(high: number) {
     this.high = high
@@ -66,7 +71,13 @@ export class Budget implements ByteBudget, Alarm {
   private assessing = false
   // Whether no connection may begin another message.
   private holdsBack = false
+  private heldLooks = 0
   private hasFreed = false
+  private stuckLooks = 0
+  // What unfinished messages took when others were allowed to begin, too.
+  private releasedBytes = 0
+  // While unfinished messages take too much: those that have begun, by how many of their connection ended before.
+  private readonly begun = new Map<Member, number>()
   private crowdedLooks = 0
 
   constructor(maxBytes: number) {
@@ -106,6 +117,7 @@ export class Budget implements ByteBudget, Alarm {
 
   delete(member: Member): void {
     this.members.delete(member)
+    this.begun.delete(member)
   }
 
   charge(unreadBytes: number, unfinishedBytes: number, unsentBytes: number, timers: Timers): void {
@@ -131,7 +143,7 @@ export class Budget implements ByteBudget, Alarm {
   private assess(): void {
     // What left the transports since they were looked at does not count.
     if (!this.unsent.isExceeded && this.unsentBytes > this.unsent.high) this.recount()
-    if (this.unfinishedBytes > this.maxBytes / 2) this.shed(this.unfinished.high)
+    if (this.unfinishedBytes > this.maxBytes) this.shed([...this.members], this.unfinished.high, 1)
     while (this.updateLevels()) for (const member of this.members) member.obeyBudget()
   }
 
@@ -141,13 +153,23 @@ export class Budget implements ByteBudget, Alarm {
     const unsent = this.unsent.update(this.unsentBytes)
     if (unfinished) {
       this.holdsBack = this.unfinished.isExceeded
-      this.crowdedLooks = 0
+      this.heldLooks = this.stuckLooks = this.crowdedLooks = 0
+      this.begun.clear()
+      if (this.unfinished.isExceeded) this.rememberBegun()
     }
-    return received || unfinished || unsent
+    // One has begun.
+    const heldAgain = this.unfinished.isExceeded && !this.holdsBack && this.unfinishedBytes > this.releasedBytes
+    if (heldAgain) this.holdsBack = true
+    return received || unfinished || unsent || heldAgain
   }
 
   private recount(): void {
     for (const member of this.members) member.account()
+  }
+
+  private rememberBegun(): void {
+    this.begun.clear()
+    for (const member of this.members) if (member.unfinishedBytes > 0) this.begun.set(member, member.receivedMessages)
   }
 
   ring(): void {
@@ -155,21 +177,36 @@ export class Budget implements ByteBudget, Alarm {
     if (timers === undefined) return
     timers.set(this, timers.now + lookMillis)
     this.recount()
-    if (this.unfinished.isExceeded && ++this.crowdedLooks >= maxCrowdedLooks) {
-      this.crowdedLooks = 0
-      this.shed(this.unfinished.high / 2, 0)
-    }
-    // Those that have begun may need another one that has not: to read what they send.
-    if (!this.hasFreed) this.holdsBack = false
+    this.stuckLooks = this.hasFreed ? 0 : this.stuckLooks + 1
     this.hasFreed = false
+    if (this.unfinished.isExceeded) this.lookAtUnfinished()
     if (this.isExhausted) for (const member of this.members) member.obeyBudget()
   }
 
-  /** Drops the largest unfinished messages until no more than `maxBytes` are left, or `spared` messages. */
-  private shed(maxBytes: number, spared = 1): void {
-    const holders = [...this.members].filter(({ unfinishedBytes }) => unfinishedBytes > 0)
+  private lookAtUnfinished(): void {
+    if (++this.crowdedLooks >= maxCrowdedLooks) {
+      this.crowdedLooks = 0
+      const old = [...this.begun].filter(([member, ended]) => member.receivedMessages === ended)
+      this.shed(
+        old.map(([member]) => member),
+        this.unfinished.low,
+        0
+      )
+      if (this.unfinished.isExceeded) this.rememberBegun()
+    }
+    // Those that have begun may need another one that has not: to read what they send.
+    if (this.holdsBack && (++this.heldLooks >= maxHeldLooks || this.stuckLooks >= maxStuckLooks)) {
+      this.holdsBack = false
+      this.heldLooks = this.stuckLooks = 0
+      this.releasedBytes = this.unfinishedBytes
+    }
+  }
+
+  /** Drops the largest unfinished messages of `members` until no more than `maxBytes` are left, or `spared` messages. */
+  private shed(members: ReadonlyArray<Member>, maxBytes: number, spared: number): void {
+    const holders = members.filter(({ unfinishedBytes }) => unfinishedBytes > 0)
     holders.sort((a, b) => b.unfinishedBytes - a.unfinishedBytes)
-    let left = holders.reduce((sum, { unfinishedBytes }) => sum + unfinishedBytes, 0)
+    let left = this.unfinishedBytes
     for (const holder of holders.slice(0, holders.length - spared)) {
       if (left <= maxBytes) return
       left -= holder.unfinishedBytes

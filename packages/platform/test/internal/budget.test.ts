@@ -11,6 +11,7 @@ const member = (budget: Budget) =>
       unreadBytes: 0,
       unfinishedBytes: 0,
       unsentBytes: 0,
+      receivedMessages: 0,
       sheds: [] as Array<number>,
       orders: 0,
       account: () => ledger.update(self.unreadBytes, self.unfinishedBytes, self.unsentBytes),
@@ -148,7 +149,7 @@ describe("budget", () => {
       a.hold({ unfinished: 10 })
       b.hold({ unfinished: 15, unread: 5 })
       c.hold({ unfinished: 2 })
-      yield* TestClock.adjust("499 millis")
+      yield* TestClock.adjust("999 millis")
       assert.deepStrictEqual([a.sheds, b.sheds, c.sheds], [[], [], []])
       yield* TestClock.adjust("1 millis")
       assert.deepStrictEqual([a.sheds, b.sheds, c.sheds], [[], [100], []])
@@ -156,7 +157,7 @@ describe("budget", () => {
     })
   )
 
-  it.effect("drops the largest at once above its half, but not a message that is alone", () =>
+  it.effect("drops the largest at once above the whole of it, but not a message that is alone", () =>
     Effect.gen(function* () {
       const budget = new Budget(100)
       const a = yield* member(budget)
@@ -168,8 +169,50 @@ describe("budget", () => {
       assert.deepStrictEqual([a.sheds, b.sheds], [[100], []])
       assert.isFalse(budget.isExhausted)
       b.hold({ unfinished: 1000 })
-      yield* TestClock.adjust("500 millis")
+      yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(b.sheds, [100])
+    })
+  )
+
+  it.effect("drops none of a connection whose messages end, one after the other", () =>
+    Effect.gen(function* () {
+      const budget = new Budget(100)
+      const [a, b, idle] = [yield* member(budget), yield* member(budget), yield* member(budget)]
+      b.hold({ unfinished: 5 })
+      a.hold({ unfinished: 30 })
+      for (let i = 0; i < 25; i++) {
+        a.receivedMessages++
+        a.hold({ unread: 30 })
+        a.hold({ unread: 0 })
+        yield* TestClock.adjust("50 millis")
+      }
+      assert.deepStrictEqual([a.sheds, b.sheds], [[], [100]])
+      // Nobody waits for them for ever.
+      assert.isTrue(idle.isRead)
+      idle.hold({ unfinished: 1 })
+      assert.isTrue(idle.isRead)
+      const late = yield* member(budget)
+      assert.isFalse(late.isRead)
+      a.hold({ unfinished: 0 })
+      assert.isTrue(late.isRead)
+      idle.hold({ unfinished: 0 })
+    })
+  )
+
+  it.effect("lets one more begin where nothing else moves", () =>
+    Effect.gen(function* () {
+      const budget = new Budget(100)
+      const [a, b, c] = [yield* member(budget), yield* member(budget), yield* member(budget)]
+      a.hold({ unfinished: 30 })
+      yield* TestClock.adjust("499 millis")
+      assert.deepStrictEqual([a.isRead, b.isRead, c.isRead], [true, false, false])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual([a.isRead, b.isRead, c.isRead], [true, true, true])
+      b.hold({ unfinished: 30 })
+      assert.deepStrictEqual([a.isRead, b.isRead, c.isRead], [true, true, false])
+      assert.deepStrictEqual([a.sheds, b.sheds], [[], []])
+      a.hold({ unfinished: 0 })
+      b.hold({ unfinished: 0 })
     })
   )
 
