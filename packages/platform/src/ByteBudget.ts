@@ -8,7 +8,7 @@
  * - above the first half, a connection is not read while it has unread messages, so that TCP holds its peer back;
  * - above the second half, `send` waits while more than `sendLowWaterMark` of its connection is unsent, or does what
  *   `sendStrategy` says;
- * - while unfinished messages take more than a quarter, those that have begun go first; if that lasts for a second, or at
+ * - while unfinished messages take more than a quarter, those that have begun go first; if that lasts for two seconds, or at
  *   once if they take more than all of it, the connections that hold the largest are closed with 1013 and fail with
  *   `PayloadTooLarge` (`"budget"`);
  * - in each case new connections are refused: servers answer 503, and clients fail with `IoError` (`Budget`).

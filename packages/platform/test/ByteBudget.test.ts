@@ -238,7 +238,7 @@ describe("ByteBudget", () => {
             [most, less, idle].map(({ spied }) => spied.calls),
             [[], [], ["pause"]]
           )
-          yield* TestClock.adjust("1 second")
+          yield* TestClock.adjust("2 seconds")
           const error = yield* Effect.flip(most.socket.receive)
           assert.deepStrictEqual(fields(error), {
             _tag: "Payload_too_large",
@@ -336,7 +336,7 @@ describe("ByteBudget", () => {
               yield* work(read(right, client.sizes, server.reads))
             }
           }
-          for (let steps = 0; steps < 300 && working.some((fiber) => fiber.unsafePoll() === null); steps++) {
+          for (let steps = 0; steps < 600 && working.some((fiber) => fiber.unsafePoll() === null); steps++) {
             yield* settled
             yield* TestClock.adjust("10 millis")
           }

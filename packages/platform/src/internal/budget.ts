@@ -20,10 +20,10 @@ export interface Member {
 const lookMillis = 50
 // Between two looks everything that has arrived is read, also in a process that was busy. Nothing is freed at so many looks in a
 // row, or connections were held back at so many: then others may begin a message, too.
-const maxStuckLooks = 10
+const maxStuckLooks = 4
 const maxHeldLooks = 20
 // How many looks an unfinished message gets to end before it may be dropped.
-const maxCrowdedLooks = 20
+const maxCrowdedLooks = 40
 
 /** Exceeded above `high` bytes, and until no more than `low` are left. */
 class Level {
@@ -160,6 +160,7 @@ export class Budget implements ByteBudget, Alarm {
     // One has begun.
     const heldAgain = this.unfinished.isExceeded && !this.holdsBack && this.unfinishedBytes > this.releasedBytes
     if (heldAgain) this.holdsBack = true
+    this.releasedBytes = Math.min(this.releasedBytes, this.unfinishedBytes)
     return received || unfinished || unsent || heldAgain
   }
 
@@ -195,7 +196,8 @@ export class Budget implements ByteBudget, Alarm {
       if (this.unfinished.isExceeded) this.rememberBegun()
     }
     // Those that have begun may need another one that has not: to read what they send.
-    if (this.holdsBack && (++this.heldLooks >= maxHeldLooks || this.stuckLooks >= maxStuckLooks)) {
+    const isLong = ++this.heldLooks >= maxHeldLooks || this.stuckLooks >= maxStuckLooks
+    if (this.holdsBack && isLong && this.unfinishedBytes <= this.maxBytes / 2) {
       this.holdsBack = false
       this.heldLooks = this.stuckLooks = 0
       this.releasedBytes = this.unfinishedBytes
