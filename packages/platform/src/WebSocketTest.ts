@@ -40,7 +40,7 @@ import {
 import { randomBytes } from "./internal/random.js"
 import { GuardedTransport } from "./internal/guardedTransport.js"
 import * as Registry from "./internal/registry.js"
-import { takeAfter, type Wake } from "./internal/waiting.js"
+import { awaitCallback, takeAfter, type Wake } from "./internal/waiting.js"
 import * as MockPeer from "./MockPeer.js"
 import * as MockTransport from "./MockTransport.js"
 import type { Transport } from "./Transport.js"
@@ -451,16 +451,13 @@ class Attempts {
   }
 
   private readonly awaitAttempt: Effect.Effect<void> = Effect.withFiberRuntime((fiber) =>
-    Effect.async<void>((resume) => {
+    awaitCallback<void>((resume) => {
       // The fiber may have yielded since anything else looked.
-      if (this.unanswered.size > 0) {
-        resume(Effect.void)
-        return
-      }
+      if (this.unanswered.size > 0) return resume(Effect.void)
       this.takers.set(resume, fiber)
-      return Effect.sync(() => {
+      return () => {
         this.takers.delete(resume)
-      })
+      }
     })
   )
 

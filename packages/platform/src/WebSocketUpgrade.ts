@@ -16,6 +16,7 @@ import { Acceptor, jobOf, resolvePolicy } from "./internal/acceptor.js"
 import { logReport } from "./internal/drain.js"
 import { environment } from "./internal/driver.js"
 import { resolveMode } from "./internal/drivers.js"
+import type { Entry } from "./internal/gate.js"
 import { Handlers } from "./internal/handlers.js"
 import type { AcceptOptions } from "./UpgradeCheck.js"
 import type {
@@ -185,14 +186,17 @@ const upgradeWith = <A, E, R, D extends Delivery, Value, R2>(
         refusal = refused(status, headers, body)
       }
     }
+    let opened = false
+    let entry: Entry | undefined
+    const leave = (): void => {
+      if (!opened) entry?.leave()
+    }
+    // Before it has a place: after that, an interruption would keep the place for ever.
+    yield* Effect.addFinalizer(() => Effect.sync(leave))
     const entered = acceptor.enter(attempt, acceptor.fallback)
     if (entered === undefined) return refusal
-    const { entry, request, route } = entered
-    let opened = false
-    const leave = (): void => {
-      if (!opened) entry.leave()
-    }
-    yield* Effect.addFinalizer(() => Effect.sync(leave))
+    const { request, route } = entered
+    entry = entered.entry
     // The place is free at once, however long the middleware takes.
     found.onGone?.(leave)
     const runtime = yield* Effect.runtime<Exclude<R | R2, Scope.Scope>>()
@@ -201,10 +205,15 @@ const upgradeWith = <A, E, R, D extends Delivery, Value, R2>(
       Effect.sync(() => {
         // Middleware has decided otherwise.
         if (response.status !== 101) return HttpServerResponse.setHeader(response, "connection", "close")
-        if (acceptor.refuseLate(attempt, entry, route)) return refusal
+        if (acceptor.refuseLate(attempt, entered.entry, route)) return refusal
         const headers = { ...headersOf(response), ...options.headers }
         const accepted = { ...options, _tag: "Accept" as const, value, headers }
-        const socket = acceptor.open({ attempt, request, select: route.settings.select, accepted }, entry, mode, route)
+        const socket = acceptor.open(
+          { attempt, request, select: route.settings.select, accepted },
+          entered.entry,
+          mode,
+          route
+        )
         if (socket === undefined) return refusal
         opened = true
         handlers.start(socket, job)

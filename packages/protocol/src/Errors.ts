@@ -112,8 +112,9 @@ export class PayloadTooLarge extends Data.TaggedError("Payload_too_large")<{
       `${what} has ${this.size === undefined ? `more ${unit} than are allowed` : `${grouped(this.size)} ${unit}`}`
     switch (this.limit) {
       case "message":
-        return `${has("The message", "bytes")}; \`limits.maxMessageBytes\` allows ${max}`
+        return `${has("The message", "bytes")}; \`${this.direction === "outbound" ? "maxSendBytes" : "limits.maxMessageBytes"}\` allows ${max}`
       case "frame":
+        if (this.direction === "outbound") return `${has("The frame", "bytes")}; \`maxSendBytes\` allows ${max}`
         // The delivery "frames" has both limits, and the smaller one counts.
         return `${has("The frame", "bytes")}; \`limits.maxFrameBytes\` or \`limits.maxMessageBytes\` allows ${max}`
       case "fragments":

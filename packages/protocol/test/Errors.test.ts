@@ -109,6 +109,14 @@ describe("Errors", () => {
       "The frame has 1,001 bytes; `limits.maxFrameBytes` or `limits.maxMessageBytes` allows 1,000"
     ],
     [
+      new Errors.PayloadTooLarge({ ...tooLarge, direction: "outbound" }),
+      "The message has 11 bytes; `maxSendBytes` allows 10"
+    ],
+    [
+      new Errors.PayloadTooLarge({ ...tooLarge, limit: "frame", direction: "outbound" }),
+      "The frame has 11 bytes; `maxSendBytes` allows 10"
+    ],
+    [
       new Errors.PayloadTooLarge({ ...tooLarge, limit: "fragments", max: 2, size: 3 }),
       "The message has 3 frames; `limits.maxFragments` allows 2"
     ],

@@ -16,6 +16,7 @@ import { randomBytes } from "./random.js"
 import * as Registry from "./registry.js"
 import * as Request from "./request.js"
 import type { ClientSettings, Settings } from "./settings.js"
+import { awaitCallback } from "./waiting.js"
 
 /** What an attempt needs besides the request. */
 export interface Plan<D extends Delivery> {
@@ -197,7 +198,7 @@ export class Attempt<D extends Delivery> implements Registry.Closable {
   private wait<A, E = never>(
     begin: (done: (result: () => Effect.Effect<A, E>) => void) => () => void
   ): Effect.Effect<A, E> {
-    return Effect.async<A, E>((resume) => {
+    return awaitCallback<A, E>((resume) => {
       if (this.stopped) return resume(Effect.interrupt)
       this.interrupt = () => resume(Effect.interrupt)
       this.drop = begin((result) => {
@@ -205,7 +206,7 @@ export class Attempt<D extends Delivery> implements Registry.Closable {
         this.drop = undefined
         resume(result())
       })
-      return Effect.sync(() => this.abandon())
+      return () => this.abandon()
     })
   }
 

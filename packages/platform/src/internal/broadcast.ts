@@ -2,6 +2,7 @@ import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import type { Message } from "@effect-websocket/protocol/Message"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import type { Data, SendOptions, WebSocket } from "../WebSocket.js"
 import type { Delivered } from "./driver.js"
 import { MessageSender, toMessage } from "./messageSender.js"
@@ -23,12 +24,24 @@ export const broadcast = (
       }
     }
     if (slow.length === 0) return Effect.void
-    // All at once: one that waits holds up no other. What dies does so when all of them are done.
-    return Effect.flatMap(
-      Effect.forEach(slow, (sent) => Effect.exit(Effect.ignore(sent)), { concurrency: "unbounded" }),
-      (exits) => exits.find(Exit.isFailure) ?? Effect.void
-    )
+    return awaitTogether(slow)
   })
+
+/**
+ * All at once: one that waits holds up no other. A defect comes out when all of them are done. `Effect.forEach` with concurrency
+ * can hang when it is interrupted while it begins.
+ */
+const awaitTogether = (sends: ReadonlyArray<Effect.Effect<void, ConnectionError>>): Effect.Effect<void> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(
+      Effect.forEach(sends, (send) => Effect.forkDaemon(Effect.interruptible(Effect.ignore(send)))),
+      (fibers) =>
+        Effect.flatMap(
+          Effect.onInterrupt(restore(Fiber.awaitAll(fibers)), () => Fiber.interruptAll(fibers)),
+          (exits) => exits.find(Exit.isFailure) ?? Effect.void
+        )
+    )
+  )
 
 /** What the app's filter throws for one connection does not keep the message from the others. */
 const sendNow = (

@@ -40,6 +40,7 @@ import { ReceiveRate } from "./receiveRate.js"
 import type { Closable, Owner } from "./registry.js"
 import type { Settings } from "./settings.js"
 import { ofClock, type Timers } from "./timers.js"
+import { awaitCallback } from "./waiting.js"
 
 /** What all connections of one service share. */
 export interface Environment {
@@ -782,22 +783,18 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
 
   /** Waits for room, and then sends, if there is anything to send. */
   protected awaitRoom(encode: Waiter["encode"], control = false): Effect.Effect<void, ConnectionError> {
-    return Effect.async((resume) => {
-      if (this.closed) {
-        resume(Effect.fail(this.terminalError("local")))
-        return
-      }
+    return awaitCallback((resume) => {
+      if (this.closed) return resume(Effect.fail(this.terminalError("local")))
       // The fiber may have yielded since it was told to wait.
       if ((control ? this.writable : this.hasRoom()) || (encode !== undefined && this.connection.phase !== "Open")) {
-        resume(encode === undefined ? Effect.void : this.sent(encode(), true, control))
-        return
+        return resume(encode === undefined ? Effect.void : this.sent(encode(), true, control))
       }
       const waiter = { encode, control, resume }
       if (this.waiters === noWaiters) this.waiters = new Set()
       this.waiters.add(waiter)
-      return Effect.sync(() => {
+      return () => {
         this.waiters.delete(waiter)
-      })
+      }
     })
   }
 
@@ -956,16 +953,13 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   }
 
   get awaitClosed(): Effect.Effect<void> {
-    return Effect.async<void>((resume) => {
-      if (this.closed) {
-        resume(Effect.void)
-        return
-      }
+    return awaitCallback<void>((resume) => {
+      if (this.closed) return resume(Effect.void)
       const closers = (this.closers ??= new Set())
       closers.add(resume)
-      return Effect.sync(() => {
+      return () => {
         closers.delete(resume)
-      })
+      }
     })
   }
 

@@ -14,6 +14,7 @@ import * as Scope from "effect/Scope"
 import { annotations } from "./annotations.js"
 import type { ServerDriver } from "./connections.js"
 import { closeCodeOf } from "./registry.js"
+import { awaitCallback } from "./waiting.js"
 
 /** What is done for a connection, and where. */
 export interface Job<S extends ServerDriver, A, E, R> {
@@ -52,15 +53,12 @@ export class Handlers {
   }
 
   /** Until one more may start. One fiber may wait. */
-  readonly awaitRoom: Effect.Effect<void> = Effect.async<void>((resume) => {
-    if (this.fibers.size < this.maximum) {
-      resume(Effect.void)
-      return
-    }
+  readonly awaitRoom: Effect.Effect<void> = awaitCallback<void>((resume) => {
+    if (this.fibers.size < this.maximum) return resume(Effect.void)
     this.waiting = resume
-    return Effect.sync(() => {
+    return () => {
       this.waiting = undefined
-    })
+    }
   })
 
   private supervise<A1, E1>(fiber: Fiber.RuntimeFiber<A1, E1>, onExit?: (exit: Exit.Exit<A1, E1>) => void): void {

@@ -27,6 +27,7 @@ import {
 } from "./driver.js"
 import { closeCodeOf } from "./registry.js"
 import type { Settings } from "./settings.js"
+import { awaitCallback } from "./waiting.js"
 
 /** A message that waits for its turn: for room, and for the end of the message that is under way. */
 interface Turn {
@@ -182,19 +183,16 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
     deflation: Turn["deflation"],
     patient = false
   ): Effect.Effect<void, ConnectionError> {
-    return Effect.async((resume) => {
-      if (this.connection.phase !== "Open") {
-        resume(outcome(begin()))
-        return
-      }
+    return awaitCallback((resume) => {
+      if (this.connection.phase !== "Open") return resume(outcome(begin()))
       const turn: Turn = { begin, deflation, resume, droppableBytes: 0, patient }
       this.addTurn(turn)
       this.serve()
-      return Effect.sync(() => {
+      return () => {
         this.deleteTurn(turn)
         if (this.underWay === turn) this.stopDeflating()
         this.serve()
-      })
+      }
     })
   }
 

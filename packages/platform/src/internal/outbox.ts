@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Outcome } from "../ReconnectingWebSocket.js"
 import type { Data, SendOptions } from "../WebSocket.js"
+import { awaitCallback } from "./waiting.js"
 
 /** A message to be sent, and its outcome. */
 export interface Item {
@@ -77,16 +78,13 @@ export class Outbox {
   readonly first: Effect.Effect<Item> = Effect.suspend(() => {
     for (const item of this.items) return Effect.succeed(item)
     return Effect.zipRight(
-      Effect.async<void>((resume) => {
+      awaitCallback<void>((resume) => {
         // The fiber may have yielded since it looked.
-        if (this.items.size > 0) {
-          resume(Effect.void)
-          return
-        }
+        if (this.items.size > 0) return resume(Effect.void)
         this.taker = resume
-        return Effect.sync(() => {
+        return () => {
           if (this.taker === resume) this.taker = undefined
-        })
+        }
       }),
       this.first
     )

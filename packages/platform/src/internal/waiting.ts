@@ -4,17 +4,31 @@ import * as Effect from "effect/Effect"
 /** What wakes a fiber that waits. */
 export type Wake = (effect: Effect.Effect<void>) => void
 
+/**
+ * Waits for a callback. `register` returns what undoes it.
+ *
+ * As `Effect.async`, but that has its finalizer only in the step after the registration: an interruption between the two would
+ * leave it behind.
+ */
+export const awaitCallback = <A, E = never>(
+  register: (resume: (effect: Effect.Effect<A, E>) => void) => (() => void) | void
+): Effect.Effect<A, E> =>
+  Effect.suspend(() => {
+    let undo: (() => void) | void
+    const registered = Effect.async<A, E>((resume) => {
+      undo = register(resume)
+    })
+    return Effect.onInterrupt(registered, () => Effect.sync(() => undo?.()))
+  })
+
 /** Waits until `isReady`. Looks in the step that begins to wait: the fiber may have yielded since anything else looked. */
 export const waitUntil = (waiters: Set<Wake>, isReady: () => boolean): Effect.Effect<void> =>
-  Effect.async<void>((resume) => {
-    if (isReady()) {
-      resume(Effect.void)
-      return
-    }
+  awaitCallback<void>((resume) => {
+    if (isReady()) return resume(Effect.void)
     waiters.add(resume)
-    return Effect.sync(() => {
+    return () => {
       waiters.delete(resume)
-    })
+    }
   })
 
 export const wakeAll = (waiters: Set<Wake>): void => {
