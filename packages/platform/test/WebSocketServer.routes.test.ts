@@ -245,8 +245,10 @@ describe("a function of the app that throws", () => {
         })
       ),
       Effect.gen(function* () {
-        assert.deepStrictEqual(yield* refusalLine("/a"), [500, body])
-        assert.deepStrictEqual(yield* refusalLine("/a"), [500, body])
+        // A selector is only asked when something is offered.
+        const offer = { protocols: ["chat"] }
+        assert.deepStrictEqual(yield* refusalLine("/a", offer), [500, body])
+        assert.deepStrictEqual(yield* refusalLine("/a", offer), [500, body])
         if (options.admission === undefined) assert.strictEqual((yield* (yield* connect("/b")).receive).data, "fine")
       }),
       options

@@ -102,7 +102,7 @@ export const differences: ReadonlyArray<Difference> = [
     reason:
       "A message of too many fragments is 1009 with us, on the header of the frame; with ws 1008, behind its payload.",
     applies: (ours, theirs) =>
-      ours.why.includes("fragments limit") &&
+      ours.why.includes("limits.maxFragments") &&
       (theirs.code === undefined || theirs.why === "WS_ERR_TOO_MANY_BUFFERED_PARTS")
   },
   {
