@@ -522,7 +522,10 @@ export const hostilities: ReadonlyArray<Hostility> = [
     time: "A connection is not read until it has nothing unread, `send` waits, and newcomers get 503 until half of what was exceeded is free",
     options: ["budget"],
     tests: [
-      ["platform/test/ByteBudget.test.ts", "above half of it reads those only that have nothing unread, until half of that is free"],
+      [
+        "platform/test/ByteBudget.test.ts",
+        "above half of it reads those only that have nothing unread, until half of that is free"
+      ],
       [
         "platform/test/ByteBudget.test.ts",
         "refuses new connections while it is exhausted: a server with 503, a client before it dials"
