@@ -287,6 +287,7 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E>, Closable, Owner {
   private member: Closable | undefined = undefined
   private closing: { readonly code: number; readonly waited: number } | undefined = undefined
   private connections = 0
+  private stopped = false
   /** How it ended, if it has. */
   private end: Exit.Exit<void, Failure<E>> | undefined = undefined
 
@@ -366,6 +367,7 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E>, Closable, Owner {
   beginClose(code: number, waited = 0): void {
     if (this.closing !== undefined) return
     this.closing = { code, waited }
+    this.stopped = true
     this.supervisor?.unsafeInterruptAsFork(FiberId.none)
     this.member?.beginClose(code, waited)
   }
@@ -431,13 +433,14 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E>, Closable, Owner {
       (scope, exit) => Effect.zipRight(this.release(exit), Scope.close(scope, exit))
     ).pipe(Effect.catchAll((failure) => Effect.succeed({ failure, millis: 0 })))
 
-  /** Whoever interrupts it closes the connection: only they know the code. */
+  /** Whoever stops it closes the connection: only they know the code. */
   private release(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
-    if (Exit.isInterrupted(exit)) return Effect.void
     return Effect.suspend(() => {
+      if (this.stopped) return Effect.void
       this.socket = undefined
       this.member?.beginClose(closeCodeOf(exit))
-      return this.awaitMember
+      // An effect of the app's that ends as interrupted ends all: there is no next connection to wait with.
+      return Exit.isInterrupted(exit) ? Effect.void : this.awaitMember
     })
   }
 
@@ -530,8 +533,7 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E>, Closable, Owner {
           this.stop,
           Effect.suspend(() => {
             if (this.socket !== undefined) return this.socket.close(code, reason)
-            // A connection that opened in the step in which it was stopped.
-            this.member?.beginClose(typeof code === "string" ? CloseCode.fromName(code) : code)
+            this.beginClose(typeof code === "string" ? CloseCode.fromName(code) : code)
             return this.awaitMember
           })
         )
@@ -539,10 +541,15 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E>, Closable, Owner {
     })
   }
 
-  /** There will be no other connection. */
-  private readonly stop: Effect.Effect<void> = Effect.suspend(() =>
-    Effect.zipRight(this.supervisor === undefined ? Effect.void : Fiber.interrupt(this.supervisor), this.finishLocally)
-  )
+  /**
+   * There will be no other connection. It does not wait for the supervisor, because an effect of the app's that the supervisor
+   * runs may be the one that stops it.
+   */
+  private readonly stop: Effect.Effect<void> = Effect.suspend(() => {
+    this.stopped = true
+    this.supervisor?.unsafeInterruptAsFork(FiberId.none)
+    return this.finishLocally
+  })
 
   private readonly finishLocally: Effect.Effect<void> = Effect.suspend(() => {
     const closed = new ConnectionClosed({ code: 1000, reason: "", initiator: "local", clean: true })

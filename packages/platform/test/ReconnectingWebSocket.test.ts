@@ -834,3 +834,44 @@ describe("ReconnectingWebSocket", () => {
     120_000
   )
 })
+
+describe("an effect of the app's that the supervisor runs", () => {
+  const closing = (where: "onConnect" | "url") =>
+    withTest(
+      Effect.gen(function* () {
+        const made = yield* Deferred.make<ReconnectingWebSocket.ReconnectingWebSocket<unknown>>()
+        const close = Effect.flatMap(Deferred.await(made), (socket) => Effect.ignore(socket.close()))
+        const socket = yield* ReconnectingWebSocket.make<never, never>(
+          where === "url" ? Effect.as(close, url) : url,
+          where === "url" ? {} : { onConnect: () => close }
+        )
+        if (where === "onConnect") {
+          const peer = yield* WebSocketTest.acceptPeer()
+          yield* Deferred.succeed(made, socket)
+          yield* peer.expectClose({ code: 1000 })
+          yield* peer.sendClose(1000)
+        } else yield* Deferred.succeed(made, socket)
+        const last = yield* Stream.runLast(socket.state.changes)
+        assert.deepStrictEqual(last, Option.some({ _tag: "Closed", failure: undefined }))
+      })
+    )
+
+  it.effect("may close it: onConnect", () => closing("onConnect"))
+  it.effect("may close it: the URL", () => closing("url"))
+
+  it.effect("may be interrupted by another fiber: the connection ends", () =>
+    withTest(
+      Effect.gen(function* () {
+        const interrupted = Effect.flatMap(Effect.fork(Effect.never), (fiber) =>
+          Effect.zipRight(Fiber.interrupt(fiber), Fiber.join(fiber))
+        )
+        const socket = yield* ReconnectingWebSocket.make(url, { onConnect: () => interrupted })
+        const peer = yield* WebSocketTest.acceptPeer()
+        yield* peer.expectClose({ code: 1001 })
+        yield* peer.sendClose(1001)
+        yield* peer.end
+        assert.strictEqual(yield* stateOf(socket), "Closed")
+      })
+    )
+  )
+})

@@ -59,6 +59,7 @@ export class Deadlines implements Alarm {
   private slowUntil = 0
   private slowFromLeft = 0
   private slowBytes = 0
+  private slowMillis = 0
 
   constructor(timers: Timers, clock: Clock.Clock, settings: Settings, mortal: Mortal) {
     this.timers = timers
@@ -113,10 +114,14 @@ export class Deadlines implements Alarm {
       const timeOfDay = this.clock.unsafeCurrentTimeMillis()
       if (!isCongested) {
         this.slowUntil = timeOfDay
-        this.slowBytes = leftBytes - this.slowFromLeft
+        this.slowBytes += leftBytes - this.slowFromLeft
+        this.slowMillis += Math.max(0, timeOfDay - this.slowFrom)
         // That the peer takes what waits for it is a sign of life.
         this.heard()
-      } else if (timeOfDay - this.slowUntil > heartbeatInterval || timeOfDay < this.slowUntil) {
+      } else {
+        if (timeOfDay - this.slowUntil > heartbeatInterval || timeOfDay < this.slowUntil) {
+          this.slowBytes = this.slowMillis = 0
+        }
         this.slowFrom = timeOfDay
         this.slowFromLeft = leftBytes
       }
@@ -234,9 +239,9 @@ export class Deadlines implements Alarm {
 
   /** How long what has left may take to reach a peer that was slow, at the pace at which it took what was stuck. */
   private timeOnTheWay(timeOfDay: number): number {
-    const { slowBytes, slowFrom, slowUntil } = this
+    const { slowBytes, slowMillis, slowUntil } = this
     if (slowBytes === 0) return 0
-    const time = (slowUntil - slowFrom) * Math.min(1, maxBytesOnTheWay / slowBytes)
+    const time = slowMillis * Math.min(1, maxBytesOnTheWay / slowBytes)
     return Math.max(0, slowUntil + time - timeOfDay)
   }
 

@@ -34,7 +34,7 @@ import type { CloseStatus } from "../WebSocket.js"
 import { Ledger, type Member } from "./budget.js"
 import { isSameBytes } from "./bytes.js"
 import { Deadlines, type Deadline, type Mortal } from "./deadlines.js"
-import { handOver, handsOver, schedulerOver } from "./handOver.js"
+import { handingOver, handOver } from "./handOver.js"
 import { randomBytes, randomMaskKey } from "./random.js"
 import { ReceiveRate } from "./receiveRate.js"
 import type { Closable, Owner } from "./registry.js"
@@ -371,9 +371,8 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
       this.runner = readable
       this.rememberReader(fiber, runtimeFlags)
       const loop = Effect.whileLoop({ while: () => !done, body: step, step: constVoid })
-      const scheduled = handsOver(fiber) ? loop : Effect.withScheduler(loop, schedulerOver(fiber.currentScheduler))
       return Effect.uninterruptibleMask((restore) =>
-        Effect.matchCauseEffect(restore(scheduled), {
+        Effect.matchCauseEffect(restore(handingOver(fiber, loop)), {
           onFailure: (cause) => {
             this.releaseReader(readable)
             // A message that the handler was called for is handled.
@@ -809,7 +808,6 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
 
   onDrain(): void {
     this.setWritable(true)
-    if (this.transport.bufferedBytes === 0) this.connection.recycleOutput()
     this.flush()
     this.admitWaiters()
     this.flush()
@@ -1115,8 +1113,11 @@ const beginAndInterrupt = <E, R>(
 ): Effect.Effect<never, E, R> => {
   const begun = Deferred.unsafeMake<void>(FiberId.none)
   const beginning = Effect.withFiberRuntime<unknown, E, R>((fiber) => {
-    Deferred.unsafeDone(begun, Effect.void)
-    return handOver(fiber, effect)
+    const begin = Effect.suspend(() => {
+      Deferred.unsafeDone(begun, Effect.void)
+      return handOver(fiber, effect)
+    })
+    return handingOver(fiber, begin)
   })
   return Effect.flatMap(Effect.forkDaemon(Effect.interruptible(beginning)), (fiber) =>
     Effect.zipRight(

@@ -1,4 +1,4 @@
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type { RuntimeFiber } from "effect/Fiber"
 import type { Scheduler, Task } from "effect/Scheduler"
 
@@ -41,10 +41,16 @@ export const schedulerOver = (scheduler: Scheduler): Scheduler => {
   return over
 }
 
-/** Whether `handOver` works for a fiber. */
-export const handsOver = (fiber: RuntimeFiber<unknown, unknown>): boolean => fiber.currentScheduler instanceof HandOver
+/** Runs an effect under a scheduler under which `handOver` works. */
+export const handingOver = <A, E, R>(
+  fiber: RuntimeFiber<unknown, unknown>,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  fiber.currentScheduler instanceof HandOver
+    ? effect
+    : Effect.withScheduler(effect, schedulerOver(fiber.currentScheduler))
 
-/** The effect, which begins for certain if the fiber's current operation returns it. */
+/** The effect, which begins for certain if the fiber's current operation returns it. Only within `handingOver`. */
 export const handOver = <A, E, R>(
   fiber: RuntimeFiber<unknown, unknown>,
   effect: Effect.Effect<A, E, R>

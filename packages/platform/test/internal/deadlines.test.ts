@@ -235,6 +235,24 @@ for (const role of roles) {
         })
     )
 
+    it.scoped("finds a peer that is gone as soon after many short congestions", () =>
+      Effect.gen(function* () {
+        const { inject, pair, socket } = yield* alone(role, brisk)
+        // Five minutes of messages that take a tenth of a second each.
+        for (let i = 0; i < 50; i++) {
+          yield* from(pair, role).throttle(1_000_000)
+          yield* Effect.fork(socket.send(new Uint8Array(100_000)))
+          yield* TestClock.adjust("100 millis")
+          yield* inject(pong(""))
+          yield* TestClock.adjust("5900 millis")
+        }
+        assert.isTrue(yield* socket.isOpen)
+        yield* seconds(12)
+        yield* settledLate
+        assert.isFalse(yield* socket.isOpen)
+      })
+    )
+
     it.scoped("hears a peer whose message arrives slowly", () =>
       Effect.gen(function* () {
         const ends = yield* connected(brisk)

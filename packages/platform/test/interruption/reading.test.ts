@@ -6,8 +6,8 @@ import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import type { Message } from "@effect-websocket/protocol/Message"
 import { assert, describe, it } from "@effect/vitest"
-import { Channel, Chunk, Effect, Fiber, Stream, type Scope } from "effect"
-import { interruptedAt, maxOperations, yieldingAt } from "../scheduling.js"
+import { Channel, Chunk, Effect, Fiber, FiberId, Stream, type Scope } from "effect"
+import { interruptedAt, maxOperations, yieldingAt, yieldingOnce } from "../scheduling.js"
 import { settled, text, sentTo } from "../support.js"
 
 /** Reads, and notes each message in the step that it was handed over in. */
@@ -183,4 +183,42 @@ describe("a scheduler that yields at every k-th operation", () => {
       timeout
     )
   }
+})
+
+describe("a handler of run during whose call the fiber is interrupted", () => {
+  it.live(
+    "is handled, wherever the fiber yields",
+    () =>
+      Effect.gen(function* () {
+        for (let k = 1; k <= maxOperations(128); k++) {
+          const got = yield* Effect.scoped(
+            Effect.gen(function* () {
+              const pair = yield* MockTransport.make()
+              const socket = yield* openMessages(pair.server)
+              const handled: Array<string> = []
+              const reading: Fiber.RuntimeFiber<void, unknown> = yield* Effect.fork(
+                Effect.withScheduler(
+                  socket.run((message) => {
+                    reading.unsafeInterruptAsFork(FiberId.none)
+                    return Effect.uninterruptible(Effect.sync(() => handled.push(textOf(message))))
+                  }),
+                  yieldingOnce(k)
+                )
+              )
+              yield* settled
+              pair.client.start(
+                { onChunk() {}, onEof() {}, onDrain() {}, onError() {}, onClose() {} },
+                { high: 1e6, low: 1e6 }
+              )
+              pair.client.write([sentTo("server", text("a"))])
+              yield* Fiber.await(reading)
+              pair.client.abort()
+              return handled
+            })
+          )
+          assert.deepStrictEqual(got, ["a"], `yielding before operation ${k}`)
+        }
+      }),
+    timeout
+  )
 })
