@@ -314,6 +314,8 @@ const listen = (options: Options, httpOptions: Http.ServerOptions): Effect.Effec
       options.tls === undefined
         ? Http.createServer(httpOptions)
         : Https.createServer({ handshakeTimeout: httpOptions.headersTimeout, ...options.tls, ...httpOptions })
+    // Node's limit of a head bounds them. Of more than 1,000 it would drop the rest, which may say that there is a body.
+    server.maxHeadersCount = 0
     const sockets = new Set<Socket>()
     let closed = false
     server.once("close", () => {

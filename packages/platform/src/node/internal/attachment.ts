@@ -50,6 +50,8 @@ export class Attachment {
   private readonly server: Http.Server
   private readonly members: Array<Member> = []
   private readonly passed = new Map<Http.IncomingMessage, Passed>()
+  // Behind requests whose responses are not out.
+  private readonly waiting = new Set<Duplex>()
   private retryAfter = ""
   private stopping: NodeJS.Timeout | undefined = undefined
 
@@ -126,6 +128,8 @@ export class Attachment {
   private endOrphans(): void {
     if (this.server.listening || this.server.listenerCount("request") > 0) return
     for (const { drop } of this.passed.values()) drop()
+    // Node does not know them any more.
+    for (const socket of this.waiting) socket.destroy()
     this.server.closeAllConnections()
   }
 
@@ -134,10 +138,17 @@ export class Attachment {
     if (last === undefined) return false
     destroyOnError(socket)
     if (pendingResponse(request.socket) !== undefined) {
+      this.waiting.add(socket)
       afterResponses(request.socket, () => {
+        this.waiting.delete(socket)
         // An earlier response may have been the last one of this connection.
-        if (socket.writable) this.server.emit("upgrade", request, socket, head)
-        else socket.destroy()
+        if (!socket.writable) socket.destroy()
+        else if (!this.server.emit("upgrade", request, socket, head))
+          upgradeAttempt(request, socket, head).reject(
+            503,
+            { "Retry-After": this.retryAfter },
+            "The server is stopping"
+          )
       })
       return true
     }
@@ -148,9 +159,20 @@ export class Attachment {
     }
     const shared = this.isShared
     const taker = this.members.find(({ claims }) => claims(request.url ?? "")) ?? (shared ? undefined : last)
-    if (taker === undefined) this.pass(request, socket, head, last)
-    else taker.offer(upgradeAttempt(request, socket, head))
-    return taker !== undefined
+    if (taker === undefined) {
+      this.pass(request, socket, head, last)
+      return false
+    }
+    const attempt = upgradeAttempt(request, socket, head)
+    if (this.isCut(request)) attempt.reject(431, {}, "The request has too many headers")
+    else taker.offer(attempt)
+    return true
+  }
+
+  /** Node drops the headers beyond a number of them. One of those may say that there is a body. */
+  private isCut({ rawHeaders }: Http.IncomingMessage): boolean {
+    const maximum = this.server.maxHeadersCount ?? defaultMaxHeadersCount
+    return maximum > 0 && rawHeaders.length >= 2 * maximum
   }
 
   /** Whether others listen for upgrades. */
@@ -180,7 +202,9 @@ export class Attachment {
     const isTaken = (): boolean =>
       bytesWritten(request.socket) > written ||
       pendingResponse(request.socket) !== undefined ||
-      socket.listenerCount("data") > 0
+      socket.listenerCount("data") > 0 ||
+      // With an HTTP app, that is how we see the client's end.
+      (serving === undefined && socket.listenerCount("readable") > 0)
     const settle = (): void => {
       clearTimeout(timer)
       this.passed.delete(request)
@@ -190,7 +214,9 @@ export class Attachment {
     const expire = (reason: string): void => {
       if (serving === undefined) {
         settle()
-        if (!socket.destroyed && !isTaken()) last.offer(found)
+        if (socket.destroyed || isTaken()) return
+        if (found.isGone()) socket.destroy()
+        else last.offer(found)
         return
       }
       // The response is out, and the client stays.
@@ -222,6 +248,9 @@ export class Attachment {
 const attachments = new WeakMap<Http.Server, Attachment>()
 
 const placeholder = (): void => {}
+
+// Node keeps as many if the server has no `maxHeadersCount`: its own 2,000 counts names and values.
+const defaultMaxHeadersCount = 1000
 
 const shouldUpgradeCallback = "shouldUpgradeCallback"
 

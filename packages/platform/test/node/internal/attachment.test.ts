@@ -210,6 +210,19 @@ describe("several listeners", () => {
     })
   )
 
+  it.scopedLive("take nothing: a client that has ended is dropped at handshakeTimeout", () =>
+    Effect.gen(function* () {
+      const server = Http.createServer(describeRequest)
+      server.on("upgrade", () => {})
+      const port = yield* listen(server)
+      yield* attach(server, "/echo", { handshakeTimeout: "100 millis" })
+      const peer = yield* rawClient(port)
+      peer.write(upgrade("/nobody"))
+      peer.socket.end()
+      yield* peer.closed
+    })
+  )
+
   it.scopedLive("leave a connection to one of them: an attached server beside an HttpRouter", () =>
     Effect.gen(function* () {
       const { port } = yield* router()
@@ -221,6 +234,53 @@ describe("several listeners", () => {
       assert.strictEqual((yield* readResponse(request)).body, "<>")
       // Nothing of the router's has come meanwhile.
       assert.strictEqual(peer.unread, 0)
+    })
+  )
+})
+
+describe("a request with more headers than Node keeps", () => {
+  const many = "a:\r\n".repeat(2100)
+  const request = (path: string) => upgrade(path).replace("\r\n\r\n", `\r\n${many}Content-Length: 8\r\n\r\n`)
+
+  it.scopedLive("is refused with 431 on a server of the app's", () =>
+    Effect.gen(function* () {
+      const server = Http.createServer(describeRequest)
+      const port = yield* listen(server)
+      yield* attach(server, "/echo")
+      const peer = yield* rawClient(port)
+      peer.write(request("/echo"))
+      assert.strictEqual((yield* readResponse(peer)).status, 431)
+    })
+  )
+
+  it.scopedLive("is read whole on a server of our own, and refused for its body", () =>
+    Effect.gen(function* () {
+      const context = yield* Layer.build(
+        Layer.provideMerge(quiet, NodeWebSocketServer.layer({ port: 0, host: "127.0.0.1" }))
+      )
+      const { port } = yield* Effect.provide(WebSocketServer.address, context)
+      const peer = yield* rawClient(port)
+      peer.write(request("/"))
+      assert.strictEqual((yield* readResponse(peer)).status, 400)
+    })
+  )
+})
+
+describe("an upgrade behind a request that is not answered yet", () => {
+  it.scopedLive("is answered 503 when its server has gone meanwhile", () =>
+    Effect.gen(function* () {
+      const responses: Array<Http.ServerResponse> = []
+      const server = Http.createServer((_, response) => void responses.push(response))
+      const port = yield* listen(server)
+      const scope = yield* childScope
+      yield* Scope.extend(attach(server, "/echo"), scope)
+      const peer = yield* rawClient(port)
+      peer.write(get("/slow") + upgrade("/echo"))
+      yield* eventually(() => responses.length === 1)
+      yield* Scope.close(scope, Exit.void)
+      responses[0]?.end("late")
+      yield* peer.until("\r\n\r\nlate")
+      assert.strictEqual((yield* readResponse(peer)).status, 503)
     })
   )
 })
