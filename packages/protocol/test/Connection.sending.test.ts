@@ -49,6 +49,18 @@ for (const role of roles) {
       assert.strictEqual(connection.outputBytes, 0)
     })
 
+    it("is told before whether a message would be compressed", () => {
+      const message = Message.text("a")
+      assert.isFalse(endpoint(role, {}).compresses(message))
+      const connection = endpoint(role, { compression })
+      assert.isTrue(connection.compresses(message))
+      assert.isFalse(connection.compresses(message, false))
+      // As `send` does, it takes bytes of another kind.
+      assert.isTrue(
+        connection.compresses(Object.assign(Object.create(null), { _tag: "Binary", data: new ArrayBuffer(1) }))
+      )
+    })
+
     it("holds for each part and each frame of data", () => {
       const connection = endpoint(role, { maxSendBytes: 3 })
       assert.isUndefined(connection.sendFragment("abc", false))

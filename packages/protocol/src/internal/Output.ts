@@ -181,7 +181,7 @@ export class Output {
   private isSpread(blocks: ReadonlyArray<Block>): boolean {
     const buffers = buffersOf(blocks)
     let size = 0
-    for (const { buffer, length } of this.pieces ?? noPieces) if (buffers.has(buffer)) size += length
+    for (const { buffer, length } of this.pieces!) if (buffers.has(buffer)) size += length
     return buffers.size * blockBytes > 2 * size
   }
 
