@@ -13,10 +13,12 @@ export class Backlog {
   // The memory that the last chunk lies in, if it may grow there, and where it ends.
   private tail = none
   private tailEnd = 0
+  // The bytes that were copied since the last chunk that was not. Memory for more of them may be as large.
+  private copied = 0
 
   /** Adds chunks as they are. */
   refer(chunks: ReadonlyArray<Uint8Array>): void {
-    for (const chunk of chunks) this.push(chunk)
+    for (const chunk of chunks) this.pushWhole(chunk)
   }
 
   /** Adds copies of the chunks, and large ones as they are. */
@@ -57,6 +59,11 @@ export class Backlog {
     this.chunks = this.chunks.map(trimmed)
   }
 
+  private pushWhole(chunk: Uint8Array): void {
+    this.push(chunk)
+    this.copied = 0
+  }
+
   private push(chunk: Uint8Array): void {
     this.chunks.push(chunk)
     this.size += chunk.length
@@ -65,6 +72,7 @@ export class Backlog {
 
   private extend(chunk: Uint8Array): void {
     const { chunks, tail, tailEnd } = this
+    this.copied += chunk.length
     const count = tail === none ? 0 : Math.min(chunk.length, tail.length - tailEnd)
     if (count > 0) {
       const last = chunks[chunks.length - 1]!
@@ -75,7 +83,7 @@ export class Backlog {
     }
     const rest = count === 0 ? chunk : chunk.subarray(count)
     if (rest.length === 0) return
-    const memory = Buffer.allocUnsafeSlow(Math.max(rest.length, Math.min(this.size, maxTailBytes)))
+    const memory = Buffer.allocUnsafeSlow(Math.max(rest.length, Math.min(this.copied, maxTailBytes)))
     memory.set(rest)
     this.push(memory.subarray(0, rest.length))
     this.tail = memory

@@ -50,7 +50,18 @@ describe("Backlog", () => {
         assert.isTrue(Buffer.concat(backlog.take(backlog.size)).equals(waiting))
         assert.strictEqual(retained(backlog), 0)
       }),
-      { numRuns: 50 }
+      {
+        numRuns: 50,
+        examples: [
+          [
+            [
+              { what: "copy", size: 65_542 },
+              { what: "take", size: 65_539 },
+              { what: "copy", size: 1 }
+            ]
+          ]
+        ]
+      }
     )
   })
 
