@@ -18,6 +18,8 @@ export interface Mortal {
 }
 
 const never = Number.POSITIVE_INFINITY
+/** In milliseconds; not there where it never comes: a number with a fraction takes memory of its own. */
+type Time = number | undefined
 // An estimate of what the kernels and proxies between the two ends hold at most.
 const maxBytesOnTheWay = 8 * 1024 * 1024
 // A kernel tells that a peer reads only when a third of its send buffer is free, so a buffer of this size may hide for some
@@ -38,28 +40,18 @@ export class Deadlines implements Alarm {
   private readonly settings: Settings
   private readonly mortal: Mortal
 
-  private closeTime = never
-  private lifetimeTime = never
-  private writeTime = never
-  private writeLeft = 0
-  private writeGrace: ReturnType<typeof setTimeout> | undefined = undefined
-  private messageTime = never
-  private idleTime = never
+  private closeTime: Time = undefined
+  private lifetimeTime: Time = undefined
+  private writeTime: Time = undefined
+  private messageTime: Time = undefined
+  private idleTime: Time = undefined
   private lastMessage = 0
-  private idleLeft = -1
-  private heartbeatTime = never
+  private heartbeatTime: Time = undefined
   private lastHeard = 0
   private awaitsSign = false
   private grace: ReturnType<typeof setTimeout> | undefined = undefined
-  // At the last beat.
-  private beatStuck = 0
-  private beatLeft = 0
-  // The last time in which the transport was congested, again and again, in milliseconds of the day, and what left in it.
-  private slowFrom = 0
-  private slowUntil = 0
-  private slowFromLeft = 0
-  private slowBytes = 0
-  private slowMillis = 0
+  // Made when something waits to be written for the first time: for most connections that never is.
+  private progress: Progress | undefined = undefined
 
   constructor(timers: Timers, clock: Clock.Clock, settings: Settings, mortal: Mortal) {
     this.timers = timers
@@ -72,10 +64,10 @@ export class Deadlines implements Alarm {
     const { heartbeatInterval, idleTimeout, maxLifetime } = this.settings
     if (Math.min(heartbeatInterval, idleTimeout, maxLifetime) === never) return
     const { now } = this.timers
-    this.lifetimeTime = now + maxLifetime
-    this.idleTime = now + idleTimeout
+    this.lifetimeTime = after(now, maxLifetime)
+    this.idleTime = after(now, idleTimeout)
     this.lastMessage = now
-    this.heartbeatTime = now + heartbeatInterval
+    this.heartbeatTime = after(now, heartbeatInterval)
     this.lastHeard = this.clock.unsafeCurrentTimeMillis()
     this.setAlarm()
   }
@@ -99,8 +91,8 @@ export class Deadlines implements Alarm {
   /** Whether a message has begun to arrive and has not ended. `another`: it is not the one that was under way before. */
   receiving(underWay: boolean, another: boolean): void {
     if (this.settings.messageTimeout === never) return
-    if (!underWay) this.messageTime = never
-    else if (another || this.messageTime === never) {
+    if (!underWay) this.messageTime = undefined
+    else if (another || this.messageTime === undefined) {
       this.messageTime = this.timers.now + this.settings.messageTimeout
       this.setAlarm()
     }
@@ -109,28 +101,23 @@ export class Deadlines implements Alarm {
   /** Whether the transport is above its high-water mark. */
   congested(isCongested: boolean): void {
     const { heartbeatInterval, writeTimeout } = this.settings
+    if (heartbeatInterval === never && writeTimeout === never) return
+    const { leftBytes } = this.mortal
+    const progress = (this.progress ??= new Progress())
     if (heartbeatInterval !== never) {
-      const { leftBytes } = this.mortal
       const timeOfDay = this.clock.unsafeCurrentTimeMillis()
-      if (!isCongested) {
-        this.slowUntil = timeOfDay
-        this.slowBytes += leftBytes - this.slowFromLeft
-        this.slowMillis += Math.max(0, timeOfDay - this.slowFrom)
+      if (isCongested) progress.slowsDown(timeOfDay, leftBytes, heartbeatInterval)
+      else {
+        progress.goesOn(timeOfDay, leftBytes)
         // That the peer takes what waits for it is a sign of life.
         this.heard()
-      } else {
-        if (timeOfDay - this.slowUntil > heartbeatInterval || timeOfDay < this.slowUntil) {
-          this.slowBytes = this.slowMillis = 0
-        }
-        this.slowFrom = timeOfDay
-        this.slowFromLeft = leftBytes
       }
     }
-    if (writeTimeout === never || isCongested === (this.writeTime !== never)) return
-    clearTimeout(this.writeGrace)
-    if (!isCongested) this.writeTime = never
+    if (writeTimeout === never || isCongested === (this.writeTime !== undefined)) return
+    clearTimeout(progress.writeGrace)
+    if (!isCongested) this.writeTime = undefined
     else {
-      this.writeLeft = this.mortal.leftBytes
+      progress.writeLeft = leftBytes
       this.writeTime = this.timers.now + this.writePatience
       this.setAlarm()
     }
@@ -138,7 +125,7 @@ export class Deadlines implements Alarm {
 
   /** From now on there is only the deadline of the closing. */
   closing(): void {
-    if (this.closeTime !== never) return
+    if (this.closeTime !== undefined) return
     this.stop()
     this.closeTime = this.timers.now + this.settings.closeTimeout
     this.setAlarm()
@@ -146,44 +133,48 @@ export class Deadlines implements Alarm {
 
   /** A part of the time for closing, in milliseconds, had passed when the closing began. */
   closingSince(waited: number): void {
-    if (this.closeTime === never) return
+    if (this.closeTime === undefined) return
     this.closeTime = Math.min(this.closeTime, this.timers.now + Math.max(this.settings.closeTimeout - waited, 0))
     this.setAlarm()
   }
 
   stop(): void {
-    this.closeTime = this.lifetimeTime = this.writeTime = this.messageTime = this.idleTime = this.heartbeatTime = never
+    this.closeTime = this.lifetimeTime = this.writeTime = undefined
+    this.messageTime = this.idleTime = this.heartbeatTime = undefined
     this.awaitsSign = false
     clearTimeout(this.grace)
-    clearTimeout(this.writeGrace)
+    clearTimeout(this.progress?.writeGrace)
     this.timers.clear(this)
   }
 
   ring(): void {
     const { now } = this.timers
-    if (this.closeTime <= now) return this.mortal.expire("close")
-    if (this.lifetimeTime <= now) return this.mortal.expire("lifetime")
-    if (this.messageTime <= now) {
+    if (isOver(this.closeTime, now)) return this.mortal.expire("close")
+    if (isOver(this.lifetimeTime, now)) return this.mortal.expire("lifetime")
+    if (isOver(this.messageTime, now)) {
       // While nothing is read, it is not the peer that takes its time.
       if (!this.mortal.paused) return this.mortal.expire("message")
       this.messageTime = now + this.settings.messageTimeout
     }
-    if (this.writeTime <= now) {
+    if (isOver(this.writeTime, now)) {
       this.writeTime = now + this.writePatience
+      const progress = (this.progress ??= new Progress())
+      const hasWritten = (): boolean => progress.hasWritten(this.mortal.leftBytes)
       // It may have read while this process was busy: what can leave does before the next timer fires.
-      if (!this.hasWritten()) this.writeGrace = setTimeout(() => this.hasWritten() || this.mortal.expire("write"), 0)
+      if (!hasWritten()) progress.writeGrace = setTimeout(() => hasWritten() || this.mortal.expire("write"), 0)
     }
-    if (this.idleTime <= now) {
+    if (isOver(this.idleTime, now)) {
       this.idleTime = this.lastMessage + this.settings.idleTimeout
       if (this.idleTime <= now) {
         // A message that is on its way out has not gone yet, as long as more of it leaves.
         const { leftBytes, stuckBytes } = this.mortal
-        if (stuckBytes === 0 || leftBytes === this.idleLeft) return this.mortal.expire("idle")
-        this.idleLeft = leftBytes
+        if (stuckBytes === 0 || leftBytes === this.progress?.idleLeft) return this.mortal.expire("idle")
+        const progress = (this.progress ??= new Progress())
+        progress.idleLeft = leftBytes
         this.idleTime = now + this.settings.idleTimeout
       }
     }
-    if (this.heartbeatTime <= now) this.heartbeatTime = this.beat(now)
+    if (isOver(this.heartbeatTime, now)) this.heartbeatTime = this.beat(now)
     this.setAlarm()
   }
 
@@ -192,16 +183,8 @@ export class Deadlines implements Alarm {
     return this.settings.writeTimeout + Math.floor(hiddenBytes / hiddenBytesPerMilli)
   }
 
-  /** Whether anything has left since the last time. */
-  private hasWritten(): boolean {
-    const { leftBytes } = this.mortal
-    const hasWritten = leftBytes > this.writeLeft
-    this.writeLeft = leftBytes
-    return hasWritten
-  }
-
   /** Returns the time of the next beat. */
-  private beat(now: number): number {
+  private beat(now: number): Time {
     const { heartbeatInterval, heartbeatTimeout } = this.settings
     if (this.progresses()) this.heard()
     if (this.mortal.paused) {
@@ -212,7 +195,7 @@ export class Deadlines implements Alarm {
     if (this.awaitsSign) {
       // It may have come while this process was busy: what waits is read before the next timer fires.
       this.grace = setTimeout(() => (this.progresses() ? this.heard() : this.mortal.expire("heartbeat")), 0)
-      return never
+      return undefined
     }
     const timeOfDay = this.clock.unsafeCurrentTimeMillis()
     // Where the computer's time was set back, silence is counted from now on.
@@ -222,39 +205,90 @@ export class Deadlines implements Alarm {
     this.awaitsSign = true
     this.mortal.sendHeartbeat()
     // A ping that is stuck is given up when nothing leaves. One that has left is behind what left before it.
-    return now + heartbeatTimeout + (this.beatStuck > 0 ? 0 : this.timeOnTheWay(timeOfDay))
+    return now + heartbeatTimeout + (this.progress?.timeOnTheWay(timeOfDay) ?? 0)
+  }
+
+  /** Whether some of what was stuck at the last beat has left. */
+  private progresses(): boolean {
+    const { leftBytes, stuckBytes } = this.mortal
+    if (this.progress === undefined && stuckBytes === 0) return false
+    return (this.progress ??= new Progress()).beat(leftBytes, stuckBytes)
+  }
+
+  private setAlarm(): void {
+    const time = Math.min(
+      this.closeTime ?? never,
+      this.lifetimeTime ?? never,
+      this.writeTime ?? never,
+      this.messageTime ?? never,
+      this.idleTime ?? never,
+      this.heartbeatTime ?? never
+    )
+    if (time === never) this.timers.clear(this)
+    else if (this.alarmIndex === notSet || time !== this.alarmTime) this.timers.set(this, time)
+  }
+}
+
+const after = (now: number, duration: number): Time => (duration === never ? undefined : now + duration)
+const isOver = (time: Time, now: number): boolean => time !== undefined && time <= now
+
+/** What a peer takes of what waits for it, in bytes that have left the transport since the start. */
+class Progress {
+  /** When the write deadline was set, and the timer behind it. */
+  writeLeft = 0
+  writeGrace: ReturnType<typeof setTimeout> | undefined = undefined
+  /** When the idle deadline last passed. */
+  idleLeft = -1
+  // At the last beat.
+  private beatStuck = 0
+  private beatLeft = 0
+  // The last time in which the transport was congested, again and again, in milliseconds of the day, and what left in it.
+  private slowFrom = 0
+  private slowUntil = 0
+  private slowFromLeft = 0
+  private slowBytes = 0
+  private slowMillis = 0
+
+  slowsDown(timeOfDay: number, leftBytes: number, heartbeatInterval: number): void {
+    if (timeOfDay - this.slowUntil > heartbeatInterval || timeOfDay < this.slowUntil) {
+      this.slowBytes = this.slowMillis = 0
+    }
+    this.slowFrom = timeOfDay
+    this.slowFromLeft = leftBytes
+  }
+
+  goesOn(timeOfDay: number, leftBytes: number): void {
+    this.slowUntil = timeOfDay
+    this.slowBytes += leftBytes - this.slowFromLeft
+    this.slowMillis += Math.max(0, timeOfDay - this.slowFrom)
+  }
+
+  /** Whether anything has left since the last time. */
+  hasWritten(leftBytes: number): boolean {
+    const hasWritten = leftBytes > this.writeLeft
+    this.writeLeft = leftBytes
+    return hasWritten
   }
 
   /**
    * Whether some of what was stuck at the last beat has left: its peer has taken what was before it. What was not stuck
    * tells nothing, since a kernel takes much for a peer that is gone.
    */
-  private progresses(): boolean {
-    const { leftBytes, stuckBytes } = this.mortal
+  beat(leftBytes: number, stuckBytes: number): boolean {
     const progresses = this.beatStuck > 0 && leftBytes > this.beatLeft
     this.beatStuck = stuckBytes
     this.beatLeft = leftBytes
     return progresses
   }
 
-  /** How long what has left may take to reach a peer that was slow, at the pace at which it took what was stuck. */
-  private timeOnTheWay(timeOfDay: number): number {
+  /**
+   * How long what has left may take to reach a peer that was slow, at the pace at which it took what was stuck. Not at all
+   * where something is stuck: a ping behind it is given up when nothing leaves.
+   */
+  timeOnTheWay(timeOfDay: number): number {
     const { slowBytes, slowMillis, slowUntil } = this
-    if (slowBytes === 0) return 0
+    if (this.beatStuck > 0 || slowBytes === 0) return 0
     const time = slowMillis * Math.min(1, maxBytesOnTheWay / slowBytes)
     return Math.max(0, slowUntil + time - timeOfDay)
-  }
-
-  private setAlarm(): void {
-    const time = Math.min(
-      this.closeTime,
-      this.lifetimeTime,
-      this.writeTime,
-      this.messageTime,
-      this.idleTime,
-      this.heartbeatTime
-    )
-    if (time === never) this.timers.clear(this)
-    else if (this.alarmIndex === notSet || time !== this.alarmTime) this.timers.set(this, time)
   }
 }
