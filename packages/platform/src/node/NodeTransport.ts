@@ -20,6 +20,7 @@ import { Backlog } from "./internal/backlog.js"
 export const make = (socket: Duplex, head?: Uint8Array): Transport => new NodeTransport(socket, head)
 
 const transport = Symbol("transport")
+const noMarks: WaterMarks = { high: 0, low: 0 }
 
 interface TransportSocket extends Duplex {
   [transport]?: NodeTransport
@@ -30,15 +31,12 @@ class NodeTransport implements Transport {
   readonly remoteAddress: string | undefined
   private readonly socket: TransportSocket
   private sink: TransportSink | undefined = undefined
-  private high = 0
-  private low = 0
+  private marks: WaterMarks = noMarks
   private congested = false
   private closed = false
   private readonly kind: Kind
   // What waits for the write before it. Most connections never have one.
   private backlog: Backlog | undefined = undefined
-  private trimming: ReturnType<typeof setTimeout> | undefined = undefined
-  private endsAfterBacklog = false
   // How many writes have a callback that has not come.
   private callbacks = 0
   // Made when it is first needed: most connections are never congested.
@@ -63,8 +61,7 @@ class NodeTransport implements Transport {
 
   start(sink: TransportSink, marks: WaterMarks): void {
     this.sink = sink
-    this.high = marks.high
-    this.low = marks.low
+    this.marks = marks
     if (this.closed || this.socket.destroyed) {
       queueMicrotask(() => this.close())
       return
@@ -90,14 +87,14 @@ class NodeTransport implements Transport {
 
   write(chunks: ReadonlyArray<Uint8Array>): WriteResult {
     const { socket } = this
-    if (chunks.length === 0 || this.endsAfterBacklog || !socket.writable)
+    if (chunks.length === 0 || this.backlog?.endsBehind === true || !socket.writable)
       return this.bufferedBytes > 0 ? pending : clear
     let size = 0
     for (const chunk of chunks) size += chunk.length
     if (this.bufferedBytes > 0) return this.writeLater(chunks)
     if (size > sliceBytes) return this.writeSlices(chunks)
     // A callback costs a turn of the event loop, so only what may have to wait has one.
-    this.pass(chunks, size >= this.high)
+    this.pass(chunks, size >= this.marks.high)
     return this.result()
   }
 
@@ -121,7 +118,7 @@ class NodeTransport implements Transport {
     const waiting = this.bufferedBytes
     // Nothing waits: the kernel has taken it all.
     if (waiting === 0) return this.kind === "kernel" ? clear : pending
-    if (waiting < this.high) return pending
+    if (waiting < this.marks.high) return pending
     this.congested = true
     return congested
   }
@@ -132,13 +129,8 @@ class NodeTransport implements Transport {
     while (backlog.size > 0 && socket.writable && (socket.writableLength === 0 || this.callbacks === 0)) {
       this.pass(backlog.take(sliceBytes), true)
     }
-    if (backlog.size > 0) this.trimming ??= setTimeout(() => this.trim(), trimMillis).unref()
-    if (backlog.size === 0 && this.endsAfterBacklog) socket.end()
-  }
-
-  private trim(): void {
-    this.trimming = undefined
-    this.backlog?.trim()
+    if (backlog.size > 0) backlog.trimming ??= setTimeout(() => backlog.trim(), trimMillis).unref()
+    if (backlog.size === 0 && backlog.endsBehind) socket.end()
   }
 
   private pass(chunks: ReadonlyArray<Uint8Array>, withCallback: boolean): void {
@@ -157,7 +149,7 @@ class NodeTransport implements Transport {
 
   end(): void {
     if (this.backlog === undefined || this.backlog.size === 0) this.socket.end()
-    else this.endsAfterBacklog = true
+    else this.backlog.endsBehind = true
   }
 
   abort(): void {
@@ -169,7 +161,7 @@ class NodeTransport implements Transport {
     // Node also calls back for what it dropped.
     if (this.closed || this.socket.destroyed) return
     if (this.backlog !== undefined) this.passBacklog(this.backlog)
-    if (!this.congested || this.bufferedBytes > this.low) return
+    if (!this.congested || this.bufferedBytes > this.marks.low) return
     this.congested = false
     this.sink?.onDrain()
   }
@@ -199,8 +191,8 @@ class NodeTransport implements Transport {
 
   close(): void {
     this.closed = true
+    clearTimeout(this.backlog?.trimming)
     this.backlog = undefined
-    clearTimeout(this.trimming)
     this.sink?.onClose()
     this.sink = undefined
   }

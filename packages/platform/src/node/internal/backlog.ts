@@ -9,6 +9,10 @@ const maxTailBytes = 32 * 1024
 export class Backlog {
   /** In bytes. */
   size = 0
+  /** Whether the stream ends behind it. */
+  endsBehind = false
+  /** Until it is trimmed. */
+  trimming: ReturnType<typeof setTimeout> | undefined = undefined
   private chunks: Array<Uint8Array> = []
   // The memory that the last chunk lies in, if it may grow there, and where it ends.
   private tail = none
@@ -56,6 +60,7 @@ export class Backlog {
 
   /** Copies what is left of large chunks of which most was taken, and what is a small part of a buffer. */
   trim(): void {
+    this.trimming = undefined
     this.chunks = this.chunks.map(trimmed)
   }
 
