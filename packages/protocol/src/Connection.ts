@@ -423,6 +423,7 @@ const abnormalClosure = CloseCode.fromName("AbnormalClosure")
 const defaultMaxCopiedBytes = 64 * 1024
 
 const noEvents: ReadonlyArray<Event> = Object.freeze([])
+const noOpcodes: ReadonlyArray<number> = []
 const emptyPayload = new Uint8Array(0)
 // In place of an array for each connection: nothing is added while no chunk is decoded.
 const betweenChunks: Array<Event> = []
@@ -450,7 +451,6 @@ class ConnectionImpl implements Connection, FrameVisitor {
   keepsChunk = false
 
   private readonly maskKey: (() => number) | undefined
-  private readonly maxPartSize: number
   private readonly maxCopiedBytes: number
   private readonly decoder: FrameDecoder
   private reader: DataReader<Message | MessagePart | FrameReceived>
@@ -494,9 +494,6 @@ class ConnectionImpl implements Connection, FrameVisitor {
       options.maxSendBytes ?? Number.MAX_SAFE_INTEGER,
       Number.MAX_SAFE_INTEGER
     )
-    // Masked in a place of the pool, so that a message of any length takes no memory of its own.
-    this.maxPartSize =
-      options.role === "client" ? Math.min(this.maxFrameSize, maxPooledBytes - maxHeaderBytes) : this.maxFrameSize
     this.maxCopiedBytes = positiveInteger(
       "maxCopiedBytes",
       options.maxCopiedBytes ?? defaultMaxCopiedBytes,
@@ -506,7 +503,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
     const { maxFragments, maxFrameBytes, maxMessageBytes } = this.limits
     const compressor = options.compression === undefined ? undefined : new Compressor(options.compression)
     this.compressor = compressor
-    const { delivery = "messages", opcodes = [], recordFrames = false, rsv = 0 } = options
+    const { delivery = "messages", opcodes = noOpcodes, recordFrames = false, rsv = 0 } = options
     this.framed = delivery === "frames"
     if (!this.framed && (rsv !== 0 || opcodes.length > 0)) {
       throw new RangeError('rsv and opcodes are for the delivery "frames" only')
@@ -515,7 +512,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
       throw new RangeError('recordFrames is for the delivery "messages" only')
     }
     this.rsv = rsv
-    this.opcodes = [...opcodes]
+    this.opcodes = opcodes.length === 0 ? noOpcodes : [...opcodes]
     this.answersPings = options.answerPings ?? true
     this.answersClose = options.answerClose ?? true
     this.decoder = new FrameDecoder(
@@ -784,6 +781,11 @@ class ConnectionImpl implements Connection, FrameVisitor {
     this.fragmentStarted = !fin
     if (fin) this.fragmentedOpcode = Opcode.Continuation
     return undefined
+  }
+
+  private get maxPartSize(): number {
+    // Masked in a place of the pool, so that a message of any length takes no memory of its own.
+    return this.role === "client" ? Math.min(this.maxFrameSize, maxPooledBytes - maxHeaderBytes) : this.maxFrameSize
   }
 
   sendFrame({ fin, opcode, payload: given, rsv }: Frame): SendError | undefined {

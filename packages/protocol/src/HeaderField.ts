@@ -168,7 +168,7 @@ export const parseTokens = (lines: string | ReadonlyArray<string>): ReadonlyArra
       tokens.push(token)
     }
   }
-  return tokens
+  return tokens.length === 0 ? none : tokens
 }
 
 /**
@@ -201,7 +201,7 @@ export const parseElements = (lines: string | ReadonlyArray<string>): ReadonlyAr
       elements.push({ name, parameters })
     }
   }
-  return elements
+  return elements.length === 0 ? none : elements
 }
 
 /**
@@ -217,7 +217,8 @@ export const formatElements = (elements: ReadonlyArray<Element>): string =>
     )
     .join(", ")
 
-const none: ReadonlyArray<string> = []
+// One for all requests, which keep it.
+const none: ReadonlyArray<never> = Object.freeze([])
 
 const listOf = (value: string | ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
   value === undefined ? none : typeof value === "string" ? [value] : value
