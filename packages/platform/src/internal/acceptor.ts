@@ -1,6 +1,5 @@
 import type { Delivery } from "@effect-websocket/protocol/Connection"
 import { IoError, ProtocolError, type HeaderRecord } from "@effect-websocket/protocol/Errors"
-import type { Extension } from "@effect-websocket/protocol/Extension"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
 import * as HeaderField from "@effect-websocket/protocol/HeaderField"
 import * as Origin from "@effect-websocket/protocol/Origin"
@@ -97,6 +96,8 @@ export const jobOf = <A, E, R, D extends Delivery, Value, R2>(
 ): Job<ServerDrivers[D], A, E, R | R2> => ({
   runtime: runtime.pipe(
     Runtime.enableRuntimeFlag(RuntimeFlags.Interruption),
+    // Flags of the fiber that asked for the runtime. One reference less makes the table of each connection's smaller.
+    Runtime.deleteFiberRef(FiberRef.currentRuntimeFlags),
     // Once for all connections, in place of once in each `run`.
     Runtime.setFiberRef(
       FiberRef.currentScheduler,
@@ -176,7 +177,7 @@ const attempted = <A>(call: () => A): A | Defect => {
   }
 }
 
-const noExtensions: ReadonlyArray<Extension> = []
+const noAgreement: Handshake.Agreement = { protocol: undefined, extensions: [] }
 
 /** Answers 101. In one step with the connection, so that there is no 101 without one. */
 export const open = <D extends Delivery>(
@@ -197,10 +198,10 @@ export const open = <D extends Delivery>(
   const settings = settingsFor(own, mode)
   const { compression } = settings
   const deflate = compression && PermessageDeflate.accept(request.extensions, compression.settings)
-  const agreement = {
-    protocol,
-    extensions: deflate === undefined ? noExtensions : [deflate.extension]
-  }
+  const agreement =
+    protocol === undefined && deflate === undefined
+      ? noAgreement
+      : { protocol, extensions: deflate === undefined ? [] : [deflate.extension] }
   const headers = Handshake.responseHeaders(request, agreement, accepted.headers)
   if (headers instanceof ProtocolError) {
     attempt.reject(500, {}, "The server's answer to the handshake is not valid")
@@ -249,6 +250,12 @@ class Handshaking implements Alarm, Opening {
 
   get select(): Subprotocol.Selector {
     return this.route.settings.select
+  }
+
+  /** Sets its deadline, once. */
+  bound(): void {
+    const { policy, services } = this.acceptor
+    if (this.alarmIndex === notSet) services.timers.set(this, services.timers.now + policy.handshakeTimeout)
   }
 
   ring(): void {
@@ -302,14 +309,13 @@ export class Route {
 
   receive(attempt: UpgradeAttempt, request: ServerRequest, entry: Entry): void {
     const handshaking = new Handshaking(attempt, request, entry, this, this.acceptor)
-    const { policy, services } = this.acceptor
-    services.timers.set(handshaking, services.timers.now + policy.handshakeTimeout)
     this.handshaking.add(handshaking)
     const { check } = this.settings
     if (check === undefined) {
       this.makeReady(handshaking)
       return
     }
+    handshaking.bound()
     const fiber = check(request)
     handshaking.fiber = fiber
     fiber.addObserver((exit) => this.checked(handshaking, Exit.flatten(exit)))
@@ -343,6 +349,16 @@ export class Route {
   private makeReady(handshaking: Handshaking): void {
     this.ready.add(handshaking)
     this.wakeTaker()
+  }
+
+  /** Wakes who takes a request that is ready. Only where there is nobody, time begins to run. */
+  private wakeTaker(): void {
+    for (const resume of this.takers) {
+      this.takers.delete(resume)
+      resume(Effect.void)
+      return
+    }
+    for (const handshaking of this.ready) handshaking.bound()
   }
 
   forget(handshaking: Handshaking): void {
@@ -401,14 +417,6 @@ export class Route {
         })
       )
     })
-  }
-
-  private wakeTaker(): void {
-    for (const resume of this.takers) {
-      this.takers.delete(resume)
-      resume(Effect.void)
-      return
-    }
   }
 
   /** Lets in nobody any more; who waits gets 503. */
