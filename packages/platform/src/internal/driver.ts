@@ -340,11 +340,8 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
       let done = false
       // What the handler has returned, and the fiber has not begun.
       let pending: Effect.Effect<unknown, E | ConnectionError, R> | undefined
-      const begin = Effect.suspend(() => {
-        const effect = pending ?? Effect.void
-        pending = undefined
-        return handOver(fiber, effect)
-      })
+      // Made for the first of them.
+      let begin: typeof pending
       const readable = Effect.async<unknown, E | ConnectionError, R>((resume) => {
         // The fiber waits on while its handler is called straight from the read, and gets a turn only for what takes time.
         const wake = (): void => {
@@ -361,7 +358,13 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
       })
       const step = (): Effect.Effect<unknown, E | ConnectionError, R> => {
         pending = this.handleBatch(handler)
-        if (pending !== undefined) return begin
+        if (pending !== undefined) {
+          return (begin ??= Effect.suspend(() => {
+            const effect = pending ?? Effect.void
+            pending = undefined
+            return handOver(fiber, effect)
+          }))
+        }
         const error = this.readError()
         if (error === undefined) return readable
         done = true
@@ -370,20 +373,21 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
       this.claimReader()
       this.runner = readable
       this.rememberReader(fiber, runtimeFlags)
-      const loop = Effect.whileLoop({ while: () => !done, body: step, step: constVoid })
-      return Effect.uninterruptibleMask((restore) =>
-        Effect.matchCauseEffect(restore(handingOver(fiber, loop)), {
-          onFailure: (cause) => {
-            this.releaseReader(readable)
-            // A message that the handler was called for is handled.
-            return pending === undefined ? Effect.failCause(cause) : beginAndInterrupt(pending, cause)
-          },
-          onSuccess: () => {
-            this.releaseReader(readable)
-            return Effect.void
-          }
-        })
-      )
+      const handled = handingOver(fiber, Effect.whileLoop({ while: () => !done, body: step, step: constVoid }))
+      const isInterruptible = RuntimeFlags.interruptible(runtimeFlags)
+      // Not `uninterruptibleMask`, which takes more memory for as long as it lasts.
+      const guarded = Effect.matchCauseEffect(isInterruptible ? Effect.interruptible(handled) : handled, {
+        onFailure: (cause) => {
+          this.releaseReader(readable)
+          // A message that the handler was called for is handled.
+          return pending === undefined ? Effect.failCause(cause) : beginAndInterrupt(pending, cause)
+        },
+        onSuccess: () => {
+          this.releaseReader(readable)
+          return Effect.void
+        }
+      })
+      return isInterruptible ? Effect.uninterruptible(guarded) : guarded
     })
   }
 

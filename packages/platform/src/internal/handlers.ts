@@ -2,6 +2,7 @@ import { isConnectionClosed, isWebSocketError } from "@effect-websocket/protocol
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
@@ -45,7 +46,10 @@ export class Handlers {
   start<S extends ServerDriver, A, E, R>(socket: S, job: Job<S, A, E, R>): void {
     const scope = Effect.runSync(Scope.make())
     // As a value, because the runtime would log a failure as one that nobody looks at. An interruption stays one.
-    const handled = Effect.exit(Effect.suspend(() => job.handler(socket)))
+    const handled = Effect.matchCauseEffect(new Handled(socket, job), {
+      onFailure: asFailure<E>,
+      onSuccess: asSuccess<A>
+    })
     this.supervise(fork(job.runtime, handled, socket, scope), (exit) => {
       const released = Effect.uninterruptible(release(socket, job, scope, Exit.flatten(exit)))
       this.supervise(fork(job.runtime, released, socket, scope))
@@ -91,6 +95,25 @@ export class Handlers {
   )
 }
 
+/** The handler of a connection as an effect. It takes less memory than a closure in `Effect.suspend` does. */
+class Handled<S extends ServerDriver, A, E, R> extends Effectable.Class<A, E, R> {
+  private readonly socket: S
+  private readonly job: Job<S, A, E, R>
+  constructor(socket: S, job: Job<S, A, E, R>) {
+    super()
+    this.socket = socket
+    this.job = job
+  }
+  commit(): Effect.Effect<A, E, R> {
+    return this.job.handler(this.socket)
+  }
+}
+
+// `Effect.exit` makes functions of its own for each fiber, which stay as long as that.
+const asFailure = <E>(cause: Cause.Cause<E>): Effect.Effect<Exit.Exit<never, E>> =>
+  Effect.succeed(Exit.failCause(cause))
+const asSuccess = <A>(value: A): Effect.Effect<Exit.Exit<A>> => Effect.succeed(Exit.succeed(value))
+
 /**
  * Starts a fiber with a scope and with the annotations of its connection. They are put into its references as it starts: a
  * runtime of its own for each connection would be another copy of all of them.
@@ -110,7 +133,9 @@ const fork = <A, E, R>(
         const context = Context.add(runtime.context, Scope.Scope, scope)
         const inherited = FiberRefs.getOrDefault(references, FiberRef.currentLogAnnotations)
         const own = Object.entries(annotations(socket.url, socket.remoteAddress))
-        const annotated = HashMap.union(inherited, HashMap.fromIterable(own))
+        const annotated = HashMap.mutate(inherited, (map) => {
+          for (const [name, value] of own) HashMap.set(map, name, value)
+        })
         return FiberRefs.unsafeMake(
           new Map(references.locals)
             .set(FiberRef.currentContext, [[fiberId, context]])
