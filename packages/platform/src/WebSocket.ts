@@ -8,6 +8,7 @@ import type { Name as CloseCodeName } from "@effect-websocket/protocol/CloseCode
 import type * as Connection from "@effect-websocket/protocol/Connection"
 import type { ConnectionError, PayloadTooLarge, ProtocolError } from "@effect-websocket/protocol/Errors"
 import type { Extension } from "@effect-websocket/protocol/Extension"
+import type * as Mask from "@effect-websocket/protocol/Mask"
 import type { Message } from "@effect-websocket/protocol/Message"
 import type * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import type * as Channel from "effect/Channel"
@@ -96,6 +97,8 @@ export interface ReceiveRate {
  *   seconds more, in which a kernel's buffer may hide that it reads. Afterwards the transport is dropped, with `IoError` (`Timeout` of `"write"`).
  * - `maxLifetime`: after this time the connection is closed with 1001.
  * - `receiveRate`: how much the peer may send per time; see `ReceiveRate`. Default: any amount.
+ * - `random`: the source of the handshake key, for a test that has to know the key. It must be unpredictable otherwise (RFC
+ *   6455 §10.3). Default: the runtime's secure source.
  *
  * The last four deadlines are infinite by default.
  *
@@ -119,6 +122,7 @@ export interface Options {
   readonly receiveRate?: ReceiveRate | undefined
   readonly compression?: boolean | PermessageDeflate.Options | undefined
   readonly budget?: ByteBudget | undefined
+  readonly random?: Mask.RandomSource | undefined
 }
 
 /**

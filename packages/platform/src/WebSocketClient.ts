@@ -45,7 +45,8 @@ export type Credentials =
  * - `origin`: the `Origin` header, which servers check for browsers' sake.
  * - `userAgent`: the `User-Agent` header. Default: none.
  * - `auth`: the `Authorization` header. The user name and password in a URL do the same, and are in no error or log.
- * - `cookies`: the `Cookie` header, beside what a `CookieJar` has.
+ * - `cookies`: the `Cookie` header, beside what a `CookieJar` has: Effect's `Cookies`, or values by name. A name is a token;
+ *   values are percent-encoded, so that all but control characters arrive as they are.
  * - `query`: is added to that of the URL.
  *
  * @since 0.1.0
@@ -57,7 +58,7 @@ export interface RequestOptions {
   readonly origin?: string | undefined
   readonly userAgent?: string | undefined
   readonly auth?: Credentials | undefined
-  readonly cookies?: Cookies.Cookies | undefined
+  readonly cookies?: Cookies.Cookies | Readonly<Record<string, string>> | undefined
   readonly query?: UrlParams.Input | undefined
 }
 

@@ -137,6 +137,13 @@ describe("credentials", () => {
     ["two sets", "ws://a:s3cret@test", { auth: { token } }],
     ["a header besides", "ws://test", { auth: { token }, headers: { authorization: "s3cret" } }],
     ["a control character in a cookie", "ws://test", { headers: { cookie: secret } }],
+    ["a line break in a cookie of a record", "ws://test", { cookies: { a: "s3cr\r\net" } }],
+    ["half of a surrogate pair in a cookie", "ws://test", { cookies: { a: "s3cr\ud800et" } }],
+    ["a name of a cookie that ends it", "ws://test", { cookies: { "s3cr;et": "1" } }],
+    ["a name of a cookie with a space", "ws://test", { cookies: { "s3cr et": "1" } }],
+    ["a name of a cookie with a line break", "ws://test", { cookies: { "s3cr\r\net": "1" } }],
+    ["a name of a cookie that is not ASCII", "ws://test", { cookies: { s3crét: "1" } }],
+    ["no name of a cookie", "ws://test", { cookies: { "": "s3cret" } }],
     ["a control character in the user agent", "ws://test", { userAgent: secret }],
     ["two user agents", "ws://test", { userAgent: "a", headers: { "user-agent": "s3cret" } }],
     ["a control character in the query", "ws://test", { query: { a: secret } }],
@@ -158,14 +165,16 @@ describe("credentials", () => {
   it.effect("and whatever else an app says never becomes another header", () =>
     Effect.promise(() =>
       fc.assert(
-        fc.asyncProperty(fc.string({ unit: "binary" }), fc.constantFrom(0, 1, 2, 3, 4, 5), (text, place) => {
+        fc.asyncProperty(fc.string({ unit: "binary" }), fc.integer({ min: 0, max: 7 }), (text, place) => {
           const places: ReadonlyArray<WebSocketClient.ConnectOptions> = [
             { auth: { username: text, password } },
             { auth: { username: "a", password: Redacted.make(text) } },
             { auth: { token: Redacted.make(text) } },
             { userAgent: text },
             { query: { a: text } },
-            { cookies: Cookies.fromIterable([]).pipe(Cookies.unsafeSet("a", text)) }
+            { cookies: Cookies.fromIterable([]).pipe(Cookies.unsafeSet("a", text)) },
+            { cookies: { a: text } },
+            { cookies: { [text]: "1" } }
           ]
           return Effect.runPromise(
             Effect.gen(function* () {
@@ -236,6 +245,72 @@ describe("the request", () => {
       const asked = yield* request("ws://test", { cookies, headers: { cookie: "c=3" } })
       assert.strictEqual(asked.headers["Cookie"], "c=3; a=1%202; b=%C3%BC")
       assert.notProperty(asked.headers, "cookie")
+    })
+  )
+
+  it.effect("has the cookies of a record as those of Cookies, and the nearest win", () =>
+    Effect.gen(function* () {
+      const record = { a: "1 2", b: "ü", c: "" }
+      for (const [cookies, ofClient, expected] of [
+        [record, undefined, "a=1%202; b=%C3%BC; c="],
+        [undefined, record, "a=1%202; b=%C3%BC; c="],
+        [{ d: "4" }, record, "d=4"],
+        [{ d: "4" }, Cookies.fromIterable([]).pipe(Cookies.unsafeSet("a", "1")), "d=4"],
+        [{}, record, undefined]
+      ] as const) {
+        const { headers } = yield* request("ws://test", { cookies }, { cookies: ofClient })
+        assert.strictEqual(headers["Cookie"], expected)
+      }
+      assert.strictEqual(
+        (yield* request("ws://test", { cookies: record, headers: { cookie: "d=4" } })).headers["Cookie"],
+        "d=4; a=1%202; b=%C3%BC; c="
+      )
+    })
+  )
+
+  it.effect("has cookies of a record that a server reads as they were", () =>
+    Effect.promise(() =>
+      fc.assert(
+        fc.asyncProperty(fc.array(fc.string({ unit: "grapheme", maxLength: 8 }), { maxLength: 3 }), (values) => {
+          const cookies = Object.fromEntries(["100%", 'a="b"; c,d\\', ...values].map((value, i) => [`a-${i}`, value]))
+          return Effect.runPromise(
+            Effect.map(request("ws://test", { cookies }), ({ headers }) => {
+              assert.deepStrictEqual(Cookies.parseHeader(String(headers["Cookie"])), cookies)
+            })
+          )
+        })
+      )
+    )
+  )
+
+  it.effect("has a key from the source of randomness that is given, a new one each time", () =>
+    Effect.gen(function* () {
+      const counting = (first: number) => {
+        let next = first
+        return { getRandomValues: (bytes: Uint8Array) => void bytes.forEach((_, i) => (bytes[i] = next++)) }
+      }
+      const key = (first: number) => Handshake.makeKey(Uint8Array.from({ length: 16 }, (_, i) => first + i))
+      const keyOf = (options?: WebSocketClient.ConnectOptions, clientOptions?: WebSocketClient.MakeOptions) =>
+        Effect.map(request("ws://test", options, clientOptions), ({ headers }) => headers["Sec-WebSocket-Key"])
+      const random = counting(0)
+      assert.strictEqual(yield* keyOf({ random }), key(0))
+      assert.strictEqual(yield* keyOf({}, { random }), key(16))
+      assert.strictEqual(yield* keyOf({ random: counting(100) }, { random }), key(100))
+      assert.notStrictEqual(yield* keyOf(), yield* keyOf())
+    })
+  )
+
+  it.effect("is not made if the source of randomness throws, which is a defect", () =>
+    Effect.gen(function* () {
+      const { asked, client } = yield* network(() => assert.fail("asked"))
+      const random = {
+        getRandomValues: () => {
+          throw new Error("no entropy")
+        }
+      }
+      const exit = yield* Effect.exit(Effect.scoped(client.connect("ws://test", { random })))
+      assert(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+      assert.deepStrictEqual(asked, [])
     })
   )
 

@@ -132,7 +132,9 @@ export class Attempt<D extends Delivery> implements Registry.Closable {
   private ask(url: URL, headers: HeaderRecord) {
     const { dial, environment, mode, origin, place, protocols, settings } = this.plan
     const extensions = settings.compression && PermessageDeflate.offer(settings.compression.settings)
-    const offer = { key: Handshake.makeKey(randomBytes(16)), protocols, extensions, origin, headers }
+    const key =
+      settings.random === undefined ? Handshake.makeKey(randomBytes(16)) : Handshake.generateKey(settings.random)
+    const offer = { key, protocols, extensions, origin, headers }
     const sent = Handshake.requestHeaders(offer)
     if (sent instanceof ProtocolError) return Effect.fail(sent)
     const take = (dialed: Dialed) => {

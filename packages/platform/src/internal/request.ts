@@ -51,13 +51,14 @@ export const make = (
   if (isError(authorization)) return authorization
   if (hasControl(own.origin ?? client.origin ?? "")) return refuse("The origin has a control character", valueSection)
   const [cookieHeaders, headers] = partition(mergeHeaders(client.headers, own.headers), "cookie")
-  const cookies = own.cookies ?? client.cookies
+  const cookies = formatCookies(own.cookies ?? client.cookies)
+  if (isError(cookies)) return cookies
   return {
     url,
     headers: partition(headers, "authorization")[1],
     userAgent: own.userAgent ?? client.userAgent,
     authorization,
-    cookies: joinCookies(...cookieHeaders, cookies === undefined ? "" : Cookies.toCookieHeader(cookies))
+    cookies: joinCookies(...cookieHeaders, cookies)
   }
 }
 
@@ -84,6 +85,20 @@ export const headersOf = (
 }
 
 const valueSection = "RFC 9110 §5.5"
+
+/** As in a header. Values of a record are percent-encoded, as those of `Cookies` are. */
+const formatCookies = (cookies: RequestOptions["cookies"] = Cookies.empty): string | ProtocolError => {
+  if (Cookies.isCookies(cookies)) return Cookies.toCookieHeader(cookies)
+  const section = "RFC 6265 §4.1.1"
+  const pairs = Object.entries(cookies)
+  if (!pairs.every(([name]) => HeaderField.isToken(name))) return refuse("The name of a cookie is not a token", section)
+  if (pairs.some(([, value]) => hasControl(value))) return refuse("A cookie has a control character", section)
+  try {
+    return pairs.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("; ")
+  } catch {
+    return refuse("A cookie has half of a surrogate pair", section)
+  }
+}
 
 const joinCookies = (...cookies: ReadonlyArray<string>): string => cookies.filter((each) => each !== "").join("; ")
 

@@ -1,5 +1,6 @@
 import { resolveLimits, type Limits } from "@effect-websocket/protocol/Connection"
 import { ProtocolError } from "@effect-websocket/protocol/Errors"
+import type { RandomSource } from "@effect-websocket/protocol/Mask"
 import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
 import * as ConfigError from "effect/ConfigError"
@@ -31,6 +32,7 @@ export interface Settings {
   readonly receiveRate: ReceiveRateSettings | undefined
   readonly compression: Compression | undefined
   readonly budget: Budget | undefined
+  readonly random: RandomSource | undefined
 }
 
 export interface ReceiveRateSettings {
@@ -90,7 +92,8 @@ export const resolve = (options: Options = {}, zlib?: Zlib): Settings => {
     maxLifetime: optional("maxLifetime", options.maxLifetime),
     receiveRate: options.receiveRate && resolveReceiveRate(options.receiveRate),
     compression: zlib && compression && { zlib, settings: compression },
-    budget: resolveBudget(options.budget)
+    budget: resolveBudget(options.budget),
+    random: options.random
   }
 }
 

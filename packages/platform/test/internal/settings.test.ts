@@ -25,7 +25,8 @@ const defaults = {
   maxLifetime: Infinity,
   receiveRate: undefined,
   compression: undefined,
-  budget: undefined
+  budget: undefined,
+  random: undefined
 }
 
 describe("resolve", () => {
@@ -69,7 +70,8 @@ describe("resolve", () => {
         maxLifetime: undefined,
         receiveRate: undefined,
         compression: undefined,
-        budget: undefined
+        budget: undefined,
+        random: undefined
       }),
       defaults
     )
@@ -223,6 +225,12 @@ describe("resolveClient", () => {
     const nothing = { limits: undefined, maxFrameSize: undefined, closeTimeout: undefined, openTimeout: undefined }
     assert.deepStrictEqual(plainly(client, nothing), expected)
     assert.deepStrictEqual(plainly(nothing, client), expected)
+  })
+
+  it("hands on the source of randomness as it is, the nearest one", () => {
+    const random = { getRandomValues: () => undefined }
+    assert.strictEqual(resolveClient({ random: globalThis.crypto }, { random }).random, random)
+    assert.strictEqual(resolveClient({ random }).random, random)
   })
 
   it("refuses what makes no sense together", () => {
