@@ -6,7 +6,8 @@ import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
 import type { WebSocketServer } from "@effect-websocket/platform/WebSocketServer"
-import { Effect, Redacted, type Layer, type Scope } from "effect"
+import * as Cookies from "@effect/platform/Cookies"
+import { Config, Effect, Redacted, type Layer, type Scope } from "effect"
 import { describe, expect, test } from "tstyche"
 
 describe("connect", () => {
@@ -65,6 +66,43 @@ describe("delivery", () => {
     const framed: WebSocketClient.ConnectOptions<"frames"> = { delivery: "frames" }
     expect(WebSocketClient.connect("ws://test", framed)).type.toBe<Connected<FrameWebSocket>>()
     expect(framed).type.not.toBeAssignableTo<WebSocketClient.ConnectOptions>()
+  })
+})
+
+describe("connect of Node", () => {
+  type Connected<A> = Effect.Effect<A, WebSocketClient.ConnectError, Scope.Scope>
+
+  test("needs a scope and no client", () => {
+    expect(NodeWebSocketClient.connect("ws://test")).type.toBe<Connected<WebSocket>>()
+    expect(NodeWebSocketClient.connect(new URL("ws://test"), { delivery: "streams" })).type.toBe<
+      Connected<StreamingWebSocket>
+    >()
+    expect(NodeWebSocketClient.connect("wss://test", { delivery: "frames", tls: { ca: "" } })).type.toBe<
+      Connected<FrameWebSocket>
+    >()
+  })
+
+  test("takes the options of a client and those of a connection", () => {
+    const shared: NodeWebSocketClient.Options = { tls: { ca: "" }, protocols: ["chat"] }
+    expect(NodeWebSocketClient.connect("wss://test", { ...shared, tls: { ...shared.tls, cert: "" } })).type.toBe<
+      Connected<WebSocket>
+    >()
+    expect(NodeWebSocketClient.connect).type.not.toBeCallableWith("ws://test", { tls: { rejectUnauthorized: false } })
+    expect(WebSocketClient.connect).type.not.toBeCallableWith("ws://test", { tls: { ca: "" } })
+  })
+})
+
+describe("cookies", () => {
+  test("are Effect's, or values by name", () => {
+    expect(WebSocketClient.connect).type.toBeCallableWith("ws://test", { cookies: Cookies.empty })
+    expect(WebSocketClient.connect).type.toBeCallableWith("ws://test", { cookies: { theme: "dark" } as const })
+    expect(WebSocketClient.connect).type.not.toBeCallableWith("ws://test", { cookies: { theme: 1 } })
+    expect(WebSocketClient.connect).type.not.toBeCallableWith("ws://test", { cookies: "theme=dark" })
+  })
+
+  test("may come from Config, one by one or as a whole", () => {
+    expect(NodeWebSocketClient.layerConfig).type.toBeCallableWith({ cookies: { theme: Config.string("THEME") } })
+    expect(NodeWebSocketClient.layerConfig).type.toBeCallableWith({ cookies: Config.succeed(Cookies.empty) })
   })
 })
 

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type { Delivery } from "@effect-websocket/protocol/Connection"
 import { IoError, type HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
@@ -10,12 +11,14 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
 import { httpUrl, resolveBase, splitUnix, unixScheme } from "../internal/request.js"
 import { checkProtocols, fromConfig, resolveClient, shown } from "../internal/settings.js"
+import type * as WebSocket from "../WebSocket.js"
 import * as WebSocketClient from "../WebSocketClient.js"
 import { headerRecord } from "./internal/headerRecord.js"
 import { toIoError, type Stage } from "./internal/ioError.js"
@@ -169,6 +172,67 @@ export const layerConfig = (
  * @category layers
  */
 export const layer: Layer.Layer<WebSocketClient.WebSocketClient> = layerWith({})
+
+/**
+ * The options of one connection that needs no client: all that a client has, with the delivery.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConnectOptions<D extends Delivery = "messages"> extends Options, WebSocket.DeliveryOptions<D> {}
+
+/**
+ * Connects with TLS options and a route of its own, and needs no `WebSocketClient`. Otherwise it does what
+ * `WebSocketClient.connect` does: the same errors, the same closing at the end of the scope, and the `CookieJar` of the program
+ * if there is one. Options that make no sense are a defect.
+ *
+ * It knows nothing of the options of a client. Options that both have are a value that both take, as `shared` here. Where many
+ * connections have the same TLS options, a client is cheaper: it reads the certificates once.
+ *
+ * @example
+ * ```ts
+ * import { NodeWebSocketClient } from "@effect-websocket/platform/node"
+ * import { Config, Effect } from "effect"
+ * import { readFileSync } from "node:fs"
+ *
+ * const shared = { openTimeout: "3 seconds", tls: { ca: readFileSync("ca.pem") } } as const
+ * const Client = NodeWebSocketClient.layerWith(shared)
+ *
+ * // One connection with a certificate of the client's own, in a program that uses `Client` for all others.
+ * const program = Effect.gen(function* () {
+ *   const key = yield* Config.redacted("KEY")
+ *   const socket = yield* NodeWebSocketClient.connect("wss://admin.internal", {
+ *     ...shared,
+ *     tls: { ...shared.tls, cert: readFileSync("admin.pem"), key }
+ *   })
+ *   yield* socket.send("hello")
+ * }).pipe(Effect.scoped)
+ * ```
+ *
+ * @example
+ * ```ts
+ * import { NodeWebSocketClient } from "@effect-websocket/platform/node"
+ * import * as Net from "node:net"
+ *
+ * // The endpoint apart from the URL: what the URL names is asked for, and verified, at 10.0.0.7.
+ * const pinned = NodeWebSocketClient.connect("wss://feed.example.com/prices", {
+ *   createConnection: () => Net.connect(8443, "10.0.0.7")
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const connect = <D extends Delivery = "messages">(
+  url: string | URL,
+  options: ConnectOptions<D> = {}
+): Effect.Effect<WebSocket.Deliveries[D], WebSocketClient.ConnectError, Scope.Scope> => {
+  // The others are those of `WebSocketClient.connect`, so that what fails there typed does so here.
+  const { autoSelectFamily, baseUrl, createConnection, family, localAddress, proxy, proxyTls, socketPath, tls } =
+    options
+  const route = { autoSelectFamily, createConnection, family, localAddress, proxy, proxyTls, socketPath, tls }
+  return Effect.flatMap(make({ ...route, baseUrl }), (client) => client.connect(url, options))
+}
 
 /** How each server is reached. `undefined`: as Node does it. */
 const routing = (options: Options): Effect.Effect<(url: URL) => Route | IoError | undefined> => {

@@ -1,8 +1,11 @@
 import { afterEach, assert, describe, it } from "@effect/vitest"
+import * as CookieJar from "@effect-websocket/platform/CookieJar"
+import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
 import { isHandshakeRejected } from "@effect-websocket/protocol/Errors"
-import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
+import * as Frame from "@effect-websocket/protocol/Frame"
+import { Deferred, Effect, Exit, Fiber, Redacted, Scope } from "effect"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
 import {
@@ -541,6 +544,108 @@ describe("scopes", () => {
       assert.deepStrictEqual(facts(yield* Effect.flip(Fiber.join(sender))), closedFacts(1006, "local", false))
       peer.socket.resume()
       yield* peer.left
+    })
+  )
+})
+
+describe("connect without a client", () => {
+  it.live.each<readonly [name: string, use: Effect.Effect<unknown, string>, code: number]>([
+    ["a success", Effect.void, 1000],
+    ["an interruption", Effect.interrupt, 1001],
+    ["a failure", Effect.fail("no"), 1011]
+  ])("closes after %s, as that of a client does", ([, use, code]) =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const server = yield* rawServer()
+        const connecting = Effect.zipRight(NodeWebSocketClient.connect(server.url), use)
+        const fiber = yield* Effect.fork(Effect.scoped(connecting))
+        const peer = yield* server.next
+        yield* peer.answer()
+        assert.deepStrictEqual((yield* peer.farewell).payload, closing(code))
+        yield* Fiber.await(fiber)
+      })
+    )
+  )
+
+  it.scopedLive("fails as that of a client does, and leaves nothing", () =>
+    Effect.gen(function* () {
+      const server = yield* rawServer()
+      const open = (options?: NodeWebSocketClient.ConnectOptions) =>
+        Effect.asVoid(Effect.scoped(NodeWebSocketClient.connect(server.url, options)))
+
+      const rejected = yield* Effect.fork(Effect.flip(open()))
+      const first = yield* server.next
+      yield* answering("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")(first)
+      const error = yield* Fiber.join(rejected)
+      assert.isTrue(isHandshakeRejected(error) && error.status === 404)
+      yield* first.left
+
+      const late = yield* Effect.fork(Effect.flip(open({ openTimeout: "50 millis" })))
+      const second = yield* server.next
+      assert.deepStrictEqual(facts(yield* Fiber.join(late)), ioFacts("Timeout", "open"))
+      yield* second.left
+
+      const interrupted = yield* Effect.fork(open())
+      const third = yield* server.next
+      yield* Fiber.interrupt(interrupted)
+      yield* third.left
+
+      // Typed, before anything is sent: these are data, and no options of a client.
+      for (const options of [
+        { protocols: ["a b"] },
+        { headers: { "a b": "1" } },
+        { cookies: { "a b": "1" } },
+        { auth: { username: "a:b", password: Redacted.make("") } }
+      ]) {
+        assert.deepInclude(facts(yield* Effect.flip(open(options))), { _tag: "Protocol_error", origin: "local" })
+      }
+      const twice = NodeWebSocketClient.connect("ws://a:b@127.0.0.1", { auth: { token: Redacted.make("c") } })
+      assert.deepInclude(facts(yield* Effect.flip(Effect.scoped(twice))), { _tag: "Protocol_error", origin: "local" })
+    })
+  )
+
+  it.scopedLive("has the deliveries, the subprotocols and the compression of a client", () =>
+    Effect.gen(function* () {
+      const server = yield* serveEcho({ protocols: ["chat"], compression: true })
+      const { hostname, port } = server.address
+      const framed = yield* NodeWebSocketClient.connect("/chat", {
+        baseUrl: `ws://${hostname}:${port}`,
+        delivery: "frames",
+        protocols: ["chat"]
+      })
+      assert.deepStrictEqual([framed.url, framed.protocol], [`ws://${hostname}:${port}/chat`, "chat"])
+      yield* framed.send(Frame.text("hello"))
+      assert.strictEqual(Frame.toText(yield* framed.receive), "hello")
+      const compressed = yield* NodeWebSocketClient.connect(server.address.url, { compression: true })
+      assert.strictEqual(compressed.extensions[0]?.name, "permessage-deflate")
+    })
+  )
+
+  it.scopedLive("sends the cookies of the program's jar and its own, which the server reads as they were", () =>
+    Effect.gen(function* () {
+      const server = yield* serve()
+      const route = yield* server.route({
+        check: () => Effect.succeed(UpgradeCheck.accept(undefined, { headers: { "Set-Cookie": "session=1" } }))
+      })
+      const cookies = { theme: "dark & light; 100%", name: "Zoë" }
+      const seen = yield* Effect.fork(
+        Effect.replicateEffect(Effect.scoped(Effect.map(route.accept, ({ request }) => request.cookies)), 2)
+      )
+      const visit = Effect.scoped(
+        Effect.flatMap(NodeWebSocketClient.connect(server.address.url, { cookies }), (socket) => socket.closeStatus)
+      )
+      yield* Effect.zipRight(visit, visit).pipe(Effect.provide(CookieJar.layer))
+      assert.deepStrictEqual(yield* Fiber.join(seen), [cookies, { session: "1", ...cookies }])
+    })
+  )
+
+  it.scopedLive("has a key from a source of randomness that a test knows", () =>
+    Effect.gen(function* () {
+      const server = yield* rawServer()
+      const random = { getRandomValues: (bytes: Uint8Array) => void bytes.fill(7) }
+      yield* Effect.fork(Effect.scoped(NodeWebSocketClient.connect(server.url, { random })))
+      const peer = yield* server.next
+      assert.strictEqual(header(yield* peer.until("\r\n\r\n"), "Sec-WebSocket-Key"), "BwcHBwcHBwcHBwcHBwcHBw==")
     })
   )
 })

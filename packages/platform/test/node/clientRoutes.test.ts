@@ -7,7 +7,8 @@ import * as Net from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Duplex } from "node:stream"
-import { certificates } from "./certificates.js"
+import * as Tls from "node:tls"
+import { certificates, type Certificate } from "./certificates.js"
 import { httpProxy, socks4Proxy, socksProxy } from "./proxies.js"
 import {
   answer101,
@@ -56,38 +57,39 @@ const account = { username: "us er", password: "p@ss:word" }
 const withAccount = (url: string, { password, username } = account) =>
   url.replace("://", `://${encodeURIComponent(username)}:${encodeURIComponent(password)}@`)
 
-describe("a Unix domain socket", () => {
-  const folder = Effect.acquireRelease(
-    Effect.promise(() => mkdtemp(join(tmpdir(), "web socket-"))),
-    (path) => Effect.promise(() => rm(path, { recursive: true }))
-  )
+const unixFolder = Effect.acquireRelease(
+  Effect.promise(() => mkdtemp(join(tmpdir(), "web socket-"))),
+  (path) => Effect.promise(() => rm(path, { recursive: true }))
+)
 
-  /** Answers 101, and tells the requests. */
-  const unixServer = (path: string) =>
-    Effect.gen(function* () {
-      const requests: Array<string> = []
-      const server = Net.createServer((socket) => {
-        socket.on("error", () => {})
-        socket.once("data", (bytes: Buffer) => {
-          const request = bytes.toString("latin1")
-          requests.push(request)
-          if (request.startsWith("GET /old ")) socket.end("HTTP/1.1 302 Found\r\nLocation: new\r\n\r\n")
-          else {
-            socket.write(answer101(request))
-            socket.once("data", () => socket.end())
-          }
-        })
+/** Answers 101, and tells the requests. */
+const unixServer = (path: string, certificate?: Certificate) =>
+  Effect.gen(function* () {
+    const requests: Array<string> = []
+    const accept = (socket: Net.Socket) => {
+      socket.on("error", () => {})
+      socket.once("data", (bytes: Buffer) => {
+        const request = bytes.toString("latin1")
+        requests.push(request)
+        if (request.startsWith("GET /old ")) socket.end("HTTP/1.1 302 Found\r\nLocation: new\r\n\r\n")
+        else {
+          socket.write(answer101(request))
+          socket.once("data", () => socket.end())
+        }
       })
-      yield* Effect.acquireRelease(
-        Effect.async<void>((resume) => void server.listen(path, () => resume(Effect.void))),
-        () => Effect.async<void>((resume) => void server.close(() => resume(Effect.void)))
-      )
-      return requests
-    })
+    }
+    const server = certificate === undefined ? Net.createServer(accept) : Tls.createServer(certificate, accept)
+    yield* Effect.acquireRelease(
+      Effect.async<void>((resume) => void server.listen(path, () => resume(Effect.void))),
+      () => Effect.async<void>((resume) => void server.close(() => resume(Effect.void)))
+    )
+    return requests
+  })
 
+describe("a Unix domain socket", () => {
   it.scopedLive("is in the URL, or an option", () =>
     Effect.gen(function* () {
-      const path = join(yield* folder, "a.sock")
+      const path = join(yield* unixFolder, "a.sock")
       const requests = yield* unixServer(path)
       const open = (url: string, options: NodeWebSocketClient.Options = {}) =>
         Effect.scoped(Effect.map(connectWith(url, options), (socket) => socket.url))
@@ -111,7 +113,7 @@ describe("a Unix domain socket", () => {
 
   it.scopedLive("where nobody listens is no connection", () =>
     Effect.gen(function* () {
-      const path = join(yield* folder, "none.sock")
+      const path = join(yield* unixFolder, "none.sock")
       for (const [url, options] of [
         [`ws+unix://${path}:/`, {}],
         ["ws://localhost", { socketPath: path }]
@@ -208,6 +210,92 @@ describe("TCP", () => {
       const [plain, secure] = yield* servers
       // The servers have 127.0.0.1 only; `localhost` may be ::1 as well.
       for (const url of [plain, secure]) yield* echoes(url, { autoSelectFamily: true })
+    })
+  )
+})
+
+describe("the endpoint of one connection, apart from its URL", () => {
+  /** A connection that needs no client, echoes, and closes well. */
+  const echoesAlone = (url: string, options: NodeWebSocketClient.ConnectOptions) =>
+    Effect.gen(function* () {
+      const socket = yield* NodeWebSocketClient.connect(url, options)
+      assert.strictEqual(socket.url, url)
+      yield* socket.send("hello")
+      assert.strictEqual((yield* socket.receive).data, "hello")
+      yield* socket.close()
+      assert.isTrue((yield* socket.closeStatus).clean)
+    }).pipe(Effect.scoped)
+
+  it.scopedLive("is a TCP address, with TLS or without", () =>
+    Effect.gen(function* () {
+      const [plain, secure] = yield* servers
+      const at = (url: string) => () => Net.connect(Number(new URL(url).port), "127.0.0.1")
+      yield* echoesAlone("ws://feed.example:9999/prices", { createConnection: at(plain) })
+      const elsewhere = yield* serveEcho({ tls: certificates.elsewhere })
+      yield* echoesAlone("wss://elsewhere.example/prices", { createConnection: at(elsewhere.address.url), tls })
+      // Who is verified is the one whom the URL names, wherever the bytes go.
+      const error = yield* Effect.flip(
+        Effect.scoped(NodeWebSocketClient.connect("wss://feed.example", { createConnection: at(secure), tls }))
+      )
+      assert.deepStrictEqual(facts(error), ioFacts("CertificateNameMismatch", "tls"))
+    })
+  )
+
+  it.scopedLive("is a Unix domain socket, with TLS or without", () =>
+    Effect.gen(function* () {
+      const folder = yield* unixFolder
+      for (const [url, certificate] of [
+        ["ws://feed.example/prices", undefined],
+        ["wss://localhost/prices", certificates.good]
+      ] as const) {
+        const socketPath = join(folder, `${new URL(url).protocol}sock`)
+        const requests = yield* unixServer(socketPath, certificate)
+        yield* Effect.scoped(NodeWebSocketClient.connect(url, { socketPath, tls }))
+        assert.deepStrictEqual(
+          requests.map((request) => [request.split(" ")[1], header(request, "Host")]),
+          [["/prices", new URL(url).host]]
+        )
+      }
+    })
+  )
+
+  it.scopedLive("is behind a proxy, or has an address of its own on this side", () =>
+    Effect.gen(function* () {
+      const proxy = yield* proxies["http:"]()
+      const urls = yield* servers
+      for (const url of urls) yield* echoesAlone(`${url}/`, { proxy: proxy.url, tls })
+      assert.deepStrictEqual(
+        proxy.asked,
+        urls.map((url) => new URL(url).host)
+      )
+      const server = yield* rawServer()
+      const connecting = yield* Effect.fork(
+        Effect.flip(Effect.scoped(NodeWebSocketClient.connect(server.url, { localAddress: "127.0.0.2", family: 4 })))
+      )
+      const peer = yield* server.next
+      assert.strictEqual(peer.socket.remoteAddress, "127.0.0.2")
+      peer.reset()
+      yield* Fiber.join(connecting)
+    })
+  )
+
+  it.effect("that makes no sense is a defect, as for a client", () =>
+    Effect.gen(function* () {
+      const unusable: ReadonlyArray<NodeWebSocketClient.ConnectOptions> = [
+        { socketPath: "" },
+        { socketPath: "/a.sock", proxy: "http://localhost" },
+        { proxy: "ftp://localhost" },
+        { localAddress: "localhost" },
+        { tls: { key: Redacted.make("no key") } },
+        { baseUrl: "http://localhost" },
+        { limits: { maxMessageBytes: 0 } },
+        { openTimeout: 0 },
+        { answerPings: false }
+      ]
+      for (const options of unusable) {
+        const exit = yield* Effect.exit(Effect.scoped(NodeWebSocketClient.connect("ws://localhost", options)))
+        assert(Exit.isFailure(exit) && Cause.isDie(exit.cause), Object.keys(options).join())
+      }
     })
   )
 })

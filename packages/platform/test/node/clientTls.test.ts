@@ -161,6 +161,27 @@ describe("the client's certificate", () => {
     })
   )
 
+  it.scopedLive("is that of one connection, beside a client that has none", () =>
+    Effect.gen(function* () {
+      const { clients, port } = yield* tlsServer(certificates.good, { ...mutual, rejectUnauthorized: false })
+      const url = `wss://localhost:${port}`
+      const shared = { tls: { ca } }
+      const mine = NodeWebSocketClient.connect(url, { ...shared, tls: { ...shared.tls, ...certificates.client } })
+      yield* Effect.gen(function* () {
+        yield* Effect.scoped(WebSocketClient.connect(url))
+        yield* Effect.scoped(mine)
+        yield* Effect.scoped(WebSocketClient.connect(url))
+        // It has nothing of the client in its surroundings.
+        const error = yield* Effect.flip(Effect.scoped(NodeWebSocketClient.connect(url)))
+        assert.deepStrictEqual(facts(error), ioFacts("CertificateUnknownAuthority", "tls"))
+      }).pipe(Effect.provide(NodeWebSocketClient.layerWith(shared)))
+      assert.deepStrictEqual(
+        clients.map(({ subject }) => subject),
+        [undefined, "client", undefined]
+      )
+    })
+  )
+
   it.scopedLive("is missed by the server, or not trusted", () =>
     Effect.gen(function* () {
       for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
