@@ -32,7 +32,9 @@ export interface Request extends UpgradeRequest {
 /**
  * What goes with an acceptance.
  *
- * - `protocol`: the subprotocol, one of those that the client offers. Default: as `protocols` of the server says.
+ * - `protocol`: the subprotocol, one of those that the client offers. A client that offers none gets none, as with every other
+ *   way to select. If the client offers others only, it gets 500, and the reason is in the log: a check that serves several
+ *   kinds of clients looks at `request.protocols` first. Default: as `protocols` of the server says.
  * - `headers`: sent with the answer 101, besides those of the handshake, which they cannot replace.
  * - `options`: of this connection; they win over those of the server.
  *

@@ -142,12 +142,50 @@ describe("a check", () => {
         handler: (socket) => socket.run((message) => socket.send(message))
       }),
       Effect.gen(function* () {
-        assert.deepStrictEqual(yield* refusalLine("/bad"), [status, body])
+        assert.deepStrictEqual(yield* refusalLine("/bad", { protocols: ["a", "b"] }), [status, body])
         const socket = yield* connect("/good")
         yield* socket.send("hello")
         assert.strictEqual((yield* socket.receive).data, "hello")
       })
     )
+  )
+
+  it.effect("selects a subprotocol of those that are offered, and none if none is offered", () =>
+    Effect.gen(function* () {
+      const log: Array<string> = []
+      const logger = Logger.make(({ logLevel, message }) => void log.push(`${logLevel.label} ${String(message)}`))
+      const asked: Array<ReadonlyArray<string>> = []
+      const route = WebSocketServer.layerRoute({
+        protocols: (offered) => {
+          asked.push(offered)
+          return "of the route"
+        },
+        check: () => Effect.succeed(UpgradeCheck.accept(undefined, { protocol: "chat.v2" })),
+        handler: (socket) => socket.send(String(socket.protocol))
+      })
+      yield* Effect.gen(function* () {
+        for (const [protocols, expected] of [
+          [["chat.v1", "chat.v2"], "chat.v2"],
+          [[], undefined],
+          [undefined, undefined]
+        ] as const) {
+          const socket = yield* connect("/", { protocols })
+          assert.strictEqual(socket.protocol, expected)
+          assert.strictEqual((yield* socket.receive).data, String(expected))
+        }
+        assert.deepStrictEqual(log, [])
+        assert.deepStrictEqual(yield* refusalLine("/", { protocols: ["chat.v1"] }), [
+          500,
+          "The server's answer to the handshake is not valid"
+        ])
+        assert.match(log.join(), /^ERROR Refused an upgrade request,.*chat\.v2/)
+        assert.deepStrictEqual(asked, [])
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(Layer.provideMerge(route, WebSocketTest.layer)),
+        Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+      )
+    })
   )
 
   it.effect("comes behind the origin policy, and is not asked by others", () =>

@@ -188,7 +188,7 @@ export const open = <D extends Delivery>(
 ): ServerDrivers[D] | ProtocolError | Defect => {
   const decided = attempted(() => ({
     own: accepted.options === undefined ? shared : resolveOwn(options, accepted.options),
-    protocol: accepted.protocol ?? Subprotocol.select(select, request.protocols)
+    protocol: selectProtocol(request, accepted.protocol, select)
   }))
   if (decided instanceof Defect) {
     attempt.reject(500, {}, "The server cannot open the connection")
@@ -211,6 +211,14 @@ export const open = <D extends Delivery>(
   const socket = makeDriver("server", attempt.upgrade(headers), settings, services, opening, mode)
   return accepted.value === undefined ? socket : Object.assign(socket, { value: accepted.value })
 }
+
+/** Nothing for a client that offers nothing, whatever the app would select. */
+const selectProtocol = (
+  { protocols }: ServerRequest,
+  accepted: string | undefined,
+  select: Subprotocol.Selector
+): string | undefined =>
+  accepted === undefined || protocols.length === 0 ? Subprotocol.select(select, protocols) : accepted
 
 /** The options of a server with those of one connection, which win. */
 const resolveOwn = (options: MakeOptions, own: NonNullable<Accept<unknown>["options"]>): Settings =>
