@@ -78,6 +78,19 @@ export class Reject extends Data.TaggedError("Reject")<{
  * An effectful check. It may reject as its result or as its failure; with any other failure the answer is 500, and the
  * cause is in the log. It is interrupted when the client goes away or `handshakeTimeout` has passed.
  *
+ * A predicate is a check with two answers:
+ *
+ * @example
+ * ```ts
+ * import { UpgradeCheck } from "@effect-websocket/platform"
+ * import { Effect } from "effect"
+ *
+ * const isLocal = (request: UpgradeCheck.Request) => request.clientAddress === "127.0.0.1"
+ *
+ * const check: UpgradeCheck.Check<undefined> = (request) =>
+ *   Effect.succeed(isLocal(request) ? UpgradeCheck.accept() : UpgradeCheck.reject(403))
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */

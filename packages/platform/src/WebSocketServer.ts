@@ -287,6 +287,15 @@ export interface RouteOptions<Value = undefined, E = never, R = never> {
 }
 
 /**
+ * The options of `layerHandler`: those of `run`, and the terms on which a request gets a connection, as those of a route.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HandlerOptions<D extends Delivery, Value, E, R, CheckError, CheckServices>
+  extends RunOptions<D, Value, E, R>, Omit<RouteOptions<Value, CheckError, CheckServices>, "path"> {}
+
+/**
  * What takes connections: a server, for what none of its routes takes, or a route.
  *
  * - `accept`: the next connection. The answer 101 is written when it is taken. It belongs to the scope, which closes it.
@@ -450,6 +459,10 @@ export const address: Effect.Effect<Address, never, WebSocketServer> = Effect.ma
  * A layer that runs a handler for each connection, as `run` does, until it is released; see `drain` in the options of the
  * server.
  *
+ * With `check`, `origin` or `protocols` it is a route without a path, as of `layerRoute`: no connection gets past these terms.
+ * It takes every request that no other route takes; `accept` and `run` of the server itself, and handlers without such
+ * options, get none as long as the layer lives. Of several such layers the first takes all.
+ *
  * @example
  * ```ts
  * import { WebSocketServer } from "@effect-websocket/platform"
@@ -461,14 +474,54 @@ export const address: Effect.Effect<Address, never, WebSocketServer> = Effect.ma
  * const Main = Echo.pipe(Layer.provide(NodeWebSocketServer.layer({ port: 8080 })))
  * ```
  *
+ * @example
+ * ```ts
+ * import { UpgradeCheck, WebSocketServer } from "@effect-websocket/platform"
+ * import { Effect } from "effect"
+ *
+ * // What the check accepts with is `socket.value`. The type of `request` is written, because TypeScript comes to the check
+ * // after the handler.
+ * const Greeter = WebSocketServer.layerHandler((socket) => socket.send(`Hello ${socket.value.name}`), {
+ *   check: (request: UpgradeCheck.Request) => {
+ *     const name = request.cookies["name"]
+ *     return Effect.succeed(name === undefined ? UpgradeCheck.reject(403) : UpgradeCheck.accept({ name }))
+ *   }
+ * })
+ * ```
+ *
  * @since 0.1.0
  * @category layers
  */
-export const layerHandler = <A, E, R, D extends Delivery = "messages", R2 = never>(
-  handler: (socket: ServerWebSocket<D>) => Effect.Effect<A, E, R>,
-  options?: RunOptions<D, undefined, E, R2>
-): Layer.Layer<never, never, WebSocketServer | Exclude<R | R2, Scope.Scope>> =>
-  Layer.scopedDiscard(Effect.flatMap(WebSocketServer, (server) => server.serve(handler, options)))
+export const layerHandler = <
+  A,
+  E,
+  R,
+  D extends Delivery = "messages",
+  R2 = never,
+  Value = undefined,
+  CheckError = never,
+  CheckServices = never
+>(
+  handler: (socket: ServerWebSocket<D, Value>) => Effect.Effect<A, E, R>,
+  options?: HandlerOptions<D, Value, E, R2, CheckError, CheckServices>
+): Layer.Layer<never, never, WebSocketServer | Exclude<CheckServices, Scope.Scope> | Exclude<R | R2, Scope.Scope>> =>
+  Layer.scopedDiscard(
+    Effect.flatMap(WebSocketServer, (server) =>
+      Effect.flatMap(onTerms(server, options), (route) => route.serve(handler, options))
+    )
+  )
+
+/** The server itself, unless it has other terms than the handler. Then a route has what no other takes. */
+const onTerms = <Value, E, R>(
+  server: Context.Tag.Service<WebSocketServer>,
+  options: Omit<RouteOptions<Value, E, R>, "path"> = {}
+): Effect.Effect<Route<Value>, never, R | Scope.Scope> => {
+  const { check, origin, protocols } = options
+  // Without a check there is no value, as in `RouteOptions`.
+  return (check ?? origin ?? protocols) === undefined
+    ? Effect.succeed(server as Route<unknown> as Route<Value>)
+    : server.route({ check, origin, protocols })
+}
 
 /**
  * A layer with a route of the server and a handler for each of its connections. What the check accepts with is the handler's

@@ -367,6 +367,109 @@ describe("routes", () => {
   )
 })
 
+describe("layerHandler with terms of its own", () => {
+  const named = (request: UpgradeCheck.Request) =>
+    Effect.map(Users, (users) =>
+      Option.match(users(request.cookies["name"] ?? ""), {
+        onNone: () => UpgradeCheck.reject(403, { body: "Who?" }),
+        onSome: (user) => UpgradeCheck.accept(user)
+      })
+    )
+  const users = Layer.succeed(Users, (name) => (name === "Ada" ? Option.some({ name }) : Option.none()))
+  const greeter = WebSocketServer.layerHandler((socket) => socket.send(`Hello ${socket.value.name}`), {
+    check: named
+  }).pipe(Layer.provide(users))
+
+  const said = (path: string, options?: WebSocketClient.ConnectOptions) =>
+    Effect.scoped(Effect.flatMap(connect(path, options), (socket) => Effect.map(socket.receive, ({ data }) => data)))
+
+  it.effect("checks every request before its upgrade, and hands the value to the handler", () =>
+    withRoute(
+      greeter,
+      Effect.gen(function* () {
+        assert.strictEqual(yield* said("/a", { cookies: { name: "Ada" } }), "Hello Ada")
+        assert.strictEqual(yield* said("/b", { cookies: { name: "Ada" } }), "Hello Ada")
+        assert.deepStrictEqual(yield* refusalLine("/a", { cookies: { name: "Eve" } }), [403, "Who?"])
+        assert.deepStrictEqual(yield* WebSocketServer.connections, [])
+      })
+    )
+  )
+
+  it.effect("has an origin policy and subprotocols in place of the server's", () =>
+    withRoute(
+      WebSocketServer.layerHandler((socket) => socket.send(String(socket.protocol)), {
+        origin: Origin.allowList(["https://a.example"]),
+        protocols: ["b"],
+        onError: () => Effect.void
+      }),
+      Effect.gen(function* () {
+        const origin = "https://a.example"
+        assert.strictEqual(yield* said("/", { origin, protocols: ["a", "b"] }), "b")
+        const [status] = yield* refusalLine("/", { origin: "http://test" })
+        assert.strictEqual(status, 403)
+      }),
+      { protocols: ["a"] }
+    )
+  )
+
+  it.effect("leaves paths to routes, and nothing to accept and run of the server, until it is gone", () =>
+    withRoute(
+      WebSocketServer.layerRoute({ path: "/route", handler: (socket) => socket.send("route") }),
+      Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        yield* Layer.buildWithScope(greeter, scope)
+        const accepted = yield* Effect.fork(Effect.scoped(WebSocketServer.accept))
+        yield* Layer.build(WebSocketServer.layerHandler((socket) => socket.send("server")))
+        yield* settled
+        assert.deepStrictEqual(yield* refusalLine("/a"), [403, "Who?"])
+        assert.strictEqual(yield* said("/a", { cookies: { name: "Ada" } }), "Hello Ada")
+        assert.strictEqual(yield* said("/route"), "route")
+        assert.isTrue(yield* isPending(accepted))
+        yield* Scope.close(scope, Exit.void)
+        yield* Effect.scoped(connect("/accepted"))
+        assert.strictEqual((yield* Fiber.join(accepted)).request.path, "/accepted")
+        assert.strictEqual(yield* said("/b"), "server")
+      })
+    )
+  )
+
+  it.effect("checks requests that came before it", () =>
+    withRoute(
+      Layer.empty,
+      Effect.gen(function* () {
+        const early = yield* Effect.fork(refusalLine("/early"))
+        yield* settled
+        yield* Layer.build(greeter)
+        assert.deepStrictEqual(yield* Fiber.join(early), [403, "Who?"])
+      })
+    )
+  )
+
+  it.effect("drains when it is released, as the server says", () =>
+    withRoute(
+      Layer.empty,
+      Effect.gen(function* () {
+        let saved = false
+        const scope = yield* Scope.make()
+        const handler = WebSocketServer.layerHandler(
+          (socket) =>
+            Effect.zipRight(
+              socket.closeStatus,
+              Effect.sync(() => (saved = true))
+            ),
+          { check: () => Effect.succeed(UpgradeCheck.accept()) }
+        )
+        yield* Layer.buildWithScope(handler, scope)
+        const socket = yield* connect("/")
+        yield* Scope.close(scope, Exit.void)
+        assert.strictEqual((yield* socket.closeStatus).received?.code, 1012)
+        assert.isTrue(saved)
+      }),
+      { drain: { code: 1012 } }
+    )
+  )
+})
+
 describe("run", () => {
   it.effect("tells its hook of failures while the connection is open, and logs nothing of them", () =>
     Effect.gen(function* () {

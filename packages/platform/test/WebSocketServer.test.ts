@@ -19,7 +19,10 @@ import {
   Layer,
   Logger,
   LogLevel,
+  Metric,
+  Schedule,
   Scope,
+  Stream,
   TestClock
 } from "effect"
 import { deafPeer, isInterrupted, isPending, outcome, settled, upgradeRequest, wrote } from "./support.js"
@@ -541,6 +544,66 @@ describe("offer", () => {
       yield* TestClock.adjust("1 millis")
       yield* Fiber.join(stopping)
       yield* Scope.close(outer, Exit.void)
+    })
+  )
+})
+
+describe("what is done for each client", () => {
+  const clients = Metric.gauge("what is done for each client")
+  const counted =
+    <A, E, R>(handler: (socket: WebSocketServer.ServerWebSocket) => Effect.Effect<A, E, R>) =>
+    (socket: WebSocketServer.ServerWebSocket) =>
+      Effect.acquireUseRelease(
+        Metric.increment(clients),
+        () => handler(socket),
+        () => Metric.incrementBy(clients, -1)
+      )
+
+  it.effect("goes on beside the handler, around it, and ends before the Close", () =>
+    Effect.gen(function* () {
+      const order: Array<string> = []
+      const note = (event: string) => Effect.sync(() => void order.push(event))
+      const ticker = WebSocketServer.layerHandler(
+        counted((socket) =>
+          Effect.gen(function* () {
+            yield* Effect.addFinalizer(() => note("first finalizer"))
+            yield* Effect.repeat(socket.send("tick"), Schedule.spaced("1 seconds")).pipe(
+              Effect.onInterrupt(() => note("ticker")),
+              Effect.forkScoped
+            )
+            yield* Effect.addFinalizer(() => Effect.zipRight(note("last finalizer"), Effect.ignore(socket.send("bye"))))
+            yield* socket.run(({ data }) => (data === "fail" ? Effect.fail("no") : socket.send(data)))
+          })
+        ),
+        { onError: () => note("onError") }
+      )
+      yield* Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        yield* Layer.buildWithScope(ticker, scope)
+        const failing = yield* WebSocketClient.connect("ws://test/")
+        const other = yield* WebSocketClient.connect("ws://test/")
+        for (const socket of [failing, other]) {
+          yield* WebSocketTest.expectMessage(socket, "tick")
+          yield* TestClock.adjust("1 seconds")
+          yield* WebSocketTest.expectMessage(socket, "tick")
+        }
+        assert.strictEqual((yield* Metric.value(clients)).value, 2)
+
+        yield* failing.send("fail")
+        yield* Stream.runDrain(Stream.takeUntil(failing.messages, ({ data }) => data === "bye"))
+        assert.strictEqual((yield* failing.closeStatus).received?.code, 1011)
+        assert.deepStrictEqual(order, ["onError", "last finalizer", "ticker", "first finalizer"])
+        assert.strictEqual((yield* Metric.value(clients)).value, 1)
+
+        // The other one goes on, until the server stops.
+        yield* other.send("hello")
+        yield* Stream.runDrain(Stream.takeUntil(other.messages, ({ data }) => data === "hello"))
+        const stopping = yield* Effect.fork(Scope.close(scope, Exit.void))
+        yield* WebSocketTest.expectMessage(other, "bye")
+        assert.strictEqual((yield* other.closeStatus).received?.code, 1001)
+        yield* Fiber.join(stopping)
+        assert.strictEqual((yield* Metric.value(clients)).value, 0)
+      }).pipe(Effect.scoped, Effect.provide(WebSocketTest.layer))
     })
   )
 })

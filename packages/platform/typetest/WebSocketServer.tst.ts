@@ -65,6 +65,54 @@ describe("layerHandler", () => {
     >()
   })
 
+  const check = (request: UpgradeCheck.Request) =>
+    Effect.map(Users, (users) =>
+      users.has(request.path) ? UpgradeCheck.accept({ name: request.path }) : UpgradeCheck.reject(403)
+    )
+
+  test("hands the value of its check to the handler, and needs what both need", () => {
+    const checked = WebSocketServer.layerHandler(
+      (socket) => {
+        expect(socket.value).type.toBe<{ name: string }>()
+        expect(socket).type.toBe<WebSocketServer.ServerWebSocket<"frames", { name: string }>>()
+        return Effect.fail(new Refused())
+      },
+      {
+        check,
+        delivery: "frames",
+        onError: (cause, socket) => {
+          expect(cause).type.toBe<Cause.Cause<Refused>>()
+          expect(socket.value).type.toBe<{ name: string }>()
+          return Effect.void
+        }
+      }
+    )
+    expect(checked).type.toBe<Layer.Layer<never, never, WebSocketServer.WebSocketServer | Users>>()
+  })
+
+  test("has no value without one, or where it accepts with none", () => {
+    WebSocketServer.layerHandler((socket) => {
+      expect(socket.value).type.toBe<undefined>()
+      return Effect.void
+    })
+    const checked = WebSocketServer.layerHandler(
+      (socket) => {
+        expect(socket.value).type.toBe<undefined>()
+        return Effect.void
+      },
+      {
+        check: (request) => Effect.succeed(request.path === "/" ? UpgradeCheck.accept() : UpgradeCheck.reject(403)),
+        protocols: ["chat"]
+      }
+    )
+    expect(checked).type.toBe<Layer.Layer<never, never, WebSocketServer.WebSocketServer>>()
+  })
+
+  test("has no path, and no check that is a boolean", () => {
+    expect(WebSocketServer.layerHandler).type.not.toBeCallableWith(handler, { path: "/" })
+    expect(WebSocketServer.layerHandler).type.not.toBeCallableWith(handler, { check: () => Effect.succeed(true) })
+  })
+
   test("fails with the server's layer alone", () => {
     const Main = Echo.pipe(Layer.provide(NodeWebSocketServer.layer({ port: 0 })))
     expect(Main).type.toBe<Layer.Layer<never, IoError>>()

@@ -1,7 +1,9 @@
 import { afterEach, assert, describe, it } from "@effect/vitest"
 import { NodeWebSocketServer } from "@effect-websocket/platform/node"
+import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
+import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as Origin from "@effect-websocket/protocol/Origin"
-import { Deferred, Effect, Exit, Fiber, FiberId, Queue, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, FiberId, Layer, Queue, Scope } from "effect"
 import * as Http from "node:http"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
@@ -51,6 +53,31 @@ const assertServes = (port: number) =>
       assert.deepStrictEqual((yield* peer.frame).payload, closing(1000))
     })
   )
+
+describe("a handler with a check", () => {
+  it.scopedLive("answers 403 before the upgrade, and opens for the others", () =>
+    Effect.gen(function* () {
+      const server = yield* serve()
+      const check = ({ headers }: UpgradeCheck.Request) => headers["x-token"] === "secret"
+      // A check that answers yes or no.
+      yield* Layer.build(
+        WebSocketServer.layerHandler((socket) => socket.run((message) => socket.send(message)), {
+          check: (request) => Effect.succeed(check(request) ? UpgradeCheck.accept() : UpgradeCheck.reject(403))
+        }).pipe(Layer.provide(Layer.succeed(WebSocketServer.WebSocketServer, server)))
+      )
+      const refused = yield* rawClient(server.address.port)
+      refused.write(upgradeRequest())
+      assert.match((yield* readResponse(refused)).head, /^HTTP\/1\.1 403 Forbidden\r\n/)
+      const peer = yield* rawClient(server.address.port)
+      peer.write(upgradeRequest({ "X-Token": "secret" }))
+      assert.match(yield* peer.until("\r\n\r\n"), /^HTTP\/1\.1 101 /)
+      peer.write(frame(first.text, "hello", true))
+      assert.strictEqual((yield* peer.frame).payload.toString(), "hello")
+      peer.write(frame(first.close, closing(1000), true))
+      assert.deepStrictEqual((yield* peer.frame).payload, closing(1000))
+    })
+  )
+})
 
 describe("the opening handshake", () => {
   it.scopedLive("answers 101 and hands the request over", () =>
