@@ -27,6 +27,7 @@ import {
 } from "effect"
 import type * as MockPeer from "@effect-websocket/platform/MockPeer"
 import * as Frame from "@effect-websocket/protocol/Frame"
+import * as Handshake from "@effect-websocket/protocol/Handshake"
 import { fields, finalizersIn, isDefect, isPending, latin1, settled } from "./support.js"
 
 const url = "ws://test/feed"
@@ -67,6 +68,26 @@ const stateOf = <E>(socket: ReconnectingWebSocket.ReconnectingWebSocket<E>) =>
 
 const collect = <E>(socket: ReconnectingWebSocket.ReconnectingWebSocket<E>) =>
   Effect.fork(Effect.exit(Stream.runCollect(Stream.map(socket.messages, ({ data }) => data))))
+
+describe("the request of each attempt", () => {
+  it.effect("has cookies by name, and a key from the source of randomness that is given", () =>
+    withTest(
+      Effect.gen(function* () {
+        let next = 0
+        const random = { getRandomValues: (bytes: Uint8Array) => void bytes.fill(next++) }
+        yield* ReconnectingWebSocket.make(url, { ...everySecond, random, cookies: { theme: "dark & light" } })
+        for (const value of [0, 1]) {
+          const { reject, request } = yield* WebSocketTest.nextAttempt
+          assert.strictEqual(request.key, Handshake.makeKey(new Uint8Array(16).fill(value)))
+          assert.strictEqual(request.headers["cookie"], "theme=dark%20%26%20light")
+          yield* reject(503)
+          yield* settled
+          yield* TestClock.adjust("1 second")
+        }
+      })
+    )
+  )
+})
 
 describe("classify", () => {
   const closed = (code: number) => new ConnectionClosed({ code, reason: "", initiator: "remote", clean: true })

@@ -97,6 +97,32 @@ const authorized = HttpMiddleware.make((app) =>
   })
 )
 
+describe("the subprotocol of an upgrade", () => {
+  it.scopedLive("is one that the client offers, and none if it offers none", () =>
+    Effect.gen(function* () {
+      const { port } = yield* serveRouter(
+        HttpRouter.empty.pipe(
+          HttpRouter.get(
+            "/",
+            WebSocketUpgrade.upgrade((socket) => socket.send(String(socket.protocol)), { protocol: "chat.v2" })
+          )
+        )
+      )
+      const said = (protocols?: ReadonlyArray<string>) =>
+        Effect.scoped(
+          Effect.flatMap(connect(`ws://127.0.0.1:${port}/`, { protocols }), (socket) =>
+            Effect.map(socket.receive, ({ data }) => [socket.protocol, data])
+          )
+        )
+      assert.deepStrictEqual(yield* said(["chat.v1", "chat.v2"]), ["chat.v2", "chat.v2"])
+      assert.deepStrictEqual(yield* said(), [undefined, "undefined"])
+      const error = yield* Effect.flip(said(["chat.v1"]))
+      assert(error._tag === "Handshake_rejected")
+      assert.strictEqual(error.status, 500)
+    })
+  )
+})
+
 describe("in an HttpRouter", () => {
   it.scopedLive("stands behind middleware: authorization, CORS, cookies, spans and logs", () =>
     Effect.gen(function* () {
