@@ -7,7 +7,7 @@ import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
 import type { WebSocketServer } from "@effect-websocket/platform/WebSocketServer"
 import * as Cookies from "@effect/platform/Cookies"
-import { Config, Effect, Redacted, type Layer, type Scope } from "effect"
+import { Config, type Context, Effect, Layer, Redacted, type Scope } from "effect"
 import { describe, expect, test } from "tstyche"
 
 describe("connect", () => {
@@ -90,6 +90,18 @@ describe("connect of Node", () => {
     expect(NodeWebSocketClient.connect).type.not.toBeCallableWith("ws://test", { tls: { rejectUnauthorized: false } })
     expect(WebSocketClient.connect).type.not.toBeCallableWith("ws://test", { tls: { ca: "" } })
   })
+})
+
+test("connect of Node can be the one of a client", () => {
+  expect<{ readonly connect: typeof NodeWebSocketClient.connect }>().type.toBeAssignableTo<
+    Context.Tag.Service<WebSocketClient.WebSocketClient>
+  >()
+  const secure: Context.Tag.Service<WebSocketClient.WebSocketClient> = {
+    connect: (url, options) => NodeWebSocketClient.connect(url, { ...options, tls: { ca: "" } })
+  }
+  expect(Layer.succeed(WebSocketClient.WebSocketClient, secure)).type.toBe<
+    Layer.Layer<WebSocketClient.WebSocketClient>
+  >()
 })
 
 describe("cookies", () => {
