@@ -8,6 +8,7 @@ import {
   ConnectionClosed,
   type ConnectionError,
   isHandshakeRejected,
+  isPayloadTooLarge,
   isWebSocketError,
   type PayloadTooLarge,
   type ProtocolError
@@ -33,6 +34,7 @@ import { Send } from "./internal/driver.js"
 import { Inbox } from "./internal/inbox.js"
 import { Outbox, settle, type Item, type OutboxStrategy } from "./internal/outbox.js"
 import { closeCodeOf, delegatingScope, placeIn, type Closable, type Owner } from "./internal/registry.js"
+import { frameSize, toCloseCode, toMessage } from "./internal/sendable.js"
 import { count, timeout } from "./internal/settings.js"
 import type * as WebSocket from "./WebSocket.js"
 import { retryAfter, WebSocketClient, type ConnectError, type ConnectOptions } from "./WebSocketClient.js"
@@ -107,7 +109,7 @@ export type State<E = never> =
  */
 export interface Options<E = never, R = never> extends Omit<
   ConnectOptions,
-  "delivery" | "answerPings" | "answerClose" | "sendStrategy"
+  "delivery" | "answerPings" | "answerClose" | "rsv" | "opcodes" | "sendStrategy"
 > {
   readonly schedule?: Schedule.Schedule<unknown, Failure<NoInfer<E>>> | undefined
   readonly maxRetryAfter?: Duration.DurationInput | undefined
@@ -152,17 +154,19 @@ export interface ReconnectingWebSocket<E = never> {
 
   /**
    * Sends a message on the connection that is open, or on the next one, and succeeds with its outcome. Interrupting it while
-   * it waits takes the message back. Never fails. A message that cannot be encoded, because the app's `compression.filter`
-   * throws, was not sent: `send` dies with that defect, and the messages behind it are sent.
+   * it waits takes the message back. Fails with an outbound `PayloadTooLarge` if the message is above the connection's
+   * `maxSendBytes`; otherwise it never fails. A message that cannot be encoded, because the app's `compression.filter` throws, was
+   * not sent: `send` dies with that defect. The messages behind one that is not sent are sent. What is no data, and options that
+   * make no sense, are a defect at once.
    */
-  send(data: WebSocket.Data, options?: WebSocket.SendOptions): Effect.Effect<Outcome>
+  send(data: WebSocket.Data, options?: WebSocket.SendOptions): Effect.Effect<Outcome, PayloadTooLarge>
 
   /**
    * Puts a message into the outbox. Succeeds once the message has a place there, with an effect that waits for its outcome
-   * and dies as `send` does. Interrupting `offer` takes the message back. Bytes must stay as they are until the outcome is
-   * known. Never fails.
+   * and fails and dies as `send` does. Interrupting `offer` takes the message back. Bytes must stay as they are until the outcome
+   * is known. `offer` itself never fails.
    */
-  offer(data: WebSocket.Data, options?: WebSocket.SendOptions): Effect.Effect<Effect.Effect<Outcome>>
+  offer(data: WebSocket.Data, options?: WebSocket.SendOptions): Effect.Effect<Effect.Effect<Outcome, PayloadTooLarge>>
 
   /** How many messages wait in the outbox. */
   readonly waitingMessages: Effect.Effect<number>
@@ -473,12 +477,13 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E>, Closable, Owner {
       if (!this.outbox.has(item)) return Effect.void
       const sending = begin(socket, item)
       // The connection is over: the message waits for the next one.
-      if (Exit.isExit(sending) && Exit.isFailure(sending) && !Cause.isDie(sending.cause)) return sending
+      if (Exit.isExit(sending) && Exit.isFailure(sending) && refusalIn(sending.cause) === undefined) return sending
       this.outbox.remove(item)
       return Effect.matchCauseEffect(Effect.interruptible(sending), {
         onFailure: (cause) => {
-          settle(item, Cause.isDie(cause) ? Exit.die(Cause.squash(cause)) : Exit.succeed("unknown"))
-          return Cause.isDie(cause) ? Effect.void : Effect.failCause(cause)
+          const refusal = refusalIn(cause)
+          settle(item, refusal ?? Exit.succeed("unknown"))
+          return refusal === undefined ? Effect.failCause(cause) : Effect.void
         },
         onSuccess: () => {
           settle(item, Exit.succeed("delivered"))
@@ -504,14 +509,14 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E>, Closable, Owner {
     return this.inbox.receive
   }
 
-  offer(data: WebSocket.Data, options?: WebSocket.SendOptions): Effect.Effect<Effect.Effect<Outcome>> {
+  offer(data: WebSocket.Data, options?: WebSocket.SendOptions): Effect.Effect<Effect.Effect<Outcome, PayloadTooLarge>> {
     return Effect.suspend(() => {
       const item = makeItem(data, options)
       return Effect.as(this.outbox.offer(item), Deferred.await(item.outcome))
     })
   }
 
-  send(data: WebSocket.Data, options?: WebSocket.SendOptions): Effect.Effect<Outcome> {
+  send(data: WebSocket.Data, options?: WebSocket.SendOptions): Effect.Effect<Outcome, PayloadTooLarge> {
     return Effect.suspend(() => {
       const item = makeItem(data, options)
       return Effect.zipRight(this.outbox.offer(item), Deferred.await(item.outcome)).pipe(
@@ -526,14 +531,14 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E>, Closable, Owner {
 
   close(code: number | CloseCode.Name = 1000, reason = ""): Effect.Effect<void, ProtocolError | PayloadTooLarge> {
     return Effect.suspend(() => {
-      const refused = CloseCode.encodePayload(typeof code === "string" ? CloseCode.fromName(code) : code, reason)
+      const refused = CloseCode.encodePayload(toCloseCode(code), reason)
       if (!(refused instanceof Uint8Array)) return Effect.fail(refused)
       return Effect.uninterruptible(
         Effect.zipRight(
           this.stop,
           Effect.suspend(() => {
             if (this.socket !== undefined) return this.socket.close(code, reason)
-            this.beginClose(typeof code === "string" ? CloseCode.fromName(code) : code)
+            this.beginClose(toCloseCode(code))
             return this.awaitMember
           })
         )
@@ -589,8 +594,18 @@ const begin = (socket: WebSocket.WebSocket, { data, options }: Item): Effect.Eff
   }
 }
 
-const makeItem = (data: WebSocket.Data, options: WebSocket.SendOptions | undefined): Item => ({
-  data,
-  options,
-  outcome: Deferred.unsafeMake(FiberId.none)
-})
+/** Why a message is not sent on any connection; `undefined` if this one has ended. */
+const refusalIn = (cause: Cause.Cause<unknown>): Exit.Exit<never, PayloadTooLarge> | undefined => {
+  if (Cause.isDie(cause)) return Exit.die(Cause.squash(cause))
+  const error = Cause.failureOption(cause)
+  return Option.isSome(error) && isPayloadTooLarge(error.value) && error.value.direction === "outbound"
+    ? Exit.fail(error.value)
+    : undefined
+}
+
+const makeItem = (data: WebSocket.Data, options: WebSocket.SendOptions | undefined): Item => {
+  // They throw for what no connection would send.
+  toMessage(data)
+  frameSize(options?.maxFrameSize)
+  return { data, options, outcome: Deferred.unsafeMake(FiberId.none) }
+}

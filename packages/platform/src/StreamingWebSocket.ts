@@ -5,9 +5,27 @@
  */
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
+import * as internalTypeId from "./internal/typeId.js"
 import type { AnyWebSocket, Data, SendOptions } from "./WebSocket.js"
+
+/**
+ * What marks a WebSocket of streams, whichever copy of this package made it.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export const TypeId: typeof internalTypeId.streamingWebSocket = internalTypeId.streamingWebSocket
+
+/**
+ * The type of `TypeId`.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export type TypeId = typeof TypeId
 
 /**
  * A message as a stream of its parts. What is received is cut as it arrived, but no character is cut in two.
@@ -52,6 +70,8 @@ export type StreamData<E, R> = Stream.Stream<string, E, R> | Stream.Stream<Uint8
  * @category models
  */
 export interface StreamingWebSocket extends AnyWebSocket {
+  readonly [TypeId]: TypeId
+
   /** Sends a message, and fails, as `WebSocket.send` does. */
   send(data: Data, options?: SendOptions): Effect.Effect<void, ConnectionError>
 
@@ -70,6 +90,17 @@ export interface StreamingWebSocket extends AnyWebSocket {
    */
   readonly receive: Effect.Effect<StreamedMessage, ConnectionError>
 
+  /** As `receive`, but `None` after what `messages` counts as a normal end. */
+  readonly receiveOption: Effect.Effect<Option.Option<StreamedMessage>, ConnectionError>
+
   /** All messages. Ends and fails as `WebSocket.run` does. What is not read of a message is skipped. */
   readonly messages: Stream.Stream<StreamedMessage, ConnectionError>
 }
+
+/**
+ * Whether a value is a WebSocket that was acquired with the delivery `"streams"`.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isStreamingWebSocket = (u: unknown): u is StreamingWebSocket => internalTypeId.isTagged(u, TypeId)

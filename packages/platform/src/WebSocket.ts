@@ -15,6 +15,7 @@ import type * as Channel from "effect/Channel"
 import type * as Chunk from "effect/Chunk"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
@@ -26,13 +27,33 @@ import { makeDriver, resolveMode } from "./internal/drivers.js"
 import { GuardedTransport } from "./internal/guardedTransport.js"
 import * as Registry from "./internal/registry.js"
 import { resolve } from "./internal/settings.js"
+import * as internalTypeId from "./internal/typeId.js"
 import type { StreamData, StreamingWebSocket } from "./StreamingWebSocket.js"
 import type { Transport } from "./Transport.js"
+
+/**
+ * What marks a WebSocket of whole messages, whichever copy of this package made it.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export const TypeId: typeof internalTypeId.webSocket = internalTypeId.webSocket
+
+/**
+ * The type of `TypeId`.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export type TypeId = typeof TypeId
 
 /**
  * What can be sent: a text, bytes, or a message of either kind. Bytes are never changed. Those of more than
  * `sendHighWaterMark` are not copied by a server, and those of at least 64 KiB not before they are compressed: leave them as
  * they are until `send` is done, and where it was interrupted, until the connection is over.
+ *
+ * TypeScript does not check every caller. An `ArrayBuffer` and any view of one are sent as their bytes; anything else is a
+ * defect (`TypeError`) of the fiber that sends, with nothing sent and the connection as it was.
  *
  * @since 0.1.0
  * @category models
@@ -71,6 +92,9 @@ export interface ReceiveRate {
  *
  * - `limits`: what the peer may make us hold; see `Connection.Limits`. Default: 1 MiB and 1,024 fragments per message.
  * - `maxFrameSize`: larger messages are sent in fragments of this many bytes. Default: messages are not fragmented.
+ * - `maxSendBytes`: the largest message that is sent, in bytes before compression; of `sendStream` the largest part, of
+ *   `"frames"` the largest frame. A larger one is refused with an outbound `PayloadTooLarge`: nothing of it is deflated, queued or
+ *   sent, and the connection goes on. Default: any size.
  * - `sendHighWaterMark`, `sendLowWaterMark`: `send` waits while at least the former wait to be written, until only the
  *   latter do, in bytes. Default 64 KiB and 16 KiB.
  * - `sendStrategy`: what `send` does while it would have to wait: `"suspend"`, which is the default; `"dropping"`, which is
@@ -84,6 +108,9 @@ export interface ReceiveRate {
  * - `compression`: offers permessage-deflate as a client, accepts it as a server; messages are compressed where both agree.
  *   `true` stands for the defaults of `PermessageDeflate.Options`. Who sees the size of a message that holds both a secret
  *   and a text of their choosing can guess the secret (BREACH): send such messages with `compress: false`. Default `false`.
+ * - `random`: where mask keys, the payloads of pings and a client's handshake keys come from, for tests that need to know
+ *   them. Predictable bytes are for tests only: RFC 6455 §10.3 forbids them, because a page could make its client send bytes
+ *   that a proxy takes for HTTP. If the source throws, the default takes its place. Default: the runtime's secure source.
  * - `budget`: the bytes that this and other connections may hold together; see `ByteBudget`. Default: none.
  * - `heartbeatInterval`: after this time without a sign of life a ping is sent. Anything that the peer sends is one, and so is
  *   that it takes what waits for it. Default 25 seconds; infinite for none.
@@ -97,8 +124,6 @@ export interface ReceiveRate {
  *   seconds more, in which a kernel's buffer may hide that it reads. Afterwards the transport is dropped, with `IoError` (`Timeout` of `"write"`).
  * - `maxLifetime`: after this time the connection is closed with 1001.
  * - `receiveRate`: how much the peer may send per time; see `ReceiveRate`. Default: any amount.
- * - `random`: the source of the handshake key, for a test that has to know the key. It must be unpredictable otherwise (RFC
- *   6455 §10.3). Default: the runtime's secure source.
  *
  * The last four deadlines are infinite by default.
  *
@@ -108,6 +133,7 @@ export interface ReceiveRate {
 export interface Options {
   readonly limits?: Partial<Connection.Limits> | undefined
   readonly maxFrameSize?: number | undefined
+  readonly maxSendBytes?: number | undefined
   readonly sendHighWaterMark?: number | undefined
   readonly sendLowWaterMark?: number | undefined
   readonly sendStrategy?: SendStrategy | undefined
@@ -145,6 +171,15 @@ export interface Deliveries {
  * - `answerPings`: with `"frames"`, whether pings are answered. Default `true`.
  * - `answerClose`: with `"frames"`, whether the peer's Close is answered. Otherwise the app does, with a Close of its own or
  *   with `close`; the end of its scope does in any case. Default `true`.
+ * - `rsv`: with `"frames"`, the reserved bits of data frames that may be received and sent, because the app gives them a
+ *   meaning: RSV1 is 4, RSV2 is 2, RSV3 is 1 (`Frame.rsv1` and so on), and several are added up. A text message with one need
+ *   not be UTF-8. All others are violations. Default: none.
+ * - `opcodes`: with `"frames"`, the reserved opcodes that may be received and sent: 0x3 to 0x7 for data, 0xB to 0xF for control
+ *   frames. All others are violations. Default: none.
+ * - `recordFrames`: with `"messages"`, whether `Message.frames` tells in which frames a received message came. They are held
+ *   besides the message, for as long as it is. Default `false`.
+ *
+ * An option of another delivery is a defect.
  *
  * @since 0.1.0
  * @category models
@@ -153,17 +188,38 @@ export interface DeliveryOptions<D extends Connection.Delivery> {
   readonly delivery?: D | undefined
   readonly answerPings?: boolean | undefined
   readonly answerClose?: boolean | undefined
+  readonly rsv?: number | undefined
+  readonly opcodes?: ReadonlyArray<number> | undefined
+  readonly recordFrames?: boolean | undefined
 }
 
 /**
+ * How one message is sent. What makes no sense is a defect of the fiber that sends.
+ *
  * - `compress`: whether the message is compressed, where compression was agreed on. Default: as its threshold and filter
  *   say.
+ * - `maxFrameSize`: if what travels of the message has more bytes than this, it is sent in fragments of this many. It replaces
+ *   the option of the connection, whether it is smaller or larger. Default: the `maxFrameSize` of the connection.
  *
  * @since 0.1.0
  * @category models
  */
 export interface SendOptions {
   readonly compress?: boolean | undefined
+  readonly maxFrameSize?: number | undefined
+}
+
+/**
+ * How one message is received. What makes no sense is a defect.
+ *
+ * - `maxMessageBytes`: the largest message that is taken, in bytes (of a text, of its UTF-8). A larger one closes the connection
+ *   with 1009.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ReceiveOptions {
+  readonly maxMessageBytes: number
 }
 
 /**
@@ -208,12 +264,19 @@ export type HandledContext<X> = X extends Effect.Effect<infer _A, infer _E, infe
  * @category models
  */
 export interface AnyWebSocket {
+  /** Which side of the connection this endpoint is. */
+  readonly role: "client" | "server"
   /** The URL of a client's connection; the request target of a server's. */
   readonly url: string
   /** The subprotocol that was agreed on, if any. */
   readonly protocol: string | undefined
   readonly extensions: ReadonlyArray<Extension>
+  /** What the peer may send. */
   readonly limits: Connection.Limits
+  /** The size in bytes above which a message is sent in fragments; `undefined` if none is. */
+  readonly maxFrameSize: number | undefined
+  /** The most bytes that one `send` takes; `undefined` if there is no limit. */
+  readonly maxSendBytes: number | undefined
   /** The peer's address, where the transport has one. */
   readonly remoteAddress: string | undefined
 
@@ -248,7 +311,8 @@ export interface AnyWebSocket {
    * whether it was clean. Messages that still arrive can be read; those that are not are dropped once the inbox is full,
    * because the peer's Close is behind them. Idempotent.
    *
-   * `code` is a number or a registered name, by default 1000; `reason` has at most 123 bytes. Fails, with nothing sent,
+   * `code` is a number or a registered name, by default 1000; `reason` has at most 123 bytes. For names of the app's own, see
+   * `CloseCode.makeRegistry`. Fails, with nothing sent,
    * only for a code that may not be sent (`ProtocolError`) or a reason that is too long (`PayloadTooLarge`).
    */
   close(): Effect.Effect<void>
@@ -261,7 +325,8 @@ export interface AnyWebSocket {
 /**
  * An open WebSocket.
  *
- * There are four ways to read, from fast to convenient: `run`, `receiveAll`, `receive`, `messages`. All deliver in order, obey the same
+ * There are four ways to read, from fast to convenient: `run`, `receiveAll`, `receive` (also as `receiveOption` and
+ * `receiveWith`), `messages`. All deliver in order, obey the same
  * backpressure (while nobody reads, the transport is paused and TCP pushes back), and may be used one after another, but
  * not by two fibers at once, which is a defect.
  *
@@ -271,13 +336,16 @@ export interface AnyWebSocket {
  * @category models
  */
 export interface WebSocket extends AnyWebSocket {
+  readonly [TypeId]: TypeId
+
   /**
    * Sends a message. It is done when the message was handed to the transport; while too much waits there, it suspends, or
    * does what `sendStrategy` says.
    * Where compression was agreed on, more than 64 KiB are compressed on another thread first; later messages wait for it,
    * pings, pongs and a Close do not. A Close drops the message that is still being compressed. An interrupted `send` has sent either all of its message or nothing.
    *
-   * Fails with the connection's error once that is closing or over (`ConnectionClosed` while closing).
+   * Fails with the connection's error once that is closing or over (`ConnectionClosed` while closing), and with an outbound
+   * `PayloadTooLarge` for a message above `maxSendBytes`, of which nothing is sent.
    */
   send(data: Data, options?: SendOptions): Effect.Effect<void, ConnectionError>
 
@@ -294,7 +362,8 @@ export interface WebSocket extends AnyWebSocket {
    *
    * Fails as `send` does, at once also while the stream has nothing, and with what the stream fails with. A message that has
    * begun cannot be taken back, so a failure closes the connection with 1011, and an interruption with 1001; the peer
-   * never sees the message as a whole one. Where nothing of it was sent, the connection goes on.
+   * never sees the message as a whole one. Where nothing of it was sent, the connection goes on. A part above `maxSendBytes` is
+   * such a failure: an outbound `PayloadTooLarge`. The parts together may have any size.
    */
   sendStream<E, R>(data: StreamData<E, R>): Effect.Effect<void, ConnectionError | E, R>
 
@@ -313,6 +382,18 @@ export interface WebSocket extends AnyWebSocket {
 
   /** The next message. Fails once the connection is over, also after a normal close. Interrupting it loses no message. */
   readonly receive: Effect.Effect<Message, ConnectionError>
+
+  /** As `receive`, but `None` after what `run` and `messages` count as a normal end. Interrupting it loses no message. */
+  readonly receiveOption: Effect.Effect<Option.Option<Message>, ConnectionError>
+
+  /**
+   * The next message, if it has at most `maxMessageBytes`. A larger one fails the connection with 1009 and an inbound
+   * `PayloadTooLarge`, as one above `limits.maxMessageBytes` does, and nothing behind it is received; messages that were taken
+   * before are not affected. Otherwise it fails as `receive` does. Interrupting it loses no message.
+   *
+   * The size is compared when the message is taken: what is held until then is bounded by `limits` and `receiveHighWaterMark`.
+   */
+  receiveWith(options: ReceiveOptions): Effect.Effect<Message, ConnectionError>
 
   /**
    * All messages that wait, at least one: waits as `receive` does where there is none. One turn of a fiber takes what many
@@ -345,6 +426,25 @@ export interface WebSocket extends AnyWebSocket {
     unknown
   >
 }
+
+/**
+ * Whether a value is a WebSocket of whole messages: one that was acquired with the delivery `"messages"`.
+ *
+ * @example
+ * ```ts
+ * import { WebSocket, WebSocketClient } from "@effect-websocket/platform"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function* () {
+ *   const socket = yield* WebSocketClient.connect("ws://127.0.0.1:8080")
+ *   console.log(WebSocket.isWebSocket(socket)) // true
+ * }).pipe(Effect.scoped)
+ * ```
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isWebSocket = (u: unknown): u is WebSocket => internalTypeId.isTagged(u, TypeId)
 
 /**
  * A WebSocket over a transport on which the opening handshake has been made already: for tests over `MockTransport`, and
@@ -399,7 +499,8 @@ export const fromTransport = <D extends Connection.Delivery = "messages">(
 
 /**
  * Sends one message to many connections. Each takes it as its own `sendStrategy` says, and one that has no room holds up no
- * other. It is done when all have taken it; those that are closing or over, or end meanwhile, are passed over.
+ * other. It is done when all have taken it; those that are closing or over, or end meanwhile, are passed over, and so are those
+ * whose `maxSendBytes` the message exceeds. What is no data is a defect before anything is sent.
  *
  * So a peer that does not read holds up the caller for as long as `send` would: where that must not be, give the connections
  * another strategy than `"suspend"`.

@@ -264,8 +264,8 @@ export const make = (
   connect: <D extends Delivery = "messages">(input: string | URL, options: ConnectOptions<D> = {}) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
-        const { delivery, answerPings, answerClose, ...own } = options
-        const mode = yield* Effect.sync(() => resolveMode({ delivery, answerPings, answerClose }))
+        const own: Options = options
+        const mode = yield* Effect.sync(() => resolveMode(options))
         const settings = yield* Effect.sync(() => settingsFor(resolveClient(clientOptions, own), mode))
         const base = yield* Effect.sync(() => Request.resolveBase(baseUrl, schemes))
         const request = Request.make(input, schemes, base, clientOptions, own)

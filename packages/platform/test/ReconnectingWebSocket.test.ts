@@ -747,7 +747,7 @@ describe("ReconnectingWebSocket", () => {
           const first = yield* acceptPeer
           yield* made.awaitOpen
           // It can still send, on a connection that was made later than this.
-          yield* Effect.addFinalizer(() => Effect.map(made.send("bye"), (outcome) => log.push(outcome)))
+          yield* Effect.addFinalizer(() => Effect.map(Effect.orDie(made.send("bye")), (outcome) => log.push(outcome)))
           yield* closeBy(first, 1001)
           yield* TestClock.adjust("1 second")
           return { peer: yield* acceptPeer, socket: made }

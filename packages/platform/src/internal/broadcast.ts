@@ -1,11 +1,13 @@
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import type { Message } from "@effect-websocket/protocol/Message"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type { Data, SendOptions, WebSocket } from "../WebSocket.js"
 import type { Delivered } from "./driver.js"
-import { MessageSender, toMessage } from "./messageSender.js"
+import { MessageSender } from "./messageSender.js"
+import { toMessage } from "./sendable.js"
 
 /** See `WebSocket.broadcast`. An effect for each connection would cost as much as the rest of a send. */
 export const broadcast = (
@@ -19,13 +21,17 @@ export const broadcast = (
     for (const socket of sockets) {
       if (!(socket instanceof MessageSender)) slow.push(socket.send(message, options))
       else if (!socket.isOver) {
-        const sent = sendNow(socket, message, options?.compress)
-        if (sent !== Effect.void) slow.push(sent)
+        const sent = sendNow(socket, message, options)
+        if (sent !== Effect.void && !isRefused(sent)) slow.push(sent)
       }
     }
     if (slow.length === 0) return Effect.void
     return awaitTogether(slow)
   })
+
+/** Whether a connection has refused the message at once: it is above its `maxSendBytes`. A fiber would find out no more. */
+const isRefused = (sent: Effect.Effect<void, ConnectionError>): boolean =>
+  Exit.isExit(sent) && Exit.isFailure(sent) && !Cause.isDie(sent.cause)
 
 /**
  * All at once: one that waits holds up no other. A defect comes out when all of them are done. `Effect.forEach` with concurrency
@@ -47,10 +53,10 @@ const awaitTogether = (sends: ReadonlyArray<Effect.Effect<void, ConnectionError>
 const sendNow = (
   socket: MessageSender<Delivered, unknown>,
   message: Message,
-  compress: boolean | undefined
+  options: SendOptions | undefined
 ): Effect.Effect<void, ConnectionError> => {
   try {
-    return socket.sendNow(message, compress)
+    return socket.sendNow(message, options)
   } catch (defect) {
     return Effect.die(defect)
   }

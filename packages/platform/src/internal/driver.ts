@@ -11,6 +11,7 @@ import {
 import type { Extension } from "@effect-websocket/protocol/Extension"
 import { isControl, type FrameReceived } from "@effect-websocket/protocol/Frame"
 import type { Agreement } from "@effect-websocket/protocol/Handshake"
+import * as Mask from "@effect-websocket/protocol/Mask"
 import type { Message } from "@effect-websocket/protocol/Message"
 import type { MessagePart } from "@effect-websocket/protocol/MessagePart"
 import type * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
@@ -27,17 +28,19 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import { constVoid } from "effect/Function"
+import * as Option from "effect/Option"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Stream from "effect/Stream"
 import type { Transport, TransportSink } from "../Transport.js"
-import type { CloseStatus } from "../WebSocket.js"
+import type { CloseStatus, SendOptions } from "../WebSocket.js"
 import { Ledger, type Member } from "./budget.js"
 import { isSameBytes } from "./bytes.js"
 import { Deadlines, type Deadline, type Mortal } from "./deadlines.js"
 import { handingOver, handOver } from "./handOver.js"
-import { randomBytes, randomMaskKey } from "./random.js"
+import { randomBytesFrom, randomMaskKey } from "./random.js"
 import { ReceiveRate } from "./receiveRate.js"
 import type { Closable, Owner } from "./registry.js"
+import { pingPayload, pongPayload, toCloseCode } from "./sendable.js"
 import type { Settings } from "./settings.js"
 import { ofClock, type Timers } from "./timers.js"
 import { awaitCallback } from "./waiting.js"
@@ -66,6 +69,9 @@ export interface Mode {
   readonly delivery: Connection.Delivery
   readonly answerPings?: boolean | undefined
   readonly answerClose?: boolean | undefined
+  readonly recordFrames?: boolean | undefined
+  readonly rsv?: number | undefined
+  readonly opcodes?: ReadonlyArray<number> | undefined
 }
 
 /** What waits in an inbox. */
@@ -124,22 +130,23 @@ const maxDeferrals = 8
 
 /** What a connection may be asked to send, and how. */
 export interface Sender<Data> {
-  sendNow(data: Data, compress: boolean | undefined): Effect.Effect<void, ConnectionError>
+  sendNow(data: Data, options: SendOptions | undefined): Effect.Effect<void, ConnectionError>
 }
 
 /** `send` as a value: `run` performs it in place, any other fiber commits it. */
 export class Send<Data> extends Effectable.Class<void, ConnectionError> {
   private readonly sender: Sender<Data>
   private readonly data: Data
-  private readonly compress: boolean | undefined
-  constructor(sender: Sender<Data>, data: Data, compress: boolean | undefined) {
+  private readonly options: SendOptions | undefined
+  constructor(sender: Sender<Data>, data: Data, options: SendOptions | undefined) {
     super()
     this.sender = sender
     this.data = data
-    this.compress = compress
+    this.options = options
   }
+  /** Throws for what is no data, or a senseless option: a defect of the fiber that sends. */
   commit(): Effect.Effect<void, ConnectionError> {
-    return this.sender.sendNow(this.data, this.compress)
+    return this.sender.sendNow(this.data, this.options)
   }
 }
 
@@ -225,13 +232,18 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
       ...mode,
       limits: settings.limits,
       maxFrameSize: settings.maxFrameSize,
+      maxSendBytes: settings.maxSendBytes,
       // Not copied only where `send` waits until the bytes are out.
       maxCopiedBytes: settings.sendStrategy === "suspend" ? settings.sendMarks.high : Number.MAX_SAFE_INTEGER
     }
     this.connection =
       role === "server"
         ? Connection.make({ ...options, role })
-        : Connection.make({ ...options, role, maskKey: randomMaskKey })
+        : Connection.make({
+            ...options,
+            role,
+            maskKey: settings.random === undefined ? randomMaskKey : Mask.keys(settings.random)
+          })
     // How long a message takes that is not held whole is the reader's affair.
     const timed = mode.delivery === "messages" ? settings : { ...settings, messageTimeout: Number.POSITIVE_INFINITY }
     this.deadlines = new Deadlines(environment.timers, environment.clock, timed, this)
@@ -257,6 +269,10 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   // What the app sees
   // ---------------------------------------------------------------------------------------------------------------
 
+  get role(): "client" | "server" {
+    return this.connection.role
+  }
+
   get protocol(): string | undefined {
     return this.agreement.protocol
   }
@@ -267,6 +283,14 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
 
   get limits(): Connection.Limits {
     return this.connection.limits
+  }
+
+  get maxFrameSize(): number | undefined {
+    return this.settings.maxFrameSize
+  }
+
+  get maxSendBytes(): number | undefined {
+    return this.settings.maxSendBytes
   }
 
   get remoteAddress(): string | undefined {
@@ -297,6 +321,15 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
       () => this.isReadable,
       Effect.sync(() => get(this.takeItem())),
       Effect.fail
+    )
+  }
+
+  /** What is taken, or `None` after a normal end. */
+  protected readingOption<A>(isReady: () => boolean, take: () => A): Effect.Effect<Option.Option<A>, ConnectionError> {
+    return this.reading(
+      isReady,
+      Effect.sync(() => Option.some(take())),
+      (error) => (endsNormally(error) ? Effect.succeed(Option.none()) : Effect.fail(error))
     )
   }
 
@@ -424,7 +457,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
 
   ping(data?: Uint8Array): Effect.Effect<Duration.Duration, ConnectionError> {
     return Effect.suspend(() => {
-      const payload = data === undefined ? randomBytes(pingBytes) : data.slice()
+      const payload = data === undefined ? this.randomPing() : pingPayload(data)
       const pending: PendingPing = {
         payload,
         start: this.environment.clock.unsafeCurrentTimeNanos(),
@@ -447,7 +480,14 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   }
 
   pong(data?: Uint8Array): Effect.Effect<void, ConnectionError> {
-    return Effect.suspend(() => this.sendControl(() => this.connection.pong(data)))
+    return Effect.suspend(() => {
+      const payload = pongPayload(data)
+      return this.sendControl(() => this.connection.pong(payload))
+    })
+  }
+
+  private randomPing(): Uint8Array {
+    return randomBytesFrom(this.settings.random, pingBytes)
   }
 
   get pings(): Stream.Stream<Uint8Array> {
@@ -490,7 +530,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   close(code: number | CloseCode.Name, reason?: string): Effect.Effect<void, ProtocolError | PayloadTooLarge>
   close(code: number | CloseCode.Name = 1000, reason?: string): Effect.Effect<void, ProtocolError | PayloadTooLarge> {
     return Effect.suspend(() => {
-      const refused = this.startClosing(typeof code === "string" ? CloseCode.fromName(code) : code, reason)
+      const refused = this.startClosing(toCloseCode(code), reason)
       if (refused !== undefined) return Effect.fail(refused)
       return this.awaitClosed
     })
@@ -623,6 +663,16 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   private resetInbox(): void {
     this.inbox = []
     this.head = 0
+  }
+
+  /** Gives the connection up for what waits to be read. That is dropped, and so is what waits behind it. */
+  protected failReading(code: number, error: ConnectionError): void {
+    this.resetInbox()
+    this.inboxBytes = 0
+    this.resumeReading()
+    if (this.connection.error !== undefined) return
+    this.process(this.connection.fail(code, error))
+    this.closing()
   }
 
   get paused(): boolean {
@@ -832,9 +882,10 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
 
   /** A message of ours, or a part of it, was sent unless it was refused. Returns why. */
   protected messageSent(refused: Connection.SendError | undefined, ended = true): Connection.SendError | undefined {
-    if (refused === undefined && ended) this.sentMessages++
+    if (refused !== undefined) return refused
+    if (ended) this.sentMessages++
     this.deadlines.messaged()
-    return refused
+    return undefined
   }
 
   /** There is room. */
@@ -1056,7 +1107,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   sendHeartbeat(): void {
     // A ping would have to wait behind the rest. Whether that leaves tells as much.
     if (!this.writable) return
-    this.connection.ping(randomBytes(pingBytes))
+    this.connection.ping(this.randomPing())
     this.flush()
   }
 
@@ -1091,6 +1142,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
 
 const goingAway = CloseCode.fromName("GoingAway")
 export const policyViolation = CloseCode.fromName("PolicyViolation")
+export const messageTooBig = CloseCode.fromName("MessageTooBig")
 const tryAgainLater = CloseCode.fromName("TryAgainLater")
 const internalError = CloseCode.fromName("InternalError")
 const expiryReasons = { idle: "idle", lifetime: "maximum lifetime" }

@@ -1,10 +1,11 @@
 import type { Delivery } from "@effect-websocket/protocol/Connection"
+import * as Opcode from "@effect-websocket/protocol/Opcode"
 import type { Transport } from "../Transport.js"
 import type { DeliveryOptions } from "../WebSocket.js"
 import type { Environment, Mode, Opening } from "./driver.js"
 import { FrameDriver } from "./frameDriver.js"
 import { MessageDriver } from "./messageDriver.js"
-import type { Settings } from "./settings.js"
+import { shown, type Settings } from "./settings.js"
 import { StreamDriver } from "./streamDriver.js"
 
 /** The driver of each delivery. */
@@ -20,7 +21,7 @@ const drivers = { messages: MessageDriver, streams: StreamDriver, frames: FrameD
 
 /** How a connection of these options is driven. Throws a `RangeError` for options that belong to another delivery. */
 export const resolveMode = <D extends Delivery>(options: DeliveryOptions<D>): Mode & { readonly delivery: D } => {
-  const { answerClose, answerPings } = options
+  const { answerClose, answerPings, opcodes, recordFrames, rsv } = options
   // Without one, `D` is "messages".
   const delivery = options.delivery ?? ("messages" as D)
   if (!Object.hasOwn(drivers, delivery)) {
@@ -28,10 +29,24 @@ export const resolveMode = <D extends Delivery>(options: DeliveryOptions<D>): Mo
       `delivery must be one of ${Object.keys(drivers).join(", ")}, but is ${JSON.stringify(delivery)}`
     )
   }
-  if (delivery !== "frames" && (answerPings ?? answerClose) !== undefined) {
-    throw new RangeError(`answerPings and answerClose are options of the delivery "frames", but it is "${delivery}"`)
+  const own: ReadonlyArray<readonly [Delivery, Readonly<Record<string, unknown>>]> = [
+    ["messages", { recordFrames }],
+    ["frames", { answerPings, answerClose, rsv, opcodes }]
+  ]
+  for (const [owner, values] of own) {
+    const given = Object.keys(values).find((name) => values[name] !== undefined)
+    if (given !== undefined && delivery !== owner) {
+      throw new RangeError(`${given} must be left out, because it is for the delivery "${owner}", not "${delivery}"`)
+    }
   }
-  return { delivery, answerPings, answerClose }
+  if (rsv !== undefined && !(Number.isInteger(rsv) && rsv >= 0 && rsv <= 7)) {
+    throw new RangeError(`rsv must be an integer from 0 to 7, but is ${shown(rsv)}`)
+  }
+  const unreserved = opcodes?.find((opcode) => !Opcode.isReserved(opcode))
+  if (unreserved !== undefined) {
+    throw new RangeError(`opcodes must be reserved opcodes, 0x3 to 0x7 or 0xB to 0xF, but has ${shown(unreserved)}`)
+  }
+  return { delivery, answerPings, answerClose, recordFrames, rsv, opcodes }
 }
 
 /** What of the settings holds for a delivery: frames are not compressed. */

@@ -1,17 +1,55 @@
-import type { ConnectionError } from "@effect-websocket/protocol/Errors"
-import type { Message } from "@effect-websocket/protocol/Message"
+import { PayloadTooLarge, type ConnectionError } from "@effect-websocket/protocol/Errors"
+import { size, type Message } from "@effect-websocket/protocol/Message"
 import * as Channel from "effect/Channel"
 import type * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import type { Data, Handled, HandledContext, HandledError, WebSocket } from "../WebSocket.js"
-import { MessageSender } from "./messageSender.js"
+import type { Data, Handled, HandledContext, HandledError, ReceiveOptions, WebSocket } from "../WebSocket.js"
+import { messageTooBig } from "./driver.js"
+import { exceeds, MessageSender } from "./messageSender.js"
+import { bytes } from "./settings.js"
+import { tag, webSocket } from "./typeId.js"
 
 /** Delivers whole messages. */
 export class MessageDriver<Request = undefined> extends MessageSender<Message, Request> implements WebSocket {
+  declare readonly [webSocket]: typeof webSocket
+
   get receive(): Effect.Effect<Message, ConnectionError> {
     return this.receiveItem
+  }
+
+  get receiveOption(): Effect.Effect<Option.Option<Message>, ConnectionError> {
+    return this.readingOption(
+      () => this.isReadable,
+      () => this.takeItem()
+    )
+  }
+
+  receiveWith({ maxMessageBytes }: ReceiveOptions): Effect.Effect<Message, ConnectionError> {
+    return Effect.suspend(() => {
+      const max = bytes("maxMessageBytes", maxMessageBytes)
+      let refused: PayloadTooLarge | undefined
+      return this.reading(
+        () => {
+          refused = this.refuseNext(max)
+          return this.isReadable
+        },
+        Effect.sync(() => this.takeItem()),
+        // The connection may have ended before, with an error of its own.
+        (error) => Effect.fail(refused ?? error)
+      )
+    })
+  }
+
+  /** Fails the connection if the next message is larger. */
+  private refuseNext(max: number): PayloadTooLarge | undefined {
+    const message = this.nextReadable
+    if (message === undefined || !exceeds(message, max)) return undefined
+    const error = new PayloadTooLarge({ limit: "message", max, size: size(message), direction: "inbound" })
+    this.failReading(messageTooBig, error)
+    return error
   }
 
   get receiveAll(): Effect.Effect<Chunk.NonEmptyChunk<Message>, ConnectionError> {
@@ -56,3 +94,5 @@ export class MessageDriver<Request = undefined> extends MessageSender<Message, R
     )
   }
 }
+
+tag(MessageDriver, webSocket)

@@ -1,14 +1,14 @@
 import type { Deflation } from "@effect-websocket/protocol/Compressor"
 import type * as Connection from "@effect-websocket/protocol/Connection"
-import type { ConnectionError } from "@effect-websocket/protocol/Errors"
-import { Binary, Text, type Message } from "@effect-websocket/protocol/Message"
+import { PayloadTooLarge, type ConnectionError } from "@effect-websocket/protocol/Errors"
+import { Binary, size, type Message } from "@effect-websocket/protocol/Message"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
-import type { StreamData, StreamedMessage } from "../StreamingWebSocket.js"
+import type { StreamData } from "../StreamingWebSocket.js"
 import type { Transport } from "../Transport.js"
 import type { Data, SendOptions } from "../WebSocket.js"
 import type { Zlib } from "../Zlib.js"
@@ -26,6 +26,7 @@ import {
   type Sender
 } from "./driver.js"
 import { closeCodeOf } from "./registry.js"
+import { frameSize, toMessage, toPart, toStream } from "./sendable.js"
 import type { Settings } from "./settings.js"
 import { awaitCallback } from "./waiting.js"
 
@@ -35,6 +36,7 @@ interface Turn {
   readonly begin: (compress?: false) => Connection.SendError | undefined
   /** What to deflate on another thread before. */
   readonly deflation: (() => Deflation | undefined) | undefined
+  readonly maxFrameSize: number | undefined
   readonly resume: Resume<void>
   /** What it weighs, where it may be dropped for a newer one. */
   readonly droppableBytes: number
@@ -50,7 +52,7 @@ const deflateLaterLength = 64 * 1024
 /** A connection that sends messages: in the order of the calls, one at a time. */
 export abstract class MessageSender<Item extends Delivered, Request = undefined>
   extends Driver<Item, Request>
-  implements Sender<Message>
+  implements Sender<Data>
 {
   private readonly zlib: Zlib | undefined
   private turns = noTurns
@@ -73,7 +75,7 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
   }
 
   send(data: Data, options?: SendOptions): Effect.Effect<void, ConnectionError> {
-    return new Send(this, toMessage(data), options?.compress)
+    return new Send(this, data, options)
   }
 
   sendAll(data: Iterable<Data>, options?: SendOptions): Effect.Effect<void, ConnectionError> {
@@ -81,7 +83,7 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
       const rest = data[Symbol.iterator]()
       const sendRest: Effect.Effect<void, ConnectionError> = Effect.suspend(() => {
         for (let next = rest.next(); next.done !== true; next = rest.next()) {
-          const sent = this.sendNow(toMessage(next.value), options?.compress)
+          const sent = this.sendNow(next.value, options)
           if (sent !== Effect.void) return Effect.zipRight(sent, sendRest)
         }
         return Effect.void
@@ -98,21 +100,40 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
     return this.waitingBytes + this.droppableBytes
   }
 
-  /** `Effect.void` itself when nothing has to wait. */
-  sendNow(message: Message, compress: boolean | undefined): Effect.Effect<void, ConnectionError> {
+  /** `Effect.void` itself when nothing has to wait. Throws for what is no data, or a senseless option. */
+  sendNow(data: Data, options: SendOptions | undefined): Effect.Effect<void, ConnectionError> {
     const { connection, settings } = this
+    const message = toMessage(data)
+    const compress = options?.compress
+    const maxFrameSize = frameSize(options?.maxFrameSize)
     const large = this.zlib !== undefined && message.data.length >= deflateLaterLength
     const first = this.turns.size === 0 && this.underWay === undefined
     if (connection.phase !== "Open" || (first && !large && this.hasRoom())) {
-      return this.sent(this.encode(message, compress))
+      return this.sent(this.encode(message, compress, maxFrameSize))
     }
+    // Before anything is deflated, queued or dropped.
+    const tooLarge = this.refuseSize(message)
+    if (tooLarge !== undefined) return Effect.fail(tooLarge)
     // The app's filter is asked here, so that what it throws is a defect of the fiber that sends.
     const decided = connection.compresses(message, compress)
     const deflation = large && decided ? () => connection.deflation(message, true) : undefined
     const room = first && this.hasRoom()
-    if (settings.sendStrategy === "sliding" && !room) return this.slide(message, decided, large)
-    if (first && !room && settings.sendStrategy !== "suspend") return this.sent(this.sendToSlow(message, decided))
-    return this.awaitTurn((uncompressed) => this.sendInTurn(message, uncompressed ?? decided), deflation)
+    if (settings.sendStrategy === "sliding" && !room) return this.slide(message, decided, large, maxFrameSize)
+    if (first && !room && settings.sendStrategy !== "suspend") {
+      return this.sent(this.sendToSlow(message, decided, maxFrameSize))
+    }
+    return this.awaitTurn(
+      (uncompressed) => this.sendInTurn(message, uncompressed ?? decided, maxFrameSize),
+      deflation,
+      maxFrameSize
+    )
+  }
+
+  private refuseSize(message: Message): PayloadTooLarge | undefined {
+    const max = this.connection.maxSendBytes
+    return exceeds(message, max)
+      ? new PayloadTooLarge({ limit: "message", max, size: size(message), direction: "outbound" })
+      : undefined
   }
 
   /** Whether the connection is closing or over, so that nothing can be sent. */
@@ -120,16 +141,30 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
     return this.connection.phase !== "Open"
   }
 
-  private encode(message: Message, compress: boolean | undefined): Connection.SendError | undefined {
-    return this.messageSent(this.connection.send(message, compress))
+  private encode(
+    message: Message,
+    compress: boolean | undefined,
+    maxFrameSize: number | undefined
+  ): Connection.SendError | undefined {
+    return this.messageSent(this.connection.send(message, compress, maxFrameSize))
   }
 
-  private sendInTurn(message: Message, compress: boolean | undefined): Connection.SendError | undefined {
-    return this.hasRoom() ? this.encode(message, compress) : this.sendToSlow(message, compress)
+  private sendInTurn(
+    message: Message,
+    compress: boolean | undefined,
+    maxFrameSize: number | undefined
+  ): Connection.SendError | undefined {
+    return this.hasRoom()
+      ? this.encode(message, compress, maxFrameSize)
+      : this.sendToSlow(message, compress, maxFrameSize)
   }
 
   /** Where `send` must not wait for a peer that does not read. */
-  private sendToSlow(message: Message, compress: boolean | undefined): Connection.SendError | undefined {
+  private sendToSlow(
+    message: Message,
+    compress: boolean | undefined,
+    maxFrameSize: number | undefined
+  ): Connection.SendError | undefined {
     switch (this.connection.phase === "Open" ? this.settings.sendStrategy : "suspend") {
       case "dropping":
         return undefined
@@ -143,17 +178,23 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
       case "sliding":
         break
     }
-    return this.encode(message, compress)
+    return this.encode(message, compress, maxFrameSize)
   }
 
   /** Queues a message, and drops the oldest ones where that is too much. It is done at once, so it keeps a copy. */
-  private slide(message: Message, compress: boolean, large: boolean): Effect.Effect<void> {
+  private slide(
+    message: Message,
+    compress: boolean,
+    large: boolean,
+    maxFrameSize: number | undefined
+  ): Effect.Effect<void> {
     const kept = message._tag === "Text" ? message : new Binary(message.data.slice())
     const { high, low } = this.settings.sendMarks
     const maxBytes = this.budgetIsShort ? low : high
     const turn: Turn = {
-      begin: (uncompressed) => this.encode(kept, uncompressed ?? compress),
+      begin: (uncompressed) => this.encode(kept, uncompressed ?? compress, maxFrameSize),
       deflation: large && compress ? () => this.connection.deflation(kept, true) : undefined,
+      maxFrameSize,
       resume: () => {},
       droppableBytes: weight(kept),
       patient: true
@@ -180,12 +221,13 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
 
   private awaitTurn(
     begin: Turn["begin"],
-    deflation: Turn["deflation"],
+    deflation: Turn["deflation"] = undefined,
+    maxFrameSize: number | undefined = undefined,
     patient = false
   ): Effect.Effect<void, ConnectionError> {
     return awaitCallback((resume) => {
       if (this.connection.phase !== "Open") return resume(outcome(begin()))
-      const turn: Turn = { begin, deflation, resume, droppableBytes: 0, patient }
+      const turn: Turn = { begin, deflation, maxFrameSize, resume, droppableBytes: 0, patient }
       this.addTurn(turn)
       this.serve()
       return () => {
@@ -253,7 +295,7 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
         if (this.underWay !== turn) return
         this.underWay = undefined
         this.cancelDeflating = undefined
-        this.complete(turn, () => this.messageSent(this.connection.sendDeflated(started, deflated)))
+        this.complete(turn, () => this.messageSent(this.connection.sendDeflated(started, deflated, turn.maxFrameSize)))
         this.serve()
       })
       if (this.underWay === turn) this.cancelDeflating = cancel
@@ -277,11 +319,10 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
 
   // Its parts wait for room whatever the strategy: none of them can be dropped.
   sendStream<E, R>(data: StreamData<E, R>): Effect.Effect<void, ConnectionError | E, R> {
-    const message = isMessage(data) ? data : undefined
-    const parts: Stream.Stream<string | Uint8Array, E, R> = isMessage(data) ? data.data : data
     return Effect.suspend(() => {
+      const { parts, tag } = toStream(data)
       const token = {}
-      let ending: string | Uint8Array = message?._tag === "Text" ? "" : emptyBytes
+      let ending: string | Uint8Array = tag === "Text" ? "" : emptyBytes
       let unfinished = false
       let failure: ConnectionError | undefined
       const begin = () => {
@@ -291,11 +332,12 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
       }
       const takeTurn = Effect.suspend(() =>
         this.turns.size > 0 || this.underWay !== undefined || !this.hasRoom()
-          ? this.awaitTurn(begin, undefined, true)
+          ? this.awaitTurn(begin, undefined, undefined, true)
           : outcome(begin())
       )
-      const sendPart = (part: string | Uint8Array) =>
+      const sendPart = (given: string | Uint8Array) =>
         Effect.suspend(() => {
+          const part = toPart(given)
           ending = typeof part === "string" ? "" : emptyBytes
           if (part.length === 0) return Effect.void
           const refused = this.encodePart(part, false)
@@ -377,12 +419,8 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
   }
 }
 
-/** A text, bytes or a message as a message. */
-export const toMessage = (data: Data): Message =>
-  typeof data === "string" ? new Text(data) : data instanceof Uint8Array ? new Binary(data) : data
+/** Whether a message has more bytes. A UTF-16 unit takes at most three. */
+export const exceeds = (message: Message, maxBytes: number): boolean =>
+  message.data.length * (message._tag === "Text" ? 3 : 1) > maxBytes && size(message) > maxBytes
 
 const emptyBytes = new Uint8Array(0)
-
-/** Every effect is a stream too, and some have a tag of their own. */
-const isMessage = <E, R>(data: StreamData<E, R>): data is StreamedMessage<E, R> =>
-  "_tag" in data && (data._tag === "Text" || data._tag === "Binary")

@@ -1,6 +1,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type { PayloadTooLarge } from "@effect-websocket/protocol/Errors"
 import type { Outcome } from "../ReconnectingWebSocket.js"
 import type { Data, SendOptions } from "../WebSocket.js"
 import { awaitCallback } from "./waiting.js"
@@ -9,7 +10,7 @@ import { awaitCallback } from "./waiting.js"
 export interface Item {
   readonly data: Data
   readonly options: SendOptions | undefined
-  readonly outcome: Deferred.Deferred<Outcome>
+  readonly outcome: Deferred.Deferred<Outcome, PayloadTooLarge>
 }
 
 /** What to do with a message for which there is no room. */
@@ -119,7 +120,7 @@ export class Outbox {
 
 const dropped: Exit.Exit<Outcome> = Exit.succeed("dropped")
 
-/** Tells the outcome, or the defect with which the message could not be encoded. */
-export const settle = (item: Item, outcome: Exit.Exit<Outcome>): void => {
+/** Tells the outcome, or why the message could not be sent: it is too large, or a defect. */
+export const settle = (item: Item, outcome: Exit.Exit<Outcome, PayloadTooLarge>): void => {
   Deferred.unsafeDone(item.outcome, outcome)
 }

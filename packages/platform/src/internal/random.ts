@@ -1,3 +1,5 @@
+import type { RandomSource } from "@effect-websocket/protocol/Mask"
+
 /** Unpredictable bytes, as RFC 6455 §10.3 asks for, drawn from the runtime's secure source in pools. */
 const poolBytes = 8192
 let pool: DataView | undefined
@@ -24,4 +26,12 @@ export const randomMaskKey = (): number => {
 export const randomBytes = (count: number): Uint8Array => {
   const start = advance(count)
   return new Uint8Array(pool!.buffer.slice(start, start + count))
+}
+
+/** At most 8 KiB, from a source of the app's if there is one. */
+export const randomBytesFrom = (source: RandomSource | undefined, count: number): Uint8Array => {
+  if (source === undefined) return randomBytes(count)
+  const bytes = new Uint8Array(count)
+  source.getRandomValues(bytes)
+  return bytes
 }

@@ -18,6 +18,7 @@ import { Budget } from "./budget.js"
 export interface Settings {
   readonly limits: Limits
   readonly maxFrameSize: number | undefined
+  readonly maxSendBytes: number | undefined
   readonly sendMarks: WaterMarks
   readonly sendStrategy: SendStrategy
   readonly receiveHighWaterMark: number
@@ -80,6 +81,7 @@ export const resolve = (options: Options = {}, zlib?: Zlib): Settings => {
   return {
     limits: resolveLimits(options.limits),
     maxFrameSize: options.maxFrameSize === undefined ? undefined : bytes("maxFrameSize", options.maxFrameSize),
+    maxSendBytes: options.maxSendBytes === undefined ? undefined : bytes("maxSendBytes", options.maxSendBytes),
     sendMarks: { high, low },
     sendStrategy: strategy(options.sendStrategy ?? "suspend"),
     receiveHighWaterMark: bytes("receiveHighWaterMark", options.receiveHighWaterMark ?? defaults.receiveHighWaterMark),
@@ -93,7 +95,7 @@ export const resolve = (options: Options = {}, zlib?: Zlib): Settings => {
     receiveRate: options.receiveRate && resolveReceiveRate(options.receiveRate),
     compression: zlib && compression && { zlib, settings: compression },
     budget: resolveBudget(options.budget),
-    random: options.random
+    random: options.random && resolveRandom(options.random)
   }
 }
 
@@ -117,6 +119,22 @@ const resolveReceiveRate = (options: ReceiveRate): ReceiveRateSettings => {
 const resolveBudget = (budget: ByteBudget | undefined): Budget | undefined => {
   if (budget === undefined || budget instanceof Budget) return budget
   throw new RangeError("budget must be made by ByteBudget.make")
+}
+
+/** It is asked in callbacks too, so what it throws must not get out of it. */
+const resolveRandom = (source: RandomSource): RandomSource => {
+  if (typeof source.getRandomValues !== "function") {
+    throw new RangeError(`random must have a function getRandomValues, but is ${shown(source)}`)
+  }
+  return {
+    getRandomValues: (bytes) => {
+      try {
+        source.getRandomValues(bytes)
+      } catch {
+        globalThis.crypto.getRandomValues(bytes)
+      }
+    }
+  }
 }
 
 const resolveCompression = (options: Options["compression"] = false): PermessageDeflate.Settings | undefined => {

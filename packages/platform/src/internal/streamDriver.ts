@@ -6,12 +6,14 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { StreamedMessage, StreamingWebSocket } from "../StreamingWebSocket.js"
 import { MessageSender } from "./messageSender.js"
+import { streamingWebSocket, tag } from "./typeId.js"
 
 /** Delivers messages as streams of their parts. */
 export class StreamDriver<Request = undefined>
   extends MessageSender<MessagePart, Request>
   implements StreamingWebSocket
 {
+  declare readonly [streamingWebSocket]: typeof streamingWebSocket
   // The message that was received last; whoever reads another one is too late.
   private current: object | undefined = undefined
 
@@ -20,6 +22,13 @@ export class StreamDriver<Request = undefined>
     Effect.sync(() => this.takeMessage()),
     Effect.fail
   )
+
+  get receiveOption(): Effect.Effect<Option.Option<StreamedMessage>, ConnectionError> {
+    return this.readingOption(
+      () => this.beginsMessage(),
+      () => this.takeMessage()
+    )
+  }
 
   readonly messages: Stream.Stream<StreamedMessage, ConnectionError> = this.streaming(
     () => this.beginsMessage(),
@@ -77,6 +86,8 @@ export class StreamDriver<Request = undefined>
     })
   }
 }
+
+tag(StreamDriver, streamingWebSocket)
 
 // The kind of a message is that of all of its parts.
 const textOf = (part: MessagePart): string => part.data as string

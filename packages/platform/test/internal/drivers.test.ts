@@ -20,6 +20,13 @@ const invalid: ReadonlyArray<WebSocket.DeliveryOptions<Delivery>> = [
   { answerClose: false },
   { delivery: "messages", answerPings: false },
   { delivery: "streams", answerClose: true },
+  { delivery: "streams", recordFrames: true },
+  { delivery: "frames", recordFrames: false },
+  { rsv: 4 },
+  { delivery: "streams", rsv: 0 },
+  { delivery: "messages", opcodes: [3] },
+  ...[-1, 8, 1.5, NaN].map((rsv) => ({ delivery: "frames" as const, rsv })),
+  ...[2, 8, 16, 3.5, -1].map((opcode) => ({ delivery: "frames" as const, opcodes: [0xb, opcode] })),
   // It may come from somewhere that is not typed.
   { delivery: "frame" as Delivery },
   { delivery: "toString" as Delivery },
@@ -31,17 +38,16 @@ describe("resolveMode", () => {
     assert.deepInclude(resolveMode({}), { delivery: "messages" })
     assert.deepInclude(resolveMode({ delivery: undefined, answerPings: undefined }), { delivery: "messages" })
     assert.deepInclude(resolveMode({ delivery: "streams" }), { delivery: "streams" })
-    const frames = { delivery: "frames", answerPings: false, answerClose: false } as const
-    assert.deepStrictEqual(resolveMode(frames), frames)
+    const frames = { delivery: "frames", answerPings: false, answerClose: false, rsv: 7, opcodes: [3, 15] } as const
+    assert.deepInclude(resolveMode(frames), frames)
+    assert.deepInclude(resolveMode({ recordFrames: true }), { delivery: "messages", recordFrames: true })
   })
 
   for (const options of invalid) {
     it(`refuses ${JSON.stringify(options)}`, () => {
-      assert.throws(
-        () => resolveMode(options),
-        RangeError,
-        "delivery" in options && !("answerClose" in options) ? "delivery" : "frames"
-      )
+      const name = Object.keys(options).find((name) => name !== "delivery") ?? "delivery"
+      // The path of the option, which a `ConfigError` would have.
+      assert.throws(() => resolveMode(options), RangeError, `${name} must `)
     })
   }
 })

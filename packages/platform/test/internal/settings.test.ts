@@ -13,6 +13,7 @@ const defaults = {
     maxBufferedControlFrames: 32
   },
   maxFrameSize: undefined,
+  maxSendBytes: undefined,
   sendMarks: { high: 65_536, low: 16_384 },
   sendStrategy: "suspend" as const,
   receiveHighWaterMark: 65_536,
@@ -57,6 +58,7 @@ describe("resolve", () => {
       resolve({
         limits: undefined,
         maxFrameSize: undefined,
+        maxSendBytes: undefined,
         sendHighWaterMark: undefined,
         sendLowWaterMark: undefined,
         receiveHighWaterMark: undefined,
@@ -80,6 +82,7 @@ describe("resolve", () => {
   for (const [options, expected] of [
     [{ limits: { maxFragments: 7 } }, { limits: { ...defaults.limits, maxFragments: 7 } }],
     [{ maxFrameSize: 1000 }, { maxFrameSize: 1000 }],
+    [{ maxSendBytes: 1000 }, { maxSendBytes: 1000 }],
     [{ sendHighWaterMark: 100_000 }, { sendMarks: { high: 100_000, low: 16_384 } }],
     // The default of the lower one is never above the higher one.
     [{ sendHighWaterMark: 100 }, { sendMarks: { high: 100, low: 100 } }],
@@ -104,7 +107,13 @@ describe("resolve", () => {
     })
   }
 
-  for (const name of ["maxFrameSize", "sendHighWaterMark", "sendLowWaterMark", "receiveHighWaterMark"] as const) {
+  for (const name of [
+    "maxFrameSize",
+    "maxSendBytes",
+    "sendHighWaterMark",
+    "sendLowWaterMark",
+    "receiveHighWaterMark"
+  ] as const) {
     for (const value of [0, -1, 1.5, NaN, Infinity, Number.MAX_SAFE_INTEGER + 1]) {
       it(`refuses a ${name} of ${value}`, () => {
         assert.throws(() => resolve({ [name]: value }), RangeError, name)

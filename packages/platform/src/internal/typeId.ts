@@ -1,0 +1,11 @@
+export const webSocket: unique symbol = Symbol.for("@effect-websocket/platform/WebSocket")
+export const streamingWebSocket: unique symbol = Symbol.for("@effect-websocket/platform/StreamingWebSocket")
+export const frameWebSocket: unique symbol = Symbol.for("@effect-websocket/platform/FrameWebSocket")
+
+/** Marks the instances of a class: on the prototype, so that they get no larger, and hidden from who compares or prints them. */
+export const tag = (type: { readonly prototype: object }, id: symbol): void => {
+  Object.defineProperty(type.prototype, id, { value: id })
+}
+
+/** Whether a value is marked, by any copy of this package. */
+export const isTagged = (u: unknown, id: symbol): boolean => typeof u === "object" && u !== null && id in u
