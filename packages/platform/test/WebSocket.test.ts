@@ -1,12 +1,17 @@
+import { isFrameWebSocket } from "@effect-websocket/platform/FrameWebSocket"
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
+import { isStreamingWebSocket } from "@effect-websocket/platform/StreamingWebSocket"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import { assert, describe, it } from "@effect/vitest"
-import type { ConnectionError, PayloadTooLarge } from "@effect-websocket/protocol/Errors"
+import * as CloseCode from "@effect-websocket/protocol/CloseCode"
+import { closeCodeOf, type ConnectionError, type PayloadTooLarge } from "@effect-websocket/protocol/Errors"
 import type * as Frame from "@effect-websocket/protocol/Frame"
-import { Binary, type Message, Text } from "@effect-websocket/protocol/Message"
+import { frames as decodeFrames } from "@effect-websocket/protocol/FrameDecoder"
+import { Binary, frames, type Message, size, Text } from "@effect-websocket/protocol/Message"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
 import {
   Cause,
+  Channel,
   Chunk,
   Context,
   Deferred,
@@ -36,6 +41,7 @@ import {
   isInterrupted,
   isPending,
   latin1,
+  mistakes,
   other,
   outcome,
   ping,
@@ -1529,6 +1535,525 @@ describe("fromTransport", () => {
         )
         assert.isTrue(isDefect(exit), JSON.stringify(options))
       }
+    })
+  )
+})
+
+/** The message of a defect. */
+const defectOf = (exit: Exit.Exit<unknown, unknown>): string => {
+  const defect = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.dieOption(exit.cause)) : undefined
+  return defect instanceof TypeError || defect instanceof RangeError ? defect.message : `none: ${String(exit)}`
+}
+
+describe("what a socket tells of itself", () => {
+  it.scoped("its role, and the sizes of what it sends", () =>
+    Effect.gen(function* () {
+      for (const role of roles) {
+        const { socket } = yield* alone(role, { maxFrameSize: 10, maxSendBytes: 20 })
+        assert.deepStrictEqual([socket.role, socket.maxFrameSize, socket.maxSendBytes], [role, 10, 20])
+        const plain = yield* alone(role)
+        assert.deepStrictEqual([plain.socket.maxFrameSize, plain.socket.maxSendBytes], [undefined, undefined])
+      }
+    })
+  )
+
+  it.scoped("isWebSocket holds for whole messages only, whichever copy of the package made them", () =>
+    Effect.gen(function* () {
+      for (const delivery of ["messages", "streams", "frames"] as const) {
+        const { socket } = yield* alone("server", { delivery })
+        assert.deepStrictEqual(
+          [WebSocket.isWebSocket(socket), isStreamingWebSocket(socket), isFrameWebSocket(socket)],
+          [delivery === "messages", delivery === "streams", delivery === "frames"]
+        )
+        // It costs a connection nothing.
+        assert.deepStrictEqual(Object.getOwnPropertySymbols(socket), [])
+      }
+      assert.strictEqual(WebSocket.TypeId, Symbol.for("@effect-websocket/platform/WebSocket"))
+      assert.isTrue(WebSocket.isWebSocket({ [Symbol.for("@effect-websocket/platform/WebSocket")]: 0 }))
+      for (const [, mistake] of mistakes) assert.isFalse(WebSocket.isWebSocket(mistake))
+    })
+  )
+})
+
+for (const role of roles) {
+  describe(`receiveOption, as ${role}`, () => {
+    it.scoped("gives messages, and None after what run counts as a normal end", () =>
+      Effect.gen(function* () {
+        for (const [code, ends] of [
+          [undefined, true],
+          [1000, true],
+          [1001, true],
+          [1011, false],
+          [4000, false]
+        ] as const) {
+          const { eof, inject, socket } = yield* alone(role)
+          const waiting = yield* Effect.fork(socket.receiveOption)
+          yield* settled
+          yield* inject(text("a"), text("b"), close(code))
+          yield* eof
+          const read = [yield* Fiber.join(waiting), yield* socket.receiveOption]
+          assert.deepStrictEqual(
+            read.map((message) => Option.getOrThrow(message).data),
+            ["a", "b"]
+          )
+          const { error } = yield* socket.closeStatus
+          const end = ends ? Exit.succeed(Option.none()) : Exit.fail(error)
+          assert.deepStrictEqual(yield* Effect.exit(socket.receiveOption), end)
+          assert.deepStrictEqual(yield* Effect.exit(socket.receiveOption), end)
+        }
+      })
+    )
+
+    it.scoped("ends while it waits, by our own Close; and fails with a connection that breaks", () =>
+      Effect.gen(function* () {
+        const sockets = yield* connected()
+        const waiting = yield* Effect.fork(sockets[role].receiveOption)
+        yield* settled
+        yield* sockets[role].close(4000)
+        assert.deepStrictEqual(yield* Fiber.join(waiting), Option.none())
+        const { pair, socket } = yield* alone(role)
+        const failing = yield* Effect.fork(Effect.flip(socket.receiveOption))
+        yield* settled
+        yield* pair.reset
+        assert.deepInclude(fields(yield* Fiber.join(failing)), resetError)
+      })
+    )
+  })
+
+  describe(`receiveWith, as ${role}`, () => {
+    it.scoped("takes messages of at most so many bytes, of whatever characters", () =>
+      Effect.gen(function* () {
+        const sockets = yield* connected()
+        const peer = sockets[other(role)]
+        yield* Effect.forEach(["€€", new Uint8Array(6), "abcdef", ""], (data) => peer.send(data))
+        for (const expected of [6, 6, 6, 0]) {
+          const message = yield* sockets[role].receiveWith({ maxMessageBytes: 6 })
+          assert.strictEqual(size(message), expected)
+        }
+        const later = yield* Effect.fork(sockets[role].receiveWith({ maxMessageBytes: 1 }))
+        yield* settled
+        yield* peer.send("x")
+        assert.strictEqual((yield* Fiber.join(later)).data, "x")
+      })
+    )
+
+    for (const arrival of ["before", "meanwhile"] as const) {
+      it.scoped(
+        `fails the connection with 1009 for a larger one that arrives ${arrival}, and drops what is behind`,
+        () =>
+          Effect.gen(function* () {
+            const { eof, inject, socket, wrote } = yield* alone(role)
+            yield* inject(text("small"))
+            assert.strictEqual((yield* socket.receiveWith({ maxMessageBytes: 5 })).data, "small")
+            const deliver = inject(text("€€".repeat(1)), text("behind"))
+            if (arrival === "before") yield* Effect.zipRight(deliver, settled)
+            const reading = yield* Effect.fork(Effect.flip(socket.receiveWith({ maxMessageBytes: 3 })))
+            yield* settled
+            if (arrival === "meanwhile") yield* deliver
+            const error = yield* Fiber.join(reading)
+            assert.deepStrictEqual(fields(error), {
+              _tag: "Payload_too_large",
+              limit: "message",
+              max: 3,
+              size: latin1(utf8("€€")).length,
+              direction: "inbound"
+            })
+            assert.strictEqual(closeCodeOf(error), 1009)
+            yield* settled
+            const [written] = yield* wrote
+            assert.match(written!, /^Close 1009 .*allows 3/)
+            yield* inject(close(1009))
+            yield* eof
+            assert.strictEqual(yield* assertRemembered(socket), error)
+            assert.strictEqual(yield* Effect.flip(socket.run(() => {})), error)
+          })
+      )
+    }
+
+    it.scoped("fails with the limit also where the connection has ended before", () =>
+      Effect.gen(function* () {
+        const { eof, inject, socket } = yield* alone(role)
+        yield* inject(text("large"), close(1000))
+        yield* eof
+        const { error } = yield* socket.closeStatus
+        assert.deepInclude(fields(yield* Effect.flip(socket.receiveWith({ maxMessageBytes: 3 }))), { max: 3, size: 5 })
+        assert.strictEqual(yield* Effect.flip(socket.receiveWith({ maxMessageBytes: 3 })), error)
+      })
+    )
+
+    it.scoped("with a limit that makes no sense is a defect, and takes nothing", () =>
+      Effect.gen(function* () {
+        const { inject, socket } = yield* alone(role)
+        yield* inject(text("a"))
+        for (const maxMessageBytes of [0, -1, 1.5, NaN, Infinity]) {
+          assert.isTrue(isDefect(yield* Effect.exit(socket.receiveWith({ maxMessageBytes }))))
+        }
+        assert.strictEqual((yield* socket.receive).data, "a")
+      })
+    )
+  })
+
+  describe(`maxSendBytes, as ${role}`, () => {
+    const tooLarge = (size: number) => ({ ...outbound, limit: "message", max: 6, size })
+    const outbound = { _tag: "Payload_too_large", direction: "outbound" }
+
+    it.scoped("refuses a larger message, sends nothing, and the connection goes on", () =>
+      Effect.gen(function* () {
+        const { socket, wrote } = yield* alone(role, { maxSendBytes: 6 })
+        for (const [data, bytes] of [
+          ["1234567", 7],
+          ["€€€", 9],
+          [new Uint8Array(7), 7],
+          [new Text("1234567"), 7]
+        ] as const) {
+          for (const refused of [
+            socket.send(data),
+            socket.send(data, { maxFrameSize: 1 }),
+            Stream.run(Stream.make(data), socket.sink),
+            Channel.runDrain(Channel.pipeTo(Channel.write(Chunk.of(data)), socket.channel()))
+          ]) {
+            assert.deepStrictEqual(fields(yield* Effect.flip(refused)), tooLarge(bytes))
+          }
+        }
+        yield* socket.send("€€")
+        yield* socket.send(new Uint8Array(6))
+        yield* settled
+        assert.lengthOf(yield* wrote, 2)
+        assert.isTrue(yield* socket.isOpen)
+      })
+    )
+
+    it.scoped("sendAll sends what is before the refused one, and nothing behind it", () =>
+      Effect.gen(function* () {
+        const { socket, wrote } = yield* alone(role, { maxSendBytes: 6 })
+        const refused = yield* Effect.flip(socket.sendAll(["a", "b", "1234567", "c"]))
+        assert.deepStrictEqual(fields(refused), tooLarge(7))
+        yield* socket.send("d")
+        yield* settled
+        assert.deepStrictEqual(yield* wrote, ["Text a", "Text b", "Text d"])
+      })
+    )
+
+    it.scoped("sendStream: of each part; before anything was sent the connection goes on, later it is closed", () =>
+      Effect.gen(function* () {
+        const { socket, wrote } = yield* alone(role, { maxSendBytes: 6 })
+        yield* socket.sendStream(Stream.make("123456", "123456"))
+        const part = { ...outbound, limit: "frame", max: 6, size: 7 }
+        assert.deepStrictEqual(fields(yield* Effect.flip(socket.sendStream(Stream.make("1234567")))), part)
+        yield* settled
+        assert.deepStrictEqual(yield* wrote, ["Text… 123456", "Continuation… 123456", "Continuation"])
+        assert.deepStrictEqual(fields(yield* Effect.flip(socket.sendStream(Stream.make("a", "1234567")))), part)
+        yield* settled
+        assert.deepStrictEqual((yield* wrote).slice(3), ["Text… a", "Close 1011"])
+      })
+    )
+
+    for (const sendStrategy of ["suspend", "dropping", "sliding", "close", "abort"] as const) {
+      it.scoped(`is refused at once also where there is no room, with the strategy ${sendStrategy}`, () =>
+        Effect.gen(function* () {
+          const { pair, socket, wrote } = yield* alone(role, {
+            maxSendBytes: 100,
+            sendHighWaterMark: 10,
+            sendLowWaterMark: 1,
+            sendStrategy
+          })
+          yield* from(pair, role).stall
+          yield* Effect.fork(socket.send("0123456789"))
+          yield* settled
+          const refused = yield* Effect.fork(Effect.flip(socket.send("x".repeat(101))))
+          yield* settled
+          // It does not wait for room.
+          assert.isFalse(yield* isPending(refused))
+          assert.deepInclude(fields(yield* Fiber.join(refused)), { ...outbound, max: 100, size: 101 })
+          assert.isTrue(yield* socket.isOpen)
+          yield* from(pair, role).unstall
+          yield* settled
+          assert.deepStrictEqual(yield* wrote, ["Text 0123456789"])
+        })
+      )
+    }
+
+    it.scoped("is refused after the connection's error, while that is closing", () =>
+      Effect.gen(function* () {
+        const { socket } = yield* alone(role, { maxSendBytes: 6 })
+        yield* Effect.fork(socket.close())
+        yield* settled
+        assert.strictEqual((yield* Effect.flip(socket.send("1234567")))._tag, "Connection_closed")
+      })
+    )
+  })
+
+  describe(`maxFrameSize of one send, as ${role}`, () => {
+    it.scoped("replaces that of the connection, smaller or larger", () =>
+      Effect.gen(function* () {
+        const { socket, wrote } = yield* alone(role, { maxFrameSize: 3 })
+        yield* socket.send("abcd", { maxFrameSize: 2 })
+        yield* socket.send("abcd", { maxFrameSize: 4 })
+        yield* socket.send(utf8("abcd"))
+        yield* socket.sendAll(["ab", "c"], { maxFrameSize: 1 })
+        yield* WebSocket.broadcast([socket], "ab", { maxFrameSize: 1 })
+        yield* settled
+        assert.deepStrictEqual(yield* wrote, [
+          "Text… ab",
+          "Continuation cd",
+          "Text abcd",
+          "Binary… abc",
+          "Continuation d",
+          "Text… a",
+          "Continuation b",
+          "Text c",
+          "Text… a",
+          "Continuation b"
+        ])
+      })
+    )
+
+    it.scoped("also of a message that waits for room, or is kept by the strategy sliding", () =>
+      Effect.gen(function* () {
+        for (const sendStrategy of ["suspend", "sliding"] as const) {
+          const { pair, socket, wrote } = yield* alone(role, {
+            sendHighWaterMark: 100,
+            sendLowWaterMark: 1,
+            sendStrategy
+          })
+          yield* from(pair, role).stall
+          yield* Effect.fork(socket.send("x".repeat(100)))
+          yield* settled
+          const waiting = yield* Effect.fork(socket.send("abc", { maxFrameSize: 2 }))
+          yield* settled
+          yield* from(pair, role).unstall
+          yield* Fiber.join(waiting)
+          yield* settled
+          assert.deepStrictEqual((yield* wrote).slice(1), ["Text… ab", "Continuation c"])
+        }
+      })
+    )
+
+    it.scoped("that makes no sense is a defect, with nothing sent and the connection as it was", () =>
+      Effect.gen(function* () {
+        const { socket, wrote } = yield* alone(role)
+        for (const maxFrameSize of [0, -1, 1.5, NaN, Infinity]) {
+          for (const send of [
+            socket.send("x", { maxFrameSize }),
+            socket.sendAll(["x"], { maxFrameSize }),
+            WebSocket.broadcast([socket], "x", { maxFrameSize })
+          ]) {
+            const exit = yield* Effect.exit(send)
+            assert.include(defectOf(exit), "maxFrameSize must")
+          }
+        }
+        yield* settled
+        assert.deepStrictEqual(yield* wrote, [])
+        assert.isTrue(yield* socket.isOpen)
+      })
+    )
+  })
+
+  describe(`what is no data, as ${role}`, () => {
+    /** Every way to send it. Nothing throws before the effect runs. */
+    const sends = (socket: WebSocket.WebSocket, data: never): ReadonlyArray<Effect.Effect<unknown, unknown>> => [
+      socket.send(data),
+      socket.send(data, { compress: false }),
+      socket.sendAll([data]),
+      WebSocket.broadcast([socket], data),
+      Stream.run(Stream.make(data), socket.sink),
+      Channel.runDrain(Channel.pipeTo(Channel.write(Chunk.of(data)), socket.channel())),
+      socket.sendStream(Stream.make(data)),
+      socket.sendStream({ _tag: "Text", data: Stream.make(data) }),
+      socket.sendStream(data),
+      ...(data === undefined ? [] : [socket.ping(data), socket.pong(data)])
+    ]
+
+    it.scoped("is a defect of whatever sends it, with nothing sent and the connection as it was", () =>
+      Effect.gen(function* () {
+        const { socket, wrote } = yield* alone(role)
+        for (const [name, mistake] of mistakes) {
+          for (const [i, send] of sends(socket, mistake as never).entries()) {
+            const exit = yield* Effect.exit(send)
+            assert.include(defectOf(exit), "must be", `${name}, ${i}`)
+          }
+        }
+        yield* socket.send("after")
+        yield* settled
+        assert.deepStrictEqual(yield* wrote, ["Text after"])
+      })
+    )
+
+    it.scoped("is one at once also where there is no room, and what waits is sent", () =>
+      Effect.gen(function* () {
+        const { pair, socket, wrote } = yield* alone(role, { sendHighWaterMark: 10, sendLowWaterMark: 1 })
+        yield* from(pair, role).stall
+        const first = yield* Effect.fork(socket.send("0123456789"))
+        yield* settled
+        const waiting = yield* Effect.fork(socket.send("waiting"))
+        for (const [name, mistake] of mistakes) {
+          const exits = yield* Effect.forEach(sends(socket, mistake as never).slice(0, 5), Effect.exit)
+          assert.isTrue(exits.every(isDefect), name)
+        }
+        const pong = yield* Effect.fork(socket.pong(new Uint8Array(3).buffer as never))
+        assert.isTrue(isDefect(yield* Effect.exit(socket.pong(3 as never))))
+        yield* settled
+        yield* from(pair, role).unstall
+        yield* Effect.forEach([first, waiting, pong], Fiber.join)
+        yield* settled
+        assert.deepStrictEqual([...(yield* wrote)].sort(), ["Pong \0\0\0", "Text 0123456789", "Text waiting"])
+      })
+    )
+
+    it.scoped("in a handler of run ends the run with the defect, and the next one goes on", () =>
+      Effect.gen(function* () {
+        const { inject, socket, wrote } = yield* alone(role)
+        for (const arrival of ["before", "meanwhile"] as const) {
+          for (const [name, mistake] of mistakes) {
+            if (arrival === "before") yield* inject(text("a"), text("b"))
+            const running = yield* Effect.fork(Effect.exit(socket.run(() => socket.send(mistake as never))))
+            yield* settled
+            if (arrival === "meanwhile") yield* inject(text("a"), text("b"))
+            assert.isTrue(isDefect(yield* Fiber.join(running)), name)
+            assert.strictEqual((yield* socket.receive).data, "b")
+          }
+        }
+        yield* socket.send("after")
+        yield* settled
+        assert.deepStrictEqual(yield* wrote, ["Text after"])
+      })
+    )
+
+    it.scoped("in the middle of a stream closes the connection, because what has begun cannot be taken back", () =>
+      Effect.gen(function* () {
+        const { socket, wrote } = yield* alone(role)
+        assert.isTrue(isDefect(yield* Effect.exit(socket.sendStream(Stream.make("a", 3 as never)))))
+        yield* settled
+        assert.deepStrictEqual(yield* wrote, ["Text… a", "Close 1011"])
+      })
+    )
+
+    it.scoped("holds an ArrayBuffer or another view: that is sent as its bytes, and a ping of it is answered", () =>
+      Effect.gen(function* () {
+        const sockets = yield* connected()
+        const { buffer } = utf8("buffer").slice()
+        const view = new DataView(buffer, 1, 2)
+        const socket = sockets[role]
+        yield* socket.send(buffer as never)
+        yield* socket.sendAll([view as never])
+        yield* WebSocket.broadcast([socket], { _tag: "Binary", data: buffer } as never)
+        yield* socket.sendStream(Stream.make(view as never, buffer as never))
+        yield* Effect.zipRight(socket.ping(view as never), socket.ping(buffer as never))
+        const received = yield* Effect.replicateEffect(sockets[other(role)].receive, 4)
+        assert.deepStrictEqual(
+          received.map(({ data }) => data),
+          [utf8("buffer"), utf8("uf"), utf8("buffer"), utf8("ufbuffer")]
+        )
+      })
+    )
+
+    it.scoped("a close code that is none is a defect, and sends no Close", () =>
+      Effect.gen(function* () {
+        const { socket, wrote } = yield* alone(role)
+        for (const code of ["Kicked", null, {}])
+          assert.isTrue(isDefect(yield* Effect.exit(socket.close(code as never))))
+        yield* settled
+        assert.deepStrictEqual(yield* wrote, [])
+      })
+    )
+  })
+
+  it.scoped(`recordFrames tells in which frames a message came, as ${role}`, () =>
+    Effect.gen(function* () {
+      const { inject, socket } = yield* alone(role, { recordFrames: true })
+      yield* inject(text("hel", false), ping("p"), continuation("lo"), text("whole"))
+      const framing = (message: Message) =>
+        frames(message)?.map(({ fin, opcode, payload }) => [opcode, fin, latin1(payload)])
+      assert.deepStrictEqual(framing(yield* socket.receive), [
+        [Opcode.Text, false, "hel"],
+        [Opcode.Continuation, true, "lo"]
+      ])
+      assert.deepStrictEqual(framing(yield* socket.receive), [[Opcode.Text, true, "whole"]])
+      const plain = yield* alone(role)
+      yield* plain.inject(text("a"))
+      assert.isUndefined(frames(yield* plain.socket.receive))
+    })
+  )
+
+  it.scoped(`an app's own close codes have names, as ${role}`, () =>
+    Effect.gen(function* () {
+      const codes = CloseCode.makeRegistry({ Kicked: 4001 })
+      const sockets = yield* connected()
+      yield* sockets[role].close(codes.fromName("Kicked"), "no spam")
+      const { received } = yield* sockets[other(role)].closeStatus
+      assert.deepStrictEqual(received && [codes.toName(received.code), received.reason], ["Kicked", "no spam"])
+    })
+  )
+}
+
+describe("broadcast of a message above maxSendBytes", () => {
+  it.scoped("passes by the connections that refuse it, without a fiber for any of them", () =>
+    Effect.gen(function* () {
+      const strict = yield* connected({ maxSendBytes: 3 })
+      const free = yield* connected()
+      assert.isUndefined(Effect.runSync(WebSocket.broadcast([strict.server, free.server], "large")))
+      yield* WebSocket.broadcast([strict.server, free.server], "all")
+      assert.deepStrictEqual(yield* texts(free.client, 2), ["large", "all"])
+      assert.deepStrictEqual(yield* texts(strict.client, 1), ["all"])
+    })
+  )
+})
+
+describe("random", () => {
+  /** Counts, so that a test knows what comes. */
+  const counting = () => {
+    let next = 0
+    return {
+      getRandomValues: (bytes: Uint8Array) => {
+        for (let i = 0; i < bytes.length; i++) bytes[i] = next++
+      }
+    }
+  }
+
+  it.scoped("is the source of a client's mask keys, and of the payloads of pings and heartbeats", () =>
+    Effect.gen(function* () {
+      const run = Effect.gen(function* () {
+        const { pair, socket } = yield* alone("client", { random: counting() })
+        yield* Effect.fork(socket.ping())
+        yield* settled
+        yield* socket.send("hello")
+        yield* TestClock.adjust("25 seconds")
+        return yield* from(pair, "client").written
+      })
+      const written = yield* run
+      assert.deepStrictEqual(yield* run, written)
+      const { frames: sent } = decodeFrames({ role: "server" })(written)
+      assert.deepStrictEqual(
+        sent.map(({ opcode, payload }) => [opcode, payload.length]),
+        [
+          [Opcode.Ping, 8],
+          [Opcode.Text, 5],
+          [Opcode.Ping, 8]
+        ]
+      )
+      // The bytes of the pings; the keys were drawn between them, many at once.
+      assert.deepStrictEqual([...sent[0]!.payload], [0, 1, 2, 3, 4, 5, 6, 7])
+      const { pair, socket } = yield* alone("server", { random: counting() })
+      yield* Effect.fork(socket.ping())
+      yield* settled
+      assert.deepStrictEqual([...(yield* framesFrom(pair, "server"))[0]!.payload], [0, 1, 2, 3, 4, 5, 6, 7])
+    })
+  )
+
+  it.scoped("that throws is replaced by the secure one: nothing gets out of a callback", () =>
+    Effect.gen(function* () {
+      const random = {
+        getRandomValues: () => {
+          throw new Error("no more")
+        }
+      }
+      const { pair, socket } = yield* alone("client", { random })
+      yield* socket.send("hello")
+      yield* TestClock.adjust("25 seconds")
+      const [, beat] = yield* framesFrom(pair, "client")
+      assert.strictEqual(beat!.opcode, Opcode.Ping)
+      assert.isTrue(beat!.payload.some((byte) => byte !== 0))
+      assert.isTrue(yield* socket.isOpen)
     })
   )
 })

@@ -44,6 +44,19 @@ export const finalizersIn = (scope: Scope.Scope): number => {
 export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 export const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1")
 
+/** What callers pass that TypeScript does not check, and that holds no bytes. */
+export const mistakes: ReadonlyArray<readonly [name: string, mistake: unknown]> = [
+  ["a number", 3],
+  ["an object with a number as its data", { data: 3 }],
+  ["a message with a number as its data", { _tag: "Text", data: 3 }],
+  ["a binary message of a text", { _tag: "Binary", data: "x" }],
+  ["an empty object", {}],
+  ["an array", [1, 2, 3]],
+  ["null", null],
+  ["undefined", undefined],
+  ["a Blob", new Blob(["x"])]
+]
+
 export const concat = (...parts: ReadonlyArray<Uint8Array>): Uint8Array => Uint8Array.from(Buffer.concat(parts))
 
 /** An error's fields: chai compares only the names and messages of two errors. */

@@ -82,13 +82,20 @@ export class MessageDriver<Request = undefined> extends MessageSender<Message, R
         Channel.embedInput(Channel.asVoid(Stream.toChannel(Stream.interruptWhenDeferred(this.messages, failure))), {
           awaitRead: () => Effect.void,
           emit: (chunk: Chunk.Chunk<Data>) =>
-            Effect.catchAllCause(
-              Effect.forEach(chunk, (data) => this.send(data), { discard: true }),
-              (cause) => Deferred.failCause(failure, cause)
+            unlessDone(
+              failure,
+              Effect.catchAllCause(
+                Effect.forEach(chunk, (data) => this.send(data), { discard: true }),
+                (cause) => Deferred.failCause(failure, cause)
+              )
             ),
           error: (cause) => Deferred.failCause(failure, cause),
-          // What the peer still answers is emitted, until its Close.
-          done: () => Effect.sync(() => this.startClosing(1000))
+          // What the peer still answers is emitted, until its Close. A message that was refused has not ended the connection.
+          done: () =>
+            unlessDone(
+              failure,
+              Effect.sync(() => this.startClosing(1000))
+            )
         })
       )
     )
@@ -96,3 +103,6 @@ export class MessageDriver<Request = undefined> extends MessageSender<Message, R
 }
 
 tag(MessageDriver, webSocket)
+
+const unlessDone = <A, E>(deferred: Deferred.Deferred<A, E>, effect: Effect.Effect<unknown>): Effect.Effect<void> =>
+  Effect.flatMap(Deferred.isDone(deferred), (isDone) => (isDone ? Effect.void : effect))
