@@ -3,8 +3,9 @@ import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import { assert, describe, it } from "@effect/vitest"
 import * as Frame from "@effect-websocket/protocol/Frame"
+import { frames as decodeFrames } from "@effect-websocket/protocol/FrameDecoder"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
-import { Effect, Exit, Fiber, FiberId, Stream, TestClock } from "effect"
+import { Effect, Exit, Fiber, FiberId, Option, Stream, TestClock } from "effect"
 import {
   alone,
   binary,
@@ -20,6 +21,7 @@ import {
   isInterrupted,
   isPending,
   latin1,
+  mistakes,
   other,
   outcome,
   ping,
@@ -34,10 +36,8 @@ import {
   wrote
 } from "./support.js"
 
-const framed = (
-  role: Role,
-  options?: WebSocket.Options & Pick<WebSocket.DeliveryOptions<"frames">, "answerPings" | "answerClose">
-) => alone(role, { delivery: "frames", ...options })
+const framed = (role: Role, options?: WebSocket.Options & Omit<WebSocket.DeliveryOptions<"frames">, "delivery">) =>
+  alone(role, { delivery: "frames", ...options })
 
 const show = ({ fin, opcode, payload }: Frame.Frame): string =>
   `${Opcode.toName(opcode)}${fin ? "" : "…"} ${latin1(payload)}`.trim()
@@ -55,6 +55,55 @@ for (const role of roles) {
           Frame.make(Opcode.Text, { payload: utf8("hel"), fin: false, masked: role === "server" })
         )
         assert.deepStrictEqual(yield* wrote, ["Pong p"])
+      })
+    )
+
+    it.scoped("as an option ends after a normal end, and fails after another", () =>
+      Effect.gen(function* () {
+        for (const code of [1000, 4000]) {
+          const { eof, inject, socket } = yield* framed(role)
+          yield* inject(text("a"), close(code))
+          yield* eof
+          assert.strictEqual(show(Option.getOrThrow(yield* socket.receiveOption)), "Text a")
+          assert.strictEqual(Option.getOrThrow(yield* socket.receiveOption).opcode, Opcode.Close)
+          const { error } = yield* socket.closeStatus
+          assert.deepStrictEqual(
+            yield* Effect.exit(socket.receiveOption),
+            code === 1000 ? Exit.succeed(Option.none()) : Exit.fail(error)
+          )
+        }
+      })
+    )
+
+    it.scoped("gives the opcodes and reserved bits that the app gave a meaning; all others are violations", () =>
+      Effect.gen(function* () {
+        const own = [
+          Frame.make(0x3, { payload: utf8("data") }),
+          Frame.make(0xf, { payload: utf8("control") }),
+          Frame.make(Opcode.Text, { rsv: 5, payload: Uint8Array.of(0xff) })
+        ]
+        const { inject, socket, wrote } = yield* framed(role, { opcodes: [0x3, 0xf], rsv: 5 })
+        yield* inject(...own, text("plain"))
+        const read = yield* Effect.replicateEffect(socket.receive, 4)
+        assert.deepStrictEqual(
+          read.map(({ opcode, rsv }) => [opcode, rsv]),
+          [
+            [0x3, 0],
+            [0xf, 0],
+            [Opcode.Text, 5],
+            [Opcode.Text, 0]
+          ]
+        )
+        assert.deepStrictEqual(yield* wrote, [])
+        for (const frame of [...own, Frame.make(0x4), Frame.make(0xb)]) {
+          const other = yield* framed(role, { opcodes: [0x7], rsv: 2 })
+          yield* other.inject(frame)
+          assert.deepInclude(facts(yield* Effect.flip(other.socket.receive)), {
+            _tag: "Protocol_error",
+            section: "RFC 6455 §5.2",
+            closeCode: 1002
+          })
+        }
       })
     )
 
@@ -239,6 +288,82 @@ for (const role of roles) {
       ["the code of a Close", close(1005), { section: "RFC 6455 §7.4" }],
       ["a Close of one octet", Frame.make(Opcode.Close, { payload: Uint8Array.of(3) }), { section: "RFC 6455 §5.5.1" }]
     ]
+    it.scoped("sends the opcodes and reserved bits that the app gave a meaning, and refuses all others", () =>
+      Effect.gen(function* () {
+        const { pair, socket } = yield* framed(role, { opcodes: [0x3, 0xb], rsv: 6 })
+        const payload = Uint8Array.of(0xff)
+        yield* socket.send(Frame.make(0x3, { payload }))
+        yield* socket.send(Frame.make(0xb, { payload }))
+        // Not UTF-8, which the bit's meaning may allow.
+        yield* socket.send(Frame.make(Opcode.Text, { rsv: 4, payload }))
+        for (const frame of [Frame.make(0x4), Frame.make(0xc), Frame.make(Opcode.Text, { rsv: 1 })]) {
+          const error = yield* Effect.flip(socket.send(frame))
+          assert.deepInclude(facts(error), { _tag: "Protocol_error", origin: "local", section: "RFC 6455 §5.2" })
+        }
+        yield* settled
+        const { frames } = decodeFrames({ role: other(role), opcodes: [0x3, 0xb], rsv: 6 })(
+          yield* from(pair, role).written
+        )
+        assert.deepStrictEqual(
+          frames.map(({ opcode, rsv }) => [opcode, rsv]),
+          [
+            [0x3, 0],
+            [0xb, 0],
+            [Opcode.Text, 4]
+          ]
+        )
+      })
+    )
+
+    it.scoped("refuses data above maxSendBytes at once, also where there is no room, and goes on", () =>
+      Effect.gen(function* () {
+        const { pair, socket, wrote } = yield* framed(role, {
+          maxSendBytes: 6,
+          sendHighWaterMark: 5,
+          sendLowWaterMark: 1
+        })
+        const expected = { _tag: "Payload_too_large", limit: "frame", max: 6, size: 7, direction: "outbound" }
+        const tooLarge = Frame.binary(new Uint8Array(7))
+        assert.deepStrictEqual(fields(yield* Effect.flip(socket.send(tooLarge))), expected)
+        yield* from(pair, role).stall
+        yield* Effect.fork(socket.send(Frame.text("123456")))
+        yield* settled
+        assert.isTrue(yield* isPending(yield* Effect.fork(socket.send(Frame.text("waits")))))
+        const refused = yield* Effect.fork(Effect.flip(socket.send(tooLarge)))
+        assert.isFalse(yield* isPending(refused))
+        assert.deepStrictEqual(fields(yield* Fiber.join(refused)), expected)
+        yield* from(pair, role).unstall
+        yield* settled
+        yield* socket.send(Frame.ping("a control frame"))
+        yield* settled
+        assert.deepStrictEqual(yield* wrote, ["Text 123456", "Text waits", "Ping a control frame"])
+      })
+    )
+
+    it.scoped("of what is no frame is a defect, also where there is no room, and the connection goes on", () =>
+      Effect.gen(function* () {
+        const { pair, socket, wrote } = yield* framed(role, { sendHighWaterMark: 10, sendLowWaterMark: 1 })
+        const wrong = [...mistakes.map(([, mistake]) => mistake), "text", utf8("bytes"), { ...text("x"), payload: 3 }]
+        for (const mistake of wrong) {
+          assert.isTrue(isDefect(yield* Effect.exit(socket.send(mistake as never))), String(mistake))
+        }
+        yield* from(pair, role).stall
+        yield* Effect.fork(socket.send(Frame.text("0123456789")))
+        yield* settled
+        const waiting = yield* Effect.fork(socket.send(Frame.text("waits")))
+        for (const mistake of wrong) {
+          const sending = yield* Effect.fork(Effect.exit(socket.send(mistake as never)))
+          assert.isFalse(yield* isPending(sending))
+          assert.isTrue(isDefect(yield* Fiber.join(sending)))
+        }
+        yield* from(pair, role).unstall
+        yield* Fiber.join(waiting)
+        yield* socket.send({ opcode: Opcode.Binary, payload: utf8("like one").buffer } as never)
+        yield* settled
+        assert.deepStrictEqual(yield* wrote, ["Text 0123456789", "Text waits", "Binary like one"])
+      })
+    )
+
     it.scoped("refuses what may not travel, with nothing sent, and goes on", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* framed(role)

@@ -15,6 +15,7 @@ import {
   Deferred,
   Duration,
   Effect,
+  Either,
   Exit,
   Fiber,
   Layer,
@@ -28,7 +29,7 @@ import {
 import type * as MockPeer from "@effect-websocket/platform/MockPeer"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
-import { fields, finalizersIn, isDefect, isPending, latin1, settled } from "./support.js"
+import { fields, finalizersIn, isDefect, isPending, latin1, mistakes, settled, utf8 } from "./support.js"
 
 const url = "ws://test/feed"
 
@@ -648,6 +649,52 @@ describe("ReconnectingWebSocket", () => {
       assert.deepStrictEqual([yield* textFrom(peer), yield* textFrom(peer), yield* textFrom(peer)], ["a", "b", "c"])
       assert.strictEqual(yield* stateOf(socket), "Open")
     }).pipe(withTest)
+  )
+
+  it.effect("a message above maxSendBytes fails its send, and what is behind it is sent", () =>
+    withTest(
+      Effect.gen(function* () {
+        const socket = yield* ReconnectingWebSocket.make(url, { ...everySecond, maxSendBytes: 5 })
+        const outcomes = yield* Effect.forEach(["a", "larger", "b"], (text) => socket.offer(text))
+        const peer = yield* WebSocketTest.acceptPeer()
+        const exits = yield* Effect.forEach(outcomes, Effect.either)
+        assert.deepStrictEqual(
+          exits.map((exit) => (Either.isRight(exit) ? exit.right : exit.left.limit)),
+          ["delivered", "message", "delivered"]
+        )
+        const refused = yield* Effect.flip(socket.send("€€"))
+        assert.deepStrictEqual(fields(refused), {
+          _tag: "Payload_too_large",
+          limit: "message",
+          max: 5,
+          size: 6,
+          direction: "outbound"
+        })
+        assert.strictEqual(yield* socket.send("c"), "delivered")
+        assert.deepStrictEqual(yield* Effect.replicateEffect(textFrom(peer), 3), ["a", "b", "c"])
+        assert.strictEqual(yield* stateOf(socket), "Open")
+      })
+    )
+  )
+
+  it.effect("what is no data, and a maxFrameSize that makes no sense, are a defect at once", () =>
+    withTest(
+      Effect.gen(function* () {
+        // Without a connection.
+        const socket = yield* ReconnectingWebSocket.make(url, everySecond)
+        for (const [name, mistake] of mistakes) {
+          assert.isTrue(isDefect(yield* Effect.exit(socket.send(mistake as never))), name)
+          assert.isTrue(isDefect(yield* Effect.exit(socket.offer(mistake as never))), name)
+        }
+        assert.isTrue(isDefect(yield* Effect.exit(socket.send("x", { maxFrameSize: 0 }))))
+        assert.isTrue(isDefect(yield* Effect.exit(socket.close("Kicked" as never))))
+        assert.strictEqual(yield* socket.waitingMessages, 0)
+        const peer = yield* WebSocketTest.acceptPeer()
+        assert.strictEqual(yield* socket.send(utf8("bytes").buffer as never), "delivered")
+        assert.strictEqual(yield* socket.send("abc", { maxFrameSize: 2 }), "delivered")
+        assert.deepStrictEqual(yield* Effect.replicateEffect(textFrom(peer), 3), ["bytes", "ab", "c"])
+      })
+    )
   )
 
   it.effect("a message that finds its connection closing is sent on the next one", () =>

@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
-import { Effect, Exit, FastCheck, Fiber, FiberId, Stream, TestClock } from "effect"
+import { Effect, Exit, FastCheck, Fiber, FiberId, Option, Stream, TestClock } from "effect"
 import {
   alone,
   binary,
@@ -57,6 +57,23 @@ const part = (payload: string | Uint8Array, fin = false) =>
 
 for (const role of roles) {
   describe(`receive, as ${role}`, () => {
+    it.scoped("as an option ends after a normal end, and fails after another", () =>
+      Effect.gen(function* () {
+        for (const code of [1000, 4000]) {
+          const { eof, inject, socket } = yield* streaming(role)
+          yield* inject(text("one"), text("sk", false), continuation("ipped"), close(code))
+          yield* eof
+          assert.strictEqual(yield* whole(Option.getOrThrow(yield* socket.receiveOption)), "Text one")
+          yield* socket.receiveOption
+          const { error } = yield* socket.closeStatus
+          assert.deepStrictEqual(
+            yield* Effect.exit(socket.receiveOption),
+            code === 1000 ? Exit.succeed(Option.none()) : Exit.fail(error)
+          )
+        }
+      })
+    )
+
     it.scoped("gives a message as soon as something of it has arrived, and its parts as they come", () =>
       Effect.gen(function* () {
         const { inject, injectBytes, socket } = yield* streaming(role)

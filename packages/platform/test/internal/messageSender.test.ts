@@ -738,6 +738,69 @@ describe("compression on another thread", () => {
       })
     )
 
+    it.scoped(`is sent in fragments of its own size, also as it is, as ${role}`, () =>
+      Effect.gen(function* () {
+        const { jobs, peer, sent, socket } = yield* deflating(role, { maxFrameSize: 100_000 })
+        const sending = yield* Effect.fork(socket.send(large, { maxFrameSize: 50 }))
+        const behind = yield* Effect.fork(socket.send("behind", { maxFrameSize: 4 }))
+        yield* settled
+        jobs[0]!()
+        yield* Effect.forEach([sending, behind], Fiber.join)
+        yield* settled
+        const fragments = yield* sent
+        assert.deepStrictEqual(fragments.slice(-2), ["1… behi", "0 nd"])
+        assert.isAbove(fragments.length, 3)
+        assert.strictEqual(fragments[0], "1… deflated")
+        assert.strictEqual((yield* peer.receive).data, large)
+        yield* peer.receive
+        yield* socket.send("x".repeat(2000), { maxFrameSize: 10, compress: true })
+        assert.strictEqual((yield* peer.receive).data, "x".repeat(2000))
+        yield* socket.send(large, { maxFrameSize: large.length - 1, compress: false })
+        yield* settled
+        assert.strictEqual((yield* sent).at(-1), "0  ")
+      })
+    )
+
+    it.scoped(`above maxSendBytes is refused before anything is deflated or queued, as ${role}`, () =>
+      Effect.gen(function* () {
+        let filtered = 0
+        const filter = () => {
+          filtered++
+          return true
+        }
+        for (const sendStrategy of ["suspend", "dropping", "sliding", "close", "abort"] as const) {
+          const { jobs, sent, socket } = yield* deflating(role, {
+            maxSendBytes: large.length,
+            sendStrategy,
+            compression: { filter }
+          })
+          // One is under way, behind which the others would wait.
+          yield* Effect.fork(socket.send(large))
+          yield* settled
+          filtered = 0
+          for (const data of [`${large}x`, "€".repeat(large.length / 2), new Uint8Array(large.length + 1)]) {
+            const error = yield* Effect.flip(socket.send(data))
+            assert.deepInclude(fields(error), {
+              _tag: "Payload_too_large",
+              limit: "message",
+              max: large.length,
+              direction: "outbound"
+            })
+          }
+          for (const mistake of [3, {}, { data: 3 }]) {
+            assert.isTrue(isDefect(yield* Effect.exit(socket.send(mistake as never))))
+          }
+          assert.strictEqual(filtered, 0)
+          assert.lengthOf(jobs, 1)
+          jobs[0]!()
+          yield* settled
+          assert.deepStrictEqual(yield* sent, ["1 deflated"])
+          assert.isTrue(yield* socket.isOpen)
+          assertAtRest(socket)
+        }
+      })
+    )
+
     it.scoped(`is not dropped by the strategy sliding, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, peer, socket } = yield* deflating(role, { sendStrategy: "sliding", sendHighWaterMark: 200 })

@@ -1,5 +1,5 @@
 import { assert, describe, it, vi } from "@effect/vitest"
-import { randomBytes, randomMaskKey } from "../../src/internal/random.js"
+import { randomBytes, randomBytesFrom, randomMaskKey } from "../../src/internal/random.js"
 
 // More than a pool holds, so that the edges between pools are met.
 const draws = 10_000
@@ -33,6 +33,12 @@ describe("randomBytes", () => {
     for (let i = 0; i < draws; i++) randomMaskKey()
     assert.deepStrictEqual(bytes, copy)
   })
+})
+
+it("randomBytesFrom asks the source, if there is one", () => {
+  const source = { getRandomValues: (bytes: Uint8Array) => bytes.fill(7) }
+  assert.deepStrictEqual(randomBytesFrom(source, 3), Uint8Array.of(7, 7, 7))
+  assert.lengthOf(randomBytesFrom(undefined, 3), 3)
 })
 
 it("comes from the runtime's secure source and from nowhere else", () => {

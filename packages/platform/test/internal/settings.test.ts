@@ -51,6 +51,23 @@ describe("resolve", () => {
     assert.throws(() => resolve({ compression: { level: 10 } }), RangeError, "level")
   })
 
+  it("takes a source of randomness, which is never heard to throw", () => {
+    const source = {
+      getRandomValues: (bytes: Uint8Array) => {
+        if (bytes.length > 1) throw new Error("no more")
+        bytes.fill(7)
+      }
+    }
+    const { random } = resolve({ random: source })
+    const [one, many] = [new Uint8Array(1), new Uint8Array(32)]
+    random?.getRandomValues(one)
+    random?.getRandomValues(many)
+    assert.deepStrictEqual(one, Uint8Array.of(7))
+    assert.isTrue(many.some((byte) => byte !== 0))
+    assert.throws(() => resolve({ random: {} as never }), RangeError, "random must")
+    assert.throws(() => resolve({ random: (() => 1) as never }), RangeError, "random must")
+  })
+
   it("fills in the documented defaults", () => {
     assert.deepStrictEqual(resolve(), defaults)
     assert.deepStrictEqual(resolve({}), defaults)

@@ -7,7 +7,7 @@ import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import type * as WebSocket from "@effect-websocket/platform/WebSocket"
 import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Option } from "effect"
 
 const rounds = Number(process.env["RACES"] ?? 1_000)
 
@@ -40,6 +40,16 @@ const ways: Record<string, Round> = {
       Effect.map(socket.receiveAll, (messages) => {
         for (const { data } of messages) note(String(data))
       }),
+      time(round)
+    ),
+  receiveOption: (socket, note, round) =>
+    Effect.raceFirst(
+      Effect.map(socket.receiveOption, (message) => note(String(Option.getOrThrow(message).data))),
+      time(round)
+    ),
+  receiveWith: (socket, note, round) =>
+    Effect.raceFirst(
+      Effect.map(socket.receiveWith({ maxMessageBytes: 16 }), ({ data }) => note(String(data))),
       time(round)
     ),
   run: (socket, note, round) =>

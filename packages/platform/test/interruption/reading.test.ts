@@ -6,7 +6,7 @@ import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import type { Message } from "@effect-websocket/protocol/Message"
 import { assert, describe, it } from "@effect/vitest"
-import { Channel, Chunk, Effect, Fiber, FiberId, Stream, type Scope } from "effect"
+import { Channel, Chunk, Effect, Fiber, FiberId, Option, Stream, type Scope } from "effect"
 import { interruptedAt, maxOperations, yieldingAt, yieldingOnce } from "../scheduling.js"
 import { settled, text, sentTo } from "../support.js"
 
@@ -97,6 +97,17 @@ const ways = {
   "receive, again and again": messages((socket, note) =>
     Effect.forever(noted(socket.receive, (message) => note(textOf(message))))
   ),
+  receiveOption: messages((socket, note) =>
+    noted(socket.receiveOption, Option.match({ onNone: () => {}, onSome: (message) => note(textOf(message)) }))
+  ),
+  "receiveOption, again and again": messages((socket, note) =>
+    Effect.forever(
+      noted(socket.receiveOption, Option.match({ onNone: () => {}, onSome: (message) => note(textOf(message)) }))
+    )
+  ),
+  receiveWith: messages((socket, note) =>
+    noted(socket.receiveWith({ maxMessageBytes: 1 }), (message) => note(textOf(message)))
+  ),
   receiveAll: messages((socket, note) => noted(socket.receiveAll, collect(note))),
   "run, with a handler that cannot be interrupted": messages((socket, note) =>
     socket.run((message) => Effect.uninterruptible(Effect.sync(() => note(textOf(message)))))
@@ -135,9 +146,32 @@ const ways = {
         )
       )
   }),
+  "receiveOption of streams": trialOf({
+    open: openStreams,
+    read: (socket, note) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(restore(socket.receiveOption), (message) =>
+          Effect.map(Stream.runCollect<string | Uint8Array, unknown, never>(Option.getOrThrow(message).data), (parts) =>
+            note(Chunk.toReadonlyArray(parts).join(""))
+          )
+        )
+      ),
+    rest: (socket, note) =>
+      Effect.flatMap(socket.receive, (message) =>
+        Effect.map(Stream.runCollect<string | Uint8Array, unknown, never>(message.data), (parts) =>
+          note(Chunk.toReadonlyArray(parts).join(""))
+        )
+      )
+  }),
   "receive of frames": trialOf({
     open: openFrames,
     read: (socket, note) => noted(socket.receive, (frame) => note(Buffer.from(frame.payload).toString())),
+    rest: (socket, note) => Effect.map(socket.receive, (frame) => note(Buffer.from(frame.payload).toString()))
+  }),
+  "receiveOption of frames": trialOf({
+    open: openFrames,
+    read: (socket, note) =>
+      noted(socket.receiveOption, (frame) => note(Buffer.from(Option.getOrThrow(frame).payload).toString())),
     rest: (socket, note) => Effect.map(socket.receive, (frame) => note(Buffer.from(frame.payload).toString()))
   }),
   "run of frames": trialOf({
