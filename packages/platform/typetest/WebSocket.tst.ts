@@ -2,11 +2,16 @@ import type { ConnectionError, PayloadTooLarge, ProtocolError } from "@effect-we
 import type { Message } from "@effect-websocket/protocol/Message"
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
-import { Context, Data, Effect, type Duration, type Scope, type Sink, Stream } from "effect"
+import { Context, Data, Effect, type Duration, type Option, type Scope, type Sink, Stream } from "effect"
 import type { Delivery } from "@effect-websocket/protocol/Connection"
 import type { Frame } from "@effect-websocket/protocol/Frame"
-import type { FrameWebSocket } from "@effect-websocket/platform/FrameWebSocket"
-import type { StreamData, StreamedMessage, StreamingWebSocket } from "@effect-websocket/platform/StreamingWebSocket"
+import { isFrameWebSocket, type FrameWebSocket } from "@effect-websocket/platform/FrameWebSocket"
+import {
+  isStreamingWebSocket,
+  type StreamData,
+  type StreamedMessage,
+  type StreamingWebSocket
+} from "@effect-websocket/platform/StreamingWebSocket"
 import type { Transport } from "@effect-websocket/platform/Transport"
 import { describe, expect, test } from "tstyche"
 
@@ -78,6 +83,13 @@ describe("reading", () => {
     expect(socket.messages).type.toBe<Stream.Stream<Message, ConnectionError>>()
   })
 
+  test("an option of one, or one of at most so many bytes", () => {
+    expect(socket.receiveOption).type.toBe<Effect.Effect<Option.Option<Message>, ConnectionError>>()
+    expect(socket.receiveWith({ maxMessageBytes: 1 })).type.toBe<Effect.Effect<Message, ConnectionError>>()
+    expect(socket.receiveWith).type.not.toBeCallableWith()
+    expect(socket.receiveWith).type.not.toBeCallableWith({})
+  })
+
   test("a stream fails as its consumer does as well", () => {
     expect(Stream.runForEach(socket.messages, save)).type.toBe<Effect.Effect<void, ConnectionError | Refused, Users>>()
   })
@@ -98,6 +110,11 @@ describe("send", () => {
     expect(socket.send).type.not.toBeCallableWith({ hello: "world" })
   })
 
+  test("takes options of this one message", () => {
+    expect(socket.send).type.toBeCallableWith("hello", { compress: false, maxFrameSize: 1000 })
+    expect(socket.send).type.not.toBeCallableWith("hello", { maxSendBytes: 1000 })
+  })
+
   test("can fail with each error of a connection", () => {
     expect(socket.send("hello")).type.toBe<Effect.Effect<void, ConnectionError>>()
     expect(socket.sink).type.toBe<Sink.Sink<void, WebSocket.Data, never, ConnectionError>>()
@@ -116,6 +133,29 @@ describe("close", () => {
 
   test("takes registered names only", () => {
     expect(socket.close).type.not.toBeCallableWith("Bye")
+  })
+})
+
+test("a socket tells its role, and the sizes of what it sends", () => {
+  expect(socket.role).type.toBe<"client" | "server">()
+  expect(socket.maxFrameSize).type.toBe<number | undefined>()
+  expect(socket.maxSendBytes).type.toBe<number | undefined>()
+})
+
+describe("guards", () => {
+  test("tell the kinds of sockets apart", () => {
+    const u: unknown = socket
+    if (WebSocket.isWebSocket(u)) expect(u).type.toBe<WebSocket.WebSocket>()
+    if (isStreamingWebSocket(u)) expect(u).type.toBe<StreamingWebSocket>()
+    if (isFrameWebSocket(u)) expect(u).type.toBe<FrameWebSocket>()
+    const either = socket as WebSocket.WebSocket | FrameWebSocket
+    if (isFrameWebSocket(either)) expect(either).type.toBe<FrameWebSocket>()
+    else expect(either).type.toBe<WebSocket.WebSocket>()
+  })
+
+  test("are marked by symbols of their own", () => {
+    expect<WebSocket.WebSocket[WebSocket.TypeId]>().type.toBe<WebSocket.TypeId>()
+    expect<WebSocket.WebSocket>().type.not.toBeAssignableTo<StreamingWebSocket>()
   })
 })
 
@@ -174,7 +214,20 @@ describe("delivery", () => {
     expect(WebSocket.fromTransport).type.not.toBeCallableWith(transport, { role, delivery: "bytes" })
   })
 
+  test("has options of its own", () => {
+    expect(WebSocket.fromTransport).type.toBeCallableWith(transport, { role, recordFrames: true })
+    expect(WebSocket.fromTransport).type.toBeCallableWith(transport, { role, delivery: "frames", rsv: 4, opcodes: [3] })
+    expect(WebSocket.fromTransport).type.toBeCallableWith(transport, { role, random: globalThis.crypto })
+    expect(WebSocket.fromTransport).type.toBeCallableWith(transport, { role, maxSendBytes: 1000 })
+  })
+
   test("of streams and frames has no whole messages", () => {
+    expect<StreamingWebSocket["receiveOption"]>().type.toBe<
+      Effect.Effect<Option.Option<StreamedMessage>, ConnectionError>
+    >()
+    expect<FrameWebSocket["receiveOption"]>().type.toBe<Effect.Effect<Option.Option<Frame>, ConnectionError>>()
+    expect<StreamingWebSocket>().type.not.toHaveProperty("receiveWith")
+    expect<FrameWebSocket>().type.not.toHaveProperty("receiveWith")
     expect<StreamingWebSocket["receive"]>().type.toBe<Effect.Effect<StreamedMessage, ConnectionError>>()
     expect<StreamingWebSocket>().type.not.toHaveProperty("run")
     expect<FrameWebSocket["receive"]>().type.toBe<Effect.Effect<Frame, ConnectionError>>()

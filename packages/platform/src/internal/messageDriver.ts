@@ -27,9 +27,9 @@ export class MessageDriver<Request = undefined> extends MessageSender<Message, R
     )
   }
 
-  receiveWith({ maxMessageBytes }: ReceiveOptions): Effect.Effect<Message, ConnectionError> {
+  receiveWith(options: ReceiveOptions): Effect.Effect<Message, ConnectionError> {
     return Effect.suspend(() => {
-      const max = bytes("maxMessageBytes", maxMessageBytes)
+      const max = bytes("maxMessageBytes", options.maxMessageBytes)
       let refused: PayloadTooLarge | undefined
       return this.reading(
         () => {
