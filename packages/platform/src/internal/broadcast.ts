@@ -7,7 +7,7 @@ import * as Fiber from "effect/Fiber"
 import type { Data, SendOptions, WebSocket } from "../WebSocket.js"
 import type { Delivered } from "./driver.js"
 import { MessageSender } from "./messageSender.js"
-import { toMessage } from "./sendable.js"
+import { frameSize, toMessage } from "./sendable.js"
 
 /** See `WebSocket.broadcast`. An effect for each connection would cost as much as the rest of a send. */
 export const broadcast = (
@@ -17,6 +17,7 @@ export const broadcast = (
 ): Effect.Effect<void> =>
   Effect.suspend(() => {
     const message = toMessage(data)
+    frameSize(options?.maxFrameSize)
     const slow: Array<Effect.Effect<void, ConnectionError>> = []
     for (const socket of sockets) {
       if (!(socket instanceof MessageSender)) slow.push(socket.send(message, options))

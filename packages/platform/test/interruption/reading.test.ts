@@ -6,7 +6,7 @@ import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import type { Message } from "@effect-websocket/protocol/Message"
 import { assert, describe, it } from "@effect/vitest"
-import { Channel, Chunk, Effect, Fiber, FiberId, Option, Stream, type Scope } from "effect"
+import { Channel, Chunk, Effect, Either, Fiber, FiberId, Option, Stream, type Scope } from "effect"
 import { interruptedAt, maxOperations, yieldingAt, yieldingOnce } from "../scheduling.js"
 import { settled, text, sentTo } from "../support.js"
 
@@ -217,6 +217,37 @@ describe("a scheduler that yields at every k-th operation", () => {
       timeout
     )
   }
+})
+
+describe("receiveWith, of a message that is larger", () => {
+  it.live(
+    "fails the connection or leaves the message, wherever it is interrupted",
+    () =>
+      Effect.gen(function* () {
+        const outcomes = new Set<string>()
+        for (let k = 1; k <= maxOperations(64); k++) {
+          const outcome = yield* Effect.scoped(
+            Effect.gen(function* () {
+              const pair = yield* MockTransport.make()
+              const socket = yield* openMessages(pair.server)
+              pair.client.start(
+                { onChunk() {}, onEof() {}, onDrain() {}, onError() {}, onClose() {} },
+                { high: 1e6, low: 1e6 }
+              )
+              pair.client.write([sentTo("server", text("ab"))])
+              yield* settled
+              yield* Effect.exit(interruptedAt(k, Effect.exit(socket.receiveWith({ maxMessageBytes: 1 }))))
+              const next = yield* Effect.either(socket.receive)
+              pair.client.abort()
+              return Either.match(next, { onLeft: ({ _tag }) => _tag, onRight: textOf })
+            })
+          )
+          outcomes.add(outcome)
+        }
+        assert.deepStrictEqual([...outcomes], ["ab", "Payload_too_large"])
+      }),
+    timeout
+  )
 })
 
 describe("a handler of run during whose call the fiber is interrupted", () => {

@@ -101,6 +101,7 @@ describe("NodeWebSocketServer.layerConfig", () => {
     sendHighWaterMark: [{ port, host, sendHighWaterMark: number }, "-1"],
     receiveHighWaterMark: [{ port, host, receiveHighWaterMark: number }, "0.5"],
     maxFrameSize: [{ port, host, maxFrameSize: number }, "0"],
+    maxSendBytes: [{ port, host, maxSendBytes: number }, "0"],
     "limits.maxFragments": [{ port, host, limits: { maxFragments: number } }, "0"],
     "compression.maxRatio": [{ port, host, compression: Config.map(number, (maxRatio) => ({ maxRatio })) }, "0.5"],
     "drain.reason": [{ port, host, drain: { reason: Config.string("N") } }, "ü".repeat(62)],
