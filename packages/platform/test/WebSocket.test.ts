@@ -1670,6 +1670,21 @@ for (const role of roles) {
       )
     }
 
+    it.scoped("fails a connection that is not read, whose peer's Close is found then", () =>
+      Effect.gen(function* () {
+        const { eof, inject, socket, spied } = yield* alone(role, { receiveHighWaterMark: 1 })
+        yield* inject(text("large"))
+        yield* settled
+        yield* inject(text("behind"), close(1009))
+        yield* eof
+        assert.deepStrictEqual(spied.calls, ["pause"])
+        const error = yield* Effect.flip(socket.receiveWith({ maxMessageBytes: 3 }))
+        assert.strictEqual((yield* socket.closeStatus).error, error)
+        assert.strictEqual(yield* Effect.flip(socket.receive), error)
+        assert.deepStrictEqual(spied.calls, ["pause", "end", "resume"])
+      })
+    )
+
     it.scoped("fails with the limit also where the connection has ended before", () =>
       Effect.gen(function* () {
         const { eof, inject, socket } = yield* alone(role)

@@ -667,12 +667,13 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
 
   /** Gives the connection up for what waits to be read. That is dropped, and so is what waits behind it. */
   protected failReading(code: number, error: ConnectionError): void {
+    const isOver = this.connection.error !== undefined
+    if (!isOver) this.process(this.connection.fail(code, error))
+    // Behind the failure, after which nothing comes.
     this.resetInbox()
     this.inboxBytes = 0
+    if (!isOver) this.closing()
     this.resumeReading()
-    if (this.connection.error !== undefined) return
-    this.process(this.connection.fail(code, error))
-    this.closing()
   }
 
   get paused(): boolean {
