@@ -94,7 +94,8 @@ export type Data = string | ArrayBufferView | ArrayBufferLike
  * @since 0.1.0
  * @category constructors
  */
-export const make = (data: Data): Message => (typeof data === "string" ? new Text(data) : binary(data))
+export const make = (data: Data): Message =>
+  typeof data === "string" ? new Text(data) : new Binary(toBytes(data, "The data of a message that is no string"))
 
 /**
  * A text message. Throws a `TypeError` for anything but a string.
