@@ -16,6 +16,7 @@ import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import type * as Scope from "effect/Scope"
+import type { Transport } from "../Transport.js"
 import { Reject, type Accept } from "../UpgradeCheck.js"
 import type { Deliveries } from "../WebSocket.js"
 import type {
@@ -179,7 +180,37 @@ const attempted = <A>(call: () => A): A | Defect => {
 
 const noAgreement: Handshake.Agreement = { protocol: undefined, extensions: [] }
 
+/** A request that gets its 101, whoever has read it. */
+interface Answering<Request> {
+  readonly offer: Pick<Handshake.Offer, "key" | "protocols" | "extensions">
+  readonly protocol: string | undefined
+  /** Besides those of the handshake. */
+  readonly headers?: HeaderRecord | undefined
+  readonly url: string
+  readonly request: Request
+  readonly upgrade: (headers: HeaderRecord) => Transport
+}
+
 /** Answers 101. In one step with the connection, so that there is no 101 without one. */
+export const answer = <D extends Delivery, Request>(
+  { headers: extra, offer, protocol, request, upgrade, url }: Answering<Request>,
+  own: Settings,
+  services: Environment,
+  mode: Mode & { readonly delivery: D }
+): Drivers<Request>[D] | ProtocolError => {
+  const settings = settingsFor(own, mode)
+  const { compression } = settings
+  const deflate = compression && PermessageDeflate.accept(offer.extensions ?? [], compression.settings)
+  const agreement =
+    protocol === undefined && deflate === undefined
+      ? noAgreement
+      : { protocol, extensions: deflate === undefined ? [] : [deflate.extension] }
+  const headers = Handshake.responseHeaders(offer, agreement, extra)
+  if (headers instanceof ProtocolError) return headers
+  return makeDriver("server", upgrade(headers), settings, services, { request, url, agreement, deflate }, mode)
+}
+
+/** Opens the connection of a request that was accepted, or answers 500. */
 export const open = <D extends Delivery>(
   { accepted, attempt, request, select }: Opening,
   { options, settings: shared }: Policy,
@@ -195,20 +226,13 @@ export const open = <D extends Delivery>(
     return decided
   }
   const { own, protocol } = decided
-  const settings = settingsFor(own, mode)
-  const { compression } = settings
-  const deflate = compression && PermessageDeflate.accept(request.extensions, compression.settings)
-  const agreement =
-    protocol === undefined && deflate === undefined
-      ? noAgreement
-      : { protocol, extensions: deflate === undefined ? [] : [deflate.extension] }
-  const headers = Handshake.responseHeaders(request, agreement, accepted.headers)
-  if (headers instanceof ProtocolError) {
+  const upgrade = (headers: HeaderRecord): Transport => attempt.upgrade(headers)
+  const answering = { offer: request, protocol, headers: accepted.headers, url: request.url, request, upgrade }
+  const socket = answer(answering, own, services, mode)
+  if (socket instanceof ProtocolError) {
     attempt.reject(500, {}, "The server's answer to the handshake is not valid")
-    return headers
+    return socket
   }
-  const opening = { request, url: request.url, agreement, deflate }
-  const socket = makeDriver("server", attempt.upgrade(headers), settings, services, opening, mode)
   return accepted.value === undefined ? socket : Object.assign(socket, { value: accepted.value })
 }
 

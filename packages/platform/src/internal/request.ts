@@ -158,6 +158,15 @@ export const splitUnix = (url: URL): { readonly socketPath: string; readonly pat
   return { socketPath: decodeURIComponent(socketPath), path: (path === "" ? "/" : path) + url.search }
 }
 
+/**
+ * The URL of a Unix domain socket, or of a Windows pipe, by its absolute path. The path of a request is appended to it as it
+ * is to the URL of a port: the path of the socket ends with a colon.
+ */
+export const unixUrl = (socketPath: string): string => {
+  const path = encodeURI(socketPath).replaceAll(/[:?#]/g, encodeURIComponent)
+  return `${unixScheme}${path.startsWith("/") ? "//" : ""}${path}:`
+}
+
 /** A URL, and the user name and password that were in it. */
 export interface Parsed {
   readonly url: URL

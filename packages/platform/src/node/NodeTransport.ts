@@ -52,7 +52,10 @@ class NodeTransport implements Transport {
     // Before anything else: an error that nobody listens for ends the process.
     socket.on("error", onError)
     socket.on("close", onClose)
-    if (head !== undefined && head.length > 0) socket.unshift(head)
+    if (head === undefined || head.length === 0) return
+    // A stream that flows would give it to who has listened until now.
+    socket.pause()
+    socket.unshift(head)
   }
 
   get bufferedBytes(): number {
@@ -69,6 +72,8 @@ class NodeTransport implements Transport {
     this.readBeforeStart = this.socket.readableLength
     this.socket.on("end", onEnd)
     this.socket.on("data", onData)
+    // A listener alone does not resume a stream that somebody has paused.
+    this.socket.resume()
   }
 
   pause(): void {

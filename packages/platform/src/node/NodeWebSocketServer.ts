@@ -4,8 +4,10 @@
  * @since 0.1.0
  */
 import type { Delivery } from "@effect-websocket/protocol/Connection"
-import { IoError, type ProtocolError } from "@effect-websocket/protocol/Errors"
+import { IoError, ProtocolError, type HeaderRecord } from "@effect-websocket/protocol/Errors"
+import * as Extension from "@effect-websocket/protocol/Extension"
 import { checkRequest } from "@effect-websocket/protocol/Handshake"
+import * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import type * as Context from "effect/Context"
@@ -18,10 +20,17 @@ import * as Https from "node:https"
 import { BlockList, isIP, type Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
+import { answer } from "../internal/acceptor.js"
 import { annotations } from "../internal/annotations.js"
+import { environment } from "../internal/driver.js"
+import { resolveMode } from "../internal/drivers.js"
 import { defaultMaxHandshakes } from "../internal/gate.js"
 import { canonical } from "../internal/ipAddress.js"
-import { defaults, fromConfig, shown, timeout } from "../internal/settings.js"
+import { placeIn } from "../internal/registry.js"
+import { unixUrl } from "../internal/request.js"
+import { defaults, fromConfig, resolve, shown, timeout } from "../internal/settings.js"
+import { awaitCallback } from "../internal/waiting.js"
+import type { Transport } from "../Transport.js"
 import type * as WebSocket from "../WebSocket.js"
 import * as WebSocketServer from "../WebSocketServer.js"
 import { asksForWebSocket, Attachment, memberOf, type Member } from "./internal/attachment.js"
@@ -30,7 +39,7 @@ import { afterResponses, pendingResponse } from "./internal/pipelining.js"
 import { checkTls } from "./internal/tls.js"
 import { Strangers } from "./internal/strangers.js"
 import { zlib } from "./NodeZlib.js"
-import { upgradeAttempt } from "./internal/upgradeAttempt.js"
+import { destroyOnError, hasEnded, takeOver, upgradeAttempt, type NodeAttempt } from "./internal/upgradeAttempt.js"
 
 /**
  * The options of a server that listens by itself, besides those of every server.
@@ -283,6 +292,133 @@ export const fromUpgrade = <D extends Delivery = "messages">(
   options?: WebSocketServer.Options & WebSocket.DeliveryOptions<D>
 ): Effect.Effect<WebSocketServer.ServerWebSocket<D>, ProtocolError | IoError, Scope.Scope> =>
   acceptInTurn(request, upgradeAttempt(request, socket, head), { ...options, zlib })
+
+/**
+ * The options of a connection whose opening handshake the app has read itself, besides those of every connection.
+ *
+ * - `key`: the `Sec-WebSocket-Key` of the client.
+ * - `head`: the bytes that came behind the request. Default: none.
+ * - `protocol`: the subprotocol that the app has chosen of those the client offers. Default: none.
+ * - `extensions`: what the client offers: the value of `Sec-WebSocket-Extensions`, the values of several such lines, or the
+ *   extensions parsed. Needed for `compression`. Default: nothing.
+ * - `url`: the target of the request, as the `url` of the connection. Default: empty.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DuplexOptions<D extends Delivery = "messages">
+  extends WebSocket.Options, WebSocket.DeliveryOptions<D> {
+  readonly key: string
+  readonly head?: Uint8Array | undefined
+  readonly protocol?: string | undefined
+  readonly extensions?: string | ReadonlyArray<string> | ReadonlyArray<Extension.Extension> | undefined
+  readonly url?: string | undefined
+}
+
+/**
+ * A server's connection over any stream of bytes, for an app that has read the request itself and knows the client's key:
+ * over TCP, TLS, the stream of a tunnel, or a pair in memory. It writes the 101 and takes the stream over in one step. The
+ * connection belongs to the scope. Nothing else may read from the stream or write to it from then on. A stream that is paused
+ * is resumed.
+ *
+ * Fails with a local `ProtocolError` for a malformed key, a `protocol` that is not a token, and `extensions` that cannot be
+ * parsed; with `IoError` (`Reset`) if the stream has ended, failed, or was destroyed; with `IoError` (`Budget`) if the
+ * `budget` is exhausted. Nothing was written then, so the app can still answer. A stream in object mode, or with an encoding
+ * (`setEncoding`), does not carry bytes, which is a defect.
+ *
+ * The app decides about the rest of the handshake, such as version, `Host` and origin: see `Handshake.checkRequest` and
+ * `Origin.check`. From the call on, an error of the stream does not end the process.
+ *
+ * @example
+ * ```ts
+ * import { NodeWebSocketServer } from "@effect-websocket/platform/node"
+ * import { Handshake } from "@effect-websocket/protocol"
+ * import { Effect } from "effect"
+ * import { createServer } from "node:net"
+ *
+ * const server = createServer((duplex) => {
+ *   duplex.once("data", (bytes) => {
+ *     duplex.pause()
+ *     // A request in one read; a real app waits for the empty line and parses all of it.
+ *     const end = bytes.indexOf("\r\n\r\n") + 4
+ *     const key = /^Sec-WebSocket-Key: *(.*)\r$/im.exec(bytes.toString("latin1", 0, end))?.[1] ?? ""
+ *     if (!Handshake.isKey(key)) return void duplex.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+ *     const echo = Effect.gen(function* () {
+ *       const socket = yield* NodeWebSocketServer.fromDuplex(duplex, { key, head: bytes.subarray(end) })
+ *       yield* socket.run((message) => socket.send(message))
+ *     }).pipe(Effect.scoped)
+ *     Effect.runFork(echo)
+ *   })
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromDuplex = <D extends Delivery = "messages">(
+  duplex: Duplex,
+  options: DuplexOptions<D>
+): Effect.Effect<WebSocket.Deliveries[D], ProtocolError | IoError, Scope.Scope> => {
+  destroyOnError(duplex)
+  return Effect.uninterruptible(
+    Effect.gen(function* () {
+      const mode = yield* Effect.sync(() => resolveMode(options))
+      const settings = yield* Effect.sync(() => {
+        checkBytes(duplex)
+        return resolve(options, zlib)
+      })
+      const { head, key, protocol, url = "" } = options
+      const protocols = protocol === undefined ? [] : [protocol]
+      const named = Subprotocol.format(protocols)
+      if (named instanceof ProtocolError) return yield* Effect.fail(named)
+      const offered = offeredBy(options.extensions ?? [])
+      if (offered instanceof ProtocolError) return yield* Effect.fail(offered)
+      const scope = yield* Effect.scope
+      const services = yield* environment
+      if (hasEnded(duplex)) return yield* Effect.fail(new IoError({ reason: "Reset", operation: "handshake" }))
+      if (settings.budget?.isExhausted === true) {
+        return yield* Effect.fail(new IoError({ reason: "Budget", operation: "accept" }))
+      }
+      const offer = { key, protocols, extensions: offered }
+      const upgrade = (headers: HeaderRecord): Transport => takeOver(duplex, head, headers)
+      const socket = answer({ offer, protocol, url, request: undefined, upgrade }, settings, services, mode)
+      if (socket instanceof ProtocolError) return yield* Effect.fail(socket)
+      socket.start(placeIn(scope))
+      return socket
+    })
+  )
+}
+
+/** Throws for a stream of something else than bytes. */
+const checkBytes = (duplex: Duplex): void => {
+  if (duplex.readableObjectMode || duplex.writableObjectMode) {
+    throw new TypeError("The duplex is in object mode, but a WebSocket needs a stream of bytes")
+  }
+  if (typeof duplex.readableEncoding === "string") {
+    throw new TypeError(
+      `The duplex has the encoding ${duplex.readableEncoding}, but a WebSocket needs a stream of bytes`
+    )
+  }
+}
+
+const offeredBy = (
+  input: string | ReadonlyArray<string> | ReadonlyArray<Extension.Extension>
+): ReadonlyArray<Extension.Extension> | ProtocolError => {
+  if (isLines(input)) {
+    const parsed = Extension.parse(input)
+    return parsed instanceof ProtocolError ? localOf(parsed) : parsed
+  }
+  const formatted = Extension.format(input)
+  return formatted instanceof ProtocolError ? formatted : input
+}
+
+const isLines = (
+  input: string | ReadonlyArray<string> | ReadonlyArray<Extension.Extension>
+): input is string | ReadonlyArray<string> => typeof input === "string" || typeof input[0] === "string"
+
+/** What the peer sent, the app has passed on. */
+const localOf = ({ description, section }: ProtocolError): ProtocolError =>
+  new ProtocolError({ origin: "local", description, section, closeCode: undefined })
 
 /** Responses keep the order of requests, so those to earlier requests come first. */
 const acceptInTurn = <D extends Delivery>(

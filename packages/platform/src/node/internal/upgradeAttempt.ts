@@ -1,8 +1,10 @@
-import * as HeaderField from "@effect-websocket/protocol/HeaderField"
 import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
+import * as HeaderField from "@effect-websocket/protocol/HeaderField"
 import { STATUS_CODES, type IncomingMessage } from "node:http"
 import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
+import { GuardedTransport } from "../../internal/guardedTransport.js"
+import type { Transport } from "../../Transport.js"
 import type { UpgradeAttempt } from "../../WebSocketServer.js"
 import * as NodeTransport from "../NodeTransport.js"
 import { headerRecord } from "./headerRecord.js"
@@ -16,6 +18,8 @@ export interface NodeAttempt extends UpgradeAttempt {
   readonly socket: Socket
   /** As `reject`, but ends the socket by dropping it: whoever holds it sees a client that is gone. */
   readonly rejectAndDrop: (status: number, headers: HeaderRecord, body: string) => void
+  /** Leaves the socket to others: its end is not watched for any more. */
+  readonly abandon: () => void
 }
 
 /** What Node's `upgrade` event hands over, as an attempt to upgrade. */
@@ -27,7 +31,7 @@ export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: U
     stopWatching?.()
     stopWatching = undefined
   }
-  const isGone = (): boolean => socket.destroyed || socket.readableEnded || !socket.writable
+  const isGone = (): boolean => hasEnded(socket)
   // Its end has come already, and comes to nobody again.
   if (isGone()) socket.destroy()
   return {
@@ -49,17 +53,8 @@ export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: U
     },
     upgrade: (headers) => {
       answered()
-      if (socket instanceof Socket) {
-        socket.setTimeout(0)
-        socket.setNoDelay(true)
-      }
       // RFC 9110 §7.8: 100 comes before 101.
-      const interim = expectsContinue(request) ? formatHead(100, {}) : ""
-      socket.write(interim + formatHead(101, headers), "latin1")
-      const transport = NodeTransport.make(socket, head)
-      // The transport listens instead: a second listener would be a list, for as long as the connection lasts.
-      socket.off("error", destroy)
-      return transport
+      return takeOver(socket, head, headers, expectsContinue(request) ? formatHead(100, {}) : "")
     },
     reject: (status, headers, body) => {
       answered()
@@ -76,8 +71,45 @@ export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: U
       dropInTime(socket)
       socket.resume()
       socket.write(formatRefusal(status, headers, body), () => socket.destroy())
-    }
+    },
+    abandon: answered
   }
+}
+
+/** Whether a peer has gone, or has ended what it sends. The end of a stream that is paused has not been emitted yet. */
+export const hasEnded = (socket: Duplex): boolean =>
+  socket.destroyed ||
+  Boolean(socket.errored) ||
+  socket.readableEnded ||
+  !socket.writable ||
+  (socket.readableLength === 0 && hasPendingEnd(socket))
+
+const hasPendingEnd = (socket: Duplex): boolean => {
+  const state: unknown = Reflect.get(socket, "_readableState")
+  return typeof state === "object" && state !== null && Reflect.get(state, "ended") === true
+}
+
+/** Answers 101, behind `interim`, and takes the stream over in the same step. */
+export const takeOver = (
+  socket: Duplex,
+  head: Uint8Array | undefined,
+  headers: HeaderRecord,
+  interim = ""
+): Transport => {
+  const answer = Buffer.from(interim + formatHead(101, headers), "latin1")
+  const transport = NodeTransport.make(socket, head)
+  // The transport listens instead: a second listener would be a list, for as long as the connection lasts.
+  stopDestroyOnError(socket)
+  if (socket instanceof Socket) {
+    socket.setTimeout(0)
+    socket.setNoDelay(true)
+    socket.write(answer)
+    return transport
+  }
+  // The methods of a stream of the app's may throw.
+  const guarded = new GuardedTransport(transport)
+  guarded.write([answer])
+  return guarded
 }
 
 /**
