@@ -187,7 +187,11 @@ export interface MakeOptions extends Options {
 }
 
 /**
- * Where a server listens. `url` is what a client on the same machine connects to.
+ * Where a server listens. `url` is what a client on the same machine connects to; the path of a request is appended to it.
+ *
+ * - `socketPath`: the Unix domain socket, or the Windows pipe, that the server listens on in place of a port. `hostname` is
+ *   `"localhost"` then, `port` is 0, and `url` is `ws+unix:///path/to.sock:`; with TLS it is `wss://localhost`, for a client
+ *   with the option `socketPath`.
  *
  * @since 0.1.0
  * @category models
@@ -196,6 +200,7 @@ export interface Address {
   readonly hostname: string
   readonly port: number
   readonly url: string
+  readonly socketPath?: string | undefined
 }
 
 /**

@@ -11,7 +11,7 @@ import { binary, close, continuation, encode, ping, sentTo, unfinished } from ".
 const quiet = Logger.remove(Logger.defaultLogger)
 
 const serve = (
-  options: Partial<NodeWebSocketServer.Options> = {},
+  options: Partial<NodeWebSocketServer.PortOptions> = {},
   handler?: (socket: ServerWebSocket) => Effect.Effect<void>
 ) =>
   Effect.gen(function* () {

@@ -18,6 +18,7 @@ import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import { BlockList, isIP, type Socket } from "node:net"
+import { resolve as resolvePath } from "node:path"
 import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
 import { answer } from "../internal/acceptor.js"
@@ -42,25 +43,61 @@ import { zlib } from "./NodeZlib.js"
 import { destroyOnError, hasEnded, takeOver, upgradeAttempt, type NodeAttempt } from "./internal/upgradeAttempt.js"
 
 /**
- * The options of a server that listens by itself, besides those of every server.
+ * The options of a server that listens by itself, besides those of every server, wherever it listens.
  *
- * - `port`: 0 for one that the system chooses; `WebSocketServer.address` tells which.
- * - `host`: the address to listen on. Default: all, as Node does.
  * - `tls`: certificate and key, for `wss:`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options extends WebSocketServer.Options {
-  readonly port: number
-  readonly host?: string | undefined
+export interface ListenOptions extends WebSocketServer.Options {
   readonly tls?: Https.ServerOptions | undefined
 }
 
 /**
+ * The options of a server that listens on a port.
+ *
+ * - `port`: 0 for one that the system chooses; `WebSocketServer.address` tells which.
+ * - `host`: the address to listen on. Default: all, as Node does.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PortOptions extends ListenOptions {
+  readonly port: number
+  readonly host?: string | undefined
+  readonly socketPath?: undefined
+}
+
+/**
+ * The options of a server that listens on a Unix domain socket, as one behind a proxy on the same machine does.
+ *
+ * - `socketPath`: the path of the socket, at most 107 bytes on Linux and 103 elsewhere; on Windows the name of a pipe. The
+ *   server makes the file, with the permissions that the umask of the process leaves, and removes it when it stops
+ *   listening. If the file is there already, listening fails with `IoError` (`Listen`), also if the process that made it has
+ *   died: remove a stale file first.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SocketPathOptions extends ListenOptions {
+  readonly socketPath: string
+  readonly port?: undefined
+  readonly host?: undefined
+}
+
+/**
+ * The options of a server that listens by itself: on a port, or on a Unix domain socket.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Options = PortOptions | SocketPathOptions
+
+/**
  * A server with an HTTP or HTTPS server of its own, which answers 426 to everything that is no upgrade. Fails with
- * `IoError` (`Listen`) where the port cannot be bound. Its scope stops listening, closes all connections with 1001, within
- * one `closeTimeout`, and drops what is left.
+ * `IoError` (`Listen`) if it cannot listen on the port or the path. Its scope stops listening, closes all connections with
+ * 1001, within one `closeTimeout`, and drops what is left. `stop` also closes the listener, so that the port is free.
  *
  * @since 0.1.0
  * @category constructors
@@ -216,8 +253,8 @@ const bitsOf = (prefix: string | undefined, written: number, family: number): nu
 }
 
 /**
- * A server with an HTTP or HTTPS server of its own. See `make`. Fails with `IoError` (`Listen`) where the port cannot be
- * bound.
+ * A server with an HTTP or HTTPS server of its own. See `make`. Fails with `IoError` (`Listen`) if it cannot listen on the
+ * port or the path.
  *
  * @example
  * ```ts
@@ -225,6 +262,12 @@ const bitsOf = (prefix: string | undefined, written: number, family: number): nu
  * import { Origin } from "@effect-websocket/protocol"
  *
  * const Server = NodeWebSocketServer.layer({ port: 8080, origin: Origin.allowList(["https://example.com"]) })
+ *
+ * // Behind a proxy on the same machine.
+ * const Behind = NodeWebSocketServer.layer({
+ *   socketPath: "/run/app/app.sock",
+ *   proxies: { trusted: () => false, trustUnixSocket: true }
+ * })
  * ```
  *
  * @since 0.1.0
@@ -435,13 +478,26 @@ const acceptInTurn = <D extends Delivery>(
   )
 }
 
-const checkAddress = ({ host, port }: Options): void => {
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-    throw new RangeError(`port must be an integer from 0 to 65535, but is ${shown(port)}`)
+const checkAddress = ({ host, port, socketPath }: Options): void => {
+  if (socketPath === undefined) {
+    if (port === undefined) throw new RangeError("port must be given, or socketPath in its place")
+    if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+      throw new RangeError(`port must be an integer from 0 to 65535, but is ${shown(port)}`)
+    }
+    // Node would take it for all addresses.
+    if (host === "") throw new RangeError("host must not be empty")
+    return
   }
-  // Node would take it for all addresses.
-  if (host === "") throw new RangeError("host must not be empty")
+  if (port !== undefined) throw new RangeError("socketPath cannot be used together with port")
+  if (host !== undefined) throw new RangeError("host cannot be used together with socketPath")
+  const size = Buffer.byteLength(socketPath)
+  // Node would cut it off, and leave the file behind.
+  if (size === 0 || size > maxPathBytes) {
+    throw new RangeError(`socketPath must have from 1 to ${maxPathBytes} bytes, but has ${size}`)
+  }
 }
+
+const maxPathBytes = process.platform === "win32" ? Number.POSITIVE_INFINITY : process.platform === "linux" ? 107 : 103
 
 /** Listens until the scope ends, and then drops all sockets that are left. */
 const listen = (options: Options, httpOptions: Http.ServerOptions): Effect.Effect<Http.Server, IoError, Scope.Scope> =>
@@ -478,7 +534,9 @@ const listen = (options: Options, httpOptions: Http.ServerOptions): Effect.Effec
       server.once("error", (cause) =>
         resume(Effect.fail(new IoError({ reason: "Listen", operation: "listen", cause })))
       )
-      server.listen(options.port, options.host, () => resume(Effect.void))
+      const { host, port, socketPath } = options
+      if (socketPath === undefined) server.listen(port, host, () => resume(Effect.void))
+      else server.listen(socketPath, () => resume(Effect.void))
     })
     // Node has reported it to the client already, or there is no client; a server goes on.
     server.on("error", () => {})
@@ -487,11 +545,16 @@ const listen = (options: Options, httpOptions: Http.ServerOptions): Effect.Effec
 
 const addressOf = (server: Http.Server, secure: boolean): WebSocketServer.Address => {
   const listening = server.address()
-  if (listening === null || typeof listening === "string") throw new Error("The server does not listen on a port")
+  if (listening === null) throw new Error("The server does not listen")
+  if (typeof listening === "string") {
+    // A name that begins with NUL is no path.
+    const url = unixUrl(listening.startsWith("\0") ? listening : resolvePath(listening))
+    return { hostname: "localhost", port: 0, url: secure ? "wss://localhost" : url, socketPath: listening }
+  }
   const { address, family, port } = listening
   const wildcard = address === "::" || address === "0.0.0.0"
   const host = wildcard ? "127.0.0.1" : family === "IPv6" ? `[${address}]` : address
-  return { hostname: address, port, url: `${secure ? "wss" : "ws"}://${host}:${port}` }
+  return { hostname: address, port, url: `${secure ? "wss" : "ws"}://${host}:${port}`, socketPath: undefined }
 }
 
 /**

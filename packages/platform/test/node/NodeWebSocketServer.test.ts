@@ -399,7 +399,7 @@ describe("bad input", () => {
 
 describe("scopes", () => {
   /** Opens a connection in a scope of its own, and what its peer sees. */
-  const accepted = (options?: Partial<NodeWebSocketServer.Options>) =>
+  const accepted = (options?: Partial<NodeWebSocketServer.PortOptions>) =>
     Effect.gen(function* () {
       const server = yield* serve(options)
       const peer = yield* rawClient(server.address.port)
@@ -560,7 +560,8 @@ describe("the listener", () => {
       assert.deepStrictEqual(local.address, {
         hostname: "127.0.0.1",
         port: local.address.port,
-        url: `ws://127.0.0.1:${local.address.port}`
+        url: `ws://127.0.0.1:${local.address.port}`,
+        socketPath: undefined
       })
       const secure = yield* serve({ tls })
       assert.strictEqual(secure.address.url, `wss://127.0.0.1:${secure.address.port}`)

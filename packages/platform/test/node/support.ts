@@ -475,13 +475,13 @@ export const childScope: Effect.Effect<Scope.CloseableScope, never, Scope.Scope>
 )
 
 /** A server on an ephemeral port of 127.0.0.1, released with the scope. */
-export const serve = (options: Partial<NodeWebSocketServer.Options> = {}) =>
+export const serve = (options: Partial<NodeWebSocketServer.PortOptions> = {}) =>
   Effect.map(quietly(Layer.build(NodeWebSocketServer.layer({ port: 0, host: "127.0.0.1", ...options }))), (context) =>
     Context.get(context, WebSocketServer.WebSocketServer)
   )
 
 /** The same, which sends everything back. */
-export const serveEcho = (options: Partial<NodeWebSocketServer.Options> = {}) =>
+export const serveEcho = (options: Partial<NodeWebSocketServer.PortOptions> = {}) =>
   Effect.tap(serve(options), (server) =>
     quietly(Effect.forkScoped(server.run((socket) => socket.run((message) => socket.send(message)))))
   )

@@ -1,44 +1,48 @@
-import type { Socket } from "node:net"
+import { Socket } from "node:net"
 
 /**
  * Sockets that are no connections and on their way to none: their request has not come, or was refused. Of more than the
  * maximum the oldest is dropped, and not the newest, so that those who only hold a place keep nobody out.
  */
 export class Strangers {
-  // By the address, because a socket of TLS does not tell which one it is on.
-  private readonly sockets = new Map<string, { readonly socket: Socket; readonly onClose: () => void }>()
+  // With what removes each of them once it is closed.
+  private readonly sockets = new Map<Socket, () => void>()
   private readonly maximum: number
 
   constructor(maximum: number) {
     this.maximum = maximum
   }
 
-  add(socket: Socket): void {
+  add(carried: Socket): void {
+    const socket = carrierOf(carried)
     if (socket.destroyed) return
-    const key = keyOf(socket)
-    this.remove(key)
-    const onClose = () => this.sockets.delete(key)
+    this.remove(socket)
+    const onClose = () => this.sockets.delete(socket)
     socket.once("close", onClose)
-    this.sockets.set(key, { socket, onClose })
+    this.sockets.set(socket, onClose)
     if (this.sockets.size <= this.maximum) return
-    for (const [oldest, dropped] of this.sockets) {
+    for (const oldest of this.sockets.keys()) {
       this.remove(oldest)
-      dropped.socket.destroy()
+      oldest.destroy()
       return
     }
   }
 
-  delete(socket: Socket): void {
-    this.remove(keyOf(socket))
+  delete(carried: Socket): void {
+    this.remove(carrierOf(carried))
   }
 
   /** Leaves nothing on the socket, which may have a long life as a connection. */
-  private remove(key: string): void {
-    const found = this.sockets.get(key)
-    if (found === undefined) return
-    this.sockets.delete(key)
-    found.socket.off("close", found.onClose)
+  private remove(socket: Socket): void {
+    const onClose = this.sockets.get(socket)
+    if (onClose === undefined) return
+    this.sockets.delete(socket)
+    socket.off("close", onClose)
   }
 }
 
-const keyOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`
+/** The socket that carries one of TLS, which is the one that a server tells of first. */
+const carrierOf = (socket: Socket): Socket => {
+  const carrier: unknown = Reflect.get(socket, "_parent")
+  return carrier instanceof Socket ? carrier : socket
+}
