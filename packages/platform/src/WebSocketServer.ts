@@ -337,6 +337,7 @@ export interface Route<Value = undefined> {
  *   other paths get 404.
  * - `connections`: those that are open.
  * - `drain`: of all routes.
+ * - `stop`: accepts no more requests; see `stop`.
  * - `address`: where the server listens; with port 0 the one that was chosen.
  *
  * @since 0.1.0
@@ -349,6 +350,7 @@ export class WebSocketServer extends Context.Tag("@effect-websocket/platform/Web
       options: RouteOptions<Value, E, R>
     ) => Effect.Effect<Route<Value>, never, R | Scope.Scope>
     readonly connections: Effect.Effect<ReadonlyArray<ConnectionHandle>>
+    readonly stop: Effect.Effect<void>
     readonly address: Address
   }
 >() {}
@@ -448,6 +450,32 @@ export const connections: Effect.Effect<ReadonlyArray<ConnectionHandle>, never, 
  */
 export const drain = (options?: DrainOptions): Effect.Effect<DrainReport, never, WebSocketServer> =>
   Effect.flatMap(WebSocketServer, (server) => server.drain(options))
+
+/**
+ * Accepts no more requests. The server answers 503 with `Retry-After` and `Connection: close` to those that still come, to
+ * those whose check is under way, and to those that wait for an `accept`. Connections that are open go on, and so do their
+ * handlers; `drain` or the end of the scope closes them. A server that listens by itself also closes its listener, so that
+ * its port is free.
+ *
+ * It is done when nobody can be accepted any more. Idempotent, never fails, and cannot be undone. An `accept` that waits goes
+ * on waiting until the server is released.
+ *
+ * @example
+ * ```ts
+ * import { WebSocketServer } from "@effect-websocket/platform"
+ * import { Effect } from "effect"
+ *
+ * // Stops accepting once a promise resolves.
+ * const stopAfter = (promise: Promise<void>) => Effect.zipRight(Effect.promise(() => promise), WebSocketServer.stop)
+ * ```
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const stop: Effect.Effect<void, never, WebSocketServer> = Effect.flatMap(
+  WebSocketServer,
+  (server) => server.stop
+)
 
 /**
  * Where the server listens.
@@ -626,12 +654,13 @@ export const make = (
   Effect.gen(function* () {
     const policy = yield* Effect.sync(() => resolvePolicy(options))
     const acceptor = new Acceptor(policy, yield* environment, yield* Effect.runtime<never>())
-    yield* Effect.addFinalizer(() => acceptor.stop)
+    yield* Effect.addFinalizer(() => acceptor.release)
     const service: Context.Tag.Service<WebSocketServer> = {
       ...routeOf<undefined>(acceptor, acceptor.fallback),
       route: (options) => makeRoute(acceptor, options),
       drain: (options) => Effect.suspend(() => acceptor.drain(acceptor.drainSettings(options))),
       connections: Effect.sync(() => acceptor.connections.handles),
+      stop: Effect.sync(() => acceptor.stop()),
       get address() {
         return typeof listening === "function" ? listening() : listening
       }

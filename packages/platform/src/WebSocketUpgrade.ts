@@ -154,7 +154,7 @@ export const make = (
     const handlers = new Handlers()
     acceptor.fallback.handlers.add(handlers)
     // Finalizers run from last to first.
-    yield* Effect.addFinalizer(() => Effect.zipRight(handlers.stop, acceptor.stop))
+    yield* Effect.addFinalizer(() => Effect.zipRight(handlers.stop, acceptor.release))
     if (policy.drains) yield* Effect.addFinalizer(() => logReport(acceptor.drain(policy.drain)))
     return {
       upgrade: (handler, options) => upgradeWith(attemptOf, acceptor, handlers, handler, options),

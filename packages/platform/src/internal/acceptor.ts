@@ -657,7 +657,13 @@ export class Acceptor {
     })
   }
 
-  readonly stop: Effect.Effect<void> = Effect.suspend(() => {
+  /** Lets in nobody any more. What is open goes on. */
+  stop(): void {
+    this.stopped = true
+    for (const route of this.allRoutes) route.close()
+  }
+
+  readonly release: Effect.Effect<void> = Effect.suspend(() => {
     this.stopped = true
     for (const route of this.allRoutes) route.stop()
     return this.connections.closeAll(this.policy.drain.code)

@@ -145,7 +145,15 @@ export const make = (
         })
       }
     })
-    return service
+    return {
+      ...service,
+      stop: Effect.uninterruptible(
+        Effect.zipRight(
+          service.stop,
+          Effect.sync(() => void server.close())
+        )
+      )
+    }
   })
 
 /**
@@ -153,6 +161,8 @@ export const make = (
  * routes takes, or `accept` and `run` if they are used, and shows them to nobody else. Other upgrades are left to other
  * listeners; if nobody takes one, it gets 404: at once if there are no other listeners, else after `handshakeTimeout`.
  * Requests for another protocol than `websocket` are ordinary requests, unless there are other listeners.
+ *
+ * After `stop` it answers 503 to the upgrades that are its own; the HTTP server goes on.
  *
  * The scope stops it and closes its connections with 1001, within one `closeTimeout`. If the HTTP server has no listener for
  * requests by then, as when `NodeHttpServer` ends, requests get 503, and what is left `closeTimeout` after the server was

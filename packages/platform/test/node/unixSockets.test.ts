@@ -23,7 +23,7 @@ import * as Net from "node:net"
 import { tmpdir } from "node:os"
 import { join, relative } from "node:path"
 import { WebSocket as WsClient } from "ws"
-import { facts, ioFacts, noHandlesLeft, Peer, tls, upgradeRequest } from "./support.js"
+import { eventually, facts, ioFacts, noHandlesLeft, Peer, tls, upgradeRequest } from "./support.js"
 
 afterEach(noHandlesLeft)
 
@@ -202,6 +202,19 @@ describe("NodeWebSocketServer.layer", () => {
       )
       const missing = NodeWebSocketServer.layer({ socketPath: join(socketPath, "none", "a.sock") })
       assert.deepStrictEqual(facts(yield* Effect.flip(Effect.scoped(serve(missing)))), ioFacts("Listen", "listen"))
+    })
+  )
+
+  it.scopedLive("closes the listener and removes the file when it stops", () =>
+    Effect.gen(function* () {
+      const socketPath = join(yield* folder, "a.sock")
+      const server = yield* serve(NodeWebSocketServer.layer({ socketPath }))
+      const client = yield* Effect.provide(WebSocketClient.connect(server.address.url), NodeWebSocketClient.layer)
+      yield* server.stop
+      yield* eventually(() => !existsSync(socketPath))
+      yield* client.send("hello")
+      assert.strictEqual((yield* client.receive).data, "/: hello")
+      yield* client.close()
     })
   )
 })
