@@ -476,12 +476,19 @@ const localOf = ({ description, section }: ProtocolError): ProtocolError =>
 /** Responses keep the order of requests, so those to earlier requests come first. */
 const acceptInTurn = <D extends Delivery>(
   { socket }: Http.IncomingMessage,
-  attempt: WebSocketServer.UpgradeAttempt,
+  attempt: NodeAttempt,
   options: WebSocketServer.MakeOptions & WebSocket.DeliveryOptions<D>
 ): Effect.Effect<WebSocketServer.ServerWebSocket<D>, ProtocolError | IoError, Scope.Scope> => {
   // An end before its turn is noticed, too.
   attempt.onGone?.(() => {})
-  const inTurn = Effect.async<void>((resume) => afterResponses(socket, () => resume(Effect.void)))
+  const inTurn = awaitCallback<void>((resume) => {
+    const stop = afterResponses(socket, () => resume(Effect.void))
+    return () => {
+      stop()
+      // Nobody here answers it any more.
+      attempt.abandon()
+    }
+  })
   return Effect.zipRight(
     Effect.suspend(() => (pendingResponse(socket) === undefined ? Effect.void : inTurn)),
     WebSocketServer.acceptAttempt(attempt, options)

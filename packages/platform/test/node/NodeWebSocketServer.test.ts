@@ -9,6 +9,7 @@ import * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
 import { collectGarbage } from "../collectGarbage.js"
+import { interruptedAt } from "../scheduling.js"
 import {
   childScope,
   closedFacts,
@@ -674,6 +675,43 @@ describe("fromUpgrade", () => {
       const socket = yield* accepting
       yield* Effect.forkDaemon(peer.farewell)
       yield* socket.close()
+    })
+  )
+
+  it.scopedLive("answers nobody, and leaves no listener, if it is interrupted before its turn", () =>
+    Effect.gen(function* () {
+      let waits = 0
+      const responses: Array<Http.ServerResponse> = []
+      const own = Http.createServer((_, response) => responses.push(response))
+      const upgrades = yield* Queue.unbounded<readonly [Http.IncomingMessage, Duplex, Buffer]>()
+      own.on("upgrade", (...upgrade) => Queue.unsafeOffer(upgrades, upgrade))
+      const port = yield* listen(own)
+      for (let k = 1; k <= 20; k++) {
+        const peer = yield* rawClient(port)
+        peer.write(`GET / HTTP/1.1\r\nHost: a\r\n\r\n${upgradeRequest()}`)
+        const upgrade = yield* Queue.take(upgrades)
+        const [, socket] = upgrade
+        const response = responses.pop()
+        assert(response !== undefined)
+        const listeners = () => [
+          ...["drain", "readable", "newListener", "end", "close"].map((event) => socket.listenerCount(event)),
+          response.listenerCount("close")
+        ]
+        const before = listeners()
+        // Between two operations, or in the wait itself.
+        const accepting = yield* Effect.fork(interruptedAt(k, NodeWebSocketServer.fromUpgrade(...upgrade)))
+        yield* eventually(() => accepting.unsafePoll() !== null || response.listenerCount("close") > before.at(-1)!)
+        const waited = accepting.unsafePoll() === null
+        yield* Fiber.interrupt(accepting)
+        if (waited) assert.deepStrictEqual(listeners(), before)
+        else assert.deepStrictEqual([listeners().at(0), listeners().at(-1)], [before.at(0), before.at(-1)])
+        waits += waited ? 1 : 0
+        response.end("mine")
+        assert.match(yield* peer.until("mine"), /^HTTP\/1\.1 200 /)
+        socket.end()
+        assert.strictEqual((yield* peer.rest).length, 0)
+      }
+      assert.isAbove(waits, 0)
     })
   )
 })

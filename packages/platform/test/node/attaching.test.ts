@@ -16,7 +16,7 @@ import {
 } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
 import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Logger, type Scope } from "effect"
+import { Context, Effect, Fiber, Layer, Logger, type Scope } from "effect"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import { Readable } from "node:stream"
@@ -450,6 +450,28 @@ describe.each([
 })
 
 describe("listening by itself", () => {
+  it.scopedLive("over TLS, drops a client whose TCP ends alone, whatever it sent, and frees its place", () =>
+    Effect.gen(function* () {
+      const server = yield* ownTls({ admission: { maxConnections: 1 } })
+      for (const behind of ["", "one"]) {
+        const { socket } = yield* rawClient(server.port)
+        const secure = yield* Effect.async<Tls.TLSSocket>((resume) => {
+          const secure: Tls.TLSSocket = Tls.connect({ socket, ca: tls.cert }, () => resume(Effect.succeed(secure)))
+        })
+        secure.on("error", () => {})
+        const left = Effect.async<void>((resume) => void secure.once("end", () => resume(Effect.void)).resume())
+        const sent = Buffer.concat([Buffer.from(get("/undecided", ada)), frame(first.text, behind, true)])
+        yield* Effect.async<void>((resume) => void secure.write(sent, () => resume(Effect.void)))
+        const leaving = yield* Effect.fork(left)
+        yield* turn
+        socket.end()
+        yield* Fiber.join(leaving)
+        secure.destroy()
+      }
+      yield* greet(server)
+    })
+  )
+
   it.scopedLive("answers 426 to another protocol, and takes no upgrade behind the end of a connection", () =>
     Effect.gen(function* () {
       const peer = yield* client(yield* own(options))

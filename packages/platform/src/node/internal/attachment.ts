@@ -236,7 +236,7 @@ export class Attachment {
     const timer = setTimeout(
       () => expire("The request was not answered in time"),
       Math.min(handshakeTimeout, maxTimeout)
-    )
+    ).unref()
     socket.once("close", settle)
     this.passed.set(request, { attempt, expire, drop: () => socket.destroy() })
     if (serving === undefined) return

@@ -10,18 +10,38 @@ export const pendingResponse = (socket: Duplex): ServerResponse | undefined => {
   return response instanceof ServerResponse ? response : undefined
 }
 
-/** Calls `done` when all earlier responses are out, in the same step if there are none: responses keep the order of requests. */
-export const afterResponses = (socket: Duplex, done: () => void): void => {
-  const response = pendingResponse(socket)
-  if (response === undefined) {
-    done()
-    return
+/**
+ * Calls `done` when all earlier responses are out, in the same step if there are none: responses keep the order of requests.
+ * The function that it returns ends the wait.
+ */
+export const afterResponses = (socket: Duplex, done: () => void): (() => void) => {
+  let stop = (): void => {}
+  const next = (): void => {
+    const response = pendingResponse(socket)
+    if (response === undefined) {
+      done()
+      return
+    }
+    const stopPassing = passDrain(socket, response)
+    const over = (): void => {
+      stopPassing()
+      next()
+    }
+    response.once("close", over)
+    stop = () => {
+      response.off("close", over)
+      // Without it the rest of this response would never go out.
+      if (response.writableNeedDrain) response.once("close", stopPassing)
+      else stopPassing()
+    }
   }
-  // Node stops passing this event on when it hands the socket over. Without it a long response would never go on.
+  next()
+  return () => stop()
+}
+
+/** Node stops passing this event on when it hands the socket over. Without it a long response would never go on. */
+const passDrain = (socket: Duplex, response: ServerResponse): (() => void) => {
   const drain = (): void => void response.emit("drain")
   socket.on("drain", drain)
-  response.once("close", () => {
-    socket.off("drain", drain)
-    afterResponses(socket, done)
-  })
+  return () => void socket.off("drain", drain)
 }

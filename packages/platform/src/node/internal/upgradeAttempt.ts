@@ -144,7 +144,7 @@ const watchEnd = (socket: Duplex, onEnd: () => void): (() => void) => {
 }
 
 const dropInTime = (socket: Duplex): void => {
-  const timer = setTimeout(() => socket.destroy(), rejectTimeoutMillis)
+  const timer = setTimeout(() => socket.destroy(), rejectTimeoutMillis).unref()
   socket.once("close", () => clearTimeout(timer))
 }
 

@@ -223,6 +223,22 @@ describe("several listeners", () => {
     })
   )
 
+  it.scopedLive("keep no process alive with the time that they have", () =>
+    Effect.gen(function* () {
+      const server = Http.createServer(describeRequest)
+      let asked = 0
+      server.on("upgrade", () => asked++)
+      const port = yield* listen(server)
+      yield* attach(server, "/echo")
+      const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length
+      const peer = yield* rawClient(port)
+      const before = timers()
+      peer.write(upgrade("/nobody"))
+      yield* eventually(() => asked === 1)
+      assert.strictEqual(timers(), before)
+    })
+  )
+
   it.scopedLive("leave a connection to one of them: an attached server beside an HttpRouter", () =>
     Effect.gen(function* () {
       const { port } = yield* router()
