@@ -1,4 +1,5 @@
 import type { IoError, ProtocolError } from "@effect-websocket/protocol/Errors"
+import type * as Extension from "@effect-websocket/protocol/Extension"
 import { NodeWebSocketServer } from "@effect-websocket/platform/node"
 import type { FrameWebSocket } from "@effect-websocket/platform/FrameWebSocket"
 import type { StreamingWebSocket } from "@effect-websocket/platform/StreamingWebSocket"
@@ -7,7 +8,7 @@ import type { WebSocket } from "@effect-websocket/platform/WebSocket"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketUpgrade from "@effect-websocket/platform/WebSocketUpgrade"
 import type { HttpServerRequest, HttpServerResponse } from "@effect/platform"
-import { type Cause, Context, Data, Effect, Layer, type Scope, Stream } from "effect"
+import { type Cause, Config, type ConfigError, Context, Data, Effect, Layer, type Scope, Stream } from "effect"
 import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
 import { describe, expect, test } from "tstyche"
@@ -213,9 +214,50 @@ describe("layers of Node", () => {
     expect(NodeWebSocketServer.layer({ port: 0 })).type.toBe<Layer.Layer<WebSocketServer.WebSocketServer, IoError>>()
   })
 
-  test("need a port", () => {
+  test("need a port or a path, and not both", () => {
+    expect(NodeWebSocketServer.layer).type.toBeCallableWith({ socketPath: "/run/app.sock" })
     expect(NodeWebSocketServer.layer).type.not.toBeCallableWith({})
     expect(NodeWebSocketServer.layer).type.not.toBeCallableWith({ port: "8080" })
+    expect(NodeWebSocketServer.layer).type.not.toBeCallableWith({ port: 8080, socketPath: "/run/app.sock" })
+    expect(NodeWebSocketServer.layer).type.not.toBeCallableWith({ host: "127.0.0.1", socketPath: "/run/app.sock" })
+  })
+
+  test("take either from Config", () => {
+    expect(NodeWebSocketServer.layerConfig({ port: Config.integer("PORT"), host: Config.string("HOST") })).type.toBe<
+      Layer.Layer<WebSocketServer.WebSocketServer, ConfigError.ConfigError | IoError>
+    >()
+    expect(NodeWebSocketServer.layerConfig).type.toBeCallableWith({ socketPath: Config.string("SOCKET") })
+    expect(NodeWebSocketServer.layerConfig).type.not.toBeCallableWith({
+      port: Config.integer("PORT"),
+      socketPath: Config.string("SOCKET")
+    })
+    expect(NodeWebSocketServer.layerConfig).type.not.toBeCallableWith({ host: Config.string("HOST") })
+  })
+
+  test("tell where they listen", () => {
+    expect<WebSocketServer.Address["socketPath"]>().type.toBe<string | undefined>()
+  })
+})
+
+test("stop needs a server, and never fails", () => {
+  expect(WebSocketServer.stop).type.toBe<Effect.Effect<void, never, WebSocketServer.WebSocketServer>>()
+})
+
+describe("fromDuplex", () => {
+  test("gives a connection of the delivery that is asked for, and can fail", () => {
+    const accept = (duplex: Duplex) => NodeWebSocketServer.fromDuplex(duplex, { key: "" })
+    expect(accept).type.toBe<(duplex: Duplex) => Effect.Effect<WebSocket, ProtocolError | IoError, Scope.Scope>>()
+    const frames = (duplex: Duplex) => NodeWebSocketServer.fromDuplex(duplex, { key: "", delivery: "frames" })
+    expect(frames).type.toBe<(duplex: Duplex) => Effect.Effect<FrameWebSocket, ProtocolError | IoError, Scope.Scope>>()
+  })
+
+  test("needs a key, and takes what a client offers in any form", () => {
+    expect<
+      Omit<NodeWebSocketServer.DuplexOptions, "key">
+    >().type.not.toBeAssignableTo<NodeWebSocketServer.DuplexOptions>()
+    expect<string | ReadonlyArray<string> | ReadonlyArray<Extension.Extension> | undefined>().type.toBe<
+      NodeWebSocketServer.DuplexOptions["extensions"]
+    >()
   })
 })
 

@@ -59,6 +59,7 @@ export interface ListenOptions extends WebSocketServer.Options {
  *
  * - `port`: 0 for one that the system chooses; `WebSocketServer.address` tells which.
  * - `host`: the address to listen on. Default: all, as Node does.
+ * - `socketPath`: only without a port; see `SocketPathOptions`.
  *
  * @since 0.1.0
  * @category models
@@ -76,6 +77,7 @@ export interface PortOptions extends ListenOptions {
  *   server makes the file, with the permissions that the umask of the process leaves, and removes it when it stops
  *   listening. If the file is there already, listening fails with `IoError` (`Listen`), also if the process that made it has
  *   died: remove a stale file first.
+ * - `port`, `host`: only without a path; see `PortOptions`.
  *
  * @since 0.1.0
  * @category models
