@@ -71,6 +71,7 @@ class NodeTransport implements Transport {
     }
     this.readBeforeStart = this.socket.readableLength
     this.socket.on("end", onEnd)
+    if (this.kind === "stream") this.socket.on("finish", onFinish)
     this.socket.on("data", onData)
     // A listener alone does not resume a stream that somebody has paused.
     this.socket.resume()
@@ -159,6 +160,8 @@ class NodeTransport implements Transport {
 
   abort(): void {
     this.socket.destroy()
+    // Only a socket is certain to tell that it is closed.
+    if (this.kind === "stream") setImmediate(() => this.close())
   }
 
   private written(): void {
@@ -187,6 +190,13 @@ class NodeTransport implements Transport {
 
   receiveEnd(): void {
     this.sink?.onEof()
+    this.endStream()
+  }
+
+  /** A stream that has ended on both sides may not destroy itself. */
+  endStream(): void {
+    const { readableEnded, writableFinished } = this.socket
+    if (this.kind === "stream" && readableEnded && writableFinished) setImmediate(() => this.abort())
   }
 
   fail(cause: Error): void {
@@ -247,6 +257,9 @@ function onData(this: TransportSocket, chunk: Uint8Array): void {
 }
 function onEnd(this: TransportSocket): void {
   this[transport]?.receiveEnd()
+}
+function onFinish(this: TransportSocket): void {
+  this[transport]?.endStream()
 }
 function onError(this: TransportSocket, error: Error): void {
   this[transport]?.fail(error)

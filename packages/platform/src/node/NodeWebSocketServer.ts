@@ -434,7 +434,8 @@ export const fromDuplex = <D extends Delivery = "messages">(
       if (settings.budget?.isExhausted === true) {
         return yield* Effect.fail(new IoError({ reason: "Budget", operation: "accept" }))
       }
-      const offer = { key, protocols, extensions: offered }
+      // Without types, it may be the value of a header that is missing.
+      const offer = { key: typeof key === "string" ? key : "", protocols, extensions: offered }
       const upgrade = (headers: HeaderRecord): Transport => takeOver(duplex, head, headers)
       const socket = answer({ offer, protocol, url, request: undefined, upgrade }, settings, services, mode)
       if (socket instanceof ProtocolError) return yield* Effect.fail(socket)

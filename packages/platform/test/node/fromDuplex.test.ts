@@ -8,7 +8,7 @@ import { afterEach, assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, FiberId, Option, Queue, Scope } from "effect"
 import * as Http2 from "node:http2"
 import * as Net from "node:net"
-import { Duplex, PassThrough, Transform } from "node:stream"
+import { Duplex, PassThrough, Transform, type DuplexOptions } from "node:stream"
 import * as Tls from "node:tls"
 import { interruptedAt } from "../scheduling.js"
 import {
@@ -489,6 +489,44 @@ describe("errors of the stream", () => {
         assert.strictEqual(error._tag, "Io_error")
         assert.isTrue(duplex.destroyed)
       }
+    })
+  )
+})
+
+describe("a stream of an uncommon kind", () => {
+  const kinds: Readonly<Record<string, DuplexOptions>> = {
+    "that never tells it is closed": { emitClose: false },
+    "that does not destroy itself": { autoDestroy: false },
+    "that is never destroyed to the end": { destroy() {} }
+  }
+  for (const [name, options] of Object.entries(kinds)) {
+    it.scopedLive(`${name} has an end`, () =>
+      Effect.gen(function* () {
+        const make = () => new Duplex({ read() {}, write: (_chunk, _encoding, done) => done(), ...options })
+        const closing = make()
+        const closed = yield* NodeWebSocketServer.fromDuplex(closing, { key })
+        closing.push(frame(first.close, Buffer.from([0x03, 0xe8]), true))
+        closing.push(null)
+        const { clean, received } = yield* closed.closeStatus
+        assert.deepStrictEqual([clean, received?.code], [true, 1000])
+        assert.isTrue(closing.destroyed)
+        const dropped = make()
+        const aborted = yield* NodeWebSocketServer.fromDuplex(dropped, { key })
+        yield* aborted.abort
+        assert.isFalse((yield* aborted.closeStatus).clean)
+        assert.isTrue(dropped.destroyed)
+      })
+    )
+  }
+
+  it.scopedLive("that is corked is written to", () =>
+    Effect.gen(function* () {
+      const duplex = new Recorder()
+      duplex.cork()
+      duplex.cork()
+      const socket = yield* NodeWebSocketServer.fromDuplex(duplex, { key })
+      assert.strictEqual(duplex.written, answer())
+      yield* socket.abort
     })
   )
 })

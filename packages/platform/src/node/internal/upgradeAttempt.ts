@@ -106,6 +106,7 @@ export const takeOver = (
     socket.write(answer)
     return transport
   }
+  while (socket.writableCorked > 0) socket.uncork()
   // The methods of a stream of the app's may throw.
   const guarded = new GuardedTransport(transport)
   guarded.write([answer])
