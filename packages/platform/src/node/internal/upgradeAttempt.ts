@@ -100,13 +100,14 @@ export const takeOver = (
   const transport = NodeTransport.make(socket, head)
   // The transport listens instead: a second listener would be a list, for as long as the connection lasts.
   stopDestroyOnError(socket)
+  // What is written to a corked stream stays there.
+  for (let corks = socket.writableCorked; corks > 0; corks--) socket.uncork()
   if (socket instanceof Socket) {
     socket.setTimeout(0)
     socket.setNoDelay(true)
     socket.write(answer)
     return transport
   }
-  while (socket.writableCorked > 0) socket.uncork()
   // The methods of a stream of the app's may throw.
   const guarded = new GuardedTransport(transport)
   guarded.write([answer])
