@@ -253,10 +253,15 @@ describe("resolveClient", () => {
     assert.deepStrictEqual(plainly(nothing, client), expected)
   })
 
-  it("hands on the source of randomness as it is, the nearest one", () => {
-    const random = { getRandomValues: () => undefined }
-    assert.strictEqual(resolveClient({ random: globalThis.crypto }, { random }).random, random)
-    assert.strictEqual(resolveClient({ random }).random, random)
+  it("hands on the nearest source of randomness", () => {
+    const filled = (options: Parameters<typeof resolveClient>) => {
+      const bytes = new Uint8Array(4)
+      resolveClient(...options).random?.getRandomValues(bytes)
+      return [...bytes]
+    }
+    const source = (value: number) => ({ getRandomValues: (bytes: Uint8Array) => bytes.fill(value) })
+    assert.deepStrictEqual(filled([{ random: source(1) }, { random: source(2) }]), [2, 2, 2, 2])
+    assert.deepStrictEqual(filled([{ random: source(1) }]), [1, 1, 1, 1])
   })
 
   it("refuses what makes no sense together", () => {
