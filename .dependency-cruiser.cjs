@@ -56,6 +56,25 @@ module.exports = {
       to: { path: "node/NodeWebSocketUpgrade\\.ts$" }
     },
     {
+      name: "parity-uses-public-exports",
+      comment: "packages/parity imports what is published, by the names that users have for it, and its own files",
+      severity: "error",
+      from: { path: "^packages/parity" },
+      to: {
+        path: "^packages/",
+        pathNot: [
+          "^packages/parity/",
+          "^packages/(protocol|platform)/src/([A-Z][A-Za-z]+|index|node/[A-Z][A-Za-z]+|node/index)\\.ts$"
+        ]
+      }
+    },
+    {
+      name: "parity-imports-by-name",
+      severity: "error",
+      from: { path: "^packages/parity" },
+      to: { path: "^packages/(protocol|platform)/", dependencyTypes: ["local"] }
+    },
+    {
       name: "packages-import-runtime-dependencies-only",
       severity: "error",
       from: { path: "^packages/[^/]+/src" },
