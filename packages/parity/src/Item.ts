@@ -25,6 +25,7 @@ export const item = (name: string, promise: string, check: Check | (() => void))
 /** A reference library. */
 export interface Seed {
   readonly name: string
+  readonly about: string
   readonly items: ReadonlyArray<Item>
 }
 

@@ -34,7 +34,8 @@ const negotiate = (options: WebSocketServer.Options, ...lines: ReadonlyArray<str
   }))
 
 export const gerbil: Seed = {
-  name: "Gerbil std/net/websocket",
+  name: ":std/net/websocket",
+  about: "Gerbil Scheme",
   items: [
     item(
       "(interface (WebSocket Socket) …)",

@@ -53,7 +53,8 @@ const refusal = (policy: Origin.Policy, origin: string | undefined): string | un
   Origin.check(policy, requestHeaders(origin === undefined ? {} : { Origin: origin }))
 
 export const hcs: Seed = {
-  name: "hcs Websocket",
+  name: "Hcs.Websocket",
+  about: "OCaml, Eio",
   items: [
     item("websocket_uuid", "the GUID of RFC 6455", () => {
       Assert.equal(Handshake.guid, "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")

@@ -6,12 +6,12 @@ import { seeds } from "./seeds.js"
 const program = Effect.gen(function* () {
   let works = 0
   let total = 0
-  for (const { items, name } of seeds) {
+  for (const { about, items, name } of seeds) {
     const failures = yield* Effect.forEach(items, failureOf)
     const working = failures.filter((failure) => failure === undefined).length
     works += working
     total += items.length
-    console.log(`${name}: ${working} / ${items.length}`)
+    console.log(`${name} (${about}): ${working} / ${items.length}`)
     for (const [i, failure] of failures.entries()) {
       if (failure !== undefined)
         console.log(`  ${items[i]!.name}: ${items[i]!.promise}\n    ${failure.replaceAll("\n", "\n    ")}`)

@@ -19,7 +19,8 @@ const refusal = (status: number, headers: HeaderField.Input, offer: Handshake.Of
 }
 
 export const upgradeHandshake: Seed = {
-  name: "upgrade handshake",
+  name: "Websocket",
+  about: "OCaml, the upgrade handshake",
   items: [
     item("generate_key ()", "a random Sec-WebSocket-Key, another one each time", () => {
       const keys = Array.from({ length: 100 }, () => Handshake.generateKey(globalThis.crypto))
@@ -166,7 +167,7 @@ export const upgradeHandshake: Seed = {
         extensions
       })
     }),
-    item("Ok () | Error reason", "the result is a value, and an error says why", () => {
+    item("Ok () / Error reason", "the result is a value, and an error says why", () => {
       const checked = Handshake.checkResponse({ status: 403, headers: {} }, { key })
       Assert.ok(Errors.isProtocolError(checked))
       Assert.equal(checked.message, "The status is 403, not 101 (RFC 6455 §4.1)")

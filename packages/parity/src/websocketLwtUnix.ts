@@ -44,6 +44,7 @@ const answerTo = (service: { readonly address: WebSocketServer.Address }, ...lin
 
 export const websocketLwtUnix: Seed = {
   name: "websocket-lwt-unix",
+  about: "OCaml, Lwt",
   items: [
     item("Client of (int -> string)", "a client masks, with the randomness that it is handed", () => {
       const source = { getRandomValues: (bytes: Uint8Array) => bytes.forEach((_, i) => (bytes[i] = 0xaa)) }
@@ -118,8 +119,8 @@ export const websocketLwtUnix: Seed = {
       })
     ),
     item(
-      "Connected_client",
-      "extra handling around each client, whatever its handler does",
+      "Connected_client: extra handling",
+      "around each client, whatever its handler does",
       Effect.gen(function* () {
         const service = yield* serverOf()
         const seen: Array<string> = []
@@ -306,7 +307,7 @@ export const websocketLwtUnix: Seed = {
       })
     ),
     item(
-      "establish_server ~mode:(`TLS …)",
+      "establish_server ~mode (TLS)",
       "a server with a certificate",
       Effect.gen(function* () {
         const tls = yield* certificate

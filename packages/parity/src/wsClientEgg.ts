@@ -69,7 +69,8 @@ const answered = (text: string, options?: WebSocketClient.ConnectOptions) =>
   })
 
 export const wsClientEgg: Seed = {
-  name: "CHICKEN ws-client",
+  name: "ws-client",
+  about: "CHICKEN Scheme",
   items: [
     item(
       "(ws-connect uri)",
@@ -441,7 +442,7 @@ export const wsClientEgg: Seed = {
       })
     ),
     item(
-      '(permessage-deflate \'((("server_max_window_bits" . "10")) ()))',
+      "(permessage-deflate parameters)",
       "a list of offers in order of preference, the fallback last",
       Effect.gen(function* () {
         const compression = { offers: [{ serverMaxWindowBits: 10 }, {}] }
@@ -505,7 +506,7 @@ export const wsClientEgg: Seed = {
       })
     ),
     item(
-      "Examples",
+      "Examples: echo client",
       "a client that echoes back every text message it receives",
       Effect.gen(function* () {
         const { socket, wire } = yield* client()
