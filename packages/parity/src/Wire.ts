@@ -39,18 +39,28 @@ export class Wire {
 
   constructor(socket: Net.Socket) {
     this.socket = socket
-    const end = () => {
-      this.ended = true
-      this.wake()
-    }
     socket.setNoDelay(true)
-    socket.on("data", (chunk: Buffer) => {
-      this.buffer = Buffer.concat([this.buffer, chunk])
-      this.wake()
-    })
-    socket.on("end", end)
-    socket.on("close", end)
-    socket.on("error", end)
+    socket.on("data", this.onData)
+    for (const event of ["end", "close", "error"]) socket.on(event, this.onEnd)
+  }
+
+  private readonly onData = (chunk: Buffer): void => {
+    this.buffer = Buffer.concat([this.buffer, chunk])
+    this.wake()
+  }
+
+  private readonly onEnd = (): void => {
+    this.ended = true
+    this.wake()
+  }
+
+  /** Gives the socket away: paused, without a listener, and with what was read and not taken. */
+  release(): { readonly socket: Net.Socket; readonly head: Uint8Array } {
+    const { socket } = this
+    socket.pause()
+    socket.off("data", this.onData)
+    for (const event of ["end", "close", "error"]) socket.off(event, this.onEnd)
+    return { socket, head: this.take(this.buffer.length) }
   }
 
   write(bytes: string | Uint8Array): void {
@@ -132,9 +142,9 @@ export const header = (head: string, name: string): string | undefined =>
 
 const release = (socket: Net.Socket) => Effect.sync(() => socket.destroy())
 
-/** A TCP server on loopback, or on the path of a Unix socket, whose connections are handed over one by one. */
+/** A TCP server on a loopback address, or on the path of a Unix socket, whose connections are handed over one by one. */
 export const listen = (
-  path?: string
+  at: "127.0.0.1" | "::1" | { readonly path: string } = "127.0.0.1"
 ): Effect.Effect<
   { readonly url: string; readonly port: number; readonly next: Effect.Effect<Wire, never, Scope.Scope> },
   never,
@@ -148,8 +158,8 @@ export const listen = (
       wake()
     })
     yield* Effect.promise(() => {
-      if (path === undefined) server.listen(0, "127.0.0.1")
-      else server.listen(path)
+      if (typeof at === "string") server.listen(0, at)
+      else server.listen(at)
       return once(server, "listening")
     })
     yield* Effect.addFinalizer(() => Effect.sync(() => server.close()))
@@ -167,7 +177,7 @@ export const listen = (
       }),
       ({ socket }) => release(socket)
     )
-    return { url: `ws://127.0.0.1:${port}`, port, next }
+    return { url: `ws://${at === "::1" ? "[::1]" : "127.0.0.1"}:${port}`, port, next }
   })
 
 /** A TCP connection to a port or the path of a Unix socket. */

@@ -1,11 +1,12 @@
 /** G: `:std/net/websocket` of Gerbil Scheme. */
 import { WebSocketClient, type WebSocketServer } from "@effect-websocket/platform"
-import { NodeWebSocketServer } from "@effect-websocket/platform/node"
+import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
 import { Connection, Errors, Frame, Message, Opcode, Subprotocol } from "@effect-websocket/protocol"
 import { Effect, Fiber, Redacted } from "effect"
 import * as Assert from "node:assert/strict"
 import { once } from "node:events"
 import { createServer } from "node:http"
+import { certificate } from "./certificate.js"
 import { item, type Seed } from "./Item.js"
 import { client, echo, server, serverOf } from "./Sockets.js"
 import { closePayload, dial, frameBytes, header, listen, upgradeRequest, utf8, type Wire } from "./Wire.js"
@@ -223,6 +224,14 @@ export const gerbil: Seed = {
       })
     ),
     item(
+      "websocket-connect cookies:",
+      "are sent with the request, by name",
+      Effect.gen(function* () {
+        const { head } = yield* client({ cookies: { session: "abc", theme: "dark" } })
+        Assert.equal(header(head, "Cookie"), "session=abc; theme=dark")
+      })
+    ),
+    item(
       "websocket-connect params:",
       "are the query of the request, encoded, beside that of the URL",
       Effect.gen(function* () {
@@ -248,6 +257,19 @@ export const gerbil: Seed = {
         Assert.equal(header(basic.head, "Authorization"), `Basic ${Buffer.from("ann:pass").toString("base64")}`)
         const bearer = yield* client({ auth: { token: Redacted.make("abc") } })
         Assert.equal(header(bearer.head, "Authorization"), "Bearer abc")
+      })
+    ),
+    item(
+      "websocket-connect ssl-context:",
+      "whom one connection trusts; by default the authorities of the runtime",
+      Effect.gen(function* () {
+        const tls = yield* certificate
+        const service = yield* NodeWebSocketServer.make({ port: 0, host: "127.0.0.1", tls })
+        yield* service.serve((socket) => socket.run((message) => socket.send(message)))
+        const socket = yield* NodeWebSocketClient.connect(service.address.url, { tls: { ca: tls.cert } })
+        yield* socket.send("secret")
+        Assert.deepEqual(yield* socket.receive, Message.text("secret"))
+        Assert.equal((yield* Effect.flip(NodeWebSocketClient.connect(service.address.url)))._tag, "Io_error")
       })
     ),
     item(
@@ -363,6 +385,83 @@ export const gerbil: Seed = {
       })
     ),
     item(
+      "WebSocket-send sock message",
+      "a message above the maximum is an error: nothing of it is sent, and the connection goes on",
+      Effect.gen(function* () {
+        const { socket, wire } = yield* server({ maxSendBytes: 10 })
+        for (const [data, size] of [
+          [new Uint8Array(11), 11],
+          ["€€€€", 12]
+        ] as const) {
+          const error = yield* Effect.flip(socket.send(data))
+          Assert.ok(error._tag === "Payload_too_large")
+          Assert.deepEqual([error.direction, error.max, error.size], ["outbound", 10, size])
+        }
+        yield* socket.send("0123456789")
+        const { first, payload } = yield* wire.frame
+        Assert.deepEqual([first, payload], [0x81, utf8("0123456789")])
+      })
+    ),
+    item(
+      "WebSocket-send-all sock message",
+      "a message above the size of a frame is sent in fragments, as one of them is asked to be",
+      Effect.gen(function* () {
+        const { socket, wire } = yield* server()
+        yield* socket.send("0123456789", { maxFrameSize: 4 })
+        yield* socket.send("0123456789")
+        const frames = [yield* wire.frame, yield* wire.frame, yield* wire.frame, yield* wire.frame]
+        Assert.deepEqual(
+          frames.map(({ first, payload }) => [first, payload]),
+          [
+            [0x01, utf8("0123")],
+            [0x00, utf8("4567")],
+            [0x80, utf8("89")],
+            [0x81, utf8("0123456789")]
+          ]
+        )
+      })
+    ),
+    item(
+      "WebSocket-send-all sock message",
+      "all messages of a connection with a frame size are fragmented, and arrive whole",
+      Effect.gen(function* () {
+        const service = yield* serverOf({ maxFrameSize: 4 })
+        yield* service.serve((socket) => socket.run((message) => socket.send(message)))
+        const socket = yield* WebSocketClient.connect(service.address.url, { recordFrames: true })
+        yield* socket.send("0123456789")
+        const message = yield* socket.receive
+        Assert.equal(message.data, "0123456789")
+        Assert.deepEqual(
+          Message.frames(message)?.map(({ payload }) => payload.length),
+          [4, 4, 2]
+        )
+      })
+    ),
+    item(
+      "WebSocket-send sock message",
+      "a partial message, and then the rest of it",
+      Effect.gen(function* () {
+        const { socket, wire } = yield* server({ delivery: "frames" })
+        yield* socket.send(Frame.text("Hel", { fin: false }))
+        yield* socket.send(Frame.continuation("lo"))
+        const [one, two] = [yield* wire.frame, yield* wire.frame]
+        Assert.deepEqual([one.first, one.payload, two.first, two.payload], [0x01, utf8("Hel"), 0x80, utf8("lo")])
+      })
+    ),
+    item(
+      "WebSocket-recv sock",
+      "a partial message, before the rest of it has come",
+      Effect.gen(function* () {
+        const { socket, wire } = yield* server({ delivery: "frames" })
+        wire.write(frameBytes(0x01, "Hel", clientMask))
+        const part = yield* socket.receive
+        Assert.deepEqual([part.fin, Frame.toText(part)], [false, "Hel"])
+        wire.write(frameBytes(0x80, "lo", clientMask))
+        const rest = yield* socket.receive
+        Assert.deepEqual([rest.fin, Frame.toText(rest)], [true, "lo"])
+      })
+    ),
+    item(
       "WebSocket-recv sock",
       "the next message, in order; a message above the limit is refused",
       Effect.gen(function* () {
@@ -377,6 +476,33 @@ export const gerbil: Seed = {
       })
     ),
     item(
+      "WebSocket-recv-all sock maximum-message-size",
+      "assembles partial messages up to a maximum of the call",
+      Effect.gen(function* () {
+        const { socket, wire } = yield* server()
+        for (const [first, data] of [
+          [0x01, "0123"],
+          [0x00, "4567"],
+          [0x80, "89"]
+        ] as const) {
+          wire.write(frameBytes(first, data, clientMask))
+        }
+        Assert.deepEqual(yield* socket.receiveWith({ maxMessageBytes: 10 }), Message.text("0123456789"))
+      })
+    ),
+    item(
+      "WebSocket-recv-all sock maximum-message-size",
+      "more than that in total is an error",
+      Effect.gen(function* () {
+        const { socket, wire } = yield* server()
+        wire.write(frameBytes(0x01, "0123456789", clientMask))
+        wire.write(frameBytes(0x80, "+", clientMask))
+        const error = yield* Effect.flip(socket.receiveWith({ maxMessageBytes: 10 }))
+        Assert.ok(error._tag === "Payload_too_large")
+        Assert.equal(error.max, 10)
+      })
+    ),
+    item(
       "WebSocket-protocol sock",
       "the negotiated protocol, on both sides; none if none was asked for",
       Effect.gen(function* () {
@@ -384,6 +510,14 @@ export const gerbil: Seed = {
         Assert.deepEqual(asked, { answered: "chat.v1", protocol: "chat.v1" })
         const { socket } = yield* client()
         Assert.equal(socket.protocol, undefined)
+      })
+    ),
+    item(
+      "WebSocket-max-frame-size sock",
+      "the sizes of a socket can be read, for what is received and for what is sent",
+      Effect.gen(function* () {
+        const { socket } = yield* server({ limits: { maxFrameBytes: 10 }, maxFrameSize: 20, maxSendBytes: 30 })
+        Assert.deepEqual([socket.limits.maxFrameBytes, socket.maxFrameSize, socket.maxSendBytes], [10, 20, 30])
       })
     ),
     item(

@@ -1,6 +1,6 @@
 /** H: `Hcs.Websocket`, an OCaml library for Eio. */
 import { WebSocket, WebSocketClient } from "@effect-websocket/platform"
-import { NodeTransport } from "@effect-websocket/platform/node"
+import { NodeTransport, NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
 import {
   Connection,
   Errors,
@@ -17,9 +17,10 @@ import {
 import { Effect, Exit, Fiber, Scope } from "effect"
 import * as Assert from "node:assert/strict"
 import { createHash } from "node:crypto"
+import { certificate } from "./certificate.js"
 import { item, type Seed } from "./Item.js"
 import { client, server, serverOf } from "./Sockets.js"
-import { answer, closePayload, dial, frameBytes, header, key, listen, utf8 } from "./Wire.js"
+import { accept, answer, closePayload, dial, frameBytes, header, key, listen, upgradeRequest, utf8 } from "./Wire.js"
 
 const clientMask = [0x37, 0xfa, 0x21, 0x3d]
 const clientKey = 0x37fa213d
@@ -51,6 +52,17 @@ const checkVersion = (version: string | undefined) =>
 /** The reason for which a policy refuses an origin for the host `example.com`; `undefined` if it does not. */
 const refusal = (policy: Origin.Policy, origin: string | undefined): string | undefined =>
   Origin.check(policy, requestHeaders(origin === undefined ? {} : { Origin: origin }))
+
+/** A flow whose request the app has read itself, with bytes that came behind it, and the client at its other end. */
+const handedOver = (behind: Uint8Array = new Uint8Array(0)) =>
+  Effect.gen(function* () {
+    const listener = yield* listen()
+    const wire = yield* dial(listener.port)
+    wire.write(Buffer.concat([Buffer.from(upgradeRequest()), behind]))
+    const ours = yield* listener.next
+    yield* ours.head
+    return { flow: ours.release(), wire }
+  })
 
 export const hcs: Seed = {
   name: "Hcs.Websocket",
@@ -123,10 +135,9 @@ export const hcs: Seed = {
       "a connection over any two-way flow of bytes",
       Effect.gen(function* () {
         const listener = yield* listen()
-        const ours = yield* dial(listener.port)
-        const wire = yield* listener.next
-        ours.socket.removeAllListeners("data")
-        const socket = yield* WebSocket.fromTransport(NodeTransport.make(ours.socket), { role: "server" })
+        const wire = yield* dial(listener.port)
+        const flow = (yield* listener.next).release().socket
+        const socket = yield* WebSocket.fromTransport(NodeTransport.make(flow), { role: "server" })
         yield* Effect.addFinalizer(() => socket.abort)
         wire.write(frameBytes(0x81, "over a flow", clientMask))
         Assert.deepEqual(yield* socket.receive, Message.text("over a flow"))
@@ -147,6 +158,14 @@ export const hcs: Seed = {
       Assert.equal(Connection.make({ role: "client", maskKey: () => 0 }).role, "client")
       Assert.equal(Connection.make({ role: "server" }).role, "server")
     }),
+    item(
+      "t.is_client",
+      "the role of a socket",
+      Effect.gen(function* () {
+        Assert.equal((yield* client()).socket.role, "client")
+        Assert.equal((yield* server()).socket.role, "server")
+      })
+    ),
     item("t.read_buf", "how much is held of what has not ended", () => {
       const connection = Connection.make({ role: "client", maskKey: () => 0 })
       Assert.deepEqual([connection.receiving, connection.heldBytes], [false, 0])
@@ -477,7 +496,7 @@ export const hcs: Seed = {
     }),
     item(
       "validate_origin ~policy headers",
-      "a server that is given a policy answers 403, and the reason is not told to the page",
+      "a server that is given a policy answers 403 to what it refuses",
       Effect.gen(function* () {
         const service = yield* serverOf({ origin: Origin.required(Origin.allowList(["https://a.example"])) })
         yield* service.serve((socket) => socket.run(() => undefined))
@@ -553,6 +572,97 @@ export const hcs: Seed = {
         )
         Assert.ok(wrong._tag === "Protocol_error")
         Assert.equal(wrong.origin, "remote")
+      })
+    ),
+    item(
+      "connect ?tls_config",
+      "TLS options of one connection, beside others that trust nobody",
+      Effect.gen(function* () {
+        const tls = yield* certificate
+        const service = yield* NodeWebSocketServer.make({ port: 0, host: "127.0.0.1", tls })
+        yield* service.serve((socket) => socket.run((message) => socket.send(message)))
+        const { url } = service.address
+        const socket = yield* NodeWebSocketClient.connect(url, { tls: { ca: tls.cert } })
+        yield* socket.send("secret")
+        Assert.deepEqual(yield* socket.receive, Message.text("secret"))
+        for (const connect of [NodeWebSocketClient.connect, WebSocketClient.connect]) {
+          const error = yield* Effect.flip(connect(url))
+          Assert.ok(error._tag === "Io_error")
+          Assert.equal(error.reason, "CertificateSelfSigned")
+        }
+      })
+    ),
+    item(
+      "accept ~flow ~key ()",
+      "writes the 101 for the key alone, and is a connection of a server",
+      Effect.gen(function* () {
+        const { flow, wire } = yield* handedOver()
+        const socket = yield* NodeWebSocketServer.fromDuplex(flow.socket, { key })
+        yield* Effect.addFinalizer(() => socket.abort)
+        const head = yield* wire.head
+        Assert.match(head, /^HTTP\/1\.1 101 /)
+        Assert.equal(header(head, "Sec-WebSocket-Accept"), accept(key))
+        Assert.equal(
+          Handshake.isUpgradeRequest({ connection: header(head, "Connection"), upgrade: header(head, "Upgrade") }),
+          true
+        )
+        Assert.equal(socket.role, "server")
+        yield* socket.send("to the client")
+        const { first, masked, payload } = yield* wire.frame
+        Assert.deepEqual([first, masked, payload], [0x81, false, utf8("to the client")])
+        wire.write(frameBytes(0x81, "to the server", clientMask))
+        Assert.deepEqual(yield* socket.receive, Message.text("to the server"))
+      })
+    ),
+    item(
+      "accept ~flow ~key ()",
+      "a flow that is paused when it is handed over is read on, with what came behind the request",
+      Effect.gen(function* () {
+        const { flow, wire } = yield* handedOver(frameBytes(0x81, "early", clientMask))
+        Assert.equal(flow.socket.isPaused(), true)
+        const socket = yield* NodeWebSocketServer.fromDuplex(flow.socket, { key, head: flow.head })
+        yield* Effect.addFinalizer(() => socket.abort)
+        wire.write(frameBytes(0x81, "late", clientMask))
+        Assert.deepEqual(yield* socket.receive, Message.text("early"))
+        Assert.deepEqual(yield* socket.receive, Message.text("late"))
+      })
+    ),
+    item(
+      "accept ~flow ~key ()",
+      "its scope closes the connection",
+      Effect.gen(function* () {
+        const { flow, wire } = yield* handedOver()
+        yield* Effect.fork(Effect.scoped(NodeWebSocketServer.fromDuplex(flow.socket, { key })))
+        yield* wire.head
+        Assert.deepEqual((yield* wire.frame).payload, closePayload(1000))
+        wire.write(frameBytes(0x88, closePayload(1000), clientMask))
+        Assert.equal(yield* wire.rest, "")
+      })
+    ),
+    item(
+      "accept ?max_payload_size",
+      "the largest message of the connection",
+      Effect.gen(function* () {
+        const { flow, wire } = yield* handedOver()
+        const limits = { maxMessageBytes: 10 }
+        const socket = yield* NodeWebSocketServer.fromDuplex(flow.socket, { key, limits })
+        yield* Effect.addFinalizer(() => socket.abort)
+        yield* wire.head
+        wire.write(frameBytes(0x82, new Uint8Array(11), clientMask))
+        const error = yield* Effect.flip(socket.receive)
+        Assert.ok(error._tag === "Payload_too_large")
+        Assert.deepEqual((yield* wire.frame).payload.subarray(0, 2), closePayload(1009))
+      })
+    ),
+    item(
+      "accept: (t, error) result",
+      "a malformed key is an error, and nothing is written",
+      Effect.gen(function* () {
+        const { flow, wire } = yield* handedOver()
+        const error = yield* Effect.flip(NodeWebSocketServer.fromDuplex(flow.socket, { key: "short" }))
+        Assert.ok(error._tag === "Protocol_error" && error.origin === "local")
+        flow.socket.end("by hand")
+        Assert.equal(yield* wire.rest, "by hand")
       })
     )
   ]

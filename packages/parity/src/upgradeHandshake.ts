@@ -1,5 +1,5 @@
 /** U: the module for the upgrade handshake, an OCaml `Websocket`. */
-import { Errors, Extension, Handshake, HeaderField, Subprotocol } from "@effect-websocket/protocol"
+import { Errors, Extension, Handshake, type HeaderField, Subprotocol } from "@effect-websocket/protocol"
 import { Headers as EffectHeaders } from "@effect/platform"
 import * as Assert from "node:assert/strict"
 import { item, type Seed } from "./Item.js"

@@ -1,5 +1,12 @@
 /** L: websocket-lwt-unix, an OCaml library for Lwt and Cohttp. */
-import { WebSocketClient, type WebSocketServer } from "@effect-websocket/platform"
+import {
+  FrameWebSocket,
+  StreamingWebSocket,
+  UpgradeCheck,
+  WebSocket,
+  WebSocketClient,
+  WebSocketServer
+} from "@effect-websocket/platform"
 import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
 import {
   Connection,
@@ -11,14 +18,27 @@ import {
   Message,
   Opcode
 } from "@effect-websocket/protocol"
-import { Cause, Deferred, Effect, Fiber, Stream } from "effect"
+import { Cause, Deferred, Effect, Fiber, HashMap, Layer, Logger, LogLevel, Stream } from "effect"
 import * as Assert from "node:assert/strict"
+import { existsSync, mkdtempSync, rmSync } from "node:fs"
+import * as Net from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { certificate } from "./certificate.js"
 import { item, type Seed } from "./Item.js"
 import { client, echo, server, serverOf } from "./Sockets.js"
-import { closePayload, dial, frameBytes, header, upgradeRequest, utf8 } from "./Wire.js"
+import { answer, closePayload, dial, frameBytes, header, listen, upgradeRequest, utf8 } from "./Wire.js"
 
 const clientMask = [1, 2, 3, 4]
+
+/** A path for a Unix socket, in a folder of its own. */
+const socketPath = Effect.map(
+  Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "parity-"))),
+    (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
+  ),
+  (folder) => join(folder, "server.sock")
+)
 
 /** The wire of a connection whose server serves frames to a handler. */
 const served = <A, E, R>(
@@ -149,11 +169,22 @@ export const websocketLwtUnix: Seed = {
     ),
     item(
       "type conn",
-      "a client's connection is a value that is told from others",
+      "a connection is told from other values, by what it delivers",
       Effect.gen(function* () {
-        const { socket } = yield* client()
-        Assert.equal(yield* socket.isOpen, true)
-        Assert.match(socket.url, /^ws:\/\/127\.0\.0\.1:\d+\/$/)
+        const messages = (yield* client()).socket
+        const frames = (yield* client({ delivery: "frames" })).socket
+        const streams = (yield* client({ delivery: "streams" })).socket
+        for (const [guard, socket] of [
+          [WebSocket.isWebSocket, messages],
+          [FrameWebSocket.isFrameWebSocket, frames],
+          [StreamingWebSocket.isStreamingWebSocket, streams]
+        ] as const) {
+          const values = [messages, frames, streams, { send: () => Effect.void }, undefined]
+          Assert.deepEqual(
+            values.filter((value) => guard(value)),
+            [socket]
+          )
+        }
       })
     ),
     item(
@@ -197,6 +228,41 @@ export const websocketLwtUnix: Seed = {
         const options = { headers: { "Sec-WebSocket-Key": "mine" } }
         const error = yield* Effect.flip(WebSocketClient.connect("ws://127.0.0.1:1", options))
         Assert.ok(error._tag === "Protocol_error" && error.origin === "local")
+      })
+    ),
+    item(
+      "connect ?random_string",
+      "the randomness of the handshake and of masking, which a test can hand in",
+      Effect.gen(function* () {
+        const random = { getRandomValues: (bytes: Uint8Array) => bytes.fill(0xaa) }
+        const { head, socket, wire } = yield* client({ random })
+        Assert.equal(header(head, "Sec-WebSocket-Key"), Buffer.alloc(16, 0xaa).toString("base64"))
+        yield* socket.send("hello")
+        const { key, payload } = yield* wire.frame
+        Assert.deepEqual([[...key], payload], [[0xaa, 0xaa, 0xaa, 0xaa], utf8("hello")])
+      })
+    ),
+    item(
+      "connect client uri: the endpoint",
+      "where the connection goes is apart from the URI, for one connection",
+      Effect.gen(function* () {
+        const path = yield* socketPath
+        const unix = yield* listen({ path })
+        const tcp = yield* listen()
+        for (const [endpoint, listener] of [
+          [{ socketPath: path }, unix],
+          [{ createConnection: () => Net.connect(tcp.port, "127.0.0.1") }, tcp]
+        ] as const) {
+          const connecting = yield* Effect.fork(NodeWebSocketClient.connect("ws://example.com/chat", endpoint))
+          const wire = yield* listener.next
+          const head = yield* answer(wire)
+          const socket = yield* Fiber.join(connecting)
+          yield* Effect.addFinalizer(() => socket.abort)
+          Assert.match(head, /^GET \/chat /)
+          Assert.equal(header(head, "Host"), "example.com")
+          yield* socket.send("hello")
+          Assert.deepEqual((yield* wire.frame).payload, utf8("hello"))
+        }
       })
     ),
     item(
@@ -295,6 +361,23 @@ export const websocketLwtUnix: Seed = {
       })
     ),
     item(
+      "establish_server ?on_exn",
+      "by default the exception is logged, with the client",
+      Effect.gen(function* () {
+        const service = yield* serverOf()
+        const logged = yield* Deferred.make<readonly [string, unknown]>()
+        const logger = Logger.make(({ annotations, cause, logLevel }) => {
+          if (Cause.isEmpty(cause)) return
+          Deferred.unsafeDone(logged, Effect.succeed([logLevel.label, HashMap.unsafeGet(annotations, "websocket.url")]))
+        })
+        yield* service
+          .serve(() => Effect.fail("broken"))
+          .pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)), Logger.withMinimumLogLevel(LogLevel.All))
+        yield* WebSocketClient.connect(`${service.address.url}/blue`)
+        Assert.deepEqual(yield* Deferred.await(logged), ["WARN", "/blue"])
+      })
+    ),
+    item(
       "check_origin_with_host",
       "is the check by default: pages of other hosts get 403, and programs without an Origin do not",
       Effect.gen(function* () {
@@ -307,7 +390,7 @@ export const websocketLwtUnix: Seed = {
       })
     ),
     item(
-      "establish_server ~mode (TLS)",
+      "establish_server ?ctx ~mode (TLS)",
       "a server with a certificate",
       Effect.gen(function* () {
         const tls = yield* certificate
@@ -317,6 +400,69 @@ export const websocketLwtUnix: Seed = {
         const trusting = yield* NodeWebSocketClient.make({ tls: { ca: tls.cert } })
         const socket = yield* trusting.connect(service.address.url)
         Assert.deepEqual(yield* socket.receive, Message.text("secret"))
+      })
+    ),
+    item(
+      "establish_server ~mode (Unix socket)",
+      "listens on a path, which is gone when the server is",
+      Effect.gen(function* () {
+        const path = yield* socketPath
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const service = yield* NodeWebSocketServer.make({ socketPath: path })
+            yield* service.serve((socket) => socket.run((message) => socket.send(message)))
+            Assert.equal(service.address.socketPath, path)
+            const wire = yield* dial(path)
+            wire.write(upgradeRequest())
+            yield* wire.head
+            wire.write(frameBytes(0x81, "hello", clientMask))
+            Assert.deepEqual((yield* wire.frame).payload, utf8("hello"))
+            wire.socket.destroy()
+            const socket = yield* WebSocketClient.connect(`${service.address.url}/`)
+            yield* socket.send("again")
+            Assert.deepEqual(yield* socket.receive, Message.text("again"))
+          })
+        )
+        Assert.equal(existsSync(path), false)
+      })
+    ),
+    item(
+      "establish_server ?stop",
+      "no more connections are accepted, and those that are open go on",
+      Effect.gen(function* () {
+        const service = yield* serverOf()
+        yield* service.serve((socket) => socket.run((message) => socket.send(message)))
+        const { url } = service.address
+        const socket = yield* WebSocketClient.connect(url)
+        yield* WebSocketServer.stop.pipe(Effect.provideService(WebSocketServer.WebSocketServer, service))
+        const error = yield* Effect.flip(WebSocketClient.connect(url))
+        Assert.ok(error._tag === "Io_error" && error.reason === "Connect")
+        yield* socket.send("still here")
+        Assert.deepEqual(yield* socket.receive, Message.text("still here"))
+      })
+    ),
+    item(
+      "establish_server ?check_request",
+      "is asked before the upgrade, and a request that it refuses gets 403 Forbidden",
+      Effect.gen(function* () {
+        const service = yield* serverOf()
+        const asked: Array<string> = []
+        let handled = 0
+        const handler = () => Effect.sync(() => handled++)
+        const check = ({ headers, url }: UpgradeCheck.Request) =>
+          Effect.sync(() => {
+            asked.push(url)
+            return headers["x-token"] === "abc" ? UpgradeCheck.accept() : UpgradeCheck.reject(403)
+          })
+        yield* Layer.build(
+          WebSocketServer.layerHandler(handler, { check }).pipe(
+            Layer.provide(Layer.succeed(WebSocketServer.WebSocketServer, service))
+          )
+        )
+        Assert.match(yield* answerTo(service), /^HTTP\/1\.1 403 Forbidden\r\n/)
+        Assert.equal(handled, 0)
+        Assert.match(yield* answerTo(service, "X-Token: abc"), /^HTTP\/1\.1 101 /)
+        Assert.deepEqual(asked, ["/chat?room=1", "/chat?room=1"])
       })
     ),
     item(

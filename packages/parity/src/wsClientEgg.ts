@@ -1,5 +1,5 @@
 /** C: ws-client, a CHICKEN Scheme egg. */
-import { WebSocketClient } from "@effect-websocket/platform"
+import { WebSocket, WebSocketClient } from "@effect-websocket/platform"
 import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
 import {
   CloseCode,
@@ -12,12 +12,12 @@ import {
   Opcode,
   PermessageDeflate
 } from "@effect-websocket/protocol"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Option } from "effect"
 import * as Assert from "node:assert/strict"
 import { certificate } from "./certificate.js"
 import { item, type Seed } from "./Item.js"
 import { client, echo, serverOf } from "./Sockets.js"
-import { closePayload, frameBytes, header, listen, utf8 } from "./Wire.js"
+import { answer, closePayload, frameBytes, header, listen, utf8 } from "./Wire.js"
 
 const reasons = [
   [1000, "NormalClosure"],
@@ -119,6 +119,31 @@ export const wsClientEgg: Seed = {
       })
     ),
     item(
+      "tcp6",
+      "a server at an IPv6 address",
+      Effect.gen(function* () {
+        const listener = yield* listen("::1")
+        const connecting = yield* Effect.fork(WebSocketClient.connect(listener.url))
+        const wire = yield* listener.next
+        const head = yield* answer(wire)
+        const socket = yield* Fiber.join(connecting)
+        yield* Effect.addFinalizer(() => socket.abort)
+        Assert.equal(header(head, "Host"), `[::1]:${listener.port}`)
+        wire.write(frameBytes(0x81, "hello"))
+        Assert.deepEqual(yield* socket.receive, Message.text("hello"))
+      })
+    ),
+    item(
+      "(is-ws-connection? x)",
+      "true for a connection, false for an HTTP response",
+      Effect.gen(function* () {
+        const socket = yield* Effect.merge(WebSocketClient.connect(yield* echo()))
+        const response = yield* answered("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        Assert.deepEqual([WebSocket.isWebSocket(socket), WebSocket.isWebSocket(response)], [true, false])
+        Assert.deepEqual([Errors.isHandshakeRejected(socket), Errors.isHandshakeRejected(response)], [false, true])
+      })
+    ),
+    item(
       "scheme wss",
       "TLS, with a certificate that is verified",
       Effect.gen(function* () {
@@ -176,6 +201,19 @@ export const wsClientEgg: Seed = {
         Assert.deepEqual(Uint8Array.from(Buffer.concat(payloads)), Message.bytes(message))
       }
     }),
+    item(
+      "(message-frames m)",
+      "of a message that a socket received",
+      Effect.gen(function* () {
+        const { socket, wire } = yield* client({ recordFrames: true })
+        for (const bytes of fragmented) wire.write(bytes)
+        const frames = Message.frames(yield* socket.receive)
+        Assert.deepEqual(
+          frames?.map(({ payload }) => payload),
+          [utf8("Hel"), new Uint8Array(0), utf8("lo")]
+        )
+      })
+    ),
     item("(message-size m)", "in bytes", () => {
       for (const message of [Message.text("10 €"), Message.text("😀"), Message.binary(new Uint8Array(3))]) {
         Assert.equal(Message.size(message), Message.bytes(message).length)
@@ -195,6 +233,20 @@ export const wsClientEgg: Seed = {
         Assert.deepEqual(yield* socket.receive, Message.text("Hello"))
         const { first, payload } = yield* wire.frame
         Assert.deepEqual([first, payload], [0x8a, utf8("p")])
+      })
+    ),
+    item(
+      "(recv-message conn)",
+      "at a Close the connection is closed, and there is none: a value, not an error",
+      Effect.gen(function* () {
+        const { socket, wire } = yield* client()
+        wire.write(frameBytes(0x81, "last"))
+        wire.end(frameBytes(0x88, closePayload(1000)))
+        Assert.deepEqual(yield* socket.receiveOption, Option.some(Message.text("last")))
+        Assert.deepEqual(yield* socket.receiveOption, Option.none())
+        const { first, payload } = yield* wire.frame
+        Assert.deepEqual([first, payload], [0x88, closePayload(1000)])
+        Assert.equal(yield* socket.isOpen, false)
       })
     ),
     item(
@@ -401,6 +453,34 @@ export const wsClientEgg: Seed = {
         optypes.map(([opcode]) => opcode)
       )
     }),
+    item(
+      "reserved opcodes and RSV bits",
+      "are received and sent if the application names them",
+      Effect.gen(function* () {
+        const { socket, wire } = yield* client({ delivery: "frames", opcodes: [0x3], rsv: Frame.rsv2 })
+        wire.write(frameBytes(0xa3, "in"))
+        const { opcode, payload, rsv } = yield* socket.receive
+        Assert.deepEqual([opcode, payload, rsv], [0x3, utf8("in"), 2])
+        yield* socket.send(Frame.make(0x3, { rsv: Frame.rsv2, payload: utf8("out") }))
+        const sent = yield* wire.frame
+        Assert.deepEqual([sent.first, sent.payload], [0xa3, utf8("out")])
+      })
+    ),
+    item(
+      "reserved opcodes and RSV bits",
+      "all others are an error: received with 1002, and sent as one of the application",
+      Effect.gen(function* () {
+        const { socket, wire } = yield* client({ delivery: "frames", opcodes: [0x3], rsv: Frame.rsv2 })
+        for (const frame of [Frame.make(0x4), Frame.make(Opcode.Binary, { rsv: Frame.rsv1 })]) {
+          const error = yield* Effect.flip(socket.send(frame))
+          Assert.ok(error._tag === "Protocol_error" && error.origin === "local")
+        }
+        wire.write(frameBytes(0x84, ""))
+        const error = yield* Effect.flip(socket.receive)
+        Assert.ok(error._tag === "Protocol_error" && error.origin === "remote")
+        Assert.deepEqual((yield* wire.frame).payload.subarray(0, 2), closePayload(1002))
+      })
+    ),
     item("(reason->close-code reason)", "the code as two bytes, to be put into a payload", () => {
       for (const [code, name] of reasons) {
         Assert.equal(CloseCode.fromName(name), code)
@@ -469,17 +549,18 @@ export const wsClientEgg: Seed = {
     ),
     item(
       "condition 'websocket 'fail",
-      "has a reason, which is a close code, and a message; the peer gets the code",
+      "has a reason, which is the name of a close code, and a message; the peer gets the code",
       Effect.gen(function* () {
-        for (const [bytes, code] of [
-          [frameBytes(0x83, ""), 1002],
-          [frameBytes(0x81, Uint8Array.of(0xff)), 1007],
-          [frameBytes(0x82, new Uint8Array(11)), 1009]
+        for (const [bytes, code, reason] of [
+          [frameBytes(0x83, ""), 1002, "ProtocolError"],
+          [frameBytes(0x81, Uint8Array.of(0xff)), 1007, "InvalidPayloadData"],
+          [frameBytes(0x82, new Uint8Array(11)), 1009, "MessageTooBig"]
         ] as const) {
           const { socket, wire } = yield* client({ limits: { maxMessageBytes: 10 } })
           wire.write(bytes)
           const error = yield* Effect.flip(socket.receive)
           Assert.equal(Errors.closeCodeOf(error), code)
+          Assert.equal(CloseCode.toName(code), reason)
           Assert.notEqual(error.message, "")
           Assert.deepEqual((yield* wire.frame).payload.subarray(0, 2), closePayload(code))
         }
