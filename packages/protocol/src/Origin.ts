@@ -126,7 +126,7 @@ const normalize = (entry: string): string => {
   if (text === "null") return text
   const useless = (why: string) =>
     new RangeError(
-      `${JSON.stringify(entry)} in a list of origins matches no page: ${why}, such as "https://example.com"`
+      `origin cannot be ${JSON.stringify(entry)}, which matches no page: ${why}, such as "https://example.com"`
     )
   const url = hasScheme(text) ? parseUrl(text) : undefined
   if (url === undefined) throw useless("an origin is a scheme and a host")

@@ -61,7 +61,7 @@ describe("Origin", () => {
     "file://host",
     "NULL"
   ])("allowList says why %j matches no page", (text) => {
-    const message = `${JSON.stringify(text)} in a list of origins matches no page: `
+    const message = `origin cannot be ${JSON.stringify(text)}, which matches no page: `
     assert.throws(() => Origin.allowList([text]), RangeError, message)
   })
 
