@@ -131,8 +131,8 @@ export interface ReconnectingWebSocket<E = never> {
   readonly state: Subscribable.Subscribable<State<E>>
 
   /**
-   * Waits until it is open. Fails with the failure that was final, and dies where an effect of the app's did; succeeds where it
-   * was closed without one.
+   * Waits until it is open. Fails with the failure that was final. Dies if an effect of the app's (the URL, `onConnect`, the
+   * schedule) died or ended with an interruption; so do `messages` and `receive` then. Succeeds if it was closed without a failure.
    */
   readonly awaitOpen: Effect.Effect<void, Failure<E>>
 
@@ -418,7 +418,8 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E>, Closable, Owner {
   }).pipe(
     // A defect of the app's own effects is found by whoever reads.
     Effect.catchAllDefect((defect) => this.finishWith(Exit.die(defect), Cause.die(defect), undefined)),
-    Effect.onInterrupt(() => this.finishLocally)
+    // So is an interruption that came out of them: nobody stopped this, so it must not look like a normal end.
+    Effect.onInterrupt(() => (this.stopped ? this.finishLocally : this.finishInterrupted))
   )
 
   /** One real connection: why it ended, and how long it was open. */
@@ -559,6 +560,11 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E>, Closable, Owner {
   private readonly finishLocally: Effect.Effect<void> = Effect.suspend(() => {
     const closed = new ConnectionClosed({ code: 1000, reason: "", initiator: "local", clean: true })
     return this.finishWith(Exit.void, Cause.fail(closed), undefined)
+  })
+
+  private readonly finishInterrupted: Effect.Effect<void> = Effect.suspend(() => {
+    const defect = new Error("The effect of the URL, onConnect or the schedule ended with an interruption")
+    return this.finishWith(Exit.die(defect), Cause.die(defect), undefined)
   })
 
   private finish(failure: Failure<E>, decision: "end" | "fail"): Effect.Effect<void> {

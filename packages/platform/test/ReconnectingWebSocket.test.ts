@@ -394,16 +394,36 @@ describe("ReconnectingWebSocket", () => {
     )
   )
 
-  it.effect("is closed where onConnect interrupts itself", () =>
-    withTest(
-      Effect.gen(function* () {
-        const socket = yield* ReconnectingWebSocket.make(url, { onConnect: () => Effect.interrupt })
-        const collected = yield* collect(socket)
-        yield* Effect.forkScoped(WebSocketTest.acceptPeer())
-        assert.isTrue(Exit.isSuccess(yield* Fiber.join(collected)))
-        assert.strictEqual(yield* stateOf(socket), "Closed")
-      })
-    )
+  // As from a queue that was shut down, or a fiber that another one interrupted.
+  it.effect.each<[string, Effect.Effect<string>, ReconnectingWebSocket.Options<"no">]>([
+    ["the URL", Effect.interrupt, {}],
+    ["onConnect", Effect.succeed(url), { onConnect: () => Effect.interrupt }],
+    [
+      "the schedule",
+      Effect.succeed(url),
+      {
+        onConnect: () => Effect.fail("no"),
+        classify: () => "reconnect",
+        schedule: Schedule.tapOutput(Schedule.forever, () => Effect.interrupt)
+      }
+    ]
+  ])(
+    "shows a defect to whoever reads, or waits for it to open, where %s ends with an interruption",
+    ([_, from, options]) =>
+      withTest(
+        Effect.gen(function* () {
+          yield* Effect.forkScoped(WebSocketServer.run((socket) => socket.run(() => {})))
+          const socket = yield* ReconnectingWebSocket.make(from, options)
+          const opening = yield* Effect.fork(Effect.exit(socket.awaitOpen))
+          const receiving = yield* Effect.fork(Effect.exit(socket.receive))
+          const collected = yield* collect(socket)
+          assert.isTrue(isDefect(yield* Fiber.join(collected)))
+          assert.isTrue(isDefect(yield* Fiber.join(opening)))
+          assert.isTrue(isDefect(yield* Fiber.join(receiving)))
+          assert.strictEqual(yield* stateOf(socket), "Closed")
+          assert.strictEqual(yield* socket.send("late"), "dropped")
+        })
+      )
   )
 
   describe("the outbox", () => {
