@@ -3,11 +3,11 @@ import type { Message } from "@effect-websocket/protocol/Message"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import type { Data, SendOptions, WebSocket } from "../WebSocket.js"
 import type { Delivered } from "./driver.js"
 import { MessageSender } from "./messageSender.js"
 import { frameSize, toMessage } from "./sendable.js"
+import { together } from "./together.js"
 
 /** See `WebSocket.broadcast`. An effect for each connection would cost as much as the rest of a send. */
 export const broadcast = (
@@ -27,28 +27,16 @@ export const broadcast = (
       }
     }
     if (slow.length === 0) return Effect.void
-    return awaitTogether(slow)
+    // One that waits holds up no other. A defect comes out when all of them are done.
+    return Effect.flatMap(
+      together(slow.map((send) => Effect.ignore(send))),
+      (exits) => exits.find(Exit.isFailure) ?? Effect.void
+    )
   })
 
 /** Whether a connection has refused the message at once: it is above its `maxSendBytes`. A fiber would find out no more. */
 const isRefused = (sent: Effect.Effect<void, ConnectionError>): boolean =>
   Exit.isExit(sent) && Exit.isFailure(sent) && !Cause.isDie(sent.cause)
-
-/**
- * All at once: one that waits holds up no other. A defect comes out when all of them are done. `Effect.forEach` with concurrency
- * can hang when it is interrupted while it begins.
- */
-const awaitTogether = (sends: ReadonlyArray<Effect.Effect<void, ConnectionError>>): Effect.Effect<void> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(
-      Effect.forEach(sends, (send) => Effect.forkDaemon(Effect.interruptible(Effect.ignore(send)))),
-      (fibers) =>
-        Effect.flatMap(
-          Effect.onInterrupt(restore(Fiber.awaitAll(fibers)), () => Fiber.interruptAll(fibers)),
-          (exits) => exits.find(Exit.isFailure) ?? Effect.void
-        )
-    )
-  )
 
 /** What the app's filter throws for one connection does not keep the message from the others. */
 const sendNow = (

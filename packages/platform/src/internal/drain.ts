@@ -10,6 +10,7 @@ import type { DrainOptions, DrainReport } from "../WebSocketServer.js"
 import type { ServerDriver } from "./connections.js"
 import type { Handlers } from "./handlers.js"
 import { defaults, delay, shown, timeout } from "./settings.js"
+import { together } from "./together.js"
 
 /** In milliseconds. */
 export interface DrainSettings {
@@ -68,24 +69,19 @@ export const drain = (
     Effect.map(socket.closeStatus, ({ clean }) => {
       if (clean) closed++
     })
-  const ended = Effect.forEach(
-    sockets,
-    (socket) => {
-      const close = Effect.zipRight(Effect.ignore(socket.close(settings.code, settings.reason)), count(socket))
-      if (settings.window === 0) return close
-      return Effect.flatMap(Random.next, (chance) =>
-        Effect.zipRight(
-          // Who leaves before its turn waits no longer.
-          Effect.raceFirst(Effect.sleep(Duration.millis(chance * settings.window)), socket.awaitClosed),
-          close
-        )
+  const close = (socket: ServerDriver) => {
+    const closed = Effect.zipRight(Effect.ignore(socket.close(settings.code, settings.reason)), count(socket))
+    if (settings.window === 0) return closed
+    return Effect.flatMap(Random.next, (chance) =>
+      Effect.zipRight(
+        // Who leaves before its turn waits no longer.
+        Effect.raceFirst(Effect.sleep(Duration.millis(chance * settings.window)), socket.awaitClosed),
+        closed
       )
-    },
-    { concurrency: "unbounded", discard: true }
-  )
-  const handled = Effect.suspend(() =>
-    Effect.forEach(handlers, (each) => each.awaitAll, { concurrency: "unbounded", discard: true })
-  )
+    )
+  }
+  const ended = Effect.suspend(() => together(sockets.map(close)))
+  const handled = Effect.suspend(() => Effect.forEach(handlers, (each) => each.awaitAll, { discard: true }))
   const run = Effect.gen(function* () {
     const inTime = yield* Effect.zipRight(ended, handled).pipe(
       Effect.as(true),
@@ -98,8 +94,7 @@ export const drain = (
     let interrupted = 0
     if (!inTime) {
       for (const each of handlers) interrupted += each.interrupt()
-      const aborts = sockets.map((socket) => socket.abort)
-      yield* Effect.all(aborts, { concurrency: "unbounded", discard: true })
+      yield* together(sockets.map((socket) => socket.abort))
     }
     return { closed, dropped: sockets.length - closed, interrupted }
   })
