@@ -283,13 +283,14 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
 
   private deflateLater(turn: Turn, deflation: () => Deflation | undefined): void {
     const { zlib } = this
+    this.underWay = turn
     try {
       const started = deflation()
       if (started === undefined || zlib === undefined) {
+        this.underWay = undefined
         this.begin(turn)
         return
       }
-      this.underWay = turn
       const cancel = zlib.deflateLater(started.data, started.options, (deflated) => {
         // It gave up, or has called before.
         if (this.underWay !== turn) return
@@ -298,8 +299,11 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
         this.complete(turn, () => this.messageSent(this.connection.sendDeflated(started, deflated, turn.maxFrameSize)))
         this.serve()
       })
-      if (this.underWay === turn) this.cancelDeflating = cancel
+      // In a function of ours, so that whatever the app's zlib returned, the next message has its turn after an interruption.
+      if (this.underWay === turn) this.cancelDeflating = () => cancel()
     } catch (defect) {
+      // It called back before it threw.
+      if (this.underWay !== turn) return
       this.underWay = undefined
       this.sendDied(turn, defect)
     }

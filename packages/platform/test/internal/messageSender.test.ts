@@ -869,6 +869,48 @@ describe("compression on another thread", () => {
       })
     )
 
+    it.scoped(`may call back and then throw, which has no effect, as ${role}`, () =>
+      Effect.gen(function* () {
+        const deflateLater: Zlib["deflateLater"] = (data, options, done) => {
+          done(NodeZlib.zlib.deflate(data, options))
+          throw new Error("too late")
+        }
+        const { pair, peer, sent, socket } = yield* deflating(role, { sendStrategy: "sliding" }, { deflateLater })
+        yield* Effect.forkScoped(peer.run(() => {}))
+        yield* socket.send(large)
+        // Nobody waits for one that slides.
+        yield* from(pair, role).stall
+        yield* socket.send(new Uint8Array(70_000), { compress: false })
+        yield* settled
+        yield* socket.send(large)
+        yield* from(pair, role).unstall
+        yield* settled
+        yield* socket.send("after")
+        yield* settled
+        assert.deepStrictEqual(
+          (yield* sent).map((frame) => frame.slice(0, 10)),
+          ["1 deflated", `2 ${"\0".repeat(8)}`, "1 deflated", "1 after"]
+        )
+        assertAtRest(socket)
+      })
+    )
+
+    it.scoped(`may return nothing to give up with, as ${role}`, () =>
+      Effect.gen(function* () {
+        // As it may be in JavaScript.
+        const deflateLater = (() => undefined) as unknown as Zlib["deflateLater"]
+        const { sent, socket } = yield* deflating(role, {}, { deflateLater })
+        const first = yield* Effect.fork(socket.send(large))
+        const second = yield* Effect.fork(socket.send("after"))
+        assert.isTrue(yield* isPending(second))
+        yield* Fiber.interrupt(first)
+        yield* Fiber.join(second)
+        yield* settled
+        assert.deepStrictEqual(yield* sent, ["1 after"])
+        assertAtRest(socket)
+      })
+    )
+
     const bug = new Error("bug")
     const throws = () => {
       throw bug
