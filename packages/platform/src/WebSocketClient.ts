@@ -244,7 +244,8 @@ export type Dialed =
 
 /**
  * Sends an upgrade request. It must not call back before it has returned. The function that it returns drops the attempt;
- * nothing may be left of it then. It is not called after the callback was.
+ * nothing may be left of it then. It is not called after the callback was. What it throws is a defect of `connect`; a transport
+ * that it calls back with later, or again, is dropped.
  *
  * @since 0.1.0
  * @category models

@@ -612,7 +612,7 @@ export const layerRoute = <
 
 /**
  * A request to upgrade, before it is answered, as something that speaks HTTP hands it over. Exactly one of `upgrade` and
- * `reject` is called, once, unless `isGone`.
+ * `reject` is called, once, unless `isGone`. What one of them throws is logged, and costs this request only.
  *
  * @since 0.1.0
  * @category models

@@ -245,6 +245,32 @@ describe("connect", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.scoped("drops what a dial calls back with again, or after it was dropped", () =>
+    Effect.gen(function* () {
+      const pairs = [yield* MockTransport.make(), yield* MockTransport.make(), yield* MockTransport.make()] as const
+      let callBack = (_pair: MockTransport.Pair): void => {}
+      const client = WebSocketClient.make((_url, headers, done) => {
+        callBack = (pair) => done(accepted(pair)(headers))
+        return () => {}
+      })
+      const connecting = yield* Effect.fork(client.connect("ws://test"))
+      yield* settled
+      callBack(pairs[0])
+      callBack(pairs[1])
+      const socket = yield* Fiber.join(connecting)
+      yield* Effect.addFinalizer(() => socket.abort)
+      assert.isTrue(yield* socket.isOpen)
+      const interrupted = yield* Effect.fork(client.connect("ws://test"))
+      yield* settled
+      yield* Fiber.interrupt(interrupted)
+      callBack(pairs[2])
+      for (const pair of [pairs[1], pairs[2]]) {
+        const peer = yield* WebSocket.fromTransport(pair.server, { role: "server" })
+        assert.isFalse((yield* peer.closeStatus).clean)
+      }
+    })
+  )
+
   it.effect("asks for what it was given, with a key of its own each time", () =>
     Effect.gen(function* () {
       const asked: Array<readonly [string, HeaderRecord]> = []

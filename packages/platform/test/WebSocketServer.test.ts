@@ -134,6 +134,34 @@ describe("accept", () => {
     }).pipe(Effect.scoped)
   )
 
+  const throwing = (name: "isGone" | "onGone" | "reject" | "upgrade"): Partial<WebSocketServer.UpgradeAttempt> => ({
+    [name]: () => {
+      throw new Error(`bug in ${name}`)
+    }
+  })
+  it.scoped.each([
+    ["isGone", throwing("isGone")],
+    ["onGone", throwing("onGone")],
+    ["upgrade", throwing("upgrade")],
+    ["reject", { ...throwing("reject"), request: { ...upgradeRequest, method: "POST" } }]
+  ] as const)("goes on with the next request where %s of an attempt throws", ([_, bug]) =>
+    Effect.gen(function* () {
+      const { offer, service } = yield* WebSocketServer.make(
+        { hostname: "test", port: 80, url: "ws://test" },
+        { admission: { maxConnections: 1 } }
+      )
+      yield* Effect.forkScoped(service.run(echo))
+      const pair = yield* MockTransport.make()
+      offer({ ...attemptOf("13"), upgrade: () => pair.server, ...bug })
+      yield* settled
+      offer({ ...attemptOf("13"), upgrade: () => pair.server })
+      const client = yield* WebSocket.fromTransport(pair.client, { role: "client" })
+      yield* client.send("hello")
+      assert.strictEqual((yield* client.receive).data, "hello")
+      yield* client.close()
+    }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger)))
+  )
+
   it.effect("answers 503 to a request that nobody takes in time", () =>
     Effect.gen(function* () {
       const client = yield* Effect.fork(Effect.flip(Effect.scoped(WebSocketClient.connect("ws://test"))))

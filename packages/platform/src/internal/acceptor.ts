@@ -142,9 +142,22 @@ export const checkOrigin = (request: ServerRequest, origin: Origin.Policy, setti
   }
 }
 
+/**
+ * Answers a request, which gets no connection. What an attempt of the app's throws is not thrown on: this may be a callback of a
+ * timer or a fiber.
+ */
+const reject = (attempt: UpgradeAttempt, status: number, headers: HeaderRecord, body: string): void => {
+  try {
+    attempt.reject(status, headers, body)
+  } catch {
+    // Nobody is left to tell: the client has been given up.
+  }
+}
+
 /** Answers a request that is refused. */
 export const rejectRefused = (attempt: UpgradeAttempt, { error, headers, status }: Refused): void =>
-  attempt.reject(
+  reject(
+    attempt,
     status,
     headers,
     error._tag === "Io_error"
@@ -222,15 +235,17 @@ export const open = <D extends Delivery>(
     protocol: selectProtocol(request, accepted.protocol, select)
   }))
   if (decided instanceof Defect) {
-    attempt.reject(500, {}, "The server cannot open the connection")
+    reject(attempt, 500, {}, "The server cannot open the connection")
     return decided
   }
   const { own, protocol } = decided
   const upgrade = (headers: HeaderRecord): Transport => attempt.upgrade(headers)
   const answering = { offer: request, protocol, headers: accepted.headers, url: request.url, request, upgrade }
-  const socket = answer(answering, own, services, mode)
+  // What throws is the attempt, which may have answered by then.
+  const socket = attempted(() => answer(answering, own, services, mode))
+  if (socket instanceof Defect) return socket
   if (socket instanceof ProtocolError) {
-    attempt.reject(500, {}, "The server's answer to the handshake is not valid")
+    reject(attempt, 500, {}, "The server's answer to the handshake is not valid")
     return socket
   }
   return accepted.value === undefined ? socket : Object.assign(socket, { value: accepted.value })
@@ -306,7 +321,7 @@ class Handshaking implements Alarm, Opening {
   }
 
   reject(status: number, headers: HeaderRecord, body: string): void {
-    if (this.over()) this.attempt.reject(status, headers, body)
+    if (this.over()) reject(this.attempt, status, headers, body)
   }
 
   /** An `accept` takes it. It keeps its entry, for the connection. */
@@ -559,13 +574,18 @@ export class Acceptor {
   offer(attempt: UpgradeAttempt): void {
     const entered = attempted(() => this.enter(attempt, undefined))
     if (entered === undefined) return
-    if (entered instanceof Defect) {
-      attempt.reject(500, {}, "The server could not check the request")
-      this.log(Effect.logError("The check of an upgrade request failed", Cause.die(entered.cause)), attempt)
-      return
-    }
+    if (entered instanceof Defect) return this.failed(attempt, entered)
     const { entry, request, route } = entered
-    route.receive(attempt, request, entry)
+    const received = attempted(() => route.receive(attempt, request, entry))
+    if (received instanceof Defect) {
+      entry.leave()
+      this.failed(attempt, received)
+    }
+  }
+
+  private failed(attempt: UpgradeAttempt, { cause }: Defect): void {
+    this.log(Effect.logError("The check of an upgrade request failed", Cause.die(cause)), attempt)
+    reject(attempt, 500, {}, "The server could not check the request")
   }
 
   /** What every request has to pass before anything asynchronous. Otherwise it is answered. */
@@ -596,7 +616,7 @@ export class Acceptor {
 
   /** What comes in floods is logged for debugging only. */
   private refuse(attempt: UpgradeAttempt, status: number, reason: string, retryAfter?: string): undefined {
-    attempt.reject(status, retryAfter === undefined ? {} : { "Retry-After": retryAfter }, reason)
+    reject(attempt, status, retryAfter === undefined ? {} : { "Retry-After": retryAfter }, reason)
     this.log(Effect.logDebug("Refused an upgrade request", reason), attempt)
   }
 
@@ -616,11 +636,12 @@ export class Acceptor {
     route: Route
   ): ServerDrivers[D] | undefined {
     const { attempt } = opening
-    if (attempt.isGone()) {
+    const isGone = attempted(() => attempt.isGone())
+    if (isGone === true) {
       entry.leave()
       return undefined
     }
-    const socket = open(opening, this.policy, this.services, mode)
+    const socket = isGone instanceof Defect ? isGone : open(opening, this.policy, this.services, mode)
     if (socket instanceof ProtocolError || socket instanceof Defect) {
       entry.leave()
       const why = socket instanceof Defect ? Cause.die(socket.cause) : socket.message

@@ -12,6 +12,7 @@ import type { CookieJar } from "../CookieJar.js"
 import type { ConnectError, Dial, Dialed, RejectedBody } from "../WebSocketClient.js"
 import type { Environment, Mode, Opening } from "./driver.js"
 import { makeDriver, type AnyDriver, type Drivers } from "./drivers.js"
+import { guarded } from "./guardedTransport.js"
 import { randomBytes } from "./random.js"
 import * as Registry from "./registry.js"
 import * as Request from "./request.js"
@@ -150,7 +151,7 @@ export class Attempt<D extends Delivery> implements Registry.Closable {
       }
       const opening = checkAnswer(url, dialed.headers, offer, settings)
       if (opening instanceof ProtocolError) {
-        dialed.transport.abort()
+        guarded(dialed.transport).abort()
         return Effect.fail(opening)
       }
       const driver = makeDriver("client", dialed.transport, settings, environment, opening, mode)
@@ -160,7 +161,10 @@ export class Attempt<D extends Delivery> implements Registry.Closable {
       return Effect.succeed({ _tag: "Opened" as const, driver, headers: dialed.headers })
     }
     return this.wait<Effect.Effect.Success<ReturnType<typeof take>>, ConnectError>((done) =>
-      dial(url, sent, (dialed) => done(() => take(dialed)))
+      dial(url, sent, (dialed) => {
+        // It calls back again, or after it was dropped: there is nobody who would close that connection.
+        if (!done(() => take(dialed)) && dialed._tag === "Upgraded") guarded(dialed.transport).abort()
+      })
     )
   }
 
@@ -196,26 +200,45 @@ export class Attempt<D extends Delivery> implements Registry.Closable {
     )
   }
 
-  /** Waits for one thing that comes from outside. `begin` returns what drops it. */
+  /** Waits for one thing that comes from outside. `begin` returns what drops it; `done` says whether it was waited for. */
   private wait<A, E = never>(
-    begin: (done: (result: () => Effect.Effect<A, E>) => void) => () => void
+    begin: (done: (result: () => Effect.Effect<A, E>) => boolean) => () => void
   ): Effect.Effect<A, E> {
     return awaitCallback<A, E>((resume) => {
       if (this.stopped) return resume(Effect.interrupt)
-      this.interrupt = () => resume(Effect.interrupt)
+      let waits = true
+      this.interrupt = () => {
+        waits = false
+        resume(Effect.interrupt)
+      }
       this.drop = begin((result) => {
+        if (!waits) return false
+        waits = false
         this.interrupt = undefined
         this.drop = undefined
-        resume(result())
+        try {
+          resume(result())
+        } catch (defect) {
+          // Of the app's dial or zlib; here it would be thrown into a callback.
+          resume(Effect.die(defect))
+        }
+        return true
       })
-      return () => this.abandon()
+      return () => {
+        waits = false
+        this.abandon()
+      }
     })
   }
 
   private abandon(): void {
     const { drop } = this
     this.drop = undefined
-    drop?.()
+    try {
+      drop?.()
+    } catch {
+      // An error of the app's dial, in what nobody waits for.
+    }
   }
 }
 

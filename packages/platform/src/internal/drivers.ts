@@ -4,6 +4,7 @@ import type { Transport } from "../Transport.js"
 import type { DeliveryOptions } from "../WebSocket.js"
 import type { Environment, Mode, Opening } from "./driver.js"
 import { FrameDriver } from "./frameDriver.js"
+import { guarded } from "./guardedTransport.js"
 import { MessageDriver } from "./messageDriver.js"
 import { shown, type Settings } from "./settings.js"
 import { StreamDriver } from "./streamDriver.js"
@@ -64,7 +65,7 @@ export const makeDriver = <D extends Delivery, Request>(
   // The table above, which inference cannot see through.
   new drivers[mode.delivery]<Request>(
     role,
-    transport,
+    guarded(transport),
     settings,
     environment,
     opening,

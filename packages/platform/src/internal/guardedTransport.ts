@@ -1,11 +1,19 @@
 import { IoError } from "@effect-websocket/protocol/Errors"
 import type { Transport, TransportSink, WaterMarks, WriteResult } from "../Transport.js"
 
+/** What the library's own transports have, so that they are not guarded. */
+export const neverThrows = Symbol("neverThrows")
+
+/** The transport itself if it is one of the library's own, else with a guard around it. */
+export const guarded = (transport: Transport): Transport =>
+  neverThrows in transport ? transport : new GuardedTransport(transport)
+
 /**
  * A transport of the app's. No method of a transport may throw; one that does breaks its own connection, with the error as the
  * cause, and never a callback of a socket or a timer, which would end the process.
  */
 export class GuardedTransport implements Transport {
+  readonly [neverThrows] = true
   readonly remoteAddress: string | undefined
   readonly transport: Transport
   private sink: TransportSink | undefined = undefined

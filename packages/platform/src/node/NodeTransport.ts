@@ -8,7 +8,9 @@ import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { TLSSocket } from "node:tls"
 import type { Transport, TransportSink, WaterMarks, WriteResult } from "../Transport.js"
+import { neverThrows } from "../internal/guardedTransport.js"
 import { Backlog } from "./internal/backlog.js"
+import { reportThrown } from "./internal/reportThrown.js"
 
 /**
  * A transport over a duplex stream, which it takes over: nothing else may read from it or write to it. `head` is what was
@@ -46,6 +48,7 @@ class NodeTransport implements Transport {
 
   constructor(socket: TransportSocket, head: Uint8Array | undefined) {
     this.socket = socket
+    reportThrown(socket)
     this.remoteAddress = socket.remoteAddress
     this.kind = kindOf(socket)
     socket[transport] = this
@@ -56,6 +59,11 @@ class NodeTransport implements Transport {
     // A stream that flows would give it to who has listened until now.
     socket.pause()
     socket.unshift(head)
+  }
+
+  // Not a field, which every connection would have.
+  get [neverThrows](): true {
+    return true
   }
 
   get bufferedBytes(): number {

@@ -1,8 +1,11 @@
 import type { Transport, TransportSink } from "@effect-websocket/platform/Transport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
+import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
+import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit } from "effect"
-import { deafSink, fields, ping, sentTo, settled, text } from "../support.js"
+import * as Handshake from "@effect-websocket/protocol/Handshake"
+import { Effect, Exit, type Scope } from "effect"
+import { deafSink, fields, ping, type Role, sentTo, settled, text, upgradeRequest } from "../support.js"
 
 const methods = ["start", "pause", "resume", "write", "end", "abort", "release", "bufferedBytes"] as const
 
@@ -43,18 +46,58 @@ const throwing = (method: (typeof methods)[number]) => {
   return { transport, state, bug }
 }
 
+const options = { receiveHighWaterMark: 1 }
+
+/** The ways in which a transport of the app's gets under a connection. */
+const ways: Readonly<
+  Record<string, readonly [Role, (transport: Transport) => Effect.Effect<WebSocket.WebSocket, unknown, Scope.Scope>]>
+> = {
+  fromTransport: [
+    "server",
+    (transport) => WebSocket.fromTransport(transport, { role: "server", delivery: "messages", ...options })
+  ],
+  "a dial": [
+    "client",
+    (transport) =>
+      WebSocketClient.make((_url, sent, done) => {
+        const accept = Handshake.acceptValue(String(sent["Sec-WebSocket-Key"]))
+        const headers = { upgrade: "websocket", connection: "Upgrade", "sec-websocket-accept": accept }
+        queueMicrotask(() => done({ _tag: "Upgraded", headers, transport }))
+        return () => {}
+      }, options).connect<"messages">("ws://test")
+  ],
+  "an attempt": [
+    "server",
+    (transport) =>
+      Effect.gen(function* () {
+        const listening = { hostname: "test", port: 80, url: "ws://test" }
+        const { offer, service } = yield* WebSocketServer.make(listening, options)
+        offer({
+          request: upgradeRequest,
+          remoteAddress: undefined,
+          isGone: () => false,
+          upgrade: () => transport,
+          reject: () => {}
+        })
+        return yield* service.accept
+      })
+  ]
+}
+
 describe("a transport of the app's that throws", () => {
-  for (const method of methods) {
-    it.effect(`in ${method}, breaks its own connection only`, () =>
+  for (const [method, [way, [role, open]]] of methods.flatMap((each) =>
+    Object.entries(ways).map((entry) => [each, entry] as const)
+  )) {
+    it.effect(`in ${method}, breaks its own connection only, from ${way}`, () =>
       Effect.scoped(
         Effect.gen(function* () {
           const { bug, state, transport } = throwing(method)
           state.throws = method === "start"
-          const socket = yield* WebSocket.fromTransport(transport, { role: "server", receiveHighWaterMark: 1 })
+          const socket = yield* open(transport)
           state.throws = true
           // As a socket would: nothing may be thrown here.
-          state.sink.onChunk(sentTo("server", ping("answered")), true)
-          state.sink.onChunk(sentTo("server", text("unread"), text("unread, too")), true)
+          state.sink.onChunk(sentTo(role, ping("answered")), true)
+          state.sink.onChunk(sentTo(role, text("unread"), text("unread, too")), true)
           yield* settled
           yield* Effect.exit(socket.receiveAll)
           yield* settled
@@ -70,7 +113,7 @@ describe("a transport of the app's that throws", () => {
             assert.isAbove(state.aborted, 0)
           }
           // What it reports later has no effect.
-          state.sink.onChunk(sentTo("server", text("too late")), true)
+          state.sink.onChunk(sentTo(role, text("too late")), true)
           state.sink.onDrain()
           state.sink.onClose()
           assert.isTrue(Exit.isFailure(yield* Effect.exit(socket.receive)))

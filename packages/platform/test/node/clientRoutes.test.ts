@@ -17,6 +17,7 @@ import {
   header,
   ioFacts,
   listen,
+  mebibyte,
   noHandlesLeft,
   rawServer,
   serveEcho
@@ -186,6 +187,43 @@ describe("a stream of the app's", () => {
           assert.deepInclude(facts(error), { _tag: "Io_error" })
           assert.notStrictEqual(facts(error)["reason"], "Timeout")
         }
+      }
+    })
+  )
+
+  it.scopedLive("that throws while it writes fails its own connection, and never the process", () =>
+    Effect.gen(function* () {
+      const [plain] = yield* servers
+      const bug = new Error("bug")
+      /** A stream to the server whose `k`-th write throws. */
+      const throwingAt = (k: number) => () => {
+        const socket = Net.connect(Number(new URL(plain).port), "127.0.0.1")
+        let writes = 0
+        const stream: Duplex = new Duplex({
+          read: () => void socket.resume(),
+          write: (chunk: Buffer, _encoding, callback) => {
+            if (++writes === k) throw bug
+            socket.write(chunk, () => callback())
+          },
+          destroy: (error, callback) => {
+            socket.destroy()
+            callback(error)
+          }
+        })
+        socket.on("data", (chunk: Buffer) => stream.push(chunk))
+        socket.on("error", (error) => stream.destroy(error))
+        return stream
+      }
+      const request = yield* refusal(plain, { createConnection: throwingAt(1) })
+      assert.deepInclude(facts(request), { _tag: "Io_error", reason: "Reset" })
+      assert.strictEqual(request.cause, bug)
+      // A large message leaves in several writes, most of them in callbacks.
+      for (const k of [2, 4]) {
+        const socket = yield* connectWith(plain, { createConnection: throwingAt(k) })
+        yield* Effect.ignore(socket.send(new Uint8Array(mebibyte)))
+        const { error } = yield* socket.closeStatus
+        assert.deepInclude(facts(error), { _tag: "Io_error", reason: "Reset" })
+        assert.strictEqual(error.cause, bug)
       }
     })
   )

@@ -7,6 +7,7 @@ import { hasControl } from "../../internal/request.js"
 import { toIoError } from "./ioError.js"
 import * as HttpConnect from "./httpConnect.js"
 import * as Socks from "./socks.js"
+import { reportThrown } from "./reportThrown.js"
 import { serverName } from "./tls.js"
 
 /** A server. */
@@ -63,6 +64,7 @@ export const overDuplex =
     }
     try {
       socket = create()
+      reportThrown(socket)
       socket.once("error", fail)
       if (socket instanceof Net.Socket && socket.connecting) socket.once("connect", ready)
       else queueMicrotask(ready)

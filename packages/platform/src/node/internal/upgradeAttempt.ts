@@ -8,6 +8,7 @@ import type { Transport } from "../../Transport.js"
 import type { UpgradeAttempt } from "../../WebSocketServer.js"
 import * as NodeTransport from "../NodeTransport.js"
 import { headerRecord } from "./headerRecord.js"
+import { reportThrown } from "./reportThrown.js"
 
 // Time to write a refusal to a client that does not read.
 const rejectTimeoutMillis = 5000
@@ -26,6 +27,7 @@ export interface NodeAttempt extends UpgradeAttempt {
 export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: Uint8Array): NodeAttempt => {
   // Before anything else: a reset in the middle of the handshake must not end the process.
   destroyOnError(socket)
+  reportThrown(socket)
   let stopWatching: (() => void) | undefined
   const answered = (): void => {
     stopWatching?.()
