@@ -119,7 +119,7 @@ export interface ReceiveRate {
  *   is leaving counts.
  * - `messageTimeout`: the time for a message to arrive, from its first byte to its last. Afterwards the connection fails with
  *   1008 and `IoError` (`Timeout` of `"message"`).
- * - `writeTimeout`: the time in which a peer must read something of what waits for it above `sendHighWaterMark`, and up to 5.5
+ * - `writeTimeout`: the time in which a peer must read something of what waits for it above `sendHighWaterMark`, and up to 11.2
  *   seconds more, in which a kernel's buffer may hide that it reads. Afterwards the transport is dropped, with `IoError` (`Timeout` of `"write"`).
  * - `maxLifetime`: after this time the connection is closed with 1001.
  * - `receiveRate`: how much the peer may send per time; see `ReceiveRate`. Default: any amount.

@@ -23,9 +23,9 @@ type Time = number | undefined
 // An estimate of what the kernels and proxies between the two ends hold at most.
 const maxBytesOnTheWay = 8 * 1024 * 1024
 // A kernel tells that a peer reads only when a third of its send buffer is free, so a buffer of this size may hide for some
-// seconds that a peer reads, if that takes it no more than so many bytes per millisecond.
+// seconds that a peer reads, if that takes it no more than so many bytes per millisecond: 1 Mbit per second.
 const maxSendBuffer = 4 * 1024 * 1024
-const hiddenBytesPerMilli = 256
+const hiddenBytesPerMilli = 125
 
 /**
  * The deadlines of one connection: one alarm, set to the next of them. What moves a deadline on is only remembered; the

@@ -424,6 +424,31 @@ for (const role of roles) {
       })
     )
 
+    it.scoped("writeTimeout lets a peer be that reads 1 Mbit per second behind a full kernel's buffer", () =>
+      Effect.gen(function* () {
+        const { pair, socket } = yield* alone(role, { ...quiet, writeTimeout: "1 second" })
+        const outbound = from(pair, role)
+        const buffer = 4 * 1024 * 1024
+        // It leaves at once, into the buffer.
+        yield* socket.send(new Uint8Array(buffer))
+        yield* settled
+        yield* outbound.stall
+        yield* outbound.split(buffer / 4)
+        const slow = yield* Effect.fork(socket.send(new Uint8Array(3 * buffer)))
+        yield* settled
+        for (let i = 0; i < 3; i++) {
+          yield* TestClock.adjust("11 seconds")
+          assert.isTrue(yield* socket.isOpen)
+          // A third of it is free.
+          yield* outbound.unstall
+          yield* Effect.promise(() => Promise.resolve())
+          yield* outbound.stall
+        }
+        yield* TestClock.adjust("25 seconds")
+        assert.deepStrictEqual(fields(yield* Effect.flip(Fiber.join(slow))), timedOut("write"))
+      })
+    )
+
     it.scoped("writeTimeout lets a peer be that reads slowly", () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* alone(role, {
