@@ -513,14 +513,14 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E>, Closable, Owner {
   offer(data: WebSocket.Data, options?: WebSocket.SendOptions): Effect.Effect<Effect.Effect<Outcome, PayloadTooLarge>> {
     return Effect.suspend(() => {
       const item = makeItem(data, options)
-      return Effect.as(this.outbox.offer(item), Deferred.await(item.outcome))
+      return this.outbox.offer(item, Deferred.await(item.outcome))
     })
   }
 
   send(data: WebSocket.Data, options?: WebSocket.SendOptions): Effect.Effect<Outcome, PayloadTooLarge> {
     return Effect.suspend(() => {
       const item = makeItem(data, options)
-      return Effect.zipRight(this.outbox.offer(item), Deferred.await(item.outcome)).pipe(
+      return Effect.flatten(this.outbox.offer(item, Deferred.await(item.outcome))).pipe(
         Effect.onInterrupt(() => Effect.sync(() => this.outbox.remove(item)))
       )
     })

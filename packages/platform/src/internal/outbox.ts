@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -18,13 +19,16 @@ export type OutboxStrategy = "suspend" | "dropping" | "sliding"
 
 type Resume = (effect: Effect.Effect<void>) => void
 
+// There is no place, so the item has to wait.
+const isFull = Symbol("isFull")
+
 /** Messages that wait for a connection, in order. Each of them has exactly one outcome. */
 export class Outbox {
   private readonly capacity: number
   private readonly strategy: OutboxStrategy
   private readonly items = new Set<Item>()
   // Those for which there was no room, with what wakes them.
-  private readonly waiting = new Map<Item, Resume>()
+  private readonly waiting = new Map<Item, () => void>()
   private taker: Resume | undefined = undefined
   private closed = false
 
@@ -37,31 +41,50 @@ export class Outbox {
     return this.items.size
   }
 
-  /** Succeeds when the item has a place, or an outcome. Interrupting it takes the item back. */
-  offer(item: Item): Effect.Effect<void> {
-    return Effect.async<void>((resume) => {
-      if (this.closed) {
-        settle(item, dropped)
-      } else if (this.items.size < this.capacity) {
-        this.add(item)
-      } else if (this.strategy === "sliding") {
-        for (const oldest of this.items) {
-          this.items.delete(oldest)
-          settle(oldest, dropped)
-          break
-        }
-        this.add(item)
-      } else if (this.strategy === "dropping") {
-        settle(item, dropped)
-      } else {
-        this.waiting.set(item, resume)
-        return
-      }
-      resume(Effect.void)
+  /**
+   * Succeeds with a value when the item has a place, or an outcome. Interrupting it takes the item back: where there is room, the
+   * value is handed over in the step in which the item gets its place.
+   */
+  offer<A>(item: Item, value: A): Effect.Effect<A> {
+    const placed = Effect.sync(() => {
+      if (!this.place(item)) throw isFull
+      return value
+    })
+    return Effect.catchAllCause(placed, (cause) =>
+      Cause.isDieType(cause) && cause.defect === isFull ? this.awaitPlace(item, value) : Effect.failCause(cause)
+    )
+  }
+
+  private awaitPlace<A>(item: Item, value: A): Effect.Effect<A> {
+    return Effect.async<A>((resume) => {
+      // The fiber may have yielded since it looked.
+      if (this.place(item)) resume(Effect.succeed(value))
+      else this.waiting.set(item, () => resume(Effect.succeed(value)))
     }).pipe(
       // Also when it has been woken, and its turn has not come.
       Effect.onInterrupt(() => Effect.sync(() => this.remove(item)))
     )
+  }
+
+  /** Gives an item a place, or an outcome; not if it has to wait. */
+  private place(item: Item): boolean {
+    if (this.closed) {
+      settle(item, dropped)
+    } else if (this.items.size < this.capacity) {
+      this.add(item)
+    } else if (this.strategy === "sliding") {
+      for (const oldest of this.items) {
+        this.items.delete(oldest)
+        settle(oldest, dropped)
+        break
+      }
+      this.add(item)
+    } else if (this.strategy === "dropping") {
+      settle(item, dropped)
+    } else {
+      return false
+    }
+    return true
   }
 
   /** Whether the item has a place, so that nobody has begun to send it and nobody has taken it back. */
@@ -95,7 +118,7 @@ export class Outbox {
   close(): void {
     this.closed = true
     for (const item of [...this.items, ...this.waiting.keys()]) settle(item, dropped)
-    for (const resume of this.waiting.values()) resume(Effect.void)
+    for (const wake of this.waiting.values()) wake()
     this.items.clear()
     this.waiting.clear()
   }
@@ -109,11 +132,11 @@ export class Outbox {
   }
 
   private admit(): void {
-    for (const [item, resume] of this.waiting) {
+    for (const [item, wake] of this.waiting) {
       if (this.items.size >= this.capacity) return
       this.waiting.delete(item)
       this.add(item)
-      resume(Effect.void)
+      wake()
     }
   }
 }

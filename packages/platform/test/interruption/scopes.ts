@@ -175,6 +175,19 @@ const offer: Enumeration = (k) =>
     })
   )
 
+/** There is a place at once: where `offer` is interrupted, nothing is left in it. */
+const offerAtOnce: Enumeration = (k) =>
+  withTest(
+    Effect.gen(function* () {
+      const socket = yield* ReconnectingWebSocket.make(url, options)
+      const offered: Array<unknown> = []
+      const offering = Effect.flatMap(socket.offer("it"), (outcome) => noted(offered, outcome))
+      const { isInterrupted } = yield* interruptedAt(k, offering)
+      assert.strictEqual(yield* socket.waitingMessages, offered.length)
+      return isInterrupted
+    })
+  )
+
 const receive: Enumeration = (k) =>
   withTest(
     Effect.gen(function* () {
@@ -307,6 +320,7 @@ export const enumerations: Readonly<Record<string, Enumeration>> = {
   makeReconnecting,
   nextAttempt,
   offer,
+  offerAtOnce,
   peerReceive,
   receive,
   send
