@@ -12,7 +12,6 @@ import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import { concat } from "./internal/bytes.js"
-import { neverThrows } from "./internal/guardedTransport.js"
 import type { Transport, TransportSink, WaterMarks, WriteResult } from "./Transport.js"
 
 /**
@@ -143,7 +142,6 @@ type Item = Uint8Array | "end"
 
 /** One end: a transport for whoever writes here, and the direction from here to the other end. */
 class End implements Transport {
-  readonly [neverThrows] = true
   readonly remoteAddress: string
   bufferedBytes = 0
   private readonly runtime: Runtime.Runtime<never>

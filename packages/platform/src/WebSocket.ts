@@ -24,6 +24,7 @@ import type { FrameWebSocket } from "./FrameWebSocket.js"
 import * as internalBroadcast from "./internal/broadcast.js"
 import { environment } from "./internal/driver.js"
 import { makeDriver, resolveMode } from "./internal/drivers.js"
+import { GuardedTransport } from "./internal/guardedTransport.js"
 import * as Registry from "./internal/registry.js"
 import { resolve } from "./internal/settings.js"
 import * as internalTypeId from "./internal/typeId.js"
@@ -483,7 +484,9 @@ export const fromTransport = <D extends Connection.Delivery = "messages">(
         url: options.url ?? "",
         agreement: { protocol: undefined, extensions: [] }
       }
-      const driver = makeDriver(options.role, transport, settings, yield* environment, opening, mode)
+      // Whatever it is: an app may have changed one of the library's.
+      const guarded = new GuardedTransport(transport)
+      const driver = makeDriver(options.role, guarded, settings, yield* environment, opening, mode)
       driver.start(Registry.placeIn(yield* Effect.scope))
       return driver
     })

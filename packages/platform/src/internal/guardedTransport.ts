@@ -1,10 +1,10 @@
 import { IoError } from "@effect-websocket/protocol/Errors"
 import type { Transport, TransportSink, WaterMarks, WriteResult } from "../Transport.js"
 
-/** What the library's own transports have, so that they are not guarded. */
+/** What the transports of the library's own clients and servers have, so that they are not guarded. */
 export const neverThrows = Symbol("neverThrows")
 
-/** The transport itself if it is one of the library's own, else with a guard around it. */
+/** The transport, with a guard around it unless it needs none. */
 export const guarded = (transport: Transport): Transport =>
   neverThrows in transport ? transport : new GuardedTransport(transport)
 
