@@ -20,7 +20,7 @@ export interface TransportSink {
   onDrain(): void
   /** Reading or writing failed. `onClose` follows. */
   onError(error: IoError): void
-  /** Nothing is left of it. Comes exactly once, however it ended. */
+  /** Nothing is left of it. Comes exactly once, however it ended; 100 milliseconds after `abort` it is no longer waited for. */
   onClose(): void
 }
 

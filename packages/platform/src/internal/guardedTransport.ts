@@ -4,6 +4,9 @@ import type { Transport, TransportSink, WaterMarks, WriteResult } from "../Trans
 /** What the transports of the library's own clients and servers have, so that they are not guarded. */
 export const neverThrows = Symbol("neverThrows")
 
+/** How long a transport of the app's has to report its end once it was aborted. */
+const abandonMillis = 100
+
 /** The transport, with a guard around it unless it needs none. */
 export const guarded = (transport: Transport): Transport =>
   neverThrows in transport ? transport : new GuardedTransport(transport)
@@ -18,6 +21,8 @@ export class GuardedTransport implements Transport {
   readonly transport: Transport
   private sink: TransportSink | undefined = undefined
   private broken = false
+  private closed = false
+  private abandoning: ReturnType<typeof setTimeout> | undefined = undefined
 
   constructor(transport: Transport) {
     this.transport = transport
@@ -36,7 +41,12 @@ export class GuardedTransport implements Transport {
 
   start(sink: TransportSink, marks: WaterMarks): void {
     this.sink = sink
-    this.attempt("start", () => this.transport.start(new GuardedSink(sink, () => this.broken), marks))
+    const guarded = new GuardedSink(
+      sink,
+      () => this.broken,
+      () => this.close()
+    )
+    this.attempt("start", () => this.transport.start(guarded, marks))
   }
 
   pause(): void {
@@ -67,6 +77,15 @@ export class GuardedTransport implements Transport {
 
   abort(): void {
     this.attempt("abort", () => this.transport.abort())
+    // Nobody must wait for a transport that never reports its end.
+    if (this.sink !== undefined && !this.closed) this.abandoning ??= setTimeout(() => this.close(), abandonMillis)
+  }
+
+  private close(): void {
+    if (this.closed) return
+    this.closed = this.broken = true
+    clearTimeout(this.abandoning)
+    this.sink?.onClose()
   }
 
   private attempt(operation: string, call: () => void): void {
@@ -88,7 +107,7 @@ export class GuardedTransport implements Transport {
     // A transport never calls back from within a call to it.
     queueMicrotask(() => {
       this.sink?.onError(new IoError({ reason: "Reset", operation, cause }))
-      this.sink?.onClose()
+      this.close()
     })
   }
 }
@@ -100,10 +119,12 @@ const lost: WriteResult = { taken: false, belowHighWater: true }
 class GuardedSink implements TransportSink {
   private readonly sink: TransportSink
   private readonly isBroken: () => boolean
+  private readonly close: () => void
 
-  constructor(sink: TransportSink, isBroken: () => boolean) {
+  constructor(sink: TransportSink, isBroken: () => boolean, close: () => void) {
     this.sink = sink
     this.isBroken = isBroken
+    this.close = close
   }
 
   onChunk(chunk: Uint8Array, owned: boolean): void {
@@ -123,6 +144,6 @@ class GuardedSink implements TransportSink {
   }
 
   onClose(): void {
-    if (!this.isBroken()) this.sink.onClose()
+    if (!this.isBroken()) this.close()
   }
 }

@@ -4,7 +4,7 @@ import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
-import { Effect, Exit, type Scope } from "effect"
+import { Effect, Exit, Scope } from "effect"
 import { deafSink, fields, ping, type Role, sentTo, settled, text, upgradeRequest } from "../support.js"
 
 const methods = ["start", "pause", "resume", "write", "end", "abort", "release", "bufferedBytes"] as const
@@ -121,4 +121,21 @@ describe("a transport of the app's that throws", () => {
       )
     )
   }
+
+  it.live("is given up if it never reports its end", () =>
+    Effect.gen(function* () {
+      const { state, transport } = throwing("start")
+      let deaf = 0
+      const silent: Transport = { ...transport, bufferedBytes: 0, abort: () => void deaf++, end: () => void deaf++ }
+      const scope = yield* Scope.make()
+      const open = WebSocket.fromTransport(silent, { role: "server", closeTimeout: "1 millis" })
+      const socket = yield* Scope.extend(open, scope)
+      yield* Scope.close(scope, Exit.void)
+      assert.isFalse((yield* socket.closeStatus).clean)
+      assert.isAbove(deaf, 0)
+      // What it reports after all has no effect.
+      state.sink.onChunk(sentTo("server", text("too late")), true)
+      state.sink.onClose()
+    })
+  )
 })

@@ -14,7 +14,7 @@ describe("together", () => {
         Effect.as(settled, 2)
       ])
       assert.deepStrictEqual(exits, [Exit.succeed(1), Exit.fail("no"), Exit.die("bug"), Exit.succeed(2)])
-      assert.deepStrictEqual(yield* together([]), [])
+      assert.deepStrictEqual(yield* together<never, never, never>([]), [])
     })
   )
 

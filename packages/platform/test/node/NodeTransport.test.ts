@@ -4,7 +4,7 @@ import { NodeTransport } from "@effect-websocket/platform/node"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import { Effect, Fiber, TestClock } from "effect"
 import { Socket } from "node:net"
-import { Duplex, PassThrough } from "node:stream"
+import { Duplex, type DuplexOptions, PassThrough } from "node:stream"
 import { deafSink } from "../support.js"
 import { eventually, facts, ioFacts, mebibyte, noHandlesLeft, rawClient, rawServer, settled, start } from "./support.js"
 
@@ -406,5 +406,20 @@ describe("any duplex", () => {
       assert.isAtLeast(Buffer.concat(held).length, mebibyte)
       yield* Effect.fork(socket.abort)
     }).pipe(Effect.scoped)
+  )
+})
+
+describe("a stream of the app's", () => {
+  it.live.each<[string, DuplexOptions]>([
+    ["emits no close", { emitClose: false }],
+    ["is never done with its destruction", { destroy: () => {} }]
+  ])("that %s is given up once it is dropped", ([_, options]) =>
+    Effect.async<void>((resume) => {
+      const stream = new Duplex({ read: () => {}, write: (_chunk, _encoding, callback) => callback(), ...options })
+      const transport = NodeTransport.make(stream)
+      transport.start({ ...deafSink, onClose: () => resume(Effect.void) }, marks)
+      transport.abort()
+      assert.isTrue(stream.destroyed)
+    })
   )
 })
