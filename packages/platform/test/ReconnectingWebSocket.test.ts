@@ -409,7 +409,7 @@ describe("ReconnectingWebSocket", () => {
     ]
   ])(
     "shows a defect to whoever reads, or waits for it to open, where %s ends with an interruption",
-    ([_, from, options]) =>
+    ([, from, options]) =>
       withTest(
         Effect.gen(function* () {
           yield* Effect.forkScoped(WebSocketServer.run((socket) => socket.run(() => {})))

@@ -4,7 +4,7 @@ import { isStreamingWebSocket } from "@effect-websocket/platform/StreamingWebSoc
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import { assert, describe, it } from "@effect/vitest"
 import * as CloseCode from "@effect-websocket/protocol/CloseCode"
-import { closeCodeOf, type ConnectionError, type PayloadTooLarge } from "@effect-websocket/protocol/Errors"
+import { closeCodeOf, type ConnectionError, IoError, type PayloadTooLarge } from "@effect-websocket/protocol/Errors"
 import type * as Frame from "@effect-websocket/protocol/Frame"
 import { frames as decodeFrames } from "@effect-websocket/protocol/FrameDecoder"
 import { Binary, frames, type Message, size, Text } from "@effect-websocket/protocol/Message"
@@ -973,6 +973,26 @@ describe("broadcast", () => {
       yield* pair.reset
       yield* client.closeStatus
       assert.isUndefined(Effect.runSync(WebSocket.broadcast([server, client], "over")))
+    })
+  )
+
+  it.scoped("sends to all others where a member of the app's throws, dies or fails, and shows the defect then", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* connected()
+      const throws = {
+        send: () => {
+          throw new Error("bug")
+        }
+      }
+      const fails = { send: () => Effect.fail(new IoError({ reason: "Reset", operation: "write" })) }
+      const dies = { send: () => Effect.die("bug") }
+      for (const member of [throws, dies, fails]) {
+        const exit = yield* Effect.exit(WebSocket.broadcast([member, server], "hello"))
+        assert.strictEqual(isDefect(exit), member !== fails)
+        assert.strictEqual((yield* client.receive).data, "hello")
+      }
+      yield* Effect.fork(client.run(() => {}))
+      yield* server.close()
     })
   )
 

@@ -144,7 +144,7 @@ describe("accept", () => {
     ["onGone", throwing("onGone")],
     ["upgrade", throwing("upgrade")],
     ["reject", { ...throwing("reject"), request: { ...upgradeRequest, method: "POST" } }]
-  ] as const)("goes on with the next request where %s of an attempt throws", ([_, bug]) =>
+  ] as const)("goes on with the next request where %s of an attempt throws", ([, bug]) =>
     Effect.gen(function* () {
       const { offer, service } = yield* WebSocketServer.make(
         { hostname: "test", port: 80, url: "ws://test" },

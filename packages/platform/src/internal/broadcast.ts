@@ -4,7 +4,6 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Data, SendOptions, WebSocket } from "../WebSocket.js"
-import type { Delivered } from "./driver.js"
 import { MessageSender } from "./messageSender.js"
 import { frameSize, toMessage } from "./sendable.js"
 import { together } from "./together.js"
@@ -20,11 +19,8 @@ export const broadcast = (
     frameSize(options?.maxFrameSize)
     const slow: Array<Effect.Effect<void, ConnectionError>> = []
     for (const socket of sockets) {
-      if (!(socket instanceof MessageSender)) slow.push(socket.send(message, options))
-      else if (!socket.isOver) {
-        const sent = sendNow(socket, message, options)
-        if (sent !== Effect.void && !isRefused(sent)) slow.push(sent)
-      }
+      const sent = sendNow(socket, message, options)
+      if (sent !== Effect.void && !isRefused(sent)) slow.push(sent)
     }
     if (slow.length === 0) return Effect.void
     // One that waits holds up no other. A defect comes out when all of them are done.
@@ -38,14 +34,15 @@ export const broadcast = (
 const isRefused = (sent: Effect.Effect<void, ConnectionError>): boolean =>
   Exit.isExit(sent) && Exit.isFailure(sent) && !Cause.isDie(sent.cause)
 
-/** What the app's filter throws for one connection does not keep the message from the others. */
+/** What the app's filter, or a member of its own, throws does not keep the message from the others. */
 const sendNow = (
-  socket: MessageSender<Delivered, unknown>,
+  socket: Pick<WebSocket, "send">,
   message: Message,
   options: SendOptions | undefined
 ): Effect.Effect<void, ConnectionError> => {
   try {
-    return socket.sendNow(message, options)
+    if (!(socket instanceof MessageSender)) return socket.send(message, options)
+    return socket.isOver ? Effect.void : socket.sendNow(message, options)
   } catch (defect) {
     return Effect.die(defect)
   }

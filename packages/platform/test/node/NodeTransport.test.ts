@@ -413,7 +413,7 @@ describe("a stream of the app's", () => {
   it.live.each<[string, DuplexOptions]>([
     ["emits no close", { emitClose: false }],
     ["is never done with its destruction", { destroy: () => {} }]
-  ])("that %s is given up once it is dropped", ([_, options]) =>
+  ])("that %s is given up once it is dropped", ([, options]) =>
     Effect.async<void>((resume) => {
       const stream = new Duplex({ read: () => {}, write: (_chunk, _encoding, callback) => callback(), ...options })
       const transport = NodeTransport.make(stream)

@@ -179,6 +179,9 @@ describe("a stream of the app's", () => {
         () => assert.fail("no stream"),
         () => Net.connect(port, "127.0.0.1"),
         () => new Duplex({ read() {}, construct: (callback) => callback(new Error("no stream")) }),
+        // As in JavaScript, where an `async` function may do it by mistake.
+        (): Duplex => JSON.parse("{}"),
+        (): Duplex => JSON.parse("null"),
         () => new Duplex().destroy(),
         () => new Net.Socket().destroy(new Error("no stream"))
       ]) {

@@ -37,6 +37,9 @@ export const letGo = (request: Http.ClientRequest, socket: Duplex): void => {
 /** The host of a URL, without the brackets of IPv6. */
 export const hostOf = ({ hostname }: URL): string => (hostname.startsWith("[") ? hostname.slice(1, -1) : hostname)
 
+const isStream = (value: unknown): value is Duplex =>
+  typeof value === "object" && value !== null && "once" in value && "destroy" in value
+
 /** A stream that the app makes, which may still be connecting. */
 export const overDuplex =
   (create: () => Duplex): Route =>
@@ -63,7 +66,10 @@ export const overDuplex =
       else end(() => socket !== undefined && opened(socket))
     }
     try {
-      socket = create()
+      const created: unknown = create()
+      // As an `async` function returns none.
+      if (!isStream(created)) throw new TypeError("createConnection must return a duplex stream")
+      socket = created
       reportThrown(socket)
       socket.once("error", fail)
       if (socket instanceof Net.Socket && socket.connecting) socket.once("connect", ready)
