@@ -62,19 +62,20 @@ export interface CloseReason {
 }
 
 /**
- * The code with a registered name.
+ * The code with a registered name. `Frame.close` and `encodePayload` cannot fail with one that may travel.
  *
  * @example
  * ```ts
  * import * as CloseCode from "@effect-websocket/protocol/CloseCode"
  *
  * console.log(CloseCode.fromName("GoingAway")) // 1001
+ * console.log(CloseCode.encodePayload(CloseCode.fromName("GoingAway"))) // Uint8Array(2) [ 3, 233 ]
  * ```
  *
  * @since 0.1.0
  * @category conversions
  */
-export const fromName = (name: Name): number => registry[name]
+export const fromName = <N extends Name>(name: N): (typeof registry)[N] => registry[name]
 
 const namesByCode = new Map<number, Name>(
   (Object.keys(registry) as ReadonlyArray<Name>).map((name) => [registry[name], name])

@@ -792,7 +792,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
     const payload = toBytes(given, "The payload of a frame")
     const refused = this.refusal
     if (refused !== undefined) return refused
-    if ((rsv & ~this.rsv) !== 0) {
+    if (!Number.isInteger(rsv) || (rsv & ~this.rsv) !== 0) {
       return localError("A reserved bit is set that no extension gave a meaning", "RFC 6455 §5.2")
     }
     if (!Opcode.isOpcode(opcode) && !this.opcodes.includes(opcode)) {

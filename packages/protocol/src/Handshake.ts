@@ -275,8 +275,8 @@ export const checkRequest = (request: HttpRequest): UpgradeRequest | RefusedRequ
  * The headers of the answer 101 (RFC 6455 §4.2.2), to a request that `checkRequest` has recognised, or to its key and offers
  * if something else did. Without an agreement there is no subprotocol and no extension.
  *
- * Fails with a local `ProtocolError` for a malformed key, a subprotocol or extension that the client did not offer, a header that is not one,
- * and a header that the handshake itself sets.
+ * Fails with a local `ProtocolError` for a malformed key, a subprotocol or extension that the client did not offer or that is not a token,
+ * a header that is not one, and a header that the handshake itself sets.
  *
  * @example
  * ```ts
@@ -301,6 +301,9 @@ export const responseHeaders = (
   if (protocol !== undefined && request.protocols?.includes(protocol) !== true) {
     return localError(`The subprotocol ${JSON.stringify(protocol)} was not offered`, "RFC 6455 §4.2.2")
   }
+  // The offers may come from somewhere else than `checkRequest`.
+  const selected = protocol === undefined ? "" : Subprotocol.format([protocol])
+  if (typeof selected !== "string") return selected
   const unoffered = findUnoffered(agreed, request.extensions ?? [])
   if (unoffered !== undefined) {
     return localError(`The extension ${JSON.stringify(unoffered)} was not offered`, "RFC 6455 §4.2.2")
@@ -312,7 +315,7 @@ export const responseHeaders = (
     Upgrade: "websocket",
     Connection: "Upgrade",
     "Sec-WebSocket-Accept": acceptValue(request.key),
-    ...(protocol === undefined ? {} : { "Sec-WebSocket-Protocol": protocol }),
+    ...(selected === "" ? {} : { "Sec-WebSocket-Protocol": selected }),
     ...(extensions === "" ? {} : { "Sec-WebSocket-Extensions": extensions })
   }
 }

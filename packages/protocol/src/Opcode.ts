@@ -112,7 +112,7 @@ export const fromName = (name: Name): Opcode => registry[name]
  * @category guards
  */
 export const isOpcode = (opcode: number): opcode is Opcode =>
-  (opcode >= 0x0 && opcode <= 0x2) || (opcode >= 0x8 && opcode <= 0xa)
+  Number.isInteger(opcode) && ((opcode >= 0x0 && opcode <= 0x2) || (opcode >= 0x8 && opcode <= 0xa))
 
 /**
  * Whether a number is an opcode that RFC 6455 reserves: 0x3 to 0x7 for further data frames, 0xB to 0xF for further control

@@ -557,6 +557,19 @@ for (const role of roles) {
       assert.strictEqual(sender.outputBytes, 0)
     })
 
+    it.each([1.5, 3.5, 16, -1, NaN])("%d is the opcode of no frame", (opcode) => {
+      const sender = endpoint(role, options)
+      assert.deepStrictEqual(facts(sender.sendFrame(own(opcode))), localFacts("RFC 6455 §5.2"))
+      assert.strictEqual(sender.outputBytes, 0)
+    })
+
+    it.each([1.5, 4.5, 8, -1, NaN])("%d is no set of reserved bits", (rsv) => {
+      const sender = endpoint(role, options)
+      const bytes = Frame.make(1, { rsv, payload: Uint8Array.of(0xff) })
+      assert.deepStrictEqual(facts(sender.sendFrame(bytes)), localFacts("RFC 6455 §5.2"))
+      assert.strictEqual(sender.outputBytes, 0)
+    })
+
     it("an own control frame of more than 125 bytes is refused", () => {
       const sender = endpoint(role, options)
       assert.deepStrictEqual(

@@ -470,6 +470,13 @@ describe("Handshake", () => {
     )
   })
 
+  it("answers with no subprotocol that is not a token, also if the offers say so", () => {
+    for (const protocol of ["a\r\nX-Other: b", "a b", ""]) {
+      const answered = Handshake.responseHeaders({ key, protocols: [protocol] }, { protocol })
+      assert.deepStrictEqual(facts(answered), localFacts("RFC 6455 §4.1"))
+    }
+  })
+
   it("generates keys of the bytes of a source", () => {
     const bytes = Uint8Array.from(Buffer.from(key, "base64"))
     const source = { getRandomValues: (array: Uint8Array) => array.set(bytes) }

@@ -20,7 +20,7 @@ describe("Opcode", () => {
     }
   })
 
-  it.each([-1, 16, 0x81, NaN])("%d is none", (value) => {
+  it.each([-1, 16, 0x81, NaN, 1.5, 9.5])("%d is none", (value) => {
     assert.isFalse(Opcode.isOpcode(value))
     assert.isUndefined(Opcode.toName(value))
   })

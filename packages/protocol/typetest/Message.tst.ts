@@ -43,11 +43,14 @@ describe("a Close", () => {
     expect(Frame.close()).type.toBe<Frame.Frame>()
     expect(Frame.close(1000)).type.toBe<Frame.Frame>()
     expect(CloseCode.encodePayload(1011)).type.toBe<Uint8Array>()
+    expect(Frame.close(CloseCode.fromName("GoingAway"))).type.toBe<Frame.Frame>()
+    expect(CloseCode.encodePayload(CloseCode.fromName("ProtocolError"))).type.toBe<Uint8Array>()
   })
 
   test("may fail with any other, and with a reason", () => {
     type Failing = Frame.Frame | Errors.ProtocolError | Errors.PayloadTooLarge
     expect(Frame.close(1006)).type.toBe<Failing>()
+    expect(Frame.close(CloseCode.fromName("AbnormalClosure"))).type.toBe<Failing>()
     expect(Frame.close(code)).type.toBe<Failing>()
     expect(Frame.close(1000, "bye")).type.toBe<Failing>()
   })
