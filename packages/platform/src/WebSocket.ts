@@ -351,9 +351,9 @@ export interface WebSocket extends AnyWebSocket {
 
   /**
    * Sends messages, in order, each as `send` does. Fails with the first that is not sent, and sends none behind it. An
-   * interruption leaves a whole number of them sent.
+   * interruption leaves a whole number of them sent. It takes several messages: a single text or `Uint8Array` is a defect.
    */
-  sendAll(data: Iterable<Data>, options?: SendOptions): Effect.Effect<void, ConnectionError>
+  sendAll(data: Iterable<Data> & object, options?: SendOptions): Effect.Effect<void, ConnectionError>
 
   /**
    * Sends a message whose length is not known yet: each part of the stream as it comes, as a fragment, and at the end an

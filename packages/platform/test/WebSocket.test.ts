@@ -1884,6 +1884,17 @@ for (const role of roles) {
     )
   })
 
+  it.scoped(`one message is none for sendAll, as ${role}`, () =>
+    Effect.gen(function* () {
+      const { socket, wrote } = yield* alone(role)
+      for (const one of ["", "hello", new Uint8Array(0), utf8("hello"), new Text("a"), 3, null, undefined]) {
+        assert.include(defectOf(yield* Effect.exit(socket.sendAll(one as never))), "iterable of messages")
+      }
+      assert.deepStrictEqual(yield* wrote, [])
+      assert.isTrue(yield* socket.isOpen)
+    })
+  )
+
   describe(`what is no data, as ${role}`, () => {
     /** Every way to send it. Nothing throws before the effect runs. */
     const sends = (socket: WebSocket.WebSocket, data: never): ReadonlyArray<Effect.Effect<unknown, unknown>> => [

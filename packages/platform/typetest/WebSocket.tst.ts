@@ -28,6 +28,13 @@ declare const any: Delivery
 
 declare const save: (message: Message) => Effect.Effect<number, Refused, Users>
 
+test("sendAll takes several messages", () => {
+  expect(socket.sendAll).type.toBeCallableWith(["a", new Uint8Array(1), message])
+  expect(socket.sendAll).type.toBeCallableWith(new Set(["a"]))
+  expect(socket.sendAll).type.not.toBeCallableWith("a")
+  expect(socket.sendAll).type.not.toBeCallableWith(new Uint8Array(1))
+})
+
 describe("run", () => {
   test("takes a handler that returns nothing", () => {
     expect(socket.run(() => {})).type.toBe<Effect.Effect<void, ConnectionError>>()

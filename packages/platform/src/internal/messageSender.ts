@@ -26,7 +26,7 @@ import {
   type Sender
 } from "./driver.js"
 import { closeCodeOf } from "./registry.js"
-import { frameSize, toMessage, toPart, toStream } from "./sendable.js"
+import { frameSize, toMessage, toMessages, toPart, toStream } from "./sendable.js"
 import type { Settings } from "./settings.js"
 import { awaitCallback } from "./waiting.js"
 
@@ -78,9 +78,9 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
     return new Send(this, data, options)
   }
 
-  sendAll(data: Iterable<Data>, options?: SendOptions): Effect.Effect<void, ConnectionError> {
+  sendAll(data: Iterable<Data> & object, options?: SendOptions): Effect.Effect<void, ConnectionError> {
     return Effect.suspend(() => {
-      const rest = data[Symbol.iterator]()
+      const rest = toMessages(data)
       const sendRest: Effect.Effect<void, ConnectionError> = Effect.suspend(() => {
         for (let next = rest.next(); next.done !== true; next = rest.next()) {
           const sent = this.sendNow(next.value, options)

@@ -21,6 +21,15 @@ export const toMessage = (data: Data): Message.Message => {
   return Message.make(data)
 }
 
+/** Several messages. A text or bytes would go out unit by unit. */
+export const toMessages = (data: Iterable<Data>): Iterator<Data> => {
+  if (Predicate.isIterable(data) && typeof data !== "string" && !ArrayBuffer.isView(data))
+    return data[Symbol.iterator]()
+  throw new TypeError(
+    `What sendAll sends must be an iterable of messages, but is ${kindOf(data)}; send takes one message`
+  )
+}
+
 /** A message that is sent as a stream: of what kind it is, if that is said, and its parts. */
 export const toStream = <E, R>(
   data: StreamData<E, R>

@@ -10,6 +10,7 @@ import { TLSSocket } from "node:tls"
 import type { Transport, TransportSink, WaterMarks, WriteResult } from "../Transport.js"
 import { neverThrows } from "../internal/guardedTransport.js"
 import { Backlog } from "./internal/backlog.js"
+import { transport } from "./internal/carried.js"
 import { reportThrown } from "./internal/reportThrown.js"
 
 /**
@@ -21,7 +22,6 @@ import { reportThrown } from "./internal/reportThrown.js"
  */
 export const make = (socket: Duplex, head?: Uint8Array): Transport => new NodeTransport(socket, head)
 
-const transport = Symbol("transport")
 const noMarks: WaterMarks = { high: 0, low: 0 }
 
 interface TransportSocket extends Duplex {

@@ -35,6 +35,7 @@ import type { Transport } from "../Transport.js"
 import type * as WebSocket from "../WebSocket.js"
 import * as WebSocketServer from "../WebSocketServer.js"
 import { asksForWebSocket, Attachment, memberOf, type Member } from "./internal/attachment.js"
+import { isTaken } from "./internal/carried.js"
 import { headerRecord } from "./internal/headerRecord.js"
 import { afterResponses, pendingResponse } from "./internal/pipelining.js"
 import { checkTls } from "./internal/tls.js"
@@ -379,7 +380,7 @@ export interface DuplexOptions<D extends Delivery = "messages">
  * Fails with a local `ProtocolError` for a malformed key, a `protocol` that is not a token, and `extensions` that cannot be
  * parsed; with `IoError` (`Reset`) if the stream has ended, failed, or was destroyed; with `IoError` (`Budget`) if the
  * `budget` is exhausted. Nothing was written then, so the app can still answer. A stream in object mode, or with an encoding
- * (`setEncoding`), does not carry bytes, which is a defect.
+ * (`setEncoding`), does not carry bytes, which is a defect. So is a stream that carries a WebSocket already.
  *
  * The app decides about the rest of the handshake, such as version, `Host` and origin: see `Handshake.checkRequest` and
  * `Origin.check`. From the call on, an error of the stream does not end the process.
@@ -419,7 +420,7 @@ export const fromDuplex = <D extends Delivery = "messages">(
     Effect.gen(function* () {
       const mode = yield* Effect.sync(() => resolveMode(options))
       const settings = yield* Effect.sync(() => {
-        checkBytes(duplex)
+        checkStream(duplex)
         return resolve(options, zlib)
       })
       const { head, key, protocol, url = "" } = options
@@ -445,8 +446,10 @@ export const fromDuplex = <D extends Delivery = "messages">(
   )
 }
 
-/** Throws for a stream of something else than bytes. */
-const checkBytes = (duplex: Duplex): void => {
+/** Throws for a stream that has an owner, or carries something else than bytes. */
+const checkStream = (duplex: Duplex): void => {
+  // Another 101 would come between the frames of that connection.
+  if (isTaken(duplex)) throw new TypeError("The duplex carries a WebSocket already")
   if (duplex.readableObjectMode || duplex.writableObjectMode) {
     throw new TypeError("The duplex is in object mode, but a WebSocket needs a stream of bytes")
   }

@@ -438,6 +438,22 @@ describe("what cannot be accepted", () => {
     )
   }
 
+  it.scopedLive("a stream that carries a WebSocket is a defect, and nothing is written", () =>
+    Effect.gen(function* () {
+      const duplex = new Recorder()
+      const socket = yield* NodeWebSocketServer.fromDuplex(duplex, { key, closeTimeout: 1 })
+      const { written } = duplex
+      const exit = yield* Effect.exit(NodeWebSocketServer.fromDuplex(duplex, { key }))
+      const defect = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.dieOption(exit.cause)) : undefined
+      assert.instanceOf(defect, TypeError)
+      assert.strictEqual(duplex.written, written)
+      assert.isTrue(yield* socket.isOpen)
+      // The connection notices it as if nobody had tried.
+      duplex.destroy(new Error("broken"))
+      assert.strictEqual((yield* Effect.flip(socket.receive))._tag, "Io_error")
+    })
+  )
+
   it.scopedLive("options that make no sense are a defect, and nothing is written", () =>
     Effect.gen(function* () {
       const duplex = new Recorder()
