@@ -268,6 +268,18 @@ describe("the request", () => {
     })
   )
 
+  it.effect("is not made with cookies that are no record, which is a defect", () =>
+    Effect.gen(function* () {
+      const { asked, client } = yield* network(() => assert.fail("asked"))
+      for (const cookies of ["a=b", ["a=b"], new Map([["a", "b"]]), 3]) {
+        const options: WebSocketClient.ConnectOptions = {}
+        const exit = yield* Effect.exit(Effect.scoped(client.connect("ws://test", Object.assign(options, { cookies }))))
+        assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+      }
+      assert.deepStrictEqual(asked, [])
+    })
+  )
+
   it.effect("has cookies of a record that a server reads as they were", () =>
     Effect.promise(() =>
       fc.assert(

@@ -3,6 +3,7 @@ import * as UrlParams from "@effect/platform/UrlParams"
 import { ProtocolError, type HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as HeaderField from "@effect-websocket/protocol/HeaderField"
 import * as Encoding from "effect/Encoding"
+import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type { Credentials, RequestOptions } from "../WebSocketClient.js"
 
@@ -89,6 +90,10 @@ const valueSection = "RFC 9110 §5.5"
 /** As in a header. Values of a record are percent-encoded, as those of `Cookies` are. */
 const formatCookies = (cookies: RequestOptions["cookies"] = Cookies.empty): string | ProtocolError => {
   if (Cookies.isCookies(cookies)) return Cookies.toCookieHeader(cookies)
+  // Without types, it may be the text of a header.
+  if (!Predicate.isRecord(cookies) || Symbol.iterator in cookies) {
+    throw new TypeError("cookies must be Cookies, or a record of values by name")
+  }
   const section = "RFC 6265 §4.1.1"
   const pairs = Object.entries(cookies)
   if (!pairs.every(([name]) => HeaderField.isToken(name))) return refuse("The name of a cookie is not a token", section)

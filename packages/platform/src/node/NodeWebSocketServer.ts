@@ -321,6 +321,7 @@ export const layerConfig = (
  * breaks the handshake or comes from an origin that is not allowed, and with `IoError` (`Budget`) if the `budget` is
  * exhausted, after it was answered; with `IoError` (`Reset`) if the client has gone. Call it in the listener: from then on a
  * reset does not end the process, and the client's end is noticed. Responses to earlier requests of the socket come first.
+ * A socket that carries a WebSocket already is a defect.
  *
  * @example
  * ```ts
@@ -346,8 +347,12 @@ export const fromUpgrade = <D extends Delivery = "messages">(
   socket: Duplex,
   head: Uint8Array,
   options?: WebSocketServer.Options & WebSocket.DeliveryOptions<D>
-): Effect.Effect<WebSocketServer.ServerWebSocket<D>, ProtocolError | IoError, Scope.Scope> =>
-  acceptInTurn(request, upgradeAttempt(request, socket, head), { ...options, zlib })
+): Effect.Effect<WebSocketServer.ServerWebSocket<D>, ProtocolError | IoError, Scope.Scope> => {
+  // Before anything that listens to it, and again when it is its turn.
+  if (isTaken(socket)) return takenTwice
+  const accepted = acceptInTurn(request, upgradeAttempt(request, socket, head), { ...options, zlib })
+  return Effect.suspend(() => (isTaken(socket) ? takenTwice : accepted))
+}
 
 /**
  * The options of a connection whose opening handshake the app has read itself, besides those of every connection.
@@ -446,10 +451,13 @@ export const fromDuplex = <D extends Delivery = "messages">(
   )
 }
 
+// Another 101 would come between the frames of that connection.
+const taken = "The stream carries a WebSocket already"
+const takenTwice = Effect.dieSync(() => new TypeError(taken))
+
 /** Throws for a stream that has an owner, or carries something else than bytes. */
 const checkStream = (duplex: Duplex): void => {
-  // Another 101 would come between the frames of that connection.
-  if (isTaken(duplex)) throw new TypeError("The duplex carries a WebSocket already")
+  if (isTaken(duplex)) throw new TypeError(taken)
   if (duplex.readableObjectMode || duplex.writableObjectMode) {
     throw new TypeError("The duplex is in object mode, but a WebSocket needs a stream of bytes")
   }

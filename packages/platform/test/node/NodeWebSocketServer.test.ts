@@ -3,7 +3,7 @@ import { NodeWebSocketServer } from "@effect-websocket/platform/node"
 import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as Origin from "@effect-websocket/protocol/Origin"
-import { Deferred, Effect, Exit, Fiber, FiberId, Layer, Queue, Scope } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, FiberId, Layer, Queue, Scope } from "effect"
 import * as Http from "node:http"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
@@ -635,6 +635,34 @@ describe("fromUpgrade", () => {
       const refused = yield* Effect.flip(NodeWebSocketServer.fromUpgrade(...(yield* Queue.take(upgrades))))
       assert.deepStrictEqual(facts(refused), protocolFacts("RFC 6455 §10.2"))
       assert.strictEqual((yield* readResponse(evil)).status, 403)
+    })
+  )
+
+  it.scopedLive("is a defect for a socket that carries a WebSocket, which goes on", () =>
+    Effect.gen(function* () {
+      const own = Http.createServer()
+      const upgrades = yield* Queue.unbounded<readonly [Http.IncomingMessage, Duplex, Buffer]>()
+      own.on("upgrade", (...upgrade) => Queue.unsafeOffer(upgrades, upgrade))
+      const port = yield* listen(own)
+      const peer = yield* rawClient(port)
+      peer.write(upgradeRequest())
+      const upgrade = yield* Queue.take(upgrades)
+      const calledBefore = NodeWebSocketServer.fromUpgrade(...upgrade)
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const socket = yield* NodeWebSocketServer.fromUpgrade(...upgrade)
+          for (const second of [calledBefore, NodeWebSocketServer.fromUpgrade(...upgrade)]) {
+            const exit = yield* Effect.exit(second)
+            assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+          }
+          const head = yield* peer.until("\r\n\r\n")
+          assert.isTrue(head.endsWith("\r\n\r\n"))
+          peer.write(frame(first.text, "heard", true))
+          assert.strictEqual((yield* socket.receive).data, "heard")
+          yield* Effect.forkDaemon(peer.farewell)
+        })
+      )
+      yield* peer.closed
     })
   )
 
