@@ -11,6 +11,7 @@ import type {
 } from "@effect-websocket/platform"
 import type { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
 import type {
+  CloseCode,
   Connection,
   Errors,
   Extension,
@@ -124,6 +125,7 @@ export const options = new Set([
     "tls"
   ),
   ...namesOf<NodeWebSocketServer.Options>()("handshakeTimeout", "origin", "port"),
+  ...namesOf<NodeWebSocketServer.DuplexOptions>()("head"),
   ...namesOf<WebSocketServer.RunOptions<"messages", undefined, never, never> & WebSocketServer.RouteOptions>()(
     "check",
     "onError"
@@ -135,6 +137,7 @@ export const options = new Set([
 ])
 
 interface Types {
+  readonly "CloseCode.Name": CloseCode.Name
   readonly "Extension.Extension": Extension.Extension
   readonly "FrameWebSocket.FrameWebSocket": FrameWebSocket.FrameWebSocket
   readonly "Handshake.Agreement": Handshake.Agreement
@@ -149,6 +152,7 @@ interface Types {
 
 /** Exports that are types only. */
 export const types = namesOf<Types>()(
+  "CloseCode.Name",
   "Extension.Extension",
   "FrameWebSocket.FrameWebSocket",
   "Handshake.Agreement",

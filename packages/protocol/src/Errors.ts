@@ -112,7 +112,7 @@ export class PayloadTooLarge extends Data.TaggedError("Payload_too_large")<{
       `${what} has ${this.size === undefined ? `more ${unit} than are allowed` : `${grouped(this.size)} ${unit}`}`
     switch (this.limit) {
       case "message":
-        return `${has("The message", "bytes")}; \`${this.direction === "outbound" ? "maxSendBytes" : "limits.maxMessageBytes"}\` allows ${max}`
+        return `${has("The message", "bytes")}; \`${this.direction === "outbound" ? "maxSendBytes" : "maxMessageBytes"}\` allows ${max}`
       case "frame":
         if (this.direction === "outbound") return `${has("The frame", "bytes")}; \`maxSendBytes\` allows ${max}`
         // The delivery "frames" has both limits, and the smaller one counts.
@@ -218,7 +218,10 @@ const maxListed = 8
 const describe = (cause: unknown, depth = 0): string => {
   if (typeof cause === "string") return cause
   if (typeof cause !== "object" || cause === null) return ""
-  const text = "message" in cause && typeof cause.message === "string" ? cause.message : ""
+  // What OpenSSL writes has an address and a file of its own around the reason, which Node has apart.
+  const isOpenSsl = "library" in cause && "reason" in cause && typeof cause.reason === "string"
+  const reason = isOpenSsl ? cause.reason : ""
+  const text = reason || ("message" in cause && typeof cause.message === "string" ? cause.message : "")
   const code = "code" in cause && typeof cause.code === "string" ? cause.code : ""
   const own = text === "" ? code : text
   if (depth > 2) return own

@@ -45,7 +45,7 @@ const cases: ReadonlyArray<{
     tag: "Payload_too_large",
     error: new Errors.PayloadTooLarge(tooLarge),
     guard: Errors.isPayloadTooLarge,
-    message: "The message has 11 bytes; `limits.maxMessageBytes` allows 10"
+    message: "The message has 11 bytes; `maxMessageBytes` allows 10"
   },
   {
     tag: "Io_error",
@@ -98,11 +98,11 @@ describe("Errors", () => {
     ],
     [
       new Errors.PayloadTooLarge({ ...tooLarge, max: 1_048_576, size: 2_097_152 }),
-      "The message has 2,097,152 bytes; `limits.maxMessageBytes` allows 1,048,576"
+      "The message has 2,097,152 bytes; `maxMessageBytes` allows 1,048,576"
     ],
     [
       new Errors.PayloadTooLarge({ ...tooLarge, size: undefined }),
-      "The message has more bytes than are allowed; `limits.maxMessageBytes` allows 10"
+      "The message has more bytes than are allowed; `maxMessageBytes` allows 10"
     ],
     [
       new Errors.PayloadTooLarge({ ...tooLarge, limit: "frame", max: 1000, size: 1001 }),
@@ -151,6 +151,20 @@ describe("Errors", () => {
       "Reset during read: the connection broke"
     ],
     [new Errors.IoError({ reason: "Reset", operation: "read", cause: 1 }), "Reset during read: the connection broke"],
+    [
+      new Errors.IoError({
+        reason: "Tls",
+        operation: "tls",
+        cause: Object.assign(
+          new Error("C08:error:0A00045C:SSL routines:tlsv13 alert certificate required:../ssl.c:1599\n"),
+          {
+            library: "SSL routines",
+            reason: "tlsv13 alert certificate required"
+          }
+        )
+      }),
+      "Tls: tlsv13 alert certificate required"
+    ],
     [
       new Errors.IoError({ reason: "Reset", operation: "write", cause: coded("", "EPIPE") }),
       "Reset during write: EPIPE"

@@ -46,7 +46,9 @@ import { destroyOnError, hasEnded, takeOver, upgradeAttempt, type NodeAttempt } 
 /**
  * The options of a server that listens by itself, besides those of every server, wherever it listens.
  *
- * - `tls`: certificate and key, for `wss:`.
+ * - `tls`: certificate and key, for `wss:`, and what else Node's `https.createServer` takes. The text of a key that is
+ *   `Redacted` is `Redacted.value(key)`. To see a client's certificate, use an `https.Server` of your own: in its `upgrade`
+ *   listener `socket.getPeerCertificate()` has it, and `fromUpgrade` accepts.
  *
  * @since 0.1.0
  * @category models
