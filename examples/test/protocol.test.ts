@@ -1,9 +1,10 @@
 /** The programs of docs/protocol.md. */
-import { assert, describe, it } from "@effect/vitest"
-import { Connection, Errors, type Handshake, Mask, Message } from "@effect-websocket/protocol"
+import { assert, describe, it, vi } from "@effect/vitest"
+import { Connection, Errors, Handshake, Mask, Message } from "@effect-websocket/protocol"
 import { once } from "node:events"
 import { readFileSync } from "node:fs"
-import type { AddressInfo } from "node:net"
+import { createServer, type AddressInfo } from "node:net"
+import { Duplex } from "node:stream"
 import * as Codec from "../src/protocol/codec.js"
 import * as Compression from "../src/protocol/compression.js"
 import { answer, checkAnswer, type Head, parseHead, request } from "../src/protocol/handshake.js"
@@ -67,6 +68,80 @@ describe("docs/protocol.md", () => {
     }
   })
 
+  it("net: reads nothing from a peer that does not read", async () => {
+    const size = 100_000
+    const client = Connection.make({ role: "client", maskKey: () => 0 })
+    const sent = Array.from({ length: 20 }, (_, index) => {
+      client.send(Message.binary(new Uint8Array(size)))
+      // The Close comes in one read with the last message, while the socket is paused for its echo.
+      if (index === 19) client.close(1000)
+      return Buffer.concat(client.takeOutput())
+    })
+    const behindClose = Buffer.alloc(size)
+    const input = [Buffer.from(Errors.getOrThrow(request("a", "/", offer))), ...sent, behindClose]
+    const output: Array<Buffer> = []
+    let reading = false
+    let take: () => void = () => undefined
+    const socket = new Duplex({
+      read() {
+        this.push(input.shift() ?? null)
+      },
+      write(bytes: Buffer, _encoding, taken) {
+        output.push(bytes)
+        if (reading) setImmediate(taken)
+        else take = taken
+      }
+    })
+    const closed = once(socket, "close")
+    const stopped = Promise.race([once(socket, "pause"), once(socket, "end")])
+    echoServer().emit("connection", socket)
+    await stopped
+    assert.isTrue(socket.isPaused())
+    assert.isBelow(socket.writableLength, 2 * size)
+    assert.isAtLeast(input.length, 17)
+
+    reading = true
+    take()
+    await closed
+    assert.isTrue(socket.readableEnded)
+    const bytes = Buffer.concat(output)
+    const events = client.receive(bytes.subarray(bytes.indexOf("\r\n\r\n") + 4))
+    assert.lengthOf(events.filter(Message.isMessage), 20)
+    assert.strictEqual(client.closeStatus.received?.code, 1000)
+  })
+
+  it("net: a peer that sends no head is given up", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })
+    try {
+      const socket = new Duplex({ read: () => undefined, write: (_bytes, _encoding, taken) => taken() })
+      const closed = new Promise<void>((resolve) => socket.once("close", resolve))
+      echoServer().emit("connection", socket)
+      vi.advanceTimersByTime(9999)
+      assert.isFalse(socket.destroyed)
+      vi.advanceTimersByTime(1)
+      await closed
+      assert.strictEqual(socket.errored?.message, "No head came in time")
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it("net: a head that is too long is an error of the client", async () => {
+    const server = createServer((socket) => {
+      socket.on("error", () => socket.destroy())
+      socket.resume().end("a".repeat(17 * 1024))
+    }).listen(0, "127.0.0.1")
+    try {
+      await once(server, "listening")
+      const { port } = server.address() as AddressInfo
+      const error: unknown = await askOnce(port, "hello").catch((cause: unknown) => cause)
+      assert.match(String(error), /too long/)
+    } finally {
+      server.close()
+      await once(server, "close")
+    }
+  })
+
   it("web streams: a client and a server talk, and close", async () => {
     const pipe = () => new TransformStream<Uint8Array, Uint8Array>(undefined, undefined, { highWaterMark: 16 })
     const there = pipe()
@@ -103,17 +178,32 @@ describe("docs/protocol.md", () => {
   })
 
   it("compression: is agreed on, and saves bytes", () => {
-    const agreement = Compression.acceptOffers(Compression.offers)
-    assert(agreement !== undefined)
-    const checked = Compression.checkExtensions([agreement.extension])
-    const server = Compression.makeConnection({ role: "server" }, agreement)
-    const client = Compression.makeConnection({ role: "client", maskKey: Mask.keys(globalThis.crypto) }, checked)
+    const offered = { ...offer, extensions: Compression.offers }
+    const checked = (parts: Handshake.Offer) => {
+      const headers = Errors.getOrThrow(Handshake.requestHeaders(parts))
+      const request = Handshake.checkRequest({
+        method: "GET",
+        url: "/",
+        httpVersion: "1.1",
+        headers: { host: "a", ...headers }
+      })
+      assert(request._tag === "UpgradeRequest")
+      return request
+    }
+    const { connection: server, headers } = Compression.acceptRequest(checked(offered), "chat.v1")
+    const answered = Errors.getOrThrow(Handshake.checkResponse({ status: 101, headers }, offered))
+    const client = Errors.getOrThrow(Compression.acceptAnswer(answered))
     const text = "hello ".repeat(100)
     client.send(Message.text(text))
     assert.isBelow(client.outputBytes, text.length / 4)
     const events = client.takeOutput().flatMap((bytes) => server.receive(bytes))
     assert.deepStrictEqual({ ...events[0] }, { ...Message.text(text) })
-    assert.isUndefined(Compression.checkExtensions([]))
+    assert.isUndefined(Compression.acceptRequest(checked(offer)).headers["Sec-WebSocket-Extensions"])
+    const stray = {
+      protocol: undefined,
+      extensions: [{ name: "permessage-deflate", parameters: [["x", "y"] as const] }]
+    }
+    assert.isTrue(Errors.isProtocolError(Compression.acceptAnswer(stray)))
     assert.strictEqual(
       Compression.zlib.inflate(Uint8Array.of(0xff), { dictionary: new Uint8Array(0), windowBits: 15, maxBytes: 10 }),
       "Corrupt"

@@ -1,5 +1,5 @@
 /** permessage-deflate with `node:zlib` behind the port. */
-import { type Compressor, Connection, Errors, PermessageDeflate } from "@effect-websocket/protocol"
+import { type Compressor, Connection, Errors, Handshake, Mask, PermessageDeflate } from "@effect-websocket/protocol"
 import * as NodeZlib from "node:zlib"
 
 /** Both directions are synchronous, keep no state, and hold no more than they may. */
@@ -26,15 +26,20 @@ const settings = PermessageDeflate.resolve({ threshold: 64 })
 /** What a client offers: `extensions` of its `Handshake.Offer`. */
 export const offers = PermessageDeflate.offer(settings)
 
-/** A server's side: what it accepts of the offers. Its `extension` is what the server answers. */
-export const acceptOffers = (extensions: typeof offers): PermessageDeflate.Agreement | undefined =>
-  PermessageDeflate.accept(extensions, settings)
+/** A server's answer to what `Handshake.checkRequest` has returned, and its connection. */
+export const acceptRequest = (asked: Handshake.UpgradeRequest, protocol?: string) => {
+  const agreement = PermessageDeflate.accept(asked.extensions, settings)
+  const extensions = agreement ? [agreement.extension] : []
+  return {
+    headers: Errors.getOrThrow(Handshake.responseHeaders(asked, { protocol, extensions })),
+    connection: Connection.make({ role: "server", compression: agreement && { zlib, agreement, settings } })
+  }
+}
 
-/** A client's side: what the server has answered. */
-export const checkExtensions = (extensions: typeof offers): PermessageDeflate.Agreement | undefined =>
-  Errors.getOrThrow(PermessageDeflate.check(extensions, settings))
-
-export const makeConnection = (
-  side: { readonly role: "server" } | { readonly role: "client"; readonly maskKey: () => number },
-  agreement: PermessageDeflate.Agreement | undefined
-): Connection.Connection => Connection.make({ ...side, compression: agreement && { zlib, agreement, settings } })
+/** A client's connection, from what `Handshake.checkResponse` has returned. */
+export const acceptAnswer = (answered: Handshake.Agreement): Connection.Connection | Errors.ProtocolError => {
+  const agreement = PermessageDeflate.check(answered.extensions, settings)
+  if (Errors.isProtocolError(agreement)) return agreement
+  const maskKey = Mask.keys(globalThis.crypto)
+  return Connection.make({ role: "client", maskKey, compression: agreement && { zlib, agreement, settings } })
+}

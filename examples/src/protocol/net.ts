@@ -5,16 +5,21 @@ import { answer, checkAnswer, type Head, parseHead, request } from "./handshake.
 import { makeLoop } from "./loop.js"
 
 const maxHeadBytes = 16 * 1024
+const headTimeout = 10_000
 const closeTimeout = 5000
 
 /** Waits for the head of the other side; what comes behind it belongs to the connection. */
 const onHead = (socket: Net.Socket, use: (head: Head, rest: Uint8Array) => void) => {
+  // Else a peer that sends no head, or a byte now and then, would hold the socket for ever.
+  const timer = setTimeout(() => socket.destroy(new Error("No head came in time")), headTimeout)
+  socket.on("close", () => clearTimeout(timer))
   let held = Buffer.alloc(0)
   const onData = (chunk: Buffer) => {
     held = Buffer.concat([held, chunk])
     const end = held.indexOf("\r\n\r\n")
-    if (end === -1 && held.length > maxHeadBytes) socket.destroy()
+    if (end === -1 && held.length > maxHeadBytes) socket.destroy(new Error("The head is too long"))
     if (end === -1) return
+    clearTimeout(timer)
     socket.off("data", onData)
     use(parseHead(held.toString("latin1", 0, end)), held.subarray(end + 4))
   }
@@ -31,14 +36,17 @@ const run = (
   let timer: NodeJS.Timeout | undefined
   const wire = {
     write: (bytes: Uint8Array) => {
-      socket.write(bytes)
+      // Reads no more until the peer has taken what waits for it.
+      if (!socket.write(bytes)) socket.pause()
       // The connection has no clock: how long the peer may take to close is the edge's to say.
       if (connection.closeExpected) timer ??= setTimeout(() => socket.destroy(), closeTimeout)
     },
-    end: () => void socket.end()
+    // No `drain` comes after `end`, and what the peer still sends must be read to its end.
+    end: () => void socket.end().resume()
   }
   const loop = makeLoop(connection, wire, onEvent)
   socket.on("close", () => clearTimeout(timer))
+  socket.on("drain", () => socket.resume())
   socket.on("data", loop.onData)
   socket.on("end", loop.onEnd)
   socket.on("error", loop.onError)
@@ -53,7 +61,7 @@ export const echoServer = (): Net.Server =>
     onHead(socket, (head, rest) => {
       const { agreement, head: answered } = answer(head)
       socket.write(answered, "latin1")
-      if (agreement === undefined) return socket.end()
+      if (agreement === undefined) return socket.destroySoon()
       const connection = Connection.make({ role: "server" })
       return run(socket, rest, connection, (event) => {
         if (Message.isMessage(event)) connection.send(event)
