@@ -219,9 +219,9 @@ const describe = (cause: unknown, depth = 0): string => {
   if (typeof cause === "string") return cause
   if (typeof cause !== "object" || cause === null) return ""
   // What OpenSSL writes has an address and a file of its own around the reason, which Node has apart.
-  const isOpenSsl = "library" in cause && "reason" in cause && typeof cause.reason === "string"
-  const reason = isOpenSsl ? cause.reason : ""
-  const text = reason || ("message" in cause && typeof cause.message === "string" ? cause.message : "")
+  const reason = "library" in cause && "reason" in cause ? cause.reason : undefined
+  const message = "message" in cause && typeof cause.message === "string" ? cause.message : ""
+  const text = typeof reason === "string" ? reason : message
   const code = "code" in cause && typeof cause.code === "string" ? cause.code : ""
   const own = text === "" ? code : text
   if (depth > 2) return own
