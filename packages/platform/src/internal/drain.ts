@@ -70,13 +70,13 @@ export const drain = (
       if (clean) closed++
     })
   const close = (socket: ServerDriver) => {
-    const closed = Effect.zipRight(Effect.ignore(socket.close(settings.code, settings.reason)), count(socket))
-    if (settings.window === 0) return closed
+    const closeNow = Effect.zipRight(Effect.ignore(socket.close(settings.code, settings.reason)), count(socket))
+    if (settings.window === 0) return closeNow
     return Effect.flatMap(Random.next, (chance) =>
       Effect.zipRight(
         // Who leaves before its turn waits no longer.
         Effect.raceFirst(Effect.sleep(Duration.millis(chance * settings.window)), socket.awaitClosed),
-        closed
+        closeNow
       )
     )
   }

@@ -46,7 +46,7 @@ export class Handlers {
   start<S extends ServerDriver, A, E, R>(socket: S, job: Job<S, A, E, R>): void {
     const scope = Effect.runSync(Scope.make())
     // As a value, because the runtime would log a failure as one that nobody looks at. An interruption stays one.
-    const handled = Effect.matchCauseEffect(new Handled(socket, job), {
+    const handled = Effect.matchCauseEffect(new HandlerEffect(socket, job), {
       onFailure: asFailure<E>,
       onSuccess: asSuccess<A>
     })
@@ -96,7 +96,7 @@ export class Handlers {
 }
 
 /** The handler of a connection as an effect. It takes less memory than a closure in `Effect.suspend` does. */
-class Handled<S extends ServerDriver, A, E, R> extends Effectable.Class<A, E, R> {
+class HandlerEffect<S extends ServerDriver, A, E, R> extends Effectable.Class<A, E, R> {
   private readonly socket: S
   private readonly job: Job<S, A, E, R>
   constructor(socket: S, job: Job<S, A, E, R>) {

@@ -10,7 +10,7 @@ import { TLSSocket } from "node:tls"
 import type { Transport, TransportSink, WaterMarks, WriteResult } from "../Transport.js"
 import { neverThrows } from "../internal/guardedTransport.js"
 import { Backlog } from "./internal/backlog.js"
-import { transport } from "./internal/carried.js"
+import { transport } from "./internal/taken.js"
 import { reportThrown } from "./internal/reportThrown.js"
 
 /**
