@@ -22,7 +22,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import { Budget } from "./internal/budget.js"
+import { Budget } from "./engine/connection/Budget.js"
 import { bytes } from "./internal/settings.js"
 
 /**

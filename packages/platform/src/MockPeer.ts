@@ -10,7 +10,7 @@ import { encode } from "@effect-websocket/protocol/FrameEncoder"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { concat, isSameBytes } from "./internal/bytes.js"
+import { concat, isSameBytes } from "./engine/bytes.js"
 import {
   type Caller,
   describeExpectedClose,

@@ -11,7 +11,7 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
-import { concat } from "./internal/bytes.js"
+import { concat } from "./engine/bytes.js"
 import type { Transport, TransportSink, WaterMarks, WriteResult } from "./Transport.js"
 
 /**

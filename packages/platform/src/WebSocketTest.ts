@@ -24,7 +24,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
-import { isSameBytes } from "./internal/bytes.js"
+import { isSameBytes } from "./engine/bytes.js"
 import {
   describeClean,
   describeClose,
@@ -37,8 +37,8 @@ import {
   expecting,
   isExpectedClose
 } from "./internal/expectation.js"
-import { randomBytes } from "./internal/random.js"
-import { GuardedTransport } from "./internal/guardedTransport.js"
+import { randomBytes } from "./engine/random.js"
+import { GuardedTransport } from "./engine/connection/GuardedTransport.js"
 import * as Registry from "./internal/registry.js"
 import { awaitCallback, takeAfter, type Wake } from "./internal/waiting.js"
 import * as MockPeer from "./MockPeer.js"

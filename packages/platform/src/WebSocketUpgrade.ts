@@ -16,7 +16,7 @@ import { Acceptor, jobOf, resolvePolicy } from "./internal/acceptor.js"
 import { logReport } from "./internal/drain.js"
 import { environment } from "./internal/driver.js"
 import { resolveMode } from "./internal/drivers.js"
-import type { Entry } from "./internal/gate.js"
+import type { Entry } from "./engine/server/Gate.js"
 import { Handlers } from "./internal/handlers.js"
 import type { AcceptOptions } from "./UpgradeCheck.js"
 import type {

@@ -3,7 +3,7 @@ import type { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket
 import { defaultLimits, type Limits } from "@effect-websocket/protocol/Connection"
 import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import * as Duration from "effect/Duration"
-import { defaultMaxHandshakes } from "../../../platform/src/internal/gate.js"
+import { defaultMaxHandshakes } from "../../../platform/src/engine/server/Gate.js"
 import { defaults } from "../../../platform/src/internal/settings.js"
 
 type ConnectionOption = keyof NodeWebSocketServer.Options | keyof NodeWebSocketClient.Options
@@ -281,7 +281,7 @@ export const threats: ReadonlyArray<Threat> = [
     defence: "Every frame of a client is masked with a key of its own, from the secure source of the runtime.",
     options: [],
     tests: [
-      ["platform/test/internal/random.test.ts", "comes from the runtime's secure source and from nowhere else"],
+      ["platform/test/engine/random.test.ts", "comes from the runtime's secure source and from nowhere else"],
       ["platform/test/node/NodeWebSocketClient.test.ts", "masks every frame with another key"]
     ]
   },
@@ -379,8 +379,8 @@ export const hostilities: ReadonlyArray<Hostility> = [
     options: ["admission", "proxies"],
     tests: [
       ["platform/test/node/attaching.test.ts", "refuses more than the limit, with 503, until there is room again"],
-      ["platform/test/internal/gate.test.ts", "counts by key"],
-      ["platform/test/internal/gate.test.ts", "lets in at a rate, and says when to come back"]
+      ["platform/test/engine/server/Gate.test.ts", "counts by key"],
+      ["platform/test/engine/server/Gate.test.ts", "lets in at a rate, and says when to come back"]
     ]
   },
   {
@@ -389,8 +389,8 @@ export const hostilities: ReadonlyArray<Hostility> = [
     time: "Read from the end of the list, and no further than proxies that are trusted; by default not at all",
     options: ["proxies"],
     tests: [
-      ["platform/test/internal/forwarded.test.ts", "believes proxies that are trusted, and as far as they are"],
-      ["platform/test/internal/gate.test.ts", "forgets the oldest of many keys, and none that has connections"]
+      ["platform/test/engine/server/forwarded.test.ts", "believes proxies that are trusted, and as far as they are"],
+      ["platform/test/engine/server/Gate.test.ts", "forgets the oldest of many keys, and none that has connections"]
     ]
   },
   {
@@ -514,7 +514,7 @@ export const hostilities: ReadonlyArray<Hostility> = [
     time: "`heartbeatInterval` and `heartbeatTimeout`",
     options: ["heartbeatInterval", "heartbeatTimeout"],
     tests: [
-      ["platform/test/internal/deadlines.test.ts", "pings after 25 seconds without a frame, and fails 20 seconds later"]
+      ["platform/test/engine/time/Deadlines.test.ts", "pings after 25 seconds without a frame, and fails 20 seconds later"]
     ]
   },
   {

@@ -33,13 +33,13 @@ import { Connections } from "./connections.js"
 import { drain, mergeReports, resolveDrain, starting, type DrainSettings, type Start } from "./drain.js"
 import type { Environment, Mode } from "./driver.js"
 import { makeDriver, settingsFor, type Drivers } from "./drivers.js"
-import { clientAddress, resolveProxies, type ProxySettings } from "./forwarded.js"
-import { Entry, Gate, resolveGate, type GateSettings } from "./gate.js"
+import { clientAddress, resolveProxies, type ProxySettings } from "../engine/server/forwarded.js"
+import { Entry, Gate, resolveGate, type GateSettings } from "../engine/server/Gate.js"
 import { schedulerOver } from "./handOver.js"
 import type { Handlers, Job } from "./handlers.js"
-import { pathOf, ServerRequest } from "./serverRequest.js"
+import { pathOf, ServerRequest } from "../engine/server/ServerRequest.js"
 import { checkProtocols, defaults, resolve, timeout, type Settings } from "./settings.js"
-import { notSet, type Alarm } from "./timers.js"
+import { notSet, type Alarm } from "../engine/time/Timers.js"
 
 /** What a request is measured by. */
 export interface Policy {

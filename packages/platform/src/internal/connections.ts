@@ -3,10 +3,10 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { ConnectionHandle } from "../WebSocketServer.js"
 import type { AnyDriver } from "./drivers.js"
-import type { Entry } from "./gate.js"
+import type { Entry } from "../engine/server/Gate.js"
 import { Registry, type Closable } from "./registry.js"
-import type { ServerRequest } from "./serverRequest.js"
-import { notSet, type Alarm, type Timers } from "./timers.js"
+import type { ServerRequest } from "../engine/server/ServerRequest.js"
+import { notSet, type Alarm, type Timers } from "../engine/time/Timers.js"
 
 /** A connection of a server, of any delivery. */
 export type ServerDriver = AnyDriver<ServerRequest>

@@ -12,7 +12,7 @@ import type { WaterMarks } from "../Transport.js"
 import type { Options, ReceiveRate, SendStrategy } from "../WebSocket.js"
 import type { Options as ClientOptions, MakeOptions } from "../WebSocketClient.js"
 import type { Zlib } from "../Zlib.js"
-import { Budget } from "./budget.js"
+import { Budget } from "../engine/connection/Budget.js"
 
 /** The options of one connection with all defaults filled in. */
 export interface Settings {

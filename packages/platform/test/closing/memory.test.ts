@@ -26,7 +26,7 @@ import {
   TestClock
 } from "effect"
 import { MessageDriver } from "../../src/internal/messageDriver.js"
-import { ofClock } from "../../src/internal/timers.js"
+import { ofClock } from "../../src/engine/time/Timers.js"
 import { concat, from, isInterrupted, other, sentTo, settled, shown, text, upgradeRequest } from "../support.js"
 import {
   activity,

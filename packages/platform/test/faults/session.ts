@@ -6,7 +6,7 @@ import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import { frames } from "@effect-websocket/protocol/FrameDecoder"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
 import { Clock, Duration, Effect, Exit, Fiber, Option } from "effect"
-import { ofClock } from "../../src/internal/timers.js"
+import { ofClock } from "../../src/engine/time/Timers.js"
 import { settled, settledLate, type Role } from "../support.js"
 
 export type Data = string | Uint8Array

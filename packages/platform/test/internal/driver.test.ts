@@ -14,7 +14,7 @@ import { environment } from "../../src/internal/driver.js"
 import { MessageDriver } from "../../src/internal/messageDriver.js"
 import * as Registry from "../../src/internal/registry.js"
 import { resolve } from "../../src/internal/settings.js"
-import { ofClock } from "../../src/internal/timers.js"
+import { ofClock } from "../../src/engine/time/Timers.js"
 import {
   alone,
   close,

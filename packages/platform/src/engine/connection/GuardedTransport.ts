@@ -1,5 +1,5 @@
 import { IoError } from "@effect-websocket/protocol/Errors"
-import type { Transport, TransportSink, WaterMarks, WriteResult } from "../Transport.js"
+import type { Transport, TransportSink, WaterMarks, WriteResult } from "../../Transport.js"
 
 /** What the transports of the library's own clients and servers have, so that they are not guarded. */
 export const neverThrows = Symbol("neverThrows")

@@ -1,4 +1,4 @@
-import { canonical, canonicalNode, network } from "../../src/internal/ipAddress.js"
+import { canonical, canonicalNode, network } from "../../../src/engine/server/ipAddress.js"
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import { isIP, SocketAddress } from "node:net"

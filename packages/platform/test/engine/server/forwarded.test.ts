@@ -1,4 +1,4 @@
-import { clientAddress, resolveProxies } from "../../src/internal/forwarded.js"
+import { clientAddress, resolveProxies } from "../../../src/engine/server/forwarded.js"
 import type { Proxies } from "@effect-websocket/platform/WebSocketServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"

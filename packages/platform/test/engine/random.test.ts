@@ -1,5 +1,5 @@
 import { assert, describe, it, vi } from "@effect/vitest"
-import { randomBytes, randomBytesFrom, randomMaskKey } from "../../src/internal/random.js"
+import { randomBytes, randomBytesFrom, randomMaskKey } from "../../src/engine/random.js"
 
 // More than a pool holds, so that the edges between pools are met.
 const draws = 10_000

@@ -3,9 +3,9 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { PayloadTooLarge } from "@effect-websocket/protocol/Errors"
-import type { Outcome } from "../ReconnectingWebSocket.js"
-import type { Data, SendOptions } from "../WebSocket.js"
-import { awaitCallback } from "./waiting.js"
+import type { Outcome } from "../../ReconnectingWebSocket.js"
+import type { Data, SendOptions } from "../../WebSocket.js"
+import { awaitCallback } from "../../internal/waiting.js"
 
 /** A message to be sent, and its outcome. */
 export interface Item {

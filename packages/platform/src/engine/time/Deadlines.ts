@@ -1,6 +1,6 @@
 import type * as Clock from "effect/Clock"
-import type { Settings } from "./settings.js"
-import { notSet, type Alarm, type Timers } from "./timers.js"
+import type { Settings } from "../../internal/settings.js"
+import { notSet, type Alarm, type Timers } from "./Timers.js"
 
 /** What passes with time. */
 export type Deadline = "close" | "heartbeat" | "idle" | "lifetime" | "message" | "write"

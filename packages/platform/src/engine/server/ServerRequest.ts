@@ -3,7 +3,7 @@ import type { Extension } from "@effect-websocket/protocol/Extension"
 import type { UpgradeRequest } from "@effect-websocket/protocol/Handshake"
 import * as HeaderField from "@effect-websocket/protocol/HeaderField"
 import * as Cookies from "@effect/platform/Cookies"
-import type { Request } from "../UpgradeCheck.js"
+import type { Request } from "../../UpgradeCheck.js"
 
 /** A request with what a check may ask for. Nothing is parsed before it is asked for. */
 export class ServerRequest implements Request {

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FastCheck, TestClock } from "effect"
-import { notSet, ofClock, type Alarm, type Timers } from "../../src/internal/timers.js"
+import { notSet, ofClock, type Alarm, type Timers } from "../../../src/engine/time/Timers.js"
 
 /** An alarm that writes its name and the time. */
 const alarm = (name: string, timers: Timers, log: Array<readonly [string, number]>, then = () => {}): Alarm => ({

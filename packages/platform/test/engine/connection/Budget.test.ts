@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, TestClock } from "effect"
-import { Budget, Ledger, type Member } from "../../src/internal/budget.js"
-import { ofClock } from "../../src/internal/timers.js"
+import { Budget, Ledger, type Member } from "../../../src/engine/connection/Budget.js"
+import { ofClock } from "../../../src/engine/time/Timers.js"
 
 /** A connection that holds what the test says. `pauses` says whether it is read; `sends` whether it must send sparingly. */
 const member = (budget: Budget) =>

@@ -1,4 +1,4 @@
-import { concat, isSameBytes } from "../../src/internal/bytes.js"
+import { concat, isSameBytes } from "../../src/engine/bytes.js"
 import { assert, describe, it } from "@effect/vitest"
 
 describe("concat", () => {

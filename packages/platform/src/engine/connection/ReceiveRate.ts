@@ -1,5 +1,5 @@
-import type { ReceiveRateSettings } from "./settings.js"
-import { notSet, type Alarm, type Timers } from "./timers.js"
+import type { ReceiveRateSettings } from "../../internal/settings.js"
+import { notSet, type Alarm, type Timers } from "../time/Timers.js"
 
 /** The rate of one connection: the generic cell rate algorithm, once for messages and once for bytes. */
 export class ReceiveRate implements Alarm {

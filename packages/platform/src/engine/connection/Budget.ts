@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
-import type { ByteBudget, Usage } from "../ByteBudget.js"
-import { notSet, type Alarm, type Timers } from "./timers.js"
+import type { ByteBudget, Usage } from "../../ByteBudget.js"
+import { notSet, type Alarm, type Timers } from "../time/Timers.js"
 
 /** A connection, as its budget sees it. */
 export interface Member {

@@ -1,5 +1,5 @@
-import { Entry, Gate, resolveGate } from "../../src/internal/gate.js"
-import { ofClock } from "../../src/internal/timers.js"
+import { Entry, Gate, resolveGate } from "../../../src/engine/server/Gate.js"
+import { ofClock } from "../../../src/engine/time/Timers.js"
 import type { AdmissionOptions } from "@effect-websocket/platform/WebSocketServer"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, TestClock } from "effect"
