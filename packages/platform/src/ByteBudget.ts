@@ -23,7 +23,7 @@
  */
 import * as Effect from "effect/Effect"
 import { Budget } from "./engine/connection/Budget.js"
-import { bytes } from "./internal/settings.js"
+import { bytes } from "./engine/checks.js"
 
 /**
  * A budget. Give it to clients, servers and connections as their option `budget`.

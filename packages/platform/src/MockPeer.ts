@@ -21,7 +21,8 @@ import {
   isExpectedClose,
   type Refute
 } from "./internal/expectation.js"
-import * as Registry from "./internal/registry.js"
+import { closedAtOnce, type Closable } from "./engine/connection/Closables.js"
+import { placeIn } from "./internal/scopes.js"
 import { takeAfter, waitUntil, wakeAll, type Wake } from "./internal/waiting.js"
 import type { Transport } from "./Transport.js"
 
@@ -107,11 +108,11 @@ export const fromTransport = (
   Effect.uninterruptible(
     Effect.map(Effect.scope, (scope) => {
       const peer = new Peer(transport, options.role)
-      const place = Registry.placeIn(scope)
-      const member: Registry.Closable = {
+      const place = placeIn(scope)
+      const member: Closable = {
         patience: 0,
         beginClose: () => transport.abort(),
-        awaitClosed: Effect.void
+        whenClosed: closedAtOnce
       }
       peer.start(() => place.delete(member))
       place.add(member)

@@ -33,9 +33,11 @@ import * as Subscribable from "effect/Subscribable"
 import { Send } from "./internal/driver.js"
 import { Inbox } from "./internal/inbox.js"
 import { Outbox, settle, type Item, type OutboxStrategy } from "./engine/client/Outbox.js"
-import { closeCodeOf, delegatingScope, placeIn, type Closable, type Owner } from "./internal/registry.js"
+import type { Closable, Owner } from "./engine/connection/Closables.js"
+import { awaitClosed, closeCodeOf, delegatingScope, placeIn } from "./internal/scopes.js"
 import { frameSize, toCloseCode, toMessage } from "./internal/sendable.js"
-import { count, timeout } from "./internal/settings.js"
+import { count } from "./engine/checks.js"
+import { timeout } from "./internal/settings.js"
 import type * as WebSocket from "./WebSocket.js"
 import { retryAfter, WebSocketClient, type ConnectError, type ConnectOptions } from "./WebSocketClient.js"
 
@@ -376,11 +378,15 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E>, Closable, Owner {
     this.member?.beginClose(code, waited)
   }
 
-  get awaitClosed(): Effect.Effect<void> {
-    return Effect.zipRight(this.stop, this.awaitMember)
+  whenClosed(done: () => void): () => void {
+    const fiber = Effect.runFork(Effect.zipRight(this.stop, this.awaitMember))
+    fiber.addObserver(done)
+    return () => fiber.unsafeInterruptAsFork(FiberId.none)
   }
 
-  private readonly awaitMember: Effect.Effect<void> = Effect.suspend(() => this.member?.awaitClosed ?? Effect.void)
+  private readonly awaitMember: Effect.Effect<void> = Effect.suspend(() =>
+    this.member === undefined ? Effect.void : awaitClosed(this.member)
+  )
 
   /** A scope that lives longer does not hold it. */
   private leaveScope(): void {

@@ -22,10 +22,10 @@ import type * as Stream from "effect/Stream"
 import type { ByteBudget } from "./ByteBudget.js"
 import type { FrameWebSocket } from "./FrameWebSocket.js"
 import * as internalBroadcast from "./internal/broadcast.js"
-import { environment } from "./internal/driver.js"
+import { timers } from "./internal/timers.js"
 import { makeDriver, resolveMode } from "./internal/drivers.js"
 import { GuardedTransport } from "./engine/connection/GuardedTransport.js"
-import * as Registry from "./internal/registry.js"
+import { placeIn } from "./internal/scopes.js"
 import { resolve } from "./internal/settings.js"
 import * as internalTypeId from "./internal/typeId.js"
 import type { StreamData, StreamingWebSocket } from "./StreamingWebSocket.js"
@@ -486,8 +486,8 @@ export const fromTransport = <D extends Connection.Delivery = "messages">(
       }
       // Whatever it is: an app may have changed one of the library's.
       const guarded = new GuardedTransport(transport)
-      const driver = makeDriver(options.role, guarded, settings, yield* environment, opening, mode)
-      driver.start(Registry.placeIn(yield* Effect.scope))
+      const driver = makeDriver(options.role, guarded, settings, yield* timers, opening, mode)
+      driver.start(placeIn(yield* Effect.scope))
       return driver
     })
   )

@@ -18,9 +18,9 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { CookieJar } from "./CookieJar.js"
 import { Attempt } from "./internal/attempt.js"
-import { environment } from "./internal/driver.js"
+import { timers } from "./internal/timers.js"
 import { resolveMode, settingsFor } from "./internal/drivers.js"
-import * as Registry from "./internal/registry.js"
+import { placeIn } from "./internal/scopes.js"
 import * as Request from "./internal/request.js"
 import { resolveClient } from "./internal/settings.js"
 import type { Transport } from "./Transport.js"
@@ -275,14 +275,14 @@ export const make = (
           return yield* Effect.fail(new IoError({ reason: "Budget", operation: "connect" }))
         }
         const scope = yield* Effect.scope
-        const services = yield* environment
+        const services = yield* timers
         const jar = Option.getOrUndefined(yield* Effect.serviceOption(CookieJar))
         const attempt = new Attempt({
           dial,
           settings,
           mode,
-          environment: services,
-          place: Registry.placeIn(scope),
+          timers: services,
+          place: placeIn(scope),
           jar,
           protocols: own.protocols ?? clientOptions.protocols,
           origin: own.origin ?? clientOptions.origin

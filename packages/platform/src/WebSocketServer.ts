@@ -33,12 +33,13 @@ import {
 } from "./internal/acceptor.js"
 import { annotations } from "./internal/annotations.js"
 import { logReport } from "./internal/drain.js"
-import { environment } from "./internal/driver.js"
+import { timers } from "./internal/timers.js"
 import { resolveMode } from "./internal/drivers.js"
 import { Handlers } from "./internal/handlers.js"
-import { placeIn } from "./internal/registry.js"
+import { placeIn } from "./internal/scopes.js"
 import { ServerRequest } from "./engine/server/ServerRequest.js"
-import { count, shown } from "./internal/settings.js"
+import { count } from "./engine/checks.js"
+import { shown } from "./internal/settings.js"
 import type { Transport } from "./Transport.js"
 import type * as UpgradeCheck from "./UpgradeCheck.js"
 import type * as WebSocket from "./WebSocket.js"
@@ -653,7 +654,7 @@ export const make = (
 > =>
   Effect.gen(function* () {
     const policy = yield* Effect.sync(() => resolvePolicy(options))
-    const acceptor = new Acceptor(policy, yield* environment, yield* Effect.runtime<never>())
+    const acceptor = new Acceptor(policy, yield* timers, yield* Effect.runtime<never>())
     yield* Effect.addFinalizer(() => acceptor.release)
     const service: Context.Tag.Service<WebSocketServer> = {
       ...routeOf<undefined>(acceptor, acceptor.fallback),
@@ -767,7 +768,7 @@ export const acceptAttempt = <D extends Delivery = "messages">(
       }
       const { select } = policy
       const opening = { attempt, request, select, accepted: { _tag: "Accept" as const, value: undefined } }
-      const socket = open(opening, policy, yield* environment, mode)
+      const socket = open(opening, policy, yield* timers, mode)
       if (socket instanceof Defect) return yield* Effect.die(socket.cause)
       if (socket instanceof ProtocolError) return yield* Effect.fail(socket)
       socket.start(placeIn(scope))

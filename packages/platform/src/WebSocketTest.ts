@@ -39,7 +39,8 @@ import {
 } from "./internal/expectation.js"
 import { randomBytes } from "./engine/random.js"
 import { GuardedTransport } from "./engine/connection/GuardedTransport.js"
-import * as Registry from "./internal/registry.js"
+import { closedAtOnce } from "./engine/connection/Closables.js"
+import { placeIn } from "./internal/scopes.js"
 import { awaitCallback, takeAfter, type Wake } from "./internal/waiting.js"
 import * as MockPeer from "./MockPeer.js"
 import * as MockTransport from "./MockTransport.js"
@@ -278,10 +279,10 @@ export const network = (
       if (pair === undefined) {
         return yield* Effect.dieMessage("WebSocketTest.network: this connection is not one over a MockTransport")
       }
-      Registry.placeIn(yield* Effect.scope).add({
+      placeIn(yield* Effect.scope).add({
         patience: 0,
         beginClose: () => Effect.runSync(pair.lift),
-        awaitClosed: Effect.void
+        whenClosed: closedAtOnce
       })
       return pair
     })

@@ -14,7 +14,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { Acceptor, jobOf, resolvePolicy } from "./internal/acceptor.js"
 import { logReport } from "./internal/drain.js"
-import { environment } from "./internal/driver.js"
+import { timers } from "./internal/timers.js"
 import { resolveMode } from "./internal/drivers.js"
 import type { Entry } from "./engine/server/Gate.js"
 import { Handlers } from "./internal/handlers.js"
@@ -150,7 +150,7 @@ export const make = (
 ): Effect.Effect<Context.Tag.Service<WebSocketUpgrade>, never, Scope.Scope> =>
   Effect.gen(function* () {
     const policy = yield* Effect.sync(() => resolvePolicy(options))
-    const acceptor = new Acceptor(policy, yield* environment, yield* Effect.runtime<never>())
+    const acceptor = new Acceptor(policy, yield* timers, yield* Effect.runtime<never>())
     const handlers = new Handlers()
     acceptor.fallback.handlers.add(handlers)
     // Finalizers run from last to first.

@@ -514,7 +514,10 @@ export const hostilities: ReadonlyArray<Hostility> = [
     time: "`heartbeatInterval` and `heartbeatTimeout`",
     options: ["heartbeatInterval", "heartbeatTimeout"],
     tests: [
-      ["platform/test/engine/time/Deadlines.test.ts", "pings after 25 seconds without a frame, and fails 20 seconds later"]
+      [
+        "platform/test/engine/time/Deadlines.test.ts",
+        "pings after 25 seconds without a frame, and fails 20 seconds later"
+      ]
     ]
   },
   {

@@ -31,15 +31,17 @@ import type {
 import { annotations } from "./annotations.js"
 import { Connections } from "./connections.js"
 import { drain, mergeReports, resolveDrain, starting, type DrainSettings, type Start } from "./drain.js"
-import type { Environment, Mode } from "./driver.js"
+import type { Mode } from "./driver.js"
 import { makeDriver, settingsFor, type Drivers } from "./drivers.js"
 import { clientAddress, resolveProxies, type ProxySettings } from "../engine/server/forwarded.js"
 import { Entry, Gate, resolveGate, type GateSettings } from "../engine/server/Gate.js"
 import { schedulerOver } from "./handOver.js"
 import type { Handlers, Job } from "./handlers.js"
 import { pathOf, ServerRequest } from "../engine/server/ServerRequest.js"
-import { checkProtocols, defaults, resolve, timeout, type Settings } from "./settings.js"
-import { notSet, type Alarm } from "../engine/time/Timers.js"
+import { closeAll } from "./scopes.js"
+import type { Settings } from "../engine/Settings.js"
+import { checkProtocols, defaults, resolve, timeout } from "./settings.js"
+import { notSet, type Alarm, type Timers } from "../engine/time/Timers.js"
 
 /** What a request is measured by. */
 export interface Policy {
@@ -208,7 +210,7 @@ interface Answering<Request> {
 export const answer = <D extends Delivery, Request>(
   { headers: extra, offer, protocol, request, upgrade, url }: Answering<Request>,
   own: Settings,
-  services: Environment,
+  timers: Timers,
   mode: Mode & { readonly delivery: D }
 ): Drivers<Request>[D] | ProtocolError => {
   const settings = settingsFor(own, mode)
@@ -220,14 +222,14 @@ export const answer = <D extends Delivery, Request>(
       : { protocol, extensions: deflate === undefined ? [] : [deflate.extension] }
   const headers = Handshake.responseHeaders(offer, agreement, extra)
   if (headers instanceof ProtocolError) return headers
-  return makeDriver("server", upgrade(headers), settings, services, { request, url, agreement, deflate }, mode)
+  return makeDriver("server", upgrade(headers), settings, timers, { request, url, agreement, deflate }, mode)
 }
 
 /** Opens the connection of a request that was accepted, or answers 500. */
 export const open = <D extends Delivery>(
   { accepted, attempt, request, select }: Opening,
   { options, settings: shared }: Policy,
-  services: Environment,
+  timers: Timers,
   mode: Mode & { readonly delivery: D }
 ): ServerDrivers[D] | ProtocolError | Defect => {
   const decided = attempted(() => ({
@@ -242,7 +244,7 @@ export const open = <D extends Delivery>(
   const upgrade = (headers: HeaderRecord): Transport => attempt.upgrade(headers)
   const answering = { offer: request, protocol, headers: accepted.headers, url: request.url, request, upgrade }
   // What throws is the attempt, which may have answered by then.
-  const socket = attempted(() => answer(answering, own, services, mode))
+  const socket = attempted(() => answer(answering, own, timers, mode))
   if (socket instanceof Defect) return socket
   if (socket instanceof ProtocolError) {
     reject(attempt, 500, {}, "The server's answer to the handshake is not valid")
@@ -301,8 +303,8 @@ class Handshaking implements Alarm, Opening {
 
   /** Sets its deadline, once. */
   bound(): void {
-    const { policy, services } = this.acceptor
-    if (this.alarmIndex === notSet) services.timers.set(this, services.timers.now + policy.handshakeTimeout)
+    const { policy, timers } = this.acceptor
+    if (this.alarmIndex === notSet) timers.set(this, timers.now + policy.handshakeTimeout)
   }
 
   ring(): void {
@@ -313,7 +315,7 @@ class Handshaking implements Alarm, Opening {
   over(): boolean {
     if (this.answered) return false
     this.answered = true
-    this.acceptor.services.timers.clear(this)
+    this.acceptor.timers.clear(this)
     this.route.forget(this)
     this.entry.leave()
     this.fiber?.unsafeInterruptAsFork(FiberId.none)
@@ -327,7 +329,7 @@ class Handshaking implements Alarm, Opening {
   /** An `accept` takes it. It keeps its entry, for the connection. */
   take(): void {
     this.answered = true
-    this.acceptor.services.timers.clear(this)
+    this.acceptor.timers.clear(this)
   }
 }
 
@@ -520,7 +522,7 @@ const matcher = (pattern: string | undefined): ((path: string) => boolean) => {
 /** Requests on their way to an `accept`, and the connections that came of them. */
 export class Acceptor {
   readonly policy: Policy
-  readonly services: Environment
+  readonly timers: Timers
   readonly connections: Connections
   /** What takes the requests that no other route does. */
   readonly fallback: Route
@@ -530,12 +532,12 @@ export class Acceptor {
   private stopped = false
   private draining: Effect.Effect<DrainReport> | undefined = undefined
 
-  constructor(policy: Policy, services: Environment, runtime: Runtime.Runtime<never>) {
+  constructor(policy: Policy, timers: Timers, runtime: Runtime.Runtime<never>) {
     this.policy = policy
-    this.services = services
+    this.timers = timers
     this.runtime = runtime
-    this.gate = new Gate(policy.gate, services.timers)
-    this.connections = new Connections(services.timers, policy.firstMessageTimeout)
+    this.gate = new Gate(policy.gate, timers)
+    this.connections = new Connections(timers, policy.firstMessageTimeout)
     const { origin, select } = policy
     this.fallback = new Route({ path: undefined, origin, select, check: undefined }, this)
   }
@@ -641,7 +643,7 @@ export class Acceptor {
       entry.leave()
       return undefined
     }
-    const socket = isGone instanceof Defect ? isGone : open(opening, this.policy, this.services, mode)
+    const socket = isGone instanceof Defect ? isGone : open(opening, this.policy, this.timers, mode)
     if (socket instanceof ProtocolError || socket instanceof Defect) {
       entry.leave()
       const why = socket instanceof Defect ? Cause.die(socket.cause) : socket.message
@@ -687,7 +689,7 @@ export class Acceptor {
   readonly release: Effect.Effect<void> = Effect.suspend(() => {
     this.stopped = true
     for (const route of this.allRoutes) route.stop()
-    return this.connections.closeAll(this.policy.drain.code)
+    return closeAll(this.connections, this.policy.drain.code)
   })
 }
 

@@ -10,13 +10,15 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { CookieJar } from "../CookieJar.js"
 import type { ConnectError, Dial, Dialed, RejectedBody } from "../WebSocketClient.js"
-import type { Environment, Mode, Opening } from "./driver.js"
+import type { Timers } from "../engine/time/Timers.js"
+import type { Mode, Opening } from "./driver.js"
 import { makeDriver, type AnyDriver, type Drivers } from "./drivers.js"
 import { guarded } from "../engine/connection/GuardedTransport.js"
 import { randomBytes } from "../engine/random.js"
-import * as Registry from "./registry.js"
+import { closedAtOnce, type Closable, type Owner } from "../engine/connection/Closables.js"
+import { awaitClosed, closeCodeOf } from "./scopes.js"
 import * as Request from "./request.js"
-import type { ClientSettings, Settings } from "./settings.js"
+import type { ClientSettings, Settings } from "../engine/Settings.js"
 import { awaitCallback } from "./waiting.js"
 
 /** What an attempt needs besides the request. */
@@ -24,8 +26,8 @@ export interface Plan<D extends Delivery> {
   readonly dial: Dial
   readonly settings: ClientSettings
   readonly mode: Mode & { readonly delivery: D }
-  readonly environment: Environment
-  readonly place: Registry.Owner
+  readonly timers: Timers
+  readonly place: Owner
   readonly jar: Context.Tag.Service<CookieJar> | undefined
   readonly protocols: ReadonlyArray<string> | undefined
   readonly origin: string | undefined
@@ -50,10 +52,10 @@ const maxBodyMillis = 2000
  * From a request to an open connection, redirects included. It is registered with its scope before anything is sent, and every
  * step between two waits is synchronous, so that at each moment somebody can drop what there is.
  */
-export class Attempt<D extends Delivery> implements Registry.Closable {
+export class Attempt<D extends Delivery> implements Closable {
   /** Nothing is sent over it yet. */
   readonly patience = 0
-  readonly awaitClosed = Effect.void
+  readonly whenClosed = closedAtOnce
   private readonly plan: Plan<D>
   private stopped = false
   /** Drops what there is: a request, or an answer with its body. */
@@ -97,7 +99,7 @@ export class Attempt<D extends Delivery> implements Registry.Closable {
           // The connection may have opened while the fiber was interrupted: then it is closed like any other.
           return Exit.isSuccess(exit) || this.opened === undefined
             ? Effect.void
-            : closeNow(this.opened, Registry.closeCodeOf(exit))
+            : closeNow(this.opened, closeCodeOf(exit))
         })
       )
     )
@@ -131,7 +133,7 @@ export class Attempt<D extends Delivery> implements Registry.Closable {
   }
 
   private ask(url: URL, headers: HeaderRecord) {
-    const { dial, environment, mode, origin, place, protocols, settings } = this.plan
+    const { dial, mode, origin, place, protocols, settings, timers } = this.plan
     const extensions = settings.compression && PermessageDeflate.offer(settings.compression.settings)
     const key =
       settings.random === undefined ? Handshake.makeKey(randomBytes(16)) : Handshake.generateKey(settings.random)
@@ -154,7 +156,7 @@ export class Attempt<D extends Delivery> implements Registry.Closable {
         guarded(dialed.transport).abort()
         return Effect.fail(opening)
       }
-      const driver = makeDriver("client", dialed.transport, settings, environment, opening, mode)
+      const driver = makeDriver("client", dialed.transport, settings, timers, opening, mode)
       this.opened = driver
       // It takes the place over.
       driver.start(place)
@@ -272,7 +274,7 @@ const checkAnswer = (
 const closeNow = (driver: AnyDriver, code: number): Effect.Effect<void> =>
   Effect.suspend(() => {
     driver.beginClose(code)
-    return driver.awaitClosed
+    return awaitClosed(driver)
   })
 
 const firstBytes = (parts: ReadonlyArray<Uint8Array>, max: number): Uint8Array => {

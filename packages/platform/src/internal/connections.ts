@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import type { ConnectionHandle } from "../WebSocketServer.js"
 import type { AnyDriver } from "./drivers.js"
 import type { Entry } from "../engine/server/Gate.js"
-import { Registry, type Closable } from "./registry.js"
+import { Closables, type Closable } from "../engine/connection/Closables.js"
 import type { ServerRequest } from "../engine/server/ServerRequest.js"
 import { notSet, type Alarm, type Timers } from "../engine/time/Timers.js"
 
@@ -23,7 +23,7 @@ interface Tracked {
 }
 
 /** The open connections of a server. */
-export class Connections extends Registry {
+export class Connections extends Closables {
   private readonly tracked = new Map<Closable, Tracked & { readonly socket: ServerDriver }>()
   private readonly timers: Timers
   private readonly firstMessageTimeout: number

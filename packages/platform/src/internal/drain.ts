@@ -10,6 +10,7 @@ import type { DrainOptions, DrainReport } from "../WebSocketServer.js"
 import type { ServerDriver } from "./connections.js"
 import type { Handlers } from "./handlers.js"
 import { defaults, delay, shown, timeout } from "./settings.js"
+import { awaitClosed } from "./scopes.js"
 import { together } from "./together.js"
 
 /** In milliseconds. */
@@ -75,7 +76,7 @@ export const drain = (
     return Effect.flatMap(Random.next, (chance) =>
       Effect.zipRight(
         // Who leaves before its turn waits no longer.
-        Effect.raceFirst(Effect.sleep(Duration.millis(chance * settings.window)), socket.awaitClosed),
+        Effect.raceFirst(Effect.sleep(Duration.millis(chance * settings.window)), awaitClosed(socket)),
         closeNow
       )
     )

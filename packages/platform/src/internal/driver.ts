@@ -18,7 +18,6 @@ import type * as PermessageDeflate from "@effect-websocket/protocol/PermessageDe
 import * as Cause from "effect/Cause"
 import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
-import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -39,22 +38,12 @@ import { Deadlines, type Deadline, type Mortal } from "../engine/time/Deadlines.
 import { handingOver, handOver } from "./handOver.js"
 import { randomBytesFrom, randomMaskKey } from "../engine/random.js"
 import { ReceiveRate } from "../engine/connection/ReceiveRate.js"
-import type { Closable, Owner } from "./registry.js"
+import { closedAtOnce, type Closable, type Owner } from "../engine/connection/Closables.js"
+import { awaitClosed } from "./scopes.js"
 import { pingPayload, pongPayload, toCloseCode } from "./sendable.js"
-import type { Settings } from "./settings.js"
-import { ofClock, type Timers } from "../engine/time/Timers.js"
+import type { Settings } from "../engine/Settings.js"
+import type { Timers } from "../engine/time/Timers.js"
 import { awaitCallback } from "./waiting.js"
-
-/** What all connections of one service share. */
-export interface Environment {
-  readonly clock: Clock.Clock
-  readonly timers: Timers
-}
-
-export const environment: Effect.Effect<Environment> = Effect.map(Effect.clock, (clock) => ({
-  clock,
-  timers: ofClock(clock)
-}))
 
 /** How the connection came to be. */
 export interface Opening<Request = undefined> {
@@ -91,7 +80,7 @@ type Listener = (event: Connection.PingReceived | Connection.PongReceived | Conn
 
 interface PendingPing {
   readonly payload: Uint8Array
-  readonly start: bigint
+  readonly start: number
   /** The answer, where it came before the fiber began to wait for it. */
   answer: Effect.Effect<Duration.Duration, ConnectionError> | undefined
   resume: Resume<Duration.Duration> | undefined
@@ -159,7 +148,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   protected readonly connection: Connection.Connection
   readonly transport: Transport
   protected readonly settings: Settings
-  private readonly environment: Environment
+  private readonly timers: Timers
   private readonly agreement: Agreement
   protected readonly deadlines: Deadlines
   private owners: ReadonlyArray<Owner> = []
@@ -205,13 +194,13 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   private transportEnded = false
   protected closed = false
   private cutOff = false
-  private closers: Set<(effect: Effect.Effect<void>) => void> | undefined = undefined
+  private closers: Set<() => void> | undefined = undefined
 
   constructor(
     role: "client" | "server",
     transport: Transport,
     settings: Settings,
-    environment: Environment,
+    timers: Timers,
     opening: Opening<Request>,
     mode: Mode
   ) {
@@ -221,12 +210,12 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     this.delivery = mode.delivery
     this.transport = transport
     this.settings = settings
-    this.environment = environment
+    this.timers = timers
     const compression = settings.compression &&
       opening.deflate && { ...settings.compression, agreement: opening.deflate }
-    this.ledger = settings.budget && new Ledger(settings.budget, environment.timers)
+    this.ledger = settings.budget && new Ledger(settings.budget, timers)
     this.receiveRate =
-      settings.receiveRate && new ReceiveRate(settings.receiveRate, environment.timers, () => this.resume(pausedByRate))
+      settings.receiveRate && new ReceiveRate(settings.receiveRate, timers, () => this.resume(pausedByRate))
     const options = {
       compression,
       ...mode,
@@ -246,7 +235,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
           })
     // How long a message takes that is not held whole is the reader's affair.
     const timed = mode.delivery === "messages" ? settings : { ...settings, messageTimeout: Number.POSITIVE_INFINITY }
-    this.deadlines = new Deadlines(environment.timers, environment.clock, timed, this)
+    this.deadlines = new Deadlines(timers, timed, this)
   }
 
   /** Starts the transport, and becomes a member of what will close the connection. */
@@ -460,7 +449,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
       const payload = data === undefined ? this.randomPing() : pingPayload(data)
       const pending: PendingPing = {
         payload,
-        start: this.environment.clock.unsafeCurrentTimeNanos(),
+        start: this.timers.now,
         answer: undefined,
         resume: undefined
       }
@@ -532,26 +521,25 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     return Effect.suspend(() => {
       const refused = this.startClosing(toCloseCode(code), reason)
       if (refused !== undefined) return Effect.fail(refused)
-      return this.awaitClosed
+      return awaitClosed(this)
     })
   }
 
   get abort(): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.cutShort()
-      return this.awaitClosed
+      return awaitClosed(this)
     })
   }
 
   get closeStatus(): Effect.Effect<CloseStatus> {
-    return Effect.map(this.awaitClosed, () => {
-      const status = this.connection.closeStatus
-      return {
-        ...status,
-        clean: status.clean && !this.cutOff,
-        error: this.terminalError("local")
-      }
-    })
+    return Effect.map(awaitClosed(this), () => this.status)
+  }
+
+  /** How it ended, once it is closed. */
+  get status(): CloseStatus {
+    const status = this.connection.closeStatus
+    return { ...status, clean: status.clean && !this.cutOff, error: this.terminalError("local") }
   }
 
   // ---------------------------------------------------------------------------------------------------------------
@@ -935,8 +923,8 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     const index = pings.findIndex((ping) => isSameBytes(ping.payload, data))
     // RFC 6455 §5.5.3: a pong may answer only the newest ping, and then stands for those before it.
     for (const ping of pings.splice(0, index + 1)) {
-      const elapsed = this.environment.clock.unsafeCurrentTimeNanos() - ping.start
-      completePing(ping, Effect.succeed(Duration.nanos(elapsed)))
+      const elapsed = this.timers.now - ping.start
+      completePing(ping, Effect.succeed(Duration.millis(elapsed)))
     }
   }
 
@@ -970,8 +958,9 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     this.receiveRate?.stop()
     this.failWaiters(this.terminalError("local"))
     for (const owner of this.owners) owner.delete(this)
-    for (const resume of this.closers ?? []) resume(Effect.void)
+    const { closers } = this
     this.closers = undefined
+    for (const done of closers ?? []) done()
   }
 
   /** For the end of a scope: nothing that arrives will be read any more. */
@@ -990,8 +979,8 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     return this.settings.closeTimeout / 2
   }
 
-  /** Sends what was accepted, and then a Close. Returns why that may not be sent. */
-  protected startClosing(code: number, reason?: string): ProtocolError | PayloadTooLarge | undefined {
+  /** Sends what was accepted, and then a Close. Returns why that may not be sent. Idempotent. */
+  startClosing(code: number, reason?: string): ProtocolError | PayloadTooLarge | undefined {
     if (this.connection.phase === "Open") this.sendAccepted()
     const refused = this.connection.close(code, reason)
     if (refused === undefined) this.closing()
@@ -1006,15 +995,13 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
     return this.connection.error ?? abnormalClosure(initiator)
   }
 
-  get awaitClosed(): Effect.Effect<void> {
-    return awaitCallback<void>((resume) => {
-      if (this.closed) return resume(Effect.void)
-      const closers = (this.closers ??= new Set())
-      closers.add(resume)
-      return () => {
-        closers.delete(resume)
-      }
-    })
+  whenClosed(done: () => void): () => void {
+    if (this.closed) return closedAtOnce(done)
+    const closers = (this.closers ??= new Set())
+    closers.add(done)
+    return () => {
+      closers.delete(done)
+    }
   }
 
   /** A Close is on its way: nothing more is sent, and time begins to run. */
@@ -1033,7 +1020,7 @@ export abstract class Driver<Item extends Delivered, Request = undefined>
   /** What has not been sent will not be. */
   protected refuseMessages(): void {}
 
-  protected cutShort(): void {
+  cutShort(): void {
     if (this.closed) return
     const status = this.connection.closeStatus
     this.cutOff = !status.clean || this.transport.bufferedBytes > 0

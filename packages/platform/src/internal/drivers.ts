@@ -2,11 +2,13 @@ import type { Delivery } from "@effect-websocket/protocol/Connection"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
 import type { Transport } from "../Transport.js"
 import type { DeliveryOptions } from "../WebSocket.js"
-import type { Environment, Mode, Opening } from "./driver.js"
+import type { Timers } from "../engine/time/Timers.js"
+import type { Mode, Opening } from "./driver.js"
 import { FrameDriver } from "./frameDriver.js"
 import { guarded } from "../engine/connection/GuardedTransport.js"
 import { MessageDriver } from "./messageDriver.js"
-import { shown, type Settings } from "./settings.js"
+import type { Settings } from "../engine/Settings.js"
+import { shown } from "./settings.js"
 import { StreamDriver } from "./streamDriver.js"
 
 /** The driver of each delivery. */
@@ -58,7 +60,7 @@ export const makeDriver = <D extends Delivery, Request>(
   role: "client" | "server",
   transport: Transport,
   settings: Settings,
-  environment: Environment,
+  timers: Timers,
   opening: Opening<Request>,
   mode: Mode & { readonly delivery: D }
 ): Drivers<Request>[D] =>
@@ -67,7 +69,7 @@ export const makeDriver = <D extends Delivery, Request>(
     role,
     guarded(transport),
     settings,
-    environment,
+    timers,
     opening,
     mode
   ) as AnyDriver<Request> as Drivers<Request>[D]

@@ -14,7 +14,7 @@ import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import { annotations } from "./annotations.js"
 import type { ServerDriver } from "./connections.js"
-import { closeCodeOf } from "./registry.js"
+import { awaitClosed, closeCodeOf } from "./scopes.js"
 import { awaitCallback } from "./waiting.js"
 
 /** What is done for a connection, and where. */
@@ -161,7 +161,7 @@ const release = <S extends ServerDriver, A, E, R>(
     Effect.zipRight(
       Effect.suspend(() => {
         socket.beginClose(closeCodeOf(exit))
-        return Effect.zipRight(socket.awaitClosed, onError === undefined ? logFailure(exit) : Effect.void)
+        return Effect.zipRight(awaitClosed(socket), onError === undefined ? logFailure(exit) : Effect.void)
       })
     )
   )

@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 import type { Data, Handled, HandledContext, HandledError, ReceiveOptions, WebSocket } from "../WebSocket.js"
 import { messageTooBig } from "./driver.js"
 import { exceeds, MessageSender } from "./messageSender.js"
-import { bytes } from "./settings.js"
+import { bytes } from "../engine/checks.js"
 import { tag, webSocket } from "./typeId.js"
 
 /** Delivers whole messages. */

@@ -9,6 +9,7 @@ import * as FiberId from "effect/FiberId"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import type { StreamData } from "../StreamingWebSocket.js"
+import type { Timers } from "../engine/time/Timers.js"
 import type { Transport } from "../Transport.js"
 import type { Data, SendOptions } from "../WebSocket.js"
 import type { Zlib } from "../Zlib.js"
@@ -19,15 +20,14 @@ import {
   Send,
   weight,
   type Delivered,
-  type Environment,
   type Mode,
   type Opening,
   type Resume,
   type Sender
 } from "./driver.js"
-import { closeCodeOf } from "./registry.js"
+import { closeCodeOf } from "./scopes.js"
 import { frameSize, toMessage, toMessages, toPart, toStream } from "./sendable.js"
-import type { Settings } from "./settings.js"
+import type { Settings } from "../engine/Settings.js"
 import { awaitCallback } from "./waiting.js"
 
 /** A message that waits for its turn: for room, and for the end of the message that is under way. */
@@ -66,11 +66,11 @@ export abstract class MessageSender<Item extends Delivered, Request = undefined>
     role: "client" | "server",
     transport: Transport,
     settings: Settings,
-    environment: Environment,
+    timers: Timers,
     opening: Opening<Request>,
     mode: Mode
   ) {
-    super(role, transport, settings, environment, opening, mode)
+    super(role, transport, settings, timers, opening, mode)
     this.zlib = opening.deflate && settings.compression?.zlib
   }
 

@@ -10,7 +10,8 @@ import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import type { StreamData, StreamedMessage } from "../StreamingWebSocket.js"
 import type { Data } from "../WebSocket.js"
-import { bytes, shown } from "./settings.js"
+import { bytes } from "../engine/checks.js"
+import { shown } from "./settings.js"
 
 /** A text, bytes or a message as a message. */
 export const toMessage = (data: Data): Message.Message => {

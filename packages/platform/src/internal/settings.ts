@@ -1,4 +1,4 @@
-import { resolveLimits, type Limits } from "@effect-websocket/protocol/Connection"
+import { resolveLimits } from "@effect-websocket/protocol/Connection"
 import { ProtocolError } from "@effect-websocket/protocol/Errors"
 import type { RandomSource } from "@effect-websocket/protocol/Mask"
 import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
@@ -8,53 +8,12 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Effect from "effect/Effect"
 import type { ByteBudget } from "../ByteBudget.js"
-import type { WaterMarks } from "../Transport.js"
 import type { Options, ReceiveRate, SendStrategy } from "../WebSocket.js"
 import type { Options as ClientOptions, MakeOptions } from "../WebSocketClient.js"
 import type { Zlib } from "../Zlib.js"
+import { bytes, count } from "../engine/checks.js"
 import { Budget } from "../engine/connection/Budget.js"
-
-/** The options of one connection with all defaults filled in. */
-export interface Settings {
-  readonly limits: Limits
-  readonly maxFrameSize: number | undefined
-  readonly maxSendBytes: number | undefined
-  readonly sendMarks: WaterMarks
-  readonly sendStrategy: SendStrategy
-  readonly receiveHighWaterMark: number
-  // In milliseconds; infinite where there is none.
-  readonly closeTimeout: number
-  readonly heartbeatInterval: number
-  readonly heartbeatTimeout: number
-  readonly idleTimeout: number
-  readonly messageTimeout: number
-  readonly writeTimeout: number
-  readonly maxLifetime: number
-  readonly receiveRate: ReceiveRateSettings | undefined
-  readonly compression: Compression | undefined
-  readonly budget: Budget | undefined
-  readonly random: RandomSource | undefined
-}
-
-export interface ReceiveRateSettings {
-  /** In milliseconds: what a message and what a byte costs, and how much may be owed. */
-  readonly perMessage: number
-  readonly perByte: number
-  readonly burst: number
-  readonly closes: boolean
-}
-
-/** What compresses, and how. */
-export interface Compression {
-  readonly zlib: Zlib
-  readonly settings: PermessageDeflate.Settings
-}
-
-export interface ClientSettings extends Settings {
-  /** In milliseconds. */
-  readonly openTimeout: number
-  readonly maxRedirects: number
-}
+import type { ClientSettings, ReceiveRateSettings, Settings } from "../engine/Settings.js"
 
 /** The one place of the defaults; `README.md` repeats them for people. */
 export const defaults = {
@@ -235,17 +194,4 @@ export const checkProtocols = (protocols: ReadonlyArray<string> = []): void => {
 const redirects = (value: number): number => {
   if (Number.isSafeInteger(value) && value >= 0) return value
   throw new RangeError(`maxRedirects must be an integer from 0 on, but is ${shown(value)}`)
-}
-
-/** A positive number of something. */
-export const count = (name: string, value: number): number => {
-  if (Number.isSafeInteger(value) && value > 0) return value
-  throw new RangeError(`${name} must be a positive integer, but is ${shown(value)}`)
-}
-
-export const bytes = (name: string, value: number): number => {
-  if (!Number.isSafeInteger(value) || value < 1) {
-    throw new RangeError(`${name} must be a positive number of bytes, but is ${shown(value)}`)
-  }
-  return value
 }

@@ -23,11 +23,11 @@ import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
 import { answer } from "../internal/acceptor.js"
 import { annotations } from "../internal/annotations.js"
-import { environment } from "../internal/driver.js"
+import { timers } from "../internal/timers.js"
 import { resolveMode } from "../internal/drivers.js"
 import { defaultMaxHandshakes } from "../engine/server/Gate.js"
 import { canonical } from "../engine/server/ipAddress.js"
-import { placeIn } from "../internal/registry.js"
+import { placeIn } from "../internal/scopes.js"
 import { unixUrl } from "../internal/request.js"
 import { defaults, fromConfig, resolve, shown, timeout } from "../internal/settings.js"
 import { awaitCallback } from "../internal/waiting.js"
@@ -437,7 +437,7 @@ export const fromDuplex = <D extends Delivery = "messages">(
       const offered = offeredBy(options.extensions ?? [])
       if (offered instanceof ProtocolError) return yield* Effect.fail(offered)
       const scope = yield* Effect.scope
-      const services = yield* environment
+      const services = yield* timers
       if (hasEnded(duplex)) return yield* Effect.fail(new IoError({ reason: "Reset", operation: "handshake" }))
       if (settings.budget?.isExhausted === true) {
         return yield* Effect.fail(new IoError({ reason: "Budget", operation: "accept" }))

@@ -26,7 +26,7 @@ import {
   TestClock
 } from "effect"
 import { MessageDriver } from "../../src/internal/messageDriver.js"
-import { ofClock } from "../../src/engine/time/Timers.js"
+import { timersOf } from "../../src/internal/timers.js"
 import { concat, from, isInterrupted, other, sentTo, settled, shown, text, upgradeRequest } from "../support.js"
 import {
   activity,
@@ -289,7 +289,7 @@ const run = (cell: Cell) =>
     yield* peer.abort
     yield* Scope.close(peerScope, Exit.void)
     assert.isTrue(theirs.state.over)
-    assert.strictEqual(ofClock(yield* Effect.clock)["heap"].length, 0)
+    assert.strictEqual(timersOf(yield* Effect.clock)["heap"].length, 0)
     assert.strictEqual(driver["inbox"].length, 0)
     assert.strictEqual(driver["waiters"].size, 0)
     assert.strictEqual(driver["turns"].size, 0)

@@ -6,7 +6,7 @@ import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import { frames } from "@effect-websocket/protocol/FrameDecoder"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
 import { Clock, Duration, Effect, Exit, Fiber, Option } from "effect"
-import { ofClock } from "../../src/engine/time/Timers.js"
+import { timersOf } from "../../src/internal/timers.js"
 import { settled, settledLate, type Role } from "../support.js"
 
 export type Data = string | Uint8Array
@@ -116,7 +116,7 @@ export const assertOver = (socket: WebSocket.WebSocket, { errors, running }: Wat
   })
 
 /** No alarm is set on the clock of the moment. */
-export const noAlarms = Effect.map(Effect.clock, (clock) => assert.strictEqual(ofClock(clock)["heap"].length, 0))
+export const noAlarms = Effect.map(Effect.clock, (clock) => assert.strictEqual(timersOf(clock)["heap"].length, 0))
 
 export const assertPrefix = (received: ReadonlyArray<unknown>, sent: ReadonlyArray<unknown>): void =>
   assert.deepStrictEqual(received, sent.slice(0, received.length))

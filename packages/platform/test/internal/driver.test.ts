@@ -10,11 +10,11 @@ import * as Message from "@effect-websocket/protocol/Message"
 import { Chunk, Effect, Exit, Fiber, Scope, Stream, TestClock } from "effect"
 import { NodeZlib } from "@effect-websocket/platform/node"
 import type { Zlib } from "@effect-websocket/platform/Zlib"
-import { environment } from "../../src/internal/driver.js"
+import { timers } from "../../src/internal/timers.js"
 import { MessageDriver } from "../../src/internal/messageDriver.js"
-import * as Registry from "../../src/internal/registry.js"
+import { placeIn } from "../../src/internal/scopes.js"
 import { resolve } from "../../src/internal/settings.js"
-import { ofClock } from "../../src/engine/time/Timers.js"
+import { timersOf } from "../../src/internal/timers.js"
 import {
   alone,
   close,
@@ -104,7 +104,7 @@ const retaining = (taken: boolean) => {
     end: () => {},
     abort: () => {}
   }
-  return Effect.map(environment, (shared) => {
+  return Effect.map(timers, (shared) => {
     const opening = { request: undefined, url: "", agreement: { protocol: undefined, extensions: [] } }
     const driver = new MessageDriver("server", transport, resolve({}), shared, opening, { delivery: "messages" })
     return { driver: driver.start(), held, transport }
@@ -357,12 +357,12 @@ describe("time", () => {
   it.scoped("nothing is left of the deadlines of a connection that is over", () =>
     Effect.gen(function* () {
       const { client, pair, server } = yield* connected()
-      const alarms = ofClock(yield* Effect.clock)["heap"]
+      const alarms = timersOf(yield* Effect.clock)["heap"]
       assert.lengthOf(alarms, 2)
       yield* client.close()
       yield* server.closeStatus
       assert.lengthOf(alarms, 0)
-      assert.isUndefined(ofClock(yield* Effect.clock)["sleeper"])
+      assert.isUndefined(timersOf(yield* Effect.clock)["stopSleeper"])
       assert.deepStrictEqual(yield* wrote(pair, "client"), ["Close 1000"])
     })
   )
@@ -431,20 +431,20 @@ describe("owners", () => {
         "server",
         pair.server,
         resolve(),
-        yield* environment,
+        yield* timers,
         {
           request: undefined,
           url: "/",
           agreement: { protocol: undefined, extensions: [] }
         },
         { delivery: "messages" }
-      ).start(Registry.placeIn(scopes[0]))
-      driver.addOwner(Registry.placeIn(scopes[1]))
+      ).start(placeIn(scopes[0]))
+      driver.addOwner(placeIn(scopes[1]))
       yield* Scope.close(scopes[1], Exit.fail("no"))
       assert.deepStrictEqual(outcome(yield* driver.closeStatus), [1011, 1011, "local", true])
       yield* peer.closeStatus
       assert.deepStrictEqual(scopes.map(finalizersIn), [0, 0])
-      driver.addOwner(Registry.placeIn(scopes[0]))
+      driver.addOwner(placeIn(scopes[0]))
       assert.strictEqual(finalizersIn(scopes[0]), 0)
       yield* Scope.close(scopes[0], Exit.void)
       assert.deepStrictEqual(outcome(yield* driver.closeStatus), [1011, 1011, "local", true])
@@ -507,14 +507,14 @@ describe("compression on another thread", () => {
       const pair = yield* MockTransport.make()
       const scope = yield* Effect.scope
       const settings = resolve({ ...options, compression: true }, zlib)
-      const services = yield* environment
+      const services = yield* timers
       const spied = spy(pair[role])
       const socket = new MessageDriver(role, spied.transport, settings, services, opening, {
         delivery: "messages"
-      }).start(Registry.placeIn(scope))
+      }).start(placeIn(scope))
       const peer = new MessageDriver(other(role), pair[other(role)], settings, services, opening, {
         delivery: "messages"
-      }).start(Registry.placeIn(scope))
+      }).start(placeIn(scope))
       yield* Effect.addFinalizer(() => pair.reset)
       const sent = Effect.map(from(pair, role).written, (bytes) =>
         frames({ role: other(role), rsv: 4 })(bytes).frames.map(({ opcode, payload, rsv }) =>

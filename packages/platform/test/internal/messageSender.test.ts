@@ -8,10 +8,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { frames } from "@effect-websocket/protocol/FrameDecoder"
 import { Text } from "@effect-websocket/protocol/Message"
 import { Effect, Exit, FastCheck, Fiber, Option, Queue, Stream, TestClock } from "effect"
-import { environment } from "../../src/internal/driver.js"
+import { timers } from "../../src/internal/timers.js"
 import { MessageDriver } from "../../src/internal/messageDriver.js"
 import { MessageSender } from "../../src/internal/messageSender.js"
-import * as Registry from "../../src/internal/registry.js"
+import { placeIn } from "../../src/internal/scopes.js"
 import { resolve } from "../../src/internal/settings.js"
 import {
   alone,
@@ -692,11 +692,9 @@ describe("compression on another thread", () => {
       const pair = yield* MockTransport.make()
       const scope = yield* Effect.scope
       const settings = resolve({ compression: true, ...options }, zlib)
-      const services = yield* environment
+      const services = yield* timers
       const make = (side: Role) =>
-        new MessageDriver(side, pair[side], settings, services, opening, { delivery: "messages" }).start(
-          Registry.placeIn(scope)
-        )
+        new MessageDriver(side, pair[side], settings, services, opening, { delivery: "messages" }).start(placeIn(scope))
       const socket = make(role)
       const peer = make(other(role))
       yield* Effect.addFinalizer(() => pair.reset)

@@ -1,4 +1,4 @@
-import type { ReceiveRateSettings } from "../../internal/settings.js"
+import type { ReceiveRateSettings } from "../../engine/Settings.js"
 import { notSet, type Alarm, type Timers } from "../time/Timers.js"
 
 /** The rate of one connection: the generic cell rate algorithm, once for messages and once for bytes. */

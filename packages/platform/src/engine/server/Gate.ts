@@ -1,7 +1,8 @@
 import type * as Duration from "effect/Duration"
 import type { AdmissionOptions, KeyRequest, Rate } from "../../WebSocketServer.js"
 import { network } from "./ipAddress.js"
-import { count, defaults, timeout } from "../../internal/settings.js"
+import { count } from "../../engine/checks.js"
+import { defaults, timeout } from "../../internal/settings.js"
 import type { Timers } from "../time/Timers.js"
 
 /** The limits of a server, with all defaults filled in. */

@@ -1,5 +1,4 @@
-import type * as Clock from "effect/Clock"
-import type { Settings } from "../../internal/settings.js"
+import type { Settings } from "../../engine/Settings.js"
 import { notSet, type Alarm, type Timers } from "./Timers.js"
 
 /** What passes with time. */
@@ -36,7 +35,6 @@ export class Deadlines implements Alarm {
   alarmIndex = notSet
 
   private readonly timers: Timers
-  private readonly clock: Clock.Clock
   private readonly settings: Settings
   private readonly mortal: Mortal
 
@@ -53,9 +51,8 @@ export class Deadlines implements Alarm {
   // Made when something waits to be written for the first time: for most connections that never is.
   private progress: Progress | undefined = undefined
 
-  constructor(timers: Timers, clock: Clock.Clock, settings: Settings, mortal: Mortal) {
+  constructor(timers: Timers, settings: Settings, mortal: Mortal) {
     this.timers = timers
-    this.clock = clock
     this.settings = settings
     this.mortal = mortal
   }
@@ -68,14 +65,14 @@ export class Deadlines implements Alarm {
     this.idleTime = after(now, idleTimeout)
     this.lastMessage = now
     this.heartbeatTime = after(now, heartbeatInterval)
-    this.lastHeard = this.clock.unsafeCurrentTimeMillis()
+    this.lastHeard = this.timers.timeOfDay
     this.setAlarm()
   }
 
   /** Something arrived. Called for each chunk, so it asks for no more than the time of day. */
   heard(): void {
     if (this.settings.heartbeatInterval === never) return
-    this.lastHeard = this.clock.unsafeCurrentTimeMillis()
+    this.lastHeard = this.timers.timeOfDay
     if (!this.awaitsSign) return
     this.awaitsSign = false
     clearTimeout(this.grace)
@@ -105,7 +102,7 @@ export class Deadlines implements Alarm {
     const { leftBytes } = this.mortal
     const progress = (this.progress ??= new Progress())
     if (heartbeatInterval !== never) {
-      const timeOfDay = this.clock.unsafeCurrentTimeMillis()
+      const timeOfDay = this.timers.timeOfDay
       if (isCongested) progress.slowsDown(timeOfDay, leftBytes, heartbeatInterval)
       else {
         progress.goesOn(timeOfDay, leftBytes)
@@ -197,7 +194,7 @@ export class Deadlines implements Alarm {
       this.grace = setTimeout(() => (this.progresses() ? this.heard() : this.mortal.expire("heartbeat")), 0)
       return undefined
     }
-    const timeOfDay = this.clock.unsafeCurrentTimeMillis()
+    const timeOfDay = this.timers.timeOfDay
     // Where the computer's time was set back, silence is counted from now on.
     if (timeOfDay < this.lastHeard) this.lastHeard = timeOfDay
     const silence = timeOfDay - this.lastHeard

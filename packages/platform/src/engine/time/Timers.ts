@@ -1,8 +1,4 @@
-import type * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
+import type { Clock } from "./Clock.js"
 
 /** Something that is rung at a time. Its two numbers are those of the timers that it is set in. */
 export interface Alarm {
@@ -19,23 +15,28 @@ export const notSet = -1
 const maxSleepMillis = 2 ** 31 - 1
 
 /**
- * The alarms of all connections on one clock: a heap, and one fiber that sleeps until the first of them. An idle connection
+ * The alarms of all connections on one clock: a heap, and one sleep until the first of them. An idle connection
  * costs an entry, and nothing is left when none is set.
  */
 export class Timers {
-  private readonly clock: Clock.Clock
+  private readonly clock: Clock
   private readonly heap: Array<Alarm> = []
-  private sleeper: Fiber.RuntimeFiber<void> | undefined = undefined
+  private stopSleeper: (() => void) | undefined = undefined
   private wakeTime = Number.POSITIVE_INFINITY
   private ringing = false
 
-  constructor(clock: Clock.Clock) {
+  constructor(clock: Clock) {
     this.clock = clock
   }
 
   /** In milliseconds. It never goes back, and no change of the computer's time moves it. */
   get now(): number {
-    return Number(this.clock.unsafeCurrentTimeNanos() / 1_000n) / 1_000
+    return this.clock.monotonic()
+  }
+
+  /** In milliseconds since 1970. It goes on while the computer sleeps, and may be set back. */
+  get timeOfDay(): number {
+    return this.clock.timeOfDay()
   }
 
   /** Sets an alarm to a time of `now`; one that is set already is moved. */
@@ -50,7 +51,7 @@ export class Timers {
       if (earlier) this.up(alarm)
       else this.down(alarm)
     }
-    // A sleep that ends too early, because its alarm was cleared, costs less than another fiber for each change.
+    // A sleep that ends too early, because its alarm was cleared, costs less than another sleep for each change.
     if (!this.ringing && this.heap[0]!.alarmTime < this.wakeTime) this.sleep()
   }
 
@@ -60,7 +61,7 @@ export class Timers {
   }
 
   private readonly wake = (): void => {
-    this.sleeper = undefined
+    this.stopSleeper = undefined
     this.wakeTime = Number.POSITIVE_INFINITY
     this.ringing = true
     const now = this.now
@@ -81,12 +82,12 @@ export class Timers {
     this.stopSleeping()
     this.wakeTime = this.heap[0]!.alarmTime
     const millis = Math.min(Math.max(Math.ceil(this.wakeTime - this.now), 0), maxSleepMillis)
-    this.sleeper = Effect.runFork(Effect.zipRight(this.clock.sleep(Duration.millis(millis)), Effect.sync(this.wake)))
+    this.stopSleeper = this.clock.sleep(millis, this.wake)
   }
 
   private stopSleeping(): void {
-    this.sleeper?.unsafeInterruptAsFork(FiberId.none)
-    this.sleeper = undefined
+    this.stopSleeper?.()
+    this.stopSleeper = undefined
     this.wakeTime = Number.POSITIVE_INFINITY
   }
 
@@ -130,16 +131,4 @@ export class Timers {
     this.heap[index] = alarm
     alarm.alarmIndex = index
   }
-}
-
-const byClock = new WeakMap<Clock.Clock, Timers>()
-
-/** The timers of a clock: one for all connections that live by it. */
-export const ofClock = (clock: Clock.Clock): Timers => {
-  let timers = byClock.get(clock)
-  if (timers === undefined) {
-    timers = new Timers(clock)
-    byClock.set(clock, timers)
-  }
-  return timers
 }

@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, TestClock } from "effect"
 import { Budget, Ledger, type Member } from "../../../src/engine/connection/Budget.js"
-import { ofClock } from "../../../src/engine/time/Timers.js"
+import { timersOf } from "../../../src/internal/timers.js"
 
 /** A connection that holds what the test says. `pauses` says whether it is read; `sends` whether it must send sparingly. */
 const member = (budget: Budget) =>
   Effect.map(Effect.clock, (clock) => {
-    const ledger = new Ledger(budget, ofClock(clock))
+    const ledger = new Ledger(budget, timersOf(clock))
     const self = {
       unreadBytes: 0,
       unfinishedBytes: 0,
@@ -123,7 +123,7 @@ describe("budget", () => {
       assert.isTrue(budget.isExhausted)
       yield* TestClock.adjust("1 millis")
       assert.isFalse(budget.isExhausted)
-      assert.lengthOf(ofClock(yield* Effect.clock)["heap"], 0)
+      assert.lengthOf(timersOf(yield* Effect.clock)["heap"], 0)
     })
   )
 

@@ -1,5 +1,5 @@
 import { Entry, Gate, resolveGate } from "../../../src/engine/server/Gate.js"
-import { ofClock } from "../../../src/engine/time/Timers.js"
+import { timersOf } from "../../../src/internal/timers.js"
 import type { AdmissionOptions } from "@effect-websocket/platform/WebSocketServer"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, TestClock } from "effect"
@@ -12,7 +12,7 @@ const request = (address: string | undefined) => ({
 })
 
 const gateOf = (options: AdmissionOptions) =>
-  Effect.map(Effect.clock, (clock) => new Gate(resolveGate(options, "5 seconds"), ofClock(clock)))
+  Effect.map(Effect.clock, (clock) => new Gate(resolveGate(options, "5 seconds"), timersOf(clock)))
 
 const enter = (gate: Gate, address?: string) => {
   const entered = gate.enter(request(address))

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { WebSocket } from "@effect-websocket/platform"
 import { Duration, Effect, Fiber, Stream, TestClock } from "effect"
-import { ofClock } from "../../../src/engine/time/Timers.js"
+import { timersOf } from "../../../src/internal/timers.js"
 import {
   alone,
   connected,
@@ -122,7 +122,7 @@ for (const role of roles) {
         yield* from(pair, other(role)).stall
         yield* inject(pong(""))
         yield* TestClock.adjust("44 seconds")
-        const [alarm] = ofClock(yield* Effect.clock)["heap"]
+        const [alarm] = timersOf(yield* Effect.clock)["heap"]
         const ring = alarm!.ring.bind(alarm)
         alarm!.ring = () => {
           ring()
@@ -481,7 +481,7 @@ describe("the alarms of many connections", () => {
   it.scoped("are one fiber, and wake up for pings and for nothing else", () =>
     Effect.gen(function* () {
       const clock = yield* Effect.clock
-      const timers = ofClock(clock)
+      const timers = timersOf(clock)
       const rings = { count: 0 }
       const pairs = yield* Effect.forEach(Array.from({ length: 100 }), () => connected())
       for (const { client, server } of pairs) {

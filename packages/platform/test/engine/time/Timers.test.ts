@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FastCheck, TestClock } from "effect"
-import { notSet, ofClock, type Alarm, type Timers } from "../../../src/engine/time/Timers.js"
+import { notSet, type Alarm, type Timers } from "../../../src/engine/time/Timers.js"
+import { timersOf } from "../../../src/internal/timers.js"
 
 /** An alarm that writes its name and the time. */
 const alarm = (name: string, timers: Timers, log: Array<readonly [string, number]>, then = () => {}): Alarm => ({
@@ -13,22 +14,22 @@ const alarm = (name: string, timers: Timers, log: Array<readonly [string, number
 })
 
 const make = Effect.map(Effect.clock, (clock) => {
-  const timers = ofClock(clock)
+  const timers = timersOf(clock)
   const log: Array<readonly [string, number]> = []
   return { timers, log, alarm: (name: string, then?: () => void) => alarm(name, timers, log, then) }
 })
 
 /** The fibers of all timers of a clock. */
-const isAsleep = (timers: Timers) => timers["sleeper"] !== undefined
+const isAsleep = (timers: Timers) => timers["stopSleeper"] !== undefined
 
 describe("timers", () => {
   it.effect("are those of their clock", () =>
     Effect.gen(function* () {
       const clock = yield* Effect.clock
-      assert.strictEqual(ofClock(clock), ofClock(clock))
-      assert.strictEqual(ofClock(clock).now, 0)
+      assert.strictEqual(timersOf(clock), timersOf(clock))
+      assert.strictEqual(timersOf(clock).now, 0)
       yield* TestClock.adjust("1500 millis")
-      assert.strictEqual(ofClock(clock).now, 1500)
+      assert.strictEqual(timersOf(clock).now, 1500)
     })
   )
 
@@ -78,12 +79,12 @@ describe("timers", () => {
         const [one, two] = [alarm("one"), alarm("two")]
         timers.set(one, 100)
         timers.set(two, 200)
-        const sleeper = timers["sleeper"]
+        const sleeper = timers["stopSleeper"]
         timers.clear(one)
         timers.set(one, 300)
-        assert.strictEqual(timers["sleeper"], sleeper)
+        assert.strictEqual(timers["stopSleeper"], sleeper)
         timers.set(one, 50)
-        assert.notStrictEqual(timers["sleeper"], sleeper)
+        assert.notStrictEqual(timers["stopSleeper"], sleeper)
         timers.set(one, 300)
         yield* TestClock.adjust(1000)
         assert.deepStrictEqual(log, [

@@ -1,38 +1,46 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Clock, Deferred, Effect, ExecutionStrategy, Exit, Fiber, FiberId, Scope, TestClock } from "effect"
-import * as Registry from "../../src/internal/registry.js"
+import { Cause, Clock, Effect, ExecutionStrategy, Exit, Fiber, FiberId, Scope, TestClock } from "effect"
+import { Closables, closedAtOnce, type Closable } from "../../src/engine/connection/Closables.js"
+import { closeAll, closeCodeOf, delegatingScope, placeIn } from "../../src/internal/scopes.js"
 import { finalizersIn, isPending, settled } from "../support.js"
 
 /** A member that closes when `closed` is done. */
 const makeMember = (patience = 500) =>
-  Effect.map(Deferred.make<void>(), (closed) => {
+  Effect.sync(() => {
+    const whenClosed = new Set<() => void>()
     const codes: Array<number> = []
     const waits: Array<number> = []
-    const closable: Registry.Closable = {
+    const closable: Closable = {
       patience,
       beginClose: (code, waited = 0) => {
         codes.push(code)
         waits.push(waited)
       },
-      awaitClosed: Deferred.await(closed)
+      whenClosed: (done) => {
+        whenClosed.add(done)
+        return () => whenClosed.delete(done)
+      }
     }
-    return { closable, codes, waits, closed, end: Deferred.succeed(closed, undefined) }
+    const end = Effect.sync(() => {
+      for (const done of whenClosed) done()
+    })
+    return { closable, codes, waits, end }
   })
 
 describe("closeAll", () => {
   it.effect("tells all members first, and then waits for all of them; who comes later is told, too", () =>
     Effect.gen(function* () {
-      const registry = new Registry.Registry()
+      const closables = new Closables()
       const members = yield* Effect.replicateEffect(makeMember(), 3)
-      for (const { closable } of members) registry.add(closable)
-      const closing = yield* Effect.fork(registry.closeAll(1001))
+      for (const { closable } of members) closables.add(closable)
+      const closing = yield* Effect.fork(closeAll(closables, 1001))
       yield* settled
       assert.deepStrictEqual(
         members.map(({ codes }) => codes),
         [[1001], [1001], [1001]]
       )
       const late = yield* makeMember()
-      registry.add(late.closable)
+      closables.add(late.closable)
       assert.deepStrictEqual(late.codes, [1001])
       // In any order.
       for (const { end } of [...members].reverse()) {
@@ -45,24 +53,24 @@ describe("closeAll", () => {
 
   it.effect("leaves alone who was taken out, and may find members that go while it tells them", () =>
     Effect.gen(function* () {
-      const registry = new Registry.Registry()
+      const closables = new Closables()
       const gone = yield* makeMember()
-      registry.add(gone.closable)
-      registry.delete(gone.closable)
+      closables.add(gone.closable)
+      closables.delete(gone.closable)
       let told = 0
       for (let i = 0; i < 3; i++) {
-        const closable: Registry.Closable = {
+        const closable: Closable = {
           patience: 0,
           beginClose: () => {
             told++
-            registry.delete(closable)
+            closables.delete(closable)
           },
-          awaitClosed: Effect.void
+          whenClosed: closedAtOnce
         }
-        registry.add(closable)
+        closables.add(closable)
       }
-      yield* registry.closeAll(1000)
-      assert.deepStrictEqual([gone.codes, told, registry["members"].size], [[], 3, 0])
+      yield* closeAll(closables, 1000)
+      assert.deepStrictEqual([gone.codes, told, closables["members"].size], [[], 3, 0])
     })
   )
 })
@@ -77,15 +85,15 @@ describe("placeIn", () => {
   ] as const) {
     it.effect(`closes with ${code} after ${name}, and what comes later with 1001`, () =>
       Effect.gen(function* () {
-        assert.strictEqual(Registry.closeCodeOf(exit), code)
+        assert.strictEqual(closeCodeOf(exit), code)
         const scope = yield* Scope.make()
         const { closable, codes, end } = yield* makeMember()
-        Registry.placeIn(scope).add(closable)
+        placeIn(scope).add(closable)
         yield* end
         yield* Scope.close(scope, exit)
         assert.deepStrictEqual(codes, [code])
         const late = yield* makeMember()
-        Registry.placeIn(scope).add(late.closable)
+        placeIn(scope).add(late.closable)
         assert.deepStrictEqual(late.codes, [1001])
       })
     )
@@ -95,7 +103,7 @@ describe("placeIn", () => {
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const [first, second] = [yield* makeMember(), yield* makeMember()]
-      const place = Registry.placeIn(scope)
+      const place = placeIn(scope)
       place.add(first.closable)
       place.add(second.closable)
       place.delete(first.closable)
@@ -120,7 +128,7 @@ describe("placeIn", () => {
         Effect.gen(function* () {
           yield* released(name)
           const member = yield* makeMember()
-          Registry.placeIn(scope).add(member.closable)
+          placeIn(scope).add(member.closable)
           return member
         })
       )
@@ -153,7 +161,7 @@ describe("placeIn", () => {
           const member = yield* makeMember()
           // What was between the last two is over before.
           const between = i === 3 ? yield* Effect.forkIn(Effect.void, scope) : undefined
-          Registry.placeIn(scope).add({
+          placeIn(scope).add({
             ...member.closable,
             beginClose: () => order.push(i)
           })
@@ -176,7 +184,7 @@ describe("placeIn", () => {
         const scope = yield* Scope.make()
         const [patient, first, last] = [yield* makeMember(800), yield* makeMember(500), yield* makeMember(500)]
         for (const { closable } of [patient, first, last]) {
-          Registry.placeIn(scope).add(closable)
+          placeIn(scope).add(closable)
           yield* Scope.addFinalizer(scope, Effect.void)
         }
         const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
@@ -201,9 +209,9 @@ describe("placeIn", () => {
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const [first, last] = [yield* makeMember(), yield* makeMember()]
-      Registry.placeIn(scope).add(first.closable)
+      placeIn(scope).add(first.closable)
       yield* Scope.addFinalizer(scope, Effect.sleep("1 hour"))
-      Registry.placeIn(scope).add(last.closable)
+      placeIn(scope).add(last.closable)
       const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
       yield* TestClock.adjust(100)
       yield* last.end
@@ -222,7 +230,7 @@ describe("placeIn", () => {
       const scope = yield* Scope.make(ExecutionStrategy.parallel)
       const members = yield* Effect.replicateEffect(makeMember(), 3)
       for (const { closable } of members) {
-        Registry.placeIn(scope).add(closable)
+        placeIn(scope).add(closable)
         yield* Scope.addFinalizer(scope, Effect.void)
       }
       const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
@@ -248,7 +256,7 @@ describe("placeIn", () => {
         }
       })
       const members = yield* Effect.replicateEffect(makeMember(), 2)
-      for (const { closable } of members) Registry.placeIn(scope).add(closable)
+      for (const { closable } of members) placeIn(scope).add(closable)
       const closing = yield* Effect.fork(Scope.close(inner, Exit.void))
       yield* settled
       const codes = () => members.map(({ codes }) => codes)
@@ -260,16 +268,16 @@ describe("placeIn", () => {
       yield* Fiber.join(closing)
       const late = yield* makeMember()
       yield* late.end
-      Registry.placeIn(scope).add(late.closable)
+      placeIn(scope).add(late.closable)
       assert.deepStrictEqual(late.codes, [1001])
     })
   )
 
   it.effect("in a delegating scope is the owner", () =>
     Effect.gen(function* () {
-      const owner = new Registry.Registry()
-      const scope = yield* Registry.delegatingScope(owner)
-      assert.strictEqual(Registry.placeIn(scope), owner)
+      const owner = new Closables()
+      const scope = yield* delegatingScope(owner)
+      assert.strictEqual(placeIn(scope), owner)
       assert.strictEqual(finalizersIn(scope), 0)
     })
   )

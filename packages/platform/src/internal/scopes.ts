@@ -6,58 +6,18 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Predicate from "effect/Predicate"
 import * as Scope from "effect/Scope"
+import type { Closable, Closables, Owner } from "../engine/connection/Closables.js"
+import { awaitCallback } from "./waiting.js"
 
 const goingAway = CloseCode.fromName("GoingAway")
 
-/** Something that is open, or about to be. */
-export interface Closable {
-  /**
-   * How long it stays open, in milliseconds, while the scope that it belongs to waits for what was acquired after it: for
-   * nothing, or until half of the time for closing has passed.
-   */
-  readonly patience: number
-  /**
-   * Begins to close, at once and without waiting. Idempotent. `waited` is the part of the time for closing, in
-   * milliseconds, that the scope has spent on other connections.
-   */
-  beginClose(code: number, waited?: number): void
-  /** Waits until it is closed, which is bound to come. */
-  readonly awaitClosed: Effect.Effect<void>
-}
+/** Waits until it is closed, which is bound to come. */
+export const awaitClosed = (closable: Closable): Effect.Effect<void> =>
+  awaitCallback<void>((resume) => closable.whenClosed(() => resume(Effect.void)))
 
-/** What closes its members in the end. */
-export interface Owner {
-  /** Adds a member. Begins to close it if the owner has begun to close. */
-  add(member: Closable): void
-  delete(member: Closable): void
-}
-
-/**
- * Connections that end together. All are told first and then awaited, so that n of them take one deadline, not n. A
- * connection that ends earlier removes itself.
- */
-export class Registry implements Owner {
-  private readonly members = new Set<Closable>()
-  private code: number | undefined = undefined
-
-  add(member: Closable): void {
-    this.members.add(member)
-    if (this.code !== undefined) member.beginClose(this.code)
-  }
-
-  delete(member: Closable): void {
-    this.members.delete(member)
-  }
-
-  closeAll(code: number): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      this.code = code
-      const members = [...this.members]
-      for (const member of members) member.beginClose(code)
-      return Effect.forEach(members, (member) => member.awaitClosed, { discard: true })
-    })
-  }
-}
+/** Begins to close all members in one step, and waits for them. */
+export const closeAll = (closables: Closables, code: number): Effect.Effect<void> =>
+  Effect.suspend(() => Effect.forEach(closables.beginClose(code), awaitClosed, { discard: true }))
 
 // What a scope of Effect 3 has and its type does not show. `Effect.forkIn` uses it, too: it is the only way to remove a
 // finalizer, and to see which finalizers are next to each other.
@@ -120,7 +80,7 @@ class Place implements Owner {
   }
 
   get awaitClosed(): Effect.Effect<void> {
-    return Effect.suspend(() => this.member?.awaitClosed ?? Effect.void)
+    return Effect.suspend(() => (this.member === undefined ? Effect.void : awaitClosed(this.member)))
   }
 
   private readonly finalize = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>

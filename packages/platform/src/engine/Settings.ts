@@ -1,0 +1,48 @@
+import type { Limits } from "@effect-websocket/protocol/Connection"
+import type { RandomSource } from "@effect-websocket/protocol/Mask"
+import type * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
+import type { WaterMarks } from "../Transport.js"
+import type { SendStrategy } from "../WebSocket.js"
+import type { Zlib } from "../Zlib.js"
+import type { Budget } from "./connection/Budget.js"
+
+/** The options of one connection as numbers, with all defaults. Durations are in milliseconds; infinity stands for none. */
+export interface Settings {
+  readonly limits: Limits
+  readonly maxFrameSize: number | undefined
+  readonly maxSendBytes: number | undefined
+  readonly sendMarks: WaterMarks
+  readonly sendStrategy: SendStrategy
+  readonly receiveHighWaterMark: number
+  readonly closeTimeout: number
+  readonly heartbeatInterval: number
+  readonly heartbeatTimeout: number
+  readonly idleTimeout: number
+  readonly messageTimeout: number
+  readonly writeTimeout: number
+  readonly maxLifetime: number
+  readonly receiveRate: ReceiveRateSettings | undefined
+  readonly compression: Compression | undefined
+  readonly budget: Budget | undefined
+  readonly random: RandomSource | undefined
+}
+
+/** In milliseconds: what a message and what a byte costs, and how much may be owed. */
+export interface ReceiveRateSettings {
+  readonly perMessage: number
+  readonly perByte: number
+  readonly burst: number
+  readonly closes: boolean
+}
+
+/** What compresses, and how. */
+export interface Compression {
+  readonly zlib: Zlib
+  readonly settings: PermessageDeflate.Settings
+}
+
+/** The settings of a client's connection. Durations are in milliseconds. */
+export interface ClientSettings extends Settings {
+  readonly openTimeout: number
+  readonly maxRedirects: number
+}

@@ -1,0 +1,31 @@
+import type * as EffectClock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import type { Clock } from "../engine/time/Clock.js"
+import { Timers } from "../engine/time/Timers.js"
+
+/** A clock of Effect as the engine's. */
+const clockOver = (clock: EffectClock.Clock): Clock => ({
+  monotonic: () => Number(clock.unsafeCurrentTimeNanos() / 1_000n) / 1_000,
+  timeOfDay: () => clock.unsafeCurrentTimeMillis(),
+  sleep: (millis, wake) => {
+    const fiber = Effect.runFork(Effect.zipRight(clock.sleep(Duration.millis(millis)), Effect.sync(wake)))
+    return () => fiber.unsafeInterruptAsFork(FiberId.none)
+  }
+})
+
+const byClock = new WeakMap<EffectClock.Clock, Timers>()
+
+/** The timers of a clock: all connections that live by it share them. */
+export const timersOf = (clock: EffectClock.Clock): Timers => {
+  let timers = byClock.get(clock)
+  if (timers === undefined) {
+    timers = new Timers(clockOver(clock))
+    byClock.set(clock, timers)
+  }
+  return timers
+}
+
+/** The timers of the clock of the fiber. */
+export const timers: Effect.Effect<Timers> = Effect.map(Effect.clock, timersOf)
