@@ -23,7 +23,7 @@ import type { ByteBudget } from "./ByteBudget.js"
 import type { FrameWebSocket } from "./FrameWebSocket.js"
 import * as internalBroadcast from "./internal/broadcast.js"
 import { timers } from "./internal/timers.js"
-import { makeDriver, resolveMode } from "./internal/drivers.js"
+import { makeWebSocket, resolveMode } from "./internal/deliveries.js"
 import { GuardedTransport } from "./engine/connection/GuardedTransport.js"
 import { placeIn } from "./internal/scopes.js"
 import { resolve } from "./internal/settings.js"
@@ -479,16 +479,15 @@ export const fromTransport = <D extends Connection.Delivery = "messages">(
     Effect.gen(function* () {
       const mode = yield* Effect.sync(() => resolveMode(options))
       const settings = yield* Effect.sync(() => resolve(options))
-      const opening = {
-        request: undefined,
+      const negotiated = {
         url: options.url ?? "",
         agreement: { protocol: undefined, extensions: [] }
       }
       // Whatever it is: an app may have changed one of the library's.
       const guarded = new GuardedTransport(transport)
-      const driver = makeDriver(options.role, guarded, settings, yield* timers, opening, mode)
-      driver.start(placeIn(yield* Effect.scope))
-      return driver
+      const socket = makeWebSocket(options.role, guarded, settings, yield* timers, negotiated, mode, undefined)
+      socket.link.start(placeIn(yield* Effect.scope))
+      return socket
     })
   )
 

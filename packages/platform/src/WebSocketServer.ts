@@ -34,7 +34,7 @@ import {
 import { annotations } from "./internal/annotations.js"
 import { logReport } from "./internal/drain.js"
 import { timers } from "./internal/timers.js"
-import { resolveMode } from "./internal/drivers.js"
+import { resolveMode } from "./internal/deliveries.js"
 import { Handlers } from "./internal/handlers.js"
 import { placeIn } from "./internal/scopes.js"
 import { ServerRequest } from "./engine/server/ServerRequest.js"
@@ -719,7 +719,7 @@ const routeOf = <Value>(acceptor: Acceptor, route: InternalRoute): Route<Value> 
         const mode = yield* Effect.sync(() => resolveMode(options))
         const scope = yield* Effect.scope
         const socket = yield* route.next(restore, mode)
-        socket.addOwner(placeIn(scope))
+        socket.link.addOwner(placeIn(scope))
         return withValue<D, Value>(socket)
       })
     )
@@ -771,7 +771,7 @@ export const acceptAttempt = <D extends Delivery = "messages">(
       const socket = open(opening, policy, yield* timers, mode)
       if (socket instanceof Defect) return yield* Effect.die(socket.cause)
       if (socket instanceof ProtocolError) return yield* Effect.fail(socket)
-      socket.start(placeIn(scope))
+      socket.link.start(placeIn(scope))
       return withValue<D, undefined>(socket)
     })
   )

@@ -503,7 +503,7 @@ export const hostilities: ReadonlyArray<Hostility> = [
         "suspends send while the peer does not read, within bounded memory"
       ],
       [
-        "platform/test/internal/driver.test.ts",
+        "platform/test/internal/BaseWebSocket.test.ts",
         "of ten peers that do not read, among a thousand, is at most twice what waits and a block for each"
       ]
     ]

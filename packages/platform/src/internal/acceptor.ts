@@ -31,8 +31,8 @@ import type {
 import { annotations } from "./annotations.js"
 import { Connections } from "./connections.js"
 import { drain, mergeReports, resolveDrain, starting, type DrainSettings, type Start } from "./drain.js"
-import type { Mode } from "./driver.js"
-import { makeDriver, settingsFor, type Drivers } from "./drivers.js"
+import type { Mode } from "../engine/connection/Link.js"
+import { makeWebSocket, settingsFor, type WebSockets } from "./deliveries.js"
 import { clientAddress, resolveProxies, type ProxySettings } from "../engine/server/forwarded.js"
 import { Entry, Gate, resolveGate, type GateSettings } from "../engine/server/Gate.js"
 import { schedulerOver } from "./handOver.js"
@@ -85,7 +85,7 @@ export const resolveProtocols = (protocols: ReadonlyArray<string> | Subprotocol.
   return Subprotocol.byServerPreference(protocols)
 }
 
-export type ServerDrivers = Drivers<ServerRequest>
+export type ServerDrivers = WebSockets<ServerRequest>
 
 /** It has the value that it was accepted with, and none where there was no check. */
 export const withValue = <D extends Delivery, Value>(socket: ServerDrivers[D]): ServerWebSocket<D, Value> =>
@@ -212,7 +212,7 @@ export const answer = <D extends Delivery, Request>(
   own: Settings,
   timers: Timers,
   mode: Mode & { readonly delivery: D }
-): Drivers<Request>[D] | ProtocolError => {
+): WebSockets<Request>[D] | ProtocolError => {
   const settings = settingsFor(own, mode)
   const { compression } = settings
   const deflate = compression && PermessageDeflate.accept(offer.extensions ?? [], compression.settings)
@@ -222,7 +222,7 @@ export const answer = <D extends Delivery, Request>(
       : { protocol, extensions: deflate === undefined ? [] : [deflate.extension] }
   const headers = Handshake.responseHeaders(offer, agreement, extra)
   if (headers instanceof ProtocolError) return headers
-  return makeDriver("server", upgrade(headers), settings, timers, { request, url, agreement, deflate }, mode)
+  return makeWebSocket("server", upgrade(headers), settings, timers, { url, agreement, deflate }, mode, request)
 }
 
 /** Opens the connection of a request that was accepted, or answers 500. */
@@ -651,7 +651,7 @@ export class Acceptor {
       return undefined
     }
     this.connections.track(socket, entry, opening.accepted.value, route)
-    socket.start(this.connections)
+    socket.link.start(this.connections)
     return socket
   }
 

@@ -11,8 +11,8 @@ import * as Exit from "effect/Exit"
 import type { CookieJar } from "../CookieJar.js"
 import type { ConnectError, Dial, Dialed, RejectedBody } from "../WebSocketClient.js"
 import type { Timers } from "../engine/time/Timers.js"
-import type { Mode, Opening } from "./driver.js"
-import { makeDriver, type AnyDriver, type Drivers } from "./drivers.js"
+import type { Mode, Negotiated } from "../engine/connection/Link.js"
+import { makeWebSocket, type AnyWebSocketImpl, type WebSockets } from "./deliveries.js"
 import { guarded } from "../engine/connection/GuardedTransport.js"
 import { randomBytes } from "../engine/random.js"
 import { closedAtOnce, type Closable, type Owner } from "../engine/connection/Closables.js"
@@ -62,7 +62,7 @@ export class Attempt<D extends Delivery> implements Closable {
   private drop: (() => void) | undefined = undefined
   /** Ends the wait for it. */
   private interrupt: (() => void) | undefined = undefined
-  private opened: Drivers<undefined>[D] | undefined = undefined
+  private opened: WebSockets<undefined>[D] | undefined = undefined
 
   constructor(plan: Plan<D>) {
     this.plan = plan
@@ -75,7 +75,7 @@ export class Attempt<D extends Delivery> implements Closable {
   }
 
   /** Uninterruptible, but for where it waits. */
-  run(request: Request.Request, restore: Restore): Effect.Effect<Drivers<undefined>[D], ConnectError> {
+  run(request: Request.Request, restore: Restore): Effect.Effect<WebSockets<undefined>[D], ConnectError> {
     return Effect.gen(this, function* () {
       const { place, settings } = this.plan
       place.add(this)
@@ -156,10 +156,10 @@ export class Attempt<D extends Delivery> implements Closable {
         guarded(dialed.transport).abort()
         return Effect.fail(opening)
       }
-      const driver = makeDriver("client", dialed.transport, settings, timers, opening, mode)
+      const driver = makeWebSocket("client", dialed.transport, settings, timers, opening, mode, undefined)
       this.opened = driver
       // It takes the place over.
-      driver.start(place)
+      driver.link.start(place)
       return Effect.succeed({ _tag: "Opened" as const, driver, headers: dialed.headers })
     }
     return this.wait<Effect.Effect.Success<ReturnType<typeof take>>, ConnectError>((done) =>
@@ -264,17 +264,17 @@ const checkAnswer = (
   headers: HeaderRecord,
   offer: Handshake.Offer,
   { compression }: Settings
-): Opening | ProtocolError => {
+): Negotiated | ProtocolError => {
   const agreement = Handshake.checkResponse({ status: 101, headers }, offer)
   if (agreement instanceof ProtocolError) return agreement
   const deflate = compression && PermessageDeflate.check(agreement.extensions, compression.settings)
-  return deflate instanceof ProtocolError ? deflate : { request: undefined, url: url.href, agreement, deflate }
+  return deflate instanceof ProtocolError ? deflate : { url: url.href, agreement, deflate }
 }
 
-const closeNow = (driver: AnyDriver, code: number): Effect.Effect<void> =>
+const closeNow = (driver: AnyWebSocketImpl, code: number): Effect.Effect<void> =>
   Effect.suspend(() => {
-    driver.beginClose(code)
-    return awaitClosed(driver)
+    driver.link.beginClose(code)
+    return awaitClosed(driver.link)
   })
 
 const firstBytes = (parts: ReadonlyArray<Uint8Array>, max: number): Uint8Array => {

@@ -1,11 +1,12 @@
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import type { Message } from "@effect-websocket/protocol/Message"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { frameSize, toMessage } from "../engine/connection/sendable.js"
+import { Wait } from "../engine/connection/Wait.js"
 import type { Data, SendOptions, WebSocket } from "../WebSocket.js"
-import { MessageSender } from "./messageSender.js"
-import { frameSize, toMessage } from "./sendable.js"
+import { SendingWebSocket } from "./SendingWebSocket.js"
+import { sentEffect } from "./sending.js"
 import { together } from "./together.js"
 
 /** See `WebSocket.broadcast`. An effect for each connection would cost as much as the rest of a send. */
@@ -20,7 +21,7 @@ export const broadcast = (
     const slow: Array<Effect.Effect<void, ConnectionError>> = []
     for (const socket of sockets) {
       const sent = sendNow(socket, message, options)
-      if (sent !== Effect.void && !isRefused(sent)) slow.push(sent)
+      if (sent !== undefined) slow.push(sent)
     }
     if (slow.length === 0) return Effect.void
     // One that waits holds up no other. A defect comes out when all of them are done.
@@ -30,19 +31,21 @@ export const broadcast = (
     )
   })
 
-/** Whether a connection has refused the message at once: it is above its `maxSendBytes`. A fiber would find out no more. */
-const isRefused = (sent: Effect.Effect<void, ConnectionError>): boolean =>
-  Exit.isExit(sent) && Exit.isFailure(sent) && !Cause.isDie(sent.cause)
-
-/** What the app's filter, or a member of its own, throws does not keep the message from the others. */
+/**
+ * The rest of a send, if it has to wait. What the app's filter, or a member of its own, throws does not keep the message from
+ * the others.
+ */
 const sendNow = (
   socket: Pick<WebSocket, "send">,
   message: Message,
   options: SendOptions | undefined
-): Effect.Effect<void, ConnectionError> => {
+): Effect.Effect<void, ConnectionError> | undefined => {
   try {
-    if (!(socket instanceof MessageSender)) return socket.send(message, options)
-    return socket.isOver ? Effect.void : socket.sendNow(message, options)
+    if (!(socket instanceof SendingWebSocket)) return socket.send(message, options)
+    if (socket.sender.isOver) return undefined
+    const sent = socket.sender.sendNow(message, options)
+    // One that refuses the message at once, because it is above its `maxSendBytes`, is passed over.
+    return sent instanceof Wait ? sentEffect(sent) : undefined
   } catch (defect) {
     return Effect.die(defect)
   }

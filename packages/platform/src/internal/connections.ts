@@ -2,14 +2,14 @@ import type { Delivery } from "@effect-websocket/protocol/Connection"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { ConnectionHandle } from "../WebSocketServer.js"
-import type { AnyDriver } from "./drivers.js"
+import type { AnyWebSocketImpl } from "./deliveries.js"
 import type { Entry } from "../engine/server/Gate.js"
 import { Closables, type Closable } from "../engine/connection/Closables.js"
 import type { ServerRequest } from "../engine/server/ServerRequest.js"
 import { notSet, type Alarm, type Timers } from "../engine/time/Timers.js"
 
 /** A connection of a server, of any delivery. */
-export type ServerDriver = AnyDriver<ServerRequest>
+export type ServerDriver = AnyWebSocketImpl<ServerRequest>
 
 /** What a server knows of a connection besides what the connection itself does. */
 interface Tracked {
@@ -40,7 +40,7 @@ export class Connections extends Closables {
     entry.opened()
     const awaitsFirst = this.awaitFirstMessage(socket)
     const since = this.timers.now
-    this.tracked.set(socket, { socket, id: ++this.lastId, since, entry, value, awaitsFirst, route })
+    this.tracked.set(socket.link, { socket, id: ++this.lastId, since, entry, value, awaitsFirst, route })
   }
 
   override delete(member: Closable): void {
@@ -68,7 +68,7 @@ export class Connections extends Closables {
       alarmTime: 0,
       alarmIndex: notSet,
       ring: () => {
-        if (socket.receivedMessages === 0) Effect.runFork(socket.close(1008, "no message in time"))
+        if (socket.link.receivedMessages === 0) Effect.runFork(socket.close(1008, "no message in time"))
       }
     }
     this.timers.set(alarm, this.timers.now + this.firstMessageTimeout)
@@ -79,18 +79,18 @@ export class Connections extends Closables {
 const handle = (socket: ServerDriver, { id, since, value }: Tracked, now: number): ConnectionHandle => ({
   id,
   url: socket.url,
-  delivery: socket.delivery satisfies Delivery,
+  delivery: socket.link.delivery satisfies Delivery,
   protocol: socket.protocol,
   remoteAddress: socket.remoteAddress,
   clientAddress: socket.request.clientAddress,
   value,
   age: Duration.millis(now - since),
-  receivedMessages: socket.receivedMessages,
-  receivedBytes: socket.receivedBytes,
-  sentMessages: socket.sentMessages,
-  sentBytes: socket.sentBytes,
-  unreadBytes: socket.unreadBytes,
-  unsentBytes: socket.unsentBytes,
+  receivedMessages: socket.link.receivedMessages,
+  receivedBytes: socket.link.receivedBytes,
+  sentMessages: socket.link.sentMessages,
+  sentBytes: socket.link.sentBytes,
+  unreadBytes: socket.link.unreadBytes,
+  unsentBytes: socket.link.unsentBytes,
   close: (code, reason) => socket.close(code ?? 1000, reason),
   abort: socket.abort
 })

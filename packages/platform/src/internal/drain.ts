@@ -76,7 +76,7 @@ export const drain = (
     return Effect.flatMap(Random.next, (chance) =>
       Effect.zipRight(
         // Who leaves before its turn waits no longer.
-        Effect.raceFirst(Effect.sleep(Duration.millis(chance * settings.window)), awaitClosed(socket)),
+        Effect.raceFirst(Effect.sleep(Duration.millis(chance * settings.window)), awaitClosed(socket.link)),
         closeNow
       )
     )

@@ -160,8 +160,8 @@ const release = <S extends ServerDriver, A, E, R>(
     Effect.zipRight(Effect.exit(Scope.close(scope, exit))),
     Effect.zipRight(
       Effect.suspend(() => {
-        socket.beginClose(closeCodeOf(exit))
-        return Effect.zipRight(awaitClosed(socket), onError === undefined ? logFailure(exit) : Effect.void)
+        socket.link.beginClose(closeCodeOf(exit))
+        return Effect.zipRight(awaitClosed(socket.link), onError === undefined ? logFailure(exit) : Effect.void)
       })
     )
   )

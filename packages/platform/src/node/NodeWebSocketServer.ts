@@ -24,7 +24,7 @@ import * as Tls from "node:tls"
 import { answer } from "../internal/acceptor.js"
 import { annotations } from "../internal/annotations.js"
 import { timers } from "../internal/timers.js"
-import { resolveMode } from "../internal/drivers.js"
+import { resolveMode } from "../internal/deliveries.js"
 import { defaultMaxHandshakes } from "../engine/server/Gate.js"
 import { canonical } from "../engine/server/ipAddress.js"
 import { placeIn } from "../internal/scopes.js"
@@ -447,7 +447,7 @@ export const fromDuplex = <D extends Delivery = "messages">(
       const upgrade = (headers: HeaderRecord): Transport => takeOver(duplex, head, headers)
       const socket = answer({ offer, protocol, url, request: undefined, upgrade }, settings, services, mode)
       if (socket instanceof ProtocolError) return yield* Effect.fail(socket)
-      socket.start(placeIn(scope))
+      socket.link.start(placeIn(scope))
       return socket
     })
   )

@@ -25,7 +25,9 @@ import {
   Supervisor,
   TestClock
 } from "effect"
-import { MessageDriver } from "../../src/internal/messageDriver.js"
+import { Link } from "../../src/engine/connection/Link.js"
+import { MessageSender } from "../../src/engine/connection/MessageSender.js"
+import { awaitClosed } from "../../src/internal/scopes.js"
 import { timersOf } from "../../src/internal/timers.js"
 import { concat, from, isInterrupted, other, sentTo, settled, shown, text, upgradeRequest } from "../support.js"
 import {
@@ -50,7 +52,7 @@ class Connected extends Context.Tag("test/Connected")<Connected, WebSocket.WebSo
 /** A transport that remembers what arrives on it, who started it, and whether it is over. */
 const recorded = (transport: Transport) => {
   const received: Array<Uint8Array> = []
-  const state: { driver: MessageDriver | undefined; over: boolean } = { driver: undefined, over: false }
+  const state: { link: Link | undefined; over: boolean } = { link: undefined, over: false }
   const recording: Transport = {
     remoteAddress: transport.remoteAddress,
     get bufferedBytes() {
@@ -58,9 +60,9 @@ const recorded = (transport: Transport) => {
     },
     start: (sink, marks) => {
       // `fromTransport` puts a guard between the two.
-      const driver: unknown = sink instanceof MessageDriver ? sink : Reflect.get(sink, "sink")
-      assert.instanceOf(driver, MessageDriver)
-      state.driver = driver
+      const link: unknown = sink instanceof Link ? sink : Reflect.get(sink, "sink")
+      assert.instanceOf(link, Link)
+      state.link = link
       transport.start(
         {
           onChunk: (chunk, owned) => {
@@ -264,8 +266,9 @@ const run = (cell: Cell) =>
       yield* settled
     }
     const time = (yield* Fiber.join(ending)) - begin
-    const driver = own.state.driver!
-    const { error } = yield* driver.closeStatus
+    const link = own.state.link!
+    yield* awaitClosed(link)
+    const { error } = link.status
     assert.isTrue(own.state.over)
 
     const peerExit = yield* Fiber.poll(peerRun)
@@ -290,13 +293,15 @@ const run = (cell: Cell) =>
     yield* Scope.close(peerScope, Exit.void)
     assert.isTrue(theirs.state.over)
     assert.strictEqual(timersOf(yield* Effect.clock)["heap"].length, 0)
-    assert.strictEqual(driver["inbox"].length, 0)
-    assert.strictEqual(driver["waiters"].size, 0)
-    assert.strictEqual(driver["turns"].size, 0)
-    assert.isUndefined(driver["underWay"])
-    assert.isUndefined(driver["reader"])
-    assert.isUndefined(driver["closers"])
-    assert.isUndefined(driver["settleTimer"])
+    const { inbox, sender } = link
+    assert.instanceOf(sender, MessageSender)
+    assert.isTrue(inbox.isEmpty)
+    assert.isFalse(inbox.isAwaited)
+    assert.strictEqual(sender["waits"].size, 0)
+    assert.strictEqual(sender["turns"].size, 0)
+    assert.isUndefined(sender["underWay"])
+    assert.isUndefined(link["closers"])
+    assert.isUndefined(link["settleTimer"])
     return result
   })
 

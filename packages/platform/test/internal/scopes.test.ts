@@ -8,6 +8,7 @@ import { finalizersIn, isPending, settled } from "../support.js"
 const makeMember = (patience = 500) =>
   Effect.sync(() => {
     const whenClosed = new Set<() => void>()
+    let isClosed = false
     const codes: Array<number> = []
     const waits: Array<number> = []
     const closable: Closable = {
@@ -17,11 +18,13 @@ const makeMember = (patience = 500) =>
         waits.push(waited)
       },
       whenClosed: (done) => {
+        if (isClosed) return closedAtOnce(done)
         whenClosed.add(done)
         return () => whenClosed.delete(done)
       }
     }
     const end = Effect.sync(() => {
+      isClosed = true
       for (const done of whenClosed) done()
     })
     return { closable, codes, waits, end }

@@ -3,7 +3,7 @@ import type { ByteBudget, Usage } from "../../ByteBudget.js"
 import { notSet, type Alarm, type Timers } from "../time/Timers.js"
 
 /** A connection, as its budget sees it. */
-export interface Member {
+export interface BudgetMember {
   /** What is held of messages that have not ended. */
   readonly unfinishedBytes: number
   /** How many messages have ended. */
@@ -66,7 +66,7 @@ export class Budget implements ByteBudget, Alarm {
   private readonly received: Level
   private readonly unfinished: Level
   private readonly unsent: Level
-  private readonly members = new Set<Member>()
+  private readonly members = new Set<BudgetMember>()
   private timers: Timers | undefined = undefined
   private assessing = false
   // Whether no connection may begin another message.
@@ -77,7 +77,7 @@ export class Budget implements ByteBudget, Alarm {
   // What unfinished messages took when others were allowed to begin, too.
   private releasedBytes = 0
   // While unfinished messages take too much: those that have begun, by how many of their connection ended before.
-  private readonly begun = new Map<Member, number>()
+  private readonly begun = new Map<BudgetMember, number>()
   private crowdedLooks = 0
 
   constructor(maxBytes: number) {
@@ -110,12 +110,12 @@ export class Budget implements ByteBudget, Alarm {
     return this.unsent.isExceeded
   }
 
-  add(member: Member): void {
+  add(member: BudgetMember): void {
     this.members.add(member)
     member.obeyBudget()
   }
 
-  delete(member: Member): void {
+  delete(member: BudgetMember): void {
     this.members.delete(member)
     this.begun.delete(member)
   }
@@ -205,7 +205,7 @@ export class Budget implements ByteBudget, Alarm {
   }
 
   /** Drops the largest unfinished messages of `members` until no more than `maxBytes` are left, or `spared` messages. */
-  private shed(members: ReadonlyArray<Member>, maxBytes: number, spared: number): void {
+  private shed(members: ReadonlyArray<BudgetMember>, maxBytes: number, spared: number): void {
     const holders = members.filter(({ unfinishedBytes }) => unfinishedBytes > 0)
     holders.sort((a, b) => b.unfinishedBytes - a.unfinishedBytes)
     let left = this.unfinishedBytes

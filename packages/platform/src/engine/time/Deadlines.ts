@@ -5,7 +5,7 @@ import { notSet, type Alarm, type Timers } from "./Timers.js"
 export type Deadline = "close" | "heartbeat" | "idle" | "lifetime" | "message" | "write"
 
 /** The owner of the deadlines. */
-export interface Mortal {
+export interface DeadlineOwner {
   /** Whether nothing can arrive, because nothing is read. */
   readonly paused: boolean
   /** How many bytes the transport holds, because they cannot leave yet. */
@@ -36,7 +36,7 @@ export class Deadlines implements Alarm {
 
   private readonly timers: Timers
   private readonly settings: Settings
-  private readonly mortal: Mortal
+  private readonly owner: DeadlineOwner
 
   private closeTime: Time = undefined
   private lifetimeTime: Time = undefined
@@ -51,10 +51,10 @@ export class Deadlines implements Alarm {
   // Made when something waits to be written for the first time: for most connections that never is.
   private progress: Progress | undefined = undefined
 
-  constructor(timers: Timers, settings: Settings, mortal: Mortal) {
+  constructor(timers: Timers, settings: Settings, owner: DeadlineOwner) {
     this.timers = timers
     this.settings = settings
-    this.mortal = mortal
+    this.owner = owner
   }
 
   start(): void {
@@ -99,7 +99,7 @@ export class Deadlines implements Alarm {
   congested(isCongested: boolean): void {
     const { heartbeatInterval, writeTimeout } = this.settings
     if (heartbeatInterval === never && writeTimeout === never) return
-    const { leftBytes } = this.mortal
+    const { leftBytes } = this.owner
     const progress = (this.progress ??= new Progress())
     if (heartbeatInterval !== never) {
       const timeOfDay = this.timers.timeOfDay
@@ -146,26 +146,26 @@ export class Deadlines implements Alarm {
 
   ring(): void {
     const { now } = this.timers
-    if (isOver(this.closeTime, now)) return this.mortal.expire("close")
-    if (isOver(this.lifetimeTime, now)) return this.mortal.expire("lifetime")
+    if (isOver(this.closeTime, now)) return this.owner.expire("close")
+    if (isOver(this.lifetimeTime, now)) return this.owner.expire("lifetime")
     if (isOver(this.messageTime, now)) {
       // While nothing is read, it is not the peer that takes its time.
-      if (!this.mortal.paused) return this.mortal.expire("message")
+      if (!this.owner.paused) return this.owner.expire("message")
       this.messageTime = now + this.settings.messageTimeout
     }
     if (isOver(this.writeTime, now)) {
       this.writeTime = now + this.writePatience
       const progress = (this.progress ??= new Progress())
-      const hasWritten = (): boolean => progress.hasWritten(this.mortal.leftBytes)
+      const hasWritten = (): boolean => progress.hasWritten(this.owner.leftBytes)
       // It may have read while this process was busy: what can leave does before the next timer fires.
-      if (!hasWritten()) progress.writeGrace = setTimeout(() => hasWritten() || this.mortal.expire("write"), 0)
+      if (!hasWritten()) progress.writeGrace = setTimeout(() => hasWritten() || this.owner.expire("write"), 0)
     }
     if (isOver(this.idleTime, now)) {
       this.idleTime = this.lastMessage + this.settings.idleTimeout
       if (this.idleTime <= now) {
         // A message that is on its way out has not gone yet, as long as more of it leaves.
-        const { leftBytes, stuckBytes } = this.mortal
-        if (stuckBytes === 0 || leftBytes === this.progress?.idleLeft) return this.mortal.expire("idle")
+        const { leftBytes, stuckBytes } = this.owner
+        if (stuckBytes === 0 || leftBytes === this.progress?.idleLeft) return this.owner.expire("idle")
         const progress = (this.progress ??= new Progress())
         progress.idleLeft = leftBytes
         this.idleTime = now + this.settings.idleTimeout
@@ -176,7 +176,7 @@ export class Deadlines implements Alarm {
   }
 
   private get writePatience(): number {
-    const hiddenBytes = Math.min(this.mortal.leftBytes, maxSendBuffer) / 3
+    const hiddenBytes = Math.min(this.owner.leftBytes, maxSendBuffer) / 3
     return this.settings.writeTimeout + Math.floor(hiddenBytes / hiddenBytesPerMilli)
   }
 
@@ -184,14 +184,14 @@ export class Deadlines implements Alarm {
   private beat(now: number): Time {
     const { heartbeatInterval, heartbeatTimeout } = this.settings
     if (this.progresses()) this.heard()
-    if (this.mortal.paused) {
+    if (this.owner.paused) {
       // A sign of life would not be read.
       this.awaitsSign = false
       return now + heartbeatInterval
     }
     if (this.awaitsSign) {
       // It may have come while this process was busy: what waits is read before the next timer fires.
-      this.grace = setTimeout(() => (this.progresses() ? this.heard() : this.mortal.expire("heartbeat")), 0)
+      this.grace = setTimeout(() => (this.progresses() ? this.heard() : this.owner.expire("heartbeat")), 0)
       return undefined
     }
     const timeOfDay = this.timers.timeOfDay
@@ -200,14 +200,14 @@ export class Deadlines implements Alarm {
     const silence = timeOfDay - this.lastHeard
     if (silence < heartbeatInterval) return now + heartbeatInterval - silence
     this.awaitsSign = true
-    this.mortal.sendHeartbeat()
+    this.owner.sendHeartbeat()
     // A ping that is stuck is given up when nothing leaves. One that has left is behind what left before it.
     return now + heartbeatTimeout + (this.progress?.timeOnTheWay(timeOfDay) ?? 0)
   }
 
   /** Whether some of what was stuck at the last beat has left. */
   private progresses(): boolean {
-    const { leftBytes, stuckBytes } = this.mortal
+    const { leftBytes, stuckBytes } = this.owner
     if (this.progress === undefined && stuckBytes === 0) return false
     return (this.progress ??= new Progress()).beat(leftBytes, stuckBytes)
   }

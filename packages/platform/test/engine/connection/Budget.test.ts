@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, TestClock } from "effect"
-import { Budget, Ledger, type Member } from "../../../src/engine/connection/Budget.js"
+import { Budget, Ledger, type BudgetMember } from "../../../src/engine/connection/Budget.js"
 import { timersOf } from "../../../src/internal/timers.js"
 
 /** A connection that holds what the test says. `pauses` says whether it is read; `sends` whether it must send sparingly. */
@@ -32,7 +32,7 @@ const member = (budget: Budget) =>
       get isRead() {
         return ledger.mayRead
       }
-    } satisfies Member & Record<string, unknown>
+    } satisfies BudgetMember & Record<string, unknown>
     budget.add(self)
     return self
   })

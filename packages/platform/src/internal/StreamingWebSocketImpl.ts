@@ -5,12 +5,12 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { StreamedMessage, StreamingWebSocket } from "../StreamingWebSocket.js"
-import { MessageSender } from "./messageSender.js"
+import { SendingWebSocket } from "./SendingWebSocket.js"
 import { streamingWebSocket, tag } from "./typeId.js"
 
 /** Delivers messages as streams of their parts. */
-export class StreamDriver<Request = undefined>
-  extends MessageSender<MessagePart, Request>
+export class StreamingWebSocketImpl<Request = undefined>
+  extends SendingWebSocket<MessagePart, Request>
   implements StreamingWebSocket
 {
   declare readonly [streamingWebSocket]: typeof streamingWebSocket
@@ -38,7 +38,8 @@ export class StreamDriver<Request = undefined>
   /** Skips what is left of the message before. */
   private beginsMessage(): boolean {
     this.current = undefined
-    for (let part = this.nextReadable; part !== undefined && !part.first; part = this.nextReadable) this.takeItem()
+    const { inbox } = this.link
+    for (let part = inbox.first; part !== undefined && !part.first; part = inbox.first) this.takeItem()
     return this.isReadable
   }
 
@@ -65,7 +66,7 @@ export class StreamDriver<Request = undefined>
         ended = part.final
         parts.push(dataOf(part))
       }
-      this.taking = false
+      this.link.inbox.taking = false
       return Chunk.unsafeFromArray(parts)
     }
     const isReady = (): boolean => {
@@ -87,7 +88,7 @@ export class StreamDriver<Request = undefined>
   }
 }
 
-tag(StreamDriver, streamingWebSocket)
+tag(StreamingWebSocketImpl, streamingWebSocket)
 
 // The kind of a message is that of all of its parts.
 const textOf = (part: MessagePart): string => part.data as string

@@ -11,7 +11,8 @@ import { Chunk, Effect, Exit, Fiber, Scope, Stream, TestClock } from "effect"
 import { NodeZlib } from "@effect-websocket/platform/node"
 import type { Zlib } from "@effect-websocket/platform/Zlib"
 import { timers } from "../../src/internal/timers.js"
-import { MessageDriver } from "../../src/internal/messageDriver.js"
+import { makeWebSocket } from "../../src/internal/deliveries.js"
+import type { MessageWebSocketImpl } from "../../src/internal/MessageWebSocketImpl.js"
 import { placeIn } from "../../src/internal/scopes.js"
 import { resolve } from "../../src/internal/settings.js"
 import { timersOf } from "../../src/internal/timers.js"
@@ -105,9 +106,11 @@ const retaining = (taken: boolean) => {
     abort: () => {}
   }
   return Effect.map(timers, (shared) => {
-    const opening = { request: undefined, url: "", agreement: { protocol: undefined, extensions: [] } }
-    const driver = new MessageDriver("server", transport, resolve({}), shared, opening, { delivery: "messages" })
-    return { driver: driver.start(), held, transport }
+    const negotiated = { url: "", agreement: { protocol: undefined, extensions: [] } }
+    const mode = { delivery: "messages" } as const
+    const socket = makeWebSocket("server", transport, resolve({}), shared, negotiated, mode, undefined)
+    socket.link.start()
+    return { socket, held, transport }
   })
 }
 
@@ -115,7 +118,7 @@ describe("memory", () => {
   it.effect("of ten peers that do not read, among a thousand, is at most twice what waits and a block for each", () =>
     Effect.gen(function* () {
       const peers = yield* Effect.forEach(Array.from({ length: 1000 }), (_, i) => retaining(i % 100 !== 50))
-      const sockets = peers.map(({ driver }) => driver)
+      const sockets = peers.map(({ socket }) => socket)
       for (let round = 0; round < 60; round++) {
         yield* WebSocket.broadcast(sockets, "x".repeat(400))
         // Some rounds share a turn, so that the frames of each peer are spread over many blocks.
@@ -131,7 +134,7 @@ describe("memory", () => {
         assert.isAtMost(retained, 2 * transport.bufferedBytes + 64 * 1024)
         assert.deepStrictEqual(new Set(textsIn(held)), new Set(["x".repeat(400)]))
       }
-      for (const { driver } of peers) driver.onClose()
+      for (const { socket } of peers) socket.link.onClose()
     })
   )
 })
@@ -427,27 +430,19 @@ describe("owners", () => {
       const scopes = [yield* Scope.make(), yield* Scope.make()] as const
       const pair = yield* MockTransport.make()
       const peer = yield* WebSocket.fromTransport(pair.client, { role: "client" }).pipe(Scope.extend(scopes[0]))
-      const driver = new MessageDriver(
-        "server",
-        pair.server,
-        resolve(),
-        yield* timers,
-        {
-          request: undefined,
-          url: "/",
-          agreement: { protocol: undefined, extensions: [] }
-        },
-        { delivery: "messages" }
-      ).start(placeIn(scopes[0]))
-      driver.addOwner(placeIn(scopes[1]))
+      const negotiated = { url: "/", agreement: { protocol: undefined, extensions: [] } }
+      const mode = { delivery: "messages" } as const
+      const socket = makeWebSocket("server", pair.server, resolve(), yield* timers, negotiated, mode, undefined)
+      socket.link.start(placeIn(scopes[0]))
+      socket.link.addOwner(placeIn(scopes[1]))
       yield* Scope.close(scopes[1], Exit.fail("no"))
-      assert.deepStrictEqual(outcome(yield* driver.closeStatus), [1011, 1011, "local", true])
+      assert.deepStrictEqual(outcome(yield* socket.closeStatus), [1011, 1011, "local", true])
       yield* peer.closeStatus
       assert.deepStrictEqual(scopes.map(finalizersIn), [0, 0])
-      driver.addOwner(placeIn(scopes[0]))
+      socket.link.addOwner(placeIn(scopes[0]))
       assert.strictEqual(finalizersIn(scopes[0]), 0)
       yield* Scope.close(scopes[0], Exit.void)
-      assert.deepStrictEqual(outcome(yield* driver.closeStatus), [1011, 1011, "local", true])
+      assert.deepStrictEqual(outcome(yield* socket.closeStatus), [1011, 1011, "local", true])
     })
   )
 
@@ -475,8 +470,7 @@ describe("owners", () => {
 
 describe("compression on another thread", () => {
   const direction = { windowBits: 12, contextTakeover: true }
-  const opening = {
-    request: undefined,
+  const negotiated = {
     url: "",
     agreement: { protocol: undefined, extensions: [] },
     deflate: { extension: { name: "permessage-deflate", parameters: [] }, outbound: direction, inbound: direction }
@@ -509,12 +503,11 @@ describe("compression on another thread", () => {
       const settings = resolve({ ...options, compression: true }, zlib)
       const services = yield* timers
       const spied = spy(pair[role])
-      const socket = new MessageDriver(role, spied.transport, settings, services, opening, {
-        delivery: "messages"
-      }).start(placeIn(scope))
-      const peer = new MessageDriver(other(role), pair[other(role)], settings, services, opening, {
-        delivery: "messages"
-      }).start(placeIn(scope))
+      const mode = { delivery: "messages" } as const
+      const socket = makeWebSocket(role, spied.transport, settings, services, negotiated, mode, undefined)
+      const peer = makeWebSocket(other(role), pair[other(role)], settings, services, negotiated, mode, undefined)
+      socket.link.start(placeIn(scope))
+      peer.link.start(placeIn(scope))
       yield* Effect.addFinalizer(() => pair.reset)
       const sent = Effect.map(from(pair, role).written, (bytes) =>
         frames({ role: other(role), rsv: 4 })(bytes).frames.map(({ opcode, payload, rsv }) =>
@@ -622,7 +615,7 @@ describe("compression on another thread", () => {
       ["the peer's Close", ({ peer }) => peer.close(4001), closedError(4001, "remote", true)],
       [
         "the end of the scope",
-        ({ socket }) => Effect.sync(() => socket.beginClose(1001)),
+        ({ socket }) => Effect.sync(() => socket.link.beginClose(1001)),
         closedError(1001, "local", false)
       ],
       ["an abort", ({ socket }) => socket.abort, closedError(1006, "local", false)]
@@ -664,7 +657,7 @@ describe("compression on another thread", () => {
   }
 
   interface Sockets {
-    readonly socket: MessageDriver
-    readonly peer: MessageDriver
+    readonly socket: MessageWebSocketImpl
+    readonly peer: MessageWebSocketImpl
   }
 })

@@ -6,14 +6,15 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { messageTooBig } from "../engine/connection/closeCodes.js"
+import { exceeds } from "../engine/connection/sendable.js"
 import type { Data, Handled, HandledContext, HandledError, ReceiveOptions, WebSocket } from "../WebSocket.js"
-import { messageTooBig } from "./driver.js"
-import { exceeds, MessageSender } from "./messageSender.js"
+import { SendingWebSocket } from "./SendingWebSocket.js"
 import { bytes } from "../engine/checks.js"
 import { tag, webSocket } from "./typeId.js"
 
 /** Delivers whole messages. */
-export class MessageDriver<Request = undefined> extends MessageSender<Message, Request> implements WebSocket {
+export class MessageWebSocketImpl<Request = undefined> extends SendingWebSocket<Message, Request> implements WebSocket {
   declare readonly [webSocket]: typeof webSocket
 
   get receive(): Effect.Effect<Message, ConnectionError> {
@@ -45,10 +46,10 @@ export class MessageDriver<Request = undefined> extends MessageSender<Message, R
 
   /** Fails the connection if the next message is larger. */
   private refuseNext(max: number): PayloadTooLarge | undefined {
-    const message = this.nextReadable
+    const message = this.link.inbox.first
     if (message === undefined || !exceeds(message, max)) return undefined
     const error = new PayloadTooLarge({ limit: "message", max, size: size(message), direction: "inbound" })
-    this.failReading(messageTooBig, error)
+    this.link.failReading(messageTooBig, error)
     return error
   }
 
@@ -94,7 +95,7 @@ export class MessageDriver<Request = undefined> extends MessageSender<Message, R
           done: () =>
             unlessDone(
               failure,
-              Effect.sync(() => this.startClosing(1000))
+              Effect.sync(() => this.link.startClosing(1000))
             )
         })
       )
@@ -102,7 +103,7 @@ export class MessageDriver<Request = undefined> extends MessageSender<Message, R
   }
 }
 
-tag(MessageDriver, webSocket)
+tag(MessageWebSocketImpl, webSocket)
 
 const unlessDone = <A, E>(deferred: Deferred.Deferred<A, E>, effect: Effect.Effect<unknown>): Effect.Effect<void> =>
   Effect.flatMap(Deferred.isDone(deferred), (isDone) => (isDone ? Effect.void : effect))

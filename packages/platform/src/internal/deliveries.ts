@@ -3,33 +3,37 @@ import * as Opcode from "@effect-websocket/protocol/Opcode"
 import type { Transport } from "../Transport.js"
 import type { DeliveryOptions } from "../WebSocket.js"
 import type { Timers } from "../engine/time/Timers.js"
-import type { Mode, Opening } from "./driver.js"
-import { FrameDriver } from "./frameDriver.js"
+import { FrameWebSocketImpl } from "./FrameWebSocketImpl.js"
+import { Link, type Mode, type Negotiated } from "../engine/connection/Link.js"
 import { guarded } from "../engine/connection/GuardedTransport.js"
-import { MessageDriver } from "./messageDriver.js"
+import { MessageWebSocketImpl } from "./MessageWebSocketImpl.js"
 import type { Settings } from "../engine/Settings.js"
 import { shown } from "./settings.js"
-import { StreamDriver } from "./streamDriver.js"
+import { StreamingWebSocketImpl } from "./StreamingWebSocketImpl.js"
 
-/** The driver of each delivery. */
-export interface Drivers<Request> {
-  readonly messages: MessageDriver<Request>
-  readonly streams: StreamDriver<Request>
-  readonly frames: FrameDriver<Request>
+/** The WebSocket of each delivery. */
+export interface WebSockets<Request> {
+  readonly messages: MessageWebSocketImpl<Request>
+  readonly streams: StreamingWebSocketImpl<Request>
+  readonly frames: FrameWebSocketImpl<Request>
 }
 
-export type AnyDriver<Request = undefined> = Drivers<Request>[Delivery]
+export type AnyWebSocketImpl<Request = undefined> = WebSockets<Request>[Delivery]
 
-const drivers = { messages: MessageDriver, streams: StreamDriver, frames: FrameDriver }
+const implementations = {
+  messages: MessageWebSocketImpl,
+  streams: StreamingWebSocketImpl,
+  frames: FrameWebSocketImpl
+}
 
-/** How a connection of these options is driven. Throws a `RangeError` for options that belong to another delivery. */
+/** What a connection of these options delivers. Throws a `RangeError` for options that belong to another delivery. */
 export const resolveMode = <D extends Delivery>(options: DeliveryOptions<D>): Mode & { readonly delivery: D } => {
   const { answerClose, answerPings, opcodes, recordFrames, rsv } = options
   // Without one, `D` is "messages".
   const delivery = options.delivery ?? ("messages" as D)
-  if (!Object.hasOwn(drivers, delivery)) {
+  if (!Object.hasOwn(implementations, delivery)) {
     throw new RangeError(
-      `delivery must be one of ${Object.keys(drivers).join(", ")}, but is ${JSON.stringify(delivery)}`
+      `delivery must be one of ${Object.keys(implementations).join(", ")}, but is ${JSON.stringify(delivery)}`
     )
   }
   const own: ReadonlyArray<readonly [Delivery, Readonly<Record<string, unknown>>]> = [
@@ -56,20 +60,20 @@ export const resolveMode = <D extends Delivery>(options: DeliveryOptions<D>): Mo
 export const settingsFor = <S extends Settings>(settings: S, { delivery }: Mode): S =>
   delivery === "frames" && settings.compression !== undefined ? { ...settings, compression: undefined } : settings
 
-export const makeDriver = <D extends Delivery, Request>(
+/** A connection that has not started, as a WebSocket of its delivery. */
+export const makeWebSocket = <D extends Delivery, Request>(
   role: "client" | "server",
   transport: Transport,
   settings: Settings,
   timers: Timers,
-  opening: Opening<Request>,
-  mode: Mode & { readonly delivery: D }
-): Drivers<Request>[D] =>
-  // The table above, which inference cannot see through.
-  new drivers[mode.delivery]<Request>(
-    role,
-    guarded(transport),
-    settings,
-    timers,
-    opening,
-    mode
-  ) as AnyDriver<Request> as Drivers<Request>[D]
+  negotiated: Negotiated,
+  mode: Mode & { readonly delivery: D },
+  request: Request
+): WebSockets<Request>[D] => {
+  // What the link delivers is decided by its mode, and so is the class: a table that inference cannot see through.
+  const link: Link<never> = new Link(role, guarded(transport), settings, timers, negotiated, mode)
+  return new implementations[mode.delivery]<Request>(
+    link,
+    request
+  ) as AnyWebSocketImpl<Request> as WebSockets<Request>[D]
+}

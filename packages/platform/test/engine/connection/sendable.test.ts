@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import * as Message from "@effect-websocket/protocol/Message"
-import { Effect, Stream } from "effect"
 import {
   frameSize,
   pingPayload,
@@ -9,10 +8,9 @@ import {
   toCloseCode,
   toFrame,
   toMessage,
-  toPart,
-  toStream
-} from "../../src/internal/sendable.js"
-import { mistakes, utf8 } from "../support.js"
+  toPart
+} from "../../../src/engine/connection/sendable.js"
+import { mistakes, utf8 } from "../../support.js"
 
 const buffer = utf8("buffer").slice().buffer
 
@@ -48,23 +46,6 @@ describe("toPart", () => {
 
   for (const [name, mistake] of mistakes) {
     it(`refuses ${name}`, () => assert.throws(() => toPart(mistake as never), TypeError))
-  }
-})
-
-describe("toStream", () => {
-  it("takes streams, effects, and messages of either", () => {
-    const parts = Stream.make("x")
-    assert.deepStrictEqual(toStream(parts), { tag: undefined, parts })
-    assert.deepStrictEqual(toStream({ _tag: "Text", data: parts }), { tag: "Text", parts })
-    const effect = Effect.succeed("x")
-    assert.strictEqual(toStream(effect).parts, effect)
-  })
-
-  for (const [name, mistake] of [...mistakes, ["a text", "x"], ["bytes", utf8("x")]] as const) {
-    it(`refuses ${name}`, () => {
-      assert.throws(() => toStream(mistake as never), TypeError)
-      assert.throws(() => toStream({ _tag: "Text", data: mistake as never }), TypeError)
-    })
   }
 })
 

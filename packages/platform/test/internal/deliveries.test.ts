@@ -8,11 +8,11 @@ import { assert, describe, it } from "@effect/vitest"
 import type { Delivery } from "@effect-websocket/protocol/Connection"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import { Cause, Effect, Exit, Fiber, Layer, Option, type Scope, Stream } from "effect"
-import { resolveMode, settingsFor } from "../../src/internal/drivers.js"
-import { FrameDriver } from "../../src/internal/frameDriver.js"
-import { MessageDriver } from "../../src/internal/messageDriver.js"
+import { resolveMode, settingsFor } from "../../src/internal/deliveries.js"
+import { FrameWebSocketImpl } from "../../src/internal/FrameWebSocketImpl.js"
+import { MessageWebSocketImpl } from "../../src/internal/MessageWebSocketImpl.js"
 import { resolve } from "../../src/internal/settings.js"
-import { StreamDriver } from "../../src/internal/streamDriver.js"
+import { StreamingWebSocketImpl } from "../../src/internal/StreamingWebSocketImpl.js"
 import { utf8 } from "../support.js"
 
 const invalid: ReadonlyArray<WebSocket.DeliveryOptions<Delivery>> = [
@@ -88,7 +88,11 @@ describe("options of another delivery are a defect", () => {
 })
 
 describe("one server", () => {
-  const deliveries = { messages: MessageDriver, streams: StreamDriver, frames: FrameDriver }
+  const deliveries = {
+    messages: MessageWebSocketImpl,
+    streams: StreamingWebSocketImpl,
+    frames: FrameWebSocketImpl
+  }
 
   for (const client of ["messages", "streams", "frames"] as const) {
     it.scoped(`accepts one connection after another as it likes; a client of ${client}`, () =>

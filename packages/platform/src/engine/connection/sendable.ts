@@ -1,17 +1,12 @@
 /**
- * What may be sent, from callers that TypeScript checks and from those that it does not. Anything else is a `TypeError` or a
- * `RangeError`, thrown before anything is encoded or queued: encoding may take place in a callback of a transport.
+ * Checks of what an app sends, because TypeScript does not check every caller. Anything else is a `TypeError` or a `RangeError`,
+ * thrown before anything is encoded or queued: encoding may take place in a callback of a transport.
  */
 import * as CloseCode from "@effect-websocket/protocol/CloseCode"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import * as Message from "@effect-websocket/protocol/Message"
-import * as Effect from "effect/Effect"
-import * as Predicate from "effect/Predicate"
-import * as Stream from "effect/Stream"
-import type { StreamData, StreamedMessage } from "../StreamingWebSocket.js"
-import type { Data } from "../WebSocket.js"
-import { bytes } from "../engine/checks.js"
-import { shown } from "./settings.js"
+import type { Data } from "../../WebSocket.js"
+import { bytes, shown } from "../checks.js"
 
 /** A text, bytes or a message as a message. */
 export const toMessage = (data: Data): Message.Message => {
@@ -24,34 +19,12 @@ export const toMessage = (data: Data): Message.Message => {
 
 /** Several messages. A text or bytes would go out unit by unit. */
 export const toMessages = (data: Iterable<Data>): Iterator<Data> => {
-  if (Predicate.isIterable(data) && typeof data !== "string" && !ArrayBuffer.isView(data))
-    return data[Symbol.iterator]()
+  const isIterable = typeof data === "object" && data !== null && Symbol.iterator in data
+  if (isIterable && !ArrayBuffer.isView(data)) return data[Symbol.iterator]()
   throw new TypeError(
     `What sendAll sends must be an iterable of messages, but is ${kindOf(data)}; send takes one message`
   )
 }
-
-/** A message that is sent as a stream: of what kind it is, if that is said, and its parts. */
-export const toStream = <E, R>(
-  data: StreamData<E, R>
-): {
-  readonly tag: StreamedMessage["_tag"] | undefined
-  readonly parts: Stream.Stream<string | Uint8Array, E, R>
-} => {
-  const message = isStreamedMessage(data) ? data : undefined
-  const parts: unknown = message === undefined ? data : message.data
-  if (!isStream<E, R>(parts)) {
-    throw new TypeError(`What is sent as a stream must be a Stream or a StreamedMessage, but is ${kindOf(parts)}`)
-  }
-  return { tag: message?._tag, parts }
-}
-
-/** Every effect is a stream too, and some have a tag of their own. */
-const isStreamedMessage = <E, R>(data: StreamData<E, R>): data is StreamedMessage<E, R> =>
-  Predicate.hasProperty(data, "_tag") && (data._tag === "Text" || data._tag === "Binary")
-
-const isStream = <E, R>(u: unknown): u is Stream.Stream<string | Uint8Array, E, R> =>
-  Predicate.hasProperty(u, Stream.StreamTypeId) || Effect.isEffect(u)
 
 /** A part of a message that is sent as a stream. */
 export const toPart = (part: string | Uint8Array): string | Uint8Array =>
@@ -81,4 +54,9 @@ export const toCloseCode = (code: number | CloseCode.Name): number => {
   throw new TypeError(`A close code must be a number or a registered name, but is ${shown(code)}`)
 }
 
-const kindOf = (value: unknown): string => (value === null ? "null" : `of the type ${typeof value}`)
+/** Whether a message has more bytes. A UTF-16 unit takes at most three. */
+export const exceeds = (message: Message.Message, maxBytes: number): boolean =>
+  message.data.length * (message._tag === "Text" ? 3 : 1) > maxBytes && Message.size(message) > maxBytes
+
+/** What a value is instead, for a message. */
+export const kindOf = (value: unknown): string => (value === null ? "null" : `of the type ${typeof value}`)

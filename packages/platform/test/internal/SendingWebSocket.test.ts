@@ -9,8 +9,9 @@ import { frames } from "@effect-websocket/protocol/FrameDecoder"
 import { Text } from "@effect-websocket/protocol/Message"
 import { Effect, Exit, FastCheck, Fiber, Option, Queue, Stream, TestClock } from "effect"
 import { timers } from "../../src/internal/timers.js"
-import { MessageDriver } from "../../src/internal/messageDriver.js"
-import { MessageSender } from "../../src/internal/messageSender.js"
+import { makeWebSocket } from "../../src/internal/deliveries.js"
+import { SendingWebSocket } from "../../src/internal/SendingWebSocket.js"
+import { sentEffect } from "../../src/internal/sending.js"
 import { placeIn } from "../../src/internal/scopes.js"
 import { resolve } from "../../src/internal/settings.js"
 import {
@@ -37,19 +38,17 @@ import {
 } from "../support.js"
 
 const sender = (socket: WebSocket.WebSocket) => {
-  if (socket instanceof MessageSender) return socket
+  if (socket instanceof SendingWebSocket) return socket
   throw new Error("It sends no messages")
 }
 
 /** Nothing is left of what was sent. */
 const assertAtRest = (socket: WebSocket.WebSocket) => {
-  const driver = sender(socket)
-  assert.isUndefined(driver["underWay"])
-  assert.isUndefined(driver["failStream"])
-
-  assert.strictEqual(driver["turns"].size, 0)
-  assert.strictEqual(driver["waiters"].size, 0)
-  assert.strictEqual(driver["listeners"]?.size ?? 0, 0)
+  const { link, sender: messages } = sender(socket)
+  assert.isUndefined(messages["underWay"])
+  assert.strictEqual(messages["turns"].size, 0)
+  assert.strictEqual(messages["waits"].size, 0)
+  assert.strictEqual(link["pings"]?.["listeners"].size ?? 0, 0)
 }
 
 /** A stream that the test feeds; `null` ends it. */
@@ -417,7 +416,7 @@ describe("sendStream", () => {
       ["the end of the peer's input", ({ eof }) => eof, closedError(1006, "remote", false)],
       [
         "the end of the scope",
-        ({ socket }) => Effect.sync(() => sender(socket).beginClose(1000)),
+        ({ socket }) => Effect.sync(() => sender(socket).link.beginClose(1000)),
         closedError(1000, "local", false)
       ]
     ]
@@ -664,8 +663,7 @@ describe("sendStream", () => {
 
 describe("compression on another thread", () => {
   const direction = { windowBits: 12, contextTakeover: true }
-  const opening = {
-    request: undefined,
+  const negotiated = {
     url: "",
     agreement: { protocol: undefined, extensions: [] },
     deflate: { extension: { name: "permessage-deflate", parameters: [] }, outbound: direction, inbound: direction }
@@ -694,9 +692,11 @@ describe("compression on another thread", () => {
       const settings = resolve({ compression: true, ...options }, zlib)
       const services = yield* timers
       const make = (side: Role) =>
-        new MessageDriver(side, pair[side], settings, services, opening, { delivery: "messages" }).start(placeIn(scope))
+        makeWebSocket(side, pair[side], settings, services, negotiated, { delivery: "messages" }, undefined)
       const socket = make(role)
       const peer = make(other(role))
+      socket.link.start(placeIn(scope))
+      peer.link.start(placeIn(scope))
       yield* Effect.addFinalizer(() => pair.reset)
       const sent = Effect.map(from(pair, role).written, (bytes) =>
         frames({ role: other(role), rsv: 4 })(bytes).frames.map(
@@ -1031,7 +1031,7 @@ describe("a message that waited for its turn", () => {
       const socket = yield* WebSocket.fromTransport(transport, { role: "server", sendHighWaterMark: 10 })
       control.belowHighWater = false
       // The first step of each; the next one is put off, as where the fiber yields.
-      const waiting = sender(socket).sendNow(new Text("0123456789"), undefined)
+      const waiting = sentEffect(sender(socket).sender.sendNow(new Text("0123456789"), undefined))
       const pong = yield* Effect.sync(() => socket.pong())
       control.belowHighWater = true
       control.sink?.onDrain()

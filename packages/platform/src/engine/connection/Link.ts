@@ -1,0 +1,499 @@
+/** Where a `Connection` meets its transport, time, the budget, and whoever reads and sends. */
+import * as Connection from "@effect-websocket/protocol/Connection"
+import {
+  ConnectionClosed,
+  IoError,
+  PayloadTooLarge,
+  ProtocolError,
+  type ConnectionError
+} from "@effect-websocket/protocol/Errors"
+import { isControl } from "@effect-websocket/protocol/Frame"
+import type { Agreement } from "@effect-websocket/protocol/Handshake"
+import * as Mask from "@effect-websocket/protocol/Mask"
+import type * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
+import type { Transport, TransportSink } from "../../Transport.js"
+import { randomBytesFrom, randomMaskKey } from "../random.js"
+import type { Settings } from "../Settings.js"
+import { Deadlines, type Deadline, type DeadlineOwner } from "../time/Deadlines.js"
+import type { Timers } from "../time/Timers.js"
+import { Waiters } from "../Waiters.js"
+import { Ledger, type BudgetMember } from "./Budget.js"
+import { closedAtOnce, type Closable, type Owner } from "./Closables.js"
+import { abnormalClosure, goingAway, internalError, policyViolation, tryAgainLater } from "./closeCodes.js"
+import { Flusher, type FlusherHost } from "./Flusher.js"
+import { Inbox, pausedByBudget, pausedByInbox, pausedByRate, type Delivered, type InboxHost } from "./Inbox.js"
+import { PendingPing, Pings, type ControlEvent } from "./Pings.js"
+import { ReceiveRate } from "./ReceiveRate.js"
+import { pingPayload, pongPayload } from "./sendable.js"
+import type { Sender, SenderHost } from "./Sender.js"
+import type { Sent } from "./Wait.js"
+
+/** What the opening handshake agreed on. */
+export interface Negotiated {
+  readonly url: string
+  readonly agreement: Agreement
+  readonly deflate?: PermessageDeflate.Agreement | undefined
+}
+
+/** What the connection delivers, and what it leaves to the app. */
+export interface Mode {
+  readonly delivery: Connection.Delivery
+  readonly answerPings?: boolean | undefined
+  readonly answerClose?: boolean | undefined
+  readonly recordFrames?: boolean | undefined
+  readonly rsv?: number | undefined
+  readonly opcodes?: ReadonlyArray<number> | undefined
+}
+
+/** How a connection ended. */
+export interface FinalStatus extends Connection.CloseStatus {
+  readonly error: ConnectionError
+}
+
+const pingBytes = 8
+
+/** One connection: reads in order, sends through its `sender`, answers, keeps its deadlines, and closes. */
+export class Link<Item extends Delivered = Delivered>
+  implements TransportSink, Closable, DeadlineOwner, BudgetMember, FlusherHost, InboxHost, SenderHost
+{
+  readonly negotiated: Negotiated
+  readonly delivery: Connection.Delivery
+  readonly connection: Connection.Connection
+  readonly transport: Transport
+  readonly settings: Settings
+  readonly deadlines: Deadlines
+  readonly flusher: Flusher
+  readonly inbox: Inbox<Item>
+  private readonly timers: Timers
+  private readonly receiveRate: ReceiveRate | undefined
+  // What the budget knows of this connection.
+  private readonly ledger: Ledger | undefined
+  private senderOrNone: Sender | undefined = undefined
+  private owners: ReadonlyArray<Owner> = []
+
+  // Messages count when they have ended. Bytes are those of the transport, without the handshake.
+  receivedMessages = 0
+  receivedBytes = 0
+
+  private settleTimer: ReturnType<typeof setTimeout> | undefined = undefined
+  private pings: Pings | undefined = undefined
+
+  closed = false
+  private cutOff = false
+  private closers: Waiters | undefined = undefined
+
+  constructor(
+    role: "client" | "server",
+    transport: Transport,
+    settings: Settings,
+    timers: Timers,
+    negotiated: Negotiated,
+    mode: Mode
+  ) {
+    this.negotiated = negotiated
+    this.delivery = mode.delivery
+    this.transport = transport
+    this.settings = settings
+    this.timers = timers
+    this.ledger = settings.budget && new Ledger(settings.budget, timers)
+    this.receiveRate =
+      settings.receiveRate && new ReceiveRate(settings.receiveRate, timers, () => this.inbox.resume(pausedByRate))
+    this.connection = makeConnection(role, settings, negotiated, mode)
+    // How long a message takes that is not held whole is the reader's affair.
+    const timed = mode.delivery === "messages" ? settings : { ...settings, messageTimeout: Number.POSITIVE_INFINITY }
+    this.deadlines = new Deadlines(timers, timed, this)
+    this.flusher = new Flusher(this)
+    this.inbox = new Inbox(this)
+  }
+
+  /** Set once, before `start`. */
+  set sender(sender: Sender) {
+    this.senderOrNone = sender
+  }
+
+  get sender(): Sender {
+    return this.senderOrNone!
+  }
+
+  /** Starts the transport, and becomes a member of what will close the connection. */
+  start(...owners: ReadonlyArray<Owner>): void {
+    this.transport.start(this, this.settings.sendMarks)
+    this.deadlines.start()
+    this.ledger?.budget.add(this)
+    for (const owner of owners) this.addOwner(owner)
+  }
+
+  addOwner(owner: Owner): void {
+    if (this.closed) return owner.delete(this)
+    // `[...owners, owner]` would have room for sixteen more.
+    this.owners = this.owners.concat(owner)
+    owner.add(this)
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------
+  // Reading
+  // ---------------------------------------------------------------------------------------------------------------
+
+  onChunk(chunk: Uint8Array, owned: boolean): void {
+    const { connection, inbox } = this
+    const idle = !inbox.isAwaited
+    this.deadlines.heard()
+    this.receivedBytes += chunk.length
+    const messagesBefore = this.receivedMessages
+    const messaged = this.process(connection.receive(chunk, owned))
+    this.deadlines.receiving(connection.receiving, messaged)
+    // A Close or a violation came right behind messages. It takes effect when their reader comes back for more, and at the
+    // latest at the end of this turn, since the peer waits.
+    if (connection.unsettled) this.settleTimer ??= setTimeout(() => this.settle(), 0)
+    this.flusher.flush()
+    if (this.receiveRate?.exceeds(this.receivedMessages - messagesBefore, chunk.length)) {
+      if (this.receiveRate.closes) this.startClosing(policyViolation, "too much per time")
+      else inbox.pause(pausedByRate)
+    }
+    // A reader that waited has not had its turn yet.
+    if (idle && inbox.isAboveHighWater) inbox.pause(pausedByInbox)
+    this.account()
+    if (owned && !connection.keepsChunk) this.transport.release?.(chunk)
+  }
+
+  /** Returns whether there was data among them. */
+  private process(events: ReadonlyArray<Connection.Event>): boolean {
+    let messaged = false
+    for (const event of events) {
+      switch (event._tag) {
+        case "Pong":
+          this.pings?.answer(event.data, this.timers.now)
+          this.pings?.tell(event)
+          break
+        case "Ping":
+          this.pings?.tell(event)
+          break
+        case "Ended":
+          this.pings?.tell(event)
+          this.failSends(event.error)
+          break
+        default:
+          messaged ||= event._tag !== "Frame" || !isControl(event.frame)
+          if (endsMessage(event)) this.receivedMessages++
+          // The delivery of the connection decides which items these are.
+          this.inbox.push(event as Item)
+      }
+    }
+    if (messaged) this.deadlines.messaged()
+    if (events.length > 0) this.inbox.wakeReader()
+    return messaged
+  }
+
+  /** Gives the connection up for an item that waits to be read. That is dropped, and so are those behind it. */
+  failReading(code: number, error: ConnectionError): void {
+    const isOver = this.connection.error !== undefined
+    if (!isOver) this.process(this.connection.fail(code, error))
+    // Behind the failure, after which nothing comes.
+    this.inbox.clear()
+    if (!isOver) this.closing()
+    this.inbox.taken()
+  }
+
+  get paused(): boolean {
+    return this.inbox.paused
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------
+  // Sending
+  // ---------------------------------------------------------------------------------------------------------------
+
+  onDrain(): void {
+    this.flusher.setWritable(true)
+    this.flusher.flush()
+    this.sender.admit()
+    this.flusher.flush()
+  }
+
+  /** A ping that is to be sent by `sendPing`. Throws if `data` is too long for its type. */
+  makePing(data?: Uint8Array): PendingPing {
+    return new PendingPing(data === undefined ? this.randomPing() : pingPayload(data), this.timers.now)
+  }
+
+  sendPing(ping: PendingPing): Sent {
+    return this.sender.sendControl(() => {
+      const refused = this.connection.ping(ping.payload)
+      if (refused === undefined) (this.pings ??= new Pings()).add(ping)
+      return refused
+    })
+  }
+
+  forgetPing(ping: PendingPing): void {
+    this.pings?.forget(ping)
+  }
+
+  sendPong(data: Uint8Array | undefined): Sent {
+    const payload = pongPayload(data)
+    return this.sender.sendControl(() => this.connection.pong(payload))
+  }
+
+  private randomPing(): Uint8Array {
+    return randomBytesFrom(this.settings.random, pingBytes)
+  }
+
+  /** Tells of pings, pongs and the end. Returns what stops this. */
+  listen(listener: (event: ControlEvent) => void): () => void {
+    return (this.pings ??= new Pings()).listen(listener)
+  }
+
+  private failSends(error: ConnectionError): void {
+    this.pings?.fail(error)
+    this.sender.fail(error)
+  }
+
+  get sentMessages(): number {
+    return this.sender.sentMessages
+  }
+
+  get sentBytes(): number {
+    return this.flusher.sentBytes
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------
+  // Closing
+  // ---------------------------------------------------------------------------------------------------------------
+
+  onEof(): void {
+    this.process(this.connection.receiveEof())
+    this.flusher.flush()
+  }
+
+  onError(error: IoError): void {
+    this.process(this.connection.abort(error))
+    this.transport.abort()
+  }
+
+  onClose(): void {
+    if (this.closed) return
+    this.process(this.connection.abort(this.terminalError("remote")))
+    this.closed = true
+    this.account()
+    this.ledger?.budget.delete(this)
+    if (this.settleTimer !== undefined) clearTimeout(this.settleTimer)
+    this.deadlines.stop()
+    this.receiveRate?.stop()
+    this.failSends(this.terminalError("local"))
+    for (const owner of this.owners) owner.delete(this)
+    this.closers?.wakeAll()
+    this.closers = undefined
+  }
+
+  /** A Close or a violation behind messages takes effect. */
+  settle(): void {
+    if (this.settleTimer !== undefined) {
+      clearTimeout(this.settleTimer)
+      this.settleTimer = undefined
+    }
+    this.process(this.connection.settle())
+    this.flusher.flush()
+  }
+
+  /** For the end of a scope: nothing that arrives will be read any more. */
+  beginClose(code: number, waited = 0): void {
+    this.inbox.discard()
+    this.startClosing(code)
+    if (waited > 0) this.deadlines.closingSince(waited)
+  }
+
+  get patience(): number {
+    return this.settings.closeTimeout / 2
+  }
+
+  /** Sends what was accepted, and then a Close. Returns why that may not be sent. Idempotent. */
+  startClosing(code: number, reason?: string): ProtocolError | PayloadTooLarge | undefined {
+    if (this.connection.phase === "Open") this.sender.sendAccepted()
+    const refused = this.connection.close(code, reason)
+    if (refused === undefined) this.closing()
+    return refused
+  }
+
+  /** A Close is on its way: nothing more is sent, and time begins to run. */
+  closing(): void {
+    if (this.connection.unsettled) this.settle()
+    this.sender.refuse()
+    this.flusher.flush()
+    this.inbox.resumeAll()
+  }
+
+  /** Drops the connection without a handshake. Idempotent. */
+  cutShort(): void {
+    if (this.closed) return
+    const status = this.connection.closeStatus
+    this.cutOff = !status.clean || this.transport.bufferedBytes > 0
+    this.process(this.connection.abort(this.terminalError("local")))
+    this.transport.abort()
+  }
+
+  /** Its error, or else one for an end without a Close. Not made before it is needed: its stack takes long. */
+  terminalError(initiator: "local" | "remote"): ConnectionError {
+    return this.connection.error ?? abnormal(initiator)
+  }
+
+  whenClosed(done: () => void): () => void {
+    return this.closed ? closedAtOnce(done) : (this.closers ??= new Waiters()).add(done)
+  }
+
+  /** How it ended, once it is closed. */
+  get status(): FinalStatus {
+    const status = this.connection.closeStatus
+    return { ...status, clean: status.clean && !this.cutOff, error: this.terminalError("local") }
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------
+  // The budget
+  // ---------------------------------------------------------------------------------------------------------------
+
+  get unreadBytes(): number {
+    return this.inbox.bytes
+  }
+
+  get unfinishedBytes(): number {
+    return this.connection.heldBytes
+  }
+
+  get unsentBytes(): number {
+    return this.flusher.waitingBytes + this.sender.droppableBytes
+  }
+
+  get budgetIsShort(): boolean {
+    return this.ledger?.budget.sendsSparingly === true
+  }
+
+  account(): void {
+    const { ledger } = this
+    if (ledger === undefined) return
+    if (this.closed) ledger.update(0, 0, 0)
+    else ledger.update(this.unreadBytes, this.unfinishedBytes, this.unsentBytes)
+    this.obeyInReading(ledger)
+  }
+
+  obeyBudget(): void {
+    const { ledger } = this
+    if (ledger === undefined) return
+    this.obeyInReading(ledger)
+    // In a turn of their own: this may be called from within anything that changes what is held.
+    if (this.sender.roomAwaited) this.flusher.flushLater()
+  }
+
+  private obeyInReading(ledger: Ledger): void {
+    if (ledger.mayRead) this.inbox.resume(pausedByBudget)
+    else this.inbox.pause(pausedByBudget)
+  }
+
+  serveBudget(): void {
+    // The budget may have told them that there is room.
+    if (this.ledger === undefined || this.closed || !this.sender.roomAwaited) return
+    this.sender.admit()
+    this.flusher.flush()
+  }
+
+  shed(maxBytes: number): void {
+    this.giveUp(
+      tryAgainLater,
+      new PayloadTooLarge({ limit: "budget", max: maxBytes, size: undefined, direction: "inbound" })
+    )
+  }
+
+  /** A message that nobody waits for any more was lost, so the connection ends with it. */
+  failDeflating(cause: unknown): void {
+    const description = `Deflating a message failed: ${cause instanceof Error ? cause.message : String(cause)}`
+    const section = "RFC 7692 §7.2.1"
+    this.giveUp(internalError, new ProtocolError({ origin: "local", description, section, closeCode: internalError }))
+  }
+
+  private giveUp(code: number, error: ConnectionError): void {
+    this.process(this.connection.fail(code, error))
+    this.closing()
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------
+  // Deadlines
+  // ---------------------------------------------------------------------------------------------------------------
+
+  get stuckBytes(): number {
+    return this.transport.bufferedBytes
+  }
+
+  get leftBytes(): number {
+    return this.flusher.leftBytes
+  }
+
+  sendHeartbeat(): void {
+    // A ping would have to wait behind the rest. Whether that leaves tells as much.
+    if (!this.flusher.writable) return
+    this.connection.ping(this.randomPing())
+    this.flusher.flush()
+  }
+
+  expire(deadline: Deadline): void {
+    switch (deadline) {
+      case "close":
+        this.cutShort()
+        return
+      case "idle":
+      case "lifetime":
+        this.startClosing(goingAway, expiryReasons[deadline])
+        return
+      case "write":
+        this.onError(timedOut(deadline))
+        return
+      case "heartbeat":
+      case "message":
+        this.process(this.connection.fail(deadline === "message" ? policyViolation : internalError, timedOut(deadline)))
+        this.flusher.flush()
+    }
+  }
+}
+
+const expiryReasons = { idle: "idle", lifetime: "maximum lifetime" }
+
+const timedOut = (operation: string): IoError => new IoError({ reason: "Timeout", operation })
+
+const abnormal = (initiator: "local" | "remote"): ConnectionClosed =>
+  new ConnectionClosed({ code: abnormalClosure, reason: "", initiator, clean: false })
+
+const makeConnection = (
+  role: "client" | "server",
+  settings: Settings,
+  { deflate }: Negotiated,
+  mode: Mode
+): Connection.Connection => {
+  const options = {
+    compression: settings.compression && deflate && { ...settings.compression, agreement: deflate },
+    ...mode,
+    limits: settings.limits,
+    maxFrameSize: settings.maxFrameSize,
+    maxSendBytes: settings.maxSendBytes,
+    // Not copied only if `send` waits until the bytes are out.
+    maxCopiedBytes: settings.sendStrategy === "suspend" ? settings.sendMarks.high : Number.MAX_SAFE_INTEGER
+  }
+  if (role === "server") return Connection.make({ ...options, role })
+  return Connection.make({
+    ...options,
+    role,
+    maskKey: settings.random === undefined ? randomMaskKey : Mask.keys(settings.random)
+  })
+}
+
+/** Whether nothing more of the message that it belongs to will come. */
+const endsMessage = (item: Delivered): boolean => {
+  switch (item._tag) {
+    case "Frame":
+      return item.frame.fin && !isControl(item.frame)
+    case "TextPart":
+    case "BinaryPart":
+      return item.final
+    default:
+      return true
+  }
+}
+
+/** Whether reading ends instead of failing. */
+export const endsNormally = (error: ConnectionError): boolean =>
+  error._tag === "Connection_closed" &&
+  error.clean &&
+  (error.initiator === "local" || error.code === 1000 || error.code === 1001 || error.code === 1005)

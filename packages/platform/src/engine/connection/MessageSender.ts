@@ -1,0 +1,360 @@
+import type { Deflation } from "@effect-websocket/protocol/Compressor"
+import type { SendError } from "@effect-websocket/protocol/Connection"
+import { PayloadTooLarge, type ConnectionError } from "@effect-websocket/protocol/Errors"
+import { Binary, size, type Message } from "@effect-websocket/protocol/Message"
+import type { Data, SendOptions } from "../../WebSocket.js"
+import type { Zlib } from "../../Zlib.js"
+import { policyViolation } from "./closeCodes.js"
+import { weight } from "./Inbox.js"
+import { exceeds, frameSize, toMessage } from "./sendable.js"
+import { Sender, type SenderHost } from "./Sender.js"
+import { Defect, Wait, type Sent } from "./Wait.js"
+
+// Most connections never have one.
+const noTurns = new Set<Turn>()
+// Messages of at least this many bytes (UTF-16 units of text) are deflated on another thread.
+const deflateLaterLength = 64 * 1024
+
+/** Something that is being sent, and holds up the messages behind it. */
+export interface UnderWay {
+  /** The connection is closing or over. */
+  fail(error: ConnectionError): void
+}
+
+/** Sends messages: in the order of the calls, one at a time. */
+export class MessageSender extends Sender {
+  private readonly zlib: Zlib | undefined
+  private turns = noTurns
+  // What messages that may be dropped for newer ones weigh.
+  private droppable = 0
+  // A message that is being deflated, or that comes from a stream.
+  private underWay: Turn | UnderWay | undefined = undefined
+  private cancelDeflating: (() => void) | undefined = undefined
+
+  constructor(host: SenderHost, zlib: Zlib | undefined) {
+    super(host)
+    this.zlib = zlib
+  }
+
+  override get droppableBytes(): number {
+    return this.droppable
+  }
+
+  /** Whether the connection is closing or over, so that nothing can be sent. */
+  get isOver(): boolean {
+    return this.host.connection.phase !== "Open"
+  }
+
+  /** Throws if it is not a message, or for an option that makes no sense. */
+  sendNow(data: Data, options: SendOptions | undefined): Sent {
+    const { connection, flusher, settings } = this.host
+    const message = toMessage(data)
+    const compress = options?.compress
+    const maxFrameSize = frameSize(options?.maxFrameSize)
+    const large = this.zlib !== undefined && message.data.length >= deflateLaterLength
+    const first = this.turns.size === 0 && this.underWay === undefined
+    if (connection.phase !== "Open" || (first && !large && flusher.hasRoom())) {
+      return this.sent(this.encode(message, compress, maxFrameSize))
+    }
+    // Before anything is deflated, queued or dropped.
+    const tooLarge = this.refuseSize(message)
+    if (tooLarge !== undefined) return tooLarge
+    // The app's filter is asked here, so that what it throws is a defect of the caller.
+    const decided = connection.compresses(message, compress)
+    const deflation = large && decided ? () => connection.deflation(message, true) : undefined
+    const room = first && flusher.hasRoom()
+    if (settings.sendStrategy === "sliding" && !room) return this.slide(message, decided, large, maxFrameSize)
+    if (first && !room && settings.sendStrategy !== "suspend") {
+      return this.sent(this.sendToSlow(message, decided, maxFrameSize))
+    }
+    return this.awaitTurn({
+      begin: (uncompressed) => this.sendInTurn(message, uncompressed ?? decided, maxFrameSize),
+      deflation,
+      maxFrameSize
+    })
+  }
+
+  private refuseSize(message: Message): PayloadTooLarge | undefined {
+    const max = this.host.connection.maxSendBytes
+    return exceeds(message, max)
+      ? new PayloadTooLarge({ limit: "message", max, size: size(message), direction: "outbound" })
+      : undefined
+  }
+
+  private encode(
+    message: Message,
+    compress: boolean | undefined,
+    maxFrameSize: number | undefined
+  ): SendError | undefined {
+    return this.messageSent(this.host.connection.send(message, compress, maxFrameSize))
+  }
+
+  private sendInTurn(
+    message: Message,
+    compress: boolean | undefined,
+    maxFrameSize: number | undefined
+  ): SendError | undefined {
+    return this.host.flusher.hasRoom()
+      ? this.encode(message, compress, maxFrameSize)
+      : this.sendToSlow(message, compress, maxFrameSize)
+  }
+
+  /** The peer does not read fast enough, and `send` must not wait. */
+  private sendToSlow(
+    message: Message,
+    compress: boolean | undefined,
+    maxFrameSize: number | undefined
+  ): SendError | undefined {
+    const { connection, settings } = this.host
+    switch (connection.phase === "Open" ? settings.sendStrategy : "suspend") {
+      case "dropping":
+        return undefined
+      case "close":
+        this.host.startClosing(policyViolation, "too slow")
+        break
+      case "abort":
+        this.host.cutShort()
+        break
+      case "suspend":
+      case "sliding":
+        break
+    }
+    return this.encode(message, compress, maxFrameSize)
+  }
+
+  /** Queues a message, and drops the oldest ones if that is too much. The caller goes on at once, so this keeps a copy. */
+  private slide(message: Message, compress: boolean, large: boolean, maxFrameSize: number | undefined): undefined {
+    const kept = message._tag === "Text" ? message : new Binary(message.data.slice())
+    const { high, low } = this.host.settings.sendMarks
+    const maxBytes = this.host.budgetIsShort ? low : high
+    const turn = new Turn(
+      this,
+      {
+        begin: (uncompressed) => this.encode(kept, uncompressed ?? compress, maxFrameSize),
+        deflation: large && compress ? () => this.host.connection.deflation(kept, true) : undefined,
+        maxFrameSize
+      },
+      true,
+      weight(kept)
+    )
+    this.addTurn(turn)
+    for (const oldest of this.turns) {
+      if (this.droppable <= maxBytes || oldest === turn) break
+      // Others have a caller that waits, or are being deflated.
+      if (oldest.droppableBytes > 0 && oldest !== this.underWay) this.deleteTurn(oldest)
+    }
+    this.host.account()
+    return undefined
+  }
+
+  private addTurn(turn: Turn): void {
+    if (this.turns === noTurns) this.turns = new Set()
+    this.turns.add(turn)
+    this.droppable += turn.droppableBytes
+  }
+
+  private deleteTurn(turn: Turn): void {
+    if (this.turns.delete(turn)) this.droppable -= turn.droppableBytes
+  }
+
+  /** `patient`: it waits for room whatever the strategy says. */
+  awaitTurn(plan: Plan, patient = false): Wait {
+    return new Turn(this, plan, patient, 0)
+  }
+
+  queueTurn(turn: Turn): void {
+    if (this.isOver) return turn.settle(turn.plan.begin())
+    this.addTurn(turn)
+    this.serve()
+  }
+
+  unqueueTurn(turn: Turn): void {
+    this.deleteTurn(turn)
+    if (this.underWay === turn) this.stopDeflating()
+    this.serve()
+  }
+
+  override get roomAwaited(): boolean {
+    return this.turns.size > 0 || super.roomAwaited
+  }
+
+  override serve(): void {
+    const { flusher, settings } = this.host
+    for (const turn of this.turns) {
+      if (this.underWay !== undefined) break
+      // A strategy that does not wait has its say when the turn has come.
+      if ((turn.patient || settings.sendStrategy === "suspend") && !flusher.hasRoom()) break
+      if (turn.plan.deflation === undefined) this.begin(turn)
+      else this.deflateLater(turn, turn.plan.deflation)
+    }
+    flusher.flush()
+  }
+
+  private begin(turn: Turn, compress?: false): void {
+    this.complete(turn, () => turn.plan.begin(compress))
+  }
+
+  /**
+   * The turn of a message has come. This runs in callbacks of sockets, timers and zlib: what the app's zlib throws must not
+   * get out of them, and is a defect of the caller that waits.
+   */
+  private complete(turn: Turn, begin: () => SendError | undefined): void {
+    this.deleteTurn(turn)
+    let refused: SendError | undefined
+    try {
+      refused = begin()
+    } catch (defect) {
+      this.sendDied(turn, defect)
+      return
+    }
+    // Like a message that did not wait, it is done when there is room behind it.
+    turn.settle(this.sent(refused))
+  }
+
+  private sendDied(turn: Turn, defect: unknown): void {
+    this.deleteTurn(turn)
+    turn.settle(new Defect(defect))
+    // Nobody waits for it any more, so it can be lost only together with the connection.
+    if (turn.droppableBytes > 0) this.host.failDeflating(defect)
+  }
+
+  private deflateLater(turn: Turn, deflation: () => Deflation | undefined): void {
+    const { zlib } = this
+    this.underWay = turn
+    try {
+      const started = deflation()
+      if (started === undefined || zlib === undefined) {
+        this.underWay = undefined
+        this.begin(turn)
+        return
+      }
+      const cancel = zlib.deflateLater(started.data, started.options, (deflated) => {
+        // It gave up, or has called before.
+        if (this.underWay !== turn) return
+        this.underWay = undefined
+        this.cancelDeflating = undefined
+        const { connection } = this.host
+        this.complete(turn, () => this.messageSent(connection.sendDeflated(started, deflated, turn.plan.maxFrameSize)))
+        this.serve()
+      })
+      // In a function of ours, so that whatever the app's zlib returned, the next message has its turn after an interruption.
+      if (this.underWay === turn) this.cancelDeflating = () => cancel()
+    } catch (defect) {
+      // It called back before it threw.
+      if (this.underWay !== turn) return
+      this.underWay = undefined
+      this.sendDied(turn, defect)
+    }
+  }
+
+  private stopDeflating(): void {
+    const cancel = this.cancelDeflating
+    if (cancel === undefined) return
+    this.cancelDeflating = undefined
+    this.underWay = undefined
+    try {
+      cancel()
+    } catch {
+      // An error of the app's zlib, in a job that nobody waits for.
+    }
+  }
+
+  // A message that comes from a stream (see `OutgoingStream`).
+
+  /** Whether a message may begin at once. */
+  get isFree(): boolean {
+    return this.turns.size === 0 && this.underWay === undefined && this.host.flusher.hasRoom()
+  }
+
+  /** Makes all later messages wait. Returns why nothing can be sent. */
+  occupy(stream: UnderWay): SendError | undefined {
+    const { refusal } = this.host.connection
+    if (refusal === undefined) this.underWay = stream
+    return refusal
+  }
+
+  occupies(stream: UnderWay): boolean {
+    return this.underWay === stream
+  }
+
+  /** Later messages go on; with `code`, the connection is closed instead. */
+  vacate(code: number | undefined): void {
+    this.underWay = undefined
+    if (code !== undefined) this.host.startClosing(code)
+    this.serve()
+  }
+
+  sendPart(part: string | Uint8Array, fin: boolean): SendError | undefined {
+    return this.messageSent(this.host.connection.sendFragment(part, fin), fin)
+  }
+
+  get refusal(): ConnectionError | undefined {
+    return this.host.connection.refusal
+  }
+
+  /** Messages whose `send` is done. The one that is being deflated does not hold them up: it is sent as it is. */
+  override sendAccepted(): void {
+    this.stopDeflating()
+    // Inside a message that is sent in parts there is no place for another (RFC 6455 §5.4).
+    if (this.underWay !== undefined) return
+    for (const turn of this.turns) {
+      if (turn.droppableBytes > 0) this.begin(turn, turn.plan.deflation && false)
+    }
+  }
+
+  override refuse(): void {
+    super.refuse()
+    this.stopDeflating()
+    const { refusal } = this.host.connection
+    if (refusal !== undefined) this.underWay?.fail(refusal)
+    for (const turn of this.turns) this.begin(turn)
+  }
+
+  override fail(error: ConnectionError): void {
+    super.fail(error)
+    this.stopDeflating()
+    this.underWay?.fail(error)
+    const { turns } = this
+    this.turns = noTurns
+    this.droppable = 0
+    for (const turn of turns) turn.settle(error)
+  }
+}
+
+/** What is done when the turn of a message has come. */
+export interface Plan {
+  /** Sends it, deflated unless `compress` says otherwise. */
+  readonly begin: (compress?: false) => SendError | undefined
+  /** What to deflate on another thread before. */
+  readonly deflation?: (() => Deflation | undefined) | undefined
+  readonly maxFrameSize?: number | undefined
+}
+
+/** A message that waits for its turn: for room, and for the end of the message that is under way. */
+class Turn extends Wait {
+  private readonly sender: MessageSender
+  readonly plan: Plan
+  /** Whether it waits for room whatever the strategy says. */
+  readonly patient: boolean
+  /** What it weighs if it may be dropped for a newer one, else 0. */
+  readonly droppableBytes: number
+
+  constructor(sender: MessageSender, plan: Plan, patient: boolean, droppableBytes: number) {
+    super()
+    this.sender = sender
+    this.plan = plan
+    this.patient = patient
+    this.droppableBytes = droppableBytes
+  }
+
+  protected begin(): void {
+    this.sender.queueTurn(this)
+  }
+
+  protected undo(): void {
+    this.sender.unqueueTurn(this)
+  }
+
+  /** While it is being deflated, the end of the connection comes to it as to all that wait. */
+  fail(): void {}
+}

@@ -1,0 +1,75 @@
+import type { PingReceived, PongReceived, Ended } from "@effect-websocket/protocol/Connection"
+import type { ConnectionError } from "@effect-websocket/protocol/Errors"
+import { isSameBytes } from "../bytes.js"
+
+/** What listeners are told. */
+export type ControlEvent = PingReceived | PongReceived | Ended
+
+/** The milliseconds between a ping and its pong, or why none will come. */
+export type Answer = number | ConnectionError
+
+/** A ping of ours that has no answer yet. */
+export class PendingPing {
+  readonly payload: Uint8Array
+  private readonly start: number
+  private answer: Answer | undefined = undefined
+  private done: ((answer: Answer) => void) | undefined = undefined
+
+  constructor(payload: Uint8Array, now: number) {
+    this.payload = payload
+    this.start = now
+  }
+
+  /** Calls back once: at once, if the answer came before. */
+  whenAnswered(done: (answer: Answer) => void): void {
+    if (this.answer === undefined) this.done = done
+    else done(this.answer)
+  }
+
+  complete(answer: Answer): void {
+    if (this.done === undefined) this.answer = answer
+    else this.done(answer)
+  }
+
+  elapsed(now: number): number {
+    return now - this.start
+  }
+}
+
+/** The pings that wait for a pong, oldest first, and the listeners for control frames. */
+export class Pings {
+  private pending: Array<PendingPing> = []
+  private readonly listeners = new Set<(event: ControlEvent) => void>()
+
+  add(ping: PendingPing): void {
+    this.pending.push(ping)
+  }
+
+  forget(ping: PendingPing): void {
+    const index = this.pending.indexOf(ping)
+    if (index >= 0) this.pending.splice(index, 1)
+  }
+
+  answer(data: Uint8Array, now: number): void {
+    const index = this.pending.findIndex((ping) => isSameBytes(ping.payload, data))
+    // RFC 6455 §5.5.3: a pong may answer only the newest ping, and then stands for those before it.
+    for (const ping of this.pending.splice(0, index + 1)) ping.complete(ping.elapsed(now))
+  }
+
+  fail(error: ConnectionError): void {
+    const { pending } = this
+    this.pending = []
+    for (const ping of pending) ping.complete(error)
+  }
+
+  listen(listener: (event: ControlEvent) => void): () => void {
+    this.listeners.add(listener)
+    return () => {
+      this.listeners.delete(listener)
+    }
+  }
+
+  tell(event: ControlEvent): void {
+    for (const listener of this.listeners) listener(event)
+  }
+}

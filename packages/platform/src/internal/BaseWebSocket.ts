@@ -1,0 +1,132 @@
+import type * as CloseCode from "@effect-websocket/protocol/CloseCode"
+import type * as Connection from "@effect-websocket/protocol/Connection"
+import type { ConnectionError, PayloadTooLarge, ProtocolError } from "@effect-websocket/protocol/Errors"
+import type { Extension } from "@effect-websocket/protocol/Extension"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { Delivered } from "../engine/connection/Inbox.js"
+import type { Link } from "../engine/connection/Link.js"
+import { toCloseCode } from "../engine/connection/sendable.js"
+import type { AnyWebSocket, CloseStatus } from "../WebSocket.js"
+import { Reader } from "./Reader.js"
+import { awaitClosed } from "./scopes.js"
+import { sentEffect } from "./sending.js"
+
+// How many control frames a slow reader of them finds.
+const controlBuffer = 16
+
+/** What the three kinds of WebSockets share, over the link of a connection. */
+export abstract class BaseWebSocket<Item extends Delivered, Request> extends Reader<Item> implements AnyWebSocket {
+  readonly request: Request
+
+  constructor(link: Link<Item>, request: Request) {
+    super(link)
+    this.request = request
+  }
+
+  get role(): "client" | "server" {
+    return this.link.connection.role
+  }
+
+  get url(): string {
+    return this.link.negotiated.url
+  }
+
+  get protocol(): string | undefined {
+    return this.link.negotiated.agreement.protocol
+  }
+
+  get extensions(): ReadonlyArray<Extension> {
+    return this.link.negotiated.agreement.extensions
+  }
+
+  get limits(): Connection.Limits {
+    return this.link.connection.limits
+  }
+
+  get maxFrameSize(): number | undefined {
+    return this.link.settings.maxFrameSize
+  }
+
+  get maxSendBytes(): number | undefined {
+    return this.link.settings.maxSendBytes
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.link.transport.remoteAddress
+  }
+
+  get isOpen(): Effect.Effect<boolean> {
+    return Effect.sync(() => this.link.connection.phase === "Open")
+  }
+
+  get bufferedBytes(): Effect.Effect<number> {
+    return Effect.sync(() => this.link.unsentBytes)
+  }
+
+  ping(data?: Uint8Array): Effect.Effect<Duration.Duration, ConnectionError> {
+    return Effect.suspend(() => {
+      const ping = this.link.makePing(data)
+      const sent = Effect.suspend(() => sentEffect(this.link.sendPing(ping)))
+      const answered = Effect.async<Duration.Duration, ConnectionError>((resume) =>
+        ping.whenAnswered((answer) =>
+          resume(typeof answer === "number" ? Effect.succeed(Duration.millis(answer)) : Effect.fail(answer))
+        )
+      )
+      return Effect.onInterrupt(Effect.zipRight(sent, answered), () => Effect.sync(() => this.link.forgetPing(ping)))
+    })
+  }
+
+  pong(data?: Uint8Array): Effect.Effect<void, ConnectionError> {
+    return Effect.suspend(() => sentEffect(this.link.sendPong(data)))
+  }
+
+  get pings(): Stream.Stream<Uint8Array> {
+    return this.controlFrames("Ping")
+  }
+
+  get pongs(): Stream.Stream<Uint8Array> {
+    return this.controlFrames("Pong")
+  }
+
+  private controlFrames(tag: "Ping" | "Pong"): Stream.Stream<Uint8Array> {
+    return Stream.asyncPush<Uint8Array>(
+      (emit) =>
+        Effect.acquireRelease(
+          Effect.sync(() => {
+            if (this.link.connection.error !== undefined) {
+              emit.end()
+              return undefined
+            }
+            return this.link.listen((event) => {
+              if (event._tag === "Ended") emit.end()
+              else if (event._tag === tag) emit.single(event.data)
+            })
+          }),
+          (forget) => Effect.sync(() => forget?.())
+        ),
+      { bufferSize: controlBuffer, strategy: "sliding" }
+    )
+  }
+
+  close(): Effect.Effect<void>
+  close(code: number | CloseCode.Name, reason?: string): Effect.Effect<void, ProtocolError | PayloadTooLarge>
+  close(code: number | CloseCode.Name = 1000, reason?: string): Effect.Effect<void, ProtocolError | PayloadTooLarge> {
+    return Effect.suspend(() => {
+      const refused = this.link.startClosing(toCloseCode(code), reason)
+      return refused === undefined ? awaitClosed(this.link) : Effect.fail(refused)
+    })
+  }
+
+  get abort(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.link.cutShort()
+      return awaitClosed(this.link)
+    })
+  }
+
+  get closeStatus(): Effect.Effect<CloseStatus> {
+    return Effect.map(awaitClosed(this.link), () => this.link.status)
+  }
+}

@@ -1,0 +1,81 @@
+import type { ConnectionError } from "@effect-websocket/protocol/Errors"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as Sink from "effect/Sink"
+import * as Stream from "effect/Stream"
+import type { Delivered } from "../engine/connection/Inbox.js"
+import type { Link } from "../engine/connection/Link.js"
+import { MessageSender } from "../engine/connection/MessageSender.js"
+import { OutgoingStream } from "../engine/connection/OutgoingStream.js"
+import { toMessages } from "../engine/connection/sendable.js"
+import type { StreamData } from "../StreamingWebSocket.js"
+import type { Data, SendOptions } from "../WebSocket.js"
+import { BaseWebSocket } from "./BaseWebSocket.js"
+import { closeCodeOf } from "./scopes.js"
+import { Send, sentEffect } from "./sending.js"
+import { toStream } from "./streamData.js"
+
+/** A WebSocket that sends messages. */
+export abstract class SendingWebSocket<Item extends Delivered, Request> extends BaseWebSocket<Item, Request> {
+  readonly sender: MessageSender
+
+  constructor(link: Link<Item>, request: Request) {
+    super(link, request)
+    this.sender = new MessageSender(link, link.negotiated.deflate && link.settings.compression?.zlib)
+    link.sender = this.sender
+  }
+
+  send(data: Data, options?: SendOptions): Effect.Effect<void, ConnectionError> {
+    return new Send(this.sender, data, options)
+  }
+
+  sendAll(data: Iterable<Data> & object, options?: SendOptions): Effect.Effect<void, ConnectionError> {
+    return Effect.suspend(() => {
+      const rest = toMessages(data)
+      const sendRest: Effect.Effect<void, ConnectionError> = Effect.suspend(() => {
+        for (let next = rest.next(); next.done !== true; next = rest.next()) {
+          const sent = this.sender.sendNow(next.value, options)
+          if (sent !== undefined) return Effect.zipRight(sentEffect(sent), sendRest)
+        }
+        return Effect.void
+      })
+      return sendRest
+    })
+  }
+
+  get sink(): Sink.Sink<void, Data, never, ConnectionError> {
+    return Sink.forEach((data: Data) => this.send(data))
+  }
+
+  sendStream<E, R>(data: StreamData<E, R>): Effect.Effect<void, ConnectionError | E, R> {
+    return Effect.suspend(() => {
+      const { parts, tag } = toStream(data)
+      const outgoing = new OutgoingStream(this.sender, tag)
+      const takeTurn = Effect.suspend(() => sentEffect(outgoing.takeTurn()))
+      const sendPart = (part: string | Uint8Array) => Effect.suspend(() => sentEffect(outgoing.send(part)))
+      const finish = Effect.suspend(() => sentEffect(outgoing.finish()))
+      const sendAll = Effect.withFiberRuntime<void, ConnectionError | E, R>((fiber) => {
+        const refusal = outgoing.whenRefused(() => fiber.unsafeInterruptAsFork(FiberId.none))
+        return refusal === undefined
+          ? Effect.zipRight(Stream.runForEach(parts, sendPart), finish)
+          : Effect.fail(refusal)
+      })
+      // In a fiber of its own, which the end of the connection can interrupt also if the caller cannot be interrupted; and
+      // not a child of the caller's, because those are interrupted with it also if it cannot be.
+      const inFiber = Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(Effect.forkDaemon(Effect.interruptible(sendAll)), (fiber) => {
+          const joined = Effect.flatMap(Fiber.await(fiber), () => {
+            const { error } = outgoing
+            return error === undefined ? Fiber.join(fiber) : Effect.fail(error)
+          })
+          return Effect.onInterrupt(restore(joined), () => Fiber.interrupt(fiber))
+        })
+      )
+      return Effect.onExit(Effect.zipRight(takeTurn, inFiber), (exit) =>
+        Effect.sync(() => outgoing.release(Exit.isFailure(exit) ? closeCodeOf(exit) : undefined))
+      )
+    })
+  }
+}

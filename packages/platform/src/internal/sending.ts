@@ -1,0 +1,47 @@
+import type { ConnectionError } from "@effect-websocket/protocol/Errors"
+import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
+import { Defect, Wait, type Outcome, type Sent } from "../engine/connection/Wait.js"
+import type { SendOptions } from "../WebSocket.js"
+import { awaitCallback } from "./waiting.js"
+
+/** `Effect.void` itself if it is done. */
+export const outcomeEffect = (outcome: Outcome): Effect.Effect<void, ConnectionError> =>
+  outcome === undefined ? Effect.void : outcome instanceof Defect ? Effect.die(outcome.cause) : Effect.fail(outcome)
+
+/** `Effect.void` itself if nothing has to wait. */
+export const sentEffect = (sent: Sent): Effect.Effect<void, ConnectionError> =>
+  sent instanceof Wait
+    ? awaitCallback<void, ConnectionError>((resume) => {
+        sent.start((outcome) => resume(outcomeEffect(outcome)))
+        return () => sent.cancel()
+      })
+    : outcomeEffect(sent)
+
+/** What can be asked to send. */
+export interface SendsNow<Data> {
+  sendNow(data: Data, options: SendOptions | undefined): Sent
+}
+
+/** `send` as a value: `run` performs it in place, any other fiber commits it. */
+export class Send<Data> extends Effectable.Class<void, ConnectionError> {
+  private readonly sender: SendsNow<Data>
+  private readonly data: Data
+  private readonly options: SendOptions | undefined
+
+  constructor(sender: SendsNow<Data>, data: Data, options: SendOptions | undefined) {
+    super()
+    this.sender = sender
+    this.data = data
+    this.options = options
+  }
+
+  /** Throws for data or options that make no sense: a defect of the fiber that sends. */
+  now(): Sent {
+    return this.sender.sendNow(this.data, this.options)
+  }
+
+  commit(): Effect.Effect<void, ConnectionError> {
+    return sentEffect(this.now())
+  }
+}

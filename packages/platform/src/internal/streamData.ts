@@ -1,0 +1,27 @@
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import * as Stream from "effect/Stream"
+import { kindOf } from "../engine/connection/sendable.js"
+import type { StreamData, StreamedMessage } from "../StreamingWebSocket.js"
+
+/** A message that is sent as a stream: of what kind it is, if that is said, and its parts. */
+export const toStream = <E, R>(
+  data: StreamData<E, R>
+): {
+  readonly tag: StreamedMessage["_tag"] | undefined
+  readonly parts: Stream.Stream<string | Uint8Array, E, R>
+} => {
+  const message = isStreamedMessage(data) ? data : undefined
+  const parts: unknown = message === undefined ? data : message.data
+  if (!isStream<E, R>(parts)) {
+    throw new TypeError(`What is sent as a stream must be a Stream or a StreamedMessage, but is ${kindOf(parts)}`)
+  }
+  return { tag: message?._tag, parts }
+}
+
+/** Every effect is a stream too, and some have a tag of their own. */
+const isStreamedMessage = <E, R>(data: StreamData<E, R>): data is StreamedMessage<E, R> =>
+  Predicate.hasProperty(data, "_tag") && (data._tag === "Text" || data._tag === "Binary")
+
+const isStream = <E, R>(u: unknown): u is Stream.Stream<string | Uint8Array, E, R> =>
+  Predicate.hasProperty(u, Stream.StreamTypeId) || Effect.isEffect(u)

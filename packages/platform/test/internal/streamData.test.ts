@@ -1,0 +1,21 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Stream } from "effect"
+import { toStream } from "../../src/internal/streamData.js"
+import { mistakes, utf8 } from "../support.js"
+
+describe("toStream", () => {
+  it("takes streams, effects, and messages of either", () => {
+    const parts = Stream.make("x")
+    assert.deepStrictEqual(toStream(parts), { tag: undefined, parts })
+    assert.deepStrictEqual(toStream({ _tag: "Text", data: parts }), { tag: "Text", parts })
+    const effect = Effect.succeed("x")
+    assert.strictEqual(toStream(effect).parts, effect)
+  })
+
+  for (const [name, mistake] of [...mistakes, ["a text", "x"], ["bytes", utf8("x")]] as const) {
+    it(`refuses ${name}`, () => {
+      assert.throws(() => toStream(mistake as never), TypeError)
+      assert.throws(() => toStream({ _tag: "Text", data: mistake as never }), TypeError)
+    })
+  }
+})
