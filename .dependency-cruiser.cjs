@@ -57,13 +57,13 @@ module.exports = {
     },
     {
       name: "parity-uses-public-exports",
-      comment: "packages/parity imports what is published, by the names that users have for it, and its own files",
+      comment: "tools/parity imports what is published, by the names that users have for it, and its own files",
       severity: "error",
-      from: { path: "^packages/parity" },
+      from: { path: "^tools/parity" },
       to: {
-        path: "^packages/",
+        path: "^(packages|tools)/",
         pathNot: [
-          "^packages/parity/",
+          "^tools/parity/",
           "^packages/(protocol|platform)/src/([A-Z][A-Za-z]+|index|node/[A-Z][A-Za-z]+|node/index)\\.ts$"
         ]
       }
@@ -71,7 +71,7 @@ module.exports = {
     {
       name: "parity-imports-by-name",
       severity: "error",
-      from: { path: "^packages/parity" },
+      from: { path: "^tools/parity" },
       to: { path: "^packages/(protocol|platform)/", dependencyTypes: ["local"] }
     },
     {

@@ -70,7 +70,7 @@ const totals = (verdicts: Verdicts): string =>
 const intro = `# Conformance
 
 What RFC 6455 and RFC 7692 demand that can be seen from outside, as cases of raw bytes over TCP, and what came of them.
-\`packages/conformance\` has the cases; \`pnpm docs:conformance\` runs them and writes this page, and a test holds it against a
+\`tools/conformance\` has the cases; \`pnpm docs:conformance\` runs them and writes this page, and a test holds it against a
 run. The driver uses no WebSocket library. Besides what a case asks, it holds every frame that an endpoint writes against
 RFC 6455 §5: its mask, the form of its length, its opcode, its reserved bits, the size of control frames.
 

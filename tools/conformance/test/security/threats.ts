@@ -3,8 +3,8 @@ import type { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket
 import { defaultLimits, type Limits } from "@effect-websocket/protocol/Connection"
 import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import * as Duration from "effect/Duration"
-import { defaultMaxHandshakes } from "../../../platform/src/engine/server/Gate.js"
-import { defaults } from "../../../platform/src/internal/settings.js"
+import { defaultMaxHandshakes } from "../../../../packages/platform/src/engine/server/Gate.js"
+import { defaults } from "../../../../packages/platform/src/internal/settings.js"
 
 type ConnectionOption = keyof NodeWebSocketServer.Options | keyof NodeWebSocketClient.Options
 
@@ -17,7 +17,7 @@ export interface Threat {
   readonly known: ReadonlyArray<string>
   readonly defence: string
   readonly options: ReadonlyArray<Option>
-  /** Files under `packages`, and names in them. */
+  /** Files, as seen from `packages`, and names in them. */
   readonly tests: ReadonlyArray<readonly [file: string, name: string]>
 }
 
@@ -29,10 +29,10 @@ export interface Hostility {
   readonly tests: Threat["tests"]
 }
 
-const work = (name: string) => ["conformance/test/security/work.test.ts", name] as const
-const memory = (name: string) => ["conformance/test/security/memory.test.ts", name] as const
-const hostile = (name: string) => ["conformance/test/security/hostile.test.ts", name] as const
-const clause = (name: string) => ["conformance/src/clauses", name] as const
+const work = (name: string) => ["../tools/conformance/test/security/work.test.ts", name] as const
+const memory = (name: string) => ["../tools/conformance/test/security/memory.test.ts", name] as const
+const hostile = (name: string) => ["../tools/conformance/test/security/hostile.test.ts", name] as const
+const clause = (name: string) => ["../tools/conformance/src/clauses", name] as const
 
 const compression = PermessageDeflate.resolve()
 

@@ -6,7 +6,7 @@ import { table } from "../report.js"
 import { defaultOf, hostilities, threats, type Option, type Threat } from "./threats.js"
 
 const file = new URL("../../../../docs/security.md", import.meta.url)
-const packages = new URL("../../../", import.meta.url)
+const packages = new URL("../../../../packages/", import.meta.url)
 
 const list = (lines: ReadonlyArray<string>): string => lines.join("<br>")
 const optionsOf = (options: ReadonlyArray<Option>): string =>
@@ -17,7 +17,7 @@ const testsOf = (tests: Threat["tests"]): string =>
 const report = (): string => `# Security
 
 What is known to have gone wrong in WebSocket libraries, what stands against it here, and the tests that show it. This page is
-made of \`packages/conformance/test/security/threats.ts\` by \`pnpm docs:security\`. A test holds it against that file and looks
+made of \`tools/conformance/test/security/threats.ts\` by \`pnpm docs:security\`. A test holds it against that file and looks
 whether the tests exist; the compiler checks the names of the options, and the defaults are those of the code.
 
 Where it says linear, tests count work at n, 2n and 4n: how often each block of the protocol's code is executed, and the bytes

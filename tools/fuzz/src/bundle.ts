@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url"
 const instrument: Plugin = {
   name: "instrument",
   setup: ({ onLoad }) => {
-    onLoad({ filter: /packages\/(protocol|platform|fuzz)\/src\/.*\.ts$/ }, async ({ path }) => {
+    onLoad({ filter: /(packages\/(protocol|platform)|tools\/fuzz)\/src\/.*\.ts$/ }, async ({ path }) => {
       const source = await readFile(path, "utf8")
       const { code } = await transform(source, { loader: "ts", format: "esm", target: "node20", sourcefile: path })
       const instrumenter = createInstrumenter({ esModules: true, compact: true, produceSourceMap: false })

@@ -27,7 +27,7 @@ import {
   type Frame
 } from "../../src/Frame.js"
 
-vi.mock(import("../../../protocol/src/internal/utf8.node.js"), async (original) =>
+vi.mock(import("../../../../packages/protocol/src/internal/utf8.node.js"), async (original) =>
   (await import("../work.js")).countingUtf8(original)
 )
 

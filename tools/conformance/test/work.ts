@@ -4,7 +4,7 @@
  */
 import { Session } from "node:inspector"
 import { afterAll, assert, vi } from "vitest"
-import type * as Utf8 from "../../protocol/src/internal/utf8.js"
+import type * as Utf8 from "../../../packages/protocol/src/internal/utf8.js"
 
 let bytes = 0
 
