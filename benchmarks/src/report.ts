@@ -1,5 +1,5 @@
 /**
- * `pnpm bench:report`: writes `docs/performance.md` and its plots from what `pnpm bench --json` and `pnpm bench:codec --json`
+ * `pnpm --filter benchmarks report`: writes `docs/performance.md` and its plots from what `pnpm bench --json` and `pnpm --filter benchmarks codec --json`
  * left in `benchmarks/results`.
  */
 import { Schema } from "effect"
@@ -150,12 +150,12 @@ const profiles = "performance/remaining-time.md"
 const text = `# Performance
 
 What messages, connections and memory cost: this library's servers and clients, \`ws\`, \`undici\`, \`@effect/platform\`, Bun, and
-a bare \`node:net\` echo as the floor, in one run. \`pnpm bench:report\` writes this page from the files of
+a bare \`node:net\` echo as the floor, in one run. \`pnpm --filter benchmarks report\` writes this page from the files of
 
 \`\`\`sh
 pnpm bench --rounds ${results.rounds} --seconds ${results.seconds} --json benchmarks/results/run.json
 pnpm bench c d --gc-threads --json benchmarks/results/gc-threads.json
-pnpm bench:codec --json benchmarks/results/codec.json
+pnpm --filter benchmarks codec --json benchmarks/results/codec.json
 \`\`\`
 
 ${summary(results.cases)}

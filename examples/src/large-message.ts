@@ -1,5 +1,5 @@
 /**
- * `pnpm large-message [--mebibytes N]`: one message, by default of 1 GiB, that is sent from a stream and received as one, so
+ * `pnpm --filter examples large-message [--mebibytes N]`: one message, by default of 1 GiB, that is sent from a stream and received as one, so
  * that neither side ever holds more than a small part of it. Both are in this process.
  */
 import { WebSocketClient, WebSocketServer } from "@effect-websocket/platform"

@@ -1,5 +1,5 @@
 /**
- * `pnpm bench:codec [--json file]`: what framing costs without a network, for this library and for `ws`. The classes of `ws`
+ * `pnpm --filter benchmarks codec [--json file]`: what framing costs without a network, for this library and for `ws`. The classes of `ws`
  * are no part of its API; they are loaded by file.
  */
 import * as Connection from "@effect-websocket/protocol/Connection"

@@ -1,5 +1,5 @@
 /**
- * `pnpm conformance [--server ws://host:port] [--client-port N] [--peer ws] [--all]`
+ * `pnpm --filter conformance start [--server ws://host:port] [--client-port N] [--peer ws] [--all]`
  *
  * Without `--server` and `--client-port` it tests this library's own server and client; with `--peer ws` those of `ws`
  * beside them. A server or client of anyone's must echo every message. `--all` also prints the cases that pass.

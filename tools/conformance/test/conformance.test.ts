@@ -61,6 +61,6 @@ describe("docs/conformance.md", () => {
     const options = await resolveConfig(file)
     const generated = await format(report(verdicts), { ...options, filepath: file.pathname })
     if (process.env["UPDATE_DOCS"] === "1") writeFileSync(file, generated)
-    else assert.strictEqual(readFileSync(file, "utf8"), generated, "pnpm docs:conformance brings it up to date")
+    else assert.strictEqual(readFileSync(file, "utf8"), generated, "pnpm docs:write brings it up to date")
   })
 })

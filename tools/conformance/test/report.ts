@@ -70,7 +70,7 @@ const totals = (verdicts: Verdicts): string =>
 const intro = `# Conformance
 
 What RFC 6455 and RFC 7692 demand that can be seen from outside, as cases of raw bytes over TCP, and what came of them.
-\`tools/conformance\` has the cases; \`pnpm docs:conformance\` runs them and writes this page, and a test holds it against a
+\`tools/conformance\` has the cases; \`pnpm docs:write\` runs them and writes this page, and a test holds it against a
 run. The driver uses no WebSocket library. Besides what a case asks, it holds every frame that an endpoint writes against
 RFC 6455 §5: its mask, the form of its length, its opcode, its reserved bits, the size of control frames.
 
@@ -81,10 +81,10 @@ chunk, in pieces and octet by octet.
 Any server or client can be put to the same test, as long as it echoes messages:
 
 \`\`\`sh
-pnpm conformance                                # this library's server and client
-pnpm conformance --peer ws                      # and those of ws, in the same run
-pnpm conformance --server ws://127.0.0.1:9001   # a server of anyone's
-pnpm conformance --client-port 9002             # a client of anyone's, which connects again and again
+pnpm --filter conformance start                                # this library's server and client
+pnpm --filter conformance start --peer ws                      # and those of ws, in the same run
+pnpm --filter conformance start --server ws://127.0.0.1:9001   # a server of anyone's
+pnpm --filter conformance start --client-port 9002             # a client of anyone's, which connects again and again
 \`\`\`
 
 A client should offer the subprotocol \`superchat\`, and a server should choose it. Cases of compression are left out where an

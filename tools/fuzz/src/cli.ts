@@ -1,5 +1,5 @@
 /**
- * `pnpm fuzz [target ...] [--minutes N] [--seed N] [--keep]`: runs the targets one after another, one minute each unless told
+ * `pnpm --filter fuzz start [target ...] [--minutes N] [--seed N] [--keep]`: runs the targets one after another, one minute each unless told
  * otherwise. Prints executions and findings, adds what was found to the corpus, and fails where there was any. `--keep`
  * puts into the corpus what reached something new.
  */
@@ -21,7 +21,9 @@ const names = positionals.length === 0 ? Object.keys(targets) : positionals
 const milliseconds = Number(values.minutes) * 60_000
 const seed = Number(values.seed)
 if (names.some((name) => !(name in targets)) || !(milliseconds > 0) || !Number.isInteger(seed)) {
-  console.error(`usage: pnpm fuzz [${Object.keys(targets).join(" | ")}] [--minutes N] [--seed N] [--keep]`)
+  console.error(
+    `usage: pnpm --filter fuzz start [${Object.keys(targets).join(" | ")}] [--minutes N] [--seed N] [--keep]`
+  )
   process.exit(2)
 }
 

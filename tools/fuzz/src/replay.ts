@@ -1,4 +1,4 @@
-/** `pnpm fuzz:replay target base64`: runs one input, with the stack of what it finds. */
+/** `pnpm --filter fuzz replay target base64`: runs one input, with the stack of what it finds. */
 import { targets } from "./targets.js"
 
 const [name = "", input = ""] = process.argv.slice(2)

@@ -1,5 +1,5 @@
 /**
- * `pnpm soak [--minutes N] [--connections N]`: an echo server of ours and as many connections at once, most of them good
+ * `pnpm --filter soak start [--minutes N] [--connections N]`: an echo server of ours and as many connections at once, most of them good
  * clients that check every echo, the others slow readers, senders of garbage and clients that end abruptly; each is
  * followed by another. At the end nothing may be left: no socket, no fiber, no timer, and the heap as it was after the
  * warm-up. Fails where an echo was wrong or something was left.
@@ -19,7 +19,7 @@ const { values } = parseArgs({
 const minutes = Number(values.minutes)
 const connections = Number(values.connections)
 if (!(minutes > 0) || !(connections >= 1)) {
-  console.error("usage: pnpm soak [--minutes N] [--connections N]")
+  console.error("usage: pnpm --filter soak start [--minutes N] [--connections N]")
   process.exit(2)
 }
 

@@ -1,5 +1,5 @@
 /**
- * `pnpm drain [--connections N] [--window MILLIS] [--timeout MILLIS]`: a server in a process of its own gets SIGTERM while
+ * `pnpm --filter soak drain [--connections N] [--window MILLIS] [--timeout MILLIS]`: a server in a process of its own gets SIGTERM while
  * as many clients talk to it. Every client must see 1001 before the deadline, and every message that the server's `send`
  * accepted; and the server must end by itself.
  */
@@ -20,7 +20,7 @@ const { values } = parseArgs({
 const connections = Number(values.connections)
 const timeout = Number(values.timeout)
 if (!(connections >= 1) || !(Number(values.window) >= 0) || !(timeout > 0)) {
-  console.error("usage: pnpm drain [--connections N] [--window MILLIS] [--timeout MILLIS]")
+  console.error("usage: pnpm --filter soak drain [--connections N] [--window MILLIS] [--timeout MILLIS]")
   process.exit(2)
 }
 

@@ -1,5 +1,5 @@
 /**
- * The server of `pnpm drain`. It numbers its answers, and tells at the end of each connection how many of them `send`
+ * The server of `pnpm --filter soak drain`. It numbers its answers, and tells at the end of each connection how many of them `send`
  * accepted. Its arguments are the window and the deadline of its drain, in milliseconds.
  */
 import { WebSocketServer } from "@effect-websocket/platform"

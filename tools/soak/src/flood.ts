@@ -1,5 +1,5 @@
 /**
- * `pnpm flood [--seconds N] [--width N]`: 500 clients talk to a server that takes no more, while another process floods it
+ * `pnpm --filter soak flood [--seconds N] [--width N]`: 500 clients talk to a server that takes no more, while another process floods it
  * with handshakes that are half open or refused. The clients must stay connected and be served, the server may hold so many
  * sockets and no more, and one client more must be refused.
  */
@@ -15,7 +15,7 @@ const { values } = parseArgs({
 const seconds = Number(values.seconds)
 const width = Number(values.width)
 if (!(seconds > 0) || !(width >= 1)) {
-  console.error("usage: pnpm flood [--seconds N] [--width N]")
+  console.error("usage: pnpm --filter soak flood [--seconds N] [--width N]")
   process.exit(2)
 }
 

@@ -1,4 +1,4 @@
-/** The server of `pnpm flood`: an echo with limits, which tells twice a second what it holds. Its argument is `maxConnections`. */
+/** The server of `pnpm --filter soak flood`: an echo with limits, which tells twice a second what it holds. Its argument is `maxConnections`. */
 import { UpgradeCheck, WebSocketServer } from "@effect-websocket/platform"
 import { NodeWebSocketServer } from "@effect-websocket/platform/node"
 import { Effect, Layer, Logger, Schedule } from "effect"

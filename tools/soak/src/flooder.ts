@@ -1,5 +1,5 @@
 /**
- * Who floods for `pnpm flood`: as many raw sockets at once as it is told, each followed by another, which say nothing, half
+ * Who floods for `pnpm --filter soak flood`: as many raw sockets at once as it is told, each followed by another, which say nothing, half
  * a request, or a whole one that is refused; those that are refused stay. Its arguments are the port and that number.
  */
 import * as Net from "node:net"

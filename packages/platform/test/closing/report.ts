@@ -16,7 +16,7 @@ import {
 
 const file = new URL("../../../../docs/closing.md", import.meta.url)
 
-/** Holds what a run has shown against what the docs say. `pnpm docs:closing` writes it instead. */
+/** Holds what a run has shown against what the docs say. `pnpm docs:write` writes it instead. */
 export const assertDocumented = (name: string, generated: string): void => {
   const text = readFileSync(file, "utf8")
   const begin = `<!-- generated: ${name} -->\n`
@@ -24,7 +24,7 @@ export const assertDocumented = (name: string, generated: string): void => {
   const [from, to] = [text.indexOf(begin) + begin.length, text.indexOf(end)]
   assert.isTrue(from >= begin.length && to >= from, `docs/closing.md has no part for ${name}`)
   if (process.env["UPDATE_DOCS"] === "1") writeFileSync(file, text.slice(0, from) + generated + text.slice(to))
-  else assert.strictEqual(text.slice(from, to), generated, "pnpm docs:closing brings docs/closing.md up to date")
+  else assert.strictEqual(text.slice(from, to), generated, "pnpm docs:write brings docs/closing.md up to date")
 }
 
 export const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>

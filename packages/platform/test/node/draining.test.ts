@@ -1,4 +1,4 @@
-/** Many connections that are drained while they talk. `pnpm drain` does it with thousands, in processes of their own. */
+/** Many connections that are drained while they talk. `pnpm --filter soak drain` does it with thousands, in processes of their own. */
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import { NodeWebSocketServer } from "@effect-websocket/platform/node"
 import { afterEach, assert, describe, it } from "@effect/vitest"

@@ -17,7 +17,7 @@ const testsOf = (tests: Threat["tests"]): string =>
 const report = (): string => `# Security
 
 What is known to have gone wrong in WebSocket libraries, what stands against it here, and the tests that show it. This page is
-made of \`tools/conformance/test/security/threats.ts\` by \`pnpm docs:security\`. A test holds it against that file and looks
+made of \`tools/conformance/test/security/threats.ts\` by \`pnpm docs:write\`. A test holds it against that file and looks
 whether the tests exist; the compiler checks the names of the options, and the defaults are those of the code.
 
 Where it says linear, tests count work at n, 2n and 4n: how often each block of the protocol's code is executed, and the bytes
@@ -89,6 +89,6 @@ describe("docs/security.md", () => {
     const options = await resolveConfig(file)
     const generated = await format(report(), { ...options, filepath: file.pathname })
     if (process.env["UPDATE_DOCS"] === "1") writeFileSync(file, generated)
-    else assert.strictEqual(readFileSync(file, "utf8"), generated, "pnpm docs:security brings it up to date")
+    else assert.strictEqual(readFileSync(file, "utf8"), generated, "pnpm docs:write brings it up to date")
   })
 })
