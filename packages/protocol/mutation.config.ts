@@ -6,6 +6,6 @@ export default defineConfig({
   ...shared,
   test: {
     ...shared.test,
-    include: ["test/**/*.test.ts", "../../tools/conformance/test/memory.test.ts"]
+    include: ["test/**/*.test.ts", "../../tools/conformance/test/clausesInMemory.test.ts"]
   }
 })

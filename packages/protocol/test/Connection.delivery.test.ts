@@ -29,7 +29,7 @@ import {
   violated,
   type Endpoint,
   type Role
-} from "./conformance/support.js"
+} from "./endpoints.js"
 import { concat, facts, localFacts, tooLargeFacts, utf8 } from "./support.js"
 import { zlib } from "./zlib.js"
 

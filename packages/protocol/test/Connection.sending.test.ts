@@ -7,7 +7,7 @@ import * as Message from "@effect-websocket/protocol/Message"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
 import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import { runInNewContext } from "node:vm"
-import { drain, endpoint, peerOf, plainEvent, roles } from "./conformance/support.js"
+import { drain, endpoint, peerOf, plainEvent, roles } from "./endpoints.js"
 import { concat, facts, tooLargeFacts, utf8 } from "./support.js"
 import { zlib } from "./zlib.js"
 

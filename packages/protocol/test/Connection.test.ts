@@ -32,7 +32,7 @@ import {
   type Endpoint,
   type Plain,
   type Role
-} from "./conformance/support.js"
+} from "./endpoints.js"
 import { concat, utf8 } from "./support.js"
 import { zlib } from "./zlib.js"
 

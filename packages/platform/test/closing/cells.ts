@@ -175,7 +175,7 @@ export const impossible = ({ behaviour, ending, opening, role }: OpeningCell): s
   return undefined
 }
 
-/** What comes of a cell before the 101, which each test of `sockets.test.ts` holds the run against. */
+/** What comes of a cell before the 101, which each test of `closingOverSockets.test.ts` holds the run against. */
 export const openingOutcome = ({ behaviour, opening, role }: OpeningCell): string => {
   if (role === "client") {
     return "`connect` is interrupted and the socket dropped, at once; there is no WebSocket yet, so no Close."

@@ -30,7 +30,7 @@ export interface Hostility {
 }
 
 const work = (name: string) => ["../tools/conformance/test/security/work.test.ts", name] as const
-const memory = (name: string) => ["../tools/conformance/test/security/memory.test.ts", name] as const
+const memory = (name: string) => ["../tools/conformance/test/security/boundedMemory.test.ts", name] as const
 const hostile = (name: string) => ["../tools/conformance/test/security/hostile.test.ts", name] as const
 const clause = (name: string) => ["../tools/conformance/src/clauses", name] as const
 
@@ -337,7 +337,7 @@ export const threats: ReadonlyArray<Threat> = [
     defence: "Validated as it comes, by the rules of RFC 3629; the connection fails with 1007.",
     options: [],
     tests: [
-      ["protocol/test/conformance/utf8.test.ts", "judges as the grammar of RFC 3629, octet by octet"],
+      ["protocol/test/Connection.utf8.test.ts", "judges as the grammar of RFC 3629, octet by octet"],
       clause("overlong slash")
     ]
   }

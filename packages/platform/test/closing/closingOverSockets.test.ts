@@ -1,6 +1,6 @@
 /**
  * The closing matrix over real sockets: everything before a connection is open, where only real ones have a name to resolve
- * and a TLS to negotiate, and a part of what `memory.test.ts` has, over TCP and TLS. Time
+ * and a TLS to negotiate, and a part of what `closingInMemory.test.ts` has, over TCP and TLS. Time
  * stands still unless it is moved on: what needs none must come to its end without.
  */
 import type { Options, WebSocket } from "@effect-websocket/platform/WebSocket"

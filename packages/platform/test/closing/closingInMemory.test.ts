@@ -1,6 +1,6 @@
 /**
  * Every way in which a connection can end, at every moment, whatever the peer does: over `MockTransport`, on `TestClock`.
- * `sockets.test.ts` has what comes before a connection is open, and a part of this over TCP and TLS.
+ * `closingOverSockets.test.ts` has what comes before a connection is open, and a part of this over TCP and TLS.
  */
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import type { Transport } from "@effect-websocket/platform/Transport"

@@ -6,9 +6,9 @@ import { frames } from "@effect-websocket/protocol/FrameDecoder"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
 import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import * as fc from "fast-check"
-import * as arbitraries from "../arbitraries.js"
-import { concat, fromHex, utf8 } from "../support.js"
-import { deflated, livePeer, zlib } from "../zlib.js"
+import * as arbitraries from "./arbitraries.js"
+import { concat, fromHex, utf8 } from "./support.js"
+import { deflated, livePeer, zlib } from "./zlib.js"
 import {
   binary,
   close,
@@ -29,7 +29,7 @@ import {
   unfinished,
   violated,
   type Role
-} from "./support.js"
+} from "./endpoints.js"
 
 const rsv1 = { rsv: 4 } as const
 

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "vitest"
 import * as fc from "fast-check"
-import { concat, utf8 } from "../support.js"
+import { concat, utf8 } from "./support.js"
 import {
   conformance,
   continuation,
@@ -17,7 +17,7 @@ import {
   violated,
   type Case,
   type Role
-} from "./support.js"
+} from "./endpoints.js"
 
 const invalid = violated(1007, "8.1", "A text message is not UTF-8")
 const greeting = "Hello-µ@ßöäüàá-UTF-8!!"

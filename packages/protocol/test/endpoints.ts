@@ -5,7 +5,7 @@ import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import { make, type Frame } from "@effect-websocket/protocol/Frame"
 import { frames } from "@effect-websocket/protocol/FrameDecoder"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
-import { concat, utf8 } from "../support.js"
+import { concat, utf8 } from "./support.js"
 
 export type Role = "server" | "client"
 
