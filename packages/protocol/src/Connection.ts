@@ -19,7 +19,7 @@ import {
   type Endpoint,
   type LimitName
 } from "./Errors.js"
-import { Frame, FrameReceived } from "./Frame.js"
+import { Frame, FrameReceived, rsv1 } from "./Frame.js"
 import { FrameDecoder, type FrameHeader, type FrameVisitor, type Role, type Violation } from "./FrameDecoder.js"
 import { firstByte, headerBytes, writeHeader } from "./FrameEncoder.js"
 import type { DataReader } from "./internal/DataReader.js"
@@ -33,7 +33,6 @@ import { localError } from "./internal/protocolError.js"
 import { nameOf, toBytes } from "./internal/toBytes.js"
 import { isTagged, tag } from "./internal/typeId.js"
 import { Utf8Validator } from "./internal/Utf8Validator.js"
-import { rsv1 } from "./internal/violations.js"
 import { binary, text, type Message } from "./Message.js"
 import { MessageAssembler } from "./MessageAssembler.js"
 import type { MessagePart } from "./MessagePart.js"

@@ -5,11 +5,13 @@
  */
 import { decode } from "#utf8"
 import { PayloadTooLarge } from "./Errors.js"
+import { rsv1 } from "./Frame.js"
 import type { FrameHeader, Violation } from "./FrameDecoder.js"
 import type { DataReader } from "./internal/DataReader.js"
 import { copyOf, GrowingBuffer, viewOrCopy } from "./internal/GrowingBuffer.js"
 import { Utf8Validator } from "./internal/Utf8Validator.js"
-import { checkSequence, invalidUtf8, rsv1 } from "./internal/violations.js"
+import { checkSequence } from "./internal/frameOrder.js"
+import { invalidUtf8 } from "./internal/violations.js"
 import { Binary, Text, type Message } from "./Message.js"
 import * as Opcode from "./Opcode.js"
 

@@ -1,9 +1,6 @@
 /** What a clause is, and the three kinds of its cases. */
 import type { Frame } from "./Frame.js"
-
-export type Role = "client" | "server"
-
-export const bothRoles: ReadonlyArray<Role> = ["server", "client"]
+import type { Role } from "./Role.js"
 
 /** The fields of an error that must be as they are here. */
 export type ErrorFields = Readonly<Record<string, unknown>>

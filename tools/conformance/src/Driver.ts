@@ -7,7 +7,8 @@
  */
 import { createHash } from "node:crypto"
 import { constants, inflateRawSync } from "node:zlib"
-import { headerOf, type Case, type ErrorFields, type Exchange, type Head, type Role } from "./Clause.js"
+import { headerOf, type Case, type ErrorFields, type Exchange, type Head } from "./Clause.js"
+import type { Role } from "./Role.js"
 import { upgradeRequest } from "./clauses/make.js"
 import { close, concat, decode, fault, opcodes, sentTo, show, text, type Received } from "./Frame.js"
 import { connect, NoAnswer, type Listener, type Peer } from "./Peer.js"

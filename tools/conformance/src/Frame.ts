@@ -1,5 +1,5 @@
 /** Frames octet by octet (RFC 6455 §5.2), by no library: legal and illegal ones are written, and whole ones are read. */
-import type { Role } from "./Clause.js"
+import type { Role } from "./Role.js"
 
 export interface Frame {
   readonly fin: boolean

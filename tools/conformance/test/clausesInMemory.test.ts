@@ -7,7 +7,8 @@ import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate
 import { zlib } from "@effect-websocket/platform/node/NodeZlib"
 import { assert, describe, it } from "vitest"
 import { clauses } from "../src/Clauses.js"
-import { type Exchange, type Request, type Role } from "../src/Clause.js"
+import type { Exchange, Request } from "../src/Clause.js"
+import type { Role } from "../src/Role.js"
 import { concat, decode, fault, opcodes, show, type Received } from "../src/Frame.js"
 import { inflater } from "../src/Driver.js"
 

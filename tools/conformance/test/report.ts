@@ -1,5 +1,6 @@
 /** docs/conformance.md, from the verdicts of a run. */
-import { bothRoles, rolesOf, type Case, type Role } from "../src/Clause.js"
+import { rolesOf, type Case } from "../src/Clause.js"
+import { bothRoles, type Role } from "../src/Role.js"
 import { clauses, untested } from "../src/Clauses.js"
 import type { Verdict } from "../src/Driver.js"
 

@@ -1,4 +1,5 @@
 import { decode } from "#utf8"
+import { rsv1 } from "../Frame.js"
 import type { FrameHeader, Violation } from "../FrameDecoder.js"
 import type { MessageAssembler } from "../MessageAssembler.js"
 import { BinaryPart, TextPart, type MessagePart } from "../MessagePart.js"
@@ -6,7 +7,8 @@ import * as Opcode from "../Opcode.js"
 import type { DataReader } from "./DataReader.js"
 import { copyInto, copyOf, viewOrCopy } from "./GrowingBuffer.js"
 import { lastBoundary, Utf8Validator } from "./Utf8Validator.js"
-import { checkSequence, invalidUtf8, rsv1 } from "./violations.js"
+import { checkSequence } from "./frameOrder.js"
+import { invalidUtf8 } from "./violations.js"
 
 const empty = new Uint8Array(0)
 

@@ -1,6 +1,7 @@
 /** RFC 7692: permessage-deflate. */
 import { constants, deflateRawSync } from "node:zlib"
-import { headerOf, type Clause, type End, type Role } from "../Clause.js"
+import { headerOf, type Clause, type End } from "../Clause.js"
+import type { Role } from "../Role.js"
 import {
   binary,
   close,

@@ -1,5 +1,6 @@
 /** RFC 6455 §5, §6 and §8.1: frames, fragments, control frames other than Close, and UTF-8. */
-import type { Clause, Role } from "../Clause.js"
+import type { Clause } from "../Clause.js"
+import type { Role } from "../Role.js"
 import {
   binary,
   close,

@@ -7,7 +7,7 @@ import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate
 import { zlib } from "@effect-websocket/platform/node/NodeZlib"
 import { constants, deflateRawSync } from "node:zlib"
 import { assert, describe, it } from "vitest"
-import { bothRoles, type Role } from "../../src/Clause.js"
+import { bothRoles, type Role } from "../../src/Role.js"
 import {
   binary,
   close,

@@ -11,7 +11,7 @@ import * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
 import { zlib } from "@effect-websocket/platform/node/NodeZlib"
 import { deflateRawSync, constants } from "node:zlib"
 import { assert, describe, it, vi } from "vitest"
-import { bothRoles, type Role } from "../../src/Clause.js"
+import { bothRoles, type Role } from "../../src/Role.js"
 import { key } from "../../src/clauses/make.js"
 import {
   binary,

@@ -1,0 +1,3 @@
+export type Role = "client" | "server"
+
+export const bothRoles: ReadonlyArray<Role> = ["server", "client"]
