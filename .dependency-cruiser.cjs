@@ -69,23 +69,27 @@ module.exports = {
       to: { path: "node/NodeWebSocketUpgrade\\.ts$" }
     },
     {
-      name: "parity-uses-public-exports",
-      comment: "tools/parity imports what is published, by the names that users have for it, and its own files",
+      name: "tools-use-public-exports",
+      comment: "tools import what is published; only the tests of tools/conformance look inside",
       severity: "error",
-      from: { path: "^tools/parity" },
+      from: { path: "^tools/", pathNot: "^tools/conformance/test/" },
       to: {
-        path: "^(packages|tools)/",
-        pathNot: [
-          "^tools/parity/",
-          "^packages/(protocol|platform)/src/([A-Z][A-Za-z]+|index|node/[A-Z][A-Za-z]+|node/index)\\.ts$"
-        ]
+        path: "^packages/",
+        pathNot: "^packages/(protocol|platform)/src/([A-Z][A-Za-z]+|index|node/[A-Z][A-Za-z]+|node/index)\\.ts$"
       }
     },
     {
-      name: "parity-imports-by-name",
+      name: "tools-import-packages-by-name",
       severity: "error",
-      from: { path: "^tools/parity" },
-      to: { path: "^packages/(protocol|platform)/", dependencyTypes: ["local"] }
+      from: { path: "^tools/", pathNot: "^tools/conformance/test/" },
+      to: { path: "^packages/", dependencyTypes: ["local"] }
+    },
+    {
+      name: "tools-apart",
+      comment: "no tool imports another one, and no package a tool",
+      severity: "error",
+      from: { path: "^(?:tools|packages)/([^/]+)/" },
+      to: { path: "^tools/", pathNot: "^tools/$1/" }
     },
     {
       name: "packages-import-runtime-dependencies-only",
