@@ -1,4 +1,4 @@
-/** The dimensions of the closing matrix, which cells of it cannot happen, and what must come out of the others. */
+/** The dimensions of the closing matrix, the cells that cannot happen, and the expected result of all others. */
 import type { WebSocket } from "@effect-websocket/platform/WebSocket"
 import type { WebSocketError } from "@effect-websocket/protocol/Errors"
 import { Effect } from "effect"
@@ -14,7 +14,7 @@ export type Ending = (typeof endings)[number]
 export const openings = ["resolving", "connecting", "TLS", "waiting for 101"] as const
 export type Opening = (typeof openings)[number]
 
-/** When it ends. */
+/** When the app's side ends. */
 export const moments = [
   "between the 101 and the handler",
   "idle",
@@ -22,7 +22,7 @@ export const moments = [
   "suspended in `send`",
   "in a fragmented send",
   "in `run`'s handler",
-  "while closing already",
+  "while already closing",
   "in a finalizer of the app"
 ] as const
 export type Moment = (typeof moments)[number]
@@ -55,23 +55,23 @@ export const closingSince = 1000
 /** The code of that `close`. */
 export const ownCode = 4000
 
-/** What came of a cell. Frames as `Close 1000`; errors as `Connection_closed 1000`, with `unclean` where they are not. */
+/** The result of a cell. Frames are written as `Close 1000`, errors as `Connection_closed 1000`, with `unclean` if they are not clean. */
 export interface Result {
-  /** What this side wrote, without the filling of a suspended `send`. */
+  /** What this side wrote, without the data that makes `send` suspend. */
   readonly wrote: ReadonlyArray<string>
-  /** What the peer received of it. */
+  /** The part of it that the peer received. */
   readonly peerReceived: ReadonlyArray<string>
   /** The connection's error at this side, and at the peer. */
   readonly error: string
   readonly peerError: string
-  /** From the end of the app's side to the end of the connection and everything of it, in milliseconds on `Clock`. */
+  /** From the end of the app's side until the connection and all of its resources are gone, in milliseconds on `Clock`. */
   readonly time: number
-  /** Where nobody interrupts what the app is doing, as with the release of a layer, what it comes to. */
+  /** The result of the app's operation if nothing interrupts it, as when a layer is released; otherwise `interrupted`. */
   readonly activity: string
 }
 
 export const closeCodeOf = ({ ending, moment, role }: Cell): number =>
-  moment === "while closing already"
+  moment === "while already closing"
     ? ownCode
     : ending === "success"
       ? 1000
@@ -83,11 +83,11 @@ export const closeCodeOf = ({ ending, moment, role }: Cell): number =>
             : 1000
           : 1011
 
-/** By the rules of docs/closing.md, not from a run. */
+/** The expected result by the rules of docs/closing.md, not taken from a run. */
 export const expected = (cell: Cell): Result => {
   const { behaviour, ending, moment, role } = cell
   const code = closeCodeOf(cell)
-  // A server's layer closes its connections whatever the app is doing, so the app's last word comes too late.
+  // A server's layer closes its connections whatever the app is doing, so the app's last message comes too late.
   const lastWord = moment === "in a finalizer of the app" && !(role === "server" && ending === "release")
   const wrote = [...(lastWord ? ["Text bye"] : []), `Close ${code}`]
   const readsNothing = behaviour === "never reads" || behaviour === "vanishes" || behaviour === "resets"
@@ -106,30 +106,30 @@ export const expected = (cell: Cell): Result => {
     error,
     peerError: behaviour === "vanishes" ? "none" : readsNothing ? "Io_error Reset" : `Connection_closed ${code} remote`,
     time: unanswered
-      ? closeTimeout - (moment === "while closing already" ? closingSince : 0)
+      ? closeTimeout - (moment === "while already closing" ? closingSince : 0)
       : behaviour === "answers late"
-        ? // A server ends TCP when the answer has come, and the client's end is as late again.
+        ? // A server ends TCP after the answer, and the client's end of TCP takes the same time again.
           lateBy * (role === "server" ? 2 : 1)
         : 0,
     activity: activityOf(cell, error)
   }
 }
 
-/** Only the release of a layer ends a connection under an app that goes on. */
+/** Only the release of a layer ends a connection while its app goes on. */
 const activityOf = (cell: Cell, error: string): string => {
   if (cell.ending !== "release") return "interrupted"
   switch (cell.moment) {
     case "suspended in `receive`":
       return error
     case "suspended in `send`":
-      // The next one, while the Close is on its way, because those that came before it are done as soon as there is room.
+      // The next `send` fails while the Close is on its way: the earlier ones complete as soon as there is room.
       return ["answers late", "never answers"].includes(cell.behaviour)
         ? `Connection_closed ${closeCodeOf(cell)} local unclean`
         : error
     case "in a fragmented send":
-      // The message is sent whole, unless nobody reads it any more.
+      // The message is sent whole, unless the peer stops reading.
       return ["answers", "answers late", "never answers"].includes(cell.behaviour) ? "done" : error
-    case "while closing already":
+    case "while already closing":
       return "done"
     default:
       return "interrupted"
@@ -154,39 +154,40 @@ export interface OpeningCell {
   readonly behaviour: Behaviour
 }
 
-/** Why a cell before the 101 cannot happen, or `undefined` where it can. */
+/** Why a cell before the 101 cannot happen, or `undefined` if it can. */
 export const impossible = ({ behaviour, ending, opening, role }: OpeningCell): string | undefined => {
   const noPeer = opening === "resolving" || opening === "connecting"
-  if (role === "server" && noPeer) return "A server neither resolves nor connects."
+  if (role === "server" && noPeer) return "A server does not resolve names or connect."
   if (role === "server" && ending !== "release") {
-    return "No fiber of the app has the connection yet, so only the layer can end it; a request that an `accept` leaves is for the next one."
+    return "No fiber of the app has the connection yet, so only the layer can end it. If an `accept` ends, the request stays for the next one."
   }
   if (role === "client" && ending === "release") {
-    return "A client belongs to the layer that acquires it; while that is being built it is not released but interrupted."
+    return "A client belongs to the layer that acquires it. A layer that is still being built is interrupted, not released."
   }
   if (opening === "resolving" && !["answers late", "never answers"].includes(behaviour)) {
-    return "While a name is resolved there is no peer: the resolver answers or it does not."
+    return "There is no peer while a name is resolved: the resolver answers or it does not."
   }
   if (opening === "connecting" && behaviour !== "never answers") {
-    return "While TCP connects there is no peer: what the kernel answers later finds no socket."
+    return "There is no peer while TCP connects: a later answer of the kernel finds no socket."
   }
-  if (role === "server" && behaviour.startsWith("answers")) return "A client has nothing to answer before the 101."
-  if (behaviour === "vanishes") return "To the socket that is dropped it is the same as a peer that never answers."
+  if (role === "server" && behaviour.startsWith("answers"))
+    return "Before the 101 the server sends nothing that a client could answer."
+  if (behaviour === "vanishes") return "For the dropped socket, this is the same as a peer that never answers."
   return undefined
 }
 
-/** What comes of a cell before the 101, which each test of `closingOverSockets.test.ts` holds the run against. */
+/** The outcome of a cell before the 101. Each test of `sockets.test.ts` compares its run with it. */
 export const openingOutcome = ({ behaviour, opening, role }: OpeningCell): string => {
   if (role === "client") {
-    return "`connect` is interrupted and the socket dropped, at once; there is no WebSocket yet, so no Close."
+    return "`connect` is interrupted and the socket is dropped at once. There is no WebSocket yet, so no Close is sent."
   }
-  if (opening === "TLS") return "The socket is dropped, at once."
+  if (opening === "TLS") return "The socket is dropped at once."
   return behaviour === "resets"
-    ? "Nothing is left to answer."
-    : "The request is answered with 503, at once, and TCP ended."
+    ? "There is no client left to answer."
+    : "The server answers the request with 503 at once, and ends TCP."
 }
 
-/** What the app is doing when its side ends. `fragmentedBytes` are more than a transport takes at once. */
+/** What the app is doing when its side ends. `fragmentedBytes` is more than a transport takes at once. */
 export const activity = (
   moment: Moment,
   socket: WebSocket,
@@ -201,7 +202,7 @@ export const activity = (
       return socket.send(new Uint8Array(fragmentedBytes))
     case "in `run`'s handler":
       return socket.run(() => Effect.never)
-    case "while closing already":
+    case "while already closing":
       return socket.close(ownCode)
     default:
       return Effect.never

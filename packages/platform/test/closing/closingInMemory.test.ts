@@ -1,6 +1,6 @@
 /**
  * Every way in which a connection can end, at every moment, whatever the peer does: over `MockTransport`, on `TestClock`.
- * `closingOverSockets.test.ts` has what comes before a connection is open, and a part of this over TCP and TLS.
+ * `sockets.test.ts` covers the time before a connection is open, and a part of this matrix over TCP and TLS.
  */
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import type { Transport } from "@effect-websocket/platform/Transport"
@@ -49,7 +49,7 @@ import { assertDocumented, keyOf, roleTable } from "./report.js"
 
 class Connected extends Context.Tag("test/Connected")<Connected, WebSocket.WebSocket>() {}
 
-/** A transport that remembers what arrives on it, who started it, and whether it is over. */
+/** A transport that records what arrives on it, who started it, and whether it has ended. */
 const recorded = (transport: Transport) => {
   const received: Array<Uint8Array> = []
   const state: { link: Link | undefined; over: boolean } = { link: undefined, over: false }
@@ -98,7 +98,7 @@ const nameExit = (exit: Exit.Exit<unknown, WebSocketError>): string =>
     }
   })
 
-/** Control frames and text, which tells; the filling of a suspended `send` only makes it wait. */
+/** Control frames and text only. The binary data of a suspended `send` is left out: it only fills the transport. */
 const telling = (frames: ReadonlyArray<string>) => frames.filter((frame) => /^(Text|Close|Ping|Pong)/.test(frame))
 
 const options = (moment: Moment): WebSocket.Options => ({
@@ -112,7 +112,7 @@ const answer = (headers: HeaderRecord) => ({
   "sec-websocket-accept": acceptValue(String(headers["Sec-WebSocket-Key"]))
 })
 
-/** The app's side of a cell, at its moment. `end` ends it, and is done when that is over. */
+/** The app's side of a cell, at its moment. `end` ends it, and returns once it has ended. */
 const start = ({ ending, moment, role }: Cell, transport: Transport) =>
   Effect.gen(function* () {
     const early = moment === "between the 101 and the handler"
@@ -122,7 +122,7 @@ const start = ({ ending, moment, role }: Cell, transport: Transport) =>
     const released = yield* Deferred.make<void>()
     const opened = yield* Deferred.make<WebSocket.WebSocket>()
     const activityExit = yield* Deferred.make<Exit.Exit<unknown, WebSocketError>>()
-    // Between the 101 and the handler, the two come in one step.
+    // Between the 101 and the handler, the 101 and the end happen in one step.
     let inTheStepOfThe101 = () => {}
 
     const client = WebSocketClient.make((_, headers, done) => {
@@ -212,12 +212,12 @@ const start = ({ ending, moment, role }: Cell, transport: Transport) =>
     return {
       opened,
       activityExit,
-      /** Begins to end, and returns a fiber that ends with the time. */
+      /** Begins to end, and returns a fiber that succeeds with the time. */
       end: Effect.zipRight(
         early ? ask : Effect.flatMap(begun, (ending) => Deferred.succeed(fiber, ending)),
         Deferred.await(fiber)
       ),
-      /** What is left of the app, after the end. */
+      /** Ends what is left of the app, after its end. */
       cleanUp: Effect.zipRight(Fiber.interrupt(main), Scope.close(ownerScope, Exit.void))
     }
   })
@@ -231,7 +231,7 @@ const run = (cell: Cell) =>
     const own = recorded(pair[role])
     const theirs = recorded(pair[other(role)])
     const peerScope = yield* Scope.make()
-    // More patient than the app's side, so that what ends is seen to end by that side.
+    // The peer waits longer than the app's side, so that the app's deadline is the one that ends the connection.
     const peer = yield* WebSocket.fromTransport(theirs.transport, {
       role: other(role),
       closeTimeout: 3 * closeTimeout
@@ -239,11 +239,11 @@ const run = (cell: Cell) =>
     const peerRun = yield* Effect.fork(peer.run(() => {}))
 
     const suspended = moment === "suspended in `send`" || moment === "in a fragmented send"
-    if (suspended || moment === "while closing already") yield* outbound.stall
+    if (suspended || moment === "while already closing") yield* outbound.stall
     const app = yield* start(cell, own.transport)
     if (moment === "in `run`'s handler") yield* peer.send("go")
     yield* settled
-    if (moment === "while closing already") yield* TestClock.adjust(closingSince)
+    if (moment === "while already closing") yield* TestClock.adjust(closingSince)
 
     if (behaviour === "answers late") yield* inbound.delay(lateBy)
     if (behaviour === "never answers") yield* inbound.drop
@@ -278,7 +278,7 @@ const run = (cell: Cell) =>
     const activity = yield* Deferred.poll(app.activityExit)
     const sent = yield* outbound.written
     const arrived = concat(...theirs.received)
-    // Everything that the app sent before, in its order, or nothing.
+    // The peer received everything that the app sent before, in its order, or nothing.
     assert.isTrue(arrived.length === 0 || Buffer.compare(arrived, sent) === 0)
     const result: Result = {
       wrote: telling(shown(other(role), sent)),
@@ -345,7 +345,7 @@ for (const role of roles) {
 
 describe("docs/closing.md", () => {
   for (const role of roles) {
-    it(`has what came of every cell, as ${role}`, ({ skip }) => {
+    it(`lists the result of every cell, as ${role}`, ({ skip }) => {
       const all = roles.length * moments.length * endings.length * behaviours.length
       skip(results.size < all, "only some of the cells were run")
       assertDocumented(role, roleTable(role, results))

@@ -1,7 +1,7 @@
 /**
- * The closing matrix over real sockets: everything before a connection is open, where only real ones have a name to resolve
- * and a TLS to negotiate, and a part of what `closingInMemory.test.ts` has, over TCP and TLS. Time
- * stands still unless it is moved on: what needs none must come to its end without.
+ * The closing matrix over real sockets. It has every cell before a connection is open, because only real sockets resolve a name
+ * and negotiate TLS, and a part of the cells of `memory.test.ts`, over TCP and TLS. Time stands still unless a test moves it:
+ * whatever needs no time must end without it.
  */
 import type { Options, WebSocket } from "@effect-websocket/platform/WebSocket"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
@@ -84,7 +84,7 @@ const start = <E>(
     }
   })
 
-/** Starts an effect at once and not in the turns to come. */
+/** Starts an effect at once, not in a later turn. */
 const startNow = <A>(effect: Effect.Effect<A>): Effect.Effect<Fiber.Fiber<A>> =>
   Effect.map(Effect.runtime<never>(), (runtime) => Runtime.runFork(runtime)(effect))
 
@@ -123,7 +123,7 @@ const heldLookup = Effect.acquireRelease(
     })
 )
 
-/** A port where connecting comes to no end: its process is stopped, and its queue full. */
+/** A port at which connecting never ends: its process is stopped, and its queue is full. */
 const fullPort = Effect.acquireRelease(
   Effect.async<{ readonly port: number; readonly release: () => void }>((resume) => {
     const code = `require("net").createServer().listen({ port: 0, host: "127.0.0.1", backlog: 1 }, function () {
@@ -144,7 +144,7 @@ const fullPort = Effect.acquireRelease(
   ({ release }) => Effect.sync(release)
 )
 
-/** What the peer does in the moment in which the app's side ends. */
+/** What the peer does at the moment at which the app's side ends. */
 const meanwhile: Record<Behaviour, (peer: Peer, request: string) => void> = {
   answers: (peer, request) => peer.write(answer101(request)),
   "answers late": () => {},
@@ -160,7 +160,7 @@ const runOpening: Record<string, (cell: OpeningCell) => Effect.Effect<void, unkn
   "client, resolving": ({ behaviour, ending }) =>
     Effect.gen(function* () {
       const server = yield* rawServer()
-      // Not before: to listen on an address, Node looks it up.
+      // Not earlier: Node also looks up the address that a server listens on.
       const { held } = yield* heldLookup
       const app = yield* start(ending, connect(`ws://name.test:${server.port}`, never), () => Effect.never)
       const resolve = yield* Deferred.await(held)
@@ -216,7 +216,7 @@ const runOpening: Record<string, (cell: OpeningCell) => Effect.Effect<void, unkn
       const scope = yield* Scope.make()
       const server = yield* serve({ tls }).pipe(Scope.extend(scope))
       const peer = yield* rawClient(server.address.port)
-      // The head of a ClientHello that does not go on.
+      // The beginning of a ClientHello whose rest never comes.
       peer.write(Uint8Array.of(0x16, 3, 1, 2, 0, 1))
       const over = yield* startNow(Scope.close(scope, Exit.void))
       meanwhile[behaviour](peer, "")
@@ -261,7 +261,7 @@ describe("before the 101", () => {
     )
   }
 
-  it("is what docs/closing.md says", ({ skip }) => {
+  it("matches docs/closing.md", ({ skip }) => {
     skip(
       run.size < openingCells.filter((cell) => impossible(cell) === undefined).length,
       "only some of the cells were run"
@@ -305,7 +305,7 @@ const tlsClient = (port: number): Effect.Effect<TlsPeer, never, Scope.Scope> =>
 const transports = ["TCP", "TLS"] as const
 type TransportName = (typeof transports)[number]
 
-/** Both sides, with the opening handshake made: an app, and a raw peer. */
+/** Both sides after the opening handshake: an app and a raw peer. */
 const opened = ({ ending, moment, role }: Cell, transport: TransportName) =>
   Effect.gen(function* () {
     const options: Options = {
@@ -345,7 +345,7 @@ const opened = ({ ending, moment, role }: Cell, transport: TransportName) =>
     return { ...app, peer, socket: yield* Deferred.await(socket) }
   })
 
-/** Text and the Close, up to that. */
+/** The text frames and the Close, up to the Close. */
 const framesToClose = (peer: Peer) =>
   Effect.gen(function* () {
     const told: Array<string> = []

@@ -1,6 +1,6 @@
 /**
- * What happens at once: two that close, or one that closes in the step in which something else happens. docs/closing.md
- * lists these and where the others are tested.
+ * Two things at the same moment: two sides or scopes that close, or one that closes in the same step as another event.
+ * docs/closing.md lists these, and says where the others are tested.
  */
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
@@ -18,7 +18,7 @@ const ways: ReadonlyArray<readonly [name: string, exit: Exit.Exit<void, string>,
   ["failure", Exit.fail("no"), 1011]
 ]
 
-describe("two scopes at once", () => {
+describe("two scopes at the same moment", () => {
   for (const [first, firstExit, code] of ways) {
     for (const [second, secondExit] of ways) {
       it.effect(
@@ -59,8 +59,8 @@ describe("two scopes at once", () => {
 for (const role of roles) {
   describe(`in one step, as ${role}`, () => {
     for (const [order, sent, initiator] of [
-      ["ours is sent and the peer's arrives: both codes", "Close 4000 ours", "local"],
-      ["the peer's arrives and ours would be sent: the peer's code, sent back", "Close 4001", "remote"]
+      ["our Close is sent and the peer's arrives: each keeps its code", "Close 4000 ours", "local"],
+      ["the peer's Close arrives just before ours is sent: the peer's code is sent back", "Close 4001", "remote"]
     ] as const) {
       it.scoped(`${order}; clean`, () =>
         Effect.gen(function* () {
@@ -78,7 +78,7 @@ for (const role of roles) {
       )
     }
 
-    it.effect("the peer's Close behind more than an inbox of unread messages: it is found, and nothing is kept", () =>
+    it.effect("finds the peer's Close behind more unread messages than the inbox holds, and keeps nothing", () =>
       Effect.gen(function* () {
         const pair = yield* MockTransport.make()
         const scope = yield* Scope.make()
@@ -102,7 +102,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("both Closes are sent and ours is never read: over at the deadline, and not clean", () =>
+    it.scoped("ends at the deadline, not clean, if both Closes are sent and ours is never read", () =>
       Effect.gen(function* () {
         const { inject, pair, socket } = yield* alone(role)
         yield* from(pair, role).stall
@@ -115,7 +115,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("abort while the close handshake waits: it is over at once, and not clean", () =>
+    it.scoped("ends at once, not clean, if abort is called during the closing handshake", () =>
       Effect.gen(function* () {
         const { pair, seen, socket } = yield* alone(role)
         const closing = yield* Effect.fork(socket.close(4000))
@@ -130,7 +130,7 @@ for (const role of roles) {
     )
 
     it.scoped(
-      "messages and the Close of a scope that ends leave in their order, behind a peer that does not read",
+      "sends waiting messages and the Close of an ending scope in their order, to a peer that does not read",
       () =>
         Effect.gen(function* () {
           const pair = yield* MockTransport.make()
@@ -155,7 +155,7 @@ for (const role of roles) {
 }
 
 describe("the release of a server's layer while handlers run", () => {
-  it.effect("below the handlers: their finalizers still send, then 1001, all within one deadline", () =>
+  it.effect("interrupts the handlers, whose finalizers still send, then closes with 1001, within one deadline", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const handlers = WebSocketServer.layerHandler((socket) =>

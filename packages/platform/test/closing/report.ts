@@ -16,7 +16,7 @@ import {
 
 const file = new URL("../../../../docs/closing.md", import.meta.url)
 
-/** Holds what a run has shown against what the docs say. `pnpm docs:write` writes it instead. */
+/** Compares the result of a run with the docs. With `pnpm docs:closing` it writes the docs instead. */
 export const assertDocumented = (name: string, generated: string): void => {
   const text = readFileSync(file, "utf8")
   const begin = `<!-- generated: ${name} -->\n`
@@ -24,13 +24,14 @@ export const assertDocumented = (name: string, generated: string): void => {
   const [from, to] = [text.indexOf(begin) + begin.length, text.indexOf(end)]
   assert.isTrue(from >= begin.length && to >= from, `docs/closing.md has no part for ${name}`)
   if (process.env["UPDATE_DOCS"] === "1") writeFileSync(file, text.slice(0, from) + generated + text.slice(to))
-  else assert.strictEqual(text.slice(from, to), generated, "pnpm docs:write brings docs/closing.md up to date")
+  else
+    assert.strictEqual(text.slice(from, to), generated, "docs/closing.md is out of date; pnpm docs:closing updates it")
 }
 
 export const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
   [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n")
 
-/** The results of one role, with `c` for the code. Endings that differ in nothing else share a row. */
+/** The results of one role, with `c` for the code. Endings with the same results share a row. */
 export const roleTable = (role: Role, results: ReadonlyMap<string, Result>): string => {
   const rows: Array<ReadonlyArray<string>> = []
   for (const moment of moments) {
@@ -62,7 +63,7 @@ const describeResult = (cell: Cell, { activity, error, peerError, time, wrote }:
   return lines.join("<br>")
 }
 
-/** Rows of cells that share what `tell` says of them: who and when, ended by, the peer, and that. */
+/** Groups cells for which `tell` returns the same text. Each row has: role and opening, ended by, the peer, that text. */
 const grouped = (
   cells: ReadonlyArray<OpeningCell>,
   tell: (cell: OpeningCell) => string | undefined
@@ -86,7 +87,7 @@ const grouped = (
 
 export const openingTable = (cells: ReadonlyArray<OpeningCell>): string =>
   table(
-    ["when", "ended by", "the peer", "what comes of it"],
+    ["when", "ended by", "the peer", "what happens"],
     grouped(cells, (cell) => (impossible(cell) === undefined ? openingOutcome(cell) : undefined))
   )
 
