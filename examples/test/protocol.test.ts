@@ -18,7 +18,7 @@ const asked = (parts: Handshake.Offer) => parseHead(Errors.getOrThrow(request("a
 const headOf = (text: string): Head => parseHead(text.split("\r\n\r\n")[0]!)
 
 describe("docs/protocol.md", () => {
-  it("shows nothing but excerpts of what is run here", () => {
+  it("shows only excerpts of programs that run here", () => {
     const text = readFileSync(new URL("../../docs/protocol.md", import.meta.url), "utf8")
     const blocks = [...text.matchAll(/^```ts\n(.*)$/gm)].map(([, first]) => first)
     assert.isAtLeast(blocks.length, 7)
@@ -34,7 +34,7 @@ describe("docs/protocol.md", () => {
     assert.deepStrictEqual(Codec.readByServer([unmasked]), ["A client's frame is not masked (RFC 6455 §5.1)"])
   })
 
-  it("handshake: both sides come to the same agreement", () => {
+  it("handshake: both sides reach the same agreement", () => {
     const { agreement, head } = answer(asked(offer))
     assert.deepStrictEqual(agreement, { protocol: "chat.v1", extensions: [] })
     assert.deepStrictEqual(checkAnswer(headOf(head), offer), agreement)
@@ -56,7 +56,7 @@ describe("docs/protocol.md", () => {
     assert.isTrue(Errors.isProtocolError(request("a", "/", { key: "short" })))
   })
 
-  it("net: a client and a server talk, and close", async () => {
+  it("net: a client and a server exchange messages and close", async () => {
     const server = echoServer().listen(0, "127.0.0.1")
     try {
       await once(server, "listening")
@@ -73,7 +73,7 @@ describe("docs/protocol.md", () => {
     const client = Connection.make({ role: "client", maskKey: () => 0 })
     const sent = Array.from({ length: 20 }, (_, index) => {
       client.send(Message.binary(new Uint8Array(size)))
-      // The Close comes in one read with the last message, while the socket is paused for its echo.
+      // The Close arrives in one read with the last message, while the socket is paused for the echo.
       if (index === 19) client.close(1000)
       return Buffer.concat(client.takeOutput())
     })
@@ -110,7 +110,7 @@ describe("docs/protocol.md", () => {
     assert.strictEqual(client.closeStatus.received?.code, 1000)
   })
 
-  it("net: a peer that sends no head is given up", async () => {
+  it("net: a server drops a peer that sends no head", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })
     try {
       const socket = new Duplex({ read: () => undefined, write: (_bytes, _encoding, taken) => taken() })
@@ -142,7 +142,7 @@ describe("docs/protocol.md", () => {
     }
   })
 
-  it("web streams: a client and a server talk, and close", async () => {
+  it("web streams: a client and a server exchange messages and close", async () => {
     const pipe = () => new TransformStream<Uint8Array, Uint8Array>(undefined, undefined, { highWaterMark: 16 })
     const there = pipe()
     const back = pipe()
@@ -164,7 +164,7 @@ describe("docs/protocol.md", () => {
     assert.isTrue(client.closeStatus.clean && server.closeStatus.clean)
   })
 
-  it("limits: hold in both directions", () => {
+  it("limits: apply in both directions", () => {
     const server = makeServer()
     const refused = server.send(Message.text("a".repeat(1024 * 1024 + 1)))
     assert(refused?._tag === "Payload_too_large")
@@ -177,7 +177,7 @@ describe("docs/protocol.md", () => {
     assert.strictEqual(server.closeStatus.sent?.code, 1009)
   })
 
-  it("compression: is agreed on, and saves bytes", () => {
+  it("compression: is negotiated and saves bytes", () => {
     const offered = { ...offer, extensions: Compression.offers }
     const checked = (parts: Handshake.Offer) => {
       const headers = Errors.getOrThrow(Handshake.requestHeaders(parts))

@@ -2,14 +2,14 @@
 import { type Compressor, Connection, Errors, Handshake, Mask, PermessageDeflate } from "@effect-websocket/protocol"
 import * as NodeZlib from "node:zlib"
 
-/** Both directions are synchronous, keep no state, and hold no more than they may. */
+/** Both functions are synchronous and keep no state. `inflate` never produces more than `maxBytes`. */
 export const zlib: Compressor.Zlib = {
   deflate: (data, options) =>
     NodeZlib.deflateRawSync(data, { ...options, finishFlush: NodeZlib.constants.Z_SYNC_FLUSH }),
   inflate: (data, { dictionary, maxBytes, windowBits }) => {
     try {
       const options = { dictionary, windowBits, maxOutputLength: Math.max(1, maxBytes), info: true }
-      // Node's types do not know what `info` adds.
+      // Node's types lack the result that `info: true` gives.
       const { buffer, engine } = NodeZlib.inflateRawSync(data, options) as unknown as {
         readonly buffer: Uint8Array
         readonly engine: { readonly bytesWritten: number }
@@ -23,10 +23,10 @@ export const zlib: Compressor.Zlib = {
 
 const settings = PermessageDeflate.resolve({ threshold: 64 })
 
-/** What a client offers: `extensions` of its `Handshake.Offer`. */
+/** The client's offers: the `extensions` of its `Handshake.Offer`. */
 export const offers = PermessageDeflate.offer(settings)
 
-/** A server's answer to what `Handshake.checkRequest` has returned, and its connection. */
+/** The server's headers for a request that `Handshake.checkRequest` accepted, and its connection. */
 export const acceptRequest = (asked: Handshake.UpgradeRequest, protocol?: string) => {
   const agreement = PermessageDeflate.accept(asked.extensions, settings)
   const extensions = agreement ? [agreement.extension] : []
@@ -36,7 +36,7 @@ export const acceptRequest = (asked: Handshake.UpgradeRequest, protocol?: string
   }
 }
 
-/** A client's connection, from what `Handshake.checkResponse` has returned. */
+/** The client's connection, from the agreement that `Handshake.checkResponse` returned. */
 export const acceptAnswer = (answered: Handshake.Agreement): Connection.Connection | Errors.ProtocolError => {
   const agreement = PermessageDeflate.check(answered.extensions, settings)
   if (Errors.isProtocolError(agreement)) return agreement

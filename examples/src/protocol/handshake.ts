@@ -1,4 +1,4 @@
-/** The opening handshake, without any I/O: heads of HTTP messages in, heads out. */
+/** The opening handshake without I/O: it reads and writes the heads of HTTP messages. */
 import { Errors, Handshake, HeaderField, Origin, Subprotocol } from "@effect-websocket/protocol"
 
 /** The head of an HTTP/1.1 message. */
@@ -25,13 +25,13 @@ export const request = (host: string, path: string, offer: Handshake.Offer): str
   return Errors.isProtocolError(headers) ? headers : formatHead(`GET ${path} HTTP/1.1`, { Host: host, ...headers })
 }
 
-/** What the client makes of the answer to it. */
+/** Checks the server's answer to this request, for the client. */
 export const checkAnswer = ({ headers, start }: Head, offer: Handshake.Offer) =>
   Handshake.checkResponse({ status: Number(start.split(" ")[1]), headers }, offer)
 
 const policy = Origin.required(Origin.allowList(["https://example.com"]))
 
-/** A server's answer to a request, and what was agreed on if it is 101. */
+/** The server's answer to a request, and the agreement if the answer is 101. */
 export const answer = ({
   headers,
   start

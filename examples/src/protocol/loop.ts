@@ -1,16 +1,16 @@
 /** The loop around a connection: the same for every transport. */
 import { Errors, type Connection } from "@effect-websocket/protocol"
 
-/** What a transport must be able to do. */
+/** The operations that the loop needs of a transport. */
 export interface Wire {
   readonly write: (bytes: Uint8Array) => void
-  /** Sends no more: half-closes the transport. */
+  /** Half-closes the transport: nothing more is sent. */
   readonly end: () => void
 }
 
 export const makeLoop = (connection: Connection.Connection, wire: Wire, onEvent: (event: Connection.Event) => void) => {
   let ended = false
-  /** Writes what waits. To be called after everything that is asked of the connection, `send` included. */
+  /** Writes the output that waits. Call it after every operation on the connection, also after `send`. */
   const flush = () => {
     for (const bytes of connection.takeOutput()) wire.write(bytes)
     if (connection.outputEnded && !ended) {
@@ -21,7 +21,7 @@ export const makeLoop = (connection: Connection.Connection, wire: Wire, onEvent:
   const handle = (events: ReadonlyArray<Connection.Event>) => {
     for (const event of events) onEvent(event)
     flush()
-    // A Close that came behind messages takes effect once those are answered.
+    // A Close behind messages takes effect after the app has answered these messages.
     if (connection.unsettled) handle(connection.settle())
   }
   return {

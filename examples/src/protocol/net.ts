@@ -8,9 +8,9 @@ const maxHeadBytes = 16 * 1024
 const headTimeout = 10_000
 const closeTimeout = 5000
 
-/** Waits for the head of the other side; what comes behind it belongs to the connection. */
+/** Waits for the head of the other side. The bytes behind the head belong to the connection. */
 const onHead = (socket: Net.Socket, use: (head: Head, rest: Uint8Array) => void) => {
-  // Else a peer that sends no head, or a byte now and then, would hold the socket for ever.
+  // Without a timer, a peer that sends no head, or sends it very slowly, would hold the socket forever.
   const timer = setTimeout(() => socket.destroy(new Error("No head came in time")), headTimeout)
   socket.on("close", () => clearTimeout(timer))
   let held = Buffer.alloc(0)
@@ -26,7 +26,7 @@ const onHead = (socket: Net.Socket, use: (head: Head, rest: Uint8Array) => void)
   socket.on("data", onData)
 }
 
-/** Runs a connection over a socket, from the bytes that came behind the head. */
+/** Runs a connection over a socket, beginning with the bytes behind the head. */
 const run = (
   socket: Net.Socket,
   rest: Uint8Array,
@@ -36,12 +36,12 @@ const run = (
   let timer: NodeJS.Timeout | undefined
   const wire = {
     write: (bytes: Uint8Array) => {
-      // Reads no more until the peer has taken what waits for it.
+      // Stop reading until the peer has read the output that waits for it.
       if (!socket.write(bytes)) socket.pause()
-      // The connection has no clock: how long the peer may take to close is the edge's to say.
+      // The connection has no clock, so the edge decides how long the peer may take to close.
       if (connection.closeExpected) timer ??= setTimeout(() => socket.destroy(), closeTimeout)
     },
-    // No `drain` comes after `end`, and what the peer still sends must be read to its end.
+    // After `end` there is no `drain` event, and the peer's data must still be read to its end.
     end: () => void socket.end().resume()
   }
   const loop = makeLoop(connection, wire, onEvent)
@@ -69,7 +69,7 @@ export const echoServer = (): Net.Server =>
     })
   })
 
-/** Sends a text, and resolves with the first answer once the connection was closed with 1000. */
+/** Sends a text. Resolves with the first answer, after the connection was closed with 1000. */
 export const askOnce = (port: number, text: string): Promise<string> =>
   new Promise((resolve, reject) => {
     const offer = {

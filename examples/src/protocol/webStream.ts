@@ -1,4 +1,4 @@
-/** A connection over the streams of the web, as Deno, Cloudflare Workers and others have them. */
+/** A connection over web streams, which Deno, Cloudflare Workers and others provide. */
 import type { Connection } from "@effect-websocket/protocol"
 
 export interface Streams {
@@ -6,7 +6,7 @@ export interface Streams {
   readonly writable: WritableStream<Uint8Array>
 }
 
-/** Runs a connection until its end. What it has to send is written before more is read, so that the peer is held back. */
+/** Runs a connection until its end. It writes all output before it reads more, so a peer that does not read is held back. */
 export const runOnStreams = async (
   connection: Connection.Connection,
   { readable, writable }: Streams,
