@@ -1,7 +1,7 @@
 /**
  * `pnpm autobahn-client --url ws://127.0.0.1:N --agent NAME [--max-message-bytes N] [--max-fragments N] [--compress]`: the
- * client that the fuzzing server of the Autobahn suite expects. It asks for the number of cases, echoes in each until it is
- * closed, and asks for the report.
+ * client that the fuzzing server of the Autobahn suite expects. It asks for the number of cases, echoes all messages of each
+ * case until the server closes, and asks for the report.
  */
 import { WebSocketClient } from "@effect-websocket/platform"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
@@ -38,7 +38,7 @@ const command = Command.make(
           socket.run((message) => socket.send(message))
         )
       ).pipe(
-        // Most cases end with an error on purpose; none may stop the others.
+        // Most cases end with an error on purpose, which must not stop the other cases.
         Effect.catchAllCause((cause) => Effect.logDebug(`case ${number} ended`, cause))
       )
 

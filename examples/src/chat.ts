@@ -1,18 +1,18 @@
 /**
- * A small chat: who is in a room hears what is said there. Nothing here knows what it runs over; `chat-server.ts` provides
- * Node, `test/chat.test.ts` a pair in memory.
+ * A small chat: everybody in a room hears what is said in it. The app does not know its transport: `chat-server.ts` provides
+ * Node's sockets, and `test/chat.test.ts` provides connections in memory.
  */
 import { type WebSocket, WebSocketClient, WebSocketServer } from "@effect-websocket/platform"
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import { type Duration, Effect, Layer, Schedule } from "effect"
 
-/** Who says nothing for this long is asked to leave, with this close code. */
+/** The server closes the connection of a member who says nothing for this long, with this close code. */
 export const idleTime: Duration.DurationInput = "1 minute"
 export const idleCode = 4000
-/** Who does not read for this long is dropped, because the room waits for them. */
+/** The server drops a member who does not read for this long, because the room waits for every member. */
 export const slowTime: Duration.DurationInput = "5 seconds"
 
-/** The server: `/room?name=ada` is a room and who enters it. */
+/** The server. The URL `/room?name=ada` names a room and the member who enters it. */
 export const ChatServer = Layer.suspend(() => {
   const rooms = new Map<WebSocket.WebSocket, string>()
 
@@ -20,7 +20,7 @@ export const ChatServer = Layer.suspend(() => {
     Effect.forEach(
       [...rooms].flatMap(([member, entered]) => (entered === room ? [member] : [])),
       (member) =>
-        // Interruptible also where somebody leaves, which nothing else interrupts.
+        // Interruptible, because `tell` also runs in a finalizer, which is uninterruptible.
         Effect.interruptible(member.send(line)).pipe(
           Effect.timeout(slowTime),
           Effect.catchTag("TimeoutException", () => member.abort),
@@ -54,20 +54,21 @@ export const ChatServer = Layer.suspend(() => {
 })
 
 /**
- * The client: hears a room until the server ends it. Connects again, later each time, when the server is not there or too busy;
- * and comes back when the connection breaks, and when the server goes silent or away.
+ * The client: receives the lines of a room until the server ends the connection. If the server cannot be reached or is too busy,
+ * the client tries again, with a longer delay each time. If the connection breaks, or the server goes silent or away, the client
+ * reconnects.
  */
 export const hear = (room: string, name: string, onLine: (line: string) => Effect.Effect<void>) =>
   Effect.gen(function* () {
     const socket = yield* WebSocketClient.connect(`${room}?name=${encodeURIComponent(name)}`).pipe(
-      // Inside of the session, so that a connection that was made starts the delays anew.
+      // The retry is inside the session, so that the delays start again after each connection.
       Effect.retry({
         schedule: Schedule.union(Schedule.exponential("1 second"), Schedule.spaced("1 minute")),
         while: isTemporary
       })
     )
     yield* socket.run((message) => onLine(String(message.data)))
-    // `run` also ends well where the server goes away, as when it is restarted.
+    // `run` also ends without an error if the server goes away, for example to restart.
     const { error } = yield* socket.closeStatus
     if (isTemporary(error)) yield* Effect.fail(error)
   }).pipe(Effect.scoped, Effect.retry({ schedule: Schedule.spaced("1 second"), while: isTemporary }))

@@ -8,7 +8,7 @@ export const compressOptions = {
   )
 }
 
-/** Takes every parameter as the peer wants it; a client offers every one, and fewer where a server cannot have it so. */
+/** A server accepts every parameter that the peer wants. A client offers every parameter, then fewer for servers that cannot accept them. */
 export const compression = (compress: boolean): PermessageDeflate.Options | false =>
   compress && {
     threshold: 0,

@@ -1,10 +1,10 @@
-/** `pnpm demo`: a server and a client over real TCP, in one process, and what the library does, step by step. */
+/** `pnpm demo`: runs a server and a client over real TCP in one process, and shows step by step what the library does. */
 import { type WebSocket, WebSocketClient, WebSocketServer } from "@effect-websocket/platform"
 import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Deferred, Duration, Effect, Layer, Logger, LogLevel } from "effect"
 
-// Text is echoed as text and binary as binary. `run` calls this for one message after another.
+// Echoes text as text and binary as binary. `run` calls this for one message after another.
 const Echo = WebSocketServer.layerHandler((socket) => socket.run((message) => socket.send(message)))
 
 const Server = NodeWebSocketServer.layer({ port: 0, host: "127.0.0.1", limits: { maxMessageBytes: 1024 } })
@@ -32,7 +32,7 @@ const fragments = Effect.gen(function* () {
   yield* say("send, maxFrameSize: 4", `came back: ${JSON.stringify((yield* socket.receive).data)}`)
 })
 
-// A server that keeps small limits answers a large message with close code 1009. What a client receives is limited by the
+// A server with small limits answers a large message with close code 1009. Inbound messages of a client are limited by the
 // client's own limits, and that error carries the numbers.
 const tooLarge = Effect.gen(function* () {
   const { url } = yield* WebSocketServer.address
@@ -56,7 +56,7 @@ const closedByServer = Effect.gen(function* () {
   )
 )
 
-// A page from elsewhere: by default a server takes pages of its own host only.
+// A page of another site: by default a server accepts only pages of its own host.
 const rejected = Effect.gen(function* () {
   const { url } = yield* WebSocketServer.address
   yield* WebSocketClient.connect(url, { origin: "https://evil.example" })
@@ -67,7 +67,7 @@ const rejected = Effect.gen(function* () {
   )
 )
 
-// However a scope ends, the closing handshake is performed: here a fiber is interrupted while it waits for a message.
+// However a scope ends, it performs the closing handshake. Here a fiber is interrupted while it waits for a message.
 const interrupted = Effect.gen(function* () {
   const { url } = yield* WebSocketServer.address
   const opened = yield* Deferred.make<WebSocket.WebSocket>()
@@ -104,7 +104,7 @@ const demo = Effect.gen(function* () {
 
 demo.pipe(
   Effect.provide(Layer.provideMerge(Echo, Layer.merge(Server, NodeWebSocketClient.layer))),
-  // The server warns of the limit that was exceeded and the origin that was refused; here that is the point.
+  // The server would warn about the exceeded limit and the refused origin, which this demo causes on purpose.
   Logger.withMinimumLogLevel(LogLevel.Error),
   NodeRuntime.runMain
 )

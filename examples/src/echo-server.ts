@@ -1,6 +1,6 @@
 /**
  * `pnpm echo-server --port N [--host H] [--max-message-bytes N] [--max-fragments N] [--compress]`: sends every message
- * back, text as text and binary as binary, until SIGINT or SIGTERM; then every connection is closed with 1001.
+ * back, text as text and binary as binary, until SIGINT or SIGTERM. Then it closes every connection with 1001.
  */
 import { WebSocketServer } from "@effect-websocket/platform"
 import { NodeWebSocketServer } from "@effect-websocket/platform/node"
@@ -37,7 +37,7 @@ const command = Command.make(
             host,
             limits: { maxFragments, maxMessageBytes },
             compression: compression(compress),
-            // An echo has no authority that a page could abuse.
+            // Any origin is allowed: an echo server has nothing that a page could abuse.
             origin: Origin.allowAll
           })
         )

@@ -1,10 +1,10 @@
 /**
- * `pnpm --filter examples large-message [--mebibytes N]`: one message, by default of 1 GiB, that is sent from a stream and received as one, so
- * that neither side ever holds more than a small part of it. Both are in this process.
+ * `pnpm large-message [--mebibytes N]`: sends one message, by default of 1 GiB, from a stream and receives it as a stream.
+ * Neither side ever holds more than a small part of it. Both sides run in this process.
  */
 import { WebSocketClient, WebSocketServer } from "@effect-websocket/platform"
 import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
-// Module by module: the whole of `effect` takes more memory than this message does.
+// Imports single modules: all of `effect` takes more memory than this program needs for the message.
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -14,7 +14,7 @@ import { parseArgs } from "node:util"
 const part = new Uint8Array(64 * 1024)
 const partsPerMebibyte = 16
 
-// Answers with the number of bytes, once the message has ended.
+// Answers with the number of bytes after the message has ended.
 const Receiver = WebSocketServer.layerHandler(
   (socket) =>
     Effect.gen(function* () {
@@ -35,7 +35,7 @@ const program = Effect.gen(function* () {
   const { url } = yield* WebSocketServer.address
   const socket = yield* WebSocketClient.connect(url)
   const before = yield* peakMebibytes
-  // As a file would be read: one part at a time.
+  // Reads one part at a time, as from a file.
   yield* socket.sendStream(Stream.take(Stream.repeatValue(part), Number(values.mebibytes) * partsPerMebibyte))
   const { data } = yield* socket.receive
   const peak = yield* peakMebibytes

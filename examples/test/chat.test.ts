@@ -8,7 +8,7 @@ import { ChatServer, hear, idleCode, slowTime } from "../src/chat.js"
 const Chat = ChatServer.pipe(Layer.provideMerge(WebSocketTest.layer))
 
 layer(Chat)("the server", (it) => {
-  it.scoped("tells a room what is said there, and no other room", () =>
+  it.scoped("sends a line to everybody in its room, and to no other room", () =>
     Effect.gen(function* () {
       const ada = yield* WebSocketClient.connect("ws://test/tea?name=ada")
       yield* WebSocketTest.expectMessage(ada, "ada joined")
@@ -23,14 +23,14 @@ layer(Chat)("the server", (it) => {
     })
   )
 
-  it.scoped("wants a name", () =>
+  it.scoped("closes a connection without a name", () =>
     Effect.gen(function* () {
       const socket = yield* WebSocketClient.connect("ws://test/tea")
       yield* WebSocketTest.expectClose(socket, { code: "PolicyViolation", reason: "a name is needed", clean: true })
     })
   )
 
-  it.scoped("asks who is idle to leave", () =>
+  it.scoped("closes a connection that is idle", () =>
     Effect.gen(function* () {
       const ada = yield* WebSocketClient.connect("ws://test/idle?name=ada")
       yield* WebSocketTest.expectMessage(ada, "ada joined")
@@ -44,7 +44,7 @@ layer(Chat)("the server", (it) => {
     })
   )
 
-  it.scoped("says who left, also when the connection breaks", () =>
+  it.scoped("announces who left, also when the connection breaks", () =>
     Effect.gen(function* () {
       const ada = yield* WebSocketClient.connect("ws://test/leave?name=ada")
       const bob = yield* WebSocketClient.connect("ws://test/leave?name=bob")
@@ -60,7 +60,7 @@ layer(Chat)("the server", (it) => {
     })
   )
 
-  it.scoped("drops who does not read", () =>
+  it.scoped("drops a member who does not read", () =>
     Effect.gen(function* () {
       const ada = yield* WebSocketClient.connect("ws://test/slow?name=ada")
       const bob = yield* WebSocketClient.connect("ws://test/slow?name=bob")
@@ -79,7 +79,7 @@ layer(Chat)("the server", (it) => {
     })
   )
 
-  it.scoped("closes when the rules are broken, and the others do not notice", () =>
+  it.scoped("closes a connection that breaks the protocol, and no other", () =>
     Effect.gen(function* () {
       const ada = yield* WebSocketClient.connect("ws://test/rules?name=ada")
       yield* WebSocketTest.expectMessage(ada, "ada joined")
@@ -96,7 +96,7 @@ layer(Chat)("the server", (it) => {
     })
   )
 
-  it.scoped("lets go of who has gone silent, and does not answer its Close either", () =>
+  it.scoped("drops a peer that answers neither the ping nor the Close", () =>
     Effect.gen(function* () {
       const peer = yield* WebSocketTest.connectPeer("ws://test/silent?name=eve")
       yield* peer.expectFrame(Frame.text("eve joined"))
@@ -112,14 +112,14 @@ layer(Chat)("the server", (it) => {
 })
 
 layer(WebSocketTest.layer)("the client", (it) => {
-  /** Runs the client, and collects what it hears. */
+  /** Runs the client, and collects the lines that it receives. */
   const hearing = Effect.gen(function* () {
     const lines: Array<string> = []
     const fiber = yield* Effect.fork(hear("ws://test/tea", "ada", (line) => Effect.sync(() => lines.push(line))))
     return { lines, fiber }
   })
 
-  it.scoped("hears a room until the server ends it", () =>
+  it.scoped("receives the lines of a room until the server closes", () =>
     Effect.gen(function* () {
       const { fiber, lines } = yield* hearing
       const server = yield* WebSocketServer.accept
@@ -132,7 +132,7 @@ layer(WebSocketTest.layer)("the client", (it) => {
     })
   )
 
-  it.scoped("connects again, later each time", () =>
+  it.scoped("tries again, with a longer delay each time", () =>
     Effect.gen(function* () {
       const { fiber, lines } = yield* hearing
       const first = yield* WebSocketTest.nextAttempt
@@ -158,7 +158,7 @@ layer(WebSocketTest.layer)("the client", (it) => {
     })
   )
 
-  it.scoped("comes back each time the server is restarted, without delays that add up", () =>
+  it.scoped("reconnects after each restart of the server, with the first delay again", () =>
     Effect.gen(function* () {
       const { fiber, lines } = yield* hearing
       for (let restarts = 0; restarts < 5; restarts++) {
@@ -174,7 +174,7 @@ layer(WebSocketTest.layer)("the client", (it) => {
     })
   )
 
-  it.scoped("gives up when the server does not want it", () =>
+  it.scoped("fails if the server rejects it", () =>
     Effect.gen(function* () {
       const { fiber } = yield* hearing
       yield* (yield* WebSocketTest.nextAttempt).reject(403)
@@ -183,16 +183,16 @@ layer(WebSocketTest.layer)("the client", (it) => {
     })
   )
 
-  it.scoped("notices a server that vanished", () =>
+  it.scoped("reconnects if the server vanishes", () =>
     Effect.gen(function* () {
       const { fiber, lines } = yield* hearing
       const server = yield* WebSocketServer.accept
-      yield* TestClock.adjust("1 hours") // every ping is answered
+      yield* TestClock.adjust("1 hours") // the client answers every ping
       assert.isTrue(yield* server.isOpen)
 
       const network = yield* WebSocketTest.network(server)
       yield* network.drop
-      // The next ping, the time for its pong, the time for an answer to the Close, the wait before the next attempt.
+      // The time to the next ping, for its pong, for the answer to the Close, and before the next attempt.
       yield* TestClock.adjust("51 seconds")
       const again = yield* WebSocketServer.accept
       yield* again.send("back")
@@ -203,7 +203,7 @@ layer(WebSocketTest.layer)("the client", (it) => {
   )
 })
 
-/** What holds in memory holds over Node's sockets: only the layer differs. */
+/** The same test runs in memory and over Node's sockets. Only the layer differs. */
 const conversation = Effect.gen(function* () {
   const { url } = yield* WebSocketServer.address
   const ada = yield* WebSocketClient.connect(`${url}/tea?name=ada`)

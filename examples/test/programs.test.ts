@@ -14,7 +14,7 @@ import { WebSocket, WebSocketServer } from "ws"
 
 type Program = ChildProcessByStdio<null, Readable, Readable>
 
-// Bundled, so that Node does not compile the sources at the start of each process.
+// The programs are bundled, so that Node does not compile the sources at the start of each process.
 const folder = mkdtempSync(join(tmpdir(), "effect-websocket-examples-"))
 buildSync({
   entryPoints: ["demo", "echo-server", "large-message", "autobahn-client"].map((name) =>
@@ -28,7 +28,7 @@ buildSync({
   format: "esm",
   target: "node20",
   conditions: ["@effect-websocket/source"],
-  // For the CommonJS among the dependencies.
+  // Dependencies that are CommonJS need `require`.
   banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url)' }
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -89,7 +89,7 @@ describe("large-message", () => {
         /^received (\d+) bytes; .* (\d+) MiB at most, (\d+) MiB more/.exec(lines[0] ?? "") ?? []
       assert.strictEqual(code, 0)
       assert.strictEqual(Number(bytes), 512 * 1024 * 1024)
-      // Some times as much as it takes, and far less than either side would need to hold the message.
+      // Several times what the program needs, and far less than either side would need to hold the message.
       assert.isBelow(Number(grown), 256)
     })
   )
@@ -112,7 +112,7 @@ describe("echo-server", () => {
         const url = /^listening on (ws:\/\/127\.0\.0\.1:\d+)$/.exec(line)?.[1]
         assert.isDefined(url, line)
         const exit = Effect.promise(() => once(program, "close"))
-        // Any origin is welcome.
+        // The server allows any origin.
         const connect = Effect.gen(function* () {
           const socket = new WebSocket(String(url), { origin: "https://example.com" })
           yield* next(socket, "open", () => undefined)
@@ -229,7 +229,7 @@ describe("autobahn-client", () => {
             socket.close(1000)
           })
         } else if (url.searchParams.get("case") === "2") {
-          // A valid message and a reserved opcode in one packet: the echo comes before the Close.
+          // A valid message and a reserved opcode arrive in one packet. The echo comes before the Close.
           socket.on("message", (data: Buffer) => outcomes.push(data.toString()))
           socket.on("close", (code) => outcomes.push(code))
           request.socket.write(Buffer.from([0x81, 0x02, 0x68, 0x69, 0x83, 0x00]))

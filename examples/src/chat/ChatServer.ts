@@ -1,4 +1,4 @@
-/** The chat on one port: a page, and the WebSocket behind it, as routes of one `HttpRouter`. */
+/** The chat on one port: the page and its WebSocket are routes of one `HttpRouter`. */
 import { WebSocketUpgrade, type WebSocketServer } from "@effect-websocket/platform"
 import * as NodeWebSocketUpgrade from "@effect-websocket/platform/node/NodeWebSocketUpgrade"
 import { HttpRouter, HttpServer, HttpServerResponse } from "@effect/platform"
@@ -9,28 +9,28 @@ import { fileURLToPath } from "node:url"
 import { decodeClient, encodeServer, Pong, Refused, type ServerMessage } from "./Protocol.js"
 import { Rooms, type Seat } from "./Rooms.js"
 
-/** Tells a page that its seat was taken over. It does not come back. */
+/** Tells a page that another connection took its seat. The page does not reconnect. */
 export const replacedCode = 4000
 
-/** What everybody may cost us. The rest, as the origin of pages and the heartbeat, is as the library has it. */
+/** Limits on the costs of each client. All other options, such as the origin and the heartbeat, keep the library's defaults. */
 const options: WebSocketServer.Options = {
   limits: { maxMessageBytes: 4096, maxFragments: 16 },
   receiveRate: { messages: 40, interval: "10 seconds", strategy: "close" },
   firstMessageTimeout: "10 seconds",
-  // Who does not read is let go, so that a room never waits for one of its members.
+  // A member who does not read is dropped, so that a room never waits for one member.
   sendStrategy: "close",
   admission: { maxConnections: 1000, maxConnectionsPerKey: 100 },
-  // For a restart: the pages come back, not all at once.
+  // For a restart: the pages reconnect, but not all at once.
   drain: { code: 1012, reason: "restart", window: "1 second", timeout: "10 seconds" }
 }
 
-/** One connection: a seat, and then whatever its member does. When it ends, so does its scope, and the seat is free. */
+/** One connection: it takes a seat, then performs what its member asks for. When it ends, its scope ends, and the seat is free. */
 const session = (socket: WebSocketServer.ServerWebSocket) => {
-  // Who cannot be told is about to leave: that shows where the connection is read.
+  // A failed send is ignored: the member is about to leave, and the reader of this connection notices.
   const tell = (text: string) => Effect.ignore(socket.send(text))
   const answer = (message: ServerMessage) => tell(encodeServer(message))
   const notUnderstood = Refused.make({ reason: "not understood" })
-  // The one who is replaced may be slow to answer, or gone.
+  // The replaced connection may answer slowly, or not at all, so nobody waits for it.
   const replaced = Effect.asVoid(Effect.forkDaemon(Effect.ignore(socket.close(replacedCode, "replaced"))))
 
   const takeSeat = (data: unknown) =>
@@ -67,7 +67,7 @@ const session = (socket: WebSocketServer.ServerWebSocket) => {
   })
 }
 
-/** Nothing but our own files, no script in the page, and no text that becomes markup. */
+/** Allows only our own files, no inline scripts, and no text that becomes markup. */
 const policy = [
   "default-src 'none'",
   "script-src 'self'",
@@ -99,11 +99,11 @@ export const Chat = HttpRouter.empty.pipe(
   HttpRouter.get("/socket", WebSocketUpgrade.upgrade(session))
 )
 
-/** The app on a port, until it is released: then it drains. */
+/** The app on a port. When it is released, it drains. */
 export const layer = (listen: { readonly port: number; readonly host: string }) =>
   Layer.suspend(() => {
     const server = createServer()
-    // Besides those of `admission`, which are connections already.
+    // In addition to the sockets that `admission` counts, which are connections already.
     server.maxConnections = 2000
     return HttpServer.serve(Chat).pipe(
       Layer.provide(NodeWebSocketUpgrade.layer(server, options)),

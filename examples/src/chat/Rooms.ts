@@ -1,21 +1,21 @@
-/** Who is where, and who types. Nothing here knows what a member is connected with. */
+/** The members of each room, and who is typing. This module does not know how a member is connected. */
 import { Clock, type Duration, Effect, FiberMap } from "effect"
 import { encodeServer, Entered, Joined, Left, Refused, Said, type ServerMessage, Typists } from "./Protocol.js"
 
-/** Who has not typed for this long types no more. */
+/** A member who has not typed for this long is no longer listed as typing. */
 export const typingTime: Duration.DurationInput = "4 seconds"
 export const maxMembers = 50
 
 export interface Member {
   readonly name: string
   readonly key: string
-  /** Hands over a message. It must not wait for the member, because the others do. */
+  /** Gives the member a message. It must not wait for this member, because the others would wait, too. */
   readonly tell: (message: string) => Effect.Effect<void>
-  /** Called when the same person takes the seat from elsewhere. As `tell`, it must not wait. */
+  /** Called when the same person takes the seat from another connection. It must not wait either. */
   readonly replaced: Effect.Effect<void>
 }
 
-/** What a member does in a room. */
+/** The operations of a member in a room. */
 export interface Seat {
   readonly say: (text: string) => Effect.Effect<void>
   readonly typing: Effect.Effect<void>
@@ -30,7 +30,7 @@ export class Rooms extends Effect.Service<Rooms>()("chat/Rooms", {
   scoped: Effect.gen(function* () {
     const rooms = new Map<string, Room>()
     const pauses = yield* FiberMap.make<Member>()
-    // One at a time, so that everybody hears the same in the same order. Nobody waits inside.
+    // One change at a time, so that all members get the same messages in the same order. Nothing waits inside.
     const inTurn = (yield* Effect.makeSemaphore(1)).withPermits(1)
 
     const tellAll = (room: Room, message: ServerMessage, except?: Member) => {
@@ -76,7 +76,7 @@ export class Rooms extends Effect.Service<Rooms>()("chat/Rooms", {
       })
 
     return {
-      /** Takes a seat, as long as the scope. */
+      /** Takes a seat for as long as the scope lives. */
       enter: (id: string, member: Member) =>
         Effect.acquireRelease(inTurn(sit(id, member)), (room) => inTurn(leave(id, room, member))).pipe(
           Effect.map((room): Seat => {

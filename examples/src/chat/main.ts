@@ -1,6 +1,6 @@
 /**
- * `pnpm chat [--port N] [--host H]`: a chat to look at, at http://127.0.0.1:8080 unless told otherwise, until SIGINT or
- * SIGTERM; then every connection is closed with 1012, and the pages wait for the server to come back.
+ * `pnpm chat [--port N] [--host H]`: serves the chat, by default at http://127.0.0.1:8080, until SIGINT or SIGTERM. Then it
+ * closes every connection with 1012, and the pages wait until the server is back.
  */
 import { HttpServer } from "@effect/platform"
 import { Command, Options } from "@effect/cli"

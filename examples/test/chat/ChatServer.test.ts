@@ -22,7 +22,7 @@ const key = (name: string) => `the secret of ${name}`
 const join = (room: string, name: string): ClientMessage => ({ _tag: "Join", room, name, key: key(name) })
 const quietly = { _tag: "Typists", names: [] }
 
-/** A connection with a seat. */
+/** A connection that has a seat. */
 const enter = (room: string, name: string) =>
   Effect.tap(connect, (socket) =>
     Effect.gen(function* () {
@@ -48,7 +48,7 @@ layer(Layer.merge(Chat, NodeWebSocketClient.layer), { excludeTestServices: true 
     })
   )
 
-  it.scoped("is a conversation", () =>
+  it.scoped("sends what one member says to all members of the room", () =>
     Effect.gen(function* () {
       const ada = yield* enter("tea", "Ada")
       const bob = yield* enter("tea", "Bob")
@@ -64,7 +64,7 @@ layer(Layer.merge(Chat, NodeWebSocketClient.layer), { excludeTestServices: true 
     })
   )
 
-  it.scoped("answers what it does not understand, and goes on", () =>
+  it.scoped("answers an invalid message with a refusal, and goes on", () =>
     Effect.gen(function* () {
       const ada = yield* enter("nonsense", "Ada")
       const refused = { _tag: "Refused", reason: "not understood" }
@@ -87,7 +87,7 @@ layer(Layer.merge(Chat, NodeWebSocketClient.layer), { excludeTestServices: true 
     })
   )
 
-  it.scoped("lets nobody in without a good name", () =>
+  it.scoped("refuses a member without a valid name", () =>
     Effect.gen(function* () {
       yield* enter("door", "Ada")
       for (const [message, reason] of [
@@ -106,7 +106,7 @@ layer(Layer.merge(Chat, NodeWebSocketClient.layer), { excludeTestServices: true 
     })
   )
 
-  it.scoped("gives a seat back to who comes again, and closes the connection before", () =>
+  it.scoped("gives a seat back to a returning page, and closes its earlier connection", () =>
     Effect.gen(function* () {
       const ada = yield* enter("again", "Ada")
       const before = yield* enter("again", "Bob")
@@ -131,7 +131,7 @@ layer(Layer.merge(Chat, NodeWebSocketClient.layer), { excludeTestServices: true 
     })
   )
 
-  it.scoped("is not for the pages of others", () =>
+  it.scoped("refuses pages of other sites", () =>
     Effect.gen(function* () {
       const url = (yield* origin).replace("http", "ws")
       const connect = (path: string, from: string) =>

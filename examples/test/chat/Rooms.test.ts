@@ -3,7 +3,7 @@ import { Effect, Exit, Scope, TestClock } from "effect"
 import { decodeServer, type ServerMessage } from "../../src/chat/Protocol.js"
 import { maxMembers, Rooms, typingTime } from "../../src/chat/Rooms.js"
 
-/** Somebody who enters, and who remembers what they were told. */
+/** A member who enters, and who records the messages for them. */
 const member = (name: string, options: { readonly room?: string; readonly key?: string } = {}) =>
   Effect.gen(function* () {
     const { key = `key of ${name}`, room = "tea" } = options
@@ -24,7 +24,7 @@ const member = (name: string, options: { readonly room?: string; readonly key?: 
       ...seat,
       leave: Scope.close(scope, Exit.void),
       isReplaced: () => replaced,
-      /** What was told since the last time. */
+      /** The messages since the last call. */
       news: () => told.splice(0)
     }
   })

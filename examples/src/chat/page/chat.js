@@ -1,14 +1,14 @@
 /**
- * The page's side of the chat, over the browser's own `WebSocket`. What others wrote becomes text, and never markup.
+ * The page's side of the chat, over the browser's own `WebSocket`. Text of other members is shown as text, never as markup.
  *
  * @import { ClientMessage, ServerMessage } from "../Protocol.js"
  */
 
 const replacedCode = 4000
 const pingInterval = 2_000
-/** Without an answer for so long a connection is as good as lost. The browser itself would take minutes to notice. */
+/** A connection without an answer for this long counts as lost. The browser itself would take minutes to notice. */
 const patience = 8_000
-/** The server forgets who types after 4 seconds. */
+/** After 4 seconds without news, the server no longer lists a member as typing. */
 const typingInterval = 2_000
 const firstDelay = 500
 const longestDelay = 30_000
@@ -46,7 +46,7 @@ const view = {
   send: find("send", HTMLButtonElement)
 }
 
-/** With it this page gets its seat back. */
+/** The key with which this page gets its seat back. */
 const key = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join(
   ""
 )
@@ -60,7 +60,7 @@ let isIn = false
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer
 let pings = 0
-/** Since when an answer is awaited, if one is: to the request for a seat, and then to a ping. */
+/** When the page began to wait for an answer, if it waits for one: to its request for a seat, later to a ping. */
 let askedAt = /** @type {number | undefined} */ (undefined)
 let typedAt = -Infinity
 /** @type {Set<string>} */
@@ -161,7 +161,7 @@ const connect = () => {
   watch()
 }
 
-/** Nothing of the old connection is heard any more: its end may be a long time coming. */
+/** Ignores the old connection from now on, because its end may take a long time. */
 const drop = () => {
   clearTimeout(timer)
   if (socket === undefined) return
@@ -170,7 +170,7 @@ const drop = () => {
   socket = undefined
 }
 
-/** Looks whether the server answers, for as long as there is a connection. Timers of a page in the background are late. */
+/** Checks whether the server answers, as long as there is a connection. Timers of a page in the background fire late. */
 const watch = () => {
   askedAt = performance.now()
   const look = () => {
@@ -186,7 +186,7 @@ const ping = () => {
   tell({ _tag: "Ping", id: ++pings })
 }
 
-/** Waits twice as long each time, and a time of chance, so that not everybody comes back at once. */
+/** Waits twice as long each time, plus a random time, so that not all pages reconnect at once. */
 const lose = () => {
   drop()
   if (view.chat.hidden) return end("The server cannot be reached.")
@@ -207,7 +207,7 @@ const lose = () => {
 }
 
 /**
- * Back to the entrance, and no further attempt.
+ * Shows the entrance again, and makes no further attempt.
  *
  * @param {string} reason
  */
@@ -284,7 +284,7 @@ view.sayForm.addEventListener("submit", (event) => {
   event.preventDefault()
   const text = view.text.value.trim()
   if (text === "" || !isIn) return
-  // It is shown when the server has told everybody.
+  // The line is shown when the server sends it to everybody.
   tell({ _tag: "Say", text })
   view.text.value = ""
   typedAt = -Infinity
