@@ -1,4 +1,4 @@
-/** What a peer can make a connection hold, and what it can read of its memory. */
+/** How much memory a peer can make a connection hold, and which memory it can read. */
 import * as Compressor from "@effect-websocket/protocol/Compressor"
 import * as Connection from "@effect-websocket/protocol/Connection"
 import * as Extension from "@effect-websocket/protocol/Extension"
@@ -67,7 +67,7 @@ for (const role of bothRoles) {
       assert.strictEqual(connection.closeStatus.sent?.code, 1009)
     })
 
-    it("allocates nothing for a length that is only announced, and at most 1 MiB for the first byte behind it", () => {
+    it("allocates nothing for an announced length, and at most 1 MiB after the first byte", () => {
       const options = { limits: { maxMessageBytes: 100 * mebibyte } }
       const bytes = sentTo(role, [binary(new Uint8Array(50 * mebibyte))])
       const header = bytes.length - 50 * mebibyte
@@ -78,7 +78,7 @@ for (const role of bothRoles) {
       assert.isAtMost(connection.heldBytes, mebibyte)
     })
 
-    it("never holds more than twice what has arrived of a message, above that 1 MiB", () => {
+    it("never holds more than twice the received bytes of a message, above 1 MiB", () => {
       const connection = endpoint(role, { limits: { maxMessageBytes: 100 * mebibyte } })
       for (let arrived = 0; arrived < 20 * mebibyte; arrived += 65536) {
         receive(connection, (arrived === 0 ? binary : continuation)(new Uint8Array(65536), unfinished))
@@ -86,7 +86,7 @@ for (const role of bothRoles) {
       }
     })
 
-    it("writes of a ping, a pong and a Close what it was given, and nothing that lies beside it in memory", () => {
+    it("writes only the given bytes of a ping, a pong and a Close, and no memory beside them", () => {
       const connection = endpoint(role)
       connection.send(Message.text("secret ".repeat(1000)))
       payloadsOf(connection)
@@ -98,7 +98,7 @@ for (const role of bothRoles) {
       assert.deepStrictEqual(payloadsOf(connection), ["data", "data", "", "\x0f\xa0bye"])
     })
 
-    it("answers pings and Closes with their payload, and nothing that lies behind it in memory", () => {
+    it("answers pings and Closes with their payload, and no memory behind it", () => {
       const connection = endpoint(role)
       connection.send(Message.text("secret ".repeat(1000)))
       payloadsOf(connection)
@@ -116,7 +116,7 @@ for (const role of bothRoles) {
       assert.lengthOf(payloadsOf(connection), 0)
     })
 
-    it("makes no more events of a chunk than it has frames", () => {
+    it("returns at most one event for each frame of a chunk", () => {
       const connection = endpoint(role)
       assert.lengthOf(receive(connection, ...Array.from({ length: 1000 }, () => ping())), 1000)
       const written = payloadsOf(connection)
@@ -142,7 +142,7 @@ describe("compression", () => {
     return { asked, compression: { agreement, settings, zlib: port } }
   }
 
-  it("inflates no more than what is left of a message", () => {
+  it("inflates at most the rest of the message's limit", () => {
     const { asked, compression } = counting(PermessageDeflate.resolve())
     const connection = endpoint("server", { compression })
     receive(connection, binary(deflated(new Uint8Array(100 * mebibyte)), rsv1))
@@ -160,7 +160,7 @@ describe("compression", () => {
     assert.deepInclude({ ...error }, { _tag: "Payload_too_large", limit: "ratio", max: 20 })
   })
 
-  it("keeps no more than the window that was agreed on", () => {
+  it("keeps at most the negotiated window", () => {
     for (const bits of [8, 12, 15]) {
       const windows: Array<number> = []
       const settings = PermessageDeflate.resolve({ clientMaxWindowBits: bits, serverMaxWindowBits: bits })
@@ -196,7 +196,7 @@ describe("compression", () => {
   })
 })
 
-it("reads no frame as another's opcode: every opcode is known or refused", () => {
+it("reads or refuses every opcode, and never takes one for another", () => {
   for (let opcode = 0; opcode < 16; opcode++) {
     const connection = endpoint("server")
     receive(connection, { fin: true, rsv: 0, opcode, payload: new Uint8Array(0) })

@@ -1,4 +1,4 @@
-/** Hostile clients and servers, over TCP. docs/security.md states what bounds each. */
+/** Hostile clients and servers over TCP. docs/security.md lists the bounds on each attack. */
 import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
 import type { ServerWebSocket } from "@effect-websocket/platform/WebSocketServer"
 import * as Origin from "@effect-websocket/protocol/Origin"
@@ -21,11 +21,11 @@ const serve = (
     return server.address.port
   }).pipe(Effect.provide(quiet))
 
-/** A socket, and all that it has read so far. It reads from the beginning, unless it is told not to. */
+/** A socket, and all bytes that it has read so far. By default it reads from the beginning. */
 interface Raw {
   readonly socket: Net.Socket
   readonly read: () => string
-  /** The end, of whichever kind. */
+  /** Succeeds at any kind of end. */
   readonly ended: Effect.Effect<void>
 }
 
@@ -84,7 +84,7 @@ const listen = (serveOne: (peer: Raw) => void): Effect.Effect<string, never, Sco
     }
   )
 
-/** In every turn of the event loop, until something ends it. */
+/** Runs in every turn of the event loop, until something ends it. */
 const repeatedly = (step: () => boolean): Effect.Effect<void> =>
   Effect.async<void>((resume) => {
     let timer: NodeJS.Immediate
@@ -98,7 +98,7 @@ const repeatedly = (step: () => boolean): Effect.Effect<void> =>
 
 const until = (holds: () => boolean) => repeatedly(() => !holds())
 
-/** Writes text octet by octet, one in each turn, for as long as the other side stays. */
+/** Writes a text byte by byte, one in each turn, as long as the other side stays. */
 const trickle = ({ socket }: Raw, text: (index: number) => string): Effect.Effect<void> => {
   let index = 0
   return repeatedly(() => {
@@ -123,7 +123,7 @@ const opened = (port: number, reads = true) =>
   })
 
 describe("a hostile client", () => {
-  it.scopedLive("sends a handshake octet by octet that never ends: it is dropped", () =>
+  it.scopedLive("sends an endless handshake byte by byte: it is dropped", () =>
     Effect.gen(function* () {
       const port = yield* serve({ handshakeTimeout: "500 millis" })
       const peer = yield* connect(port)
@@ -136,7 +136,7 @@ describe("a hostile client", () => {
   )
 
   it.scopedLive(
-    "leaves 2,000 handshakes half open: the oldest give way, others are served, and all of them dropped",
+    "leaves 2,000 handshakes half open: the oldest are dropped first, others are served, and finally all are dropped",
     () =>
       Effect.gen(function* () {
         const port = yield* serve({ handshakeTimeout: "2 seconds", admission: { maxHandshakes: 100 } })
@@ -155,38 +155,40 @@ describe("a hostile client", () => {
       })
   )
 
-  it.scopedLive("has 300 handshakes refused and stays: the oldest give way, and who was accepted is not touched", () =>
-    Effect.gen(function* () {
-      const admission = { maxConnections: 1, maxHandshakes: 50 }
-      const port = yield* serve({ admission })
-      const accepted = yield* opened(port)
-      yield* until(() => accepted.read().includes("\r\n\r\n"))
-      const requests = [upgradeRequest(), upgradeRequest({ Origin: "http://evil.example" })]
-      const peers = yield* Effect.forEach(
-        Array.from({ length: 300 }, (_, i) => i),
-        // Clients that do not end their side when the server does.
-        (i) =>
-          Effect.tap(connect(port, { allowHalfOpen: true }), (peer) =>
-            Effect.zipRight(
-              Effect.sync(() => peer.socket.write(requests[i % 2] ?? "")),
-              peer.ended
+  it.scopedLive(
+    "stays after 300 refused handshakes: the oldest sockets are dropped, and accepted connections stay",
+    () =>
+      Effect.gen(function* () {
+        const admission = { maxConnections: 1, maxHandshakes: 50 }
+        const port = yield* serve({ admission })
+        const accepted = yield* opened(port)
+        yield* until(() => accepted.read().includes("\r\n\r\n"))
+        const requests = [upgradeRequest(), upgradeRequest({ Origin: "http://evil.example" })]
+        const peers = yield* Effect.forEach(
+          Array.from({ length: 300 }, (_, i) => i),
+          // Clients that do not end their side when the server does.
+          (i) =>
+            Effect.tap(connect(port, { allowHalfOpen: true }), (peer) =>
+              Effect.zipRight(
+                Effect.sync(() => peer.socket.write(requests[i % 2] ?? "")),
+                peer.ended
+              )
             )
-          )
-      )
-      for (const peer of peers) assert.match(peer.read(), /^HTTP\/1\.1 (403|503) /)
-      // A socket that was dropped resets who still writes to it.
-      yield* until(() => {
-        const left = peers.filter(({ socket }) => socket.writable)
-        for (const { socket } of left) socket.write("x")
-        return left.length <= 50
+        )
+        for (const peer of peers) assert.match(peer.read(), /^HTTP\/1\.1 (403|503) /)
+        // A dropped socket resets a peer that still writes to it.
+        yield* until(() => {
+          const left = peers.filter(({ socket }) => socket.writable)
+          for (const { socket } of left) socket.write("x")
+          return left.length <= 50
+        })
+        assert.isTrue(peers.slice(250).every(({ socket }) => socket.writable))
+        accepted.socket.write(sentTo("server", [binary("hello")]))
+        yield* until(() => accepted.read().endsWith("\x82\x05hello"))
       })
-      assert.isTrue(peers.slice(250).every(({ socket }) => socket.writable))
-      accepted.socket.write(sentTo("server", [binary("hello")]))
-      yield* until(() => accepted.read().endsWith("\x82\x05hello"))
-    })
   )
 
-  it.scopedLive("sends more headers than Node keeps by itself: none is lost, and the server goes on", () =>
+  it.scopedLive("sends more headers than Node keeps by default: none is lost, and the server goes on", () =>
     Effect.gen(function* () {
       const port = yield* serve()
       const fillers = "a:b\r\n".repeat(2500)
@@ -194,7 +196,7 @@ describe("a hostile client", () => {
       const requests = [
         [`${line}${fillers}${rest}`, 101],
         [`${line}${rest.slice(0, -2)}${fillers}\r\n`, 101],
-        // What says that there is a body is not lost either.
+        // The header that announces a body is not lost either.
         [`${line}${rest.slice(0, -2)}${fillers}Content-Length: 5\r\n\r\n`, 400]
       ] as const
       for (const [request, status] of requests) {
@@ -208,7 +210,7 @@ describe("a hostile client", () => {
     })
   )
 
-  it.scopedLive("sends another request behind one that is refused: it is not read", () =>
+  it.scopedLive("sends another request behind a refused one: it is not read", () =>
     Effect.gen(function* () {
       const port = yield* serve()
       for (const refused of [
@@ -246,7 +248,7 @@ describe("a hostile client", () => {
     })
   )
 
-  it.scopedLive("is a page whose name was bound to this address: a list of origins refuses it", () =>
+  it.scopedLive("is a page whose domain name points to this address: a list of origins refuses it", () =>
     Effect.gen(function* () {
       const port = yield* serve({ origin: Origin.allowList(["http://localhost:5173"]) })
       const peer = yield* connect(port)
@@ -256,7 +258,7 @@ describe("a hostile client", () => {
     })
   )
 
-  it.scopedLive("offers compression, which nobody asked for: it is declined", () =>
+  it.scopedLive("offers compression to a server without it: the offer is declined", () =>
     Effect.gen(function* () {
       const port = yield* serve()
       const peer = yield* connect(port)
@@ -267,7 +269,7 @@ describe("a hostile client", () => {
     })
   )
 
-  it.scopedLive("floods with pings and reads nothing: one pong waits for many of them", () =>
+  it.scopedLive("floods with pings and reads nothing: one pong waits for many pings", () =>
     Effect.gen(function* () {
       const accepted = yield* Deferred.make<ServerWebSocket>()
       const port = yield* serve({}, (socket) =>
@@ -283,13 +285,13 @@ describe("a hostile client", () => {
       )
       const { socket } = yield* opened(port, false)
       const { bufferedBytes, isOpen } = yield* Deferred.await(accepted)
-      // Until nothing more fits in between, so that every pong waits in this process.
+      // Fills the buffers between the two, so that every pong waits in this process.
       const before = yield* Effect.repeat(Effect.zipRight(Effect.yieldNow(), bufferedBytes), {
         until: (bytes) => bytes >= 65536
       })
       const flood = Buffer.concat(Array.from({ length: 500 }, () => encode(ping("x".repeat(125)), true)))
       let most = 0
-      // 32 MiB, of which the kernel keeps a part.
+      // 32 MiB. The kernel holds a part of it.
       for (let i = 0; i < 500; i++) {
         socket.write(flood)
         yield* until(() => socket.writableLength === 0)
@@ -300,7 +302,7 @@ describe("a hostile client", () => {
     })
   )
 
-  it.scopedLive("floods with Closes: it gets one, and the end", () =>
+  it.scopedLive("floods with Closes: it gets one Close and the end of TCP", () =>
     Effect.gen(function* () {
       const port = yield* serve()
       const peer = yield* opened(port)
@@ -321,7 +323,7 @@ describe("a hostile client", () => {
     })
   )
 
-  it.scopedLive("never reads what is sent: it is dropped after writeTimeout, and others go on", () =>
+  it.scopedLive("never reads: it is dropped after writeTimeout, and others go on", () =>
     Effect.gen(function* () {
       const failed = yield* Deferred.make<unknown>()
       const port = yield* serve({ writeTimeout: "200 millis" }, (socket) =>
@@ -339,7 +341,7 @@ describe("a hostile client", () => {
       const port = yield* serve({ messageTimeout: "200 millis" })
       const peer = yield* opened(port)
       yield* until(() => peer.read().includes("\r\n\r\n"))
-      // A mebibyte that arrives octet by octet.
+      // One mebibyte that arrives byte by byte.
       peer.socket.write(encode(binary(new Uint8Array(1024 * 1024)), true).subarray(0, 14))
       yield* trickle(peer, () => "x")
       yield* peer.ended
@@ -355,7 +357,7 @@ describe("a hostile server", () => {
       return yield* Effect.flip(connect(url))
     }).pipe(Effect.scoped)
 
-  it.scopedLive("answers octet by octet and never ends: the client gives up", () =>
+  it.scopedLive("answers byte by byte and never ends: the client gives up", () =>
     Effect.gen(function* () {
       const url = yield* listen((peer) => {
         peer.socket.write("HTTP/1.1 101 Switching Protocols\r\nX: ")
@@ -376,7 +378,7 @@ describe("a hostile server", () => {
     })
   )
 
-  it.scopedLive("answers with interim answers for ever: the client gives up", () =>
+  it.scopedLive("sends interim responses forever: the client gives up", () =>
     Effect.gen(function* () {
       const url = yield* listen((peer) => {
         Effect.runFork(trickle(peer, () => "HTTP/1.1 100 Continue\r\n\r\n"))
@@ -401,7 +403,7 @@ describe("a hostile server", () => {
     })
   )
 
-  it.scopedLive("sends the client elsewhere: it does not follow", () =>
+  it.scopedLive("redirects the client: it does not follow", () =>
     Effect.gen(function* () {
       let connections = 0
       const url = yield* listen(({ socket }) => {

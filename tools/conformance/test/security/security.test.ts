@@ -1,4 +1,4 @@
-/** docs/security.md is what the threats say, and the tests that they name exist. */
+/** docs/security.md matches `threats.ts`, and the tests that it names exist. */
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { format, resolveConfig } from "prettier"
 import { assert, describe, it } from "vitest"
@@ -16,12 +16,12 @@ const testsOf = (tests: Threat["tests"]): string =>
 
 const report = (): string => `# Security
 
-What is known to have gone wrong in WebSocket libraries, what stands against it here, and the tests that show it. This page is
-made of \`tools/conformance/test/security/threats.ts\` by \`pnpm docs:write\`. A test holds it against that file and looks
-whether the tests exist; the compiler checks the names of the options, and the defaults are those of the code.
+This page lists known vulnerabilities of WebSocket libraries, the defence of this library against each, and the tests that check the
+defence. \`pnpm docs:security\` generates the page from \`packages/conformance/test/security/threats.ts\`. A test checks that the page matches
+that file, and that the tests exist. The compiler checks the names of the options, and the defaults come from the code.
 
-Where it says linear, tests count work at n, 2n and 4n: how often each block of the protocol's code is executed, and the bytes
-that are copied, measured and validated. None of them looks at a clock.
+"Linear" means that tests count the work for inputs of the sizes n, 2n and 4n. They count how often each block of the protocol's code runs, and how many
+bytes are copied, measured and validated. They do not measure time.
 
 ## Threats
 
@@ -38,8 +38,8 @@ ${table(
 
 ## Hostile peers
 
-What a hostile client or server can make an endpoint hold for a connection, and for how long. Messages that the app itself keeps
-are not counted; the windows of compression are: at most 2^bits bytes for each direction.
+This table says how much memory a hostile client or server can make an endpoint hold for one connection, and for how long. It does not count
+messages that the app itself keeps, or the windows of compression: at most 2^bits bytes for each direction.
 
 ${table(
   ["attack", "bound on memory", "bound on time", "options (default)", "tests"],
@@ -54,11 +54,12 @@ ${table(
 
 ## What is up to you
 
-- A server has any number of connections by default. \`admission\` bounds them, of all clients and of one; \`receiveRate\` bounds
-  the messages and bytes of each connection. Behind a proxy set \`proxies\`: otherwise all clients have the address of the proxy.
-- The library does not authenticate: a \`check\` of the route does.
-- \`messageTimeout\`, \`writeTimeout\`, \`idleTimeout\`, \`receiveRate\` and \`budget\` are off by default. A server that is open to
-  anyone should set them.
+- By default, a server accepts any number of connections. \`admission\` limits the connections of all clients together, and of each client.
+  \`receiveRate\` limits the messages and bytes of each connection.
+- Behind a proxy, set \`proxies\`. Otherwise all clients have the address of the proxy.
+- The library does not authenticate users. Use a \`check\` of the route.
+- \`messageTimeout\`, \`writeTimeout\`, \`idleTimeout\`, \`receiveRate\` and \`budget\` are off by default. Set them for a server that anyone can
+  reach.
 `
 
 const textOf = (path: string): string => {
@@ -75,20 +76,25 @@ describe("docs/security.md", () => {
 
   it.each(all)("names a test that exists: %s: %s", (path, name) => {
     const text = textOf(path)
-    // A name that ends with a space goes on with what varies.
+    // A name that ends with a space is the constant beginning of a longer name.
     const ends = name.endsWith(" ") ? [""] : ['"', "`"]
     const quoted = ends.flatMap((end) => [`"${name}${end}`, `\`${name}${end}`])
     assert.isTrue(quoted.some((literal) => text.includes(literal)))
   })
 
-  it("has a test for everything", () => {
+  it("has a test for each threat and attack", () => {
     for (const { tests } of [...threats, ...hostilities]) assert.isAbove(tests.length, 0)
   })
 
-  it("is what the threats say", async () => {
+  it("matches the threats", async () => {
     const options = await resolveConfig(file)
     const generated = await format(report(), { ...options, filepath: file.pathname })
     if (process.env["UPDATE_DOCS"] === "1") writeFileSync(file, generated)
-    else assert.strictEqual(readFileSync(file, "utf8"), generated, "pnpm docs:write brings it up to date")
+    else
+      assert.strictEqual(
+        readFileSync(file, "utf8"),
+        generated,
+        "docs/security.md is out of date; pnpm docs:security updates it"
+      )
   })
 })

@@ -1,4 +1,4 @@
-/** What is known to have gone wrong in WebSocket libraries, what stands against it here, and the test that shows it. */
+/** Known vulnerabilities of WebSocket libraries, the defence of this library against each, and the tests that check it. */
 import type { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
 import { defaultLimits, type Limits } from "@effect-websocket/protocol/Connection"
 import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
@@ -8,16 +8,16 @@ import { defaults } from "../../../../packages/platform/src/internal/settings.js
 
 type ConnectionOption = keyof NodeWebSocketServer.Options | keyof NodeWebSocketClient.Options
 
-/** That it exists, the compiler checks; and what it is by default, the code tells. */
+/** The compiler checks that the option exists. `defaultOf` reads its default from the code. */
 export type Option = ConnectionOption | `limits.${keyof Limits}` | `compression.${keyof PermessageDeflate.Options}`
 
 export interface Threat {
   readonly threat: string
-  /** Where it happened. */
+  /** The known cases. */
   readonly known: ReadonlyArray<string>
   readonly defence: string
   readonly options: ReadonlyArray<Option>
-  /** Files, as seen from `packages`, and names in them. */
+  /** Files under `packages`, and names of tests in them. */
   readonly tests: ReadonlyArray<readonly [file: string, name: string]>
 }
 
@@ -45,7 +45,7 @@ const bytes = (count: number): string =>
 
 const seconds = (duration: Duration.Duration): string => `${Duration.toSeconds(duration)} s`
 
-/** The default of an option, as people read it. */
+/** The default of an option, as text for the docs. */
 export const defaultOf = (option: Option): string => {
   switch (option) {
     case "limits.maxMessageBytes":
@@ -56,7 +56,7 @@ export const defaultOf = (option: Option): string => {
       return String(defaultLimits.maxBufferedControlFrames)
     case "limits.maxFrameBytes":
       return defaultLimits.maxFrameBytes === Number.MAX_SAFE_INTEGER
-        ? "that of messages"
+        ? "as for messages"
         : bytes(defaultLimits.maxFrameBytes)
     case "handshakeTimeout":
     case "openTimeout":
@@ -94,10 +94,10 @@ export const defaultOf = (option: Option): string => {
 
 export const threats: ReadonlyArray<Threat> = [
   {
-    threat: "Headers whose tokenizer takes more than linear time",
+    threat: "Headers that make a tokenizer take more than linear time",
     known: ["ws CVE-2021-32640", "websocket-extensions CVE-2020-7662, CVE-2020-7663"],
     defence:
-      "One pass over every header, without regular expressions; HTTP itself is Node's, which bounds a head to 16 KiB.",
+      "Every header is parsed in one pass, without regular expressions. Node parses HTTP, and limits a head to 16 KiB.",
     options: [],
     tests: [
       work("a request with %s"),
@@ -110,18 +110,18 @@ export const threats: ReadonlyArray<Threat> = [
     threat: "Headers that are truncated because there are too many",
     known: ["ws CVE-2024-37890"],
     defence:
-      "A server of our own has Node keep all headers within 16 KiB; on a server of the app's a request with more than Node keeps gets 431.",
+      "A server that the library creates makes Node keep all headers within 16 KiB. On a server that the app creates, a request with more headers than Node keeps gets 431.",
     options: [],
-    tests: [hostile("sends more headers than Node keeps by itself: none is lost, and the server goes on")]
+    tests: [hostile("sends more headers than Node keeps by default: none is lost, and the server goes on")]
   },
   {
-    threat: "Names of extensions, parameters and headers that every object has",
+    threat: "Names of extensions, parameters and headers that are properties of every JavaScript object",
     known: ["ws 3.3.0, a crash by the extension `constructor`"],
-    defence: "What a peer names is a key of a `Map`, or of an object that inherits nothing.",
+    defence: "A name that a peer sends is only used as a key of a `Map`, or of an object without a prototype.",
     options: [],
     tests: [
-      clause("unknown: names of every object"),
-      clause("unknown: a name of every object"),
+      clause("unknown: properties of every object"),
+      clause("unknown: a property of every object"),
       ["protocol/test/Handshake.test.ts", "lowers the case of names that every object has"],
       [
         "platform/test/node/internal/headerRecord.test.ts",
@@ -130,14 +130,14 @@ export const threats: ReadonlyArray<Threat> = [
     ]
   },
   {
-    threat: "Memory that was never written, or somebody else's, in a ping or a Close",
+    threat: "Uninitialised memory, or memory of another user, in a ping or a Close",
     known: ["ws CVE-2026-45736", "ws CVE-2016-10518"],
     defence:
-      "Sizes come from the bytes that are copied, and a reason is text. Blocks of output go out only as far as they are written.",
+      "Sizes come from the bytes that are copied, and a reason is always text. Only the written part of an output block is sent.",
     options: [],
     tests: [
-      memory("writes of a ping, a pong and a Close what it was given, and nothing that lies beside it in memory"),
-      memory("answers pings and Closes with their payload, and nothing that lies behind it in memory"),
+      memory("writes only the given bytes of a ping, a pong and a Close, and no memory beside them"),
+      memory("answers pings and Closes with their payload, and no memory behind it"),
       [
         "protocol/test/Connection.test.ts",
         "what was taken stays as it is, and what is sent is right, however connections interleave and recycle"
@@ -147,7 +147,7 @@ export const threats: ReadonlyArray<Threat> = [
   {
     threat: "Many tiny fragments or chunks, each held as an object",
     known: ["ws CVE-2026-48779", "undici CVE-2026-12151"],
-    defence: "Fragments and chunks are joined in one buffer as they come, and counted.",
+    defence: "Fragments and chunks are joined in one buffer as they arrive, and counted.",
     options: ["limits.maxFragments", "limits.maxMessageBytes"],
     tests: [
       memory("holds little more than the bytes of tiny fragments that never end a message"),
@@ -159,11 +159,12 @@ export const threats: ReadonlyArray<Threat> = [
   {
     threat: "Messages that never end",
     known: ["Bandit CVE-2026-42786", "ws GHSA-96hv-2xvq-fx4p"],
-    defence: "The limit of a message counts what its headers announce; a deadline runs from its first byte.",
+    defence:
+      "The limit of a message counts the lengths that its frame headers announce. A deadline runs from its first byte.",
     options: ["limits.maxMessageBytes", "messageTimeout", "budget"],
     tests: [
       hostile("never ends a message: it is closed after messageTimeout"),
-      memory("never holds more than twice what has arrived of a message, above that 1 MiB"),
+      memory("never holds more than twice the received bytes of a message, above 1 MiB"),
       [
         "platform/test/ByteBudget.test.ts",
         "closes those that hold most of unfinished messages with 1013, if they do not end"
@@ -171,26 +172,28 @@ export const threats: ReadonlyArray<Threat> = [
     ]
   },
   {
-    threat: "Work that grows with the square of what arrives: parsed, joined or measured again with every chunk",
+    threat:
+      "Work that grows with the square of the input, because data is parsed, joined or measured again with every chunk",
     known: ["tungstenite CVE-2023-43669", "Bandit CVE-2026-42786, CVE-2026-65623"],
-    defence: "A header is read once, a byte is copied and validated a constant number of times, and sizes are sums.",
+    defence:
+      "Each header is read once. Each byte is copied and validated a constant number of times. Sizes are running sums.",
     options: [],
     tests: [
       work("a message of text"),
       work("fragments of text that cut every character"),
       work("messages of one byte"),
       work("fragments that are delivered as streams and as frames"),
-      work("finds work that grows with the square")
+      work("detects quadratic work")
     ]
   },
   {
-    threat: "Pings whose pongs pile up where they are not read",
+    threat: "Pings of a peer that does not read the pongs, which then pile up",
     known: ["ws before 8.23.0"],
     defence:
-      "What is not read yet holds a number of pongs, and beyond that only the one to the newest ping (RFC 6455 §5.5.3).",
+      "The unread output holds a limited number of pongs. Beyond that, it keeps only the pong for the newest ping (RFC 6455 §5.5.3).",
     options: ["limits.maxBufferedControlFrames", "writeTimeout"],
     tests: [
-      hostile("floods with pings and reads nothing: one pong waits for many of them"),
+      hostile("floods with pings and reads nothing: one pong waits for many pings"),
       ["protocol/test/Connection.test.ts", "holds a bounded output under a flood"],
       [
         "platform/test/WebSocket.test.ts",
@@ -207,52 +210,53 @@ export const threats: ReadonlyArray<Threat> = [
       "uWebSockets CVE-2016-10544"
     ],
     defence:
-      "zlib is told how much is left of the message, and stops there. A compressed message may have 1,024 final blocks.",
+      "zlib stops at the number of bytes that the limit of the message leaves. A compressed message may have at most 1,024 final blocks.",
     options: ["compression", "limits.maxMessageBytes", "compression.maxRatio"],
     tests: [
-      memory("inflates no more than what is left of a message"),
+      memory("inflates at most the rest of the message's limit"),
       memory("inflates no more than the ratio allows"),
       work("inflates at most once for each final block of a message, of which there are at most 1,024"),
       clause("2 MiB of zeros in 2 KiB"),
-      hostile("offers compression, which nobody asked for: it is declined")
+      hostile("offers compression to a server without it: the offer is declined")
     ]
   },
   {
-    threat: "Lengths of 64 bits that overflow, or are believed",
+    threat: "64-bit lengths that overflow, or that are trusted",
     known: ["undici CVE-2026-1528", "gorilla CVE-2020-27813", "Tomcat CVE-2020-13935", "ws CVE-2016-10542"],
-    defence: "Compared as two halves of 32 bits on the header, before anything is allocated.",
+    defence:
+      "The two 32-bit halves of a length are compared with the limit when the header arrives, before anything is allocated.",
     options: ["limits.maxFrameBytes", "limits.maxMessageBytes"],
     tests: [
       ["protocol/test/Connection.test.ts", "refuses lengths of which only the upper half is too large"],
-      memory("allocates nothing for a length that is only announced, and at most 1 MiB for the first byte behind it"),
+      memory("allocates nothing for an announced length, and at most 1 MiB after the first byte"),
       clause("2^63 and above: "),
-      clause("announced, and no byte of it sent: ")
+      clause("announced, but no byte of it sent: ")
     ]
   },
   {
-    threat: "Window bits that are out of range, or take memory",
+    threat: "Window bits that are out of range, or that cost memory",
     known: ["undici CVE-2026-2229"],
     defence:
-      "8 to 15 in plain decimals, else an offer is declined and an answer fails. What is kept is the window, not a stream of zlib.",
+      "Only 8 to 15 in plain decimals is valid. Otherwise an offer is declined, and an answer fails. The connection keeps the window, not a zlib stream.",
     options: ["compression.serverMaxWindowBits", "compression.clientMaxWindowBits"],
-    tests: [clause("a window of "), memory("keeps no more than the window that was agreed on")]
+    tests: [clause("a window of "), memory("keeps at most the negotiated window")]
   },
   {
-    threat: "Pages of other sites that connect to a server of localhost or of an intranet, with the cookies of a user",
+    threat: "Pages of other sites that connect to a server on localhost or in an intranet, with the user's cookies",
     known: ["Vite CVE-2025-24010", "webpack-dev-server CVE-2018-14732, CVE-2025-30360"],
     defence:
-      "Requests with an `Origin` must have that of their `Host`, else 403. A page whose own name is bound to the address of the server passes that: servers that are meant for one site, and those on localhost, should list its origins.",
+      "If a request has an `Origin`, it must match the `Host`; otherwise the server answers 403. A page whose own domain name points to the server's address passes this check (DNS rebinding). So a server for one site, or on localhost, should list its origins.",
     options: ["origin"],
     tests: [
       hostile("is a page of another site: it is refused with 403"),
-      hostile("is a page whose name was bound to this address: a list of origins refuses it")
+      hostile("is a page whose domain name points to this address: a list of origins refuses it")
     ]
   },
   {
     threat: "Certificates that are not verified",
     known: ["faye-websocket CVE-2020-15133", "Tomcat's client CVE-2018-8034"],
     defence:
-      "TLS is Node's, with the name of the host, whatever the route and the environment; only `tls.dangerouslySkipCertificateVerification` turns it off.",
+      "Node verifies the certificate for the name of the host, for every route and environment. Only `tls.dangerouslySkipCertificateVerification` turns this off.",
     options: ["tls"],
     tests: [
       ["platform/test/node/NodeWebSocketClient.test.ts", "fails for a certificate that is not"],
@@ -262,23 +266,24 @@ export const threats: ReadonlyArray<Threat> = [
     ]
   },
   {
-    threat: "Line breaks in what an app puts into headers, from its users",
+    threat: "Line breaks in user input that an app puts into headers",
     known: ["CWE-113, request splitting"],
-    defence: "Names, values, subprotocols and the origin are checked, and fail typed before anything is sent.",
+    defence:
+      "Names, values, subprotocols and the origin are checked. An invalid one is a typed error, before anything is sent.",
     options: [],
     tests: [["protocol/test/Handshake.test.ts", "refuses %j wherever it stands"]]
   },
   {
-    threat: "Requests smuggled behind an upgrade that is refused, through a proxy that thinks it was not",
+    threat: "Requests that are smuggled behind a refused upgrade, through a proxy that believes the upgrade succeeded",
     known: ["h2c and WebSocket smuggling"],
-    defence: "A connection whose upgrade is refused ends; nothing behind the request is read.",
+    defence: "A connection ends if its upgrade is refused. Bytes behind the request are not read.",
     options: [],
-    tests: [hostile("sends another request behind one that is refused: it is not read")]
+    tests: [hostile("sends another request behind a refused one: it is not read")]
   },
   {
-    threat: "Bytes that a client chooses and a proxy takes for HTTP",
+    threat: "Bytes that an attacker chooses in a client, and that a proxy reads as HTTP",
     known: ["Huang et al. 2011; RFC 6455 §10.3"],
-    defence: "Every frame of a client is masked with a key of its own, from the secure source of the runtime.",
+    defence: "Every frame of a client is masked with a new key from the secure random source of the runtime.",
     options: [],
     tests: [
       ["platform/test/engine/random.test.ts", "comes from the runtime's secure source and from nowhere else"],
@@ -286,17 +291,17 @@ export const threats: ReadonlyArray<Threat> = [
     ]
   },
   {
-    threat: "Secrets that show in the size of what is compressed with them",
+    threat: "Secrets that can be guessed from the size of compressed data",
     known: ["CRIME, BREACH"],
     defence:
-      "Nothing is compressed unless asked for; then a filter decides for each message, and compression.md warns.",
+      "Compression is off by default. If it is on, a filter can decide for each message, and compression.md has a warning.",
     options: ["compression", "compression.filter"],
-    tests: [hostile("offers compression, which nobody asked for: it is declined")]
+    tests: [hostile("offers compression to a server without it: the offer is declined")]
   },
   {
-    threat: "Connections that are kept after their Close",
+    threat: "Connections that stay after their Close",
     known: ["Tomcat CVE-2024-23672"],
-    defence: "A deadline from the start of the closing, after which TCP is dropped.",
+    defence: "A deadline starts with the closing. When it passes, TCP is dropped.",
     options: ["closeTimeout"],
     tests: [
       [
@@ -307,13 +312,13 @@ export const threats: ReadonlyArray<Threat> = [
     ]
   },
   {
-    threat: "Credentials sent on to where a redirection points",
+    threat: "Credentials that are sent to the target of a redirect",
     known: ["CWE-601"],
     defence:
-      "By default a client follows no redirection: `HandshakeRejected` has its headers. Where it does, another origin gets no credentials, no cookies and none of the app's headers, and `wss:` does not lead to `ws:`.",
+      "By default a client follows no redirect: `HandshakeRejected` has its headers. If it follows redirects, another origin gets no credentials, no cookies and none of the app's headers, and a redirect from `wss:` to `ws:` is refused.",
     options: ["maxRedirects"],
     tests: [
-      hostile("sends the client elsewhere: it does not follow"),
+      hostile("redirects the client: it does not follow"),
       ["platform/test/WebSocketClient.request.test.ts", "take no secret to another origin: from "],
       ["platform/test/WebSocketClient.request.test.ts", "from wss: to ws:"]
     ]
@@ -322,7 +327,7 @@ export const threats: ReadonlyArray<Threat> = [
     threat: "Secrets of a client in errors, logs and spans",
     known: ["CWE-532"],
     defence:
-      "Credentials are `Redacted`; those of a URL are taken out of it. Errors tell what is wrong, not the value, and no cause has options of a library in it.",
+      "Credentials are `Redacted`, and credentials in a URL are removed from it. An error says what is wrong, but not the value. No cause contains the options of a library.",
     options: ["auth"],
     tests: [
       [
@@ -332,9 +337,9 @@ export const threats: ReadonlyArray<Threat> = [
     ]
   },
   {
-    threat: "Text that is not UTF-8 and is taken for something else",
+    threat: "Text that is not UTF-8, and that another program reads differently",
     known: ["RFC 3629 §10, overlong forms"],
-    defence: "Validated as it comes, by the rules of RFC 3629; the connection fails with 1007.",
+    defence: "Text is validated as it arrives, by the rules of RFC 3629. Invalid text fails the connection with 1007.",
     options: [],
     tests: [
       ["protocol/test/Connection.utf8.test.ts", "judges as the grammar of RFC 3629, octet by octet"],
@@ -345,37 +350,41 @@ export const threats: ReadonlyArray<Threat> = [
 
 export const hostilities: ReadonlyArray<Hostility> = [
   {
-    attack: "A request that comes octet by octet and never ends",
-    memory: "16 KiB, Node's limit of a head",
-    time: "`handshakeTimeout`, and up to 1 s until Node looks",
+    attack: "A request that arrives byte by byte and never ends",
+    memory: "16 KiB, Node's limit for a head",
+    time: "`handshakeTimeout`, and up to 1 s until Node's next check",
     options: ["handshakeTimeout"],
     tests: [
-      hostile("sends a handshake octet by octet that never ends: it is dropped"),
+      hostile("sends an endless handshake byte by byte: it is dropped"),
       ["platform/test/node/NodeWebSocketServer.test.ts", "gives up on a request that does not arrive: %j"],
       ["platform/test/node/NodeWebSocketServer.test.ts", "answers 431 to endless header bytes"]
     ]
   },
   {
-    attack: "Thousands of handshakes that are left half open",
+    attack: "Thousands of half-open handshakes",
     memory:
-      "`admission.maxHandshakes` sockets (1,024), each with at most the 16 KiB above. On a server of the app's, that is the app's",
-    time: "`handshakeTimeout`; of more than that the oldest is dropped, so others are served meanwhile",
+      "`admission.maxHandshakes` sockets (1,024), each with at most 16 KiB, as above. On a server that the app creates, the app has to set this bound",
+    time: "`handshakeTimeout`. If there are more sockets, the oldest is dropped, so the server still serves others",
     options: ["admission", "handshakeTimeout"],
     tests: [
-      hostile("leaves 2,000 handshakes half open: the oldest give way, others are served, and all of them dropped")
+      hostile(
+        "leaves 2,000 handshakes half open: the oldest are dropped first, others are served, and finally all are dropped"
+      )
     ]
   },
   {
-    attack: "Thousands of handshakes that are refused, by clients that stay and read nothing",
-    memory: "Among the 1,024 sockets above",
-    time: "5 s for the answer, then the socket is dropped. A refused handshake starts no check",
+    attack: "Thousands of refused handshakes of clients that stay and read nothing",
+    memory: "They count among the 1,024 sockets above",
+    time: "5 s to send the answer, then the socket is dropped. A refused handshake runs no check",
     options: ["admission"],
-    tests: [hostile("has 300 handshakes refused and stays: the oldest give way, and who was accepted is not touched")]
+    tests: [
+      hostile("stays after 300 refused handshakes: the oldest sockets are dropped, and accepted connections stay")
+    ]
   },
   {
-    attack: "More connections than a server has memory for, of one client or of many",
-    memory: "`admission.maxConnections`, and of one client `maxConnectionsPerKey`; both are off by default",
-    time: "Handshakes at `handshakeRate` and `handshakeRatePerKey`, which are off by default; then 503 or 429 with `Retry-After`",
+    attack: "More connections than the server has memory for, of one client or many",
+    memory: "`admission.maxConnections`, and `maxConnectionsPerKey` for one client. Both are off by default",
+    time: "`handshakeRate` and `handshakeRatePerKey` limit the rate of handshakes. Both are off by default. Above the rate, the server answers 503 or 429 with `Retry-After`",
     options: ["admission", "proxies"],
     tests: [
       ["platform/test/node/attaching.test.ts", "refuses more than the limit, with 503, until there is room again"],
@@ -384,9 +393,9 @@ export const hostilities: ReadonlyArray<Hostility> = [
     ]
   },
   {
-    attack: "Addresses that a client invents in the headers of a proxy",
-    memory: "None: 65,536 keys without connections are remembered, the newest",
-    time: "Read from the end of the list, and no further than proxies that are trusted; by default not at all",
+    attack: "Forged client addresses in the headers of a proxy",
+    memory: "No growth: of the keys without connections, the newest 65,536 are remembered",
+    time: "The list is read from its end, only as far as the proxies are trusted. By default it is not read",
     options: ["proxies"],
     tests: [
       ["platform/test/engine/server/forwarded.test.ts", "believes proxies that are trusted, and as far as they are"],
@@ -394,16 +403,16 @@ export const hostilities: ReadonlyArray<Hostility> = [
     ]
   },
   {
-    attack: "Clients that connect and never say who they are",
+    attack: "Clients that connect and never identify themselves",
     memory: "An idle connection",
-    time: "`firstMessageTimeout`, which is off by default, then 1008",
+    time: "`firstMessageTimeout`, off by default. When it passes, the connection is closed with 1008",
     options: ["firstMessageTimeout"],
     tests: [["platform/test/WebSocketServer.routes.test.ts", "closes with 1008 who says nothing in time"]]
   },
   {
-    attack: "Small messages without end",
+    attack: "An endless flow of small messages",
     memory: "`receiveHighWaterMark`",
-    time: "`receiveRate`, which is off by default: then reading waits, or 1008",
+    time: "`receiveRate`, off by default. Above the rate, reading waits, or the connection is closed with 1008",
     options: ["receiveRate"],
     tests: [
       ["platform/test/receiveRate.test.ts", "suspends reading until the rate is kept, and loses nothing"],
@@ -412,26 +421,26 @@ export const hostilities: ReadonlyArray<Hostility> = [
   },
   {
     attack: "Requests that no `accept` takes",
-    memory: "Each a request and a socket that is not read",
-    time: "`handshakeTimeout`, then 503",
+    memory: "A request and a socket that is not read, for each",
+    time: "`handshakeTimeout`, then the server answers 503",
     options: ["handshakeTimeout"],
     tests: [["platform/test/node/NodeWebSocketServer.test.ts", "answers 503 where no accept takes the request in time"]]
   },
   {
-    attack: "An answer to a client that never ends: octets, headers, interim answers",
+    attack: "An answer to a client that never ends: byte by byte, endless headers, or endless interim responses",
     memory: "16 KiB",
     time: "`openTimeout`",
     options: ["openTimeout"],
     tests: [
-      hostile("answers octet by octet and never ends: the client gives up"),
+      hostile("answers byte by byte and never ends: the client gives up"),
       hostile("answers with endless headers: the client gives up"),
-      hostile("answers with interim answers for ever: the client gives up")
+      hostile("sends interim responses forever: the client gives up")
     ]
   },
   {
-    attack: "A refusal with an endless body",
+    attack: "A rejection with an endless body",
     memory: "64 KiB and one read of the socket",
-    time: "2 s, or the rest of `openTimeout` where that is less",
+    time: "2 s, or the rest of `openTimeout` if that is less",
     options: ["openTimeout"],
     tests: [
       hostile("refuses with an endless body: the client keeps 64 KiB of it"),
@@ -441,21 +450,21 @@ export const hostilities: ReadonlyArray<Hostility> = [
   {
     attack: "A flood of pings",
     memory: "`sendHighWaterMark`, and 33 pongs of at most 131 bytes",
-    time: "Linear in what arrives. A peer that reads nothing: `writeTimeout`",
+    time: "Linear in the input. `writeTimeout` bounds a peer that reads nothing",
     options: ["limits.maxBufferedControlFrames", "sendHighWaterMark", "writeTimeout"],
     tests: [
-      hostile("floods with pings and reads nothing: one pong waits for many of them"),
+      hostile("floods with pings and reads nothing: one pong waits for many pings"),
       work("pings"),
       work("pings inside a fragmented message")
     ]
   },
   {
     attack: "A flood of Closes",
-    memory: "One answer",
-    time: "Nothing behind the first one is looked at; `closeTimeout` until TCP ends",
+    memory: "One Close in answer",
+    time: "Everything behind the first Close is ignored. TCP ends within `closeTimeout`",
     options: ["closeTimeout"],
     tests: [
-      hostile("floods with Closes: it gets one, and the end"),
+      hostile("floods with Closes: it gets one Close and the end of TCP"),
       memory("answers a flood of Closes once"),
       work("Closes")
     ]
@@ -463,7 +472,7 @@ export const hostilities: ReadonlyArray<Hostility> = [
   {
     attack: "Messages of empty fragments",
     memory: "256 bytes",
-    time: "Linear, and `maxFragments` of them for a message",
+    time: "Linear; a message has at most `maxFragments`",
     options: ["limits.maxFragments"],
     tests: [
       hostile("floods with empty fragments: it is closed with 1009 at the limit"),
@@ -473,18 +482,19 @@ export const hostilities: ReadonlyArray<Hostility> = [
   },
   {
     attack: "Messages that arrive slowly, or never end",
-    memory: "The limit of a message: 1 MiB on the word of a header, above that twice what has arrived",
-    time: "`messageTimeout`, which is off by default; the heartbeat counts any byte as life",
+    memory:
+      "The limit of a message. For an announced length at most 1 MiB is allocated; above that, at most twice the bytes that have arrived",
+    time: "`messageTimeout`, off by default. For the heartbeat, every byte is a sign of life",
     options: ["limits.maxMessageBytes", "messageTimeout"],
     tests: [
       hostile("never ends a message: it is closed after messageTimeout"),
-      memory("allocates nothing for a length that is only announced, and at most 1 MiB for the first byte behind it")
+      memory("allocates nothing for an announced length, and at most 1 MiB after the first byte")
     ]
   },
   {
-    attack: "More messages than the app takes",
-    memory: "`receiveHighWaterMark`, one message or read above it, then TCP holds the peer back",
-    time: "As long as the app takes",
+    attack: "More messages than the app processes",
+    memory: "`receiveHighWaterMark`, plus one message or one read. Then TCP holds the peer back",
+    time: "As long as the app needs",
     options: ["receiveHighWaterMark"],
     tests: [
       ["platform/test/node/NodeWebSocketServer.test.ts", "pauses the transport while nobody reads, and loses nothing"]
@@ -493,11 +503,11 @@ export const hostilities: ReadonlyArray<Hostility> = [
   {
     attack: "A peer that reads slowly, or not at all",
     memory:
-      "At most twice `sendHighWaterMark` and one message, and a block of 64 KiB; `send` waits, drops, or ends the connection, as `sendStrategy` says",
-    time: "`writeTimeout`, which is off by default; `closeTimeout` where we close",
+      "At most twice `sendHighWaterMark` plus one message, and a block of 64 KiB. `sendStrategy` decides whether `send` waits, drops the message, or ends the connection",
+    time: "`writeTimeout`, off by default; `closeTimeout` while this side closes",
     options: ["sendHighWaterMark", "sendStrategy", "writeTimeout", "closeTimeout"],
     tests: [
-      hostile("never reads what is sent: it is dropped after writeTimeout, and others go on"),
+      hostile("never reads: it is dropped after writeTimeout, and others go on"),
       [
         "platform/test/node/NodeWebSocketServer.test.ts",
         "suspends send while the peer does not read, within bounded memory"
@@ -509,7 +519,7 @@ export const hostilities: ReadonlyArray<Hostility> = [
     ]
   },
   {
-    attack: "A peer that is gone and never said so",
+    attack: "A peer that vanished without a Close",
     memory: "An idle connection",
     time: "`heartbeatInterval` and `heartbeatTimeout`",
     options: ["heartbeatInterval", "heartbeatTimeout"],
@@ -522,8 +532,8 @@ export const hostilities: ReadonlyArray<Hostility> = [
   },
   {
     attack: "All of these from many connections together",
-    memory: "`budget`, for all that is given it",
-    time: "A connection is not read until it has nothing unread, `send` waits, and newcomers get 503 until half of what was exceeded is free",
+    memory: "`budget`, for all connections that use it",
+    time: "One half of the budget is for received bytes, the other for bytes to send. If a half is exceeded, connections with unread messages are not read, `send` waits, and new connections get 503, until half of that half is free",
     options: ["budget"],
     tests: [
       [

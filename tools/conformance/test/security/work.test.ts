@@ -1,4 +1,4 @@
-/** What a peer sends costs work in proportion to its size, at n, 2n and 4n. docs/security.md says against what. */
+/** The work for the input of a peer is proportional to its size, at n, 2n and 4n. docs/security.md lists the threats behind this. */
 import { assertLinear, workOf } from "../work.js"
 import * as Compressor from "@effect-websocket/protocol/Compressor"
 import * as Connection from "@effect-websocket/protocol/Connection"
@@ -36,7 +36,7 @@ const noLimits = { maxFragments: 1e9, maxMessageBytes: 5e8 }
 const endpoint = (role: Role, options: Omit<Connection.Options, "role" | "maskKey"> = {}) =>
   role === "server" ? Connection.make({ ...options, role }) : Connection.make({ ...options, role, maskKey: () => 1 })
 
-/** Reads bytes in chunks; what is written is taken after each. */
+/** Reads bytes in chunks, and takes the output after each. */
 const reads =
   (role: Role, chop: number, owned: boolean, options?: Omit<Connection.Options, "role" | "maskKey">) =>
   (input: Uint8Array) => {
@@ -74,8 +74,8 @@ const floods: ReadonlyArray<readonly [name: string, n: number, input: (n: number
 ]
 
 describe("counting", () => {
-  it("finds work that grows with the square", () => {
-    // Each part joined to all before it, which is what GrowingBuffer does not do.
+  it("detects quadratic work", () => {
+    // Joins each part with all earlier ones, which GrowingBuffer avoids.
     const joining = (n: number) => () => {
       let all = new Uint8Array(0)
       for (let i = 0; i < n; i++) {
@@ -88,7 +88,7 @@ describe("counting", () => {
     assert.throws(() => assertLinear(200, joining))
   })
 
-  it("finds a loop in this library's code", () => {
+  it("detects a loop in this library's code", () => {
     const steps = (n: number) => workOf(() => HeaderField.isToken("a".repeat(n)))
     assert.isAtLeast(steps(1000), 1000)
   })
@@ -97,7 +97,7 @@ describe("counting", () => {
 for (const role of bothRoles) {
   describe(`linear work, as ${role}`, () => {
     for (const [name, n, input] of floods) {
-      it(`${name}, in one chunk, in chunks of 100 bytes and octet by octet`, () => {
+      it(`${name}, in one chunk, in chunks of 100 bytes and byte by byte`, () => {
         for (const [chop, owned] of [
           [1e9, true],
           [1e9, false],
@@ -122,7 +122,7 @@ for (const role of bothRoles) {
       }
     })
 
-    it("what is sent in parts", () => {
+    it("a message that is sent in parts", () => {
       assertLinear(1000, (n) => () => {
         const connection = endpoint(role, { maxFrameSize: 10 })
         connection.send(Message.binary(new Uint8Array(n * 10)))
@@ -189,8 +189,8 @@ describe("linear work, the headers of the handshake", () => {
     ["an unclosed quote", (n) => `a;b="${"c".repeat(n)}`],
     ["an unclosed quote of backslashes", (n) => `a;b="${"\\".repeat(n)}`],
     ["offers", repeat("permessage-deflate; client_max_window_bits, ")],
-    ["offers that are illegal", repeat("permessage-deflate; x, ")],
-    ["what fails at its very end", (n) => `${repeat("a;b=c,")(n)};`]
+    ["illegal offers", repeat("permessage-deflate; x, ")],
+    ["a header that fails at its very end", (n) => `${repeat("a;b=c,")(n)};`]
   ]
 
   it.each(hostile)("a request with %s", (_, make) => {
