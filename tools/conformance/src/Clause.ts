@@ -1,31 +1,31 @@
-/** What a clause is, and the three kinds of its cases. */
+/** The types of a clause and of its cases. */
 import type { Frame } from "./Frame.js"
 import type { Role } from "./Role.js"
 
-/** The fields of an error that must be as they are here. */
+/** Fields that an error must have, with their values. */
 export type ErrorFields = Readonly<Record<string, unknown>>
 
-/** How a connection must end. `codes` are those that its Close may carry, 1005 for none. */
+/** How a connection must end. `codes` lists the codes that its Close may have, 1005 for no code. */
 export interface End {
   readonly codes: ReadonlyArray<number>
   readonly error: ErrorFields
 }
 
-/** Bytes behind an opening handshake, to an endpoint that echoes every message. */
+/** Bytes after an opening handshake, sent to an endpoint that echoes every message. */
 export interface Exchange {
   readonly kind: "exchange"
   readonly name: string
   /** The roles under test. */
   readonly roles: ReadonlyArray<Role>
   readonly input: (role: Role) => Uint8Array
-  /** The messages that must come back, each a text or binary frame; and the pongs. Their order is only that of each kind. */
+  /** The messages that must come back, each as a text or binary frame, and the pongs. Only the order within each kind matters. */
   readonly messages: ReadonlyArray<Frame>
   readonly pongs: ReadonlyArray<Frame>
-  /** Without one the connection must still be open. */
+  /** If undefined, the connection must still be open. */
   readonly end: End | undefined
-  /** The permessage-deflate that is agreed on, as a header says it; without one, none is. */
+  /** The negotiated permessage-deflate, as a header value. If undefined, there is no compression. */
   readonly deflate: string | undefined
-  /** What the frames that the endpoint wrote must look like besides: what is wrong with them, or `undefined`. */
+  /** A further check of the frames that the endpoint wrote. Returns what is wrong with them, or `undefined`. */
   readonly inspect: ((frames: ReadonlyArray<Frame>) => string | undefined) | undefined
 }
 
@@ -34,12 +34,12 @@ export interface Request {
   readonly kind: "request"
   readonly name: string
   readonly head: string
-  /** This library's; which of 400 to 499 refuses a request, the RFC leaves to the server. */
+  /** The status of this library. The RFC lets a server refuse with any status from 400 to 499. */
   readonly status: number
-  /** Headers of the answer, names in lower case; `undefined` for one that must not be there, a function to check it. */
+  /** Headers of the answer, with names in lower case. `undefined` means that the header must be absent; a function checks it. */
   readonly headers: Readonly<Record<string, string | undefined | ((value: string | undefined) => string | undefined)>>
   readonly error: ErrorFields | undefined
-  /** Whether it needs a server that compresses. */
+  /** Whether the case needs a server that compresses. */
   readonly deflate: boolean
 }
 
@@ -47,25 +47,25 @@ export interface Request {
 export interface Response {
   readonly kind: "response"
   readonly name: string
-  /** Given the accept value of the key, and the subprotocol that is chosen where the client offers it. */
+  /** Takes the accept value of the key, and the subprotocol to choose if the client offers it. */
   readonly head: (accept: string, protocol: string | undefined) => string
   readonly opens: boolean
   readonly error: ErrorFields | undefined
-  /** Whether it needs a client that offers compression. */
+  /** Whether the case needs a client that offers compression. */
   readonly deflate: boolean
 }
 
-/** What clients write in the heads of their requests, over some connections. */
+/** A check of the request heads that a client writes, over several connections. */
 export interface Observation {
   readonly kind: "observation"
   readonly name: string
   readonly connections: number
-  /** What is wrong, or `undefined`. `url` is what the client was asked to connect to, where the driver knows that. */
+  /** Returns what is wrong, or `undefined`. `url` is the client's target, if the driver knows it. */
   readonly check: (requests: ReadonlyArray<Head>, url: URL | undefined) => string | undefined
   readonly deflate: boolean
 }
 
-/** The head of a request or an answer. Names of headers are in lower case; one that comes twice is twice in the list. */
+/** The head of a request or an answer. Header names are in lower case. A repeated header appears repeatedly in the list. */
 export interface Head {
   readonly line: string
   readonly headers: ReadonlyArray<readonly [name: string, value: string]>
@@ -79,14 +79,14 @@ export type Case = Exchange | Request | Response | Observation
 export const rolesOf = (testCase: Case): ReadonlyArray<Role> =>
   testCase.kind === "exchange" ? testCase.roles : testCase.kind === "request" ? ["server"] : ["client"]
 
-/** A rule, in words of our own, and the cases in which one can see whether it is kept. */
+/** A rule, in our own words, and the cases that test it. */
 export interface Clause {
   readonly section: string
   readonly rule: string
   readonly cases: ReadonlyArray<Case>
 }
 
-/** A rule that no bytes can show to be kept. */
+/** A rule that no exchange of bytes can test. */
 export interface Untested {
   readonly section: string
   readonly rule: string

@@ -1,9 +1,9 @@
 /**
- * Runs cases against an endpoint that echoes every message, over TCP and without any WebSocket library: a server is
- * connected to, a client is listened for.
+ * Runs cases against an endpoint that echoes every message, over TCP and without any WebSocket library. The driver connects to
+ * a server, and listens for a client.
  *
- * Behind the bytes of a case comes a message of the driver's own. Its echo shows that the connection is still open, and
- * that everything before it was handled, so that nothing has to be waited for.
+ * After the bytes of a case, the driver sends a message of its own. The echo of this message shows that the connection is still
+ * open, and that the endpoint has processed everything before it. So the driver never has to wait for a fixed time.
  */
 import { createHash } from "node:crypto"
 import { constants, inflateRawSync } from "node:zlib"
@@ -16,7 +16,7 @@ import { connect, NoAnswer, type Listener, type Peer } from "./Peer.js"
 export interface ServerTarget {
   readonly role: "server"
   readonly name: string
-  /** Where it listens, with compression and without. It should know the subprotocol `superchat`. */
+  /** The URL of the server, with compression and without. The server should support the subprotocol `superchat`. */
   readonly url: (deflate: boolean) => URL
 }
 
@@ -25,15 +25,15 @@ export interface ClientTarget {
   readonly name: string
   readonly listener: Listener
   /**
-   * Has the client connect once, with the subprotocols `chat` and `superchat`, and echo until the end. Returns its error,
-   * where it has a typed one. Without this function the client connects by itself, again and again.
+   * Makes the client connect once, with the subprotocols `chat` and `superchat`, and echo until the end. Returns its typed
+   * error, if there is one. Without this function, the client connects by itself, again and again.
    */
   readonly dial: ((url: URL, deflate: boolean) => Promise<ErrorFields | undefined>) | undefined
 }
 
 export type Target = ServerTarget | ClientTarget
 
-/** `"ok"`, or what was seen instead. A case that the target cannot be asked has none. */
+/** The result of a case: ok, what was seen instead, or skipped if the case does not apply to the target. */
 export type Verdict = { readonly _tag: "Ok" | "Skipped" } | { readonly _tag: "Deviates"; readonly seen: string }
 
 const ok: Verdict = { _tag: "Ok" }
@@ -89,7 +89,7 @@ const runServer = async (testCase: Case, target: ServerTarget): Promise<Verdict>
       if (wrong !== undefined) return deviates(wrong)
     }
     if (status === 101) return verdictOf(await stays(peer, "server"))
-    // What is not upgraded is not read as frames, and ends or is HTTP again.
+    // Without an upgrade, the bytes are not frames: the connection ends or goes on as HTTP.
     return ok
   } finally {
     peer.destroy()
@@ -98,7 +98,7 @@ const runServer = async (testCase: Case, target: ServerTarget): Promise<Verdict>
 
 const compressing = new WeakMap<ServerTarget, Promise<boolean>>()
 
-/** Whether a server takes an offer of compression at all. */
+/** Whether a server accepts an offer of compression at all. */
 const compresses = (target: ServerTarget): Promise<boolean> => {
   const known = compressing.get(target)
   if (known !== undefined) return known
@@ -147,7 +147,7 @@ const runClient = async (testCase: Case, target: ClientTarget): Promise<Verdict>
   return testCase.kind === "observation" ? verdictOf(testCase.check(heads, target.dial && url)) : ok
 }
 
-/** `undefined` where the case is not over. */
+/** `undefined` if the case is not over. */
 const answer = async (testCase: Case, peer: Peer, request: Head): Promise<Verdict | undefined> => {
   const accept = acceptValue(headerOf(request, "sec-websocket-key") ?? "")
   const offered = (headerOf(request, "sec-websocket-protocol") ?? "").split(",").map((name) => name.trim())
@@ -156,7 +156,7 @@ const answer = async (testCase: Case, peer: Peer, request: Head): Promise<Verdic
     const head = testCase.head(accept, protocol)
     peer.write(head)
     if (testCase.opens) return verdictOf(await stays(peer, "client"))
-    // Behind another status it would be a part of the body.
+    // After another status, the message would be a part of the body.
     if (head.startsWith("HTTP/1.1 101")) peer.write(sentTo("client", [sentinel]))
     const frame = await peer.frame()
     return verdictOf(frame === undefined ? undefined : "it is open")
@@ -178,7 +178,7 @@ const answer = async (testCase: Case, peer: Peer, request: Head): Promise<Verdic
   return seen === undefined ? undefined : deviates(seen)
 }
 
-/** What an offer is answered with: the window that the client asks for, where it does. */
+/** The answer to an offer: with the window that the client asks for, if it does. */
 const answerTo = (request: Head, extension: string): string => {
   const bits = /server_max_window_bits=(\d+)/.exec(headerOf(request, "sec-websocket-extensions") ?? "")?.[1]
   const own = extension.replace("; client_max_window_bits", "")
@@ -202,7 +202,7 @@ const compare = (
 
 const sentinel = text("the driver's own")
 
-/** Whether the connection is open and echoes; then it is closed. */
+/** Checks that the connection is open and echoes, then closes it. */
 const stays = async (peer: Peer, role: Role): Promise<string | undefined> => {
   peer.write(sentTo(role, [sentinel]))
   const echoed = await peer.frame()
@@ -291,7 +291,7 @@ const exchange = async (
 const isSame = (a: ReadonlyArray<string>, b: ReadonlyArray<string>): boolean =>
   a.length === b.length && a.every((value, i) => value === b[i])
 
-/** Where the input has a Close already, nothing of the driver's own follows. */
+/** If the input already has a Close, the driver sends nothing after it. */
 const endsWithClose = (input: Uint8Array): boolean => {
   let rest = Buffer.from(input)
   for (;;) {
@@ -302,7 +302,7 @@ const endsWithClose = (input: Uint8Array): boolean => {
   }
 }
 
-/** Inflates one message after the other, each with what came before where the context is taken over. */
+/** Inflates one message after another. With context takeover, each one uses the data of those before it. */
 export const inflater = (takeover: boolean): ((payload: Uint8Array) => Uint8Array) => {
   let dictionary = Buffer.alloc(0)
   return (payload) => {

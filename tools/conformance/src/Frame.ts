@@ -1,5 +1,5 @@
-/** Frames octet by octet (RFC 6455 §5.2), by no library: legal and illegal ones are written, and whole ones are read. */
-import type { Role } from "./Role.js"
+/** Frames byte by byte (RFC 6455 §5.2), without a library. Writes legal and illegal frames, and reads complete ones. */
+import type { Role } from "./Clause.js"
 
 export interface Frame {
   readonly fin: boolean
@@ -12,7 +12,7 @@ export const opcodes = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9,
 
 type Payload = string | Uint8Array
 
-/** Latin-1 stands for bytes: one character each, and easy to compare. */
+/** Latin-1 represents bytes: one character for each byte, which is easy to compare. */
 export const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1")
 export const fromLatin1 = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, "latin1"))
 export const fromHex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replaceAll(" ", ""), "hex"))
@@ -47,7 +47,7 @@ export const close = (code?: number, reason: Payload = ""): Frame =>
 
 export const masksAs = (role: Role): boolean => role === "client"
 
-/** In how many bits the length is written, whatever the shortest form would be. */
+/** The number of bits of a written length, even if a shorter form exists. */
 export type LengthBits = 7 | 16 | 64
 
 const shortest = (length: number): LengthBits => (length < 126 ? 7 : length < 65536 ? 16 : 64)
@@ -67,7 +67,7 @@ export const encode = (
   return concat(masked ? [header, key, payload.map((byte, i) => byte ^ key[i % 4]!)] : [header, payload])
 }
 
-/** The bytes in which the peer of `role` sends frames, each with a mask key of its own where it masks. */
+/** The bytes of frames from the peer of `role`. If that peer masks, each frame has its own mask key. */
 export const sentTo = (role: Role, frames: ReadonlyArray<Frame>): Uint8Array =>
   concat(
     frames.map((frame, i) =>
@@ -75,14 +75,14 @@ export const sentTo = (role: Role, frames: ReadonlyArray<Frame>): Uint8Array =>
     )
   )
 
-/** A frame that arrived, and how it was written. */
+/** A received frame, and how it was written. */
 export interface Received extends Frame {
   readonly key: string | undefined
   readonly bits: LengthBits
   readonly size: number
 }
 
-/** The first frame in some bytes; `undefined` where it is not whole. */
+/** The first frame in some bytes, or `undefined` if it is not complete. */
 export const decode = (bytes: Buffer): Received | undefined => {
   if (bytes.length < 2) return undefined
   const [first = 0, second = 0] = bytes
@@ -106,7 +106,7 @@ export const decode = (bytes: Buffer): Received | undefined => {
   }
 }
 
-/** What no endpoint may write, in any case (RFC 6455 §5); `undefined` where the frame is legal. */
+/** What is wrong with a frame that no endpoint may ever write (RFC 6455 §5), or `undefined` if the frame is legal. */
 export const fault = (frame: Received, writer: Role, deflate: boolean): string | undefined => {
   const { bits, fin, key, opcode, payload, rsv } = frame
   const control = opcode >= 8

@@ -1,9 +1,9 @@
-/** The other side of what is tested: a TCP socket, and nothing of any WebSocket library. */
+/** The other side of the endpoint under test: a TCP socket, without any WebSocket library. */
 import * as Net from "node:net"
 import type { Head } from "./Clause.js"
 import { decode, type Received } from "./Frame.js"
 
-/** What an endpoint did not do in time. A deadline is no part of any case: it only ends those that fail. */
+/** Says what an endpoint did not do in time. No case depends on the deadline: it only ends cases that fail. */
 export class NoAnswer extends Error {}
 
 const deadline = 10_000
@@ -27,7 +27,7 @@ export class Peer {
     })
     socket.on("end", end)
     socket.on("close", end)
-    // A reset is an end like any other here.
+    // Here, a reset counts as a normal end.
     socket.on("error", end)
   }
 
@@ -43,7 +43,7 @@ export class Peer {
     this.socket.destroy()
   }
 
-  /** The head of a request or an answer; `undefined` where the other side ends before that. */
+  /** The head of a request or an answer, or `undefined` if the other side ends before it. */
   async head(): Promise<Head | undefined> {
     const text = await this.until("a head", () => {
       const index = this.bytes.indexOf("\r\n\r\n")
@@ -60,7 +60,7 @@ export class Peer {
     }
   }
 
-  /** The next frame; `undefined` at the end. */
+  /** The next frame, or `undefined` at the end. */
   frame(): Promise<Received | undefined> {
     return this.until("a frame or the end", () => {
       const frame = decode(this.bytes)
@@ -69,7 +69,7 @@ export class Peer {
     })
   }
 
-  /** Waits for the end of what the other side sends. */
+  /** Waits until the other side ends its output. */
   async ended(): Promise<void> {
     await this.until("the end", () => {
       this.bytes = Buffer.alloc(0)

@@ -1,8 +1,8 @@
 /**
  * `pnpm --filter conformance start [--server ws://host:port] [--client-port N] [--peer ws] [--all]`
  *
- * Without `--server` and `--client-port` it tests this library's own server and client; with `--peer ws` those of `ws`
- * beside them. A server or client of anyone's must echo every message. `--all` also prints the cases that pass.
+ * Without `--server` and `--client-port`, it tests this library's own server and client. With `--peer ws`, it also tests those
+ * of `ws`. Any other server or client must echo every message. `--all` also prints the cases that pass.
  */
 import { parseArgs } from "node:util"
 import { clauses } from "./Clauses.js"

@@ -1,4 +1,4 @@
-/** The same cases against `Connection` and `Handshake` alone, for their typed errors, and however the bytes are split. */
+/** Runs the same cases against `Connection` and `Handshake` alone. Checks their typed errors for every split of the bytes. */
 import * as Connection from "@effect-websocket/protocol/Connection"
 import { ProtocolError, type ConnectionError } from "@effect-websocket/protocol/Errors"
 import * as Extension from "@effect-websocket/protocol/Extension"
@@ -17,7 +17,7 @@ const styles = [
   { style: "one borrowed chunk", chop: Number.MAX_SAFE_INTEGER, owned: false },
   { style: "chunks of 997 bytes", chop: 997, owned: true },
   { style: "chunks of 3 bytes", chop: 3, owned: false },
-  { style: "octets", chop: 1, owned: false }
+  { style: "single bytes", chop: 1, owned: false }
 ]
 
 const settings = PermessageDeflate.resolve({ threshold: 0, clientMaxWindowBits: 15, serverMaxWindowBits: 15 })
@@ -65,7 +65,7 @@ const echo = (role: Role, testCase: Exchange, chop: number, owned: boolean): Ech
   for (let start = 0; start < bytes.length; start += chop) {
     const chunk = bytes.subarray(start, start + chop)
     handle(connection.receive(chunk, owned))
-    // What was only lent is overwritten at once, as a read buffer would be.
+    // Overwrites a borrowed chunk at once, as a transport reuses its read buffer.
     if (!owned) chunk.fill(0xaa)
     handle(connection.settle())
     for (const written of connection.takeOutput()) output.push(Uint8Array.from(written))

@@ -1,6 +1,5 @@
-/** docs/conformance.md, from the verdicts of a run. */
-import { rolesOf, type Case } from "../src/Clause.js"
-import { bothRoles, type Role } from "../src/Role.js"
+/** Generates docs/conformance.md from the verdicts of a run. */
+import { bothRoles, rolesOf, type Case, type Role } from "../src/Clause.js"
 import { clauses, untested } from "../src/Clauses.js"
 import type { Verdict } from "../src/Driver.js"
 
@@ -15,7 +14,7 @@ const groupOf = ({ name }: Case): string => name.split(": ", 1)[0]!
 const variantOf = ({ name }: Case): string => name.slice(name.indexOf(": ") + 2)
 
 const escape = (text: string): string =>
-  // Octets of frames would be no text.
+  // The bytes of frames are not text.
   text
     .replaceAll("|", "\\|")
     .replaceAll("<", "&lt;")
@@ -70,26 +69,26 @@ const totals = (verdicts: Verdicts): string =>
 
 const intro = `# Conformance
 
-What RFC 6455 and RFC 7692 demand that can be seen from outside, as cases of raw bytes over TCP, and what came of them.
-\`tools/conformance\` has the cases; \`pnpm docs:write\` runs them and writes this page, and a test holds it against a
-run. The driver uses no WebSocket library. Besides what a case asks, it holds every frame that an endpoint writes against
-RFC 6455 §5: its mask, the form of its length, its opcode, its reserved bits, the size of control frames.
+This page lists the rules of RFC 6455 and RFC 7692 that can be observed from outside, and the results of testing them. Each case sends raw bytes over TCP.
+\`packages/conformance\` has the cases. \`pnpm docs:conformance\` runs them and writes this page, and a test compares the page with a run.
+The driver uses no WebSocket library. In addition to the case itself, it checks every frame that an endpoint writes against RFC 6455 §5:
+the mask, the form of the length, the opcode, the reserved bits, and the size of control frames.
 
-A case is a row; a row of several variants says how many of them passed. A **no** says what was seen instead. Endpoints of this
-library must also fail with the right typed error, over TCP as a client, and in memory in both roles, with the bytes in one
-chunk, in pieces and octet by octet.
+Each row is a case. If a case has several variants, the row says how many of them passed. A **no** says what was seen instead. The endpoints of
+this library must also fail with the right typed error. These errors are checked over TCP as a client, and in memory in both roles, with the
+bytes in one chunk, in pieces, and byte by byte.
 
-Any server or client can be put to the same test, as long as it echoes messages:
+You can test any server or client in the same way, if it echoes messages:
 
 \`\`\`sh
-pnpm --filter conformance start                                # this library's server and client
-pnpm --filter conformance start --peer ws                      # and those of ws, in the same run
-pnpm --filter conformance start --server ws://127.0.0.1:9001   # a server of anyone's
-pnpm --filter conformance start --client-port 9002             # a client of anyone's, which connects again and again
+pnpm conformance                                # the server and client of this library
+pnpm conformance --peer ws                      # also those of ws, in the same run
+pnpm conformance --server ws://127.0.0.1:9001   # any server
+pnpm conformance --client-port 9002             # any client, which connects again and again
 \`\`\`
 
-A client should offer the subprotocol \`superchat\`, and a server should choose it. Cases of compression are left out where an
-endpoint has none.`
+A client should offer the subprotocol \`superchat\`, and a server should choose it. If an endpoint has no compression, the cases of compression
+are skipped.`
 
 export const report = (verdicts: Verdicts): string => {
   const sections: Array<string> = []
@@ -103,9 +102,9 @@ export const report = (verdicts: Verdicts): string => {
     intro,
     totals(verdicts),
     ...sections,
-    "## What no case can show",
+    "## Rules that no case can test",
     table(
-      ["section", "rule", "why not, and where it is shown"],
+      ["section", "rule", "why not, and where it is tested"],
       untested.map(({ reason, rule, section }) => [section, rule, reason])
     )
   ].join("\n\n")}\n`

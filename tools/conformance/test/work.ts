@@ -1,6 +1,6 @@
 /**
- * Counts work instead of time: how often each block of this library's code is executed, as V8 counts it, and how many bytes
- * are moved, measured or validated by what is not its code.
+ * Counts work instead of time: how often each block of this library's code runs, as V8 counts it, and how many bytes other
+ * code copies, measures or validates.
  */
 import { Session } from "node:inspector"
 import { afterAll, assert, vi } from "vitest"
@@ -8,7 +8,7 @@ import type * as Utf8 from "../../../packages/protocol/src/internal/utf8.js"
 
 let bytes = 0
 
-/** For `vi.mock`: the module of UTF-8, which works natively, with its bytes counted. */
+/** For `vi.mock`: the UTF-8 module, which calls native code, with a count of its bytes. */
 export const countingUtf8 = async (original: () => Promise<typeof Utf8>) => {
   const { byteLength, decode, encodeInto, isValid } = await original()
   const range = (start: number, end: number) => {
@@ -35,14 +35,14 @@ export const countingUtf8 = async (original: () => Promise<typeof Utf8>) => {
   return counted
 }
 
-// From the beginning, because V8 puts counters only into what it compiles from now on. Import this module before any other.
+// Import this module before any other, because V8 adds counters only to code that it compiles after this point.
 const session = new Session()
 session.connect()
 session.post("Profiler.enable")
 session.post("Profiler.startPreciseCoverage", { callCount: true, detailed: true })
 afterAll(() => session.disconnect())
 
-/** How often each block was executed since the last call, of all files of the protocol together. */
+/** How often the blocks of all protocol files ran since the last call. */
 const takeSteps = (): number => {
   let steps = 0
   session.post("Profiler.takePreciseCoverage", (error, { result }) => {
@@ -55,11 +55,11 @@ const takeSteps = (): number => {
   return steps
 }
 
-/** Steps and bytes of `f`, together. */
+/** The steps and bytes of `f`, added. */
 export const workOf = (f: () => void): number => {
   const spy = vi.spyOn(Uint8Array.prototype, "set").mockImplementation(function (this: Uint8Array, source, offset = 0) {
     bytes += source.length
-    // As the method does, without calling itself.
+    // Copies as the method does, without calling itself.
     for (let i = 0; i < source.length; i++) this[offset + i] = source[i]!
   })
   takeSteps()
@@ -74,10 +74,10 @@ export const workOf = (f: () => void): number => {
   return steps + bytes
 }
 
-/** Twice the input is about twice the work. */
+/** Asserts that twice the input takes about twice the work. */
 export const assertLinear = (n: number, prepare: (n: number) => () => void, label?: string): void => {
   const [once = 0, twice = 0, fourTimes = 0] = [n, 2 * n, 4 * n].map((size) => workOf(prepare(size)))
-  // With the square it would be four times. Memory that is renewed now and then makes it a little more than twice.
+  // Quadratic work would be four times as much. Buffers that are replaced from time to time make it a little more than twice.
   assert.isAtMost(twice / once, 2.5, label)
   assert.isAtMost(fourTimes / twice, 2.5, label)
 }

@@ -36,7 +36,7 @@ export const closingHandshake: ReadonlyArray<Clause> = [
       exchange("after a message of 256 KiB", [large, close(1000), ping()], { messages: [large], end: closed(1000) })
     ]
   ),
-  clause("RFC 6455 §5.5.1", "The payload of a Close is empty or begins with a code of two bytes.", [
+  clause("RFC 6455 §5.5.1", "The payload of a Close is empty, or begins with a code of two bytes.", [
     exchange("one byte", [rawClose("a")], { end: violated(1002, "5.5.1", "The payload of a Close frame has one byte") })
   ]),
   clause(
@@ -49,7 +49,7 @@ export const closingHandshake: ReadonlyArray<Clause> = [
       })
     )
   ),
-  clause("RFC 6455 §5.5.1", "What comes after a Close has no effect, and nothing is sent after one.", [
+  clause("RFC 6455 §5.5.1", "Everything that arrives after a Close is ignored, and nothing is sent after a Close.", [
     exchange("a second Close", [close(1000), close(1001)], { end: closed(1000) }),
     exchange("a ping", [close(1000), ping()], { end: closed(1000) }),
     exchange("a message", [close(1000), hello], { end: closed(1000) }),
@@ -57,7 +57,7 @@ export const closingHandshake: ReadonlyArray<Clause> = [
   ]),
   clause(
     "RFC 6455 §7.4",
-    "Codes that may be sent are taken.",
+    "An endpoint accepts every code that may be sent.",
     valid.flatMap((code) =>
       both(code).map((frame) =>
         exchange(`legal: ${code}, payload of ${frame.payload.length} bytes`, [frame], {
@@ -68,12 +68,12 @@ export const closingHandshake: ReadonlyArray<Clause> = [
   ),
   clause(
     "RFC 6455 §7.4.1",
-    "1005, 1006 and 1015 MUST NOT be the code of a Close; 1004 has no meaning.",
+    "The codes 1005, 1006 and 1015 MUST NOT be sent in a Close. The code 1004 has no meaning.",
     illegal([1004, 1005, 1006, 1015])
   ),
   clause(
     "RFC 6455 §7.4.2",
-    "Codes below 1000 are not used; those to 2999 need a definition; from 5000 on there are none.",
+    "Codes below 1000 are not used. Codes up to 2999 need a definition. There are no codes from 5000 on.",
     [...illegal([0, 1, 999, 1016, 1100, 2000, 2999, 5000, 65535])]
   )
 ]

@@ -17,7 +17,7 @@ import {
 } from "../Frame.js"
 import { accepts, clause, closed, exchange, fails, observe, opens, violated } from "./make.js"
 
-/** RFC 7692 §7.2.1, by zlib itself. */
+/** Compresses with zlib itself (RFC 7692 §7.2.1). */
 const deflated = (data: string | Uint8Array, options: { readonly dictionary?: Uint8Array } = {}): Uint8Array => {
   const bytes = Buffer.from(data as Uint8Array)
   return Uint8Array.from(deflateRawSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH, ...options }).subarray(0, -4))
@@ -83,10 +83,10 @@ const bitsOf = (parameters: ReadonlyArray<string>, name: string): number | undef
 
 const illegalParameters: ReadonlyArray<readonly [name: string, parameters: string]> = [
   ["unknown", "x"],
-  ["unknown: a name of every object", "constructor"],
+  ["unknown: a property of every object", "constructor"],
   ["unknown: a prototype", "__proto__"],
   ["twice", "server_no_context_takeover; server_no_context_takeover"],
-  ["a value where there is none", "server_no_context_takeover=1"],
+  ["a value for a parameter without one", "server_no_context_takeover=1"],
   ["client_no_context_takeover with a value", "client_no_context_takeover=true"],
   ["server_max_window_bits without a value", "server_max_window_bits"],
   ...["7", "16", "0", "08", "1e1", "10.0", "-9", "1000", "x"].flatMap((value) =>
@@ -100,33 +100,33 @@ const failsWith = (name: string, extensions: string | ReadonlyArray<string>, sec
   fails(name, { "Sec-WebSocket-Extensions": extensions }, section, { deflate: true })
 
 export const compression: ReadonlyArray<Clause> = [
-  clause("RFC 7692 §5", "A server MUST decline an offer with a parameter that is unknown, illegal or there twice.", [
+  clause("RFC 7692 §5", "A server MUST decline an offer with an unknown, illegal or repeated parameter.", [
     ...illegalParameters.map(([name, parameters]) =>
       declined(`illegal: ${name.replace(":", ",")}`, `permessage-deflate; ${parameters}`)
     ),
-    answered("the next offer is taken in its place", "permessage-deflate; x, permessage-deflate", () => true),
+    answered("the next offer is accepted instead", "permessage-deflate; x, permessage-deflate", () => true),
     answered(
-      "the next offer is taken in its place, from another line",
+      "the next offer is accepted instead, from another line",
       ["permessage-deflate; x", "permessage-deflate"],
       () => true
     )
   ]),
-  clause("RFC 7692 §5", "A server answers an offer with legal parameters, each once, and with one extension.", [
-    answered("none", "permessage-deflate", (parameters) =>
+  clause("RFC 7692 §5", "A server answers with one extension and legal parameters, each at most once.", [
+    answered("no parameters", "permessage-deflate", (parameters) =>
       parameters.every((parameter) => !parameter.startsWith("client_max_window_bits"))
     ),
     answered(
-      "quoted",
+      "a quoted value",
       'permessage-deflate; server_max_window_bits="10"',
       (parameters) => (bitsOf(parameters, "server_max_window_bits") ?? 16) <= 10
     ),
-    answered("white space around", " permessage-deflate ;\tserver_no_context_takeover ", (parameters) =>
+    answered("white space around the tokens", " permessage-deflate ;\tserver_no_context_takeover ", (parameters) =>
       parameters.includes("server_no_context_takeover")
     )
   ]),
   clause(
     "RFC 7692 §7.1.1.1",
-    "A server that accepts server_no_context_takeover MUST say so, and compress each message by itself.",
+    "A server that accepts server_no_context_takeover MUST include it in its answer, and MUST compress each message independently.",
     [
       answered("the answer", "permessage-deflate; server_no_context_takeover", (parameters) =>
         parameters.includes("server_no_context_takeover")
@@ -148,7 +148,7 @@ export const compression: ReadonlyArray<Clause> = [
   ),
   clause(
     "RFC 7692 §7.1.2.2",
-    "A server MUST NOT answer with client_max_window_bits unless it was offered, nor with a larger value.",
+    "A server MUST NOT answer with client_max_window_bits unless the client offered it, and MUST NOT answer with a larger value.",
     [
       answered(
         "not offered",
@@ -168,7 +168,7 @@ export const compression: ReadonlyArray<Clause> = [
       )
     ]
   ),
-  clause("RFC 7692 §7.1", "What a client offers has legal parameters, each once.", [
+  clause("RFC 7692 §7.1", "A client offers legal parameters, each at most once.", [
     observe(
       "the offers of the request",
       ([request]) => {
@@ -191,17 +191,25 @@ export const compression: ReadonlyArray<Clause> = [
       { deflate: true }
     )
   ]),
-  clause("RFC 7692 §5.1", "A client MUST fail where the answer has an unknown, illegal or repeated parameter.", [
-    opens("none", { "Sec-WebSocket-Extensions": "permessage-deflate; server_max_window_bits=12" }, { deflate: true }),
-    ...illegalParameters
-      .filter(([name]) => !name.startsWith("server_max_window_bits without"))
-      .map(([name, parameters]) =>
-        failsWith(`illegal: ${name.replace(":", ",")}`, `permessage-deflate; ${parameters}`)
+  clause(
+    "RFC 7692 §5.1",
+    "A client MUST fail the connection if the answer has an unknown, illegal or repeated parameter.",
+    [
+      opens(
+        "a legal parameter",
+        { "Sec-WebSocket-Extensions": "permessage-deflate; server_max_window_bits=12" },
+        { deflate: true }
       ),
-    failsWith("client_max_window_bits without a value", "permessage-deflate; client_max_window_bits"),
-    failsWith("server_max_window_bits without a value", "permessage-deflate; server_max_window_bits")
-  ]),
-  clause("RFC 7692 §5", "A client MUST fail where the answer accepts the extension more than once.", [
+      ...illegalParameters
+        .filter(([name]) => !name.startsWith("server_max_window_bits without"))
+        .map(([name, parameters]) =>
+          failsWith(`illegal: ${name.replace(":", ",")}`, `permessage-deflate; ${parameters}`)
+        ),
+      failsWith("client_max_window_bits without a value", "permessage-deflate; client_max_window_bits"),
+      failsWith("server_max_window_bits without a value", "permessage-deflate; server_max_window_bits")
+    ]
+  ),
+  clause("RFC 7692 §5", "A client MUST fail the connection if the answer accepts the extension more than once.", [
     failsWith(
       "in one line",
       "permessage-deflate; server_max_window_bits=12, permessage-deflate; server_max_window_bits=12",
@@ -214,7 +222,7 @@ export const compression: ReadonlyArray<Clause> = [
     )
   ]),
 
-  clause("RFC 7692 §6.1", "RSV1 marks a compressed message, and is set on its first frame only.", [
+  clause("RFC 7692 §6.1", "RSV1 marks a compressed message. It is set only on the first frame.", [
     over("text", [compressed], { messages: [hello] }),
     over("binary", [binary(deflated("Hello"), rsv1)], { messages: [binary("Hello")] }),
     over("compressed, plain, compressed", [compressed, hello, compressed], { messages: [hello, hello, hello] }),
@@ -227,7 +235,7 @@ export const compression: ReadonlyArray<Clause> = [
       }
     ),
     over(
-      "empty fragments around",
+      "between empty fragments",
       [text("", { ...rsv1, fin: false }), continuation("", unfinished), continuation(half, unfinished), continuation()],
       {
         messages: [hello]
@@ -250,7 +258,7 @@ export const compression: ReadonlyArray<Clause> = [
   ]),
   clause(
     "RFC 7692 §6",
-    "The other reserved bits have no meaning, and fail the connection (RFC 6455 §5.2).",
+    "The other reserved bits have no meaning. They fail the connection (RFC 6455 §5.2).",
     [1, 2, 3, 5, 6, 7].map((rsv) =>
       over(`RSV: ${rsv}`, [hello, text(half, { rsv }), hello], {
         messages: [hello],
@@ -258,12 +266,12 @@ export const compression: ReadonlyArray<Clause> = [
       })
     )
   ),
-  clause("RFC 7692 §7.2.1", "What is compressed ends without the four octets of its empty block.", [
-    over("a message that is worth it", [text(large)], { messages: [text(large)] }),
-    over("an empty one", [text()], { messages: [text()] })
+  clause("RFC 7692 §7.2.1", "Compressed data is sent without the last four bytes of its empty block.", [
+    over("a message that compresses well", [text(large)], { messages: [text(large)] }),
+    over("an empty message", [text()], { messages: [text()] })
   ]),
-  clause("RFC 7692 §7.2.2", "Any DEFLATE of a message is taken.", [
-    over("an empty message of one octet", [text(fromHex("00"), rsv1)], { messages: [text()] }),
+  clause("RFC 7692 §7.2.2", "An endpoint accepts every valid DEFLATE encoding of a message.", [
+    over("an empty message of one byte", [text(fromHex("00"), rsv1)], { messages: [text()] }),
     over("§7.2.3.1, one block", [text(fromHex("f2 48 cd c9 c9 07 00"), rsv1)], { messages: [text("Hello")] }),
     over("§7.2.3.3, without compression", [text(fromHex("00 05 00 fa ff 48 65 6c 6c 6f 00"), rsv1)], {
       messages: [text("Hello")]
@@ -276,7 +284,7 @@ export const compression: ReadonlyArray<Clause> = [
     }),
     over("messages, then a Close", [compressed, close(1000), compressed], { messages: [hello], end: closed(1000) })
   ]),
-  clause("RFC 7692 §7.2.3.2", "With context takeover a message may refer to those before it.", [
+  clause("RFC 7692 §7.2.3.2", "With context takeover, a message may refer to earlier messages.", [
     over(
       "the same message twice",
       [text(half, rsv1), text(deflated("Hello, world!", { dictionary: Buffer.from("Hello, world!") }), rsv1)],
@@ -286,30 +294,40 @@ export const compression: ReadonlyArray<Clause> = [
       }
     )
   ]),
-  clause("RFC 7692 §7.2.2", "What is no DEFLATE fails the connection.", [
-    over("a reserved kind of block", [hello, text(fromHex("0700"), rsv1), hello], { messages: [hello], end: corrupt }),
+  clause("RFC 7692 §7.2.2", "Data that is not valid DEFLATE fails the connection.", [
+    over("a reserved block type", [hello, text(fromHex("0700"), rsv1), hello], { messages: [hello], end: corrupt }),
     over("a plain text with RSV1", [text("Hello, world!", rsv1)], { end: corrupt }),
-    over("a block that is cut off", [text(first, rsv1)], { end: corrupt }),
-    over("a reference to before the beginning", [text(fromHex("f200110000"), rsv1)], { end: corrupt }),
-    over("behind a final block", [text(fromHex("f348cdc9c9070007ffffff"), rsv1)], { end: corrupt })
+    over("a truncated block", [text(first, rsv1)], { end: corrupt }),
+    over("a reference to data before the beginning", [text(fromHex("f200110000"), rsv1)], { end: corrupt }),
+    over("invalid data after a final block", [text(fromHex("f348cdc9c9070007ffffff"), rsv1)], { end: corrupt })
   ]),
-  clause("RFC 7692 §7.2.2", "A text is UTF-8 after it was inflated (RFC 6455 §8.1).", [
+  clause("RFC 7692 §7.2.2", "An inflated text message MUST be UTF-8 (RFC 6455 §8.1).", [
     over("not UTF-8", [text(deflated(Uint8Array.of(0xc3, 0x28)), rsv1)], { end: invalidUtf8 }),
     over(
-      "cut off inside a character",
+      "truncated inside a character",
       [text(deflated(Uint8Array.of(0xe2, 0x82)), { ...rsv1, fin: false }), continuation()],
       { end: invalidUtf8 }
     ),
-    over("binary need not be", [binary(deflated(Uint8Array.of(0xc3, 0x28)), rsv1)], {
+    over("a binary message need not be UTF-8", [binary(deflated(Uint8Array.of(0xc3, 0x28)), rsv1)], {
       messages: [binary(Uint8Array.of(0xc3, 0x28))]
     })
   ]),
-  clause("RFC 7692 §8", "The limit of a message counts what it inflates to; 1009 says so (RFC 6455 §10.4).", [
-    over("2 MiB of zeros in 2 KiB", [binary(deflated(new Uint8Array(2 * 1024 * 1024)), rsv1)], {
-      end: {
-        codes: [1009],
-        error: { _tag: "Payload_too_large", limit: "message", max: 1024 * 1024, size: undefined, direction: "inbound" }
-      }
-    })
-  ])
+  clause(
+    "RFC 7692 §8",
+    "The limit of a message counts the inflated bytes. The connection fails with 1009 (RFC 6455 §10.4).",
+    [
+      over("2 MiB of zeros in 2 KiB", [binary(deflated(new Uint8Array(2 * 1024 * 1024)), rsv1)], {
+        end: {
+          codes: [1009],
+          error: {
+            _tag: "Payload_too_large",
+            limit: "message",
+            max: 1024 * 1024,
+            size: undefined,
+            direction: "inbound"
+          }
+        }
+      })
+    ]
+  )
 ]

@@ -33,7 +33,7 @@ const anyFrame = [text("x"), binary(), ping("x"), close(1000), continuation("x",
 const wronglyMasked = (role: Role) =>
   anyFrame.map((frame) =>
     exchange(
-      `of the wrong mask: ${kindOf(frame)}`,
+      `wrongly masked: ${kindOf(frame)}`,
       (to) => concat([sentTo(to, [hello]), encode(frame, to === "client")]),
       {
         roles: [role],
@@ -118,13 +118,13 @@ const invalid = violated(1007, "8.1", "A text message is not UTF-8")
 const greeting = "Hello-µ@ßöäüàá-UTF-8!!"
 const kosme = "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5"
 
-/** A text in fragments, each given in Latin-1. */
+/** A text in fragments. Each part is given in Latin-1. */
 const fragmented = (...parts: ReadonlyArray<string>): ReadonlyArray<Frame> =>
   parts.map((part, i) => (i === 0 ? text : continuation)(fromLatin1(part), i === parts.length - 1 ? {} : unfinished))
 
 const notUtf8: ReadonlyArray<readonly [name: string, octets: string]> = [
-  ["a lone continuation", "\x80"],
-  ["a continuation too many", "\xc2\x80\xbf"],
+  ["a lone continuation byte", "\x80"],
+  ["one continuation byte too many", "\xc2\x80\xbf"],
   ["incomplete", "\xe1\xbd"],
   ["overlong slash", "\xc0\xaf"],
   ["overlong NUL", "\xc0\x80"],
@@ -133,7 +133,7 @@ const notUtf8: ReadonlyArray<readonly [name: string, octets: string]> = [
   ["a pair of surrogates", "\xed\xa0\x81\xed\xb0\x80"],
   ["U+110000", "\xf4\x90\x80\x80"],
   ["F5", "\xf5\x80\x80\x80"],
-  ["five octets", "\xf8\x88\x80\x80\x80"],
+  ["five bytes", "\xf8\x88\x80\x80\x80"],
   ["FE", "\xfe"],
   ["FF", "\xff"]
 ]
@@ -141,22 +141,30 @@ const notUtf8: ReadonlyArray<readonly [name: string, octets: string]> = [
 export const frames: ReadonlyArray<Clause> = [
   clause(
     "RFC 6455 §5.1",
-    "A server MUST close the connection upon a frame that is not masked.",
+    "A server MUST close the connection when it receives a frame that is not masked.",
     wronglyMasked("server")
   ),
-  clause("RFC 6455 §5.1", "A client MUST close the connection upon a frame that is masked.", wronglyMasked("client")),
-  clause("RFC 6455 §5.1", "A client MUST mask all frames that it sends, and a server MUST NOT mask any.", [
-    echoes("text and binary, a pong", [hello, octets(3)]),
+  clause(
+    "RFC 6455 §5.1",
+    "A client MUST close the connection when it receives a frame that is masked.",
+    wronglyMasked("client")
+  ),
+  clause("RFC 6455 §5.1", "A client MUST mask every frame that it sends. A server MUST NOT mask any frame.", [
+    echoes("text and binary", [hello, octets(3)]),
     exchange("a pong", [ping("x")], { pongs: [pong("x")] }),
     exchange("a Close", [close(1000)], { end: closed(1000) })
   ]),
-  clause("RFC 6455 §5.3", "Unmasking is the exclusive or with octet i modulo 4 of the key, for any key and length.", [
-    ...[1, 2, 3, 4, 5, 7, 8, 9, 31, 32, 33, 1000].map((size) =>
-      withKey([0x12, 0x34, 0x56, 0x78 ^ (size & 0xff)], octets(size))
-    ),
-    withKey([0, 0, 0, 0], hello),
-    withKey([0xff, 0xff, 0xff, 0xff], hello)
-  ]),
+  clause(
+    "RFC 6455 §5.3",
+    "Unmasking is the exclusive or of byte i with byte i modulo 4 of the key, for any key and length.",
+    [
+      ...[1, 2, 3, 4, 5, 7, 8, 9, 31, 32, 33, 1000].map((size) =>
+        withKey([0x12, 0x34, 0x56, 0x78 ^ (size & 0xff)], octets(size))
+      ),
+      withKey([0, 0, 0, 0], hello),
+      withKey([0xff, 0xff, 0xff, 0xff], hello)
+    ]
+  ),
   clause("RFC 6455 §5.3", "A client MUST choose a new mask key for each frame.", [
     echoes(
       "ten messages",
@@ -170,7 +178,7 @@ export const frames: ReadonlyArray<Clause> = [
       }
     )
   ]),
-  clause("RFC 6455 §5.2", "A reserved bit that no extension gave a meaning MUST fail the connection.", [
+  clause("RFC 6455 §5.2", "A reserved bit without a meaning from an extension MUST fail the connection.", [
     ...kinds.flatMap(([kind, make]) =>
       [1, 2, 3, 4, 5, 6, 7].flatMap((rsv) => [
         exchange(`RSV 1 to 7 on ${kind}: ${rsv}`, [make(rsv)], { end: reservedBit }),
@@ -207,7 +215,7 @@ export const frames: ReadonlyArray<Clause> = [
   ),
   clause(
     "RFC 6455 §5.2",
-    "A length is in 7, 16 or 64 bits, and everything of that length is read; what is sent is in the shortest form.",
+    "A length has 7, 16 or 64 bits. An endpoint accepts every length, and sends the shortest form.",
     [0, 1, 125, 126, 127, 128, 65535, 65536, 70000].flatMap((size) => [
       echoes(`text: ${size} bytes`, [text("*".repeat(size))]),
       echoes(`binary: ${size} bytes`, [octets(size)])
@@ -215,12 +223,12 @@ export const frames: ReadonlyArray<Clause> = [
   ),
   clause(
     "RFC 6455 §5.2",
-    "A sender MUST write a length in its shortest form. (A receiver that takes another one is lenient.)",
+    "A sender MUST write a length in its shortest form. (A receiver that accepts a longer form is lenient.)",
     [...[0, 1, 125].map((size) => inBits(size, 16)), ...[0, 1, 125, 126, 65535].map((size) => inBits(size, 64))]
   ),
   clause(
     "RFC 6455 §5.2",
-    "The most significant bit of a length in 64 bits MUST be 0.",
+    "The most significant bit of a 64-bit length MUST be 0.",
     [1n << 63n, (1n << 63n) + 5n, (1n << 64n) - 1n].map((length) =>
       exchange(`2^63 and above: ${length}`, (role) => concat([sentTo(role, [hello]), ofLength(role, length)]), {
         messages: [hello],
@@ -228,10 +236,10 @@ export const frames: ReadonlyArray<Clause> = [
       })
     )
   ),
-  clause("RFC 6455 §10.4", "An endpoint MUST limit the size of frames and messages; 1009 says so (§7.4.1).", [
+  clause("RFC 6455 §10.4", "An endpoint MUST limit the size of frames and messages. It closes with 1009 (§7.4.1).", [
     ...[1n << 32n, (1n << 32n) + 5n, 1n << 52n].map((length) =>
       exchange(
-        `announced, and no byte of it sent: ${length}`,
+        `announced, but no byte of it sent: ${length}`,
         (role) => concat([sentTo(role, [hello]), ofLength(role, length)]),
         {
           messages: [hello],
@@ -248,7 +256,7 @@ export const frames: ReadonlyArray<Clause> = [
 
   clause(
     "RFC 6455 §5.4",
-    "The parts of a fragmented message, empty ones included, are one message of the first one's kind.",
+    "The fragments of a message, also empty ones, form one message. The first fragment has its kind.",
     [
       exchange("text in two fragments", [start, finish], { messages: [whole] }),
       exchange(
@@ -262,7 +270,7 @@ export const frames: ReadonlyArray<Clause> = [
         messages: [text()]
       }),
       exchange(
-        "empty ones around one that is not",
+        "a fragment between empty ones",
         [text("", unfinished), continuation("middle", unfinished), continuation()],
         {
           messages: [text("middle")]
@@ -281,7 +289,7 @@ export const frames: ReadonlyArray<Clause> = [
       exchange("a message that has not ended is not delivered", [start, close(1000)], { end: closed(1000) })
     ]
   ),
-  clause("RFC 6455 §5.4", "An endpoint MUST be able to handle control frames in the middle of a fragmented message.", [
+  clause("RFC 6455 §5.4", "An endpoint MUST handle control frames in the middle of a fragmented message.", [
     exchange("a ping", [start, ping("pongme"), finish], { pongs: [pong("pongme")], messages: [whole] }),
     exchange("a pong", [start, pong("unsolicited"), finish], { messages: [whole] }),
     exchange("a Close", [start, close(1000), finish], { end: closed(1000) }),
@@ -305,13 +313,13 @@ export const frames: ReadonlyArray<Clause> = [
   ]),
   clause("RFC 6455 §5.4", "The fragments of one message MUST NOT be interleaved with another message.", [
     exchange("both fragments with a text opcode", [start, text("fragment2")], { end: newMessage }),
-    exchange("an unfinished text inside one", [hello, start, start], { messages: [hello], end: newMessage }),
+    exchange("an unfinished text inside another", [hello, start, start], { messages: [hello], end: newMessage }),
     exchange("binary inside a text", [start, binary("x"), finish], { end: newMessage }),
     exchange("empty text inside a binary", [binary("x", unfinished), text()], { end: newMessage })
   ]),
   clause("RFC 6455 §5.4", "A continuation MUST have a message to continue.", [
-    exchange("first of all, with FIN", [continuation("x"), hello], { end: noMessage }),
-    exchange("first of all, without FIN", [continuation("x", unfinished), hello], { end: noMessage }),
+    exchange("at the beginning, with FIN", [continuation("x"), hello], { end: noMessage }),
+    exchange("at the beginning, without FIN", [continuation("x", unfinished), hello], { end: noMessage }),
     exchange("empty, after a message", [hello, continuation(), hello], { messages: [hello], end: noMessage }),
     exchange("after the end of a fragmented message", [start, finish, continuation("x", unfinished), text("y")], {
       messages: [whole],
@@ -325,14 +333,14 @@ export const frames: ReadonlyArray<Clause> = [
     exchange("a Close of 126", [close(1000, "*".repeat(124))], { end: longControl }),
     exchange("a ping of 65536", [ping(new Uint8Array(65536))], { end: longControl })
   ]),
-  clause("RFC 6455 §5.5.2", "A ping MUST be answered with a pong.", [
+  clause("RFC 6455 §5.5.2", "An endpoint MUST answer a ping with a pong.", [
     exchange("without payload", [ping()], { pongs: [pong()] }),
     exchange(
-      "ten of them",
+      "ten pings",
       ten.map((payload) => ping(payload)),
       { pongs: ten.map((payload) => pong(payload)) }
     ),
-    exchange("none after a Close", [close(1000), ping("late")], { end: closed(1000) })
+    exchange("no pong after a Close", [close(1000), ping("late")], { end: closed(1000) })
   ]),
   clause("RFC 6455 §5.5.3", "A pong MUST have the payload of its ping.", [
     exchange("text", [ping("Hello, world!")], { pongs: [pong("Hello, world!")] }),
@@ -341,31 +349,31 @@ export const frames: ReadonlyArray<Clause> = [
     }),
     exchange("125 bytes", [ping(full)], { pongs: [pong(full)] })
   ]),
-  clause("RFC 6455 §5.5.3", "A pong that nobody asked for is not answered.", [
+  clause("RFC 6455 §5.5.3", "An endpoint does not answer an unsolicited pong.", [
     exchange("without payload", [pong()]),
     exchange("with payload", [pong("unsolicited")]),
     exchange("before a ping", [pong("unsolicited"), ping("ping")], { pongs: [pong("ping")] })
   ]),
 
-  clause("RFC 6455 §5.6", "A text message is UTF-8 as a whole; its fragments need not be.", [
+  clause("RFC 6455 §5.6", "A text message is UTF-8 as a whole. A single fragment need not be.", [
     echoes("valid: one frame", [text(greeting)]),
     exchange("valid: cut inside a character", fragmented("\xce", "\xba\xe1\xbd", "\xb9"), {
       messages: fragmented("\xce\xba\xe1\xbd\xb9")
     }),
-    exchange("valid: octets as fragments", fragmented(...kosme), { messages: fragmented(kosme) }),
+    exchange("valid: one fragment per byte", fragmented(...kosme), { messages: fragmented(kosme) }),
     echoes("valid: a byte order mark", [text("\ufeffx")]),
     echoes("valid: noncharacters and the last code point", [text("\uffff\u{1ffff}\u{10ffff}\ufffd")]),
-    echoes("binary need not be", [binary(fromLatin1("\xff\xfe\xed\xa0\x80"))])
+    echoes("a binary message need not be UTF-8", [binary(fromLatin1("\xff\xfe\xed\xa0\x80"))])
   ]),
   clause(
     "RFC 6455 §8.1",
-    "A text that is not UTF-8 MUST fail the connection; 1007 says so (§7.4.1).",
+    "A text that is not UTF-8 MUST fail the connection with 1007 (§7.4.1).",
     notUtf8.flatMap(([name, sequence]) => [
       exchange(`one frame: ${name}`, [hello, ...fragmented(`${kosme}${sequence}`)], {
         messages: [hello],
         end: invalid
       }),
-      exchange(`octets as fragments: ${name}`, fragmented(...kosme, ...sequence, ""), { end: invalid })
+      exchange(`one fragment per byte: ${name}`, fragmented(...kosme, ...sequence, ""), { end: invalid })
     ])
   )
 ]

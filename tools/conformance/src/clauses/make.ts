@@ -1,6 +1,6 @@
-/** What the tables of clauses are written with. */
-import type { Clause, End, ErrorFields, Exchange, Observation, Request, Response } from "../Clause.js"
-import { bothRoles, type Role } from "../Role.js"
+/** Functions that build the tables of clauses. */
+import type { Clause, End, ErrorFields, Exchange, Observation, Request, Response, Role } from "../Clause.js"
+import { bothRoles } from "../Clause.js"
 import { sentTo, type Frame } from "../Frame.js"
 
 export const clause = (section: string, rule: string, cases: Clause["cases"]): Clause => ({ section, rule, cases })
@@ -14,7 +14,7 @@ interface ExchangeOptions {
   readonly inspect?: Exchange["inspect"]
 }
 
-/** `input` as frames, or as bytes by role. A name `a: b` is the variant `b` of the case `a`. */
+/** `input` is a list of frames, or a function from the role to bytes. A name `a: b` is the variant `b` of the case `a`. */
 export const exchange = (
   name: string,
   input: ReadonlyArray<Frame> | ((role: Role) => Uint8Array),
@@ -31,7 +31,7 @@ export const exchange = (
   inspect: options.inspect
 })
 
-/** Data frames that must come back as they are. */
+/** Data frames that must come back unchanged. */
 export const echoes = (
   name: string,
   frames: ReadonlyArray<Frame>,
@@ -43,7 +43,7 @@ export const violated = (closeCode: number, section: string, description: string
   error: { _tag: "Protocol_error", origin: "remote", description, section: `${rfc} §${section}`, closeCode }
 })
 
-/** A Close of the peer's, answered in kind. */
+/** The peer's Close, answered with the same code. */
 export const closed = (code?: number, reason = ""): End => ({
   codes: [code ?? 1005],
   error: { _tag: "Connection_closed", code: code ?? 1005, reason, initiator: "remote", clean: true }
@@ -113,7 +113,7 @@ export const refuses = (
 interface ResponseOptions {
   readonly line?: string
   readonly deflate?: boolean
-  /** The whole answer, in place of the headers. */
+  /** The whole answer, instead of its headers. */
   readonly head?: (accept: string, protocol: string | undefined) => string
 }
 

@@ -1,4 +1,4 @@
-/** This library's server and client on Node, which echo. */
+/** Echo server and client of this library, on Node. */
 import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
 import type { WebSocketError } from "@effect-websocket/protocol/Errors"
 import { Effect, Exit, Logger, Scope } from "effect"
@@ -8,7 +8,7 @@ import type { Listener } from "../Peer.js"
 
 const name = "effect-websocket"
 const protocols = ["chat", "superchat"]
-// Everything is compressed, so that every echo shows how.
+// Compresses every message, so that every echo shows the compression.
 const compression = { threshold: 0 }
 
 const fieldsOf = (error: WebSocketError): ErrorFields => ({ ...error })

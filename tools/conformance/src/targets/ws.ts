@@ -1,4 +1,4 @@
-/** The server and the client of `ws`, which echo. */
+/** Echo server and client of `ws`. */
 import { WebSocket, WebSocketServer } from "ws"
 import type { ClientTarget, ServerTarget } from "../Driver.js"
 import type { Listener } from "../Peer.js"
@@ -9,7 +9,7 @@ const perMessageDeflate = { threshold: 0 }
 
 const echo = (socket: WebSocket): void => {
   socket.on("message", (data, binary) => socket.send(data, { binary }))
-  // What is wrong shows on the wire.
+  // Errors are ignored here: the driver sees the violation on the wire.
   socket.on("error", () => {})
 }
 
