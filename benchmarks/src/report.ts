@@ -1,6 +1,6 @@
 /**
- * `pnpm --filter benchmarks report`: writes `docs/performance.md` and its plots from what `pnpm bench --json` and `pnpm --filter benchmarks codec --json`
- * left in `benchmarks/results`.
+ * `pnpm bench:report`: writes `docs/performance.md` and its plots from the files that `pnpm bench --json` and
+ * `pnpm bench:codec --json` wrote to `benchmarks/results`.
  */
 import { Schema } from "effect"
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
@@ -41,10 +41,10 @@ const section = (result: CaseResult): string =>
 
 const single = results.cases.filter(({ sweep }) => sweep === null)
 
-// What the overview shows of each case, servers and clients alike.
+// The subjects in the overview of each case, servers and clients alike.
 const shown = ["run", "receiveAll", "receive", "messages", "@effect/platform", "raw net"]
 const shownAs = (subject: string): string => (subject.startsWith("@effect/platform") ? "@effect/platform" : subject)
-// What costs processor time; memory and latency have tables of their own.
+// The cases about CPU time. Memory and latency have their own tables.
 const inOverview = new Set(["a", "b", "c", "d", "e", "f", "g", "h"])
 
 const overviewDots = single
@@ -55,7 +55,7 @@ const overviewDots = single
     )
     return shown.flatMap((subject) => {
       const values = ratios.filter((ratio) => ratio.name === subject).map(({ value }) => value)
-      // The better one of the two on @effect/platform.
+      // The better of the two subjects on @effect/platform.
       return values.length === 0 ? [] : [{ row: `${name}: ${title}`, name: subject, value: Math.min(...values) }]
     })
   })
@@ -126,7 +126,7 @@ const alone = codec.filter(({ name }) => name !== "ours" && name !== "ws")
 
 const codecSection = `## The codec, without a network
 
-Nanoseconds for each message, medians. The classes of \`ws\` are loaded by file; they are no part of its API.
+The figures are nanoseconds per message, as medians. The benchmark loads the classes of \`ws\` by file, because they are not part of its API.
 
 ${table([["", "ours", "ws", "ratio"], ...codecRows(["ours", "ws"])])}
 
@@ -137,9 +137,8 @@ const gcThreadsSection =
     ? ""
     : `## With the collector's helper threads
 
-With \`--gc-threads\`, where the helper threads of V8's garbage collector share the core with the program that they help. Node
-starts them unless it is told not to. It depends on chance, in every process anew, whether they get in its way; where they do not,
-some are faster than without them.
+With \`--gc-threads\`, the helper threads of V8's garbage collector share the core with the measured program. Node starts these threads by
+default. Whether they slow the program down differs at random from process to process. If they do not, some programs are faster with them.
 
 ${gcThreads.rounds} rounds of ${gcThreads.seconds} s.
 
@@ -149,8 +148,8 @@ const profiles = "performance/remaining-time.md"
 
 const text = `# Performance
 
-What messages, connections and memory cost: this library's servers and clients, \`ws\`, \`undici\`, \`@effect/platform\`, Bun, and
-a bare \`node:net\` echo as the floor, in one run. \`pnpm --filter benchmarks report\` writes this page from the files of
+This page shows the cost of messages, connections and memory. One run measures this library's servers and clients, \`ws\`, \`undici\`,
+\`@effect/platform\`, Bun, and a bare \`node:net\` echo as the lower bound. \`pnpm bench:report\` writes this page from the output of:
 
 \`\`\`sh
 pnpm bench --rounds ${results.rounds} --seconds ${results.seconds} --json benchmarks/results/run.json
@@ -168,10 +167,13 @@ ${table(
   [
     ["", ""],
     ["date", results.date],
-    ["Node", `${results.node}, which ran what was measured`],
+    ["Node", `${results.node}, for all measured processes`],
     ["machine", `${results.cores} cores of ${results.cpu}, ${results.memoryGibibytes} GiB, ${results.system}`],
     ["load before", `${figure(results.load)}, averaged over a minute`],
-    ["processes", results.pinned ? "pinned: what is measured to one core, the load to another" : "not pinned to cores"],
+    [
+      "processes",
+      results.pinned ? "pinned: the measured process to one core, the load to another" : "not pinned to cores"
+    ],
     ["V8's collector", results.singleThreadedGc ? "without helper threads" : "with helper threads"],
     ["rounds", `${results.rounds} of ${results.seconds} s; at most 3 for clients that echo and sweeps, 2 for memory`],
     ["duration", `${results.minutes.toFixed(0)} minutes`],
@@ -180,23 +182,24 @@ ${table(
   "---"
 )}
 
-- A figure is the CPU time (user and system, as the operating system counts it) of the measured process per message: the median
-  of the rounds. In case f it is per connection. The spread is the distance between the quartiles.
-- Before the rounds that count, a subject has run for at least three seconds, in sweeps and as an echoing client for two rounds.
-- In a round all subjects take their turns; a ratio is the median of those within each round. Absolute figures show
-  proportions only.
-- **run**, **receiveAll**, **receive** and **messages** are this library's ways to read. **raw net** echoes bytes and knows no frames.
-  **platform to it** says how many times as much the better server or client on \`@effect/platform\` takes.
-- Before anything is measured, each server and client that echoes has sent back messages of the case's shape unchanged.
-- The load generator is another process over raw sockets, with frames made beforehand. Where it is as busy as the server, more
-  load would have made batches larger.
+- A figure is the CPU time of the measured process per message: user and system time, as the operating system counts it. It is the median of
+  the rounds. In case f it is the time per connection. The spread is the distance between the quartiles.
+- Before the rounds that count, each subject warms up: for at least three seconds, or for two rounds in sweeps and as an echoing client.
+- In each round all subjects run, one after another. A ratio is the median of the ratios within each round. Absolute figures only show
+  proportions.
+- **run**, **receiveAll**, **receive** and **messages** are this library's ways to read. **raw net** echoes bytes without reading frames.
+- **to ws** and **to raw** are the cost of the subject divided by the cost of \`ws\` and of **raw net**. **platform / this** is the cost of the better server
+  or client on \`@effect/platform\`, divided by the cost of the subject.
+- Before the measurement, each server and client that echoes has to send back messages of the case's shape unchanged.
+- The load generator is another process. It uses raw sockets, and makes its frames beforehand. If it is as busy as the server, more load
+  would have made the batches larger.
 ${
   results.singleThreadedGc
-    ? `- What is measured on Node has one core, so V8's garbage collector is told to do without helper threads (\`--single-threaded-gc\`),
-  which would have to share it.
+    ? `- Each measured Node process has one core. So V8's garbage collector runs without helper threads (\`--single-threaded-gc\`), because they would
+  have to share this core.
 `
     : ""
-}- Memory is what the process holds more of, after a collection, with 5,000 idle connections than with 100.
+}- Memory is the additional memory of a process with 5,000 idle connections over one with 100, after a garbage collection, per connection.
 
 ## Cases
 
@@ -206,8 +209,7 @@ ${gcThreadsSection}
 
 ## Growth
 
-Both axes are logarithmic: cost that is linear is a straight line, and cost per message that does not depend on something is a
-level one.
+Both axes are logarithmic. A linear cost is a straight line. A cost per message that does not change with the variable is a horizontal line.
 
 ${sweeps.join("\n\n")}
 
@@ -217,12 +219,12 @@ ${codec.length === 0 ? "" : codecSection}
 
 - **TLS**.
 - **Real networks**: everything runs over loopback, without loss, delay or small segments.
-- **Other machines**, systems and processors: there is one run, on the one above. \`pnpm bench --node <file>\` measures on
-  another Node.
-- **Throughput**: rates are shown to tell how busy a side was. They depend on the machine and on what else it does.
-- **Real apps**: handlers do nothing but send back, and messages have one size at a time.
-- **Time that is charged to nobody**, such as that of interrupts, and memory of the kernel: the sockets' buffers.
-- ${existsSync(`docs/${profiles}`) ? `**Where the remaining time goes** is in [its own page](${profiles}).` : "**Where the remaining time goes**: `pnpm bench a --server run --profiles <folder>` writes CPU profiles of it."}
+- **Other machines**, systems and processors: there is one run, on the machine above. \`pnpm bench --node <file>\` measures another version
+  of Node.
+- **Throughput**: the tables show rates only to tell how busy a side was. Rates depend on the machine and on its other load.
+- **Real apps**: the handlers only send messages back, and all messages of a case have the same size.
+- **Time that is not charged to a process**, such as the time of interrupts, and **kernel memory**, such as the buffers of sockets.
+- ${existsSync(`docs/${profiles}`) ? `**Where the remaining time goes** is in [its own page](${profiles}).` : "**Where the remaining time goes**: `pnpm bench a --server run --profiles <folder>` writes CPU profiles."}
 `
 
 const file = "docs/performance.md"

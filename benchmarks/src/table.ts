@@ -1,9 +1,9 @@
-/** Results as text. */
+/** Formats results as text. */
 import type { CaseResult, Row } from "./results.js"
 
 const number = (value: number | null, digits: number): string => (value === null ? "" : value.toFixed(digits))
 
-/** Three digits that count. */
+/** Three significant digits. */
 export const figure = (value: number): string =>
   value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)
 
@@ -25,7 +25,7 @@ export const cells = ({ rows, unit }: CaseResult): ReadonlyArray<ReadonlyArray<s
     ...(measuresMemory ? ["KiB heap"] : []),
     "to ws",
     "to raw",
-    "platform to it",
+    "platform / this",
     "target",
     ...(loaded ? ["per second", "server busy", "load busy"] : []),
     ...(opened ? ["open ms", "close ms"] : []),
@@ -53,7 +53,7 @@ export const cells = ({ rows, unit }: CaseResult): ReadonlyArray<ReadonlyArray<s
   ]
 }
 
-/** Columns of one width; the first is aligned to the left. */
+/** Pads each column to one width. The first column is aligned to the left. */
 export const format = (result: CaseResult): string => {
   const rows = result.rows.length === 0 ? [] : cells(result)
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
@@ -63,13 +63,13 @@ export const format = (result: CaseResult): string => {
   return [`${result.name}: ${result.title}`, ...lines, ...result.notes].join("\n")
 }
 
-/** How many targets hold, and which were missed. */
+/** The number of targets that hold, and a list of those that were missed. */
 export const summary = (results: ReadonlyArray<CaseResult>): string => {
   const targets = results.flatMap(({ name, rows }) =>
     rows.flatMap(({ subject, targets }) => targets.map((target) => ({ ...target, name, subject })))
   )
   const missed = targets.filter(({ holds }) => !holds)
-  if (targets.length === 0) return "No target is set for what was measured."
+  if (targets.length === 0) return "The measured cases have no targets."
   return [
     `${targets.length - missed.length} of ${targets.length} targets hold.`,
     ...(missed.length === 0
