@@ -126,7 +126,8 @@ const alone = codec.filter(({ name }) => name !== "ours" && name !== "ws")
 
 const codecSection = `## The codec, without a network
 
-The figures are nanoseconds per message, as medians. The benchmark loads the classes of \`ws\` by file, because they are not part of its API.
+The figures are nanoseconds per message, as medians. The benchmark loads the classes of \`ws\` by file, because they are
+not part of its API.
 
 ${table([["", "ours", "ws", "ratio"], ...codecRows(["ours", "ws"])])}
 
@@ -137,8 +138,9 @@ const gcThreadsSection =
     ? ""
     : `## With the collector's helper threads
 
-With \`--gc-threads\`, the helper threads of V8's garbage collector share the core with the measured program. Node starts these threads by
-default. Whether they slow the program down differs at random from process to process. If they do not, some programs are faster with them.
+With \`--gc-threads\`, the helper threads of V8's garbage collector share the core with the measured program. Node
+starts these threads by default. Whether they slow the program down differs at random from process to process. If they
+do not, some programs are faster with them.
 
 ${gcThreads.rounds} rounds of ${gcThreads.seconds} s.
 
@@ -148,8 +150,9 @@ const profiles = "performance/remaining-time.md"
 
 const text = `# Performance
 
-This page shows the cost of messages, connections and memory. One run measures this library's servers and clients, \`ws\`, \`undici\`,
-\`@effect/platform\`, Bun, and a bare \`node:net\` echo as the lower bound. \`pnpm bench:report\` writes this page from the output of:
+This page shows the cost of messages, connections and memory. One run measures this library's servers and clients,
+\`ws\`, \`undici\`, \`@effect/platform\`, Bun, and a bare \`node:net\` echo as the lower bound. \`pnpm bench:report\`
+writes this page from the output of:
 
 \`\`\`sh
 pnpm bench --rounds ${results.rounds} --seconds ${results.seconds} --json benchmarks/results/run.json
@@ -182,24 +185,29 @@ ${table(
   "---"
 )}
 
-- A figure is the CPU time of the measured process per message: user and system time, as the operating system counts it. It is the median of
-  the rounds. In case f it is the time per connection. The spread is the distance between the quartiles.
-- Before the rounds that count, each subject warms up: for at least three seconds, or for two rounds in sweeps and as an echoing client.
-- In each round all subjects run, one after another. A ratio is the median of the ratios within each round. Absolute figures only show
-  proportions.
-- **run**, **receiveAll**, **receive** and **messages** are this library's ways to read. **raw net** echoes bytes without reading frames.
-- **to ws** and **to raw** are the cost of the subject divided by the cost of \`ws\` and of **raw net**. **platform / this** is the cost of the better server
-  or client on \`@effect/platform\`, divided by the cost of the subject.
+- A figure is the CPU time of the measured process per message: user and system time, as the operating system counts it.
+  It is the median of the rounds. In case f it is the time per connection. The spread is the distance between the
+  quartiles.
+- Before the rounds that count, each subject warms up: for at least three seconds, or for two rounds in sweeps and as an
+  echoing client.
+- In each round all subjects run, one after another. A ratio is the median of the ratios within each round. Absolute
+  figures only show proportions.
+- **run**, **receiveAll**, **receive** and **messages** are this library's ways to read. **raw net** echoes bytes
+  without reading frames.
+- **to ws** and **to raw** are the cost of the subject divided by the cost of \`ws\` and of **raw net**.
+- **platform / this** is the cost of the better server or client on \`@effect/platform\`, divided by the cost of the
+  subject.
 - Before the measurement, each server and client that echoes has to send back messages of the case's shape unchanged.
-- The load generator is another process. It uses raw sockets, and makes its frames beforehand. If it is as busy as the server, more load
-  would have made the batches larger.
+- The load generator is another process. It uses raw sockets, and makes its frames beforehand. If it is as busy as the
+  server, more load would have made the batches larger.
 ${
   results.singleThreadedGc
-    ? `- Each measured Node process has one core. So V8's garbage collector runs without helper threads (\`--single-threaded-gc\`), because they would
-  have to share this core.
+    ? `- Each measured Node process has one core. So V8's garbage collector runs without helper threads
+  (\`--single-threaded-gc\`), because they would have to share this core.
 `
     : ""
-}- Memory is the additional memory of a process with 5,000 idle connections over one with 100, after a garbage collection, per connection.
+}- Memory is the additional memory of a process with 5,000 idle connections over one with 100, after a garbage
+  collection, per connection.
 
 ## Cases
 
@@ -209,7 +217,8 @@ ${gcThreadsSection}
 
 ## Growth
 
-Both axes are logarithmic. A linear cost is a straight line. A cost per message that does not change with the variable is a horizontal line.
+Both axes are logarithmic. A linear cost is a straight line. A cost per message that does not change with the variable
+is a horizontal line.
 
 ${sweeps.join("\n\n")}
 
@@ -219,11 +228,13 @@ ${codec.length === 0 ? "" : codecSection}
 
 - **TLS**.
 - **Real networks**: everything runs over loopback, without loss, delay or small segments.
-- **Other machines**, systems and processors: there is one run, on the machine above. \`pnpm bench --node <file>\` measures another version
-  of Node.
-- **Throughput**: the tables show rates only to tell how busy a side was. Rates depend on the machine and on its other load.
+- **Other machines**, systems and processors: there is one run, on the machine above. \`pnpm bench --node <file>\`
+  measures another version of Node.
+- **Throughput**: the tables show rates only to tell how busy a side was. Rates depend on the machine and on its other
+  load.
 - **Real apps**: the handlers only send messages back, and all messages of a case have the same size.
-- **Time that is not charged to a process**, such as the time of interrupts, and **kernel memory**, such as the buffers of sockets.
+- **Time that is not charged to a process**, such as the time of interrupts, and **kernel memory**, such as the buffers
+  of sockets.
 - ${existsSync(`docs/${profiles}`) ? `**Where the remaining time goes** is in [its own page](${profiles}).` : "**Where the remaining time goes**: `pnpm bench a --server run --profiles <folder>` writes CPU profiles."}
 `
 

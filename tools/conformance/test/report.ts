@@ -69,14 +69,15 @@ const totals = (verdicts: Verdicts): string =>
 
 const intro = `# Conformance
 
-This page lists the rules of RFC 6455 and RFC 7692 that can be observed from outside, and the results of testing them. Each case sends raw bytes over TCP.
-\`packages/conformance\` has the cases. \`pnpm docs:conformance\` runs them and writes this page, and a test compares the page with a run.
-The driver uses no WebSocket library. In addition to the case itself, it checks every frame that an endpoint writes against RFC 6455 §5:
-the mask, the form of the length, the opcode, the reserved bits, and the size of control frames.
+This page lists the rules of RFC 6455 and RFC 7692 that can be observed from outside, and the results of testing them.
+Each case sends raw bytes over TCP. \`packages/conformance\` has the cases. \`pnpm docs:conformance\` runs them and
+writes this page, and a test compares the page with a run. The driver uses no WebSocket library. In addition to the case
+itself, it checks every frame that an endpoint writes against RFC 6455 §5: the mask, the form of the length, the opcode,
+the reserved bits, and the size of control frames.
 
-Each row is a case. If a case has several variants, the row says how many of them passed. A **no** says what was seen instead. The endpoints of
-this library must also fail with the right typed error. These errors are checked over TCP as a client, and in memory in both roles, with the
-bytes in one chunk, in pieces, and byte by byte.
+Each row is a case. If a case has several variants, the row says how many of them passed. A **no** says what was seen
+instead. The endpoints of this library must also fail with the right typed error. These errors are checked over TCP as a
+client, and in memory in both roles, with the bytes in one chunk, in pieces, and byte by byte.
 
 You can test any server or client in the same way, if it echoes messages:
 
@@ -87,8 +88,8 @@ pnpm conformance --server ws://127.0.0.1:9001   # any server
 pnpm conformance --client-port 9002             # any client, which connects again and again
 \`\`\`
 
-A client should offer the subprotocol \`superchat\`, and a server should choose it. If an endpoint has no compression, the cases of compression
-are skipped.`
+A client should offer the subprotocol \`superchat\`, and a server should choose it. If an endpoint has no compression,
+the cases of compression are skipped.`
 
 export const report = (verdicts: Verdicts): string => {
   const sections: Array<string> = []

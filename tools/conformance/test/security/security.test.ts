@@ -16,12 +16,13 @@ const testsOf = (tests: Threat["tests"]): string =>
 
 const report = (): string => `# Security
 
-This page lists known vulnerabilities of WebSocket libraries, the defence of this library against each, and the tests that check the
-defence. \`pnpm docs:security\` generates the page from \`packages/conformance/test/security/threats.ts\`. A test checks that the page matches
-that file, and that the tests exist. The compiler checks the names of the options, and the defaults come from the code.
+This page lists known vulnerabilities of WebSocket libraries, the defence of this library against each, and the tests
+that check the defence. \`pnpm docs:security\` generates the page from
+\`packages/conformance/test/security/threats.ts\`. A test checks that the page matches that file, and that the tests
+exist. The compiler checks the names of the options, and the defaults come from the code.
 
-"Linear" means that tests count the work for inputs of the sizes n, 2n and 4n. They count how often each block of the protocol's code runs, and how many
-bytes are copied, measured and validated. They do not measure time.
+"Linear" means that tests count the work for inputs of the sizes n, 2n and 4n. They count how often each block of the
+protocol's code runs, and how many bytes are copied, measured and validated. They do not measure time.
 
 ## Threats
 
@@ -38,8 +39,9 @@ ${table(
 
 ## Hostile peers
 
-This table says how much memory a hostile client or server can make an endpoint hold for one connection, and for how long. It does not count
-messages that the app itself keeps, or the windows of compression: at most 2^bits bytes for each direction.
+This table says how much memory a hostile client or server can make an endpoint hold for one connection, and for how
+long. It does not count messages that the app itself keeps. In addition, the windows of compression take at most 2^bits
+bytes for each direction.
 
 ${table(
   ["attack", "bound on memory", "bound on time", "options (default)", "tests"],
@@ -54,12 +56,12 @@ ${table(
 
 ## What is up to you
 
-- By default, a server accepts any number of connections. \`admission\` limits the connections of all clients together, and of each client.
-  \`receiveRate\` limits the messages and bytes of each connection.
+- By default, a server accepts any number of connections. \`admission\` limits the connections of all clients together,
+  and of each client. \`receiveRate\` limits the messages and bytes of each connection.
 - Behind a proxy, set \`proxies\`. Otherwise all clients have the address of the proxy.
 - The library does not authenticate users. Use a \`check\` of the route.
-- \`messageTimeout\`, \`writeTimeout\`, \`idleTimeout\`, \`receiveRate\` and \`budget\` are off by default. Set them for a server that anyone can
-  reach.
+- \`messageTimeout\`, \`writeTimeout\`, \`idleTimeout\`, \`receiveRate\` and \`budget\` are off by default. Set them for
+  a server that anyone can reach.
 `
 
 const textOf = (path: string): string => {
