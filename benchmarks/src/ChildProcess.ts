@@ -1,4 +1,4 @@
-/** Processes that are measured, or that measure: pinned to a core each, and asked over IPC. */
+/** Child processes for the measured programs and the load. Each is pinned to a core, and takes requests over IPC. */
 import { Data, Effect, Schema, type Scope } from "effect"
 import { spawn, spawnSync, type ChildProcess as NodeProcess } from "node:child_process"
 import { availableParallelism } from "node:os"
@@ -9,29 +9,29 @@ export class ChildFailed extends Data.TaggedError("ChildFailed")<{ readonly mess
 /** Answers one request at a time. */
 export interface ChildProcess {
   readonly pid: number | undefined
-  /** Where the process says something of itself before it is asked. */
+  /** The next message that the process sends without a request. */
   readonly next: <A, I>(answer: Schema.Schema<A, I>) => Effect.Effect<A, ChildFailed>
   readonly ask: <A, I>(request: object | string, answer: Schema.Schema<A, I>) => Effect.Effect<A, ChildFailed>
 }
 
 export interface Options {
-  /** A file beside this one. */
+  /** A file in the same folder as this one. */
   readonly file: string
   readonly arguments?: ReadonlyArray<string> | undefined
   readonly environment?: Readonly<Record<string, string>> | undefined
-  /** Which core it runs on, where the system lets us choose. */
+  /** The core that it runs on, if the system allows a choice. */
   readonly core: number
-  /** Another runtime that runs it. */
+  /** The runtime that runs it, if not Node. */
   readonly executable?: string | undefined
-  /** Where it runs on Node: which one, if not this. */
+  /** The Node binary that runs it, if not the current one. */
   readonly node?: string | undefined
   readonly flags?: ReadonlyArray<string> | undefined
 }
 
-/** Whether processes can be pinned: there is `taskset`, and a core for each side. */
+/** Whether processes can be pinned: if `taskset` exists, and there is a core for each side. */
 export const pinned = availableParallelism() > 1 && spawnSync("taskset", ["-c", "0", "true"]).status === 0
 
-// Long enough for a generation of load, so that whoever hangs is noticed.
+// Longer than any load takes, so that only a process that hangs exceeds it.
 const patience = "60 seconds"
 
 export const make = (options: Options): Effect.Effect<ChildProcess, never, Scope.Scope> =>
@@ -74,7 +74,7 @@ export const make = (options: Options): Effect.Effect<ChildProcess, never, Scope
     }
   )
 
-/** It ends by itself when nobody is there to ask, and may write a profile then. */
+/** Disconnects the process. It then ends by itself, and may write a profile first. */
 const stop = (child: NodeProcess): Effect.Effect<void> =>
   Effect.async<void>((resume) => {
     if (child.exitCode !== null || child.signalCode !== null) {

@@ -1,22 +1,22 @@
-/** What is measured. */
+/** The measured cases. */
 import type { Shape } from "./load/frames.js"
 
-/** How a case is run; the numbers are those of the load. */
+/** How a case runs. The numbers describe the load. */
 export type Work =
   | {
       readonly _tag: "Echo"
       readonly connections: number
       readonly inFlight: number
       readonly shape: Shape
-      /** What is written at once, if not whole messages. */
+      /** The size of each write, if the load does not write whole messages. */
       readonly chunkBytes?: number
     }
-  /** The same with the roles exchanged. */
+  /** The same with exchanged roles. */
   | { readonly _tag: "ClientEcho"; readonly connections: number; readonly inFlight: number; readonly shape: Shape }
   | { readonly _tag: "Broadcast"; readonly connections: number; readonly shape: Shape }
   | { readonly _tag: "Churn"; readonly connections: number; readonly shape: Shape }
   | { readonly _tag: "Client"; readonly shape: Shape }
-  /** At half of what the baseline can do in case a. */
+  /** Runs at half of the baseline's rate in case a. */
   | { readonly _tag: "Latency"; readonly connections: number; readonly shape: Shape }
   | { readonly _tag: "Fairness"; readonly connections: number; readonly inFlight: number; readonly shape: Shape }
   | {
@@ -30,15 +30,15 @@ export interface Case {
   readonly name: string
   readonly title: string
   readonly work: Work
-  /** The highest ratio to the baseline that we allow ourselves, for each of our ways to read. */
+  /** The highest allowed ratio to the baseline, for each of this library's ways to read. */
   readonly targets?: Readonly<Record<string, number>>
-  /** The same, to the floor. */
+  /** The highest allowed ratio to the floor. */
   readonly floorTargets?: Readonly<Record<string, number>>
-  /** How many times as much `@effect/platform` costs at least. */
+  /** The lowest allowed ratio of the cost of `@effect/platform` to the cost of this library. */
   readonly platformTargets?: Readonly<Record<string, number>>
-  /** At most, however many were asked for: what takes long, or spreads little. */
+  /** The highest number of rounds, for cases that take long or vary little. */
   readonly rounds?: number
-  /** Only these subjects; of the sweeps, where all would take too long. */
+  /** Measures only these subjects. Used for sweeps, in which all subjects would take too long. */
   readonly only?: ReadonlyArray<string>
   /** Points of one curve. */
   readonly sweep?: { readonly name: string; readonly x: number; readonly unit: string }
@@ -58,7 +58,7 @@ const kibibyte = 1024
 const mebibyte = 1024 * 1024
 
 const few = 3
-// Of the same app on the sockets of `@effect/platform`.
+// The factors for the same app on the sockets of `@effect/platform`.
 const platformTargets = { run: 2.5 }
 
 const main: ReadonlyArray<Case> = [
@@ -134,14 +134,14 @@ const main: ReadonlyArray<Case> = [
       title: `an idle connection${compressed ? ", compression agreed" : ""}${heartbeat ? ", heartbeat" : ""}`,
       work: { _tag: "Memory", connections: 5000, compressed, heartbeat },
       rounds: 2,
-      // What has no heartbeat of its own is shown without one.
+      // Only subjects with a built-in heartbeat have this case.
       ...(heartbeat ? { only: ["run", "receive", "messages"] } : {}),
       ...(compressed || heartbeat ? {} : { targets: { run: 1.5, receive: 2.2, messages: 2.4 } })
     }))
   )
 ]
 
-/** Cases a to e from the other side: the client sends back what it gets. */
+/** Cases a to e from the other side: the client echoes. */
 const clients = main.flatMap(({ name, title, work }): ReadonlyArray<Case> =>
   work._tag === "Echo"
     ? [{ name: `client-${name}`, title: `client, ${title}`, work: { ...work, _tag: "ClientEcho" }, rounds: few }]

@@ -1,4 +1,4 @@
-/** Whether a server or a client sends back what it was sent, before anybody counts how fast. */
+/** Checks that a server or a client echoes correctly, before its speed is measured. */
 import { Data, Effect, type Scope } from "effect"
 import { once } from "node:events"
 import { WebSocket, WebSocketServer } from "ws"
@@ -9,7 +9,7 @@ export class NotEqual extends Data.TaggedError("NotEqual")<{ readonly message: s
 const checked = 20
 const patience = "30 seconds"
 
-/** Sends messages of this shape, one behind another, and compares what comes back. */
+/** Sends messages of this shape, one after another, and compares the echoes. */
 const exchange = async (socket: WebSocket, shape: Shape): Promise<void> => {
   if (shape.compressed && socket.extensions === "") throw new Error("agreed to no compression")
   const sent = Array.from({ length: checked }, (_, number) => payload(shape, number))
@@ -47,7 +47,7 @@ export const checkServer = (name: string, port: number, shape: Shape): Effect.Ef
     }
   })
 
-/** A server that checks the first client that comes. */
+/** A server that checks the first client that connects. */
 export interface ClientCheck {
   readonly port: number
   readonly result: Effect.Effect<void, NotEqual>

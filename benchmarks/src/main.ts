@@ -47,7 +47,7 @@ const command = Command.make(
       if (!pinned) yield* Console.log("Processes are not pinned to cores: there is no taskset, or one core.\n")
       const singleThreadedGc = pinned && !gcThreads
       const flags = [
-        // On one core the helper threads delay one another and the program, by chance more or less.
+        // On one core, the helper threads delay each other and the program by random amounts.
         ...(singleThreadedGc ? ["--single-threaded-gc"] : []),
         ...Option.match(profiles, {
           onNone: () => [],
@@ -82,7 +82,7 @@ const command = Command.make(
         const settings = { rounds, millis: seconds * 1000, flags, node: executable, subjects }
         const result = yield* measure(one, settings)
         found.push(result)
-        // After each, so that a run that is stopped leaves what it found.
+        // Written after each case, so that a stopped run keeps its results.
         if (Option.isSome(json)) {
           mkdirSync(dirname(json.value), { recursive: true })
           writeFileSync(json.value, `${JSON.stringify(results())}\n`)

@@ -1,4 +1,4 @@
-/** Runs one case against all of its subjects, in turns. */
+/** Runs one case against all of its subjects, one after another in each round. */
 import { Effect, Either, Schema, type Scope } from "effect"
 import { spawnSync } from "node:child_process"
 import { checkServer, makeClientCheck, type NotEqual } from "./equality.js"
@@ -14,18 +14,18 @@ export interface Settings {
   readonly millis: number
   /** Node's options for the measured processes. */
   readonly flags: ReadonlyArray<string>
-  /** Which Node runs them, if not this. */
+  /** The Node binary that runs them, if not the current one. */
   readonly node: string | undefined
   readonly subjects: ReadonlyArray<string>
 }
 
 type Failure = ChildProcess.ChildFailed | NotEqual
 
-// What is not compiled yet, and compiling it, is no cost of a message.
+// Warm-up: code that is not compiled yet, and its compilation, are not a cost of a message.
 const warmUp = { rounds: 3, leastMillis: 1000 }
 const shortWarmUp = { rounds: 2, leastMillis: 0 }
 
-/** How many connections a process can hold, besides what else it has open. */
+/** How many connections a process can hold, in addition to its other open files. */
 const mostConnections = (() => {
   const { stdout } = spawnSync("sh", ["-c", "ulimit -n"], { encoding: "utf8" })
   const limit = Number(stdout)
@@ -43,7 +43,7 @@ const Usage = Schema.Struct({
 })
 const CountedUsage = Schema.Struct({ ...Usage.fields, count: Schema.Number })
 
-/** What one round found of one subject. */
+/** The result of one round for one subject. */
 interface Sample {
   readonly value: number
   readonly messages: number
@@ -53,13 +53,13 @@ interface Sample {
   readonly latencies: ReadonlyArray<number>
   readonly openings: ReadonlyArray<number>
   readonly closings: ReadonlyArray<number>
-  /** KiB, where memory was measured and its report means the same as Node's. */
+  /** In KiB, if memory was measured and the runtime's report means the same as Node's. */
   readonly heap: number | null
 }
 
 type ClientWork = Extract<Work, { readonly _tag: "Client" | "ClientEcho" }>
 
-/** A subject that is ready to be measured again and again. */
+/** A subject that is ready for repeated measurements. */
 interface Contestant {
   readonly subject: Subject
   readonly sample: (millis: number) => Effect.Effect<Sample, Failure>
@@ -94,7 +94,7 @@ const isCompressed = (work: Work): boolean =>
 
 const ask = (load: ChildProcess.ChildProcess, request: Request) => load.ask(request, Result)
 
-/** Measures the CPU time that a process uses while something runs. Everything is at rest before and after. */
+/** Measures the CPU time that a process uses while an effect runs. Nothing else runs before and after. */
 const during = (child: ChildProcess.ChildProcess, work: Effect.Effect<Result, Failure>) =>
   Effect.gen(function* () {
     const before = yield* child.ask("usage", Usage)
@@ -174,7 +174,7 @@ const serverContestant = (
     }
   })
 
-/** KiB of one of many connections, in a process of its own each time. */
+/** The memory of one of many connections in KiB. Each measurement uses a new process. */
 const idleSample = (subject: Subject, work: Work & { readonly _tag: "Memory" }, settings: Settings) =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -182,7 +182,7 @@ const idleSample = (subject: Subject, work: Work & { readonly _tag: "Memory" }, 
       const load = yield* startLoad
       const first = 100
       const { compressed, connections } = work
-      // Code is compiled and pools are filled by the first connections.
+      // The first connections compile code and fill pools.
       yield* ask(load, { _tag: "Open", port, connections: first, compressed })
       const before = yield* child.ask("idle", Usage)
       yield* ask(load, { _tag: "Open", port, connections: first + connections, compressed })
@@ -277,7 +277,7 @@ const takesPart = (subject: Subject, { only, work }: Case, settings: Settings): 
   (!isCompressed(work) || subject.compresses) &&
   (work._tag !== "Broadcast" || subject.broadcasts)
 
-/** What the baseline can do in a second, halved. */
+/** Half of the number of messages that the baseline echoes per second. */
 const halfLoad = (connections: number, work: Work & { readonly _tag: "Latency" }, settings: Settings) =>
   Effect.gen(function* () {
     const subject = servers.find(({ name }) => name === baseline)!
@@ -303,8 +303,8 @@ const contestant = (subject: Subject, work: Work, settings: Settings, rateOf: Ef
       : serverContestant(subject, work, settings, rateOf)
 
 /**
- * Rounds that do not count, and then the others. In each the subjects begin in another order. Whoever fails is left out, and the
- * notes say why.
+ * Runs warm-up rounds, then the rounds that count. Each round has a different order of subjects. A subject that fails is left
+ * out, and the notes say why.
  */
 export const measure = (one: Case, settings: Settings): Effect.Effect<CaseResult> =>
   Effect.gen(function* () {
@@ -328,7 +328,7 @@ export const measure = (one: Case, settings: Settings): Effect.Effect<CaseResult
         : Effect.succeed(Number.NaN)
     const samples = new Map<string, Array<Sample>>()
     const contestants: Array<Contestant> = []
-    /** Whether it did not fail. */
+    /** Runs an effect for a subject, and returns whether it succeeded. */
     const attempt = <A>(
       subject: Subject,
       effect: Effect.Effect<A, Failure, Scope.Scope>,
@@ -415,7 +415,7 @@ const toRow = (
         : [
             {
               wanted: `≤ ${target}${floorTarget === undefined ? "" : ` or ≤ ${floorTarget} of raw`}`,
-              // Either is enough: the ratio to the baseline drifts where the machine is busy.
+              // One of the two is enough, because the ratio to the baseline drifts on a busy machine.
               holds: toBaseline <= target || (floorTarget !== undefined && toFloor !== null && toFloor <= floorTarget)
             }
           ]),

@@ -1,6 +1,6 @@
-/** Plots as SVG, on a ground of their own, so that they can be read wherever they are shown. Axes are logarithmic. */
+/** Plots as SVG with their own background, so that they are readable on every page. Axes are logarithmic. */
 const width = 900
-/** Whoever is in several plots has one color. */
+/** A subject has the same color in all plots. */
 const colors: Readonly<Record<string, string>> = {
   run: "#2563eb",
   receiveAll: "#0891b2",
@@ -38,7 +38,7 @@ const frame = (height: number, title: string, names: ReadonlyArray<string>, cont
   let x = 20
   const legend = names.flatMap((name) => {
     const at = x
-    // About what the letters take, without knowing the font.
+    // An estimate of the text width, because the font is unknown.
     x += 38 + name.length * 7.5
     return [dot(at + 6, legendTop + 5, name, 6), label(at + 18, legendTop + 9, name, { anchor: "start" })]
   })
@@ -59,13 +59,13 @@ const scale = (values: ReadonlyArray<number>, from: number, to: number) => {
 }
 
 export interface Dot {
-  /** The row, and which of the names. */
+  /** The row, and the name of the series. */
   readonly row: string
   readonly name: string
   readonly value: number
 }
 
-/** A row of dots for each case; a line marks what they are compared with. */
+/** A row of dots for each case. A line marks the baseline. */
 export const dots = (title: string, unit: string, names: ReadonlyArray<string>, all: ReadonlyArray<Dot>): string => {
   const rows = [...new Set(all.map(({ row }) => row))]
   const left = 430
@@ -90,7 +90,7 @@ export const dots = (title: string, unit: string, names: ReadonlyArray<string>, 
       return [
         line([left, y], [right, y], grid),
         label(left - 14, y + 4, row, { anchor: "end" }),
-        // The first names lie above the others.
+        // The first names are drawn above the others.
         ...all
           .filter((one) => one.row === row)
           .sort((one, other) => names.indexOf(other.name) - names.indexOf(one.name))
@@ -108,7 +108,7 @@ export interface Series {
 const powersWithin = (low: number, high: number): ReadonlyArray<number> =>
   Array.from({ length: 16 }, (_, index) => 10 ** (index - 4)).filter((value) => value >= low && value <= high)
 
-/** Both axes are logarithmic, so that what is linear is a straight line. */
+/** Both axes are logarithmic, so a linear cost is a straight line. */
 export const lines = (
   title: string,
   unit: { readonly x: string; readonly format: (x: number) => string },

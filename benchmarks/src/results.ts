@@ -1,33 +1,33 @@
-/** What a run found, as it is written to a file. */
+/** The results of a run, as they are written to a file. */
 import { Schema } from "effect"
 
 export const Row = Schema.Struct({
   subject: Schema.String,
-  /** One value of each round: CPU microseconds of the subject per message, or what `unit` says. */
+  /** One value for each round: CPU microseconds of the subject per message, or another quantity that `unit` names. */
   values: Schema.Array(Schema.Number),
   median: Schema.Number,
-  /** The distance between the quartiles, as a part of the median. */
+  /** The distance between the quartiles, divided by the median. */
   spread: Schema.Number,
   /** Medians of the ratios within each round. */
   toBaseline: Schema.NullOr(Schema.Number),
   toFloor: Schema.NullOr(Schema.Number),
-  /** How many times as much the better of the two servers on `@effect/platform` costs. */
+  /** The cost of the better of the two subjects on `@effect/platform`, divided by the cost of this one. */
   platformToThis: Schema.NullOr(Schema.Number),
-  /** What was wanted, in words, and whether it came true. */
+  /** Each target in words, and whether it holds. */
   targets: Schema.Array(Schema.Struct({ wanted: Schema.String, holds: Schema.Boolean })),
   /** Messages per second. */
   rate: Schema.NullOr(Schema.Number),
-  /** Parts of the time for which the subject and the load generator were busy. */
+  /** The shares of the time in which the subject and the load generator were busy. */
   busy: Schema.NullOr(Schema.Number),
   loadBusy: Schema.NullOr(Schema.Number),
-  /** In milliseconds, where messages were timed. */
+  /** In milliseconds, if messages were timed. */
   latency: Schema.NullOr(
     Schema.Struct({ p50: Schema.Number, p90: Schema.Number, p99: Schema.Number, max: Schema.Number })
   ),
-  /** Medians in milliseconds, where connections were opened and closed. */
+  /** Medians in milliseconds, if connections were opened and closed. */
   opening: Schema.NullOr(Schema.Number),
   closing: Schema.NullOr(Schema.Number),
-  /** KiB of JavaScript's heap and what it owns, where memory was measured and the runtime tells. */
+  /** KiB of JavaScript's heap and the memory that it owns, if memory was measured and the runtime reports it. */
   heap: Schema.NullOr(Schema.Number)
 })
 export type Row = typeof Row.Type
@@ -44,16 +44,16 @@ export type CaseResult = typeof CaseResult.Type
 
 export const Results = Schema.Struct({
   date: Schema.String,
-  /** How long it took. */
+  /** The duration of the run. */
   minutes: Schema.Number,
-  /** Of the Node that ran what was measured. */
+  /** The version of the Node that ran the measured processes. */
   node: Schema.String,
   versions: Schema.Record({ key: Schema.String, value: Schema.String }),
   system: Schema.String,
   cpu: Schema.String,
   cores: Schema.Number,
   memoryGibibytes: Schema.Number,
-  /** Processes that were waiting to run before it began, on average over a minute. */
+  /** The load average over one minute before the run. */
   load: Schema.Number,
   pinned: Schema.Boolean,
   /** Whether V8's garbage collector had no helper threads. */

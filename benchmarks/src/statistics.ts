@@ -11,7 +11,7 @@ export const quantile = (values: ReadonlyArray<number>, part: number): number =>
 
 export const median = (values: ReadonlyArray<number>): number => quantile(values, 0.5)
 
-/** The distance between the quartiles, as a part of the median. */
+/** The distance between the quartiles, divided by the median. */
 export const spread = (values: ReadonlyArray<number>): number =>
   (quantile(values, 0.75) - quantile(values, 0.25)) / median(values)
 

@@ -4,14 +4,14 @@ import { existsSync, readFileSync, realpathSync } from "node:fs"
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
 
-/** Something that is measured, in a process of its own. */
+/** A measured server or client, in its own process. */
 export interface Subject {
   readonly name: string
   readonly file: string
   readonly arguments?: ReadonlyArray<string>
   readonly environment?: Readonly<Record<string, string>>
   readonly executable?: string
-  /** The floor knows nothing of messages. */
+  /** Whether it reads messages. The floor does not. */
   readonly echoesFrames: boolean
   readonly compresses: boolean
   readonly broadcasts: boolean
@@ -19,7 +19,7 @@ export interface Subject {
 
 const require = createRequire(import.meta.url)
 
-/** The binary that npm brought along; its package would fetch it again in an install script. */
+/** The binary that npm installed. The install script of its package would fetch it again. */
 const findBun = (): string | undefined => {
   const bun = join(dirname(realpathSync(require.resolve("bun/package.json"))), "..", "@oven")
   const binary = join(bun, `bun-${process.platform}-${process.arch === "arm64" ? "aarch64" : process.arch}`, "bin/bun")
@@ -34,7 +34,7 @@ const versionOf = (name: string): string => {
   return Schema.decodeUnknownSync(Package)(readFileSync(file, "utf8")).version
 }
 
-/** Of whatever is compared. */
+/** The versions of all compared libraries and runtimes. */
 export const versions: Readonly<Record<string, string>> = Object.fromEntries(
   [
     "@effect-websocket/platform",
@@ -48,7 +48,7 @@ export const versions: Readonly<Record<string, string>> = Object.fromEntries(
   ].map((name) => [name, versionOf(name)])
 )
 
-// `ws` takes the native masking that the benchmarks install unless it is told not to.
+// `ws` uses the native masking that the benchmarks install, unless this variable turns it off.
 const plain = { WS_NO_BUFFER_UTIL: "1" }
 const able = { echoesFrames: true, compresses: true, broadcasts: true }
 

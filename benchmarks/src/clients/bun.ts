@@ -1,4 +1,4 @@
-/** The client of the runtime itself; run by Bun. */
+/** The client of the Bun runtime itself. Bun runs this file. */
 import { options } from "../servers/serve.js"
 import { connectAll, opened, received, url } from "./receive.js"
 

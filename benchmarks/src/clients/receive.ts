@@ -1,4 +1,4 @@
-/** What all measured clients share: where to connect to, and the count of messages beside the usage of the process. */
+/** Shared by all measured clients: the address to connect to, and the count of messages in the usage report. */
 import { options, usage } from "../servers/serve.js"
 
 export const url = `ws://127.0.0.1:${process.env["BENCHMARK_PORT"] ?? ""}`
@@ -12,7 +12,7 @@ export const received = (): void => {
 
 let connections = 0
 
-/** A connection is open. The parent is told of the last of them. */
+/** A connection is open. After the last one, the parent gets a message. */
 export const opened = (): void => {
   connections++
   if (connections !== options.connections) return
@@ -21,7 +21,7 @@ export const opened = (): void => {
   process.send?.({ port: 0 })
 }
 
-/** Calls it as often as there should be connections. */
+/** Calls the function once for each connection. */
 export const connectAll = (connect: () => void): void => {
   for (let i = 0; i < options.connections; i++) connect()
 }

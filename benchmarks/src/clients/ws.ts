@@ -7,7 +7,7 @@ connectAll(() => {
   socket.on("open", opened)
   socket.on("message", (data, isBinary) => {
     if (options.echo) socket.send(data, { binary: isBinary })
-    // As most apps use them: text as a string.
+    // Reads text as a string, as most apps do.
     else if (!isBinary && data.toString().length > 0) received()
   })
 })

@@ -1,6 +1,6 @@
 /**
- * `pnpm --filter benchmarks codec [--json file]`: what framing costs without a network, for this library and for `ws`. The classes of `ws`
- * are no part of its API; they are loaded by file.
+ * `pnpm bench:codec [--json file]`: measures the cost of framing without a network, for this library and for `ws`. The classes of
+ * `ws` are not part of its API, so they are loaded by file.
  */
 import * as Connection from "@effect-websocket/protocol/Connection"
 import * as Message from "@effect-websocket/protocol/Message"
@@ -19,7 +19,7 @@ interface WsSender {
   send(data: string | Uint8Array, options: object, done?: () => void): void
 }
 
-// What is measured has no types, and no exports either.
+// The measured classes have no types and no exports.
 process.env["WS_NO_BUFFER_UTIL"] = "1"
 const require = createRequire(import.meta.url)
 const ws = (file: string): unknown => require(join(dirname(require.resolve("ws")), "lib", file))
@@ -35,12 +35,12 @@ const shape = (kind: Shape["kind"], bytes: number, fragments = 1): Shape => ({
   compressed: false
 })
 
-/** A server that receives a message in chunks of a size, as often as it is called. */
+/** A server that receives a message in chunks of a given size, each time it is called. */
 const decodeOurs = (bytes: Buffer, chunkBytes: number) => {
   const connection = Connection.make({ role: "server", limits: { maxMessageBytes: 64 * 1024 * 1024 } })
   const input = Buffer.alloc(bytes.length)
   return () => {
-    // It is unmasked in place.
+    // The message is unmasked in place.
     bytes.copy(input)
     for (let start = 0; start < input.length; start += chunkBytes) {
       do_not_optimize(connection.receive(input.subarray(start, start + chunkBytes), true))
@@ -114,7 +114,7 @@ for (const role of ["server", "client"] as const) {
   }
 }
 
-// One call for a message, without a dictionary and with one, as `node:zlib` does it.
+// One call of `node:zlib` for each message, without a dictionary and with one.
 const json = message({ kind: "json", bytes: 1024, fragments: 1, compressed: false }, 0).subarray(8)
 group("deflate 1 KiB of JSON", () => {
   const options = { windowBits: 12, memLevel: 5, level: 6 }

@@ -1,9 +1,9 @@
-/** A raw socket that shakes hands, counts the messages that it receives, and looks at nothing else. */
+/** A raw socket that performs the handshake and counts the messages that it receives. It checks nothing else. */
 import { connect, type Socket } from "node:net"
 import { MessageCounter } from "./MessageCounter.js"
 import type { Peer } from "./Peer.js"
 
-// All sockets of the process read into this one, so that reading costs little.
+// All sockets of the process read into this buffer, so that reading is cheap.
 const shared = Buffer.allocUnsafe(256 * 1024)
 
 const request = (port: number, compressed: boolean): string =>
@@ -21,7 +21,7 @@ const request = (port: number, compressed: boolean): string =>
 
 export class LoadConnection implements Peer {
   onMessages: (count: number) => void = () => {}
-  /** Resolves with the head of the answer 101. */
+  /** Resolves with the head of the 101. */
   readonly opened: Promise<string>
   readonly closed: Promise<void>
 
@@ -54,7 +54,7 @@ export class LoadConnection implements Peer {
     this.socket.on("error", onFail)
     this.closed = new Promise((resolve) => this.socket.once("close", () => resolve()))
     void this.closed.then(() => onFail(new Error("closed")))
-    // Nobody may be waiting for it any more.
+    // Possibly nothing waits for this promise any more.
     this.opened.catch(() => {})
   }
 

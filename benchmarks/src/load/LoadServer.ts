@@ -1,14 +1,14 @@
-/** A server whose connections shake hands and count the messages that they receive. */
+/** A server whose connections perform the handshake and count the messages that they receive. */
 import { createServer } from "node:http"
 import type { Duplex } from "node:stream"
 import { switchingProtocols } from "../switchingProtocols.js"
 import { MessageCounter } from "./MessageCounter.js"
 import type { Peer } from "./Peer.js"
 
-/** What a server answers who compresses each message by itself. */
+/** The answer of a server that compresses each message independently. */
 const withoutContext = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
-/** Completes with the port. `onPeer` is called with every connection; messages are compressed where that was offered. */
+/** Completes with the port. Calls `onPeer` with every connection. Messages are compressed if the client offers it. */
 export const listen = (compressed: boolean, onPeer: (peer: Peer) => void): Promise<number> => {
   const server = createServer()
   server.on("upgrade", (request, socket) => {

@@ -1,13 +1,13 @@
-/** Counts the messages in chunks of bytes, and looks at nothing but the headers of their frames. */
+/** Counts the messages in chunks of bytes. Reads only the headers of their frames. */
 const empty = Buffer.alloc(0)
 
 export class MessageCounter {
-  // A header that straddles chunks, and what is left of the frame behind it.
+  // A header that is split across chunks, and the rest of the current frame.
   private held = empty
   private remaining = 0
   private final = false
 
-  /** How many messages end in the next chunk, which is not kept. */
+  /** The number of messages that end in the next chunk. The chunk is not kept. */
   count(chunk: Buffer, chunkEnd: number): number {
     let bytes = chunk
     let end = chunkEnd
@@ -39,10 +39,10 @@ export class MessageCounter {
   }
 }
 
-// The size of the payload behind the header that was read last.
+// The payload size of the last header.
 let payloadBytes = 0
 
-/** The size of the header, or -1 where it is not whole. Masked ones come from clients, and from who sends back what it got. */
+/** The size of the header, or -1 if it is not complete. Masked headers come from clients, and from echoes of raw bytes. */
 const readHeader = (bytes: Buffer, start: number, end: number): number => {
   if (end - start < 2) return -1
   const second = bytes[start + 1]!

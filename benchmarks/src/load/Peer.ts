@@ -1,4 +1,4 @@
-/** The far end of a connection that is measured. */
+/** The other end of a measured connection. */
 export interface Peer {
   /** Called with the number of messages that a chunk completed. */
   onMessages: (count: number) => void

@@ -1,4 +1,4 @@
-/** What a load generator sends: frames, masked where it is the client, made before anything is measured. */
+/** The frames that a load generator sends. They are masked if it is the client, and made before the measurement. */
 import * as Frame from "@effect-websocket/protocol/Frame"
 import { encode } from "@effect-websocket/protocol/FrameEncoder"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
@@ -12,7 +12,7 @@ export interface Shape {
   readonly compressed: boolean
 }
 
-/** The payload of the message of this number: no two are equal. */
+/** The payload of the message with this number. All payloads differ. */
 export const payload = ({ bytes, kind }: Shape, number: number): Buffer => {
   switch (kind) {
     case "binary":
@@ -26,7 +26,7 @@ export const payload = ({ bytes, kind }: Shape, number: number): Buffer => {
   }
 }
 
-/** A list of records as an API would send it, cut to size. */
+/** A list of records like that of an API, cut to the given size. */
 const json = (bytes: number, number: number): Buffer => {
   const records = Array.from({ length: Math.ceil(bytes / 60) }, (_, index) => {
     const id = (number * 7919 + index * 104729) % 1000003
@@ -41,7 +41,7 @@ const flushBytes = 4
 
 export type Role = "client" | "server"
 
-/** A message as it goes over the wire, in as many frames as asked for. */
+/** The bytes of a message, in the given number of frames. */
 export const message = (shape: Shape, number: number, role: Role = "client"): Buffer => {
   const plain = payload(shape, number)
   const data = shape.compressed
@@ -60,7 +60,7 @@ export const message = (shape: Shape, number: number, role: Role = "client"): Bu
   return Buffer.concat(frames)
 }
 
-/** `count` messages one behind another, and where each of them ends. */
+/** `count` messages one after another, and the position at which each one ends. */
 export const batch = (
   shape: Shape,
   count: number,

@@ -1,4 +1,4 @@
-/** The load generator. It does what it is asked over IPC, and answers once everything that it sent has come back. */
+/** The load generator. It takes requests over IPC, and answers after all of its messages have come back. */
 import { Schema } from "effect"
 import { setTimeout as sleep } from "node:timers/promises"
 import * as Frame from "@effect-websocket/protocol/Frame"
@@ -11,10 +11,10 @@ import type { Peer } from "./Peer.js"
 import { Request, type Result } from "./requests.js"
 
 let connections: Array<Peer> = []
-// Which side of the connections this is.
+// The side of the connections on which this process is.
 let role: frames.Role = "client"
 
-// Connections are opened this many at a time, less than what the kernel holds for a server to accept.
+// The number of connections to open at a time: fewer than the kernel's queue for a server.
 const openAtOnce = 100
 
 const open = async (port: number, count: number, compressed: boolean): Promise<void> => {
@@ -124,7 +124,7 @@ const broadcast = (shape: frames.Shape, millis: number) => {
   })
 }
 
-/** Sends what is due in every turn of the event loop, which therefore never sleeps. */
+/** Sends the due messages in every turn of the event loop, which therefore never sleeps. */
 const pace = async (shape: frames.Shape, rate: number, millis: number, senders = connections) => {
   const message = frames.message(shape, 0)
   const latencies: Array<number> = []
@@ -207,7 +207,7 @@ const serve = (compressed: boolean): Promise<number> => {
   })
 }
 
-// About what one write to a socket takes.
+// About the size that one write to a socket takes.
 const pouredBytes = 64 * 1024
 
 const pour = (shape: frames.Shape, millis: number) => {

@@ -1,4 +1,4 @@
-/** What the load generator is asked to do, and what it answers. */
+/** The requests to the load generator, and its answers. */
 import { Schema } from "effect"
 
 export const Shape = Schema.Struct({
@@ -12,18 +12,18 @@ export const Request = Schema.Union(
   /** Opens connections, which stay open until `Close`. */
   Schema.TaggedStruct("Open", { port: Schema.Number, connections: Schema.Number, compressed: Schema.Boolean }),
   Schema.TaggedStruct("Close", {}),
-  /** Keeps `inFlight` messages on the way, on each connection, written in chunks of this size. */
+  /** Keeps `inFlight` messages in flight on each connection, written in chunks of this size. */
   Schema.TaggedStruct("Exchange", {
     shape: Shape,
     inFlight: Schema.Number,
     chunkBytes: Schema.NullOr(Schema.Number),
     millis: Schema.Number
   }),
-  /** Sends at a rate per second, whatever comes back, and times every message from when it was due. */
+  /** Sends at a rate per second, independent of the echoes. Times every message from the moment at which it was due. */
   Schema.TaggedStruct("Pace", { shape: Shape, rate: Schema.Number, millis: Schema.Number }),
   /** One connection sends, all receive. */
   Schema.TaggedStruct("Broadcast", { shape: Shape, millis: Schema.Number }),
-  /** The first connection sends one message every so often, beside the others, which keep `inFlight` on the way. */
+  /** The first connection sends one message at a fixed interval. The others keep `inFlight` messages in flight. */
   Schema.TaggedStruct("Beside", {
     shape: Shape,
     inFlight: Schema.Number,
@@ -37,9 +37,9 @@ export const Request = Schema.Union(
     shape: Shape,
     millis: Schema.Number
   }),
-  /** Serves a port, whose connections take the place of those that were opened. */
+  /** Serves a port. Its connections replace the opened ones. */
   Schema.TaggedStruct("Serve", { compressed: Schema.Boolean }),
-  /** Sends the last connection as many messages as it takes. */
+  /** Sends messages to the last connection as fast as it takes them. */
   Schema.TaggedStruct("Pour", { shape: Shape, millis: Schema.Number })
 )
 export type Request = typeof Request.Type
@@ -51,9 +51,9 @@ export const Result = Schema.Struct({
   /** In microseconds. */
   cpu: Schema.Number,
   millis: Schema.Number,
-  /** Of each message that was timed, in milliseconds. */
+  /** The latency of each timed message, in milliseconds. */
   latencies: Times,
-  /** How long opening and closing each connection took, in milliseconds. */
+  /** The time to open and to close each connection, in milliseconds. */
   openings: Times,
   closings: Times
 })

@@ -1,4 +1,4 @@
-/** Bun's own server; run by Bun. */
+/** Bun's own server. Bun runs this file. */
 import { options, serve } from "./serve.js"
 
 interface BunSocket {

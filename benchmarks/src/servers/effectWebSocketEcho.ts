@@ -1,4 +1,4 @@
-/** Sends back what is received, in each of this library's ways to read. */
+/** Echoes all messages, in each of this library's ways to read. */
 import type { WebSocket } from "@effect-websocket/platform"
 import { Effect, Stream } from "effect"
 
@@ -17,7 +17,7 @@ export const echo = {
   messages: (socket: Socket) => Stream.runForEach(socket.messages, (message) => socket.send(message))
 }
 
-/** The way to read that was asked for. */
+/** The requested way to read. */
 export const choose = (
   apis: Readonly<Record<keyof typeof echo, (socket: Socket) => Effect.Effect<unknown, unknown>>>,
   name: string

@@ -1,4 +1,4 @@
-/** The floor: an upgraded socket that sends back every chunk as it came, without knowing of frames but for a Close. */
+/** The floor: an upgraded socket that sends back every chunk unchanged. The only frame that it recognises is a Close. */
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { switchingProtocols } from "../switchingProtocols.js"
@@ -12,7 +12,7 @@ server.on("upgrade", (request, socket) => {
   socket.write(switchingProtocols(request))
   socket.on("end", () => socket.end())
   socket.on("data", (chunk: Buffer) => {
-    // Binary data may look like one, so that it is looked for only where connections are closed by it.
+    // Binary data may look like a Close, so this looks for one only in cases that close connections.
     if (options.closing && chunk[0] === close) socket.end(chunk)
     else socket.write(chunk)
   })

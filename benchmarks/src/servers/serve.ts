@@ -1,18 +1,18 @@
-/** What all measured processes share: their options, and the usage of the process, told to the parent on demand. */
+/** Shared by all measured processes: their options, and the usage report that the parent asks for. */
 import { parseArgs } from "node:util"
 
 const { values } = parseArgs({
   options: {
-    // What is done with a message: it is sent back, or to everybody.
+    // Whether a message is sent back, or to all connections.
     broadcast: { type: "boolean", default: false },
     compression: { type: "boolean", default: false },
     heartbeat: { type: "boolean", default: false },
-    // Connections come and go.
+    // Connections are opened and closed.
     closing: { type: "boolean", default: false },
-    // Clients send back what they receive, on this many connections.
+    // Clients echo on this number of connections.
     echo: { type: "boolean", default: false },
     connections: { type: "string", default: "1" },
-    // How the messages are read, where there is a choice.
+    // How the messages are read, if there is a choice.
     api: { type: "string", default: "run" },
     "max-message-bytes": { type: "string", default: String(1024 * 1024) }
   }
@@ -24,7 +24,7 @@ export const options = {
   maxMessageBytes: Number(values["max-message-bytes"])
 }
 
-/** Tells the parent the port. A message `"usage"` is answered with what the process used so far, `"idle"` after a collection. */
+/** Sends the port to the parent. Answers `"usage"` with the usage of the process so far, and `"idle"` with it after a garbage collection. */
 export const serve = (port: number): void => {
   process.on("message", (message) => {
     if (message === "idle") collect()

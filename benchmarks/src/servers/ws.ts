@@ -1,4 +1,4 @@
-/** `ws`, as its README has it. Whether it finds `bufferutil` is for the environment to say. */
+/** `ws`, as in its README. The environment decides whether it uses `bufferutil`. */
 import type { AddressInfo } from "node:net"
 import { WebSocketServer } from "ws"
 import { options, serve } from "./serve.js"

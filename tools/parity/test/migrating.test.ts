@@ -1,4 +1,4 @@
-/** The tables of docs/migrating.md for the reference libraries. `scripts/checkSnippets.ts` type-checks their last column. */
+/** Checks the tables of docs/migrating.md for the reference libraries. `scripts/checkSnippets.ts` type-checks their last column. */
 import * as Platform from "@effect-websocket/platform"
 import * as Node from "@effect-websocket/platform/node"
 import * as Protocol from "@effect-websocket/protocol"
@@ -49,18 +49,18 @@ describe("docs/migrating.md", () => {
   for (const { about, items, name } of seeds) {
     const rows = rowsOf(`\`${name}\` (${about})`)
 
-    it(`has a row for each name of ${name} that an item checks, and no others`, () => {
+    it(`has exactly one row for each name of ${name} that an item checks`, () => {
       const named = rows.flatMap(({ theirs }) => codes(theirs))
       assert.strictEqual(named.length, rows.length)
       assert.deepStrictEqual([...named].sort(), [...new Set(items.map((item) => item.name))].sort())
     })
 
-    it(`names what exists, in place of ${name}`, () => {
+    it(`names only exports that exist, for ${name}`, () => {
       const missing = rows.flatMap(({ ours }) => codes(ours)).filter((code) => !exists(code))
       assert.deepStrictEqual(missing, [])
     })
 
-    it(`says of each name of ${name} what stands for it, with an example`, () => {
+    it(`has an equivalent and an example for each name of ${name}`, () => {
       for (const { example, ours, theirs } of rows) {
         assert.notStrictEqual(ours, "", theirs)
         assert.isAbove(codes(example).length, 0, theirs)
@@ -68,7 +68,7 @@ describe("docs/migrating.md", () => {
     })
   }
 
-  it("names what exists, in place of libraries in JavaScript", () => {
+  it("names only exports that exist, for libraries in JavaScript", () => {
     const [older = ""] = text.split("\n## The libraries that this one follows\n")
     const cells = older.split("\n").flatMap((line) => (line.startsWith("|") ? [line.split(/(?<!\\)\|/)[2] ?? ""] : []))
     const names = cells.flatMap(codes).flatMap((code) => code.match(/(?<![\w.])([A-Z]\w+|socket|limits)\.\w+/g) ?? [])
@@ -79,7 +79,7 @@ describe("docs/migrating.md", () => {
     )
   })
 
-  it("is checked by something that finds mistakes", () => {
+  it("is checked by a function that detects unknown names", () => {
     for (const name of ["Frame.close", "socket.send", "limits.maxFrameBytes", "maxRedirects", "Mask.RandomSource"]) {
       assert.isTrue(exists(name), name)
     }
