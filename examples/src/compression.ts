@@ -8,7 +8,10 @@ export const compressOptions = {
   )
 }
 
-/** A server accepts every parameter that the peer wants. A client offers every parameter, then fewer for servers that cannot accept them. */
+/**
+ * A server accepts every parameter that the peer wants. A client offers every parameter, then fewer for servers that
+ * cannot accept them.
+ */
 export const compression = (compress: boolean): PermessageDeflate.Options | false =>
   compress && {
     threshold: 0,

@@ -1,4 +1,6 @@
-/** `pnpm demo`: runs a server and a client over real TCP in one process, and shows step by step what the library does. */
+/**
+ * `pnpm demo`: runs a server and a client over real TCP in one process, and shows step by step what the library does.
+ */
 import { type WebSocket, WebSocketClient, WebSocketServer } from "@effect-websocket/platform"
 import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
 import { NodeRuntime } from "@effect/platform-node"
@@ -32,8 +34,8 @@ const fragments = Effect.gen(function* () {
   yield* say("send, maxFrameSize: 4", `came back: ${JSON.stringify((yield* socket.receive).data)}`)
 })
 
-// A server with small limits answers a large message with close code 1009. Inbound messages of a client are limited by the
-// client's own limits, and that error carries the numbers.
+// A server with small limits answers a large message with close code 1009. A client's own limits apply to the messages that
+// it receives, and the error has the numbers.
 const tooLarge = Effect.gen(function* () {
   const { url } = yield* WebSocketServer.address
   const socket = yield* WebSocketClient.connect(url, { limits: { maxMessageBytes: 8 } })

@@ -42,7 +42,9 @@ export class MessageCounter {
 // The payload size of the last header.
 let payloadBytes = 0
 
-/** The size of the header, or -1 if it is not complete. Masked headers come from clients, and from echoes of raw bytes. */
+/**
+ * The size of the header, or -1 if it is not complete. Masked headers come from clients, and from echoes of raw bytes.
+ */
 const readHeader = (bytes: Buffer, start: number, end: number): number => {
   if (end - start < 2) return -1
   const second = bytes[start + 1]!

@@ -1,4 +1,6 @@
-/** The floor: an upgraded socket that sends back every chunk unchanged. The only frame that it recognises is a Close. */
+/**
+ * The floor: an upgraded socket that sends back every chunk unchanged. The only frame that it recognises is a Close.
+ */
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { switchingProtocols } from "../switchingProtocols.js"

@@ -24,7 +24,10 @@ export const options = {
   maxMessageBytes: Number(values["max-message-bytes"])
 }
 
-/** Sends the port to the parent. Answers `"usage"` with the usage of the process so far, and `"idle"` with it after a garbage collection. */
+/**
+ * Sends the port to the parent. Answers `"usage"` with the usage of the process so far, and `"idle"` with it after a
+ * garbage collection.
+ */
 export const serve = (port: number): void => {
   process.on("message", (message) => {
     if (message === "idle") collect()

@@ -12,7 +12,10 @@ import { Rooms, type Seat } from "./Rooms.js"
 /** Tells a page that another connection took its seat. The page does not reconnect. */
 export const replacedCode = 4000
 
-/** Limits on the costs of each client. All other options, such as the origin and the heartbeat, keep the library's defaults. */
+/**
+ * Limits on the costs of each client. All other options, such as the origin and the heartbeat, keep the library's
+ * defaults.
+ */
 const options: WebSocketServer.Options = {
   limits: { maxMessageBytes: 4096, maxFragments: 16 },
   receiveRate: { messages: 40, interval: "10 seconds", strategy: "close" },
@@ -24,7 +27,10 @@ const options: WebSocketServer.Options = {
   drain: { code: 1012, reason: "restart", window: "1 second", timeout: "10 seconds" }
 }
 
-/** One connection: it takes a seat, then performs what its member asks for. When it ends, its scope ends, and the seat is free. */
+/**
+ * One connection: it takes a seat, then performs what its member asks for. When it ends, its scope ends, and the seat
+ * is free.
+ */
 const session = (socket: WebSocketServer.ServerWebSocket) => {
   // A failed send is ignored: the member is about to leave, and the reader of this connection notices.
   const tell = (text: string) => Effect.ignore(socket.send(text))

@@ -6,7 +6,10 @@
  */
 import { Schema } from "effect"
 
-/** Lengths are in UTF-16 units, as in a text field of a page. Control characters and characters that reverse a line are refused. */
+/**
+ * Lengths are in UTF-16 units, as in a text field of a page. Control characters and characters that reverse a line are
+ * refused.
+ */
 const label = (maxLength: number) =>
   Schema.Trim.pipe(Schema.minLength(1), Schema.maxLength(maxLength), Schema.pattern(/^\P{C}*$/u))
 

@@ -6,7 +6,10 @@ export interface Streams {
   readonly writable: WritableStream<Uint8Array>
 }
 
-/** Runs a connection until its end. It writes all output before it reads more, so a peer that does not read is held back. */
+/**
+ * Runs a connection until its end. It writes all output before it reads more, so a peer that does not read is held
+ * back.
+ */
 export const runOnStreams = async (
   connection: Connection.Connection,
   { readable, writable }: Streams,

@@ -18,7 +18,10 @@ export interface Exchange {
   /** The roles under test. */
   readonly roles: ReadonlyArray<Role>
   readonly input: (role: Role) => Uint8Array
-  /** The messages that must come back, each as a text or binary frame, and the pongs. Only the order within each kind matters. */
+  /**
+   * The messages that must come back, each as a text or binary frame, and the pongs. Only the order within each kind
+   * matters.
+   */
   readonly messages: ReadonlyArray<Frame>
   readonly pongs: ReadonlyArray<Frame>
   /** If undefined, the connection must still be open. */
@@ -36,7 +39,10 @@ export interface Request {
   readonly head: string
   /** The status of this library. The RFC lets a server refuse with any status from 400 to 499. */
   readonly status: number
-  /** Headers of the answer, with names in lower case. `undefined` means that the header must be absent; a function checks it. */
+  /**
+   * Headers of the answer, with names in lower case. `undefined` means that the header must be absent; a function
+   * checks it.
+   */
   readonly headers: Readonly<Record<string, string | undefined | ((value: string | undefined) => string | undefined)>>
   readonly error: ErrorFields | undefined
   /** Whether the case needs a server that compresses. */
@@ -65,7 +71,9 @@ export interface Observation {
   readonly deflate: boolean
 }
 
-/** The head of a request or an answer. Header names are in lower case. A repeated header appears repeatedly in the list. */
+/**
+ * The head of a request or an answer. Header names are in lower case. A repeated header appears repeatedly in the list.
+ */
 export interface Head {
   readonly line: string
   readonly headers: ReadonlyArray<readonly [name: string, value: string]>

@@ -1,4 +1,7 @@
-/** Runs the same cases against `Connection` and `Handshake` alone. Checks their typed errors for every split of the bytes. */
+/**
+ * Runs the same cases against `Connection` and `Handshake` alone. Checks their typed errors for every split of the
+ * bytes.
+ */
 import * as Connection from "@effect-websocket/protocol/Connection"
 import { ProtocolError, type ConnectionError } from "@effect-websocket/protocol/Errors"
 import * as Extension from "@effect-websocket/protocol/Extension"

@@ -77,7 +77,8 @@ export const workOf = (f: () => void): number => {
 /** Asserts that twice the input takes about twice the work. */
 export const assertLinear = (n: number, prepare: (n: number) => () => void, label?: string): void => {
   const [once = 0, twice = 0, fourTimes = 0] = [n, 2 * n, 4 * n].map((size) => workOf(prepare(size)))
-  // Quadratic work would be four times as much. Buffers that are replaced from time to time make it a little more than twice.
+  // Quadratic work would be four times as much. Buffers that are replaced from time to time make it a little more than
+  // twice.
   assert.isAtMost(twice / once, 2.5, label)
   assert.isAtMost(fourTimes / twice, 2.5, label)
 }

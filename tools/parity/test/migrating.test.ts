@@ -1,4 +1,7 @@
-/** Checks the tables of docs/migrating.md for the reference libraries. `scripts/checkSnippets.ts` type-checks their last column. */
+/**
+ * Checks the tables of docs/migrating.md for the reference libraries. `scripts/checkSnippets.ts` type-checks their last
+ * column.
+ */
 import * as Platform from "@effect-websocket/platform"
 import * as Node from "@effect-websocket/platform/node"
 import * as Protocol from "@effect-websocket/protocol"

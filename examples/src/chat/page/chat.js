@@ -170,7 +170,9 @@ const drop = () => {
   socket = undefined
 }
 
-/** Checks whether the server answers, as long as there is a connection. Timers of a page in the background fire late. */
+/**
+ * Checks whether the server answers, as long as there is a connection. Timers of a page in the background fire late.
+ */
 const watch = () => {
   askedAt = performance.now()
   const look = () => {

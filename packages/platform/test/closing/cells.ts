@@ -55,7 +55,10 @@ export const closingSince = 1000
 /** The code of that `close`. */
 export const ownCode = 4000
 
-/** The result of a cell. Frames are written as `Close 1000`, errors as `Connection_closed 1000`, with `unclean` if they are not clean. */
+/**
+ * The result of a cell. Frames are written as `Close 1000`, errors as `Connection_closed 1000`, with `unclean` if they
+ * are not clean.
+ */
 export interface Result {
   /** What this side wrote, without the data that makes `send` suspend. */
   readonly wrote: ReadonlyArray<string>
@@ -64,9 +67,13 @@ export interface Result {
   /** The connection's error at this side, and at the peer. */
   readonly error: string
   readonly peerError: string
-  /** From the end of the app's side until the connection and all of its resources are gone, in milliseconds on `Clock`. */
+  /**
+   * From the end of the app's side until the connection and all of its resources are gone, in milliseconds on `Clock`.
+   */
   readonly time: number
-  /** The result of the app's operation if nothing interrupts it, as when a layer is released; otherwise `interrupted`. */
+  /**
+   * The result of the app's operation if nothing interrupts it, as when a layer is released; otherwise `interrupted`.
+   */
   readonly activity: string
 }
 

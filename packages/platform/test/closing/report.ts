@@ -63,7 +63,9 @@ const describeResult = (cell: Cell, { activity, error, peerError, time, wrote }:
   return lines.join("<br>")
 }
 
-/** Groups cells for which `tell` returns the same text. Each row has: role and opening, ended by, the peer, that text. */
+/**
+ * Groups cells for which `tell` returns the same text. Each row has: role and opening, ended by, the peer, that text.
+ */
 const grouped = (
   cells: ReadonlyArray<OpeningCell>,
   tell: (cell: OpeningCell) => string | undefined

@@ -14,7 +14,9 @@ interface ExchangeOptions {
   readonly inspect?: Exchange["inspect"]
 }
 
-/** `input` is a list of frames, or a function from the role to bytes. A name `a: b` is the variant `b` of the case `a`. */
+/**
+ * `input` is a list of frames, or a function from the role to bytes. A name `a: b` is the variant `b` of the case `a`.
+ */
 export const exchange = (
   name: string,
   input: ReadonlyArray<Frame> | ((role: Role) => Uint8Array),

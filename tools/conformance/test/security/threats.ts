@@ -1,4 +1,6 @@
-/** Known vulnerabilities of WebSocket libraries, the defence of this library against each, and the tests that check it. */
+/**
+ * Known vulnerabilities of WebSocket libraries, the defence of this library against each, and the tests that check it.
+ */
 import type { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
 import { defaultLimits, type Limits } from "@effect-websocket/protocol/Connection"
 import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"

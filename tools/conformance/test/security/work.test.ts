@@ -1,4 +1,7 @@
-/** The work for the input of a peer is proportional to its size, at n, 2n and 4n. docs/security.md lists the threats behind this. */
+/**
+ * The work for the input of a peer is proportional to its size, at n, 2n and 4n. docs/security.md lists the threats
+ * behind this.
+ */
 import { assertLinear, workOf } from "../work.js"
 import * as Compressor from "@effect-websocket/protocol/Compressor"
 import * as Connection from "@effect-websocket/protocol/Connection"
