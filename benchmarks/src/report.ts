@@ -1,6 +1,6 @@
 /**
- * `pnpm bench:report`: writes `docs/performance.md` and its plots from the files that `pnpm bench --json` and
- * `pnpm bench:codec --json` wrote to `benchmarks/results`.
+ * `pnpm --filter benchmarks report`: writes `docs/performance.md` and its plots from the files that `pnpm bench --json` and
+ * `pnpm --filter benchmarks codec --json` wrote to `benchmarks/results`.
  */
 import { Schema } from "effect"
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
@@ -151,7 +151,7 @@ const profiles = "performance/remaining-time.md"
 const text = `# Performance
 
 This page shows the cost of messages, connections and memory. One run measures this library's servers and clients,
-\`ws\`, \`undici\`, \`@effect/platform\`, Bun, and a bare \`node:net\` echo as the lower bound. \`pnpm bench:report\`
+\`ws\`, \`undici\`, \`@effect/platform\`, Bun, and a bare \`node:net\` echo as the lower bound. \`pnpm --filter benchmarks report\`
 writes this page from the output of:
 
 \`\`\`sh

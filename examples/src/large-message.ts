@@ -1,5 +1,5 @@
 /**
- * `pnpm large-message [--mebibytes N]`: sends one message, by default of 1 GiB, from a stream and receives it as a stream.
+ * `pnpm --filter examples large-message [--mebibytes N]`: sends one message, by default of 1 GiB, from a stream and receives it as a stream.
  * Neither side ever holds more than a small part of it. Both sides run in this process.
  */
 import { WebSocketClient, WebSocketServer } from "@effect-websocket/platform"

@@ -1,5 +1,5 @@
 /**
- * `pnpm bench:codec [--json file]`: measures the cost of framing without a network, for this library and for `ws`. The classes of
+ * `pnpm --filter benchmarks codec [--json file]`: measures the cost of framing without a network, for this library and for `ws`. The classes of
  * `ws` are not part of its API, so they are loaded by file.
  */
 import * as Connection from "@effect-websocket/protocol/Connection"

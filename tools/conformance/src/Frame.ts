@@ -1,5 +1,5 @@
 /** Frames byte by byte (RFC 6455 §5.2), without a library. Writes legal and illegal frames, and reads complete ones. */
-import type { Role } from "./Clause.js"
+import type { Role } from "./Role.js"
 
 export interface Frame {
   readonly fin: boolean

@@ -66,7 +66,7 @@ describe("docs/conformance.md", () => {
       assert.strictEqual(
         readFileSync(file, "utf8"),
         generated,
-        "docs/conformance.md is out of date; pnpm docs:conformance updates it"
+        "docs/conformance.md is out of date; pnpm docs:write updates it"
       )
   })
 })

@@ -1,5 +1,6 @@
 /** Generates docs/conformance.md from the verdicts of a run. */
-import { bothRoles, rolesOf, type Case, type Role } from "../src/Clause.js"
+import { rolesOf, type Case } from "../src/Clause.js"
+import { bothRoles, type Role } from "../src/Role.js"
 import { clauses, untested } from "../src/Clauses.js"
 import type { Verdict } from "../src/Driver.js"
 
@@ -70,7 +71,7 @@ const totals = (verdicts: Verdicts): string =>
 const intro = `# Conformance
 
 This page lists the rules of RFC 6455 and RFC 7692 that can be observed from outside, and the results of testing them.
-Each case sends raw bytes over TCP. \`packages/conformance\` has the cases. \`pnpm docs:conformance\` runs them and
+Each case sends raw bytes over TCP. \`tools/conformance\` has the cases. \`pnpm docs:write\` runs them and
 writes this page, and a test compares the page with a run. The driver uses no WebSocket library. In addition to the case
 itself, it checks every frame that an endpoint writes against RFC 6455 §5: the mask, the form of the length, the opcode,
 the reserved bits, and the size of control frames.
@@ -82,10 +83,10 @@ client, and in memory in both roles, with the bytes in one chunk, in pieces, and
 You can test any server or client in the same way, if it echoes messages:
 
 \`\`\`sh
-pnpm conformance                                # the server and client of this library
-pnpm conformance --peer ws                      # also those of ws, in the same run
-pnpm conformance --server ws://127.0.0.1:9001   # any server
-pnpm conformance --client-port 9002             # any client, which connects again and again
+pnpm --filter conformance start                                # the server and client of this library
+pnpm --filter conformance start --peer ws                      # also those of ws, in the same run
+pnpm --filter conformance start --server ws://127.0.0.1:9001   # any server
+pnpm --filter conformance start --client-port 9002             # any client, which connects again and again
 \`\`\`
 
 A client should offer the subprotocol \`superchat\`, and a server should choose it. If an endpoint has no compression,

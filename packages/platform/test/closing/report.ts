@@ -16,7 +16,7 @@ import {
 
 const file = new URL("../../../../docs/closing.md", import.meta.url)
 
-/** Compares the result of a run with the docs. With `pnpm docs:closing` it writes the docs instead. */
+/** Compares the result of a run with the docs. With `pnpm docs:write` it writes the docs instead. */
 export const assertDocumented = (name: string, generated: string): void => {
   const text = readFileSync(file, "utf8")
   const begin = `<!-- generated: ${name} -->\n`
@@ -24,8 +24,7 @@ export const assertDocumented = (name: string, generated: string): void => {
   const [from, to] = [text.indexOf(begin) + begin.length, text.indexOf(end)]
   assert.isTrue(from >= begin.length && to >= from, `docs/closing.md has no part for ${name}`)
   if (process.env["UPDATE_DOCS"] === "1") writeFileSync(file, text.slice(0, from) + generated + text.slice(to))
-  else
-    assert.strictEqual(text.slice(from, to), generated, "docs/closing.md is out of date; pnpm docs:closing updates it")
+  else assert.strictEqual(text.slice(from, to), generated, "docs/closing.md is out of date; pnpm docs:write updates it")
 }
 
 export const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>

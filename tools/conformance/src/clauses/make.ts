@@ -1,6 +1,6 @@
 /** Functions that build the tables of clauses. */
-import type { Clause, End, ErrorFields, Exchange, Observation, Request, Response, Role } from "../Clause.js"
-import { bothRoles } from "../Clause.js"
+import type { Clause, End, ErrorFields, Exchange, Observation, Request, Response } from "../Clause.js"
+import { bothRoles, type Role } from "../Role.js"
 import { sentTo, type Frame } from "../Frame.js"
 
 export const clause = (section: string, rule: string, cases: Clause["cases"]): Clause => ({ section, rule, cases })

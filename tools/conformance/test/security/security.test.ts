@@ -17,8 +17,8 @@ const testsOf = (tests: Threat["tests"]): string =>
 const report = (): string => `# Security
 
 This page lists known vulnerabilities of WebSocket libraries, the defence of this library against each, and the tests
-that check the defence. \`pnpm docs:security\` generates the page from
-\`packages/conformance/test/security/threats.ts\`. A test checks that the page matches that file, and that the tests
+that check the defence. \`pnpm docs:write\` generates the page from
+\`tools/conformance/test/security/threats.ts\`. A test checks that the page matches that file, and that the tests
 exist. The compiler checks the names of the options, and the defaults come from the code.
 
 "Linear" means that tests count the work for inputs of the sizes n, 2n and 4n. They count how often each block of the
@@ -96,7 +96,7 @@ describe("docs/security.md", () => {
       assert.strictEqual(
         readFileSync(file, "utf8"),
         generated,
-        "docs/security.md is out of date; pnpm docs:security updates it"
+        "docs/security.md is out of date; pnpm docs:write updates it"
       )
   })
 })
