@@ -7,34 +7,23 @@
  *
  * @since 0.1.0
  */
-import { byteLength, encodeInto } from "#utf8"
 import * as CloseCode from "./CloseCode.js"
 import { Compressor, type Deflation, type Options as CompressorOptions } from "./Compressor.js"
-import {
-  closeCodeOf,
-  ConnectionClosed,
-  PayloadTooLarge,
-  ProtocolError,
-  type ConnectionError,
-  type Endpoint,
-  type LimitName
-} from "./Errors.js"
-import { Frame, FrameReceived, rsv1 } from "./Frame.js"
+import { closeCodeOf, ProtocolError, type ConnectionError, type Endpoint, type PayloadTooLarge } from "./Errors.js"
+import { Frame, FrameReceived } from "./Frame.js"
 import { FrameDecoder, type FrameHeader, type FrameVisitor, type Role, type Violation } from "./FrameDecoder.js"
-import { firstByte, headerBytes, writeHeader } from "./FrameEncoder.js"
+import { ClosingHandshake, reasonFor } from "./internal/ClosingHandshake.js"
 import type { DataReader } from "./internal/DataReader.js"
-import { FrameReader } from "./internal/FrameReader.js"
-import { FrameRecorder } from "./internal/FrameRecorder.js"
-import { copyInto, copyOf, GrowingBuffer, mayView } from "./internal/GrowingBuffer.js"
-import { mask } from "./internal/mask.js"
-import { maxPooledBytes, Output } from "./internal/Output.js"
-import { PartReader } from "./internal/PartReader.js"
+import { copyOf, GrowingBuffer, mayView } from "./internal/GrowingBuffer.js"
+import { makeReader } from "./internal/makeReader.js"
+import { positiveInteger } from "./internal/positiveInteger.js"
 import { localError } from "./internal/protocolError.js"
-import { nameOf, toBytes } from "./internal/toBytes.js"
+import { Sender } from "./internal/Sender.js"
+import { toBytes } from "./internal/toBytes.js"
+import { toMessage } from "./internal/toMessage.js"
 import { isTagged, tag } from "./internal/typeId.js"
-import { Utf8Validator } from "./internal/Utf8Validator.js"
-import { binary, text, type Message } from "./Message.js"
-import { MessageAssembler } from "./MessageAssembler.js"
+import { rsv1 } from "./internal/violations.js"
+import type { Message } from "./Message.js"
 import type { MessagePart } from "./MessagePart.js"
 import * as Opcode from "./Opcode.js"
 
@@ -414,15 +403,9 @@ export const make = (options: Options): Connection => new ConnectionImpl(options
  */
 export const isConnection = (u: unknown): u is Connection => isTagged(u, TypeId)
 
-const maxControlPayloadBytes = 125
-const maxHeaderBytes = 14
 const noStatus = CloseCode.fromName("NoStatusReceived")
-const abnormalClosure = CloseCode.fromName("AbnormalClosure")
-
-const defaultMaxCopiedBytes = 64 * 1024
 
 const noEvents: ReadonlyArray<Event> = Object.freeze([])
-const noOpcodes: ReadonlyArray<number> = []
 const emptyPayload = new Uint8Array(0)
 // In place of an array for each connection: nothing is added while no chunk is decoded.
 const betweenChunks: Array<Event> = []
@@ -442,24 +425,18 @@ class ConnectionImpl implements Connection, FrameVisitor {
   declare readonly [TypeId]: TypeId
   readonly role: Role
   readonly limits: Limits
-  readonly maxFrameSize: number
-  readonly maxSendBytes: number
   phase: Phase = "Open"
   error: ConnectionError | undefined = undefined
   outputEnded = false
   keepsChunk = false
 
-  private readonly maskKey: (() => number) | undefined
-  private readonly maxCopiedBytes: number
   private readonly decoder: FrameDecoder
   private reader: DataReader<Message | MessagePart | FrameReceived>
   private readonly framed: boolean
-  private readonly rsv: number
-  private readonly opcodes: ReadonlyArray<number>
   private readonly answersPings: boolean
   private readonly answersClose: boolean
   private readonly compressor: Compressor | undefined
-  private readonly output = new Output()
+  private readonly sender: Sender
 
   // Inbound: the events of the current `receive`, and whether its chunk may be kept.
   private events: Array<Event> = betweenChunks
@@ -469,51 +446,22 @@ class ConnectionImpl implements Connection, FrameVisitor {
   private pending: Violation | CloseCode.CloseReason | undefined = undefined
   private inputEnded = false
 
-  // Outbound: the message that is being sent in fragments, and pongs that wait.
-  private fragmentedOpcode: number = Opcode.Continuation
-  private fragmentStarted = false
-  private fragmentedInFrames = false
-  private fragmentedOpaque = false
-  private heldSurrogate = ""
-  private sentText: Utf8Validator | undefined = undefined
-  private bufferedPongs = 0
-  private newestPing: Uint8Array | undefined = undefined
-
-  private sent: CloseCode.CloseReason | undefined = undefined
-  private received: CloseCode.CloseReason | undefined = undefined
-  private initiator: Endpoint | undefined = undefined
-  private closingError: ConnectionClosed | undefined = undefined
+  private readonly closing = new ClosingHandshake()
 
   constructor(options: Options) {
     this.role = options.role
     this.limits = resolveLimits(options.limits)
-    this.maxFrameSize = frameSize(options.maxFrameSize ?? Number.MAX_SAFE_INTEGER)
-    this.maxSendBytes = positiveInteger(
-      "maxSendBytes",
-      options.maxSendBytes ?? Number.MAX_SAFE_INTEGER,
-      Number.MAX_SAFE_INTEGER
-    )
-    this.maxCopiedBytes = positiveInteger(
-      "maxCopiedBytes",
-      options.maxCopiedBytes ?? defaultMaxCopiedBytes,
-      Number.MAX_SAFE_INTEGER
-    )
-    this.maskKey = options.role === "client" ? options.maskKey : undefined
-    const { maxFragments, maxFrameBytes, maxMessageBytes } = this.limits
-    const compressor = options.compression === undefined ? undefined : new Compressor(options.compression)
-    this.compressor = compressor
-    const { delivery = "messages", opcodes = noOpcodes, recordFrames = false, rsv = 0 } = options
+    const { maxFrameBytes, maxMessageBytes } = this.limits
+    const { delivery, opcodes = [], rsv = 0 } = options
     this.framed = delivery === "frames"
     if (!this.framed && (rsv !== 0 || opcodes.length > 0)) {
       throw new RangeError('rsv and opcodes are for the delivery "frames" only')
     }
-    if (recordFrames && delivery !== "messages") {
-      throw new RangeError('recordFrames is for the delivery "messages" only')
-    }
-    this.rsv = rsv
-    this.opcodes = opcodes.length === 0 ? noOpcodes : [...opcodes]
     this.answersPings = options.answerPings ?? true
     this.answersClose = options.answerClose ?? true
+    const compressor = options.compression === undefined ? undefined : new Compressor(options.compression)
+    this.compressor = compressor
+    this.sender = new Sender(options, this.limits.maxBufferedControlFrames, compressor)
     this.decoder = new FrameDecoder(
       {
         role: options.role,
@@ -523,20 +471,15 @@ class ConnectionImpl implements Connection, FrameVisitor {
       },
       this
     )
-    const assembler = () =>
-      new MessageAssembler({
-        maxFragments,
-        maxMessageBytes,
-        inflate: compressor && ((bytes, start, end, maxBytes) => compressor.inflate(bytes, start, end, maxBytes))
-      })
-    this.reader =
-      delivery === "messages"
-        ? recordFrames
-          ? new FrameRecorder(assembler(), options.role === "server")
-          : assembler()
-        : delivery === "streams"
-          ? new PartReader(assembler())
-          : new FrameReader(options.role === "server")
+    this.reader = makeReader(options, this.limits, compressor)
+  }
+
+  get maxFrameSize(): number {
+    return this.sender.maxFrameSize
+  }
+
+  get maxSendBytes(): number {
+    return this.sender.maxSendBytes
   }
 
   receive(chunk: Uint8Array, owned = false): ReadonlyArray<Event> {
@@ -596,7 +539,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
     }
     switch (opcode) {
       case Opcode.Ping:
-        if (this.answersPings) this.answerPing(payload)
+        if (this.answersPings && this.phase === "Open") this.sender.answerPing(payload)
         this.events.push(new PingReceived(payload))
         return undefined
       case Opcode.Pong:
@@ -651,25 +594,23 @@ class ConnectionImpl implements Connection, FrameVisitor {
 
   /** RFC 6455 §7.1.3: the first Close, sent or received, starts the closing handshake; the second one completes it. */
   private receiveClose(events: Array<Event>, received: CloseCode.CloseReason): void {
-    this.received = received
-    if (this.sent === undefined) {
-      this.initiator = "remote"
+    const { closing } = this
+    closing.received = received
+    if (closing.sent === undefined) {
+      closing.initiator = "remote"
       // §5.5.1: the answer echoes the code.
       if (this.answersClose) this.writeClose(received.code === noStatus ? undefined : received.code, "")
     }
     // §7.1.1: the server ends TCP first; a client waits for it.
     if (this.role === "server") this.outputEnded = true
-    const initiator = this.initiator!
-    const { code, reason } = initiator === "remote" ? received : this.sent!
-    this.end(events, new ConnectionClosed({ code, reason, initiator, clean: this.sent !== undefined }))
+    this.end(events, closing.closed(received))
   }
 
   receiveEof(): ReadonlyArray<Event> {
     if (this.phase === "Closed") return noEvents
     const events: Array<Event> = []
     this.settleInto(events)
-    // §7.1.5: no Close arrived, so the code is 1006.
-    if (!this.inputEnded) this.end(events, this.abnormalClosure(this.sent === undefined ? "remote" : "local"))
+    if (!this.inputEnded) this.end(events, this.closing.dropped())
     this.outputEnded = true
     this.phase = "Closed"
     return events
@@ -687,12 +628,13 @@ class ConnectionImpl implements Connection, FrameVisitor {
   private failInto(events: Array<Event>, code: number, error: ConnectionError): void {
     this.outputEnded = true
     let reported = error
-    if (this.sent === undefined) {
-      this.initiator ??= "local"
-      this.writeClose(code, explain(error))
+    if (this.closing.sent === undefined) {
+      this.closing.initiator ??= "local"
+      this.writeClose(code, reasonFor(error))
     } else if (error._tag === "Protocol_error") {
       // A Close was sent before, and there is only one.
-      reported = new ProtocolError({ ...fieldsOf(error), closeCode: undefined })
+      const { description, origin, section } = error
+      reported = new ProtocolError({ origin, description, section, closeCode: undefined })
     }
     this.end(events, reported)
   }
@@ -717,28 +659,18 @@ class ConnectionImpl implements Connection, FrameVisitor {
     events.push(new Ended(error))
   }
 
-  private abnormalClosure(initiator: Endpoint): ConnectionClosed {
-    this.initiator ??= initiator
-    return new ConnectionClosed({ code: abnormalClosure, reason: "", initiator, clean: false })
-  }
-
   send(given: Message, compress?: boolean, maxFrameSize = this.maxFrameSize): SendError | undefined {
-    const message = isWellFormed(given) ? given : toMessage(given)
-    if (maxFrameSize !== this.maxFrameSize) frameSize(maxFrameSize)
-    const refused = this.refuseMessage() ?? this.refuseSize("message", message.data)
-    if (refused !== undefined) return refused
-    const deflation = this.compressor?.deflation(message, compress)
-    if (deflation === undefined) this.writeMessage(message, maxFrameSize)
-    else this.writeDeflated(deflation, this.compressor?.deflate(deflation), maxFrameSize)
-    return undefined
+    const message = toMessage(given)
+    if (maxFrameSize !== this.maxFrameSize) positiveInteger("maxFrameSize", maxFrameSize)
+    return this.refusal ?? this.sender.send(message, compress, maxFrameSize)
   }
 
   compresses(given: Message, compress?: boolean): boolean {
-    return this.compressor?.compresses(isWellFormed(given) ? given : toMessage(given), compress) ?? false
+    return this.compressor?.compresses(toMessage(given), compress) ?? false
   }
 
   deflation(given: Message, compress?: boolean): Deflation | undefined {
-    return this.compressor?.deflation(isWellFormed(given) ? given : toMessage(given), compress)
+    return this.compressor?.deflation(toMessage(given), compress)
   }
 
   sendDeflated(
@@ -746,91 +678,24 @@ class ConnectionImpl implements Connection, FrameVisitor {
     deflated: Uint8Array | undefined,
     maxFrameSize = this.maxFrameSize
   ): SendError | undefined {
-    if (maxFrameSize !== this.maxFrameSize) frameSize(maxFrameSize)
-    const refused = this.refuseMessage() ?? this.refuseSize("message", deflation.data)
-    if (refused !== undefined) return refused
-    this.writeDeflated(deflation, this.compressor?.finish(deflation, deflated), maxFrameSize)
-    return undefined
+    if (maxFrameSize !== this.maxFrameSize) positiveInteger("maxFrameSize", maxFrameSize)
+    return this.refusal ?? this.sender.sendDeflated(deflation, deflated, maxFrameSize)
   }
 
   sendFragment(given: string | Uint8Array, fin: boolean): SendError | undefined {
     const data = typeof given === "string" ? given : toBytes(given, "A part of a message")
-    const refused = this.refusal ?? this.refuseSize("frame", data)
-    if (refused !== undefined) return refused
-    const opcode = typeof data === "string" ? Opcode.Text : Opcode.Binary
-    if (this.fragmentedOpcode !== Opcode.Continuation && this.fragmentedOpcode !== opcode) {
-      return localError("The parts of one message are either all text or all binary", "RFC 6455 §5.4")
-    }
-    if (this.fragmentedOpcode !== Opcode.Continuation && this.fragmentedInFrames) {
-      return localError("A message that began with a frame goes on with frames", "RFC 6455 §5.4")
-    }
-    this.fragmentedInFrames = false
-    this.fragmentedOpcode = opcode
-    let bytes: Uint8Array
-    if (typeof data === "string") {
-      // A character outside the basic plane may be cut in two; its first half waits for the second.
-      const text = this.heldSurrogate + data
-      const cut = !fin && isHighSurrogate(text.charCodeAt(text.length - 1)) ? text.length - 1 : text.length
-      this.heldSurrogate = text.slice(cut)
-      bytes = encodeText(text.slice(0, cut))
-    } else {
-      bytes = data
-    }
-    this.writeData(this.fragmentStarted ? Opcode.Continuation : opcode, bytes, fin, 0, this.maxPartSize)
-    this.fragmentStarted = !fin
-    if (fin) this.fragmentedOpcode = Opcode.Continuation
-    return undefined
-  }
-
-  private get maxPartSize(): number {
-    // Masked in a place of the pool, so that a message of any length takes no memory of its own.
-    return this.role === "client" ? Math.min(this.maxFrameSize, maxPooledBytes - maxHeaderBytes) : this.maxFrameSize
+    return this.refusal ?? this.sender.sendFragment(data, fin)
   }
 
   sendFrame({ fin, opcode, payload: given, rsv }: Frame): SendError | undefined {
     const payload = toBytes(given, "The payload of a frame")
-    const refused = this.refusal
+    const refused = this.refusal ?? this.sender.refuseFrame(opcode, fin, rsv)
     if (refused !== undefined) return refused
-    if (!Number.isInteger(rsv) || (rsv & ~this.rsv) !== 0) {
-      return localError("A reserved bit is set that no extension gave a meaning", "RFC 6455 §5.2")
-    }
-    if (!Opcode.isOpcode(opcode) && !this.opcodes.includes(opcode)) {
-      return localError(`The opcode ${opcode} is not one of a frame`, "RFC 6455 §5.2")
-    }
-    if (Opcode.isControl(opcode)) {
-      if (!fin) return localError("A control frame is fragmented", "RFC 6455 §5.5")
-      if (rsv !== 0) return localError("A control frame has a reserved bit set", "RFC 7692 §6.1")
-      if (opcode !== Opcode.Close) return this.sendControl(opcode, payload)
-      const reason = CloseCode.decodePayload(payload)
-      if (reason instanceof ProtocolError) return localError(reason.description, reason.section)
-      return this.close(reason.code === noStatus ? undefined : reason.code, reason.reason)
-    }
-    const tooLarge = this.refuseSize("frame", payload)
-    if (tooLarge !== undefined) return tooLarge
-    const underWay = this.fragmentedOpcode !== Opcode.Continuation
-    if (opcode === Opcode.Continuation) {
-      if (!underWay) return localError("A continuation frame has no message to continue", "RFC 6455 §5.4")
-      // The parts may hold back half of a character.
-      if (!this.fragmentedInFrames) return localError("A message that began in parts goes on in parts", "RFC 6455 §5.4")
-    } else if (underWay) {
-      return localError("A new message begins inside a fragmented one", "RFC 6455 §5.4")
-    }
-    const message = underWay ? this.fragmentedOpcode : opcode
-    const opaque = rsv !== 0 || (underWay && this.fragmentedOpaque)
-    if (message === Opcode.Text && !opaque) {
-      const text = this.sentText?.copy() ?? new Utf8Validator()
-      if (!text.push(payload, 0, payload.length) || (fin && !text.complete)) {
-        return localError("A text message is not UTF-8", "RFC 6455 §8.1")
-      }
-      this.sentText = text
-    } else {
-      this.sentText = undefined
-    }
-    this.writeFrame(opcode, payload, 0, payload.length, fin, rsv)
-    this.fragmentedInFrames = true
-    this.fragmentedOpaque = opaque
-    this.fragmentedOpcode = fin ? Opcode.Continuation : message
-    return undefined
+    if (!Opcode.isControl(opcode)) return this.sender.sendDataFrame(opcode, payload, fin, rsv)
+    if (opcode !== Opcode.Close) return this.sender.sendControl(opcode, payload)
+    const reason = CloseCode.decodePayload(payload)
+    if (reason instanceof ProtocolError) return localError(reason.description, reason.section)
+    return this.close(reason.code === noStatus ? undefined : reason.code, reason.reason)
   }
 
   ping(data: Uint8Array = emptyPayload): SendError | undefined {
@@ -843,18 +708,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
 
   private sendControl(opcode: number, given: Uint8Array): SendError | undefined {
     const data = toBytes(given, "The data of a control frame")
-    const refused = this.refusal
-    if (refused !== undefined) return refused
-    if (data.length > maxControlPayloadBytes) {
-      return new PayloadTooLarge({
-        limit: "controlPayload",
-        max: maxControlPayloadBytes,
-        size: data.length,
-        direction: "outbound"
-      })
-    }
-    this.writeFrame(opcode, data, 0, data.length, true)
-    return undefined
+    return this.refusal ?? this.sender.sendControl(opcode, data)
   }
 
   close(code?: number, reason = ""): ProtocolError | PayloadTooLarge | undefined {
@@ -864,45 +718,28 @@ class ConnectionImpl implements Connection, FrameVisitor {
     const { pending } = this
     // A violation of the peer's that waits has a code of its own.
     if (pending !== undefined && "_tag" in pending) return undefined
-    this.initiator = pending === undefined ? "local" : "remote"
+    this.closing.initiator = pending === undefined ? "local" : "remote"
     this.writeClose(code, reason)
     this.phase = "Closing"
     return undefined
   }
 
-  private refuseMessage(): ConnectionError | undefined {
-    const refused = this.refusal
-    if (refused !== undefined || this.fragmentedOpcode === Opcode.Continuation) return refused
-    return localError("A message cannot begin inside a fragmented one", "RFC 6455 §5.4")
-  }
-
-  private refuseSize(limit: LimitName, data: string | Uint8Array): PayloadTooLarge | undefined {
-    const max = this.maxSendBytes
-    // A UTF-16 unit takes at most three bytes.
-    if ((typeof data === "string" ? data.length * 3 : data.length) <= max) return undefined
-    const size = typeof data === "string" ? byteLength(data) : data.length
-    return size > max ? new PayloadTooLarge({ limit, max, size, direction: "outbound" }) : undefined
-  }
-
   get refusal(): ConnectionError | undefined {
     if (this.phase === "Open") return undefined
-    if (this.error !== undefined) return this.error
-    // Without an error, it is a Close of ours that is not answered yet. Made once: its stack takes long.
-    return (this.closingError ??= new ConnectionClosed({ ...this.sent!, initiator: this.initiator!, clean: false }))
+    // Without an error, a Close was sent and is not answered yet.
+    return this.error ?? this.closing.unanswered()
   }
 
   get outputBytes(): number {
-    return this.output.size
+    return this.sender.writer.output.size
   }
 
   takeOutput(): ReadonlyArray<Uint8Array> {
-    this.answerNewestPing()
-    this.bufferedPongs = 0
-    return this.output.take()
+    return this.sender.takeOutput()
   }
 
   recycleOutput(): void {
-    this.output.recycle()
+    this.sender.writer.output.recycle()
   }
 
   get closeExpected(): boolean {
@@ -910,166 +747,15 @@ class ConnectionImpl implements Connection, FrameVisitor {
   }
 
   get closeStatus(): CloseStatus {
-    const { initiator, received, sent } = this
-    return { sent, received, initiator, clean: sent !== undefined && received !== undefined }
-  }
-
-  private answerPing(payload: Uint8Array): void {
-    if (this.phase !== "Open") return
-    if (this.bufferedPongs < this.limits.maxBufferedControlFrames) {
-      this.bufferedPongs++
-      this.writeFrame(Opcode.Pong, payload, 0, payload.length, true)
-    } else {
-      // §5.5.3: a pong may answer only the most recent ping.
-      // A copy, because the event gives the payload away.
-      this.newestPing = copyOf(payload, 0, payload.length)
-    }
-  }
-
-  private answerNewestPing(): void {
-    const payload = this.newestPing
-    if (payload === undefined) return
-    this.newestPing = undefined
-    this.writeFrame(Opcode.Pong, payload, 0, payload.length, true)
+    return this.closing.status
   }
 
   private writeClose(code: number | undefined, reason: string): void {
-    // Nothing follows a Close, so a pong that waits goes first.
-    this.answerNewestPing()
     const payload = CloseCode.encodePayload(code, reason)
     if (!(payload instanceof Uint8Array)) return this.writeClose(undefined, "")
-    this.sent = { code: code ?? noStatus, reason }
-    this.writeFrame(Opcode.Close, payload, 0, payload.length, true)
-  }
-
-  private writeMessage(message: Message, maxFrameSize: number): void {
-    if (message._tag === "Text") this.writeText(message.data, maxFrameSize)
-    else this.writeData(Opcode.Binary, message.data, true, 0, maxFrameSize)
-  }
-
-  private writeDeflated({ message }: Deflation, payload: Uint8Array | undefined, maxFrameSize: number): void {
-    if (payload === undefined) this.writeMessage(message, maxFrameSize)
-    else this.writeData(message._tag === "Text" ? Opcode.Text : Opcode.Binary, payload, true, rsv1, maxFrameSize)
-  }
-
-  private writeText(text: string, maxFrameSize: number): void {
-    const maxBytes = text.length * 3
-    if (maxBytes > maxPooledBytes / 2 || maxBytes > maxFrameSize) {
-      this.writeLongText(text, maxFrameSize)
-      return
-    }
-    const masked = this.maskKey !== undefined
-    const { output } = this
-    output.reserve(14 + maxBytes)
-    const { bytes, offset } = output
-    // Most text is ASCII: its size is guessed, so that it is written in its place. A wrong guess moves it.
-    const guessed = offset + headerBytes(text.length, masked)
-    const size = encodeInto(text, bytes, guessed)
-    const start = offset + headerBytes(size, masked)
-    if (start !== guessed) bytes.copyWithin(start, guessed, guessed + size)
-    this.writeHeaderAndMask(bytes, offset, firstByte(true, 0, Opcode.Text), start, size)
-    output.commit(start + size)
-  }
-
-  private writeLongText(text: string, maxFrameSize: number): void {
-    const size = byteLength(text)
-    if (size > maxFrameSize) {
-      this.writeData(Opcode.Text, encodeText(text), true, 0, maxFrameSize)
-      return
-    }
-    const { output } = this
-    const header = headerBytes(size, this.maskKey !== undefined)
-    output.reserve(header + size)
-    const { bytes, offset } = output
-    encodeInto(text, bytes, offset + header)
-    this.writeHeaderAndMask(bytes, offset, firstByte(true, 0, Opcode.Text), offset + header, size)
-    output.commit(offset + header + size)
-  }
-
-  /** Writes data in as many frames as `maxSize` asks for. Only the first has reserved bits (RFC 7692 §6.1). */
-  private writeData(opcode: number, data: Uint8Array, fin: boolean, rsv: number, maxSize: number): void {
-    let start = 0
-    let next = opcode
-    let bits = rsv
-    for (; data.length - start > maxSize; start += maxSize) {
-      this.writeFrame(next, data, start, start + maxSize, false, bits)
-      next = Opcode.Continuation
-      bits = 0
-    }
-    this.writeFrame(next, data, start, data.length, fin, bits)
-  }
-
-  private writeFrame(opcode: number, data: Uint8Array, start: number, end: number, fin: boolean, rsv = 0): void {
-    const size = end - start
-    const first = firstByte(fin, rsv, opcode)
-    const header = headerBytes(size, this.maskKey !== undefined)
-    const { output } = this
-    if (size > this.maxCopiedBytes && this.maskKey === undefined) {
-      output.reserve(header)
-      output.commit(writeHeader(output.bytes, output.offset, first, size, undefined))
-      output.append(size === data.length ? data : data.subarray(start, end))
-      return
-    }
-    output.reserve(header + size)
-    const { bytes, offset } = output
-    copyInto(bytes, offset + header, data, start, end)
-    this.writeHeaderAndMask(bytes, offset, first, offset + header, size)
-    output.commit(offset + header + size)
-  }
-
-  private writeHeaderAndMask(bytes: Uint8Array, offset: number, first: number, start: number, size: number): void {
-    if (this.maskKey === undefined) {
-      writeHeader(bytes, offset, first, size, undefined)
-    } else {
-      const key = this.maskKey()
-      writeHeader(bytes, offset, first, size, key)
-      mask(bytes, start, start + size, key, 0)
-    }
+    this.closing.sent = { code: code ?? noStatus, reason }
+    this.sender.sendClose(payload)
   }
 }
 
 tag(ConnectionImpl, TypeId)
-
-/** What every caller means that is checked by TypeScript. */
-const isWellFormed = (message: Message): boolean =>
-  message?._tag === "Text"
-    ? typeof message.data === "string"
-    : message?._tag === "Binary" && message.data instanceof Uint8Array
-
-/** What others pass: bytes in something else, or a mistake. */
-const toMessage = (given: Message): Message => {
-  if (given?._tag === "Text") return text(given.data)
-  if (given?._tag === "Binary") return binary(given.data)
-  throw new TypeError(`A message must be one of Message.text or Message.binary, not ${nameOf(given)}`)
-}
-
-const encodeText = (text: string): Uint8Array => {
-  const bytes = new Uint8Array(byteLength(text))
-  encodeInto(text, bytes, 0)
-  return bytes
-}
-
-const isHighSurrogate = (unit: number): boolean => unit >= 0xd800 && unit < 0xdc00
-
-const fieldsOf = ({ closeCode, description, origin, section }: ProtocolError) => ({
-  closeCode,
-  description,
-  origin,
-  section
-})
-
-/** Tells the peer what it did wrong. Other errors are none of its business. */
-const explain = (error: ConnectionError): string => {
-  const isPeers = error._tag === "Protocol_error" ? error.origin === "remote" : error._tag === "Payload_too_large"
-  const reason = isPeers ? error.message : ""
-  return byteLength(reason) > CloseCode.maxReasonBytes ? "" : reason
-}
-
-const frameSize = (value: number): number => positiveInteger("maxFrameSize", value, Number.MAX_SAFE_INTEGER)
-
-const positiveInteger = (name: string, value: number, max: number): number => {
-  if (!Number.isInteger(value) || value < 1 || value > max) {
-    throw new RangeError(`${name} must be an integer from 1 to ${max}, but is ${value}`)
-  }
-  return value
-}

@@ -1,0 +1,114 @@
+import { byteLength, encodeInto } from "#utf8"
+import { firstByte, headerBytes, writeHeader } from "../FrameEncoder.js"
+import type { Message } from "../Message.js"
+import * as Opcode from "../Opcode.js"
+import { copyInto } from "./GrowingBuffer.js"
+import { mask } from "./mask.js"
+import { maxPooledBytes, Output } from "./Output.js"
+
+const maxHeaderBytes = 14
+
+/** The largest masked payload that is written into a shared block together with its header. */
+export const maxPooledPayloadBytes = maxPooledBytes - maxHeaderBytes
+
+/** Encodes the frames of one connection into its output. A client's are masked. */
+export class FrameWriter {
+  readonly output = new Output()
+  private readonly maskKey: (() => number) | undefined
+  private readonly maxCopiedBytes: number
+
+  /** `maskKey` is `undefined` for a server. See `Connection.Options` for `maxCopiedBytes`. */
+  constructor(maskKey: (() => number) | undefined, maxCopiedBytes: number) {
+    this.maskKey = maskKey
+    this.maxCopiedBytes = maxCopiedBytes
+  }
+
+  /** Writes a message in frames of at most `maxFrameSize` bytes. */
+  message(message: Message, maxFrameSize: number): void {
+    if (message._tag === "Text") this.text(message.data, maxFrameSize)
+    else this.data(Opcode.Binary, message.data, true, 0, maxFrameSize)
+  }
+
+  /** Writes data in frames of at most `maxSize` bytes. Only the first has the reserved bits (RFC 7692 §6.1). */
+  data(opcode: number, data: Uint8Array, fin: boolean, rsv: number, maxSize: number): void {
+    let start = 0
+    let next = opcode
+    let bits = rsv
+    for (; data.length - start > maxSize; start += maxSize) {
+      this.frame(next, data, start, start + maxSize, false, bits)
+      next = Opcode.Continuation
+      bits = 0
+    }
+    this.frame(next, data, start, data.length, fin, bits)
+  }
+
+  /** Writes one frame, whose payload is `data[start, end)`. */
+  frame(opcode: number, data: Uint8Array, start: number, end: number, fin: boolean, rsv = 0): void {
+    const size = end - start
+    const first = firstByte(fin, rsv, opcode)
+    const header = headerBytes(size, this.maskKey !== undefined)
+    const { output } = this
+    if (size > this.maxCopiedBytes && this.maskKey === undefined) {
+      output.reserve(header)
+      output.commit(writeHeader(output.bytes, output.offset, first, size, undefined))
+      output.append(size === data.length ? data : data.subarray(start, end))
+      return
+    }
+    output.reserve(header + size)
+    const { bytes, offset } = output
+    copyInto(bytes, offset + header, data, start, end)
+    this.headerAndMask(bytes, offset, first, offset + header, size)
+    output.commit(offset + header + size)
+  }
+
+  private text(text: string, maxFrameSize: number): void {
+    const maxBytes = text.length * 3
+    if (maxBytes > maxPooledBytes / 2 || maxBytes > maxFrameSize) {
+      this.longText(text, maxFrameSize)
+      return
+    }
+    const masked = this.maskKey !== undefined
+    const { output } = this
+    output.reserve(maxHeaderBytes + maxBytes)
+    const { bytes, offset } = output
+    // Most text is ASCII, so the header's size is guessed from the length and the text is written in place. A wrong guess moves it.
+    const guessed = offset + headerBytes(text.length, masked)
+    const size = encodeInto(text, bytes, guessed)
+    const start = offset + headerBytes(size, masked)
+    if (start !== guessed) bytes.copyWithin(start, guessed, guessed + size)
+    this.headerAndMask(bytes, offset, firstByte(true, 0, Opcode.Text), start, size)
+    output.commit(start + size)
+  }
+
+  private longText(text: string, maxFrameSize: number): void {
+    const size = byteLength(text)
+    if (size > maxFrameSize) {
+      this.data(Opcode.Text, encodeText(text), true, 0, maxFrameSize)
+      return
+    }
+    const { output } = this
+    const header = headerBytes(size, this.maskKey !== undefined)
+    output.reserve(header + size)
+    const { bytes, offset } = output
+    encodeInto(text, bytes, offset + header)
+    this.headerAndMask(bytes, offset, firstByte(true, 0, Opcode.Text), offset + header, size)
+    output.commit(offset + header + size)
+  }
+
+  private headerAndMask(bytes: Uint8Array, offset: number, first: number, start: number, size: number): void {
+    if (this.maskKey === undefined) {
+      writeHeader(bytes, offset, first, size, undefined)
+    } else {
+      const key = this.maskKey()
+      writeHeader(bytes, offset, first, size, key)
+      mask(bytes, start, start + size, key, 0)
+    }
+  }
+}
+
+/** The UTF-8 of a text, in a buffer of its own. */
+export const encodeText = (text: string): Uint8Array => {
+  const bytes = new Uint8Array(byteLength(text))
+  encodeInto(text, bytes, 0)
+  return bytes
+}

@@ -1,0 +1,42 @@
+import type { Compressor } from "../Compressor.js"
+import type { FrameReceived } from "../Frame.js"
+import type { Role } from "../FrameDecoder.js"
+import type { Message } from "../Message.js"
+import { MessageAssembler } from "../MessageAssembler.js"
+import type { MessagePart } from "../MessagePart.js"
+import type { DataReader } from "./DataReader.js"
+import { FrameReader } from "./FrameReader.js"
+import { FrameRecorder } from "./FrameRecorder.js"
+import { PartReader } from "./PartReader.js"
+
+/** Those of `Connection.Options` that decide what a connection delivers. */
+interface Options {
+  readonly role: Role
+  readonly delivery?: "messages" | "streams" | "frames" | undefined
+  readonly recordFrames?: boolean | undefined
+}
+
+interface Limits {
+  readonly maxMessageBytes: number
+  readonly maxFragments: number
+}
+
+/** The reader that turns the data frames of a connection into what it delivers. */
+export const makeReader = (
+  { delivery = "messages", recordFrames = false, role }: Options,
+  { maxFragments, maxMessageBytes }: Limits,
+  compressor: Compressor | undefined
+): DataReader<Message | MessagePart | FrameReceived> => {
+  if (recordFrames && delivery !== "messages") {
+    throw new RangeError('recordFrames is for the delivery "messages" only')
+  }
+  const masked = role === "server"
+  if (delivery === "frames") return new FrameReader(masked)
+  const assembler = new MessageAssembler({
+    maxFragments,
+    maxMessageBytes,
+    inflate: compressor && ((bytes, start, end, maxBytes) => compressor.inflate(bytes, start, end, maxBytes))
+  })
+  if (delivery === "streams") return new PartReader(assembler)
+  return recordFrames ? new FrameRecorder(assembler, masked) : assembler
+}
