@@ -4,8 +4,7 @@
  * @since 0.1.0
  */
 import { byteLength, decode, encodeInto } from "#utf8"
-import { PayloadTooLarge, ProtocolError } from "./Errors.js"
-import { localError } from "./internal/protocolError.js"
+import { localProtocolError, PayloadTooLarge, remoteProtocolError, type ProtocolError } from "./Errors.js"
 
 const registry = {
   NormalClosure: 1000,
@@ -183,9 +182,11 @@ export function encodePayload(code?: Sendable): Uint8Array
 export function encodePayload(code?: number, reason?: string): Uint8Array | ProtocolError | PayloadTooLarge
 export function encodePayload(code?: number, reason = ""): Uint8Array | ProtocolError | PayloadTooLarge {
   if (code === undefined) {
-    return reason === "" ? new Uint8Array(0) : localError("A close reason needs a close code", "RFC 6455 §5.5.1")
+    return reason === ""
+      ? new Uint8Array(0)
+      : localProtocolError("A close reason needs a close code", "RFC 6455 §5.5.1")
   }
-  if (!isSendable(code)) return localError(`The close code ${code} may not be sent`, "RFC 6455 §7.4")
+  if (!isSendable(code)) return localProtocolError(`The close code ${code} may not be sent`, "RFC 6455 §7.4")
   const size = byteLength(reason)
   if (size > maxReasonBytes) {
     return new PayloadTooLarge({ limit: "closeReason", max: maxReasonBytes, size, direction: "outbound" })
@@ -209,17 +210,14 @@ export function encodePayload(code?: number, reason = ""): Uint8Array | Protocol
 export const decodePayload = (payload: Uint8Array): CloseReason | ProtocolError => {
   if (payload.length === 0) return { code: registry.NoStatusReceived, reason: "" }
   if (payload.length === 1) {
-    return violation("The payload of a Close frame has one byte", "RFC 6455 §5.5.1", registry.ProtocolError)
+    return remoteProtocolError("The payload of a Close frame has one byte", "RFC 6455 §5.5.1", registry.ProtocolError)
   }
   const code = (payload[0]! << 8) | payload[1]!
   if (!isSendable(code)) {
-    return violation(`The close code ${code} may not be sent`, "RFC 6455 §7.4", registry.ProtocolError)
+    return remoteProtocolError(`The close code ${code} may not be sent`, "RFC 6455 §7.4", registry.ProtocolError)
   }
   const reason = decode(payload, 2, payload.length)
   return reason === undefined
-    ? violation("The close reason is not UTF-8", "RFC 6455 §8.1", registry.InvalidPayloadData)
+    ? remoteProtocolError("The close reason is not UTF-8", "RFC 6455 §8.1", registry.InvalidPayloadData)
     : { code, reason }
 }
-
-const violation = (description: string, section: string, closeCode: number): ProtocolError =>
-  new ProtocolError({ origin: "remote", description, section, closeCode })

@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import { byteLength, encodeInto } from "#utf8"
-import { PayloadTooLarge, ProtocolError } from "./Errors.js"
+import { localProtocolError, PayloadTooLarge, remoteProtocolError, type ProtocolError } from "./Errors.js"
 import type { Violation } from "./FrameDecoder.js"
 import { copyInto } from "./internal/GrowingBuffer.js"
 import { Window } from "./internal/Window.js"
@@ -257,16 +257,14 @@ const join = (parts: ReadonlyArray<Uint8Array>, size: number): Uint8Array => {
   return joined
 }
 
-const corrupt = (description: string): ProtocolError =>
-  new ProtocolError({ origin: "remote", description, section: "RFC 7692 §7.2.2", closeCode: 1007 })
+const corrupt = (description: string): ProtocolError => remoteProtocolError(description, "RFC 7692 §7.2.2", 1007)
 
 const zlibFailed = (cause: unknown): ProtocolError =>
-  new ProtocolError({
-    origin: "local",
-    description: `Inflating a message failed: ${cause instanceof Error ? cause.message : String(cause)}`,
-    section: "RFC 7692 §7.2.2",
-    closeCode: 1011
-  })
+  localProtocolError(
+    `Inflating a message failed: ${cause instanceof Error ? cause.message : String(cause)}`,
+    "RFC 7692 §7.2.2",
+    1011
+  )
 
 const tooLarge = (limit: "message" | "ratio", max: number): PayloadTooLarge =>
   new PayloadTooLarge({ limit, max, size: undefined, direction: "inbound" })

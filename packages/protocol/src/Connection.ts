@@ -9,20 +9,25 @@
  */
 import * as CloseCode from "./CloseCode.js"
 import { Compressor, type Deflation, type Options as CompressorOptions } from "./Compressor.js"
-import { closeCodeOf, ProtocolError, type ConnectionError, type Endpoint, type PayloadTooLarge } from "./Errors.js"
-import { Frame, FrameReceived } from "./Frame.js"
+import {
+  closeCodeOf,
+  localProtocolError,
+  ProtocolError,
+  type ConnectionError,
+  type Endpoint,
+  type PayloadTooLarge
+} from "./Errors.js"
+import { Frame, FrameReceived, rsv1 } from "./Frame.js"
 import { FrameDecoder, type FrameHeader, type FrameVisitor, type Role, type Violation } from "./FrameDecoder.js"
 import { ClosingHandshake, reasonFor } from "./internal/ClosingHandshake.js"
 import type { DataReader } from "./internal/DataReader.js"
 import { copyOf, GrowingBuffer, mayView } from "./internal/GrowingBuffer.js"
 import { makeReader } from "./internal/makeReader.js"
 import { positiveInteger } from "./internal/positiveInteger.js"
-import { localError } from "./internal/protocolError.js"
 import { Sender } from "./internal/Sender.js"
 import { toBytes } from "./internal/toBytes.js"
 import { toMessage } from "./internal/toMessage.js"
 import { isTagged, tag } from "./internal/typeId.js"
-import { rsv1 } from "./internal/violations.js"
 import type { Message } from "./Message.js"
 import type { MessagePart } from "./MessagePart.js"
 import * as Opcode from "./Opcode.js"
@@ -694,7 +699,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
     if (!Opcode.isControl(opcode)) return this.sender.sendDataFrame(opcode, payload, fin, rsv)
     if (opcode !== Opcode.Close) return this.sender.sendControl(opcode, payload)
     const reason = CloseCode.decodePayload(payload)
-    if (reason instanceof ProtocolError) return localError(reason.description, reason.section)
+    if (reason instanceof ProtocolError) return localProtocolError(reason.description, reason.section)
     return this.close(reason.code === noStatus ? undefined : reason.code, reason.reason)
   }
 

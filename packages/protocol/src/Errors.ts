@@ -78,6 +78,42 @@ export class ProtocolError extends Data.TaggedError("Protocol_error")<{
 }
 
 /**
+ * A `ProtocolError` for what the app asked for, of which nothing was sent. `closeCode` is the code of the Close that the
+ * error makes the connection send. Default: none.
+ *
+ * @example
+ * ```ts
+ * import * as Errors from "@effect-websocket/protocol/Errors"
+ *
+ * const error = Errors.localProtocolError("The header name is not a token", "RFC 9110 §5.1")
+ * console.log(error.message) // "The header name is not a token (RFC 9110 §5.1)"
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const localProtocolError = (description: string, section: string, closeCode?: number): ProtocolError =>
+  new ProtocolError({ origin: "local", description, section, closeCode })
+
+/**
+ * A `ProtocolError` for what the peer sent. `closeCode` is the code of the Close that answers it. Default: none, as during
+ * the opening handshake, when no Close can be sent yet.
+ *
+ * @example
+ * ```ts
+ * import * as Errors from "@effect-websocket/protocol/Errors"
+ *
+ * const error = Errors.remoteProtocolError("A text message is not UTF-8", "RFC 6455 §8.1", 1007)
+ * console.log(error.origin, error.closeCode) // "remote" 1007
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const remoteProtocolError = (description: string, section: string, closeCode?: number): ProtocolError =>
+  new ProtocolError({ origin: "remote", description, section, closeCode })
+
+/**
  * What a `PayloadTooLarge` measures. `"fragments"` counts frames, `"ratio"` is how many times a compressed message may grow;
  * all others are bytes. `"budget"` is what all connections of a process may hold together: this one held the most when it
  * was exhausted, and was closed with 1013.

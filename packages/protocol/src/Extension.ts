@@ -3,9 +3,8 @@
  *
  * @since 0.1.0
  */
-import type { ProtocolError } from "./Errors.js"
+import { localProtocolError, type ProtocolError } from "./Errors.js"
 import * as HeaderField from "./HeaderField.js"
-import { localError } from "./internal/protocolError.js"
 
 /**
  * An extension with its parameters, in order; a parameter without a value is `true`.
@@ -98,7 +97,7 @@ export const format = (extensions: ReadonlyArray<Extension>): string | ProtocolE
   for (const { name, parameters } of extensions) {
     const texts = [name, ...parameters.flatMap(([key, value]) => (value === true ? [key] : [key, value]))]
     if (!texts.every(HeaderField.isToken)) {
-      return localError(`The extension ${JSON.stringify(name)} has a part that is not a token`, "RFC 6455 §9.1")
+      return localProtocolError(`The extension ${JSON.stringify(name)} has a part that is not a token`, "RFC 6455 §9.1")
     }
   }
   return HeaderField.formatElements(extensions)

@@ -6,9 +6,9 @@
 import { byteLength, decode, encodeInto } from "#utf8"
 import { decodePayload, encodePayload, type Sendable } from "./CloseCode.js"
 import { ProtocolError, type PayloadTooLarge } from "./Errors.js"
+import { invalidUtf8 } from "./internal/invalidUtf8.js"
 import { toBytes } from "./internal/toBytes.js"
 import { isTagged, tag } from "./internal/typeId.js"
-import { invalidUtf8 } from "./internal/violations.js"
 import * as Opcode from "./Opcode.js"
 
 /**

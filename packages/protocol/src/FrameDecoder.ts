@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { PayloadTooLarge, ProtocolError } from "./Errors.js"
+import { PayloadTooLarge, remoteProtocolError, type ProtocolError } from "./Errors.js"
 import { Frame } from "./Frame.js"
 import { GrowingBuffer } from "./internal/GrowingBuffer.js"
 import { mask } from "./internal/mask.js"
@@ -284,7 +284,7 @@ const uint32 = (bytes: Uint8Array, at: number): number =>
   ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
 
 const violation = (description: string, section: string): ProtocolError =>
-  new ProtocolError({ origin: "remote", description, section, closeCode: protocolErrorCode })
+  remoteProtocolError(description, section, protocolErrorCode)
 
 const tooLarge = (max: number, size: number | undefined): PayloadTooLarge =>
   new PayloadTooLarge({ limit: "frame", max, size, direction: "inbound" })

@@ -5,11 +5,10 @@
  * @since 0.1.0
  */
 import { sha1 } from "@noble/hashes/legacy.js"
-import type { HeaderRecord, ProtocolError } from "./Errors.js"
+import { localProtocolError, remoteProtocolError, type HeaderRecord, type ProtocolError } from "./Errors.js"
 import * as Extension from "./Extension.js"
 import * as HeaderField from "./HeaderField.js"
 import * as Base64 from "./internal/base64.js"
-import { localError, remoteError } from "./internal/protocolError.js"
 import type { RandomSource } from "./Mask.js"
 import * as Subprotocol from "./Subprotocol.js"
 
@@ -128,7 +127,7 @@ export interface Agreement {
  * @category client
  */
 export const requestHeaders = (offer: Offer): HeaderRecord | ProtocolError => {
-  if (!isKey(offer.key)) return localError("The key is not the base64 of 16 bytes", "RFC 6455 §4.1")
+  if (!isKey(offer.key)) return localProtocolError("The key is not the base64 of 16 bytes", "RFC 6455 §4.1")
   const extra = checkHeaders(offer.headers)
   if (isError(extra)) return extra
   const protocols = Subprotocol.format(offer.protocols ?? [])
@@ -136,7 +135,7 @@ export const requestHeaders = (offer: Offer): HeaderRecord | ProtocolError => {
   const extensions = Extension.format(offer.extensions ?? [])
   if (typeof extensions !== "string") return extensions
   if (offer.origin !== undefined && !HeaderField.isValue(offer.origin)) {
-    return localError("The origin has a character that no header may have", "RFC 9110 §5.5")
+    return localProtocolError("The origin has a character that no header may have", "RFC 9110 §5.5")
   }
   return {
     ...extra,
@@ -255,7 +254,7 @@ export const checkRequest = (request: HttpRequest): UpgradeRequest | RefusedRequ
       _tag: "RefusedRequest",
       status: 426,
       headers: { Upgrade: "websocket", "Sec-WebSocket-Version": version },
-      error: remoteError(`The version is ${JSON.stringify(versionOffered)}, not 13`, "RFC 6455 §4.4")
+      error: remoteProtocolError(`The version is ${JSON.stringify(versionOffered)}, not 13`, "RFC 6455 §4.4")
     }
   }
   const key = single(headers, "sec-websocket-key")
@@ -294,19 +293,19 @@ export const responseHeaders = (
   agreement: Partial<Agreement> = {},
   headers?: HeaderField.Input
 ): HeaderRecord | ProtocolError => {
-  if (!isKey(request.key)) return localError("The key is not the base64 of 16 bytes", "RFC 6455 §4.2.2")
+  if (!isKey(request.key)) return localProtocolError("The key is not the base64 of 16 bytes", "RFC 6455 §4.2.2")
   const extra = checkHeaders(headers)
   if (isError(extra)) return extra
   const { extensions: agreed = [], protocol } = agreement
   if (protocol !== undefined && request.protocols?.includes(protocol) !== true) {
-    return localError(`The subprotocol ${JSON.stringify(protocol)} was not offered`, "RFC 6455 §4.2.2")
+    return localProtocolError(`The subprotocol ${JSON.stringify(protocol)} was not offered`, "RFC 6455 §4.2.2")
   }
   // The offers may come from somewhere else than `checkRequest`.
   const selected = protocol === undefined ? "" : Subprotocol.format([protocol])
   if (typeof selected !== "string") return selected
   const unoffered = findUnoffered(agreed, request.extensions ?? [])
   if (unoffered !== undefined) {
-    return localError(`The extension ${JSON.stringify(unoffered)} was not offered`, "RFC 6455 §4.2.2")
+    return localProtocolError(`The extension ${JSON.stringify(unoffered)} was not offered`, "RFC 6455 §4.2.2")
   }
   const extensions = Extension.format(agreed)
   if (typeof extensions !== "string") return extensions
@@ -337,26 +336,26 @@ export const responseHeaders = (
  * @category client
  */
 export const checkResponse = (response: HttpResponse, offer: Offer): Agreement | ProtocolError => {
-  if (response.status !== 101) return remoteError(`The status is ${response.status}, not 101`, "RFC 6455 §4.1")
+  if (response.status !== 101) return remoteProtocolError(`The status is ${response.status}, not 101`, "RFC 6455 §4.1")
   const headers = lowerCased(response.headers)
   const upgrade = requireToken(headers, "upgrade", "websocket") ?? requireToken(headers, "connection", "upgrade")
   if (upgrade !== undefined) return upgrade
   const accept = single(headers, "sec-websocket-accept")
   if (isError(accept)) return accept
   if (accept === undefined || !isAcceptValue(offer.key, accept.trim())) {
-    return remoteError("Sec-WebSocket-Accept does not answer the key", "RFC 6455 §4.1")
+    return remoteProtocolError("Sec-WebSocket-Accept does not answer the key", "RFC 6455 §4.1")
   }
   const protocol = single(headers, "sec-websocket-protocol")
   if (isError(protocol)) return protocol
   if (protocol !== undefined && !(offer.protocols ?? []).includes(protocol)) {
-    return remoteError(`The subprotocol ${JSON.stringify(protocol)} was not asked for`, "RFC 6455 §4.1")
+    return remoteProtocolError(`The subprotocol ${JSON.stringify(protocol)} was not asked for`, "RFC 6455 §4.1")
   }
   const extensions = Extension.parse(headers["sec-websocket-extensions"] ?? [])
   if (isError(extensions)) return extensions
   const unasked = findUnoffered(extensions, offer.extensions ?? [])
   return unasked === undefined
     ? { protocol, extensions }
-    : remoteError(`The extension ${JSON.stringify(unasked)} was not asked for`, "RFC 6455 §4.1")
+    : remoteProtocolError(`The extension ${JSON.stringify(unasked)} was not asked for`, "RFC 6455 §4.1")
 }
 
 /**
@@ -396,7 +395,7 @@ const refuseWith = (error: ProtocolError): RefusedRequest => ({
   error
 })
 
-const refuse = (description: string): RefusedRequest => refuseWith(remoteError(description, "RFC 6455 §4.2.1"))
+const refuse = (description: string): RefusedRequest => refuseWith(remoteProtocolError(description, "RFC 6455 §4.2.1"))
 
 const hasBody = (headers: HeaderRecord): boolean =>
   HeaderField.values(headers, "transfer-encoding").length > 0 ||
@@ -411,7 +410,7 @@ const isAtLeastHttp11 = (httpVersion: string): boolean => {
 const single = (headers: HeaderRecord, name: string): string | undefined | ProtocolError => {
   const value = headers[name]
   if (value === undefined || typeof value === "string") return value
-  return value.length > 1 ? remoteError(`The header ${name} comes more than once`, "RFC 6455 §4.1") : value[0]
+  return value.length > 1 ? remoteProtocolError(`The header ${name} comes more than once`, "RFC 6455 §4.1") : value[0]
 }
 
 const findUnoffered = (
@@ -424,7 +423,7 @@ const requireToken = (headers: HeaderRecord, name: string, token: string): Proto
   if (isError(tokens)) return tokens
   return tokens.some((candidate) => candidate.toLowerCase() === token)
     ? undefined
-    : remoteError(`The header ${name} does not have the token ${JSON.stringify(token)}`, "RFC 6455 §4.1")
+    : remoteProtocolError(`The header ${name} does not have the token ${JSON.stringify(token)}`, "RFC 6455 §4.1")
 }
 
 const reservedHeaders = new Set([
@@ -441,15 +440,18 @@ const checkHeaders = (input: HeaderField.Input = {}): HeaderRecord | ProtocolErr
   const headers = isRecord(input) ? input : lowerCaseNames(input)
   for (const [name, value] of Object.entries(headers)) {
     if (!HeaderField.isToken(name)) {
-      return localError(`The header name ${JSON.stringify(name)} is not a token`, "RFC 9110 §5.1")
+      return localProtocolError(`The header name ${JSON.stringify(name)} is not a token`, "RFC 9110 §5.1")
     }
     const lower = name.toLowerCase()
     if (reservedHeaders.has(lower) || lower.startsWith("sec-websocket-")) {
-      return localError(`The header ${name} belongs to the handshake`, "RFC 6455 §4.1")
+      return localProtocolError(`The header ${name} belongs to the handshake`, "RFC 6455 §4.1")
     }
     const values = value === undefined ? [] : typeof value === "string" ? [value] : value
     if (!values.every(HeaderField.isValue)) {
-      return localError(`The value of the header ${name} has a character that no header may have`, "RFC 9110 §5.5")
+      return localProtocolError(
+        `The value of the header ${name} has a character that no header may have`,
+        "RFC 9110 §5.5"
+      )
     }
   }
   return headers

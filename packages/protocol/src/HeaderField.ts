@@ -4,8 +4,7 @@
  *
  * @since 0.1.0
  */
-import type { HeaderRecord, ProtocolError } from "./Errors.js"
-import { remoteError } from "./internal/protocolError.js"
+import { remoteProtocolError, type HeaderRecord, type ProtocolError } from "./Errors.js"
 
 /**
  * A parameter of a list element: its name, and its value or `true` where it has none.
@@ -226,7 +225,7 @@ const listOf = (value: string | ReadonlyArray<string> | undefined): ReadonlyArra
 const isIterable = (headers: Input): headers is Iterable<readonly [name: string, value: string]> =>
   Symbol.iterator in headers
 
-const malformed = (): ProtocolError => remoteError("A header of the handshake is malformed", "RFC 6455 §9.1")
+const malformed = (): ProtocolError => remoteProtocolError("A header of the handshake is malformed", "RFC 6455 §9.1")
 
 const tab = 0x09
 const space = 0x20

@@ -4,9 +4,8 @@
  *
  * @since 0.1.0
  */
-import type { ProtocolError } from "./Errors.js"
+import { remoteProtocolError, type ProtocolError } from "./Errors.js"
 import * as Extension from "./Extension.js"
-import { remoteError } from "./internal/protocolError.js"
 import type { Message } from "./Message.js"
 
 /**
@@ -192,11 +191,12 @@ export const check = (
 ): Agreement | ProtocolError | undefined => {
   const [extension, ...more] = extensions.filter((candidate) => candidate.name === name)
   if (extension === undefined) return undefined
-  if (more.length > 0) return remoteError("permessage-deflate is accepted twice", "RFC 7692 §5")
+  if (more.length > 0) return remoteProtocolError("permessage-deflate is accepted twice", "RFC 7692 §5")
   const answer = parse(extension, "answer")
   if (!isParameters(answer)) return answer
   const accepted = settings.offers.filter((offered) => answers(answer, offered))
-  if (accepted.length === 0) return remoteError("The answer fits no offer of permessage-deflate", "RFC 7692 §7.1")
+  if (accepted.length === 0)
+    return remoteProtocolError("The answer fits no offer of permessage-deflate", "RFC 7692 §7.1")
   return {
     extension,
     // Which of several offers was accepted the answer does not always tell, so what all of them promise is kept.
@@ -222,10 +222,10 @@ export const parse = (extension: Extension.Extension, kind: "offer" | "answer"):
   const found: { -readonly [Key in keyof Parameters]: Parameters[Key] } = {}
   for (const [parameter, value] of extension.parameters) {
     const key = keys.get(parameter)
-    if (key === undefined) return remoteError(`The parameter ${parameter} is unknown`, "RFC 7692 §7.1")
-    if (found[key] !== undefined) return remoteError(`The parameter ${parameter} comes twice`, "RFC 7692 §7.1")
+    if (key === undefined) return remoteProtocolError(`The parameter ${parameter} is unknown`, "RFC 7692 §7.1")
+    if (found[key] !== undefined) return remoteProtocolError(`The parameter ${parameter} comes twice`, "RFC 7692 §7.1")
     const bits = value === true ? undefined : windowBits(value)
-    const illegal = () => remoteError(`The parameter ${parameter} has an illegal value`, "RFC 7692 §7.1")
+    const illegal = () => remoteProtocolError(`The parameter ${parameter} has an illegal value`, "RFC 7692 §7.1")
     switch (key) {
       case "serverNoContextTakeover":
       case "clientNoContextTakeover":

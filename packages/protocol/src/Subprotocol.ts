@@ -3,9 +3,8 @@
  *
  * @since 0.1.0
  */
-import type { ProtocolError } from "./Errors.js"
+import { localProtocolError, remoteProtocolError, type ProtocolError } from "./Errors.js"
 import * as HeaderField from "./HeaderField.js"
-import { localError, remoteError } from "./internal/protocolError.js"
 
 /**
  * Chooses one of the subprotocols that a client offers, in the client's order of preference, or none. `select` calls it,
@@ -25,7 +24,9 @@ export type Selector = (offered: ReadonlyArray<string>) => string | undefined
  */
 export const parse = (lines: string | ReadonlyArray<string>): ReadonlyArray<string> | ProtocolError => {
   const tokens = HeaderField.parseTokens(lines)
-  return "_tag" in tokens || areUnique(tokens) ? tokens : remoteError("A subprotocol is offered twice", "RFC 6455 §4.1")
+  return "_tag" in tokens || areUnique(tokens)
+    ? tokens
+    : remoteProtocolError("A subprotocol is offered twice", "RFC 6455 §4.1")
 }
 
 /**
@@ -44,8 +45,10 @@ export const parse = (lines: string | ReadonlyArray<string>): ReadonlyArray<stri
 export const format = (protocols: ReadonlyArray<string>): string | ProtocolError => {
   const invalid = protocols.findIndex((protocol) => !HeaderField.isToken(protocol))
   // Its place and not its text: some put secrets there, because browsers send no headers.
-  if (invalid !== -1) return localError(`Subprotocol ${invalid + 1} is not a token`, "RFC 6455 §4.1")
-  return areUnique(protocols) ? protocols.join(", ") : localError("A subprotocol is offered twice", "RFC 6455 §4.1")
+  if (invalid !== -1) return localProtocolError(`Subprotocol ${invalid + 1} is not a token`, "RFC 6455 §4.1")
+  return areUnique(protocols)
+    ? protocols.join(", ")
+    : localProtocolError("A subprotocol is offered twice", "RFC 6455 §4.1")
 }
 
 /**

@@ -289,6 +289,19 @@ describe("HandshakeRejected", () => {
     assert.strictEqual(Errors.closeCodeOf(error), code)
   })
 
+  it.each([
+    ["local", Errors.localProtocolError],
+    ["remote", Errors.remoteProtocolError]
+  ] as const)("makes a %s ProtocolError, by default without a close code", (origin, make) => {
+    const error = make("what", "where")
+    assert.instanceOf(error, Errors.ProtocolError)
+    assert.deepStrictEqual(
+      { ...error },
+      { _tag: "Protocol_error", origin, description: "what", section: "where", closeCode: undefined }
+    )
+    assert.strictEqual(make("what", "where", 1002).closeCode, 1002)
+  })
+
   it("getOrThrow returns values, and throws errors", () => {
     assert.strictEqual(Errors.getOrThrow<string | Errors.ProtocolError>("a"), "a")
     assert.isUndefined(Errors.getOrThrow<undefined | Errors.ProtocolError>(undefined))

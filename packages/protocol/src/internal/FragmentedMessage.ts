@@ -1,7 +1,6 @@
-import type { ProtocolError } from "../Errors.js"
+import { localProtocolError, type ProtocolError } from "../Errors.js"
 import * as Opcode from "../Opcode.js"
 import { encodeText } from "./FrameWriter.js"
-import { localError } from "./protocolError.js"
 import { Utf8Validator } from "./Utf8Validator.js"
 
 /**
@@ -26,10 +25,10 @@ export class FragmentedMessage {
   refusePart(opcode: number): ProtocolError | undefined {
     if (!this.underWay) return undefined
     if (this.opcode !== opcode) {
-      return localError("The parts of one message are either all text or all binary", "RFC 6455 §5.4")
+      return localProtocolError("The parts of one message are either all text or all binary", "RFC 6455 §5.4")
     }
     return this.inFrames
-      ? localError("A message that began with a frame goes on with frames", "RFC 6455 §5.4")
+      ? localProtocolError("A message that began with a frame goes on with frames", "RFC 6455 §5.4")
       : undefined
   }
 
@@ -49,10 +48,10 @@ export class FragmentedMessage {
   addFrame(opcode: number, payload: Uint8Array, fin: boolean, rsv: number): ProtocolError | undefined {
     const { underWay } = this
     if (opcode === Opcode.Continuation) {
-      if (!underWay) return localError("A continuation frame has no message to continue", "RFC 6455 §5.4")
-      if (!this.inFrames) return localError("A message that began in parts goes on in parts", "RFC 6455 §5.4")
+      if (!underWay) return localProtocolError("A continuation frame has no message to continue", "RFC 6455 §5.4")
+      if (!this.inFrames) return localProtocolError("A message that began in parts goes on in parts", "RFC 6455 §5.4")
     } else if (underWay) {
-      return localError("A new message begins inside a fragmented one", "RFC 6455 §5.4")
+      return localProtocolError("A new message begins inside a fragmented one", "RFC 6455 §5.4")
     }
     const message = underWay ? this.opcode : opcode
     const opaque = rsv !== 0 || (underWay && this.opaque)
@@ -60,7 +59,7 @@ export class FragmentedMessage {
       // Checked on a copy, so that a refused frame changes nothing.
       const validator = this.validator?.copy() ?? new Utf8Validator()
       if (!validator.push(payload, 0, payload.length) || (fin && !validator.complete)) {
-        return localError("A text message is not UTF-8", "RFC 6455 §8.1")
+        return localProtocolError("A text message is not UTF-8", "RFC 6455 §8.1")
       }
       this.validator = validator
     } else {

@@ -2,10 +2,10 @@ import { Frame, FrameReceived } from "../Frame.js"
 import type { FrameHeader, Violation } from "../FrameDecoder.js"
 import * as Opcode from "../Opcode.js"
 import type { DataReader } from "./DataReader.js"
-import { copyOf, GrowingBuffer, viewOrCopy } from "./GrowingBuffer.js"
-import { Utf8Validator } from "./Utf8Validator.js"
 import { checkOrder } from "./frameOrder.js"
-import { invalidUtf8 } from "./violations.js"
+import { copyOf, GrowingBuffer, viewOrCopy } from "./GrowingBuffer.js"
+import { invalidUtf8 } from "./invalidUtf8.js"
+import { Utf8Validator } from "./Utf8Validator.js"
 
 /** Delivers data frames as they are, in a legal order, and text that is UTF-8 unless an extension may have changed it. */
 export class FrameReader implements DataReader<FrameReceived> {

@@ -5,10 +5,10 @@ import type { MessageAssembler } from "../MessageAssembler.js"
 import { BinaryPart, TextPart, type MessagePart } from "../MessagePart.js"
 import * as Opcode from "../Opcode.js"
 import type { DataReader } from "./DataReader.js"
-import { copyInto, copyOf, viewOrCopy } from "./GrowingBuffer.js"
-import { lastBoundary, Utf8Validator } from "./Utf8Validator.js"
 import { checkSequence } from "./frameOrder.js"
-import { invalidUtf8 } from "./violations.js"
+import { copyInto, copyOf, viewOrCopy } from "./GrowingBuffer.js"
+import { invalidUtf8 } from "./invalidUtf8.js"
+import { lastBoundary, Utf8Validator } from "./Utf8Validator.js"
 
 const empty = new Uint8Array(0)
 

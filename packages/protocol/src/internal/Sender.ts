@@ -1,6 +1,7 @@
 import { byteLength } from "#utf8"
 import type { Compressor, Deflation } from "../Compressor.js"
-import { PayloadTooLarge, type LimitName, type ProtocolError } from "../Errors.js"
+import { localProtocolError, PayloadTooLarge, type LimitName, type ProtocolError } from "../Errors.js"
+import { rsv1 } from "../Frame.js"
 import type { Role } from "../FrameDecoder.js"
 import type { Message } from "../Message.js"
 import * as Opcode from "../Opcode.js"
@@ -8,8 +9,6 @@ import { FragmentedMessage } from "./FragmentedMessage.js"
 import { FrameWriter, maxPooledPayloadBytes } from "./FrameWriter.js"
 import { copyOf } from "./GrowingBuffer.js"
 import { positiveInteger } from "./positiveInteger.js"
-import { localError } from "./protocolError.js"
-import { rsv1 } from "./violations.js"
 
 const maxControlPayloadBytes = 125
 
@@ -88,14 +87,14 @@ export class Sender {
   /** Why a frame may never be sent on this connection, whatever was sent before it. */
   refuseFrame(opcode: number, fin: boolean, rsv: number): ProtocolError | undefined {
     if (!Number.isInteger(rsv) || (rsv & ~this.rsv) !== 0) {
-      return localError("A reserved bit is set that no extension gave a meaning", "RFC 6455 §5.2")
+      return localProtocolError("A reserved bit is set that no extension gave a meaning", "RFC 6455 §5.2")
     }
     if (!Opcode.isOpcode(opcode) && !this.opcodes.includes(opcode)) {
-      return localError(`The opcode ${opcode} is not one of a frame`, "RFC 6455 §5.2")
+      return localProtocolError(`The opcode ${opcode} is not one of a frame`, "RFC 6455 §5.2")
     }
     if (!Opcode.isControl(opcode)) return undefined
-    if (!fin) return localError("A control frame is fragmented", "RFC 6455 §5.5")
-    return rsv === 0 ? undefined : localError("A control frame has a reserved bit set", "RFC 7692 §6.1")
+    if (!fin) return localProtocolError("A control frame is fragmented", "RFC 6455 §5.5")
+    return rsv === 0 ? undefined : localProtocolError("A control frame has a reserved bit set", "RFC 7692 §6.1")
   }
 
   sendDataFrame(opcode: number, payload: Uint8Array, fin: boolean, rsv: number) {
@@ -150,7 +149,7 @@ export class Sender {
 
   private refuseMessage(data: string | Uint8Array): ProtocolError | PayloadTooLarge | undefined {
     return this.fragmented?.underWay === true
-      ? localError("A message cannot begin inside a fragmented one", "RFC 6455 §5.4")
+      ? localProtocolError("A message cannot begin inside a fragmented one", "RFC 6455 §5.4")
       : this.refuseSize("message", data)
   }
 
