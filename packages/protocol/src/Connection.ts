@@ -1,9 +1,9 @@
 /**
- * The state machine of an open connection (RFC 6455 §5–§8): bytes in, events and bytes out. It owns no I/O, no clock and
- * no randomness, and nothing that a peer sends makes it throw.
+ * The state machine of an open connection (RFC 6455 §5–§8): bytes in, events and bytes out. It has no I/O, no clock
+ * and no randomness. Nothing that a peer sends makes it throw.
  *
- * The edge feeds it every chunk (`receive`), writes what it wants to send (`takeOutput`), half-closes the transport when
- * `outputEnded`, and gives up after a time of its own choosing while `closeExpected`.
+ * The caller connects it to a transport: it passes every chunk to `receive`, writes the bytes of `takeOutput`, and
+ * half-closes the transport once `outputEnded` is true. While `closeExpected` is true, it runs a timeout of its own.
  *
  * @since 0.1.0
  */
@@ -33,7 +33,7 @@ import type { MessagePart } from "./MessagePart.js"
 import * as Opcode from "./Opcode.js"
 
 /**
- * What marks a connection, whichever copy of this package made it.
+ * The symbol that marks a connection. It is the same in every copy of this package.
  *
  * @since 0.1.0
  * @category symbols
@@ -49,13 +49,14 @@ export const TypeId: unique symbol = Symbol.for("@effect-websocket/protocol/Conn
 export type TypeId = typeof TypeId
 
 /**
- * What a peer may make this endpoint hold. Bytes, except for the two counts.
+ * Limits on what a peer may make this endpoint hold in memory. The first two are in bytes, the last two are counts.
  *
- * - `maxMessageBytes`: the largest message. Default 1 MiB; at most 536,870,888, the longest string there can be.
- * - `maxFrameBytes`: the largest payload of one frame. Default: none besides `maxMessageBytes`.
- * - `maxFragments`: the largest number of frames in one message; empty ones count. Default 1,024.
- * - `maxBufferedControlFrames`: how many pongs wait to be taken; beyond it only the newest ping is answered
- *   (RFC 6455 §5.5.3). Default 32.
+ * - `maxMessageBytes`: the largest message, in bytes. Default: 1 MiB. At most 536,870,888, the longest string of V8.
+ *   The connection closes with 1009 beyond it, as for the next two.
+ * - `maxFrameBytes`: the largest payload of one frame, in bytes. Default: no limit besides `maxMessageBytes`.
+ * - `maxFragments`: the largest number of frames in one message, empty frames included. Default: 1,024.
+ * - `maxBufferedControlFrames`: the largest number of pongs that wait for `takeOutput`. Beyond it, only the newest
+ *   ping is answered (RFC 6455 §5.5.3). Default: 32.
  *
  * @since 0.1.0
  * @category models
@@ -68,7 +69,7 @@ export interface Limits {
 }
 
 /**
- * The limits of a connection that is made without any.
+ * The limits that apply if `Options.limits` does not set others.
  *
  * @since 0.1.0
  * @category constants
@@ -81,8 +82,8 @@ export const defaultLimits: Limits = {
 }
 
 /**
- * Limits with the defaults filled in. Throws a `RangeError` for those that make no sense, which is what `make` does with
- * them too: for who has options before there is a connection.
+ * Fills in the default limits. Throws a `RangeError` for a limit that is not a positive integer or is too large, as
+ * `make` does. Use it to check limits before there is a connection.
  *
  * @since 0.1.0
  * @category constructors
@@ -99,12 +100,13 @@ export const resolveLimits = (limits: Partial<Limits> = {}): Limits => {
 }
 
 /**
- * What a connection delivers.
+ * What `receive` returns for data frames.
  *
- * - `"messages"`: each message, once it has ended.
- * - `"streams"`: each part of a message, as it arrives. No limit of messages applies, because nothing is held, except to
- *   messages that are compressed: they are one part.
- * - `"frames"`: each frame, control frames included. `limits.maxMessageBytes` bounds it as `limits.maxFrameBytes` does.
+ * - `"messages"`: each message, once it is complete.
+ * - `"streams"`: each part of a message, as it arrives. Limits of messages do not apply, because no message is held.
+ *   The exception is a compressed message: it is held, limited and delivered as one part.
+ * - `"frames"`: each frame, control frames included. Both `limits.maxFrameBytes` and `limits.maxMessageBytes` limit a
+ *   frame.
  *
  * @since 0.1.0
  * @category models
@@ -112,27 +114,29 @@ export const resolveLimits = (limits: Partial<Limits> = {}): Limits => {
 export type Delivery = "messages" | "streams" | "frames"
 
 /**
- * How a connection is made.
+ * The options of a connection.
  *
- * - `role`: which side this endpoint is. A `"client"` needs `maskKey`: a source of unpredictable 32-bit integers
- *   (RFC 6455 §10.3).
- * - `limits`: those that differ from `defaultLimits`.
- * - `maxFrameSize`: the largest payload of a frame that is sent, in bytes: a larger message is fragmented. Default: none.
- * - `maxSendBytes`: the most data that one call of `send`, `sendFragment` or `sendFrame` takes, in bytes before compression. More
- *   is refused with an outbound `PayloadTooLarge`, nothing is sent, and the connection goes on. Default: any amount.
- * - `maxCopiedBytes`: the largest binary payload that a server copies when it is sent; the bytes of a larger one must stay
- *   as they are until they were written. Default 64 KiB. A client always copies, because it masks.
- * - `compression`: what was agreed on for permessage-deflate, and what deflates. Default: nothing, and RSV1 is a violation.
- *   With the delivery `"frames"` there must be none.
- * - `delivery`: what `receive` returns of data. Default `"messages"`.
- * - `recordFrames`: with `"messages"`, whether `Message.frames` tells in which frames a message came. They are held besides the
- *   message, for as long as it is. Default `false`.
- * - `rsv`, `opcodes`: with `"frames"`, the reserved bits of data frames (as in `Frame.rsv`) and the reserved opcodes that may be
- *   received and sent, because the app gives them a meaning. A text message with a reserved bit need not be UTF-8. Default: none,
- *   so that all of them are violations.
- * - `answerPings`: whether pings are answered. Default `true`.
- * - `answerClose`: whether the peer's Close is answered. Otherwise it has no effect until `close` is called, or the input
- *   ends. Default `true`.
+ * - `role`: which side this endpoint is. A `"client"` needs `maskKey`, a source of unpredictable 32-bit integers (RFC
+ *   6455 §10.3), such as `Mask.keys`.
+ * - `limits`: the limits that differ from `defaultLimits`.
+ * - `maxFrameSize`: the largest payload of a sent frame, in bytes. A larger message is fragmented. Default: no limit.
+ * - `maxSendBytes`: the most data that one call of `send`, `sendFragment` or `sendFrame` accepts, in bytes before
+ *   compression. Default: no limit. Beyond it, the call returns an outbound `PayloadTooLarge`, sends nothing, and the
+ *   connection stays open.
+ * - `maxCopiedBytes`: the largest binary payload that a server copies when it sends it, in bytes. Default: 64 KiB.
+ *   The caller must not change the bytes of a larger payload until they are written. A client always copies, because
+ *   it masks.
+ * - `compression`: the result of negotiating permessage-deflate, and the zlib to use. Default: no compression; a
+ *   frame with RSV1 is a violation. It cannot be combined with the delivery `"frames"`.
+ * - `delivery`: what `receive` returns for data frames. Default: `"messages"`.
+ * - `recordFrames`: with the delivery `"messages"`, whether `Message.frames` returns the frames of a received
+ *   message. The frames take memory as long as the message does. Default: `false`.
+ * - `rsv`, `opcodes`: with the delivery `"frames"`, the reserved bits of data frames (as in `Frame.rsv`) and the
+ *   reserved opcodes that the app gives a meaning, so that both sides may use them. A text message with a reserved
+ *   bit need not be UTF-8. Default: none; every reserved bit or opcode is a violation.
+ * - `answerPings`: whether the connection answers pings. Default: `true`.
+ * - `answerClose`: whether the connection answers the peer's Close. If `false`, the peer's Close has no effect until
+ *   `close` is called or the input ends. Default: `true`.
  *
  * @since 0.1.0
  * @category models
@@ -152,7 +156,8 @@ export type Options = {
 } & ({ readonly role: "server" } | { readonly role: "client"; readonly maskKey: () => number })
 
 /**
- * A ping arrived; it is answered already, unless `answerPings` is off. The bytes belong to whoever handles the event.
+ * A ping arrived. The pong is already in the output, unless `answerPings` is `false`. The bytes belong to the
+ * receiver of the event.
  *
  * @since 0.1.0
  * @category models
@@ -168,7 +173,7 @@ export class PingReceived {
 }
 
 /**
- * A pong arrived, asked for or not.
+ * A pong arrived, whether or not a ping asked for it (RFC 6455 §5.5.3).
  *
  * @since 0.1.0
  * @category models
@@ -184,7 +189,7 @@ export class PongReceived {
 }
 
 /**
- * Nothing more will be received. The last event of every connection; there is exactly one.
+ * The last event of every connection: nothing more will be received. There is exactly one. `error` tells why.
  *
  * @since 0.1.0
  * @category models
@@ -200,7 +205,7 @@ export class Ended {
 }
 
 /**
- * What happened, in order.
+ * What `receive` and the methods that end a connection return, in order.
  *
  * @since 0.1.0
  * @category models
@@ -208,8 +213,8 @@ export class Ended {
 export type Event = Message | MessagePart | FrameReceived | PingReceived | PongReceived | Ended
 
 /**
- * Why something was not sent. A `ProtocolError` is local and a `PayloadTooLarge` outbound, unless the connection ended
- * with one: then it is the remembered error of the connection.
+ * Why a call sent nothing. If the connection has ended, this is the error that it ended with. Otherwise a
+ * `ProtocolError` is local and a `PayloadTooLarge` is outbound.
  *
  * @since 0.1.0
  * @category models
@@ -217,7 +222,8 @@ export type Event = Message | MessagePart | FrameReceived | PingReceived | PongR
 export type SendError = ConnectionError
 
 /**
- * How the closing handshake went so far. `clean`: both Close frames were exchanged and nothing was violated.
+ * How far the closing handshake has come (RFC 6455 §7.1). `sent` and `received` are the Close frames so far, and
+ * `initiator` sent the first one. `clean` is true once both were exchanged.
  *
  * @since 0.1.0
  * @category models
@@ -230,9 +236,12 @@ export interface CloseStatus {
 }
 
 /**
+ * The phase of a connection.
+ *
  * - `Open`: messages go both ways.
- * - `Closing`: a Close was sent, so nothing more is; the peer's Close or the end of its input is awaited.
- * - `Closed`: nothing goes either way.
+ * - `Closing`: a Close was sent, so nothing more can be sent. The peer's Close or the end of its input is still to
+ *   come.
+ * - `Closed`: nothing is sent or received any more.
  *
  * @since 0.1.0
  * @category models
@@ -240,8 +249,8 @@ export interface CloseStatus {
 export type Phase = "Open" | "Closing" | "Closed"
 
 /**
- * An open connection. All methods are synchronous and none throws for what a peer does. A method throws a `TypeError` for an
- * argument of a wrong type, such as a message whose data is a number, and sends nothing.
+ * An open connection. All methods are synchronous. Nothing that a peer does makes a method throw. A method throws a
+ * `TypeError` and sends nothing if an argument has a wrong type, such as a message whose data is a number.
  *
  * @since 0.1.0
  * @category models
@@ -250,138 +259,147 @@ export interface Connection {
   readonly [TypeId]: TypeId
   readonly role: Role
   readonly limits: Limits
-  /** The largest payload of a frame that is sent, in bytes; 2^53 - 1 if there is none. */
+  /** The largest payload of a sent frame, in bytes; 2^53 - 1 if there is no limit. */
   readonly maxFrameSize: number
-  /** The most data that one call takes, in bytes; 2^53 - 1 if there is no limit. */
+  /** The most data that one call of `send` accepts, in bytes; 2^53 - 1 if there is no limit. */
   readonly maxSendBytes: number
   readonly phase: Phase
 
   /**
-   * Takes bytes that arrived and returns what they mean, in a fresh array. What came before a violation or a Close is
-   * returned before it; see `unsettled`.
+   * Decodes bytes that arrived and returns the events in a new array. Messages that came before a violation or a
+   * Close are returned first; see `unsettled`.
    *
-   * With `owned` the chunk belongs to the connection from now on: it may be changed, and payloads may be views of it.
-   * Without, it is neither changed nor kept.
+   * If `owned` is true, the chunk belongs to the connection from now on: the connection may change it, and payloads
+   * may be views of it. Otherwise the connection neither changes nor keeps it.
    */
   receive(chunk: Uint8Array, owned?: boolean): ReadonlyArray<Event>
 
-  /** Whether a payload that the last `receive` returned may be a view of its chunk, where that was owned. */
+  /** Whether a payload that the last `receive` returned may be a view of its chunk. Only an owned chunk has views. */
   readonly keepsChunk: boolean
 
   /**
-   * A Close or a violation arrived behind messages that `receive` has just returned, and has no effect yet, so that the
-   * app can still answer them. The edge calls `settle` when it did, or when it will not wait any longer.
+   * Whether a Close or a violation arrived behind messages that `receive` has just returned. It has no effect yet, so
+   * that the app can still answer those messages. The caller then calls `settle`, at the latest when it no longer
+   * wants to wait.
    */
   readonly unsettled: boolean
 
-  /** Lets the Close or violation that waits take effect. Without one, nothing happens. */
+  /** Applies the Close or violation that waits (see `unsettled`). Without one, it does nothing. */
   settle(): ReadonlyArray<Event>
 
-  /** The peer sends no more bytes. Idempotent. */
+  /** Tells the connection that the input has ended: the peer sends no more bytes. Idempotent. */
   receiveEof(): ReadonlyArray<Event>
 
   /** Whether a frame or a message has begun to arrive and has not ended. */
   readonly receiving: boolean
 
-  /** How many bytes are held of frames and messages that have not ended. */
+  /** How many bytes the connection holds of frames and messages that have not ended. */
   readonly heldBytes: number
 
-  /** Why nothing can be sent; `undefined` while it can. */
+  /** Why nothing can be sent; `undefined` while the connection is open. */
   readonly refusal: ConnectionError | undefined
 
   /**
-   * Encodes a message. A binary payload is never changed; see `maxCopiedBytes` for when it is not copied either. Where
-   * compression was agreed on, `compress` has the last word on whether the message is deflated; without it, the threshold
-   * and the filter decide. `maxFrameSize` replaces that of the connection for this message; a `RangeError` is thrown if it is not a
-   * positive integer.
+   * Encodes a message. A binary payload is never changed; `maxCopiedBytes` says when it is not copied either. If
+   * compression was agreed on, `compress` decides whether this message is deflated; without `compress`, the threshold
+   * and the filter decide. `maxFrameSize` replaces the connection's for this message; it throws a `RangeError` if it
+   * is not a positive integer.
    *
-   * The error is the connection's once that is closing or over, a local `ProtocolError` inside a fragmented message, or an
-   * outbound `PayloadTooLarge` above `maxSendBytes`.
+   * Returns the connection's error if it is closing or closed, a local `ProtocolError` inside a fragmented message,
+   * and an outbound `PayloadTooLarge` above `maxSendBytes`.
    */
   send(message: Message, compress?: boolean, maxFrameSize?: number): SendError | undefined
 
   /**
-   * Whether `send` would deflate this message. Asks the threshold and the filter, unless `compress` decides.
+   * Whether `send` would deflate this message. The threshold and the filter decide, unless `compress` is given.
    */
   compresses(message: Message, compress?: boolean): boolean
 
   /**
-   * What `send` would deflate for this message, for an edge that deflates it elsewhere; `undefined` where nothing. It holds
-   * until another message is sent.
+   * What `send` would deflate for this message, for a caller that deflates on another thread; `undefined` if the
+   * message is not deflated. It is valid until another message is sent.
    */
   deflation(message: Message, compress?: boolean): Deflation | undefined
 
   /**
-   * Encodes a message that was deflated elsewhere. `undefined` stands for a result that is larger than the message. Fails
-   * as `send` does, and takes `maxFrameSize` as it does.
+   * Encodes a message that was deflated elsewhere. Pass `undefined` if deflating it made it larger. `maxFrameSize`
+   * and the errors are those of `send`.
    */
   sendDeflated(deflation: Deflation, deflated: Uint8Array | undefined, maxFrameSize?: number): SendError | undefined
 
   /**
-   * Encodes the next part of a message whose length is not known yet; `fin` ends it. The first part decides between text
-   * and binary. Until it has ended, `send` is refused (RFC 6455 §5.4), and a part of a message that `sendFrame` began. It is
-   * not compressed. A part above `maxSendBytes` is refused with an outbound `PayloadTooLarge`.
+   * Encodes the next part of a message whose length is not known yet; `fin` ends the message. The first part decides
+   * between text and binary. The message is not compressed. Returns the connection's error if it is closing or
+   * closed. Returns a local `ProtocolError` for a part of the other kind, or inside a message that `sendFrame` began,
+   * and an outbound `PayloadTooLarge` above `maxSendBytes`. Until the message has ended, `send` is refused (RFC 6455
+   * §5.4).
    */
   sendFragment(data: string | Uint8Array, fin: boolean): SendError | undefined
 
   /**
-   * Encodes a frame. Whether it is masked is decided by the role. A Close begins, or answers, the closing handshake.
+   * Encodes a frame. The role decides whether it is masked, not the frame. A Close begins or answers the closing
+   * handshake.
    *
-   * The error is the connection's once that is closing or over, a local `ProtocolError` for a frame that may not travel
-   * here (its opcode, a reserved bit, its place in a fragmented message, a text that is not UTF-8, the code of a Close), or
-   * an outbound `PayloadTooLarge` for a control frame of more than 125 bytes and above `maxSendBytes`.
+   * Returns the connection's error if it is closing or closed. Returns a local `ProtocolError` for a frame that may
+   * not be sent now, because of its opcode, a reserved bit, its place in a fragmented message, a text that is not
+   * UTF-8, or the code of a Close. Returns an outbound `PayloadTooLarge` for a control frame of more than 125 bytes,
+   * and for a data frame above `maxSendBytes`.
    */
   sendFrame(frame: Frame): SendError | undefined
 
   /**
-   * Encodes a ping of at most 125 bytes. The error is the connection's once that is closing or over, or an outbound
-   * `PayloadTooLarge`.
+   * Encodes a ping of at most 125 bytes. Returns the connection's error if it is closing or closed, and an outbound
+   * `PayloadTooLarge` for more data.
    */
   ping(data?: Uint8Array): SendError | undefined
 
-  /** Encodes an unsolicited pong of at most 125 bytes. The errors are those of `ping`. */
+  /** Encodes a pong that no ping asked for, of at most 125 bytes. The errors are those of `ping`. */
   pong(data?: Uint8Array): SendError | undefined
 
   /**
-   * Begins the closing handshake. Idempotent: without effect unless `Open`. Without a code the Close is empty.
+   * Begins the closing handshake. It has no effect unless the phase is `Open`. Without a code, the Close is empty.
    *
-   * The error is a local `ProtocolError` for a code that may not be sent, or an outbound `PayloadTooLarge` for a reason of
-   * more than 123 bytes.
+   * Returns a local `ProtocolError` for a code that may not be sent or a reason without a code, and an outbound
+   * `PayloadTooLarge` for a reason of more than 123 bytes.
    */
   close(code?: number, reason?: string): ProtocolError | PayloadTooLarge | undefined
 
-  /** Gives up, with a Close of `code`: nothing more is received, and `error` is the connection's. */
+  /**
+   * Fails the connection (RFC 6455 §7.1.7): sends a Close with `code` and receives nothing more. `error` becomes the
+   * connection's error.
+   */
   fail(code: number, error: ConnectionError): ReadonlyArray<Event>
 
-  /** The transport is gone. `error` becomes the connection's unless it has one. */
+  /** Tells the connection that its transport is gone. `error` becomes the connection's error unless it has one. */
   abort(error: ConnectionError): ReadonlyArray<Event>
 
-  /** How many bytes wait to be taken. */
+  /** How many bytes of output wait for `takeOutput`. */
   readonly outputBytes: number
 
   /**
-   * The bytes to write now, in order. They stay as they are until `recycleOutput`; without that call, for good.
+   * Takes the bytes to write now, in order. They do not change until `recycleOutput` is called; without that call,
+   * they never change.
    */
   takeOutput(): ReadonlyArray<Uint8Array>
 
-  /** The bytes of the last `takeOutput` are not needed any more, so their memory may be used again. */
+  /** Allows the connection to reuse the memory of the last `takeOutput`. Call it once those bytes are written. */
   recycleOutput(): void
 
-  /** Once everything is taken, nothing more will be sent: half-close the transport. */
+  /** Whether no more output follows what `takeOutput` returns next. Then half-close the transport. */
   readonly outputEnded: boolean
 
-  /** The peer owes a Close or the end of its input; how long to wait is the edge's to say. */
+  /** Whether the peer's Close or the end of its input is still to come. The caller decides how long to wait. */
   readonly closeExpected: boolean
 
-  /** The first terminal error; all that is sent later fails with it. */
+  /** The error that ended the connection. Every later call that sends returns it. */
   readonly error: ConnectionError | undefined
   readonly closeStatus: CloseStatus
 }
 
 /**
- * An open connection, after its opening handshake.
+ * Makes an open connection. The opening handshake must be complete.
  *
- * Throws a `RangeError` for options that make no sense: those are the programmer's, not the peer's.
+ * Throws a `RangeError` for an option that is out of range or cannot be combined with another.
  *
  * @example
  * ```ts
@@ -412,10 +430,10 @@ const noStatus = CloseCode.fromName("NoStatusReceived")
 
 const noEvents: ReadonlyArray<Event> = Object.freeze([])
 const emptyPayload = new Uint8Array(0)
-// In place of an array for each connection: nothing is added while no chunk is decoded.
+// Shared by all connections, because nothing is added while no chunk is decoded.
 const betweenChunks: Array<Event> = []
 
-/** Reads no more, and holds nothing. */
+/** The reader of an ended connection: it reads and holds nothing. */
 const nothing: DataReader<never> = {
   begin: () => undefined,
   payload: () => undefined,
@@ -423,7 +441,7 @@ const nothing: DataReader<never> = {
   heldBytes: 0
 }
 
-// Longer strings do not exist in V8, and no other engine goes much further.
+// The longest string of V8; no other engine allows much more.
 const maxStringLength = 0x1fffffe8
 
 class ConnectionImpl implements Connection, FrameVisitor {
@@ -559,7 +577,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
         return undefined
       }
       default:
-        // A reserved one, which the app asked for.
+        // A reserved opcode that the app gave a meaning.
         return undefined
     }
   }
@@ -574,7 +592,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
 
   get unsettled(): boolean {
     if (this.pending === undefined) return false
-    // The app answers the Close, and until then it waits.
+    // If the app answers the Close, it waits until then.
     return this.answersClose || this.phase !== "Open" || "_tag" in this.pending
   }
 
@@ -590,7 +608,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
     if (pending === undefined) return
     this.pending = undefined
     if ("_tag" in pending) {
-      // What a peer breaks in frames always has a code.
+      // A violation in a frame always has a close code.
       this.failInto(events, closeCodeOf(pending)!, pending)
     } else {
       this.receiveClose(events, pending)
@@ -721,7 +739,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
     const payload = CloseCode.encodePayload(code, reason)
     if (!(payload instanceof Uint8Array)) return payload
     const { pending } = this
-    // A violation of the peer's that waits has a code of its own.
+    // A violation that waits is answered with its own code.
     if (pending !== undefined && "_tag" in pending) return undefined
     this.closing.initiator = pending === undefined ? "local" : "remote"
     this.writeClose(code, reason)

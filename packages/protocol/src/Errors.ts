@@ -1,12 +1,12 @@
 /**
- * Everything that can go wrong with a WebSocket, as tagged errors. The `_tag`s are contractual.
+ * The errors of this library, as tagged errors. The `_tag`s are part of the public API and do not change.
  *
  * @since 0.1.0
  */
 import * as Data from "effect/Data"
 
 /**
- * Which endpoint began something: this one (`"local"`) or the peer (`"remote"`).
+ * One of the two endpoints: this one (`"local"`) or the peer (`"remote"`).
  *
  * @since 0.1.0
  * @category models
@@ -14,8 +14,8 @@ import * as Data from "effect/Data"
 export type Endpoint = "local" | "remote"
 
 /**
- * A header record as the handshake reads and writes it. A header that came more than once is an array, because a
- * duplicate must stay visible. Names are lower case where they come from a peer.
+ * HTTP headers as a record. A header that came more than once is an array, so that duplicates stay visible. Names
+ * from a peer are in lower case.
  *
  * @since 0.1.0
  * @category models
@@ -55,12 +55,13 @@ export class ConnectionClosed extends Data.TaggedError("Connection_closed")<{
 }
 
 /**
- * RFC 6455 or RFC 7692 was broken: by the peer (`origin: "remote"`) or by what the app asked for (`origin: "local"`:
- * a URL, a header, a subprotocol, a close code, an illegal sequence of frames). Of a local one nothing was sent.
+ * The peer broke RFC 6455 or RFC 7692 (`origin: "remote"`), or the app asked for something that breaks it (`origin:
+ * "local"`): a URL, a header, a subprotocol, a close code, or an illegal sequence of frames. If the origin is local,
+ * nothing was sent.
  *
- * - `description`: what was broken.
- * - `section`: the section that says so, for example `"RFC 6455 §5.1"`.
- * - `closeCode`: the code of the Close that was sent because of it, where one was.
+ * - `description`: which rule was broken, and how.
+ * - `section`: the section that has the rule, for example `"RFC 6455 §5.1"`.
+ * - `closeCode`: the code of the Close that this endpoint sent because of it, if it sent one.
  *
  * @since 0.1.0
  * @category errors
@@ -78,8 +79,8 @@ export class ProtocolError extends Data.TaggedError("Protocol_error")<{
 }
 
 /**
- * A `ProtocolError` for what the app asked for, of which nothing was sent. `closeCode` is the code of the Close that the
- * error makes the connection send. Default: none.
+ * Makes a `ProtocolError` for something that the app asked for. `closeCode` is the code of the Close that the
+ * connection sends because of it. Default: none.
  *
  * @example
  * ```ts
@@ -96,8 +97,8 @@ export const localProtocolError = (description: string, section: string, closeCo
   new ProtocolError({ origin: "local", description, section, closeCode })
 
 /**
- * A `ProtocolError` for what the peer sent. `closeCode` is the code of the Close that answers it. Default: none, as during
- * the opening handshake, when no Close can be sent yet.
+ * Makes a `ProtocolError` for something that the peer sent. `closeCode` is the code of the Close that answers it.
+ * Default: none, as during the opening handshake, when no Close can be sent yet.
  *
  * @example
  * ```ts
@@ -114,9 +115,9 @@ export const remoteProtocolError = (description: string, section: string, closeC
   new ProtocolError({ origin: "remote", description, section, closeCode })
 
 /**
- * What a `PayloadTooLarge` measures. `"fragments"` counts frames, `"ratio"` is how many times a compressed message may grow;
- * all others are bytes. `"budget"` is what all connections of a process may hold together: this one held the most when it
- * was exhausted, and was closed with 1013.
+ * The limit that a `PayloadTooLarge` is about. `"fragments"` counts frames, `"ratio"` is how many times a compressed
+ * message may grow, and all others are in bytes. `"budget"` is what all connections of a byte budget may hold
+ * together: when it was exhausted, this connection held the most and was closed with 1013.
  *
  * @since 0.1.0
  * @category models
@@ -124,13 +125,12 @@ export const remoteProtocolError = (description: string, section: string, closeC
 export type LimitName = "message" | "frame" | "fragments" | "closeReason" | "controlPayload" | "ratio" | "budget"
 
 /**
- * Something is larger than a limit allows. An inbound one ends the connection with close code 1009 (of the limit
- * `"budget"`, 1013); an outbound one
- * refuses what the app asked for, sends nothing, and leaves the connection as it was. The message names the option that
- * has the limit.
+ * A message, a frame or another payload is larger than a limit allows. If `direction` is `"inbound"`, the connection
+ * ends with close code 1009 (1013 for the limit `"budget"`). If it is `"outbound"`, nothing was sent and the
+ * connection stays open. The error message names the option that sets the limit.
  *
- * - `limit` and `max`: which limit, and its value; see `LimitName` for the unit.
- * - `size`: the size that was refused, where it is known exactly.
+ * - `limit` and `max`: the limit and its value; `LimitName` has the unit.
+ * - `size`: the size that was refused, if it is known exactly.
  *
  * @since 0.1.0
  * @category errors
@@ -151,7 +151,7 @@ export class PayloadTooLarge extends Data.TaggedError("Payload_too_large")<{
         return `${has("The message", "bytes")}; \`${this.direction === "outbound" ? "maxSendBytes" : "maxMessageBytes"}\` allows ${max}`
       case "frame":
         if (this.direction === "outbound") return `${has("The frame", "bytes")}; \`maxSendBytes\` allows ${max}`
-        // The delivery "frames" has both limits, and the smaller one counts.
+        // Both limits apply to the delivery "frames"; the smaller one counts.
         return `${has("The frame", "bytes")}; \`limits.maxFrameBytes\` or \`limits.maxMessageBytes\` allows ${max}`
       case "fragments":
         return `${has("The message", "frames")}; \`limits.maxFragments\` allows ${max}`
@@ -177,15 +177,15 @@ const grouped = (value: number): string => value.toLocaleString("en-US")
  * - `"CertificateExpired"`: the peer's certificate has expired, or is not valid yet.
  * - `"CertificateSelfSigned"`: the peer's certificate is signed by itself, and is not trusted.
  * - `"CertificateNameMismatch"`: the peer's certificate is for other names.
- * - `"CertificateUnknownAuthority"`: nobody who is trusted has signed the peer's certificate.
+ * - `"CertificateUnknownAuthority"`: no trusted authority has signed the peer's certificate.
  * - `"Tls"`: the TLS handshake failed for any other reason.
  * - `"Proxy"`: the proxy refused, or did not speak its protocol.
  * - `"Listen"`: the server could not bind its address.
  * - `"Reset"`: the connection broke.
  * - `"Timeout"`: a deadline passed.
  * - `"HeadersTooLarge"`: the peer's HTTP header exceeds what the parser accepts.
- * - `"InvalidResponse"`: what the peer sent is not HTTP.
- * - `"Budget"`: the byte budget is exhausted, so there is no new connection.
+ * - `"InvalidResponse"`: the peer sent something that is not HTTP.
+ * - `"Budget"`: the byte budget is exhausted, so no new connection is made or accepted.
  *
  * @since 0.1.0
  * @category models
@@ -207,12 +207,12 @@ export type IoErrorReason =
   | "Budget"
 
 /**
- * Input or output failed: DNS, connect, TLS, read, write, or a deadline passed.
+ * Input or output failed, or a deadline passed: DNS, connect, TLS, read or write.
  *
- * - `operation`: what was under way, for example `"connect"`, `"handshake"`, `"read"`; of a `Timeout` also which deadline
- *   passed: `"open"`, `"heartbeat"`, `"message"`, `"write"`.
- * - `cause`: the error of the runtime, if there is one. The message has its text, or its code; of an `AggregateError` those
- *   of each address that was tried.
+ * - `operation`: the operation that failed, for example `"connect"`, `"handshake"` or `"read"`. For a `Timeout` it
+ *   can also be the deadline that passed: `"open"`, `"heartbeat"`, `"message"` or `"write"`.
+ * - `cause`: the error of the runtime, if there is one. The message has its text or its code. For an `AggregateError`
+ *   it has those of each address that was tried.
  *
  * @since 0.1.0
  * @category errors
@@ -229,14 +229,14 @@ export class IoError extends Data.TaggedError("Io_error")<{
   }
 }
 
-// For an error without a cause, or with one that says nothing.
+// For an error whose cause is missing or has no text.
 const explanations: Readonly<Record<IoErrorReason, string>> = {
   Resolve: "the host name has no address",
   Connect: "no connection could be made",
   CertificateExpired: "the peer's certificate has expired, or is not valid yet",
   CertificateSelfSigned: "the peer's certificate is signed by itself",
   CertificateNameMismatch: "the peer's certificate is for other names",
-  CertificateUnknownAuthority: "nobody who is trusted has signed the peer's certificate",
+  CertificateUnknownAuthority: "no trusted authority has signed the peer's certificate",
   Tls: "the TLS handshake failed",
   Proxy: "the proxy refused, or did not speak its protocol",
   Listen: "the server could not bind its address",
@@ -250,11 +250,11 @@ const explanations: Readonly<Record<IoErrorReason, string>> = {
 // An `AggregateError` has one for each address of a host.
 const maxListed = 8
 
-/** What a cause says; empty if it says nothing. */
+/** The text of a cause; empty if it has none. */
 const describe = (cause: unknown, depth = 0): string => {
   if (typeof cause === "string") return cause
   if (typeof cause !== "object" || cause === null) return ""
-  // What OpenSSL writes has an address and a file of its own around the reason, which Node has apart.
+  // OpenSSL's message has an address and a file name around the reason, which Node gives separately.
   const reason = "library" in cause && "reason" in cause ? cause.reason : undefined
   const message = "message" in cause && typeof cause.message === "string" ? cause.message : ""
   const text = typeof reason === "string" ? reason : message
@@ -271,8 +271,8 @@ const describe = (cause: unknown, depth = 0): string => {
 }
 
 /**
- * What a server means by its answer, for the statuses that a client may want to tell apart: 401, 403, 404, 426, 429, 503, and
- * 301, 302, 303, 307 and 308 (`"Redirect"`).
+ * The meaning of a server's HTTP status, for the statuses that a client may want to tell apart: 401, 403, 404, 426,
+ * 429, 503, and 301, 302, 303, 307 and 308 (`"Redirect"`).
  *
  * @since 0.1.0
  * @category models
@@ -317,8 +317,9 @@ const rejectionReason = (status: number): RejectionReason => {
  *
  * - `status`: the HTTP status code; `reason` is what it means.
  * - `headers`: the headers of the answer, names in lower case.
- * - `body`: the first bytes of its body; `bodyTruncated` tells whether there was more. `text` is the same as UTF-8.
- *   The message has the first line of a body that is not HTML: at most 200 printable characters.
+ * - `body`: the first bytes of the body of the answer; `bodyTruncated` tells whether there were more. `text` is the
+ *   body decoded as UTF-8. The error message has the first line of a body that is not HTML, up to 200 printable
+ *   characters.
  *
  * @since 0.1.0
  * @category errors
@@ -349,10 +350,10 @@ export class HandshakeRejected extends Data.TaggedError("Handshake_rejected")<{
 const maxLineBytes = 1024
 const maxLineLength = 200
 
-/** The first line of a body that is meant for people, without what cannot be printed. */
+/** The first line of a body that is not HTML, without characters that cannot be printed. */
 const firstLine = (body: Uint8Array, contentType: string | ReadonlyArray<string> | undefined = ""): string => {
   if (String(contentType).toLowerCase().includes("html")) return ""
-  // As the beginning of a longer text: a character that is cut off at the end is left out.
+  // Decoded as the start of a longer text, so that a character cut off at the end is left out.
   const text = new TextDecoder().decode(body.subarray(0, maxLineBytes), { stream: true }).trimStart()
   const line = text
     .split(/[\r\n\u2028\u2029]/, 1)[0]!
@@ -432,10 +433,11 @@ export const isWebSocketError = (u: unknown): u is WebSocketError =>
   isConnectionClosed(u) || isProtocolError(u) || isPayloadTooLarge(u) || isIoError(u) || isHandshakeRejected(u)
 
 /**
- * The code with which a connection is failed because of an error, or was closed: that of a `ConnectionClosed`, of a broken rule
- * (1002 or 1007), of an inbound limit (1009, or 1013 for a byte budget), and of a deadline that passed (1008 for `"message"`,
- * 1011 for `"heartbeat"`). `undefined` if no Close can follow: what the app asked for was refused and the connection goes on,
- * the transport is gone, or there is no connection yet.
+ * The close code that belongs to an error. For a `ConnectionClosed` it is the code of the Close. For the others it is
+ * the code that the connection sends because of the error: 1002 or 1007 for a broken rule, 1009 for an inbound limit,
+ * 1013 for a byte budget, 1008 for the deadline `"message"`, and 1011 for `"heartbeat"`. It is `undefined` if no
+ * Close follows: a call was refused and the connection stays open, the transport is gone, or there is no connection
+ * yet.
  *
  * @example
  * ```ts
@@ -470,8 +472,8 @@ const deadlineCodes: ReadonlyMap<string, number> = new Map([
 ])
 
 /**
- * A value that is known to be none of the errors of this library; an error is thrown. For what can fail, but not with what it
- * was given.
+ * Returns a value that is not an error of this library, and throws one that is. Use it for a call that can fail in
+ * general, but not with these arguments.
  *
  * @example
  * ```ts
