@@ -34,7 +34,8 @@ const registry = {
 export type Name = keyof typeof registry
 
 /**
- * A code that RFC 6455 and IANA define for a Close frame. Codes from 3000 to 4999 may travel too; see `isSendable`.
+ * A registered code that an endpoint may send in a Close frame. Codes from 3000 to 4999 may be sent too; see
+ * `isSendable`.
  *
  * @since 0.1.0
  * @category models
@@ -42,7 +43,8 @@ export type Name = keyof typeof registry
 export type Sendable = Exclude<(typeof registry)[Name], 1004 | 1005 | 1006 | 1015>
 
 /**
- * The largest reason of a Close, in bytes of UTF-8: a control frame holds 125 bytes and the code takes two (§5.5).
+ * The largest reason of a Close, in bytes of UTF-8. A control frame holds 125 bytes, and the code takes two (RFC 6455
+ * §5.5).
  *
  * @since 0.1.0
  * @category constants
@@ -50,7 +52,7 @@ export type Sendable = Exclude<(typeof registry)[Name], 1004 | 1005 | 1006 | 101
 export const maxReasonBytes = 123
 
 /**
- * The code and reason of a Close frame. Code 1005 stands for a Close without a payload.
+ * The code and reason of a Close frame. The code is 1005 if the Close has no payload.
  *
  * @since 0.1.0
  * @category models
@@ -61,7 +63,7 @@ export interface CloseReason {
 }
 
 /**
- * The code with a registered name. `Frame.close` and `encodePayload` cannot fail with one that may travel.
+ * The code with a registered name. If it is a `Sendable` code, `Frame.close` and `encodePayload` cannot fail with it.
  *
  * @example
  * ```ts
@@ -81,7 +83,7 @@ const namesByCode = new Map<number, Name>(
 )
 
 /**
- * The registered name of a code, or `undefined` where it has none.
+ * The registered name of a code, or `undefined` if it has none.
  *
  * @since 0.1.0
  * @category conversions
@@ -89,7 +91,7 @@ const namesByCode = new Map<number, Name>(
 export const toName = (code: number): Name | undefined => namesByCode.get(code)
 
 /**
- * Names for the close codes of an app, beside those of `Name`.
+ * The names of an app's close codes, in addition to those of `Name`.
  *
  * @since 0.1.0
  * @category models
@@ -102,8 +104,8 @@ export interface Registry<Own extends string> {
 }
 
 /**
- * Names the close codes of an app, from 3000 to 4999. Throws a `RangeError` for any other code, for two names of one code, and
- * for a name that RFC 6455 or IANA uses.
+ * Gives names to the close codes of an app, from 3000 to 4999. Throws a `RangeError` for any other code, for two
+ * names of one code, and for a name in `Name`.
  *
  * @example
  * ```ts
@@ -137,7 +139,7 @@ export const makeRegistry = <const Codes extends Readonly<Record<string, number>
 }
 
 /**
- * Whether a code may travel in a Close frame (RFC 6455 §7.4): 1000–1003, 1007–1014, 3000–4999.
+ * Whether a code may be sent in a Close frame (RFC 6455 §7.4): 1000–1003, 1007–1014, 3000–4999.
  *
  * @since 0.1.0
  * @category predicates
@@ -147,7 +149,8 @@ export const isSendable = (code: number): boolean =>
   ((code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999))
 
 /**
- * Whether a code is in the range of libraries, frameworks and applications that register with IANA (3000–3999).
+ * Whether a code is in the range 3000–3999, which libraries, frameworks and applications register with IANA (RFC 6455
+ * §7.4.2).
  *
  * @since 0.1.0
  * @category predicates
@@ -155,7 +158,7 @@ export const isSendable = (code: number): boolean =>
 export const isRegistered = (code: number): boolean => code >= 3000 && code <= 3999
 
 /**
- * Whether a code is in the range for private use (4000–4999).
+ * Whether a code is in the range 4000–4999, which is for private use (RFC 6455 §7.4.2).
  *
  * @since 0.1.0
  * @category predicates
@@ -163,10 +166,10 @@ export const isRegistered = (code: number): boolean => code >= 3000 && code <= 3
 export const isPrivate = (code: number): boolean => code >= 4000 && code <= 4999
 
 /**
- * The payload of a Close frame (RFC 6455 §5.5.1). Without a code it is empty.
+ * Encodes the payload of a Close frame (RFC 6455 §5.5.1). Without a code it is empty.
  *
- * Fails with a local `ProtocolError` for a code that may not travel, and with an outbound `PayloadTooLarge` for a
- * reason above 123 bytes. A code of the RFC that may travel, without a reason, does not fail.
+ * Fails with a local `ProtocolError` for a code that may not be sent or a reason without a code, and with an outbound
+ * `PayloadTooLarge` for a reason above 123 bytes. It cannot fail with a `Sendable` code and no reason.
  *
  * @example
  * ```ts
@@ -199,10 +202,10 @@ export function encodePayload(code?: number, reason = ""): Uint8Array | Protocol
 }
 
 /**
- * The code and reason in the payload of a Close frame that the peer sent (RFC 6455 §5.5.1).
+ * Decodes the payload of a Close frame from the peer (RFC 6455 §5.5.1).
  *
- * Fails with a remote `ProtocolError` (1002) for a payload of one byte or a code that may not travel, and (1007) for a
- * reason that is not UTF-8.
+ * Fails with a remote `ProtocolError`: with close code 1002 for a payload of one byte or a code that may not be sent,
+ * and with 1007 for a reason that is not UTF-8.
  *
  * @since 0.1.0
  * @category decoding

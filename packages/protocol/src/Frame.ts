@@ -1,5 +1,5 @@
 /**
- * The frame of RFC 6455 §5.2 as a value.
+ * Frames (RFC 6455 §5.2) as values.
  *
  * @since 0.1.0
  */
@@ -12,7 +12,7 @@ import { isTagged, tag } from "./internal/typeId.js"
 import * as Opcode from "./Opcode.js"
 
 /**
- * What marks a frame, whichever copy of this package made it.
+ * The symbol that marks a frame. It is the same in every copy of this package.
  *
  * @since 0.1.0
  * @category symbols
@@ -28,7 +28,8 @@ export const TypeId: unique symbol = Symbol.for("@effect-websocket/protocol/Fram
 export type TypeId = typeof TypeId
 
 /**
- * RSV1 in `Frame.rsv`: the first of the reserved bits, the most significant one. permessage-deflate marks messages with it.
+ * RSV1 in `Frame.rsv`, the most significant of the reserved bits. permessage-deflate marks compressed messages with
+ * it.
  *
  * @since 0.1.0
  * @category constants
@@ -36,7 +37,7 @@ export type TypeId = typeof TypeId
 export const rsv1 = 4
 
 /**
- * RSV2 in `Frame.rsv`.
+ * RSV2 in `Frame.rsv`, the second reserved bit.
  *
  * @since 0.1.0
  * @category constants
@@ -44,7 +45,7 @@ export const rsv1 = 4
 export const rsv2 = 2
 
 /**
- * RSV3 in `Frame.rsv`.
+ * RSV3 in `Frame.rsv`, the third reserved bit.
  *
  * @since 0.1.0
  * @category constants
@@ -52,8 +53,8 @@ export const rsv2 = 2
 export const rsv3 = 1
 
 /**
- * One frame. `rsv` holds the reserved bits as one integer, as they stand in the first octet: RSV1 is 4 (`rsv1`), RSV2 is 2
- * (`rsv2`), RSV3 is 1 (`rsv3`). `masked` tells how the frame travels; `payload` is never masked.
+ * One frame. `rsv` holds the reserved bits as one integer: RSV1 is 4 (`rsv1`), RSV2 is 2 (`rsv2`), RSV3 is 1
+ * (`rsv3`). `masked` tells whether the frame is masked on the wire; `payload` itself is never masked.
  *
  * @since 0.1.0
  * @category models
@@ -91,7 +92,7 @@ tag(Frame, TypeId)
 export const isFrame = (u: unknown): u is Frame => isTagged(u, TypeId)
 
 /**
- * A frame arrived. Its payload belongs to whoever handles the event.
+ * A frame arrived. Its payload belongs to the receiver of the event.
  *
  * @since 0.1.0
  * @category models
@@ -109,7 +110,7 @@ export class FrameReceived {
 const empty = new Uint8Array(0)
 
 /**
- * A frame, by default a whole one without reserved bits and without a payload, unmasked.
+ * Makes a frame. By default it is final and unmasked, with no reserved bits and an empty payload.
  *
  * @example
  * ```ts
@@ -141,7 +142,7 @@ export const make = (
   )
 
 /**
- * A text frame. With `fin: false` it begins a fragmented message.
+ * Makes a text frame. With `fin: false` it begins a fragmented message.
  *
  * @example
  * ```ts
@@ -158,7 +159,7 @@ export const text = (data: string, options?: { readonly fin?: boolean }): Frame 
   make(Opcode.Text, { ...options, payload: bytesOf(data) })
 
 /**
- * A binary frame. With `fin: false` it begins a fragmented message.
+ * Makes a binary frame. With `fin: false` it begins a fragmented message.
  *
  * @since 0.1.0
  * @category constructors
@@ -167,7 +168,7 @@ export const binary = (data: Uint8Array, options?: { readonly fin?: boolean }): 
   make(Opcode.Binary, { ...options, payload: bytesOf(data) })
 
 /**
- * A further fragment of a message; with `fin: false` not the last.
+ * Makes a further fragment of a message. With `fin: false` it is not the last.
  *
  * @since 0.1.0
  * @category constructors
@@ -176,7 +177,7 @@ export const continuation = (data: string | Uint8Array, options?: { readonly fin
   make(Opcode.Continuation, { ...options, payload: bytesOf(data) })
 
 /**
- * A ping, whose data is at most 125 bytes where it is legal.
+ * Makes a ping. RFC 6455 §5.5 allows at most 125 bytes of data; this function does not check it.
  *
  * @since 0.1.0
  * @category constructors
@@ -184,7 +185,7 @@ export const continuation = (data: string | Uint8Array, options?: { readonly fin
 export const ping = (data: string | Uint8Array = ""): Frame => make(Opcode.Ping, { payload: bytesOf(data) })
 
 /**
- * A pong, whose data is at most 125 bytes where it is legal.
+ * Makes a pong. RFC 6455 §5.5 allows at most 125 bytes of data; this function does not check it.
  *
  * @since 0.1.0
  * @category constructors
@@ -192,8 +193,8 @@ export const ping = (data: string | Uint8Array = ""): Frame => make(Opcode.Ping,
 export const pong = (data: string | Uint8Array = ""): Frame => make(Opcode.Pong, { payload: bytesOf(data) })
 
 /**
- * A Close frame with a code and a reason; without a code its payload is empty. Fails as `CloseCode.encodePayload` does, and not
- * at all with a code of the RFC that may travel, and no reason.
+ * Makes a Close frame with a code and a reason; without a code its payload is empty. It fails as
+ * `CloseCode.encodePayload` does. It cannot fail with a `CloseCode.Sendable` code and no reason.
  *
  * @example
  * ```ts
@@ -215,8 +216,8 @@ export function close(code?: number, reason = ""): Frame | ProtocolError | Paylo
 }
 
 /**
- * The payload as text; of a Close its reason. Fails with a remote `ProtocolError` for a payload that is not UTF-8, such as one of
- * bytes or a fragment that cuts a character in two, and for a Close as `CloseCode.decodePayload` does.
+ * The payload as text; for a Close, its reason. Fails with a remote `ProtocolError` if the payload is not UTF-8, such
+ * as binary data or a fragment that ends inside a character. For a Close it fails as `CloseCode.decodePayload` does.
  *
  * @example
  * ```ts
@@ -236,7 +237,7 @@ export const toText = ({ opcode, payload }: Frame): string | ProtocolError => {
 }
 
 /**
- * Whether RSV1, RSV2 or RSV3 is set; `(frame.rsv & rsv1) !== 0` is the same with a mask.
+ * Whether RSV1, RSV2 or RSV3 is set. `hasRsv(frame, 1)` is the same as `(frame.rsv & rsv1) !== 0`.
  *
  * @since 0.1.0
  * @category predicates
@@ -244,7 +245,7 @@ export const toText = ({ opcode, payload }: Frame): string | ProtocolError => {
 export const hasRsv = (frame: Frame, bit: 1 | 2 | 3): boolean => (frame.rsv & (8 >> bit)) !== 0
 
 /**
- * Whether a frame is a control frame.
+ * Whether a frame is a control frame (RFC 6455 §5.5): its opcode is 0x8 or above.
  *
  * @since 0.1.0
  * @category predicates
@@ -254,7 +255,7 @@ export const isControl = (frame: Frame): boolean => Opcode.isControl(frame.opcod
 const shownBytes = 16
 
 /**
- * A frame on one line, for people: the first 16 bytes of its payload in hexadecimal.
+ * A description of a frame on one line, for logs, with the first 16 bytes of its payload in hexadecimal.
  *
  * @since 0.1.0
  * @category formatting

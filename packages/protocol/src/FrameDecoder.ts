@@ -1,5 +1,5 @@
 /**
- * Bytes to frames (RFC 6455 §5.2), incrementally: every byte is looked at once, however the input was split.
+ * Decodes bytes into frames (RFC 6455 §5.2). The input may be split anywhere; every byte is read once.
  *
  * @since 0.1.0
  */
@@ -10,8 +10,8 @@ import { mask } from "./internal/mask.js"
 import * as Opcode from "./Opcode.js"
 
 /**
- * What a peer can do wrong in a frame or a message: a `ProtocolError` with the close code to send, or a
- * `PayloadTooLarge`, for which the code is 1009.
+ * An error in a frame or a message from the peer: a `ProtocolError` with the close code to send, or a
+ * `PayloadTooLarge`, whose close code is 1009.
  *
  * @since 0.1.0
  * @category models
@@ -47,13 +47,13 @@ export interface FrameHeader {
  */
 export interface FrameVisitor {
   /**
-   * A header is complete and breaks no rule that a frame can break by itself; here it may be refused for another. It is
-   * valid during the call only.
+   * Called once a header is complete and has passed the decoder's own checks. Return a violation to refuse the frame.
+   * The header is valid only during the call.
    */
   onHeader(header: FrameHeader): Violation | undefined
   /**
-   * `chunk[start, end)` is the next part of the payload, unmasked; `final` tells that it is the last (it may be empty). It
-   * may be refused.
+   * Called for each part of the payload: `chunk[start, end)`, unmasked. `final` marks the last part, which may be
+   * empty. Return a violation to refuse it.
    */
   onPayload(chunk: Uint8Array, start: number, end: number, final: boolean): Violation | undefined
 }
@@ -65,15 +65,18 @@ export interface FrameVisitor {
  * @category models
  */
 export interface Options {
-  /** The side that decodes. */
+  /** The role of the endpoint that decodes. */
   readonly role: Role
-  /** The largest payload of one frame, in bytes, checked on the header. Default: none but 2^53 - 1. */
+  /** The largest payload of one frame, in bytes, checked as soon as the header is complete. Default: 2^53 - 1. */
   readonly maxFrameBytes?: number | undefined
-  /** The reserved bits that an extension gave a meaning, as in `Frame.rsv`. No control frame may have one. Default: none. */
+  /**
+   * The reserved bits that an extension gave a meaning, as in `Frame.rsv`. Control frames may not have them. Default:
+   * none.
+   */
   readonly rsv?: number | undefined
   /**
-   * The reserved opcodes that an extension gave a meaning: 0x3 to 0x7 for data frames, 0xB to 0xF for control frames, which
-   * keep the rules of control frames. Default: none.
+   * The reserved opcodes that an extension gave a meaning: 0x3 to 0x7 for data frames, 0xB to 0xF for control frames.
+   * The rules of control frames apply to the latter. Default: none.
    */
   readonly opcodes?: ReadonlyArray<number> | undefined
 }
@@ -85,10 +88,10 @@ const protocolErrorCode = 1002
 const definedOpcodes = 0b0000_0111_0000_0111
 
 /**
- * Decodes frames without building them: payloads are handed to a visitor as parts of the chunks they came in.
+ * Decodes frames without building them: it passes headers and parts of payloads to a visitor, as they arrive.
  *
- * A server's decoder unmasks in place, so it must own the chunks that it is given. The constructor throws a `RangeError` for
- * reserved bits and opcodes that are none.
+ * A server's decoder unmasks in place, so it must own the chunks that it is given. The constructor throws a
+ * `RangeError` if `rsv` is not an integer from 0 to 7, or if an opcode is not a reserved one.
  *
  * @since 0.1.0
  * @category models
@@ -111,7 +114,7 @@ export class FrameDecoder implements FrameHeader {
   private maskKey = 0
   // How much of the current payload is still to come; -1 while a header is read.
   private remaining = -1
-  // The bytes of a header that straddles chunks.
+  // The bytes of a header that spans several chunks.
   private held: Uint8Array | undefined = undefined
   private heldBytes = 0
   private violation: Violation | undefined = undefined
@@ -131,7 +134,7 @@ export class FrameDecoder implements FrameHeader {
   }
 
   /**
-   * Ignores all further input, the rest of the current chunk included.
+   * Makes the decoder ignore all further input, including the rest of the current chunk.
    *
    * @since 0.1.0
    */
@@ -140,7 +143,8 @@ export class FrameDecoder implements FrameHeader {
   }
 
   /**
-   * Decodes a chunk. After a violation, and after `stop`, further input is ignored.
+   * Decodes a chunk and returns a violation, if there is one. It ignores all input after a violation and after
+   * `stop`.
    *
    * @since 0.1.0
    */
@@ -190,7 +194,7 @@ export class FrameDecoder implements FrameHeader {
     return violation
   }
 
-  /** Reads a header that is whole in the chunk and returns its end; returns `start` where it is not whole. */
+  /** Reads a header that is complete in the chunk and returns its end. Returns `start` if it is not complete. */
   private readHeader(chunk: Uint8Array, start: number, end: number): number {
     if (end - start < 2) return start
     const second = chunk[start + 1]!
@@ -202,7 +206,7 @@ export class FrameDecoder implements FrameHeader {
     return start + size
   }
 
-  /** Collects a header byte by byte. Each is checked when it arrives, in the order that `readHeader` checks them. */
+  /** Collects a header byte by byte. Each byte is checked when it arrives, in the same order as in `readHeader`. */
   private holdHeader(chunk: Uint8Array, start: number, end: number): number {
     const held = (this.held ??= new Uint8Array(maxHeaderBytes))
     let position = start
@@ -290,7 +294,7 @@ const tooLarge = (max: number, size: number | undefined): PayloadTooLarge =>
   new PayloadTooLarge({ limit: "frame", max, size, direction: "inbound" })
 
 /**
- * The frames that came before a violation, and the violation.
+ * The frames that a chunk completed, and the violation that came after them, if there was one.
  *
  * @since 0.1.0
  * @category models
@@ -301,9 +305,9 @@ export interface DecodedFrames {
 }
 
 /**
- * A decoder that builds frames: for tools and tests, where a `FrameDecoder` with a visitor is more than is needed. Takes
- * any split of the input, never changes or keeps a chunk, and holds at most `maxFrameBytes` of an unfinished frame, so
- * set that where the peer is not trusted.
+ * Makes a function that decodes chunks into frames, for tools and tests that need no visitor. The input may be split
+ * anywhere. It never changes or keeps a chunk. It holds up to `maxFrameBytes` of an unfinished frame, so set that
+ * limit if the peer is not trusted.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
 /**
- * Frames to bytes (RFC 6455 §5.2). A client masks, a server does not.
+ * Encodes frames into bytes (RFC 6455 §5.2). A client masks its frames, a server does not.
  *
  * @since 0.1.0
  */
@@ -7,7 +7,7 @@ import type { Frame } from "./Frame.js"
 import { mask } from "./internal/mask.js"
 
 /**
- * The size in bytes of the header of a frame.
+ * The size of a frame's header in bytes, for a payload of `payloadBytes` bytes.
  *
  * @since 0.1.0
  * @category encoding
@@ -24,8 +24,8 @@ export const headerBytes = (payloadBytes: number, masked: boolean): number =>
 export const firstByte = (fin: boolean, rsv: number, opcode: number): number => (fin ? 0x80 : 0) | (rsv << 4) | opcode
 
 /**
- * Writes a header at `offset`, where there must be room for it, and returns its end. `maskKey` is a 32-bit integer, its
- * most significant octet first on the wire; without one the frame is unmasked.
+ * Writes a header at `offset` and returns its end. The target must have room for it: at most 14 bytes. `maskKey` is a
+ * 32-bit integer whose most significant octet is first on the wire; without one the frame is unmasked.
  *
  * @since 0.1.0
  * @category encoding
@@ -63,8 +63,8 @@ const writeUint32 = (target: Uint8Array, position: number, value: number): numbe
 }
 
 /**
- * The bytes of one frame, with any opcode and any reserved bits. It is masked with `maskKey` (a 32-bit integer) where one is given, whatever `frame.masked`
- * says; the payload itself is never changed.
+ * Encodes one frame, with any opcode and any reserved bits. It is masked with `maskKey`, a 32-bit integer, if one is
+ * given; `frame.masked` has no effect. The payload of `frame` is never changed.
  *
  * @example
  * ```ts

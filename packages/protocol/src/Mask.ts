@@ -1,28 +1,28 @@
 /**
- * Masking (RFC 6455 §5.3) for those who build frames themselves, and keys for a client's connection. The randomness is handed
- * in.
+ * Masking (RFC 6455 §5.3) for code that builds frames itself, and mask keys for a client's connection. The caller
+ * passes the source of randomness.
  *
  * @since 0.1.0
  */
 import { mask } from "./internal/mask.js"
 
 /**
- * A source of unpredictable bytes: `globalThis.crypto` is one. A test hands in its own.
+ * A source of unpredictable bytes, such as `globalThis.crypto`. A test can pass its own.
  *
  * @since 0.1.0
  * @category models
  */
 export interface RandomSource {
-  /** Fills an array of at most 65,536 bytes. */
+  /** Fills the array, of at most 65,536 bytes, with random bytes. */
   getRandomValues(bytes: Uint8Array<ArrayBuffer>): unknown
 }
 
-// Asking for random bytes costs more than using them.
+// One call of the source costs more than the bytes, so many keys are requested at once.
 const keysAtOnce = 1024
 
 /**
- * Masking keys for a client, from a secure source of randomness (RFC 6455 §10.3). The source is asked for 1,024 keys at a
- * time.
+ * Makes a function that returns mask keys for a client (RFC 6455 §10.3). It reads 1,024 keys at a time from the
+ * source, which must be cryptographically secure.
  *
  * @example
  * ```ts
@@ -49,8 +49,9 @@ export const keys = (source: RandomSource): (() => number) => {
 }
 
 /**
- * Masks or unmasks bytes in place: both are the same operation. `key` is a 32-bit integer, its most significant octet first
- * on the wire, as for `FrameEncoder.writeHeader`. `phase` is the number of octets of the payload before these; default 0.
+ * Masks or unmasks bytes in place; both are the same operation. `key` is a 32-bit integer whose most significant
+ * octet is first on the wire, as in `FrameEncoder.writeHeader`. `phase` is the number of octets of the payload before
+ * these bytes. Default: 0.
  *
  * @example
  * ```ts

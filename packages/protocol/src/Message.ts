@@ -1,5 +1,5 @@
 /**
- * Messages: what an app sends and receives.
+ * Messages, as an app sends and receives them.
  *
  * @since 0.1.0
  */
@@ -10,7 +10,7 @@ import { nameOf, toBytes } from "./internal/toBytes.js"
 import { isTagged, tag } from "./internal/typeId.js"
 
 /**
- * What marks a message, whichever copy of this package made it.
+ * The symbol that marks a message. It is the same in every copy of this package.
  *
  * @since 0.1.0
  * @category symbols
@@ -26,7 +26,7 @@ export const TypeId: unique symbol = Symbol.for("@effect-websocket/protocol/Mess
 export type TypeId = typeof TypeId
 
 /**
- * A text message. Received text is valid UTF-8 that was decoded.
+ * A text message. Received text was valid UTF-8 on the wire.
  *
  * @since 0.1.0
  * @category models
@@ -73,7 +73,7 @@ tag(Binary, TypeId)
 export type Message = Text | Binary
 
 /**
- * What a message is made of: a text, or bytes in whatever holds them. Bytes are not copied.
+ * The data of a message: a string, or bytes in any kind of buffer or view. Bytes are not copied.
  *
  * @since 0.1.0
  * @category models
@@ -81,7 +81,7 @@ export type Message = Text | Binary
 export type Data = string | ArrayBufferView | ArrayBufferLike
 
 /**
- * A message of data: of a string a text message, of bytes a binary one. Throws a `TypeError` for anything else.
+ * Makes a text message from a string, and a binary message from bytes. Throws a `TypeError` for anything else.
  *
  * @example
  * ```ts
@@ -98,7 +98,7 @@ export const make = (data: Data): Message =>
   typeof data === "string" ? new Text(data) : new Binary(toBytes(data, "The data of a message that is no string"))
 
 /**
- * A text message. Throws a `TypeError` for anything but a string.
+ * Makes a text message. Throws a `TypeError` for anything but a string.
  *
  * @example
  * ```ts
@@ -116,8 +116,8 @@ export const text = (data: string): Text => {
 }
 
 /**
- * A binary message. The bytes of anything but a `Uint8Array`, such as a `DataView` or an `ArrayBuffer`, are viewed as they are in
- * memory. Throws a `TypeError` for what holds no bytes, or only later, as a `Blob` does.
+ * Makes a binary message. The bytes are not copied: a `DataView`, an `ArrayBuffer` and others are viewed in place.
+ * Throws a `TypeError` for a value without bytes, or one that has them only later, such as a `Blob`.
  *
  * @since 0.1.0
  * @category constructors
@@ -150,7 +150,7 @@ export const isText = (message: Message): message is Text => message._tag === "T
 export const isBinary = (message: Message): message is Binary => message._tag === "Binary"
 
 /**
- * The bytes of a message: of a text its UTF-8, of a binary message the very ones that it has.
+ * The bytes of a message: the UTF-8 of a text message, or the bytes of a binary message, not copied.
  *
  * @since 0.1.0
  * @category accessors
@@ -163,7 +163,7 @@ export const bytes = (message: Message): Uint8Array => {
 }
 
 /**
- * The size of a message in bytes: of a text that of its UTF-8, which is what limits count.
+ * The size of a message in bytes, as limits count it: for a text message, the size of its UTF-8.
  *
  * @example
  * ```ts
@@ -179,8 +179,8 @@ export const size = (message: Message): number =>
   message._tag === "Binary" ? message.data.length : byteLength(message.data)
 
 /**
- * The frames that a received message came in, if its connection was made with `recordFrames`; otherwise `undefined`. Their
- * payloads are unmasked, and as they travelled: those of a compressed message are compressed.
+ * The frames of a received message, if its connection was made with `recordFrames`; otherwise `undefined`. Their
+ * payloads are unmasked but not inflated: those of a compressed message are compressed.
  *
  * @example
  * ```ts

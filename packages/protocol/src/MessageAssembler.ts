@@ -1,5 +1,6 @@
 /**
- * Fragments to messages (RFC 6455 §5.4): their order, their limits, and UTF-8 that fails within the chunk that breaks it.
+ * Joins fragments into messages (RFC 6455 §5.4). It checks their order, the limits, and that text is UTF-8, and fails
+ * within the chunk that breaks a rule.
  *
  * @since 0.1.0
  */
@@ -16,22 +17,23 @@ import { Binary, Text, type Message } from "./Message.js"
 import * as Opcode from "./Opcode.js"
 
 /**
- * What a message may be made of.
+ * The options of a `MessageAssembler`.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options {
-  /** The largest message, in bytes. A compressed one may be a sixteenth larger as it arrives, and is measured inflated. */
+  /** The largest message, in bytes. A compressed message is measured inflated; on the wire it may be a sixteenth larger. */
   readonly maxMessageBytes: number
-  /** The largest number of frames in one message; empty ones count. */
+  /** The largest number of frames in one message, empty frames included. */
   readonly maxFragments: number
-  /** What RSV1 means on the first frame of a message. Default: nothing. */
+  /** Inflates a message whose first frame has RSV1. Default: none; RSV1 then has no meaning. */
   readonly inflate?: Inflate | undefined
 }
 
 /**
- * Inflates `bytes[start, end)`, the payload of a whole message, to at most `maxBytes`.
+ * Inflates `bytes[start, end)`, the payload of a whole message, to at most `maxBytes` bytes, or returns why it
+ * cannot.
  *
  * @since 0.1.0
  * @category models
@@ -39,8 +41,8 @@ export interface Options {
 export type Inflate = (bytes: Uint8Array, start: number, end: number, maxBytes: number) => Uint8Array | Violation
 
 /**
- * Joins the data frames of one connection into messages. Small fragments grow one buffer, which at least doubles up to the limit,
- * so every byte is copied a constant number of times.
+ * Joins the data frames of one connection into messages. Fragments are collected in one buffer, which at least
+ * doubles when it grows, so that every byte is copied a constant number of times.
  *
  * @since 0.1.0
  * @category models
@@ -49,14 +51,14 @@ export class MessageAssembler implements DataReader<Message> {
   private readonly maxMessageBytes: number
   private readonly maxFragments: number
   private readonly inflate: Inflate | undefined
-  // The opcode of the message under way; Continuation where there is none.
+  // The opcode of the message under way; Continuation if there is none.
   private opcode: number = Opcode.Continuation
   private fragments = 0
   private readonly buffer = new GrowingBuffer()
   // The size of the message as far as the headers tell, and whether that is all of it.
   private announced = 0
   private complete = false
-  // Set where the message under way is compressed.
+  // Set if the message under way is compressed.
   private inflateThis: Inflate | undefined = undefined
   private validator: Utf8Validator | undefined = undefined
 
@@ -67,7 +69,7 @@ export class MessageAssembler implements DataReader<Message> {
   }
 
   /**
-   * Takes the header of a data frame, and refuses on it what breaks the order of frames or a limit.
+   * Takes the header of a data frame. Returns a violation if the frame is out of order or exceeds a limit.
    *
    * @since 0.1.0
    */
@@ -87,8 +89,9 @@ export class MessageAssembler implements DataReader<Message> {
   }
 
   /**
-   * Takes a part of a data frame's payload, `chunk[start, end)`; `final` tells that it is the frame's last. Returns a
-   * message where it ends one, and a violation where a text is not UTF-8. Of an owned chunk it may be a view.
+   * Takes a part of a data frame's payload, `chunk[start, end)`; `final` marks the last part of the frame. Returns a
+   * message if this part ends one, and a violation if a text is not UTF-8 or the message cannot be inflated. If
+   * `owned` is true, the message may be a view of the chunk.
    *
    * @since 0.1.0
    */
@@ -105,13 +108,14 @@ export class MessageAssembler implements DataReader<Message> {
   }
 
   /**
-   * Takes a part of a data frame's payload, `chunk[start, end)`, which is copied; `final` tells that it is the frame's last.
-   * Returns a message where that one ends the message, and a violation where a text is not UTF-8.
+   * Takes a part of a data frame's payload, `chunk[start, end)`, and copies it; `final` marks the last part of the
+   * frame. Returns a message if this part ends one, and a violation if a text is not UTF-8 or the message cannot be
+   * inflated.
    *
    * @since 0.1.0
    */
   append(chunk: Uint8Array, start: number, end: number, final: boolean): Message | Violation | undefined {
-    // What is compressed can be checked only as a whole.
+    // Compressed text can be checked only once it is inflated.
     if (this.opcode === Opcode.Text && this.inflateThis === undefined) {
       this.validator ??= new Utf8Validator()
       if (!this.validator.push(chunk, start, end)) return invalidUtf8()
@@ -122,8 +126,9 @@ export class MessageAssembler implements DataReader<Message> {
   }
 
   /**
-   * Takes the payload of a frame that is a message by itself and whole in its chunk, without copying what need not be:
-   * of an owned chunk a binary message may be a view. A text that is not UTF-8 is a violation.
+   * Takes the whole payload of a frame that is a message by itself. If `owned` is true, a binary message may be a
+   * view of the chunk, so that nothing is copied. Returns a violation if a text is not UTF-8 or the message cannot be
+   * inflated.
    *
    * @since 0.1.0
    */
@@ -137,7 +142,7 @@ export class MessageAssembler implements DataReader<Message> {
   }
 
   /**
-   * Whether the frame whose header came last is a message by itself.
+   * Whether the frame of the last `begin` is a message by itself.
    *
    * @since 0.1.0
    */
@@ -155,7 +160,7 @@ export class MessageAssembler implements DataReader<Message> {
   }
 
   /**
-   * How many bytes are held of a message that has not ended.
+   * How many bytes are held for a message that has not ended.
    *
    * @since 0.1.0
    */
@@ -163,7 +168,7 @@ export class MessageAssembler implements DataReader<Message> {
     return this.buffer.capacity
   }
 
-  /** How much of the message under way may arrive. */
+  /** The largest payload of the message under way, in bytes on the wire. */
   private get maxReceivedBytes(): number {
     return this.inflateThis === undefined ? this.maxMessageBytes : maxDeflatedBytes(this.maxMessageBytes)
   }
@@ -195,8 +200,8 @@ export class MessageAssembler implements DataReader<Message> {
 }
 
 /**
- * How large a message of `size` bytes may become when it is deflated. What cannot be compressed is stored in blocks, each with
- * a header of five octets; with the least memory that zlib can be given, a block has 127 bytes.
+ * The largest result of deflating a message of `size` bytes. Data that does not compress is stored in blocks, each
+ * with a header of five octets. With zlib's smallest `memLevel`, a block has 127 bytes.
  */
 const maxDeflatedBytes = (size: number): number => size + Math.ceil(size / 16) + 64
 

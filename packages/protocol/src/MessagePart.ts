@@ -1,12 +1,12 @@
 /**
- * Parts of messages: what an app receives that reads a message before it ends.
+ * Parts of messages, for an app that reads a message before it ends.
  *
  * @since 0.1.0
  */
 import { isTagged, tag } from "./internal/typeId.js"
 
 /**
- * What marks a part of a message, whichever copy of this package made it.
+ * The symbol that marks a part of a message. It is the same in every copy of this package.
  *
  * @since 0.1.0
  * @category symbols
@@ -22,8 +22,8 @@ export const TypeId: unique symbol = Symbol.for("@effect-websocket/protocol/Mess
 export type TypeId = typeof TypeId
 
 /**
- * A part of a text message. No character is cut in two. `first` and `final` tell where the message begins and ends. Only a
- * final part may be empty.
+ * A part of a text message. It never ends inside a character. `first` and `final` tell whether it begins and ends its
+ * message. Only a final part may be empty.
  *
  * @since 0.1.0
  * @category models
@@ -47,7 +47,8 @@ export class TextPart {
 }
 
 /**
- * A part of a binary message. Its bytes belong to the app and never change. `first` and `final` are those of `TextPart`.
+ * A part of a binary message. Its bytes belong to the app and never change. `first` and `final` tell whether it
+ * begins and ends its message. Only a final part may be empty.
  *
  * @since 0.1.0
  * @category models

@@ -1,5 +1,5 @@
 /**
- * Opcodes of frames (RFC 6455 §5.2).
+ * The opcodes of frames (RFC 6455 §5.2).
  *
  * @since 0.1.0
  */
@@ -38,7 +38,7 @@ export type Opcode = (typeof registry)[Name]
 export const Continuation = registry.Continuation
 
 /**
- * A text frame: UTF-8.
+ * A text frame, whose message is UTF-8.
  *
  * @since 0.1.0
  * @category constants
@@ -46,7 +46,7 @@ export const Continuation = registry.Continuation
 export const Text = registry.Text
 
 /**
- * A binary frame.
+ * A binary frame, whose message is arbitrary bytes.
  *
  * @since 0.1.0
  * @category constants
@@ -54,7 +54,7 @@ export const Text = registry.Text
 export const Binary = registry.Binary
 
 /**
- * A connection close frame.
+ * A Close frame, which begins or answers the closing handshake.
  *
  * @since 0.1.0
  * @category constants
@@ -62,7 +62,7 @@ export const Binary = registry.Binary
 export const Close = registry.Close
 
 /**
- * A ping frame.
+ * A ping frame, which the peer answers with a pong.
  *
  * @since 0.1.0
  * @category constants
@@ -70,7 +70,7 @@ export const Close = registry.Close
 export const Ping = registry.Ping
 
 /**
- * A pong frame.
+ * A pong frame, which answers a ping.
  *
  * @since 0.1.0
  * @category constants
@@ -82,7 +82,7 @@ const namesByOpcode = new Map<number, Name>(
 )
 
 /**
- * The name of an opcode, or `undefined` for a reserved one.
+ * The name of an opcode, or `undefined` for a reserved opcode.
  *
  * @example
  * ```ts
@@ -106,7 +106,7 @@ export const toName = (opcode: number): Name | undefined => namesByOpcode.get(op
 export const fromName = (name: Name): Opcode => registry[name]
 
 /**
- * Whether a number is an opcode that RFC 6455 defines; all others are reserved.
+ * Whether a number is an opcode that RFC 6455 defines. The others from 0x0 to 0xF are reserved.
  *
  * @since 0.1.0
  * @category guards
@@ -125,7 +125,8 @@ export const isReserved = (opcode: number): boolean =>
   Number.isInteger(opcode) && ((opcode >= 0x3 && opcode <= 0x7) || (opcode >= 0xb && opcode <= 0xf))
 
 /**
- * Whether an opcode is one of a control frame: Close, Ping, Pong, and the reserved ones from 0xB (RFC 6455 §5.5).
+ * Whether an opcode belongs to a control frame (RFC 6455 §5.5): Close, Ping, Pong, or a reserved opcode from 0xB to
+ * 0xF.
  *
  * @since 0.1.0
  * @category predicates
