@@ -1,6 +1,6 @@
 /**
- * What permessage-deflate does to the messages of one connection (RFC 7692 §7.2): the tail, the windows, and how much may
- * come out. zlib itself is behind a port.
+ * Compresses and decompresses the messages of one connection with permessage-deflate (RFC 7692 §7.2). The caller
+ * provides zlib as a `Zlib`.
  *
  * @since 0.1.0
  */
@@ -13,11 +13,11 @@ import type { Message } from "./Message.js"
 import type { Agreement, Direction, Settings } from "./PermessageDeflate.js"
 
 /**
- * How to deflate.
+ * The options of one call of `Zlib.deflate`.
  *
- * - `dictionary`: what may be referred back to, besides the data itself.
- * - `windowBits`: nothing is referred to that is more than 2^windowBits bytes back; 8 to 15.
- * - `level`, `memLevel`: as zlib has them.
+ * - `dictionary`: bytes before the data that the output may refer back to.
+ * - `windowBits`: the output refers back at most 2^windowBits bytes; 8 to 15.
+ * - `level`, `memLevel`: zlib's parameters of the same name, each from 1 to 9.
  *
  * @since 0.1.0
  * @category models
@@ -30,11 +30,12 @@ export interface DeflateOptions {
 }
 
 /**
- * How to inflate.
+ * The options of one call of `Zlib.inflate`.
  *
- * - `dictionary`: what may be referred back to, besides what comes out.
- * - `windowBits`: the window that was agreed on; 8 to 15.
- * - `maxBytes`: no more than this may come out, or be held on the way.
+ * - `dictionary`: bytes before the output that the data may refer back to.
+ * - `windowBits`: the data refers back at most 2^windowBits bytes, as was negotiated; 8 to 15.
+ * - `maxBytes`: the largest output, in bytes. Beyond it the result is `"TooLarge"`; no more than this may be held on
+ *   the way.
  *
  * @since 0.1.0
  * @category models
@@ -46,7 +47,7 @@ export interface InflateOptions {
 }
 
 /**
- * What came out, and how many bytes of the input it took.
+ * The result of inflating: the output, and how many bytes of the input were read.
  *
  * @since 0.1.0
  * @category models
@@ -57,26 +58,29 @@ export interface Inflated {
 }
 
 /**
- * An implementation of DEFLATE (RFC 1951) without a header, synchronous and without a state between calls. It must not
- * change or keep what it is given.
+ * An implementation of raw DEFLATE (RFC 1951). It is synchronous and has no state between calls. It must not change
+ * or keep its arguments.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Zlib {
   /**
-   * Deflates up to an empty block without compression, `00 00 ff ff`, as `Z_SYNC_FLUSH` does. It refers back at most
-   * 2^windowBits octets: zlib itself cannot promise that for 8 bits. `undefined` where the result would be larger than the
-   * data, which then is sent as it is.
+   * Deflates the data and ends with an empty stored block, `00 00 ff ff`, as `Z_SYNC_FLUSH` does. The output must
+   * refer back at most 2^windowBits octets; zlib itself does not guarantee that for 8 bits. Returns `undefined` if
+   * the result would be larger than the data, which is then sent uncompressed.
    */
   deflate(data: Uint8Array, options: DeflateOptions): Uint8Array | undefined
 
-  /** Inflates up to the end of the first block that is marked as final. `"Corrupt"` where the data ends before one. */
+  /**
+   * Inflates up to the end of the first block that is marked as final. Returns `"Corrupt"` if the data is invalid or
+   * ends before such a block, and `"TooLarge"` above `maxBytes`.
+   */
   inflate(data: Uint8Array, options: InflateOptions): Inflated | "Corrupt" | "TooLarge"
 }
 
 /**
- * A message to deflate: `data` are its bytes.
+ * A message to deflate. `data` is the bytes of the message.
  *
  * @since 0.1.0
  * @category models
@@ -88,11 +92,11 @@ export interface Deflation {
 }
 
 /**
- * How the messages of a connection are compressed.
+ * The options of a `Compressor`.
  *
- * - `zlib`: what deflates and inflates.
- * - `agreement`: what was agreed on in the opening handshake.
- * - `settings`: which messages are compressed, how well, and how much a message may grow.
+ * - `zlib`: the implementation of DEFLATE.
+ * - `agreement`: the result of negotiating permessage-deflate in the opening handshake.
+ * - `settings`: which messages are compressed, at which level, and how much a message may grow when it is inflated.
  *
  * @since 0.1.0
  * @category models
@@ -103,19 +107,19 @@ export interface Options {
   readonly settings: Settings
 }
 
-// RFC 7692 §7.2.1: every message ends with these, which do not travel.
+// RFC 7692 §7.2.1: every message ends with these octets, which are not sent.
 const tail = Uint8Array.of(0x00, 0x00, 0xff, 0xff)
-// Behind them, an empty final block: only what is whole reaches its end.
+// The tail and an empty final block, so that only a complete message reaches a final block.
 const terminator = Uint8Array.of(...tail, 0x03, 0x00)
 // A message may have blocks that are marked as final (§7.2.3.4). Each costs a call of zlib, and two octets on the wire.
 const maxFinalBlocks = 1024
-// Inflating this much is never worth a thought.
+// `maxRatio` does not apply to results up to this size.
 const freeBytes = 64 * 1024
 const empty = new Uint8Array(0)
 
 /**
- * Compresses and decompresses the messages of one connection, in the order in which they travel. Of what went before it
- * keeps the last 2^bits bytes for each direction with context takeover, and nothing else.
+ * Compresses and decompresses the messages of one connection, in the order in which they are sent and received. For
+ * each direction with context takeover it keeps the last 2^windowBits bytes, and nothing else.
  *
  * @since 0.1.0
  * @category models
@@ -138,7 +142,7 @@ export class Compressor {
   }
 
   /**
-   * Whether a message is deflated: as `compress` says, or else the threshold and the filter.
+   * Whether a message is deflated. The threshold and the filter decide, unless `compress` is given.
    *
    * @since 0.1.0
    */
@@ -149,7 +153,8 @@ export class Compressor {
   }
 
   /**
-   * What to deflate for a message; `undefined` if it is sent as it is. It holds until another message is deflated.
+   * What to deflate for a message; `undefined` if it is sent uncompressed. It is valid until another message is
+   * deflated.
    *
    * @since 0.1.0
    */
@@ -168,7 +173,8 @@ export class Compressor {
   }
 
   /**
-   * Deflates. Returns the payload; `undefined` where that would not be smaller, so that the message is sent as it is.
+   * Deflates a message and returns the payload to send. Returns `undefined` if that would not be smaller than the
+   * message, which is then sent uncompressed.
    *
    * @since 0.1.0
    */
@@ -177,7 +183,8 @@ export class Compressor {
   }
 
   /**
-   * Takes what was deflated elsewhere, as `deflate` does.
+   * Finishes a message that was deflated elsewhere, and returns what `deflate` would. Pass `undefined` if
+   * `Zlib.deflate` returned it.
    *
    * @since 0.1.0
    */
@@ -188,15 +195,15 @@ export class Compressor {
   }
 
   /**
-   * Inflates the payload of a whole message, `chunk[start, end)`, to at most `maxBytes`. Fails with a remote
-   * `ProtocolError` (1007) if it is corrupt or not whole, with an inbound `PayloadTooLarge` above `maxBytes` or the ratio,
-   * and with a local `ProtocolError` (1011) if zlib throws.
+   * Inflates the payload of a whole message, `chunk[start, end)`, to at most `maxBytes` bytes. Fails with a remote
+   * `ProtocolError` (close code 1007) if it is corrupt or incomplete, with an inbound `PayloadTooLarge` above
+   * `maxBytes` or `maxRatio`, and with a local `ProtocolError` (1011) if zlib throws.
    *
    * @since 0.1.0
    */
   inflate(chunk: Uint8Array, start: number, end: number, maxBytes: number): Uint8Array | Violation {
     const size = end - start
-    // Some write no octets at all for an empty message, instead of the one of §7.2.3.6.
+    // Some peers send no octets for an empty message, instead of the one of §7.2.3.6.
     if (size === 0) return empty
     const { maxRatio } = this.settings
     const allowed = Math.min(maxBytes, Math.max(freeBytes, Math.floor(size * maxRatio)))
@@ -206,7 +213,7 @@ export class Compressor {
     let window = this.received
     let consumed = 0
     let inflatedBytes = 0
-    // Once more for each block that is marked as final, as long as there is anything that the peer sent.
+    // One round for each block that is marked as final, until the peer's bytes are read.
     while (consumed < size) {
       if (parts.length === maxFinalBlocks) return corrupt("A compressed message has more than 1,024 final blocks")
       let inflated: Inflated | "Corrupt" | "TooLarge"
@@ -217,7 +224,7 @@ export class Compressor {
           maxBytes: allowed - inflatedBytes
         })
       } catch (cause) {
-        // What a peer sends must not make anything throw, whatever zlib is given, or runs out of.
+        // Input from a peer must never make a method throw, whatever makes zlib fail.
         return zlibFailed(cause)
       }
       if (inflated === "Corrupt") return corrupt("A compressed message is corrupt")
@@ -227,7 +234,7 @@ export class Compressor {
       consumed += inflated.consumed
       inflatedBytes += inflated.data.length
       parts.push(inflated.data)
-      // Within a message what follows may refer back in any case.
+      // Within a message, later blocks may refer back even without context takeover.
       if (consumed < size) window ??= new Window(windowBits)
       window?.push(inflated.data)
     }

@@ -448,6 +448,8 @@ class ConnectionImpl implements Connection, FrameVisitor {
   declare readonly [TypeId]: TypeId
   readonly role: Role
   readonly limits: Limits
+  readonly maxFrameSize: number
+  readonly maxSendBytes: number
   phase: Phase = "Open"
   error: ConnectionError | undefined = undefined
   outputEnded = false
@@ -485,6 +487,8 @@ class ConnectionImpl implements Connection, FrameVisitor {
     const compressor = options.compression === undefined ? undefined : new Compressor(options.compression)
     this.compressor = compressor
     this.sender = new Sender(options, this.limits.maxBufferedControlFrames, compressor)
+    this.maxFrameSize = this.sender.maxFrameSize
+    this.maxSendBytes = this.sender.maxSendBytes
     this.decoder = new FrameDecoder(
       {
         role: options.role,
@@ -495,14 +499,6 @@ class ConnectionImpl implements Connection, FrameVisitor {
       this
     )
     this.reader = makeReader(options, this.limits, compressor)
-  }
-
-  get maxFrameSize(): number {
-    return this.sender.maxFrameSize
-  }
-
-  get maxSendBytes(): number {
-    return this.sender.maxSendBytes
   }
 
   receive(chunk: Uint8Array, owned = false): ReadonlyArray<Event> {

@@ -1,5 +1,5 @@
 /**
- * Extensions as the opening handshake names them (RFC 6455 §9.1).
+ * Extensions in the headers of the opening handshake (RFC 6455 §9.1).
  *
  * @since 0.1.0
  */
@@ -7,7 +7,7 @@ import { localProtocolError, type ProtocolError } from "./Errors.js"
 import * as HeaderField from "./HeaderField.js"
 
 /**
- * An extension with its parameters, in order; a parameter without a value is `true`.
+ * An extension with its parameters, in order. The value of a parameter without one is `true`.
  *
  * @since 0.1.0
  * @category models
@@ -34,7 +34,7 @@ export const make = (name: string, parameters: ReadonlyArray<HeaderField.Paramet
 })
 
 /**
- * Whether a parameter is there, with or without a value.
+ * Whether an extension has a parameter, with or without a value.
  *
  * @since 0.1.0
  * @category accessors
@@ -42,8 +42,8 @@ export const make = (name: string, parameters: ReadonlyArray<HeaderField.Paramet
 export const has = (extension: Extension, parameter: string): boolean => get(extension, parameter) !== undefined
 
 /**
- * The value of a parameter: a text, `true` where it has none, `undefined` where the parameter is missing. The first one
- * counts where there are several.
+ * The value of a parameter: a string, `true` if it has no value, or `undefined` if the extension does not have it. If
+ * it comes more than once, the first one counts.
  *
  * @since 0.1.0
  * @category accessors
@@ -52,7 +52,7 @@ export const get = (extension: Extension, parameter: string): string | true | un
   extension.parameters.find(([name]) => name === parameter)?.[1]
 
 /**
- * The first extension with a name, `undefined` if the list has none: its parameters, or whether it is there.
+ * The first extension of a list with a name; `undefined` if there is none.
  *
  * @example
  * ```ts
@@ -70,7 +70,7 @@ export const find = (extensions: ReadonlyArray<Extension>, name: string): Extens
   extensions.find((extension) => extension.name === name)
 
 /**
- * Whether a list has an extension with a name.
+ * Whether a list has an extension with the given name.
  *
  * @since 0.1.0
  * @category accessors
@@ -79,7 +79,8 @@ export const includes = (extensions: ReadonlyArray<Extension>, name: string): bo
   find(extensions, name) !== undefined
 
 /**
- * Parses the value of `Sec-WebSocket-Extensions`, or the values of several such lines. What is not a list of extensions is a remote `ProtocolError`.
+ * Parses the value of `Sec-WebSocket-Extensions`, or the values of several such lines. Fails with a remote
+ * `ProtocolError` for anything that is not a list of extensions (RFC 6455 §9.1).
  *
  * @since 0.1.0
  * @category parsing
@@ -88,7 +89,8 @@ export const parse = (lines: string | ReadonlyArray<string>): ReadonlyArray<Exte
   HeaderField.parseElements(lines)
 
 /**
- * The value of `Sec-WebSocket-Extensions`. A name or value that is not a token is a local `ProtocolError`.
+ * Formats the value of `Sec-WebSocket-Extensions`. Fails with a local `ProtocolError` for a name or value that is not
+ * a token (RFC 6455 §9.1).
  *
  * @since 0.1.0
  * @category formatting

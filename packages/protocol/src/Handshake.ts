@@ -1,6 +1,6 @@
 /**
- * The opening handshake (RFC 6455 §4) on header records, never on text, so that HTTP/1.1, HTTP/2 and the in-memory pair
- * share it.
+ * The opening handshake (RFC 6455 §4). It reads and writes header records, never text, so that it works on any HTTP
+ * implementation.
  *
  * @since 0.1.0
  */
@@ -13,7 +13,7 @@ import type { RandomSource } from "./Mask.js"
 import * as Subprotocol from "./Subprotocol.js"
 
 /**
- * The GUID that `Sec-WebSocket-Accept` is made with (RFC 6455 §1.3).
+ * The GUID that is appended to the key to make `Sec-WebSocket-Accept` (RFC 6455 §1.3).
  *
  * @since 0.1.0
  * @category constants
@@ -21,7 +21,7 @@ import * as Subprotocol from "./Subprotocol.js"
 export const guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 /**
- * The version of the protocol (RFC 6455 §4.1).
+ * The value of `Sec-WebSocket-Version`, the version of the protocol (RFC 6455 §4.1).
  *
  * @since 0.1.0
  * @category constants
@@ -29,7 +29,8 @@ export const guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 export const version = "13"
 
 /**
- * A `Sec-WebSocket-Key` from 16 bytes, which must come from a secure source of randomness.
+ * Makes a `Sec-WebSocket-Key` from 16 bytes, which must come from a secure source of randomness. Throws a
+ * `RangeError` for another number of bytes.
  *
  * @since 0.1.0
  * @category keys
@@ -40,7 +41,7 @@ export const makeKey = (random: Uint8Array): string => {
 }
 
 /**
- * A `Sec-WebSocket-Key` from a source of randomness, such as `globalThis.crypto` (RFC 6455 §4.1).
+ * Makes a `Sec-WebSocket-Key` from a source of randomness, such as `globalThis.crypto` (RFC 6455 §4.1).
  *
  * @example
  * ```ts
@@ -67,7 +68,7 @@ export const generateKey = (source: RandomSource): string => {
 export const isKey = (text: string): boolean => Base64.isBase64Of16(text)
 
 /**
- * The `Sec-WebSocket-Accept` that proves that a key was read (RFC 6455 §4.2.2).
+ * The `Sec-WebSocket-Accept` for a key, which proves that the server read it (RFC 6455 §4.2.2).
  *
  * @example
  * ```ts
@@ -85,7 +86,7 @@ export const acceptValue = (key: string): string => {
 }
 
 /**
- * Whether a `Sec-WebSocket-Accept` answers a key.
+ * Whether a `Sec-WebSocket-Accept` is the right answer to a key.
  *
  * @since 0.1.0
  * @category keys
@@ -93,7 +94,8 @@ export const acceptValue = (key: string): string => {
 export const isAcceptValue = (key: string, accept: string): boolean => accept === acceptValue(key)
 
 /**
- * What a client asks for. `protocols` are in order of preference; `headers` are sent besides those of the handshake.
+ * What a client asks for. `protocols` are in order of preference. `headers` are sent in addition to those of the
+ * handshake.
  *
  * @since 0.1.0
  * @category models
@@ -107,7 +109,7 @@ export interface Offer {
 }
 
 /**
- * What both endpoints agreed on.
+ * What both endpoints agreed on: the subprotocol and the extensions.
  *
  * @since 0.1.0
  * @category models
@@ -118,10 +120,11 @@ export interface Agreement {
 }
 
 /**
- * The headers of an upgrade request (RFC 6455 §4.1). `Host` is the transport's to add.
+ * Makes the headers of an upgrade request (RFC 6455 §4.1), without `Host`, which the HTTP client adds.
  *
- * Fails with a local `ProtocolError` for a malformed key, a subprotocol or extension that is not a token, a header that is not one (CR, LF
- * and control characters among them), and a header that the handshake itself sets.
+ * Fails with a local `ProtocolError` for a malformed key, a subprotocol or extension that is not a token, a
+ * subprotocol that comes twice, a header with an invalid name or value (such as one with CR or LF), and a header that
+ * the handshake itself sets.
  *
  * @since 0.1.0
  * @category client
@@ -150,7 +153,7 @@ export const requestHeaders = (offer: Offer): HeaderRecord | ProtocolError => {
 }
 
 /**
- * A request as HTTP delivers it. The case of header names does not matter.
+ * An HTTP request. The case of header names does not matter.
  *
  * @since 0.1.0
  * @category models
@@ -159,13 +162,13 @@ export interface HttpRequest {
   readonly method: string
   /** The request target: path and query. */
   readonly url: string
-  /** Such as `"1.1"`. */
+  /** The HTTP version, such as `"1.1"`. */
   readonly httpVersion: string
   readonly headers: HeaderField.Input
 }
 
 /**
- * A response as HTTP delivers it; a `Response` of the web is one. The case of header names does not matter.
+ * An HTTP response, such as the web's `Response`. The case of header names does not matter.
  *
  * @since 0.1.0
  * @category models
@@ -185,7 +188,7 @@ export interface UpgradeRequest {
   readonly _tag: "UpgradeRequest"
   /** The request target: path and query. */
   readonly url: string
-  /** Those of the request, names in lower case. */
+  /** The headers of the request, with names in lower case. */
   readonly headers: HeaderRecord
   readonly key: string
   /** The subprotocols that the client offers, in its order of preference. */
@@ -196,7 +199,7 @@ export interface UpgradeRequest {
 }
 
 /**
- * A request that a server refuses: the status and headers to answer with, and why.
+ * A request that a server refuses: the status and headers of the answer, and the error.
  *
  * @since 0.1.0
  * @category models
@@ -209,8 +212,8 @@ export interface RefusedRequest {
 }
 
 /**
- * Whether a request asks for an upgrade to a WebSocket, which is what a server wants to know first: `Upgrade` has the token
- * `websocket` and `Connection` the token `upgrade`. `checkRequest` tells whether the request is valid.
+ * Whether a request asks for an upgrade to WebSocket: `Upgrade` has the token `websocket`, and `Connection` has the
+ * token `upgrade`. Use `checkRequest` to find out whether such a request is valid.
  *
  * @example
  * ```ts
@@ -228,9 +231,9 @@ export const isUpgradeRequest = (headers: HeaderField.Input): boolean =>
   HeaderField.hasToken(HeaderField.values(headers, "connection"), "upgrade")
 
 /**
- * Recognises an upgrade request (RFC 6455 §4.2.1). Whatever is missing, malformed or there twice is refused with 400, and so
- * is a request with a body (`Content-Length` other than 0, or `Transfer-Encoding`); another version than 13 with 426 and the
- * version that is supported.
+ * Checks an upgrade request (RFC 6455 §4.2.1). It refuses with 400 a request in which a header is missing, malformed
+ * or repeated, and a request with a body (`Content-Length` other than 0, or `Transfer-Encoding`). It refuses a
+ * version other than 13 with 426 and the supported version.
  *
  * @since 0.1.0
  * @category server
@@ -244,7 +247,7 @@ export const checkRequest = (request: HttpRequest): UpgradeRequest | RefusedRequ
   if (host === undefined) return refuse("Host is missing")
   const upgrade = requireToken(headers, "upgrade", "websocket") ?? requireToken(headers, "connection", "upgrade")
   if (upgrade !== undefined) return refuseWith(upgrade)
-  // What follows the head are frames, which nobody could tell from a body.
+  // Frames follow the head directly, so they could not be told from a body.
   if (hasBody(headers)) return refuse("An upgrade request has no body")
   const versionOffered = single(headers, "sec-websocket-version")
   if (isError(versionOffered)) return refuseWith(versionOffered)
@@ -359,14 +362,14 @@ export const checkResponse = (response: HttpResponse, offer: Offer): Agreement |
 }
 
 /**
- * A header record with all names in lower case, as a peer would read it: names that differ only in case become one header
- * with several values, and a single value is a string.
+ * Converts headers to a record with all names in lower case. Names that differ only in case become one header with
+ * several values. A single value is a string.
  *
  * @since 0.1.0
  * @category headers
  */
 export const lowerCaseNames = (headers: HeaderField.Input): HeaderRecord => {
-  // No plain object: every one of those has a `constructor` already.
+  // A map, because a plain object already has a `constructor`.
   const lower = new Map<string, Array<string>>()
   for (const [name, value] of HeaderField.entries(headers)) {
     const key = name.toLowerCase()
@@ -377,7 +380,7 @@ export const lowerCaseNames = (headers: HeaderField.Input): HeaderRecord => {
   return Object.fromEntries([...lower].map(([name, values]) => [name, values.length === 1 ? values[0] : values]))
 }
 
-/** Headers in which names in lower case find everything. A record that is so already, as that of Node, is not copied. */
+/** Headers with names in lower case. A record that has them already, such as Node's, is not copied. */
 const lowerCased = (headers: HeaderField.Input): HeaderRecord =>
   isRecord(headers) && Object.keys(headers).every((name) => name === name.toLowerCase())
     ? headers
@@ -406,7 +409,7 @@ const isAtLeastHttp11 = (httpVersion: string): boolean => {
   return major > 1 || (major === 1 && minor >= 1)
 }
 
-/** The one value of a header that may come only once. */
+/** The value of a header that may come only once. */
 const single = (headers: HeaderRecord, name: string): string | undefined | ProtocolError => {
   const value = headers[name]
   if (value === undefined || typeof value === "string") return value

@@ -1,13 +1,13 @@
 /**
- * The grammar of the HTTP header fields of the opening handshake (RFC 9110 §5.6, RFC 6455 §9.1): tokens, lists,
- * parameters. One pass from left to right, without regular expressions, so that no input costs more than its length.
+ * Reads and writes HTTP header fields (RFC 9110 §5.6, RFC 6455 §9.1): tokens, lists and parameters. Parsing is one
+ * pass without regular expressions, so that its time grows only with the length of the input.
  *
  * @since 0.1.0
  */
 import { remoteProtocolError, type HeaderRecord, type ProtocolError } from "./Errors.js"
 
 /**
- * A parameter of a list element: its name, and its value or `true` where it has none.
+ * A parameter of a list element: its name, and its value or `true` if it has none.
  *
  * @since 0.1.0
  * @category models
@@ -47,8 +47,8 @@ export const isToken = (text: string): boolean => {
 }
 
 /**
- * Whether a text may be the value of a header: visible characters, spaces and tabs, none of them outside Latin-1
- * (RFC 9110 §5.5). No carriage return, line feed or other control character passes.
+ * Whether a text may be the value of a header (RFC 9110 §5.5): visible Latin-1 characters, spaces and tabs, but no
+ * carriage return, line feed or other control character.
  *
  * @since 0.1.0
  * @category predicates
@@ -62,8 +62,8 @@ export const isValue = (text: string): boolean => {
 }
 
 /**
- * Headers as runtimes and libraries have them: a record, such as that of Node or the `Headers` of `@effect/platform`, or an
- * iterable of names and values, such as the `Headers` of the web. Names may have any case.
+ * Headers of any runtime or library: a record, such as Node's or the `Headers` of `@effect/platform`, or an iterable
+ * of names and values, such as the web's `Headers`. Names may have any case.
  *
  * @since 0.1.0
  * @category models
@@ -71,7 +71,8 @@ export const isValue = (text: string): boolean => {
 export type Input = HeaderRecord | Iterable<readonly [name: string, value: string]>
 
 /**
- * Each header with each of its values, in order: one pair for each line of an HTTP/1.1 message. Names keep their case.
+ * All headers as pairs of a name and one value, in order: one pair for each line of an HTTP/1.1 message. Names keep
+ * their case.
  *
  * @example
  * ```ts
@@ -91,7 +92,7 @@ export const entries = (headers: Input): ReadonlyArray<readonly [name: string, v
     : Object.keys(headers).flatMap((name) => listOf(headers[name]).map((value) => [name, value] as const))
 
 /**
- * All values of a header, in order; none if it is missing. The case of names does not matter.
+ * All values of a header, in order; an empty array if it is missing. The case of names does not matter.
  *
  * @since 0.1.0
  * @category accessors
@@ -111,8 +112,8 @@ export const values = (headers: Input, name: string): ReadonlyArray<string> => {
 }
 
 /**
- * The value of a header, `undefined` if it is missing. Several values are joined with commas (RFC 9110 §5.3), as the
- * `Headers` of the web do. The case of names does not matter.
+ * The value of a header; `undefined` if it is missing. Several values are joined with commas (RFC 9110 §5.3), as by
+ * the web's `Headers`. The case of names does not matter.
  *
  * @example
  * ```ts
@@ -132,7 +133,7 @@ export const get = (headers: Input, name: string): string | undefined => {
 }
 
 /**
- * Whether a comma-separated list of tokens has a token, whatever its case. A list that is malformed has none.
+ * Whether a comma-separated list has a token, ignoring case. A malformed list has no tokens.
  *
  * @example
  * ```ts
@@ -151,8 +152,8 @@ export const hasToken = (lines: string | ReadonlyArray<string>, token: string): 
 }
 
 /**
- * Parses a comma-separated list of tokens: one header value, or those of several lines. Empty elements are skipped (RFC 9110 §5.6.1). Anything else is a remote
- * `ProtocolError`.
+ * Parses a comma-separated list of tokens: one header value, or the values of several lines. It skips empty elements
+ * (RFC 9110 §5.6.1). Fails with a remote `ProtocolError` for anything else.
  *
  * @since 0.1.0
  * @category parsing
@@ -171,8 +172,8 @@ export const parseTokens = (lines: string | ReadonlyArray<string>): ReadonlyArra
 }
 
 /**
- * Parses a comma-separated list of tokens with parameters: one header value, or those of several lines. A quoted value must be a token once its quotes are gone
- * (RFC 6455 §9.1). Anything else is a remote `ProtocolError`.
+ * Parses a comma-separated list of tokens with parameters: one header value, or the values of several lines. A quoted
+ * value must be a token without its quotes (RFC 6455 §9.1). Fails with a remote `ProtocolError` for anything else.
  *
  * @since 0.1.0
  * @category parsing
@@ -204,7 +205,7 @@ export const parseElements = (lines: string | ReadonlyArray<string>): ReadonlyAr
 }
 
 /**
- * Formats a list that `parseElements` reads back. All of its names and values must be tokens.
+ * Formats a list that `parseElements` can read. All names and values must be tokens; this function does not check it.
  *
  * @since 0.1.0
  * @category formatting
@@ -216,7 +217,7 @@ export const formatElements = (elements: ReadonlyArray<Element>): string =>
     )
     .join(", ")
 
-// One for all requests, which keep it.
+// Shared, because requests keep their empty lists.
 const none: ReadonlyArray<never> = Object.freeze([])
 
 const listOf = (value: string | ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
@@ -257,13 +258,13 @@ class Scanner {
     return this.position < this.text.length
   }
 
-  /** At a comma or at the end of the line. */
+  /** Whether the position is at a comma or at the end of the line. */
   atElementEnd(): boolean {
     this.skipSpace()
     return this.position === this.text.length || this.peek() === comma
   }
 
-  /** The token here, or "". */
+  /** The token at the position, or "". */
   token(): string {
     this.skipSpace()
     const start = this.position
@@ -271,7 +272,7 @@ class Scanner {
     return this.text.slice(start, this.position)
   }
 
-  /** The token or the content of the quoted string here, or "". */
+  /** The token or the content of the quoted string at the position, or "". */
   tokenOrQuoted(): string {
     this.skipSpace()
     if (!this.accept(quote)) return this.token()

@@ -1,13 +1,13 @@
 /**
- * Which web pages may connect (RFC 6455 §10.2). Browsers tell the page's origin and let any page try; only the server
- * can refuse it.
+ * Policies on which web pages may connect (RFC 6455 §10.2). A browser lets any page try and sends the page's origin;
+ * only the server can refuse it.
  *
  * @since 0.1.0
  */
 import * as HeaderField from "./HeaderField.js"
 
 /**
- * What a policy decides on: the `Origin` and `Host` headers of the request.
+ * The headers that a policy looks at: `Origin` and `Host`.
  *
  * @since 0.1.0
  * @category models
@@ -18,7 +18,7 @@ export interface OriginRequest {
 }
 
 /**
- * Allows a request (`undefined`), or says why not.
+ * Decides on a request: returns `undefined` to allow it, or the reason to refuse it.
  *
  * @since 0.1.0
  * @category models
@@ -26,7 +26,7 @@ export interface OriginRequest {
 export type Policy = (request: OriginRequest) => string | undefined
 
 /**
- * Allows every origin: for servers that act on nobody's authority.
+ * Allows every origin. Use it only if the server does not rely on cookies or other credentials of the browser.
  *
  * @since 0.1.0
  * @category policies
@@ -34,15 +34,15 @@ export type Policy = (request: OriginRequest) => string | undefined
 export const allowAll: Policy = () => undefined
 
 /**
- * Allows the origins of a list, such as `"https://example.com"`, and requests without an `Origin`, which are not from
- * browsers.
+ * Allows the origins of a list, such as `"https://example.com"`, and requests without an `Origin`, which do not come
+ * from browsers.
  *
- * Entries are compared as browsers send origins: in lower case, host names in Punycode, without a default port, and without
- * the slash or path that a URL has behind its host. Schemes of apps and extensions (`"chrome-extension://…"`,
- * `"capacitor://localhost"`), `"file://"`, and `"null"`, which pages without an origin send, are origins too.
+ * Entries are normalized to the form that browsers send: lower case, host names in Punycode, without a default port,
+ * a slash or a path. Schemes of apps and extensions are allowed (`"chrome-extension://…"`,
+ * `"capacitor://localhost"`), and so are `"file://"` and `"null"`, which pages without an origin send.
  *
- * Throws a `RangeError` for an entry that no page would ever match, such as a host without a scheme, a pattern with `*`, or
- * `"wss://example.com"`: the origin is that of the page. For patterns see `predicate`.
+ * Throws a `RangeError` for an entry that no page can match, such as a host without a scheme, a pattern with `*`, or
+ * `"wss://example.com"` (an origin has the scheme of the page). Use `predicate` for patterns.
  *
  * @example
  * ```ts
@@ -62,8 +62,8 @@ export const allowList = (origins: ReadonlyArray<string>): Policy => {
 }
 
 /**
- * Allows pages that come from the host and port that the request goes to, and requests without an `Origin`. The scheme
- * counts only where it is given, because a TLS proxy in front of the server changes it.
+ * Allows pages from the host and port that the request goes to, and requests without an `Origin`. The scheme is
+ * compared only if `scheme` is given, because a TLS proxy in front of the server changes it.
  *
  * @since 0.1.0
  * @category policies
@@ -81,7 +81,7 @@ export const sameOrigin =
   }
 
 /**
- * Allows the origins for which a predicate holds, and requests without an `Origin`.
+ * Allows the origins for which a predicate returns `true`, and requests without an `Origin`.
  *
  * @since 0.1.0
  * @category policies
@@ -92,7 +92,8 @@ export const predicate =
     origin === undefined || isAllowed(origin) ? undefined : refusal(origin)
 
 /**
- * What another policy allows, except requests without an `Origin`: for servers that only web pages use.
+ * Refuses requests without an `Origin` and applies another policy to the rest. Use it for servers that only web pages
+ * use.
  *
  * @example
  * ```ts
@@ -112,7 +113,7 @@ export const required =
     request.origin === undefined ? "The request has no Origin" : policy(request)
 
 /**
- * Applies a policy to the headers of a request: `undefined` if it is allowed, otherwise the reason why not.
+ * Applies a policy to the headers of a request. Returns `undefined` if the request is allowed, and the reason if not.
  *
  * @since 0.1.0
  * @category checks
@@ -120,7 +121,7 @@ export const required =
 export const check = (policy: Policy, headers: HeaderField.Input): string | undefined =>
   policy({ origin: HeaderField.get(headers, "origin"), host: HeaderField.get(headers, "host") })
 
-/** An entry of a list as browsers send it. */
+/** An entry of a list in the form that browsers send. */
 const normalize = (entry: string): string => {
   const text = entry.trim()
   if (text === "null") return text
@@ -132,14 +133,14 @@ const normalize = (entry: string): string => {
   if (url === undefined) throw useless("an origin is a scheme and a host")
   if (url.protocol === "ws:" || url.protocol === "wss:") throw useless("an origin has the scheme of the page")
   if (text.includes("*")) throw useless("an origin has no pattern")
-  // The host of a scheme that is not of the web may have percent-encoding.
+  // The host may have percent-encoding if the scheme is not one of the web.
   const isPlain = url.host === "" || isHost(url.host.replaceAll("%", ""))
   if (!isPlain || url.username !== "" || url.password !== "" || /\s/.test(text)) {
     throw useless("an origin is a scheme and a host")
   }
   if ((url.protocol === "file:") !== (url.host === ""))
     throw useless("only file:// has no host, and an origin is a scheme and a host")
-  // For schemes that are not of the web, the URL parser knows no origin, and keeps the case of the host.
+  // For other schemes the URL parser has no origin and keeps the case of the host.
   return url.origin === "null" ? `${url.protocol}//${url.host.toLowerCase()}` : url.origin
 }
 
@@ -148,7 +149,7 @@ const hasScheme = (text: string): boolean => /^[a-z][a-z0-9+.-]*:\/\//i.test(tex
 
 const refusal = (origin: string): string => `The origin ${JSON.stringify(origin)} is not allowed`
 
-/** A host name or address with an optional port, in the form that browsers send: nothing for the URL parser to rewrite. */
+/** Whether a text is a host name or address with an optional port, in a form that the URL parser does not rewrite. */
 const isHost = (host: string): boolean => {
   for (let i = 0; i < host.length; i++) {
     if (!"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:[]".includes(host[i]!)) return false
@@ -156,7 +157,7 @@ const isHost = (host: string): boolean => {
   return host.length > 0
 }
 
-/** The origin of a page of the web: a scheme and a host, nothing besides. */
+/** The URL of a web origin: a scheme and a host, nothing else. */
 const webOrigin = (text: string): URL | undefined => {
   const url = parseUrl(text)
   return url === undefined || url.origin === "null" || !isHost(text.slice(url.protocol.length + 2)) ? undefined : url

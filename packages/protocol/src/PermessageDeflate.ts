@@ -1,6 +1,6 @@
 /**
- * The negotiation of permessage-deflate (RFC 7692 §7.1): offers, the server's choice among them, and the client's check of
- * its answer. What it does to messages is in `Compressor`.
+ * Negotiates permessage-deflate (RFC 7692 §7.1): the client's offers, the server's choice among them, and the
+ * client's check of the answer. `Compressor` applies it to messages.
  *
  * @since 0.1.0
  */
@@ -17,11 +17,11 @@ import type { Message } from "./Message.js"
 export const name = "permessage-deflate"
 
 /**
- * The parameters of an offer or of an answer (RFC 7692 §7.1).
+ * The parameters of an offer or an answer (RFC 7692 §7.1).
  *
- * - `serverNoContextTakeover`, `clientNoContextTakeover`: that side compresses each message without those before it.
+ * - `serverNoContextTakeover`, `clientNoContextTakeover`: that side compresses each message by itself.
  * - `serverMaxWindowBits`, `clientMaxWindowBits`: that side refers back at most 2^bits octets; 8 to 15. In an offer,
- *   `clientMaxWindowBits: true` says that the client can be told its window, without a limit of its own.
+ *   `clientMaxWindowBits: true` means that the client accepts any limit that the server sets.
  *
  * @since 0.1.0
  * @category models
@@ -34,20 +34,21 @@ export interface Parameters {
 }
 
 /**
- * How messages are compressed, and what is negotiated for it. The same options serve both roles.
+ * How messages are compressed, and which parameters are negotiated. Both roles take the same options.
  *
- * - `serverMaxWindowBits`, `clientMaxWindowBits`: the window of each side, 8 to 15. What is kept for each connection and
- *   direction is at most 2^bits bytes. A server that cannot limit a client's window has it compress without context
- *   takeover instead. Default 12.
- * - `serverNoContextTakeover`, `clientNoContextTakeover`: have that side compress each message by itself, for which nothing
- *   is kept. Default `false`.
- * - `offers`: what a client offers, in order of preference, in place of what follows from the options above.
- * - `threshold`: messages of fewer bytes are sent as they are. Default 1,024.
- * - `filter`: messages for which it is `false` are sent as they are. Default: none.
- * - `level`: of zlib, from 1, the fastest, to 9, the smallest. Default 6.
- * - `memLevel`: of zlib, 1 to 9. Default 5.
- * - `maxRatio`: a message that inflates to more than 64 KiB and more than this many times its size on the wire is refused.
- *   Default: none; the largest message is a limit in any case.
+ * - `serverMaxWindowBits`, `clientMaxWindowBits`: the base-2 logarithm of each side's window in bytes, 8 to 15.
+ *   Default: 12. Each connection keeps at most 2^bits bytes for each direction. If a client does not let the server
+ *   limit its window, the server asks for no context takeover instead.
+ * - `serverNoContextTakeover`, `clientNoContextTakeover`: make that side compress each message by itself, so that
+ *   nothing is kept between messages. Default: `false`.
+ * - `offers`: what a client offers, in order of preference. Default: offers that follow from the options above.
+ * - `threshold`: messages of fewer bytes are sent uncompressed. Default: 1,024.
+ * - `filter`: messages for which it returns `false` are sent uncompressed. Default: none.
+ * - `level`: zlib's level, from 1 (fastest) to 9 (smallest). Default: 6.
+ * - `memLevel`: zlib's memory level, 1 to 9. Default: 5.
+ * - `maxRatio`: the most that a received message may grow, as a multiple of its size on the wire; at least 1.
+ *   Default: no limit besides the largest message. A message that grows more, to above 64 KiB, closes the connection
+ *   with 1009.
  *
  * @since 0.1.0
  * @category models
@@ -85,7 +86,8 @@ export interface Settings {
 }
 
 /**
- * How one side compresses.
+ * How one side compresses: the base-2 logarithm of its window in bytes, and whether messages refer back to earlier
+ * ones.
  *
  * @since 0.1.0
  * @category models
@@ -96,7 +98,7 @@ export interface Direction {
 }
 
 /**
- * What was agreed on, seen from one endpoint. `extension` is what the server answers.
+ * The result of the negotiation, as one endpoint sees it. `extension` is the server's answer.
  *
  * @since 0.1.0
  * @category models
@@ -108,9 +110,9 @@ export interface Agreement {
 }
 
 /**
- * Fills in the defaults.
+ * Fills in the default options.
  *
- * Throws a `RangeError` for options that make no sense: those are the programmer's, not the peer's.
+ * Throws a `RangeError` for an option that is out of range, and for an empty list of offers.
  *
  * @since 0.1.0
  * @category constructors
@@ -122,8 +124,8 @@ export const resolve = (options: Options = {}): Settings => {
   const clientNoContextTakeover = options.clientNoContextTakeover ?? false
   const { filter, maxRatio = Number.POSITIVE_INFINITY } = options
   if (!(maxRatio >= 1)) throw new RangeError(`maxRatio must be at least 1, but is ${maxRatio}`)
-  // A server may be unable to limit its window, and then must decline the first offer (§7.1.2.1). Without a value,
-  // `client_max_window_bits` says that we can be told; some servers answer with more than a value that they were given.
+  // A server that cannot limit its window must decline the first offer (§7.1.2.1). `client_max_window_bits` has no
+  // value, because some servers answer with more than the value they were given.
   const anyWindow: Parameters = { serverNoContextTakeover, clientNoContextTakeover, clientMaxWindowBits: true }
   const offers =
     options.offers ?? (serverMaxWindowBits < maxBits ? [{ ...anyWindow, serverMaxWindowBits }, anyWindow] : [anyWindow])
@@ -147,7 +149,7 @@ export const resolve = (options: Options = {}): Settings => {
 }
 
 /**
- * The extensions that a client offers.
+ * The extensions that a client offers, in order of preference.
  *
  * @example
  * ```ts
@@ -163,8 +165,9 @@ export const resolve = (options: Options = {}): Settings => {
 export const offer = (settings: Settings): ReadonlyArray<Extension.Extension> => settings.offers.map(format)
 
 /**
- * Chooses the first offer that can be accepted, and the answer to it; `undefined` where there is none. An offer with a
- * parameter that is unknown, illegal or there twice is declined, as one of another extension is (RFC 7692 §7.1).
+ * Accepts the first valid offer of permessage-deflate and returns the agreement; `undefined` if there is none. It
+ * declines an offer with a parameter that is unknown, invalid or repeated (RFC 7692 §7.1), and ignores other
+ * extensions.
  *
  * @since 0.1.0
  * @category server
@@ -179,8 +182,9 @@ export const accept = (extensions: ReadonlyArray<Extension.Extension>, settings:
 }
 
 /**
- * Checks what a server answered: `undefined` where it declined. An answer with a parameter that is unknown, illegal or
- * there twice, that fits none of the offers, or that names the extension twice, is a remote `ProtocolError` (RFC 7692 §7.1).
+ * Checks a server's answer and returns the agreement; `undefined` if the server declined. Fails with a remote
+ * `ProtocolError` for an answer with a parameter that is unknown, invalid or repeated, that fits none of the offers,
+ * or that names the extension twice (RFC 7692 §7.1).
  *
  * @since 0.1.0
  * @category client
@@ -199,7 +203,7 @@ export const check = (
     return remoteProtocolError("The answer fits no offer of permessage-deflate", "RFC 7692 §7.1")
   return {
     extension,
-    // Which of several offers was accepted the answer does not always tell, so what all of them promise is kept.
+    // The answer does not always tell which offer was accepted, so the client keeps the promises of all that fit.
     outbound: {
       windowBits: Math.min(settings.clientMaxWindowBits, clientBits(answer), ...accepted.map(clientBits)),
       contextTakeover: ![answer, ...accepted].some((parameters) => parameters.clientNoContextTakeover)
@@ -212,8 +216,9 @@ export const check = (
 }
 
 /**
- * The parameters of an extension of this name. What RFC 7692 §7.1 forbids is a remote `ProtocolError`: a parameter that is
- * unknown or there twice, a value that is missing, superfluous or not an integer from 8 to 15 without leading zeros.
+ * Parses the parameters of permessage-deflate. Fails with a remote `ProtocolError` for what RFC 7692 §7.1 forbids: a
+ * parameter that is unknown or repeated, and a value that is missing, superfluous or not an integer from 8 to 15
+ * without leading zeros.
  *
  * @since 0.1.0
  * @category parsing
@@ -246,7 +251,7 @@ export const parse = (extension: Extension.Extension, kind: "offer" | "answer"):
 }
 
 /**
- * The extension with parameters.
+ * The extension with the given parameters, as it stands in a header.
  *
  * @since 0.1.0
  * @category formatting
@@ -286,9 +291,9 @@ const acceptOffer = (offered: Parameters, settings: Settings): Agreement => {
   const limitsClient = offered.clientMaxWindowBits !== undefined
   const clientNoContextTakeover =
     settings.clientNoContextTakeover ||
-    // A hint that the client will not need it (§7.1.1.2): so we need not keep it.
+    // The client hints that it will not use context takeover (§7.1.1.2), so the server need not keep a window.
     offered.clientNoContextTakeover === true ||
-    // §7.1.2.2: a client that does not offer to be limited must not be.
+    // §7.1.2.2: the server must not limit the window of a client that did not offer it.
     (!limitsClient && clientMaxWindowBits < maxBits)
   const outboundBits = Math.min(serverMaxWindowBits, offered.serverMaxWindowBits ?? maxBits)
   const inboundBits = limitsClient ? Math.min(clientMaxWindowBits, clientBits(offered)) : maxBits

@@ -1,5 +1,5 @@
 /**
- * Subprotocols: what messages mean, agreed in the opening handshake (RFC 6455 §1.9).
+ * Subprotocols, which give messages a meaning. The opening handshake agrees on one (RFC 6455 §1.9).
  *
  * @since 0.1.0
  */
@@ -7,8 +7,8 @@ import { localProtocolError, remoteProtocolError, type ProtocolError } from "./E
 import * as HeaderField from "./HeaderField.js"
 
 /**
- * Chooses one of the subprotocols that a client offers, in the client's order of preference, or none. `select` calls it,
- * never with an empty list.
+ * Chooses one of the subprotocols that a client offers, or none. The offers are in the client's order of preference.
+ * `select` never calls it with an empty list.
  *
  * @since 0.1.0
  * @category models
@@ -16,8 +16,8 @@ import * as HeaderField from "./HeaderField.js"
 export type Selector = (offered: ReadonlyArray<string>) => string | undefined
 
 /**
- * Parses the value of `Sec-WebSocket-Protocol`, or the values of several such lines. What is not a list of tokens, or names one twice, is a remote
- * `ProtocolError`.
+ * Parses the value of `Sec-WebSocket-Protocol`, or the values of several such lines. Fails with a remote
+ * `ProtocolError` for anything that is not a list of tokens, and for a name that comes twice (RFC 6455 §4.1).
  *
  * @since 0.1.0
  * @category parsing
@@ -30,7 +30,8 @@ export const parse = (lines: string | ReadonlyArray<string>): ReadonlyArray<stri
 }
 
 /**
- * The value of `Sec-WebSocket-Protocol`. A name that is not a token or comes twice is a local `ProtocolError`.
+ * Formats the value of `Sec-WebSocket-Protocol`. Fails with a local `ProtocolError` for a name that is not a token or
+ * comes twice (RFC 6455 §4.1).
  *
  * @example
  * ```ts
@@ -44,7 +45,7 @@ export const parse = (lines: string | ReadonlyArray<string>): ReadonlyArray<stri
  */
 export const format = (protocols: ReadonlyArray<string>): string | ProtocolError => {
   const invalid = protocols.findIndex((protocol) => !HeaderField.isToken(protocol))
-  // Its place and not its text: some put secrets there, because browsers send no headers.
+  // The error has its position, not its text: some apps put secrets there, because browsers cannot set headers.
   if (invalid !== -1) return localProtocolError(`Subprotocol ${invalid + 1} is not a token`, "RFC 6455 §4.1")
   return areUnique(protocols)
     ? protocols.join(", ")
@@ -52,7 +53,7 @@ export const format = (protocols: ReadonlyArray<string>): string | ProtocolError
 }
 
 /**
- * Selects the first of the server's subprotocols that the client offers.
+ * Makes a selector that chooses the first of the server's subprotocols that the client offers.
  *
  * @since 0.1.0
  * @category selectors
@@ -63,8 +64,8 @@ export const byServerPreference =
     supported.find((protocol) => offered.includes(protocol))
 
 /**
- * The subprotocol for a client: the first of the `supported` ones that it offers, or the one that a selector chooses. A
- * client that offers nothing gets none, and the selector is not called.
+ * Chooses the subprotocol for a client: the first of the `supported` ones that it offers, or the choice of a
+ * selector. The result is `undefined` for a client that offers none; the selector is not called then.
  *
  * @example
  * ```ts
