@@ -274,11 +274,12 @@ export const checkRequest = (request: HttpRequest): UpgradeRequest | RefusedRequ
 }
 
 /**
- * The headers of the answer 101 (RFC 6455 §4.2.2), to a request that `checkRequest` has recognised, or to its key and offers
- * if something else did. Without an agreement there is no subprotocol and no extension.
+ * Makes the headers of the answer with status 101 (RFC 6455 §4.2.2). `request` is the result of `checkRequest`, or
+ * the key and the offers of a request that other code has checked. Without an agreement there is no subprotocol and
+ * no extension.
  *
- * Fails with a local `ProtocolError` for a malformed key, a subprotocol or extension that the client did not offer or that is not a token,
- * a header that is not one, and a header that the handshake itself sets.
+ * Fails with a local `ProtocolError` for a malformed key, a subprotocol or extension that the client did not offer or
+ * that is not a token, a header with an invalid name or value, and a header that the handshake itself sets.
  *
  * @example
  * ```ts
@@ -303,7 +304,7 @@ export const responseHeaders = (
   if (protocol !== undefined && request.protocols?.includes(protocol) !== true) {
     return localProtocolError(`The subprotocol ${JSON.stringify(protocol)} was not offered`, "RFC 6455 §4.2.2")
   }
-  // The offers may come from somewhere else than `checkRequest`.
+  // Other code than `checkRequest` may have read the offers, so they are checked again.
   const selected = protocol === undefined ? "" : Subprotocol.format([protocol])
   if (typeof selected !== "string") return selected
   const unoffered = findUnoffered(agreed, request.extensions ?? [])
@@ -323,8 +324,9 @@ export const responseHeaders = (
 }
 
 /**
- * Checks the answer to an upgrade request (RFC 6455 §4.1): the status 101, the tokens, the accept value, and that nothing was
- * agreed on that was not offered. Fails with a remote `ProtocolError`.
+ * Checks the answer to an upgrade request (RFC 6455 §4.1) and returns the agreement. Fails with a remote
+ * `ProtocolError` if the status is not 101, a token or the accept value is wrong, or the server chose a subprotocol
+ * or extension that was not offered.
  *
  * @example
  * ```ts
@@ -447,7 +449,10 @@ const checkHeaders = (input: HeaderField.Input = {}): HeaderRecord | ProtocolErr
     }
     const lower = name.toLowerCase()
     if (reservedHeaders.has(lower) || lower.startsWith("sec-websocket-")) {
-      return localProtocolError(`The header ${name} belongs to the handshake`, "RFC 6455 §4.1")
+      return localProtocolError(
+        `The header ${name} is set by the handshake and cannot be set by the app`,
+        "RFC 6455 §4.1"
+      )
     }
     const values = value === undefined ? [] : typeof value === "string" ? [value] : value
     if (!values.every(HeaderField.isValue)) {

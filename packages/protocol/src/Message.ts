@@ -95,7 +95,7 @@ export type Data = string | ArrayBufferView | ArrayBufferLike
  * @category constructors
  */
 export const make = (data: Data): Message =>
-  typeof data === "string" ? new Text(data) : new Binary(toBytes(data, "The data of a message that is no string"))
+  typeof data === "string" ? new Text(data) : new Binary(toBytes(data, "The data of a message that is not a string"))
 
 /**
  * Makes a text message. Throws a `TypeError` for anything but a string.

@@ -28,7 +28,7 @@ export class FragmentedMessage {
       return localProtocolError("The parts of one message are either all text or all binary", "RFC 6455 §5.4")
     }
     return this.inFrames
-      ? localProtocolError("A message that began with a frame goes on with frames", "RFC 6455 §5.4")
+      ? localProtocolError("A message that began with a frame must continue with frames", "RFC 6455 §5.4")
       : undefined
   }
 
@@ -49,7 +49,8 @@ export class FragmentedMessage {
     const { underWay } = this
     if (opcode === Opcode.Continuation) {
       if (!underWay) return localProtocolError("A continuation frame has no message to continue", "RFC 6455 §5.4")
-      if (!this.inFrames) return localProtocolError("A message that began in parts goes on in parts", "RFC 6455 §5.4")
+      if (!this.inFrames)
+        return localProtocolError("A message that began in parts must continue in parts", "RFC 6455 §5.4")
     } else if (underWay) {
       return localProtocolError("A new message begins inside a fragmented one", "RFC 6455 §5.4")
     }

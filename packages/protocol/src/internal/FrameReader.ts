@@ -7,12 +7,15 @@ import { copyOf, GrowingBuffer, viewOrCopy } from "./GrowingBuffer.js"
 import { invalidUtf8 } from "./invalidUtf8.js"
 import { Utf8Validator } from "./Utf8Validator.js"
 
-/** Delivers data frames as they are, in a legal order, and text that is UTF-8 unless an extension may have changed it. */
+/**
+ * Delivers data frames unchanged. It checks their order, and that text is UTF-8 unless a reserved bit says that only
+ * the app knows its encoding.
+ */
 export class FrameReader implements DataReader<FrameReceived> {
   private readonly masked: boolean
-  // The opcode of the message under way; Continuation where there is none.
+  // The opcode of the message under way; Continuation if there is none.
   private message: number = Opcode.Continuation
-  // Whether a frame of it has a reserved bit, so that only the app knows what its payloads mean.
+  // Whether a frame of it had a reserved bit, so that only the app knows what its payloads mean.
   private opaque = false
   private fin = false
   private rsv = 0

@@ -6,7 +6,7 @@ import type { DataReader } from "./DataReader.js"
 import { recordFrames } from "./framing.js"
 import { GrowingBuffer } from "./GrowingBuffer.js"
 
-/** Delivers messages, and remembers the frames of each. */
+/** Delivers messages and records the frames of each one. */
 export class FrameRecorder implements DataReader<Message> {
   private readonly assembler: MessageAssembler
   private readonly masked: boolean

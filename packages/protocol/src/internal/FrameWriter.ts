@@ -71,7 +71,7 @@ export class FrameWriter {
     const { output } = this
     output.reserve(maxHeaderBytes + maxBytes)
     const { bytes, offset } = output
-    // Most text is ASCII, so the header's size is guessed from the length and the text is written in place. A wrong guess moves it.
+    // Most text is ASCII, so its size is guessed and it is written in place. A wrong guess moves it.
     const guessed = offset + headerBytes(text.length, masked)
     const size = encodeInto(text, bytes, guessed)
     const start = offset + headerBytes(size, masked)

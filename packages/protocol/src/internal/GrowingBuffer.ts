@@ -1,23 +1,27 @@
-// Never more than this is allocated on the word of a header alone.
+// The most that is allocated because of a header alone, before its bytes arrive.
 const maxInitialBytes = 1024 * 1024
 const minCapacity = 256
-// Copying fewer bytes than this one by one is cheaper than making a view of them.
+// Fewer bytes are copied one by one, which is cheaper than making a view.
 const smallCopy = 32
 const empty = new Uint8Array(0)
 
-/** Joins parts into one buffer that at least doubles, so that every byte is copied a constant number of times. */
+/**
+ * Joins parts into one buffer. It at least doubles when it grows, so that every byte is copied a constant number of
+ * times.
+ */
 export class GrowingBuffer {
   size = 0
   private bytes = empty
 
   /**
-   * Copies `chunk[start, end)` to the end. `expected` is the size that headers have announced so far, and `limit` the
-   * size that will not be passed.
+   * Appends a copy of `chunk[start, end)`. `expected` is the size that headers have announced so far, and `limit` is
+   * the largest size that is possible.
    */
   append(chunk: Uint8Array, start: number, end: number, expected: number, limit: number): void {
     const needed = this.size + end - start
     if (needed > this.bytes.length) {
-      // What is announced is believed up to four times what has come, so that a large message is not copied again and again.
+      // The announced size counts up to four times the current capacity, so that a large message is not copied again
+      // and again.
       const believed = Math.min(expected, Math.max(maxInitialBytes, 4 * this.bytes.length))
       const wanted = Math.max(2 * this.bytes.length, believed, minCapacity)
       const grown = new Uint8Array(Math.max(needed, Math.min(limit, wanted)))
@@ -28,12 +32,12 @@ export class GrowingBuffer {
     this.size = needed
   }
 
-  /** How many bytes it takes. */
+  /** How many bytes of memory the buffer has. */
   get capacity(): number {
     return this.bytes.length
   }
 
-  /** Gives the buffer away, of which the first `size` bytes count, and begins anew. */
+  /** Returns the buffer, whose first `size` bytes count, and starts a new one. */
   take(): Uint8Array {
     const { bytes } = this
     this.bytes = empty
@@ -56,10 +60,10 @@ export const copyOf = (bytes: Uint8Array, start: number, end: number): Uint8Arra
   return copy
 }
 
-/** Whether a view of some bytes may keep alive the whole buffer. */
+/** Whether a view of `size` bytes may keep its whole buffer alive: the buffer has at most four times its size. */
 export const mayView = (size: number, bufferSize: number): boolean => size * 4 >= bufferSize
 
-/** A view of `bytes[start, end)`, except where it would keep alive a buffer more than four times its size: then a copy. */
+/** A view of `bytes[start, end)`, or a copy if the view would keep alive a buffer of more than four times its size. */
 export const viewOrCopy = (bytes: Uint8Array, start: number, end: number): Uint8Array =>
   mayView(end - start, bytes.buffer.byteLength)
     ? new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start)

@@ -1,23 +1,23 @@
 /**
- * Where frames are encoded. All connections share blocks, so that an idle one holds no memory: a run of frames that one
- * connection encodes in one go lies in one piece, ready for one write.
+ * The memory in which frames are encoded. All connections share blocks, so that an idle one holds no memory. Frames
+ * that one connection encodes in a row form one piece, ready for one write.
  *
- * A block is written from its start again only after every piece of it was reported as taken; a piece that is never
- * reported keeps its bytes, and the block is replaced once it is full.
+ * A block is reused only after every piece of it was recycled. A piece that is never recycled keeps its bytes, and
+ * the block is replaced once it is full.
  *
- * A small piece keeps a whole block alive as long as it waits. So the pieces of one connection are moved to memory of its
- * own when its transport is behind, and when they are spread over several blocks: what a connection keeps alive is at
- * most twice what waits, and one block.
+ * A small piece keeps a whole block alive while it waits. So a connection moves its pieces to memory of its own if
+ * its transport is behind, or if they are spread over several blocks. A connection then keeps alive at most twice the
+ * bytes that wait, and one block.
  */
 const blockBytes = 64 * 1024
-/** Above this many bytes a buffer of its own is cheaper than a place in a block. */
+/** A frame of more bytes gets a buffer of its own, which is cheaper than a place in a block. */
 export const maxPooledBytes = blockBytes / 2
 const maxSpareBlocks = 4
 
 interface Block {
   readonly bytes: Uint8Array
   position: number
-  /** Pieces that were begun and not reported as taken. */
+  /** The number of pieces that were begun and not recycled. */
   pieces: number
 }
 
@@ -36,7 +36,7 @@ const release = (block: Block): void => {
   if (block !== current && spare.length < maxSpareBlocks) spare.push(block)
 }
 
-/** The same bytes, of which those that lie in the blocks are copied, in as few buffers as they need. */
+/** The same bytes in order. Pieces that lie in the blocks are copied and joined. */
 const copyFrom = (pieces: ReadonlyArray<Uint8Array>, blocks: ReadonlyArray<Block>): Array<Uint8Array> => {
   const buffers = buffersOf(blocks)
   const copies: Array<Uint8Array> = []
@@ -65,23 +65,23 @@ const noPieces: ReadonlyArray<Uint8Array> = []
 export class Output {
   /** How many bytes wait to be taken. */
   size = 0
-  /** Where to write, after `reserve` and until `commit`. */
+  /** The buffer to write to, from `reserve` until `commit`. */
   bytes: Uint8Array = none
   offset = 0
-  // The block of the piece that is still growing, and where in it that piece starts and ends.
+  // The block of the piece that still grows, and the start and end of the piece in it.
   private block: Block | undefined = undefined
   private start = 0
   private end = 0
-  // The pieces before it, and their blocks. Mostly there are none: one piece is all that is taken.
+  // The pieces before it and their blocks. Usually there are none, because all output is one piece.
   private pieces: Array<Uint8Array> | undefined = undefined
   private blocks: Array<Block> | undefined = undefined
   // The blocks of the last `take`.
   private taken: Block | undefined = undefined
   private takenBefore: ReadonlyArray<Block> | undefined = undefined
-  // Something was taken and not recycled since, so that what follows it may have to wait.
+  // Output was taken and not recycled, so further output may have to wait.
   private behind = false
 
-  /** Makes room for `count` bytes, at `offset` of `bytes`. Nothing else may touch an output until `commit`. */
+  /** Makes room for `count` bytes, at `offset` of `bytes`. No other output may be used until `commit`. */
   reserve(count: number): void {
     if (count > maxPooledBytes) {
       this.seal()
@@ -90,7 +90,7 @@ export class Output {
       return
     }
     let block = this.block
-    // A piece can grow only where no other connection wrote behind it.
+    // A piece can grow only if no other connection wrote behind it.
     if (block === undefined || block.position !== this.end || block.position + count > blockBytes) {
       this.seal()
       block = current === undefined || current.position + count > blockBytes ? nextBlock() : current
@@ -104,7 +104,7 @@ export class Output {
     this.offset = block.position
   }
 
-  /** Ends what `reserve` began: the bytes up to `end` were written. */
+  /** Ends the write that `reserve` began. The bytes from `offset` to `end` are output now. */
   commit(end: number): void {
     this.size += end - this.offset
     if (this.block === undefined) {
@@ -122,7 +122,7 @@ export class Output {
     this.size += bytes.length
   }
 
-  /** Everything that waits. The bytes stay as they are until `recycle`, and for good where that is not called. */
+  /** Takes all output that waits. The bytes do not change until `recycle`; without that call, they never change. */
   take(): ReadonlyArray<Uint8Array> {
     if (this.behind || this.blocks !== undefined) return this.takeFromBlocks()
     const { block } = this
@@ -150,7 +150,7 @@ export class Output {
     return pieces
   }
 
-  /** The bytes of the last `take` are not needed any more. */
+  /** Allows the memory of the last `take` to be reused. */
   recycle(): void {
     this.behind = false
     if (this.taken !== undefined) release(this.taken)
@@ -177,7 +177,7 @@ export class Output {
     this.block = undefined
   }
 
-  /** Whether one more block would keep more alive than twice the bytes in these, and one block. */
+  /** Whether these blocks are larger than twice the bytes that wait in them. */
   private isSpread(blocks: ReadonlyArray<Block>): boolean {
     const buffers = buffersOf(blocks)
     let size = 0
@@ -185,7 +185,7 @@ export class Output {
     return buffers.size * blockBytes > 2 * size
   }
 
-  /** Moves what waits from the shared blocks to memory of its own. */
+  /** Moves the pieces that wait from the shared blocks to memory of their own. */
   private leaveBlocks(): void {
     const { blocks, pieces } = this
     if (blocks === undefined || pieces === undefined) return

@@ -13,17 +13,18 @@ import { lastBoundary, Utf8Validator } from "./Utf8Validator.js"
 const empty = new Uint8Array(0)
 
 /**
- * Delivers each part of a message as it arrives. Nothing is held but a character that is cut in two, and what is
- * compressed: that can be inflated only as a whole, so it is one part, and the limits of messages are for it.
+ * Delivers each part of a message as it arrives. It holds only the first bytes of a character that is cut in two, and
+ * compressed messages. Those can be inflated only as a whole, so they are one part, and the limits of messages apply
+ * to them.
  */
 export class PartReader implements DataReader<MessagePart> {
   private readonly assembler: MessageAssembler
-  // The opcode of the message under way; Continuation where there is none.
+  // The opcode of the message under way; Continuation if there is none.
   private opcode: number = Opcode.Continuation
   private first = true
   private ending = false
   private readonly validator = new Utf8Validator()
-  // The bytes of a character of which the rest is still to come.
+  // The first bytes of a character whose rest is still to come.
   private cut: Uint8Array = empty
 
   constructor(assembler: MessageAssembler) {
@@ -71,10 +72,10 @@ export class PartReader implements DataReader<MessagePart> {
     return owned ? viewOrCopy(chunk, start, end) : copyOf(chunk, start, end)
   }
 
-  /** `undefined` where it is not UTF-8. */
+  /** The text of a part; `undefined` if it is not UTF-8. */
   private text(chunk: Uint8Array, start: number, end: number, last: boolean): string | undefined {
     const { cut, validator } = this
-    // At once, also where the character that is broken is not whole.
+    // Fails at once, even if the invalid character is not complete.
     if (!validator.push(chunk, start, end) || (last && !validator.complete)) return undefined
     let bytes = chunk
     let from = start

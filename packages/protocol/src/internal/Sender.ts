@@ -15,7 +15,7 @@ const maxControlPayloadBytes = 125
 const defaultMaxCopiedBytes = 64 * 1024
 const noOpcodes: ReadonlyArray<number> = []
 
-/** Those of `Connection.Options` that concern sending. */
+/** The part of `Connection.Options` that concerns sending. */
 export interface Options {
   readonly role: Role
   readonly maskKey?: (() => number) | undefined
@@ -90,7 +90,10 @@ export class Sender {
       return localProtocolError("A reserved bit is set that no extension gave a meaning", "RFC 6455 §5.2")
     }
     if (!Opcode.isOpcode(opcode) && !this.opcodes.includes(opcode)) {
-      return localProtocolError(`The opcode ${opcode} is not one of a frame`, "RFC 6455 §5.2")
+      return localProtocolError(
+        `The opcode ${opcode} is neither defined nor in the option \`opcodes\``,
+        "RFC 6455 §5.2"
+      )
     }
     if (!Opcode.isControl(opcode)) return undefined
     if (!fin) return localProtocolError("A control frame is fragmented", "RFC 6455 §5.5")

@@ -1,8 +1,9 @@
 import { isValid } from "#utf8"
 
 /**
- * Checks UTF-8 that arrives in pieces, and refuses within the piece that breaks it: the two rules of RFC 3629 §4 that
- * depend on the lead byte (overlong forms, surrogates, above U+10FFFF) are kept as the bounds of the next byte.
+ * Checks UTF-8 that arrives in pieces, and fails within the piece that has an invalid byte. RFC 3629 §4 limits the
+ * second byte of some characters (no overlong forms, no surrogates, nothing above U+10FFFF); `lower` and `upper` are
+ * those limits.
  */
 export class Utf8Validator {
   private remaining = 0
@@ -14,13 +15,14 @@ export class Utf8Validator {
     return this.remaining === 0
   }
 
-  /** Takes `bytes[start, end)`; false once the sequence cannot become valid any more. */
+  /** Takes `bytes[start, end)`. Returns `false` once the text cannot become valid any more. */
   push(bytes: Uint8Array, start: number, end: number): boolean {
     let position = start
     while (this.remaining > 0 && position < end) {
       if (!this.step(bytes[position++]!)) return false
     }
-    // The bulk is checked by the runtime; only a character that is cut off at the end goes byte by byte.
+    // The runtime checks all complete characters. Only a character that is cut off at the end is checked byte by
+    // byte.
     const boundary = lastBoundary(bytes, position, end)
     if (boundary > position && !isValid(bytes, position, boundary)) return false
     for (position = boundary; position < end; position++) {
@@ -51,7 +53,7 @@ export class Utf8Validator {
       this.remaining--
       return true
     }
-    // ASCII is no cut-off character.
+    // A cut-off character never begins with ASCII.
     if (byte < 0xc2 || byte > 0xf4) return false
     if (byte < 0xe0) {
       this.remaining = 1
@@ -68,7 +70,7 @@ export class Utf8Validator {
   }
 }
 
-/** The end of the last character that is whole in `bytes[start, end)`, as far as lead bytes tell. */
+/** The end of the last complete character in `bytes[start, end)`, judged by lead bytes alone. */
 export const lastBoundary = (bytes: Uint8Array, start: number, end: number): number => {
   for (let back = 1; back <= 3 && end - back >= start; back++) {
     const byte = bytes[end - back]!

@@ -3,7 +3,7 @@ import { copyInto } from "./GrowingBuffer.js"
 const minCapacity = 256
 const empty = new Uint8Array(0)
 
-/** The last bytes of what went one way, up to a size: what a compressor may refer back to. */
+/** The last bytes of one direction, up to a size, that a compressor may refer back to. */
 export class Window {
   private readonly maxBytes: number
   private bytes = empty
@@ -13,7 +13,7 @@ export class Window {
     this.maxBytes = 2 ** bits
   }
 
-  /** A view, valid until the next `push`. */
+  /** The bytes, as a view that is valid until the next `push`. */
   get contents(): Uint8Array {
     return this.bytes.subarray(0, this.size)
   }
@@ -23,7 +23,7 @@ export class Window {
     const kept = Math.min(this.size, this.maxBytes - added)
     const needed = kept + added
     if (needed > this.bytes.length) {
-      // Grows, because most connections say little.
+      // Grows as needed, because most connections send little.
       const grown = new Uint8Array(Math.min(this.maxBytes, Math.max(needed, 2 * this.bytes.length, minCapacity)))
       copyInto(grown, 0, this.bytes, this.size - kept, this.size)
       this.bytes = grown

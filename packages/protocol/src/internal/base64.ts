@@ -1,4 +1,4 @@
-/** Base64 of RFC 4648 §4, for the 16 and 20 octets of the opening handshake; pure, where Node's is not. */
+/** Base64 (RFC 4648 §4) for the 16 and 20 octets of the opening handshake. It needs no API of a runtime. */
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 export const encode = (bytes: Uint8Array): string => {

@@ -1,9 +1,9 @@
 import type { Frame } from "../Frame.js"
 
-// Beside the messages, because few ask for it and each would be larger.
+// Kept outside the messages, because few apps record frames and a field would make every message larger.
 const framing = new WeakMap<object, ReadonlyArray<Frame>>()
 
-/** The frames that a message came in, where they were recorded. */
+/** The recorded frames of a message; `undefined` if they were not recorded. */
 export const framesOf = (message: object): ReadonlyArray<Frame> | undefined => framing.get(message)
 
 export const recordFrames = (message: object, frames: ReadonlyArray<Frame>): void => {

@@ -9,7 +9,7 @@ import { FrameReader } from "./FrameReader.js"
 import { FrameRecorder } from "./FrameRecorder.js"
 import { PartReader } from "./PartReader.js"
 
-/** Those of `Connection.Options` that decide what a connection delivers. */
+/** The part of `Connection.Options` that decides what a connection delivers. */
 interface Options {
   readonly role: Role
   readonly delivery?: "messages" | "streams" | "frames" | undefined

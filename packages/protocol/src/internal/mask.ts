@@ -3,10 +3,10 @@
  * and unmasks.
  */
 
-// Below this many bytes a view of the buffer costs more than it saves.
+// For fewer bytes, making a view of the buffer costs more than it saves.
 const wordThreshold = 48
 
-// Frames come many to a chunk, so what was found out about the last one is kept, unless that would keep much memory alive.
+// A chunk often has many frames, so its view is kept for the next one, unless that would keep much memory alive.
 const maxViewedBytes = 64 * 1024
 const nothing = new Uint8Array(0)
 let viewed: Uint8Array = nothing
@@ -23,7 +23,7 @@ const view = (bytes: Uint8Array): void => {
 const keyBytes = new Uint8Array(8)
 const keyWord = new BigUint64Array(keyBytes.buffer)
 
-/** The key as it is after some octets of payload. */
+/** The key, rotated by the number of octets of payload that came before. */
 const turned = (key: number, octets: number): number => {
   const shift = (octets & 3) << 3
   return shift === 0 ? key : (key << shift) | (key >>> (32 - shift))
@@ -43,7 +43,7 @@ export const mask = (bytes: Uint8Array, start: number, end: number, key: number,
   const aligned = start + (-(viewedOffset + start) & 7)
   maskBytes(bytes, start, aligned, first)
   const rest = turned(first, aligned - start)
-  // The word is built from bytes, so that its value is right whatever the byte order of the machine.
+  // The word is built from bytes, so that it is right for any byte order of the machine.
   keyBytes[0] = keyBytes[4] = rest >>> 24
   keyBytes[1] = keyBytes[5] = rest >>> 16
   keyBytes[2] = keyBytes[6] = rest >>> 8
@@ -51,7 +51,7 @@ export const mask = (bytes: Uint8Array, start: number, end: number, key: number,
   const count = (end - aligned) >>> 3
   const word = (viewedOffset + aligned) >>> 3
   maskWords(words, word, word + count, keyWord[0]!)
-  // Whole words keep the phase: a word is two keys long.
+  // A word is two keys long, so whole words do not change the phase.
   maskBytes(bytes, aligned + count * 8, end, rest)
   if (words.byteLength > maxViewedBytes) view(nothing)
 }

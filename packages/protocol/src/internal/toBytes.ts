@@ -1,7 +1,10 @@
-/** What a caller means by bytes: of anything but a `Uint8Array`, a view of the same memory. `what` is for the defect. */
+/**
+ * Returns a `Uint8Array` over the same memory as `data`. Throws a `TypeError` that begins with `what` for a value
+ * that has no bytes.
+ */
 export const toBytes = (data: unknown, what: string): Uint8Array => {
   if (data instanceof Uint8Array) return data
-  // Of another realm too, where `instanceof` does not hold.
+  // Also true for a `Uint8Array` of another realm, for which `instanceof` is false.
   if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
   if (isBuffer(data)) return new Uint8Array(data)
   throw new TypeError(`${what} must be a Uint8Array or another view of an ArrayBuffer, not ${nameOf(data)}`)

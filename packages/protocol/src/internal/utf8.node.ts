@@ -1,8 +1,8 @@
 /** UTF-8 with Node's own byte operations. The same functions as `utf8.ts`; the only file that may import `node:buffer`. */
 import { Buffer, isUtf8 } from "node:buffer"
 
-// Long-standing methods of Buffer that the manual does not list, hence the feature tests. They work on any Uint8Array
-// and spare the view that `toString` and `write` would need.
+// Undocumented methods of Buffer, hence the feature tests. They work on any Uint8Array, without the view that
+// `toString` and `write` would need.
 interface Utf8Methods {
   readonly utf8Slice?: (this: Uint8Array, start: number, end: number) => string
   readonly utf8Write?: (this: Uint8Array, text: string, offset: number) => number
@@ -27,7 +27,7 @@ export const isValid = (bytes: Uint8Array, start: number, end: number): boolean 
 /** See `utf8.ts`. */
 export const decode = (bytes: Uint8Array, start: number, end: number): string | undefined => {
   const text = slice(bytes, start, end)
-  // Decoding puts U+FFFD in place of what is invalid. Almost no text contains it, so looking for it is cheaper than
-  // validating every message; only a text that has one must be checked.
+  // Decoding puts U+FFFD in place of invalid bytes. Almost no text contains it, so looking for it is cheaper than
+  // validating every message. Only a text that has one is validated.
   return text.includes("\ufffd") && !isValid(bytes, start, end) ? undefined : text
 }

@@ -1,6 +1,6 @@
 /**
- * UTF-8 with what every runtime has. `#utf8` resolves to `utf8.node.ts` on Node and to this file elsewhere; both
- * export the same functions.
+ * UTF-8 with the APIs that every runtime has. `#utf8` resolves to `utf8.node.ts` on Node and to this file elsewhere.
+ * Both export the same functions.
  */
 const encoder = new TextEncoder()
 // Without `ignoreBOM` a leading byte order mark would be dropped from the text.
@@ -25,11 +25,11 @@ export const byteLength = (text: string): number => {
   return length
 }
 
-/** Writes `text` at `offset`, where there must be room for all of it, and returns the number of bytes written. */
+/** Writes `text` at `offset` and returns the number of bytes written. The target must have room for all of it. */
 export const encodeInto = (text: string, target: Uint8Array, offset: number): number =>
   encoder.encodeInto(text, target.subarray(offset)).written
 
-/** The text of `bytes[start, end)`, or `undefined` where that is not UTF-8. */
+/** The text of `bytes[start, end)`, or `undefined` if it is not UTF-8. */
 export const decode = (bytes: Uint8Array, start: number, end: number): string | undefined => {
   try {
     return decoder.decode(bytes.subarray(start, end))
