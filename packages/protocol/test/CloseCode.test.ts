@@ -58,7 +58,7 @@ describe("CloseCode", () => {
     }
   })
 
-  it.each([1000.5, NaN, -1000, Infinity, 66536])("%d may not travel", (code) => {
+  it.each([1000.5, NaN, -1000, Infinity, 66536])("%d may not be sent", (code) => {
     assert.isFalse(CloseCode.isSendable(code))
     assert.deepStrictEqual(facts(CloseCode.encodePayload(code, "")), localFacts("RFC 6455 §7.4"))
   })
@@ -108,7 +108,7 @@ describe("CloseCode", () => {
       assert.deepStrictEqual(facts(CloseCode.decodePayload(fromHex(payload))), remoteFacts("RFC 6455 §5.5.1", 1002))
     })
 
-    it("refuses exactly the codes that may not travel", () => {
+    it("refuses exactly the codes that may not be sent", () => {
       for (const code of [...Array.from({ length: 5002 }, (_, code) => code), 0x83e8, 0xffff]) {
         const decoded = CloseCode.decodePayload(payloadOf(code, new Uint8Array(0)))
         if (sendable(code) ? "_tag" in decoded || decoded.code !== code : !("_tag" in decoded)) assert.fail(`${code}`)
@@ -143,7 +143,7 @@ describe("CloseCode", () => {
     )
   })
 
-  it("never throws on a payload, and takes it exactly when code and reason are valid", () => {
+  it("never throws on a payload, and accepts it if and only if code and reason are valid", () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 5000 }), arbitraries.almostUtf8, (code, reason) => {
         const valid = sendable(code) && fatalDecode(reason) !== undefined
@@ -152,13 +152,13 @@ describe("CloseCode", () => {
     )
   })
 
-  it("encodes a code alone without a way to fail", () => {
+  it("encodes a code alone without an error in its type", () => {
     const payload: Uint8Array = CloseCode.encodePayload(1000)
     assert.strictEqual(hex(payload), "03e8")
     assert.strictEqual(hex(CloseCode.encodePayload()), "")
   })
 
-  it("takes names for the codes of an app", () => {
+  it("gives names to the codes of an app", () => {
     const codes = CloseCode.makeRegistry({ Kicked: 4001, Registered: 3000, constructor: 4999 })
     assert.strictEqual(codes.fromName("Kicked"), 4001)
     assert.strictEqual(codes.fromName("constructor"), 4999)
@@ -177,7 +177,7 @@ describe("CloseCode", () => {
     [{ A: NaN }, "A"],
     [{ GoingAway: 4000 }, "GoingAway"],
     [{ A: 4000, B: 4000 }, "4000"]
-  ])("takes no %j", (codes, about) => {
+  ])("refuses the names %j", (codes, about) => {
     assert.throws(() => CloseCode.makeRegistry(codes), RangeError, about)
   })
 })

@@ -31,7 +31,7 @@ const make = (setup: Setup = {}) =>
     }
   })
 
-/** What a message is sent as; `undefined` where as it is. */
+/** The payload that a message is sent as; `undefined` if it is not deflated. */
 const deflate = (compressor: Compressor, message: Message.Message, compress?: boolean): Uint8Array | undefined => {
   const deflation = compressor.deflation(message, compress)
   return deflation && compressor.deflate(deflation)
@@ -56,11 +56,11 @@ const talk = (count: number): ReadonlyArray<string> =>
     JSON.stringify({ id: i, kind: "update", values: Array.from({ length: 90 }, (_, k) => `value ${i} of ${k}`) })
   )
 
-describe("which messages are deflated", () => {
+describe("deflation", () => {
   const long = Message.text("x".repeat(1024))
   const short = Message.text("x".repeat(1023))
 
-  it("those of at least the threshold, in bytes", () => {
+  it("deflates messages of at least the threshold, in bytes", () => {
     const compressor = make()
     assert.isDefined(compressor.deflation(long, undefined))
     assert.isUndefined(compressor.deflation(short, undefined))
@@ -70,19 +70,19 @@ describe("which messages are deflated", () => {
     assert.isDefined(make({ options: { threshold: 0 } }).deflation(Message.text(""), undefined))
   })
 
-  it("those that pass the filter", () => {
+  it("deflates messages that pass the filter", () => {
     const compressor = make({ options: { filter: Message.isBinary } })
     assert.isUndefined(compressor.deflation(long, undefined))
     assert.isDefined(compressor.deflation(Message.binary(new Uint8Array(1024)), undefined))
   })
 
-  it("as the sender says, whatever the threshold and the filter say", () => {
+  it("follows the call, whatever the threshold and the filter say", () => {
     const compressor = make({ options: { filter: () => false } })
     assert.isDefined(compressor.deflation(short, true))
     assert.isUndefined(make().deflation(long, false))
   })
 
-  it("not those that would not become smaller, which then are not referred back to", () => {
+  it("does not deflate messages that would not become smaller, and never refers back to them", () => {
     const compressor = make()
     const peer = make()
     const data = arbitraries.noise(2000, 1)
@@ -92,13 +92,13 @@ describe("which messages are deflated", () => {
     assert.strictEqual(hex(inflate(peer, payload!) as Uint8Array), hex(concat([data, new Uint8Array(500)])))
   })
 
-  it("not those that zlib gives up", () => {
+  it("does not deflate messages for which zlib returns undefined", () => {
     assert.isUndefined(deflate(make({ zlib: { ...zlib, deflate: () => undefined } }), long))
   })
 })
 
 describe("deflating", () => {
-  it("hands the options and what was said before to zlib", () => {
+  it("passes the options and the earlier messages to zlib", () => {
     const seen: Array<DeflateOptions> = []
     const compressor = make({
       outbound: takeover(9),
@@ -123,7 +123,7 @@ describe("deflating", () => {
     )
   })
 
-  it("refers back to nothing without context takeover", () => {
+  it("does not refer back without context takeover", () => {
     const compressor = make({ outbound: takeover(15, false) })
     const message = Message.text(talk(1)[0]!)
     const first = deflate(compressor, message)
@@ -131,7 +131,7 @@ describe("deflating", () => {
     assert.isBelow(deflate(make(), message)!.length, message.data.length)
   })
 
-  it("takes what was deflated elsewhere", () => {
+  it("accepts a message that was deflated elsewhere", () => {
     const compressor = make()
     const reference = make()
     for (const text of talk(3)) {
@@ -168,7 +168,7 @@ describe("inflating", () => {
     assert.deepStrictEqual(facts(inflate(make({ inbound: takeover(12, false) }), fromHex("f200110000"))), corrupt)
   })
 
-  it("goes on behind final blocks, within a message and after it", () => {
+  it("continues after final blocks, within a message and after it", () => {
     for (const contextTakeover of [true, false]) {
       const compressor = make({ inbound: takeover(15, contextTakeover) })
       const [first, second, third] = talk(3) as [string, string, string]
@@ -180,7 +180,7 @@ describe("inflating", () => {
     }
   })
 
-  it("refuses more final blocks than anyone needs", () => {
+  it("refuses more than 1,024 final blocks", () => {
     const blocks = (count: number) => concat(Array.from({ length: count }, () => fromHex("0300")))
     assert.strictEqual(textOf(inflate(make(), blocks(1024))), "")
     assert.deepStrictEqual(facts(inflate(make(), blocks(1025))), corrupt)
@@ -215,7 +215,7 @@ describe("inflating", () => {
     }
   })
 
-  it.each([new Error("out of memory"), "out of memory"])("fails with 1011 what zlib throws for: %s", (thrown) => {
+  it.each([new Error("out of memory"), "out of memory"])("fails with 1011 if zlib throws: %s", (thrown) => {
     const compressor = make({
       zlib: {
         ...zlib,
@@ -240,7 +240,7 @@ describe("inflating", () => {
     assert.strictEqual(textOf(inflate(make(), parts, 1200)).length, 1200)
   })
 
-  it("hands zlib what is left of the limit, and the window of the peer", () => {
+  it("passes zlib the rest of the limit, and the window of the peer", () => {
     const seen: Array<InflateOptions> = []
     const compressor = make({
       inbound: takeover(9),
@@ -264,7 +264,7 @@ describe("inflating", () => {
     )
   })
 
-  it("refuses what grows more than the ratio allows, above 64 KiB", () => {
+  it("refuses messages above 64 KiB that grow more than the ratio allows", () => {
     const setup = { options: { maxRatio: 100 } }
     const small = deflated(new Uint8Array(64 * 1024))
     assert.isAbove((64 * 1024) / small.length, 500)
@@ -301,7 +301,7 @@ describe("properties", () => {
   )
   const messages = fc.array(fc.array(chunk, { maxLength: 4 }).map(concat), { maxLength: 8 })
 
-  it("what one deflates the other inflates", () => {
+  it("one side inflates what the other one deflates", () => {
     fc.assert(
       fc.property(bits, fc.boolean(), messages, (windowBits, contextTakeover, all) => {
         const outbound = { windowBits, contextTakeover }
@@ -317,7 +317,7 @@ describe("properties", () => {
     )
   })
 
-  it("no payload makes it throw, or gives more than the limit", () => {
+  it("no payload makes it throw or exceed the limit", () => {
     const payload = fc.oneof(
       fc.uint8Array({ maxLength: 200 }),
       fc.tuple(chunk, fc.nat(), fc.nat({ max: 255 })).map(([data, place, byte]) => {

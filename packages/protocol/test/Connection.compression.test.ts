@@ -194,18 +194,18 @@ for (const role of roles) {
       { _tag: "Payload_too_large", limit, max, size, direction: "inbound" }
     ]
 
-    it("refuses a message that inflates to too much, with 1009", () => {
+    it("refuses a message that inflates to more than the limit, with 1009", () => {
       assert.deepStrictEqual(ended([hello, binary(bomb, rsv1)], limits), tooLarge("message", 1000))
       const connection = endpoint(role, { ...options, limits })
       connection.receive(sentTo(role, binary(bomb, rsv1)))
       assert.strictEqual(connection.closeStatus.sent?.code, 1009)
     })
 
-    it("takes one that inflates to just as much", () => {
+    it("accepts a message that inflates to exactly the limit", () => {
       assert.deepStrictEqual(ended([binary(deflated(new Uint8Array(1000)), rsv1)], limits), [])
     })
 
-    it("counts what is compressed against the same limits", () => {
+    it("applies the same limits to compressed payloads", () => {
       // On the wire it may be larger by what deflating adds: a sixteenth and 64 bytes.
       const wire = new Uint8Array(70)
       assert.deepStrictEqual(ended([binary(wire, rsv1)], { maxMessageBytes: 4 }), tooLarge("message", 4, wire.length))

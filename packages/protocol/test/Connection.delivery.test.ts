@@ -1,4 +1,4 @@
-/** The deliveries besides whole messages: parts of messages, and frames in both directions. */
+/** The deliveries "streams" and "frames", and sending frames. */
 import { assert, describe, it } from "vitest"
 import type * as Connection from "@effect-websocket/protocol/Connection"
 import { IoError } from "@effect-websocket/protocol/Errors"
@@ -38,7 +38,7 @@ const receive = (connection: Connection.Connection, ...input: ReadonlyArray<Fram
 
 const euro = utf8("€")
 
-/** All events of chunks, where what was only lent is overwritten. */
+/** All events of some chunks. Borrowed chunks are overwritten afterwards. */
 const play = (role: Role, chunks: ReadonlyArray<Uint8Array>, owned: boolean, options: Endpoint) => {
   const connection = endpoint(role, options)
   const events: Array<Connection.Event> = []
@@ -70,7 +70,7 @@ const input = fc
   })
   .map((parts) => parts.flat())
 
-/** Joins parts into messages, as long as they are whole. */
+/** Joins parts into messages. An unfinished message is left out. */
 const join = (events: ReadonlyArray<Connection.Event>) => {
   const joined: Array<unknown> = []
   let held: Array<string> | undefined
@@ -95,7 +95,7 @@ for (const role of roles) {
     const parts = (connection: Connection.Connection, ...chunks: ReadonlyArray<Uint8Array>) =>
       chunks.flatMap((chunk) => connection.receive(chunk)).map((event): Record<string, unknown> => ({ ...event }))
 
-    it("delivers what has arrived of a message", () => {
+    it("delivers each part of a message as it arrives", () => {
       const connection = streams()
       const bytes = sentTo(role, binary("abcdef", unfinished), continuation("gh"))
       const end = bytes.length - 8 - (role === "server" ? 4 : 0)
@@ -107,7 +107,7 @@ for (const role of roles) {
       assert.strictEqual(connection.heldBytes, 0)
     })
 
-    it("cuts no character in two, and fails within the chunk that breaks one", () => {
+    it("never cuts a character in two, and fails within the chunk that has an invalid one", () => {
       const connection = streams()
       assert.deepStrictEqual(receive(connection, text(euro.subarray(0, 2), unfinished)), [])
       assert.isTrue(connection.receiving)
@@ -124,7 +124,7 @@ for (const role of roles) {
       ])
     })
 
-    it("delivers empty messages, and nothing of empty fragments", () => {
+    it("delivers empty messages, and nothing for empty fragments", () => {
       const connection = streams()
       assert.deepStrictEqual(parts(connection, sentTo(role, text(""), binary(""))), [
         { _tag: "TextPart", data: "", first: true, final: true },
@@ -136,7 +136,7 @@ for (const role of roles) {
       ])
     })
 
-    it("knows no limit of messages, but one of frames", () => {
+    it("applies the limit of frames, but not that of messages", () => {
       const connection = streams({ limits: { maxMessageBytes: 4, maxFragments: 1, maxFrameBytes: 8 } })
       assert.deepStrictEqual(receive(connection, binary("12345678", unfinished), continuation("12345678")), [
         "BinaryPart 12345678",
@@ -177,7 +177,7 @@ for (const role of roles) {
       assert.deepInclude(plainEvent(ended!), { _tag: "Payload_too_large", limit: "message", max: 100 })
     })
 
-    it("refuses RSV1 on a continuation, also of a message that is not compressed", () => {
+    it("refuses RSV1 on a continuation, even of a message that is not compressed", () => {
       const direction = { contextTakeover: false, windowBits: 15 }
       const compression = {
         zlib,
@@ -201,7 +201,7 @@ for (const role of roles) {
   describe(`the delivery "frames", as ${role}`, () => {
     const framed = (options?: Endpoint) => endpoint(role, { ...options, delivery: "frames" })
 
-    it("delivers frames as they came, control frames among them, and answers", () => {
+    it("delivers frames unchanged, including control frames, and answers them", () => {
       const connection = framed()
       assert.deepStrictEqual(
         receive(connection, text("a", unfinished), ping("p"), continuation("b"), pong("q"), close(1001, "bye")),
@@ -222,7 +222,7 @@ for (const role of roles) {
       assert.deepStrictEqual(drain(connection), [show(pong("p")), show(close(1001))])
     })
 
-    it("unmasks them, and tells how they travelled", () => {
+    it("unmasks frames, and tells whether they were masked", () => {
       const events = framed().receive(sentTo(role, ping("p"), binary("b")))
       const masked = role === "server"
       assert.deepStrictEqual(
@@ -234,7 +234,7 @@ for (const role of roles) {
       )
     })
 
-    it("refuses what breaks the order, and text that is not UTF-8", () => {
+    it("refuses frames out of order, and text that is not UTF-8", () => {
       for (const [input, section] of [
         [[continuation("x")], "RFC 6455 §5.4"],
         [[text("x", unfinished), text("y")], "RFC 6455 §5.4"],
@@ -250,7 +250,7 @@ for (const role of roles) {
       }
     })
 
-    it("bounds a frame by the limit of messages too, and knows no limit of fragments", () => {
+    it("applies the limit of messages to a frame too, but no limit of fragments", () => {
       const limits = { maxMessageBytes: 8, maxFragments: 1 }
       const connection = framed({ limits })
       assert.lengthOf(receive(connection, binary("12345678", unfinished), continuation("12345678")), 2)
@@ -258,7 +258,7 @@ for (const role of roles) {
       assert.deepInclude(error, { _tag: "Payload_too_large", limit: "frame", max: 8, size: 9 })
     })
 
-    it("holds what has arrived of a frame, and says how much", () => {
+    it("holds the bytes of an unfinished frame, and reports how many", () => {
       const connection = framed()
       const bytes = sentTo(role, binary(new Uint8Array(1000)))
       connection.receive(bytes.slice(0, 500))
@@ -267,13 +267,13 @@ for (const role of roles) {
       assert.strictEqual(connection.heldBytes, 0)
     })
 
-    it("leaves pings unanswered where it shall", () => {
+    it("does not answer pings if answerPings is false", () => {
       const connection = framed({ answerPings: false })
       assert.deepStrictEqual(receive(connection, ping("p")), ["Frame Ping p", "Ping p"])
       assert.deepStrictEqual(drain(connection), [])
     })
 
-    describe("where the app answers a Close", () => {
+    describe("if the app answers a Close", () => {
       const closedByPeer = () => {
         const connection = framed({ answerClose: false })
         assert.deepStrictEqual(receive(connection, close(1001, "bye")), [`Frame ${show(close(1001, "bye"))}`])
@@ -287,7 +287,7 @@ for (const role of roles) {
         clean
       })
 
-      it("waits for the answer, and sends what comes before it", () => {
+      it("waits for the answer, and sends messages before it", () => {
         const connection = closedByPeer()
         assert.isFalse(connection.unsettled)
         assert.deepStrictEqual(connection.settle(), [])
@@ -301,7 +301,7 @@ for (const role of roles) {
         assert.isTrue(connection.closeStatus.clean)
       })
 
-      it("is over without one where the input ends", () => {
+      it("ends without an answer if the input ends", () => {
         const connection = closedByPeer()
         assert.deepStrictEqual(connection.receiveEof().map(plainEvent), [closedError(false)])
         assert.deepStrictEqual(drain(connection), [])
@@ -316,7 +316,7 @@ for (const role of roles) {
         assert.strictEqual(connection.closeStatus.initiator, "remote")
       })
 
-      it("completes a closing that it began itself", () => {
+      it("completes a closing handshake that it began itself", () => {
         const connection = framed({ answerClose: false })
         assert.isUndefined(connection.sendFrame(close(1000)))
         const events = [...receive(connection, close(1000)), ...connection.settle().map(plainEvent)]
@@ -356,20 +356,20 @@ for (const role of roles) {
         localFacts("RFC 6455 §5.5.1")
       ],
       ["a Close that may not travel", [], close(1006), localFacts("RFC 6455 §7.4")]
-    ] as const)("refuses %s, with nothing sent, and goes on", (_, before, frame, expected) => {
+    ] as const)("refuses %s, sends nothing, and stays open", (_, before, frame, expected) => {
       const connection = endpoint(role)
       for (const sent of before) assert.isUndefined(connection.sendFrame(sent))
       drain(connection)
       const refused = connection.sendFrame(frame)
       assert.deepStrictEqual(facts(refused), expected)
-      // What is broken, and then where that is said.
+      // First the broken rule, then its section.
       assert.match(refused?.message ?? "", /^[A-Z].{10,}/)
       assert.strictEqual(connection.outputBytes, 0)
       assert.isUndefined(connection.sendFrame(before.length > 0 ? continuation(euro.subarray(2)) : text("on")))
       assert.lengthOf(written(connection), 1)
     })
 
-    it("does not mix them with parts inside one message", () => {
+    it("does not mix frames with parts inside one message", () => {
       const connection = endpoint(role)
       connection.sendFrame(text(euro.subarray(0, 2), unfinished))
       assert.deepStrictEqual(facts(connection.sendFragment("x", true)), localFacts("RFC 6455 §5.4"))
@@ -381,14 +381,14 @@ for (const role of roles) {
       assert.deepStrictEqual(written(connection).slice(-2), [show(continuation("🎉")), "Text on"])
     })
 
-    it("may have any bytes in a binary message", () => {
+    it("allows any bytes in a binary message", () => {
       const connection = endpoint(role)
       assert.isUndefined(connection.sendFrame(binary(Uint8Array.of(0xff), unfinished)))
       assert.isUndefined(connection.sendFrame(continuation(Uint8Array.of(0xc0))))
       assert.deepStrictEqual(written(connection), ["Binary unfinished \xff", "Continuation \xc0"])
     })
 
-    it("leaves parts of messages as they are, before and after", () => {
+    it("does not affect parts of messages before and after", () => {
       const connection = endpoint(role)
       assert.isUndefined(connection.sendFrame(text("a")))
       assert.isUndefined(connection.sendFragment("b", false))
@@ -397,7 +397,7 @@ for (const role of roles) {
       assert.deepStrictEqual(written(connection), ["Text a", "Text unfinished b", "Continuation c", "Text d"])
     })
 
-    it("masks them as its role does, whatever they say", () => {
+    it("masks frames according to its role, whatever the frame says", () => {
       const connection = endpoint(role)
       connection.sendFrame({ ...text("x"), masked: role === "server" })
       assert.deepStrictEqual(written(connection), ["Text x"])
@@ -409,7 +409,7 @@ for (const role of roles) {
       assert.deepStrictEqual(drain(connection), [show(close())])
     })
 
-    it("refuses them once it is closing, with what was sent", () => {
+    it("refuses frames while closing, with the code and reason of the Close that it sent", () => {
       const connection = endpoint(role)
       assert.isUndefined(connection.sendFrame(close(1000, "bye")))
       assert.strictEqual(connection.sendFrame(text("x"))?._tag, "Connection_closed")
@@ -425,7 +425,7 @@ for (const role of roles) {
 }
 
 describe("properties", () => {
-  it("parts make the messages that arrive whole, and fail as they do, however the input is split", () => {
+  it("parts join to the same messages and fail with the same errors as whole messages, however the input is split", () => {
     const bad = fc.constantFrom<ReadonlyArray<Frame.Frame>>(
       [],
       [continuation("x")],
@@ -443,7 +443,7 @@ describe("properties", () => {
     )
   })
 
-  it("frames are those that were sent, however the input is split", () => {
+  it("the frames are those that were sent, however the input is split", () => {
     fc.assert(
       fc.property(fc.constantFrom(...roles), input, Any.cuts, fc.boolean(), (role, input, cuts, owned) => {
         const events = play(role, Any.split(sentTo(role, ...input), cuts), owned, { delivery: "frames" })
@@ -454,7 +454,7 @@ describe("properties", () => {
     )
   })
 
-  it("whatever is sent as frames, what goes out is legal, and is what was not refused", () => {
+  it("any sequence of sendFrame puts out only legal frames: those that were not refused", () => {
     const frame = fc.oneof(
       fc
         .record({
@@ -527,7 +527,7 @@ for (const role of roles) {
       assert.deepStrictEqual(decode(concat(sender.takeOutput())).frames.map(show), input.map(show))
     })
 
-    it("an own control frame is delivered as a frame only, and answered by nobody", () => {
+    it("a reserved control frame is delivered as a frame only, and not answered", () => {
       const connection = endpoint(role, options)
       assert.deepStrictEqual(
         connection.receive(sentTo(role, own(0xb, "p"))).map((event) => event._tag),
@@ -548,7 +548,7 @@ for (const role of roles) {
       ["RFC 6455 §8.1", Frame.make(1, { payload: Uint8Array.of(0xff) })]
     ]
 
-    it.each(illegal)("what breaks %s stays a violation", (section, frame) => {
+    it.each(illegal)("a frame that breaks %s is still a violation", (section, frame) => {
       const [ended] = endpoint(role, options).receive(sentTo(role, frame))
       assert(ended?._tag === "Ended")
       assert.deepInclude(facts(ended.error), { origin: "remote", section })
@@ -557,20 +557,20 @@ for (const role of roles) {
       assert.strictEqual(sender.outputBytes, 0)
     })
 
-    it.each([1.5, 3.5, 16, -1, NaN])("%d is the opcode of no frame", (opcode) => {
+    it.each([1.5, 3.5, 16, -1, NaN])("%d cannot be an opcode", (opcode) => {
       const sender = endpoint(role, options)
       assert.deepStrictEqual(facts(sender.sendFrame(own(opcode))), localFacts("RFC 6455 §5.2"))
       assert.strictEqual(sender.outputBytes, 0)
     })
 
-    it.each([1.5, 4.5, 8, -1, NaN])("%d is no set of reserved bits", (rsv) => {
+    it.each([1.5, 4.5, 8, -1, NaN])("%d cannot be reserved bits", (rsv) => {
       const sender = endpoint(role, options)
       const bytes = Frame.make(1, { rsv, payload: Uint8Array.of(0xff) })
       assert.deepStrictEqual(facts(sender.sendFrame(bytes)), localFacts("RFC 6455 §5.2"))
       assert.strictEqual(sender.outputBytes, 0)
     })
 
-    it("an own control frame of more than 125 bytes is refused", () => {
+    it("a reserved control frame of more than 125 bytes is refused", () => {
       const sender = endpoint(role, options)
       assert.deepStrictEqual(
         facts(sender.sendFrame(own(0xb, "x".repeat(126)))),
@@ -578,7 +578,7 @@ for (const role of roles) {
       )
     })
 
-    it("other deliveries have none", () => {
+    it("other deliveries refuse the options", () => {
       for (const delivery of ["messages", "streams", undefined] as const) {
         assert.throws(() => endpoint(role, { delivery, rsv: 1 }), RangeError)
         assert.throws(() => endpoint(role, { delivery, opcodes: [3] }), RangeError)

@@ -1,4 +1,4 @@
-/** What an app passes to a connection: how much at once, in frames of which size, and what is none of it. */
+/** Sending: the limit of one call, the size of frames, arguments of a wrong type, and recorded frames. */
 import { assert, describe, it } from "vitest"
 import * as Connection from "@effect-websocket/protocol/Connection"
 import * as Extension from "@effect-websocket/protocol/Extension"
@@ -26,7 +26,7 @@ for (const role of roles) {
       [Message.text("abcde"), 5],
       [Message.text("€€"), 6],
       [Message.binary(new Uint8Array(5)), 5]
-    ])("%j of as many bytes goes, and of one more is refused", (message, size) => {
+    ])("%j of exactly the limit is sent, and one of one more byte is refused", (message, size) => {
       const exact = endpoint(role, { maxSendBytes: size })
       assert.strictEqual(exact.maxSendBytes, size)
       assert.isUndefined(exact.send(message))
@@ -39,7 +39,7 @@ for (const role of roles) {
       assert.deepStrictEqual(drain(small), ["Text on"])
     })
 
-    it("counts bytes before compression, wherever they are compressed", () => {
+    it("counts bytes before compression, wherever the compression happens", () => {
       const message = Message.text("a".repeat(100))
       const connection = endpoint(role, { maxSendBytes: 99, compression })
       assert.deepStrictEqual(facts(connection.send(message)), tooLarge("message", 99, 100))
@@ -49,7 +49,7 @@ for (const role of roles) {
       assert.strictEqual(connection.outputBytes, 0)
     })
 
-    it("is told before whether a message would be compressed", () => {
+    it("tells in advance whether a message would be compressed", () => {
       const message = Message.text("a")
       assert.isFalse(endpoint(role, {}).compresses(message))
       const connection = endpoint(role, { compression })
@@ -61,7 +61,7 @@ for (const role of roles) {
       )
     })
 
-    it("holds for each part and each frame of data", () => {
+    it("applies to each part and each data frame", () => {
       const connection = endpoint(role, { maxSendBytes: 3 })
       assert.isUndefined(connection.sendFragment("abc", false))
       assert.deepStrictEqual(facts(connection.sendFragment("abcd", true)), tooLarge("frame", 3, 4))
@@ -77,7 +77,7 @@ for (const role of roles) {
       ])
     })
 
-    it("is no limit by default", () => {
+    it("is unlimited by default", () => {
       assert.strictEqual(endpoint(role).maxSendBytes, Number.MAX_SAFE_INTEGER)
       assert.throws(() => endpoint(role, { maxSendBytes: 0 }), RangeError)
     })
@@ -103,7 +103,7 @@ for (const role of roles) {
       ])
     })
 
-    it("is that of compressed messages too", () => {
+    it("applies to compressed messages too", () => {
       const connection = endpoint(role, { compression })
       const peer = endpoint(peerOf(role), { compression, recordFrames: true })
       const message = Message.text("abcdefghijklmnopqrstuvwxyz".repeat(4))
@@ -121,7 +121,7 @@ for (const role of roles) {
       )
     })
 
-    it.each([0, -1, 1.5, NaN])("is no %d", (size) => {
+    it.each([0, -1, 1.5, NaN])("cannot be %d", (size) => {
       const connection = endpoint(role)
       assert.throws(() => connection.send(Message.text("a"), undefined, size), RangeError)
       const compressing = endpoint(role, { compression })
@@ -131,7 +131,7 @@ for (const role of roles) {
     })
   })
 
-  describe(`what JavaScript may pass by mistake, as ${role}`, () => {
+  describe(`arguments of a wrong type, as ${role}`, () => {
     const mistakes: ReadonlyArray<[string, unknown]> = [
       ["nothing", undefined],
       ["null", null],
@@ -150,7 +150,7 @@ for (const role of roles) {
       ["a message of another kind", { _tag: "TextPart", data: "hello", first: true, final: true }]
     ]
 
-    it.each(mistakes)("%s is no message", (_, mistake) => {
+    it.each(mistakes)("%s is not a message", (_, mistake) => {
       const connection = endpoint(role, { compression })
       const message = mistake as Message.Message
       assert.throws(() => connection.send(message), TypeError, "message")
@@ -171,7 +171,7 @@ for (const role of roles) {
       ["a buffer of another realm", runInNewContext("Uint8Array.of(0x61, 0x62, 0x63).buffer")]
     ]
 
-    it.each(holders)("%s has bytes, which go", (_, holder) => {
+    it.each(holders)("the bytes of %s are sent", (_, holder) => {
       const data = holder as Uint8Array
       const connection = endpoint(role)
       assert.isUndefined(connection.send({ _tag: "Binary", data } as Message.Message))
@@ -185,7 +185,7 @@ for (const role of roles) {
       assert.deepStrictEqual(drain(connection), [...Array(6).fill("Binary abc"), "Ping abc", "Pong abc"])
     })
 
-    it("is refused where bytes are asked for", () => {
+    it("are refused if bytes are required", () => {
       const connection = endpoint(role)
       for (const mistake of [
         null,
@@ -205,7 +205,7 @@ for (const role of roles) {
       assert.strictEqual(connection.phase, "Open")
     })
 
-    it("is read where it has bytes", () => {
+    it("are accepted if they have bytes", () => {
       const peer = endpoint(peerOf(role))
       peer.send(Message.text("hello"))
       const chunk = concat(peer.takeOutput())
@@ -215,7 +215,7 @@ for (const role of roles) {
   })
 
   describe(`recordFrames, as ${role}`, () => {
-    it("tells in which frames a message came, control frames not among them, however the input is split", () => {
+    it("returns the data frames of a message, without control frames, however the input is split", () => {
       const peer = endpoint(peerOf(role))
       peer.sendFragment("he", false)
       peer.ping()
@@ -242,7 +242,7 @@ for (const role of roles) {
       }
     })
 
-    it("keeps payloads of its own, and counts what it holds", () => {
+    it("keeps copies of payloads, and counts the bytes that it holds", () => {
       const peer = endpoint(peerOf(role))
       peer.sendFragment(utf8("hel"), false)
       const chunk = concat(peer.takeOutput())
@@ -260,7 +260,7 @@ for (const role of roles) {
       )
     })
 
-    it("is off by default, and for messages only", () => {
+    it("is off by default, and throws for other deliveries than messages", () => {
       const peer = endpoint(peerOf(role))
       peer.send(Message.text("hello"))
       const [message] = endpoint(role).receive(concat(peer.takeOutput()))
@@ -271,7 +271,7 @@ for (const role of roles) {
       }
     })
 
-    it("ends as any connection does for a violation", () => {
+    it("ends the connection for a violation as usual", () => {
       const connection = endpoint(role, { recordFrames: true, limits: { maxMessageBytes: 3 } })
       const peer = endpoint(peerOf(role))
       peer.send(Message.text("hello"))
@@ -282,7 +282,7 @@ for (const role of roles) {
   })
 }
 
-it("a connection is known by its mark, with any other value not one", () => {
+it("isConnection recognises a connection by its TypeId, and nothing else", () => {
   assert.isTrue(Connection.isConnection(endpoint("server")))
   for (const other of [undefined, null, {}, "text", Message.text("a"), Frame.ping()]) {
     assert.isFalse(Connection.isConnection(other))

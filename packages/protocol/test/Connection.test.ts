@@ -258,7 +258,7 @@ for (const role of roles) {
     })
 
     for (const ending of endings) {
-      it(`ends once, and for good, after ${ending.name}`, () => {
+      it(`ends exactly once after ${ending.name}, and nothing has an effect afterwards`, () => {
         const connection = endpoint(role)
         const events = ending.end(connection)
         assert.deepStrictEqual(events.map(plainEvent), [ending.error])
@@ -311,7 +311,7 @@ for (const role of roles) {
       assert.deepStrictEqual(connection.closeStatus.sent, { code: 1001, reason: "first" })
     })
 
-    it("refuses to send while closing, with what was sent", () => {
+    it("refuses to send while closing, with the code and reason of the Close that it sent", () => {
       const connection = endpoint(role)
       connection.close(3000, "bye")
       drain(connection)
@@ -405,7 +405,7 @@ for (const role of roles) {
       [new ConnectionClosed({ code: 1001, reason: "secret", initiator: "local", clean: false }), ""]
     ]
     for (const [error, reason] of reasons) {
-      it(`fail tells the peer of ${error._tag}: "${reason}"`, () => {
+      it(`fail sends the peer a reason for ${error._tag}: "${reason}"`, () => {
         const connection = endpoint(role)
         assert.deepStrictEqual(connection.fail(1002, error), [new Connection.Ended(error)])
         assert.strictEqual(connection.error, error)
@@ -413,7 +413,7 @@ for (const role of roles) {
       })
     }
 
-    it("says nothing more once all was received, however often it is told", () => {
+    it("returns no further events after the last one, however often the input ends", () => {
       const connection = endpoint(role)
       receive(connection, close(1000))
       const chunk = sentTo(role, text("late"))
@@ -490,7 +490,7 @@ for (const role of roles) {
         settled(connection)
       })
 
-      it(`${name}: has effect at once behind control frames alone`, () => {
+      it(`${name}: takes effect at once if only control frames came before it`, () => {
         const connection = endpoint(role, { limits })
         assert.deepStrictEqual(receive(connection, ping("p"), pong("q"), bad, text("c")), [
           "Ping p",
@@ -501,7 +501,7 @@ for (const role of roles) {
         assert.deepStrictEqual(drain(connection), wire(pong("p"), end.close))
       })
 
-      it(`${name}: has effect at once in a later chunk`, () => {
+      it(`${name}: takes effect at once if it comes in a later chunk`, () => {
         const connection = endpoint(role, { limits })
         assert.deepStrictEqual(receive(connection, text("a")), ["Text a"])
         assert.isFalse(connection.unsettled)
@@ -509,7 +509,7 @@ for (const role of roles) {
       })
     }
 
-    it("close answers a Close that waits with a code of its own", () => {
+    it("close answers a waiting Close with the code that the app passed", () => {
       const connection = endpoint(role)
       receive(connection, text("a"), close(1001, "bye"))
       assert.isUndefined(connection.close(4000, "mine"))
@@ -525,7 +525,7 @@ for (const role of roles) {
       })
     })
 
-    it("close leaves a violation that waits its own code", () => {
+    it("close does not replace the code of a waiting violation", () => {
       const connection = endpoint(role)
       receive(connection, text("a"), text("b", { rsv: 1 }))
       assert.isUndefined(connection.close(1000))
@@ -548,7 +548,7 @@ for (const role of roles) {
       )
     })
 
-    it("answers only the newest of those beyond the limit, counting anew after each take", () => {
+    it("answers only the newest ping beyond the limit, and counts again after each take", () => {
       const connection = endpoint(role, { limits: { maxBufferedControlFrames: 3 } })
       for (let i = 0; i < 3; i++) {
         receive(connection, ...numbered(6))
@@ -571,7 +571,7 @@ for (const role of roles) {
       assert.strictEqual(written[32], show(pong(new Uint8Array(125).fill(999))))
     })
 
-    it("a pong that waits goes before the Close, and none after it", () => {
+    it("sends a waiting pong before the Close, and none after it", () => {
       const expected = (last: Frame) => wire(pong("0"), pong("1"), pong("4"), last)
       const limits = { maxBufferedControlFrames: 2 }
 
@@ -593,7 +593,7 @@ for (const role of roles) {
       assert.deepStrictEqual(drain(broken), [])
     })
 
-    it("gives the payload of a ping away", () => {
+    it("passes ownership of a ping's payload to the receiver of the event", () => {
       const connection = endpoint(role, { limits: { maxBufferedControlFrames: 1 } })
       for (const event of connection.receive(sentTo(role, ping("one"), ping("two")))) {
         assert.isTrue(event._tag === "Ping")
@@ -732,14 +732,14 @@ for (const role of roles) {
       })
     }
 
-    it("says that it is closing, also inside a fragmented message", () => {
+    it("fails with the closing error, even inside a fragmented message", () => {
       const connection = endpoint(role)
       connection.sendFragment("a", false)
       connection.close(1000)
       assertError(connection.send(Message.text("x")), closedError(1000, "", "local", false))
     })
 
-    it("refuses what would break into a fragmented message, which goes on", () => {
+    it("refuses a message inside a fragmented message, which then continues", () => {
       const refusal = (description: string) => ({
         _tag: "Protocol_error",
         origin: "local",
@@ -784,7 +784,7 @@ for (const role of roles) {
     const written = (connection: Connection.Connection) =>
       frames({ role: peerOf(role), rsv: 4 })(concat(connection.takeOutput())).frames
 
-    it("compresses what the settings and the call say", () => {
+    it("compresses the messages that the settings and the call select", () => {
       const connection = endpoint(role, { compression: compression() })
       const sends: ReadonlyArray<readonly [string, boolean | undefined, number]> = [
         [long, undefined, 4],
@@ -805,7 +805,7 @@ for (const role of roles) {
       }
     })
 
-    it("compresses nothing where nothing was agreed on", () => {
+    it("compresses nothing if compression was not negotiated", () => {
       const connection = endpoint(role)
       assert.isUndefined(connection.deflation(Message.text(long), true))
       assert.isUndefined(connection.send(Message.text(long), true))
@@ -827,7 +827,7 @@ for (const role of roles) {
       assert.isTrue(written(connection).every(({ rsv }) => rsv === 0))
     })
 
-    it("sends what was deflated elsewhere as if it had done it", () => {
+    it("sends a message that was deflated elsewhere exactly as one that it deflates itself", () => {
       const connection = endpoint(role, { compression: compression() })
       const peer = endpoint(peerOf(role), { compression: compression() })
       for (const data of [long, `${long}!`, long]) {
@@ -843,7 +843,7 @@ for (const role of roles) {
       assert.deepStrictEqual(drain(connection), wire(text(long)))
     })
 
-    it("refuses what was deflated elsewhere as it refuses to send", () => {
+    it("refuses a message that was deflated elsewhere in the same cases as send", () => {
       const connection = endpoint(role, { compression: compression() })
       const deflation = connection.deflation(Message.text(long))!
       const deflated = zlib.deflate(deflation.data, deflation.options)
@@ -911,7 +911,7 @@ for (const role of roles) {
         }
       })
 
-      it(`delivers the same from owned chunks, never rewritten, in chunks of ${size}`, () => {
+      it(`delivers the same from owned chunks and never rewrites it, in chunks of ${size}`, () => {
         const connection = endpoint(role)
         const bytes = sentTo(role, ...frames, ...frames)
         const events: Array<Connection.Event> = []
@@ -929,7 +929,7 @@ for (const role of roles) {
       assert.deepStrictEqual(plainEvent(event!), `Binary ${latin1(large)}`)
     })
 
-    it("tells whether it may still use an owned chunk", () => {
+    it("reports whether it may still use an owned chunk", () => {
       const connection = endpoint(role)
       const kept = (bytes: Uint8Array): boolean => {
         connection.receive(bytes, true)
@@ -992,7 +992,7 @@ for (const role of roles) {
       })
     }
 
-    it("copies a payload up to maxCopiedBytes, and a client every one", () => {
+    it("copies a payload up to maxCopiedBytes, and every payload as a client", () => {
       const limits: ReadonlyArray<readonly [Endpoint, number]> = [
         [{}, 65_536],
         [{ maxCopiedBytes: 10 }, 10],
@@ -1030,7 +1030,7 @@ for (const role of roles) {
       assert.deepStrictEqual(drain(connection), wire(binary("before"), ping("before")))
     })
 
-    it("outputBytes is what takeOutput gives", () => {
+    it("outputBytes is the number of bytes that takeOutput returns", () => {
       const connection = endpoint(role)
       for (const size of [0, 125, 126, 40_000, 65_536, 100_000]) {
         connection.send(Message.binary(new Uint8Array(size)))
@@ -1111,7 +1111,7 @@ for (const role of roles) {
       ]
     ]
     for (const [name, limits, input, error] of refused) {
-      it(`refuses ${name}, on the header`, () => {
+      it(`refuses ${name} as soon as the header arrives`, () => {
         for (const chop of [1, Number.MAX_SAFE_INTEGER]) {
           const connection = endpoint(role, { limits })
           const bytes = headerOf(...input)
@@ -1128,7 +1128,7 @@ for (const role of roles) {
       })
     }
 
-    it("accepts what is exactly at the limits", () => {
+    it("accepts messages exactly at the limits", () => {
       const limits = { maxMessageBytes: 10, maxFrameBytes: 6, maxFragments: 3 }
       const connection = endpoint(role, { limits })
       const message = [text(of(6), unfinished), continuation("", unfinished), ping(of(6)), continuation(of(4))]
@@ -1136,7 +1136,7 @@ for (const role of roles) {
       assert.deepStrictEqual(receive(connection, ...message, ...message), [...events, ...events])
     })
 
-    it("refuses lengths of which only the upper half is too large", () => {
+    it("refuses lengths whose upper 32 bits alone are too large", () => {
       const mask = role === "server" ? 0x80 : 0
       const sizes: ReadonlyArray<readonly [ReadonlyArray<number>, Plain]> = [
         [[0, 0, 0, 1, 0, 0, 0, 5], inboundLimit("message", 10, 2 ** 32 + 5)],
@@ -1151,7 +1151,7 @@ for (const role of roles) {
       }
     })
 
-    it("throws for limits that make no sense", () => {
+    it("throws for invalid limits", () => {
       const names = ["maxMessageBytes", "maxFrameBytes", "maxFragments", "maxBufferedControlFrames"] as const
       for (const value of [0, -1, 1.5, NaN, Infinity, Number.MAX_SAFE_INTEGER + 1]) {
         for (const name of names) assert.throws(() => endpoint(role, { limits: { [name]: value } }), RangeError, name)
@@ -1336,7 +1336,7 @@ describe("properties", () => {
   }
   const limits = fc.constantFrom({}, tight)
 
-  it("a mutated session means the same however it is split", () => {
+  it("a mutated session gives the same events however it is split", () => {
     const mutation = fc.record({ at: fc.nat(), remove: fc.nat(2), insert: fc.uint8Array({ maxLength: 2 }) })
     fc.assert(
       fc.property(
@@ -1359,7 +1359,7 @@ describe("properties", () => {
     )
   })
 
-  it("any bytes mean the same however they are split", () => {
+  it("random bytes give the same events however they are split", () => {
     const octet = fc.oneof(
       fc.constantFrom(0x00, 0x01, 0x02, 0x80, 0x81, 0x82, 0x83, 0x85, 0x88, 0x89, 0x8a, 0xfd, 0xfe, 0xff, 0x7e, 0x7f),
       fc.nat(255)
@@ -1377,7 +1377,7 @@ describe("properties", () => {
     )
   })
 
-  it("what one endpoint sends the other one receives, up to its limits", () => {
+  it("one endpoint receives what the other one sends, up to its limits", () => {
     const settings = fc.record({
       role: fc.constantFrom(...roles),
       maxFrameSize: fc.option(fc.integer({ min: 1, max: 200 }), { nil: undefined }),
@@ -1421,7 +1421,7 @@ describe("properties", () => {
     )
   })
 
-  it("parts of a text, cut anywhere, arrive as the text", () => {
+  it("parts of a text that is cut anywhere arrive as the text", () => {
     fc.assert(
       fc.property(fc.constantFrom(...roles), Any.looseText, Any.cuts, (role, data, cuts) => {
         const sender = endpoint(role)
@@ -1464,7 +1464,7 @@ describe("output memory", () => {
   )
 
   // "take" recycles at once, as after a write that was taken; "hold" never does.
-  it("what was taken stays as it is, and what is sent is right, however connections interleave and recycle", () => {
+  it("output that was taken never changes, and all output is correct, however connections interleave and recycle", () => {
     fc.assert(
       fc.property(program, (program) => {
         renew()
@@ -1519,7 +1519,7 @@ describe("output memory", () => {
     )
   })
 
-  it("what was taken stays as it is while much more is sent, without recycleOutput", () => {
+  it("output that was taken never changes without recycleOutput, however much more is sent", () => {
     const connections = [endpoint("server"), endpoint("client"), endpoint("server")]
     const held: Array<readonly [bytes: Uint8Array, copy: Uint8Array]> = []
     for (let round = 0; round < 60; round++) {
@@ -1536,7 +1536,7 @@ describe("output memory", () => {
     for (const [bytes, copy] of held) assert.isTrue(Buffer.from(copy).equals(bytes))
   })
 
-  it("recycling one take leaves an earlier one alone", () => {
+  it("recycling one take does not affect an earlier one", () => {
     renew()
     const connection = endpoint("server")
     connection.send(Message.text("first"))

@@ -256,7 +256,7 @@ describe("6.4 UTF-8 fails within the chunk that breaks it", () => {
     )
     .map((parts) => parts.flat())
 
-  it("judges as the grammar of RFC 3629, octet by octet", () => {
+  it("agrees with the grammar of RFC 3629, octet by octet", () => {
     fc.assert(
       fc.property(fc.constantFrom(...roles), octets, (role, bytes) => {
         assert.strictEqual(failsAfter(role, Uint8Array.from(bytes), bytes.length + 1), judge(bytes).breaks)
@@ -265,7 +265,7 @@ describe("6.4 UTF-8 fails within the chunk that breaks it", () => {
     )
   })
 
-  it("judges as the grammar of RFC 3629, however a message is cut into fragments and chunks", () => {
+  it("agrees with the grammar of RFC 3629, however a message is cut into fragments and chunks", () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...roles),

@@ -80,7 +80,7 @@ describe("Errors", () => {
   })
 
   it.each([undefined, null, "Protocol_error", 1002, {}, { _tag: "Protocol_Error" }, new Error("Io_error"), () => {}])(
-    "%s is none",
+    "%s is not an error of the library",
     (value) => {
       assert.isFalse(Errors.isWebSocketError(value))
       for (const { guard } of cases) assert.isFalse(guard(value))
@@ -230,7 +230,7 @@ describe("the message of HandshakeRejected", () => {
     assert.strictEqual(messageOf(body, "Text/HTML; charset=utf-8"), "")
   })
 
-  it("has no line break and nothing that cannot be printed, whatever the body is", () => {
+  it("has no line break and no unprintable character, whatever the body is", () => {
     fc.assert(
       fc.property(fc.oneof(fc.uint8Array(), fc.string({ unit: "binary", maxLength: 3000 })), (body) => {
         assert.match(messageOf(body), /^(: [^\p{C}\p{Zl}\p{Zp}]{1,201})?$/u)
@@ -263,7 +263,7 @@ describe("HandshakeRejected", () => {
     assert.strictEqual(rejected(status).reason, reason)
   })
 
-  it("has its body as text, also where that is none", () => {
+  it("decodes its body as text, even if it is not UTF-8", () => {
     assert.strictEqual(rejected(403, [0xe2, 0x9c, 0x97]).text, "✗")
     assert.strictEqual(rejected(403, [0x61, 0xff]).text, "a\ufffd")
     assert.strictEqual(rejected(403).text, "")
@@ -285,7 +285,7 @@ describe("HandshakeRejected", () => {
       new Errors.HandshakeRejected({ status: 403, headers: {}, body: new Uint8Array(0), bodyTruncated: false }),
       undefined
     ]
-  ])("closeCodeOf knows what %s is failed with", (_, error, code) => {
+  ])("closeCodeOf returns the close code of %s", (_, error, code) => {
     assert.strictEqual(Errors.closeCodeOf(error), code)
   })
 

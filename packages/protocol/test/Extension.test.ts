@@ -5,12 +5,12 @@ import * as arbitraries from "./arbitraries.js"
 import { facts, localFacts, remoteFacts } from "./support.js"
 
 describe("Extension", () => {
-  it("makes one with and without parameters", () => {
+  it("makes an extension with and without parameters", () => {
     assert.deepStrictEqual(Extension.make("x"), { name: "x", parameters: [] })
     assert.deepStrictEqual(Extension.make("x", [["a", true]]), { name: "x", parameters: [["a", true]] })
   })
 
-  it("looks parameters up, the first of several", () => {
+  it("finds a parameter, the first of several", () => {
     const extension = Extension.make("x", [
       ["a", "1"],
       ["b", true],

@@ -4,7 +4,7 @@ import * as Opcode from "@effect-websocket/protocol/Opcode"
 import { facts, fromHex, hex, localFacts, tooLargeFacts } from "./support.js"
 
 describe("Frame", () => {
-  it("makes a whole frame without anything", () => {
+  it("makes a final frame without options", () => {
     assert.deepStrictEqual({ ...Frame.make(Opcode.Ping) } as unknown, {
       fin: true,
       rsv: 0,
@@ -14,7 +14,7 @@ describe("Frame", () => {
     })
   })
 
-  it("makes a frame with everything", () => {
+  it("makes a frame with all options", () => {
     const parts = { fin: false, rsv: 5, masked: true, payload: new Uint8Array([7]) }
     const frame = Frame.make(Opcode.Binary, parts)
     assert.deepStrictEqual({ ...frame } as unknown, { ...parts, opcode: 2 })
@@ -62,7 +62,7 @@ describe("Frame", () => {
     )
   })
 
-  it("refuses a Close that may not travel", () => {
+  it("refuses a Close that may not be sent", () => {
     assert.deepStrictEqual(facts(Frame.close(1006)), localFacts("RFC 6455 §7.4"))
     assert.deepStrictEqual(facts(Frame.close(undefined, "why")), localFacts("RFC 6455 §5.5.1"))
     assert.deepStrictEqual(
@@ -104,12 +104,12 @@ describe("Frame", () => {
     }
   )
 
-  it("is known by its mark", () => {
+  it("is recognised by its TypeId", () => {
     for (const frame of [Frame.make(3), Frame.text("a"), Frame.close()]) assert.isTrue(Frame.isFrame(frame))
     for (const other of [undefined, null, 1, {}, { ...Frame.text("a") }]) assert.isFalse(Frame.isFrame(other))
   })
 
-  it("numbers the reserved bits as they stand in the first octet", () => {
+  it("numbers the reserved bits in their order in the first octet", () => {
     assert.deepStrictEqual(
       ([1, 2, 3] as const).map((bit) =>
         Frame.hasRsv(Frame.make(1, { rsv: [Frame.rsv1, Frame.rsv2, Frame.rsv3][bit - 1]! }), bit)
@@ -127,7 +127,7 @@ describe("Frame", () => {
     ["an empty frame", Frame.make(Opcode.Text), ""],
     ["an empty Close", Frame.close(), ""],
     ["a Close", Frame.close(1000, "bye") as Frame.Frame, "bye"]
-  ])("is text: %s", (_, frame, text) => {
+  ])("has text: %s", (_, frame, text) => {
     assert.strictEqual(Frame.toText(frame), text)
   })
 
@@ -136,11 +136,11 @@ describe("Frame", () => {
     ["half of a character", Frame.continuation(fromHex("e282")), 1007],
     ["a Close without a whole code", Frame.make(Opcode.Close, { payload: fromHex("03") }), 1002],
     ["a Close whose reason is not UTF-8", Frame.make(Opcode.Close, { payload: fromHex("03e8ff") }), 1007]
-  ])("is no text: %s", (_, frame, code) => {
+  ])("has no text: %s", (_, frame, code) => {
     assert.strictEqual(facts(Frame.toText(frame))["closeCode"], code)
   })
 
-  it("has bytes, in whatever holds them, and nothing else", () => {
+  it("accepts bytes in any buffer or view, and nothing else", () => {
     assert.deepStrictEqual(
       Frame.make(2, { payload: new DataView(fromHex("0102").buffer) as never }).payload,
       fromHex("0102")

@@ -190,7 +190,7 @@ describe("FrameDecoder", () => {
       }
     })
 
-    it.each(arbitraries.edgeLengths)("takes %i bytes where as many are allowed", (length) => {
+    it.each(arbitraries.edgeLengths)("accepts %i bytes if that is the limit", (length) => {
       for (const role of roles) {
         const frame = Frame.make(Opcode.Binary, { masked: role === "server", payload: arbitraries.noise(length, 1) })
         const bytes = encode(frame, role === "server" ? key : undefined)
@@ -201,7 +201,7 @@ describe("FrameDecoder", () => {
       }
     })
 
-    it("hands a frame over with the chunk that completes it", () => {
+    it("returns a frame with the chunk that completes it", () => {
       const masked = encode(Frame.make(Opcode.Text, { payload: Uint8Array.of(1, 2) }), key)
       const decode = frames({ role: "server" })
       const counts = bytewise(concat([masked, encode(Frame.make(Opcode.Ping), key)])).map(
@@ -210,7 +210,7 @@ describe("FrameDecoder", () => {
       assert.deepStrictEqual(counts, [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1])
     })
 
-    it("holds what arrived, not what a header promises", () => {
+    it("holds memory for the bytes that arrived, not for those that a header announces", () => {
       for (const [role, secondByte] of [
         ["client", "7f"],
         ["server", "ff"]
@@ -225,7 +225,7 @@ describe("FrameDecoder", () => {
       }
     })
 
-    it("gives every frame a payload that pins nothing else", () => {
+    it("gives every frame a payload that keeps no other memory alive", () => {
       const payloads = [0, 3, 300, 70000].map((length) => arbitraries.noise(length, length))
       const bytes = concat(payloads.map((payload) => encode(Frame.make(Opcode.Binary, { payload }))))
       const found = frames({ role: "client" })(bytes).frames
@@ -282,7 +282,7 @@ describe("FrameDecoder", () => {
         .map((bytes) => Uint8Array.from(bytes))
     )
 
-    it("finds the same in any input, valid or not, however it is split, and never throws", () => {
+    it("decodes any input the same however it is split, and never throws", () => {
       fc.assert(
         fc.property(limits, hostile, arbitraries.cuts, (options, bytes, cuts) => {
           const whole = decodeAll(options, [bytes])
@@ -294,7 +294,7 @@ describe("FrameDecoder", () => {
       )
     })
 
-    it("finds the same in valid input however it is split", () => {
+    it("decodes valid input the same however it is split", () => {
       const streams = fc
         .constantFrom(...roles)
         .chain((role) =>
@@ -343,7 +343,7 @@ describe("FrameDecoder", () => {
     const refusal = new ProtocolError({ origin: "remote", description: "no", section: "here", closeCode: 1002 })
     const twoFrames = fromHex("8203010203 8100")
 
-    it("tells a header before its payload, and a payload in the parts that it came in", () => {
+    it("reports a header before its payload, and a payload in the parts that arrive", () => {
       const { calls, decoder } = record({ role: "client" })
       for (const chunk of ["8203", "01", "0203 8100 89", "00"]) assert.isUndefined(decoder.decode(fromHex(chunk)))
       assert.deepStrictEqual(calls, [
@@ -375,7 +375,7 @@ describe("FrameDecoder", () => {
       }
     })
 
-    it("unmasks each part in place, in the phase of the key", () => {
+    it("unmasks each part in place, with the right octet of the key", () => {
       const { calls, decoder } = record({ role: "server" })
       const chunks = ["828537fa", "213d7f", "9f4d", "5158"].map(fromHex)
       for (const chunk of chunks) assert.isUndefined(decoder.decode(chunk))
@@ -397,7 +397,7 @@ describe("FrameDecoder", () => {
       assert.strictEqual(hex(masked), "828101020304fe8281000000")
     })
 
-    it("takes lengths up to 2^53 - 1", () => {
+    it("accepts lengths up to 2^53 - 1", () => {
       const { calls, decoder } = record({ role: "client" })
       decoder.decode(fromHex("827f001fffffffffffff"))
       decoder.decode(fromHex("00"))
@@ -418,7 +418,7 @@ describe("FrameDecoder", () => {
       assert.deepStrictEqual(calls, [header(Opcode.Binary, 3), payload("010203", true)])
     })
 
-    it.each(["header", "payload"] as const)("ignores all that comes after a stop in a %s", (where) => {
+    it.each(["header", "payload"] as const)("ignores all input after a stop in a %s", (where) => {
       const { calls, decoder } = record({ role: "client" }, ({ call }, decoder) => {
         if (call === where) decoder.stop()
         return undefined
@@ -435,7 +435,7 @@ describe("FrameDecoder", () => {
       )
     })
 
-    it("ignores all that comes after a stop between two chunks", () => {
+    it("ignores all input after a stop between two chunks", () => {
       const { calls, decoder } = record({ role: "client" })
       assert.isUndefined(decoder.decode(fromHex("820301")))
       decoder.stop()
@@ -444,7 +444,7 @@ describe("FrameDecoder", () => {
     })
   })
 
-  it("takes the reserved opcodes that it is told, each with the rules of its kind", () => {
+  it("accepts the reserved opcodes of its options, each with the rules of its kind", () => {
     const options = { role: "client", opcodes: [0x3, 0xb], rsv: 2 } as const
     const decodeOne = (first: number, size = 0, options_: Options = options) =>
       frames(options_)(concat([Uint8Array.of(first, size), new Uint8Array(size)]))
@@ -474,7 +474,7 @@ describe("FrameDecoder", () => {
     [{ rsv: 8 }],
     [{ rsv: -1 }],
     [{ rsv: 1.5 }]
-  ])("is not made with %j", (options) => {
+  ])("throws for %j", (options) => {
     assert.throws(() => frames({ role: "client", ...options }), RangeError)
   })
 })

@@ -73,13 +73,13 @@ describe("FrameEncoder", () => {
     assert.strictEqual(seen.size, 256)
   })
 
-  it("masks where a key is given, whatever the frame says", () => {
+  it("masks if a key is given, whatever the frame says", () => {
     const frame = Frame.make(Opcode.Binary, { masked: true, payload: utf8("x") })
     assert.strictEqual(hex(FrameEncoder.encode(frame)), "820178")
     assert.strictEqual(hex(FrameEncoder.encode({ ...frame, masked: false }, 0)), "82810000000078")
   })
 
-  it("encodes to what a decoder reads back, at the edges of every length", () => {
+  it("encodes frames that a decoder reads back, at the edges of every length", () => {
     for (const length of arbitraries.edgeLengths) {
       for (const opcode of [0, 1, 2, 8, 9, 10]) {
         if (opcode >= 8 && length > 125) continue
@@ -94,7 +94,7 @@ describe("FrameEncoder", () => {
     }
   })
 
-  it("encodes to what a decoder reads back, for any frames", () => {
+  it("encodes frames that a decoder reads back, for any frames", () => {
     const masked = fc
       .boolean()
       .chain((masked) =>
@@ -116,7 +116,7 @@ describe("FrameEncoder", () => {
     )
   })
 
-  it("never changes the payload and never hands it out", () => {
+  it("never changes or returns the caller's payload", () => {
     fc.assert(
       fc.property(arbitraries.frame(true), fc.option(arbitraries.maskKey, { nil: undefined }), (frame, key) => {
         const before = hex(frame.payload)
@@ -131,7 +131,7 @@ describe("FrameEncoder", () => {
     )
   })
 
-  it("takes a payload that is a view", () => {
+  it("accepts a payload that is a view", () => {
     const whole = Uint8Array.from([1, 2, 3, 4])
     const bytes = FrameEncoder.encode(Frame.make(Opcode.Binary, { payload: whole.subarray(1, 3) }))
     assert.strictEqual(hex(bytes), "82020203")

@@ -57,16 +57,19 @@ const factsAbout = (error: unknown, about: string) => {
 
 describe("Handshake", () => {
   describe("keys", () => {
-    it("answers the key of the RFC", () => {
+    it("makes the accept value of the RFC's key", () => {
       assert.strictEqual(Handshake.acceptValue(key), accept)
       assert.isTrue(Handshake.isAcceptValue(key, accept))
     })
 
-    it.each(["", key, accept.toLowerCase(), accept.slice(0, -1), `${accept} `])("%j does not answer it", (text) => {
-      assert.isFalse(Handshake.isAcceptValue(key, text))
-    })
+    it.each(["", key, accept.toLowerCase(), accept.slice(0, -1), `${accept} `])(
+      "%j is not the accept value of that key",
+      (text) => {
+        assert.isFalse(Handshake.isAcceptValue(key, text))
+      }
+    )
 
-    it("makes keys of 16 bytes, and answers them as SHA-1 says", () => {
+    it("makes keys of 16 bytes, and accept values with SHA-1", () => {
       assert.strictEqual(Handshake.makeKey(new TextEncoder().encode("the sample nonce")), key)
       fc.assert(
         fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), (random) => {
@@ -79,13 +82,13 @@ describe("Handshake", () => {
       )
     })
 
-    it.each([0, 15, 17])("takes %i bytes for a defect", (length) => {
+    it.each([0, 15, 17])("throws for a key of %i bytes", (length) => {
       assert.throws(() => Handshake.makeKey(new Uint8Array(length)), RangeError)
     })
   })
 
   describe("requestHeaders", () => {
-    it("sends no more than is asked for", () => {
+    it("sends only the required headers by default", () => {
       assert.deepStrictEqual(Handshake.requestHeaders({ key }), {
         Upgrade: "websocket",
         Connection: "Upgrade",
@@ -98,7 +101,7 @@ describe("Handshake", () => {
       )
     })
 
-    it("sends everything that is asked for", () => {
+    it("sends everything in the offer", () => {
       assert.deepStrictEqual(
         Handshake.requestHeaders({
           key,
@@ -124,7 +127,7 @@ describe("Handshake", () => {
 
     const evil = ["a\r\nEvil: 1", "a\nb", "a\rb", "a\0b", "a\x7f", "a\x1b", "\u010d\u010a", "🌍"]
 
-    it.each(evil)("refuses %j wherever it stands", (text) => {
+    it.each(evil)("refuses %j in any header", (text) => {
       const offer = (parts: Partial<Handshake.Offer>) => facts(Handshake.requestHeaders({ key, ...parts }))
       assert.deepStrictEqual(offer({ headers: { [text]: "1" } }), localFacts("RFC 9110 §5.1"))
       assert.deepStrictEqual(offer({ headers: { "x-a": text } }), localFacts("RFC 9110 §5.5"))
@@ -168,7 +171,7 @@ describe("Handshake", () => {
     "sec-websocket-anything"
   ]
 
-  it.each(reserved)("lets no app set %s", (name) => {
+  it.each(reserved)("does not let an app set %s", (name) => {
     const headers = { "X-Fine": "1", [name]: "1" }
     assert.deepStrictEqual(factsAbout(Handshake.requestHeaders({ key, headers }), name), localFacts("RFC 6455 §4.1"))
     const upgrade = accepted(Handshake.checkRequest(request()))
@@ -180,7 +183,7 @@ describe("Handshake", () => {
   })
 
   describe("checkRequest", () => {
-    it("takes the smallest request", () => {
+    it("accepts the smallest request", () => {
       const minimal = request()
       assert.deepStrictEqual(Handshake.checkRequest(minimal), {
         _tag: "UpgradeRequest",
@@ -194,7 +197,7 @@ describe("Handshake", () => {
       })
     })
 
-    it("takes everything that a client may offer", () => {
+    it("accepts everything that a client may offer", () => {
       const checked = accepted(
         Handshake.checkRequest(
           request({
@@ -221,11 +224,11 @@ describe("Handshake", () => {
       { connection: "\tkeep-alive ,, uPgRaDe , x" },
       { upgrade: "h2c, websocket" },
       { upgrade: ["h2c", "websocket"] }
-    ])("takes %j", (headers) => {
+    ])("accepts %j", (headers) => {
       assert.strictEqual(Handshake.checkRequest(request(headers))._tag, "UpgradeRequest")
     })
 
-    it.each(["1.1", "1.2", "2.0", "3"])("takes HTTP %s", (httpVersion) => {
+    it.each(["1.1", "1.2", "2.0", "3"])("accepts HTTP %s", (httpVersion) => {
       accepted(Handshake.checkRequest(request({}, { httpVersion })))
     })
 
@@ -287,7 +290,7 @@ describe("Handshake", () => {
       assert.deepStrictEqual(factsAbout(checked.error, "body"), remoteFacts("RFC 6455 §4.2.1"))
     })
 
-    it("takes a body of no bytes", () => {
+    it("accepts a body of no bytes", () => {
       accepted(Handshake.checkRequest(request({ "content-length": "0" })))
     })
 
@@ -357,13 +360,13 @@ describe("Handshake", () => {
       ["RFC 6455 §9.1", { protocol: "a", extensions: [Extension.make("x", [["\r\n", true]])] }, {}],
       ["RFC 9110 §5.1", { protocol: "a", extensions: [] }, { "a b": "1" }],
       ["RFC 9110 §5.5", { protocol: "a", extensions: [] }, { a: "1\r\nSet-Cookie: evil" }]
-    ])("refuses what breaks %s", (section, agreement, headers) => {
+    ])("refuses an answer that breaks %s", (section, agreement, headers) => {
       assert.deepStrictEqual(facts(Handshake.responseHeaders(upgrade, agreement, headers)), localFacts(section))
     })
   })
 
-  describe("headers of all kinds", () => {
-    /** The same headers as others have them. */
+  describe("headers of any kind", () => {
+    /** The same headers in the types of other runtimes and libraries. */
     const kinds: ReadonlyArray<[string, (headers: HeaderRecord) => HeaderField.Input]> = [
       ["a record", (headers) => headers],
       ["a record with capitals", (headers) => mapNames(headers, (name) => name.toUpperCase())],
@@ -429,7 +432,7 @@ describe("Handshake", () => {
       )
     })
 
-    it("refuses what comes twice, in whatever case", () => {
+    it("refuses a repeated header, ignoring case", () => {
       for (const [name, value] of HeaderField.entries(requestHeaders).filter(([name]) =>
         /key|version|host/.test(name)
       )) {
@@ -470,14 +473,14 @@ describe("Handshake", () => {
     )
   })
 
-  it("answers with no subprotocol that is not a token, also if the offers say so", () => {
+  it("never answers with a subprotocol that is not a token, even if it was offered", () => {
     for (const protocol of ["a\r\nX-Other: b", "a b", ""]) {
       const answered = Handshake.responseHeaders({ key, protocols: [protocol] }, { protocol })
       assert.deepStrictEqual(facts(answered), localFacts("RFC 6455 §4.1"))
     }
   })
 
-  it("generates keys of the bytes of a source", () => {
+  it("generates keys from the bytes of a source", () => {
     const bytes = Uint8Array.from(Buffer.from(key, "base64"))
     const source = { getRandomValues: (array: Uint8Array) => array.set(bytes) }
     assert.strictEqual(Handshake.generateKey(source), key)
@@ -510,7 +513,7 @@ describe("Handshake", () => {
         { protocol: "b", extensions: [Extension.make("x", [["y", "1"]])] }
       ],
       [{ "sec-websocket-extensions": "" }, { protocol: undefined, extensions: [] }]
-    ])("takes %j", (headers, agreement) => {
+    ])("accepts %j", (headers, agreement) => {
       assert.deepStrictEqual(Handshake.checkResponse(answer(headers), offer), agreement)
     })
 
@@ -540,7 +543,7 @@ describe("Handshake", () => {
       assert.deepStrictEqual(factsAbout(error, about), remoteFacts(`RFC 6455 ${section}`))
     })
 
-    it("refuses everything that was not asked for, where nothing was", () => {
+    it("refuses any subprotocol or extension if none was offered", () => {
       for (const headers of [{ "sec-websocket-protocol": "a" }, { "sec-websocket-extensions": "x" }]) {
         const error = Handshake.checkResponse(answer(headers), { key })
         assert.deepStrictEqual(facts(error), remoteFacts("RFC 6455 §4.1"))
@@ -576,7 +579,7 @@ describe("Handshake", () => {
     )
   })
 
-  it("lowers the case of names that every object has", () => {
+  it("lowers the case of names that plain objects inherit", () => {
     const headers = { Constructor: "a", constructor: "b", toString: "c", ["__proto__"]: "d", __PROTO__: "e" }
     assert.deepStrictEqual(Object.entries(Handshake.lowerCaseNames(headers)), [
       ["constructor", ["a", "b"]],
@@ -585,7 +588,7 @@ describe("Handshake", () => {
     ])
   })
 
-  it("lowers the case of names only, and keeps what came more than once an array", () => {
+  it("lowers the case of names only, and keeps repeated headers as an array", () => {
     assert.deepStrictEqual(Handshake.lowerCaseNames({ "X-Y": "A", Z: ["B", "C"], z: "D", None: undefined }), {
       "x-y": "A",
       z: ["B", "C", "D"]

@@ -6,7 +6,7 @@ import { facts, remoteFacts } from "./support.js"
 
 const malformed = remoteFacts("RFC 6455 §9.1")
 
-/** A text that counts how many of its characters are looked at, whichever way, and does not wait to see too many. */
+/** A text that counts how often its characters are read, and throws once there are too many. */
 class CountingString extends String {
   steps = 0
   private readonly limit: number
@@ -68,7 +68,7 @@ const parsers = [
 ] as const
 
 describe("HeaderField", () => {
-  it("knows every token character", () => {
+  it("recognises every token character", () => {
     for (let unit = 0; unit < 0x180; unit++) {
       // RFC 9110 §5.6.2: visible ASCII, except the delimiters.
       const expected = unit > 0x20 && unit < 0x7f && !'"(),/:;<=>?@[\\]{}'.includes(String.fromCharCode(unit))
@@ -82,7 +82,7 @@ describe("HeaderField", () => {
     assert.isFalse(HeaderField.isToken("\u0161"))
   })
 
-  it("knows every character of a value", () => {
+  it("recognises every character of a value", () => {
     for (let unit = 0; unit < 0x180; unit++) {
       const expected = unit === 0x09 || (unit >= 0x20 && unit <= 0xff && unit !== 0x7f)
       assert.strictEqual(HeaderField.isValue(`a${String.fromCharCode(unit)}b`), expected, `0x${unit.toString(16)}`)
@@ -217,7 +217,7 @@ describe("HeaderField", () => {
       )
     })
 
-    it("parses elements however they are spaced and quoted", () => {
+    it("parses elements with any spacing and quoting", () => {
       const gap = fc.array(fc.constantFrom(" ", "\t"), { maxLength: 2 }).map((units) => units.join(""))
       const style = fc.record({ gap, quoted: fc.boolean(), escaped: fc.boolean(), empty: fc.boolean() })
       fc.assert(
@@ -258,7 +258,7 @@ describe("HeaderField", () => {
     })
   })
 
-  describe("takes a number of steps that grows with the length alone", () => {
+  describe("the number of steps grows only with the length", () => {
     const maxStepsPerCharacter = 8
     it.each(hostile)("%s", (_, make) => {
       for (const length of [25_000, 50_000, 100_000]) {
@@ -267,7 +267,7 @@ describe("HeaderField", () => {
       }
     })
 
-    it("counts steps at all", () => {
+    it("the test counts steps", () => {
       for (const [name, parse] of parsers) assert.isAtLeast(stepsOf(parse, "a".repeat(1000)), 1000, name)
     })
   })
@@ -285,7 +285,7 @@ describe("HeaderField", () => {
     ]
   ]
 
-  it.each(kinds)("finds values in %s, whatever the case", (_, headers) => {
+  it.each(kinds)("finds values in %s, ignoring case", (_, headers) => {
     assert.deepStrictEqual(HeaderField.entries(headers), [
       ["A", "1"],
       ["b", "2"],
@@ -303,7 +303,7 @@ describe("HeaderField", () => {
     }
   })
 
-  it("reads the Headers of the web as they are", () => {
+  it("reads the web's Headers without a copy", () => {
     const headers = new Headers([
       ["Connection", "keep-alive"],
       ["connection", "Upgrade"]

@@ -3,7 +3,7 @@ import * as Mask from "@effect-websocket/protocol/Mask"
 import { utf8 } from "./support.js"
 
 describe("Mask", () => {
-  it("takes keys from a source, many at a time, and none twice", () => {
+  it("reads many keys at a time from a source, and uses none twice", () => {
     let asked = 0
     const keys = Mask.keys({
       getRandomValues: (bytes) => {
@@ -18,7 +18,7 @@ describe("Mask", () => {
     assert.strictEqual(taken[1024], 0x20000)
   })
 
-  it("takes 32-bit integers from the crypto of the web", () => {
+  it("reads 32-bit integers from globalThis.crypto", () => {
     const keys = Mask.keys(globalThis.crypto)
     for (let i = 0; i < 8; i++) {
       const key = keys()
@@ -26,7 +26,7 @@ describe("Mask", () => {
     }
   })
 
-  it("masks as the example of RFC 6455 §5.7 does, and unmasks, also in parts", () => {
+  it("masks and unmasks the example of RFC 6455 §5.7, also in parts", () => {
     const bytes = utf8("Hello")
     Mask.apply(bytes, 0x37fa213d)
     assert.deepStrictEqual(bytes, Uint8Array.of(0x7f, 0x9f, 0x4d, 0x51, 0x58))

@@ -10,7 +10,7 @@ describe("Message", () => {
     assert.isFalse(Message.isBinary(message))
   })
 
-  it("makes binary messages of the very bytes", () => {
+  it("makes binary messages without copying the bytes", () => {
     const data = new Uint8Array([1, 2])
     const message = Message.binary(data)
     assert.instanceOf(message, Message.Binary)
@@ -20,13 +20,13 @@ describe("Message", () => {
     assert.isFalse(Message.isText(message))
   })
 
-  it("makes either of data", () => {
+  it("makes either kind from data", () => {
     assert.deepStrictEqual({ ...Message.make("a") }, { ...Message.text("a") })
     const data = new Uint8Array([1])
     assert.strictEqual(Message.make(data).data, data)
   })
 
-  it("views the bytes of anything that has some, in place", () => {
+  it("views the bytes of any buffer or view, in place", () => {
     const { buffer } = Uint8Array.of(1, 2, 3, 4)
     const { data } = Message.binary(new DataView(buffer, 1, 2))
     assert.deepStrictEqual(data, Uint8Array.of(2, 3))
@@ -35,7 +35,7 @@ describe("Message", () => {
   })
 
   it.each([[undefined], [null], [3], [{}], [[1, 2]], [new Blob([])], [Symbol("x")], [1n]])(
-    "is made of text and bytes, not of %s",
+    "cannot be made of %s",
     (data) => {
       assert.throws(() => Message.text(data as never), TypeError, "must be a string")
       assert.throws(() => Message.binary(data as never), TypeError, "must be a Uint8Array")
@@ -43,7 +43,7 @@ describe("Message", () => {
     }
   )
 
-  it("says what it got, but not its content", () => {
+  it("throws an error that names the type of its argument, but not its content", () => {
     assert.throws(() => Message.binary("secret" as never), /not a string$/)
     assert.throws(() => Message.text(undefined as never), /not undefined$/)
     assert.throws(() => Message.text(new Map() as never), /not \[object Map\]$/)
@@ -61,13 +61,13 @@ describe("Message", () => {
     assert.strictEqual(Message.bytes(message).length, size)
   })
 
-  it("has the bytes of its UTF-8, or its own", () => {
+  it("returns the bytes of its UTF-8, or its own bytes", () => {
     assert.deepStrictEqual(Message.bytes(Message.text("é")), Uint8Array.of(0xc3, 0xa9))
     const data = Uint8Array.of(1)
     assert.strictEqual(Message.bytes(Message.binary(data)), data)
   })
 
-  it("is known by its mark, which nobody sees", () => {
+  it("is recognised by its TypeId, which is not enumerable", () => {
     for (const message of [Message.text("a"), Message.binary(new Uint8Array(1))]) {
       assert.isTrue(Message.isMessage(message))
       assert.deepStrictEqual(Object.keys(message), ["_tag", "data"])

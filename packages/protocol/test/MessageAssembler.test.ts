@@ -65,7 +65,7 @@ describe("MessageAssembler", () => {
       assert.deepStrictEqual(facts(assembler.begin(header(opcode, 0))), remoteFacts("RFC 6455 §5.4", 1002))
     })
 
-    it("takes one message after another, of any kind", () => {
+    it("accepts one message after another, of any kind", () => {
       const assembler = make()
       const texts = ["", "one", "two"].map((text) =>
         dataOf(assemble(assembler, Opcode.Text, [[utf8(text)], [utf8("")]]))
@@ -77,7 +77,7 @@ describe("MessageAssembler", () => {
       assert.strictEqual(dataOf(assemble(assembler, Opcode.Text, [[utf8("th")], [utf8("ree")]])), "three")
     })
 
-    it("knows a frame that is a message by itself", () => {
+    it("recognises a frame that is a message by itself", () => {
       const assembler = make()
       const seen: Array<boolean> = []
       for (const [opcode, fin] of [
@@ -96,7 +96,7 @@ describe("MessageAssembler", () => {
   })
 
   describe("limits", () => {
-    it("takes a message of the limit and refuses a larger one on its header", () => {
+    it("accepts a message of exactly the limit and refuses a larger one on its header", () => {
       assert.deepStrictEqual(
         dataOf(assemble(make({ maxMessageBytes: 3 }), Opcode.Binary, [[fromHex("01")], [fromHex("0203")]])),
         fromHex("010203")
@@ -140,7 +140,7 @@ describe("MessageAssembler", () => {
       )
     })
 
-    it("allocates for what arrived, not for what a header promises", () => {
+    it("allocates memory for the bytes that arrived, not for those that a header announces", () => {
       const assembler = make({ maxMessageBytes: 2 ** 41 })
       assert.isUndefined(assembler.begin(header(Opcode.Binary, 2 ** 40)))
       assert.isUndefined(assembler.append(Uint8Array.of(1), 0, 1, false))
@@ -169,7 +169,7 @@ describe("MessageAssembler", () => {
       ["one frame in parts", [[10, 990]]],
       ["the last fragment, which tells the size", [[256], [100]]],
       ["fragments too small for the first buffer", [[1], [1]]]
-    ])("holds exactly the message of %s", (_, lengths) => {
+    ])("holds exactly the bytes of the message for %s", (_, lengths) => {
       const chunks = lengths.map((parts) => parts.map((length) => arbitraries.noise(length, length)))
       const data = dataOf(assemble(make(), Opcode.Binary, chunks))
       assert.instanceOf(data, Uint8Array)
@@ -177,7 +177,7 @@ describe("MessageAssembler", () => {
       assert.strictEqual(data.buffer.byteLength, data.length)
     })
 
-    it("grows for tiny fragments without passing the limit", () => {
+    it("grows for tiny fragments without exceeding the limit", () => {
       const count = 1000
       const chunks = Array.from({ length: count }, (_, i) => [Uint8Array.of(i)])
       const data = dataOf(assemble(make({ maxMessageBytes: count }), Opcode.Binary, chunks))
@@ -220,14 +220,14 @@ describe("MessageAssembler", () => {
       assert.deepStrictEqual(facts(assemble(make(), Opcode.Text, [[chunk], [new Uint8Array(0)]])), invalidUtf8)
     })
 
-    it("fails within the part that breaks it, though the message goes on", () => {
+    it("fails within the part that has an invalid byte, before the message ends", () => {
       const assembler = make()
       assert.isUndefined(assembler.begin(header(Opcode.Text, 1000, false)))
       assert.isUndefined(assembler.append(fromHex("61 f0"), 0, 2, false))
       assert.deepStrictEqual(facts(assembler.append(fromHex("8f"), 0, 1, false)), invalidUtf8)
     })
 
-    it("fails at the end of a message inside a character, not at the end of a fragment", () => {
+    it("fails if a message, but not if a fragment, ends inside a character", () => {
       const assembler = make()
       assert.isUndefined(assembler.begin(header(Opcode.Text, 1, false)))
       assert.isUndefined(assembler.append(fromHex("c3"), 0, 1, true))
@@ -235,14 +235,14 @@ describe("MessageAssembler", () => {
       assert.deepStrictEqual(facts(assembler.append(new Uint8Array(0), 0, 0, true)), invalidUtf8)
     })
 
-    it("does not look at binary messages", () => {
+    it("does not check binary messages", () => {
       assert.deepStrictEqual(
         dataOf(assemble(make(), Opcode.Binary, [[fromHex("ff")], [fromHex("c0")]])),
         fromHex("ffc0")
       )
     })
 
-    it("is what a fatal decoder makes of all bytes, however they are split", () => {
+    it("gives the same result as a fatal TextDecoder, however the bytes are split", () => {
       fc.assert(
         fc.property(
           arbitraries.almostUtf8,
@@ -276,7 +276,7 @@ describe("MessageAssembler", () => {
     }
     const first = (opcode: number, length: number, fin: boolean) => ({ fin, rsv: 4, opcode, length })
 
-    it("inflates a message that is whole, and those behind it only where they say so", () => {
+    it("inflates a whole message, and later ones only if they have RSV1", () => {
       const assembler = inflating(utf8("inflated"))
       for (const opcode of [Opcode.Text, Opcode.Binary]) {
         assert.isUndefined(assembler.begin(first(opcode, 2, true)))
@@ -290,7 +290,7 @@ describe("MessageAssembler", () => {
       ])
     })
 
-    it("takes what deflating adds to a message of exactly the limit, and measures it inflated", () => {
+    it("accepts the overhead of deflating a message of exactly the limit, and measures it inflated", () => {
       const size = 100_000
       const random = new Uint8Array(size)
       for (let i = 0, seed = 1; i < size; i++) random[i] = (seed = (Math.imul(seed, 1103515245) + 12345) >>> 0) >>> 16
@@ -317,7 +317,7 @@ describe("MessageAssembler", () => {
       assert.deepInclude(refused, { _tag: "Payload_too_large", limit: "message", max: 100, size: 172 })
     })
 
-    it("inflates fragments once they are all there, and checks UTF-8 only then", () => {
+    it("inflates fragments once all have arrived, and only then checks UTF-8", () => {
       const assembler = inflating(fromHex("c3"))
       assert.isUndefined(assembler.begin(first(Opcode.Text, 2, false)))
       assert.isUndefined(assembler.append(fromHex("ff80"), 0, 2, true))
@@ -326,7 +326,7 @@ describe("MessageAssembler", () => {
       assert.deepStrictEqual(calls, [["ff80c0", 100]])
     })
 
-    it("reports what inflating fails with", () => {
+    it("reports why inflating failed", () => {
       const failure = new PayloadTooLarge({ limit: "message", max: 100, size: undefined, direction: "inbound" })
       const assembler = inflating(failure)
       assert.isUndefined(assembler.begin(first(Opcode.Binary, 1, true)))
@@ -344,7 +344,7 @@ describe("MessageAssembler", () => {
       }
     })
 
-    it("gives RSV1 no meaning where nothing inflates", () => {
+    it("ignores RSV1 without inflate", () => {
       const assembler = make()
       assert.isUndefined(assembler.begin(first(Opcode.Text, 1, true)))
       assert.strictEqual(dataOf(assembler.append(utf8("a"), 0, 1, true)), "a")
@@ -384,12 +384,12 @@ describe("MessageAssembler", () => {
       assert.strictEqual(data.buffer.byteLength, end - start)
     })
 
-    it("measures what a view pins by its buffer, not by the chunk", () => {
+    it("measures a view by the buffer that it keeps alive, not by the chunk", () => {
       const small = chunk.subarray(100, 150)
       assert.notStrictEqual(whole(small, 0, 50, true).buffer, chunk.buffer)
     })
 
-    it("never rewrites a message that was handed over", () => {
+    it("never rewrites a delivered message", () => {
       const assembler = make()
       const chunks = [[arbitraries.noise(100, 1)], [arbitraries.noise(300, 2)]]
       const first = dataOf(assemble(assembler, Opcode.Binary, chunks))

@@ -3,7 +3,7 @@ import * as Message from "@effect-websocket/protocol/Message"
 import * as MessagePart from "@effect-websocket/protocol/MessagePart"
 
 describe("MessagePart", () => {
-  it("is known by its mark", () => {
+  it("is recognised by its TypeId", () => {
     const parts = [
       new MessagePart.TextPart("a", true, false),
       new MessagePart.BinaryPart(new Uint8Array(1), false, true)

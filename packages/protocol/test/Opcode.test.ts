@@ -11,7 +11,7 @@ describe("Opcode", () => {
     assert.strictEqual(Opcode.toName(opcode), name)
   })
 
-  it("knows the reserved ones, and which of all are control frames", () => {
+  it("tells reserved opcodes and control frames apart from the others", () => {
     for (let opcode = 0; opcode < 16; opcode++) {
       const known = names.some(([, value]) => value === opcode)
       assert.strictEqual(Opcode.isOpcode(opcode), known, String(opcode))
@@ -20,12 +20,12 @@ describe("Opcode", () => {
     }
   })
 
-  it.each([-1, 16, 0x81, NaN, 1.5, 9.5])("%d is none", (value) => {
+  it.each([-1, 16, 0x81, NaN, 1.5, 9.5])("%d is not an opcode", (value) => {
     assert.isFalse(Opcode.isOpcode(value))
     assert.isUndefined(Opcode.toName(value))
   })
 
-  it("knows which can be given a meaning", () => {
+  it("recognises the opcodes that can be given a meaning", () => {
     const reserved = Array.from({ length: 18 }, (_, i) => i - 1).filter(Opcode.isReserved)
     assert.deepStrictEqual(reserved, [3, 4, 5, 6, 7, 11, 12, 13, 14, 15])
     assert.isFalse(Opcode.isReserved(3.5))

@@ -95,7 +95,7 @@ describe("Origin", () => {
     }
   })
 
-  it("allowList takes whatever it was given and would have to send", () => {
+  it("allowList accepts every entry in the form that browsers send", () => {
     const scheme = fc.constantFrom("http", "https", "capacitor", "chrome-extension", "app+x")
     const port = fc.option(fc.integer({ min: 1, max: 65_535 }), { nil: undefined })
     fc.assert(
@@ -108,7 +108,7 @@ describe("Origin", () => {
     )
   })
 
-  it("allowList makes a policy of any text, or throws a RangeError", () => {
+  it("allowList accepts any text or throws a RangeError", () => {
     fc.assert(
       fc.property(
         fc.oneof(
@@ -127,7 +127,7 @@ describe("Origin", () => {
     )
   })
 
-  it("allowList of none allows only what is not a browser", () => {
+  it("an empty allowList allows only requests without an origin", () => {
     check(Origin.allowList([]), [undefined, "example.com", true])
     check(Origin.allowList([]), ["https://example.com", "example.com", false])
   })
@@ -163,7 +163,7 @@ describe("Origin", () => {
     ["http://[::1]:8080", "[::1]", false],
     ["http://[::1]", "::1", false],
     ["http://[::1]", "[::1", false],
-    // What is not an origin.
+    // Values that are not an origin.
     ["null", "null", false],
     ["null", "example.com", false],
     ["", "example.com", false],
@@ -212,7 +212,7 @@ describe("Origin", () => {
     check(Origin.sameOrigin({ scheme }), request)
   })
 
-  it("predicate asks about the origin as it came, and only where there is one", () => {
+  it("predicate gets the origin unchanged, and only if there is one", () => {
     const asked: Array<string> = []
     const policy = Origin.predicate((origin) => {
       asked.push(origin)
@@ -225,7 +225,7 @@ describe("Origin", () => {
     assert.deepStrictEqual(asked, ["https://a.Example.com", "https://a.example.com", "null"])
   })
 
-  it("required refuses what has no origin, and asks another policy otherwise", () => {
+  it("required refuses requests without an origin, and asks another policy otherwise", () => {
     const policy = Origin.required(Origin.allowList(["https://example.com"]))
     assert.isString(policy({ origin: undefined, host: "example.com" }))
     check(policy, ["https://example.com", "other", true])

@@ -87,7 +87,7 @@ describe("offer", () => {
     )
   })
 
-  it("offers what it is told to", () => {
+  it("offers the given parameters", () => {
     assert.strictEqual(
       offered({ offers: [{ clientMaxWindowBits: 9, serverMaxWindowBits: 8 }, { serverNoContextTakeover: false }] }),
       "permessage-deflate; server_max_window_bits=8; client_max_window_bits=9, permessage-deflate"
@@ -183,7 +183,7 @@ describe("accept", () => {
     )
   })
 
-  it("takes the first of several", () => {
+  it("accepts the first of several", () => {
     assert.strictEqual(
       accepted("permessage-deflate; server_max_window_bits=9, permessage-deflate; client_max_window_bits")?.extension,
       "permessage-deflate; client_no_context_takeover; server_max_window_bits=9"
@@ -228,7 +228,7 @@ describe("check", () => {
       direction(9, false),
       direction(9, false)
     ]
-  ])("takes the answer %j to %j", (parameters, options, outbound, inbound) => {
+  ])("accepts the answer %j to %j", (parameters, options, outbound, inbound) => {
     assert.deepStrictEqual(checked(`permessage-deflate${parameters}`, options), {
       extension: extension(parameters),
       outbound,
@@ -236,7 +236,7 @@ describe("check", () => {
     })
   })
 
-  it("keeps the promises of every offer that may have been accepted", () => {
+  it("keeps the promises of all offers that may have been accepted", () => {
     const agreement = checked("permessage-deflate", {
       clientMaxWindowBits: 15,
       offers: [{ clientMaxWindowBits: 13 }, { clientNoContextTakeover: true }, { clientMaxWindowBits: 10 }]
@@ -306,7 +306,7 @@ const options: fc.Arbitrary<PermessageDeflate.Options> = fc.record({
 })
 
 describe("both sides", () => {
-  it("agree, and neither refers back to what the other has not kept", () => {
+  it("agree, and neither refers back further than the other one keeps", () => {
     fc.assert(
       fc.property(options, options, (ours, theirs) => {
         const client = PermessageDeflate.resolve(ours)
@@ -328,7 +328,7 @@ describe("both sides", () => {
     )
   })
 
-  it("take any list of extensions without throwing", () => {
+  it("accept any list of extensions without throwing", () => {
     const names = [
       "permessage-deflate",
       "server_max_window_bits",

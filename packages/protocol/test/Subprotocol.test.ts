@@ -71,7 +71,7 @@ describe("Subprotocol", () => {
     )
   })
 
-  it("asks nobody for a client that offers nothing", () => {
+  it("does not call the selector for a client that offers nothing", () => {
     assert.isUndefined(Subprotocol.select(() => assert.fail("called"), []))
     assert.isUndefined(Subprotocol.select(["a"], []))
   })
@@ -82,7 +82,7 @@ describe("Subprotocol", () => {
     [["A"], ["a"], undefined],
     [["a"], [], undefined],
     [[], ["a"], undefined]
-  ])("prefers of %j, offered %j, %s", (supported, offered, selected) => {
+  ])("of %j, for the offers %j, selects %s", (supported, offered, selected) => {
     assert.strictEqual(Subprotocol.byServerPreference(supported)(offered), selected)
   })
 })

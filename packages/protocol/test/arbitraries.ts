@@ -44,7 +44,7 @@ const controlFrame = (masked: boolean): fc.Arbitrary<Frame.Frame> =>
     })
     .map(ofParts)
 
-/** Any frame that breaks no rule by itself, where an extension uses all reserved bits. */
+/** Any frame that breaks no rule by itself, if an extension uses all reserved bits. */
 export const frame = (masked: boolean, data = payload): fc.Arbitrary<Frame.Frame> =>
   fc.oneof(
     fc
@@ -62,7 +62,7 @@ export const frame = (masked: boolean, data = payload): fc.Arbitrary<Frame.Frame
 export const shortFrame = (masked: boolean): fc.Arbitrary<Frame.Frame> =>
   frame(masked, noiseOf(fc.integer({ min: 0, max: 140 })))
 
-/** Where to cut, for `split`; any number is a place in any byte string. */
+/** The places to cut at, for `split`. Any number is a place in any byte string. */
 export const cuts = fc.array(fc.nat(), { maxLength: 24 })
 
 /** The parts of a byte string, empty ones among them, each in a buffer of its own. */
@@ -86,7 +86,7 @@ export const looseText = fc
 /** Text without lone surrogates, which UTF-8 can carry. */
 export const text = looseText.map(wellFormed)
 
-/** Bytes that are UTF-8, almost UTF-8, and not at all. */
+/** Bytes that are UTF-8, almost UTF-8, or not UTF-8 at all. */
 export const almostUtf8: fc.Arbitrary<Uint8Array> = fc
   .array(
     fc.oneof(

@@ -1,6 +1,6 @@
 import { assert } from "vitest"
 
-/** What an error says, without the prose. Compare this: chai looks only at the names and messages of two errors. */
+/** The fields of an error without its description. Tests compare these, because chai compares only names and messages of errors. */
 export const facts = (error: unknown): Record<string, unknown> => {
   assert.instanceOf(error, Error)
   const fields: Record<string, unknown> = { ...error }
@@ -36,7 +36,7 @@ export const fromHex = (text: string): Uint8Array => Uint8Array.from(Buffer.from
 
 export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 
-/** The text with U+FFFD for every lone surrogate. */
+/** The text with U+FFFD in place of every lone surrogate. */
 export const wellFormed = (text: string): string => new TextDecoder("utf-8", { ignoreBOM: true }).decode(utf8(text))
 
 export const concat = (parts: ReadonlyArray<Uint8Array>): Uint8Array => Uint8Array.from(Buffer.concat(parts))

@@ -14,7 +14,7 @@ const capacity = (sizes: ReadonlyArray<number>, expected: number, limit: number)
 }
 
 describe("GrowingBuffer", () => {
-  it("holds all parts in order, and begins anew once they are taken", () => {
+  it("holds all parts in order, and starts again once they are taken", () => {
     const parts = fc.array(arbitraries.controlPayload, { maxLength: 12 })
     fc.assert(
       fc.property(parts, parts, (first, second) => {
@@ -73,7 +73,7 @@ describe("GrowingBuffer", () => {
     assert.deepStrictEqual(Array.from(capacities), [256, 512, 1024, 1500])
   })
 
-  it("never holds more than the limit, nor much more than has arrived or was announced", () => {
+  it("never holds more than the limit, or much more than has arrived or was announced", () => {
     const sizes = fc.array(fc.integer({ min: 0, max: 3000 }), { minLength: 1, maxLength: 10 })
     fc.assert(
       fc.property(sizes, fc.nat(10_000), fc.nat(10_000), (sizes, announced, spare) => {
@@ -114,7 +114,7 @@ describe("GrowingBuffer", () => {
     if (!isView) assert.strictEqual(part.buffer.byteLength, end - start)
   })
 
-  it("measures a view by what it pins: the buffer under a view", () => {
+  it("measures a view by the buffer that it keeps alive", () => {
     const view = arbitraries.noise(100, 3).subarray(60, 90)
     assert.strictEqual(viewOrCopy(view, 0, 25).buffer, view.buffer)
     assert.strictEqual(hex(viewOrCopy(view, 2, 27)), hex(view.subarray(2, 27)))

@@ -6,7 +6,7 @@ import { concat, hex } from "../support.js"
 
 const blockBytes = 2 * maxPooledBytes
 
-/** The module anew, whose blocks no other test has touched. */
+/** A new instance of the module, whose blocks no other test has used. */
 const fresh = async (): Promise<new () => Output> => {
   vi.resetModules()
   return (await import("../../src/internal/Output.js")).Output
@@ -26,7 +26,7 @@ const buffersOf = (pieces: ReadonlyArray<Uint8Array>): ReadonlyArray<number> =>
   pieces.map(({ buffer }) => buffer.byteLength)
 
 describe("Output", () => {
-  it("has nothing at first and after a take", () => {
+  it("is empty at first and after a take", () => {
     const output = new Output()
     assert.deepStrictEqual([output.size, output.take()], [0, []])
     write(output, fill(3, 1))
@@ -35,7 +35,7 @@ describe("Output", () => {
     assert.deepStrictEqual([output.size, output.take()], [0, []])
   })
 
-  it("puts what one connection writes in one go in one piece", () => {
+  it("joins consecutive writes of one connection into one piece", () => {
     const output = new Output()
     for (let i = 1; i <= 100; i++) write(output, fill(i, i))
     assert.strictEqual(output.size, 5050)
@@ -44,7 +44,7 @@ describe("Output", () => {
     assert.strictEqual(hex(concat(pieces)), hex(concat(Array.from({ length: 100 }, (_, i) => fill(i + 1, i + 1)))))
   })
 
-  it("keeps only what was committed of what was reserved", () => {
+  it("keeps only the committed part of a reservation", () => {
     const output = new Output()
     for (const value of [1, 2]) {
       output.reserve(100)
@@ -72,7 +72,7 @@ describe("Output", () => {
     assert.strictEqual(pieces[1], appended)
   })
 
-  it("gives what is large a buffer of its own", async () => {
+  it("gives a large frame a buffer of its own", async () => {
     const Output = await fresh()
     const output = new Output()
     write(output, fill(1, 1))
@@ -90,7 +90,7 @@ describe("Output", () => {
     )
   })
 
-  it("shares a block among connections, each of which finds its own bytes", async () => {
+  it("shares a block among connections, and each one takes its own bytes", async () => {
     const Output = await fresh()
     const [a, b] = [new Output(), new Output()]
     for (let i = 0; i < 3; i++) {
@@ -112,7 +112,7 @@ describe("Output", () => {
     assert.strictEqual(new Set([...ofA, ...ofB].map(({ buffer }) => buffer)).size, 1)
   })
 
-  it("writes a block again only when all of its pieces were taken", async () => {
+  it("reuses a block only once all of its pieces are recycled", async () => {
     const Output = await fresh()
     const [a, b] = [new Output(), new Output()]
     write(a, fill(10, 1))
@@ -131,7 +131,7 @@ describe("Output", () => {
     assert.strictEqual(fourth?.byteOffset, 0)
   })
 
-  it("does not write over a piece that is still growing", async () => {
+  it("does not overwrite a piece that still grows", async () => {
     const Output = await fresh()
     const output = new Output()
     write(output, fill(4, 1))
@@ -142,7 +142,7 @@ describe("Output", () => {
     assert.strictEqual(hex(concat(output.take())), "02".repeat(4) + "03".repeat(4))
   })
 
-  it("never rewrites what was not reported as taken", async () => {
+  it("never rewrites a piece that was not recycled", async () => {
     const Output = await fresh()
     const output = new Output()
     const kept: Array<Uint8Array> = []
@@ -166,7 +166,7 @@ describe("Output", () => {
       )
   })
 
-  it("keeps no block alive for what follows a take that has not been recycled", async () => {
+  it("keeps no block alive for output behind a take that is not recycled", async () => {
     const Output = await fresh()
     const output = new Output()
     write(output, fill(400, 1))
@@ -183,7 +183,7 @@ describe("Output", () => {
     assert.deepStrictEqual(buffersOf(output.take()), [blockBytes])
   })
 
-  it("keeps no more than one block alive for little that is spread over many", async () => {
+  it("keeps at most one block alive for a few bytes that are spread over many blocks", async () => {
     const Output = await fresh()
     const [output, other] = [new Output(), new Output()]
     for (let i = 0; i < 20; i++) {
@@ -199,7 +199,7 @@ describe("Output", () => {
     assert.strictEqual(hex(concat(pieces)), hex(concat(Array.from({ length: 20 }, (_, i) => fill(100, i)))))
   })
 
-  it("uses a few blocks again and again", async () => {
+  it("reuses a few blocks", async () => {
     const Output = await fresh()
     const output = new Output()
     const buffers = new Set<ArrayBufferLike>()
@@ -211,7 +211,7 @@ describe("Output", () => {
     assert.isAtMost(buffers.size, 6)
   })
 
-  it("keeps the bytes of every connection apart, whatever they do and in whatever order", () => {
+  it("keeps the bytes of all connections apart, in any order of operations", () => {
     const outputs = 3
     const size = fc.oneof(
       { weight: 6, arbitrary: fc.integer({ min: 0, max: 300 }) },

@@ -37,7 +37,7 @@ const validate = (
 const bytewise = (bytes: Uint8Array) => Array.from(bytes, (byte) => Uint8Array.of(byte))
 
 describe("Utf8Validator", () => {
-  it("fails within the push that breaks it, and tells whether a character is cut off", () => {
+  it("fails within the push that has an invalid byte, and tells whether a character is cut off", () => {
     fc.assert(
       fc.property(arbitraries.almostUtf8, arbitraries.cuts, (bytes, cuts) => {
         const broken = brokenAfter(bytes)
@@ -57,7 +57,7 @@ describe("Utf8Validator", () => {
     )
   })
 
-  it("is right about every lead byte and the bounds of every next one", () => {
+  it("accepts exactly the valid second bytes for every lead byte", () => {
     const bounds = [0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xff]
     for (let lead = 0x7f; lead <= 0xff; lead++) {
       for (const second of bounds) {
@@ -112,7 +112,7 @@ describe("Utf8Validator", () => {
     assert.isTrue(validator.complete)
   })
 
-  it("looks at nothing where there is nothing", () => {
+  it("accepts an empty range", () => {
     const validator = new Utf8Validator()
     assert.isTrue(validator.push(fromHex("ff"), 1, 1))
     assert.isTrue(validator.push(fromHex("c3"), 0, 1))

@@ -9,7 +9,7 @@ describe("Window", () => {
     assert.lengthOf(new Window(15).contents, 0)
   })
 
-  it("holds the last bytes of everything that was pushed", () => {
+  it("holds the last bytes of all that was pushed", () => {
     const lengths = fc.array(fc.oneof(fc.nat({ max: 40 }), fc.nat({ max: 300 }), fc.constantFrom(255, 256, 257, 1024)))
     fc.assert(
       fc.property(fc.integer({ min: 8, max: 10 }), lengths, (bits, sizes) => {

@@ -17,7 +17,7 @@ describe("base64", () => {
     assert.strictEqual(encode(utf8(text)), expected)
   })
 
-  it("encodes as Node does, and knows what stands for 16 octets", () => {
+  it("encodes as Node does, and recognises the base64 of 16 octets", () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 12, maxLength: 21 }), (bytes) => {
         const text = encode(bytes)
@@ -27,7 +27,7 @@ describe("base64", () => {
     )
   })
 
-  it("knows every character of the alphabet", () => {
+  it("recognises every character of the alphabet", () => {
     for (let unit = 0; unit < 0x180; unit++) {
       const character = String.fromCharCode(unit)
       assert.strictEqual(

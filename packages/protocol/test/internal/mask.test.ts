@@ -34,7 +34,7 @@ describe("mask", () => {
     assert.strictEqual(hex(bytes), "7f9f4d5158")
   })
 
-  it("is right at every alignment, start, length and phase", () => {
+  it("is correct at every alignment, start, length and phase", () => {
     for (let byteOffset = 0; byteOffset < 16; byteOffset++) {
       for (const start of [0, 1, 2, 7, 8, 13]) {
         for (let length = 0; length <= 200; length++) {
@@ -44,7 +44,7 @@ describe("mask", () => {
     }
   })
 
-  it.each([0, 1, 0xff, 0x01020304, 0x7fffffff, 0x80000000, 0xff000000, 0xffffffff])("takes the key %i", (key) => {
+  it.each([0, 1, 0xff, 0x01020304, 0x7fffffff, 0x80000000, 0xff000000, 0xffffffff])("accepts the key %i", (key) => {
     for (const length of [1, 5, 47, 48, 100]) for (let phase = 0; phase < 4; phase++) check(3, 1, length, key, phase)
   })
 

@@ -5,7 +5,7 @@ import * as portable from "../../src/internal/utf8.js"
 import * as arbitraries from "../arbitraries.js"
 import { concat, fatalDecode, fromHex, hex, utf8 } from "../support.js"
 
-/** As it is where Buffer lacks the methods that its manual does not list. */
+/** The module without the undocumented methods of Buffer. */
 const withoutMethods = async (): Promise<typeof node> => {
   const names = ["utf8Slice", "utf8Write"] as const
   const methods = names.map((name) => [name, Object.getOwnPropertyDescriptor(Buffer.prototype, name)!] as const)
@@ -75,7 +75,7 @@ describe.each([
     const bytes = fromHex(text)
     assert.isUndefined(decode(bytes, 0, bytes.length))
     assert.isFalse(isValid(bytes, 0, bytes.length))
-    // What was refused leaves nothing behind.
+    // A refused text does not affect later calls.
     assert.strictEqual(decode(utf8("é"), 0, 2), "é")
   })
 
@@ -100,7 +100,7 @@ describe.each([
     assert.strictEqual(encodeInto("", target, 8), 0)
   })
 
-  it("looks only at the range", () => {
+  it("reads only the range", () => {
     const bytes = fromHex("ff c3a9 c3").subarray(1)
     assert.strictEqual(decode(bytes, 0, 2), "é")
     assert.strictEqual(decode(bytes, 1, 1), "")
@@ -142,7 +142,7 @@ describe.each([
     )
   })
 
-  it("takes long texts", () => {
+  it("accepts long texts", () => {
     const text = "aé€🌍".repeat(20_000)
     const bytes = new Uint8Array(byteLength(text))
     assert.strictEqual(encodeInto(text, bytes, 0), 200_000)

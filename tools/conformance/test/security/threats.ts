@@ -105,7 +105,7 @@ export const threats: ReadonlyArray<Threat> = [
       work("a request with %s"),
       work("the parsers, with %s"),
       work("headers on many lines"),
-      ["protocol/test/HeaderField.test.ts", "takes a number of steps that grows with the length alone"]
+      ["protocol/test/HeaderField.test.ts", "the number of steps grows only with the length"]
     ]
   },
   {
@@ -122,9 +122,9 @@ export const threats: ReadonlyArray<Threat> = [
     defence: "A name that a peer sends is only used as a key of a `Map`, or of an object without a prototype.",
     options: [],
     tests: [
-      clause("unknown: properties of every object"),
-      clause("unknown: a property of every object"),
-      ["protocol/test/Handshake.test.ts", "lowers the case of names that every object has"],
+      clause("unknown: names of every object"),
+      clause("unknown: a name of every object"),
+      ["protocol/test/Handshake.test.ts", "lowers the case of names that plain objects inherit"],
       [
         "platform/test/node/internal/headerRecord.test.ts",
         "has the names that all objects have only where they were sent"
@@ -142,7 +142,7 @@ export const threats: ReadonlyArray<Threat> = [
       memory("answers pings and Closes with their payload, and no memory behind it"),
       [
         "protocol/test/Connection.test.ts",
-        "what was taken stays as it is, and what is sent is right, however connections interleave and recycle"
+        "output that was taken never changes, and all output is correct, however connections interleave and recycle"
       ]
     ]
   },
@@ -229,8 +229,8 @@ export const threats: ReadonlyArray<Threat> = [
       "The two 32-bit halves of a length are compared with the limit when the header arrives, before anything is allocated.",
     options: ["limits.maxFrameBytes", "limits.maxMessageBytes"],
     tests: [
-      ["protocol/test/Connection.test.ts", "refuses lengths of which only the upper half is too large"],
-      memory("allocates nothing for an announced length, and at most 1 MiB after the first byte"),
+      ["protocol/test/Connection.test.ts", "refuses lengths whose upper 32 bits alone are too large"],
+      memory("allocates nothing for a length that is only announced, and at most 1 MiB for the first byte behind it"),
       clause("2^63 and above: "),
       clause("announced, but no byte of it sent: ")
     ]
@@ -273,7 +273,7 @@ export const threats: ReadonlyArray<Threat> = [
     defence:
       "Names, values, subprotocols and the origin are checked. An invalid one is a typed error, before anything is sent.",
     options: [],
-    tests: [["protocol/test/Handshake.test.ts", "refuses %j wherever it stands"]]
+    tests: [["protocol/test/Handshake.test.ts", "refuses %j in any header"]]
   },
   {
     threat: "Requests that are smuggled behind a refused upgrade, through a proxy that believes the upgrade succeeded",
@@ -344,7 +344,7 @@ export const threats: ReadonlyArray<Threat> = [
     defence: "Text is validated as it arrives, by the rules of RFC 3629. Invalid text fails the connection with 1007.",
     options: [],
     tests: [
-      ["protocol/test/Connection.utf8.test.ts", "judges as the grammar of RFC 3629, octet by octet"],
+      ["protocol/test/conformance/utf8.test.ts", "agrees with the grammar of RFC 3629, octet by octet"],
       clause("overlong slash")
     ]
   }
