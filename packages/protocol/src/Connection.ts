@@ -567,7 +567,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
       case Opcode.Close: {
         const reason = CloseCode.decodePayload(payload)
         if (reason instanceof ProtocolError) return reason
-        // RFC 6455 §5.5.1: what comes after a Close is ignored.
+        // RFC 6455 §5.5.1: all data after a Close is ignored.
         this.pending = reason
         this.decoder.stop()
         return undefined

@@ -15,7 +15,7 @@ import * as HeaderField from "./HeaderField.js"
 export interface Extension extends HeaderField.Element {}
 
 /**
- * An extension.
+ * Makes an extension from its name and parameters.
  *
  * @example
  * ```ts

@@ -37,7 +37,7 @@ describe("the tags", () => {
     expect(error).type.not.toHaveProperty("status")
   })
 
-  test("that are all caught leave no error", () => {
+  test("leave no error if all are caught", () => {
     const handler = () => Effect.succeed(0)
     const caught = Effect.catchTags(failing, {
       Connection_closed: handler,
@@ -49,7 +49,7 @@ describe("the tags", () => {
     expect(caught).type.toBe<Effect.Effect<string | number>>()
   })
 
-  test("that are not caught remain", () => {
+  test("keep the errors that are not caught", () => {
     const caught = Effect.catchTags(failing, {
       Connection_closed: () => Effect.succeed(0),
       Handshake_rejected: (error) => Effect.succeed(error.status)

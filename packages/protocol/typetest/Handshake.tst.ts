@@ -36,13 +36,13 @@ describe("the handshake", () => {
     expect(Handshake.responseHeaders).type.not.toBeCallableWith({})
   })
 
-  test("takes the crypto of the web as a source", () => {
+  test("accepts globalThis.crypto as a source", () => {
     expect(Handshake.generateKey(globalThis.crypto)).type.toBe<string>()
     expect(Mask.keys(globalThis.crypto)).type.toBe<() => number>()
     expect(Mask.keys).type.toBeCallableWith({ getRandomValues: (bytes: Uint8Array) => bytes.fill(1) })
   })
 
-  test("has lists that parse one value or several", () => {
+  test("parses lists of one value or several", () => {
     expect(Subprotocol.parse).type.toBeCallableWith("a, b")
     expect(Extension.parse).type.toBeCallableWith(["a", "b"])
     expect(Subprotocol.select).type.toBeCallableWith(["a"], ["a"])

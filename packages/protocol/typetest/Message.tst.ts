@@ -22,7 +22,7 @@ describe("the guards", () => {
 })
 
 describe("messages", () => {
-  test("are made of text and bytes, in whatever holds them", () => {
+  test("are made of text, or of bytes in any buffer or view", () => {
     expect(Message.make).type.toBeCallableWith("a")
     expect(Message.make).type.toBeCallableWith(new ArrayBuffer(1))
     expect(Message.binary).type.toBeCallableWith(new DataView(new ArrayBuffer(1)))
@@ -31,7 +31,7 @@ describe("messages", () => {
     expect(Message.text).type.not.toBeCallableWith(3)
   })
 
-  test("tell their bytes and their frames", () => {
+  test("give their bytes and their frames", () => {
     expect(Message.bytes(Message.text("a"))).type.toBe<Uint8Array>()
     expect(Message.size(Message.text("a"))).type.toBe<number>()
     expect(Message.frames(Message.text("a"))).type.toBe<ReadonlyArray<Frame.Frame> | undefined>()
@@ -39,7 +39,7 @@ describe("messages", () => {
 })
 
 describe("a Close", () => {
-  test("needs no narrowing for a code that is known to travel", () => {
+  test("needs no narrowing for a code that is known to be sendable", () => {
     expect(Frame.close()).type.toBe<Frame.Frame>()
     expect(Frame.close(1000)).type.toBe<Frame.Frame>()
     expect(CloseCode.encodePayload(1011)).type.toBe<Uint8Array>()
@@ -55,7 +55,7 @@ describe("a Close", () => {
     expect(Frame.close(1000, "bye")).type.toBe<Failing>()
   })
 
-  test("has the names of an app", () => {
+  test("has the names of an app's codes", () => {
     const codes = CloseCode.makeRegistry({ Kicked: 4001 })
     expect(codes.fromName).type.toBeCallableWith("Kicked")
     expect(codes.fromName).type.toBeCallableWith("GoingAway")
@@ -64,6 +64,6 @@ describe("a Close", () => {
   })
 })
 
-test("the text of a frame may be none", () => {
+test("the text of a frame may be an error", () => {
   expect(Frame.toText(frame)).type.toBe<string | Errors.ProtocolError>()
 })
