@@ -122,8 +122,9 @@ const opened = (port: number, reads = true) =>
     return peer
   })
 
-describe("a hostile client", () => {
-  it.scopedLive("sends an endless handshake byte by byte: it is dropped", () =>
+// Most of them wait for a timeout, `writeTimeout` for ten seconds: together, and each with a server of its own.
+describe.concurrent("a hostile client", () => {
+  it.scopedLive("sends a handshake octet by octet that never ends: it is dropped", () =>
     Effect.gen(function* () {
       const port = yield* serve({ handshakeTimeout: "500 millis" })
       const peer = yield* connect(port)
