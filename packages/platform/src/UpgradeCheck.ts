@@ -7,7 +7,7 @@ import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
 import type { UpgradeRequest } from "@effect-websocket/protocol/Handshake"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
-import type * as WebSocket from "./WebSocket.js"
+import type { ConnectionOptions } from "./Options.js"
 
 /**
  * A request to upgrade that keeps to the handshake and comes from an allowed origin. Its method is GET.
@@ -44,7 +44,7 @@ export interface Request extends UpgradeRequest {
 export interface AcceptOptions {
   readonly protocol?: string | undefined
   readonly headers?: HeaderRecord | undefined
-  readonly options?: WebSocket.Options | undefined
+  readonly options?: ConnectionOptions | undefined
 }
 
 /**

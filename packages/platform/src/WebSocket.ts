@@ -8,9 +8,7 @@ import type { Name as CloseCodeName } from "@effect-websocket/protocol/CloseCode
 import type * as Connection from "@effect-websocket/protocol/Connection"
 import type { ConnectionError, PayloadTooLarge, ProtocolError } from "@effect-websocket/protocol/Errors"
 import type { Extension } from "@effect-websocket/protocol/Extension"
-import type * as Mask from "@effect-websocket/protocol/Mask"
 import type { Message } from "@effect-websocket/protocol/Message"
-import type * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import type * as Channel from "effect/Channel"
 import type * as Chunk from "effect/Chunk"
 import type * as Duration from "effect/Duration"
@@ -19,7 +17,6 @@ import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
-import type { ByteBudget } from "./ByteBudget.js"
 import type { FrameWebSocket } from "./FrameWebSocket.js"
 import * as internalBroadcast from "./internal/broadcast.js"
 import { timers } from "./internal/timers.js"
@@ -28,6 +25,7 @@ import { GuardedTransport } from "./engine/connection/GuardedTransport.js"
 import { placeIn } from "./internal/scopes.js"
 import { resolve } from "./internal/settings.js"
 import * as internalTypeId from "./internal/typeId.js"
+import type { ConnectionOptions, DeliveryOptions, ReceiveOptions, SendOptions } from "./Options.js"
 import type { StreamData, StreamingWebSocket } from "./StreamingWebSocket.js"
 import type { Transport } from "./Transport.js"
 
@@ -61,95 +59,20 @@ export type TypeId = typeof TypeId
 export type Data = string | Uint8Array | Message
 
 /**
- * What `send` does while a peer does not read fast enough. See `Options`.
+ * The options of one connection; see `Options.ConnectionOptions`. Options that make no sense are a defect.
  *
  * @since 0.1.0
  * @category models
  */
-export type SendStrategy = "suspend" | "dropping" | "sliding" | "close" | "abort"
+export type Options = ConnectionOptions
 
 /**
- * How much a peer may send per time; as much at once. What arrives in one read is judged together.
- *
- * - `messages`: messages that have ended, or frames where these are delivered. Default: any number.
- * - `bytes`: of the transport. Default: any number.
- * - `interval`: finite.
- * - `strategy`: `"suspend"`, which is the default, reads no further until the rate is kept; `"close"` closes the
- *   connection with 1008, which is a normal end here.
+ * How a connection, one `send` and one `receiveWith` behave; see `Options`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface ReceiveRate {
-  readonly messages?: number | undefined
-  readonly bytes?: number | undefined
-  readonly interval: Duration.DurationInput
-  readonly strategy?: "suspend" | "close" | undefined
-}
-
-/**
- * The options of one connection. What makes no sense is a defect.
- *
- * - `limits`: what the peer may make us hold; see `Connection.Limits`. Default: 1 MiB and 1,024 fragments per message.
- * - `maxFrameSize`: larger messages are sent in fragments of this many bytes. Default: messages are not fragmented.
- * - `maxSendBytes`: the largest message that is sent, in bytes before compression; of `sendStream` the largest part, of
- *   `"frames"` the largest frame. A larger one is refused with an outbound `PayloadTooLarge`: nothing of it is deflated, queued or
- *   sent, and the connection goes on. Default: any size.
- * - `sendHighWaterMark`, `sendLowWaterMark`: `send` waits while at least the former wait to be written, until only the
- *   latter do, in bytes. Default 64 KiB and 16 KiB.
- * - `sendStrategy`: what `send` does while it would have to wait: `"suspend"`, which is the default; `"dropping"`, which is
- *   done at once and sends nothing; `"sliding"`, which is done at once and keeps the newest messages, up to
- *   `sendHighWaterMark`, until there is room; `"close"`, which closes the connection with 1008, or `"abort"`, which drops it, and then
- *   fails.
- * - `receiveHighWaterMark`: the transport is paused while more than this waits to be read, in bytes of payload (UTF-16
- *   units of text) plus 64 for each message. Default 64 KiB.
- * - `closeTimeout`: the time for the whole closing: sending the Close, the peer's Close, the end of the transport.
- *   Afterwards the transport is dropped. Default 5 seconds.
- * - `compression`: offers permessage-deflate as a client, accepts it as a server; messages are compressed where both agree.
- *   `true` stands for the defaults of `PermessageDeflate.Options`. Who sees the size of a message that holds both a secret
- *   and a text of their choosing can guess the secret (BREACH): send such messages with `compress: false`. Default `false`.
- * - `random`: where mask keys, the payloads of pings and a client's handshake keys come from, for tests that need to know
- *   them. Predictable bytes are for tests only: RFC 6455 §10.3 forbids them, because a page could make its client send bytes
- *   that a proxy takes for HTTP. If the source throws, the default takes its place. Default: the runtime's secure source.
- * - `budget`: the bytes that this and other connections may hold together; see `ByteBudget`. Default: none.
- * - `heartbeatInterval`: after this time without a sign of life a ping is sent. Anything that the peer sends is one, and so is
- *   that it takes what waits for it. Default 25 seconds; infinite for none.
- * - `heartbeatTimeout`: the time for a sign of life to come then, longer behind a slow transfer. Afterwards the connection fails with `IoError` (`Timeout` of
- *   `"heartbeat"`). Default 20 seconds.
- * - `idleTimeout`: after this time without a message in either direction, the connection is closed with 1001. A message that
- *   is leaving counts.
- * - `messageTimeout`: the time for a message to arrive, from its first byte to its last. Afterwards the connection fails with
- *   1008 and `IoError` (`Timeout` of `"message"`).
- * - `writeTimeout`: the time in which a peer must read something of what waits for it above `sendHighWaterMark`, and up to 11.2
- *   seconds more, in which a kernel's buffer may hide that it reads. Afterwards the transport is dropped, with `IoError` (`Timeout` of `"write"`).
- * - `maxLifetime`: after this time the connection is closed with 1001.
- * - `receiveRate`: how much the peer may send per time; see `ReceiveRate`. Default: any amount.
- *
- * The last four deadlines are infinite by default.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Options {
-  readonly limits?: Partial<Connection.Limits> | undefined
-  readonly maxFrameSize?: number | undefined
-  readonly maxSendBytes?: number | undefined
-  readonly sendHighWaterMark?: number | undefined
-  readonly sendLowWaterMark?: number | undefined
-  readonly sendStrategy?: SendStrategy | undefined
-  readonly receiveHighWaterMark?: number | undefined
-  readonly closeTimeout?: Duration.DurationInput | undefined
-  readonly heartbeatInterval?: Duration.DurationInput | undefined
-  readonly heartbeatTimeout?: Duration.DurationInput | undefined
-  readonly idleTimeout?: Duration.DurationInput | undefined
-  readonly messageTimeout?: Duration.DurationInput | undefined
-  readonly writeTimeout?: Duration.DurationInput | undefined
-  readonly maxLifetime?: Duration.DurationInput | undefined
-  readonly receiveRate?: ReceiveRate | undefined
-  readonly compression?: boolean | PermessageDeflate.Options | undefined
-  readonly budget?: ByteBudget | undefined
-  readonly random?: Mask.RandomSource | undefined
-}
+export type { DeliveryOptions, ReceiveOptions, ReceiveRate, SendOptions, SendStrategy } from "./Options.js"
 
 /**
  * The kinds of connections, by what they deliver: whole messages, messages as streams of their parts, or frames.
@@ -161,65 +84,6 @@ export interface Deliveries {
   readonly messages: WebSocket
   readonly streams: StreamingWebSocket
   readonly frames: FrameWebSocket
-}
-
-/**
- * What a connection delivers is decided when it is acquired, so that one kind cannot be mixed with another.
- *
- * - `delivery`: `"messages"`, which is the default; `"streams"`, see `StreamingWebSocket`; or `"frames"`, see
- *   `FrameWebSocket`.
- * - `answerPings`: with `"frames"`, whether pings are answered. Default `true`.
- * - `answerClose`: with `"frames"`, whether the peer's Close is answered. Otherwise the app does, with a Close of its own or
- *   with `close`; the end of its scope does in any case. Default `true`.
- * - `rsv`: with `"frames"`, the reserved bits of data frames that may be received and sent, because the app gives them a
- *   meaning: RSV1 is 4, RSV2 is 2, RSV3 is 1 (`Frame.rsv1` and so on), and several are added up. A text message with one need
- *   not be UTF-8. All others are violations. Default: none.
- * - `opcodes`: with `"frames"`, the reserved opcodes that may be received and sent: 0x3 to 0x7 for data, 0xB to 0xF for control
- *   frames. All others are violations. Default: none.
- * - `recordFrames`: with `"messages"`, whether `Message.frames` tells in which frames a received message came. They are held
- *   besides the message, for as long as it is. Default `false`.
- *
- * An option of another delivery is a defect.
- *
- * @since 0.1.0
- * @category models
- */
-export interface DeliveryOptions<D extends Connection.Delivery> {
-  readonly delivery?: D | undefined
-  readonly answerPings?: boolean | undefined
-  readonly answerClose?: boolean | undefined
-  readonly rsv?: number | undefined
-  readonly opcodes?: ReadonlyArray<number> | undefined
-  readonly recordFrames?: boolean | undefined
-}
-
-/**
- * How one message is sent. What makes no sense is a defect of the fiber that sends.
- *
- * - `compress`: whether the message is compressed, where compression was agreed on. Default: as its threshold and filter
- *   say.
- * - `maxFrameSize`: if what travels of the message has more bytes than this, it is sent in fragments of this many. It replaces
- *   the option of the connection, whether it is smaller or larger. Default: the `maxFrameSize` of the connection.
- *
- * @since 0.1.0
- * @category models
- */
-export interface SendOptions {
-  readonly compress?: boolean | undefined
-  readonly maxFrameSize?: number | undefined
-}
-
-/**
- * How one message is received. What makes no sense is a defect.
- *
- * - `maxMessageBytes`: the largest message that is taken, in bytes (of a text, of its UTF-8). A larger one closes the connection
- *   with 1009.
- *
- * @since 0.1.0
- * @category models
- */
-export interface ReceiveOptions {
-  readonly maxMessageBytes: number
 }
 
 /**

@@ -3,8 +3,6 @@
  *
  * @since 0.1.0
  */
-import type * as Cookies from "@effect/platform/Cookies"
-import type * as UrlParams from "@effect/platform/UrlParams"
 import type { Delivery } from "@effect-websocket/protocol/Connection"
 import { IoError, type HandshakeRejected, type HeaderRecord, ProtocolError } from "@effect-websocket/protocol/Errors"
 import * as Clock from "effect/Clock"
@@ -13,7 +11,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { ParseError } from "effect/ParseResult"
-import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { CookieJar } from "./CookieJar.js"
@@ -23,85 +20,33 @@ import { resolveMode, settingsFor } from "./internal/deliveries.js"
 import { placeIn } from "./internal/scopes.js"
 import * as Request from "./internal/request.js"
 import { resolveClient } from "./internal/settings.js"
+import type { ClientMakeOptions, ClientOptions, ConnectOptions } from "./Options.js"
 import type { Transport } from "./Transport.js"
 import type * as WebSocket from "./WebSocket.js"
-import type { Zlib } from "./Zlib.js"
 
 /**
- * Who the client is: with a name and a password (RFC 7617), or with a token (RFC 6750).
+ * What a client asks for, and the options of one `connect`; see `Options`.
  *
  * @since 0.1.0
  * @category models
  */
-export type Credentials =
-  | { readonly username: string; readonly password: Redacted.Redacted<string> }
-  | { readonly token: Redacted.Redacted<string> }
+export type { ConnectOptions, Credentials, RequestOptions } from "./Options.js"
 
 /**
- * What is asked for. Characters that no header or URL may have fail typed, before anything is sent.
- *
- * - `protocols`: the subprotocols to offer, in order of preference.
- * - `headers`: sent with the request, besides those of the handshake, which they cannot replace.
- * - `origin`: the `Origin` header, which servers check for browsers' sake.
- * - `userAgent`: the `User-Agent` header. Default: none.
- * - `auth`: the `Authorization` header. The user name and password in a URL do the same, and are in no error or log.
- * - `cookies`: the `Cookie` header, beside what a `CookieJar` has: Effect's `Cookies`, or values by name. A name is a token;
- *   values are percent-encoded, so that all but control characters arrive as they are.
- * - `query`: is added to that of the URL.
+ * The options of a client, which hold for all of its connections; see `Options.ClientOptions`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface RequestOptions {
-  readonly protocols?: ReadonlyArray<string> | undefined
-  readonly headers?: HeaderRecord | undefined
-  readonly origin?: string | undefined
-  readonly userAgent?: string | undefined
-  readonly auth?: Credentials | undefined
-  readonly cookies?: Cookies.Cookies | Readonly<Record<string, string>> | undefined
-  readonly query?: UrlParams.Input | undefined
-}
+export type Options = ClientOptions
 
 /**
- * The options that a client has for all of its connections, besides those of every connection.
- *
- * - `openTimeout`: the time until the connection is open: DNS, TCP, proxies, TLS, the handshake and all redirects. Default
- *   10 seconds.
- * - `maxRedirects`: how many redirects are followed (RFC 9110 §15.4). Another origin gets no credentials, no cookies and none
- *   of `headers`; `wss:` never leads to `ws:`. Default 0.
+ * The options of a client over a way to dial that does not come with the library; see `Options.ClientMakeOptions`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options extends WebSocket.Options, RequestOptions {
-  readonly openTimeout?: Duration.DurationInput | undefined
-  readonly maxRedirects?: number | undefined
-}
-
-/**
- * The options of a client over something else than what comes with the library.
- *
- * - `baseUrl`: what the URLs of `connect` are relative to. A user name and password in it are for its origin only. Default: none,
- *   so that URLs are absolute.
- * - `zlib`: what compresses. Default: nothing, so that `compression` is not offered.
- * - `schemes`: of the URLs that can be dialled. Default `ws:` and `wss:`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface MakeOptions extends Options {
-  readonly baseUrl?: string | URL | Redacted.Redacted<string> | undefined
-  readonly zlib?: Zlib | undefined
-  readonly schemes?: ReadonlyArray<string> | undefined
-}
-
-/**
- * The options of one `connect`. They win over those of the client; limits and headers do so one by one.
- *
- * @since 0.1.0
- * @category models
- */
-export interface ConnectOptions<D extends Delivery = "messages"> extends Options, WebSocket.DeliveryOptions<D> {}
+export type MakeOptions = ClientMakeOptions
 
 /**
  * Why no connection was made.

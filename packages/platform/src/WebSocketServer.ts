@@ -40,97 +40,18 @@ import { placeIn } from "./internal/scopes.js"
 import { ServerRequest } from "./engine/server/ServerRequest.js"
 import { count } from "./engine/checks.js"
 import { shown } from "./internal/settings.js"
+import type { DrainOptions, ServerMakeOptions, ServerOptions } from "./Options.js"
 import type { Transport } from "./Transport.js"
 import type * as UpgradeCheck from "./UpgradeCheck.js"
 import type * as WebSocket from "./WebSocket.js"
-import type { Zlib } from "./Zlib.js"
 
 /**
- * A rate: at most `limit` per `interval`; bursts of up to `limit` are allowed.
+ * What a server admits, which proxies it trusts, and how it stops; see `Options`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Rate {
-  readonly limit: number
-  readonly interval: Duration.DurationInput
-}
-
-/**
- * What a client is known by: see `AdmissionOptions`.
- *
- * @since 0.1.0
- * @category models
- */
-export type KeyRequest = Pick<UpgradeCheck.Request, "clientAddress" | "headers" | "remoteAddress" | "url">
-
-/**
- * How many connections and handshakes a server admits. Before any check, it answers the others with `Retry-After`: with 503
- * if the server is full, with 429 if one client has too many or handshakes come too fast.
- *
- * - `maxConnections`: open connections and handshakes together. Default: no limit.
- * - `maxHandshakes`: handshakes under way. A server that listens by itself holds as many pending sockets besides: those
- *   without an upgrade request yet, or refused. Beyond that it drops the oldest. Default 1,024.
- * - `maxConnectionsPerKey`: connections and handshakes of one client. Default: no limit.
- * - `handshakeRate`, `handshakeRatePerKey`: handshakes of all clients, and of one client. Default: no limit.
- * - `key`: what a client is known by. Default: `clientAddress`, of IPv6 the /64. A client without a key, such as one over a
- *   Unix domain socket, has no limit of its own. The server remembers 65,536 keys without connections.
- *
- * @since 0.1.0
- * @category models
- */
-export interface AdmissionOptions {
-  readonly maxConnections?: number | undefined
-  readonly maxHandshakes?: number | undefined
-  readonly maxConnectionsPerKey?: number | undefined
-  readonly handshakeRate?: Rate | undefined
-  readonly handshakeRatePerKey?: Rate | undefined
-  readonly key?: ((request: KeyRequest) => string | undefined) | undefined
-}
-
-/**
- * The proxies in front of a server. The server believes a header as far as trusted proxies wrote it: it reads the list of
- * addresses from its end, until an address is not trusted. An entry that is no address, such as `unknown`, ends this; the
- * client is then known by the address of the proxy that wrote it.
- *
- * Addresses have one spelling: IPv6 in lower case and shortened (RFC 5952), IPv4 as four numbers also if it is mapped into
- * IPv6. A port and brackets are dropped.
- *
- * - `trusted`: whether an address is that of a proxy.
- * - `header`: the list of addresses, to which each proxy appends the address of its client. Default `"x-forwarded-for"`.
- *   `"forwarded"` is read as RFC 7239 says.
- * - `trustUnixSocket`: whether a connection without an address, such as one over a Unix domain socket, is from a trusted
- *   proxy. Default `false`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Proxies {
-  readonly trusted: (address: string) => boolean
-  readonly header?: string | undefined
-  readonly trustUnixSocket?: boolean | undefined
-}
-
-/**
- * How a server stops. It closes connections at random times within the window, so that their clients do not all come back at
- * once, while handlers go on until they are done. At the deadline it interrupts handlers and drops connections.
- *
- * Options that make no sense are a defect when the server is made, or when `drain` is called with them.
- *
- * - `code`: the code of the Close: 1001, or 1012 for a restart. Default 1001.
- * - `reason`: the reason of the Close, at most 123 bytes of UTF-8. Default: none.
- * - `window`: the time within which connections are closed, at most `timeout`. Default: none, so that all are closed at once.
- * - `timeout`: the deadline of the whole drain. Default 30 seconds.
- *
- * @since 0.1.0
- * @category models
- */
-export interface DrainOptions {
-  readonly code?: 1001 | 1012 | undefined
-  readonly reason?: string | undefined
-  readonly window?: Duration.DurationInput | undefined
-  readonly timeout?: Duration.DurationInput | undefined
-}
+export type { AdmissionOptions, DrainOptions, KeyRequest, Proxies, Rate } from "./Options.js"
 
 /**
  * What came of the connections that were open when a server began to stop: how many were closed with a handshake, and how
@@ -146,46 +67,20 @@ export interface DrainReport {
 }
 
 /**
- * The options of a server, besides those of every connection.
- *
- * - `origin`: which web pages may connect; others get 403. Default: `Origin.sameOrigin()`.
- * - `protocols`: the subprotocols that the server speaks, in its order of preference, or a function that selects one of
- *   those a client offers. Default: none.
- * - `handshakeTimeout`: the time for a request to arrive, and again for it to be checked and taken by an `accept`;
- *   afterwards it gets 408 or 503. Default 10 seconds.
- * - `firstMessageTimeout`: the time for the first message of a connection, such as one that has to log in with it;
- *   afterwards it is closed with 1008. Default: any time.
- * - `admission`: how many are let in.
- * - `proxies`: those in front of the server. Default: none, so that no header is believed.
- * - `drain`: how the layers of handlers stop. Without it handlers are interrupted at once, and their connections closed with
- *   1001 within `closeTimeout`; with it, see `DrainOptions`. It also has the defaults of `drain`.
- * - `retryAfter`: what is told to those that get 503 or 429. Default 5 seconds.
+ * The options of a server, besides those of every connection; see `Options.ServerOptions`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options extends WebSocket.Options {
-  readonly origin?: Origin.Policy | undefined
-  readonly protocols?: ReadonlyArray<string> | Subprotocol.Selector | undefined
-  readonly handshakeTimeout?: Duration.DurationInput | undefined
-  readonly firstMessageTimeout?: Duration.DurationInput | undefined
-  readonly admission?: AdmissionOptions | undefined
-  readonly proxies?: Proxies | undefined
-  readonly drain?: DrainOptions | undefined
-  readonly retryAfter?: Duration.DurationInput | undefined
-}
+export type Options = ServerOptions
 
 /**
- * The options of a server over something else than what comes with the library.
- *
- * - `zlib`: what compresses. Default: nothing, so that `compression` is not accepted.
+ * The options of a server over something that does not come with the library; see `Options.ServerMakeOptions`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface MakeOptions extends Options {
-  readonly zlib?: Zlib | undefined
-}
+export type MakeOptions = ServerMakeOptions
 
 /**
  * Where a server listens. `url` is what a client on the same machine connects to; the path of a request is appended to it.
@@ -258,18 +153,18 @@ export interface ConnectionHandle {
 }
 
 /**
- * The options of `run`.
- *
- * - `delivery` and its options: what the connections deliver. Default: whole messages.
- * - `concurrency`: how many handlers run at once; further requests wait, at most `handshakeTimeout`. Default: any number.
- * - `onError`: is told why a handler failed, in place of the log, while the connection is still as the handler left it; the
- *   failures of the connection itself are among them, interruptions are not. What it dies of is logged.
+ * The options of `run`, besides those of the delivery.
  *
  * @since 0.1.0
  * @category models
  */
 export interface RunOptions<D extends Delivery, Value, E, R> extends WebSocket.DeliveryOptions<D> {
+  /** The number of handlers that run at once. Default: any number. Further requests wait, at most `handshakeTimeout`. */
   readonly concurrency?: number | "unbounded" | undefined
+  /**
+   * Is told why a handler failed, while the connection is still as the handler left it. It is told of the failures of the
+   * connection itself too, but not of interruptions. Default: none, so that failures are logged. Its defects are logged.
+   */
   readonly onError?:
     ((cause: Cause.Cause<E>, socket: ServerWebSocket<D, Value>) => Effect.Effect<unknown, never, R>) | undefined
 }
@@ -277,18 +172,20 @@ export interface RunOptions<D extends Delivery, Value, E, R> extends WebSocket.D
 /**
  * Which requests a route takes, and on what terms.
  *
- * - `path`: the path of the request, as it is sent; or with `/*` at the end, all paths that begin so. Where several match,
- *   the longest wins. Default: whatever no other route takes.
- * - `check`: decides about each request. Default: all are accepted.
- * - `origin`, `protocols`: as those of the server, in their place.
- *
  * @since 0.1.0
  * @category models
  */
 export interface RouteOptions<Value = undefined, E = never, R = never> {
+  /**
+   * The path of the request, as it is sent; with `/*` at the end, all paths that begin so. If several match, the longest wins.
+   * Default: whatever no other route takes.
+   */
   readonly path?: string | undefined
+  /** Decides about each request. Default: none, so that all requests are accepted. */
   readonly check?: UpgradeCheck.Check<Value, E, R> | undefined
+  /** The policy that says which web pages may connect, in place of that of the server. Default: that of the server. */
   readonly origin?: Origin.Policy | undefined
+  /** The subprotocols of the route, in place of those of the server. Default: those of the server. */
   readonly protocols?: ReadonlyArray<string> | Subprotocol.Selector | undefined
 }
 

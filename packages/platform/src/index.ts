@@ -21,6 +21,10 @@ export * as MockTransport from "./MockTransport.js"
 /**
  * @since 0.1.0
  */
+export * as Options from "./Options.js"
+/**
+ * @since 0.1.0
+ */
 export * as ReconnectingWebSocket from "./ReconnectingWebSocket.js"
 /**
  * @since 0.1.0

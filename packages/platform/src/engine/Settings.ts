@@ -2,9 +2,11 @@ import type { Limits } from "@effect-websocket/protocol/Connection"
 import type { RandomSource } from "@effect-websocket/protocol/Mask"
 import type * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import type { WaterMarks } from "../Transport.js"
-import type { SendStrategy } from "../WebSocket.js"
 import type { Zlib } from "../Zlib.js"
 import type { Budget } from "./connection/Budget.js"
+
+/** What `send` does when it would have to wait; see `Options.SendStrategy`. */
+export type SendStrategy = "suspend" | "dropping" | "sliding" | "close" | "abort"
 
 /** The options of one connection as numbers, with all defaults. Durations are in milliseconds; infinity stands for none. */
 export interface Settings {

@@ -1,7 +1,7 @@
 import type { Delivery } from "@effect-websocket/protocol/Connection"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
 import type { Transport } from "../Transport.js"
-import type { DeliveryOptions } from "../WebSocket.js"
+import type { DeliveryOptions } from "../Options.js"
 import type { Timers } from "../engine/time/Timers.js"
 import { FrameWebSocketImpl } from "./FrameWebSocketImpl.js"
 import { Link, type Mode, type Negotiated } from "../engine/connection/Link.js"

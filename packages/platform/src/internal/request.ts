@@ -5,7 +5,7 @@ import * as HeaderField from "@effect-websocket/protocol/HeaderField"
 import * as Encoding from "effect/Encoding"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
-import type { Credentials, RequestOptions } from "../WebSocketClient.js"
+import type { Credentials, RequestOptions } from "../Options.js"
 
 /** What is asked for, of one server. Credentials stand apart from the rest, so that another origin does not get them. */
 export interface Request {

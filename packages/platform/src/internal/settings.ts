@@ -8,12 +8,11 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Effect from "effect/Effect"
 import type { ByteBudget } from "../ByteBudget.js"
-import type { Options, ReceiveRate, SendStrategy } from "../WebSocket.js"
-import type { Options as ClientOptions, MakeOptions } from "../WebSocketClient.js"
+import type { ClientMakeOptions, ClientOptions, ConnectionOptions, ReceiveRate } from "../Options.js"
 import type { Zlib } from "../Zlib.js"
 import { bytes, count } from "../engine/checks.js"
 import { Budget } from "../engine/connection/Budget.js"
-import type { ClientSettings, ReceiveRateSettings, Settings } from "../engine/Settings.js"
+import type { ClientSettings, ReceiveRateSettings, SendStrategy, Settings } from "../engine/Settings.js"
 
 /** The one place of the defaults; `README.md` repeats them for people. */
 export const defaults = {
@@ -32,7 +31,7 @@ export const defaults = {
  * Throws a `RangeError` for what makes no sense: options are the programmer's, so that is a defect. Without `zlib` nothing
  * is compressed.
  */
-export const resolve = (options: Options = {}, zlib?: Zlib): Settings => {
+export const resolve = (options: ConnectionOptions = {}, zlib?: Zlib): Settings => {
   const high = bytes("sendHighWaterMark", options.sendHighWaterMark ?? defaults.sendHighWaterMark)
   const low = bytes("sendLowWaterMark", options.sendLowWaterMark ?? Math.min(defaults.sendLowWaterMark, high))
   if (low > high) throw new RangeError(`sendLowWaterMark must be at most sendHighWaterMark (${high}), but is ${low}`)
@@ -96,7 +95,9 @@ const resolveRandom = (source: RandomSource): RandomSource => {
   }
 }
 
-const resolveCompression = (options: Options["compression"] = false): PermessageDeflate.Settings | undefined => {
+const resolveCompression = (
+  options: ConnectionOptions["compression"] = false
+): PermessageDeflate.Settings | undefined => {
   if (options === false) return undefined
   try {
     return PermessageDeflate.resolve(options === true ? {} : options)
@@ -106,7 +107,7 @@ const resolveCompression = (options: Options["compression"] = false): Permessage
 }
 
 /** The settings of a client's connection, which has options of its own and those of its client. */
-export const resolveClient = (client: MakeOptions = {}, own: ClientOptions = {}): ClientSettings => {
+export const resolveClient = (client: ClientMakeOptions = {}, own: ClientOptions = {}): ClientSettings => {
   const options = { ...client, ...given(own), limits: { ...client.limits, ...given(own.limits ?? {}) } }
   return {
     ...resolve(options, client.zlib),

@@ -1,5 +1,5 @@
 import type * as Duration from "effect/Duration"
-import type { AdmissionOptions, KeyRequest, Rate } from "../../WebSocketServer.js"
+import type { AdmissionOptions, KeyRequest, Rate } from "../../Options.js"
 import { network } from "./ipAddress.js"
 import { count } from "../../engine/checks.js"
 import { defaults, timeout } from "../../internal/settings.js"

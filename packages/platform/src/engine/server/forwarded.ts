@@ -1,6 +1,6 @@
 import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as HeaderField from "@effect-websocket/protocol/HeaderField"
-import type { Proxies } from "../../WebSocketServer.js"
+import type { Proxies } from "../../Options.js"
 import { canonical, canonicalNode } from "./ipAddress.js"
 
 /** The proxies of a server, with all defaults filled in. */

@@ -5,7 +5,7 @@ import type { Duplex } from "node:stream"
 import * as Duration from "effect/Duration"
 import { resolveRetryAfter } from "../../engine/server/Gate.js"
 import { defaults } from "../../internal/settings.js"
-import type { Options } from "../../WebSocketServer.js"
+import type { ServerOptions } from "../../Options.js"
 import { afterResponses, pendingResponse } from "./pipelining.js"
 import { destroyOnError, stopDestroyOnError, upgradeAttempt, type NodeAttempt } from "./upgradeAttempt.js"
 
@@ -26,7 +26,7 @@ export interface Member {
 }
 
 /** What the options of a server say about its place on an HTTP server. They were resolved before. */
-export const memberOf = (options: Options): Omit<Member, "claims" | "offer"> => ({
+export const memberOf = (options: ServerOptions): Omit<Member, "claims" | "offer"> => ({
   servesHttp: false,
   handshakeTimeout: Duration.toMillis(options.handshakeTimeout ?? defaults.openTimeout),
   closeTimeout: Duration.toMillis(options.closeTimeout ?? defaults.closeTimeout),

@@ -1,0 +1,452 @@
+/**
+ * The options of connections, clients and servers. Each says what it does, its unit, its default, and what happens beyond it.
+ *
+ * Sizes are in bytes, and durations are `Duration` inputs: `"5 seconds"`, or a number of milliseconds. An option that is
+ * `undefined` is not given. Options that make no sense are a defect; if they come from `Config`, a `ConfigError` names the
+ * option. The modules that take the options have them under shorter names, such as `WebSocketClient.Options`.
+ *
+ * @since 0.1.0
+ */
+import type * as Cookies from "@effect/platform/Cookies"
+import type * as UrlParams from "@effect/platform/UrlParams"
+import type { Delivery, Limits } from "@effect-websocket/protocol/Connection"
+import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
+import type { RandomSource } from "@effect-websocket/protocol/Mask"
+import type * as Origin from "@effect-websocket/protocol/Origin"
+import type * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
+import type * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
+import type * as Duration from "effect/Duration"
+import type * as Redacted from "effect/Redacted"
+import type { ByteBudget } from "./ByteBudget.js"
+import type * as Settings from "./engine/Settings.js"
+import type { Zlib } from "./Zlib.js"
+
+/**
+ * What `send` does when it would have to wait for a peer that does not read fast enough.
+ *
+ * - `"suspend"`: it waits until there is room.
+ * - `"dropping"`: it succeeds at once and sends nothing.
+ * - `"sliding"`: it succeeds at once. The connection keeps the newest messages, up to `sendHighWaterMark`, until there is room.
+ * - `"close"`: it closes the connection with 1008, and fails.
+ * - `"abort"`: it drops the connection, and fails.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SendStrategy = Settings.SendStrategy
+
+/**
+ * How much a peer may send: at most `messages` messages and `bytes` bytes per `interval`; bursts of that size are allowed.
+ * Whatever arrives in one read is judged together. At least one of `messages` and `bytes` is needed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ReceiveRate {
+  /** The number of messages that may end per interval; of frames, if the connection delivers frames. Default: any number. */
+  readonly messages?: number | undefined
+  /** The number of bytes of the transport per interval. Default: any number. */
+  readonly bytes?: number | undefined
+  /** The interval, which is finite. Required. */
+  readonly interval: Duration.DurationInput
+  /**
+   * What the connection does if the peer sends more. `"suspend"` reads no further until the rate is kept. `"close"` closes the
+   * connection with 1008, which is a normal end here. Default: `"suspend"`.
+   */
+  readonly strategy?: "suspend" | "close" | undefined
+}
+
+/**
+ * The options of one connection.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConnectionOptions {
+  /** How much the peer may make this endpoint hold; see `Connection.Limits`. Default: 1 MiB and 1,024 fragments per message. */
+  readonly limits?: Partial<Limits> | undefined
+  /**
+   * The largest payload of a frame that is sent, in bytes. Default: none. A message that has more, after compression, is sent
+   * in fragments of this size.
+   */
+  readonly maxFrameSize?: number | undefined
+  /**
+   * The largest message that is sent, in bytes before compression. It limits each part of `sendStream`, and each frame with the
+   * delivery `"frames"`. Default: none. A larger message is refused with an outbound `PayloadTooLarge`: nothing of it is
+   * compressed, queued or sent, and the connection goes on.
+   */
+  readonly maxSendBytes?: number | undefined
+  /** The number of bytes waiting to be written from which on `send` waits. Default: 64 KiB. */
+  readonly sendHighWaterMark?: number | undefined
+  /**
+   * The number of bytes waiting to be written at which `send` goes on. It is at most `sendHighWaterMark`. Default: 16 KiB, or
+   * `sendHighWaterMark` if that is less.
+   */
+  readonly sendLowWaterMark?: number | undefined
+  /** What `send` does when it would have to wait; see `SendStrategy`. Default: `"suspend"`. */
+  readonly sendStrategy?: SendStrategy | undefined
+  /**
+   * The number of bytes waiting to be read above which the transport is paused. They are those of the payloads (of a text, its
+   * UTF-16 units), and 64 for each message. Default: 64 KiB.
+   */
+  readonly receiveHighWaterMark?: number | undefined
+  /**
+   * The time for the whole closing: sending the Close, receiving the peer's Close, the end of the transport. Default:
+   * 5 seconds. Afterwards the transport is dropped.
+   */
+  readonly closeTimeout?: Duration.DurationInput | undefined
+  /**
+   * Negotiates permessage-deflate: a client offers it, and a server accepts it. `true` stands for the defaults of
+   * `PermessageDeflate.Options`. Default: `false`. Messages are compressed if both sides agree. Anyone who sees the size of a
+   * message that holds both a secret and a text of their choice can guess the secret (BREACH): send such messages with
+   * `compress: false`.
+   */
+  readonly compression?: boolean | PermessageDeflate.Options | undefined
+  /**
+   * The source of mask keys, ping payloads and a client's handshake keys, for tests that need to know them. Default: the
+   * runtime's secure source. If the source throws, the default takes its place. Predictable bytes are for tests only:
+   * RFC 6455 §10.3 forbids them, because a page could make its client send bytes that a proxy takes for HTTP.
+   */
+  readonly random?: RandomSource | undefined
+  /** The bytes that this and other connections may hold together; see `ByteBudget`. Default: none. */
+  readonly budget?: ByteBudget | undefined
+  /**
+   * The time without a sign of life after which a ping is sent. Anything that the peer sends is a sign of life. So is anything
+   * that it takes of the bytes that wait for it. Default: 25 seconds. An infinite duration switches the heartbeat off.
+   */
+  readonly heartbeatInterval?: Duration.DurationInput | undefined
+  /**
+   * The time for a sign of life to come after that ping. It is longer behind a slow transfer. Default: 20 seconds. Afterwards the
+   * connection fails with `IoError` (`Timeout` of `"heartbeat"`).
+   */
+  readonly heartbeatTimeout?: Duration.DurationInput | undefined
+  /**
+   * The time without a message in either direction after which the connection is closed with 1001. A message that is being sent
+   * counts. Default: none.
+   */
+  readonly idleTimeout?: Duration.DurationInput | undefined
+  /**
+   * The time for a message to arrive, from its first byte to its last. Default: none. Afterwards the connection fails with 1008
+   * and `IoError` (`Timeout` of `"message"`).
+   */
+  readonly messageTimeout?: Duration.DurationInput | undefined
+  /**
+   * The time in which a peer must read something while more than `sendHighWaterMark` waits for it. A kernel's buffer may hide
+   * that the peer reads, for which up to 11.2 seconds are added. Default: none. Afterwards the transport is dropped, with
+   * `IoError` (`Timeout` of `"write"`).
+   */
+  readonly writeTimeout?: Duration.DurationInput | undefined
+  /** The age at which the connection is closed with 1001. Default: none. */
+  readonly maxLifetime?: Duration.DurationInput | undefined
+  /** How much the peer may send per interval; see `ReceiveRate`. Default: any amount. */
+  readonly receiveRate?: ReceiveRate | undefined
+}
+
+/**
+ * What a connection delivers. It is decided when the connection is acquired, so that one kind cannot be mixed with another.
+ * An option of another delivery is a defect.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DeliveryOptions<D extends Delivery> {
+  /**
+   * What the connection delivers: `"messages"`, `"streams"` or `"frames"`. See `StreamingWebSocket` and `FrameWebSocket`.
+   * Default: `"messages"`.
+   */
+  readonly delivery?: D | undefined
+  /** With `"frames"`, whether pings are answered. Default: `true`. */
+  readonly answerPings?: boolean | undefined
+  /**
+   * With `"frames"`, whether the peer's Close is answered. Default: `true`. Otherwise the app answers, with a Close of its own or
+   * with `close`; the end of its scope does so in any case.
+   */
+  readonly answerClose?: boolean | undefined
+  /**
+   * With `"frames"`, the reserved bits of data frames that may be received and sent. The app gives them a meaning. RSV1 is 4,
+   * RSV2 is 2, RSV3 is 1 (`Frame.rsv1` and so on); several are added up. Default: none. All others are violations. A text message
+   * with such a bit need not be UTF-8.
+   */
+  readonly rsv?: number | undefined
+  /**
+   * With `"frames"`, the reserved opcodes that may be received and sent: 0x3 to 0x7 for data, 0xB to 0xF for control frames.
+   * Default: none. All others are violations.
+   */
+  readonly opcodes?: ReadonlyArray<number> | undefined
+  /**
+   * With `"messages"`, whether `Message.frames` tells in which frames a received message came. Default: `false`. The frames are
+   * held in addition to the message, for as long as the message is.
+   */
+  readonly recordFrames?: boolean | undefined
+}
+
+/**
+ * How one message is sent. Options that make no sense are a defect of the fiber that sends.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SendOptions {
+  /**
+   * Whether the message is compressed, if compression was agreed on. Default: as the `threshold` and the `filter` of
+   * `PermessageDeflate.Options` say.
+   */
+  readonly compress?: boolean | undefined
+  /**
+   * The largest payload of a frame of this message, in bytes after compression. It replaces that of the connection, whether it is
+   * smaller or larger. Default: the `maxFrameSize` of the connection. A message that has more is sent in fragments of this size.
+   */
+  readonly maxFrameSize?: number | undefined
+}
+
+/**
+ * How one message is received.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ReceiveOptions {
+  /**
+   * The largest message that is taken, in bytes (of a text, of its UTF-8). Required. A larger one closes the connection with 1009.
+   */
+  readonly maxMessageBytes: number
+}
+
+/**
+ * Who the client is: with a name and a password (RFC 7617), or with a token (RFC 6750).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Credentials =
+  | { readonly username: string; readonly password: Redacted.Redacted<string> }
+  | { readonly token: Redacted.Redacted<string> }
+
+/**
+ * What a client asks for. Characters that no header or URL may have fail typed, before anything is sent.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RequestOptions {
+  /** The subprotocols to offer, in order of preference. Default: none. */
+  readonly protocols?: ReadonlyArray<string> | undefined
+  /** Headers of the request. They are sent with those of the handshake, which they cannot replace. Default: none. */
+  readonly headers?: HeaderRecord | undefined
+  /** The `Origin` header, by which servers recognise web pages. Default: none. */
+  readonly origin?: string | undefined
+  /** The `User-Agent` header. Default: none. */
+  readonly userAgent?: string | undefined
+  /**
+   * The `Authorization` header. The user name and password in a URL do the same; they appear in no error and no log. Default:
+   * none.
+   */
+  readonly auth?: Credentials | undefined
+  /**
+   * The `Cookie` header: Effect's `Cookies`, or values by name. The cookies of a `CookieJar` are sent too. A name is a token.
+   * Values are percent-encoded, so that all but control characters arrive as they are. Default: none.
+   */
+  readonly cookies?: Cookies.Cookies | Readonly<Record<string, string>> | undefined
+  /** Parameters that are added to the query of the URL. Default: none. */
+  readonly query?: UrlParams.Input | undefined
+}
+
+/**
+ * The options of a client, which hold for all of its connections, besides those of every connection.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClientOptions extends ConnectionOptions, RequestOptions {
+  /**
+   * The time until the connection is open: DNS, TCP, proxies, TLS, the handshake and all redirects. Default: 10 seconds.
+   * Afterwards `connect` fails with `IoError` (`Timeout`).
+   */
+  readonly openTimeout?: Duration.DurationInput | undefined
+  /**
+   * The number of redirects that are followed (RFC 9110 §15.4). Another origin gets no credentials, no cookies and none of
+   * `headers`; `wss:` never leads to `ws:`. Default: 0. One more fails as every answer other than 101 does.
+   */
+  readonly maxRedirects?: number | undefined
+}
+
+/**
+ * The options of a client over a way to dial that does not come with the library.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClientMakeOptions extends ClientOptions {
+  /**
+   * The URL that the URLs of `connect` are relative to. A user name and password in it are for its origin only. Default: none,
+   * so that URLs are absolute.
+   */
+  readonly baseUrl?: string | URL | Redacted.Redacted<string> | undefined
+  /** The implementation of DEFLATE. Default: none, so that `compression` is not offered. */
+  readonly zlib?: Zlib | undefined
+  /** The schemes of the URLs that can be dialled. Default: `ws:` and `wss:`. */
+  readonly schemes?: ReadonlyArray<string> | undefined
+}
+
+/**
+ * The options of one `connect`. They win over those of the client; limits and headers do so one by one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConnectOptions<D extends Delivery = "messages"> extends ClientOptions, DeliveryOptions<D> {}
+
+/**
+ * A rate: at most `limit` per `interval`; bursts of up to `limit` are allowed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Rate {
+  readonly limit: number
+  readonly interval: Duration.DurationInput
+}
+
+/**
+ * What a server knows of a client before any check; see `AdmissionOptions`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface KeyRequest {
+  /** The target of the request: its path and query. */
+  readonly url: string
+  readonly headers: HeaderRecord
+  /** The address of the transport, if it has one. */
+  readonly remoteAddress: string | undefined
+  /** The same, unless a trusted proxy tells of another; see `Proxies`. */
+  readonly clientAddress: string | undefined
+}
+
+/**
+ * How many connections and handshakes a server admits. Before any check, it answers the others with `Retry-After`: with 503
+ * if the server is full, with 429 if one client has too many or handshakes come too fast.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AdmissionOptions {
+  /** The number of open connections and handshakes together. Default: no limit. */
+  readonly maxConnections?: number | undefined
+  /**
+   * The number of handshakes under way. A server that listens by itself holds as many pending sockets in addition: those without
+   * an upgrade request yet, or refused. Default: 1,024. It drops the oldest pending socket beyond that.
+   */
+  readonly maxHandshakes?: number | undefined
+  /** The number of connections and handshakes of one client. Default: no limit. */
+  readonly maxConnectionsPerKey?: number | undefined
+  /** The rate of the handshakes of all clients. Default: no limit. */
+  readonly handshakeRate?: Rate | undefined
+  /** The rate of the handshakes of one client. Default: no limit. */
+  readonly handshakeRatePerKey?: Rate | undefined
+  /**
+   * By what a client is known. Default: `clientAddress`, or its /64 for IPv6. A client without a key, such as one over a Unix
+   * domain socket, has no limit of its own. The server remembers 65,536 keys without connections.
+   */
+  readonly key?: ((request: KeyRequest) => string | undefined) | undefined
+}
+
+/**
+ * The proxies in front of a server. The server believes a header as far as trusted proxies wrote it: it reads the list of
+ * addresses from its end, until an address is not trusted. An entry that is no address, such as `unknown`, ends this; the
+ * client is then known by the address of the proxy that wrote it.
+ *
+ * Addresses have one spelling: IPv6 in lower case and shortened (RFC 5952), IPv4 as four numbers also if it is mapped into
+ * IPv6. A port and brackets are dropped.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Proxies {
+  /** Whether an address is that of a proxy. Required. */
+  readonly trusted: (address: string) => boolean
+  /**
+   * The header with the list of addresses, to which each proxy appends the address of its client. `"forwarded"` is read as
+   * RFC 7239 says. Default: `"x-forwarded-for"`.
+   */
+  readonly header?: string | undefined
+  /**
+   * Whether a connection without an address, such as one over a Unix domain socket, is from a trusted proxy. Default: `false`.
+   */
+  readonly trustUnixSocket?: boolean | undefined
+}
+
+/**
+ * How a server stops. It closes connections at random times within the window, so that their clients do not all come back at
+ * once, while handlers go on until they are done. At the deadline it interrupts handlers and drops connections.
+ *
+ * Options that make no sense are a defect when the server is made, or when `drain` is called with them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DrainOptions {
+  /** The code of the Close: 1001, or 1012 for a restart. Default: 1001. */
+  readonly code?: 1001 | 1012 | undefined
+  /** The reason of the Close, at most 123 bytes of UTF-8. Default: none. */
+  readonly reason?: string | undefined
+  /**
+   * The time within which connections are closed, at most `timeout`. Default: 0 seconds, so that all are closed at once.
+   */
+  readonly window?: Duration.DurationInput | undefined
+  /**
+   * The deadline of the whole drain. Default: 30 seconds. Then handlers are interrupted and connections dropped.
+   */
+  readonly timeout?: Duration.DurationInput | undefined
+}
+
+/**
+ * The options of a server, besides those of every connection.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ServerOptions extends ConnectionOptions {
+  /**
+   * The policy that says which web pages may connect. Default: `Origin.sameOrigin()`, which takes the host and port of the
+   * request, and requests without an `Origin`. Others get 403.
+   */
+  readonly origin?: Origin.Policy | undefined
+  /**
+   * The subprotocols that the server speaks, in its order of preference, or a function that selects one of those a client offers.
+   * Default: none.
+   */
+  readonly protocols?: ReadonlyArray<string> | Subprotocol.Selector | undefined
+  /**
+   * The time for a request to arrive, and again for it to be checked and taken by an `accept`. Default: 10 seconds. Afterwards
+   * the request gets 408 or 503.
+   */
+  readonly handshakeTimeout?: Duration.DurationInput | undefined
+  /**
+   * The time for the first message of a connection, such as one that has to log in with it. Default: none. Afterwards the
+   * connection is closed with 1008.
+   */
+  readonly firstMessageTimeout?: Duration.DurationInput | undefined
+  /** How many connections and handshakes are admitted; see `AdmissionOptions`. Default: 1,024 handshakes, else no limit. */
+  readonly admission?: AdmissionOptions | undefined
+  /** The proxies in front of the server; see `Proxies`. Default: none, so that no header is believed. */
+  readonly proxies?: Proxies | undefined
+  /**
+   * How the layers of handlers stop, and the defaults of `drain`; see `DrainOptions`. Default: none. Without it handlers are
+   * interrupted at once, and their connections closed with 1001 within `closeTimeout`.
+   */
+  readonly drain?: DrainOptions | undefined
+  /** The time after which those that get 503 or 429 may come back: the header `Retry-After`. Default: 5 seconds. */
+  readonly retryAfter?: Duration.DurationInput | undefined
+}
+
+/**
+ * The options of a server over something that does not come with the library.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ServerMakeOptions extends ServerOptions {
+  /** The implementation of DEFLATE. Default: none, so that `compression` is not accepted. */
+  readonly zlib?: Zlib | undefined
+}
