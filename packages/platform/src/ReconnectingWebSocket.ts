@@ -90,21 +90,7 @@ export type State<E = never> =
   | { readonly _tag: "Closed"; readonly failure: Failure<E> | undefined }
 
 /**
- * The options, besides those of each `connect`. A message always waits for room on its connection: `sendStrategy` has no say.
- *
- * - `schedule`: the delays between attempts; when it is done, the last failure is final. Default: exponential from 100
- *   milliseconds, at most 30 seconds, with jitter, without an end. A server's `Retry-After` makes a delay longer.
- * - `maxRetryAfter`: the longest delay that a server can ask for with `Retry-After`; a longer one is cut to this. Default 5
- *   minutes.
- * - `stableAfter`: a connection that lived this long starts the schedule anew. Default 5 seconds.
- * - `classify`: what comes of a failure. Default: `classify`.
- * - `onConnect`: runs on each connection before anything else is sent or received on it: to authenticate, to subscribe again,
- *   to resume from an offset. It is to use the connection that it is given: what is sent to the whole waits until it is done.
- *   `connection` counts from 1. A failure of its own closes the connection with 1011 and is
- *   classified like any other.
- * - `outboxCapacity`: how many messages wait for a connection at most. Default 1,024.
- * - `outboxStrategy`: what happens to one more: `"suspend"` waits for a place, `"dropping"` drops it, `"sliding"` drops the
- *   oldest. Default `"suspend"`.
+ * The options, besides those of each `connect`. A message always waits for room on its connection, so there is no `sendStrategy`.
  *
  * @since 0.1.0
  * @category models
@@ -113,12 +99,29 @@ export interface Options<E = never, R = never> extends Omit<
   ConnectOptions,
   "delivery" | "answerPings" | "answerClose" | "rsv" | "opcodes" | "sendStrategy"
 > {
+  /**
+   * The delays between attempts. A server's `Retry-After` makes a delay longer. Default: `defaultSchedule`, which is exponential
+   * from 100 milliseconds, at most 30 seconds, with jitter, without an end. Once the schedule is done, the last failure is final.
+   */
   readonly schedule?: Schedule.Schedule<unknown, Failure<NoInfer<E>>> | undefined
+  /** The longest delay that a server can ask for with `Retry-After`. Default: 5 minutes. A longer one is cut to this. */
   readonly maxRetryAfter?: Duration.DurationInput | undefined
+  /** The age at which a connection counts as stable, so that the schedule starts anew after it. Default: 5 seconds. */
   readonly stableAfter?: Duration.DurationInput | undefined
+  /** Decides whether a failure is followed by another attempt, a normal end or a failure of the whole. Default: `classify`. */
   readonly classify?: ((failure: Failure<NoInfer<E>>) => Decision) | undefined
+  /**
+   * Runs on each connection before anything else is sent or received on it: to authenticate, to subscribe again, to resume from
+   * an offset. It uses the connection that it is given, because what is sent to the whole waits until it is done. `connection`
+   * counts from 1. Default: none. Its failure closes the connection with 1011 and is classified like any other.
+   */
   readonly onConnect?: ((socket: WebSocket.WebSocket, connection: number) => Effect.Effect<unknown, E, R>) | undefined
+  /** The number of messages that wait for a connection. Default: 1,024. `outboxStrategy` decides about one more. */
   readonly outboxCapacity?: number | undefined
+  /**
+   * What happens to a message for which the outbox has no room: `"suspend"` waits for room, `"dropping"` drops it, `"sliding"`
+   * drops the oldest. Default: `"suspend"`.
+   */
   readonly outboxStrategy?: OutboxStrategy | undefined
 }
 

@@ -32,18 +32,19 @@ export interface Request extends UpgradeRequest {
 /**
  * What goes with an acceptance.
  *
- * - `protocol`: the subprotocol, one of those that the client offers. A client that offers none gets none, as with every other
- *   way to select. If the client offers others only, it gets 500, and the reason is in the log: a check that serves several
- *   kinds of clients looks at `request.protocols` first. Default: as `protocols` of the server says.
- * - `headers`: sent with the answer 101, besides those of the handshake, which they cannot replace.
- * - `options`: of this connection; they win over those of the server.
- *
  * @since 0.1.0
  * @category models
  */
 export interface AcceptOptions {
+  /**
+   * The subprotocol, one of those that the client offers. A client that offers none gets none, as with every other way to select.
+   * Default: as `protocols` of the server says. If the client offers others only, it gets 500, and the reason is in the log: a
+   * check that serves several kinds of clients looks at `request.protocols` first.
+   */
   readonly protocol?: string | undefined
+  /** Headers of the 101. They are sent with those of the handshake, which they cannot replace. Default: none. */
   readonly headers?: HeaderRecord | undefined
+  /** Options of this connection, which win over those of the server. Default: none. */
   readonly options?: ConnectionOptions | undefined
 }
 

@@ -49,22 +49,21 @@ export const TypeId: unique symbol = Symbol.for("@effect-websocket/protocol/Conn
 export type TypeId = typeof TypeId
 
 /**
- * Limits on what a peer may make this endpoint hold in memory. The first two are in bytes, the last two are counts.
- *
- * - `maxMessageBytes`: the largest message, in bytes. Default: 1 MiB. At most 536,870,888, the longest string of V8.
- *   The connection closes with 1009 beyond it, as for the next two.
- * - `maxFrameBytes`: the largest payload of one frame, in bytes. Default: no limit besides `maxMessageBytes`.
- * - `maxFragments`: the largest number of frames in one message, empty frames included. Default: 1,024.
- * - `maxBufferedControlFrames`: the largest number of pongs that wait for `takeOutput`. Beyond it, only the newest
- *   ping is answered (RFC 6455 §5.5.3). Default: 32.
+ * Limits on what a peer may make this endpoint hold in memory.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Limits {
+  /** The largest message, in bytes; at most 536,870,888, the longest string there can be. Default: 1 MiB. */
   readonly maxMessageBytes: number
+  /** The largest payload of one frame, in bytes. Default: none; `maxMessageBytes` is a limit in any case. */
   readonly maxFrameBytes: number
+  /** The largest number of frames in one message; empty ones count. Default: 1,024. */
   readonly maxFragments: number
+  /**
+   * The number of pongs that wait to be written. Default: 32. Beyond it only the newest ping is answered (RFC 6455 §5.5.3).
+   */
   readonly maxBufferedControlFrames: number
 }
 

@@ -36,33 +36,37 @@ export interface Parameters {
 /**
  * How messages are compressed, and which parameters are negotiated. Both roles take the same options.
  *
- * - `serverMaxWindowBits`, `clientMaxWindowBits`: the base-2 logarithm of each side's window in bytes, 8 to 15.
- *   Default: 12. Each connection keeps at most 2^bits bytes for each direction. If a client does not let the server
- *   limit its window, the server asks for no context takeover instead.
- * - `serverNoContextTakeover`, `clientNoContextTakeover`: make that side compress each message by itself, so that
- *   nothing is kept between messages. Default: `false`.
- * - `offers`: what a client offers, in order of preference. Default: offers that follow from the options above.
- * - `threshold`: messages of fewer bytes are sent uncompressed. Default: 1,024.
- * - `filter`: messages for which it returns `false` are sent uncompressed. Default: none.
- * - `level`: zlib's level, from 1 (fastest) to 9 (smallest). Default: 6.
- * - `memLevel`: zlib's memory level, 1 to 9. Default: 5.
- * - `maxRatio`: the most that a received message may grow, as a multiple of its size on the wire; at least 1.
- *   Default: no limit besides the largest message. A message that grows more, to above 64 KiB, closes the connection
- *   with 1009.
- *
  * @since 0.1.0
  * @category models
  */
 export interface Options {
+  /**
+   * The window of the server, 8 to 15. At most 2^bits bytes are kept for each connection and direction. Default: 12.
+   */
   readonly serverMaxWindowBits?: number | undefined
+  /**
+   * The window of the client, 8 to 15. Default: 12. A server that cannot limit a client's window has the client compress without
+   * context takeover instead.
+   */
   readonly clientMaxWindowBits?: number | undefined
+  /** Has the server compress each message by itself, for which nothing is kept. Default: `false`. */
   readonly serverNoContextTakeover?: boolean | undefined
+  /** Has the client compress each message by itself, for which nothing is kept. Default: `false`. */
   readonly clientNoContextTakeover?: boolean | undefined
+  /** The offers of a client, in order of preference. Default: those that follow from the options above. */
   readonly offers?: ReadonlyArray<Parameters> | undefined
+  /** The size from which on messages are compressed, in bytes. Default: 1,024. Smaller ones are sent as they are. */
   readonly threshold?: number | undefined
+  /** Says whether a message is compressed. Default: none, so that all messages are. */
   readonly filter?: ((message: Message) => boolean) | undefined
+  /** The level of zlib, from 1, the fastest, to 9, the smallest. Default: 6. */
   readonly level?: number | undefined
+  /** The memory level of zlib, 1 to 9. Default: 5. */
   readonly memLevel?: number | undefined
+  /**
+   * The largest ratio of a message above 64 KiB to its size on the wire. Default: none; the largest message is a limit in any
+   * case. A message that inflates to more is refused.
+   */
   readonly maxRatio?: number | undefined
 }
 

@@ -24,83 +24,25 @@ import { headerRecord } from "./internal/headerRecord.js"
 import { toIoError, type Stage } from "./internal/ioError.js"
 import { hostOf, ignore, letGo, overDuplex, parseProxy, throughProxy, type Route } from "./internal/route.js"
 import { resolveTls, serverName } from "./internal/tls.js"
+import type { ClientOptions, ConnectOptions } from "./NodeOptions.js"
 import * as NodeTransport from "./NodeTransport.js"
 import { zlib } from "./NodeZlib.js"
 
 /**
- * How TLS is spoken: what Node's `tls.connect` takes, apart from the route and from what switches verification off. What is secret
- * may be `Redacted`.
- *
- * - `ca`: private certificate authorities, in place of those that Node knows.
- * - `cert` with `key`, and `passphrase` where the key is encrypted, or `pfx`: the client's own certificate, for servers that
- *   ask for one.
- * - `servername`: the name that is asked for and verified. Default: the host of the URL.
- * - `dangerouslySkipCertificateVerification`: whoever is on the way can read and change everything. Default false.
+ * The options of a client, which hold for all of its connections; see `NodeOptions.ClientOptions`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface TlsOptions extends Omit<
-  Tls.ConnectionOptions,
-  | "host"
-  | "port"
-  | "path"
-  | "socket"
-  | "lookup"
-  | "timeout"
-  | "allowHalfOpen"
-  | "rejectUnauthorized"
-  | "requestCert"
-  | "checkServerIdentity"
-  | "ALPNProtocols"
-  | "ALPNCallback"
-  | "SNICallback"
-  | "isServer"
-  | "server"
-  | "key"
-  | "passphrase"
-  | "pfx"
-> {
-  readonly key?: Tls.SecureContextOptions["key"] | Redacted.Redacted<string | Buffer>
-  readonly passphrase?: string | Redacted.Redacted<string> | undefined
-  readonly pfx?: Tls.SecureContextOptions["pfx"] | Redacted.Redacted<string | Buffer>
-  readonly dangerouslySkipCertificateVerification?: boolean | undefined
-}
+export type Options = ClientOptions
 
 /**
- * The options of a client, which hold for all of its connections.
- *
- * - `baseUrl`: what the URLs of `connect` are relative to. A user name and password in it are for its origin only. Default: none,
- *   so that URLs are absolute.
- * - `tls`: for `wss:` URLs. The server's certificate and name are verified, whatever the route to it.
- * - `localAddress`, `family`, `autoSelectFamily`: how TCP is opened, as in Node's `net.connect`.
- *
- * And one of these at most:
- *
- * - `socketPath`: a Unix domain socket, through which all connections go. The URL names the host as usual. The URL
- *   `ws+unix:///path/to.sock:/request/path` does it for one connection.
- * - `createConnection`: makes the stream of bytes below TLS, for any other route.
- * - `proxy`: the URL of a proxy, `http:`, `https:`, `socks4:` or `socks5:`, with the user name and password in it where it wants
- *   some. Or `"environment"`: what `HTTPS_PROXY` (for `wss:`), `HTTP_PROXY` (for `ws:`), `ALL_PROXY` and `NO_PROXY` say at each
- *   `connect`; a proxy without a scheme is an `http:` one. SOCKS proxies resolve the server's name; version 4 knows no
- *   password. Default: none.
- *
- * - `proxyTls`: `tls` for an `https:` proxy itself.
+ * How a client speaks TLS, and the options of one `connect`; see `NodeOptions`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options extends WebSocketClient.Options {
-  readonly baseUrl?: string | URL | Redacted.Redacted<string> | undefined
-  readonly tls?: TlsOptions | undefined
-  readonly localAddress?: string | undefined
-  readonly family?: 4 | 6 | undefined
-  readonly autoSelectFamily?: boolean | undefined
-  readonly socketPath?: string | undefined
-  readonly createConnection?: ((url: URL) => Duplex) | undefined
-  readonly proxy?: string | URL | Redacted.Redacted<string> | undefined
-  readonly proxyTls?: TlsOptions | undefined
-}
+export type { ConnectOptions, TlsOptions } from "./NodeOptions.js"
 
 /**
  * A client with options, which are checked before there is a connection to make.
@@ -172,14 +114,6 @@ export const layerConfig = (
  * @category layers
  */
 export const layer: Layer.Layer<WebSocketClient.WebSocketClient> = layerWith({})
-
-/**
- * The options of one connection that needs no client: all that a client has, with the delivery.
- *
- * @since 0.1.0
- * @category models
- */
-export interface ConnectOptions<D extends Delivery = "messages"> extends Options, WebSocket.DeliveryOptions<D> {}
 
 /**
  * Connects with TLS options and a route of its own, and needs no `WebSocketClient`. Otherwise it does what

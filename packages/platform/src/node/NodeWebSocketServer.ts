@@ -40,56 +40,17 @@ import { headerRecord } from "./internal/headerRecord.js"
 import { afterResponses, pendingResponse } from "./internal/pipelining.js"
 import { checkTls } from "./internal/tls.js"
 import { Strangers } from "./internal/strangers.js"
+import type { DuplexOptions, PortOptions, SocketPathOptions } from "./NodeOptions.js"
 import { zlib } from "./NodeZlib.js"
 import { destroyOnError, hasEnded, takeOver, upgradeAttempt, type NodeAttempt } from "./internal/upgradeAttempt.js"
 
 /**
- * The options of a server that listens by itself, besides those of every server, wherever it listens.
- *
- * - `tls`: certificate and key, for `wss:`, and what else Node's `https.createServer` takes. The text of a key that is
- *   `Redacted` is `Redacted.value(key)`. To see a client's certificate, use an `https.Server` of your own: in its `upgrade`
- *   listener `socket.getPeerCertificate()` has it, and `fromUpgrade` accepts.
+ * The options of servers that listen by themselves, and of `fromDuplex`; see `NodeOptions`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface ListenOptions extends WebSocketServer.Options {
-  readonly tls?: Https.ServerOptions | undefined
-}
-
-/**
- * The options of a server that listens on a port.
- *
- * - `port`: 0 for one that the system chooses; `WebSocketServer.address` tells which.
- * - `host`: the address to listen on. Default: all, as Node does.
- * - `socketPath`: only without a port; see `SocketPathOptions`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface PortOptions extends ListenOptions {
-  readonly port: number
-  readonly host?: string | undefined
-  readonly socketPath?: undefined
-}
-
-/**
- * The options of a server that listens on a Unix domain socket, as one behind a proxy on the same machine does.
- *
- * - `socketPath`: the path of the socket, at most 107 bytes on Linux and 103 elsewhere; on Windows the name of a pipe. The
- *   server makes the file, with the permissions that the umask of the process leaves, and removes it when it stops
- *   listening. If the file is there already, listening fails with `IoError` (`Listen`), also if the process that made it has
- *   died: remove a stale file first.
- * - `port`, `host`: only without a path; see `PortOptions`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface SocketPathOptions extends ListenOptions {
-  readonly socketPath: string
-  readonly port?: undefined
-  readonly host?: undefined
-}
+export type { DuplexOptions, ListenOptions, PortOptions, SocketPathOptions } from "./NodeOptions.js"
 
 /**
  * The options of a server that listens by itself: on a port, or on a Unix domain socket.
@@ -354,28 +315,6 @@ export const fromUpgrade = <D extends Delivery = "messages">(
   if (isTaken(socket)) return takenTwice
   const accepted = acceptInTurn(request, upgradeAttempt(request, socket, head), { ...options, zlib })
   return Effect.suspend(() => (isTaken(socket) ? takenTwice : accepted))
-}
-
-/**
- * The options of a connection whose opening handshake the app has read itself, besides those of every connection.
- *
- * - `key`: the `Sec-WebSocket-Key` of the client.
- * - `head`: the bytes that came behind the request. Default: none.
- * - `protocol`: the subprotocol that the app has chosen of those the client offers. Default: none.
- * - `extensions`: what the client offers: the value of `Sec-WebSocket-Extensions`, the values of several such lines, or the
- *   extensions parsed. Needed for `compression`. Default: nothing.
- * - `url`: the target of the request, as the `url` of the connection. Default: empty.
- *
- * @since 0.1.0
- * @category models
- */
-export interface DuplexOptions<D extends Delivery = "messages">
-  extends WebSocket.Options, WebSocket.DeliveryOptions<D> {
-  readonly key: string
-  readonly head?: Uint8Array | undefined
-  readonly protocol?: string | undefined
-  readonly extensions?: string | ReadonlyArray<string> | ReadonlyArray<Extension.Extension> | undefined
-  readonly url?: string | undefined
 }
 
 /**

@@ -1,6 +1,10 @@
 /**
  * @since 0.1.0
  */
+export * as NodeOptions from "./NodeOptions.js"
+/**
+ * @since 0.1.0
+ */
 export * as NodeTransport from "./NodeTransport.js"
 /**
  * @since 0.1.0

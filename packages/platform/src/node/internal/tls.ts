@@ -2,7 +2,7 @@ import type { IoErrorReason } from "@effect-websocket/protocol/Errors"
 import * as Redacted from "effect/Redacted"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
-import type { TlsOptions } from "../NodeWebSocketClient.js"
+import type { TlsOptions } from "../NodeOptions.js"
 
 /** Throws a `RangeError` for what no TLS can be spoken with, as for every other option that makes no sense. */
 export const checkTls = (options: Tls.SecureContextOptions | undefined): void => {

@@ -1,0 +1,180 @@
+/**
+ * The options of clients and servers over Node, besides those of every client and server. See `Options` for those, and for what
+ * all options have in common.
+ *
+ * @since 0.1.0
+ */
+import type { Delivery } from "@effect-websocket/protocol/Connection"
+import type * as Extension from "@effect-websocket/protocol/Extension"
+import type * as Redacted from "effect/Redacted"
+import type * as Https from "node:https"
+import type { Duplex } from "node:stream"
+import type * as Tls from "node:tls"
+import type * as Options from "../Options.js"
+
+/**
+ * How a client speaks TLS: what Node's `tls.connect` takes, apart from the route and from what switches verification off. Secrets
+ * may be `Redacted`.
+ *
+ * - `ca`: private certificate authorities, in place of those that Node knows.
+ * - `cert`: the client's own certificate, for servers that ask for one; with `key`, or as `pfx`.
+ * - `servername`: the name that is asked for and verified. Default: the host of the URL.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TlsOptions extends Omit<
+  Tls.ConnectionOptions,
+  | "host"
+  | "port"
+  | "path"
+  | "socket"
+  | "lookup"
+  | "timeout"
+  | "allowHalfOpen"
+  | "rejectUnauthorized"
+  | "requestCert"
+  | "checkServerIdentity"
+  | "ALPNProtocols"
+  | "ALPNCallback"
+  | "SNICallback"
+  | "isServer"
+  | "server"
+  | "key"
+  | "passphrase"
+  | "pfx"
+> {
+  /** The key of the client's own certificate. Default: none. */
+  readonly key?: Tls.SecureContextOptions["key"] | Redacted.Redacted<string | Buffer>
+  /** The passphrase of an encrypted `key` or `pfx`. Default: none. */
+  readonly passphrase?: string | Redacted.Redacted<string> | undefined
+  /** The client's own certificate with its key, in place of `cert` and `key`. Default: none. */
+  readonly pfx?: Tls.SecureContextOptions["pfx"] | Redacted.Redacted<string | Buffer>
+  /**
+   * Takes every certificate, so that anyone on the way can read and change everything. Default: `false`.
+   */
+  readonly dangerouslySkipCertificateVerification?: boolean | undefined
+}
+
+/**
+ * The options of a client, which hold for all of its connections. At most one of `socketPath`, `createConnection` and `proxy` is
+ * given.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClientOptions extends Options.ClientOptions {
+  /**
+   * The URL that the URLs of `connect` are relative to. A user name and password in it are for its origin only. Default: none,
+   * so that URLs are absolute.
+   */
+  readonly baseUrl?: string | URL | Redacted.Redacted<string> | undefined
+  /**
+   * How TLS is spoken for `wss:` URLs; see `TlsOptions`. Default: as Node does. The server's certificate and name are verified,
+   * whatever the route to it.
+   */
+  readonly tls?: TlsOptions | undefined
+  /** The local address that TCP connections come from, as in Node's `net.connect`. Default: the system chooses. */
+  readonly localAddress?: string | undefined
+  /** The version of IP, as in Node's `net.connect`: 4 or 6. Default: both. */
+  readonly family?: 4 | 6 | undefined
+  /** Whether several addresses are tried, as in Node's `net.connect`. Default: as Node does. */
+  readonly autoSelectFamily?: boolean | undefined
+  /**
+   * The path of a Unix domain socket, through which all connections go. The URL names the host as usual. Default: none. The URL
+   * `ws+unix:///path/to.sock:/request/path` does it for one connection.
+   */
+  readonly socketPath?: string | undefined
+  /** Makes the stream of bytes below TLS, for any other route. Default: none. */
+  readonly createConnection?: ((url: URL) => Duplex) | undefined
+  /**
+   * The URL of a proxy (`http:`, `https:`, `socks4:` or `socks5:`), or `"environment"`. A user name and password are part of the
+   * URL. `"environment"` stands for what `HTTPS_PROXY` (for `wss:`), `HTTP_PROXY` (for `ws:`), `ALL_PROXY` and `NO_PROXY` say at
+   * each `connect`; a proxy without a scheme is an `http:` one. SOCKS proxies resolve the server's name; version 4 knows no
+   * password. Default: none.
+   */
+  readonly proxy?: string | URL | Redacted.Redacted<string> | undefined
+  /** How TLS is spoken with an `https:` proxy itself; see `TlsOptions`. Default: as Node does. */
+  readonly proxyTls?: TlsOptions | undefined
+}
+
+/**
+ * The options of one connection that needs no client: all that a client has, with the delivery.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConnectOptions<D extends Delivery = "messages"> extends ClientOptions, Options.DeliveryOptions<D> {}
+
+/**
+ * The options of a server that listens by itself, besides those of every server, wherever it listens.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ListenOptions extends Options.ServerOptions {
+  /**
+   * Certificate and key, for `wss:`, and what else Node's `https.createServer` takes. The text of a key that is `Redacted` is
+   * `Redacted.value(key)`. Default: none, so that the server speaks `ws:`. To see a client's certificate, use an `https.Server`
+   * of your own: in its `upgrade` listener `socket.getPeerCertificate()` has it, and `fromUpgrade` accepts.
+   */
+  readonly tls?: Https.ServerOptions | undefined
+}
+
+/**
+ * The options of a server that listens on a port.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PortOptions extends ListenOptions {
+  /** The port; 0 for one that the system chooses, which `WebSocketServer.address` tells. Required. */
+  readonly port: number
+  /** The address to listen on. Default: all addresses, as Node does. */
+  readonly host?: string | undefined
+  /** Only without a port; see `SocketPathOptions`. */
+  readonly socketPath?: undefined
+}
+
+/**
+ * The options of a server that listens on a Unix domain socket, as one behind a proxy on the same machine does.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SocketPathOptions extends ListenOptions {
+  /**
+   * The path of the socket, at most 107 bytes on Linux and 103 elsewhere; on Windows the name of a pipe. Required. The server makes
+   * the file, with the permissions that the umask of the process leaves, and removes it when it stops listening. If the file is
+   * there already, listening fails with `IoError` (`Listen`), also if the process that made it has died: remove a stale file
+   * first.
+   */
+  readonly socketPath: string
+  /** Only without a path; see `PortOptions`. */
+  readonly port?: undefined
+  /** Only without a path; see `PortOptions`. */
+  readonly host?: undefined
+}
+
+/**
+ * The options of a connection whose opening handshake the app has read itself, besides those of every connection.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DuplexOptions<D extends Delivery = "messages">
+  extends Options.ConnectionOptions, Options.DeliveryOptions<D> {
+  /** The `Sec-WebSocket-Key` of the client. Required. */
+  readonly key: string
+  /** The bytes that came behind the request. Default: none. */
+  readonly head?: Uint8Array | undefined
+  /** The subprotocol that the app has chosen of those the client offers. Default: none. */
+  readonly protocol?: string | undefined
+  /**
+   * The extensions that the client offers, which `compression` needs: the value of `Sec-WebSocket-Extensions`, the values of
+   * several such lines, or the extensions parsed. Default: none.
+   */
+  readonly extensions?: string | ReadonlyArray<string> | ReadonlyArray<Extension.Extension> | undefined
+  /** The target of the request, as the `url` of the connection. Default: empty. */
+  readonly url?: string | undefined
+}
