@@ -24,6 +24,23 @@
 import * as Effect from "effect/Effect"
 import { Budget } from "./engine/connection/Budget.js"
 import { bytes } from "./engine/checks.js"
+import * as internalTypeId from "./internal/typeId.js"
+
+/**
+ * What marks a budget, whichever copy of this package made it.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export const TypeId: typeof internalTypeId.byteBudget = internalTypeId.byteBudget
+
+/**
+ * The type of `TypeId`.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export type TypeId = typeof TypeId
 
 /**
  * A budget. Give it to clients, servers and connections as their option `budget`.
@@ -35,6 +52,7 @@ import { bytes } from "./engine/checks.js"
  * @category models
  */
 export interface ByteBudget {
+  readonly [TypeId]: TypeId
   readonly maxBytes: number
   readonly usage: Effect.Effect<Usage>
 }
@@ -94,4 +112,18 @@ export const make = (maxBytes: number): Effect.Effect<ByteBudget> => Effect.sync
  * @since 0.1.0
  * @category unsafe
  */
-export const unsafeMake = (maxBytes: number): ByteBudget => new Budget(bytes("maxBytes", maxBytes))
+export const unsafeMake = (maxBytes: number): ByteBudget => new Shared(bytes("maxBytes", maxBytes))
+
+class Shared extends Budget implements ByteBudget {
+  declare readonly [TypeId]: TypeId
+  readonly usage: Effect.Effect<Usage> = Effect.sync(() => this.measure())
+}
+internalTypeId.tag(Shared, TypeId)
+
+/**
+ * Whether a value is a budget.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isByteBudget = (u: unknown): u is ByteBudget => internalTypeId.isTagged(u, TypeId)

@@ -7,6 +7,7 @@ import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
 import type { UpgradeRequest } from "@effect-websocket/protocol/Handshake"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import type { ConnectionOptions } from "./Options.js"
 
 /**
@@ -60,6 +61,22 @@ export interface Accept<out A> extends AcceptOptions {
 }
 
 /**
+ * What marks a `Reject`, whichever copy of this package made it.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export const RejectTypeId: unique symbol = Symbol.for("@effect-websocket/platform/UpgradeCheck/Reject")
+
+/**
+ * The type of `RejectTypeId`.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export type RejectTypeId = typeof RejectTypeId
+
+/**
  * The connection is rejected, with an HTTP response.
  *
  * - `status`: 300 to 599.
@@ -73,7 +90,19 @@ export class Reject extends Data.TaggedError("Reject")<{
   readonly status: number
   readonly headers: HeaderRecord
   readonly body: string
-}> {}
+}> {
+  get [RejectTypeId](): RejectTypeId {
+    return RejectTypeId
+  }
+}
+
+/**
+ * Whether a value is a `Reject`, whichever copy of this package made it.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isReject = (u: unknown): u is Reject => Predicate.hasProperty(u, RejectTypeId)
 
 /**
  * An effectful check. It may reject as its result or as its failure; with any other failure the answer is 500, and the

@@ -4,7 +4,7 @@ import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import type { Transport } from "@effect-websocket/platform/Transport"
 import { Deferred, Effect, Exit, FastCheck, Fiber, Layer, Stream, TestClock } from "effect"
 import {
@@ -38,11 +38,31 @@ describe("ByteBudget", () => {
   it.scoped("of somebody else is a defect", () =>
     Effect.gen(function* () {
       const pair = yield* MockTransport.make()
-      const budget = { maxBytes: 1, usage: Effect.die("no") }
+      const budget = { maxBytes: 1, usage: Effect.die("no") } as unknown as ByteBudget.ByteBudget
       const exit = yield* Effect.exit(WebSocket.fromTransport(pair.client, { role: "client", budget }))
       assert.isTrue(isDefect(exit))
     })
   )
+
+  it.scoped("may come from another copy of the package", () =>
+    Effect.gen(function* () {
+      vi.resetModules()
+      const other: typeof ByteBudget = yield* Effect.promise(() => import("@effect-websocket/platform/ByteBudget"))
+      assert.notStrictEqual(other.unsafeMake, ByteBudget.unsafeMake)
+      const budget = yield* other.make(kibibyte)
+      const { socket } = yield* alone("server", { budget })
+      assert.strictEqual((yield* budget.usage).connections, 1)
+      yield* socket.abort
+    })
+  )
+
+  it("is recognised by its mark", () => {
+    assert.isTrue(ByteBudget.isByteBudget(ByteBudget.unsafeMake(1)))
+    assert.isTrue(ByteBudget.isByteBudget({ [Symbol.for("@effect-websocket/platform/ByteBudget")]: 0 }))
+    for (const other of [undefined, null, 1, {}, { maxBytes: 1, usage: Effect.void }]) {
+      assert.isFalse(ByteBudget.isByteBudget(other))
+    }
+  })
 
   for (const role of roles) {
     describe(`of connections, as ${role}`, () => {

@@ -17,7 +17,7 @@ import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import type * as Scope from "effect/Scope"
 import type { Transport } from "../Transport.js"
-import { Reject, type Accept } from "../UpgradeCheck.js"
+import { isReject, type Accept, type Reject } from "../UpgradeCheck.js"
 import type { Deliveries } from "../WebSocket.js"
 import type {
   Accepted,
@@ -379,7 +379,7 @@ export class Route {
       return
     }
     const rejection = Exit.isSuccess(exit) ? exit.value : Cause.squash(exit.cause)
-    if (rejection instanceof Reject) {
+    if (isReject(rejection)) {
       const invalid = invalidReject(rejection)
       if (invalid === undefined) handshaking.reject(rejection.status, rejection.headers, rejection.body)
       else this.failed(handshaking, Effect.logError("A check rejected with what is no HTTP response", invalid))

@@ -11,7 +11,8 @@ import type { ByteBudget } from "../ByteBudget.js"
 import type { ClientMakeOptions, ClientOptions, ConnectionOptions, ReceiveRate } from "../Options.js"
 import type { Zlib } from "../Zlib.js"
 import { bytes, count } from "../engine/checks.js"
-import { Budget } from "../engine/connection/Budget.js"
+import type { Budget } from "../engine/connection/Budget.js"
+import { byteBudget, isTagged } from "./typeId.js"
 import type { ClientSettings, ReceiveRateSettings, SendStrategy, Settings } from "../engine/Settings.js"
 
 /** The one place of the defaults; `README.md` repeats them for people. */
@@ -75,7 +76,9 @@ const resolveReceiveRate = (options: ReceiveRate): ReceiveRateSettings => {
 }
 
 const resolveBudget = (budget: ByteBudget | undefined): Budget | undefined => {
-  if (budget === undefined || budget instanceof Budget) return budget
+  if (budget === undefined) return undefined
+  // Another copy of this package may have made it.
+  if (isTagged(budget, byteBudget)) return budget as ByteBudget & Budget
   throw new RangeError("budget must be made by ByteBudget.make")
 }
 

@@ -1,5 +1,6 @@
 export const webSocket: unique symbol = Symbol.for("@effect-websocket/platform/WebSocket")
 export const streamingWebSocket: unique symbol = Symbol.for("@effect-websocket/platform/StreamingWebSocket")
+export const byteBudget: unique symbol = Symbol.for("@effect-websocket/platform/ByteBudget")
 export const frameWebSocket: unique symbol = Symbol.for("@effect-websocket/platform/FrameWebSocket")
 
 /** Marks the instances of a class: on the prototype, so that they get no larger, and hidden from who compares or prints them. */

@@ -1,5 +1,3 @@
-import * as Effect from "effect/Effect"
-import type { ByteBudget, Usage } from "../../ByteBudget.js"
 import { notSet, type Alarm, type Timers } from "../time/Timers.js"
 
 /** A connection, as its budget sees it. */
@@ -14,6 +12,17 @@ export interface BudgetMember {
   obeyBudget(): void
   /** Fails the connection, which frees what it holds of unfinished messages. */
   shed(maxBytes: number): void
+}
+
+/** In bytes; see `ByteBudget.Usage`. */
+export interface Usage {
+  readonly maxBytes: number
+  readonly usedBytes: number
+  readonly unreadBytes: number
+  readonly unfinishedBytes: number
+  readonly unsentBytes: number
+  readonly isExhausted: boolean
+  readonly connections: number
 }
 
 // Bytes leave a transport without notice.
@@ -56,7 +65,7 @@ class Level {
  * Only a message that has begun costs more than that. While unfinished ones take more than a quarter, these go on first, and a
  * connection begins another one only when nothing else moves. What does not end in time is dropped.
  */
-export class Budget implements ByteBudget, Alarm {
+export class Budget implements Alarm {
   readonly maxBytes: number
   alarmTime = 0
   alarmIndex = notSet
@@ -92,12 +101,13 @@ export class Budget implements ByteBudget, Alarm {
     return this.received.isExceeded || this.unfinished.isExceeded || this.unsent.isExceeded
   }
 
-  readonly usage: Effect.Effect<Usage> = Effect.sync(() => {
+  /** What is used of it now. */
+  measure(): Usage {
     this.recount()
     const { isExhausted, maxBytes, members, unfinishedBytes, unreadBytes, unsentBytes } = this
     const usedBytes = unreadBytes + unfinishedBytes + unsentBytes
     return { maxBytes, usedBytes, unreadBytes, unfinishedBytes, unsentBytes, isExhausted, connections: members.size }
-  })
+  }
 
   /** Whether a connection may be read. */
   mayRead(unreadBytes: number, unfinishedBytes: number): boolean {

@@ -90,7 +90,7 @@ describe("budget", () => {
       budget.delete(a)
       b.hold({ unread: 11 })
       assert.strictEqual(a.orders, before + 2)
-      assert.strictEqual((yield* budget.usage).connections, 1)
+      assert.strictEqual(budget.measure().connections, 1)
       b.hold({ unread: 0 })
     })
   )
@@ -223,7 +223,7 @@ describe("budget", () => {
       const b = yield* member(budget)
       a.hold({ unread: 1, unfinished: 2, unsent: 3 })
       b.hold({ unread: 10, unfinished: 20, unsent: 30 })
-      assert.deepStrictEqual(yield* budget.usage, {
+      assert.deepStrictEqual(budget.measure(), {
         maxBytes: 100,
         usedBytes: 66,
         unreadBytes: 11,

@@ -1,0 +1,34 @@
+import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
+import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
+import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
+import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
+import { isHandshakeRejected } from "@effect-websocket/protocol/Errors"
+import { assert, describe, it, vi } from "@effect/vitest"
+import { Effect } from "effect"
+
+describe("isReject", () => {
+  it("holds for what reject makes, and for nothing else", () => {
+    assert.isTrue(UpgradeCheck.isReject(UpgradeCheck.reject(403)))
+    assert.isTrue(UpgradeCheck.isReject({ [Symbol.for("@effect-websocket/platform/UpgradeCheck/Reject")]: 0 }))
+    for (const other of [undefined, null, 403, {}, UpgradeCheck.accept(), { _tag: "Reject", status: 403 }]) {
+      assert.isFalse(UpgradeCheck.isReject(other))
+    }
+  })
+
+  it.scoped("lets a check reject with that of another copy of the package", () =>
+    Effect.gen(function* () {
+      vi.resetModules()
+      const other: typeof UpgradeCheck = yield* Effect.promise(() => import("@effect-websocket/platform/UpgradeCheck"))
+      const rejection = other.reject(418, { body: "short and stout" })
+      assert.notInstanceOf(rejection, UpgradeCheck.Reject)
+      yield* Effect.forkScoped(
+        Effect.flatMap(WebSocketServer.WebSocketServer, (server) =>
+          Effect.flatMap(server.route({ check: () => Effect.fail(rejection) }), (route) => route.run(() => Effect.void))
+        )
+      )
+      const error = yield* Effect.flip(WebSocketClient.connect("ws://test"))
+      assert(isHandshakeRejected(error))
+      assert.strictEqual(error.status, 418)
+    }).pipe(Effect.provide(WebSocketTest.layer))
+  )
+})
