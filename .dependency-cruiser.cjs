@@ -1,6 +1,6 @@
 // The import rules of docs/architecture.md. Run by `pnpm check:imports`.
 const platformOrder = [
-  ["(Transport|UpgradeCheck|Zlib)", "^packages/platform/src/(internal|WebSocket|Mock|node)"],
+  ["(Options|Transport|UpgradeCheck|Zlib)", "^packages/platform/src/(internal|WebSocket|Mock|node)"],
   ["internal/[^/]+", "^packages/platform/src/(WebSocket|Mock|node)"],
   ["WebSocket", "^packages/platform/src/(WebSocketClient|WebSocketServer|WebSocketTest|Mock|node)"],
   ["WebSocket(Client|Server)", "^packages/platform/src/(WebSocketTest|WebSocketUpgrade|Mock|node)"],

@@ -40,7 +40,13 @@ const moduleComment = (text: string): Comment => {
 
 const nameOf = (statement: ts.Statement): string => {
   if (ts.isVariableStatement(statement)) return statement.declarationList.declarations[0]!.name.getText()
-  if (ts.isExportDeclaration(statement)) return statement.exportClause?.getText().replace("* as ", "") ?? "*"
+  if (ts.isExportDeclaration(statement))
+    return (
+      statement.exportClause
+        ?.getText()
+        .replaceAll(/\* as |[{}]/g, "")
+        .trim() ?? "*"
+    )
   return (statement as ts.DeclarationStatement).name?.getText() ?? "default"
 }
 
@@ -141,7 +147,7 @@ rmSync(out, { recursive: true, force: true })
 let count = 0
 for (const name of ["protocol", "platform"]) {
   for (const file of readdirSync(`packages/${name}/src`, { encoding: "utf8", recursive: true })) {
-    if (!file.endsWith(".ts") || file.includes("internal/")) continue
+    if (!file.endsWith(".ts") || /(^|\/)(internal|engine)\//.test(file)) continue
     const declarations = `packages/${name}/dist/${dirname(file)}/${basename(file, ".ts")}.d.ts`
     const source = ts.createSourceFile(
       declarations,

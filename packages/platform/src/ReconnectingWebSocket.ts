@@ -37,7 +37,7 @@ import type { Closable, Owner } from "./engine/connection/Closables.js"
 import { awaitClosed, closeCodeOf, delegatingScope, placeIn } from "./internal/scopes.js"
 import { frameSize, toCloseCode, toMessage } from "./engine/connection/sendable.js"
 import { count } from "./engine/checks.js"
-import { timeout } from "./internal/settings.js"
+import { defaults, timeout } from "./internal/settings.js"
 import type * as WebSocket from "./WebSocket.js"
 import { retryAfter, WebSocketClient, type ConnectError, type ConnectOptions } from "./WebSocketClient.js"
 
@@ -228,8 +228,6 @@ export const defaultSchedule: Schedule.Schedule<unknown> = Schedule.exponential(
 
 // A message that nobody takes holds up those behind it, and in the end the peer.
 const inboxCapacity = 16
-// Ten times the longest delay of the default schedule: a maintenance window, but not a day by mistake.
-const defaultMaxRetryAfter = Duration.minutes(5)
 
 /**
  * Connects, and connects again, until the scope ends or `close` is called. Does not wait for the first connection; see
@@ -304,12 +302,12 @@ class Reconnecting<E, R> implements ReconnectingWebSocket<E>, Closable, Owner {
     url: string | URL | Effect.Effect<string | URL, E, R>,
     {
       classify: classifyFailure = classify,
-      maxRetryAfter = defaultMaxRetryAfter,
+      maxRetryAfter = defaults.maxRetryAfter,
       onConnect = () => Effect.void,
-      outboxCapacity = 1024,
-      outboxStrategy = "suspend",
+      outboxCapacity = defaults.outboxCapacity,
+      outboxStrategy = defaults.outboxStrategy,
       schedule = defaultSchedule,
-      stableAfter = "5 seconds",
+      stableAfter = defaults.stableAfter,
       ...connectOptions
     }: Options<E, R>,
     client: typeof WebSocketClient.Service

@@ -67,7 +67,7 @@ export const resolvePolicy = (options: MakeOptions): Policy => {
     settings: resolve(options, options.zlib),
     origin: options.origin ?? Origin.sameOrigin(),
     select: resolveProtocols(options.protocols ?? []),
-    handshakeTimeout: timeout("handshakeTimeout", options.handshakeTimeout ?? defaults.openTimeout),
+    handshakeTimeout: timeout("handshakeTimeout", options.handshakeTimeout ?? defaults.handshakeTimeout),
     firstMessageTimeout:
       options.firstMessageTimeout === undefined
         ? Number.POSITIVE_INFINITY

@@ -23,7 +23,7 @@ export interface DrainSettings {
 }
 
 export const resolveDrain = (options: DrainOptions): DrainSettings => {
-  const { code = 1001, reason = "", window = Duration.zero } = options
+  const { code = defaults.drainCode, reason = "", window = defaults.drainWindow } = options
   if (code !== 1001 && code !== 1012) throw new RangeError(`drain.code must be 1001 or 1012, but is ${shown(code)}`)
   const refused = encodePayload(code, reason)
   if (refused instanceof PayloadTooLarge) {

@@ -15,17 +15,36 @@ import type { Budget } from "../engine/connection/Budget.js"
 import { byteBudget, isTagged } from "./typeId.js"
 import type { ClientSettings, ReceiveRateSettings, SendStrategy, Settings } from "../engine/Settings.js"
 
-/** The one place of the defaults; `README.md` repeats them for people. */
+/**
+ * All defaults, apart from those of the protocol (`Connection.defaultLimits` and `PermessageDeflate.resolve`). The docstrings of
+ * the options name them; `test/Options.test.ts` compares the two.
+ */
 export const defaults = {
+  // Connections
   sendHighWaterMark: 64 * 1024,
   sendLowWaterMark: 16 * 1024,
+  sendStrategy: "suspend",
   receiveHighWaterMark: 64 * 1024,
-  openTimeout: Duration.seconds(10),
+  receiveRateStrategy: "suspend",
   closeTimeout: Duration.seconds(5),
   heartbeatInterval: Duration.seconds(25),
   heartbeatTimeout: Duration.seconds(20),
+  compression: false,
+  // Clients
+  openTimeout: Duration.seconds(10),
+  maxRedirects: 0,
+  // Servers
+  handshakeTimeout: Duration.seconds(10),
+  maxHandshakes: 1024,
   retryAfter: Duration.seconds(5),
-  drainTimeout: Duration.seconds(30)
+  drainCode: 1001,
+  drainWindow: Duration.zero,
+  drainTimeout: Duration.seconds(30),
+  // Clients that reconnect. A server may ask for ten times the longest delay of the schedule: a maintenance window, not a day.
+  maxRetryAfter: Duration.minutes(5),
+  stableAfter: Duration.seconds(5),
+  outboxCapacity: 1024,
+  outboxStrategy: "suspend"
 } as const
 
 /**
@@ -42,7 +61,7 @@ export const resolve = (options: ConnectionOptions = {}, zlib?: Zlib): Settings 
     maxFrameSize: options.maxFrameSize === undefined ? undefined : bytes("maxFrameSize", options.maxFrameSize),
     maxSendBytes: options.maxSendBytes === undefined ? undefined : bytes("maxSendBytes", options.maxSendBytes),
     sendMarks: { high, low },
-    sendStrategy: strategy(options.sendStrategy ?? "suspend"),
+    sendStrategy: strategy(options.sendStrategy ?? defaults.sendStrategy),
     receiveHighWaterMark: bytes("receiveHighWaterMark", options.receiveHighWaterMark ?? defaults.receiveHighWaterMark),
     closeTimeout: timeout("closeTimeout", options.closeTimeout ?? defaults.closeTimeout),
     heartbeatInterval: optional("heartbeatInterval", options.heartbeatInterval ?? defaults.heartbeatInterval),
@@ -60,7 +79,7 @@ export const resolve = (options: ConnectionOptions = {}, zlib?: Zlib): Settings 
 
 const resolveReceiveRate = (options: ReceiveRate): ReceiveRateSettings => {
   const burst = timeout("receiveRate.interval", options.interval)
-  const { messages, strategy = "suspend" } = options
+  const { messages, strategy = defaults.receiveRateStrategy } = options
   if (messages === undefined && options.bytes === undefined) {
     throw new RangeError("receiveRate must have messages, bytes, or both, but has neither")
   }
@@ -99,7 +118,7 @@ const resolveRandom = (source: RandomSource): RandomSource => {
 }
 
 const resolveCompression = (
-  options: ConnectionOptions["compression"] = false
+  options: ConnectionOptions["compression"] = defaults.compression
 ): PermessageDeflate.Settings | undefined => {
   if (options === false) return undefined
   try {
@@ -115,7 +134,7 @@ export const resolveClient = (client: ClientMakeOptions = {}, own: ClientOptions
   return {
     ...resolve(options, client.zlib),
     openTimeout: timeout("openTimeout", options.openTimeout ?? defaults.openTimeout),
-    maxRedirects: redirects(options.maxRedirects ?? 0)
+    maxRedirects: redirects(options.maxRedirects ?? defaults.maxRedirects)
   }
 }
 

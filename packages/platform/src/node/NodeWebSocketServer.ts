@@ -25,7 +25,6 @@ import { answer } from "../internal/acceptor.js"
 import { annotations } from "../internal/annotations.js"
 import { timers } from "../internal/timers.js"
 import { resolveMode } from "../internal/deliveries.js"
-import { defaultMaxHandshakes } from "../engine/server/Gate.js"
 import { canonical } from "../engine/server/ipAddress.js"
 import { placeIn } from "../internal/scopes.js"
 import { unixUrl } from "../internal/request.js"
@@ -76,7 +75,7 @@ export const make = (
       checkAddress(options)
       checkTls(options.tls)
       // Node counts in whole milliseconds.
-      return Math.ceil(timeout("handshakeTimeout", options.handshakeTimeout ?? defaults.openTimeout))
+      return Math.ceil(timeout("handshakeTimeout", options.handshakeTimeout ?? defaults.handshakeTimeout))
     })
     const server = yield* listen(options, {
       headersTimeout: handshakeTimeout,
@@ -89,7 +88,7 @@ export const make = (
     })
     // Finalizers run from last to first: stop listening, close the connections, drop what is left.
     yield* Effect.addFinalizer(() => Effect.sync(() => server.close()))
-    const strangers = new Strangers(options.admission?.maxHandshakes ?? defaultMaxHandshakes)
+    const strangers = new Strangers(options.admission?.maxHandshakes ?? defaults.maxHandshakes)
     server.on("connection", (socket: Socket) => strangers.add(socket))
     const runtime = yield* Effect.runtime<never>()
     server.on("request", (request: Http.IncomingMessage, response: Http.ServerResponse) => {

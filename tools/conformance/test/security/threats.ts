@@ -5,7 +5,6 @@ import type { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket
 import { defaultLimits, type Limits } from "@effect-websocket/protocol/Connection"
 import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import * as Duration from "effect/Duration"
-import { defaultMaxHandshakes } from "../../../../packages/platform/src/engine/server/Gate.js"
 import { defaults } from "../../../../packages/platform/src/internal/settings.js"
 
 type ConnectionOption = keyof NodeWebSocketServer.Options | keyof NodeWebSocketClient.Options
@@ -86,7 +85,7 @@ export const defaultOf = (option: Option): string => {
     case "origin":
       return "same origin"
     case "admission":
-      return `maxHandshakes: ${defaultMaxHandshakes.toLocaleString("en")}`
+      return `maxHandshakes: ${defaults.maxHandshakes.toLocaleString("en")}`
     case "tls":
       return "Node's: certificates are verified"
     default:

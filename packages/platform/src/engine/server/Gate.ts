@@ -30,8 +30,6 @@ export interface Refusal {
   readonly retryAfter: number
 }
 
-export const defaultMaxHandshakes = 1024
-
 // Keys that have no connection are forgotten above this many, the oldest first.
 const maxKeys = 65_536
 // How many of them one request looks at, so that none takes long.
@@ -49,7 +47,7 @@ export const resolveGate = (
   retryAfter: Duration.DurationInput | undefined
 ): GateSettings => ({
   maxConnections: limit("admission.maxConnections", options.maxConnections),
-  maxHandshakes: limit("admission.maxHandshakes", options.maxHandshakes ?? defaultMaxHandshakes),
+  maxHandshakes: limit("admission.maxHandshakes", options.maxHandshakes ?? defaults.maxHandshakes),
   maxConnectionsPerKey: limit("admission.maxConnectionsPerKey", options.maxConnectionsPerKey),
   rate: options.handshakeRate && resolveRate("admission.handshakeRate", options.handshakeRate),
   ratePerKey: options.handshakeRatePerKey && resolveRate("admission.handshakeRatePerKey", options.handshakeRatePerKey),

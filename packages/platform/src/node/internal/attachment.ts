@@ -28,7 +28,7 @@ export interface Member {
 /** What the options of a server say about its place on an HTTP server. They were resolved before. */
 export const memberOf = (options: ServerOptions): Omit<Member, "claims" | "offer"> => ({
   servesHttp: false,
-  handshakeTimeout: Duration.toMillis(options.handshakeTimeout ?? defaults.openTimeout),
+  handshakeTimeout: Duration.toMillis(options.handshakeTimeout ?? defaults.handshakeTimeout),
   closeTimeout: Duration.toMillis(options.closeTimeout ?? defaults.closeTimeout),
   retryAfter: String(resolveRetryAfter(options.retryAfter))
 })
