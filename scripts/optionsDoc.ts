@@ -22,25 +22,42 @@ interface Part {
 const parts: ReadonlyArray<Part> = [
   { file: `${src}/Options.ts`, name: "ConnectionOptions", title: "Connections" },
   { file: `${src}/Options.ts`, name: "SendStrategy", title: "The values of `sendStrategy`" },
-  { file: "packages/protocol/src/Connection.ts", name: "Limits", title: "Limits", within: "limits" },
-  { file: `${src}/Options.ts`, name: "ReceiveRate", title: "Receive rate", within: "receiveRate" },
-  { file: "packages/protocol/src/PermessageDeflate.ts", name: "Options", title: "Compression", within: "compression" },
+  { file: "packages/protocol/src/Connection.ts", name: "Limits", title: "Limits", within: "`limits`" },
+  { file: `${src}/Options.ts`, name: "ReceiveRate", title: "Receive rate", within: "`receiveRate`" },
+  {
+    file: "packages/protocol/src/PermessageDeflate.ts",
+    name: "Options",
+    title: "Compression",
+    within: "`compression`"
+  },
   { file: `${src}/Options.ts`, name: "DeliveryOptions", title: "Deliveries" },
   { file: `${src}/Options.ts`, name: "SendOptions", title: "One `send`" },
   { file: `${src}/Options.ts`, name: "ReceiveOptions", title: "One `receiveWith`" },
   { file: `${src}/Options.ts`, name: "ClientOptions", title: "Clients" },
   { file: `${src}/Options.ts`, name: "RequestOptions", title: "Requests of clients" },
   { file: `${src}/node/NodeOptions.ts`, name: "ClientOptions", title: "Clients on Node" },
-  { file: `${src}/node/NodeOptions.ts`, name: "TlsOptions", title: "TLS of clients on Node", within: "tls" },
+  {
+    file: `${src}/node/NodeOptions.ts`,
+    name: "TlsOptions",
+    title: "TLS of clients on Node",
+    within: "`tls` and `proxyTls`"
+  },
   { file: `${src}/Options.ts`, name: "ClientMakeOptions", title: "`WebSocketClient.make`" },
   { file: `${src}/ReconnectingWebSocket.ts`, name: "Options", title: "Clients that reconnect" },
   { file: `${src}/Options.ts`, name: "ServerOptions", title: "Servers" },
-  { file: `${src}/Options.ts`, name: "AdmissionOptions", title: "Admission", within: "admission" },
-  { file: `${src}/Options.ts`, name: "Proxies", title: "Proxies", within: "proxies" },
-  { file: `${src}/Options.ts`, name: "DrainOptions", title: "Drain", within: "drain" },
+  { file: `${src}/Options.ts`, name: "AdmissionOptions", title: "Admission", within: "`admission`" },
+  {
+    file: `${src}/Options.ts`,
+    name: "Rate",
+    title: "Rates of handshakes",
+    within: "`handshakeRate` and `handshakeRatePerKey`"
+  },
+  { file: `${src}/Options.ts`, name: "Proxies", title: "Proxies", within: "`proxies`" },
+  { file: `${src}/Options.ts`, name: "DrainOptions", title: "Drain", within: "`drain`" },
   { file: `${src}/WebSocketServer.ts`, name: "RunOptions", title: "Handlers" },
   { file: `${src}/WebSocketServer.ts`, name: "RouteOptions", title: "Routes" },
   { file: `${src}/UpgradeCheck.ts`, name: "AcceptOptions", title: "An accepted request" },
+  { file: `${src}/WebSocketUpgrade.ts`, name: "UpgradeOptions", title: "`WebSocketUpgrade.upgrade`" },
   { file: `${src}/node/NodeOptions.ts`, name: "ListenOptions", title: "Servers that listen on Node" },
   { file: `${src}/node/NodeOptions.ts`, name: "PortOptions", title: "Servers on a port" },
   { file: `${src}/node/NodeOptions.ts`, name: "SocketPathOptions", title: "Servers on a Unix domain socket" },
@@ -90,7 +107,7 @@ const section = ({ file, name, title, within }: Part): string => {
   }
   return [
     `## ${title}`,
-    `${within === undefined ? "" : `The fields of \`${within}\`. `}${textOf(declaration)}`,
+    `${within === undefined ? "" : `The fields of ${within}. `}${textOf(declaration)}`,
     `| option | default | |\n| --- | --- | --- |\n${rows.join("\n")}`,
     notes.join("\n")
   ].join("\n\n")

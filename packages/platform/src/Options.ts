@@ -164,13 +164,13 @@ export interface DeliveryOptions<D extends Delivery> {
   readonly answerClose?: boolean | undefined
   /**
    * With `"frames"`, the reserved bits of data frames that may be received and sent. The app gives them a meaning. RSV1 is 4,
-   * RSV2 is 2, RSV3 is 1 (`Frame.rsv1` and so on); several are added up. Default: none. All others are violations. A text message
+   * RSV2 is 2, RSV3 is 1 (`Frame.rsv1` and so on); several are added up. Default: none. All other bits are violations. A text message
    * with such a bit need not be UTF-8.
    */
   readonly rsv?: number | undefined
   /**
    * With `"frames"`, the reserved opcodes that may be received and sent: 0x3 to 0x7 for data, 0xB to 0xF for control frames.
-   * Default: none. All others are violations.
+   * Default: none. All other reserved opcodes are violations.
    */
   readonly opcodes?: ReadonlyArray<number> | undefined
   /**
@@ -265,7 +265,7 @@ export interface ClientOptions extends ConnectionOptions, RequestOptions {
   readonly openTimeout?: Duration.DurationInput | undefined
   /**
    * The number of redirects that are followed (RFC 9110 §15.4). Another origin gets no credentials, no cookies and none of
-   * `headers`; `wss:` never leads to `ws:`. Default: 0. One more fails as every answer other than 101 does.
+   * `headers`; `wss:` never leads to `ws:`. Default: 0. With one more, `connect` fails with `HandshakeRejected`.
    */
   readonly maxRedirects?: number | undefined
 }
@@ -303,7 +303,9 @@ export interface ConnectOptions<D extends Delivery = "messages"> extends ClientO
  * @category models
  */
 export interface Rate {
+  /** The number of handshakes per interval. Required. */
   readonly limit: number
+  /** The interval, which is finite. Required. */
   readonly interval: Duration.DurationInput
 }
 
@@ -409,7 +411,7 @@ export interface DrainOptions {
 export interface ServerOptions extends ConnectionOptions {
   /**
    * The policy that says which web pages may connect. Default: `Origin.sameOrigin()`, which takes the host and port of the
-   * request, and requests without an `Origin`. Others get 403.
+   * request, and requests without an `Origin`. Other pages get 403.
    */
   readonly origin?: Origin.Policy | undefined
   /**
@@ -432,7 +434,7 @@ export interface ServerOptions extends ConnectionOptions {
   /** The proxies in front of the server; see `Proxies`. Default: none, so that no header is believed. */
   readonly proxies?: Proxies | undefined
   /**
-   * How the layers of handlers stop, and the defaults of `drain`; see `DrainOptions`. Default: none. Without it handlers are
+   * How the layers of handlers stop, and the defaults of `drain`; see `DrainOptions`. Default: none. Without this option handlers are
    * interrupted at once, and their connections closed with 1001 within `closeTimeout`.
    */
   readonly drain?: DrainOptions | undefined

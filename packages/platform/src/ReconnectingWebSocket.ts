@@ -116,7 +116,7 @@ export interface Options<E = never, R = never> extends Omit<
    * counts from 1. Default: none. Its failure closes the connection with 1011 and is classified like any other.
    */
   readonly onConnect?: ((socket: WebSocket.WebSocket, connection: number) => Effect.Effect<unknown, E, R>) | undefined
-  /** The number of messages that wait for a connection. Default: 1,024. `outboxStrategy` decides about one more. */
+  /** The number of messages that wait for a connection. Default: 1,024. `outboxStrategy` says what happens to one more. */
   readonly outboxCapacity?: number | undefined
   /**
    * What happens to a message for which the outbox has no room: `"suspend"` waits for room, `"dropping"` drops it, `"sliding"`

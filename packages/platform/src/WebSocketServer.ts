@@ -162,8 +162,8 @@ export interface RunOptions<D extends Delivery, Value, E, R> extends WebSocket.D
   /** The number of handlers that run at once. Default: any number. Further requests wait, at most `handshakeTimeout`. */
   readonly concurrency?: number | "unbounded" | undefined
   /**
-   * Is told why a handler failed, while the connection is still as the handler left it. It is told of the failures of the
-   * connection itself too, but not of interruptions. Default: none, so that failures are logged. Its defects are logged.
+   * What is done when a handler fails, while the connection is still as the handler left it. It gets the cause. Failures of the
+   * connection itself count, interruptions do not. Default: none, so that failures are logged. Defects of `onError` are logged.
    */
   readonly onError?:
     ((cause: Cause.Cause<E>, socket: ServerWebSocket<D, Value>) => Effect.Effect<unknown, never, R>) | undefined

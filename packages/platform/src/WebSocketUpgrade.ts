@@ -30,18 +30,14 @@ import type {
 } from "./WebSocketServer.js"
 
 /**
- * The options of one upgrade.
- *
- * - `value`: what the connection has as `socket.value`, for the list of connections. Default: none.
- * - `protocol`, `headers`, `options`: as those of `UpgradeCheck.AcceptOptions`. The headers and cookies of the response,
- *   which middleware may add to, are sent too.
- * - `delivery`, `onError`: as those of `WebSocketServer.RunOptions`.
+ * The options of one upgrade. The 101 has the headers and cookies of the response too, which middleware may add to.
  *
  * @since 0.1.0
  * @category models
  */
 export interface UpgradeOptions<D extends Delivery, Value, E, R>
   extends AcceptOptions, Omit<RunOptions<D, Value, E, R>, "concurrency"> {
+  /** The value that the connection has as `socket.value`, for the list of connections. Default: none. */
   readonly value?: Value | undefined
 }
 
