@@ -55,14 +55,23 @@ export type TypeId = typeof TypeId
  * @category models
  */
 export interface Limits {
-  /** The largest message, in bytes; at most 536,870,888, the longest string there can be. Default: 1 MiB. */
+  /**
+   * The largest message, in bytes; at most 536,870,888, the longest string of V8. Default: 1 MiB. A larger one closes the
+   * connection with 1009.
+   */
   readonly maxMessageBytes: number
-  /** The largest payload of one frame, in bytes. Default: none; `maxMessageBytes` is a limit in any case. */
+  /**
+   * The largest payload of one frame, in bytes. Default: no limit besides `maxMessageBytes`. A larger one closes the connection
+   * with 1009.
+   */
   readonly maxFrameBytes: number
-  /** The largest number of frames in one message; empty ones count. Default: 1,024. */
+  /**
+   * The largest number of frames in one message, empty frames included. Default: 1,024. A message with more closes the connection
+   * with 1009.
+   */
   readonly maxFragments: number
   /**
-   * The number of pongs that wait to be written. Default: 32. Beyond it only the newest ping is answered (RFC 6455 §5.5.3).
+   * The largest number of pongs that wait to be written. Default: 32. Beyond it, only the newest ping is answered (RFC 6455 §5.5.3).
    */
   readonly maxBufferedControlFrames: number
 }

@@ -64,8 +64,7 @@ export interface Options {
   /** The memory level of zlib, 1 to 9. Default: 5. */
   readonly memLevel?: number | undefined
   /**
-   * The largest ratio of a message above 64 KiB to its size on the wire. Default: none; the largest message is a limit in any
-   * case. A message that inflates to more is refused.
+   * The largest ratio of a message above 64 KiB to its size on the wire. Default: no limit besides that of a message. A message that inflates to more is refused.
    */
   readonly maxRatio?: number | undefined
 }
