@@ -118,8 +118,9 @@ const written = [
   "# Options",
   `Sizes are in bytes. Durations are \`Duration\` inputs: \`"5 seconds"\`, or a number of milliseconds. An option that is
 \`undefined\` is not given. Options that make no sense are a defect; if they come from \`Config\`, a \`ConfigError\` names the option.`,
-  `They are options of \`NodeWebSocketServer.layer\` and \`NodeWebSocketClient.layerWith\`; \`layerConfig\` of both reads the same
-options from \`Config\`, as [getting started](getting-started.md) shows. A server has the options of a server and of a connection. A client has those of a client, of its requests and of a connection;
+  `\`NodeWebSocketServer.layer\` and \`NodeWebSocketClient.layerWith\` take these options. \`layerConfig\` of both reads them from
+\`Config\`, as [getting started](getting-started.md) shows.`,
+  `A server has the options of a server and of a connection. A client has those of a client, of its requests and of a connection;
 those of one \`connect\` win over those of the client.`,
   ...parts.map(section)
 ].join("\n\n")
