@@ -8,6 +8,7 @@ import type { Name as CloseCodeName } from "@effect-websocket/protocol/CloseCode
 import type * as Connection from "@effect-websocket/protocol/Connection"
 import type { ConnectionError, PayloadTooLarge, ProtocolError } from "@effect-websocket/protocol/Errors"
 import type { Extension } from "@effect-websocket/protocol/Extension"
+import type { Frame } from "@effect-websocket/protocol/Frame"
 import type { Message } from "@effect-websocket/protocol/Message"
 import type * as Channel from "effect/Channel"
 import type * as Chunk from "effect/Chunk"
@@ -17,16 +18,17 @@ import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
-import type { FrameWebSocket } from "./FrameWebSocket.js"
 import * as internalBroadcast from "./internal/broadcast.js"
+import type * as internalHandled from "./internal/handled.js"
+import type * as internalStreamData from "./internal/streamData.js"
 import { timers } from "./internal/timers.js"
 import { makeWebSocket, resolveMode } from "./internal/deliveries.js"
+import type * as sendable from "./engine/connection/sendable.js"
 import { GuardedTransport } from "./engine/connection/GuardedTransport.js"
 import { placeIn } from "./internal/scopes.js"
 import { resolve } from "./internal/settings.js"
 import * as internalTypeId from "./internal/typeId.js"
 import type { ConnectionOptions, DeliveryOptions, ReceiveOptions, SendOptions } from "./Options.js"
-import type { StreamData, StreamingWebSocket } from "./StreamingWebSocket.js"
 import type { Transport } from "./Transport.js"
 
 /**
@@ -46,6 +48,38 @@ export const TypeId: typeof internalTypeId.webSocket = internalTypeId.webSocket
 export type TypeId = typeof TypeId
 
 /**
+ * What marks a WebSocket of streams, whichever copy of this package made it.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export const StreamingTypeId: typeof internalTypeId.streamingWebSocket = internalTypeId.streamingWebSocket
+
+/**
+ * The type of `StreamingTypeId`.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export type StreamingTypeId = typeof StreamingTypeId
+
+/**
+ * What marks a WebSocket of frames, whichever copy of this package made it.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export const FrameTypeId: typeof internalTypeId.frameWebSocket = internalTypeId.frameWebSocket
+
+/**
+ * The type of `FrameTypeId`.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export type FrameTypeId = typeof FrameTypeId
+
+/**
  * What can be sent: a text, bytes, or a message of either kind. Bytes are never changed. Those of more than
  * `sendHighWaterMark` are not copied by a server, and those of at least 64 KiB not before they are compressed: leave them as
  * they are until `send` is done, and where it was interrupted, until the connection is over.
@@ -56,7 +90,7 @@ export type TypeId = typeof TypeId
  * @since 0.1.0
  * @category models
  */
-export type Data = string | Uint8Array | Message
+export type Data = sendable.Data
 
 /**
  * The options of one connection; see `Options.ConnectionOptions`. Options that make no sense are a defect.
@@ -87,6 +121,23 @@ export interface Deliveries {
 }
 
 /**
+ * A message as a stream of its parts. What is received is cut as it arrived, but no character is cut in two.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type StreamedMessage<E = ConnectionError, R = never> = internalStreamData.StreamedMessage<E, R>
+
+/**
+ * What can be sent as a stream: parts of a text, or of bytes, or a message of either kind. Of a stream alone the first part
+ * decides; without any part it is an empty binary message.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type StreamData<E, R> = internalStreamData.StreamData<E, R>
+
+/**
  * How a connection ended: the Close of each side where there was one, who began, whether it was clean, and the error that
  * everything fails with since.
  *
@@ -103,7 +154,7 @@ export interface CloseStatus extends Connection.CloseStatus {
  * @since 0.1.0
  * @category models
  */
-export type Handled = Effect.Effect<unknown, unknown, unknown> | void
+export type Handled = internalHandled.Handled
 
 /**
  * The errors of what a handler returns.
@@ -111,7 +162,7 @@ export type Handled = Effect.Effect<unknown, unknown, unknown> | void
  * @since 0.1.0
  * @category models
  */
-export type HandledError<X> = X extends Effect.Effect<infer _A, infer E, infer _R> ? E : never
+export type HandledError<X> = internalHandled.HandledError<X>
 
 /**
  * The services that what a handler returns needs.
@@ -119,7 +170,7 @@ export type HandledError<X> = X extends Effect.Effect<infer _A, infer E, infer _
  * @since 0.1.0
  * @category models
  */
-export type HandledContext<X> = X extends Effect.Effect<infer _A, infer _E, infer R> ? R : never
+export type HandledContext<X> = internalHandled.HandledContext<X>
 
 /**
  * What all kinds of connections have.
@@ -292,6 +343,114 @@ export interface WebSocket extends AnyWebSocket {
 }
 
 /**
+ * An open WebSocket whose messages are received as streams. It is acquired with the option `delivery: "streams"`.
+ *
+ * Nothing of a message is held besides what `receiveHighWaterMark` allows: while nobody reads, the transport is paused.
+ * So `limits.maxMessageBytes`, `limits.maxFragments` and `messageTimeout` do not apply. They do to compressed messages, which
+ * can be inflated only as a whole: these are one part.
+ *
+ * @example
+ * ```ts
+ * import { WebSocketClient } from "@effect-websocket/platform"
+ * import { Effect, Stream } from "effect"
+ *
+ * const size = Effect.gen(function* () {
+ *   const socket = yield* WebSocketClient.connect("ws://127.0.0.1:8080/film", { delivery: "streams" })
+ *   const message = yield* socket.receive
+ *   if (message._tag === "Text") return 0
+ *   return yield* Stream.runFold(message.data, 0, (sum, part) => sum + part.length)
+ * }).pipe(Effect.scoped)
+ * ```
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StreamingWebSocket extends AnyWebSocket {
+  readonly [StreamingTypeId]: StreamingTypeId
+
+  /** Sends a message, and fails, as `WebSocket.send` does. */
+  send(data: Data, options?: SendOptions): Effect.Effect<void, ConnectionError>
+
+  /** Sends a message from a stream, and fails, as `WebSocket.sendStream` does. */
+  sendStream<E, R>(data: StreamData<E, R>): Effect.Effect<void, ConnectionError | E, R>
+
+  /** Sends everything it is given. Fails as `send` does. */
+  readonly sink: Sink.Sink<void, Data, never, ConnectionError>
+
+  /**
+   * The next message, as soon as something of it has arrived. Fails once the connection is over, also after a normal close.
+   *
+   * Its stream can be run once; a second time is a defect. It fails with the connection's error where that comes before the
+   * end of the message, also after a normal close. What is not read of it is skipped by the next `receive`; to read on from
+   * the stream after that is a defect.
+   */
+  readonly receive: Effect.Effect<StreamedMessage, ConnectionError>
+
+  /** As `receive`, but `None` after what `messages` counts as a normal end. */
+  readonly receiveOption: Effect.Effect<Option.Option<StreamedMessage>, ConnectionError>
+
+  /** All messages. Ends and fails as `WebSocket.run` does. What is not read of a message is skipped. */
+  readonly messages: Stream.Stream<StreamedMessage, ConnectionError>
+}
+
+/**
+ * An open WebSocket whose frames are received and sent one by one. It is acquired with the option `delivery: "frames"`.
+ *
+ * Every frame is seen, control frames too, the pongs to heartbeats among them; its payload is unmasked. Pings and the peer's
+ * Close are answered, unless `answerPings` or `answerClose` is `false`. A peer's text must still be UTF-8 and its frames in a
+ * legal order. Reserved opcodes and bits are violations, unless `opcodes` and `rsv` name them. A frame has at most
+ * `limits.maxFrameBytes` and `limits.maxMessageBytes`; there is no limit of fragments.
+ * Nothing is compressed, and `maxFrameSize`, `sendStrategy` and `messageTimeout` do not apply.
+ *
+ * @example
+ * ```ts
+ * import { WebSocketClient } from "@effect-websocket/platform"
+ * import { Frame } from "@effect-websocket/protocol"
+ * import { Console, Effect } from "effect"
+ *
+ * const program = Effect.gen(function* () {
+ *   const socket = yield* WebSocketClient.connect("ws://127.0.0.1:8080", { delivery: "frames", answerPings: false })
+ *   yield* socket.send(Frame.text("hel", { fin: false }))
+ *   yield* socket.send(Frame.ping())
+ *   yield* socket.send(Frame.continuation("lo"))
+ *   yield* socket.run((frame) => Console.log(Frame.format(frame)))
+ * }).pipe(Effect.scoped)
+ * ```
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface FrameWebSocket extends AnyWebSocket {
+  readonly [FrameTypeId]: FrameTypeId
+
+  /**
+   * Sends a frame; it is masked as the role demands, whatever `masked` says. It is done when the frame was handed to the
+   * transport, and suspends while too much waits there. A Close begins the closing handshake, or answers the peer's;
+   * `closeStatus` waits for its end.
+   *
+   * Fails, with nothing sent, with a local `ProtocolError` for a frame that may not travel here: a reserved opcode or bit that
+   * `opcodes` or `rsv` does not name, a fragmented control frame, a frame at a wrong place in a fragmented message, a text that is not UTF-8, the code of a Close;
+   * and with an outbound `PayloadTooLarge` for a control frame of more than 125 bytes, or a data frame above `maxSendBytes`. Fails
+   * with the connection's error once that is closing or over. What is no frame is a defect.
+   */
+  send(frame: Frame): Effect.Effect<void, ConnectionError>
+
+  /** Calls `handler` for each frame, and ends and fails, as `WebSocket.run` does for messages. */
+  run<X extends Handled>(
+    handler: (frame: Frame) => X
+  ): Effect.Effect<void, HandledError<X> | ConnectionError, HandledContext<X>>
+
+  /** The next frame. Fails once the connection is over, also after a normal close. Interrupting it loses no frame. */
+  readonly receive: Effect.Effect<Frame, ConnectionError>
+
+  /** As `receive`, but `None` after what `run` and `frames` count as a normal end. Interrupting it loses no frame. */
+  readonly receiveOption: Effect.Effect<Option.Option<Frame>, ConnectionError>
+
+  /** All frames. Ends and fails as `run` does. */
+  readonly frames: Stream.Stream<Frame, ConnectionError>
+}
+
+/**
  * Whether a value is a WebSocket of whole messages: one that was acquired with the delivery `"messages"`.
  *
  * @example
@@ -309,6 +468,22 @@ export interface WebSocket extends AnyWebSocket {
  * @category guards
  */
 export const isWebSocket = (u: unknown): u is WebSocket => internalTypeId.isTagged(u, TypeId)
+
+/**
+ * Whether a value is a WebSocket that was acquired with the delivery `"streams"`.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isStreamingWebSocket = (u: unknown): u is StreamingWebSocket => internalTypeId.isTagged(u, StreamingTypeId)
+
+/**
+ * Whether a value is a WebSocket that was acquired with the delivery `"frames"`.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isFrameWebSocket = (u: unknown): u is FrameWebSocket => internalTypeId.isTagged(u, FrameTypeId)
 
 /**
  * A WebSocket over a transport on which the opening handshake has been made already: for tests over `MockTransport`, and

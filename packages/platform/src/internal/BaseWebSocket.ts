@@ -6,9 +6,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { Delivered } from "../engine/connection/Inbox.js"
-import type { Link } from "../engine/connection/Link.js"
+import type { FinalStatus, Link } from "../engine/connection/Link.js"
 import { toCloseCode } from "../engine/connection/sendable.js"
-import type { AnyWebSocket, CloseStatus } from "../WebSocket.js"
 import { Reader } from "./Reader.js"
 import { awaitClosed } from "./scopes.js"
 import { sentEffect } from "./sending.js"
@@ -17,7 +16,7 @@ import { sentEffect } from "./sending.js"
 const controlBuffer = 16
 
 /** What the three kinds of WebSockets share, over the link of a connection. */
-export abstract class BaseWebSocket<Item extends Delivered, Request> extends Reader<Item> implements AnyWebSocket {
+export abstract class BaseWebSocket<Item extends Delivered, Request> extends Reader<Item> {
   readonly request: Request
 
   constructor(link: Link<Item>, request: Request) {
@@ -126,7 +125,7 @@ export abstract class BaseWebSocket<Item extends Delivered, Request> extends Rea
     })
   }
 
-  get closeStatus(): Effect.Effect<CloseStatus> {
+  get closeStatus(): Effect.Effect<FinalStatus> {
     return Effect.map(awaitClosed(this.link), () => this.link.status)
   }
 }

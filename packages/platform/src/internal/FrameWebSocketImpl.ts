@@ -5,17 +5,13 @@ import type * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { FrameSender } from "../engine/connection/FrameSender.js"
 import type { Link } from "../engine/connection/Link.js"
-import type { FrameWebSocket } from "../FrameWebSocket.js"
-import type { Handled, HandledContext, HandledError } from "../WebSocket.js"
 import { BaseWebSocket } from "./BaseWebSocket.js"
+import type { Handled, HandledContext, HandledError } from "./handled.js"
 import { Send } from "./sending.js"
 import { frameWebSocket, tag } from "./typeId.js"
 
 /** Delivers frames, and sends them. */
-export class FrameWebSocketImpl<Request = undefined>
-  extends BaseWebSocket<FrameReceived, Request>
-  implements FrameWebSocket
-{
+export class FrameWebSocketImpl<Request = undefined> extends BaseWebSocket<FrameReceived, Request> {
   declare readonly [frameWebSocket]: typeof frameWebSocket
   readonly sender: FrameSender
   private receiveFrame: Effect.Effect<Frame, ConnectionError> | undefined = undefined

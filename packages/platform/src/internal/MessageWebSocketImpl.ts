@@ -7,14 +7,15 @@ import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { messageTooBig } from "../engine/connection/closeCodes.js"
-import { exceeds } from "../engine/connection/sendable.js"
-import type { Data, Handled, HandledContext, HandledError, ReceiveOptions, WebSocket } from "../WebSocket.js"
+import { exceeds, type Data } from "../engine/connection/sendable.js"
+import type { ReceiveOptions } from "../Options.js"
+import type { Handled, HandledContext, HandledError } from "./handled.js"
 import { SendingWebSocket } from "./SendingWebSocket.js"
 import { bytes } from "../engine/checks.js"
 import { tag, webSocket } from "./typeId.js"
 
 /** Delivers whole messages. */
-export class MessageWebSocketImpl<Request = undefined> extends SendingWebSocket<Message, Request> implements WebSocket {
+export class MessageWebSocketImpl<Request = undefined> extends SendingWebSocket<Message, Request> {
   declare readonly [webSocket]: typeof webSocket
 
   get receive(): Effect.Effect<Message, ConnectionError> {

@@ -9,13 +9,12 @@ import type { Delivered } from "../engine/connection/Inbox.js"
 import type { Link } from "../engine/connection/Link.js"
 import { MessageSender } from "../engine/connection/MessageSender.js"
 import { OutgoingStream } from "../engine/connection/OutgoingStream.js"
-import { toMessages } from "../engine/connection/sendable.js"
-import type { StreamData } from "../StreamingWebSocket.js"
-import type { Data, SendOptions } from "../WebSocket.js"
+import { toMessages, type Data } from "../engine/connection/sendable.js"
+import type { SendOptions } from "../Options.js"
 import { BaseWebSocket } from "./BaseWebSocket.js"
 import { closeCodeOf } from "./scopes.js"
 import { Send, sentEffect } from "./sending.js"
-import { toStream } from "./streamData.js"
+import { toStream, type StreamData } from "./streamData.js"
 
 /** A WebSocket that sends messages. */
 export abstract class SendingWebSocket<Item extends Delivered, Request> extends BaseWebSocket<Item, Request> {

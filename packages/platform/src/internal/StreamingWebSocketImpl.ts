@@ -4,15 +4,12 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import type { StreamedMessage, StreamingWebSocket } from "../StreamingWebSocket.js"
 import { SendingWebSocket } from "./SendingWebSocket.js"
+import type { StreamedMessage } from "./streamData.js"
 import { streamingWebSocket, tag } from "./typeId.js"
 
 /** Delivers messages as streams of their parts. */
-export class StreamingWebSocketImpl<Request = undefined>
-  extends SendingWebSocket<MessagePart, Request>
-  implements StreamingWebSocket
-{
+export class StreamingWebSocketImpl<Request = undefined> extends SendingWebSocket<MessagePart, Request> {
   declare readonly [streamingWebSocket]: typeof streamingWebSocket
   // The message that was received last; whoever reads another one is too late.
   private current: object | undefined = undefined

@@ -2,19 +2,20 @@ import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import type { Message } from "@effect-websocket/protocol/Message"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { frameSize, toMessage } from "../engine/connection/sendable.js"
+import { frameSize, toMessage, type Data } from "../engine/connection/sendable.js"
 import { Wait } from "../engine/connection/Wait.js"
-import type { Data, SendOptions, WebSocket } from "../WebSocket.js"
+import type { SendOptions } from "../Options.js"
 import { SendingWebSocket } from "./SendingWebSocket.js"
 import { sentEffect } from "./sending.js"
 import { together } from "./together.js"
 
+/** What can send a message. */
+interface Sends {
+  send(data: Data, options?: SendOptions): Effect.Effect<void, ConnectionError>
+}
+
 /** See `WebSocket.broadcast`. An effect for each connection would cost as much as the rest of a send. */
-export const broadcast = (
-  sockets: Iterable<Pick<WebSocket, "send">>,
-  data: Data,
-  options?: SendOptions
-): Effect.Effect<void> =>
+export const broadcast = (sockets: Iterable<Sends>, data: Data, options?: SendOptions): Effect.Effect<void> =>
   Effect.suspend(() => {
     const message = toMessage(data)
     frameSize(options?.maxFrameSize)
@@ -36,7 +37,7 @@ export const broadcast = (
  * the others.
  */
 const sendNow = (
-  socket: Pick<WebSocket, "send">,
+  socket: Sends,
   message: Message,
   options: SendOptions | undefined
 ): Effect.Effect<void, ConnectionError> | undefined => {

@@ -2,7 +2,7 @@ import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import { Defect, Wait, type Outcome, type Sent } from "../engine/connection/Wait.js"
-import type { SendOptions } from "../WebSocket.js"
+import type { SendOptions } from "../Options.js"
 import { awaitCallback } from "./waiting.js"
 
 /** `Effect.void` itself if it is done. */

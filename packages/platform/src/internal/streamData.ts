@@ -1,8 +1,16 @@
+import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import { kindOf } from "../engine/connection/sendable.js"
-import type { StreamData, StreamedMessage } from "../StreamingWebSocket.js"
+
+/** A message as a stream of its parts: see `WebSocket.StreamedMessage`. */
+export type StreamedMessage<E = ConnectionError, R = never> =
+  | { readonly _tag: "Text"; readonly data: Stream.Stream<string, E, R> }
+  | { readonly _tag: "Binary"; readonly data: Stream.Stream<Uint8Array, E, R> }
+
+/** What can be sent as a stream: see `WebSocket.StreamData`. */
+export type StreamData<E, R> = Stream.Stream<string, E, R> | Stream.Stream<Uint8Array, E, R> | StreamedMessage<E, R>
 
 /** A message that is sent as a stream: of what kind it is, if that is said, and its parts. */
 export const toStream = <E, R>(

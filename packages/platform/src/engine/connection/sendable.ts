@@ -5,8 +5,10 @@
 import * as CloseCode from "@effect-websocket/protocol/CloseCode"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import * as Message from "@effect-websocket/protocol/Message"
-import type { Data } from "../../WebSocket.js"
 import { bytes, shown } from "../checks.js"
+
+/** What can be sent. */
+export type Data = string | Uint8Array | Message.Message
 
 /** A text, bytes or a message as a message. */
 export const toMessage = (data: Data): Message.Message => {
