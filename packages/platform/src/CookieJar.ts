@@ -8,24 +8,30 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 
 /**
- * A jar (RFC 6265). `WebSocketClient.connect` uses it where the program that connects has one: it asks for the cookies of each request,
- * those of redirects among them, and hands over what each answer sets, whatever its status.
+ * What a jar does. A jar of your own must respect domain, path and `Secure`. The time that its effects take counts into
+ * `openTimeout`, and an interruption of `connect` interrupts them.
  *
- * URLs have the scheme `http:` or `https:`, which is how cookies know `ws:` and `wss:`. A jar of your own must respect domain,
- * path and `Secure`, and both of its effects count into `openTimeout`.
+ * URLs have the scheme `http:` or `https:` in place of `ws:` or `wss:`, because cookies know only these two.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Service {
+  /** The value of the header `Cookie` for a request; empty for none. */
+  readonly cookieHeader: (url: URL) => Effect.Effect<string>
+  /** Keeps the cookies of an answer's `Set-Cookie` headers. Ignores those that are malformed or not allowed. */
+  readonly setCookies: (url: URL, headers: ReadonlyArray<string>) => Effect.Effect<void>
+}
+
+/**
+ * A jar (RFC 6265). `WebSocketClient.connect` uses the jar in the context of the fiber that connects, if there is one. It asks the
+ * jar for the cookies of each request, those of redirects included. It gives the jar the cookies of each answer, whatever
+ * its status.
  *
  * @since 0.1.0
  * @category tags
  */
-export class CookieJar extends Context.Tag("@effect-websocket/platform/CookieJar")<
-  CookieJar,
-  {
-    /** The value of the header `Cookie` for a request; empty for none. */
-    readonly cookieHeader: (url: URL) => Effect.Effect<string>
-    /** Keeps what the headers `Set-Cookie` of an answer say. What is malformed or not allowed is ignored. */
-    readonly setCookies: (url: URL, headers: ReadonlyArray<string>) => Effect.Effect<void>
-  }
->() {}
+export class CookieJar extends Context.Tag("@effect-websocket/platform/CookieJar")<CookieJar, Service>() {}
 
 /**
  * An empty jar in memory. It refuses cookies for all hosts of a public suffix such as `co.uk`, and has none for the bare names
@@ -34,12 +40,12 @@ export class CookieJar extends Context.Tag("@effect-websocket/platform/CookieJar
  * @since 0.1.0
  * @category constructors
  */
-export const make: Effect.Effect<Context.Tag.Service<CookieJar>> = Effect.map(
-  // Its list of public suffixes is large: only who has a jar loads it.
+export const make: Effect.Effect<Service> = Effect.map(
+  // Its list of public suffixes is large: only apps with a jar load it.
   Effect.promise(() => import("tough-cookie")),
   (tough) => {
     const jar = new tough.CookieJar()
-    // It throws for names that it takes for no host's.
+    // `tough-cookie` throws for hosts that it does not accept.
     return {
       cookieHeader: (url) =>
         Effect.orElseSucceed(
@@ -57,7 +63,7 @@ export const make: Effect.Effect<Context.Tag.Service<CookieJar>> = Effect.map(
 )
 
 /**
- * A jar in memory, which is shared by all who have this layer.
+ * A jar in memory. All that use this layer share the jar.
  *
  * @example
  * ```ts

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type { Delivery } from "@effect-websocket/protocol/Connection"
-import { IoError, type HandshakeRejected, type HeaderRecord, ProtocolError } from "@effect-websocket/protocol/Errors"
+import { IoError, isProtocolError, type HandshakeRejected } from "@effect-websocket/protocol/Errors"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -14,14 +14,16 @@ import type { ParseError } from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { CookieJar } from "./CookieJar.js"
-import { Attempt } from "./internal/attempt.js"
-import { timers } from "./internal/timers.js"
+import * as ClientRequest from "./engine/client/ClientRequest.js"
+import type { ConnectError, Dial } from "./engine/client/Dial.js"
+import * as RetryAfter from "./engine/client/RetryAfter.js"
+import * as connecting from "./internal/connecting.js"
 import { resolveMode, settingsFor } from "./internal/deliveries.js"
+import { resolveRequest } from "./internal/requestOptions.js"
 import { placeIn } from "./internal/scopes.js"
-import * as Request from "./internal/request.js"
 import { resolveClient } from "./internal/settings.js"
+import { timers } from "./internal/timers.js"
 import type { ClientMakeOptions, ClientOptions, ConnectOptions } from "./Options.js"
-import type { Transport } from "./Transport.js"
 import type * as WebSocket from "./WebSocket.js"
 
 /**
@@ -49,44 +51,36 @@ export type Options = ClientOptions
 export type MakeOptions = ClientMakeOptions
 
 /**
- * Why no connection was made.
- *
- * - `ProtocolError`: the URL, a header or a subprotocol is not valid (`origin: "local"`, nothing was sent), or the server's
- *   answer or redirect is not (`"remote"`).
- * - `HandshakeRejected`: the server answered other than 101.
- * - `IoError`: DNS, connect, TLS, reading or writing failed, `openTimeout` passed, or the `budget` is exhausted.
+ * Why no connection was made: a `ProtocolError`, a `HandshakeRejected`, or an `IoError`.
  *
  * @since 0.1.0
  * @category errors
  */
-export type ConnectError = ProtocolError | HandshakeRejected | IoError
+export type { ConnectError } from "./engine/client/Dial.js"
 
 /**
- * How long a server asks to wait before another attempt: its header `Retry-After`, seconds or a date (RFC 9110 §10.2.3).
- * `None` where it says nothing that can be understood.
+ * A way to a server: sends an upgrade request and reports the answer. For `make`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type { Dial, Dialed, RejectedBody } from "./engine/client/Dial.js"
+
+/**
+ * How long a server asks a client to wait before it connects again: its header `Retry-After`, in seconds or as a date (RFC 9110
+ * §10.2.3). `None` without a valid header.
  *
  * @since 0.1.0
  * @category errors
  */
 export const retryAfter = ({ headers }: HandshakeRejected): Effect.Effect<Option.Option<Duration.Duration>> =>
-  Effect.map(Clock.currentTimeMillis, (now) => {
-    const value = headers["retry-after"]
-    const text = (typeof value === "string" ? value : value?.[0])?.trim() ?? ""
-    if (/^\d+$/.test(text)) return Option.some(Duration.seconds(Number(text)))
-    const date = parseDate(text)
-    return Number.isNaN(date) ? Option.none() : Option.some(Duration.millis(Math.max(date - now, 0)))
-  })
-
-// The three forms of RFC 9110 §5.6.7, all in GMT. `Date.parse` by itself also takes `-5` for a date.
-const namedZone = /^[A-Z][a-z]+, (\d\d [A-Z][a-z]{2} \d{4}|\d\d-[A-Z][a-z]{2}-\d\d) \d\d:\d\d:\d\d GMT$/
-const noZone = /^[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}$/
-
-const parseDate = (text: string): number =>
-  namedZone.test(text) ? Date.parse(text) : noZone.test(text) ? Date.parse(`${text} GMT`) : Number.NaN
+  Effect.map(Clock.currentTimeMillis, (now) =>
+    Option.map(Option.fromNullable(RetryAfter.parse(headers, now)), Duration.millis)
+  )
 
 /**
- * The body of a refusal as JSON, decoded with a schema. Fails with a `ParseError` for what is no JSON, a body that was cut off among
- * them, and for what the schema does not accept.
+ * Decodes the body of a rejected answer, which is JSON, with a schema. Fails with a `ParseError` if the body is not JSON, for
+ * example because it was cut off, and if the schema does not accept it.
  *
  * @example
  * ```ts
@@ -113,24 +107,36 @@ export const schemaBodyJson = <A, I, R>(
 }
 
 /**
- * The service.
+ * What the service does.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Service {
+  /** See `connect`, which takes the client from the context. */
+  readonly connect: <D extends Delivery = "messages">(
+    url: string | URL,
+    options?: ConnectOptions<D>
+  ) => Effect.Effect<WebSocket.Deliveries[D], ConnectError, Scope.Scope>
+}
+
+/**
+ * The client.
  *
  * @since 0.1.0
  * @category tags
  */
 export class WebSocketClient extends Context.Tag("@effect-websocket/platform/WebSocketClient")<
   WebSocketClient,
-  {
-    readonly connect: <D extends Delivery = "messages">(
-      url: string | URL,
-      options?: ConnectOptions<D>
-    ) => Effect.Effect<WebSocket.Deliveries[D], ConnectError, Scope.Scope>
-  }
+  Service
 >() {}
 
 /**
- * Connects to a `ws:` or `wss:` URL, which may be relative where the client has a `baseUrl`. What is received is decided by `options.delivery`: whole messages by default. The connection belongs to the scope: leaving it performs the closing handshake, with
- * code 1000 after a success, 1001 after an interruption and 1011 after a failure.
+ * Connects to a `ws:` or `wss:` URL. The URL may be relative if the client has a `baseUrl`. `options.delivery` decides what the
+ * connection delivers: whole messages by default.
+ *
+ * The connection belongs to the scope. The end of the scope performs the closing handshake: with code 1000 after a success, 1001
+ * after an interruption and 1011 after a failure.
  *
  * @example
  * ```ts
@@ -155,50 +161,7 @@ export const connect = <D extends Delivery = "messages">(
   Effect.flatMap(WebSocketClient, (client) => client.connect(url, options))
 
 /**
- * The body of an answer other than 101.
- *
- * @since 0.1.0
- * @category models
- */
-export interface RejectedBody {
-  /**
-   * Delivers it: its parts, then its end, and whether nothing is missing. Called once, or not at all. It must not call back
-   * before it has returned.
-   */
-  read(onPart: (part: Uint8Array) => void, onEnd: (complete: boolean) => void): void
-  /** Drops the rest, and what it comes over. Nothing is called back from then on. May be called again. */
-  drop(): void
-}
-
-/**
- * What a `Dial` reports, once: the transport behind an answer 101 with that answer's headers (names in lower case), another
- * answer, or why there is none.
- *
- * @since 0.1.0
- * @category models
- */
-export type Dialed =
-  | { readonly _tag: "Upgraded"; readonly headers: HeaderRecord; readonly transport: Transport }
-  | {
-      readonly _tag: "Rejected"
-      readonly status: number
-      readonly headers: HeaderRecord
-      readonly body: RejectedBody
-    }
-  | { readonly _tag: "Failed"; readonly error: ConnectError }
-
-/**
- * Sends an upgrade request. It must not call back before it has returned. The function that it returns drops the attempt;
- * nothing may be left of it then. It is not called after the callback was. What it throws is a defect of `connect`; a transport
- * that it calls back with later, or again, is dropped.
- *
- * @since 0.1.0
- * @category models
- */
-export type Dial = (url: URL, headers: HeaderRecord, done: (dialed: Dialed) => void) => () => void
-
-/**
- * A client over a way to dial: for other routes than the ones that come with the library.
+ * A client over a `Dial`: for ways to a server that the library does not have.
  *
  * @since 0.1.0
  * @category constructors
@@ -206,23 +169,24 @@ export type Dial = (url: URL, headers: HeaderRecord, done: (dialed: Dialed) => v
 export const make = (
   dial: Dial,
   { baseUrl, schemes = ["ws:", "wss:"], ...clientOptions }: MakeOptions = {}
-): Context.Tag.Service<WebSocketClient> => ({
+): Service => ({
   connect: <D extends Delivery = "messages">(input: string | URL, options: ConnectOptions<D> = {}) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
         const own: Options = options
         const mode = yield* Effect.sync(() => resolveMode(options))
         const settings = yield* Effect.sync(() => settingsFor(resolveClient(clientOptions, own), mode))
-        const base = yield* Effect.sync(() => Request.resolveBase(baseUrl, schemes))
-        const request = Request.make(input, schemes, base, clientOptions, own)
-        if (request instanceof ProtocolError) return yield* Effect.fail(request)
+        const request = yield* Effect.sync(() =>
+          ClientRequest.make(input, resolveRequest(baseUrl, schemes, clientOptions, own))
+        )
+        if (isProtocolError(request)) return yield* Effect.fail(request)
         if (settings.budget?.isExhausted === true) {
           return yield* Effect.fail(new IoError({ reason: "Budget", operation: "connect" }))
         }
         const scope = yield* Effect.scope
         const services = yield* timers
         const jar = Option.getOrUndefined(yield* Effect.serviceOption(CookieJar))
-        const attempt = new Attempt({
+        const plan = {
           dial,
           settings,
           mode,
@@ -231,8 +195,8 @@ export const make = (
           jar,
           protocols: own.protocols ?? clientOptions.protocols,
           origin: own.origin ?? clientOptions.origin
-        })
-        return yield* attempt.run(request, restore)
+        }
+        return yield* connecting.connect(plan, request, restore)
       })
     )
 })

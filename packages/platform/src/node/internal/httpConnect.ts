@@ -1,15 +1,16 @@
 import type { Duplex } from "node:stream"
-import type { UserInfo } from "./socks.js"
+import type { UserInfo } from "../../engine/client/Url.js"
 
-// For all answers together, as Node bounds the head of one.
+// For all responses together: the limit of Node for the head of one.
 const maxBytes = 16 * 1024
 const maxInformational = 32
 
 /**
- * Asks an HTTP proxy for a tunnel (RFC 9110 §9.3.6). Node's own client takes an informational response for the final one,
- * so this reads the responses itself: it skips 100 to 199, but for 101, and leaves what is behind the final one in the
- * stream. It calls back once, with why there is no tunnel, or `undefined`. The function that it returns ends it at any time,
- * and leaves the stream as it is; so does the callback.
+ * Asks an HTTP proxy for a tunnel (RFC 9110 §9.3.6). It calls back once, with why there is no tunnel, or with `undefined`. The
+ * returned function cancels it. Neither of them closes the stream.
+ *
+ * Node's own client takes an informational response for the final one. So this reads the responses itself: it skips 100 to 199
+ * except 101, and leaves the bytes behind the final response in the stream.
  */
 export const perform = (
   socket: Duplex,
@@ -31,7 +32,7 @@ export const perform = (
   const gone = () => end("The proxy ended the connection")
   const read = () => {
     for (let chunk: Buffer | null = socket.read(); chunk !== null; chunk = socket.read()) {
-      // A mark may be cut by the chunks.
+      // The end of a head may be split over two chunks.
       let searched = Math.max(0, received.length - 3)
       received = Buffer.concat([received, chunk])
       for (;;) {

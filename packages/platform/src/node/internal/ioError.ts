@@ -1,7 +1,7 @@
 import { IoError, type IoErrorReason } from "@effect-websocket/protocol/Errors"
 import { tlsReason } from "./tls.js"
 
-/** How far an attempt has come. */
+/** How far the way to an open connection has come. */
 export type Stage = "connect" | "proxy" | "tls" | "handshake"
 
 const otherwise: Readonly<Record<Stage, IoErrorReason>> = {

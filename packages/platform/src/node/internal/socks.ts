@@ -1,15 +1,11 @@
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
+import type { UserInfo } from "../../engine/client/Url.js"
 
-/** A server, as SOCKS is asked for it. */
-interface Target {
+/** The server to connect to: its name, or its address. */
+export interface Target {
   readonly host: string
   readonly port: number
-}
-
-export interface UserInfo {
-  readonly username: string
-  readonly password: string
 }
 
 /** What to send, and how many bytes of an answer to read. */
@@ -18,12 +14,12 @@ interface Step {
   readonly receive: number
 }
 
-/** Its result is why there is no tunnel; `undefined` where there is one. */
+/** Returns why there is no tunnel, or `undefined` if there is one. */
 type Handshake = Generator<Step, string | undefined, Uint8Array>
 
 const wrongVersion = "The proxy does not speak this version of SOCKS"
 
-/** Lengths have one byte. */
+/** The longest name, user name and password in bytes: a length has one byte. */
 export const maxLength = 255
 
 /** RFC 1928, with the user name and password of RFC 1929. */
@@ -37,13 +33,13 @@ export function* version5({ host, port }: Target, userInfo: UserInfo | undefined
     const [, status] = yield { send, receive: 2 }
     if (status !== 0) return "The proxy refused the user name and password"
   } else if (method !== 0) {
-    return "The proxy wants to know who connects, in another way"
+    return "The proxy asks for another kind of authentication"
   }
   const send = Buffer.concat([Buffer.from([5, 1, 0]), address, portOf(port)])
   const [answered, reply = 0, , kind = 0] = yield { send, receive: 4 }
   if (answered !== 5) return wrongVersion
   if (reply !== 0) return `The proxy answered: ${replies[reply - 1] ?? reply}`
-  // Where the proxy connects from, which nobody asks for.
+  // Skips the address that the proxy connects from.
   if (kind === 3) {
     const [length = 0] = yield { receive: 1 }
     yield { receive: length + 2 }
@@ -55,7 +51,7 @@ export function* version5({ host, port }: Target, userInfo: UserInfo | undefined
   return undefined
 }
 
-/** SOCKS 4, and for names 4a. It knows user names and no passwords. */
+/** SOCKS 4, and SOCKS 4a for names. It has user names but no passwords. */
 export function* version4({ host, port }: Target, username: string): Handshake {
   const family = Net.isIP(host)
   if (family === 6) return "SOCKS 4 has no IPv6 addresses"
@@ -73,7 +69,7 @@ export function* version4({ host, port }: Target, username: string): Handshake {
 
 const tooLong = "The name of the server is too long for SOCKS"
 
-// RFC 1928 §6, from 1 on.
+// RFC 1928 §6, from code 1 on.
 const replies = [
   "general failure",
   "not allowed",
@@ -103,7 +99,7 @@ const addressOf = (host: string): Buffer | undefined => {
   }
 }
 
-/** Of an address as `URL` writes it: hexadecimal throughout, and in lower case. */
+/** The bytes of an address as `URL` writes it: hexadecimal only, in lower case. */
 const ipv6Bytes = (address: string): ReadonlyArray<number> => {
   const [left = [], right = []] = address.split("::").map((half) => (half === "" ? [] : half.split(":")))
   const missing = Array.from({ length: 8 - left.length - right.length }, () => "0")
@@ -114,8 +110,8 @@ const ipv6Bytes = (address: string): ReadonlyArray<number> => {
 }
 
 /**
- * Performs a handshake over a stream that is connected, and reads not one byte beyond it. It calls back once. The function that it
- * returns ends it at any time, and leaves the stream as it is; so does the callback.
+ * Performs a handshake over a connected stream, and reads no byte beyond it. It calls back once, with why there is no tunnel, or
+ * with `undefined`. The returned function cancels it. Neither of them closes the stream.
  */
 export const perform = (
   socket: Duplex,
@@ -132,7 +128,7 @@ export const perform = (
     done(refusal)
   }
   const gone = () => end("The proxy ended the connection")
-  /** `false` once it is over. */
+  /** Returns false once the handshake has ended. */
   const advance = (answer: Uint8Array): boolean => {
     const next = handshake.next(answer)
     if (next.done === true) {

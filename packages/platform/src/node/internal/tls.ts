@@ -4,7 +4,7 @@ import * as Net from "node:net"
 import * as Tls from "node:tls"
 import type { TlsOptions } from "../NodeOptions.js"
 
-/** Throws a `RangeError` for what no TLS can be spoken with, as for every other option that makes no sense. */
+/** Throws a `RangeError` for options with which no TLS is possible. */
 export const checkTls = (options: Tls.SecureContextOptions | undefined): void => {
   if (options !== undefined) createContext("tls", options)
 }
@@ -17,7 +17,7 @@ const createContext = (name: string, options: Tls.SecureContextOptions): Tls.Sec
   }
 }
 
-/** How a client speaks TLS, to whomever. Throws a `RangeError` for what no TLS can be spoken with. */
+/** A client's options for every TLS connection. Throws a `RangeError` for options with which no TLS is possible. */
 export const resolveTls = (
   name: string,
   { dangerouslySkipCertificateVerification, key, passphrase, pfx, ...options }: TlsOptions = {}
@@ -26,12 +26,12 @@ export const resolveTls = (
   const isEmpty = Object.values({ ...options, ...secrets }).every((value) => value === undefined)
   return {
     ...options,
-    // The context holds the keys from here on. Without options Node's own does, made when the first connection needs it.
+    // The context holds the keys from here on. Without options, Node makes its own context for the first connection.
     ...(isEmpty || options.secureContext !== undefined
       ? {}
       : { secureContext: createContext(name, given({ ...options, ...secrets })) }),
     ALPNProtocols: ["http/1.1"],
-    // Said even where it is the default, which an environment variable of Node could change.
+    // Always set, because an environment variable of Node changes the default.
     rejectUnauthorized: dangerouslySkipCertificateVerification !== true
   }
 }
@@ -41,11 +41,11 @@ const given = (options: object): object =>
 
 const reveal = <A>(value: A | Redacted.Redacted<A>): A => (Redacted.isRedacted(value) ? Redacted.value(value) : value)
 
-/** Whose certificate is asked for. RFC 6066 §3: an address is no server name. */
+/** The server to connect to, and the name to request. An address is no server name (RFC 6066 §3). */
 export const serverName = (host: string): { readonly host: string; readonly servername?: string } =>
   Net.isIP(host) === 0 ? { host, servername: host } : { host }
 
-/** What TLS says about a failure, if it is one of TLS. */
+/** The reason of an error code of TLS; `undefined` for other codes. */
 export const tlsReason = (code: string): IoErrorReason | undefined => {
   switch (code) {
     case "CERT_HAS_EXPIRED":

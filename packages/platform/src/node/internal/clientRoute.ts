@@ -3,31 +3,30 @@ import type * as Http from "node:http"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
-import { hasControl } from "../../internal/request.js"
+import { hasControl } from "../../engine/client/characters.js"
+import type { UserInfo } from "../../engine/client/Url.js"
 import { toIoError } from "./ioError.js"
 import * as HttpConnect from "./httpConnect.js"
 import * as Socks from "./socks.js"
 import { reportThrown } from "./reportThrown.js"
 import { serverName } from "./tls.js"
 
-/** A server. */
-export interface Target {
-  readonly host: string
-  readonly port: number
-}
-
 /**
- * Opens a way for bytes. It calls back once, and not before it has returned; whoever gets the stream owns it. The function that
- * it returns drops the attempt; it does nothing once it has called back.
+ * A client's way to a server: opens a stream to it. It calls back once, and not before it has returned; the stream then belongs to
+ * the caller. The returned function drops the attempt, and does nothing after the callback.
  */
-export type Route = (target: Target, opened: (socket: Duplex) => void, failed: (error: IoError) => void) => () => void
+export type ClientRoute = (
+  target: Socks.Target,
+  opened: (socket: Duplex) => void,
+  failed: (error: IoError) => void
+) => () => void
 
 /** How TCP is opened. */
 export type TcpOptions = Pick<Net.TcpNetConnectOpts, "localAddress" | "family" | "autoSelectFamily">
 
 export const ignore = (): void => {}
 
-/** Listens to a request no more. Whatever comes late is of no interest, but must not end the process. */
+/** Stops to listen to a request. A late error is ignored; without a listener it would end the process. */
 export const letGo = (request: Http.ClientRequest, socket: Duplex): void => {
   request.removeAllListeners()
   request.on("error", ignore)
@@ -40,9 +39,9 @@ export const hostOf = ({ hostname }: URL): string => (hostname.startsWith("[") ?
 const isStream = (value: unknown): value is Duplex =>
   typeof value === "object" && value !== null && "once" in value && "destroy" in value
 
-/** A stream that the app makes, which may still be connecting. */
+/** Over a stream of the app's, which may still be connecting. */
 export const overDuplex =
-  (create: () => Duplex): Route =>
+  (create: () => Duplex): ClientRoute =>
   (_target, opened, failed) => {
     let over = false
     let socket: Duplex | undefined
@@ -61,13 +60,13 @@ export const overDuplex =
       })
     }
     const ready = () => {
-      // What was destroyed before it was handed over says nothing any more.
+      // A stream that was destroyed before emits nothing any more.
       if (socket?.destroyed === true) fail(socket.errored ?? new Error("The stream is destroyed"))
       else end(() => socket !== undefined && opened(socket))
     }
     try {
       const created: unknown = create()
-      // As an `async` function returns none.
+      // An `async` function returns a promise instead.
       if (!isStream(created)) throw new TypeError("createConnection must return a duplex stream")
       socket = created
       reportThrown(socket)
@@ -80,9 +79,9 @@ export const overDuplex =
     return () => end(() => socket?.destroy())
   }
 
-/** An HTTP proxy, which is asked for a tunnel (RFC 9110 §9.3.6). */
+/** Through a tunnel of an HTTP proxy (RFC 9110 §9.3.6). */
 export const throughHttpProxy =
-  (proxy: URL, tcp: TcpOptions, tls: Tls.ConnectionOptions): Route =>
+  (proxy: URL, tcp: TcpOptions, tls: Tls.ConnectionOptions): ClientRoute =>
   ({ host, port }, opened, failed) => {
     const secure = proxy.protocol === "https:"
     const at = { ...tcp, host: hostOf(proxy), port: proxy.port === "" ? (secure ? 443 : 80) : Number(proxy.port) }
@@ -111,9 +110,9 @@ export const throughHttpProxy =
     }
   }
 
-/** A SOCKS proxy, which resolves the name of the server. */
+/** Through a SOCKS proxy, which resolves the name of the server. */
 export const throughSocksProxy =
-  (proxy: URL, tcp: TcpOptions): Route =>
+  (proxy: URL, tcp: TcpOptions): ClientRoute =>
   (target, opened, failed) => {
     const socket = Net.connect({ ...tcp, host: hostOf(proxy), port: proxy.port === "" ? 1080 : Number(proxy.port) })
     const userInfo = userInfoOf(proxy)
@@ -148,15 +147,15 @@ export const throughSocksProxy =
 
 const isSocks4 = ({ protocol }: URL): boolean => protocol.startsWith("socks4")
 
-const userInfoOf = ({ password, username }: URL): Socks.UserInfo | undefined =>
+const userInfoOf = ({ password, username }: URL): UserInfo | undefined =>
   username === "" && password === ""
     ? undefined
     : { username: decodeURIComponent(username), password: decodeURIComponent(password) }
 
 const proxySchemes = new Set(["http:", "https:", "socks:", "socks4:", "socks4a:", "socks5:", "socks5h:"])
 
-/** Whether a proxy can be told the user name and the password. Throws for a malformed percent-encoding. */
-const canBeTold = (proxy: URL): boolean => {
+/** Whether the protocol of a proxy can carry the user name and password. Throws for a malformed percent-encoding. */
+const canCarryUserInfo = (proxy: URL): boolean => {
   const userInfo = userInfoOf(proxy)
   if (userInfo === undefined) return true
   const { password, username } = userInfo
@@ -166,15 +165,15 @@ const canBeTold = (proxy: URL): boolean => {
   return [username, password].every((each) => Buffer.byteLength(each) <= Socks.maxLength)
 }
 
-/** `undefined` for what is no URL of a proxy. */
+/** `undefined` if it is not the URL of a proxy. */
 export const parseProxy = (input: string | URL): URL | undefined => {
   try {
     const url = new URL(input)
-    return proxySchemes.has(url.protocol) && url.hostname !== "" && canBeTold(url) ? url : undefined
+    return proxySchemes.has(url.protocol) && url.hostname !== "" && canCarryUserInfo(url) ? url : undefined
   } catch {
     return undefined
   }
 }
 
-export const throughProxy = (proxy: URL, tcp: TcpOptions, tls: Tls.ConnectionOptions): Route =>
+export const throughProxy = (proxy: URL, tcp: TcpOptions, tls: Tls.ConnectionOptions): ClientRoute =>
   proxy.protocol.startsWith("http") ? throughHttpProxy(proxy, tcp, tls) : throughSocksProxy(proxy, tcp)

@@ -1,0 +1,145 @@
+import type { Delivery } from "@effect-websocket/protocol/Connection"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as Runtime from "effect/Runtime"
+import type * as CookieJar from "../CookieJar.js"
+import type { ClientRequest } from "../engine/client/ClientRequest.js"
+import type { ConnectError, Dial } from "../engine/client/Dial.js"
+import { Dialing, type DialingResult, type Jar } from "../engine/client/Dialing.js"
+import type { Closable, Owner } from "../engine/connection/Closables.js"
+import type { ClientSettings } from "../engine/Settings.js"
+import type { Timers } from "../engine/time/Timers.js"
+import type { Mode } from "../engine/connection/Link.js"
+import { makeWebSocket, type WebSockets } from "./deliveries.js"
+import { awaitClosed, closeCodeOf } from "./scopes.js"
+import { awaitCallback } from "./waiting.js"
+
+/** What a connection is made with, besides the request. */
+export interface ConnectPlan<D extends Delivery> {
+  readonly dial: Dial
+  readonly settings: ClientSettings
+  readonly mode: Mode & { readonly delivery: D }
+  readonly timers: Timers
+  readonly place: Owner
+  readonly jar: CookieJar.Service | undefined
+  readonly protocols: ReadonlyArray<string> | undefined
+  readonly origin: string | undefined
+}
+
+type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+/** From a request to an open connection. Only its wait is interruptible: `restore` makes it so if the caller is. */
+export const connect = <D extends Delivery>(
+  { jar, mode, place, ...plan }: ConnectPlan<D>,
+  request: ClientRequest,
+  restore: Restore
+): Effect.Effect<WebSockets<undefined>[D], ConnectError> =>
+  Effect.flatMap(Effect.runtime<never>(), (runtime) => {
+    const cookies = jar && new JarFibers(jar, runtime)
+    const { settings, timers } = plan
+    const dialing = new Dialing<WebSockets<undefined>[D]>({
+      ...plan,
+      jar: cookies,
+      open: (transport, url, accepted) => {
+        const negotiated = { url: url.href, ...accepted }
+        const socket = makeWebSocket("client", transport, settings, timers, negotiated, mode, undefined)
+        socket.link.start(place)
+        return socket
+      }
+    })
+    place.add(dialing)
+    return restore(run(dialing, request, cookies)).pipe(
+      Effect.onExit((exit) =>
+        Effect.suspend(() => {
+          place.delete(dialing)
+          dialing.drop()
+          // The connection may have opened while the fiber was interrupted.
+          const closing =
+            Exit.isSuccess(exit) || dialing.connection === undefined
+              ? Effect.void
+              : closeNow(dialing.connection.link, closeCodeOf(exit))
+          return cookies === undefined ? closing : Effect.zipRight(cookies.ended, closing)
+        })
+      )
+    )
+  })
+
+const run = <A>(
+  dialing: Dialing<A>,
+  request: ClientRequest,
+  jar: JarFibers | undefined
+): Effect.Effect<A, ConnectError> =>
+  awaitCallback<A, ConnectError>((resume) => {
+    if (jar !== undefined) {
+      jar.onFailure = (failure) => {
+        dialing.drop()
+        resume(failure)
+      }
+    }
+    dialing.start(request, (result) => resume(toEffect(result)))
+    return () => dialing.drop()
+  })
+
+const toEffect = <A>(result: DialingResult<A>): Effect.Effect<A, ConnectError> => {
+  switch (result._tag) {
+    case "Opened":
+      return Effect.succeed(result.connection)
+    case "Failed":
+      return Effect.fail(result.error)
+    case "Died":
+      return Effect.die(result.defect)
+    case "Closed":
+      return Effect.interrupt
+  }
+}
+
+const closeNow = (link: Closable, code: number): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    link.beginClose(code)
+    return awaitClosed(link)
+  })
+
+/** A jar whose effects run in fibers of their own, one at a time. */
+class JarFibers implements Jar {
+  /** Called with a defect or an interruption of the jar's effects. */
+  onFailure: (failure: Exit.Exit<never>) => void = () => {}
+  private readonly jar: CookieJar.Service
+  private readonly runtime: Runtime.Runtime<never>
+  private fiber: Fiber.RuntimeFiber<unknown> | undefined = undefined
+
+  constructor(jar: CookieJar.Service, runtime: Runtime.Runtime<never>) {
+    this.jar = jar
+    this.runtime = runtime
+  }
+
+  cookieHeader(url: URL, done: (cookies: string) => void): () => void {
+    return this.run(this.jar.cookieHeader(url), done)
+  }
+
+  setCookies(url: URL, headers: ReadonlyArray<string>, done: () => void): () => void {
+    return this.run(this.jar.setCookies(url, headers), done)
+  }
+
+  /** Waits for the end of an effect that was cancelled. */
+  get ended(): Effect.Effect<void> {
+    return this.fiber === undefined ? Effect.void : Effect.asVoid(this.fiber.await)
+  }
+
+  private run<A>(effect: Effect.Effect<A>, done: (value: A) => void): () => void {
+    let cancelled = false
+    const fiber = Runtime.runFork(this.runtime)(Effect.interruptible(effect))
+    this.fiber = fiber
+    fiber.addObserver((exit) => {
+      if (this.fiber === fiber) this.fiber = undefined
+      if (cancelled) return
+      if (Exit.isSuccess(exit)) done(exit.value)
+      else this.onFailure(Exit.failCause(exit.cause))
+    })
+    return () => {
+      cancelled = true
+      fiber.unsafeInterruptAsFork(FiberId.none)
+    }
+  }
+}

@@ -1,0 +1,52 @@
+import * as Cookies from "@effect/platform/Cookies"
+import * as UrlParams from "@effect/platform/UrlParams"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import type { RequestParts, RequestSource } from "../engine/client/ClientRequest.js"
+import type * as ClientRequest from "../engine/client/ClientRequest.js"
+import { parseBase } from "../engine/client/Url.js"
+import type { ClientMakeOptions, Credentials, RequestOptions } from "../Options.js"
+
+/** The options of a client and of one `connect` as plain values. Throws for those that make no sense. */
+export const resolveRequest = (
+  baseUrl: ClientMakeOptions["baseUrl"],
+  schemes: ReadonlyArray<string>,
+  client: RequestOptions,
+  connection: RequestOptions
+): RequestParts => ({
+  client: sourceOf(client),
+  connection: sourceOf(connection),
+  base: baseUrl === undefined ? undefined : parseBase(reveal(baseUrl), schemes),
+  schemes,
+  query: UrlParams.fromInput(connection.query ?? client.query ?? []),
+  origin: connection.origin ?? client.origin,
+  userAgent: connection.userAgent ?? client.userAgent,
+  cookies: resolveCookies(connection.cookies ?? client.cookies ?? {})
+})
+
+/** Throws a `RangeError` for a `baseUrl` that cannot be used. */
+export const checkBase = (baseUrl: ClientMakeOptions["baseUrl"], schemes: ReadonlyArray<string>): void => {
+  if (baseUrl !== undefined) parseBase(reveal(baseUrl), schemes)
+}
+
+const sourceOf = ({ auth, headers }: RequestOptions): RequestSource => ({
+  headers,
+  credentials: auth && resolveCredentials(auth)
+})
+
+const resolveCredentials = (auth: Credentials): ClientRequest.Credentials =>
+  "token" in auth
+    ? { token: Redacted.value(auth.token) }
+    : { username: auth.username, password: Redacted.value(auth.password) }
+
+const resolveCookies = (cookies: NonNullable<RequestOptions["cookies"]>): RequestParts["cookies"] => {
+  if (Cookies.isCookies(cookies)) return Cookies.toCookieHeader(cookies)
+  // An app without types may pass the text of a header.
+  if (!Predicate.isRecord(cookies) || Symbol.iterator in cookies) {
+    throw new TypeError("cookies must be Cookies, or a record of values by name")
+  }
+  return cookies
+}
+
+const reveal = (url: string | URL | Redacted.Redacted<string>): string | URL =>
+  Redacted.isRedacted(url) ? Redacted.value(url) : url
