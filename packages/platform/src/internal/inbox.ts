@@ -2,8 +2,10 @@ import type * as Cause from "effect/Cause"
 import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { takeAfter, waitUntil, wakeAll, type Wake } from "./waiting.js"
+import { Waiters } from "../engine/Waiters.js"
+import { awaitCallback, takeAfter } from "./waiting.js"
 
 interface End<E> {
   readonly cause: Cause.Cause<E>
@@ -11,37 +13,47 @@ interface End<E> {
   readonly isNormal: boolean
 }
 
-/** Received messages that wait for a reader. Whoever is interrupted while it waits has taken nothing. */
+/** Received messages that wait for a reader. An interrupted reader has taken nothing. */
 export class Inbox<A extends object, E> {
   private readonly capacity: number
   private readonly items: Array<A> = []
-  private readonly readers = new Set<Wake>()
-  private readonly writers = new Set<Wake>()
+  private readonly readers = new Waiters()
+  private readonly writers = new Waiters()
   private over: End<E> | undefined = undefined
 
   constructor(capacity: number) {
     this.capacity = capacity
   }
 
-  /** Takes an item at once; the effect waits until fewer than `capacity` items wait. */
+  /** Takes an item at once. The effect waits until fewer than `capacity` items wait. */
   offer(item: A): Effect.Effect<void> {
     if (this.over !== undefined) return Effect.void
     this.items.push(item)
-    wakeAll(this.readers)
+    this.readers.wakeAll()
     return this.hasRoom ? Effect.void : this.awaitRoom
   }
 
-  /** Nothing more comes. What waits can still be taken. */
+  /** No other item comes. Readers can still take the items that wait. */
   end(cause: Cause.Cause<E>, isNormal: boolean): void {
     this.over = { cause, isNormal }
-    wakeAll(this.readers)
-    wakeAll(this.writers)
+    this.readers.wakeAll()
+    this.writers.wakeAll()
   }
 
   /** Takes one item. */
   readonly receive: Effect.Effect<A, E> = takeAfter(
     Effect.suspend(() => this.awaitItem),
     () => this.take()
+  )
+
+  /** Takes one item. `None` after a normal end. */
+  readonly receiveOption: Effect.Effect<Option.Option<A>, E> = takeAfter(
+    Effect.suspend(() => this.awaitItemOrNormalEnd),
+    () => {
+      const item = this.take()
+      if (item !== undefined) return Option.some(item)
+      return this.over?.isNormal === true ? Option.none() : undefined
+    }
   )
 
   /** Takes all items that wait, again and again. */
@@ -53,7 +65,7 @@ export class Inbox<A extends object, E> {
       // Taken in the step that emits.
       Channel.suspend(() => {
         const items = this.items.splice(0)
-        wakeAll(this.writers)
+        this.writers.wakeAll()
         if (items.length > 0) return Channel.flatMap(Channel.write(Chunk.unsafeFromArray(items)), () => this.chunks)
         return this.over === undefined
           ? this.chunks
@@ -69,22 +81,41 @@ export class Inbox<A extends object, E> {
 
   private take(): A | undefined {
     const item = this.items.shift()
-    if (this.hasRoom) wakeAll(this.writers)
+    if (this.hasRoom) this.writers.wakeAll()
     return item
   }
 
   private readonly awaitRoom: Effect.Effect<void> = waitUntil(this.writers, () => this.hasRoom)
 
-  /** Until there is an item, or the end. */
+  /** Waits for an item, or the end. */
   private readonly awaitAny: Effect.Effect<void> = waitUntil(
     this.readers,
     () => this.items.length > 0 || this.over !== undefined
   )
 
+  /** Waits for an item. Fails at the end. */
   private readonly awaitItem: Effect.Effect<void, E> = Effect.zipRight(
     this.awaitAny,
-    Effect.suspend(() =>
-      this.items.length === 0 && this.over !== undefined ? Effect.failCause(this.over.cause) : Effect.void
-    )
+    Effect.suspend(() => this.failAtEnd(false))
   )
+
+  /** Waits for an item, or a normal end. Fails at another end. */
+  private readonly awaitItemOrNormalEnd: Effect.Effect<void, E> = Effect.zipRight(
+    this.awaitAny,
+    Effect.suspend(() => this.failAtEnd(true))
+  )
+
+  private failAtEnd(exceptNormal: boolean): Effect.Effect<void, E> {
+    const { items, over } = this
+    return items.length > 0 || over === undefined || (exceptNormal && over.isNormal)
+      ? Effect.void
+      : Effect.failCause(over.cause)
+  }
 }
+
+/** Waits until it is ready. Looks in the step that begins to wait: the fiber may have yielded since it looked last. */
+const waitUntil = (waiters: Waiters, isReady: () => boolean): Effect.Effect<void> =>
+  awaitCallback<void>((resume) => {
+    if (isReady()) return resume(Effect.void)
+    return waiters.add(() => resume(Effect.void))
+  })

@@ -1,0 +1,128 @@
+import { isPayloadTooLarge, type ConnectionError, type PayloadTooLarge } from "@effect-websocket/protocol/Errors"
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
+import { frameSize, toMessage } from "../engine/connection/sendable.js"
+import type { Outbox, Outcome, Outgoing } from "../engine/client/Outbox.js"
+import type * as WebSocket from "../WebSocket.js"
+import { Send } from "./sending.js"
+import { awaitCallback } from "./waiting.js"
+
+const dropped: Exit.Exit<Outcome> = Exit.succeed("dropped")
+const delivered: Exit.Exit<Outcome> = Exit.succeed("delivered")
+const unknown: Exit.Exit<Outcome> = Exit.succeed("unknown")
+
+/** A message for an outbox, and its outcome. Throws for data and options that no connection would send. */
+export class OutgoingMessage implements Outgoing {
+  readonly data: WebSocket.Data
+  readonly options: WebSocket.SendOptions | undefined
+  private readonly deferred = Deferred.unsafeMake<Outcome, PayloadTooLarge>(FiberId.none)
+
+  constructor(data: WebSocket.Data, options: WebSocket.SendOptions | undefined) {
+    toMessage(data)
+    frameSize(options?.maxFrameSize)
+    this.data = data
+    this.options = options
+  }
+
+  /** Waits for the outcome. */
+  get outcome(): Effect.Effect<Outcome, PayloadTooLarge> {
+    return Deferred.await(this.deferred)
+  }
+
+  drop(): void {
+    this.settle(dropped)
+  }
+
+  /** Reports the outcome, or why no connection can send the message. */
+  settle(outcome: Exit.Exit<Outcome, PayloadTooLarge>): void {
+    Deferred.unsafeDone(this.deferred, outcome)
+  }
+}
+
+// The message has to wait for a place.
+const isFull = Symbol("isFull")
+
+/**
+ * Succeeds with a value once the message has a place or is dropped. An interruption takes the message back: if there is room, the
+ * value is handed over in the step in which the message gets its place.
+ */
+export const offer = <A>(outbox: Outbox<OutgoingMessage>, message: OutgoingMessage, value: A): Effect.Effect<A> => {
+  const placed = Effect.sync(() => {
+    if (!outbox.place(message)) throw isFull
+    return value
+  })
+  return Effect.catchAllCause(placed, (cause) =>
+    Cause.isDieType(cause) && cause.defect === isFull
+      ? // `remove`, also if the message has a place by now and this fiber has not run yet.
+        awaitCallback<A>((resume) => {
+          outbox.placeLater(message, () => resume(Effect.succeed(value)))
+          return () => outbox.remove(message)
+        })
+      : Effect.failCause(cause)
+  )
+}
+
+/** Sends the messages of an outbox, one after another, until the connection ends. Then it waits to be interrupted. */
+export const sendAll = (outbox: Outbox<OutgoingMessage>, socket: WebSocket.WebSocket): Effect.Effect<never> => {
+  const next = Effect.suspend(() => {
+    const { first } = outbox
+    return first === undefined ? filled(outbox) : Effect.uninterruptible(sendMessage(outbox, socket, first))
+  })
+  // Fails only with the connection.
+  return Effect.zipRight(Effect.ignore(Effect.forever(next)), Effect.never)
+}
+
+const filled = (outbox: Outbox<OutgoingMessage>): Effect.Effect<void> =>
+  awaitCallback<void>((resume) => outbox.whenFilled(() => resume(Effect.void)))
+
+/** Only its wait is interruptible, so that a message that leaves the outbox has an outcome. */
+const sendMessage = (
+  outbox: Outbox<OutgoingMessage>,
+  socket: WebSocket.WebSocket,
+  message: OutgoingMessage
+): Effect.Effect<void, ConnectionError> =>
+  Effect.suspend(() => {
+    // It was taken back meanwhile.
+    if (!outbox.has(message)) return Effect.void
+    const sending = begin(socket, message)
+    // The connection has ended: the message waits for the next one.
+    if (Exit.isExit(sending) && Exit.isFailure(sending) && refusalIn(sending.cause) === undefined) return sending
+    outbox.remove(message)
+    return Effect.matchCauseEffect(Effect.interruptible(sending), {
+      onFailure: (cause) => {
+        const refusal = refusalIn(cause)
+        message.settle(refusal ?? unknown)
+        return refusal === undefined ? Effect.failCause(cause) : Effect.void
+      },
+      onSuccess: () => {
+        message.settle(delivered)
+        return Effect.void
+      }
+    })
+  })
+
+/** Sends in this step as far as there is room. */
+const begin = (
+  socket: WebSocket.WebSocket,
+  { data, options }: OutgoingMessage
+): Effect.Effect<void, ConnectionError> => {
+  try {
+    const send = socket.send(data, options)
+    return send instanceof Send ? send.commit() : send
+  } catch (defect) {
+    return Exit.die(defect)
+  }
+}
+
+/** Why no connection can send a message; `undefined` if this connection has ended. */
+const refusalIn = (cause: Cause.Cause<unknown>): Exit.Exit<never, PayloadTooLarge> | undefined => {
+  if (Cause.isDie(cause)) return Exit.die(Cause.squash(cause))
+  const error = Cause.failureOption(cause)
+  return Option.isSome(error) && isPayloadTooLarge(error.value) && error.value.direction === "outbound"
+    ? Exit.fail(error.value)
+    : undefined
+}

@@ -1,0 +1,278 @@
+import * as CloseCode from "@effect-websocket/protocol/CloseCode"
+import {
+  ConnectionClosed,
+  isHandshakeRejected,
+  type PayloadTooLarge,
+  type ProtocolError
+} from "@effect-websocket/protocol/Errors"
+import type { Message } from "@effect-websocket/protocol/Message"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import type * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
+import type * as Schedule from "effect/Schedule"
+import * as ScheduleDecision from "effect/ScheduleDecision"
+import * as ScheduleIntervals from "effect/ScheduleIntervals"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type * as Subscribable from "effect/Subscribable"
+import type { ConnectError } from "../engine/client/Dial.js"
+import { Outbox, type OutboxStrategy, type Outcome } from "../engine/client/Outbox.js"
+import * as RetryAfter from "../engine/client/RetryAfter.js"
+import { closedAtOnce, type Closable, type Owner } from "../engine/connection/Closables.js"
+import { toCloseCode } from "../engine/connection/sendable.js"
+import type * as WebSocket from "../WebSocket.js"
+import { Inbox } from "./inbox.js"
+import { offer, OutgoingMessage, sendAll } from "./outgoing.js"
+import { ObservedState, type Decision, type Failure, type State } from "./reconnectingState.js"
+import { awaitClosed, closeCodeOf, delegatingScope } from "./scopes.js"
+
+/** What a logical connection is made with: all options, with their defaults. */
+export interface ReconnectingPlan<E, R> {
+  readonly url: Effect.Effect<string | URL, E, R>
+  readonly connect: (url: string | URL) => Effect.Effect<WebSocket.WebSocket, ConnectError, Scope.Scope>
+  readonly schedule: Schedule.Schedule<unknown, Failure<E>>
+  readonly stableMillis: number
+  readonly maxRetryAfterMillis: number
+  readonly classify: (failure: Failure<E>) => Decision
+  readonly onConnect: (socket: WebSocket.WebSocket, connection: number) => Effect.Effect<unknown, E, R>
+  readonly outboxCapacity: number
+  readonly outboxStrategy: OutboxStrategy
+}
+
+// A message that nobody takes holds up those behind it, and in the end the peer.
+const inboxCapacity = 16
+
+/** A logical connection. It owns its connections, and has one place in its scope for all of them. */
+export class Reconnecting<E, R> implements Closable, Owner {
+  private readonly plan: ReconnectingPlan<E, R>
+  private readonly outbox: Outbox<OutgoingMessage>
+  private readonly inbox = new Inbox<Message, Failure<E>>(inboxCapacity)
+  private readonly observed = new ObservedState<E>()
+  private supervisor: Fiber.RuntimeFiber<void> | undefined = undefined
+  private place: Owner | undefined = undefined
+  private socket: WebSocket.WebSocket | undefined = undefined
+  /** The connection, or the dialing that may become one. */
+  private member: Closable | undefined = undefined
+  private closing: { readonly code: number; readonly waited: number } | undefined = undefined
+  private connections = 0
+  private stopped = false
+  /** How it ended, if it has. */
+  private end: Exit.Exit<void, Failure<E>> | undefined = undefined
+
+  constructor(plan: ReconnectingPlan<E, R>) {
+    this.plan = plan
+    this.outbox = new Outbox(plan.outboxCapacity, plan.outboxStrategy)
+  }
+
+  start(runtime: Runtime.Runtime<R>, place: Owner): void {
+    this.place = place
+    // Interruptible although `make` is not. It begins later, so that it is interruptible from its first step on.
+    this.supervisor = Runtime.runFork(runtime)(Effect.interruptible(this.supervise), { immediate: false })
+    place.add(this)
+  }
+
+  get patience(): number {
+    return this.member?.patience ?? 0
+  }
+
+  add(member: Closable): void {
+    this.member = member
+    if (this.closing !== undefined) member.beginClose(this.closing.code, this.closing.waited)
+  }
+
+  delete(member: Closable): void {
+    if (this.member !== member) return
+    this.member = undefined
+    this.leaveScope()
+  }
+
+  /** The end of the scope. */
+  beginClose(code: number, waited = 0): void {
+    if (this.closing !== undefined) return
+    this.closing = { code, waited }
+    this.stop()
+    this.member?.beginClose(code, waited)
+  }
+
+  whenClosed(done: () => void): () => void {
+    return this.member === undefined ? closedAtOnce(done) : this.member.whenClosed(done)
+  }
+
+  /** So that a scope that lives longer does not hold it. */
+  private leaveScope(): void {
+    if (this.end !== undefined && this.member === undefined) this.place?.delete(this)
+  }
+
+  private readonly supervise: Effect.Effect<void, never, R> = Effect.gen(this, function* () {
+    let attempt = 1
+    let delays: unknown = this.plan.schedule.initial
+    for (;;) {
+      this.observed.set({ _tag: "Connecting", attempt })
+      const { failure, millis } = yield* this.connection
+      const decision = this.plan.classify(failure)
+      if (decision !== "reconnect") return this.finish(failure, decision)
+      if (millis >= this.plan.stableMillis) {
+        attempt = 1
+        delays = this.plan.schedule.initial
+      }
+      const now = yield* Clock.currentTimeMillis
+      const [next, , step] = yield* this.plan.schedule.step(now, failure, delays)
+      if (ScheduleDecision.isDone(step)) return this.finish(failure, "fail")
+      delays = next
+      const asked = isHandshakeRejected(failure) ? (RetryAfter.parse(failure.headers, now) ?? 0) : 0
+      const delay = Duration.millis(
+        Math.max(ScheduleIntervals.start(step.intervals) - now, Math.min(asked, this.plan.maxRetryAfterMillis))
+      )
+      attempt++
+      this.observed.set({ _tag: "Waiting", attempt, delay, failure })
+      yield* Effect.sleep(delay)
+    }
+  }).pipe(
+    // Readers get a defect of the app's effects.
+    Effect.catchAllDefect((defect) => Effect.sync(() => this.finishWith(Exit.die(defect), Cause.die(defect)))),
+    // If nobody stopped this, an effect of the app's ended with an interruption. That must not look like a normal end.
+    Effect.onInterrupt(() => Effect.sync(() => this.finishInterrupted()))
+  )
+
+  /** One real connection: why it ended, and how long it was open. */
+  private readonly connection: Effect.Effect<{ readonly failure: Failure<E>; readonly millis: number }, never, R> =
+    Effect.acquireUseRelease(
+      delegatingScope(this),
+      (scope) =>
+        Effect.gen(this, function* () {
+          const url = yield* this.plan.url
+          const socket = yield* Scope.extend(this.plan.connect(url), scope)
+          this.socket = socket
+          const start = yield* Clock.currentTimeMillis
+          const failure = yield* Effect.flip(this.use(socket))
+          return { failure, millis: (yield* Clock.currentTimeMillis) - start }
+        }),
+      (scope, exit) => Effect.zipRight(this.release(exit), Scope.close(scope, exit))
+    ).pipe(Effect.catchAll((failure) => Effect.succeed({ failure, millis: 0 })))
+
+  private release(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      // The caller that stops this closes the connection, because only the caller knows the code.
+      if (this.stopped) return Effect.void
+      this.socket = undefined
+      this.member?.beginClose(closeCodeOf(exit))
+      // An effect of the app's that ends as interrupted ends all, so no next connection has to wait.
+      return Exit.isInterrupted(exit) ? Effect.void : awaitClosed(this)
+    })
+  }
+
+  private use(socket: WebSocket.WebSocket): Effect.Effect<never, Failure<E>, R> {
+    return Effect.gen(this, function* () {
+      this.connections++
+      yield* this.plan.onConnect(socket, this.connections)
+      this.observed.set({ _tag: "Open", connection: this.connections })
+      const sending = yield* Effect.fork(sendAll(this.outbox, socket))
+      yield* Effect.ignore(socket.run((message) => this.inbox.offer(message)))
+      // A message that is being sent fails with the connection.
+      yield* Fiber.interrupt(sending)
+      const { error } = yield* socket.closeStatus
+      return yield* Effect.fail(error)
+    }).pipe(
+      Effect.tapErrorCause((cause) => (Cause.isInterruptedOnly(cause) ? Effect.void : socket.close("InternalError")))
+    )
+  }
+
+  get state(): Subscribable.Subscribable<State<E>> {
+    return this.observed.subscribable
+  }
+
+  get awaitOpen(): Effect.Effect<void, Failure<E>> {
+    return Stream.runHead(Stream.filter(this.state.changes, ({ _tag }) => _tag === "Open" || _tag === "Closed")).pipe(
+      Effect.flatMap((state) =>
+        state._tag === "Some" && state.value._tag === "Closed" && this.end !== undefined ? this.end : Effect.void
+      )
+    )
+  }
+
+  get messages(): Stream.Stream<Message, Failure<E>> {
+    return this.inbox.stream
+  }
+
+  get receive(): Effect.Effect<Message, Failure<E>> {
+    return this.inbox.receive
+  }
+
+  get receiveOption(): Effect.Effect<Option.Option<Message>, Failure<E>> {
+    return this.inbox.receiveOption
+  }
+
+  offer(data: WebSocket.Data, options?: WebSocket.SendOptions): Effect.Effect<Effect.Effect<Outcome, PayloadTooLarge>> {
+    return Effect.suspend(() => {
+      const message = new OutgoingMessage(data, options)
+      return offer(this.outbox, message, message.outcome)
+    })
+  }
+
+  send(data: WebSocket.Data, options?: WebSocket.SendOptions): Effect.Effect<Outcome, PayloadTooLarge> {
+    return Effect.suspend(() => {
+      const message = new OutgoingMessage(data, options)
+      return Effect.flatten(offer(this.outbox, message, message.outcome)).pipe(
+        Effect.onInterrupt(() => Effect.sync(() => this.outbox.remove(message)))
+      )
+    })
+  }
+
+  get waitingMessages(): Effect.Effect<number> {
+    return Effect.sync(() => this.outbox.size)
+  }
+
+  close(code: number | CloseCode.Name = 1000, reason = ""): Effect.Effect<void, ProtocolError | PayloadTooLarge> {
+    return Effect.suspend(() => {
+      const refused = CloseCode.encodePayload(toCloseCode(code), reason)
+      if (!(refused instanceof Uint8Array)) return Effect.fail(refused)
+      return Effect.uninterruptible(
+        Effect.suspend(() => {
+          this.stop()
+          if (this.socket !== undefined) return this.socket.close(code, reason)
+          this.beginClose(toCloseCode(code))
+          return awaitClosed(this)
+        })
+      )
+    })
+  }
+
+  /**
+   * There will be no other connection. It does not wait for the supervisor, because an effect of the app's that the supervisor
+   * runs may be the caller.
+   */
+  private stop(): void {
+    this.stopped = true
+    this.supervisor?.unsafeInterruptAsFork(FiberId.none)
+    this.finishWith(Exit.void, Cause.fail(closedLocally()))
+  }
+
+  private finish(failure: Failure<E>, decision: "end" | "fail"): void {
+    if (decision === "end") this.finishWith(Exit.void, Cause.fail(failure))
+    else this.finishWith(Exit.fail(failure), Cause.fail(failure), failure)
+  }
+
+  private finishInterrupted(): void {
+    if (this.end !== undefined) return
+    const defect = new Error("The effect of the URL, onConnect or the schedule ended with an interruption")
+    this.finishWith(Exit.die(defect), Cause.die(defect))
+  }
+
+  /** The end. `receive` fails with `cause`, and `awaitOpen` ends with `exit`. */
+  private finishWith(exit: Exit.Exit<void, Failure<E>>, cause: Cause.Cause<Failure<E>>, failure?: Failure<E>): void {
+    if (this.end !== undefined) return
+    this.end = exit
+    this.outbox.close()
+    this.inbox.end(cause, Exit.isSuccess(exit))
+    this.leaveScope()
+    this.observed.set({ _tag: "Closed", failure })
+  }
+}
+
+const closedLocally = (): ConnectionClosed =>
+  new ConnectionClosed({ code: 1000, reason: "", initiator: "local", clean: true })
