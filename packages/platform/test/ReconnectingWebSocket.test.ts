@@ -71,7 +71,7 @@ const collect = <E>(socket: ReconnectingWebSocket.ReconnectingWebSocket<E>) =>
   Effect.fork(Effect.exit(Stream.runCollect(Stream.map(socket.messages, ({ data }) => data))))
 
 describe("the request of each attempt", () => {
-  it.effect("has cookies by name, and a key from the source of randomness that is given", () =>
+  it.effect("has cookies by name, and a key from the app's source of randomness", () =>
     withTest(
       Effect.gen(function* () {
         let next = 0
@@ -102,7 +102,7 @@ describe("classify", () => {
   const codes = ".rffrrffffrrrrrr"
   const statuses = "ffffffrrfrrrr"
 
-  it("ends after 1000, fails for what will not change by itself, and reconnects after anything else", () => {
+  it("ends after 1000, fails for failures that stay, and reconnects after any other", () => {
     const decisions = [
       ...[1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 4000].map(closed),
       ...[200, 302, 400, 401, 403, 404, 408, 425, 426, 429, 500, 502, 503].map(rejected),
@@ -124,7 +124,7 @@ describe("classify", () => {
 })
 
 describe("ReconnectingWebSocket", () => {
-  it.effect("is one stream of messages over several connections, and reports where it stands", () =>
+  it.effect("is one stream of messages over several connections, and reports its state", () =>
     withTest(
       Effect.gen(function* () {
         const states: Array<string> = []
@@ -164,7 +164,7 @@ describe("ReconnectingWebSocket", () => {
     )
   )
 
-  it.effect("tells its last state, and then no other", () =>
+  it.effect("reports its last state, and then no other", () =>
     withTest(
       Effect.gen(function* () {
         const { peer, socket } = yield* opened()
@@ -178,7 +178,7 @@ describe("ReconnectingWebSocket", () => {
     )
   )
 
-  it.effect("gives each message to one of those who read", () =>
+  it.effect("gives each message to one reader", () =>
     withTest(
       Effect.gen(function* () {
         const { peer, socket } = yield* opened()
@@ -198,7 +198,7 @@ describe("ReconnectingWebSocket", () => {
     )
   )
 
-  it.effect("fails for good with what is final, and so does who waits for it to open", () =>
+  it.effect("fails with a final failure, and so does awaitOpen", () =>
     withTest(
       Effect.gen(function* () {
         const socket = yield* ReconnectingWebSocket.make(url, everySecond)
@@ -218,7 +218,7 @@ describe("ReconnectingWebSocket", () => {
     )
   )
 
-  it.effect("waits as its schedule says, and anew after a connection that was stable", () =>
+  it.effect("waits as its schedule says, and restarts the schedule after a stable connection", () =>
     withTest(
       Effect.gen(function* () {
         const socket = yield* ReconnectingWebSocket.make(url, {
@@ -258,7 +258,7 @@ describe("ReconnectingWebSocket", () => {
     )
   )
 
-  it.effect("gives up when its schedule does, with the last failure", () =>
+  it.effect("fails with the last failure when its schedule is done", () =>
     withTest(
       Effect.gen(function* () {
         const socket = yield* ReconnectingWebSocket.make(url, { schedule: Schedule.recurs(1) })
@@ -274,7 +274,7 @@ describe("ReconnectingWebSocket", () => {
     )
   )
 
-  it.effect("waits as long as the server asks for", () =>
+  it.effect("waits as long as Retry-After says", () =>
     withTest(
       Effect.gen(function* () {
         const socket = yield* ReconnectingWebSocket.make(url, everySecond)
@@ -289,7 +289,7 @@ describe("ReconnectingWebSocket", () => {
     )
   )
 
-  it.effect("asks for the URL anew at each attempt", () =>
+  it.effect("runs the effect of the URL at each attempt", () =>
     withTest(
       Effect.gen(function* () {
         let token = 0
@@ -309,7 +309,7 @@ describe("ReconnectingWebSocket", () => {
   )
 
   describe("onConnect", () => {
-    it.effect("comes before anything else on each connection, and takes what it receives", () =>
+    it.effect("runs before anything else on each connection, and takes the messages that it receives", () =>
       withTest(
         Effect.gen(function* () {
           const { peer, socket } = yield* Effect.gen(function* () {
@@ -342,7 +342,7 @@ describe("ReconnectingWebSocket", () => {
       )
     )
 
-    it.effect("closes with 1011 where it fails, which is final unless it is classified otherwise", () =>
+    it.effect("closes with 1011 if it fails, which is final unless it is classified otherwise", () =>
       withTest(
         Effect.gen(function* () {
           let attempts = 0
@@ -363,7 +363,7 @@ describe("ReconnectingWebSocket", () => {
       )
     )
 
-    it.effect("shows its defect to whoever reads, or waits for it to open", () =>
+    it.effect("makes readers and awaitOpen die of its defect", () =>
       withTest(
         Effect.gen(function* () {
           const socket = yield* ReconnectingWebSocket.make(url, { onConnect: () => Effect.die("oops") })
@@ -380,7 +380,7 @@ describe("ReconnectingWebSocket", () => {
     )
   })
 
-  it.effect("shows the defect of a reader that onConnect left behind, and closes with 1011", () =>
+  it.effect("dies of the defect of a reader that onConnect left behind, and closes with 1011", () =>
     withTest(
       Effect.gen(function* () {
         const socket = yield* ReconnectingWebSocket.make(url, {
@@ -427,7 +427,7 @@ describe("ReconnectingWebSocket", () => {
   )
 
   describe("the outbox", () => {
-    it.effect("keeps messages for the next connection, in order, and says when they were delivered", () =>
+    it.effect("keeps messages for the next connection, in order, and reports when they were delivered", () =>
       withTest(
         Effect.gen(function* () {
           const socket = yield* ReconnectingWebSocket.make(url, everySecond)
@@ -466,7 +466,7 @@ describe("ReconnectingWebSocket", () => {
       ["sliding", ["b", "c"]],
       ["suspend", ["a", "b", "c"]]
     ] as const) {
-      it.effect(`bounds them, with "${strategy}"`, () =>
+      it.effect(`keeps at most outboxCapacity messages, with "${strategy}"`, () =>
         withTest(
           Effect.gen(function* () {
             const socket = yield* ReconnectingWebSocket.make(url, {
@@ -492,7 +492,7 @@ describe("ReconnectingWebSocket", () => {
     }
 
     for (const sendStrategy of ["dropping", "sliding", "close", "abort"] as const) {
-      it.effect(`waits for a peer that is slow, where its client has "${sendStrategy}"`, () =>
+      it.effect(`waits for a slow peer if its client has "${sendStrategy}"`, () =>
         withTest(
           Effect.gen(function* () {
             const { connect } = yield* WebSocketClient.WebSocketClient
@@ -515,7 +515,7 @@ describe("ReconnectingWebSocket", () => {
       )
     }
 
-    it.effect("does not know what became of a message whose connection broke, and does not send it again", () =>
+    it.effect('reports "unknown" for a message whose connection broke, and does not send it again', () =>
       withTest(
         Effect.gen(function* () {
           const { peer, socket } = yield* opened({ sendHighWaterMark: 1, sendLowWaterMark: 1 })
@@ -537,7 +537,7 @@ describe("ReconnectingWebSocket", () => {
   })
 
   describe("its end", () => {
-    it.effect("close performs the handshake, drops what waits, and ends the messages", () =>
+    it.effect("close performs the handshake, drops the messages that wait, and ends messages", () =>
       withTest(
         Effect.gen(function* () {
           const { peer, socket } = yield* opened()
@@ -553,7 +553,7 @@ describe("ReconnectingWebSocket", () => {
       )
     )
 
-    it.effect("close refuses a code that may not be sent, and goes on", () =>
+    it.effect("close fails for a code that may not be sent, and changes nothing", () =>
       withTest(
         Effect.gen(function* () {
           const { socket } = yield* opened()
@@ -563,7 +563,7 @@ describe("ReconnectingWebSocket", () => {
       )
     )
 
-    it.effect("close while it waits, or connects, is at once", () =>
+    it.effect("close succeeds at once while it waits or connects", () =>
       withTest(
         Effect.gen(function* () {
           const connecting = yield* ReconnectingWebSocket.make(url, everySecond)
@@ -636,7 +636,7 @@ describe("ReconnectingWebSocket", () => {
     )
   )
 
-  it.effect("a message that cannot be encoded: its send dies, and what is behind it is sent", () =>
+  it.effect("send dies for a message that cannot be encoded, and the messages behind it are sent", () =>
     Effect.gen(function* () {
       const fails = () => {
         throw new Error("no")
@@ -671,7 +671,7 @@ describe("ReconnectingWebSocket", () => {
     }).pipe(withTest)
   )
 
-  it.effect("a message above maxSendBytes fails its send, and what is behind it is sent", () =>
+  it.effect("send fails for a message above maxSendBytes, and the messages behind it are sent", () =>
     withTest(
       Effect.gen(function* () {
         const socket = yield* ReconnectingWebSocket.make(url, { ...everySecond, maxSendBytes: 5 })
@@ -697,7 +697,7 @@ describe("ReconnectingWebSocket", () => {
     )
   )
 
-  it.effect("what is no data, and a maxFrameSize that makes no sense, are a defect at once", () =>
+  it.effect("send dies at once of anything but data, and of a maxFrameSize that makes no sense", () =>
     withTest(
       Effect.gen(function* () {
         // Without a connection.
@@ -736,7 +736,7 @@ describe("ReconnectingWebSocket", () => {
     )
   )
 
-  it.effect("receive takes one message, of whatever connection, and fails as the last one ended", () =>
+  it.effect("receive takes one message of any connection, and fails as the last connection ended", () =>
     withTest(
       Effect.gen(function* () {
         const { peer, socket } = yield* opened()
@@ -763,7 +763,45 @@ describe("ReconnectingWebSocket", () => {
     )
   )
 
-  it.effect("receive fails after close, and with the failure that was final", () =>
+  it.effect("receiveOption takes one message, and is None if messages would end", () =>
+    withTest(
+      Effect.gen(function* () {
+        const { peer, socket } = yield* opened()
+        const next = Effect.map(
+          socket.receiveOption,
+          Option.map(({ data }) => data)
+        )
+        yield* peer.send(Frame.text("a"))
+        yield* closeBy(peer, 1001)
+        yield* TestClock.adjust("1 second")
+        const again = yield* WebSocketTest.acceptPeer()
+        assert.deepStrictEqual(yield* next, Option.some("a"))
+        const waiting = yield* Effect.fork(Effect.all([next, next], { concurrency: "unbounded" }))
+        yield* settled
+        yield* again.send(Frame.text("b"))
+        yield* closeBy(again, 1000)
+        assert.sameDeepMembers(yield* Fiber.join(waiting), [Option.some("b"), Option.none()])
+        assert.deepStrictEqual(yield* next, Option.none())
+      })
+    )
+  )
+
+  it.effect("receiveOption fails with the final failure, and is None after close", () =>
+    withTest(
+      Effect.gen(function* () {
+        const first = yield* opened()
+        const closing = yield* Effect.fork(first.socket.close())
+        yield* first.peer.answerClose()
+        yield* Fiber.join(closing)
+        assert.deepStrictEqual(yield* first.socket.receiveOption, Option.none())
+        const second = yield* opened()
+        yield* closeBy(second.peer, 1008)
+        assert.deepInclude(yield* Effect.flip(second.socket.receiveOption), { _tag: "Connection_closed", code: 1008 })
+      })
+    )
+  )
+
+  it.effect("receive fails after close, and with the final failure", () =>
     withTest(
       Effect.gen(function* () {
         const first = yield* opened()
@@ -801,7 +839,7 @@ describe("ReconnectingWebSocket", () => {
     )
   )
 
-  it.effect("is closed at its own place in the scope, with whatever connection it has then", () =>
+  it.effect("is closed at its own place in the scope, with the connection that it has then", () =>
     withTest(
       Effect.gen(function* () {
         const log: Array<string> = []
@@ -845,7 +883,7 @@ describe("ReconnectingWebSocket", () => {
   )
 
   it.effect(
-    "in 200 outages at random, loses nothing silently and doubles nothing",
+    "in 200 random outages, loses nothing silently and sends nothing twice",
     () =>
       withTest(
         Effect.gen(function* () {

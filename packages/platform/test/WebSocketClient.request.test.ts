@@ -5,8 +5,20 @@ import { HandshakeRejected, isHandshakeRejected, type HeaderRecord } from "@effe
 import * as Handshake from "@effect-websocket/protocol/Handshake"
 import * as Cookies from "@effect/platform/Cookies"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, FastCheck as fc, Fiber, Inspectable, Redacted, Schema, Scope, TestClock } from "effect"
-import { fields, utf8 } from "./support.js"
+import {
+  Cause,
+  Deferred,
+  Effect,
+  Exit,
+  FastCheck as fc,
+  Fiber,
+  Inspectable,
+  Redacted,
+  Schema,
+  Scope,
+  TestClock
+} from "effect"
+import { fields, finalizersIn, settled, utf8 } from "./support.js"
 
 interface Asked {
   readonly url: string
@@ -15,7 +27,7 @@ interface Asked {
 
 type Answer = { readonly status: number; readonly headers?: HeaderRecord } | "accept"
 
-/** A network of servers that a test describes: what each request is answered with. */
+/** A network of servers: a test gives the answer to each request. */
 const network = (answer: (asked: Asked) => Answer, options?: WebSocketClient.MakeOptions) =>
   Effect.gen(function* () {
     const asked: Array<Asked> = []
@@ -115,7 +127,7 @@ describe("credentials", () => {
     )
   }
 
-  it.effect("in the URL are not in that of the connection", () =>
+  it.effect("in the URL are not in the URL of the connection", () =>
     Effect.gen(function* () {
       const { client } = yield* network(() => "accept")
       const socket = yield* client.connect("ws://user:secret@test/chat")
@@ -151,7 +163,7 @@ describe("credentials", () => {
     ["a control character in a header", "ws://test", { headers: { "X-Key": secret } }]
   ]
   for (const [name, url, options] of refused) {
-    it.effect(`that cannot be are not sent, nor told: ${name}`, () =>
+    it.effect(`that no header can carry are neither sent nor shown: ${name}`, () =>
       Effect.gen(function* () {
         const { asked, client } = yield* network(() => assert.fail("asked"))
         const error = yield* Effect.flip(client.connect(url, options))
@@ -162,7 +174,7 @@ describe("credentials", () => {
     )
   }
 
-  it.effect("and whatever else an app says never becomes another header", () =>
+  it.effect("and other values of an app never become another header", () =>
     Effect.promise(() =>
       fc.assert(
         fc.asyncProperty(fc.string({ unit: "binary" }), fc.integer({ min: 0, max: 7 }), (text, place) => {
@@ -194,7 +206,7 @@ describe("credentials", () => {
 })
 
 describe("the request", () => {
-  it.effect("has the query, after that of the URL", () =>
+  it.effect("has the query of the options behind the query of the URL", () =>
     Effect.gen(function* () {
       const query = { room: "a b&c", tags: ["1", "2"], none: undefined }
       const expected = "room=a+b%26c&tags=1&tags=2"
@@ -221,7 +233,7 @@ describe("the request", () => {
     })
   )
 
-  it.effect("has no base that makes no sense", () =>
+  it.effect("dies of a base that makes no sense", () =>
     Effect.gen(function* () {
       for (const baseUrl of ["/MARK", "http://user:MARK@test", Redacted.make("ws://test/#MARK")]) {
         const exit = yield* Effect.exit(request("/chat", {}, { baseUrl }))
@@ -231,7 +243,7 @@ describe("the request", () => {
     })
   )
 
-  it.effect("leaves the app's URL as it was", () =>
+  it.effect("does not change the app's URL", () =>
     Effect.gen(function* () {
       const url = new URL("ws://user:secret@test/")
       yield* request(url, { query: { a: "b" } })
@@ -248,7 +260,7 @@ describe("the request", () => {
     })
   )
 
-  it.effect("has the cookies of a record as those of Cookies, and the nearest win", () =>
+  it.effect("encodes the cookies of a record as Cookies does, and prefers those of the connection", () =>
     Effect.gen(function* () {
       const record = { a: "1 2", b: "ü", c: "" }
       for (const [cookies, ofClient, expected] of [
@@ -268,7 +280,7 @@ describe("the request", () => {
     })
   )
 
-  it.effect("is not made with cookies that are no record, which is a defect", () =>
+  it.effect("dies of cookies that are not a record", () =>
     Effect.gen(function* () {
       const { asked, client } = yield* network(() => assert.fail("asked"))
       for (const cookies of ["a=b", ["a=b"], new Map([["a", "b"]]), 3]) {
@@ -280,7 +292,7 @@ describe("the request", () => {
     })
   )
 
-  it.effect("has cookies of a record that a server reads as they were", () =>
+  it.effect("has cookies of a record that a server decodes to the same values", () =>
     Effect.promise(() =>
       fc.assert(
         fc.asyncProperty(fc.array(fc.string({ unit: "grapheme", maxLength: 8 }), { maxLength: 3 }), (values) => {
@@ -295,7 +307,7 @@ describe("the request", () => {
     )
   )
 
-  it.effect("has a key from the source of randomness that is given, a new one each time", () =>
+  it.effect("has a key from the app's source of randomness, another one each time", () =>
     Effect.gen(function* () {
       const counting = (first: number) => {
         let next = first
@@ -327,7 +339,7 @@ describe("the request", () => {
     })
   )
 
-  it.effect("has the headers of client and connection, and the latter win one by one", () =>
+  it.effect("has the headers of client and connection, and prefers those of the connection one by one", () =>
     Effect.gen(function* () {
       const { headers } = yield* request(
         "ws://test",
@@ -427,7 +439,7 @@ describe("redirects", () => {
     )
   }
 
-  it.effect("above the bound are the answer", () =>
+  it.effect("above maxRedirects are rejections", () =>
     Effect.gen(function* () {
       const { asked, client } = yield* network(({ url }) => ({ status: 307, headers: { location: `${url}a` } }))
       const error = yield* Effect.flip(client.connect("ws://test", { maxRedirects: 3 }))
@@ -456,7 +468,7 @@ describe("redirects", () => {
     )
   }
 
-  it.effect("without one location, and other statuses, are refusals", () =>
+  it.effect("without exactly one location, and with other statuses, are rejections", () =>
     Effect.gen(function* () {
       for (const answer of [
         { status: 302 },
@@ -473,7 +485,7 @@ describe("redirects", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("within a Unix socket stay there", () =>
+  it.effect("within a Unix domain socket stay there", () =>
     Effect.gen(function* () {
       const { asked, client } = yield* network(
         redirectTo({
@@ -493,7 +505,7 @@ describe("redirects", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("that make no sense are a defect", () =>
+  it.effect("are a defect if their number makes no sense", () =>
     Effect.gen(function* () {
       const { client } = yield* network(() => "accept")
       for (const maxRedirects of [-1, 1.5, Number.NaN, Infinity]) {
@@ -505,7 +517,7 @@ describe("redirects", () => {
 })
 
 describe("CookieJar", () => {
-  it.effect("keeps what redirects, refusals and connections set, for whom it is meant", () =>
+  it.effect("keeps the cookies of redirects, rejections and connections for the servers that they are for", () =>
     Effect.gen(function* () {
       const { asked, client } = yield* network(({ headers, url }) => {
         if (url === "ws://a.test/login") {
@@ -531,7 +543,7 @@ describe("CookieJar", () => {
     }).pipe(Effect.scoped, Effect.provide(CookieJar.layer))
   )
 
-  it.effect("is part of what openTimeout bounds", () =>
+  it.effect("counts into openTimeout", () =>
     Effect.gen(function* () {
       const { client } = yield* network(() => "accept")
       const connecting = yield* Effect.fork(Effect.flip(client.connect("ws://test", { openTimeout: "1 second" })))
@@ -541,6 +553,62 @@ describe("CookieJar", () => {
       Effect.scoped,
       Effect.provideService(CookieJar.CookieJar, { cookieHeader: () => Effect.never, setCookies: () => Effect.void })
     )
+  )
+
+  it.effect("is interrupted with connect, which awaits its finalizers", () =>
+    Effect.gen(function* () {
+      const { asked, client } = yield* network(() => "accept")
+      const finalizing = yield* Deferred.make<void>()
+      const calls: Array<string> = []
+      const jar: CookieJar.Service = {
+        cookieHeader: () =>
+          Effect.onInterrupt(Effect.never, () =>
+            Effect.zipRight(
+              Deferred.await(finalizing),
+              Effect.sync(() => calls.push("finalizer"))
+            )
+          ),
+        setCookies: () => Effect.void
+      }
+      const connecting = yield* Effect.fork(
+        Effect.provideService(client.connect("ws://test"), CookieJar.CookieJar, jar)
+      )
+      yield* settled
+      const interrupting = yield* Effect.fork(
+        Effect.zipRight(
+          Fiber.interrupt(connecting),
+          Effect.sync(() => calls.push("interrupted"))
+        )
+      )
+      yield* settled
+      assert.deepStrictEqual(calls, [])
+      yield* Deferred.succeed(finalizing, undefined)
+      yield* Fiber.join(interrupting)
+      assert.deepStrictEqual(calls, ["finalizer", "interrupted"])
+      assert.deepStrictEqual(asked, [])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("that dies before or after the answer is a defect of connect, which leaves nothing open", () =>
+    Effect.gen(function* () {
+      const dying = Effect.dieMessage("the jar is broken")
+      for (const jar of [
+        { cookieHeader: () => dying, setCookies: () => Effect.void },
+        { cookieHeader: () => Effect.succeed(""), setCookies: () => dying },
+        { cookieHeader: () => Effect.zipRight(Effect.yieldNow(), dying), setCookies: () => Effect.void }
+      ]) {
+        const scope = yield* Scope.make()
+        const { client } = yield* network(() => "accept", { closeTimeout: "1 second" })
+        const connecting = yield* client
+          .connect("ws://test")
+          .pipe(Effect.provideService(CookieJar.CookieJar, jar), Scope.extend(scope), Effect.exit, Effect.fork)
+        yield* TestClock.adjust("1 second")
+        const exit = yield* Fiber.join(connecting)
+        assert(Exit.isFailure(exit))
+        assert.include(Cause.pretty(exit.cause), "the jar is broken")
+        assert.strictEqual(finalizersIn(scope), 0)
+      }
+    }).pipe(Effect.scoped)
   )
 })
 
@@ -583,7 +651,7 @@ const refusing = (options?: WebSocketClient.ConnectOptions) =>
     }
   })
 
-describe("the body of a refusal", () => {
+describe("the body of a rejection", () => {
   it.effect("is read to its end", () =>
     Effect.gen(function* () {
       const { calls, end, part, rejected } = yield* refusing()
@@ -611,7 +679,7 @@ describe("the body of a refusal", () => {
     ["10 seconds", 2000],
     ["1500 millis", 1500]
   ] as const) {
-    it.effect(`is waited for ${millis} milliseconds where all has ${openTimeout}`, () =>
+    it.effect(`is awaited for ${millis} milliseconds if openTimeout is ${openTimeout}`, () =>
       Effect.gen(function* () {
         const { calls, part, rejected, fiber } = yield* refusing({ openTimeout })
         part(utf8("slow"))
@@ -625,7 +693,7 @@ describe("the body of a refusal", () => {
     )
   }
 
-  it.effect("is dropped when nobody waits for it any more", () =>
+  it.effect("is dropped if connect is interrupted or its scope ends", () =>
     Effect.gen(function* () {
       const interrupted = yield* refusing()
       yield* Fiber.interrupt(interrupted.fiber)

@@ -9,7 +9,7 @@ import * as Handshake from "@effect-websocket/protocol/Handshake"
 import { Cause, Duration, Effect, Exit, Fiber, Option, Scope, TestClock } from "effect"
 import { finalizersIn, isInterrupted, settled } from "./support.js"
 
-/** A dial that a test answers, and a record of what became of it. */
+/** A dial that a test answers, and a record of its calls. */
 const scripted = (answer?: (headers: HeaderRecord) => WebSocketClient.Dialed, zlib?: Zlib) => {
   const calls: Array<string> = []
   let done: (dialed: WebSocketClient.Dialed) => void = () => {}
@@ -124,7 +124,7 @@ describe("connect", () => {
     )
   }
 
-  it.effect("offers compression where it is asked to, and takes a refusal", () =>
+  it.effect("offers compression if the options say so, and works if the server declines", () =>
     Effect.gen(function* () {
       const offered: Array<unknown> = []
       for (const [compression, zlib] of [
@@ -153,7 +153,7 @@ describe("connect", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("gives up after openTimeout, also where nothing can be interrupted", () =>
+  it.effect("fails after openTimeout, also if the caller cannot be interrupted", () =>
     Effect.gen(function* () {
       for (const region of [Effect.interruptible, Effect.uninterruptible]) {
         const { calls, client } = scripted()
@@ -170,7 +170,7 @@ describe("connect", () => {
     })
   )
 
-  it.effect("interrupted while it dials, drops the attempt, and does not wait for its scope to do so", () =>
+  it.effect("drops the request if it is interrupted while it dials, and does not wait for the end of its scope", () =>
     Effect.gen(function* () {
       const { calls, client } = scripted()
       const fiber = yield* Effect.fork(client.connect("ws://test"))
@@ -180,7 +180,7 @@ describe("connect", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("interrupted in the moment in which it opens, performs the closing handshake", () =>
+  it.effect("performs the closing handshake if it is interrupted in the step in which it opens", () =>
     Effect.gen(function* () {
       const pair = yield* MockTransport.make()
       const server = yield* WebSocket.fromTransport(pair.server, { role: "server" })
@@ -196,7 +196,7 @@ describe("connect", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("takes options that make no sense for a defect", () =>
+  it.effect("dies of options that make no sense", () =>
     Effect.gen(function* () {
       const { calls, client } = scripted()
       const nonsense: ReadonlyArray<WebSocketClient.ConnectOptions> = [
@@ -217,7 +217,7 @@ describe("connect", () => {
     })
   )
 
-  it.effect("has the options of its client, and its own win", () =>
+  it.effect("uses the options of its client, and prefers its own", () =>
     Effect.gen(function* () {
       const limits = { maxMessageBytes: 10, maxFragments: 20 }
       const client = WebSocketClient.make(() => () => {}, { openTimeout: "2 seconds", limits })
@@ -245,7 +245,7 @@ describe("connect", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.scoped("drops what a dial calls back with again, or after it was dropped", () =>
+  it.scoped("aborts the transport of a dial's second callback, and of one after the drop", () =>
     Effect.gen(function* () {
       const pairs = [yield* MockTransport.make(), yield* MockTransport.make(), yield* MockTransport.make()] as const
       let callBack = (_pair: MockTransport.Pair): void => {}
@@ -271,7 +271,7 @@ describe("connect", () => {
     })
   )
 
-  it.effect("asks for what it was given, with a key of its own each time", () =>
+  it.effect("sends the headers of its options, and another key each time", () =>
     Effect.gen(function* () {
       const asked: Array<readonly [string, HeaderRecord]> = []
       const error = new IoError({ reason: "Resolve", operation: "connect" })
@@ -301,7 +301,7 @@ describe("connect", () => {
     })
   )
 
-  it.effect("whose scope ends while it dials, is dropped and interrupted, and its scope holds nothing", () =>
+  it.effect("is interrupted and drops the request if its scope ends while it dials, and the scope holds nothing", () =>
     Effect.gen(function* () {
       const { calls, client } = scripted()
       const scope = yield* Scope.make()
@@ -318,7 +318,7 @@ describe("connect", () => {
     })
   )
 
-  it.effect("leaves nothing of its attempt with a scope that lives on", () =>
+  it.effect("leaves nothing of the dialing in a scope that lives on", () =>
     Effect.gen(function* () {
       const scope = yield* Effect.scope
       const pair = yield* MockTransport.make()
@@ -337,7 +337,7 @@ describe("connect", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("reads what arrives right behind the answer", () =>
+  it.effect("reads a message that arrives right behind the answer", () =>
     Effect.gen(function* () {
       const pair = yield* MockTransport.make()
       const server = yield* WebSocket.fromTransport(pair.server, { role: "server" })
@@ -381,7 +381,7 @@ describe("retryAfter", () => {
       bodyTruncated: false
     })
 
-  it.effect("is in seconds, or a date, or nothing that can be understood", () =>
+  it.effect("is in seconds or a date, and None for any other text", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(Date.parse("2026-01-01T00:00:00Z"))
       for (const [header, seconds] of [

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Fiber, Stream } from "effect"
+import { Cause, Effect, Either, Fiber, Option, Stream } from "effect"
 import { Inbox } from "../../src/internal/inbox.js"
+import { interruptedAt } from "../scheduling.js"
 import { isPending, settled } from "../support.js"
 
 const item = (name: string) => ({ name })
@@ -8,7 +9,7 @@ const a = item("a")
 const b = item("b")
 
 describe("Inbox", () => {
-  it.effect("takes what is offered at once, and holds up who offers more than its capacity", () =>
+  it.effect("takes an item at once, and suspends a writer that fills it", () =>
     Effect.gen(function* () {
       const inbox = new Inbox<object, string>(2)
       assert.strictEqual(inbox.offer(a), Effect.void)
@@ -20,7 +21,7 @@ describe("Inbox", () => {
     })
   )
 
-  it.effect("wakes those who receive, one for each item", () =>
+  it.effect("gives each item to one reader", () =>
     Effect.gen(function* () {
       const inbox = new Inbox<object, string>(2)
       const fibers = yield* Effect.replicateEffect(Effect.fork(inbox.receive), 2)
@@ -34,7 +35,7 @@ describe("Inbox", () => {
     })
   )
 
-  it.effect("emits all that waits as one chunk, and ends behind it or fails", () =>
+  it.effect("emits all items that wait as one chunk, and ends or fails behind it", () =>
     Effect.gen(function* () {
       for (const isNormal of [true, false]) {
         const inbox = new Inbox<object, string>(3)
@@ -55,7 +56,24 @@ describe("Inbox", () => {
     })
   )
 
-  it.effect("at its end lets go who offers and who receives; what waits can be taken", () =>
+  it.effect("receiveOption is None behind a normal end, and fails behind another one", () =>
+    Effect.gen(function* () {
+      for (const isNormal of [true, false]) {
+        const inbox = new Inbox<object, string>(3)
+        yield* inbox.offer(a)
+        assert.deepStrictEqual(yield* inbox.receiveOption, Option.some(a))
+        const waiting = yield* Effect.fork(Effect.either(inbox.receiveOption))
+        assert.isTrue(yield* isPending(waiting))
+        yield* inbox.offer(b)
+        inbox.end(Cause.fail("no"), isNormal)
+        assert.deepStrictEqual(yield* Fiber.join(waiting), Either.right(Option.some(b)))
+        const end = isNormal ? Either.right(Option.none()) : Either.left("no")
+        assert.deepStrictEqual(yield* Effect.either(inbox.receiveOption), end)
+      }
+    })
+  )
+
+  it.effect("wakes writers and readers at its end; the items that wait can be taken", () =>
     Effect.gen(function* () {
       const inbox = new Inbox<object, string>(1)
       const offering = yield* Effect.fork(inbox.offer(a))
@@ -72,4 +90,26 @@ describe("Inbox", () => {
       assert.strictEqual(yield* Fiber.join(receiving), "no")
     })
   )
+
+  for (const name of ["receive", "receiveOption"] as const) {
+    it.effect(`${name} loses no item if it is interrupted before any operation`, () =>
+      Effect.gen(function* () {
+        let k = 1
+        for (let isInterrupted = true; isInterrupted; k++) {
+          const inbox = new Inbox<object, string>(3)
+          const taken: Array<object> = []
+          const receiving = Effect.flatMap(inbox[name], (item) => {
+            taken.push(item)
+            return Effect.void
+          })
+          const fiber = yield* Effect.fork(interruptedAt(k, receiving))
+          yield* settled
+          yield* inbox.offer(a)
+          isInterrupted = (yield* Fiber.join(fiber)).isInterrupted
+          if (taken.length === 0) assert.strictEqual(yield* inbox.receive, a, `interrupted before operation ${k}`)
+        }
+        assert.isAbove(k, 5)
+      })
+    )
+  }
 })

@@ -67,7 +67,7 @@ const connected = (options?: WebSocketClient.ConnectOptions, behind?: Uint8Array
   })
 
 describe("the request", () => {
-  it.scopedLive("has what RFC 6455 asks for, and what the app adds", () =>
+  it.scopedLive("has the headers that RFC 6455 requires, and those of the app", () =>
     Effect.gen(function* () {
       const { peer, request, scope, socket } = yield* connected({
         headers: { "X-Room": ["1", "2"], Cookie: "a=b" },
@@ -205,7 +205,7 @@ describe("the answer", () => {
     })
   )
 
-  it.live("rejects with a body that breaks off", () =>
+  it.live("rejects with a body that ends too early", () =>
     Effect.gen(function* () {
       const error = yield* attempt((peer) =>
         Effect.map(answering("HTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\nhal")(peer), () => peer.end())
@@ -310,7 +310,7 @@ describe("the answer", () => {
 })
 
 describe("no way to the server", () => {
-  it.live("fails where nobody listens", () =>
+  it.live("fails if nobody listens", () =>
     Effect.gen(function* () {
       const port = yield* Effect.scoped(listen(Net.createServer()))
       const error = yield* Effect.flip(Effect.scoped(connect(`ws://127.0.0.1:${port}`)))
@@ -318,7 +318,7 @@ describe("no way to the server", () => {
     })
   )
 
-  it.live("fails where the name has no address", () =>
+  it.live("fails if the name has no address", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(Effect.scoped(connect("ws://nonexistent.invalid")))
       assert.deepStrictEqual(facts(error), ioFacts("Resolve", "connect"))
@@ -340,7 +340,7 @@ describe("no way to the server", () => {
 })
 
 describe("wss:", () => {
-  it.scopedLive("works with a certificate that is trusted, also for 1 MiB", () =>
+  it.scopedLive("works with a trusted certificate, also for 1 MiB", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho({ tls })
       const payload = new Uint8Array(mebibyte).fill(7)
@@ -359,7 +359,7 @@ describe("wss:", () => {
     })
   )
 
-  it.scopedLive("fails for a certificate that is not", () =>
+  it.scopedLive("fails for a certificate that is not trusted", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho({ tls })
       const error = yield* Effect.flip(Effect.scoped(connect(server.address.url)))
@@ -367,7 +367,7 @@ describe("wss:", () => {
     })
   )
 
-  it.live("fails where the server speaks no TLS", () =>
+  it.live("fails if the server does not speak TLS", () =>
     Effect.scoped(
       Effect.gen(function* () {
         const server = yield* rawServer()
@@ -379,7 +379,7 @@ describe("wss:", () => {
     )
   )
 
-  it.live("fails where TLS breaks off", () =>
+  it.live("fails if the connection ends during the TLS handshake", () =>
     Effect.scoped(
       Effect.gen(function* () {
         for (const leave of ["reset", "end"] as const) {
@@ -457,7 +457,7 @@ describe("the connection", () => {
     )
   )
 
-  it.scopedLive("tells an end without a Close, and a reset", () =>
+  it.scopedLive("reports an end without a Close, and a reset", () =>
     Effect.gen(function* () {
       const ended = yield* connected()
       ended.peer.end()
@@ -567,7 +567,7 @@ describe("connect without a client", () => {
     )
   )
 
-  it.scopedLive("fails as that of a client does, and leaves nothing", () =>
+  it.scopedLive("fails as connect of a client does, and leaves nothing", () =>
     Effect.gen(function* () {
       const server = yield* rawServer()
       const open = (options?: NodeWebSocketClient.ConnectOptions) =>
@@ -621,7 +621,7 @@ describe("connect without a client", () => {
     })
   )
 
-  it.scopedLive("sends the cookies of the program's jar and its own, which the server reads as they were", () =>
+  it.scopedLive("sends the cookies of the jar and its own, which the server decodes to the same values", () =>
     Effect.gen(function* () {
       const server = yield* serve()
       const route = yield* server.route({
@@ -639,7 +639,7 @@ describe("connect without a client", () => {
     })
   )
 
-  it.scopedLive("has a key from a source of randomness that a test knows", () =>
+  it.scopedLive("has a key from the app's source of randomness", () =>
     Effect.gen(function* () {
       const server = yield* rawServer()
       const random = { getRandomValues: (bytes: Uint8Array) => void bytes.fill(7) }

@@ -85,7 +85,7 @@ interface Route {
 
 const refused = ["HTTP/1.1 403 Forbidden\r\n", "Content-Length: 9\r\n\r\n", "one", "two", "end"]
 
-/** Every way to a server, and what may be on it. */
+/** Every way to a server. */
 const routes: Readonly<Record<string, Effect.Effect<Route, unknown, Scope.Scope>>> = {
   TCP: Effect.map(serveEcho(), ({ address }) => ({ firstStop: address.port, url: `ws://localhost:${address.port}` })),
   TLS: Effect.map(serveEcho({ tls: certificates.good }), ({ address }) => ({
@@ -195,7 +195,7 @@ for (const by of ["its fiber", "its scope"] as const) {
   describe(`interrupting connect by ${by} leaves nothing`, () => {
     for (const [name, start] of Object.entries(routes)) {
       it.live(
-        `at any turn of the way through ${name}`,
+        `at any step of the way through ${name}`,
         () =>
           Effect.gen(function* () {
             const { firstStop, options = {}, streams = [], url } = yield* start
@@ -253,7 +253,7 @@ for (const by of ["its fiber", "its scope"] as const) {
   })
 }
 
-it.live("a stream of the app's that is dropped has no listener but those of Node", () =>
+it.live("a dropped stream of the app's has only Node's listeners", () =>
   Effect.gen(function* () {
     const turns = Effect.repeatN(turn, 9)
     const make = () => new Duplex({ read() {}, write() {} })

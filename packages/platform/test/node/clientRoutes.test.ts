@@ -112,7 +112,7 @@ describe("a Unix domain socket", () => {
     })
   )
 
-  it.scopedLive("where nobody listens is no connection", () =>
+  it.scopedLive("fails if nobody listens", () =>
     Effect.gen(function* () {
       const path = join(yield* unixFolder, "none.sock")
       for (const [url, options] of [
@@ -138,7 +138,7 @@ describe("a Unix domain socket", () => {
 })
 
 describe("a stream of the app's", () => {
-  it.scopedLive("is connecting, connected, or no socket at all", () =>
+  it.scopedLive("may be connecting, connected, or another duplex than a socket", () =>
     Effect.gen(function* () {
       const [plain, secure] = yield* servers
       for (const url of [plain, secure]) {
@@ -172,7 +172,7 @@ describe("a stream of the app's", () => {
     })
   )
 
-  it.live("that cannot be made is no connection", () =>
+  it.live("fails if it cannot be made", () =>
     Effect.gen(function* () {
       const port = yield* Effect.scoped(listen(Net.createServer()))
       for (const createConnection of [
@@ -233,7 +233,7 @@ describe("a stream of the app's", () => {
 })
 
 describe("TCP", () => {
-  it.scopedLive("has the local address and family that are asked for", () =>
+  it.scopedLive("uses the local address and the family of the options", () =>
     Effect.gen(function* () {
       const server = yield* rawServer()
       const connecting = yield* Effect.fork(
@@ -320,7 +320,7 @@ describe("the endpoint of one connection, apart from its URL", () => {
     })
   )
 
-  it.effect("that makes no sense is a defect, as for a client", () =>
+  it.effect("is a defect if it makes no sense, as for a client", () =>
     Effect.gen(function* () {
       const unusable: ReadonlyArray<NodeWebSocketClient.ConnectOptions> = [
         { socketPath: "" },
@@ -355,7 +355,7 @@ const accountProxies = {
 const proxyTls = tls
 
 for (const scheme of ["http:", "https:", "socks5:"] as const) {
-  it.scopedLive(`a proxy with ${scheme} may want an account, which may be redacted`, () =>
+  it.scopedLive(`a proxy with ${scheme} may require an account, which may be Redacted`, () =>
     Effect.gen(function* () {
       const proxy = yield* accountProxies[scheme]()
       const [, url] = yield* servers
@@ -373,7 +373,7 @@ for (const scheme of ["http:", "https:", "socks5:"] as const) {
 
 for (const scheme of ["http:", "https:", "socks4:", "socks5:"] as const) {
   describe(`a proxy with ${scheme}`, () => {
-    it.scopedLive("is gone through, to ws: and wss:", () =>
+    it.scopedLive("connects to ws: and wss:", () =>
       Effect.gen(function* () {
         const proxy = yield* proxies[scheme]()
         const urls = yield* servers
@@ -385,7 +385,7 @@ for (const scheme of ["http:", "https:", "socks4:", "socks5:"] as const) {
       })
     )
 
-    it.scopedLive("does not stand for the server's certificate", () =>
+    it.scopedLive("does not replace the check of the server's certificate", () =>
       Effect.gen(function* () {
         const proxy = yield* proxies[scheme]()
         const server = yield* serveEcho({ tls: certificates.elsewhere })
@@ -394,7 +394,7 @@ for (const scheme of ["http:", "https:", "socks4:", "socks5:"] as const) {
       })
     )
 
-    it.scopedLive("that cannot reach the server", () =>
+    it.scopedLive("fails if it cannot reach the server", () =>
       Effect.gen(function* () {
         const proxy = yield* proxies[scheme]()
         const port = yield* Effect.scoped(listen(Net.createServer()))
@@ -403,7 +403,7 @@ for (const scheme of ["http:", "https:", "socks4:", "socks5:"] as const) {
       })
     )
 
-    it.live("that is not there", () =>
+    it.live("fails if it does not exist", () =>
       Effect.gen(function* () {
         const port = yield* Effect.scoped(listen(Net.createServer()))
         const error = yield* refusal("ws://localhost", { proxy: `${scheme}//127.0.0.1:${port}` })
@@ -413,7 +413,7 @@ for (const scheme of ["http:", "https:", "socks4:", "socks5:"] as const) {
       })
     )
 
-    it.scopedLive("that says nothing is given up, and nothing is left", () =>
+    it.scopedLive("is dropped if it sends nothing, and leaves nothing", () =>
       Effect.gen(function* () {
         const server = yield* rawServer()
         const proxy = `${scheme}//127.0.0.1:${server.port}`
@@ -433,7 +433,7 @@ for (const scheme of ["http:", "https:", "socks4:", "socks5:"] as const) {
       })
     )
 
-    it.scopedLive("that speaks otherwise, or goes", () =>
+    it.scopedLive("fails if it speaks another protocol, or ends", () =>
       Effect.gen(function* () {
         const server = yield* rawServer()
         const proxy = `${scheme}//127.0.0.1:${server.port}`
@@ -545,7 +545,7 @@ describe("SOCKS", () => {
       [[5, 0], granted5]
     ]
   ] as const) {
-    it.scopedLive(`${name} is asked for in the bytes of its specification`, () =>
+    it.scopedLive(`${name} is requested with the bytes of its specification`, () =>
       Effect.gen(function* () {
         const outcome = yield* sentTo(
           proxy,
@@ -584,7 +584,7 @@ describe("SOCKS", () => {
       "ws://a",
       [3],
       [[5, 255]],
-      "The proxy wants to know who connects, in another way"
+      "The proxy asks for another kind of authentication"
     ],
     [
       "5 that wants a user who was not offered",
@@ -592,7 +592,7 @@ describe("SOCKS", () => {
       "ws://a",
       [3],
       [[5, 2]],
-      "The proxy wants to know who connects, in another way"
+      "The proxy asks for another kind of authentication"
     ],
     [
       "5 that wants no such user",
@@ -667,7 +667,7 @@ describe("SOCKS", () => {
       "The name of the server is too long for SOCKS"
     ]
   ] as const) {
-    it.scopedLive(`${name} is no way`, () =>
+    it.scopedLive(`fails: ${name}`, () =>
       Effect.gen(function* () {
         const { error } = yield* sentTo(proxy, url, answers, lengths)
         assert.deepStrictEqual(facts(error), ioFacts("Proxy", "proxy"))
@@ -677,7 +677,7 @@ describe("SOCKS", () => {
     )
   }
 
-  it.scopedLive("that ends in the middle of an answer is no way", () =>
+  it.scopedLive("fails if it ends in the middle of an answer", () =>
     Effect.gen(function* () {
       const server = yield* rawServer()
       const connecting = yield* Effect.fork(refusal("ws://a", { proxy: `socks5://127.0.0.1:${server.port}` }))
@@ -692,7 +692,7 @@ describe("SOCKS", () => {
 })
 
 describe("an HTTP proxy", () => {
-  it.scopedLive("is asked for an IPv6 address in brackets, and refuses with any status", () =>
+  it.scopedLive("gets an IPv6 address in brackets, and may refuse with any status", () =>
     Effect.gen(function* () {
       for (const status of ["407 Proxy Authentication Required", "200"]) {
         const server = yield* rawServer()
@@ -789,7 +789,7 @@ it.scopedLive("a server may send informational responses before its 101", () =>
   })
 )
 
-it.live("several addresses that refuse are told each", () =>
+it.live("the error names each address that refused", () =>
   Effect.gen(function* () {
     const port = yield* Effect.scoped(listen(Net.createServer()))
     const causes = ["127.0.0.1", "127.0.0.2"].map((address) =>
@@ -826,7 +826,7 @@ describe("the environment", () => {
         })
     )
 
-  it.scopedLive("names the proxies, where it is asked", () =>
+  it.scopedLive("names the proxies, if the option says so", () =>
     Effect.gen(function* () {
       const http = yield* proxies["http:"]()
       const socks = yield* proxies["socks5:"]()
@@ -840,7 +840,7 @@ describe("the environment", () => {
     })
   )
 
-  it.scopedLive("may leave out the scheme of a proxy, which is http: then", () =>
+  it.scopedLive("may leave out the scheme of a proxy, which then is http:", () =>
     Effect.gen(function* () {
       const proxy = yield* proxies["http:"]()
       const urls = yield* servers
@@ -862,7 +862,7 @@ describe("the environment", () => {
     })
   )
 
-  it.scopedLive("names the servers that need none", () =>
+  it.scopedLive("names the servers that need no proxy", () =>
     Effect.gen(function* () {
       const all = yield* proxies["http:"]()
       const [plain] = yield* servers
@@ -879,7 +879,7 @@ describe("the environment", () => {
     })
   )
 
-  it.scopedLive("may be wrong, which does not tell what it holds", () =>
+  it.scopedLive("may be wrong, and the error does not show its value", () =>
     Effect.gen(function* () {
       yield* withEnvironment({ HTTP_PROXY: "ftp://user:MARK@localhost" })
       const error = yield* refusal("ws://localhost", { proxy: "environment" })
@@ -909,7 +909,7 @@ describe("options that make no sense", () => {
     { baseUrl: Redacted.make("http://user:MARK@localhost") }
   ]
 
-  it.effect("are a defect, and typed where they come from Config", () =>
+  it.effect("are a defect, and a typed error if they come from Config", () =>
     Effect.gen(function* () {
       for (const options of nonsense) {
         const exit = yield* Effect.exit(Effect.scoped(Layer.build(NodeWebSocketClient.layerWith(options))))

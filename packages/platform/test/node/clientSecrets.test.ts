@@ -208,7 +208,7 @@ it.live(
   120_000
 )
 
-it.live("no secret is in what a client, its options or their config show of themselves", () =>
+it.live("a client, its options and their config show no secret", () =>
   Effect.gen(function* () {
     const provider = ConfigProvider.fromMap(
       new Map([
@@ -251,7 +251,7 @@ it.live("no secret is in the states of a client that reconnects", () =>
   }).pipe(Effect.scoped)
 )
 
-it.live("a secret that is said is heard", () =>
+it.live("the test finds a secret that is logged", () =>
   Effect.gen(function* () {
     const secret = new IoError({ reason: "Connect", operation: "connect", cause: new Error(mark) })
     for (const says of [

@@ -44,7 +44,7 @@ const connectWith = (url: string, tls: NodeWebSocketClient.TlsOptions, options: 
   )
 
 describe("the server's certificate", () => {
-  it.scopedLive("is good", () =>
+  it.scopedLive("may be good", () =>
     Effect.gen(function* () {
       const { clients, port } = yield* tlsServer(certificates.good)
       yield* connectWith(`wss://localhost:${port}`, { ca })
@@ -71,7 +71,7 @@ describe("the server's certificate", () => {
       {}
     ]
   ] as const) {
-    it.scopedLive(`${name}: ${reason}, unless nobody verifies`, () =>
+    it.scopedLive(`${name}: ${reason}, unless verification is off`, () =>
       Effect.gen(function* () {
         const { port } = yield* tlsServer(certificate)
         const url = `wss://localhost:${port}`
@@ -81,7 +81,7 @@ describe("the server's certificate", () => {
     )
   }
 
-  it.scopedLive("is verified also where the environment says otherwise", () =>
+  it.scopedLive("is verified although the environment switches it off", () =>
     Effect.gen(function* () {
       const { port } = yield* tlsServer(certificates.selfSigned)
       yield* Effect.acquireRelease(
@@ -95,7 +95,7 @@ describe("the server's certificate", () => {
     })
   )
 
-  it.scopedLive("is that of the name that is asked for", () =>
+  it.scopedLive("belongs to the requested name", () =>
     Effect.gen(function* () {
       const { clients, port } = yield* tlsServer(certificates.elsewhere)
       yield* connectWith(`wss://127.0.0.1:${port}`, { ca, servername: "elsewhere.example" })
@@ -129,7 +129,7 @@ describe("the client's certificate", () => {
       }
     ]
   ] as const) {
-    it.scopedLive(`is shown, with its key ${name}`, () =>
+    it.scopedLive(`is sent, with its key ${name}`, () =>
       Effect.gen(function* () {
         const { clients, port } = yield* tlsServer(certificates.good, mutual)
         yield* connectWith(`wss://localhost:${port}`, { ca, ...tls })
@@ -161,7 +161,7 @@ describe("the client's certificate", () => {
     })
   )
 
-  it.scopedLive("is that of one connection, beside a client that has none", () =>
+  it.scopedLive("may be for one connection, beside a client without one", () =>
     Effect.gen(function* () {
       const { clients, port } = yield* tlsServer(certificates.good, { ...mutual, rejectUnauthorized: false })
       const url = `wss://localhost:${port}`
@@ -182,7 +182,7 @@ describe("the client's certificate", () => {
     })
   )
 
-  it.scopedLive("is missed by the server, or not trusted", () =>
+  it.scopedLive("fails if the server misses it or does not trust it", () =>
     Effect.gen(function* () {
       for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
         const { clients, port } = yield* tlsServer(certificates.good, mutual)
@@ -201,7 +201,7 @@ describe("the client's certificate", () => {
     })
   )
 
-  it.effect("that cannot be is a defect, which does not tell the key", () =>
+  it.effect("is a defect if it is invalid, and the error does not show the key", () =>
     Effect.gen(function* () {
       for (const tls of [
         { key: Redacted.make("MARK no key") },

@@ -31,7 +31,7 @@ describe("toIoError", () => {
     })
   }
 
-  it("says what happened at each address", () => {
+  it("reports the cause of each address", () => {
     assert.strictEqual(
       toIoError("connect", new AggregateError([unreachable, refused])).message,
       "Connect: connect ENETUNREACH ::1:80; connect ECONNREFUSED 127.0.0.1:80"

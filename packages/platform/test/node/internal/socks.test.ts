@@ -10,7 +10,7 @@ const handshakes = {
   5: () => version5(target, userInfo)
 }
 
-/** What comes of a handshake with a proxy that says these bytes, piece by piece, and what is left of them. */
+/** The result of a handshake with a proxy that sends these bytes, piece by piece, and the bytes that are left. */
 const answered = (version: 4 | 5, pieces: ReadonlyArray<Uint8Array>) =>
   Effect.async<{ readonly refusal: string | undefined; readonly rest: Buffer }>((resume) => {
     const stream = new Duplex({
@@ -45,7 +45,7 @@ const granted = {
 
 describe("a handshake with a SOCKS proxy", () => {
   for (const version of [4, 5] as const) {
-    it(`of version ${version} takes its answers in any pieces, and nothing behind them`, () =>
+    it(`of version ${version} reads its answers in any pieces, and nothing behind them`, () =>
       fc.assert(
         fc.asyncProperty(
           fc.constantFrom(...granted[version]),
@@ -61,7 +61,7 @@ describe("a handshake with a SOCKS proxy", () => {
         )
       ))
 
-    it(`of version ${version} comes to an end whatever is answered`, () =>
+    it(`of version ${version} ends for any answer`, () =>
       fc.assert(
         fc.asyncProperty(
           fc.uint8Array({ maxLength: 30 }),

@@ -1,0 +1,152 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as fc from "fast-check"
+import { Outbox, type Outgoing } from "../../../src/engine/client/Outbox.js"
+
+class Message implements Outgoing {
+  readonly name: string
+  drops = 0
+
+  constructor(name: string) {
+    this.name = name
+  }
+
+  drop(): void {
+    this.drops++
+  }
+}
+
+const messages = (count: number) => Array.from({ length: count }, (_, index) => new Message(`${index}`))
+
+const take = (outbox: Outbox<Message>) => {
+  const { first } = outbox
+  if (first !== undefined) outbox.remove(first)
+  return first
+}
+
+describe("Outbox", () => {
+  it("returns the messages in the order in which they came", () => {
+    const outbox = new Outbox<Message>(3, "suspend")
+    const [a, b] = messages(2)
+    assert(a !== undefined && b !== undefined)
+    assert.isTrue(outbox.place(a))
+    assert.isTrue(outbox.place(b))
+    assert.strictEqual(outbox.size, 2)
+    assert.strictEqual(outbox.first, a)
+    assert.strictEqual(take(outbox), a)
+    assert.isFalse(outbox.has(a))
+    assert.strictEqual(take(outbox), b)
+    assert.isUndefined(outbox.first)
+  })
+
+  it("lets a message wait for a place, unless it is removed", () => {
+    const outbox = new Outbox<Message>(1, "suspend")
+    const [a, b, c] = messages(3)
+    assert(a !== undefined && b !== undefined && c !== undefined)
+    const placed: Array<string> = []
+    outbox.place(a)
+    assert.isFalse(outbox.place(b))
+    outbox.placeLater(b, () => placed.push("b"))
+    outbox.placeLater(c, () => placed.push("c"))
+    assert.isFalse(outbox.has(b))
+    outbox.remove(b)
+    outbox.remove(a)
+    assert.deepStrictEqual(placed, ["c"])
+    assert.strictEqual(outbox.first, c)
+    assert.strictEqual(outbox.size, 1)
+    assert.deepStrictEqual([a.drops, b.drops, c.drops], [0, 0, 0])
+  })
+
+  it("drops the newest or the oldest message, if it is told to", () => {
+    for (const [strategy, kept, dropped] of [
+      ["dropping", 0, 1],
+      ["sliding", 1, 0]
+    ] as const) {
+      const outbox = new Outbox<Message>(1, strategy)
+      const all = messages(2)
+      for (const message of all) assert.isTrue(outbox.place(message))
+      assert.strictEqual(outbox.first, all[kept])
+      assert.strictEqual(all[dropped]?.drops, 1)
+      assert.strictEqual(all[kept]?.drops, 0)
+    }
+  })
+
+  it("wakes a taker once there is a message", () => {
+    const outbox = new Outbox<Message>(2, "suspend")
+    const [a, b] = messages(2)
+    assert(a !== undefined && b !== undefined)
+    let wakes = 0
+    const undo = outbox.whenFilled(() => wakes++)
+    outbox.whenFilled(() => wakes++)
+    undo()
+    outbox.place(a)
+    assert.strictEqual(wakes, 1)
+    outbox.place(b)
+    assert.strictEqual(wakes, 1)
+    outbox.whenFilled(() => wakes++)
+    assert.strictEqual(wakes, 2)
+  })
+
+  it("drops all messages once it is closed, also those that wait and those that come later", () => {
+    const outbox = new Outbox<Message>(1, "suspend")
+    const all = messages(4)
+    const [a, b, c, d] = all
+    assert(a !== undefined && b !== undefined && c !== undefined && d !== undefined)
+    let placed = 0
+    outbox.place(a)
+    outbox.placeLater(b, () => placed++)
+    outbox.close()
+    assert.isTrue(outbox.place(c))
+    outbox.placeLater(d, () => placed++)
+    assert.strictEqual(placed, 2)
+    assert.isTrue(all.every(({ drops }) => drops === 1))
+    assert.strictEqual(outbox.size, 0)
+  })
+
+  it("takes or drops each message exactly once, and keeps their order, whatever happens", () => {
+    const steps = fc.array(fc.constantFrom("offer", "take", "remove", "close"), { maxLength: 60 })
+    fc.assert(
+      fc.property(
+        fc.constantFrom("suspend", "dropping", "sliding"),
+        fc.integer({ min: 1, max: 3 }),
+        steps,
+        (strategy, capacity, steps) => {
+          const outbox = new Outbox<Message>(capacity, strategy)
+          const all: Array<Message> = []
+          const placed = new Set<Message>()
+          const taken: Array<Message> = []
+          const removed = new Set<Message>()
+          for (const step of steps) {
+            if (step === "offer") {
+              const message = new Message(`${all.length}`)
+              all.push(message)
+              outbox.placeLater(message, () => {
+                assert.isFalse(placed.has(message))
+                placed.add(message)
+              })
+            } else if (step === "take") {
+              const first = take(outbox)
+              if (first !== undefined) taken.push(first)
+            } else if (step === "remove") {
+              const last = all.at(-1)
+              if (last !== undefined && !taken.includes(last) && last.drops === 0) {
+                outbox.remove(last)
+                removed.add(last)
+              }
+            } else outbox.close()
+            assert.isAtMost(outbox.size, capacity)
+          }
+          outbox.close()
+          for (const message of all) {
+            const ends = message.drops + Number(taken.includes(message)) + Number(removed.has(message))
+            assert.strictEqual(ends, 1, message.name)
+            assert.isTrue(placed.has(message) || removed.has(message))
+          }
+          assert.deepStrictEqual(
+            taken.map(({ name }) => Number(name)),
+            taken.map(({ name }) => Number(name)).sort((a, b) => a - b)
+          )
+        }
+      )
+    )
+  })
+})

@@ -1,0 +1,66 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber } from "effect"
+import { Outbox } from "../../src/engine/client/Outbox.js"
+import { offer, OutgoingMessage } from "../../src/internal/outgoing.js"
+import { interruptedAt } from "../scheduling.js"
+import { isPending, settled } from "../support.js"
+
+const message = () => new OutgoingMessage("a", undefined)
+
+describe("offer", () => {
+  it.effect("hands over its value once the message has a place", () =>
+    Effect.gen(function* () {
+      const outbox = new Outbox<OutgoingMessage>(1, "suspend")
+      const [first, second] = [message(), message()]
+      assert.strictEqual(yield* offer(outbox, first, 1), 1)
+      const offering = yield* Effect.fork(offer(outbox, second, 2))
+      assert.isTrue(yield* isPending(offering))
+      outbox.remove(first)
+      assert.strictEqual(yield* Fiber.join(offering), 2)
+      assert.strictEqual(outbox.first, second)
+    })
+  )
+
+  it.effect("hands the value over in the step in which the message gets its place, if there is room", () =>
+    Effect.gen(function* () {
+      let k = 1
+      for (let isInterrupted = true; isInterrupted; k++) {
+        const outbox = new Outbox<OutgoingMessage>(1, "suspend")
+        const offered = message()
+        const values: Array<number> = []
+        const offering = Effect.flatMap(offer(outbox, offered, 1), (value) => {
+          values.push(value)
+          return Effect.void
+        })
+        isInterrupted = (yield* interruptedAt(k, offering)).isInterrupted
+        assert.strictEqual(outbox.has(offered), values.length === 1, `interrupted before operation ${k}`)
+      }
+      assert.isAbove(k, 2)
+    })
+  )
+
+  it.effect("takes the message back if it is interrupted while it waits", () =>
+    Effect.gen(function* () {
+      const outbox = new Outbox<OutgoingMessage>(1, "suspend")
+      const [first, second] = [message(), message()]
+      outbox.place(first)
+      const offering = yield* Effect.fork(offer(outbox, second, 1))
+      yield* settled
+      yield* Fiber.interrupt(offering)
+      outbox.remove(first)
+      assert.strictEqual(outbox.size, 0)
+    })
+  )
+
+  it.effect("reports the outcome once, also to who asks later", () =>
+    Effect.gen(function* () {
+      const dropped = message()
+      const waiting = yield* Effect.fork(dropped.outcome)
+      yield* settled
+      dropped.drop()
+      dropped.settle(Exit.succeed("delivered"))
+      assert.strictEqual(yield* Fiber.join(waiting), "dropped")
+      assert.strictEqual(yield* dropped.outcome, "dropped")
+    })
+  )
+})
