@@ -29,15 +29,15 @@ export abstract class BaseWebSocket<Item extends Delivered, Request> extends Rea
   }
 
   get url(): string {
-    return this.link.negotiated.url
+    return this.link.url
   }
 
   get protocol(): string | undefined {
-    return this.link.negotiated.agreement.protocol
+    return this.link.agreement.protocol
   }
 
   get extensions(): ReadonlyArray<Extension> {
-    return this.link.negotiated.agreement.extensions
+    return this.link.agreement.extensions
   }
 
   get limits(): Connection.Limits {

@@ -22,7 +22,7 @@ export abstract class SendingWebSocket<Item extends Delivered, Request> extends 
 
   constructor(link: Link<Item>, request: Request) {
     super(link, request)
-    this.sender = new MessageSender(link, link.negotiated.deflate && link.settings.compression?.zlib)
+    this.sender = new MessageSender(link)
     link.sender = this.sender
   }
 

@@ -12,6 +12,7 @@ import type { Agreement } from "@effect-websocket/protocol/Handshake"
 import * as Mask from "@effect-websocket/protocol/Mask"
 import type * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import type { Transport, TransportSink } from "../../Transport.js"
+import type { Zlib } from "../../Zlib.js"
 import { randomBytesFrom, randomMaskKey } from "../random.js"
 import type { Settings } from "../Settings.js"
 import { Deadlines, type Deadline, type DeadlineOwner } from "../time/Deadlines.js"
@@ -56,11 +57,14 @@ const pingBytes = 8
 export class Link<Item extends Delivered = Delivered>
   implements TransportSink, Closable, DeadlineOwner, BudgetMember, FlusherHost, InboxHost, SenderHost
 {
-  readonly negotiated: Negotiated
+  readonly url: string
+  readonly agreement: Agreement
   readonly delivery: Connection.Delivery
   readonly connection: Connection.Connection
   readonly transport: Transport
   readonly settings: Settings
+  /** What compresses, if the two sides agreed on compression. */
+  readonly zlib: Zlib | undefined
   readonly deadlines: Deadlines
   readonly flusher: Flusher
   readonly inbox: Inbox<Item>
@@ -90,7 +94,9 @@ export class Link<Item extends Delivered = Delivered>
     negotiated: Negotiated,
     mode: Mode
   ) {
-    this.negotiated = negotiated
+    this.url = negotiated.url
+    this.agreement = negotiated.agreement
+    this.zlib = negotiated.deflate && settings.compression?.zlib
     this.delivery = mode.delivery
     this.transport = transport
     this.settings = settings

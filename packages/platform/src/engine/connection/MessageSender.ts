@@ -3,11 +3,10 @@ import type { SendError } from "@effect-websocket/protocol/Connection"
 import { PayloadTooLarge, type ConnectionError } from "@effect-websocket/protocol/Errors"
 import { Binary, size, type Message } from "@effect-websocket/protocol/Message"
 import type { SendOptions } from "../../Options.js"
-import type { Zlib } from "../../Zlib.js"
 import { policyViolation } from "./closeCodes.js"
 import { weight } from "./Inbox.js"
 import { exceeds, frameSize, toMessage, type Data } from "./sendable.js"
-import { Sender, type SenderHost } from "./Sender.js"
+import { Sender } from "./Sender.js"
 import { Defect, Wait, type Sent } from "./Wait.js"
 
 // Most connections never have one.
@@ -23,18 +22,12 @@ export interface UnderWay {
 
 /** Sends messages: in the order of the calls, one at a time. */
 export class MessageSender extends Sender {
-  private readonly zlib: Zlib | undefined
   private turns = noTurns
   // What messages that may be dropped for newer ones weigh.
   private droppable = 0
   // A message that is being deflated, or that comes from a stream.
   private underWay: Turn | UnderWay | undefined = undefined
   private cancelDeflating: (() => void) | undefined = undefined
-
-  constructor(host: SenderHost, zlib: Zlib | undefined) {
-    super(host)
-    this.zlib = zlib
-  }
 
   override get droppableBytes(): number {
     return this.droppable
@@ -51,7 +44,7 @@ export class MessageSender extends Sender {
     const message = toMessage(data)
     const compress = options?.compress
     const maxFrameSize = frameSize(options?.maxFrameSize)
-    const large = this.zlib !== undefined && message.data.length >= deflateLaterLength
+    const large = this.host.zlib !== undefined && message.data.length >= deflateLaterLength
     const first = this.turns.size === 0 && this.underWay === undefined
     if (connection.phase !== "Open" || (first && !large && flusher.hasRoom())) {
       return this.sent(this.encode(message, compress, maxFrameSize))
@@ -219,7 +212,7 @@ export class MessageSender extends Sender {
   }
 
   private deflateLater(turn: Turn, deflation: () => Deflation | undefined): void {
-    const { zlib } = this
+    const { zlib } = this.host
     this.underWay = turn
     try {
       const started = deflation()

@@ -1,5 +1,6 @@
 import type { Connection, SendError } from "@effect-websocket/protocol/Connection"
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
+import type { Zlib } from "../../Zlib.js"
 import type { Settings } from "../Settings.js"
 import type { Deadlines } from "../time/Deadlines.js"
 import type { Flusher } from "./Flusher.js"
@@ -9,6 +10,7 @@ import { Wait, type Sent } from "./Wait.js"
 export interface SenderHost {
   readonly connection: Connection
   readonly settings: Settings
+  readonly zlib: Zlib | undefined
   readonly deadlines: Deadlines
   readonly flusher: Flusher
   readonly closed: boolean
