@@ -39,7 +39,7 @@ import { isTaken } from "./internal/taken.js"
 import { headerRecord } from "./internal/headerRecord.js"
 import { afterResponses, pendingResponse } from "./internal/pipelining.js"
 import { checkTls } from "./internal/tls.js"
-import { Strangers } from "./internal/strangers.js"
+import { PendingSockets } from "./internal/pendingSockets.js"
 import { zlib } from "./NodeZlib.js"
 import { destroyOnError, hasEnded, takeOver, upgradeAttempt, type NodeAttempt } from "./internal/upgradeAttempt.js"
 
@@ -128,8 +128,8 @@ export const make = (
     })
     // Finalizers run from last to first: stop listening, close the connections, drop what is left.
     yield* Effect.addFinalizer(() => Effect.sync(() => server.close()))
-    const strangers = new Strangers(options.admission?.maxHandshakes ?? defaultMaxHandshakes)
-    server.on("connection", (socket: Socket) => strangers.add(socket))
+    const pending = new PendingSockets(options.admission?.maxHandshakes ?? defaultMaxHandshakes)
+    server.on("connection", (socket: Socket) => pending.add(socket))
     const runtime = yield* Effect.runtime<never>()
     server.on("request", (request: Http.IncomingMessage, response: Http.ServerResponse) => {
       const error = refuse(request, response)
@@ -140,11 +140,11 @@ export const make = (
       claims: () => true,
       offer: (attempt) => {
         const { socket } = attempt
-        strangers.delete(socket)
+        pending.delete(socket)
         offer({
           ...attempt,
           reject: (status, headers, body) => {
-            strangers.add(socket)
+            pending.add(socket)
             attempt.reject(status, headers, body)
           }
         })

@@ -1,10 +1,10 @@
 import { Socket } from "node:net"
 
 /**
- * Sockets that are no connections and on their way to none: their request has not come, or was refused. Of more than the
- * maximum the oldest is dropped, and not the newest, so that those who only hold a place keep nobody out.
+ * Sockets without an upgrade request yet, or with one that was refused. Beyond the maximum the oldest is dropped, not the
+ * newest: so a client that only holds sockets keeps nobody else out.
  */
-export class Strangers {
+export class PendingSockets {
   // With what removes each of them once it is closed.
   private readonly sockets = new Map<Socket, () => void>()
   private readonly maximum: number
