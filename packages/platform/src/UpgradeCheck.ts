@@ -7,16 +7,33 @@ import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
 import type { UpgradeRequest } from "@effect-websocket/protocol/Handshake"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import type * as WebSocket from "./WebSocket.js"
 
 /**
- * A request to upgrade that keeps to the handshake and comes from an allowed origin. Its method is GET.
+ * Marks every `Reject`, so that `isReject` recognises it whichever copy of this package made it.
+ *
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId: unique symbol = Symbol.for("@effect-websocket/platform/UpgradeCheck")
+
+/**
+ * The type of `TypeId`.
+ *
+ * @since 0.1.0
+ * @category type ids
+ */
+export type TypeId = typeof TypeId
+
+/**
+ * A request to upgrade that follows the handshake and comes from an allowed origin. Its method is GET.
  *
  * - `path`: of `url`, as it was sent: percent-encoding is not undone.
  * - `query`: the parameters of `url`.
- * - `cookies`: by name; of a name that comes twice, the first.
- * - `remoteAddress`: of the transport, where it has one.
- * - `clientAddress`: the same, unless a trusted proxy tells of another; see `proxies` in the options of the server.
+ * - `cookies`: by name. If a name comes twice, the first one counts.
+ * - `remoteAddress`: of the transport, if it has one.
+ * - `clientAddress`: the same, unless a trusted proxy names another; see `proxies` in the options of the server.
  *
  * @since 0.1.0
  * @category models
@@ -30,12 +47,12 @@ export interface Request extends UpgradeRequest {
 }
 
 /**
- * What goes with an acceptance.
+ * What an acceptance may have besides its value.
  *
- * - `protocol`: the subprotocol, one of those that the client offers. A client that offers none gets none, as with every other
- *   way to select. If the client offers others only, it gets 500, and the reason is in the log: a check that serves several
- *   kinds of clients looks at `request.protocols` first. Default: as `protocols` of the server says.
- * - `headers`: sent with the answer 101, besides those of the handshake, which they cannot replace.
+ * - `protocol`: the subprotocol, one of those that the client offers. A client that offers none gets
+ *   none. If the client offers only others, it gets 500, and the log has the reason: a check that serves several kinds of
+ *   clients looks at `request.protocols` first. Default: as the option `protocols` of the server says.
+ * - `headers`: sent with the 101, besides those of the handshake, which they cannot replace.
  * - `options`: of this connection; they win over those of the server.
  *
  * @since 0.1.0
@@ -48,7 +65,7 @@ export interface AcceptOptions {
 }
 
 /**
- * The connection is accepted. `value` is what its handler finds as `socket.value`.
+ * The connection is accepted. Its handler has `value` as `socket.value`.
  *
  * @since 0.1.0
  * @category models
@@ -72,11 +89,48 @@ export class Reject extends Data.TaggedError("Reject")<{
   readonly status: number
   readonly headers: HeaderRecord
   readonly body: string
-}> {}
+}> {
+  /**
+   * @since 0.1.0
+   */
+  get [TypeId](): TypeId {
+    return TypeId
+  }
+}
 
 /**
- * An effectful check. It may reject as its result or as its failure; with any other failure the answer is 500, and the
- * cause is in the log. It is interrupted when the client goes away or `handshakeTimeout` has passed.
+ * Whether a value is a `Reject`, also one of another copy of this package.
+ *
+ * @example
+ * ```ts
+ * import { UpgradeCheck } from "@effect-websocket/platform"
+ *
+ * console.log(UpgradeCheck.isReject(UpgradeCheck.reject(403))) // true
+ * ```
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isReject = (u: unknown): u is Reject => Predicate.hasProperty(u, TypeId)
+
+/**
+ * Whether a value is an `Accept`: anything with its tag, because it is a plain object.
+ *
+ * @example
+ * ```ts
+ * import { UpgradeCheck } from "@effect-websocket/platform"
+ *
+ * console.log(UpgradeCheck.isAccept(UpgradeCheck.accept())) // true
+ * ```
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isAccept = (u: unknown): u is Accept<unknown> => Predicate.isTagged(u, "Accept")
+
+/**
+ * An effectful check. It may reject as its result or as its failure; after any other failure the server answers 500
+ * and logs the cause. It is interrupted when the client goes away or `handshakeTimeout` has passed.
  *
  * A predicate is a check with two answers:
  *
