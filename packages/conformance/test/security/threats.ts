@@ -3,7 +3,7 @@ import type { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket
 import { defaultLimits, type Limits } from "@effect-websocket/protocol/Connection"
 import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import * as Duration from "effect/Duration"
-import { defaultMaxHandshakes } from "../../../platform/src/engine/server/Gate.js"
+import { defaultMaxHandshakes } from "../../../platform/src/internal/serverPolicy.js"
 import { defaults } from "../../../platform/src/internal/settings.js"
 
 type ConnectionOption = keyof NodeWebSocketServer.Options | keyof NodeWebSocketClient.Options

@@ -4,7 +4,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
@@ -13,12 +13,15 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import { annotations } from "./annotations.js"
-import type { ServerDriver } from "./connections.js"
+import type { DrainedHandlers } from "../engine/server/Drain.js"
+import type { ServerConnection } from "../engine/server/ServerConnection.js"
+import { nothingToUndo } from "../engine/connection/Closables.js"
+import { Waiters } from "../engine/Waiters.js"
 import { awaitClosed, closeCodeOf } from "./scopes.js"
 import { awaitCallback } from "./waiting.js"
 
-/** What is done for a connection, and where. */
-export interface Job<S extends ServerDriver, A, E, R> {
+/** What is done for each connection, and with which services. */
+export interface Job<S extends ServerConnection, A, E, R> {
   /** Its fibers can be interrupted. */
   readonly runtime: Runtime.Runtime<Exclude<R, Scope.Scope>>
   readonly handler: (socket: S) => Effect.Effect<A, E, R>
@@ -27,13 +30,14 @@ export interface Job<S extends ServerDriver, A, E, R> {
 }
 
 /**
- * The handlers of one `run`. A connection that is idle costs one fiber and nothing around it, so what its handler needs is
- * put into the fiber's runtime, and what comes after it has a fiber of its own, for a moment.
+ * The handlers of one `run`. An idle connection costs one fiber and nothing around it: the needs of its handler are in the
+ * runtime of the fiber, and its release has a short-lived fiber of its own.
  */
-export class Handlers {
+export class Handlers implements DrainedHandlers {
   private readonly maximum: number
   private readonly fibers = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
-  private waiting: ((effect: Effect.Effect<void>) => void) | undefined = undefined
+  private readonly roomWaiters = new Waiters()
+  private readonly emptyWaiters = new Waiters()
 
   constructor(maximum: number = Number.POSITIVE_INFINITY) {
     this.maximum = maximum
@@ -43,7 +47,7 @@ export class Handlers {
     return this.fibers.size
   }
 
-  start<S extends ServerDriver, A, E, R>(socket: S, job: Job<S, A, E, R>): void {
+  start<S extends ServerConnection, A, E, R>(socket: S, job: Job<S, A, E, R>): void {
     const scope = Effect.runSync(Scope.make())
     // As a value, because the runtime would log a failure as one that nobody looks at. An interruption stays one.
     const handled = Effect.matchCauseEffect(new HandlerEffect(socket, job), {
@@ -56,13 +60,10 @@ export class Handlers {
     })
   }
 
-  /** Until one more may start. One fiber may wait. */
+  /** Waits until one more may start. */
   readonly awaitRoom: Effect.Effect<void> = awaitCallback<void>((resume) => {
     if (this.fibers.size < this.maximum) return resume(Effect.void)
-    this.waiting = resume
-    return () => {
-      this.waiting = undefined
-    }
+    return this.roomWaiters.add(() => resume(Effect.void))
   })
 
   private supervise<A1, E1>(fiber: Fiber.RuntimeFiber<A1, E1>, onExit?: (exit: Exit.Exit<A1, E1>) => void): void {
@@ -70,33 +71,34 @@ export class Handlers {
     fiber.addObserver((exit) => {
       this.fibers.delete(fiber)
       onExit?.(exit)
-      const { waiting } = this
-      if (waiting === undefined || this.fibers.size >= this.maximum) return
-      this.waiting = undefined
-      waiting(Effect.void)
+      if (this.fibers.size < this.maximum) this.roomWaiters.wakeOne()
+      if (this.fibers.size === 0) this.emptyWaiters.wakeAll()
     })
   }
 
-  /** Interrupts all handlers at once, and says how many there were. */
+  /** Interrupts all handlers at once, and returns how many there were. */
   interrupt(): number {
     const { size } = this.fibers
     for (const fiber of this.fibers) fiber.unsafeInterruptAsFork(FiberId.none)
     return size
   }
 
-  /** Interrupts all handlers at once and waits for what comes after them. */
-  readonly stop: Effect.Effect<void> = Effect.suspend(() => {
-    this.interrupt()
-    return this.awaitAll
-  })
+  /** Calls back once all handlers have ended and their connections are released; at once if there are none. */
+  whenEmpty(done: () => void): () => void {
+    if (this.fibers.size > 0) return this.emptyWaiters.add(done)
+    done()
+    return nothingToUndo
+  }
 
-  readonly awaitAll: Effect.Effect<void> = Effect.suspend(() =>
-    this.fibers.size === 0 ? Effect.void : Effect.zipRight(Fiber.awaitAll(this.fibers), this.awaitAll)
-  )
+  /** Interrupts all handlers at once, and waits until their connections are released. */
+  readonly stop: Effect.Effect<void> = awaitCallback<void>((resume) => {
+    this.interrupt()
+    return this.whenEmpty(() => resume(Effect.void))
+  })
 }
 
 /** The handler of a connection as an effect. It takes less memory than a closure in `Effect.suspend` does. */
-class HandlerEffect<S extends ServerDriver, A, E, R> extends Effectable.Class<A, E, R> {
+class HandlerEffect<S extends ServerConnection, A, E, R> extends Effectable.Class<A, E, R> {
   private readonly socket: S
   private readonly job: Job<S, A, E, R>
   constructor(socket: S, job: Job<S, A, E, R>) {
@@ -121,7 +123,7 @@ const asSuccess = <A>(value: A): Effect.Effect<Exit.Exit<A>> => Effect.succeed(E
 const fork = <A, E, R>(
   runtime: Runtime.Runtime<Exclude<R, Scope.Scope>>,
   effect: Effect.Effect<A, E, R>,
-  socket: ServerDriver,
+  socket: ServerConnection,
   scope: Scope.Scope
 ): Fiber.RuntimeFiber<A, E> =>
   Runtime.runFork(
@@ -148,7 +150,7 @@ const fork = <A, E, R>(
 /**
  * Ends a connection as its handler ended. The app's own finalizers, and before them what it does about a failure, come first: they may still use the connection.
  */
-const release = <S extends ServerDriver, A, E, R>(
+const release = <S extends ServerConnection, A, E, R>(
   socket: S,
   { onError }: Job<S, A, E, R>,
   scope: Scope.CloseableScope,

@@ -10,7 +10,6 @@ import { checkRequest } from "@effect-websocket/protocol/Handshake"
 import * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
-import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
@@ -21,12 +20,13 @@ import { BlockList, isIP, type Socket } from "node:net"
 import { resolve as resolvePath } from "node:path"
 import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
-import { answer } from "../internal/acceptor.js"
 import { annotations } from "../internal/annotations.js"
 import { timers } from "../internal/timers.js"
 import { resolveMode } from "../internal/drivers.js"
-import { defaultMaxHandshakes } from "../engine/server/Gate.js"
 import { canonical } from "../engine/server/ipAddress.js"
+import { answer } from "../engine/server/Upgrade.js"
+import { connectorOf } from "../internal/accept.js"
+import { defaultMaxHandshakes } from "../internal/serverPolicy.js"
 import { placeIn } from "../internal/scopes.js"
 import { unixUrl } from "../internal/request.js"
 import { defaults, fromConfig, resolve, shown, timeout } from "../internal/settings.js"
@@ -107,9 +107,7 @@ export type Options = PortOptions | SocketPathOptions
  * @since 0.1.0
  * @category constructors
  */
-export const make = (
-  options: Options
-): Effect.Effect<Context.Tag.Service<WebSocketServer.WebSocketServer>, IoError, Scope.Scope> =>
+export const make = (options: Options): Effect.Effect<WebSocketServer.Service, IoError, Scope.Scope> =>
   Effect.gen(function* () {
     const handshakeTimeout = yield* Effect.sync(() => {
       checkAddress(options)
@@ -179,7 +177,7 @@ export const make = (
 export const attach = (
   server: Http.Server,
   options: WebSocketServer.Options = {}
-): Effect.Effect<Context.Tag.Service<WebSocketServer.WebSocketServer>, never, Scope.Scope> =>
+): Effect.Effect<WebSocketServer.Service, never, Scope.Scope> =>
   Effect.gen(function* () {
     const attachment = Attachment.of(server)
     let member: Member | undefined
@@ -445,7 +443,8 @@ export const fromDuplex = <D extends Delivery = "messages">(
       // Without types, it may be the value of a header that is missing.
       const offer = { key: typeof key === "string" ? key : "", protocols, extensions: offered }
       const upgrade = (headers: HeaderRecord): Transport => takeOver(duplex, head, headers)
-      const socket = answer({ offer, protocol, url, request: undefined, upgrade }, settings, services, mode)
+      const connector = connectorOf<D, undefined>(mode, services)
+      const socket = answer({ offer, protocol, url, request: undefined, upgrade }, settings, connector)
       if (socket instanceof ProtocolError) return yield* Effect.fail(socket)
       socket.start(placeIn(scope))
       return socket

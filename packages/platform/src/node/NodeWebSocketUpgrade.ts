@@ -7,7 +7,6 @@
 import type * as HttpServer from "@effect/platform/HttpServer"
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
-import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -30,7 +29,7 @@ import { zlib } from "./NodeZlib.js"
 export const make = (
   server: Http.Server,
   options: WebSocketServer.Options = {}
-): Effect.Effect<Context.Tag.Service<WebSocketUpgrade.WebSocketUpgrade>, never, Scope.Scope> =>
+): Effect.Effect<WebSocketUpgrade.Service, never, Scope.Scope> =>
   Effect.gen(function* () {
     const attachment = Attachment.of(server)
     let member: Member | undefined

@@ -24,7 +24,7 @@ const behindProxy = Effect.gen(function* () {
     Effect.gen(function* () {
       proxy.prepare(conditions)
       // The server answers when its app takes the connection.
-      const [socket, accepted] = yield* Effect.all([connect(`ws://127.0.0.1:${proxy.port}`, options), server.accept], {
+      const [socket, accepted] = yield* Effect.all([connect(`ws://127.0.0.1:${proxy.port}`, options), server.accept()], {
         concurrency: "unbounded"
       })
       const client: Side = { socket, watched: yield* watch(socket) }

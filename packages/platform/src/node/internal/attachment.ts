@@ -3,7 +3,7 @@ import * as Http from "node:http"
 import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import * as Duration from "effect/Duration"
-import { resolveRetryAfter } from "../../engine/server/Gate.js"
+import { resolveRetryAfter } from "../../internal/serverPolicy.js"
 import { defaults } from "../../internal/settings.js"
 import type { Options } from "../../WebSocketServer.js"
 import { afterResponses, pendingResponse } from "./pipelining.js"
@@ -205,15 +205,15 @@ export class Attachment {
       socket.listenerCount("data") > 0 ||
       // With an HTTP app, that is how we see the client's end.
       (serving === undefined && socket.listenerCount("readable") > 0)
-    const settle = (): void => {
+    const forget = (): void => {
       clearTimeout(timer)
       this.passed.delete(request)
-      socket.off("close", settle)
+      socket.off("close", forget)
       socket.off("finish", discard)
     }
     const expire = (reason: string): void => {
       if (serving === undefined) {
-        settle()
+        forget()
         if (socket.destroyed || isTaken()) return
         if (found.isGone()) socket.destroy()
         else last.offer(found)
@@ -228,7 +228,7 @@ export class Attachment {
     const attempt: NodeAttempt = {
       ...found,
       upgrade: (headers: HeaderRecord) => {
-        settle()
+        forget()
         return found.upgrade(headers)
       }
     }
@@ -237,7 +237,7 @@ export class Attachment {
       () => expire("The request was not answered in time"),
       Math.min(handshakeTimeout, maxTimeout)
     ).unref()
-    socket.once("close", settle)
+    socket.once("close", forget)
     this.passed.set(request, { attempt, expire, drop: () => socket.destroy() })
     if (serving === undefined) return
     socket.once("finish", discard)
