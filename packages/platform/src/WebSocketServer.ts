@@ -1,5 +1,5 @@
 /**
- * The server: a service with `accept`, one scoped connection per call, and `run`, a fiber and a scope per connection.
+ * The server: `accept` returns one scoped connection per call, `run` gives each connection a fiber and a scope of its own.
  *
  * @since 0.1.0
  */
@@ -119,8 +119,11 @@ export interface DrainOptions {
 }
 
 /**
- * What came of the connections that were open when a server began to stop: how many were closed with a handshake, and how
- * many dropped, by either side; and how many handlers were interrupted at the deadline.
+ * The outcome of a drain.
+ *
+ * - `closed`: connections that ended with a closing handshake.
+ * - `dropped`: connections that either side dropped.
+ * - `interrupted`: handlers that were interrupted at the deadline.
  *
  * @since 0.1.0
  * @category models
@@ -191,8 +194,7 @@ export interface Address {
 }
 
 /**
- * What a connection has that a server accepted: the request that asked for it, and the value that its check accepted it
- * with.
+ * What a connection of a server has besides: the request that asked for it, and the value that its check accepted with.
  *
  * @since 0.1.0
  * @category models
@@ -203,7 +205,7 @@ export interface Accepted<out Value = undefined> {
 }
 
 /**
- * A connection that a server accepted; of whole messages, unless another delivery was asked for.
+ * A connection of a server; of whole messages, unless another delivery was asked for.
  *
  * @since 0.1.0
  * @category models
@@ -212,10 +214,12 @@ export type ServerWebSocket<D extends Delivery = "messages", Value = undefined> 
   Accepted<Value>
 
 /**
- * An open connection as its server sees it, with what was counted until it was asked for: messages that have ended, and
- * bytes of the transport without the handshake. `unreadBytes` wait for the app, `unsentBytes` for the peer.
+ * An open connection as its server sees it, at the time when the list was asked for.
  *
  * - `id`: counts the connections of the server, from 1.
+ * - `receivedMessages`, `sentMessages`: messages that have ended.
+ * - `receivedBytes`, `sentBytes`: bytes of the transport, without the handshake.
+ * - `unreadBytes`, `unsentBytes`: bytes that wait for the app, and bytes that wait for the peer.
  * - `close`, `abort`: as those of the connection.
  *
  * @since 0.1.0
@@ -441,12 +445,12 @@ export const drain = (options?: DrainOptions): Effect.Effect<DrainReport, never,
 
 /**
  * Accepts no more requests. The server answers 503 with `Retry-After` and `Connection: close` to those that still come, to
- * those whose check is under way, and to those that wait for an `accept`. Connections that are open go on, and so do their
+ * those whose check is under way, and to those that wait for an `accept`. Open connections go on, and so do their
  * handlers; `drain` or the end of the scope closes them. A server that listens by itself also closes its listener, so that
  * its port is free.
  *
- * It is done when nobody can be accepted any more. Idempotent, never fails, and cannot be undone. An `accept` that waits goes
- * on waiting until the server is released.
+ * It succeeds once nothing can be accepted any more. Idempotent, never fails, and cannot be undone. An `accept` that waits
+ * goes on waiting until the server is released.
  *
  * @example
  * ```ts
@@ -477,8 +481,8 @@ export const address: Effect.Effect<Address, never, WebSocketServer> = Effect.ma
 )
 
 /**
- * A layer that runs a handler for each connection, as `run` does, until it is released; see `drain` in the options of the
- * server.
+ * A layer that runs a handler for each connection, as `run` does, until it is released. The option `drain` of the server says
+ * how it stops.
  *
  * With `check`, `origin` or `protocols` it is a route without a path, as of `layerRoute`: no connection gets past these terms.
  * It takes every request that no other route takes; `accept` and `run` of the server itself, and handlers without such
@@ -500,8 +504,8 @@ export const address: Effect.Effect<Address, never, WebSocketServer> = Effect.ma
  * import { UpgradeCheck, WebSocketServer } from "@effect-websocket/platform"
  * import { Effect } from "effect"
  *
- * // What the check accepts with is `socket.value`. The type of `request` is written, because TypeScript comes to the check
- * // after the handler.
+ * // `socket.value` is the value that the check accepts with. The type of `request` is written, because TypeScript infers the
+ * // handler before the check.
  * const Greeter = WebSocketServer.layerHandler((socket) => socket.send(`Hello ${socket.value.name}`), {
  *   check: (request: UpgradeCheck.Request) => {
  *     const name = request.cookies["name"]
@@ -545,8 +549,8 @@ const onTerms = <Value, E, R>(
 }
 
 /**
- * A layer with a route of the server and a handler for each of its connections. What the check accepts with is the handler's
- * `socket.value`.
+ * A layer with a route of the server and a handler for each of its connections. `socket.value` of the handler is the value
+ * that the check accepts with.
  *
  * @example
  * ```ts

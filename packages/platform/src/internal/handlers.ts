@@ -111,7 +111,7 @@ class HandlerEffect<S extends ServerConnection, A, E, R> extends Effectable.Clas
   }
 }
 
-// `Effect.exit` makes functions of its own for each fiber, which stay as long as that.
+// `Effect.exit` would make functions of its own for each fiber, and keep them as long as the fiber.
 const asFailure = <E>(cause: Cause.Cause<E>): Effect.Effect<Exit.Exit<never, E>> =>
   Effect.succeed(Exit.failCause(cause))
 const asSuccess = <A>(value: A): Effect.Effect<Exit.Exit<A>> => Effect.succeed(Exit.succeed(value))
@@ -148,7 +148,8 @@ const fork = <A, E, R>(
   )
 
 /**
- * Ends a connection as its handler ended. The app's own finalizers, and before them what it does about a failure, come first: they may still use the connection.
+ * Closes a connection with the code for the exit of its handler. First come `onError` of the app, and then its finalizers: both
+ * may still use the connection.
  */
 const release = <S extends ServerConnection, A, E, R>(
   socket: S,
@@ -169,7 +170,7 @@ const release = <S extends ServerConnection, A, E, R>(
   )
 }
 
-/** It can be interrupted, so that no hook keeps a server from ending. */
+/** The hook can be interrupted, so that none keeps a server from ending. */
 const reported = <R>(hook: () => Effect.Effect<unknown, never, R>): Effect.Effect<void, never, R> =>
   Effect.catchAllCause(Effect.asVoid(Effect.interruptible(Effect.suspend(hook))), (cause) =>
     Cause.isInterruptedOnly(cause) ? Effect.void : Effect.logError("onError of a connection died", cause)
@@ -181,7 +182,7 @@ const logFailure = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
   if (Option.isSome(Cause.dieOption(cause))) return Effect.logError("The handler of a connection died", cause)
   const failure = Option.getOrUndefined(Cause.failureOption(cause))
   if (isConnectionClosed(failure)) return Effect.logDebug("The connection was closed", failure.message)
-  // Where it happened in this library says nothing about it, and a hostile peer could fill the log with it.
+  // Without its stack: that is of this library, and a hostile peer could fill the log with it.
   if (isWebSocketError(failure)) return Effect.logWarning("The connection failed", failure.message)
   return Effect.logWarning("The handler of a connection failed", cause)
 }

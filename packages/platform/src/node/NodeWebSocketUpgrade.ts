@@ -19,8 +19,8 @@ import { zlib } from "./NodeZlib.js"
 
 /**
  * The service for the server that `NodeHttpServer.layer` was given. It sees requests to upgrade before others do, so that no
- * byte is lost, no reset ends the process, and an end of the client interrupts the request. One that is not answered within
- * `handshakeTimeout` gets 503, and so does one that finds no listener any more. The scope stops it; see
+ * byte is lost, no reset ends the process, and the end of a client interrupts its request. A request that is not answered
+ * within `handshakeTimeout` gets 503, and so does one that finds no listener any more. The scope stops it; see
  * `WebSocketUpgrade.make`.
  *
  * @since 0.1.0
@@ -72,7 +72,7 @@ export const layer = (
 ): Layer.Layer<WebSocketUpgrade.WebSocketUpgrade, never, HttpServer.HttpServer> =>
   Layer.scoped(WebSocketUpgrade.WebSocketUpgrade, make(server, options))
 
-/** The HTTP layer holds a response that would write into the socket. It ends without one, and writes nothing. */
+/** The HTTP layer holds a response that would write into the socket. Without the socket, it ends and writes nothing. */
 const letGo = (response: Http.ServerResponse, socket: Socket): void => {
   response.detachSocket(socket)
   response.removeAllListeners("finish")

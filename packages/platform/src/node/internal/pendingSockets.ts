@@ -5,7 +5,7 @@ import { Socket } from "node:net"
  * newest: so a client that only holds sockets keeps nobody else out.
  */
 export class PendingSockets {
-  // With what removes each of them once it is closed.
+  // Each with its listener.
   private readonly sockets = new Map<Socket, () => void>()
   private readonly maximum: number
 
@@ -41,7 +41,7 @@ export class PendingSockets {
   }
 }
 
-/** The socket that carries one of TLS, which is the one that a server tells of first. */
+/** The TCP socket below a TLS socket: a server reports that one first. */
 const carrierOf = (socket: Socket): Socket => {
   const carrier: unknown = Reflect.get(socket, "_parent")
   return carrier instanceof Socket ? carrier : socket
