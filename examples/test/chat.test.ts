@@ -122,7 +122,7 @@ layer(WebSocketTest.layer)("the client", (it) => {
   it.scoped("receives the lines of a room until the server closes", () =>
     Effect.gen(function* () {
       const { fiber, lines } = yield* hearing
-      const server = yield* WebSocketServer.accept
+      const server = yield* WebSocketServer.accept()
       assert.strictEqual(server.url, "/tea?name=ada")
       yield* server.send("hello")
       yield* server.close(idleCode, "idle")
@@ -162,12 +162,12 @@ layer(WebSocketTest.layer)("the client", (it) => {
     Effect.gen(function* () {
       const { fiber, lines } = yield* hearing
       for (let restarts = 0; restarts < 5; restarts++) {
-        const server = yield* WebSocketServer.accept
+        const server = yield* WebSocketServer.accept()
         yield* server.send(`${restarts}`)
         yield* server.close("GoingAway")
         yield* TestClock.adjust("1 seconds")
       }
-      const server = yield* WebSocketServer.accept
+      const server = yield* WebSocketServer.accept()
       yield* server.close()
       yield* Fiber.join(fiber)
       assert.deepStrictEqual(lines, ["0", "1", "2", "3", "4"])
@@ -186,7 +186,7 @@ layer(WebSocketTest.layer)("the client", (it) => {
   it.scoped("reconnects if the server vanishes", () =>
     Effect.gen(function* () {
       const { fiber, lines } = yield* hearing
-      const server = yield* WebSocketServer.accept
+      const server = yield* WebSocketServer.accept()
       yield* TestClock.adjust("1 hours") // the client answers every ping
       assert.isTrue(yield* server.isOpen)
 
@@ -194,7 +194,7 @@ layer(WebSocketTest.layer)("the client", (it) => {
       yield* network.drop
       // The time to the next ping, for its pong, for the answer to the Close, and before the next attempt.
       yield* TestClock.adjust("51 seconds")
-      const again = yield* WebSocketServer.accept
+      const again = yield* WebSocketServer.accept()
       yield* again.send("back")
       yield* again.close()
       yield* Fiber.join(fiber)

@@ -11,13 +11,29 @@ import * as Predicate from "effect/Predicate"
 import type { ConnectionOptions } from "./Options.js"
 
 /**
- * A request to upgrade that keeps to the handshake and comes from an allowed origin. Its method is GET.
+ * Marks every `Reject`, so that `isReject` recognises it whichever copy of this package made it.
+ *
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId: unique symbol = Symbol.for("@effect-websocket/platform/UpgradeCheck")
+
+/**
+ * The type of `TypeId`.
+ *
+ * @since 0.1.0
+ * @category type ids
+ */
+export type TypeId = typeof TypeId
+
+/**
+ * A request to upgrade that follows the handshake and comes from an allowed origin. Its method is GET.
  *
  * - `path`: of `url`, as it was sent: percent-encoding is not undone.
  * - `query`: the parameters of `url`.
- * - `cookies`: by name; of a name that comes twice, the first.
- * - `remoteAddress`: of the transport, where it has one.
- * - `clientAddress`: the same, unless a trusted proxy tells of another; see `proxies` in the options of the server.
+ * - `cookies`: by name. If a name comes twice, the first one counts.
+ * - `remoteAddress`: of the transport, if it has one.
+ * - `clientAddress`: the same, unless a trusted proxy names another; see `proxies` in the options of the server.
  *
  * @since 0.1.0
  * @category models
@@ -31,7 +47,7 @@ export interface Request extends UpgradeRequest {
 }
 
 /**
- * What goes with an acceptance.
+ * What an acceptance may have besides its value.
  *
  * @since 0.1.0
  * @category models
@@ -50,7 +66,7 @@ export interface AcceptOptions {
 }
 
 /**
- * The connection is accepted. `value` is what its handler finds as `socket.value`.
+ * The connection is accepted. Its handler has `value` as `socket.value`.
  *
  * @since 0.1.0
  * @category models
@@ -59,22 +75,6 @@ export interface Accept<out A> extends AcceptOptions {
   readonly _tag: "Accept"
   readonly value: A
 }
-
-/**
- * What marks a `Reject`, whichever copy of this package made it.
- *
- * @since 0.1.0
- * @category symbols
- */
-export const RejectTypeId: unique symbol = Symbol.for("@effect-websocket/platform/UpgradeCheck/Reject")
-
-/**
- * The type of `RejectTypeId`.
- *
- * @since 0.1.0
- * @category symbols
- */
-export type RejectTypeId = typeof RejectTypeId
 
 /**
  * The connection is rejected, with an HTTP response.
@@ -91,22 +91,47 @@ export class Reject extends Data.TaggedError("Reject")<{
   readonly headers: HeaderRecord
   readonly body: string
 }> {
-  get [RejectTypeId](): RejectTypeId {
-    return RejectTypeId
+  /**
+   * @since 0.1.0
+   */
+  get [TypeId](): TypeId {
+    return TypeId
   }
 }
 
 /**
- * Whether a value is a `Reject`, whichever copy of this package made it.
+ * Whether a value is a `Reject`, also one of another copy of this package.
+ *
+ * @example
+ * ```ts
+ * import { UpgradeCheck } from "@effect-websocket/platform"
+ *
+ * console.log(UpgradeCheck.isReject(UpgradeCheck.reject(403))) // true
+ * ```
  *
  * @since 0.1.0
  * @category guards
  */
-export const isReject = (u: unknown): u is Reject => Predicate.hasProperty(u, RejectTypeId)
+export const isReject = (u: unknown): u is Reject => Predicate.hasProperty(u, TypeId)
 
 /**
- * An effectful check. It may reject as its result or as its failure; with any other failure the answer is 500, and the
- * cause is in the log. It is interrupted when the client goes away or `handshakeTimeout` has passed.
+ * Whether a value is an `Accept`: anything with its tag, because it is a plain object.
+ *
+ * @example
+ * ```ts
+ * import { UpgradeCheck } from "@effect-websocket/platform"
+ *
+ * console.log(UpgradeCheck.isAccept(UpgradeCheck.accept())) // true
+ * ```
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isAccept = (u: unknown): u is Accept<unknown> => Predicate.isTagged(u, "Accept")
+
+/**
+ * An effectful check. It may reject as its result or as its failure; after any other failure the server answers 500
+ * and logs the cause. It is interrupted when the client goes away or `handshakeTimeout` has passed.
  *
  * A predicate is a check with two answers:
  *

@@ -1,12 +1,11 @@
 /**
- * The server: a service with `accept`, one scoped connection per call, and `run`, a fiber and a scope per connection.
+ * The server: `accept` returns one scoped connection per call, `run` gives each connection a fiber and a scope of its own.
  *
  * @since 0.1.0
  */
 import type { Delivery } from "@effect-websocket/protocol/Connection"
-import { IoError, ProtocolError, type HeaderRecord, type PayloadTooLarge } from "@effect-websocket/protocol/Errors"
+import type { IoError, PayloadTooLarge, ProtocolError } from "@effect-websocket/protocol/Errors"
 import type { Name as CloseCodeName } from "@effect-websocket/protocol/CloseCode"
-import type * as Handshake from "@effect-websocket/protocol/Handshake"
 import type * as Origin from "@effect-websocket/protocol/Origin"
 import type * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
 import type * as Cause from "effect/Cause"
@@ -14,34 +13,21 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
-import {
-  Acceptor,
-  checkHandshake,
-  checkOrigin,
-  Defect,
-  jobOf,
-  open,
-  rejectRefused,
-  resolvePolicy,
-  resolveProtocols,
-  Route as InternalRoute,
-  withValue,
-  type Policy,
-  type Refused
-} from "./internal/acceptor.js"
-import { annotations } from "./internal/annotations.js"
-import { logReport } from "./internal/drain.js"
-import { timers } from "./internal/timers.js"
-import { resolveMode } from "./internal/deliveries.js"
-import { Handlers } from "./internal/handlers.js"
-import { placeIn } from "./internal/scopes.js"
-import { ServerRequest } from "./engine/server/ServerRequest.js"
 import { count } from "./engine/checks.js"
+import { Acceptor } from "./engine/server/Acceptor.js"
+import { Route as EngineRoute } from "./engine/server/Route.js"
+import type { UpgradeAttempt as EngineAttempt } from "./engine/server/UpgradeAttempt.js"
+import * as internal from "./internal/accept.js"
+import { connectionHandles } from "./internal/connectionHandle.js"
+import * as internalDrain from "./internal/drain.js"
+import { resolveMode } from "./internal/deliveries.js"
+import { logWith } from "./internal/serverLog.js"
+import { drainSettings, resolvePolicy, resolveProtocols, type ServerPolicy } from "./internal/serverPolicy.js"
 import { shown } from "./internal/settings.js"
+import { timers } from "./internal/timers.js"
+import { checkWith } from "./internal/upgradeCheck.js"
 import type { DrainOptions, ServerMakeOptions, ServerOptions } from "./Options.js"
-import type { Transport } from "./Transport.js"
 import type * as UpgradeCheck from "./UpgradeCheck.js"
 import type * as WebSocket from "./WebSocket.js"
 
@@ -54,8 +40,11 @@ import type * as WebSocket from "./WebSocket.js"
 export type { AdmissionOptions, DrainOptions, KeyRequest, Proxies, Rate } from "./Options.js"
 
 /**
- * What came of the connections that were open when a server began to stop: how many were closed with a handshake, and how
- * many dropped, by either side; and how many handlers were interrupted at the deadline.
+ * The outcome of a drain.
+ *
+ * - `closed`: connections that ended with a closing handshake.
+ * - `dropped`: connections that either side dropped.
+ * - `interrupted`: handlers that were interrupted at the deadline.
  *
  * @since 0.1.0
  * @category models
@@ -100,8 +89,7 @@ export interface Address {
 }
 
 /**
- * What a connection has that a server accepted: the request that asked for it, and the value that its check accepted it
- * with.
+ * What a connection of a server has besides: the request that asked for it, and the value that its check accepted with.
  *
  * @since 0.1.0
  * @category models
@@ -112,7 +100,7 @@ export interface Accepted<out Value = undefined> {
 }
 
 /**
- * A connection that a server accepted; of whole messages, unless another delivery was asked for.
+ * A connection of a server; of whole messages, unless another delivery was asked for.
  *
  * @since 0.1.0
  * @category models
@@ -121,10 +109,12 @@ export type ServerWebSocket<D extends Delivery = "messages", Value = undefined> 
   Accepted<Value>
 
 /**
- * An open connection as its server sees it, with what was counted until it was asked for: messages that have ended, and
- * bytes of the transport without the handshake. `unreadBytes` wait for the app, `unsentBytes` for the peer.
+ * An open connection as its server sees it, at the time when the list was asked for.
  *
  * - `id`: counts the connections of the server, from 1.
+ * - `receivedMessages`, `sentMessages`: messages that have ended.
+ * - `receivedBytes`, `sentBytes`: bytes of the transport, without the handshake.
+ * - `unreadBytes`, `unsentBytes`: bytes that wait for the app, and bytes that wait for the peer.
  * - `close`, `abort`: as those of the connection.
  *
  * @since 0.1.0
@@ -199,23 +189,22 @@ export interface HandlerOptions<D extends Delivery, Value, E, R, CheckError, Che
   extends RunOptions<D, Value, E, R>, Omit<RouteOptions<Value, CheckError, CheckServices>, "path"> {}
 
 /**
- * What takes connections: a server, for what none of its routes takes, or a route.
+ * Takes connections: a server, those that none of its routes takes, or a route.
  *
- * - `accept`: the next connection. The answer 101 is written when it is taken. It belongs to the scope, which closes it.
- *   Never fails; when the server is released, it is interrupted.
- * - `acceptWith`: the same, with another delivery than whole messages.
+ * - `accept`: the next connection, of the delivery that the options name. The request gets its 101 in the same step. The
+ *   scope owns the connection and closes it. Never fails; it is interrupted when the server is released. Options that belong
+ *   to another delivery are a defect.
  * - `run`: a handler for each connection, in a fiber and a scope of its own. See `run`.
- * - `serve`: `run`, in a fiber of the scope, whose end drains where the options of the server say so.
- * - `drain`: answers 503 from now on, and closes the connections that are open; see `DrainOptions`, whose defaults are the
- *   server's. Concurrent calls share one drain and get the same report; interrupting a call does not stop it. Never fails.
+ * - `serve`: `run`, in a fiber of the scope. The end of the scope drains if the server has the option `drain`.
+ * - `drain`: answers 503 from now on, and closes the open connections; see `DrainOptions`, whose defaults are those of the
+ *   server. Concurrent calls share one drain and get the same report; interrupting a call does not stop it. Never fails.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Route<Value = undefined> {
-  readonly accept: Effect.Effect<ServerWebSocket<"messages", Value>, never, Scope.Scope>
-  readonly acceptWith: <D extends Delivery = "messages">(
-    options: WebSocket.DeliveryOptions<D>
+  readonly accept: <D extends Delivery = "messages">(
+    options?: WebSocket.DeliveryOptions<D>
   ) => Effect.Effect<ServerWebSocket<D, Value>, never, Scope.Scope>
   readonly run: <A, E, R, D extends Delivery = "messages", R2 = never>(
     handler: (socket: ServerWebSocket<D, Value>) => Effect.Effect<A, E, R>,
@@ -229,53 +218,55 @@ export interface Route<Value = undefined> {
 }
 
 /**
- * The service: what every route has, for the requests that no route takes, and besides
+ * What the service can do: what every route can, for the requests that no route takes; and besides
  *
- * - `route`: a route, as long as the scope. Where there are routes and nobody has asked the server itself for connections,
+ * - `route`: a route, as long as the scope. If there are routes, and nobody has asked the server itself for a connection,
  *   other paths get 404.
  * - `connections`: those that are open.
  * - `drain`: of all routes.
  * - `stop`: accepts no more requests; see `stop`.
- * - `address`: where the server listens; with port 0 the one that was chosen.
+ * - `address`: where the server listens; with port 0, the port that the system chose.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Service extends Route {
+  readonly route: <Value = undefined, E = never, R = never>(
+    options: RouteOptions<Value, E, R>
+  ) => Effect.Effect<Route<Value>, never, R | Scope.Scope>
+  readonly connections: Effect.Effect<ReadonlyArray<ConnectionHandle>>
+  readonly stop: Effect.Effect<void>
+  readonly address: Address
+}
+
+/**
+ * The service of a server. See `Service`.
  *
  * @since 0.1.0
  * @category tags
  */
 export class WebSocketServer extends Context.Tag("@effect-websocket/platform/WebSocketServer")<
   WebSocketServer,
-  Route & {
-    readonly route: <Value = undefined, E = never, R = never>(
-      options: RouteOptions<Value, E, R>
-    ) => Effect.Effect<Route<Value>, never, R | Scope.Scope>
-    readonly connections: Effect.Effect<ReadonlyArray<ConnectionHandle>>
-    readonly stop: Effect.Effect<void>
-    readonly address: Address
-  }
+  Service
 >() {}
 
 /**
- * Accepts the next connection, which belongs to the scope.
- *
- * @since 0.1.0
- * @category accessors
- */
-export const accept: Effect.Effect<ServerWebSocket, never, WebSocketServer | Scope.Scope> = Effect.flatMap(
-  WebSocketServer,
-  (server) => server.accept
-)
-
-/**
- * Accepts the next connection, which belongs to the scope, with another delivery than whole messages. Options that belong to
- * another delivery are a defect.
+ * Accepts the next connection, which belongs to the scope; of whole messages, or of the delivery that the options name.
+ * Options that belong to another delivery are a defect.
  *
  * @example
  * ```ts
  * import { WebSocketServer } from "@effect-websocket/platform"
  * import { Effect } from "effect"
  *
+ * const greet = Effect.gen(function* () {
+ *   const socket = yield* WebSocketServer.accept()
+ *   yield* socket.send("hello")
+ * }).pipe(Effect.scoped)
+ *
  * // Echoes each message while it still arrives.
  * const echo = Effect.gen(function* () {
- *   const socket = yield* WebSocketServer.acceptWith({ delivery: "streams" })
+ *   const socket = yield* WebSocketServer.accept({ delivery: "streams" })
  *   yield* Effect.forever(Effect.flatMap(socket.receive, (message) => socket.sendStream(message)))
  * }).pipe(Effect.scoped)
  * ```
@@ -283,10 +274,10 @@ export const accept: Effect.Effect<ServerWebSocket, never, WebSocketServer | Sco
  * @since 0.1.0
  * @category accessors
  */
-export const acceptWith = <D extends Delivery = "messages">(
-  options: WebSocket.DeliveryOptions<D>
+export const accept = <D extends Delivery = "messages">(
+  options?: WebSocket.DeliveryOptions<D>
 ): Effect.Effect<ServerWebSocket<D>, never, WebSocketServer | Scope.Scope> =>
-  Effect.flatMap(WebSocketServer, (server) => server.acceptWith(options))
+  Effect.flatMap(WebSocketServer, (server) => server.accept(options))
 
 /**
  * Runs a handler for each connection, for ever. Each has a fiber and a scope of its own, and is closed when its handler
@@ -351,12 +342,12 @@ export const drain = (options?: DrainOptions): Effect.Effect<DrainReport, never,
 
 /**
  * Accepts no more requests. The server answers 503 with `Retry-After` and `Connection: close` to those that still come, to
- * those whose check is under way, and to those that wait for an `accept`. Connections that are open go on, and so do their
+ * those whose check is under way, and to those that wait for an `accept`. Open connections go on, and so do their
  * handlers; `drain` or the end of the scope closes them. A server that listens by itself also closes its listener, so that
  * its port is free.
  *
- * It is done when nobody can be accepted any more. Idempotent, never fails, and cannot be undone. An `accept` that waits goes
- * on waiting until the server is released.
+ * It succeeds once nothing can be accepted any more. Idempotent, never fails, and cannot be undone. An `accept` that waits
+ * goes on waiting until the server is released.
  *
  * @example
  * ```ts
@@ -387,8 +378,8 @@ export const address: Effect.Effect<Address, never, WebSocketServer> = Effect.ma
 )
 
 /**
- * A layer that runs a handler for each connection, as `run` does, until it is released; see `drain` in the options of the
- * server.
+ * A layer that runs a handler for each connection, as `run` does, until it is released. The option `drain` of the server says
+ * how it stops.
  *
  * With `check`, `origin` or `protocols` it is a route without a path, as of `layerRoute`: no connection gets past these terms.
  * It takes every request that no other route takes; `accept` and `run` of the server itself, and handlers without such
@@ -410,8 +401,8 @@ export const address: Effect.Effect<Address, never, WebSocketServer> = Effect.ma
  * import { UpgradeCheck, WebSocketServer } from "@effect-websocket/platform"
  * import { Effect } from "effect"
  *
- * // What the check accepts with is `socket.value`. The type of `request` is written, because TypeScript comes to the check
- * // after the handler.
+ * // `socket.value` is the value that the check accepts with. The type of `request` is written, because TypeScript infers the
+ * // handler before the check.
  * const Greeter = WebSocketServer.layerHandler((socket) => socket.send(`Hello ${socket.value.name}`), {
  *   check: (request: UpgradeCheck.Request) => {
  *     const name = request.cookies["name"]
@@ -444,7 +435,7 @@ export const layerHandler = <
 
 /** The server itself, unless it has other terms than the handler. Then a route has what no other takes. */
 const onTerms = <Value, E, R>(
-  server: Context.Tag.Service<WebSocketServer>,
+  server: Service,
   options: Omit<RouteOptions<Value, E, R>, "path"> = {}
 ): Effect.Effect<Route<Value>, never, R | Scope.Scope> => {
   const { check, origin, protocols } = options
@@ -455,8 +446,8 @@ const onTerms = <Value, E, R>(
 }
 
 /**
- * A layer with a route of the server and a handler for each of its connections. What the check accepts with is the handler's
- * `socket.value`.
+ * A layer with a route of the server and a handler for each of its connections. `socket.value` of the handler is the value
+ * that the check accepts with.
  *
  * @example
  * ```ts
@@ -509,30 +500,40 @@ export const layerRoute = <
   )
 
 /**
- * A request to upgrade, before it is answered, as something that speaks HTTP hands it over. Exactly one of `upgrade` and
- * `reject` is called, once, unless `isGone`. What one of them throws is logged, and costs this request only.
+ * A request to upgrade that is not answered yet, from whatever speaks HTTP. Exactly one of `upgrade` and `reject` is called,
+ * once, unless `isGone`. If one of them throws, it is logged, and costs this request only.
+ *
+ * - `request`, `remoteAddress`: as they came.
+ * - `isGone`: whether the client went away, or ended what it sends: it waits for no answer.
+ * - `onGone`: tells one listener when the client goes away before it is answered; a later listener replaces it.
+ * - `upgrade`: answers 101 with headers. The transport begins right behind the request.
+ * - `reject`: answers with an HTTP status, headers and a text, and ends.
  *
  * @since 0.1.0
  * @category models
  */
-export interface UpgradeAttempt {
-  readonly request: Handshake.HttpRequest
-  readonly remoteAddress: string | undefined
-  /** Whether the client went away, or ended what it sends: it waits for no answer. */
-  readonly isGone: () => boolean
-  /** Tells one listener when the client goes away before it is answered; a later listener takes its place. */
-  readonly onGone?: ((listener: () => void) => void) | undefined
-  /** Answers 101 with headers. The transport begins right behind the request. */
-  readonly upgrade: (headers: HeaderRecord) => Transport
-  /** Answers with an HTTP status and ends. */
-  readonly reject: (status: number, headers: HeaderRecord, body: string) => void
+export interface UpgradeAttempt extends EngineAttempt {}
+
+/**
+ * A server without a listener of its own.
+ *
+ * - `service`: the server.
+ * - `offer`: hands over a request to upgrade.
+ * - `claims`: whether some route takes the requests for a target (path and query), for listeners that are shared with others.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Made {
+  readonly service: Service
+  readonly offer: (attempt: UpgradeAttempt) => void
+  readonly claims: (url: string) => boolean
 }
 
 /**
- * A server without a listener of its own: `offer` takes requests to upgrade from whatever speaks HTTP. For other routes
- * than the ones that come with the library. The scope stops it: it offers 503 to who waits, and closes all connections
- * with 1001 within one `closeTimeout`. `claims` tells whether a request target is one that somebody takes here, for
- * listeners that are shared with others.
+ * A server without a listener of its own, for routes into HTTP other than those that come with the library: it takes requests
+ * to upgrade from whatever speaks HTTP. When the scope ends, requests that wait get 503, and all connections are closed with
+ * 1001 within one `closeTimeout`.
  *
  * @since 0.1.0
  * @category constructors
@@ -540,25 +541,17 @@ export interface UpgradeAttempt {
 export const make = (
   listening: Address | (() => Address),
   options: MakeOptions = {}
-): Effect.Effect<
-  {
-    readonly service: Context.Tag.Service<WebSocketServer>
-    readonly offer: (attempt: UpgradeAttempt) => void
-    readonly claims: (url: string) => boolean
-  },
-  never,
-  Scope.Scope
-> =>
+): Effect.Effect<Made, never, Scope.Scope> =>
   Effect.gen(function* () {
     const policy = yield* Effect.sync(() => resolvePolicy(options))
-    const acceptor = new Acceptor(policy, yield* timers, yield* Effect.runtime<never>())
-    yield* Effect.addFinalizer(() => acceptor.release)
-    const service: Context.Tag.Service<WebSocketServer> = {
-      ...routeOf<undefined>(acceptor, acceptor.fallback),
-      route: (options) => makeRoute(acceptor, options),
-      drain: (options) => Effect.suspend(() => acceptor.drain(acceptor.drainSettings(options))),
-      connections: Effect.sync(() => acceptor.connections.handles),
-      stop: Effect.sync(() => acceptor.stop()),
+    const acceptor = new Acceptor(policy, yield* timers, logWith(yield* Effect.runtime<never>()))
+    yield* Effect.addFinalizer(() => internal.release(acceptor, policy.drain.code))
+    const service: Service = {
+      ...routeOf<undefined>(acceptor.fallback, policy),
+      route: (options) => makeRoute(acceptor, policy, options),
+      drain: (options) => drainWith(acceptor, policy, options),
+      connections: Effect.sync(() => connectionHandles(acceptor)),
+      stop: Effect.sync(() => acceptor.close()),
       get address() {
         return typeof listening === "function" ? listening() : listening
       }
@@ -568,78 +561,74 @@ export const make = (
 
 const makeRoute = <Value, E, R>(
   acceptor: Acceptor,
+  policy: ServerPolicy,
   options: RouteOptions<Value, E, R>
 ): Effect.Effect<Route<Value>, never, R | Scope.Scope> =>
   Effect.gen(function* () {
     const runtime = yield* Effect.runtime<R>()
-    const { check, path } = options
-    const { policy } = acceptor
-    if (path !== undefined && !/^\/[^?#]*$/.test(path)) {
-      const message = `path must begin with "/" and have no query, but is ${shown(path)}`
-      return yield* Effect.die(new RangeError(message))
-    }
-    const select = options.protocols && (yield* Effect.sync(() => resolveProtocols(options.protocols ?? [])))
-    const route = new InternalRoute(
-      {
-        path,
-        origin: options.origin ?? policy.origin,
-        select: select ?? policy.select,
-        check:
-          check &&
-          ((request) =>
-            Runtime.runFork(runtime)(
-              Effect.suspend(() => check(request)).pipe(
-                Effect.annotateLogs(annotations(request.url, request.remoteAddress)),
-                Effect.exit,
-                // Whoever builds the layer.
-                Effect.interruptible
-              )
-            ))
-      },
-      acceptor
-    )
+    const route = yield* Effect.sync(() => {
+      const { check, origin = policy.origin, path, protocols } = options
+      if (path !== undefined && !/^\/[^?#]*$/.test(path)) {
+        throw new RangeError(`path must begin with "/" and have no query, but is ${shown(path)}`)
+      }
+      const select = protocols === undefined ? policy.select : resolveProtocols(protocols)
+      return new EngineRoute({ path, origin, select, check: check && checkWith(runtime, check, policy) }, acceptor)
+    })
     yield* Effect.acquireRelease(
       Effect.sync(() => acceptor.add(route)),
       () => Effect.sync(() => acceptor.remove(route))
     )
-    return routeOf<Value>(acceptor, route)
+    return routeOf<Value>(route, policy)
   })
 
 /** `Value` is what the check of the route accepts with. */
-const routeOf = <Value>(acceptor: Acceptor, route: InternalRoute): Route<Value> => {
-  const { policy } = acceptor
-  const acceptWith = <D extends Delivery = "messages">(
-    options: WebSocket.DeliveryOptions<D>
-  ): Effect.Effect<ServerWebSocket<D, Value>, never, Scope.Scope> =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.gen(function* () {
-        const mode = yield* Effect.sync(() => resolveMode(options))
-        const scope = yield* Effect.scope
-        const socket = yield* route.next(restore, mode)
-        socket.link.addOwner(placeIn(scope))
-        return withValue<D, Value>(socket)
-      })
-    )
-  return {
-    accept: acceptWith({}),
-    acceptWith,
-    run: (handler, options) => runHandlers(route, handler, options),
-    serve: (handler, options) =>
-      // Finalizers run from last to first: drain, and then interrupt what is left. It can be interrupted, whoever builds
-      // the layer.
-      Effect.zipRight(
-        Effect.forkScoped(Effect.interruptible(runHandlers(route, handler, options))),
-        policy.drains ? Effect.addFinalizer(() => logReport(route.drain(policy.drain))) : Effect.void
-      ),
-    drain: (options) => Effect.suspend(() => route.drain(acceptor.drainSettings(options)))
-  }
-}
+const routeOf = <Value>(route: EngineRoute, policy: ServerPolicy): Route<Value> => ({
+  accept: <D extends Delivery = "messages">(options: WebSocket.DeliveryOptions<D> = {}) =>
+    Effect.suspend(() => Effect.map(internal.accept(route, connector(route, options)), internal.withValue<D, Value>)),
+  run: (handler, options) => runHandlers(route, handler, options),
+  serve: (handler, options) =>
+    // Finalizers run from last to first: drain, and then interrupt the handlers that are left. These can be interrupted
+    // even if the layer is built where nothing can be.
+    Effect.zipRight(
+      Effect.forkScoped(Effect.interruptible(runHandlers(route, handler, options))),
+      policy.drains
+        ? Effect.addFinalizer(() => internalDrain.logReport(drainWith(route, policy, undefined)))
+        : Effect.void
+    ),
+  drain: (options) => drainWith(route, policy, options)
+})
+
+const connector = <D extends Delivery>({ timers }: EngineRoute, options: WebSocket.DeliveryOptions<D>) =>
+  internal.connectorOf(resolveMode(options), timers)
+
+const drainWith = (
+  drained: Acceptor | EngineRoute,
+  policy: ServerPolicy,
+  options: DrainOptions | undefined
+): Effect.Effect<DrainReport> =>
+  Effect.suspend(() => {
+    const settings = drainSettings(policy, options)
+    return internalDrain.drain((random) => drained.drain(settings, random))
+  })
+
+const runHandlers = <A, E, R, D extends Delivery, Value, R2>(
+  route: EngineRoute,
+  handler: (socket: ServerWebSocket<D, Value>) => Effect.Effect<A, E, R>,
+  options: RunOptions<D, Value, E, R2> = {}
+): Effect.Effect<never, never, Exclude<R | R2, Scope.Scope>> =>
+  Effect.flatMap(Effect.runtime<Exclude<R | R2, Scope.Scope>>(), (runtime) => {
+    const { concurrency, onError } = options
+    const maximum =
+      concurrency === undefined || concurrency === "unbounded" ? undefined : count("concurrency", concurrency)
+    const job = internal.jobOf<A, E, R, D, Value, R2>(runtime, handler, onError)
+    return internal.runHandlers(route, connector(route, options), maximum, job)
+  })
 
 /**
  * Answers one request to upgrade and returns its connection, which belongs to the scope: for servers that listen by
  * themselves. Fails with a remote `ProtocolError` for a request that breaks the handshake or comes from an origin that is
  * not allowed, after it was answered with 400, 426 or 403; with `IoError` (`Budget`) if the `budget` is exhausted, after
- * 503; and with `IoError` (`Reset`) if the client has gone. Options of a whole server, such as `admission`, do nothing here.
+ * 503; and with `IoError` (`Reset`) if the client has gone. Options of a whole server, such as `admission`, have no effect.
  *
  * @since 0.1.0
  * @category constructors
@@ -649,57 +638,11 @@ export const acceptAttempt = <D extends Delivery = "messages">(
   options: MakeOptions & WebSocket.DeliveryOptions<D> = {}
 ): Effect.Effect<ServerWebSocket<D>, ProtocolError | IoError, Scope.Scope> =>
   Effect.uninterruptible(
-    Effect.gen(function* () {
-      const mode = yield* Effect.sync(() => resolveMode(options))
-      const policy = yield* Effect.sync(() => resolvePolicy(options))
-      const scope = yield* Effect.scope
-      if (attempt.isGone()) return yield* Effect.fail(new IoError({ reason: "Reset", operation: "handshake" }))
-      // A policy of the app's that throws must not leave the client waiting.
-      const request = yield* Effect.onError(
-        Effect.sync(() => admissible(attempt, policy)),
-        () => Effect.sync(() => attempt.reject(500, {}, "The server could not check the request"))
-      )
-      if (!(request instanceof ServerRequest)) {
-        rejectRefused(attempt, request)
-        return yield* Effect.fail(request.error)
-      }
-      const { select } = policy
-      const opening = { attempt, request, select, accepted: { _tag: "Accept" as const, value: undefined } }
-      const socket = open(opening, policy, yield* timers, mode)
-      if (socket instanceof Defect) return yield* Effect.die(socket.cause)
-      if (socket instanceof ProtocolError) return yield* Effect.fail(socket)
-      socket.link.start(placeIn(scope))
-      return withValue<D, undefined>(socket)
-    })
-  )
-
-const admissible = (attempt: UpgradeAttempt, { origin, proxies, settings }: Policy): ServerRequest | Refused => {
-  const request = checkHandshake(attempt, proxies)
-  return request instanceof ServerRequest ? (checkOrigin(request, origin, settings) ?? request) : request
-}
-
-const runHandlers = <A, E, R, D extends Delivery, Value, R2>(
-  route: InternalRoute,
-  handler: (socket: ServerWebSocket<D, Value>) => Effect.Effect<A, E, R>,
-  options: RunOptions<D, Value, E, R2> = {}
-): Effect.Effect<never, never, Exclude<R | R2, Scope.Scope>> =>
-  Effect.flatMap(Effect.runtime<Exclude<R | R2, Scope.Scope>>(), (runtime) =>
-    Effect.uninterruptibleMask((restore) => {
-      const { concurrency, onError } = options
-      const mode = resolveMode(options)
-      const handlers = new Handlers(
-        concurrency === undefined || concurrency === "unbounded" ? undefined : count("concurrency", concurrency)
-      )
-      route.handlers.add(handlers)
-      const job = jobOf(runtime, handler, onError)
-      const next = Effect.zipRight(restore(handlers.awaitRoom), route.next(restore, mode))
-      return Effect.onExit(
-        // Started in the step that took it, so that a connection always has someone to close it.
-        Effect.forever(Effect.map(next, (socket) => handlers.start(socket, job))),
-        () =>
-          Effect.map(handlers.stop, () => {
-            route.handlers.delete(handlers)
-          })
+    Effect.flatMap(timers, (timers) => {
+      const connector = internal.connectorOf(resolveMode(options), timers)
+      return Effect.map(
+        internal.acceptAttempt(attempt, resolvePolicy(options), connector),
+        internal.withValue<D, undefined>
       )
     })
   )

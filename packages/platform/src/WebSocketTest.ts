@@ -207,7 +207,7 @@ export const nextAttempt: Effect.Effect<ConnectionAttempt, never, WebSocketTest>
 )
 
 /**
- * Accepts the next connection as a peer that the test scripts, in place of `WebSocketServer.accept`: `nextAttempt` and its
+ * Accepts the next connection as a peer that the test scripts, in place of `WebSocketServer.accept()`: `nextAttempt` and its
  * `accept`.
  *
  * @example

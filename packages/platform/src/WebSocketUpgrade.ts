@@ -12,12 +12,15 @@ import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { Acceptor, jobOf, resolvePolicy } from "./internal/acceptor.js"
-import { logReport } from "./internal/drain.js"
-import { timers } from "./internal/timers.js"
+import { Acceptor, type Admitted } from "./engine/server/Acceptor.js"
+import * as internal from "./internal/accept.js"
+import { connectionHandles } from "./internal/connectionHandle.js"
+import * as internalDrain from "./internal/drain.js"
 import { resolveMode } from "./internal/deliveries.js"
-import type { Entry } from "./engine/server/Gate.js"
 import { Handlers } from "./internal/handlers.js"
+import { logWith } from "./internal/serverLog.js"
+import { drainSettings, resolveOwn, resolvePolicy, type ServerPolicy } from "./internal/serverPolicy.js"
+import { timers } from "./internal/timers.js"
 import type { AcceptOptions } from "./UpgradeCheck.js"
 import type {
   ConnectionHandle,
@@ -42,39 +45,47 @@ export interface UpgradeOptions<D extends Delivery, Value, E, R>
 }
 
 /**
- * The service.
+ * What the service can do.
  *
  * - `upgrade`: the response of a route; see `upgrade`.
  * - `connections`: those that are open.
  * - `drain`: answers 503 from now on, closes all connections, and waits for their handlers.
  *
  * @since 0.1.0
+ * @category models
+ */
+export interface Service {
+  readonly upgrade: <A, E, R, D extends Delivery = "messages", Value = undefined, R2 = never>(
+    handler: (socket: ServerWebSocket<D, Value>) => Effect.Effect<A, E, R>,
+    options?: UpgradeOptions<D, Value, E, R2>
+  ) => Effect.Effect<
+    HttpServerResponse.HttpServerResponse,
+    never,
+    HttpServerRequest.HttpServerRequest | Scope.Scope | Exclude<R | R2, Scope.Scope>
+  >
+  readonly connections: Effect.Effect<ReadonlyArray<ConnectionHandle>>
+  readonly drain: (options?: DrainOptions) => Effect.Effect<DrainReport>
+}
+
+/**
+ * The service that upgrades requests of an `@effect/platform` server. See `Service`.
+ *
+ * @since 0.1.0
  * @category tags
  */
 export class WebSocketUpgrade extends Context.Tag("@effect-websocket/platform/WebSocketUpgrade")<
   WebSocketUpgrade,
-  {
-    readonly upgrade: <A, E, R, D extends Delivery = "messages", Value = undefined, R2 = never>(
-      handler: (socket: ServerWebSocket<D, Value>) => Effect.Effect<A, E, R>,
-      options?: UpgradeOptions<D, Value, E, R2>
-    ) => Effect.Effect<
-      HttpServerResponse.HttpServerResponse,
-      never,
-      HttpServerRequest.HttpServerRequest | Scope.Scope | Exclude<R | R2, Scope.Scope>
-    >
-    readonly connections: Effect.Effect<ReadonlyArray<ConnectionHandle>>
-    readonly drain: (options?: DrainOptions) => Effect.Effect<DrainReport>
-  }
+  Service
 >() {}
 
 /**
- * The response of a route that upgrades its request, and then runs a handler for the connection. It never fails: what is
- * refused gets a response that says why (400, 403, 426, 429, 503), and what is no upgrade gets 426.
+ * The response of a route that upgrades its request, and then runs a handler for the connection. It never fails: a refused
+ * request gets a response that says why (400, 403, 426, 429, 503), and a request that is not an upgrade gets 426.
  *
- * The 101 is written when the route and its middleware are done with the response, with the headers and cookies that it has
- * then; the request ends there, and with it its span, its log and its scope. The handler has a fiber and a scope of its own,
- * which live as long as the connection, and the services of the route. What middleware acquired for the request alone is
- * gone by then.
+ * The 101 is written once the route and its middleware have finished the response, with the headers and cookies that it has
+ * then. The request ends there, and with it its span, its log and its scope. The handler has a fiber and a scope of its own,
+ * which live as long as the connection, and the services of the route. Resources that middleware acquired for the request
+ * alone are released by then.
  *
  * @example
  * ```ts
@@ -133,9 +144,8 @@ export const drain = (options?: DrainOptions): Effect.Effect<DrainReport, never,
   Effect.flatMap(WebSocketUpgrade, (service) => service.drain(options))
 
 /**
- * The service over something that knows the attempt behind a request; there is none where the request is no upgrade. The
- * scope stops it: with the option `drain` as that says, else handlers are interrupted at once and connections closed with
- * 1001.
+ * The service over something that knows the attempt behind a request; there is none if the request is not an upgrade. The
+ * scope stops it: as the option `drain` says, or else handlers are interrupted at once and connections closed with 1001.
  *
  * @since 0.1.0
  * @category constructors
@@ -143,26 +153,37 @@ export const drain = (options?: DrainOptions): Effect.Effect<DrainReport, never,
 export const make = (
   attemptOf: (request: HttpServerRequest.HttpServerRequest) => UpgradeAttempt | undefined,
   options: MakeOptions = {}
-): Effect.Effect<Context.Tag.Service<WebSocketUpgrade>, never, Scope.Scope> =>
+): Effect.Effect<Service, never, Scope.Scope> =>
   Effect.gen(function* () {
     const policy = yield* Effect.sync(() => resolvePolicy(options))
-    const acceptor = new Acceptor(policy, yield* timers, yield* Effect.runtime<never>())
+    const acceptor = new Acceptor(policy, yield* timers, logWith(yield* Effect.runtime<never>()))
     const handlers = new Handlers()
     acceptor.fallback.handlers.add(handlers)
+    const drain = (options?: DrainOptions): Effect.Effect<DrainReport> =>
+      Effect.suspend(() => {
+        const settings = drainSettings(policy, options)
+        return internalDrain.drain((random) => acceptor.drain(settings, random))
+      })
     // Finalizers run from last to first.
-    yield* Effect.addFinalizer(() => Effect.zipRight(handlers.stop, acceptor.release))
-    if (policy.drains) yield* Effect.addFinalizer(() => logReport(acceptor.drain(policy.drain)))
+    yield* Effect.addFinalizer(() => Effect.zipRight(handlers.stop, internal.release(acceptor, policy.drain.code)))
+    if (policy.drains) yield* Effect.addFinalizer(() => internalDrain.logReport(drain()))
+    const server = { acceptor, attemptOf, handlers, policy }
     return {
-      upgrade: (handler, options) => upgradeWith(attemptOf, acceptor, handlers, handler, options),
-      connections: Effect.sync(() => acceptor.connections.handles),
-      drain: (options) => acceptor.drain(acceptor.drainSettings(options))
+      upgrade: (handler, options) => upgradeWith(server, handler, options),
+      connections: Effect.sync(() => connectionHandles(acceptor)),
+      drain
     }
   })
 
+interface Server {
+  readonly acceptor: Acceptor
+  readonly attemptOf: (request: HttpServerRequest.HttpServerRequest) => UpgradeAttempt | undefined
+  readonly handlers: Handlers
+  readonly policy: ServerPolicy
+}
+
 const upgradeWith = <A, E, R, D extends Delivery, Value, R2>(
-  attemptOf: (request: HttpServerRequest.HttpServerRequest) => UpgradeAttempt | undefined,
-  acceptor: Acceptor,
-  handlers: Handlers,
+  { acceptor, attemptOf, handlers, policy }: Server,
   handler: (socket: ServerWebSocket<D, Value>) => Effect.Effect<A, E, R>,
   options: UpgradeOptions<D, Value, E, R2> = {}
 ): Effect.Effect<
@@ -171,8 +192,8 @@ const upgradeWith = <A, E, R, D extends Delivery, Value, R2>(
   HttpServerRequest.HttpServerRequest | Scope.Scope | Exclude<R | R2, Scope.Scope>
 > =>
   Effect.gen(function* () {
-    const { onError, value } = options
-    const mode = yield* Effect.sync(() => resolveMode<D>(options))
+    const { onError, protocol, value } = options
+    const connector = yield* Effect.sync(() => internal.connectorOf<D>(resolveMode(options), acceptor.timers))
     const found = attemptOf(yield* HttpServerRequest.HttpServerRequest)
     if (found === undefined) return notAnUpgrade
     let refusal = refused(503, {}, "The client is gone")
@@ -183,33 +204,28 @@ const upgradeWith = <A, E, R, D extends Delivery, Value, R2>(
       }
     }
     let opened = false
-    let entry: Entry | undefined
+    let admitted: Admitted | undefined
     const leave = (): void => {
-      if (!opened) entry?.leave()
+      if (!opened) admitted?.entry.leave()
     }
     // Before it has a place: after that, an interruption would keep the place for ever.
     yield* Effect.addFinalizer(() => Effect.sync(leave))
-    const entered = acceptor.enter(attempt, acceptor.fallback)
-    if (entered === undefined) return refusal
-    const { request, route } = entered
-    entry = entered.entry
+    const own = (admitted = acceptor.admit(attempt, acceptor.fallback))
+    if (own === undefined) return refusal
     // The place is free at once, however long the middleware takes.
     found.onGone?.(leave)
     const runtime = yield* Effect.runtime<Exclude<R | R2, Scope.Scope>>()
-    const job = jobOf(runtime, handler, onError)
+    const job = internal.jobOf<A, E, R, D, Value, R2>(runtime, handler, onError)
     yield* HttpApp.appendPreResponseHandler((_, response) =>
       Effect.sync(() => {
         // Middleware has decided otherwise.
         if (response.status !== 101) return HttpServerResponse.setHeader(response, "connection", "close")
-        if (acceptor.refuseLate(attempt, entered.entry, route)) return refusal
+        if (acceptor.refuseLate(attempt, own)) return refusal
+        const { entry, request, route } = own
         const headers = { ...headersOf(response), ...options.headers }
-        const accepted = { ...options, _tag: "Accept" as const, value, headers }
-        const socket = acceptor.open(
-          { attempt, request, select: route.settings.select, accepted },
-          entered.entry,
-          mode,
-          route
-        )
+        const settings = resolveOwn(policy, options.options)
+        const accepted = { _tag: "Acceptance" as const, value, protocol, headers, settings }
+        const socket = acceptor.open({ attempt, request, select: route.select, accepted }, entry, connector, route)
         if (socket === undefined) return refusal
         opened = true
         handlers.start(socket, job)
@@ -234,7 +250,7 @@ const notAnUpgrade = HttpServerResponse.text("This is a WebSocket: upgrade to co
   headers: { upgrade: "websocket", connection: "Upgrade, close" }
 })
 
-/** What a response without a body has for the client. */
+/** The headers and cookies of a response without a body. */
 const headersOf = (response: HttpServerResponse.HttpServerResponse): HeaderRecord => {
   const { connection: _, "content-length": _length, "content-type": _type, ...headers } = response.headers
   const cookies = Cookies.toSetCookieHeaders(response.cookies)

@@ -9,7 +9,7 @@ import { Effect } from "effect"
 describe("isReject", () => {
   it("holds for what reject makes, and for nothing else", () => {
     assert.isTrue(UpgradeCheck.isReject(UpgradeCheck.reject(403)))
-    assert.isTrue(UpgradeCheck.isReject({ [Symbol.for("@effect-websocket/platform/UpgradeCheck/Reject")]: 0 }))
+    assert.isTrue(UpgradeCheck.isReject({ [UpgradeCheck.TypeId]: 0 }))
     for (const other of [undefined, null, 403, {}, UpgradeCheck.accept(), { _tag: "Reject", status: 403 }]) {
       assert.isFalse(UpgradeCheck.isReject(other))
     }
@@ -30,5 +30,38 @@ describe("isReject", () => {
       assert(isHandshakeRejected(error))
       assert.strictEqual(error.status, 418)
     }).pipe(Effect.provide(WebSocketTest.layer))
+  )
+})
+
+/** As another copy of the package makes it. */
+class OtherReject {
+  readonly _tag = "Reject"
+  readonly status = 403
+  readonly headers = {}
+  readonly body = ""
+  get [Symbol.for("@effect-websocket/platform/UpgradeCheck")](): symbol {
+    return UpgradeCheck.TypeId
+  }
+}
+
+describe("guards", () => {
+  it("recognise an answer of any copy of the package", () => {
+    assert.isTrue(UpgradeCheck.isReject(UpgradeCheck.reject(403)))
+    assert.isTrue(UpgradeCheck.isReject(new OtherReject()))
+    assert.isTrue(UpgradeCheck.isAccept(UpgradeCheck.accept()))
+    for (const other of [undefined, null, "Reject", { _tag: "Reject" }, UpgradeCheck.accept()]) {
+      assert.isFalse(UpgradeCheck.isReject(other))
+    }
+    for (const other of [undefined, null, "Accept", {}, UpgradeCheck.reject(403)]) {
+      assert.isFalse(UpgradeCheck.isAccept(other))
+    }
+  })
+
+  it.effect("leave a rejection what it was: an error that an effect may fail with", () =>
+    Effect.gen(function* () {
+      const rejection = yield* Effect.flip(UpgradeCheck.reject(401, { body: "Log in first" }))
+      assert.deepStrictEqual([rejection._tag, rejection.status, rejection.body], ["Reject", 401, "Log in first"])
+      assert.isFalse(Object.getOwnPropertySymbols(rejection).includes(UpgradeCheck.TypeId))
+    })
   )
 })

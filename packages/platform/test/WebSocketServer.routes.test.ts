@@ -239,7 +239,7 @@ describe("a check", () => {
           const route = yield* service.route({
             check: () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted++))
           })
-          yield* Effect.forkScoped(route.accept)
+          yield* Effect.forkScoped(route.accept())
           let gone = () => {}
           const answers: Array<number> = []
           offer({
@@ -358,7 +358,7 @@ describe("routes", () => {
       Effect.gen(function* () {
         const route = yield* WebSocketServer.route({ path: "/a", check: () => Effect.succeed(UpgradeCheck.accept(7)) })
         const client = yield* Effect.fork(connect("/a"))
-        const socket = yield* route.accept
+        const socket = yield* route.accept()
         assert.strictEqual(socket.value + 1, 8)
         yield* Fiber.join(client)
         assert.isTrue(isDefect(yield* Effect.exit(WebSocketServer.route({ path: "a" }))))
@@ -418,7 +418,7 @@ describe("layerHandler with terms of its own", () => {
       Effect.gen(function* () {
         const scope = yield* Scope.make()
         yield* Layer.buildWithScope(greeter, scope)
-        const accepted = yield* Effect.fork(Effect.scoped(WebSocketServer.accept))
+        const accepted = yield* Effect.fork(Effect.scoped(WebSocketServer.accept()))
         yield* Layer.build(WebSocketServer.layerHandler((socket) => socket.send("server")))
         yield* settled
         assert.deepStrictEqual(yield* refusalLine("/a"), [403, "Who?"])

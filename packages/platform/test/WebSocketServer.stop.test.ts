@@ -79,7 +79,7 @@ describe("stop", () => {
       yield* settled
       yield* WebSocketServer.stop
       assert.deepStrictEqual(yield* Fiber.join(waiting), refused)
-      const accepting = yield* Effect.fork(Effect.scoped(WebSocketServer.accept))
+      const accepting = yield* Effect.fork(Effect.scoped(WebSocketServer.accept()))
       assert.deepStrictEqual(yield* refusal("/b"), refused)
       assert.isTrue(yield* isPending(accepting))
       // A route that comes later is as stopped as the others.
@@ -110,7 +110,7 @@ describe("stop", () => {
       for (let k = 1; ; k++) {
         const scope = yield* Scope.make()
         const context = yield* Layer.buildWithScope(server(), scope)
-        const accepting = yield* Effect.fork(Effect.provide(Effect.scoped(WebSocketServer.accept), context))
+        const accepting = yield* Effect.fork(Effect.provide(Effect.scoped(WebSocketServer.accept()), context))
         const { isInterrupted } = yield* interruptedAt(k, Effect.provide(WebSocketServer.stop, context))
         const connected = yield* Effect.isSuccess(connect("/")).pipe(Effect.provide(context), Scope.extend(scope))
         outcomes.add(connected)

@@ -65,7 +65,7 @@ describe("accept", () => {
         Effect.fork
       )
       const scope = yield* Scope.make()
-      const socket = yield* Scope.extend(WebSocketServer.accept, scope)
+      const socket = yield* Scope.extend(WebSocketServer.accept(), scope)
       assert.strictEqual(socket.request.url, "/chat?room=1")
       assert.strictEqual(socket.url, "/chat?room=1")
       assert.deepStrictEqual(socket.request.protocols, ["b", "a"])
@@ -114,8 +114,8 @@ describe("accept", () => {
       const { offer, service } = yield* WebSocketServer.make({ hostname: "test", port: 80, url: "ws://test" })
       const pair = yield* MockTransport.make()
       yield* WebSocket.fromTransport(pair.client, { role: "client" })
-      const first = yield* Effect.fork(Effect.scoped(service.accept))
-      const second = yield* Effect.fork(Effect.scoped(Effect.map(service.accept, ({ url }) => url)))
+      const first = yield* Effect.fork(Effect.scoped(service.accept()))
+      const second = yield* Effect.fork(Effect.scoped(Effect.map(service.accept(), ({ url }) => url)))
       yield* settled
       let upgrades = 0
       offer({
@@ -258,16 +258,16 @@ describe("the layer", () => {
           }
         ).pipe(Effect.provide(context), Scope.extend(outer))
       )
-      const accepted = yield* WebSocketServer.accept.pipe(Effect.provide(context), Scope.extend(outer))
+      const accepted = yield* WebSocketServer.accept().pipe(Effect.provide(context), Scope.extend(outer))
       yield* settled
-      const next = yield* Effect.fork(WebSocketServer.accept.pipe(Effect.provide(context), Scope.extend(outer)))
+      const next = yield* Effect.fork(WebSocketServer.accept().pipe(Effect.provide(context), Scope.extend(outer)))
       yield* Fiber.interrupt(next)
       yield* Scope.close(scope, Exit.void)
       const [taken, refused] = yield* Fiber.join(clients).pipe(Effect.orDie, Effect.exit, Effect.flatten)
       assert.strictEqual((yield* accepted.closeStatus).sent?.code, 1001)
       assert.strictEqual((yield* taken.closeStatus).received?.code, 1001)
       assert.include(["Handshake_rejected"], refused._tag)
-      const late = yield* Effect.exit(WebSocketServer.accept.pipe(Effect.provide(context), Scope.extend(outer)))
+      const late = yield* Effect.exit(WebSocketServer.accept().pipe(Effect.provide(context), Scope.extend(outer)))
       assert.isTrue(Exit.isFailure(late) && Cause.isInterruptedOnly(late.cause))
       yield* Scope.close(outer, Exit.void)
     })
@@ -387,7 +387,7 @@ describe("offer", () => {
   it.effect("hands requests out in their order, and answers each when it is taken", () =>
     Effect.gen(function* () {
       const { offer, service } = yield* WebSocketServer.make(listening)
-      const early = yield* Effect.fork(service.accept)
+      const early = yield* Effect.fork(service.accept())
       yield* settled
       const requests = yield* Effect.forEach(["/0", "/1", "/2"], (url) => requested(url))
       for (const { attempt } of requests) offer(attempt)
@@ -395,12 +395,12 @@ describe("offer", () => {
         requests.map(({ answers }) => answers),
         [[], [], []]
       )
-      const sockets = [yield* Fiber.join(early), yield* service.accept]
+      const sockets = [yield* Fiber.join(early), yield* service.accept()]
       assert.deepStrictEqual(
         requests.map(({ answers }) => answers),
         [[101], [101], []]
       )
-      sockets.push(yield* service.accept)
+      sockets.push(yield* service.accept())
       assert.deepStrictEqual(
         sockets.map(({ url }) => url),
         ["/0", "/1", "/2"]
@@ -417,7 +417,7 @@ describe("offer", () => {
       const here = yield* requested("/here")
       offer(gone.attempt)
       offer(here.attempt)
-      assert.strictEqual((yield* service.accept).url, "/here")
+      assert.strictEqual((yield* service.accept()).url, "/here")
       assert.deepStrictEqual([gone.answers, here.answers], [[], [101]])
       yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual([gone.answers, here.answers], [[], [101]])
@@ -428,14 +428,14 @@ describe("offer", () => {
   it.effect("keeps a request for the next accept where the one that waited was interrupted", () =>
     Effect.gen(function* () {
       const { offer, service } = yield* WebSocketServer.make(listening)
-      const waiting = yield* Effect.fork(service.accept)
+      const waiting = yield* Effect.fork(service.accept())
       yield* settled
       yield* Fiber.interrupt(waiting)
       const { answers, attempt, pair } = yield* requested("/")
       offer(attempt)
       yield* settled
       assert.deepStrictEqual(answers, [])
-      assert.strictEqual((yield* service.accept).url, "/")
+      assert.strictEqual((yield* service.accept()).url, "/")
       yield* pair.reset
     }).pipe(Effect.scoped)
   )
@@ -446,7 +446,7 @@ describe("offer", () => {
       const { offer, service } = yield* WebSocketServer.make(listening, { handshakeTimeout: "4 seconds" }).pipe(
         Scope.extend(scope)
       )
-      const waiting = yield* Effect.fork(Effect.scoped(service.accept))
+      const waiting = yield* Effect.fork(Effect.scoped(service.accept()))
       yield* settled
       yield* Fiber.interrupt(waiting)
       const [first, second, third] = [yield* requested("/"), yield* requested("/"), yield* requested("/")]
@@ -457,7 +457,7 @@ describe("offer", () => {
       yield* settled
       yield* TestClock.adjust("1 seconds")
       assert.deepStrictEqual([first.answers, second.answers], [[503], []])
-      const accepting = yield* Effect.fork(Effect.scoped(Effect.uninterruptible(service.accept)))
+      const accepting = yield* Effect.fork(Effect.scoped(Effect.uninterruptible(service.accept())))
       yield* settled
       assert.deepStrictEqual(second.answers, [101])
       yield* second.pair.reset
@@ -544,7 +544,7 @@ describe("offer", () => {
         const scope = yield* Scope.make()
         const { offer, service } = yield* WebSocketServer.make(listening)
         offer(attempt)
-        yield* Scope.extend(service.accept, scope)
+        yield* Scope.extend(service.accept(), scope)
         yield* Scope.close(scope, exit)
         assert.deepStrictEqual(outcome(yield* client.closeStatus), [code, code, "remote", true])
       }
@@ -562,7 +562,7 @@ describe("offer", () => {
       for (const { attempt, pair } of requests) {
         deafPeer(pair, "client")
         offer(attempt)
-        yield* Scope.extend(service.accept, outer)
+        yield* Scope.extend(service.accept(), outer)
       }
       const stopping = yield* Effect.fork(Scope.close(scope, Exit.void))
       yield* settled

@@ -25,7 +25,7 @@ describe("the layer", () => {
         const connecting = yield* Effect.fork(
           WebSocketClient.connect("ws://test/path", { protocols: ["a"], headers: { "X-Name": "value" } })
         )
-        const { request } = yield* WebSocketServer.accept
+        const { request } = yield* WebSocketServer.accept()
         assert.deepStrictEqual(
           [request.url, request.host, request.protocols, request.headers["x-name"]],
           ["/path", "test", ["a"], "value"]
@@ -63,7 +63,7 @@ describe("the layer", () => {
           const [client, server] = yield* Effect.all(
             [
               WebSocketClient.connect("ws://test").pipe(Scope.extend(scopes.client)),
-              WebSocketServer.accept.pipe(Scope.extend(scopes.server))
+              WebSocketServer.accept().pipe(Scope.extend(scopes.server))
             ],
             { concurrency: "unbounded" }
           )
@@ -92,7 +92,7 @@ describe("the layer", () => {
         yield* Effect.scoped(
           Effect.gen(function* () {
             const connecting = yield* Effect.fork(WebSocketClient.connect("ws://test/here"))
-            assert.strictEqual((yield* WebSocketServer.accept).url, "/here")
+            assert.strictEqual((yield* WebSocketServer.accept()).url, "/here")
             yield* Fiber.join(connecting)
           })
         )
@@ -118,7 +118,7 @@ describe("the layer", () => {
 
   const negotiated = (offers: boolean, options: WebSocketServer.MakeOptions) =>
     Effect.gen(function* () {
-      const accepting = yield* Effect.fork(WebSocketServer.accept)
+      const accepting = yield* Effect.fork(WebSocketServer.accept())
       const client = yield* WebSocketClient.connect("ws://test", { compression: offers })
       const server = yield* Fiber.join(accepting)
       const text = "a text that is long enough to be compressed. ".repeat(5000)
@@ -153,7 +153,7 @@ describe("the layer", () => {
         Layer.buildWithScope(WebSocketTest.layer, scope),
         Layer.buildWithScope(WebSocketTest.layer, scope)
       ])
-      const waiting = yield* Effect.fork(WebSocketServer.accept.pipe(Effect.provide(second), Effect.scoped))
+      const waiting = yield* Effect.fork(WebSocketServer.accept().pipe(Effect.provide(second), Effect.scoped))
       const connecting = yield* Effect.fork(
         WebSocketClient.connect("ws://test").pipe(Effect.provide(first), Effect.scoped, Effect.flip)
       )
@@ -348,7 +348,7 @@ describe("network", () => {
     it.scoped("is the one under a connection, from both sides", () =>
       Effect.gen(function* () {
         yield* Effect.forkScoped(WebSocketClient.connect("ws://test"))
-        const server = yield* WebSocketServer.accept
+        const server = yield* WebSocketServer.accept()
         const network = yield* WebSocketTest.network(server)
         assert.strictEqual(network, yield* WebSocketTest.network(server))
         yield* network.reset
@@ -482,7 +482,7 @@ describe("nextAttempt", () => {
         yield* settled
         const attempt = yield* WebSocketTest.nextAttempt
         assert.strictEqual(attempt.request.url, "/first")
-        const accepted = yield* WebSocketServer.accept
+        const accepted = yield* WebSocketServer.accept()
         assert.strictEqual(accepted.url, "/second")
         assert.strictEqual((yield* Fiber.join(second))._tag, "Right")
         // The server's own deadline is none for the test.
@@ -540,7 +540,7 @@ describe("nextAttempt", () => {
           })
           const exit = yield* Fiber.interrupt(asked)
           if (Exit.isSuccess(exit)) yield* exit.value.reject(500)
-          else yield* WebSocketServer.accept
+          else yield* WebSocketServer.accept()
           outcomes.add(`${exit._tag}, ${(yield* Fiber.join(connecting))._tag}`)
         }
         assert.deepStrictEqual(outcomes, new Set(["Failure, Right", "Success, Left"]))
@@ -578,7 +578,7 @@ describe("connectPeer", () => {
         const connecting = yield* Effect.fork(
           WebSocketTest.connectPeer("ws://test/room", { protocols: ["chat"], headers: { "X-Name": "ada" } })
         )
-        const server = yield* WebSocketServer.accept
+        const server = yield* WebSocketServer.accept()
         const peer = yield* Fiber.join(connecting)
         assert.deepStrictEqual(
           [server.url, server.protocol, server.request.headers["x-name"]],
@@ -598,7 +598,7 @@ describe("connectPeer", () => {
     it.scoped("connects to the server where no URL is given", () =>
       Effect.gen(function* () {
         const connecting = yield* Effect.fork(WebSocketTest.connectPeer())
-        assert.strictEqual((yield* WebSocketServer.accept).request.host, "test")
+        assert.strictEqual((yield* WebSocketServer.accept()).request.host, "test")
         yield* Fiber.join(connecting)
       })
     )
@@ -621,7 +621,7 @@ describe("connectPeer", () => {
         assert.isTrue(yield* isPending(connecting))
         yield* Fiber.interrupt(connecting)
         const here = yield* Effect.fork(WebSocketTest.connectPeer("ws://test/here"))
-        assert.strictEqual((yield* WebSocketServer.accept).url, "/here")
+        assert.strictEqual((yield* WebSocketServer.accept()).url, "/here")
         yield* Fiber.join(here)
       })
     )

@@ -20,13 +20,13 @@ declare const handler: (socket: WebSocketServer.ServerWebSocket) => Effect.Effec
 
 describe("accept", () => {
   test("needs a server and a scope, and never fails", () => {
-    expect(WebSocketServer.accept).type.toBe<
+    expect(WebSocketServer.accept()).type.toBe<
       Effect.Effect<WebSocketServer.ServerWebSocket, never, WebSocketServer.WebSocketServer | Scope.Scope>
     >()
   })
 
   test("gives a connection with its request", () => {
-    const request = Effect.map(WebSocketServer.accept, (socket) => socket.request)
+    const request = Effect.map(WebSocketServer.accept(), (socket) => socket.request)
     expect(request).type.toBe<
       Effect.Effect<UpgradeCheck.Request, never, WebSocketServer.WebSocketServer | Scope.Scope>
     >()
@@ -125,11 +125,11 @@ describe("delivery", () => {
   type Accepting<A> = Effect.Effect<A, never, WebSocketServer.WebSocketServer | Scope.Scope>
 
   test("decides on the kind of an accepted connection", () => {
-    expect(WebSocketServer.acceptWith({})).type.toBe<Accepting<WebSocketServer.ServerWebSocket>>()
-    expect(WebSocketServer.acceptWith({ delivery: "streams" })).type.toBe<
+    expect(WebSocketServer.accept({})).type.toBe<Accepting<WebSocketServer.ServerWebSocket>>()
+    expect(WebSocketServer.accept({ delivery: "streams" })).type.toBe<
       Accepting<WebSocketServer.ServerWebSocket<"streams">>
     >()
-    expect(WebSocketServer.acceptWith({ delivery: "frames", answerPings: false })).type.toBe<
+    expect(WebSocketServer.accept({ delivery: "frames", answerPings: false })).type.toBe<
       Accepting<WebSocketServer.ServerWebSocket<"frames">>
     >()
     expect<WebSocketServer.ServerWebSocket<"streams">>().type.toBeAssignableTo<StreamingWebSocket>()

@@ -83,7 +83,7 @@ export const clientSubject = (worker: Worker): Effect.Effect<Subject, Error, Sco
         Effect.gen(function* () {
           const { accept, address } = servers[setting]
           const report = yield* submit({ url: address.url, protocols })
-          return { report, socket: yield* accept }
+          return { report, socket: yield* accept() }
         }),
       refusesForeignOrigin: Effect.gen(function* () {
         const report = yield* submit({ url: strict.address.url, protocols: [], origin: "https://example.com" })

@@ -32,7 +32,7 @@ export const server = <D extends Connection.Delivery = "messages">(
 ) =>
   Effect.gen(function* () {
     const server = yield* serverOf(options)
-    const accepting = yield* Effect.fork(server.acceptWith<D>(options))
+    const accepting = yield* Effect.fork(server.accept<D>(options))
     const wire = yield* dial(server.address.port)
     wire.write(upgradeRequest("/", ...asked))
     const head = yield* wire.head

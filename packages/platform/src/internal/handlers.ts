@@ -4,7 +4,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
@@ -13,12 +13,21 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import { annotations } from "./annotations.js"
-import type { ServerDriver } from "./connections.js"
+import type { DrainedHandlers } from "../engine/server/Drain.js"
+import type { Linked } from "../engine/server/ServerConnection.js"
+import { nothingToUndo } from "../engine/connection/Closables.js"
+import { Waiters } from "../engine/Waiters.js"
 import { awaitClosed, closeCodeOf } from "./scopes.js"
 import { awaitCallback } from "./waiting.js"
 
-/** What is done for a connection, and where. */
-export interface Job<S extends ServerDriver, A, E, R> {
+/** A connection as its handler gets it. */
+export interface ServerSocket extends Linked {
+  readonly url: string
+  readonly remoteAddress: string | undefined
+}
+
+/** What is done for each connection, and with which services. */
+export interface Job<S extends ServerSocket, A, E, R> {
   /** Its fibers can be interrupted. */
   readonly runtime: Runtime.Runtime<Exclude<R, Scope.Scope>>
   readonly handler: (socket: S) => Effect.Effect<A, E, R>
@@ -27,13 +36,14 @@ export interface Job<S extends ServerDriver, A, E, R> {
 }
 
 /**
- * The handlers of one `run`. A connection that is idle costs one fiber and nothing around it, so what its handler needs is
- * put into the fiber's runtime, and what comes after it has a fiber of its own, for a moment.
+ * The handlers of one `run`. An idle connection costs one fiber and nothing around it: the needs of its handler are in the
+ * runtime of the fiber, and its release has a short-lived fiber of its own.
  */
-export class Handlers {
+export class Handlers implements DrainedHandlers {
   private readonly maximum: number
   private readonly fibers = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
-  private waiting: ((effect: Effect.Effect<void>) => void) | undefined = undefined
+  private readonly roomWaiters = new Waiters()
+  private readonly emptyWaiters = new Waiters()
 
   constructor(maximum: number = Number.POSITIVE_INFINITY) {
     this.maximum = maximum
@@ -43,7 +53,7 @@ export class Handlers {
     return this.fibers.size
   }
 
-  start<S extends ServerDriver, A, E, R>(socket: S, job: Job<S, A, E, R>): void {
+  start<S extends ServerSocket, A, E, R>(socket: S, job: Job<S, A, E, R>): void {
     const scope = Effect.runSync(Scope.make())
     // As a value, because the runtime would log a failure as one that nobody looks at. An interruption stays one.
     const handled = Effect.matchCauseEffect(new HandlerEffect(socket, job), {
@@ -56,13 +66,10 @@ export class Handlers {
     })
   }
 
-  /** Until one more may start. One fiber may wait. */
+  /** Waits until one more may start. */
   readonly awaitRoom: Effect.Effect<void> = awaitCallback<void>((resume) => {
     if (this.fibers.size < this.maximum) return resume(Effect.void)
-    this.waiting = resume
-    return () => {
-      this.waiting = undefined
-    }
+    return this.roomWaiters.add(() => resume(Effect.void))
   })
 
   private supervise<A1, E1>(fiber: Fiber.RuntimeFiber<A1, E1>, onExit?: (exit: Exit.Exit<A1, E1>) => void): void {
@@ -70,33 +77,34 @@ export class Handlers {
     fiber.addObserver((exit) => {
       this.fibers.delete(fiber)
       onExit?.(exit)
-      const { waiting } = this
-      if (waiting === undefined || this.fibers.size >= this.maximum) return
-      this.waiting = undefined
-      waiting(Effect.void)
+      if (this.fibers.size < this.maximum) this.roomWaiters.wakeOne()
+      if (this.fibers.size === 0) this.emptyWaiters.wakeAll()
     })
   }
 
-  /** Interrupts all handlers at once, and says how many there were. */
+  /** Interrupts all handlers at once, and returns how many there were. */
   interrupt(): number {
     const { size } = this.fibers
     for (const fiber of this.fibers) fiber.unsafeInterruptAsFork(FiberId.none)
     return size
   }
 
-  /** Interrupts all handlers at once and waits for what comes after them. */
-  readonly stop: Effect.Effect<void> = Effect.suspend(() => {
-    this.interrupt()
-    return this.awaitAll
-  })
+  /** Calls back once all handlers have ended and their connections are released; at once if there are none. */
+  whenEmpty(done: () => void): () => void {
+    if (this.fibers.size > 0) return this.emptyWaiters.add(done)
+    done()
+    return nothingToUndo
+  }
 
-  readonly awaitAll: Effect.Effect<void> = Effect.suspend(() =>
-    this.fibers.size === 0 ? Effect.void : Effect.zipRight(Fiber.awaitAll(this.fibers), this.awaitAll)
-  )
+  /** Interrupts all handlers at once, and waits until their connections are released. */
+  readonly stop: Effect.Effect<void> = awaitCallback<void>((resume) => {
+    this.interrupt()
+    return this.whenEmpty(() => resume(Effect.void))
+  })
 }
 
 /** The handler of a connection as an effect. It takes less memory than a closure in `Effect.suspend` does. */
-class HandlerEffect<S extends ServerDriver, A, E, R> extends Effectable.Class<A, E, R> {
+class HandlerEffect<S extends ServerSocket, A, E, R> extends Effectable.Class<A, E, R> {
   private readonly socket: S
   private readonly job: Job<S, A, E, R>
   constructor(socket: S, job: Job<S, A, E, R>) {
@@ -109,7 +117,7 @@ class HandlerEffect<S extends ServerDriver, A, E, R> extends Effectable.Class<A,
   }
 }
 
-// `Effect.exit` makes functions of its own for each fiber, which stay as long as that.
+// `Effect.exit` would make functions of its own for each fiber, and keep them as long as the fiber.
 const asFailure = <E>(cause: Cause.Cause<E>): Effect.Effect<Exit.Exit<never, E>> =>
   Effect.succeed(Exit.failCause(cause))
 const asSuccess = <A>(value: A): Effect.Effect<Exit.Exit<A>> => Effect.succeed(Exit.succeed(value))
@@ -121,7 +129,7 @@ const asSuccess = <A>(value: A): Effect.Effect<Exit.Exit<A>> => Effect.succeed(E
 const fork = <A, E, R>(
   runtime: Runtime.Runtime<Exclude<R, Scope.Scope>>,
   effect: Effect.Effect<A, E, R>,
-  socket: ServerDriver,
+  socket: ServerSocket,
   scope: Scope.Scope
 ): Fiber.RuntimeFiber<A, E> =>
   Runtime.runFork(
@@ -146,9 +154,10 @@ const fork = <A, E, R>(
   )
 
 /**
- * Ends a connection as its handler ended. The app's own finalizers, and before them what it does about a failure, come first: they may still use the connection.
+ * Closes a connection with the code for the exit of its handler. First come `onError` of the app, and then its finalizers: both
+ * may still use the connection.
  */
-const release = <S extends ServerDriver, A, E, R>(
+const release = <S extends ServerSocket, A, E, R>(
   socket: S,
   { onError }: Job<S, A, E, R>,
   scope: Scope.CloseableScope,
@@ -167,7 +176,7 @@ const release = <S extends ServerDriver, A, E, R>(
   )
 }
 
-/** It can be interrupted, so that no hook keeps a server from ending. */
+/** The hook can be interrupted, so that none keeps a server from ending. */
 const reported = <R>(hook: () => Effect.Effect<unknown, never, R>): Effect.Effect<void, never, R> =>
   Effect.catchAllCause(Effect.asVoid(Effect.interruptible(Effect.suspend(hook))), (cause) =>
     Cause.isInterruptedOnly(cause) ? Effect.void : Effect.logError("onError of a connection died", cause)
@@ -179,7 +188,7 @@ const logFailure = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
   if (Option.isSome(Cause.dieOption(cause))) return Effect.logError("The handler of a connection died", cause)
   const failure = Option.getOrUndefined(Cause.failureOption(cause))
   if (isConnectionClosed(failure)) return Effect.logDebug("The connection was closed", failure.message)
-  // Where it happened in this library says nothing about it, and a hostile peer could fill the log with it.
+  // Without its stack: that is of this library, and a hostile peer could fill the log with it.
   if (isWebSocketError(failure)) return Effect.logWarning("The connection failed", failure.message)
   return Effect.logWarning("The handler of a connection failed", cause)
 }

@@ -4,13 +4,12 @@
  * @since 0.1.0
  */
 import type { Delivery } from "@effect-websocket/protocol/Connection"
-import { IoError, ProtocolError, type HeaderRecord } from "@effect-websocket/protocol/Errors"
+import { localProtocolError, IoError, ProtocolError, type HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as Extension from "@effect-websocket/protocol/Extension"
 import { checkRequest } from "@effect-websocket/protocol/Handshake"
 import * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
-import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
@@ -21,11 +20,12 @@ import { BlockList, isIP, type Socket } from "node:net"
 import { resolve as resolvePath } from "node:path"
 import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
-import { answer } from "../internal/acceptor.js"
 import { annotations } from "../internal/annotations.js"
 import { timers } from "../internal/timers.js"
 import { resolveMode } from "../internal/deliveries.js"
 import { canonical } from "../engine/server/ipAddress.js"
+import { answer } from "../engine/server/Upgrade.js"
+import { connectorOf } from "../internal/accept.js"
 import { placeIn } from "../internal/scopes.js"
 import { unixUrl } from "../engine/client/Url.js"
 import { defaults, fromConfig, resolve, shown, timeout } from "../internal/settings.js"
@@ -38,7 +38,7 @@ import { isTaken } from "./internal/taken.js"
 import { headerRecord } from "./internal/headerRecord.js"
 import { afterResponses, pendingResponse } from "./internal/pipelining.js"
 import { checkTls } from "./internal/tls.js"
-import { Strangers } from "./internal/strangers.js"
+import { PendingSockets } from "./internal/pendingSockets.js"
 import type { DuplexOptions, PortOptions, SocketPathOptions } from "./NodeOptions.js"
 import { zlib } from "./NodeZlib.js"
 import { destroyOnError, hasEnded, takeOver, upgradeAttempt, type NodeAttempt } from "./internal/upgradeAttempt.js"
@@ -60,16 +60,14 @@ export type { DuplexOptions, ListenOptions, PortOptions, SocketPathOptions } fro
 export type Options = PortOptions | SocketPathOptions
 
 /**
- * A server with an HTTP or HTTPS server of its own, which answers 426 to everything that is no upgrade. Fails with
+ * A server with an HTTP or HTTPS server of its own, which answers 426 to every request that is not an upgrade. Fails with
  * `IoError` (`Listen`) if it cannot listen on the port or the path. Its scope stops listening, closes all connections with
- * 1001, within one `closeTimeout`, and drops what is left. `stop` also closes the listener, so that the port is free.
+ * 1001, within one `closeTimeout`, and drops those that are left. `stop` also closes the listener, so that the port is free.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = (
-  options: Options
-): Effect.Effect<Context.Tag.Service<WebSocketServer.WebSocketServer>, IoError, Scope.Scope> =>
+export const make = (options: Options): Effect.Effect<WebSocketServer.Service, IoError, Scope.Scope> =>
   Effect.gen(function* () {
     const handshakeTimeout = yield* Effect.sync(() => {
       checkAddress(options)
@@ -88,8 +86,8 @@ export const make = (
     })
     // Finalizers run from last to first: stop listening, close the connections, drop what is left.
     yield* Effect.addFinalizer(() => Effect.sync(() => server.close()))
-    const strangers = new Strangers(options.admission?.maxHandshakes ?? defaults.maxHandshakes)
-    server.on("connection", (socket: Socket) => strangers.add(socket))
+    const pending = new PendingSockets(options.admission?.maxHandshakes ?? defaults.maxHandshakes)
+    server.on("connection", (socket: Socket) => pending.add(socket))
     const runtime = yield* Effect.runtime<never>()
     server.on("request", (request: Http.IncomingMessage, response: Http.ServerResponse) => {
       const error = refuse(request, response)
@@ -100,11 +98,11 @@ export const make = (
       claims: () => true,
       offer: (attempt) => {
         const { socket } = attempt
-        strangers.delete(socket)
+        pending.delete(socket)
         offer({
           ...attempt,
           reject: (status, headers, body) => {
-            strangers.add(socket)
+            pending.add(socket)
             attempt.reject(status, headers, body)
           }
         })
@@ -122,16 +120,16 @@ export const make = (
   })
 
 /**
- * A server on an HTTP or HTTPS server that someone else made, listens with and ends. It takes the upgrades that one of its
- * routes takes, or `accept` and `run` if they are used, and shows them to nobody else. Other upgrades are left to other
- * listeners; if nobody takes one, it gets 404: at once if there are no other listeners, else after `handshakeTimeout`.
+ * A server on an HTTP or HTTPS server of the app, which listens and ends by itself. It takes the upgrades for its routes, and
+ * those for `accept` and `run` if they are used; other listeners do not see them. Other upgrades are left to other listeners.
+ * If nobody takes one, it gets 404: at once if there are no other listeners, or else after `handshakeTimeout`.
  * Requests for another protocol than `websocket` are ordinary requests, unless there are other listeners.
  *
  * After `stop` it answers 503 to the upgrades that are its own; the HTTP server goes on.
  *
  * The scope stops it and closes its connections with 1001, within one `closeTimeout`. If the HTTP server has no listener for
- * requests by then, as when `NodeHttpServer` ends, requests get 503, and what is left `closeTimeout` after the server was
- * released is dropped as soon as the HTTP server is closed. `address` is a defect as long as the server does not listen.
+ * requests by then, as when `NodeHttpServer` ends, requests get 503; and `closeTimeout` after the release, sockets that are
+ * left are dropped as soon as the HTTP server is closed. `address` is a defect while the server does not listen.
  *
  * @since 0.1.0
  * @category constructors
@@ -139,7 +137,7 @@ export const make = (
 export const attach = (
   server: Http.Server,
   options: WebSocketServer.Options = {}
-): Effect.Effect<Context.Tag.Service<WebSocketServer.WebSocketServer>, never, Scope.Scope> =>
+): Effect.Effect<WebSocketServer.Service, never, Scope.Scope> =>
   Effect.gen(function* () {
     const attachment = Attachment.of(server)
     let member: Member | undefined
@@ -158,7 +156,7 @@ export const attach = (
   })
 
 /**
- * A server on an HTTP or HTTPS server that someone else made. See `attach`.
+ * A server on an HTTP or HTTPS server of the app. See `attach`.
  *
  * @example
  * ```ts
@@ -219,7 +217,7 @@ export const networks = (ranges: ReadonlyArray<string>): ((address: string) => b
   }
 }
 
-/** How many bits of an address are those of its network. A mapped IPv4 address has 96 more of them as it is written. */
+/** The number of bits of an address that name its network. A mapped IPv4 address is written with 96 more of them. */
 const bitsOf = (prefix: string | undefined, written: number, family: number): number | undefined => {
   const length = family === 4 ? 32 : 128
   if (prefix === undefined) return length
@@ -252,8 +250,8 @@ export const layer = (options: Options): Layer.Layer<WebSocketServer.WebSocketSe
   Layer.scoped(WebSocketServer.WebSocketServer, make(options))
 
 /**
- * The same, with options that come from `Config`. What makes no sense in them is a `ConfigError` with the path of the option. An origin policy is a
- * function, so a `Config` makes it of its data.
+ * The same, with options from `Config`. An option that makes no sense is a `ConfigError` with its path. An origin policy is a
+ * function, so a `Config` makes it from data.
  *
  * @example
  * ```ts
@@ -278,7 +276,7 @@ export const layerConfig = (
   Layer.scoped(WebSocketServer.WebSocketServer, fromConfig(Effect.flatMap(Config.unwrap(config), make)))
 
 /**
- * Accepts what Node's `upgrade` event hands over, for a server of one's own: the request, its socket, and the bytes that
+ * Accepts what Node's `upgrade` event hands over, for an HTTP server of the app: the request, its socket, and the bytes that
  * came behind the request. The connection belongs to the scope. Fails with a remote `ProtocolError` for a request that
  * breaks the handshake or comes from an origin that is not allowed, and with `IoError` (`Budget`) if the `budget` is
  * exhausted, after it was answered; with `IoError` (`Reset`) if the client has gone. Call it in the listener: from then on a
@@ -310,7 +308,7 @@ export const fromUpgrade = <D extends Delivery = "messages">(
   head: Uint8Array,
   options?: WebSocketServer.Options & WebSocket.DeliveryOptions<D>
 ): Effect.Effect<WebSocketServer.ServerWebSocket<D>, ProtocolError | IoError, Scope.Scope> => {
-  // Before anything that listens to it, and again when it is its turn.
+  // Before anything listens to it, and again when it is its turn.
   if (isTaken(socket)) return takenTwice
   const accepted = acceptInTurn(request, upgradeAttempt(request, socket, head), { ...options, zlib })
   return Effect.suspend(() => (isTaken(socket) ? takenTwice : accepted))
@@ -383,7 +381,8 @@ export const fromDuplex = <D extends Delivery = "messages">(
       // Without types, it may be the value of a header that is missing.
       const offer = { key: typeof key === "string" ? key : "", protocols, extensions: offered }
       const upgrade = (headers: HeaderRecord): Transport => takeOver(duplex, head, headers)
-      const socket = answer({ offer, protocol, url, request: undefined, upgrade }, settings, services, mode)
+      const connector = connectorOf<D, undefined>(mode, services)
+      const socket = answer({ offer, protocol, url, request: undefined, upgrade }, settings, connector)
       if (socket instanceof ProtocolError) return yield* Effect.fail(socket)
       socket.link.start(placeIn(scope))
       return socket
@@ -395,7 +394,7 @@ export const fromDuplex = <D extends Delivery = "messages">(
 const taken = "The stream carries a WebSocket already"
 const takenTwice = Effect.dieSync(() => new TypeError(taken))
 
-/** Throws for a stream that has an owner, or carries something else than bytes. */
+/** Throws for a stream that carries a WebSocket already, or anything but bytes. */
 const checkStream = (duplex: Duplex): void => {
   if (isTaken(duplex)) throw new TypeError(taken)
   if (duplex.readableObjectMode || duplex.writableObjectMode) {
@@ -423,11 +422,10 @@ const isLines = (
   input: string | ReadonlyArray<string> | ReadonlyArray<Extension.Extension>
 ): input is string | ReadonlyArray<string> => typeof input === "string" || typeof input[0] === "string"
 
-/** What the peer sent, the app has passed on. */
-const localOf = ({ description, section }: ProtocolError): ProtocolError =>
-  new ProtocolError({ origin: "local", description, section, closeCode: undefined })
+/** The peer sent it, but the app passed it on, so the error is the app's. */
+const localOf = ({ description, section }: ProtocolError): ProtocolError => localProtocolError(description, section)
 
-/** Responses keep the order of requests, so those to earlier requests come first. */
+/** Responses keep the order of requests, so earlier responses come first. */
 const acceptInTurn = <D extends Delivery>(
   { socket }: Http.IncomingMessage,
   attempt: NodeAttempt,
@@ -470,7 +468,7 @@ const checkAddress = ({ host, port, socketPath }: Options): void => {
 
 const maxPathBytes = process.platform === "win32" ? Number.POSITIVE_INFINITY : process.platform === "linux" ? 107 : 103
 
-/** Listens until the scope ends, and then drops all sockets that are left. */
+/** Listens until the scope ends, and then drops all remaining sockets. */
 const listen = (options: Options, httpOptions: Http.ServerOptions): Effect.Effect<Http.Server, IoError, Scope.Scope> =>
   Effect.gen(function* () {
     const server: Http.Server =
@@ -494,7 +492,7 @@ const listen = (options: Options, httpOptions: Http.ServerOptions): Effect.Effec
     })
     yield* Effect.addFinalizer(() =>
       Effect.async<void>((resume) => {
-        // Not `close`'s own callback: that reports at once where `close` was called before.
+        // Not the callback of `close`: it is called at once if `close` was called before.
         if (closed) resume(Effect.void)
         else server.once("close", () => resume(Effect.void))
         server.close()
@@ -518,7 +516,7 @@ const addressOf = (server: Http.Server, secure: boolean): WebSocketServer.Addres
   const listening = server.address()
   if (listening === null) throw new Error("The server does not listen")
   if (typeof listening === "string") {
-    // A name that begins with NUL is no path.
+    // A name that begins with NUL is not a path.
     const url = unixUrl(listening.startsWith("\0") ? listening : resolvePath(listening))
     return { hostname: "localhost", port: 0, url: secure ? "wss://localhost" : url, socketPath: listening }
   }
@@ -529,8 +527,8 @@ const addressOf = (server: Http.Server, secure: boolean): WebSocketServer.Addres
 }
 
 /**
- * Answers what is no upgrade for Node: 400 where it was meant to be one, else 426 (RFC 9110 §15.5.22). Returns what was
- * broken, where it was meant to be one.
+ * Answers a request that is not an upgrade for Node: 400 if it was meant to be one, or else 426 (RFC 9110 §15.5.22). Returns
+ * what it broke, if it was meant to be one.
  */
 const refuse = (request: Http.IncomingMessage, response: Http.ServerResponse): ProtocolError | undefined => {
   const { headers } = request

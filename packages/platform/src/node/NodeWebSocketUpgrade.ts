@@ -7,7 +7,6 @@
 import type * as HttpServer from "@effect/platform/HttpServer"
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
-import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -20,8 +19,8 @@ import { zlib } from "./NodeZlib.js"
 
 /**
  * The service for the server that `NodeHttpServer.layer` was given. It sees requests to upgrade before others do, so that no
- * byte is lost, no reset ends the process, and an end of the client interrupts the request. One that is not answered within
- * `handshakeTimeout` gets 503, and so does one that finds no listener any more. The scope stops it; see
+ * byte is lost, no reset ends the process, and the end of a client interrupts its request. A request that is not answered
+ * within `handshakeTimeout` gets 503, and so does one that finds no listener any more. The scope stops it; see
  * `WebSocketUpgrade.make`.
  *
  * @since 0.1.0
@@ -30,7 +29,7 @@ import { zlib } from "./NodeZlib.js"
 export const make = (
   server: Http.Server,
   options: WebSocketServer.Options = {}
-): Effect.Effect<Context.Tag.Service<WebSocketUpgrade.WebSocketUpgrade>, never, Scope.Scope> =>
+): Effect.Effect<WebSocketUpgrade.Service, never, Scope.Scope> =>
   Effect.gen(function* () {
     const attachment = Attachment.of(server)
     let member: Member | undefined
@@ -73,7 +72,7 @@ export const layer = (
 ): Layer.Layer<WebSocketUpgrade.WebSocketUpgrade, never, HttpServer.HttpServer> =>
   Layer.scoped(WebSocketUpgrade.WebSocketUpgrade, make(server, options))
 
-/** The HTTP layer holds a response that would write into the socket. It ends without one, and writes nothing. */
+/** The HTTP layer holds a response that would write into the socket. Without the socket, it ends and writes nothing. */
 const letGo = (response: Http.ServerResponse, socket: Socket): void => {
   response.detachSocket(socket)
   response.removeAllListeners("finish")

@@ -149,7 +149,7 @@ const start = ({ ending, moment, role }: Cell, transport: Transport) =>
       })
     )
 
-    const acquire = role === "client" ? client.connect("ws://test", options(moment)) : server.accept
+    const acquire = role === "client" ? client.connect("ws://test", options(moment)) : server.accept()
     const lastWord = (socket: WebSocket.WebSocket) =>
       Effect.addFinalizer(() =>
         Effect.zipRight(

@@ -338,7 +338,7 @@ const opened = ({ ending, moment, role }: Cell, transport: TransportName) =>
     const scope = yield* Scope.make()
     const server = yield* serve({ ...options, ...(transport === "TLS" ? { tls } : {}) }).pipe(Scope.extend(scope))
     yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
-    const app = yield* start(ending, withLastWord(server.accept), use, Scope.close(scope, Exit.void))
+    const app = yield* start(ending, withLastWord(server.accept()), use, Scope.close(scope, Exit.void))
     const peer = yield* (transport === "TCP" ? rawClient : tlsClient)(server.address.port)
     peer.write(upgradeRequest())
     yield* peer.until("\r\n\r\n")

@@ -39,7 +39,7 @@ describe("two scopes at the same moment", () => {
               reject: () => {}
             })
             const scope = yield* Scope.make()
-            const socket = yield* service.accept.pipe(Scope.extend(scope))
+            const socket = yield* service.accept().pipe(Scope.extend(scope))
             const closed = yield* Effect.all(
               [Scope.close(scope, firstExit), Scope.close(layerScope, secondExit)].map((closing) =>
                 Effect.zipRight(closing, Clock.currentTimeMillis)

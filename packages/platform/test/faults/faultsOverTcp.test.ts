@@ -24,9 +24,12 @@ const behindProxy = Effect.gen(function* () {
     Effect.gen(function* () {
       proxy.prepare(conditions)
       // The server answers when its app takes the connection.
-      const [socket, accepted] = yield* Effect.all([connect(`ws://127.0.0.1:${proxy.port}`, options), server.accept], {
-        concurrency: "unbounded"
-      })
+      const [socket, accepted] = yield* Effect.all(
+        [connect(`ws://127.0.0.1:${proxy.port}`, options), server.accept()],
+        {
+          concurrency: "unbounded"
+        }
+      )
       const client: Side = { socket, watched: yield* watch(socket) }
       const peer: Side = { socket: accepted, watched: yield* watch(accepted) }
       return { link: yield* proxy.nextLink, client, server: peer }

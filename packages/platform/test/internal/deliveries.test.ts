@@ -66,7 +66,7 @@ const layers = WebSocketTest.layerWith({ compression: true, zlib: NodeZlib.zlib 
 
 describe("options of another delivery are a defect", () => {
   for (const options of invalid) {
-    it.scoped(`of fromTransport, connect, acceptWith and run: ${JSON.stringify(options)}`, () =>
+    it.scoped(`of fromTransport, connect, accept and run: ${JSON.stringify(options)}`, () =>
       Effect.gen(function* () {
         const pair = yield* MockTransport.make()
         const all: ReadonlyArray<
@@ -78,7 +78,7 @@ describe("options of another delivery are a defect", () => {
         > = [
           WebSocket.fromTransport(pair.client, { role: "client", ...options }),
           WebSocketClient.connect("ws://test", options),
-          WebSocketServer.acceptWith(options),
+          WebSocketServer.accept(options),
           WebSocketServer.run(() => Effect.void, options)
         ]
         for (const asked of all) assert.isTrue(isRangeDefect(yield* Effect.exit(asked)))
@@ -101,7 +101,7 @@ describe("one server", () => {
           const both = yield* Effect.all(
             [
               WebSocketClient.connect("ws://test", { delivery: client, compression: true }),
-              WebSocketServer.acceptWith({ delivery: server })
+              WebSocketServer.accept({ delivery: server })
             ],
             { concurrency: "unbounded" }
           )
@@ -128,7 +128,9 @@ describe("one server", () => {
         return data
       }).pipe(Effect.scoped)
       const accepted = yield* Effect.fork(
-        Effect.scoped(Effect.flatMap(WebSocketServer.accept, (socket) => socket.run((message) => socket.send(message))))
+        Effect.scoped(
+          Effect.flatMap(WebSocketServer.accept(), (socket) => socket.run((message) => socket.send(message)))
+        )
       )
       yield* Effect.yieldNow()
       assert.strictEqual(yield* exchange, text)
@@ -181,7 +183,7 @@ describe("one server", () => {
             compression: true,
             limits: { maxMessageBytes: 10_000 }
           }),
-          WebSocketServer.acceptWith({ delivery: "messages" })
+          WebSocketServer.accept({ delivery: "messages" })
         ],
         { concurrency: "unbounded" }
       )

@@ -66,7 +66,7 @@ describe("reading in a race against time", () => {
       () =>
         Effect.gen(function* () {
           const { url } = yield* WebSocketServer.address
-          const [client, socket] = yield* Effect.all([WebSocketClient.connect(url), WebSocketServer.accept], {
+          const [client, socket] = yield* Effect.all([WebSocketClient.connect(url), WebSocketServer.accept()], {
             concurrency: 2
           })
           const got: Array<string> = []

@@ -41,9 +41,9 @@ const accept: Enumeration = (k) =>
   withTest(
     Effect.gen(function* () {
       const [mine, other] = [yield* Scope.make(), yield* Scope.make()]
-      const first = yield* Effect.fork(interruptedAt(k, Scope.extend(WebSocketServer.accept, mine)))
+      const first = yield* Effect.fork(interruptedAt(k, Scope.extend(WebSocketServer.accept(), mine)))
       yield* settled
-      const second = yield* Effect.fork(Scope.extend(WebSocketServer.accept, other))
+      const second = yield* Effect.fork(Scope.extend(WebSocketServer.accept(), other))
       yield* settled
       // Nobody forgets the request.
       const client = yield* WebSocketClient.connect(url)

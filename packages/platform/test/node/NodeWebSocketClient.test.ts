@@ -629,7 +629,7 @@ describe("connect without a client", () => {
       })
       const cookies = { theme: "dark & light; 100%", name: "Zoë" }
       const seen = yield* Effect.fork(
-        Effect.replicateEffect(Effect.scoped(Effect.map(route.accept, ({ request }) => request.cookies)), 2)
+        Effect.replicateEffect(Effect.scoped(Effect.map(route.accept(), ({ request }) => request.cookies)), 2)
       )
       const visit = Effect.scoped(
         Effect.flatMap(NodeWebSocketClient.connect(server.address.url, { cookies }), (socket) => socket.closeStatus)
@@ -693,7 +693,7 @@ describe("backpressure", () => {
     Effect.gen(function* () {
       const server = yield* serve()
       const connecting = yield* Effect.fork(connect(server.address.url))
-      const receiver = yield* server.accept
+      const receiver = yield* server.accept()
       const sender = yield* Fiber.join(connecting)
       const sending = yield* Effect.fork(
         Effect.forEach(

@@ -86,7 +86,7 @@ describe("the opening handshake", () => {
       const server = yield* serve({ protocols: ["b", "a"] })
       const peer = yield* rawClient(server.address.port)
       peer.write(upgradeRequest({ "Sec-WebSocket-Protocol": "a, b", "X-Room": "1" }))
-      const socket = yield* server.accept
+      const socket = yield* server.accept()
       const answer = yield* peer.until("\r\n\r\n")
       assert.match(answer, /^HTTP\/1\.1 101 Switching Protocols\r\n/)
       assert.strictEqual(header(answer, "Sec-WebSocket-Protocol"), "b")
@@ -300,11 +300,11 @@ describe("the opening handshake", () => {
       peer.write(upgradeRequest({}, "GET /second HTTP/1.1"))
       refused.end()
       yield* refused.closed
-      let socket = yield* server.accept
+      let socket = yield* server.accept()
       // The one that is gone may be taken where the reset has not been seen yet, but then it is over.
       if (socket.url !== "/second") {
         assert.strictEqual((yield* socket.closeStatus).clean, false)
-        socket = yield* server.accept
+        socket = yield* server.accept()
       }
       assert.strictEqual(socket.url, "/second")
       yield* peer.until("\r\n\r\n")
@@ -381,13 +381,13 @@ describe("bad input", () => {
       const server = yield* serve()
       const ended = yield* rawClient(server.address.port)
       ended.write(upgradeRequest())
-      const first = yield* server.accept
+      const first = yield* server.accept()
       ended.end()
       assert.deepStrictEqual(facts(yield* Effect.flip(first.receive)), closedFacts(1006, "remote", false))
       yield* ended.closed
       const broken = yield* rawClient(server.address.port)
       broken.write(upgradeRequest())
-      const second = yield* server.accept
+      const second = yield* server.accept()
       yield* broken.until("\r\n\r\n")
       broken.reset()
       const error = yield* Effect.flip(second.receive)
@@ -406,7 +406,7 @@ describe("scopes", () => {
       const peer = yield* rawClient(server.address.port)
       peer.write(upgradeRequest())
       const scope = yield* childScope
-      const socket = yield* Scope.extend(server.accept, scope)
+      const socket = yield* Scope.extend(server.accept(), scope)
       yield* peer.until("\r\n\r\n")
       return { server, peer, scope, socket }
     })
@@ -513,7 +513,7 @@ describe("scopes", () => {
           for (let i = 0; i < 3; i++) {
             const peer = yield* rawClient(server.address.port)
             peer.write(upgradeRequest())
-            yield* Scope.extend(server.accept, yield* Effect.scope)
+            yield* Scope.extend(server.accept(), yield* Effect.scope)
             yield* peer.until("\r\n\r\n")
             peers.push(peer)
           }
@@ -750,7 +750,7 @@ describe("backpressure", () => {
       const server = yield* serve()
       const peer = yield* rawClient(server.address.port)
       peer.write(upgradeRequest())
-      const socket = yield* server.accept
+      const socket = yield* server.accept()
       yield* peer.until("\r\n\r\n")
       peer.socket.pause()
       const payload = new Uint8Array(65536)
@@ -787,7 +787,7 @@ describe("backpressure", () => {
       const server = yield* serve()
       const peer = yield* rawClient(server.address.port)
       peer.write(upgradeRequest())
-      const socket = yield* server.accept
+      const socket = yield* server.accept()
       yield* peer.until("\r\n\r\n")
       const total = 1000
       collectGarbage()

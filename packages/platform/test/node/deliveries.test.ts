@@ -68,7 +68,7 @@ const open = {
     Effect.gen(function* () {
       const server = yield* serve({ compression: true, ...options })
       const peer = yield* wsClient(server.address.url)
-      const socket = yield* server.acceptWith({ delivery, answerClose, answerPings })
+      const socket = yield* server.accept({ delivery, answerClose, answerPings })
       yield* eventually(() => peer.socket.readyState === Ws.OPEN)
       return { socket, peer }
     })

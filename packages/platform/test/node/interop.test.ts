@@ -151,7 +151,7 @@ describe.each([
     Effect.gen(function* () {
       const server = yield* serve()
       const peer = yield* client(server.address.url)
-      const socket = yield* server.accept
+      const socket = yield* server.accept()
       yield* peer.next
       yield* socket.close(4001, "ça suffit")
       assert.deepStrictEqual(yield* peer.next, { _tag: "Close", code: 4001, reason: "ça suffit" })
@@ -170,7 +170,7 @@ describe.each([
         [undefined, ""]
       ] as const) {
         const peer = yield* client(server.address.url)
-        const socket = yield* server.accept
+        const socket = yield* server.accept()
         yield* peer.next
         if (code === undefined) peer.close()
         else peer.close(code, reason)
@@ -207,7 +207,7 @@ describe("our server and a client of ws", () => {
     Effect.gen(function* () {
       const server = yield* serve()
       const { next, socket: foreign } = yield* wsClient(server.address.url)
-      const socket = yield* server.accept
+      const socket = yield* server.accept()
       yield* next
       const pongs = yield* Effect.fork(Stream.runCollect(Stream.take(socket.pongs, 2)))
       const pings = yield* Effect.fork(Stream.runCollect(Stream.take(socket.pings, 1)))

@@ -56,7 +56,7 @@ describe("NodeWebSocketServer.layerConfig", () => {
         WebSocketClient.connect(server.address.url, { origin, protocols: ["one", "two"] }).pipe(
           Effect.provide(NodeWebSocketClient.layerWith({ tls: { ca: tls.cert } }))
         )
-      const [accepted, socket] = yield* Effect.all([server.accept, connect("https://b.example")], {
+      const [accepted, socket] = yield* Effect.all([server.accept(), connect("https://b.example")], {
         concurrency: "unbounded"
       })
       assert.strictEqual(socket.protocol, "two")
@@ -183,7 +183,7 @@ describe("NodeWebSocketClient.layerConfig", () => {
         yield* Layer.build(NodeWebSocketServer.layer({ port: 0, host: "127.0.0.1", tls })),
         WebSocketServer.WebSocketServer
       )
-      yield* Effect.forkScoped(server.accept)
+      yield* Effect.forkScoped(server.accept())
       const socket = yield* client.connect(server.address.url, { openTimeout: "10 seconds" })
       assert.strictEqual(socket.limits.maxMessageBytes, 1234)
 

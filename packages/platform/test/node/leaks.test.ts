@@ -263,7 +263,7 @@ const servers = (random: Random) =>
     for (const server of [...plain, secure]) yield* Effect.forkScoped(server.run(handle))
 
     const accepting = yield* serve()
-    const acceptOne = Effect.exit(Effect.scoped(Effect.flatMap(accepting.accept, handle)))
+    const acceptOne = Effect.exit(Effect.scoped(Effect.flatMap(accepting.accept(), handle)))
     yield* Effect.forkScoped(Effect.replicateEffect(Effect.forever(acceptOne), concurrency, { concurrency }))
 
     const http = Http.createServer()

@@ -390,7 +390,7 @@ export const hostilities: ReadonlyArray<Hostility> = [
     tests: [
       ["platform/test/node/attaching.test.ts", "refuses more than the limit, with 503, until there is room again"],
       ["platform/test/engine/server/Gate.test.ts", "counts by key"],
-      ["platform/test/engine/server/Gate.test.ts", "lets in at a rate, and says when to come back"]
+      ["platform/test/engine/server/Gate.test.ts", "admits at a rate, and says when to come back"]
     ]
   },
   {

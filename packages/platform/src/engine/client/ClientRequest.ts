@@ -1,7 +1,11 @@
-import { isProtocolError, type HeaderRecord, type ProtocolError } from "@effect-websocket/protocol/Errors"
+import {
+  localProtocolError,
+  isProtocolError,
+  type HeaderRecord,
+  type ProtocolError
+} from "@effect-websocket/protocol/Errors"
 import * as HeaderField from "@effect-websocket/protocol/HeaderField"
 import { hasControl, isVisible } from "./characters.js"
-import { requestError } from "./requestError.js"
 import { isSameOrigin, parse, type ParsedUrl, type UserInfo } from "./Url.js"
 
 /** A request for an upgrade. Credentials are apart from the other headers, so that no other origin gets them. */
@@ -52,7 +56,7 @@ export const make = (input: string | URL, parts: RequestParts): ClientRequest | 
     { ...client, userInfo: ofBase }
   ])
   if (isProtocolError(authorization)) return authorization
-  if (hasControl(parts.origin ?? "")) return requestError("The origin has a control character", valueSection)
+  if (hasControl(parts.origin ?? "")) return localProtocolError("The origin has a control character", valueSection)
   const [cookieHeaders, headers] = partition(mergeHeaders(client.headers, connection.headers), "cookie")
   const cookies = formatCookies(parts.cookies)
   if (isProtocolError(cookies)) return cookies
@@ -72,7 +76,7 @@ export const headersOf = (
 ): HeaderRecord | ProtocolError => {
   const cookie = joinCookies(jarCookies, cookies)
   if (userAgent !== undefined && partition(headers, "user-agent")[0].length > 0) {
-    return requestError("The user agent is given twice, also as a header", "RFC 9110 §10.1.5")
+    return localProtocolError("The user agent is given twice, also as a header", "RFC 9110 §10.1.5")
   }
   const all: HeaderRecord = {
     ...headers,
@@ -84,7 +88,7 @@ export const headersOf = (
   const faulty = Object.keys(all).find((name) => HeaderField.values(all, name).some(hasControl))
   return faulty === undefined
     ? all
-    : requestError(`The value of the header ${JSON.stringify(faulty)} has a control character`, valueSection)
+    : localProtocolError(`The value of the header ${JSON.stringify(faulty)} has a control character`, valueSection)
 }
 
 const formatCookies = (cookies: RequestParts["cookies"]): string | ProtocolError => {
@@ -92,13 +96,14 @@ const formatCookies = (cookies: RequestParts["cookies"]): string | ProtocolError
   const section = "RFC 6265 §4.1.1"
   const pairs = Object.entries(cookies)
   if (!pairs.every(([name]) => HeaderField.isToken(name))) {
-    return requestError("The name of a cookie is not a token", section)
+    return localProtocolError("The name of a cookie is not a token", section)
   }
-  if (pairs.some(([, value]) => hasControl(value))) return requestError("A cookie has a control character", section)
+  if (pairs.some(([, value]) => hasControl(value)))
+    return localProtocolError("A cookie has a control character", section)
   try {
     return pairs.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("; ")
   } catch {
-    return requestError("A cookie has half of a surrogate pair", section)
+    return localProtocolError("A cookie has half of a surrogate pair", section)
   }
 }
 
@@ -106,7 +111,7 @@ const joinCookies = (...cookies: ReadonlyArray<string>): string => cookies.filte
 
 const addQuery = (url: URL, query: RequestParts["query"]): ProtocolError | undefined => {
   if (query.some(([name, value]) => hasControl(name) || hasControl(value))) {
-    return requestError("The query has a control character", "RFC 3986 §3.4")
+    return localProtocolError("The query has a control character", "RFC 3986 §3.4")
   }
   if (query.length === 0) return undefined
   const added = new URLSearchParams(query.map(([name, value]): [string, string] => [name, value])).toString()
@@ -125,7 +130,7 @@ const chooseAuthorization = (
       ...[credentials, userInfo].filter((each) => each !== undefined)
     ]
     if (given.length > 1) {
-      return requestError(
+      return localProtocolError(
         "There is more than one set of credentials: of a header, of auth, of the URL",
         "RFC 9110 §11.6.2"
       )
@@ -140,12 +145,12 @@ const formatCredentials = (credentials: Credentials): string | ProtocolError => 
   if ("token" in credentials) {
     return isVisible(credentials.token)
       ? `Bearer ${credentials.token}`
-      : requestError("The token has a character that no token may have", "RFC 6750 §2.1")
+      : localProtocolError("The token has a character that no token may have", "RFC 6750 §2.1")
   }
   const { password, username } = credentials
-  if (username.includes(":")) return requestError("The user name has a colon", "RFC 7617 §2")
+  if (username.includes(":")) return localProtocolError("The user name has a colon", "RFC 7617 §2")
   if (hasControl(username) || hasControl(password)) {
-    return requestError("The user name or the password has a control character", "RFC 7617 §2")
+    return localProtocolError("The user name or the password has a control character", "RFC 7617 §2")
   }
   const utf8 = new TextEncoder().encode(`${username}:${password}`)
   return `Basic ${btoa(Array.from(utf8, (byte) => String.fromCharCode(byte)).join(""))}`

@@ -1,7 +1,6 @@
-import type { HeaderRecord, ProtocolError } from "@effect-websocket/protocol/Errors"
+import { remoteProtocolError, type HeaderRecord, type ProtocolError } from "@effect-websocket/protocol/Errors"
 import * as HeaderField from "@effect-websocket/protocol/HeaderField"
 import type { ClientRequest } from "./ClientRequest.js"
-import { redirectError } from "./requestError.js"
 import { httpUrl, isSameOrigin, splitUnix, unixScheme } from "./Url.js"
 
 const statuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
@@ -22,16 +21,16 @@ export const follow = (request: ClientRequest, location: string): ClientRequest 
   try {
     url = new URL(location, httpUrl(request.url) ?? `http://localhost${splitUnix(request.url).path}`)
   } catch {
-    return redirectError("The redirect leads to a malformed URL", "RFC 9110 §10.2.2")
+    return remoteProtocolError("The redirect leads to a malformed URL", "RFC 9110 §10.2.2")
   }
   const scheme = webSocketSchemes.get(url.protocol)
-  if (scheme === undefined) return redirectError("The redirect leads to another scheme", "RFC 9110 §10.2.2")
+  if (scheme === undefined) return remoteProtocolError("The redirect leads to another scheme", "RFC 9110 §10.2.2")
   url.protocol = scheme
   url.hash = ""
   url.username = ""
   url.password = ""
   if (request.url.protocol === "wss:" && scheme !== "wss:") {
-    return redirectError("The redirect leads from wss: to ws:", "RFC 6455 §4.1")
+    return remoteProtocolError("The redirect leads from wss: to ws:", "RFC 6455 §4.1")
   }
   if (isSameOrigin(url, request.url)) return { ...request, url }
   if (request.url.protocol === unixScheme && url.protocol === "ws:" && url.host === "localhost") {
@@ -57,7 +56,7 @@ export class Visited {
   /** The error of a request that was sent before, with the same cookies. */
   add(url: URL, headers: HeaderRecord): ProtocolError | undefined {
     const visit = JSON.stringify([url.href, headers["Cookie"]])
-    if (this.visits.has(visit)) return redirectError("The redirects lead in a circle", "RFC 9110 §15.4")
+    if (this.visits.has(visit)) return remoteProtocolError("The redirects lead in a circle", "RFC 9110 §15.4")
     this.visits.add(visit)
     return undefined
   }

@@ -1,6 +1,5 @@
-import { isProtocolError, type ProtocolError } from "@effect-websocket/protocol/Errors"
+import { localProtocolError, isProtocolError, type ProtocolError } from "@effect-websocket/protocol/Errors"
 import { hasControl } from "./characters.js"
-import { requestError } from "./requestError.js"
 
 /** The user name and password of a URL, decoded. */
 export interface UserInfo {
@@ -26,18 +25,19 @@ export const parse = (
   try {
     url = new URL(input, base)
   } catch {
-    return requestError("The URL is malformed", section)
+    return localProtocolError("The URL is malformed", section)
   }
   // `URL` drops tabs and line breaks. Nobody means them as a part of a URL.
-  if (typeof input === "string" && hasControl(input)) return requestError("The URL has a control character", section)
+  if (typeof input === "string" && hasControl(input))
+    return localProtocolError("The URL has a control character", section)
   if (!schemes.includes(url.protocol)) {
     const known = schemes.map((scheme) => JSON.stringify(scheme)).join(" or ")
-    return requestError(`The scheme of the URL is ${JSON.stringify(url.protocol)}, not ${known}`, section)
+    return localProtocolError(`The scheme of the URL is ${JSON.stringify(url.protocol)}, not ${known}`, section)
   }
-  if (url.hash !== "" || url.href.endsWith("#")) return requestError("The URL has a fragment", section)
+  if (url.hash !== "" || url.href.endsWith("#")) return localProtocolError("The URL has a fragment", section)
   try {
     if (url.protocol === unixScheme && !hasUnixForm(url)) {
-      return requestError("The URL does not have the form ws+unix:///path/to.sock:/request/path", section)
+      return localProtocolError("The URL does not have the form ws+unix:///path/to.sock:/request/path", section)
     }
     if (url.username === "" && url.password === "") return { url, userInfo: undefined }
     const userInfo = { username: decodeURIComponent(url.username), password: decodeURIComponent(url.password) }
@@ -45,7 +45,7 @@ export const parse = (
     url.password = ""
     return { url, userInfo }
   } catch {
-    return requestError("The URL has a malformed percent-encoding", section)
+    return localProtocolError("The URL has a malformed percent-encoding", section)
   }
 }
 

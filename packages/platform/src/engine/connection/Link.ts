@@ -1,10 +1,11 @@
 /** Where a `Connection` meets its transport, time, the budget, and whoever reads and sends. */
 import * as Connection from "@effect-websocket/protocol/Connection"
+import type { ProtocolError } from "@effect-websocket/protocol/Errors"
 import {
+  localProtocolError,
   ConnectionClosed,
   IoError,
   PayloadTooLarge,
-  ProtocolError,
   type ConnectionError
 } from "@effect-websocket/protocol/Errors"
 import { isControl } from "@effect-websocket/protocol/Frame"
@@ -328,8 +329,7 @@ export class Link<Item extends Delivered = Delivered>
   /** Drops the connection without a handshake. Idempotent. */
   cutShort(): void {
     if (this.closed) return
-    const status = this.connection.closeStatus
-    this.cutOff = !status.clean || this.transport.bufferedBytes > 0
+    this.cutOff = !this.connection.closeStatus.clean || this.transport.bufferedBytes > 0
     this.process(this.connection.abort(this.terminalError("local")))
     this.transport.abort()
   }
@@ -398,17 +398,14 @@ export class Link<Item extends Delivered = Delivered>
   }
 
   shed(maxBytes: number): void {
-    this.giveUp(
-      tryAgainLater,
-      new PayloadTooLarge({ limit: "budget", max: maxBytes, size: undefined, direction: "inbound" })
-    )
+    const error = new PayloadTooLarge({ limit: "budget", max: maxBytes, size: undefined, direction: "inbound" })
+    this.giveUp(tryAgainLater, error)
   }
 
   /** A message that nobody waits for any more was lost, so the connection ends with it. */
   failDeflating(cause: unknown): void {
     const description = `Deflating a message failed: ${cause instanceof Error ? cause.message : String(cause)}`
-    const section = "RFC 7692 §7.2.1"
-    this.giveUp(internalError, new ProtocolError({ origin: "local", description, section, closeCode: internalError }))
+    this.giveUp(internalError, localProtocolError(description, "RFC 7692 §7.2.1", internalError))
   }
 
   private giveUp(code: number, error: ConnectionError): void {

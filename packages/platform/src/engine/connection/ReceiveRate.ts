@@ -1,7 +1,8 @@
 import type { ReceiveRateSettings } from "../../engine/Settings.js"
+import { charge, overdraft } from "../Rate.js"
 import { notSet, type Alarm, type Timers } from "../time/Timers.js"
 
-/** The rate of one connection: the generic cell rate algorithm, once for messages and once for bytes. */
+/** The rate at which one connection may receive: one of messages, and one of bytes. */
 export class ReceiveRate implements Alarm {
   alarmTime = 0
   alarmIndex = notSet
@@ -17,15 +18,14 @@ export class ReceiveRate implements Alarm {
     this.onPaid = onPaid
   }
 
-  /** Whether it was too much. Where the answer is to wait, it tells when that is over. */
+  /** Whether it was too much. If the connection then waits, `onPaid` is called when it may go on. */
   exceeds(messages: number, size: number): boolean {
     const { burst, closes, perByte, perMessage } = this.settings
     const { now } = this.timers
-    this.paidMessages = Math.max(this.paidMessages, now) + messages * perMessage
-    this.paidBytes = Math.max(this.paidBytes, now) + size * perByte
-    const wait = Math.max(this.paidMessages, this.paidBytes) - now - burst
-    // A sum of many costs is not exact.
-    if (wait <= 1e-6) return false
+    this.paidMessages = charge(this.paidMessages, now, messages * perMessage)
+    this.paidBytes = charge(this.paidBytes, now, size * perByte)
+    const wait = overdraft(Math.max(this.paidMessages, this.paidBytes), now, burst)
+    if (wait === 0) return false
     if (!closes) this.timers.set(this, now + wait)
     return true
   }

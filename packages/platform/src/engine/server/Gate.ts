@@ -1,80 +1,50 @@
-import type * as Duration from "effect/Duration"
-import type { AdmissionOptions, KeyRequest, Rate } from "../../Options.js"
-import { network } from "./ipAddress.js"
-import { count } from "../../engine/checks.js"
-import { defaults, timeout } from "../../internal/settings.js"
+import { charge, overdraft, type Rate } from "../Rate.js"
 import type { Timers } from "../time/Timers.js"
+import type { ServerRequest } from "./ServerRequest.js"
 
-/** The limits of a server, with all defaults filled in. */
+/** The part of a request that a client is known by. */
+export type KeyRequest = Pick<ServerRequest, "clientAddress" | "headers" | "remoteAddress" | "url">
+
+/** How many connections and handshakes a server admits. Infinity stands for no limit. */
 export interface GateSettings {
   readonly maxConnections: number
   readonly maxHandshakes: number
   readonly maxConnectionsPerKey: number
-  readonly rate: ResolvedRate | undefined
-  readonly ratePerKey: ResolvedRate | undefined
+  readonly rate: Rate | undefined
+  readonly ratePerKey: Rate | undefined
   readonly key: (request: KeyRequest) => string | undefined
   /** In seconds. */
   readonly retryAfter: number
 }
 
-/** In milliseconds: the time that each one costs, and the most that may be owed. */
-export interface ResolvedRate {
-  readonly cost: number
-  readonly burst: number
-}
-
-/** Why a request is refused, and when it may be made again, in seconds. */
-export interface Refusal {
+/** Why a request is not admitted, and after how many seconds it may be made again. */
+export interface NotAdmitted {
   readonly status: 429 | 503
   readonly reason: string
   readonly retryAfter: number
 }
 
-// Keys that have no connection are forgotten above this many, the oldest first.
+// Beyond this many keys, those without connections are forgotten, the oldest first.
 const maxKeys = 65_536
-// How many of them one request looks at, so that none takes long.
+// How many keys one request looks at, so that no request takes long.
 const maxLooks = 8
 const maxKeyLength = 128
 
-const seconds = (millis: number): number => Math.max(1, Math.ceil(millis / 1000))
-
-/** In seconds, as the header has it. */
-export const resolveRetryAfter = (retryAfter: Duration.DurationInput = defaults.retryAfter): number =>
-  seconds(timeout("retryAfter", retryAfter))
-
-export const resolveGate = (
-  options: AdmissionOptions,
-  retryAfter: Duration.DurationInput | undefined
-): GateSettings => ({
-  maxConnections: limit("admission.maxConnections", options.maxConnections),
-  maxHandshakes: limit("admission.maxHandshakes", options.maxHandshakes ?? defaults.maxHandshakes),
-  maxConnectionsPerKey: limit("admission.maxConnectionsPerKey", options.maxConnectionsPerKey),
-  rate: options.handshakeRate && resolveRate("admission.handshakeRate", options.handshakeRate),
-  ratePerKey: options.handshakeRatePerKey && resolveRate("admission.handshakeRatePerKey", options.handshakeRatePerKey),
-  key: options.key ?? (({ clientAddress }) => clientAddress && network(clientAddress)),
-  retryAfter: resolveRetryAfter(retryAfter)
-})
-
-const limit = (name: string, value: number = Number.POSITIVE_INFINITY): number =>
-  value === Number.POSITIVE_INFINITY ? value : count(name, value)
-
-export const resolveRate = (name: string, { interval, limit }: Rate): ResolvedRate => {
-  const burst = timeout(`${name}.interval`, interval)
-  return { cost: burst / count(`${name}.limit`, limit), burst }
-}
+/** As `Retry-After` has it: at least 1. */
+export const wholeSeconds = (millis: number): number => Math.max(1, Math.ceil(millis / 1000))
 
 interface Holder {
   entries: number
-  /** When everything that its handshakes cost is paid: the generic cell rate algorithm, whose state is one number. */
-  paid: number
+  /** The state of its rate of handshakes. */
+  paidAt: number
 }
 
-/** What lets requests in, and counts those that are inside: handshakes and connections. Everything in it is synchronous. */
+/** Admits requests, and counts those that are inside: handshakes and connections. */
 export class Gate {
   private readonly settings: GateSettings
   private readonly timers: Timers
   private readonly holders = new Map<string, Holder>()
-  private readonly all: Holder = { entries: 0, paid: 0 }
+  private readonly all: Holder = { entries: 0, paidAt: 0 }
   private handshakes = 0
 
   constructor(settings: GateSettings, timers: Timers) {
@@ -82,7 +52,7 @@ export class Gate {
     this.timers = timers
   }
 
-  enter(request: KeyRequest): Entry | Refusal {
+  enter(request: KeyRequest): Entry | NotAdmitted {
     const { maxConnections, maxConnectionsPerKey, maxHandshakes, rate, ratePerKey, retryAfter } = this.settings
     const now = this.timers.now
     if (this.all.entries >= maxConnections)
@@ -94,20 +64,20 @@ export class Gate {
       return tooMany("There are too many connections from this client", retryAfter)
     }
     const wait = Math.max(
-      holder === undefined || ratePerKey === undefined ? 0 : debt(holder, ratePerKey, now),
-      rate === undefined ? 0 : debt(this.all, rate, now)
+      holder === undefined || ratePerKey === undefined ? 0 : waitFor(holder, ratePerKey, now),
+      rate === undefined ? 0 : waitFor(this.all, rate, now)
     )
-    if (wait > 0) return tooMany("There are too many handshakes", seconds(wait))
-    if (holder !== undefined && ratePerKey !== undefined) charge(holder, ratePerKey, now)
-    if (rate !== undefined) charge(this.all, rate, now)
+    if (wait > 0) return tooMany("There are too many handshakes", wholeSeconds(wait))
+    if (holder !== undefined && ratePerKey !== undefined) holder.paidAt = charge(holder.paidAt, now, ratePerKey.cost)
+    if (rate !== undefined) this.all.paidAt = charge(this.all.paidAt, now, rate.cost)
     this.handshakes++
     this.all.entries++
     if (holder !== undefined) holder.entries++
     return new Entry(this, key, holder)
   }
 
-  /** A handshake is over. */
-  shaken(): void {
+  /** A handshake has ended. */
+  handshakeEnded(): void {
     this.handshakes--
   }
 
@@ -126,7 +96,7 @@ export class Gate {
     const known = this.holders.get(key)
     if (known !== undefined) return known
     for (let looks = this.holders.size < maxKeys ? 0 : maxLooks; looks > 0; looks--) this.forgetOldest()
-    const holder = { entries: 0, paid: now }
+    const holder = { entries: 0, paidAt: now }
     this.holders.set(key, holder)
     return holder
   }
@@ -134,15 +104,15 @@ export class Gate {
   private forgetOldest(): void {
     for (const [key, holder] of this.holders) {
       this.holders.delete(key)
-      // Those with connections are bounded by these.
+      // The number of connections bounds these.
       if (holder.entries > 0) this.holders.set(key, holder)
       return
     }
   }
 
-  /** Unless it owes something. */
+  /** Unless its handshakes are not paid for yet. */
   private forget(key: string, holder: Holder): void {
-    if (holder.paid <= this.timers.now) this.holders.delete(key)
+    if (holder.paidAt <= this.timers.now) this.holders.delete(key)
   }
 
   /** How many keys it knows. */
@@ -151,22 +121,16 @@ export class Gate {
   }
 }
 
-const full = (reason: string, retryAfter: number): Refusal => ({ status: 503, reason, retryAfter })
-const tooMany = (reason: string, retryAfter: number): Refusal => ({ status: 429, reason, retryAfter })
+const full = (reason: string, retryAfter: number): NotAdmitted => ({ status: 503, reason, retryAfter })
+const tooMany = (reason: string, retryAfter: number): NotAdmitted => ({ status: 429, reason, retryAfter })
 
 /** How long until one more may come. */
-const debt = (holder: Holder, { burst, cost }: ResolvedRate, now: number): number =>
-  Math.max(0, holder.paid - now - (burst - cost) - rounding)
-// A sum of many costs is not exact.
-const rounding = 1e-6
+const waitFor = (holder: Holder, { burst, cost }: Rate, now: number): number =>
+  overdraft(holder.paidAt, now, burst - cost)
 
-const charge = (holder: Holder, { cost }: ResolvedRate, now: number): void => {
-  holder.paid = Math.max(holder.paid, now) + cost
-}
-
-/** One request that was let in, until its connection is over. */
+/** The place of one admitted request, until its connection has ended. */
 export class Entry {
-  private shaking = true
+  private handshaking = true
   private inside = true
   private readonly gate: Gate
   private readonly key: string | undefined
@@ -178,11 +142,11 @@ export class Entry {
     this.holder = holder
   }
 
-  /** The handshake is over. */
+  /** The handshake has ended. */
   opened(): void {
-    if (!this.shaking) return
-    this.shaking = false
-    this.gate.shaken()
+    if (!this.handshaking) return
+    this.handshaking = false
+    this.gate.handshakeEnded()
   }
 
   leave(): void {

@@ -1,12 +1,9 @@
 import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
 import type { Extension } from "@effect-websocket/protocol/Extension"
 import type { UpgradeRequest } from "@effect-websocket/protocol/Handshake"
-import * as HeaderField from "@effect-websocket/protocol/HeaderField"
-import * as Cookies from "@effect/platform/Cookies"
-import type { Request } from "../../UpgradeCheck.js"
 
-/** A request with what a check may ask for. Nothing is parsed before it is asked for. */
-export class ServerRequest implements Request {
+/** A request with everything that a check may ask for. Nothing is parsed before it is asked for. */
+export abstract class ServerRequest implements UpgradeRequest {
   readonly _tag = "UpgradeRequest"
   readonly url: string
   readonly headers: HeaderRecord
@@ -43,9 +40,8 @@ export class ServerRequest implements Request {
     return Object.fromEntries([...parameters].map(([name, values]) => [name, values.length > 1 ? values : values[0]!]))
   }
 
-  get cookies(): Record<string, string> {
-    return Cookies.parseHeader(HeaderField.values(this.headers, "cookie").join("; "))
-  }
+  /** By name. The platform has a parser for them. */
+  abstract get cookies(): Record<string, string>
 }
 
 /** The path of a request target, which may be a whole URL (RFC 9112 §3.2.2). */

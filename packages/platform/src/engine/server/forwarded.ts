@@ -1,9 +1,8 @@
 import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as HeaderField from "@effect-websocket/protocol/HeaderField"
-import type { Proxies } from "../../Options.js"
 import { canonical, canonicalNode } from "./ipAddress.js"
 
-/** The proxies of a server, with all defaults filled in. */
+/** The trusted proxies of a server. */
 export interface ProxySettings {
   readonly trusted: (address: string) => boolean
   /** In lower case. */
@@ -11,17 +10,10 @@ export interface ProxySettings {
   readonly trustUnixSocket: boolean
 }
 
-export const resolveProxies = (proxies: Proxies | undefined): ProxySettings | undefined => {
-  if (proxies === undefined) return undefined
-  const { header = "x-forwarded-for", trusted, trustUnixSocket = false } = proxies
-  if (HeaderField.isToken(header)) return { trusted, header: header.toLowerCase(), trustUnixSocket }
-  throw new RangeError(`proxies.header must be the name of a header, but is ${JSON.stringify(header)}`)
-}
-
 /**
- * The address of the client. Each proxy appends the address of its own client, so the list is read from its end, for as long
- * as the address so far is that of a trusted proxy. An entry that is no address ends the walk: the result is then the
- * address of the proxy that wrote it.
+ * The address of the client. Each proxy appends the address of its own client, so the list is read from its end, as long as the
+ * address so far is that of a trusted proxy. An entry that is not an address ends this: the result is then the address of
+ * the proxy that wrote it.
  */
 export const clientAddress = (
   remoteAddress: string | undefined,

@@ -3,15 +3,15 @@ import * as Http from "node:http"
 import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import * as Duration from "effect/Duration"
-import { resolveRetryAfter } from "../../engine/server/Gate.js"
+import { resolveRetryAfter } from "../../internal/serverPolicy.js"
 import { defaults } from "../../internal/settings.js"
 import type { ServerOptions } from "../../Options.js"
 import { afterResponses, pendingResponse } from "./pipelining.js"
 import { destroyOnError, stopDestroyOnError, upgradeAttempt, type NodeAttempt } from "./upgradeAttempt.js"
 
-/** One of the library's servers on an HTTP server. */
+/** A server of the library on an HTTP server. */
 export interface Member {
-  /** Whether a request to upgrade is for this one, whoever else listens. */
+  /** Whether a request to upgrade is for this server, even if others listen. */
   readonly claims: (url: string) => boolean
   /** Answers a request that nobody else takes. */
   readonly offer: (attempt: NodeAttempt) => void
@@ -25,7 +25,7 @@ export interface Member {
   readonly retryAfter: string
 }
 
-/** What the options of a server say about its place on an HTTP server. They were resolved before. */
+/** The options of a server that matter on a shared HTTP server. They have been checked before. */
 export const memberOf = (options: ServerOptions): Omit<Member, "claims" | "offer"> => ({
   servesHttp: false,
   handshakeTimeout: Duration.toMillis(options.handshakeTimeout ?? defaults.handshakeTimeout),
@@ -42,15 +42,19 @@ interface Passed {
 }
 
 /**
- * All servers of the library on one HTTP server, which see what it emits before its listeners do. So a request to upgrade
- * has exactly one taker, one with another protocol can still become an ordinary request, and a request that finds no listener
- * any more gets an answer. Once there, it stays for the life of the HTTP server; without members it only does the last.
+ * All servers of the library on one HTTP server. It sees events before the listeners of the HTTP server do, so that:
+ *
+ * - a request to upgrade has exactly one taker;
+ * - a request with another protocol can still become an ordinary request;
+ * - a request that finds no listener any more gets an answer.
+ *
+ * It stays for the life of the HTTP server. Without members it does only the last.
  */
 export class Attachment {
   private readonly server: Http.Server
   private readonly members: Array<Member> = []
   private readonly passed = new Map<Http.IncomingMessage, Passed>()
-  // Behind requests whose responses are not out.
+  // Sockets whose earlier responses are not out yet.
   private readonly waiting = new Set<Duplex>()
   private retryAfter = ""
   private stopping: NodeJS.Timeout | undefined = undefined
@@ -61,7 +65,7 @@ export class Attachment {
     server.emit = (event: string, ...values: Array<unknown>): boolean =>
       this.takes(event, values) || Reflect.apply(emit, server, [event, ...values])
     server.on("close", () => clearInterval(this.stopping))
-    // Newer versions of Node ask before they give a request up as an ordinary one.
+    // Newer versions of Node ask whether a request is an upgrade.
     const shouldUpgrade: unknown = Reflect.get(server, shouldUpgradeCallback)
     if (typeof shouldUpgrade !== "function") return
     Reflect.set(
@@ -88,7 +92,7 @@ export class Attachment {
     if (this.members.length === 1) this.server.prependListener("upgrade", placeholder)
   }
 
-  /** Its requests that are still unanswered are answered now. */
+  /** Removes a server, and answers its requests that are still unanswered. */
   remove(member: Member): void {
     const index = this.members.indexOf(member)
     if (index >= 0) this.members.splice(index, 1)
@@ -114,7 +118,7 @@ export class Attachment {
     return true
   }
 
-  /** Who answered requests has gone, as it does before the server is closed, which then waits for this one. */
+  /** The HTTP app has gone before its server was closed. The server waits for this request, so it gets an answer. */
   private refuseOrphan(response: Http.ServerResponse): void {
     response.writeHead(503, {
       Connection: "close",
@@ -124,11 +128,11 @@ export class Attachment {
     response.end("The server is stopping\n")
   }
 
-  /** A server that was closed waits for requests without a bound: half of one, or one whose response is never read. */
+  /** A closed server waits without a bound for unfinished requests, and for responses that nobody reads. */
   private endOrphans(): void {
     if (this.server.listening || this.server.listenerCount("request") > 0) return
     for (const { drop } of this.passed.values()) drop()
-    // Node does not know them any more.
+    // Node has forgotten these.
     for (const socket of this.waiting) socket.destroy()
     this.server.closeAllConnections()
   }
@@ -169,7 +173,7 @@ export class Attachment {
     return true
   }
 
-  /** Node drops the headers beyond a number of them. One of those may say that there is a body. */
+  /** Whether Node has dropped headers, because there were too many. A dropped one may say that there is a body. */
   private isCut({ rawHeaders }: Http.IncomingMessage): boolean {
     const maximum = this.server.maxHeadersCount ?? defaultMaxHeadersCount
     return maximum > 0 && rawHeaders.length >= 2 * maximum
@@ -186,7 +190,7 @@ export class Attachment {
     return !this.isShared || this.members.some(({ servesHttp }) => servesHttp)
   }
 
-  /** For versions of Node that cannot be told before: the connection begins anew, with a request that asks for no upgrade. */
+  /** For versions of Node that do not ask: the connection begins anew, with a request that does not ask for an upgrade. */
   private startAgain(request: Http.IncomingMessage, socket: Duplex, head: Buffer): void {
     if (socket.destroyed) return
     stopDestroyOnError(socket)
@@ -194,7 +198,7 @@ export class Attachment {
     Reflect.apply(connectionListener, this.server, [socket])
   }
 
-  /** Leaves a request to others. They may need time, but not for ever. */
+  /** Leaves a request to others, for a limited time. */
   private pass(request: Http.IncomingMessage, socket: Duplex, head: Buffer, last: Member): void {
     const serving = this.members.find(({ servesHttp }) => servesHttp)
     const found = upgradeAttempt(request, socket, head)
@@ -205,15 +209,15 @@ export class Attachment {
       socket.listenerCount("data") > 0 ||
       // With an HTTP app, that is how we see the client's end.
       (serving === undefined && socket.listenerCount("readable") > 0)
-    const settle = (): void => {
+    const forget = (): void => {
       clearTimeout(timer)
       this.passed.delete(request)
-      socket.off("close", settle)
+      socket.off("close", forget)
       socket.off("finish", discard)
     }
     const expire = (reason: string): void => {
       if (serving === undefined) {
-        settle()
+        forget()
         if (socket.destroyed || isTaken()) return
         if (found.isGone()) socket.destroy()
         else last.offer(found)
@@ -223,12 +227,12 @@ export class Attachment {
       if (socket.writableEnded) socket.destroy()
       else if (!isTaken()) found.rejectAndDrop(503, { "Retry-After": serving.retryAfter }, reason)
     }
-    // The rest of what the client sends is no request, and would keep its end from being seen.
+    // Unread bytes behind the request would hide the client's end.
     const discard = (): void => void socket.resume()
     const attempt: NodeAttempt = {
       ...found,
       upgrade: (headers: HeaderRecord) => {
-        settle()
+        forget()
         return found.upgrade(headers)
       }
     }
@@ -237,7 +241,7 @@ export class Attachment {
       () => expire("The request was not answered in time"),
       Math.min(handshakeTimeout, maxTimeout)
     ).unref()
-    socket.once("close", settle)
+    socket.once("close", forget)
     this.passed.set(request, { attempt, expire, drop: () => socket.destroy() })
     if (serving === undefined) return
     socket.once("finish", discard)
@@ -254,7 +258,7 @@ const defaultMaxHeadersCount = 1000
 
 const shouldUpgradeCallback = "shouldUpgradeCallback"
 
-/** What Node itself does with a new connection. To emit it again would tell the listeners of the app about it twice. */
+/** Node's own handling of a new connection. Emitting the event again would tell the listeners of the app about it twice. */
 const connectionListener: (...values: ReadonlyArray<unknown>) => unknown = Reflect.get(Http, "_connectionListener")
 
 // Node counts timers in 31 bits.

@@ -2,8 +2,8 @@ import { ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
 
 /**
- * The response that is being written to a socket, which was asked for before the request to upgrade (pipelining). Node hands
- * over such a socket without waiting for it, and tells of it nowhere else.
+ * The response to an earlier request of the same socket (pipelining), while it is being written. Node hands over such a socket
+ * without waiting for the response, and has no API that tells of it.
  */
 export const pendingResponse = (socket: Duplex): ServerResponse | undefined => {
   const response: unknown = Reflect.get(socket, "_httpMessage")
@@ -11,8 +11,8 @@ export const pendingResponse = (socket: Duplex): ServerResponse | undefined => {
 }
 
 /**
- * Calls `done` when all earlier responses are out, in the same step if there are none: responses keep the order of requests.
- * The function that it returns ends the wait.
+ * Calls `done` once all earlier responses are out, because responses keep the order of requests; at once if there are none.
+ * Returns a function that ends the wait.
  */
 export const afterResponses = (socket: Duplex, done: () => void): (() => void) => {
   let stop = (): void => {}

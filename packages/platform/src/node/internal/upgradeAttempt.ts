@@ -13,17 +13,17 @@ import { reportThrown } from "./reportThrown.js"
 // Time to write a refusal to a client that does not read.
 const rejectTimeoutMillis = 5000
 
-/** An attempt over a socket that others may hold, too. */
+/** A request to upgrade over a socket that others may hold, too. */
 export interface NodeAttempt extends UpgradeAttempt {
-  /** What carries it. */
+  /** The socket of its request. */
   readonly socket: Socket
-  /** As `reject`, but ends the socket by dropping it: whoever holds it sees a client that is gone. */
+  /** As `reject`, but drops the socket in the end: other holders see a client that is gone. */
   readonly rejectAndDrop: (status: number, headers: HeaderRecord, body: string) => void
-  /** Leaves the socket to others: its end is not watched for any more. */
+  /** Leaves the socket to others, and stops watching for its end. */
   readonly abandon: () => void
 }
 
-/** What Node's `upgrade` event hands over, as an attempt to upgrade. */
+/** The arguments of Node's `upgrade` event as an attempt to upgrade. */
 export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: Uint8Array): NodeAttempt => {
   // Before anything else: a reset in the middle of the handshake must not end the process.
   destroyOnError(socket)
@@ -34,7 +34,7 @@ export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: U
     stopWatching = undefined
   }
   const isGone = (): boolean => hasEnded(socket)
-  // Its end has come already, and comes to nobody again.
+  // Its end has come already, and no event tells of it again.
   if (isGone()) socket.destroy()
   return {
     socket: request.socket,
@@ -78,7 +78,7 @@ export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: U
   }
 }
 
-/** Whether a peer has gone, or has ended what it sends. The end of a stream that is paused has not been emitted yet. */
+/** Whether a peer has gone, or has ended its input. The end of a stream that is paused has not been emitted yet. */
 export const hasEnded = (socket: Duplex): boolean =>
   socket.destroyed ||
   Boolean(socket.errored) ||
@@ -102,7 +102,7 @@ export const takeOver = (
   const transport = NodeTransport.make(socket, head)
   // The transport listens instead: a second listener would be a list, for as long as the connection lasts.
   stopDestroyOnError(socket)
-  // What is written to a corked stream stays there.
+  // A corked stream would keep what is written to it.
   for (let corks = socket.writableCorked; corks > 0; corks--) socket.uncork()
   if (socket instanceof Socket) {
     socket.setTimeout(0)
@@ -117,8 +117,8 @@ export const takeOver = (
 }
 
 /**
- * Watches for the client's end of input while nobody reads. The bytes stay in the socket's buffer, for whoever reads it
- * later, so its high-water mark is the bound: beyond it reading stops, and an end behind that is not seen.
+ * Watches for the end of the client's input while nobody reads. The bytes stay in the buffer of the socket for a later reader.
+ * Beyond the high-water mark of the socket, reading stops, and an end behind that is not seen.
  */
 const watchEnd = (socket: Duplex, onEnd: () => void): (() => void) => {
   const over = (): void => {
@@ -126,7 +126,7 @@ const watchEnd = (socket: Duplex, onEnd: () => void): (() => void) => {
     onEnd()
   }
   const onReadable = (): void => {
-    // More than there is can be read only at the end.
+    // Only at the end does a read of more bytes than there are succeed.
     const { readableHighWaterMark, readableLength } = socket
     if (readableLength < readableHighWaterMark && socket.read(readableLength + 1) !== null) over()
   }
@@ -152,7 +152,7 @@ const dropInTime = (socket: Duplex): void => {
   socket.once("close", () => clearTimeout(timer))
 }
 
-/** One listener for each socket, however often it is asked for. */
+/** Adds one listener to a socket, however often it is called. */
 export const destroyOnError = (socket: Duplex): void => {
   if (!socket.listeners("error").includes(destroy)) socket.on("error", destroy)
 }

@@ -79,7 +79,7 @@ const ways: Readonly<
           upgrade: () => transport,
           reject: () => {}
         })
-        return yield* service.accept
+        return yield* service.accept()
       })
   ]
 }

@@ -1,15 +1,14 @@
-import { clientAddress, resolveProxies } from "../../../src/engine/server/forwarded.js"
-import type { Proxies } from "@effect-websocket/platform/WebSocketServer"
+import { clientAddress, type ProxySettings } from "../../../src/engine/server/forwarded.js"
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 
 const trusted = (address: string) => address.startsWith("10.") || address.startsWith("fd00:")
 
 const of =
-  (options: Omit<Proxies, "trusted"> = {}) =>
+  (settings: Partial<ProxySettings> = {}) =>
   (remote: string | undefined, ...lines: ReadonlyArray<string>) => {
-    const proxies = resolveProxies({ trusted, ...options })
-    return clientAddress(remote, { [proxies?.header ?? ""]: lines }, proxies)
+    const proxies = { trusted, header: "x-forwarded-for", trustUnixSocket: false, ...settings }
+    return clientAddress(remote, { [proxies.header]: lines }, proxies)
   }
 
 describe("clientAddress", () => {
@@ -60,7 +59,7 @@ describe("clientAddress", () => {
   })
 
   it("reads another header if it is told to, and none without proxies", () => {
-    assert.strictEqual(of({ header: "X-Real-IP" })("10.0.0.1", "198.51.100.7"), "198.51.100.7")
+    assert.strictEqual(of({ header: "x-real-ip" })("10.0.0.1", "198.51.100.7"), "198.51.100.7")
     const headers = { "x-forwarded-for": "198.51.100.7" }
     assert.strictEqual(clientAddress("10.0.0.1", headers, undefined), "10.0.0.1")
     assert.strictEqual(clientAddress("::ffff:10.0.0.1", headers, undefined), "10.0.0.1")
@@ -88,7 +87,7 @@ describe("clientAddress", () => {
 })
 
 describe("clientAddress by Forwarded", () => {
-  const forwarded = of({ header: "Forwarded" })
+  const forwarded = of({ header: "forwarded" })
 
   it("reads the parameter for, whatever stands around it", () => {
     for (const [lines, expected] of [
@@ -125,7 +124,7 @@ describe("clientAddress by Forwarded", () => {
   })
 
   it("does not read a header of the other kind", () => {
-    const proxies = resolveProxies({ trusted, header: "forwarded" })
+    const proxies = { trusted, header: "forwarded", trustUnixSocket: false }
     assert.strictEqual(clientAddress("10.0.0.1", { "x-forwarded-for": "1.2.3.4" }, proxies), "10.0.0.1")
   })
 
@@ -143,13 +142,5 @@ describe("clientAddress by Forwarded", () => {
         assert.strictEqual(forwarded("10.0.0.1", `${invented},${line}`), "192.0.2.1")
       })
     )
-  })
-})
-
-describe("resolveProxies", () => {
-  it("refuses what is no name of a header", () => {
-    for (const header of ["", "x forwarded", "x-forwarded-for:", "ä"]) {
-      assert.throws(() => resolveProxies({ trusted, header }), RangeError, "proxies.header must be")
-    }
   })
 })

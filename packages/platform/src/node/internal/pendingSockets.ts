@@ -1,11 +1,11 @@
 import { Socket } from "node:net"
 
 /**
- * Sockets that are no connections and on their way to none: their request has not come, or was refused. Of more than the
- * maximum the oldest is dropped, and not the newest, so that those who only hold a place keep nobody out.
+ * Sockets without an upgrade request yet, or with one that was refused. Beyond the maximum the oldest is dropped, not the
+ * newest: so a client that only holds sockets keeps nobody else out.
  */
-export class Strangers {
-  // With what removes each of them once it is closed.
+export class PendingSockets {
+  // Each with its listener.
   private readonly sockets = new Map<Socket, () => void>()
   private readonly maximum: number
 
@@ -41,7 +41,7 @@ export class Strangers {
   }
 }
 
-/** The socket that carries one of TLS, which is the one that a server tells of first. */
+/** The TCP socket below a TLS socket: a server reports that one first. */
 const carrierOf = (socket: Socket): Socket => {
   const carrier: unknown = Reflect.get(socket, "_parent")
   return carrier instanceof Socket ? carrier : socket

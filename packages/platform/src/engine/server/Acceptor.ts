@@ -1,0 +1,197 @@
+import { ProtocolError } from "@effect-websocket/protocol/Errors"
+import { attempted, Defect } from "../Defect.js"
+import type { Timers } from "../time/Timers.js"
+import { JointDrain, type Draining, type DrainSettings } from "./Drain.js"
+import { Entry, Gate } from "./Gate.js"
+import type { Log } from "./Log.js"
+import { OpenConnections } from "./OpenConnections.js"
+import type { Policy } from "./Policy.js"
+import { checkHandshake, checkOrigin, refuse, rejectAttempt, type Refused } from "./Refused.js"
+import { Route, stopping, type RouteServer } from "./Route.js"
+import type { Linked } from "./ServerConnection.js"
+import { pathOf, type ServerRequest } from "./ServerRequest.js"
+import { open, type AcceptedRequest, type Connector } from "./Upgrade.js"
+import type { UpgradeAttempt } from "./UpgradeAttempt.js"
+
+/** A request that was admitted to a route. */
+export interface Admitted {
+  readonly request: ServerRequest
+  readonly route: Route
+  readonly entry: Entry
+}
+
+/** Brings requests to upgrade to the routes of a server, and keeps the connections that they become. */
+export class Acceptor implements RouteServer {
+  readonly policy: Policy
+  readonly timers: Timers
+  readonly log: Log
+  readonly connections: OpenConnections
+  /** Takes the requests that no other route does. */
+  readonly fallback: Route
+  private readonly gate: Gate
+  private readonly routes: Array<{ readonly route: Route; readonly matches: (path: string) => boolean }> = []
+  private stopped = false
+  private draining: Draining | undefined = undefined
+
+  constructor(policy: Policy, timers: Timers, log: Log) {
+    this.policy = policy
+    this.timers = timers
+    this.log = log
+    this.gate = new Gate(policy.gate, timers)
+    this.connections = new OpenConnections(timers, policy.firstMessageTimeout)
+    const { origin, select } = policy
+    this.fallback = new Route({ path: undefined, origin, select, check: undefined }, this)
+  }
+
+  get handshakeTimeout(): number {
+    return this.policy.handshakeTimeout
+  }
+
+  get retryAfter(): string {
+    return String(this.policy.gate.retryAfter)
+  }
+
+  add(route: Route): void {
+    const matches = matcher(route.settings.path)
+    this.routes.push({ route, matches })
+    // From special to general: whole paths, then the longest beginnings, then everything.
+    this.routes.sort((left, right) => rank(right.route) - rank(left.route))
+    for (const attempt of this.fallback.removeReady(matches)) this.offer(attempt)
+  }
+
+  remove(route: Route): void {
+    route.stop()
+    const index = this.routes.findIndex((entry) => entry.route === route)
+    if (index >= 0) this.routes.splice(index, 1)
+  }
+
+  /** The route that takes a request. */
+  private routeOf(path: string): Route | undefined {
+    const found = this.routes.find(({ matches }) => matches(path))?.route
+    if (found !== undefined) return found
+    return this.routes.length === 0 || this.fallback.used ? this.fallback : undefined
+  }
+
+  /** Whether a request is for this server, if it shares its listener with others. */
+  claims(url: string): boolean {
+    const route = this.routeOf(pathOf(url))
+    return route !== undefined && (route !== this.fallback || route.used)
+  }
+
+  /** Brings a request to its route, or answers it. */
+  offer(attempt: UpgradeAttempt): void {
+    const admitted = attempted(() => this.admit(attempt, undefined))
+    if (admitted === undefined) return
+    if (admitted instanceof Defect) return this.checkFailed(attempt, admitted)
+    const { entry, request, route } = admitted
+    const received = attempted(() => route.receive(attempt, request, entry))
+    if (received instanceof Defect) {
+      entry.leave()
+      this.checkFailed(attempt, received)
+    }
+  }
+
+  private checkFailed(attempt: UpgradeAttempt, defect: Defect): void {
+    this.log("error", "The check of an upgrade request failed", defect, attempt)
+    rejectAttempt(attempt, 500, {}, "The server could not check the request")
+  }
+
+  /** Everything that a request has to pass before its check. A request that does not pass is answered. */
+  admit(attempt: UpgradeAttempt, only: Route | undefined): Admitted | undefined {
+    if (attempt.isGone()) return undefined
+    if (this.stopped) return this.turnAway(attempt, 503, stopping, this.retryAfter)
+    const request = checkHandshake(attempt, this.policy)
+    if (request._tag === "RefusedRequest") return this.refuse(attempt, request)
+    const route = only ?? this.routeOf(request.path)
+    const refused = checkOrigin(request, route?.settings.origin ?? this.policy.origin, this.policy)
+    if (refused !== undefined) return this.refuse(attempt, refused)
+    const entry = this.gate.enter(request)
+    if (!(entry instanceof Entry)) return this.turnAway(attempt, entry.status, entry.reason, String(entry.retryAfter))
+    if (route !== undefined && route.draining === undefined) return { request, route, entry }
+    entry.leave()
+    return route === undefined
+      ? this.turnAway(attempt, 404, "There is no WebSocket at this path")
+      : this.turnAway(attempt, 503, stopping, this.retryAfter)
+  }
+
+  private refuse(attempt: UpgradeAttempt, refused: Refused): undefined {
+    refuse(attempt, refused)
+    this.log("warning", "Refused an upgrade request", refused.error.message, attempt)
+  }
+
+  /** As `refuse`, for reasons that come in floods: they are logged for debugging only. */
+  private turnAway(attempt: UpgradeAttempt, status: number, reason: string, retryAfter?: string): undefined {
+    rejectAttempt(attempt, status, retryAfter === undefined ? {} : { "Retry-After": retryAfter }, reason)
+    this.log("debug", "Refused an upgrade request", reason, attempt)
+  }
+
+  /** Answers 503 to an admitted request if the server has begun to stop. Returns whether it has. */
+  refuseLate(attempt: UpgradeAttempt, { entry, route }: Admitted): boolean {
+    if (!this.stopped && route.draining === undefined) return false
+    entry.leave()
+    this.turnAway(attempt, 503, stopping, this.retryAfter)
+    return true
+  }
+
+  /** Opens the connection of an admitted request. There is none if the client has gone, or the answer is not valid. */
+  open<C extends Linked>(
+    accepted: AcceptedRequest,
+    entry: Entry,
+    connector: Connector<C, ServerRequest>,
+    route: Route
+  ): C | undefined {
+    const { attempt } = accepted
+    const isGone = attempted(() => attempt.isGone())
+    if (isGone === true) {
+      entry.leave()
+      return undefined
+    }
+    const connection = isGone instanceof Defect ? isGone : open(accepted, this.policy.settings, connector)
+    if (connection instanceof ProtocolError || connection instanceof Defect) {
+      entry.leave()
+      const why = connection instanceof Defect ? connection : connection.message
+      this.log("error", "Refused an upgrade request", why, attempt)
+      return undefined
+    }
+    this.connections.track(connection.link, accepted.request, entry, accepted.accepted.value, route)
+    connection.link.start(this.connections)
+    return connection
+  }
+
+  private get allRoutes(): ReadonlyArray<Route> {
+    return [this.fallback, ...this.routes.map(({ route }) => route)]
+  }
+
+  /** The drain of all routes that is under way, or one that begins now. */
+  drain(settings: DrainSettings, random: () => number): Draining {
+    if (this.draining === undefined) {
+      this.stopped = true
+      this.draining = new JointDrain(this.allRoutes.map((route) => route.drain(settings, random)))
+    }
+    return this.draining
+  }
+
+  /** Admits no more requests. Open connections go on. */
+  close(): void {
+    this.stopped = true
+    for (const route of this.allRoutes) route.close()
+  }
+
+  /** As `close`; and nobody can accept any more. */
+  stop(): void {
+    this.stopped = true
+    for (const route of this.allRoutes) route.stop()
+  }
+}
+
+/** The order in which routes are asked, from high to low. */
+const rank = ({ settings: { path } }: Route): number =>
+  path === undefined ? -1 : path.endsWith("/*") ? path.length : Number.MAX_SAFE_INTEGER
+
+/** Whether a path is that of a pattern, or begins as a pattern such as `/files/*`. */
+const matcher = (pattern: string | undefined): ((path: string) => boolean) => {
+  if (pattern === undefined) return () => true
+  if (!pattern.endsWith("/*")) return (path) => path === pattern
+  const prefix = pattern.slice(0, -1)
+  return (path) => path.startsWith(prefix)
+}

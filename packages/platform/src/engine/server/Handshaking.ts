@@ -1,0 +1,79 @@
+import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
+import type { Selector } from "@effect-websocket/protocol/Subprotocol"
+import { notSet, type Alarm, type Timers } from "../time/Timers.js"
+import { acceptAll, type Acceptance } from "./Check.js"
+import type { Entry } from "./Gate.js"
+import { rejectAttempt } from "./Refused.js"
+import type { ServerRequest } from "./ServerRequest.js"
+import type { AcceptedRequest } from "./Upgrade.js"
+import type { UpgradeAttempt } from "./UpgradeAttempt.js"
+
+/** The route of a request that is under way. */
+export interface HandshakingRoute {
+  readonly timers: Timers
+  readonly select: Selector
+  /** In milliseconds. */
+  readonly handshakeTimeout: number
+  /** In seconds, as the header has it. */
+  readonly retryAfter: string
+  /** The request is not under way any more. */
+  forget(handshaking: Handshaking): void
+}
+
+/** A request on its way to an `accept`: while it is checked, and while it waits. One alarm covers both. */
+export class Handshaking implements Alarm, AcceptedRequest {
+  alarmTime = 0
+  alarmIndex = notSet
+  accepted: Acceptance = acceptAll
+  /** Stops the check that is under way. */
+  cancelCheck: (() => void) | undefined = undefined
+  private hasEnded = false
+  readonly attempt: UpgradeAttempt
+  readonly request: ServerRequest
+  readonly entry: Entry
+  private readonly route: HandshakingRoute
+
+  constructor(attempt: UpgradeAttempt, request: ServerRequest, entry: Entry, route: HandshakingRoute) {
+    this.attempt = attempt
+    this.request = request
+    this.entry = entry
+    this.route = route
+    attempt.onGone?.(() => this.end())
+  }
+
+  get select(): Selector {
+    return this.route.select
+  }
+
+  /** Sets its deadline, once. */
+  setDeadline(): void {
+    const { handshakeTimeout, timers } = this.route
+    if (this.alarmIndex === notSet) timers.set(this, timers.now + handshakeTimeout)
+  }
+
+  ring(): void {
+    this.reject(503, { "Retry-After": this.route.retryAfter }, "No handler took the connection in time")
+  }
+
+  /** Ends it without an answer. Returns whether it was still under way: then the caller answers. */
+  end(): boolean {
+    if (this.hasEnded) return false
+    this.hasEnded = true
+    this.route.timers.clear(this)
+    this.route.forget(this)
+    this.entry.leave()
+    this.cancelCheck?.()
+    return true
+  }
+
+  reject(status: number, headers: HeaderRecord, body: string): void {
+    if (this.end()) rejectAttempt(this.attempt, status, headers, body)
+  }
+
+  /** An `accept` takes it. Its entry stays with the connection. */
+  take(): void {
+    this.hasEnded = true
+    this.route.timers.clear(this)
+    this.route.forget(this)
+  }
+}

@@ -1,0 +1,78 @@
+import { Closables, type Closable } from "../connection/Closables.js"
+import { notSet, type Alarm, type Timers } from "../time/Timers.js"
+import type { Entry } from "./Gate.js"
+import type { ServerConnection } from "./ServerConnection.js"
+import type { ServerRequest } from "./ServerRequest.js"
+
+/** An open connection with what only its server knows about it. */
+export interface OpenConnection {
+  readonly connection: ServerConnection
+  readonly request: ServerRequest
+  /** Counts the connections of the server, from 1. */
+  readonly id: number
+  /** When it was accepted, in milliseconds of the timers. */
+  readonly since: number
+  /** The value that it was accepted with. */
+  readonly value: unknown
+}
+
+interface Tracked extends OpenConnection {
+  readonly entry: Entry
+  readonly firstMessageAlarm: Alarm | undefined
+  readonly route: object
+}
+
+/** The open connections of a server. */
+export class OpenConnections extends Closables {
+  private readonly tracked = new Map<Closable, Tracked>()
+  private readonly timers: Timers
+  private readonly firstMessageTimeout: number
+  private lastId = 0
+
+  constructor(timers: Timers, firstMessageTimeout: number) {
+    super()
+    this.timers = timers
+    this.firstMessageTimeout = firstMessageTimeout
+  }
+
+  /** Comes before the connection starts. `route` accepted it. */
+  track(connection: ServerConnection, request: ServerRequest, entry: Entry, value: unknown, route: object): void {
+    entry.opened()
+    const firstMessageAlarm = this.awaitFirstMessage(connection)
+    const since = this.timers.now
+    const id = ++this.lastId
+    this.tracked.set(connection, { connection, request, id, since, entry, value, firstMessageAlarm, route })
+  }
+
+  override delete(member: Closable): void {
+    super.delete(member)
+    const tracked = this.tracked.get(member)
+    if (tracked === undefined) return
+    this.tracked.delete(member)
+    tracked.entry.leave()
+    if (tracked.firstMessageAlarm !== undefined) this.timers.clear(tracked.firstMessageAlarm)
+  }
+
+  /** All of them, oldest first. */
+  get all(): ReadonlyArray<OpenConnection> {
+    return [...this.tracked.values()]
+  }
+
+  /** Those that a route accepted. */
+  of(route: object): ReadonlyArray<ServerConnection> {
+    return [...this.tracked.values()].flatMap((tracked) => (tracked.route === route ? [tracked.connection] : []))
+  }
+
+  private awaitFirstMessage(connection: ServerConnection): Alarm | undefined {
+    if (this.firstMessageTimeout === Number.POSITIVE_INFINITY) return undefined
+    const alarm: Alarm = {
+      alarmTime: 0,
+      alarmIndex: notSet,
+      ring: () => {
+        if (connection.receivedMessages === 0) connection.startClosing(1008, "no message in time")
+      }
+    }
+    this.timers.set(alarm, this.timers.now + this.firstMessageTimeout)
+    return alarm
+  }
+}

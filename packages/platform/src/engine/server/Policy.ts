@@ -1,0 +1,18 @@
+import type * as Origin from "@effect-websocket/protocol/Origin"
+import type * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
+import type { Settings } from "../Settings.js"
+import type { ProxySettings } from "./forwarded.js"
+import type { GateSettings } from "./Gate.js"
+import type { MakeRequest } from "./Refused.js"
+
+/** The terms on which a server accepts requests. Durations are in milliseconds; infinity stands for none. */
+export interface Policy {
+  readonly settings: Settings
+  readonly origin: Origin.Policy
+  readonly select: Subprotocol.Selector
+  readonly handshakeTimeout: number
+  readonly firstMessageTimeout: number
+  readonly gate: GateSettings
+  readonly proxies: ProxySettings | undefined
+  readonly makeRequest: MakeRequest
+}

@@ -1,0 +1,91 @@
+import type { ProtocolError } from "@effect-websocket/protocol/Errors"
+import { remoteProtocolError, IoError, type HeaderRecord } from "@effect-websocket/protocol/Errors"
+import * as Handshake from "@effect-websocket/protocol/Handshake"
+import * as HeaderField from "@effect-websocket/protocol/HeaderField"
+import type * as Origin from "@effect-websocket/protocol/Origin"
+import type { Settings } from "../Settings.js"
+import { clientAddress, type ProxySettings } from "./forwarded.js"
+import type { ServerRequest } from "./ServerRequest.js"
+import type { UpgradeAttempt } from "./UpgradeAttempt.js"
+
+/** A request that gets no connection: how it is answered, and why. */
+export interface Refused {
+  readonly _tag: "RefusedRequest"
+  readonly status: number
+  readonly headers: HeaderRecord
+  readonly error: ProtocolError | IoError
+}
+
+/** Makes what a check of the app sees of a request. */
+export type MakeRequest = (
+  request: Handshake.UpgradeRequest,
+  remoteAddress: string | undefined,
+  clientAddress: string | undefined
+) => ServerRequest
+
+/** What the checks of a request need. */
+export interface Terms {
+  readonly settings: Settings
+  readonly proxies: ProxySettings | undefined
+  readonly makeRequest: MakeRequest
+}
+
+/** Whether a request keeps to the handshake. */
+export const checkHandshake = (
+  { remoteAddress, request }: UpgradeAttempt,
+  { makeRequest, proxies }: Terms
+): ServerRequest | Refused => {
+  const checked = Handshake.checkRequest(request)
+  if (checked._tag === "RefusedRequest") return checked
+  return makeRequest(checked, remoteAddress, clientAddress(remoteAddress, checked.headers, proxies))
+}
+
+/** Whether a request comes from an allowed origin, and the server has bytes left for its connection. */
+export const checkOrigin = (
+  request: ServerRequest,
+  origin: Origin.Policy,
+  { settings }: Terms
+): Refused | undefined => {
+  const refusal = origin(request)
+  if (refusal !== undefined) {
+    const error = remoteProtocolError(refusal, "RFC 6455 §10.2")
+    return { _tag: "RefusedRequest", status: 403, headers: {}, error }
+  }
+  if (settings.budget?.isExhausted !== true) return undefined
+  const error = new IoError({ reason: "Budget", operation: "accept" })
+  return { _tag: "RefusedRequest", status: 503, headers: {}, error }
+}
+
+/**
+ * Answers a request that gets no connection. What the attempt throws stops here: this may run in a callback of a timer, and
+ * the client has been given up anyway.
+ */
+export const rejectAttempt = (attempt: UpgradeAttempt, status: number, headers: HeaderRecord, body: string): void => {
+  try {
+    attempt.reject(status, headers, body)
+  } catch {
+    // Nobody is left to tell.
+  }
+}
+
+/** Answers a refused request. */
+export const refuse = (attempt: UpgradeAttempt, refused: Refused): void =>
+  rejectAttempt(attempt, refused.status, refused.headers, bodyOf(refused))
+
+const bodyOf = ({ error, status }: Refused): string => {
+  if (error._tag === "Io_error") return "The server holds all the bytes that it may"
+  return status === 403 ? error.description : error.message
+}
+
+/** Why the answer of a check cannot be written as an HTTP response. */
+export const invalidAnswer = (status: number, headers: HeaderRecord): string | undefined => {
+  if (!Number.isInteger(status) || status < 300 || status > 599) return `The status is ${status}`
+  for (const name of Object.keys(headers)) {
+    if (!HeaderField.isToken(name)) return `The header name ${JSON.stringify(name)} is not a token`
+    if (reserved.has(name.toLowerCase())) return `The header ${name} is the server's to set`
+    if (!HeaderField.values(headers, name).every(HeaderField.isValue)) return `The header ${name} has an invalid value`
+  }
+  return undefined
+}
+
+const reserved = new Set(["connection", "content-length", "transfer-encoding", "upgrade"])

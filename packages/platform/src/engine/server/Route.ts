@@ -1,0 +1,196 @@
+import type * as Origin from "@effect-websocket/protocol/Origin"
+import type { Selector } from "@effect-websocket/protocol/Subprotocol"
+import { nothingToUndo } from "../connection/Closables.js"
+import type { Timers } from "../time/Timers.js"
+import { Waiters } from "../Waiters.js"
+import type { Check, Outcome } from "./Check.js"
+import { Drain, type Draining, type DrainedHandlers, type DrainSettings } from "./Drain.js"
+import type { Entry } from "./Gate.js"
+import { Handshaking, type HandshakingRoute } from "./Handshaking.js"
+import type { Log } from "./Log.js"
+import type { OpenConnections } from "./OpenConnections.js"
+import { invalidAnswer } from "./Refused.js"
+import type { Linked } from "./ServerConnection.js"
+import type { ServerRequest } from "./ServerRequest.js"
+import type { AcceptedRequest, Connector } from "./Upgrade.js"
+import type { UpgradeAttempt } from "./UpgradeAttempt.js"
+
+/** Which requests a route takes, and on what terms. */
+export interface RouteSettings {
+  /** Without a path the route takes what no other route does. */
+  readonly path: string | undefined
+  readonly origin: Origin.Policy
+  readonly select: Selector
+  readonly check: Check | undefined
+}
+
+/** The server of a route. */
+export interface RouteServer {
+  readonly timers: Timers
+  readonly log: Log
+  readonly connections: OpenConnections
+  /** In milliseconds. */
+  readonly handshakeTimeout: number
+  /** In seconds, as the header has it. */
+  readonly retryAfter: string
+  /** Opens the connection of a request. There is none if the client has gone, or the answer is not valid. */
+  open<C extends Linked>(
+    accepted: AcceptedRequest,
+    entry: Entry,
+    connector: Connector<C, ServerRequest>,
+    route: Route
+  ): C | undefined
+}
+
+/** The requests for a path: those that are being checked, and those that wait for an `accept`. */
+export class Route implements HandshakingRoute {
+  readonly settings: RouteSettings
+  /** The handlers that run for its connections. */
+  readonly handlers = new Set<DrainedHandlers>()
+  draining: Draining | undefined = undefined
+  /** Whether anybody has ever asked for a connection of it. */
+  used = false
+  stopped = false
+  private readonly server: RouteServer
+  private readonly handshaking = new Set<Handshaking>()
+  private readonly ready = new Set<Handshaking>()
+  private readonly takers = new Waiters()
+
+  constructor(settings: RouteSettings, server: RouteServer) {
+    this.settings = settings
+    this.server = server
+  }
+
+  get timers(): Timers {
+    return this.server.timers
+  }
+
+  get select(): Selector {
+    return this.settings.select
+  }
+
+  get handshakeTimeout(): number {
+    return this.server.handshakeTimeout
+  }
+
+  get retryAfter(): string {
+    return this.server.retryAfter
+  }
+
+  receive(attempt: UpgradeAttempt, request: ServerRequest, entry: Entry): void {
+    const handshaking = new Handshaking(attempt, request, entry, this)
+    this.handshaking.add(handshaking)
+    const { check } = this.settings
+    if (check === undefined) {
+      this.makeReady(handshaking)
+      return
+    }
+    handshaking.setDeadline()
+    const cancel = check(request, (outcome) => this.checked(handshaking, outcome))
+    // The check may be done, or the client gone.
+    if (this.isChecking(handshaking)) handshaking.cancelCheck = cancel
+  }
+
+  private isChecking(handshaking: Handshaking): boolean {
+    return this.handshaking.has(handshaking) && !this.ready.has(handshaking)
+  }
+
+  private checked(handshaking: Handshaking, outcome: Outcome): void {
+    handshaking.cancelCheck = undefined
+    if (!this.handshaking.has(handshaking)) return
+    if (outcome._tag === "Acceptance") {
+      handshaking.accepted = outcome
+      this.makeReady(handshaking)
+    } else if (outcome._tag === "Rejection") {
+      const { body, headers, status } = outcome
+      const invalid = invalidAnswer(status, headers)
+      if (invalid === undefined) handshaking.reject(status, headers, body)
+      else this.checkFailed(handshaking, "A check rejected with an invalid HTTP response", invalid)
+    } else {
+      this.checkFailed(handshaking, outcome.message, outcome.detail)
+    }
+  }
+
+  private checkFailed(handshaking: Handshaking, message: string, detail: unknown): void {
+    handshaking.reject(500, {}, "The server could not check the request")
+    this.server.log("error", message, detail, handshaking.attempt)
+  }
+
+  private makeReady(handshaking: Handshaking): void {
+    this.ready.add(handshaking)
+    this.wakeTaker()
+  }
+
+  /** Wakes one of those that wait for a request. If nobody waits, the requests have a deadline from now on. */
+  private wakeTaker(): void {
+    if (this.takers.wakeOne()) return
+    for (const handshaking of this.ready) handshaking.setDeadline()
+  }
+
+  forget(handshaking: Handshaking): void {
+    this.handshaking.delete(handshaking)
+    this.ready.delete(handshaking)
+  }
+
+  /** Removes requests that wait here for a route that has come meanwhile, and returns their attempts. */
+  removeReady(matches: (path: string) => boolean): ReadonlyArray<UpgradeAttempt> {
+    const attempts = []
+    for (const handshaking of this.ready) {
+      if (matches(handshaking.request.path) && handshaking.end()) attempts.push(handshaking.attempt)
+    }
+    return attempts
+  }
+
+  /** Opens the connection of the first request that is ready and whose client is still there; it has its 101 then. */
+  take<C extends Linked>(connector: Connector<C, ServerRequest>): C | undefined {
+    this.used = true
+    for (const handshaking of this.ready) {
+      handshaking.take()
+      const connection = this.server.open(handshaking, handshaking.entry, connector, this)
+      if (connection !== undefined) return connection
+    }
+    return undefined
+  }
+
+  /**
+   * Calls back once `take` may find something, or the route has stopped. Whoever does not take anything then calls the function
+   * that this returns, so that the request goes to another.
+   */
+  whenReady(wake: () => void): () => void {
+    let remove = nothingToUndo
+    if (this.stopped || this.ready.size > 0) wake()
+    else remove = this.takers.add(wake)
+    return () => {
+      remove()
+      if (this.ready.size > 0) this.wakeTaker()
+    }
+  }
+
+  /** Admits no more requests. Those that are under way get 503. */
+  close(): void {
+    const headers = { "Retry-After": this.retryAfter }
+    for (const handshaking of this.handshaking) handshaking.reject(503, headers, stopping)
+  }
+
+  /** As `close`; and nobody can take anything any more. */
+  stop(): void {
+    this.stopped = true
+    this.close()
+    this.takers.wakeAll()
+  }
+
+  /** The drain that is under way, or one that begins now. */
+  drain(settings: DrainSettings, random: () => number): Draining {
+    if (this.draining === undefined) {
+      const { connections, timers } = this.server
+      const drain = new Drain(connections.of(this), this.handlers, settings, timers, random)
+      this.draining = drain
+      drain.begin()
+      this.close()
+    }
+    return this.draining
+  }
+}
+
+/** The answer to requests that come too late. */
+export const stopping = "The server is stopping"

@@ -1,0 +1,101 @@
+import { ProtocolError, type HeaderRecord } from "@effect-websocket/protocol/Errors"
+import * as Handshake from "@effect-websocket/protocol/Handshake"
+import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
+import * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
+import type { Transport } from "../../Transport.js"
+import { attempted, Defect } from "../Defect.js"
+import type { Settings } from "../Settings.js"
+import type { Acceptance } from "./Check.js"
+import { rejectAttempt } from "./Refused.js"
+import type { ServerRequest } from "./ServerRequest.js"
+import type { UpgradeAttempt } from "./UpgradeAttempt.js"
+
+/** What a client and the server have agreed on. */
+export interface Upgraded<Request> {
+  readonly request: Request
+  readonly url: string
+  readonly agreement: Handshake.Agreement
+  readonly deflate: PermessageDeflate.Agreement | undefined
+}
+
+/** Makes the connections that somebody asks for: of one delivery. */
+export interface Connector<C, Request> {
+  /** The settings of such a connection: those of its server, without the parts that it has no use for. */
+  settingsFor(settings: Settings): Settings
+  make(transport: Transport, settings: Settings, upgraded: Upgraded<Request>): C
+}
+
+/** A request that gets its 101, whoever has read it. */
+interface Answering<Request> {
+  readonly offer: Pick<Handshake.Offer, "key" | "protocols" | "extensions">
+  readonly protocol: string | undefined
+  /** Besides those of the handshake. */
+  readonly headers?: HeaderRecord | undefined
+  readonly url: string
+  readonly request: Request
+  readonly upgrade: (headers: HeaderRecord) => Transport
+}
+
+const noAgreement: Handshake.Agreement = { protocol: undefined, extensions: [] }
+
+/** Answers 101. In one step with the connection, so that there is no 101 without one. */
+export const answer = <C, Request>(
+  { headers: extra, offer, protocol, request, upgrade, url }: Answering<Request>,
+  own: Settings,
+  connector: Connector<C, Request>
+): C | ProtocolError => {
+  const settings = connector.settingsFor(own)
+  const { compression } = settings
+  const deflate = compression && PermessageDeflate.accept(offer.extensions ?? [], compression.settings)
+  const agreement =
+    protocol === undefined && deflate === undefined
+      ? noAgreement
+      : { protocol, extensions: deflate === undefined ? [] : [deflate.extension] }
+  const headers = Handshake.responseHeaders(offer, agreement, extra)
+  if (headers instanceof ProtocolError) return headers
+  return connector.make(upgrade(headers), settings, { request, url, agreement, deflate })
+}
+
+/** A request that was accepted. */
+export interface AcceptedRequest {
+  readonly attempt: UpgradeAttempt
+  readonly request: ServerRequest
+  readonly select: Subprotocol.Selector
+  readonly accepted: Acceptance
+}
+
+/** Opens the connection of a request that was accepted, or answers 500. */
+export const open = <C extends object>(
+  { accepted, attempt, request, select }: AcceptedRequest,
+  shared: Settings,
+  connector: Connector<C, ServerRequest>
+): C | ProtocolError | Defect => {
+  const settings = accepted.settings ?? shared
+  if (settings instanceof Defect) return cannotOpen(attempt, settings)
+  const protocol = attempted(() => selectProtocol(request, accepted.protocol, select))
+  if (protocol instanceof Defect) return cannotOpen(attempt, protocol)
+  const upgrade = (headers: HeaderRecord): Transport => attempt.upgrade(headers)
+  const answering = { offer: request, protocol, headers: accepted.headers, url: request.url, request, upgrade }
+  // If this throws, it was the attempt, which may have answered by then.
+  const connection = attempted(() => answer(answering, settings, connector))
+  if (connection instanceof ProtocolError) {
+    rejectAttempt(attempt, 500, {}, "The server's answer to the handshake is not valid")
+    return connection
+  }
+  if (connection instanceof Defect || accepted.value === undefined) return connection
+  // Only those that have a value get the property.
+  return Object.assign(connection, { value: accepted.value })
+}
+
+const cannotOpen = (attempt: UpgradeAttempt, defect: Defect): Defect => {
+  rejectAttempt(attempt, 500, {}, "The server cannot open the connection")
+  return defect
+}
+
+/** A client that offers none gets none, whatever the app would select. */
+const selectProtocol = (
+  { protocols }: ServerRequest,
+  accepted: string | undefined,
+  select: Subprotocol.Selector
+): string | undefined =>
+  accepted === undefined || protocols.length === 0 ? Subprotocol.select(select, protocols) : accepted

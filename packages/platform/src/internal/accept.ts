@@ -1,0 +1,185 @@
+import type { Delivery } from "@effect-websocket/protocol/Connection"
+import { IoError, ProtocolError } from "@effect-websocket/protocol/Errors"
+import type * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
+import * as FiberRefs from "effect/FiberRefs"
+import * as Runtime from "effect/Runtime"
+import * as RuntimeFlags from "effect/RuntimeFlags"
+import type * as Scope from "effect/Scope"
+import { Defect } from "../engine/Defect.js"
+import type { Acceptor } from "../engine/server/Acceptor.js"
+import { acceptAll } from "../engine/server/Check.js"
+import type { Policy } from "../engine/server/Policy.js"
+import { checkHandshake, checkOrigin, refuse, type Refused } from "../engine/server/Refused.js"
+import type { Route } from "../engine/server/Route.js"
+import type { ServerRequest } from "../engine/server/ServerRequest.js"
+import { open, type Connector, type Upgraded } from "../engine/server/Upgrade.js"
+import type { UpgradeAttempt } from "../engine/server/UpgradeAttempt.js"
+import type { Settings } from "../engine/Settings.js"
+import type { Timers } from "../engine/time/Timers.js"
+import type { Transport } from "../Transport.js"
+import type { Request } from "../UpgradeCheck.js"
+import type { Deliveries } from "../WebSocket.js"
+import type { Mode } from "../engine/connection/Link.js"
+import { makeWebSocket, settingsFor, type WebSockets } from "./deliveries.js"
+import { schedulerOver } from "./handOver.js"
+import { Handlers, type Job } from "./handlers.js"
+import { closeAll, placeIn } from "./scopes.js"
+
+export type ServerWebSockets = WebSockets<ServerRequest>
+
+/** Makes connections of one delivery. */
+class DeliveryConnector<D extends Delivery, Request> implements Connector<WebSockets<Request>[D], Request> {
+  private readonly mode: Mode & { readonly delivery: D }
+  private readonly timers: Timers
+
+  constructor(mode: Mode & { readonly delivery: D }, timers: Timers) {
+    this.mode = mode
+    this.timers = timers
+  }
+
+  settingsFor(settings: Settings): Settings {
+    return settingsFor(settings, this.mode)
+  }
+
+  make(transport: Transport, settings: Settings, upgraded: Upgraded<Request>): WebSockets<Request>[D] {
+    return makeWebSocket("server", transport, settings, this.timers, upgraded, this.mode, upgraded.request)
+  }
+}
+
+export const connectorOf = <D extends Delivery, Request = ServerRequest>(
+  mode: Mode & { readonly delivery: D },
+  timers: Timers
+): Connector<WebSockets<Request>[D], Request> => new DeliveryConnector<D, Request>(mode, timers)
+
+type ServerConnector<D extends Delivery> = Connector<ServerWebSockets[D], ServerRequest>
+
+/**
+ * The next connection of a route, started. `restore` makes the wait interruptible; once a request is taken, nothing can be
+ * interrupted until the connection has an owner.
+ */
+const next = <D extends Delivery>(
+  route: Route,
+  restore: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>,
+  connector: ServerConnector<D>
+): Effect.Effect<ServerWebSockets[D]> =>
+  Effect.suspend(() => {
+    const socket = route.take(connector)
+    if (socket !== undefined) return Effect.succeed(socket)
+    return Effect.zipRight(awaitRequest(route, restore), next(route, restore, connector))
+  })
+
+const awaitRequest = (route: Route, restore: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    let giveUp = (): void => {}
+    const woken = Effect.async<void>((resume) => {
+      giveUp = route.whenReady(() => resume(route.stopped ? Effect.interrupt : Effect.void))
+    })
+    // Around all of the wait: a finalizer inside of it may not be there yet, or not any more. If this fiber has been woken
+    // already, its request is for another.
+    return Effect.onInterrupt(restore(woken), () => Effect.sync(() => giveUp()))
+  })
+
+/** The next connection of a route. It belongs to the scope. */
+export const accept = <D extends Delivery>(
+  route: Route,
+  connector: ServerConnector<D>
+): Effect.Effect<ServerWebSockets[D], never, Scope.Scope> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.scope, (scope) =>
+      Effect.map(next(route, restore, connector), (socket) => {
+        socket.link.addOwner(placeIn(scope))
+        return socket
+      })
+    )
+  )
+
+/** A connection as its handler sees it. The public `ServerWebSocket` documents it. */
+export type Accepted<D extends Delivery, Value> = Deliveries[D] & { readonly request: Request; readonly value: Value }
+
+/** A connection has the value that its check accepted with, and `undefined` without a check. */
+export const withValue = <D extends Delivery, Value>(socket: ServerWebSockets[D]): Accepted<D, Value> =>
+  socket as ServerWebSockets[D] & Accepted<D, Value>
+
+/** What a handler of the app does for each connection. */
+export const jobOf = <A, E, R, D extends Delivery, Value, R2>(
+  runtime: Runtime.Runtime<Exclude<R | R2, Scope.Scope>>,
+  handler: (socket: Accepted<D, Value>) => Effect.Effect<A, E, R>,
+  onError: ((cause: Cause.Cause<E>, socket: Accepted<D, Value>) => Effect.Effect<unknown, never, R2>) | undefined
+): Job<ServerWebSockets[D], A, E, R | R2> => ({
+  runtime: runtime.pipe(
+    Runtime.enableRuntimeFlag(RuntimeFlags.Interruption),
+    // The flags of the fiber that asked for the runtime. Without this reference the table of each connection is smaller.
+    Runtime.deleteFiberRef(FiberRef.currentRuntimeFlags),
+    // Once for all connections, in place of once in each `run`.
+    Runtime.setFiberRef(
+      FiberRef.currentScheduler,
+      schedulerOver(FiberRefs.getOrDefault(runtime.fiberRefs, FiberRef.currentScheduler))
+    )
+  ),
+  handler: (socket) => handler(withValue<D, Value>(socket)),
+  onError: onError && ((cause, socket) => onError(cause, withValue<D, Value>(socket)))
+})
+
+/** Runs a handler for each connection of a route, for ever. */
+export const runHandlers = <D extends Delivery, A, E, R>(
+  route: Route,
+  connector: ServerConnector<D>,
+  concurrency: number | undefined,
+  job: Job<ServerWebSockets[D], A, E, R>
+): Effect.Effect<never> =>
+  Effect.uninterruptibleMask((restore) => {
+    const handlers = new Handlers(concurrency)
+    route.handlers.add(handlers)
+    const started = Effect.zipRight(
+      restore(handlers.awaitRoom),
+      // In the step that took it, so that a connection always has someone to close it.
+      Effect.map(next(route, restore, connector), (socket) => handlers.start(socket, job))
+    )
+    return Effect.onExit(Effect.forever(started), () =>
+      Effect.map(handlers.stop, () => {
+        route.handlers.delete(handlers)
+      })
+    )
+  })
+
+/** Answers one request, and returns its connection, which belongs to the scope. */
+export const acceptAttempt = <D extends Delivery>(
+  attempt: UpgradeAttempt,
+  policy: Policy,
+  connector: ServerConnector<D>
+): Effect.Effect<ServerWebSockets[D], ProtocolError | IoError, Scope.Scope> =>
+  Effect.uninterruptible(
+    Effect.gen(function* () {
+      const scope = yield* Effect.scope
+      if (attempt.isGone()) return yield* Effect.fail(new IoError({ reason: "Reset", operation: "handshake" }))
+      // If a function of the app throws, the client must not be left waiting.
+      const request = yield* Effect.onError(
+        Effect.sync(() => admissible(attempt, policy)),
+        () => Effect.sync(() => attempt.reject(500, {}, "The server could not check the request"))
+      )
+      if (request._tag === "RefusedRequest") {
+        refuse(attempt, request)
+        return yield* Effect.fail(request.error)
+      }
+      const accepted = { attempt, request, select: policy.select, accepted: acceptAll }
+      const socket = open(accepted, policy.settings, connector)
+      if (socket instanceof Defect) return yield* Effect.die(socket.cause)
+      if (socket instanceof ProtocolError) return yield* Effect.fail(socket)
+      socket.link.start(placeIn(scope))
+      return socket
+    })
+  )
+
+const admissible = (attempt: UpgradeAttempt, policy: Policy): ServerRequest | Refused => {
+  const request = checkHandshake(attempt, policy)
+  return request._tag === "RefusedRequest" ? request : (checkOrigin(request, policy.origin, policy) ?? request)
+}
+
+/** Stops a server, closes its connections with a code, and waits for them. */
+export const release = (acceptor: Acceptor, code: number): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    acceptor.stop()
+    return closeAll(acceptor.connections, code)
+  })
