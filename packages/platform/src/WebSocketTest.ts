@@ -38,9 +38,10 @@ import {
   isExpectedClose
 } from "./internal/expectation.js"
 import { randomBytes } from "./engine/random.js"
-import { GuardedTransport } from "./engine/connection/GuardedTransport.js"
+import { unguarded } from "./engine/connection/GuardedTransport.js"
 import { closedAtOnce } from "./engine/connection/Closables.js"
 import { placeIn } from "./internal/scopes.js"
+import { transportKey } from "./internal/typeId.js"
 import { awaitCallback, takeAfter, type Wake } from "./internal/waiting.js"
 import * as MockPeer from "./MockPeer.js"
 import * as MockTransport from "./MockTransport.js"
@@ -273,9 +274,8 @@ export const network = (
 ): Effect.Effect<MockTransport.Pair, never, Scope.Scope> =>
   Effect.uninterruptible(
     Effect.gen(function* () {
-      const transport = "transport" in connection ? connection.transport : undefined
-      const pair =
-        transport && MockTransport.pairOf(transport instanceof GuardedTransport ? transport.transport : transport)
+      const transport = transportOf(connection)
+      const pair = transport && MockTransport.pairOf(unguarded(transport))
       if (pair === undefined) {
         return yield* Effect.dieMessage("WebSocketTest.network: this connection is not one over a MockTransport")
       }
@@ -287,6 +287,14 @@ export const network = (
       return pair
     })
   )
+
+const transportOf = (connection: WebSocket.AnyWebSocket | { readonly transport: Transport }): Transport | undefined => {
+  if ("transport" in connection) return connection.transport
+  return hasTransport(connection) ? connection[transportKey] : undefined
+}
+
+const hasTransport = (connection: object): connection is { readonly [transportKey]: Transport } =>
+  transportKey in connection
 
 /**
  * Expects the next message of a connection to be a text, bytes, or one that a predicate accepts. Returns it.

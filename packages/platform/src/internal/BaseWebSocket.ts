@@ -8,9 +8,11 @@ import * as Stream from "effect/Stream"
 import type { Delivered } from "../engine/connection/Inbox.js"
 import type { FinalStatus, Link } from "../engine/connection/Link.js"
 import { toCloseCode } from "../engine/connection/sendable.js"
+import type { Transport } from "../Transport.js"
 import { Reader } from "./Reader.js"
 import { awaitClosed } from "./scopes.js"
 import { sentEffect } from "./sending.js"
+import { transportKey } from "./typeId.js"
 
 // How many control frames a slow reader of them finds.
 const controlBuffer = 16
@@ -22,6 +24,11 @@ export abstract class BaseWebSocket<Item extends Delivered, Request> extends Rea
   constructor(link: Link<Item>, request: Request) {
     super(link)
     this.request = request
+  }
+
+  /** For `WebSocketTest.network`. */
+  get [transportKey](): Transport {
+    return this.link.transport
   }
 
   get role(): "client" | "server" {

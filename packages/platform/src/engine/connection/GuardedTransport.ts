@@ -4,6 +4,8 @@ import type { Transport, TransportSink, WaterMarks, WriteResult } from "../../Tr
 /** What the transports of the library's own clients and servers have, so that they are not guarded. */
 export const neverThrows = Symbol("neverThrows")
 
+const guardKey = Symbol.for("@effect-websocket/platform/GuardedTransport")
+
 /** How long a transport of the app's has to report its end once it was aborted. */
 const abandonMillis = 100
 
@@ -11,12 +13,19 @@ const abandonMillis = 100
 export const guarded = (transport: Transport): Transport =>
   neverThrows in transport ? transport : new GuardedTransport(transport)
 
+/** The transport without the guard around it, if it has one. */
+export const unguarded = (transport: Transport): Transport => (isGuarded(transport) ? transport.transport : transport)
+
+/** Recognises the guards of every copy of this package. */
+const isGuarded = (transport: Transport): transport is GuardedTransport => guardKey in transport
+
 /**
  * A transport of the app's. No method of a transport may throw; one that does breaks its own connection, with the error as the
  * cause, and never a callback of a socket or a timer, which would end the process.
  */
 export class GuardedTransport implements Transport {
   readonly [neverThrows] = true
+  readonly [guardKey] = true
   readonly remoteAddress: string | undefined
   readonly transport: Transport
   private sink: TransportSink | undefined = undefined
