@@ -4,15 +4,14 @@
  *
  * @since 0.1.0
  */
-import { IoError } from "@effect-websocket/protocol/Errors"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
-import { concat } from "./engine/bytes.js"
-import type { Transport, TransportSink, WaterMarks, WriteResult } from "./Transport.js"
+import * as Engine from "./engine/testing/Pair.js"
+import type { Clock } from "./engine/time/Clock.js"
+import type { Transport } from "./Transport.js"
 
 /**
  * What can go wrong on the way, in one direction or in both. Everything but `drop` can be lifted again.
@@ -92,36 +91,17 @@ export interface Pair extends Faults {
  * @category constructors
  */
 export const make = (): Effect.Effect<Pair> =>
-  Effect.map(Effect.runtime<never>(), (inherited) => {
-    // A pair may be made where nothing can be interrupted; its timers must be interruptible all the same.
-    const runtime = Runtime.enableRuntimeFlag(inherited, RuntimeFlags.Interruption)
-    const client = new End(runtime, "mock-client")
-    const server = new End(runtime, "mock-server")
-    client.join(server)
-    server.join(client)
-    const { direction: clientToServer } = client
-    const { direction: serverToClient } = server
-    const reset = Effect.sync(() => {
-      client.fail()
-      server.fail()
-    })
+  Effect.map(Effect.runtime<never>(), (runtime) => {
+    const joined = new Engine.Pair(clockOf(runtime))
+    const { client, server } = joined
     const pair: Pair = {
       client,
       server,
-      clientToServer,
-      serverToClient,
-      split: (size) => Effect.zipRight(clientToServer.split(size), serverToClient.split(size)),
-      delay: (time) => Effect.zipRight(clientToServer.delay(time), serverToClient.delay(time)),
-      throttle: (bytesPerSecond) =>
-        Effect.zipRight(clientToServer.throttle(bytesPerSecond), serverToClient.throttle(bytesPerSecond)),
-      stall: Effect.zipRight(clientToServer.stall, serverToClient.stall),
-      unstall: Effect.zipRight(clientToServer.unstall, serverToClient.unstall),
-      drop: Effect.zipRight(clientToServer.drop, serverToClient.drop),
-      reset,
-      lift: Effect.suspend(() => {
-        const lost = [client.lift(), server.lift()]
-        return lost.includes(true) ? reset : Effect.void
-      })
+      clientToServer: direction(joined.clientToServer),
+      serverToClient: direction(joined.serverToClient),
+      ...faults(joined),
+      reset: Effect.sync(() => joined.reset()),
+      lift: Effect.sync(() => joined.lift())
     }
     pairs.set(client, pair)
     pairs.set(server, pair)
@@ -138,250 +118,30 @@ export const pairOf = (transport: Transport): Pair | undefined => pairs.get(tran
 
 const pairs = new WeakMap<Transport, Pair>()
 
-type Item = Uint8Array | "end"
+const faults = (on: Engine.Faults): Faults => ({
+  split: (size) => Effect.sync(() => on.split(size)),
+  delay: (time) => Effect.sync(() => on.delay(Duration.toMillis(time))),
+  throttle: (bytesPerSecond) => Effect.sync(() => on.throttle(bytesPerSecond)),
+  stall: Effect.sync(() => on.stall()),
+  unstall: Effect.sync(() => on.unstall()),
+  drop: Effect.sync(() => on.drop())
+})
 
-/** One end: a transport for whoever writes here, and the direction from here to the other end. */
-class End implements Transport {
-  readonly remoteAddress: string
-  bufferedBytes = 0
-  private readonly runtime: Runtime.Runtime<never>
-  private other: End | undefined = undefined
-  private sink: TransportSink | undefined = undefined
-  private marks: WaterMarks = { high: Number.POSITIVE_INFINITY, low: 0 }
-  private paused = false
-  private ended = false
-  private inputEnded = false
-  private closed = false
-  private congested = false
+const direction = (on: Engine.Direction): Direction => ({
+  ...faults(on),
+  end: Effect.sync(() => on.end()),
+  inject: (bytes) => Effect.sync(() => on.inject(bytes)),
+  written: Effect.sync(() => on.written)
+})
 
-  // What is on its way from here: delayed first, then ready, in order.
-  private ready: Array<Item> = []
-  private log: Array<Uint8Array> = []
-  private splitSize: number | undefined = undefined
-  private delayTime: Duration.Duration = Duration.zero
-  private delayed: Array<Item> = []
-  private readonly delays = new Set<Fiber.RuntimeFiber<void>>()
-  // How many bytes may be delivered in each second, and in this one.
-  private bytesPerSecond = Number.POSITIVE_INFINITY
-  private allowance = Number.POSITIVE_INFINITY
-  private replenishing = false
-  private stalled = false
-  private dropping = false
-  private scheduled = false
-
-  constructor(runtime: Runtime.Runtime<never>, remoteAddress: string) {
-    this.runtime = runtime
-    this.remoteAddress = remoteAddress
-  }
-
-  join(other: End): void {
-    this.other = other
-  }
-
-  /** Lifts all faults, and tells whether anything may have been lost. */
-  lift(): boolean {
-    this.splitSize = undefined
-    this.delayTime = Duration.zero
-    this.bytesPerSecond = this.allowance = Number.POSITIVE_INFINITY
-    this.replenishing = false
-    this.stalled = false
-    this.interruptDelays()
-    this.ready.push(...this.delayed)
-    this.delayed = []
-    this.schedule()
-    return this.dropping
-  }
-
-  readonly direction: Direction = {
-    split: (size) =>
-      Effect.sync(() => {
-        this.splitSize = size
-      }),
-    delay: (time) =>
-      Effect.sync(() => {
-        this.delayTime = Duration.decode(time)
-      }),
-    throttle: (bytesPerSecond) =>
-      Effect.sync(() => {
-        this.bytesPerSecond = bytesPerSecond ?? Number.POSITIVE_INFINITY
-        this.allowance = this.bytesPerSecond
-        this.schedule()
-      }),
-    stall: Effect.sync(() => {
-      this.stalled = true
-    }),
-    unstall: Effect.sync(() => {
-      this.stalled = false
-      this.schedule()
-    }),
-    drop: Effect.sync(() => {
-      this.dropping = true
-    }),
-    end: Effect.sync(() => this.end()),
-    inject: (bytes) => Effect.sync(() => this.push(bytes.slice())),
-    written: Effect.sync(() => concat(this.log))
-  }
-
-  start(sink: TransportSink, marks: WaterMarks): void {
-    if (this.closed) {
-      queueMicrotask(() => sink.onClose())
-      return
+/** The clock of a runtime. Its sleeps are fibers of the runtime, so a supervisor sees them. */
+const clockOf = (inherited: Runtime.Runtime<never>): Pick<Clock, "sleep"> => {
+  // A pair may be made where nothing can be interrupted; its sleeps must be interruptible all the same.
+  const runtime = Runtime.enableRuntimeFlag(inherited, RuntimeFlags.Interruption)
+  return {
+    sleep: (millis, wake) => {
+      const fiber = Runtime.runFork(runtime)(Effect.zipRight(Effect.sleep(millis), Effect.sync(wake)))
+      return () => fiber.unsafeInterruptAsFork(FiberId.none)
     }
-    this.sink = sink
-    this.marks = marks
-    this.other?.schedule()
-  }
-
-  pause(): void {
-    this.paused = true
-  }
-
-  resume(): void {
-    this.paused = false
-    this.other?.schedule()
-  }
-
-  write(chunks: ReadonlyArray<Uint8Array>): WriteResult {
-    for (const chunk of chunks) {
-      // A copy: the reader may change it, and the writer may use its memory again.
-      const copy = chunk.slice()
-      this.log.push(copy)
-      if (!this.closed && !this.ended) this.push(copy)
-    }
-    if (this.bufferedBytes >= this.marks.high) this.congested = true
-    return this.congested ? congested : clear
-  }
-
-  end(): void {
-    if (this.ended || this.closed) return
-    this.ended = true
-    this.push("end")
-  }
-
-  abort(): void {
-    if (this.closed) return
-    // What was not delivered is lost, an end included, so the other end sees a reset.
-    this.close()
-    if (!this.dropping) queueMicrotask(() => this.other?.fail())
-  }
-
-  fail(): void {
-    if (this.closed) return
-    const { sink } = this
-    this.close()
-    sink?.onError(new IoError({ reason: "Reset", operation: "read" }))
-  }
-
-  private push(item: Item): void {
-    if (this.dropping) return
-    if (item !== "end") this.bufferedBytes += item.length
-    if (Duration.equals(this.delayTime, Duration.zero) && this.delayed.length === 0) {
-      this.ready.push(item)
-      this.schedule()
-      return
-    }
-    this.delayed.push(item)
-    this.after(this.delayTime, () => {
-      // Whichever sleep ends, the first in line goes, so that a shorter delay overtakes nothing.
-      const first = this.delayed.shift()
-      if (first === undefined) return
-      this.ready.push(first)
-      this.schedule()
-    })
-  }
-
-  private after(time: Duration.DurationInput, task: () => void): void {
-    const delay = Runtime.runFork(this.runtime)(Effect.zipRight(Effect.sleep(time), Effect.sync(task)))
-    this.delays.add(delay)
-    delay.addObserver(() => this.delays.delete(delay))
-  }
-
-  private replenish(): void {
-    if (this.replenishing) return
-    this.replenishing = true
-    this.after("1 seconds", () => {
-      this.replenishing = false
-      this.allowance = this.bytesPerSecond
-      this.schedule()
-    })
-  }
-
-  private interruptDelays(): void {
-    for (const delay of this.delays) delay.unsafeInterruptAsFork(FiberId.none)
-    this.delays.clear()
-  }
-
-  /** Deliveries have turns of their own, one chunk each, as from an event loop. */
-  private schedule(): void {
-    if (this.scheduled || this.stalled) return
-    this.scheduled = true
-    inTurn(this.deliverNext)
-  }
-
-  private readonly deliverNext = (): void => {
-    this.scheduled = false
-    this.deliver()
-  }
-
-  private deliver(): void {
-    const other = this.other
-    const sink = other?.sink
-    if (other === undefined || sink === undefined || other.closed || other.paused || this.stalled) return
-    if (this.allowance === 0) return this.replenish()
-    const item = this.ready.shift()
-    if (item === undefined) return
-    if (item === "end") {
-      other.receiveEnd()
-      this.closeIfOver()
-      return
-    }
-    const size = Math.min(this.splitSize ?? item.length, this.allowance)
-    this.allowance -= Math.min(size, item.length)
-    if (item.length > size) this.ready.unshift(item.subarray(size))
-    const chunk = item.slice(0, size)
-    this.bufferedBytes -= chunk.length
-    this.schedule()
-    sink.onChunk(chunk, true)
-    if (this.congested && this.bufferedBytes <= this.marks.low) {
-      this.congested = false
-      if (!this.closed) this.sink?.onDrain()
-    }
-  }
-
-  private receiveEnd(): void {
-    this.inputEnded = true
-    this.sink?.onEof()
-    this.closeIfOver()
-  }
-
-  private closeIfOver(): void {
-    if (this.ended && this.inputEnded && !this.ready.includes("end") && !this.delayed.includes("end")) this.close()
-  }
-
-  private close(): void {
-    if (this.closed) return
-    this.closed = true
-    this.ready = []
-    this.delayed = []
-    this.interruptDelays()
-    this.bufferedBytes = 0
-    const { sink } = this
-    if (sink !== undefined) queueMicrotask(() => sink.onClose())
   }
 }
-
-// Two apps that answer each other without end would otherwise let no timer fire, not even that of the test's timeout.
-const maxTurns = 100_000
-let turns = 0
-const inTurn = (task: () => void): void => {
-  if (turns === 0) {
-    setTimeout(() => {
-      turns = 0
-    }, 0)
-  }
-  if (++turns < maxTurns) queueMicrotask(task)
-  else setTimeout(task, 0)
-}
-
-const clear: WriteResult = { taken: true, belowHighWater: true }
-const congested: WriteResult = { taken: true, belowHighWater: false }

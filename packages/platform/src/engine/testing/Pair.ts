@@ -1,0 +1,397 @@
+import { IoError } from "@effect-websocket/protocol/Errors"
+import type { Transport, TransportSink, WaterMarks, WriteResult } from "../../Transport.js"
+import { concat } from "../bytes.js"
+import type { Clock } from "../time/Clock.js"
+
+/** What can go wrong on the way. The public `MockTransport.Faults` documents it. */
+export interface Faults {
+  split(size: number | undefined): void
+  /** In milliseconds. */
+  delay(time: number): void
+  throttle(bytesPerSecond: number | undefined): void
+  stall(): void
+  unstall(): void
+  drop(): void
+}
+
+type Sleep = Pick<Clock, "sleep">
+
+/** Two transports that are joined in memory. */
+export class Pair implements Faults {
+  readonly client: End
+  readonly server: End
+
+  constructor(clock: Sleep) {
+    this.client = new End(clock, "mock-client")
+    this.server = new End(clock, "mock-server")
+    this.client.join(this.server)
+    this.server.join(this.client)
+  }
+
+  get clientToServer(): Direction {
+    return this.client.output
+  }
+
+  get serverToClient(): Direction {
+    return this.server.output
+  }
+
+  split(size: number | undefined): void {
+    this.clientToServer.split(size)
+    this.serverToClient.split(size)
+  }
+
+  delay(time: number): void {
+    this.clientToServer.delay(time)
+    this.serverToClient.delay(time)
+  }
+
+  throttle(bytesPerSecond: number | undefined): void {
+    this.clientToServer.throttle(bytesPerSecond)
+    this.serverToClient.throttle(bytesPerSecond)
+  }
+
+  stall(): void {
+    this.clientToServer.stall()
+    this.serverToClient.stall()
+  }
+
+  unstall(): void {
+    this.clientToServer.unstall()
+    this.serverToClient.unstall()
+  }
+
+  drop(): void {
+    this.clientToServer.drop()
+    this.serverToClient.drop()
+  }
+
+  /** Breaks the connection for both ends. */
+  reset(): void {
+    this.client.fail()
+    this.server.fail()
+  }
+
+  /** Removes all faults, and delivers what they held up. Resets the connection if something may have been lost. */
+  lift(): void {
+    this.clientToServer.lift()
+    this.serverToClient.lift()
+    if (this.clientToServer.isDropping || this.serverToClient.isDropping) this.reset()
+  }
+}
+
+type Item = Uint8Array | "end"
+
+/** The bytes on their way from one end, the writer, to the other end, the reader. */
+export class Direction implements Faults {
+  /** How many bytes have not been delivered. */
+  bufferedBytes = 0
+  private readonly clock: Sleep
+  private readonly writer: End
+  /** Everything that was written, also what was lost. */
+  private readonly log: Array<Uint8Array> = []
+  // On its way: first delayed, then ready, in the order of writing.
+  private delayed: Array<Item> = []
+  private ready: Array<Item> = []
+  private readonly sleeps = new Set<() => void>()
+  private splitSize: number | undefined = undefined
+  private delayTime = 0
+  // How many bytes may be delivered in each second, and in the rest of this one.
+  private bytesPerSecond = Number.POSITIVE_INFINITY
+  private allowance = Number.POSITIVE_INFINITY
+  private replenishing = false
+  private stalled = false
+  private dropping = false
+  private scheduled = false
+
+  constructor(clock: Sleep, writer: End) {
+    this.clock = clock
+    this.writer = writer
+  }
+
+  private get reader(): End | undefined {
+    return this.writer.other
+  }
+
+  split(size: number | undefined): void {
+    this.splitSize = size
+  }
+
+  delay(time: number): void {
+    this.delayTime = time
+  }
+
+  throttle(bytesPerSecond = Number.POSITIVE_INFINITY): void {
+    this.bytesPerSecond = bytesPerSecond
+    this.allowance = bytesPerSecond
+    this.schedule()
+  }
+
+  stall(): void {
+    this.stalled = true
+  }
+
+  unstall(): void {
+    this.stalled = false
+    this.schedule()
+  }
+
+  drop(): void {
+    this.dropping = true
+  }
+
+  /** Removes all faults but `drop`, and delivers what they held up. */
+  lift(): void {
+    this.splitSize = undefined
+    this.delayTime = 0
+    this.bytesPerSecond = Number.POSITIVE_INFINITY
+    this.allowance = Number.POSITIVE_INFINITY
+    this.replenishing = false
+    this.stalled = false
+    this.cancelSleeps()
+    this.ready.push(...this.delayed)
+    this.delayed = []
+    this.schedule()
+  }
+
+  /** Ends the direction behind what was written. */
+  end(): void {
+    this.writer.end()
+  }
+
+  /** Delivers bytes as if the writer had written them. */
+  inject(bytes: Uint8Array): void {
+    this.push(bytes.slice())
+  }
+
+  /** All bytes that were written so far. */
+  get written(): Uint8Array {
+    return concat(this.log)
+  }
+
+  /** Whether what is written is lost. */
+  get isDropping(): boolean {
+    return this.dropping
+  }
+
+  /** Whether the end of the direction has not been delivered yet. */
+  get hasEndOnItsWay(): boolean {
+    return this.ready.includes("end") || this.delayed.includes("end")
+  }
+
+  /** Logs what an end writes, and sends it on its way if the end may still send. */
+  write(chunk: Uint8Array, delivers: boolean): void {
+    // A copy: the reader may change it, and the writer may use its memory again.
+    const copy = chunk.slice()
+    this.log.push(copy)
+    if (delivers) this.push(copy)
+  }
+
+  push(item: Item): void {
+    if (this.dropping) return
+    if (item !== "end") this.bufferedBytes += item.length
+    if (this.delayTime === 0 && this.delayed.length === 0) {
+      this.ready.push(item)
+      this.schedule()
+      return
+    }
+    this.delayed.push(item)
+    this.after(this.delayTime, () => {
+      // Whichever sleep ends, the first in line goes, so that a shorter delay overtakes nothing.
+      const first = this.delayed.shift()
+      if (first === undefined) return
+      this.ready.push(first)
+      this.schedule()
+    })
+  }
+
+  /** Loses everything that is on its way. */
+  clear(): void {
+    this.ready = []
+    this.delayed = []
+    this.cancelSleeps()
+    this.bufferedBytes = 0
+  }
+
+  /** Delivers in a later turn, one chunk in each, as from an event loop. */
+  schedule(): void {
+    if (this.scheduled || this.stalled) return
+    this.scheduled = true
+    inTurn(this.deliverNext)
+  }
+
+  private readonly deliverNext = (): void => {
+    this.scheduled = false
+    this.deliver()
+  }
+
+  private deliver(): void {
+    const { reader } = this
+    if (this.stalled || reader === undefined || !reader.isReading) return
+    if (this.allowance === 0) return this.replenish()
+    const item = this.ready.shift()
+    if (item === undefined) return
+    if (item === "end") {
+      reader.receiveEnd()
+      this.writer.closeIfOver()
+      return
+    }
+    const size = Math.min(this.splitSize ?? item.length, this.allowance)
+    this.allowance -= Math.min(size, item.length)
+    if (item.length > size) this.ready.unshift(item.subarray(size))
+    const chunk = item.slice(0, size)
+    this.bufferedBytes -= chunk.length
+    this.schedule()
+    reader.receive(chunk)
+    this.writer.reportDrain()
+  }
+
+  private replenish(): void {
+    if (this.replenishing) return
+    this.replenishing = true
+    this.after(1000, () => {
+      this.replenishing = false
+      this.allowance = this.bytesPerSecond
+      this.schedule()
+    })
+  }
+
+  private after(millis: number, task: () => void): void {
+    // A clock may call back before it returns.
+    let over = false
+    let cancel: (() => void) | undefined
+    cancel = this.clock.sleep(millis, () => {
+      over = true
+      if (cancel !== undefined) this.sleeps.delete(cancel)
+      task()
+    })
+    if (!over) this.sleeps.add(cancel)
+  }
+
+  private cancelSleeps(): void {
+    for (const cancel of this.sleeps) cancel()
+    this.sleeps.clear()
+  }
+}
+
+/** One end: a transport whose output is what the other end reads. */
+export class End implements Transport {
+  readonly remoteAddress: string
+  readonly output: Direction
+  other: End | undefined = undefined
+  private sink: TransportSink | undefined = undefined
+  private marks: WaterMarks = { high: Number.POSITIVE_INFINITY, low: 0 }
+  private paused = false
+  private ended = false
+  private inputEnded = false
+  private closed = false
+  private congested = false
+
+  constructor(clock: Sleep, remoteAddress: string) {
+    this.remoteAddress = remoteAddress
+    this.output = new Direction(clock, this)
+  }
+
+  join(other: End): void {
+    this.other = other
+  }
+
+  get bufferedBytes(): number {
+    return this.output.bufferedBytes
+  }
+
+  start(sink: TransportSink, marks: WaterMarks): void {
+    if (this.closed) {
+      queueMicrotask(() => sink.onClose())
+      return
+    }
+    this.sink = sink
+    this.marks = marks
+    this.other?.output.schedule()
+  }
+
+  pause(): void {
+    this.paused = true
+  }
+
+  resume(): void {
+    this.paused = false
+    this.other?.output.schedule()
+  }
+
+  write(chunks: ReadonlyArray<Uint8Array>): WriteResult {
+    for (const chunk of chunks) this.output.write(chunk, !this.closed && !this.ended)
+    if (this.bufferedBytes >= this.marks.high) this.congested = true
+    return this.congested ? congested : clear
+  }
+
+  end(): void {
+    if (this.ended || this.closed) return
+    this.ended = true
+    this.output.push("end")
+  }
+
+  abort(): void {
+    if (this.closed) return
+    // What was not delivered is lost, an end included, so the other end sees a reset.
+    this.close()
+    if (!this.output.isDropping) queueMicrotask(() => this.other?.fail())
+  }
+
+  fail(): void {
+    if (this.closed) return
+    const { sink } = this
+    this.close()
+    sink?.onError(new IoError({ reason: "Reset", operation: "read" }))
+  }
+
+  /** Whether something can be delivered to it. */
+  get isReading(): boolean {
+    return this.sink !== undefined && !this.closed && !this.paused
+  }
+
+  receive(chunk: Uint8Array): void {
+    this.sink?.onChunk(chunk, true)
+  }
+
+  receiveEnd(): void {
+    this.inputEnded = true
+    this.sink?.onEof()
+    this.closeIfOver()
+  }
+
+  reportDrain(): void {
+    if (!this.congested || this.bufferedBytes > this.marks.low) return
+    this.congested = false
+    if (!this.closed) this.sink?.onDrain()
+  }
+
+  /** Closes once both directions have ended and the ends were delivered. */
+  closeIfOver(): void {
+    if (this.ended && this.inputEnded && !this.output.hasEndOnItsWay) this.close()
+  }
+
+  private close(): void {
+    if (this.closed) return
+    this.closed = true
+    this.output.clear()
+    const { sink } = this
+    if (sink !== undefined) queueMicrotask(() => sink.onClose())
+  }
+}
+
+// Two apps that answer each other without end would otherwise let no timer fire, not even the timeout of the test.
+const maxTurns = 100_000
+let turns = 0
+const inTurn = (task: () => void): void => {
+  if (turns === 0) {
+    setTimeout(() => {
+      turns = 0
+    }, 0)
+  }
+  if (++turns < maxTurns) queueMicrotask(task)
+  else setTimeout(task, 0)
+}
+
+const clear: WriteResult = { taken: true, belowHighWater: true }
+const congested: WriteResult = { taken: true, belowHighWater: false }
