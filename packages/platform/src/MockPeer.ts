@@ -1,33 +1,34 @@
 /**
- * A peer that a test scripts frame by frame, legal or not. It answers nothing by itself: no ping, no Close.
+ * A peer that a test scripts frame by frame. Its frames need not be legal. It answers nothing by itself, neither a ping nor a
+ * Close.
  *
  * @since 0.1.0
  */
 import * as CloseCode from "@effect-websocket/protocol/CloseCode"
-import * as Frame from "@effect-websocket/protocol/Frame"
-import { frames, type Violation } from "@effect-websocket/protocol/FrameDecoder"
-import { encode } from "@effect-websocket/protocol/FrameEncoder"
+import type * as Frame from "@effect-websocket/protocol/Frame"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { concat, isSameBytes } from "./engine/bytes.js"
+import { closedAtOnce, type Closable } from "./engine/connection/Closables.js"
+import { Script } from "./engine/testing/Script.js"
 import {
   type Caller,
+  describeEnding,
   describeExpectedClose,
   describeFrame,
   describePredicate,
   type ExpectedClose,
   expecting,
   isExpectedClose,
+  isSameFrame,
   type Refute
 } from "./internal/expectation.js"
-import { closedAtOnce, type Closable } from "./engine/connection/Closables.js"
 import { placeIn } from "./internal/scopes.js"
-import { takeAfter, waitUntil, wakeAll, type Wake } from "./internal/waiting.js"
+import { awaitCallback, takeAfter } from "./internal/waiting.js"
 import type { Transport } from "./Transport.js"
 
 /**
- * The close code, as a number or by its name, and the reason of a Close. What is left out may be anything.
+ * The close code, as a number or by its name, and the reason of a Close. A field that is left out may have any value.
  *
  * @since 0.1.0
  * @category models
@@ -35,39 +36,42 @@ import type { Transport } from "./Transport.js"
 export type { ExpectedClose }
 
 /**
- * A scripted peer. It reads all the time; what has come waits for `receive` and the expectations, in order.
+ * A scripted peer. It reads all the time. Its frames wait, in order, for `receive` and the expectations.
  *
- * An expectation that is not met is a defect, `WebSocketTest.ExpectationFailed`. None of them has a deadline: in a test that
- * waits for what never comes, the runner's own passes.
+ * An expectation that fails is a defect, `WebSocketTest.ExpectationFailed`. Expectations have no deadline: if the expected frame
+ * never comes, the test ends with the timeout of the test runner.
  *
  * @since 0.1.0
  * @category models
  */
 export interface MockPeer {
-  /** What the peer speaks over. */
+  /** The transport that the peer uses. */
   readonly transport: Transport
 
   /**
-   * Sends frames, in one chunk, masked as the role of the peer demands. Nothing else about them is checked: reserved bits,
-   * opcodes, sizes and the order are the test's.
+   * Sends frames in one chunk, masked as the role of the peer requires. Nothing else about them is checked: the test chooses
+   * reserved bits, opcodes, sizes and the order.
    */
   send(...frames: ReadonlyArray<Frame.Frame>): Effect.Effect<void>
-  /** Sends bytes as they are, for what no frame is: garbage, a part of a frame, a mask where there must be none. */
+  /** Sends bytes as they are, also if they are not a frame: garbage, a part of a frame, a frame with the wrong mask. */
   sendBytes(bytes: Uint8Array): Effect.Effect<void>
-  /** Sends a Close with any code and reason, also those that may not travel; without a code its payload is empty. */
+  /** Sends a Close with any code and reason, also with a code that must not be sent. Without a code, the Close has no code. */
   sendClose(code?: number, reason?: string): Effect.Effect<void>
 
-  /** The next frame of the other side's. A defect once that sends no more. Interrupting it loses no frame. */
+  /** The next frame of the other side. If the other side sends no more, it is a defect. Interrupting it loses no frame. */
   readonly receive: Effect.Effect<Frame.Frame>
-  /** Expects the next frame to be this one (`masked` apart), or one that the predicate accepts. Returns it. */
+  /** Expects the next frame to be equal to this one (`masked` is not compared), or to satisfy the predicate. Returns it. */
   expectFrame(expected: Frame.Frame | ((frame: Frame.Frame) => boolean)): Effect.Effect<Frame.Frame>
-  /** Expects the next frame to be a Close, and returns its code and reason. It is not answered. */
+  /** Expects the next frame to be a Close, and returns its code and reason. The peer does not answer it. */
   expectClose(expected?: ExpectedClose): Effect.Effect<CloseCode.CloseReason>
-  /** Expects a Close and completes the closing handshake: the same code, and the end of the connection. */
+  /**
+   * Expects a Close and completes the closing handshake: sends the same code, ends the connection in the order that its role
+   * requires, and waits until the connection is over.
+   */
   answerClose(expected?: ExpectedClose): Effect.Effect<CloseCode.CloseReason>
-  /** Expects the other side to end what it sends, with no frame before it. */
+  /** Expects the other side to send no more, without another frame before. */
   readonly expectEnd: Effect.Effect<void>
-  /** Expects the other side to break the connection, with no frame before it. */
+  /** Expects the other side to break the connection, without another frame before. */
   readonly expectReset: Effect.Effect<void>
 
   /** Sends no more: a half-close. */
@@ -77,10 +81,10 @@ export interface MockPeer {
 }
 
 /**
- * A peer over a transport on which the opening handshake has been made already. At the end of the scope it breaks the
- * connection, where that is not over, so that no closing handshake waits for a peer whose script has ended.
+ * A peer over a transport. The opening handshake must have been made already.
  *
- * `WebSocketTest.acceptPeer` and `WebSocketTest.connectPeer` make one with an opening handshake.
+ * When the scope ends, the peer breaks the connection unless it is over. So no closing handshake waits for a peer whose script has
+ * ended. `WebSocketTest.acceptPeer` and `WebSocketTest.connectPeer` make a peer with an opening handshake.
  *
  * @example
  * ```ts
@@ -107,88 +111,44 @@ export const fromTransport = (
 ): Effect.Effect<MockPeer, never, Scope.Scope> =>
   Effect.uninterruptible(
     Effect.map(Effect.scope, (scope) => {
-      const peer = new Peer(transport, options.role)
+      const script = new Script(transport, options.role)
       const place = placeIn(scope)
       const member: Closable = {
         patience: 0,
         beginClose: () => transport.abort(),
         whenClosed: closedAtOnce
       }
-      peer.start(() => place.delete(member))
+      script.start()
+      script.whenClosed(() => place.delete(member))
       place.add(member)
-      return peer
+      return new Peer(script)
     })
   )
 
-// The same in each run, so that the bytes are too.
-const maskKey = 0x37fa213d
-// What a script sends is little, so it never waits.
-const waterMarks = { high: Number.MAX_SAFE_INTEGER, low: 0 }
 const noStatus = CloseCode.fromName("NoStatusReceived")
 
-/** Why nothing more comes. */
-type Ending = "Ended" | "Reset" | "Dropped" | Violation
-
+/** A script as effects, with expectations. */
 class Peer implements MockPeer {
-  readonly transport: Transport
-  private readonly role: "client" | "server"
-  private readonly inbox: Array<Frame.Frame> = []
-  private ending: Ending | undefined = undefined
-  private closed = false
-  private readonly waiting = new Set<Wake>()
+  private readonly script: Script
 
-  constructor(transport: Transport, role: "client" | "server") {
-    this.transport = transport
-    this.role = role
+  constructor(script: Script) {
+    this.script = script
   }
 
-  start(onClose: () => void): void {
-    const decode = frames({ role: this.role })
-    this.transport.start(
-      {
-        onChunk: (chunk) => {
-          const { frames: found, violation } = decode(chunk)
-          this.inbox.push(...found)
-          this.ending ??= violation
-          this.wake()
-        },
-        onEof: () => {
-          this.ending ??= "Ended"
-          this.wake()
-        },
-        onDrain: () => {},
-        onError: () => {
-          this.ending = "Reset"
-          this.wake()
-        },
-        onClose: () => {
-          this.ending ??= "Dropped"
-          this.closed = true
-          this.wake()
-          onClose()
-        }
-      },
-      waterMarks
-    )
+  get transport(): Transport {
+    return this.script.transport
   }
 
-  send(...input: ReadonlyArray<Frame.Frame>): Effect.Effect<void> {
-    return Effect.suspend(() =>
-      this.sendBytes(concat(input.map((frame) => encode(frame, this.role === "client" ? maskKey : undefined))))
-    )
+  send(...frames: ReadonlyArray<Frame.Frame>): Effect.Effect<void> {
+    return Effect.sync(() => this.script.send(frames))
   }
 
   sendBytes(bytes: Uint8Array): Effect.Effect<void> {
-    return Effect.sync(() => {
-      // A copy: what the transport has not taken yet must stay as it is.
-      this.transport.write([bytes.slice()])
-    })
+    return Effect.sync(() => this.script.sendBytes(bytes))
   }
 
   sendClose(code?: number, reason = ""): Effect.Effect<void> {
-    const bytes = new TextEncoder().encode(reason)
-    const payload = code === undefined ? bytes : concat([Uint8Array.of(code >>> 8, code), bytes])
-    return this.send(Frame.make(Opcode.Close, { payload }))
+    return Effect.sync(() => this.script.sendClose(code, reason))
   }
 
   get receive(): Effect.Effect<Frame.Frame> {
@@ -218,9 +178,9 @@ class Peer implements MockPeer {
       Effect.gen(this, function* () {
         yield* this.sendClose(code === noStatus ? undefined : code)
         // RFC 6455 §7.1.1: the server ends first.
-        if (this.role === "client") yield* this.expectEnd
+        if (this.script.role === "client") yield* this.expectEnd
         yield* this.end
-        yield* this.until(() => this.closed)
+        yield* awaitCallback<void>((resume) => this.script.whenClosed(() => resume(Effect.void)))
       })
     )
   }
@@ -234,11 +194,11 @@ class Peer implements MockPeer {
   }
 
   get end(): Effect.Effect<void> {
-    return Effect.sync(() => this.transport.end())
+    return Effect.sync(() => this.script.transport.end())
   }
 
   get abort(): Effect.Effect<void> {
-    return Effect.sync(() => this.transport.abort())
+    return Effect.sync(() => this.script.transport.abort())
   }
 
   private closeFrame(expected: ExpectedClose, caller: Caller): Effect.Effect<CloseCode.CloseReason> {
@@ -253,56 +213,25 @@ class Peer implements MockPeer {
 
   private expectEnding(expected: "Ended" | "Reset"): Effect.Effect<void> {
     const refute = expecting(describeEnding(expected))
-    return Effect.flatMap(
-      this.until(() => this.hasMore),
-      () => {
-        const frame = this.inbox[0]
-        if (frame !== undefined) return refute(describeFrame(frame))
-        // Another fiber took the frame that there was.
-        if (this.ending === undefined) return this.expectEnding(expected)
-        return this.ending === expected ? Effect.void : refute(describeEnding(this.ending))
-      }
-    )
+    return Effect.flatMap(this.readable, () => {
+      const { ending, nextFrame } = this.script
+      if (nextFrame !== undefined) return refute(describeFrame(nextFrame))
+      // Another fiber took the frame that there was.
+      if (ending === undefined) return this.expectEnding(expected)
+      return ending === expected ? Effect.void : refute(describeEnding(ending))
+    })
   }
 
   private nextFrame(refute: Refute): Effect.Effect<Frame.Frame> {
-    const wait = Effect.flatMap(
-      this.until(() => this.hasMore),
-      () => (this.inbox.length > 0 || this.ending === undefined ? Effect.void : refute(describeEnding(this.ending)))
-    )
-    return takeAfter(wait, () => this.inbox.shift())
+    const wait = Effect.flatMap(this.readable, () => {
+      const { ending, nextFrame } = this.script
+      return nextFrame === undefined && ending !== undefined ? refute(describeEnding(ending)) : Effect.void
+    })
+    return takeAfter(wait, () => this.script.takeFrame())
   }
 
-  /** Whether there is a frame, or the end. */
-  private get hasMore(): boolean {
-    return this.inbox.length > 0 || this.ending !== undefined
-  }
-
-  /** Looks again after each event. */
-  private until(isReady: () => boolean): Effect.Effect<void> {
-    return Effect.flatMap(waitUntil(this.waiting, isReady), () => (isReady() ? Effect.void : this.until(isReady)))
-  }
-
-  private wake(): void {
-    wakeAll(this.waiting)
-  }
-}
-
-const isSameFrame = (left: Frame.Frame, right: Frame.Frame): boolean =>
-  left.fin === right.fin &&
-  left.rsv === right.rsv &&
-  left.opcode === right.opcode &&
-  isSameBytes(left.payload, right.payload)
-
-const describeEnding = (ending: Ending): string => {
-  switch (ending) {
-    case "Ended":
-      return "the end of what the other side sends"
-    case "Reset":
-      return "a connection that the other side broke"
-    case "Dropped":
-      return "a connection that is over"
-    default:
-      return `a violation of the protocol: ${ending.message}`
+  /** Waits for a frame or the end. */
+  private get readable(): Effect.Effect<void> {
+    return awaitCallback<void>((resume) => this.script.whenReadable(() => resume(Effect.void)))
   }
 }

@@ -1,13 +1,15 @@
-/** What tests expect, and how it is told when it does not come. */
+/** What tests expect, and the descriptions of it and of what comes instead. */
 import * as CloseCode from "@effect-websocket/protocol/CloseCode"
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import { isSameBytes } from "../engine/bytes.js"
+import type { Ending } from "../engine/testing/Script.js"
 
 /**
- * Something else came than a test expected.
+ * A test expected one thing, and another came.
  *
  * @since 0.1.0
  * @category errors
@@ -22,15 +24,15 @@ export class ExpectationFailed extends Data.TaggedError("Expectation_failed")<{
   }
 }
 
-/** Dies of what came instead. */
+/** Fails with a defect that says what came instead. */
 export type Refute = (actual: string) => Effect.Effect<never>
 
 /** A function that a test calls. */
 export type Caller = (...args: never) => unknown
 
 /**
- * What to do when something else came than `expected`. With a `caller` the stack of the defect is that of the call to it,
- * because an effect that fails later knows nothing of the line in the test that asked for it.
+ * Returns the function to call if something else than `expected` came. With a `caller`, the defect has the stack of the call to
+ * it: an effect that fails later does not know the line of the test that made it.
  */
 export const expecting = (expected: string, caller?: Caller): Refute => {
   const call: { stack?: string } = {}
@@ -45,7 +47,7 @@ export const expecting = (expected: string, caller?: Caller): Refute => {
 }
 
 /**
- * The close code, as a number or by its name, and the reason of a Close. What is left out may be anything.
+ * The close code, as a number or by its name, and the reason of a Close. A field that is left out may have any value.
  *
  * @since 0.1.0
  * @category models
@@ -59,7 +61,7 @@ export const isExpectedClose = (expected: ExpectedClose, { code, reason }: Close
   (expected.code === undefined || codeOf(expected.code) === code) &&
   (expected.reason === undefined || expected.reason === reason)
 
-/** What is asked for, as the end of a sentence. */
+/** The expected fields, as the end of a sentence. */
 export const describeExpectedClose = ({ code, reason }: ExpectedClose): string => {
   const parts = [
     ...(code === undefined ? [] : [`code ${codeOf(code)}`]),
@@ -69,6 +71,12 @@ export const describeExpectedClose = ({ code, reason }: ExpectedClose): string =
 }
 
 const codeOf = (code: number | CloseCode.Name): number => (typeof code === "string" ? CloseCode.fromName(code) : code)
+
+export const isSameFrame = (left: Frame.Frame, right: Frame.Frame): boolean =>
+  left.fin === right.fin &&
+  left.rsv === right.rsv &&
+  left.opcode === right.opcode &&
+  isSameBytes(left.payload, right.payload)
 
 export const describePredicate = (predicate: (...args: never) => unknown): string =>
   predicate.name === "" ? "that the predicate accepts" : `that ${predicate.name} accepts`
@@ -96,6 +104,19 @@ export const describeFrame = (frame: Frame.Frame): string => {
     if (!("_tag" in reason)) return `a Close frame ${describeClose(reason)}`
   }
   return `the frame ${Frame.format(frame)}`
+}
+
+export const describeEnding = (ending: Ending): string => {
+  switch (ending) {
+    case "Ended":
+      return "the end of what the other side sends"
+    case "Reset":
+      return "a connection that the other side broke"
+    case "Dropped":
+      return "a connection that is over"
+    default:
+      return `a violation of the protocol: ${ending.message}`
+  }
 }
 
 const shownUnits = 200

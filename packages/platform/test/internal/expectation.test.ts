@@ -1,8 +1,10 @@
 import { ConnectionClosed, IoError, type ConnectionError } from "@effect-websocket/protocol/Errors"
 import * as Frame from "@effect-websocket/protocol/Frame"
+import { frames } from "@effect-websocket/protocol/FrameDecoder"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
 import {
   describeData,
+  describeEnding,
   describeError,
   describeExpectedClose,
   describeFrame,
@@ -10,16 +12,17 @@ import {
   type ExpectedClose,
   ExpectationFailed,
   expecting,
-  isExpectedClose
+  isExpectedClose,
+  isSameFrame
 } from "../../src/internal/expectation.js"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect } from "effect"
 
-/** What a test calls; the expectation is not met when the effect runs, elsewhere. */
+/** A function that a test calls. The effect that it returns fails later, elsewhere. */
 const expectSomething = () => expecting("this", expectSomething)("that")
 
 describe("expecting", () => {
-  it.effect("is a defect that says both, with the line of the test on its stack", () =>
+  it.effect("is a defect that names both, with the line of the test on its stack", () =>
     Effect.gen(function* () {
       const expectation = expectSomething()
       const cause = yield* Effect.flip(Effect.sandbox(expectation))
@@ -34,7 +37,7 @@ describe("expecting", () => {
     })
   )
 
-  it.effect("does without a caller", () =>
+  it.effect("needs no caller", () =>
     Effect.gen(function* () {
       const cause = yield* Effect.flip(Effect.sandbox(expecting("this")("that")))
       assert.instanceOf(Cause.squash(cause), ExpectationFailed)
@@ -58,13 +61,26 @@ describe("isExpectedClose", () => {
   })
 })
 
+describe("isSameFrame", () => {
+  it.each<[Frame.Frame, boolean]>([
+    [Frame.text("a"), true],
+    [{ ...Frame.text("a"), masked: true }, true],
+    [Frame.text("b"), false],
+    [Frame.text("a", { fin: false }), false],
+    [Frame.make(Opcode.Text, { payload: Uint8Array.of(97), rsv: 4 }), false],
+    [Frame.make(Opcode.Binary, { payload: Uint8Array.of(97) }), false]
+  ])("compares everything but the mask: %#", (frame, result) => {
+    assert.strictEqual(isSameFrame(Frame.text("a"), frame), result)
+  })
+})
+
 describe("the descriptions", () => {
   it.each<[ExpectedClose, string]>([
     [{}, ""],
     [{ code: "GoingAway" }, " with code 1001"],
     [{ reason: "" }, ' with reason ""'],
     [{ code: 1000, reason: "bye" }, ' with code 1000 and reason "bye"']
-  ])("tell a Close that is expected: %o", (expected, text) => {
+  ])("describe an expected Close: %o", (expected, text) => {
     assert.strictEqual(describeExpectedClose(expected), text)
   })
 
@@ -73,7 +89,7 @@ describe("the descriptions", () => {
     ["a".repeat(201), `the text "${"a".repeat(200)}"… (201 UTF-16 units)`],
     [Uint8Array.of(1, 255), "the bytes [01 ff]"],
     [new Uint8Array(33), `the bytes [${"00 ".repeat(32)}…] (33 bytes)`]
-  ])("tell data, cut where it is long: %#", (data, text) => {
+  ])("describe data, and cut long data: %#", (data, text) => {
     assert.strictEqual(describeData(data), text)
   })
 
@@ -90,7 +106,7 @@ describe("the descriptions", () => {
       new IoError({ reason: "Reset", operation: "read" }),
       "the end of the connection by Io_error: Reset during read: the connection broke"
     ]
-  ])("tell an end: %#", (error, text) => {
+  ])("describe the end of a connection: %#", (error, text) => {
     assert.strictEqual(describeError(error), text)
   })
 
@@ -101,11 +117,25 @@ describe("the descriptions", () => {
     [Frame.make(Opcode.Close, { payload: Uint8Array.of(3) }), "the frame Close fin 1 bytes 03"],
     [Frame.text("é", { fin: false }), "the frame Text 2 bytes c3 a9"],
     [Frame.ping("a"), "the frame Ping fin 1 bytes 61"]
-  ])("tell a frame: %#", (frame, text) => {
+  ])("describe a frame: %#", (frame, text) => {
     assert.strictEqual(describeFrame(frame), text)
   })
 
-  it("tell a predicate by its name, where it has one", () => {
+  it("describe each ending", () => {
+    assert.deepStrictEqual((["Ended", "Reset", "Dropped"] as const).map(describeEnding), [
+      "the end of what the other side sends",
+      "a connection that the other side broke",
+      "a connection that is over"
+    ])
+    const { violation } = frames({ role: "client" })(Uint8Array.of(0x83, 0))
+    assert(violation !== undefined)
+    assert.strictEqual(
+      describeEnding(violation),
+      "a violation of the protocol: The opcode 0x3 is reserved (RFC 6455 §5.2)"
+    )
+  })
+
+  it("describe a predicate by its name if it has one", () => {
     const isGreeting = () => true
     assert.strictEqual(describePredicate(isGreeting), "that isGreeting accepts")
     assert.strictEqual(
