@@ -9,22 +9,19 @@
  * @since 0.1.0
  */
 import * as CloseCode from "@effect-websocket/protocol/CloseCode"
-import {
-  type Endpoint,
-  HandshakeRejected,
-  type HeaderRecord,
-  IoError,
-  ProtocolError
-} from "@effect-websocket/protocol/Errors"
+import { type Endpoint, type HeaderRecord, ProtocolError } from "@effect-websocket/protocol/Errors"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
 import type { Binary, Message, Text } from "@effect-websocket/protocol/Message"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { isSameBytes } from "./engine/bytes.js"
+import { closedAtOnce, nothingToUndo } from "./engine/connection/Closables.js"
+import { unguarded } from "./engine/connection/GuardedTransport.js"
+import { randomBytes } from "./engine/random.js"
+import { type Answer, Exchanges, type Taken } from "./engine/testing/Exchange.js"
 import {
   describeClean,
   describeClose,
@@ -37,12 +34,9 @@ import {
   expecting,
   isExpectedClose
 } from "./internal/expectation.js"
-import { randomBytes } from "./engine/random.js"
-import { unguarded } from "./engine/connection/GuardedTransport.js"
-import { closedAtOnce } from "./engine/connection/Closables.js"
 import { placeIn } from "./internal/scopes.js"
 import { transportKey } from "./internal/typeId.js"
-import { awaitCallback, takeAfter, type Wake } from "./internal/waiting.js"
+import { awaitCallback, takeAfter } from "./internal/waiting.js"
 import * as MockPeer from "./MockPeer.js"
 import * as MockTransport from "./MockTransport.js"
 import type { Transport } from "./Transport.js"
@@ -108,21 +102,26 @@ export interface AcceptOptions {
 export type ConnectPeerOptions = Pick<WebSocketClient.ConnectOptions, "protocols" | "headers" | "origin">
 
 /**
- * What the layer provides for tests, besides the services of the app. See `nextAttempt` and `connectPeer`.
+ * The service for tests. The functions `nextAttempt` and `connectPeer` of this module document its members.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Service {
+  readonly nextAttempt: Effect.Effect<ConnectionAttempt>
+  readonly connectPeer: (
+    url?: string | URL,
+    options?: ConnectPeerOptions
+  ) => Effect.Effect<MockPeer.MockPeer, WebSocketClient.ConnectError, Scope.Scope>
+}
+
+/**
+ * The tag of the service that the layer provides for tests, besides the services of the app.
  *
  * @since 0.1.0
  * @category tags
  */
-export class WebSocketTest extends Context.Tag("@effect-websocket/platform/WebSocketTest")<
-  WebSocketTest,
-  {
-    readonly nextAttempt: Effect.Effect<ConnectionAttempt>
-    readonly connectPeer: (
-      url?: string | URL,
-      options?: ConnectPeerOptions
-    ) => Effect.Effect<MockPeer.MockPeer, WebSocketClient.ConnectError, Scope.Scope>
-  }
->() {}
+export class WebSocketTest extends Context.Tag("@effect-websocket/platform/WebSocketTest")<WebSocketTest, Service>() {}
 
 /**
  * All three services, with options for the server. Every URL reaches it, relative ones too; `WebSocketServer.address` has one. With `zlib`, such
@@ -138,16 +137,16 @@ export const layerWith = (
     Effect.gen(function* () {
       const runtime = yield* Effect.runtime<never>()
       const { offer, service } = yield* WebSocketServer.make(listening, options)
-      const attempts = new Attempts(offer)
+      const exchanges = new Exchanges(offer)
       const dial: Dial = (url, headers, done) =>
-        attempts.dial(Runtime.runSync(runtime)(MockTransport.make()), url, headers, done)
+        exchanges.dial(Runtime.runSync(runtime)(MockTransport.make()), url, headers, done)
       return Context.make(
         WebSocketClient.WebSocketClient,
         WebSocketClient.make(dial, { zlib: options.zlib, baseUrl: listening.url })
       ).pipe(
         Context.add(WebSocketServer.WebSocketServer, service),
         Context.add(WebSocketTest, {
-          nextAttempt: attempts.next,
+          nextAttempt: takeFrom(exchanges),
           connectPeer: (url = listening.url, offered = {}) =>
             Effect.suspend(() => dialPeer(dial, new URL(url), offered))
         })
@@ -414,175 +413,31 @@ export const expectClose = (
 
 const listening: WebSocketServer.Address = { hostname: "test", port: 80, url: "ws://test" }
 
-type Offer = (attempt: WebSocketServer.UpgradeAttempt) => void
-type Done = (dialed: Dialed) => void
-
-/** The requests that nobody has answered yet, and the tests that wait for one. */
-class Attempts {
-  private readonly offer: Offer
-  private readonly unanswered = new Map<Exchange, Handshake.UpgradeRequest>()
-  private readonly takers = new Map<Wake, Fiber.RuntimeFiber<unknown, unknown>>()
-
-  constructor(offer: Offer) {
-    this.offer = offer
-  }
-
-  dial(pair: MockTransport.Pair, url: URL, headers: HeaderRecord, done: Done): () => void {
-    const asked: Handshake.HttpRequest = {
-      method: "GET",
-      url: url.pathname + url.search,
-      httpVersion: "1.1",
-      headers: Handshake.lowerCaseNames({ ...headers, Host: url.host })
-    }
-    const exchange = new Exchange(pair, asked, done, () => this.unanswered.delete(exchange))
-    // As over a network, the server does not learn of it in the step in which the client asks.
-    queueMicrotask(() => {
-      if (exchange.dropped) return
-      const request = Handshake.checkRequest(asked)
-      // What is no upgrade request is the server's to refuse.
-      if (request._tag === "RefusedRequest") {
-        exchange.offerTo(this.offer)
-        return
-      }
-      this.unanswered.set(exchange, request)
-      this.passOn(exchange)
+/** Asks for a request to upgrade. Whoever gets it has it in the step in which it is taken. */
+const takeFrom = (exchanges: Exchanges): Effect.Effect<ConnectionAttempt> =>
+  Effect.withFiberRuntime((fiber) => {
+    let leave = nothingToUndo
+    const wait = awaitCallback<void>((resume) => {
+      leave = exchanges.ask(() => resume(Effect.void))
+      // If the fiber is interrupted after it was called, and before it takes the request, the next one gets it.
+      fiber.addObserver(leave)
+      return leave
     })
-    return () => exchange.drop()
-  }
-
-  private take(): ConnectionAttempt | undefined {
-    for (const [exchange, request] of this.unanswered) {
-      this.unanswered.delete(exchange)
-      exchange.takeBack()
-      return connectionAttempt(exchange, request, this.offer)
-    }
-    return undefined
-  }
-
-  private readonly awaitAttempt: Effect.Effect<void> = Effect.withFiberRuntime((fiber) =>
-    awaitCallback<void>((resume) => {
-      // The fiber may have yielded since anything else looked.
-      if (this.unanswered.size > 0) return resume(Effect.void)
-      this.takers.set(resume, fiber)
-      return () => {
-        this.takers.delete(resume)
-      }
+    return takeAfter(wait, () => {
+      const taken = exchanges.take()
+      fiber.removeObserver(leave)
+      leave()
+      return taken && connectionAttempt(exchanges, taken)
     })
-  )
+  })
 
-  readonly next: Effect.Effect<ConnectionAttempt> = takeAfter(this.awaitAttempt, () => this.take())
-
-  private passOn(exchange: Exchange): void {
-    for (const [resume, fiber] of this.takers) {
-      this.takers.delete(resume)
-      // If it is interrupted before it takes the attempt, that is for another.
-      fiber.addObserver(() => this.passOnRest())
-      resume(Effect.void)
-      return
-    }
-    exchange.offerTo(this.offer)
-  }
-
-  private passOnRest(): void {
-    for (const exchange of this.unanswered.keys()) {
-      if (!exchange.isOffered) this.passOn(exchange)
-    }
-  }
-}
-
-/** A request and its answer, by the server or by the test. */
-class Exchange {
-  readonly pair: MockTransport.Pair
-  dropped = false
-  private readonly request: Handshake.HttpRequest
-  private readonly done: Done
-  private readonly onOver: () => void
-  /** What the server holds, while the answer is its own. */
-  private offered: WebSocketServer.UpgradeAttempt | undefined = undefined
-  private onGone: (() => void) | undefined = undefined
-
-  constructor(pair: MockTransport.Pair, request: Handshake.HttpRequest, done: Done, onOver: () => void) {
-    this.pair = pair
-    this.request = request
-    this.done = done
-    this.onOver = onOver
-  }
-
-  get isOffered(): boolean {
-    return this.offered !== undefined
-  }
-
-  offerTo(offer: Offer): void {
-    const attempt: WebSocketServer.UpgradeAttempt = {
-      request: this.request,
-      remoteAddress: this.pair.client.remoteAddress,
-      isGone: () => this.dropped || this.offered !== attempt,
-      onGone: (listener) => {
-        this.onGone = listener
-      },
-      upgrade: (headers) => this.upgrade(headers),
-      reject: (status, headers, body) => {
-        if (this.offered === attempt) this.reject(status, headers, body)
-      }
-    }
-    this.offered = attempt
-    offer(attempt)
-  }
-
-  /** To the server it looks as if the client had gone away. */
-  takeBack(): void {
-    this.offered = undefined
-    this.tellGone()
-  }
-
-  private tellGone(): void {
-    const { onGone } = this
-    this.onGone = undefined
-    onGone?.()
-  }
-
-  upgrade(headers: HeaderRecord): Transport {
-    this.answer({ _tag: "Upgraded", headers: Handshake.lowerCaseNames(headers), transport: this.pair.client })
-    return this.pair.server
-  }
-
-  reject(status: number, headers: HeaderRecord, body: string): void {
-    const rejected = {
-      status,
-      headers: Handshake.lowerCaseNames(headers),
-      body: new TextEncoder().encode(body),
-      bodyTruncated: false
-    }
-    this.answer({ _tag: "Failed", error: new HandshakeRejected(rejected) })
-  }
-
-  unreachable(): void {
-    this.answer({ _tag: "Failed", error: new IoError({ reason: "Connect", operation: "connect" }) })
-  }
-
-  drop(): void {
-    this.dropped = true
-    this.onOver()
-    this.tellGone()
-    this.pair.client.abort()
-  }
-
-  private answer(dialed: Dialed): void {
-    this.onOver()
-    this.onGone = undefined
-    // As over a network, the client does not learn of it in the step in which the answer is given.
-    queueMicrotask(() => {
-      if (!this.dropped) this.done(dialed)
-    })
-  }
-}
-
-const connectionAttempt = (exchange: Exchange, request: Handshake.UpgradeRequest, offer: Offer): ConnectionAttempt => {
+const connectionAttempt = (exchanges: Exchanges, taken: Taken): ConnectionAttempt => {
+  const { exchange, request } = taken
   let answered = false
   const answer = <A, R>(effect: () => Effect.Effect<A, never, R>): Effect.Effect<A, never, R> =>
     Effect.uninterruptible(
       Effect.suspend(() => {
-        if (answered) return Effect.dieMessage("This attempt to connect was answered already")
+        if (answered) return Effect.dieMessage("This attempt to connect has been answered already")
         answered = true
         return effect()
       })
@@ -599,13 +454,11 @@ const connectionAttempt = (exchange: Exchange, request: Handshake.UpgradeRequest
     reject: (status, { body = "", headers = {} } = {}) =>
       answer(() => Effect.sync(() => exchange.reject(status, headers, body))),
     unreachable: answer(() => Effect.sync(() => exchange.unreachable())),
-    forward: answer(() => Effect.sync(() => exchange.offerTo(offer)))
+    forward: answer(() => Effect.sync(() => exchanges.forward(taken)))
   }
 }
 
-/** In memory the body of a refusal is there with its head. */
-type Dialed = Exclude<WebSocketClient.Dialed, { readonly _tag: "Rejected" }>
-type Dial = (url: URL, headers: HeaderRecord, done: (dialed: Dialed) => void) => () => void
+type Dial = (url: URL, headers: HeaderRecord, done: (answer: Answer) => void) => () => void
 
 const dialPeer = (
   dial: Dial,
@@ -615,14 +468,14 @@ const dialPeer = (
   Effect.uninterruptibleMask((restore) => {
     const headers = Handshake.requestHeaders({ ...offer, key: Handshake.makeKey(randomBytes(16)) })
     if (headers instanceof ProtocolError) return Effect.fail(headers)
-    let drop = (): void => {}
+    let drop = nothingToUndo
     const dialing = Effect.async<Transport, WebSocketClient.ConnectError>((resume) => {
-      drop = dial(url, headers, (dialed) =>
-        resume(dialed._tag === "Upgraded" ? Effect.succeed(dialed.transport) : Effect.fail(dialed.error))
+      drop = dial(url, headers, (answer) =>
+        resume(answer._tag === "Upgraded" ? Effect.succeed(answer.transport) : Effect.fail(answer.error))
       )
     })
     return restore(dialing).pipe(
-      // Also when the answer has come, and its turn has not.
+      // Also if the answer has come, and the fiber has not run yet.
       Effect.onInterrupt(() => Effect.sync(drop)),
       Effect.flatMap((transport) => MockPeer.fromTransport(transport, { role: "client" }))
     )
