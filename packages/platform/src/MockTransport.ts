@@ -1,6 +1,6 @@
 /**
- * An in-memory pair of transports that really carries bytes, for tests: it can split, delay (on `Clock`), throttle, stall,
- * lose, reset and end, in one direction or in both.
+ * An in-memory pair of transports for tests. It carries bytes, and it can split, delay (on `Clock`), throttle, stall, drop, reset
+ * and end them, in one direction or in both.
  *
  * @since 0.1.0
  */
@@ -14,26 +14,26 @@ import type { Clock } from "./engine/time/Clock.js"
 import type { Transport } from "./Transport.js"
 
 /**
- * What can go wrong on the way, in one direction or in both. Everything but `drop` can be lifted again.
+ * What can go wrong on the way, in one direction or in both. Every fault but `drop` can be removed again.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Faults {
-  /** Delivers in chunks of at most `size` bytes; `undefined` lifts it. */
+  /** Delivers chunks of at most `size` bytes; `undefined` removes the limit. */
   readonly split: (size: number | undefined) => Effect.Effect<void>
-  /** Delivers what is written from now on after a time on `Clock`; zero lifts it. */
+  /** Delivers everything that is written from now on after this time on `Clock`; zero removes the delay. */
   readonly delay: (time: Duration.DurationInput) => Effect.Effect<void>
   /**
-   * Delivers at most `bytesPerSecond` bytes at once, and again a second later on `Clock`; `undefined` lifts it. What waits
-   * stays in the writer's buffer.
+   * Delivers at most `bytesPerSecond` bytes, and then as many again after each second on `Clock`; `undefined` removes the limit.
+   * The other bytes stay in the buffer of the writer.
    */
   readonly throttle: (bytesPerSecond: number | undefined) => Effect.Effect<void>
-  /** Delivers nothing: what is written stays in the writer's buffer, as with a peer that does not read. */
+  /** Delivers nothing: all bytes stay in the buffer of the writer, as if the peer does not read. */
   readonly stall: Effect.Effect<void>
   /** Ends `stall`. */
   readonly unstall: Effect.Effect<void>
-  /** Loses everything that is written from now on, ends included, as with a peer that vanished. */
+  /** Loses everything that is written from now on, ends included, as if the peer has vanished. */
   readonly drop: Effect.Effect<void>
 }
 
@@ -44,16 +44,16 @@ export interface Faults {
  * @category models
  */
 export interface Direction extends Faults {
-  /** Ends the direction behind what was written, as a half-close by the writer. */
+  /** Ends the direction after the bytes that were written, as if the writer half-closes. */
   readonly end: Effect.Effect<void>
   /** Delivers raw bytes to the reader, as if the writer had written them. */
   readonly inject: (bytes: Uint8Array) => Effect.Effect<void>
-  /** All bytes that were written so far; they are kept as long as the pair is. */
+  /** All bytes that were written so far. They are kept for as long as the pair is. */
   readonly written: Effect.Effect<Uint8Array>
 }
 
 /**
- * Two transports that are joined. The faults of the pair are those of both directions at once.
+ * Two transports that are joined. A fault of the pair applies to both directions.
  *
  * @since 0.1.0
  * @category models
@@ -66,8 +66,8 @@ export interface Pair extends Faults {
   /** Breaks the connection: both ends fail with `IoError` (`Reset`). */
   readonly reset: Effect.Effect<void>
   /**
-   * Lifts all faults and delivers at once what they held up. Where something was dropped it is a `reset`: an end that missed
-   * bytes knows nothing of the connection any more.
+   * Removes all faults and delivers at once what they held up. If a direction was dropped, it resets the connection, because the
+   * bytes that are lost cannot be delivered.
    */
   readonly lift: Effect.Effect<void>
 }
@@ -109,7 +109,7 @@ export const make = (): Effect.Effect<Pair> =>
   })
 
 /**
- * The pair that a transport is an end of, if it is.
+ * The pair that a transport belongs to, or `undefined` if it belongs to none.
  *
  * @since 0.1.0
  * @category accessors
@@ -136,7 +136,7 @@ const direction = (on: Engine.Direction): Direction => ({
 
 /** The clock of a runtime. Its sleeps are fibers of the runtime, so a supervisor sees them. */
 const clockOf = (inherited: Runtime.Runtime<never>): Pick<Clock, "sleep"> => {
-  // A pair may be made where nothing can be interrupted; its sleeps must be interruptible all the same.
+  // A pair may be made in an uninterruptible region, but its sleeps must be interruptible.
   const runtime = Runtime.enableRuntimeFlag(inherited, RuntimeFlags.Interruption)
   return {
     sleep: (millis, wake) => {

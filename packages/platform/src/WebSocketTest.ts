@@ -1,10 +1,13 @@
 /**
- * A client and a server that are joined in memory, for an app's own tests: the opening handshake is negotiated and every
- * byte travels, but over no network. An app that is written against `WebSocketClient` and `WebSocketServer` runs unchanged.
+ * A client and a server that are joined in memory, for the tests of an app. The opening handshake is negotiated, and every byte
+ * is carried, but over no network. An app that uses `WebSocketClient` and `WebSocketServer` runs unchanged.
  *
- * What a test needs besides: expectations on a connection (`expectMessage`, `expectNoMessage`, `expectClose`), peers that it
- * scripts frame by frame in place of the server (`acceptPeer`) or of the client (`connectPeer`), the attempts to connect
- * before they are answered (`nextAttempt`), and the network under a connection (`network`).
+ * The module also has the tools of a test:
+ *
+ * - expectations on a connection: `expectMessage`, `expectNoMessage`, `expectClose`;
+ * - peers that the test scripts frame by frame, in place of the server (`acceptPeer`) or of the client (`connectPeer`);
+ * - the attempts to connect before they are answered: `nextAttempt`;
+ * - the network under a connection: `network`.
  *
  * @since 0.1.0
  */
@@ -45,7 +48,7 @@ import * as WebSocketClient from "./WebSocketClient.js"
 import * as WebSocketServer from "./WebSocketServer.js"
 
 /**
- * Something else came than a test expected. It is a defect, as the assertion that it is.
+ * A test expected one thing, and another came. It is a defect, as a failed assertion is.
  *
  * @since 0.1.0
  * @category errors
@@ -53,19 +56,20 @@ import * as WebSocketServer from "./WebSocketServer.js"
 export { ExpectationFailed }
 
 /**
- * An attempt to connect, which the test answers in place of the server: once, or not at all, so that the client's
- * `openTimeout` passes. A second answer is a defect.
+ * An attempt to connect, which the test answers in place of the server. If the test does not answer, the client fails after its
+ * `openTimeout`. A second answer is a defect.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ConnectionAttempt {
+  /** The request of the client. */
   readonly request: Handshake.UpgradeRequest
-  /** The client's end of the connection that it asks for. */
+  /** The transport of the client. */
   readonly transport: Transport
   /**
-   * Answers 101, with a subprotocol of those that were offered and with headers, and becomes the peer. Other subprotocols
-   * and headers that belong to the handshake are a defect.
+   * Answers 101 and returns the peer of the client. A subprotocol that the client did not offer, and a header that the
+   * handshake itself sets, are defects.
    */
   readonly accept: (options?: AcceptOptions) => Effect.Effect<MockPeer.MockPeer, never, Scope.Scope>
   /** Answers with another status: the client fails with `HandshakeRejected`. */
@@ -73,17 +77,17 @@ export interface ConnectionAttempt {
     status: number,
     options?: { readonly headers?: HeaderRecord; readonly body?: string }
   ) => Effect.Effect<void>
-  /** Nobody is there: the client fails with `IoError` (`Connect`). */
+  /** Answers as if no server could be reached: the client fails with `IoError` (`Connect`). */
   readonly unreachable: Effect.Effect<void>
-  /** Leaves the answer to the server, as if nobody had asked for the attempt. */
+  /** Gives the attempt to the server, as if no test had asked for it. */
   readonly forward: Effect.Effect<void>
 }
 
 /**
- * What a scripted server answers 101 with.
+ * The options of a scripted server's answer.
  *
- * - `protocol`: one of those that the client offers. Default: none.
- * - `headers`: sent with the answer, besides those of the handshake. Default: none.
+ * - `protocol`: the subprotocol, one of those that the client offers. Default: none.
+ * - `headers`: headers of the answer, besides those of the handshake. Default: none.
  *
  * @since 0.1.0
  * @category models
@@ -94,7 +98,7 @@ export interface AcceptOptions {
 }
 
 /**
- * What a scripted client asks for, as in `WebSocketClient.ConnectOptions`.
+ * The options of a scripted client, as in `WebSocketClient.ConnectOptions`.
  *
  * @since 0.1.0
  * @category models
@@ -124,8 +128,8 @@ export interface Service {
 export class WebSocketTest extends Context.Tag("@effect-websocket/platform/WebSocketTest")<WebSocketTest, Service>() {}
 
 /**
- * All three services, with options for the server. Every URL reaches it, relative ones too; `WebSocketServer.address` has one. With `zlib`, such
- * as `NodeZlib.zlib`, the client offers compression, too, where it is asked to.
+ * The three services of `layer`, with options for the server. With the option `zlib`, such as `NodeZlib.zlib`, the client can
+ * offer compression, too.
  *
  * @since 0.1.0
  * @category layers
@@ -155,7 +159,8 @@ export const layerWith = (
   )
 
 /**
- * All three services: the app's client and server, and `WebSocketTest` for the test.
+ * Three services: the client and the server of the app, and `WebSocketTest` for the test. Every URL leads to the server, a
+ * relative one, too. `WebSocketServer.address` has a URL.
  *
  * @example
  * ```ts
@@ -178,8 +183,8 @@ export const layer: Layer.Layer<WebSocketClient.WebSocketClient | WebSocketServe
   layerWith({})
 
 /**
- * The next attempt to connect, to be answered by the test. Who waits here comes before the server; an attempt that no `accept`
- * or `run` has taken yet can still be had. Where a server runs, ask before the client connects.
+ * The next attempt to connect, which the test then answers. A test that waits here gets an attempt before the server does. A test
+ * also gets an attempt that the server has not accepted yet. If a server runs, ask before the client connects.
  *
  * @example
  * ```ts
@@ -191,7 +196,7 @@ export const layer: Layer.Layer<WebSocketClient.WebSocketClient | WebSocketServe
  *   yield* attempt.reject(401, { body: `Nothing for ${attempt.request.url}` })
  * })
  *
- * // The next three find nobody.
+ * // The next three attempts find no server.
  * const down = WebSocketTest.nextAttempt.pipe(
  *   Effect.flatMap((attempt) => attempt.unreachable),
  *   Effect.repeatN(2)
@@ -207,8 +212,8 @@ export const nextAttempt: Effect.Effect<ConnectionAttempt, never, WebSocketTest>
 )
 
 /**
- * Accepts the next connection as a peer that the test scripts, in place of `WebSocketServer.accept()`: `nextAttempt` and its
- * `accept`.
+ * Accepts the next connection as a peer that the test scripts, in place of the server. It is `nextAttempt` and the `accept` of the
+ * attempt.
  *
  * @example
  * ```ts
@@ -234,8 +239,8 @@ export const acceptPeer = (
   Effect.flatMap(nextAttempt, (attempt) => attempt.accept(options))
 
 /**
- * Connects to the app's server as a peer that the test scripts, in place of `WebSocketClient.connect`. Fails as that does,
- * but has no `openTimeout`: the server's `handshakeTimeout` is the bound. A malformed URL is a defect.
+ * Connects to the server of the app as a peer that the test scripts, in place of `WebSocketClient.connect`. It fails with the same
+ * errors. It has no `openTimeout`, but the server's `handshakeTimeout` applies. A malformed URL is a defect.
  *
  * @since 0.1.0
  * @category peers
@@ -247,9 +252,9 @@ export const connectPeer = (
   Effect.flatMap(WebSocketTest, (test) => test.connectPeer(url, options))
 
 /**
- * The network under a connection, from either side of it: `reset`, `drop`, `stall`, `delay`, `split`, for both directions or
- * for one. It is lifted at the end of the scope, so that a closing handshake there is not held up by a fault. Anything else
- * than a connection over a `MockTransport` is a defect.
+ * The network under a connection, with its faults for both directions or for one. Pass either side of the connection, a peer or an
+ * attempt. At the end of the scope, all faults are removed, so that no fault delays a closing handshake. A connection that is not
+ * over a `MockTransport` is a defect.
  *
  * @example
  * ```ts
@@ -260,7 +265,7 @@ export const connectPeer = (
  *   const socket = yield* WebSocketClient.connect("ws://test")
  *   const network = yield* WebSocketTest.network(socket)
  *   yield* network.delay("50 millis")
- *   yield* network.clientToServer.stall // the server does not read
+ *   yield* network.clientToServer.stall // as if the server does not read
  *   yield* network.reset
  * })
  * ```
@@ -276,7 +281,7 @@ export const network = (
       const transport = transportOf(connection)
       const pair = transport && MockTransport.pairOf(unguarded(transport))
       if (pair === undefined) {
-        return yield* Effect.dieMessage("WebSocketTest.network: this connection is not one over a MockTransport")
+        return yield* Effect.dieMessage("WebSocketTest.network: this connection is not over a MockTransport")
       }
       placeIn(yield* Effect.scope).add({
         patience: 0,
@@ -296,10 +301,10 @@ const hasTransport = (connection: object): connection is { readonly [transportKe
   transportKey in connection
 
 /**
- * Expects the next message of a connection to be a text, bytes, or one that a predicate accepts. Returns it.
+ * Expects the next message of a connection to be equal to a text or to bytes, or to satisfy a predicate. Returns the message.
  *
- * Fails with nothing: what else comes, the end of the connection included, is a defect (`ExpectationFailed`). It has no
- * deadline of its own. Reads as `socket.receive` does, so nobody else may read meanwhile.
+ * Anything else that comes, the end of the connection included, is a defect (`ExpectationFailed`). It has no deadline of its own.
+ * It reads as `socket.receive` does, so nothing else may read from the connection at the same time.
  *
  * @example
  * ```ts
@@ -341,10 +346,11 @@ export function expectMessage(socket: WebSocket.WebSocket, expected: ExpectedMes
 }
 
 /**
- * Expects that no message comes of all that has been done so far, and that the connection is not over: everything that is
- * ready gets its turn, but no time passes.
+ * Expects that nothing that was done so far brings a message or the end of the connection. Everything that is ready gets its turn,
+ * but no time passes on `Clock`.
  *
- * What else happens is a defect (`ExpectationFailed`). Nobody else may read meanwhile.
+ * A message and the end of the connection are defects (`ExpectationFailed`). Nothing else may read from the connection at the same
+ * time.
  *
  * @since 0.1.0
  * @category expectations
@@ -361,11 +367,11 @@ export const expectNoMessage = (socket: WebSocket.WebSocket): Effect.Effect<void
 }
 
 /**
- * How a connection is expected to end. What is left out may be anything.
+ * How a connection is expected to end. A field that is left out may have any value.
  *
- * - `code` and `reason`: of the Close that began the closing; 1006 where the connection ended without one.
- * - `initiator`: who began, seen from the connection that is looked at.
- * - `clean`: whether both Closes were exchanged.
+ * - `code` and `reason`: of the Close that began the closing. If the connection ended without a Close, the code is 1006.
+ * - `initiator`: the side that began to close, seen from this connection.
+ * - `clean`: whether both sides sent a Close.
  *
  * @since 0.1.0
  * @category models
@@ -376,10 +382,10 @@ export interface ExpectedEnd extends ExpectedClose {
 }
 
 /**
- * Expects the connection to be over next, waits until it is, and returns its status.
+ * Expects the end of the connection to come next, waits until the connection is over, and returns its status.
  *
- * Another end is a defect (`ExpectationFailed`), and so is a message that comes before it: an expectation is about what comes
- * next. For a connection that somebody else reads there is `socket.closeStatus`.
+ * Another end is a defect (`ExpectationFailed`), and so is a message before the end. If something else reads from the connection,
+ * wait for `socket.closeStatus` instead.
  *
  * @example
  * ```ts
@@ -413,7 +419,7 @@ export const expectClose = (
 
 const listening: WebSocketServer.Address = { hostname: "test", port: 80, url: "ws://test" }
 
-/** Asks for a request to upgrade. Whoever gets it has it in the step in which it is taken. */
+/** Waits for a request to upgrade. The fiber has the request in the step in which it takes it. */
 const takeFrom = (exchanges: Exchanges): Effect.Effect<ConnectionAttempt> =>
   Effect.withFiberRuntime((fiber) => {
     let leave = nothingToUndo
@@ -491,7 +497,7 @@ const isExpectedMessage = (expected: ExpectedMessage, message: Message): boolean
 
 const abnormal: CloseCode.CloseReason = { code: CloseCode.fromName("AbnormalClosure"), reason: "" }
 
-/** As `ConnectionClosed` tells it; where the connection ended with another error, the Close that this sent, if any. */
+/** The code and reason of `ConnectionClosed`. After another error, those of the Close that was sent, if any. */
 const closeOf = ({ error, sent }: WebSocket.CloseStatus): CloseCode.CloseReason =>
   error._tag === "Connection_closed" ? error : (sent ?? abnormal)
 
@@ -517,7 +523,7 @@ const describeManner = ({ clean, initiator }: Pick<ExpectedEnd, "clean" | "initi
   return parts.length === 0 ? "" : ` (${parts.join(", ")})`
 }
 
-/** Two turns: what is put off to the end of one turn happens in the next. */
+/** Two turns of the event loop: work that is scheduled for the end of one turn runs in the next. */
 const settled = Effect.repeatN(
   Effect.async<void>((resume) => {
     const timer = setTimeout(() => resume(Effect.void), 0)

@@ -19,7 +19,7 @@ const peerOf = (role: WebSocketRole) =>
   })
 type WebSocketRole = (typeof roles)[number]
 
-/** How an expectation was not met. */
+/** The message of an expectation that fails. */
 const failure = (effect: Effect.Effect<unknown>) =>
   Effect.map(Effect.sandbox(Effect.flip(Effect.sandbox(effect))), (cause) => {
     const defect = Cause.squash(cause)
@@ -61,7 +61,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("breaks the rules where the test does", () =>
+    it.scoped("breaks the rules if the test does", () =>
       Effect.gen(function* () {
         for (const [broken, closeCode] of [
           [(peer) => peer.send(Frame.make(Opcode.Text, { rsv: 4 })), 1002],
@@ -99,7 +99,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("answers a Close when asked to, and ends the connection as its role demands", () =>
+    it.scoped("answers a Close if asked to, and ends the connection as its role requires", () =>
       Effect.gen(function* () {
         for (const code of [1000, 4000]) {
           const { peer, socket } = yield* peerOf(role)
@@ -128,7 +128,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("half-closes and breaks, and sees both", () =>
+    it.scoped("half-closes and aborts, and expects both of the other side", () =>
       Effect.gen(function* () {
         const ending = yield* peerOf(role)
         yield* ending.peer.end
@@ -150,7 +150,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("says what came instead", () =>
+    it.scoped("reports what came instead", () =>
       Effect.gen(function* () {
         const { pair, peer, socket } = yield* peerOf(role)
         const cases: ReadonlyArray<[Effect.Effect<unknown>, string]> = [
@@ -185,7 +185,7 @@ for (const role of roles) {
           yield* failure(peer.expectReset),
           'Expected a connection that the other side broke, but got a Text frame "sent"'
         )
-        // What comes instead of an end is still there.
+        // The frame that came instead of an end has not been taken.
         yield* peer.expectFrame(Frame.text("sent"))
 
         const closing = yield* Effect.fork(socket.close(1008, "no"))
@@ -206,7 +206,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("says that nothing more comes", () =>
+    it.scoped("reports that nothing more comes", () =>
       Effect.gen(function* () {
         const ended = yield* peerOf(role)
         yield* ended.pair[role === "client" ? "clientToServer" : "serverToClient"].end
@@ -227,7 +227,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("loses no frame to a wait that is interrupted", () =>
+    it.scoped("loses no frame if a wait is interrupted", () =>
       Effect.gen(function* () {
         const { peer, socket } = yield* peerOf(role)
         const waiting = yield* Effect.fork(peer.receive)
@@ -238,7 +238,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("breaks what is left at the end of its scope, in whatever order both ends were made", () =>
+    it.effect("breaks the connection at the end of its scope, also if it was made before the socket", () =>
       Effect.gen(function* () {
         const pair = yield* MockTransport.make()
         const scope = yield* Scope.make()

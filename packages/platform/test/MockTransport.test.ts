@@ -4,14 +4,14 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Supervisor, TestClock } from "effect"
 import { deafSink, settled, spy } from "./support.js"
 
-/** A sink that records what it is told. */
+/** A sink that records what is reported to it. */
 const recorder = () => {
   const seen: Array<string> = []
   const sink: TransportSink = {
     onChunk: (chunk, owned) => {
       assert.isTrue(owned)
       seen.push([...chunk].join(" "))
-      // Owned, so changing it must change nothing for the writer.
+      // The chunk is owned, so a change of it must change nothing for the writer.
       chunk.fill(0)
     },
     onEof: () => seen.push("eof"),
@@ -55,7 +55,7 @@ describe("a pair", () => {
     })
   )
 
-  it.effect("delays on the clock, and a shorter delay overtakes nothing", () =>
+  it.effect("delays on the clock, and a shorter delay does not overtake", () =>
     Effect.gen(function* () {
       const { pair, server } = yield* started
       yield* pair.clientToServer.delay("10 millis")
@@ -72,7 +72,7 @@ describe("a pair", () => {
     })
   )
 
-  it.effect("stalls until it is unstalled, and tells the writer to wait meanwhile", () =>
+  it.effect("stalls until it is unstalled, and reports the high-water mark meanwhile", () =>
     Effect.gen(function* () {
       const { client, pair, server } = yield* started
       yield* pair.clientToServer.stall
@@ -86,7 +86,7 @@ describe("a pair", () => {
     })
   )
 
-  it.effect("throttles on the clock, until that is lifted", () =>
+  it.effect("throttles on the clock, until the limit is removed", () =>
     Effect.gen(function* () {
       const { client, pair, server } = yield* started
       yield* pair.throttle(2)
@@ -121,7 +121,7 @@ describe("a pair", () => {
     })
   )
 
-  it.effect("half-closes, and is over once both ends have", () =>
+  it.effect("half-closes, and closes once both ends have half-closed", () =>
     Effect.gen(function* () {
       const { client, pair, server } = yield* started
       pair.client.write([Uint8Array.of(1)])
@@ -141,7 +141,7 @@ describe("a pair", () => {
     })
   )
 
-  it.effect("breaks at both ends on a reset, and at the other one on an abort", () =>
+  it.effect("fails at both ends on a reset, and at the other end on an abort", () =>
     Effect.gen(function* () {
       const first = yield* started
       yield* first.pair.reset
@@ -156,7 +156,7 @@ describe("a pair", () => {
     })
   )
 
-  it.effect("breaks on an abort also where both have ended, but one end is still on its way", () =>
+  it.effect("fails on an abort also if both have ended, but one end is still on its way", () =>
     Effect.gen(function* () {
       const { client, pair, server } = yield* started
       pair.server.end()
@@ -174,7 +174,7 @@ describe("a pair", () => {
     })
   )
 
-  it.effect("loses what is written to one that vanished", () =>
+  it.effect("loses everything that is written after a drop", () =>
     Effect.gen(function* () {
       const { pair, server } = yield* started
       yield* pair.clientToServer.drop
@@ -185,7 +185,7 @@ describe("a pair", () => {
     })
   )
 
-  it.effect("takes bytes that its writer never wrote", () =>
+  it.effect("delivers injected bytes that its writer did not write", () =>
     Effect.gen(function* () {
       const { pair, server } = yield* started
       yield* pair.clientToServer.inject(Uint8Array.of(7))
@@ -194,7 +194,7 @@ describe("a pair", () => {
     })
   )
 
-  it.effect("carries both ways independently", () =>
+  it.effect("carries the two directions independently", () =>
     Effect.gen(function* () {
       const { client, pair, server } = yield* started
       yield* pair.clientToServer.stall
@@ -207,7 +207,7 @@ describe("a pair", () => {
     })
   )
 
-  it.effect("splits what waits as well, in chunks of at most the size, until it is lifted", () =>
+  it.effect("splits waiting bytes, too, in chunks of at most the size, until the limit is removed", () =>
     Effect.gen(function* () {
       const { pair, server } = yield* started
       yield* pair.clientToServer.stall
@@ -222,7 +222,7 @@ describe("a pair", () => {
     })
   )
 
-  it.effect("ends behind what is delayed or stalled", () =>
+  it.effect("delivers an end after delayed and stalled bytes", () =>
     Effect.gen(function* () {
       const { pair, server } = yield* started
       yield* pair.clientToServer.delay("10 millis")
@@ -242,7 +242,7 @@ describe("a pair", () => {
     })
   )
 
-  it.effect("delivers in the order of writing when a delay shrinks", () =>
+  it.effect("delivers in the order of writing if a delay becomes shorter", () =>
     Effect.gen(function* () {
       const { pair, server } = yield* started
       for (const [value, delay] of [
@@ -263,7 +263,7 @@ describe("a pair", () => {
     })
   )
 
-  it.effect("keeps what came before a sink, and what it tells one that comes too late", () =>
+  it.effect("keeps bytes and an end for a sink that starts later, and closes one that starts too late", () =>
     Effect.gen(function* () {
       const pair = yield* MockTransport.make()
       pair.client.write([Uint8Array.of(1)])
@@ -284,7 +284,7 @@ describe("a pair", () => {
     })
   )
 
-  it.effect("loses what was on its way when it breaks, and says nothing after onClose", () =>
+  it.effect("loses bytes on their way at a reset, and reports nothing after onClose", () =>
     Effect.gen(function* () {
       const { client, pair, server } = yield* started
       yield* pair.clientToServer.delay("10 millis")
@@ -303,7 +303,7 @@ describe("a pair", () => {
     })
   )
 
-  it.effect("lets one that vanished go without the other noticing", () =>
+  it.effect("does not report the abort of an end that has dropped its output", () =>
     Effect.gen(function* () {
       const { client, pair, server } = yield* started
       yield* pair.clientToServer.drop
@@ -313,7 +313,7 @@ describe("a pair", () => {
     })
   )
 
-  it.effect("carries on one way after the other has ended", () =>
+  it.effect("delivers in one direction after the other has ended", () =>
     Effect.gen(function* () {
       const { client, pair, server } = yield* started
       yield* pair.serverToClient.end
@@ -336,12 +336,12 @@ describe("a pair", () => {
     })
   )
 
-  it.effect("leaves no fiber behind that sleeps for what is lost", () =>
+  it.effect("interrupts the fibers that sleep for lost bytes", () =>
     Effect.gen(function* () {
       const supervisor = yield* Supervisor.track
       const fibers = Effect.map(supervisor.value, (found) => found.length)
       const [during, after] = yield* Effect.gen(function* () {
-        // Made where nothing can be interrupted, as by a layer.
+        // Made in an uninterruptible region, as by a layer.
         const { pair } = yield* Effect.uninterruptible(started)
         yield* pair.clientToServer.delay("1 hours")
         pair.client.write([Uint8Array.of(1), Uint8Array.of(2)])
@@ -357,7 +357,7 @@ describe("a pair", () => {
     })
   )
 
-  it.effect("has every fault for both directions at once", () =>
+  it.effect("has every fault for both directions together", () =>
     Effect.gen(function* () {
       const { client, pair, server } = yield* started
       const exchange = Effect.sync(() => {
@@ -394,7 +394,7 @@ describe("a pair", () => {
     })
   )
 
-  it.effect("delivers at once, in order, what the faults that are lifted held up", () =>
+  it.effect("delivers at once, in order, the bytes that lifted faults held up", () =>
     Effect.gen(function* () {
       const { pair, server } = yield* started
       yield* pair.stall
@@ -415,7 +415,7 @@ describe("a pair", () => {
   )
 
   for (const direction of ["clientToServer", "serverToClient"] as const) {
-    it.effect(`resets when a loss is lifted (${direction})`, () =>
+    it.effect(`resets if a drop is lifted (${direction})`, () =>
       Effect.gen(function* () {
         const { client, pair, server } = yield* started
         yield* pair[direction].drop
@@ -432,7 +432,7 @@ describe("a pair", () => {
     )
   }
 
-  it.effect("is found by either of its ends", () =>
+  it.effect("is found by each of its ends", () =>
     Effect.gen(function* () {
       const pair = yield* MockTransport.make()
       const { pair: another } = yield* started
@@ -445,7 +445,7 @@ describe("a pair", () => {
 })
 
 describe("an exchange without end", () => {
-  it.live("lets other things have their turns", () =>
+  it.live("lets timers fire", () =>
     Effect.gen(function* () {
       const pair = yield* MockTransport.make()
       const answer = (transport: Transport) =>

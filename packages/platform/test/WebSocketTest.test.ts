@@ -9,7 +9,7 @@ const echo = WebSocketServer.run((socket) => socket.run((message) => socket.send
 
 describe("the layer", () => {
   layer(WebSocketTest.layer)((it) => {
-    it.scoped("joins a client and a server, whatever the URL", () =>
+    it.scoped("joins a client and a server for every URL", () =>
       Effect.gen(function* () {
         yield* Effect.forkScoped(echo)
         for (const url of [(yield* WebSocketServer.address).url, "wss://example.com/chat?room=1"]) {
@@ -20,18 +20,20 @@ describe("the layer", () => {
       })
     )
 
-    it.scoped("negotiates: the server sees what the client sends, and agrees on nothing that it does not speak", () =>
-      Effect.gen(function* () {
-        const connecting = yield* Effect.fork(
-          WebSocketClient.connect("ws://test/path", { protocols: ["a"], headers: { "X-Name": "value" } })
-        )
-        const { request } = yield* WebSocketServer.accept()
-        assert.deepStrictEqual(
-          [request.url, request.host, request.protocols, request.headers["x-name"]],
-          ["/path", "test", ["a"], "value"]
-        )
-        assert.isUndefined((yield* connecting).protocol)
-      })
+    it.scoped(
+      "negotiates: the server gets the request of the client, and agrees to no subprotocol that it does not support",
+      () =>
+        Effect.gen(function* () {
+          const connecting = yield* Effect.fork(
+            WebSocketClient.connect("ws://test/path", { protocols: ["a"], headers: { "X-Name": "value" } })
+          )
+          const { request } = yield* WebSocketServer.accept
+          assert.deepStrictEqual(
+            [request.url, request.host, request.protocols, request.headers["x-name"]],
+            ["/path", "test", ["a"], "value"]
+          )
+          assert.isUndefined((yield* connecting).protocol)
+        })
     )
 
     it.scoped("interrupts the check of a client that goes away", () =>
@@ -135,7 +137,7 @@ describe("the layer", () => {
       return lists.map((extensions) => extensions.map(({ name }) => name))
     }).pipe(Effect.scoped, Effect.provide(WebSocketTest.layerWith(options)))
 
-  it.effect("negotiates compression where both sides ask for it and something compresses", () =>
+  it.effect("negotiates compression if both sides ask for it and zlib is provided", () =>
     Effect.gen(function* () {
       const { zlib } = NodeZlib
       const name = "permessage-deflate"
@@ -146,7 +148,7 @@ describe("the layer", () => {
     })
   )
 
-  it.effect("is a world of its own each time it is built, and refuses connections once released", () =>
+  it.effect("is separate each time it is built, and refuses connections once it is released", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const [first, second] = yield* Effect.all([
@@ -173,7 +175,7 @@ describe("the layer", () => {
   )
 })
 
-/** How an expectation was not met, and the line of this file that it points at. */
+/** The message of an expectation that fails. Its stack begins in this file. */
 const failure = (effect: Effect.Effect<unknown>) =>
   Effect.map(Effect.flip(Effect.sandbox(effect)), (cause) => {
     const defect = Cause.squash(cause)
@@ -183,7 +185,7 @@ const failure = (effect: Effect.Effect<unknown>) =>
   })
 
 describe("expectMessage", () => {
-  it.scoped("returns what was expected: a text, bytes, or what a predicate accepts", () =>
+  it.scoped("returns the expected message: a text, bytes, or one that a predicate accepts", () =>
     Effect.gen(function* () {
       const { client, server } = yield* connected()
       for (const data of ["a", Uint8Array.of(1, 2), "b", "c", ""]) yield* client.send(data)
@@ -209,7 +211,7 @@ describe("expectMessage", () => {
     })
   )
 
-  it.scoped("says what came instead", () =>
+  it.scoped("reports what came instead", () =>
     Effect.gen(function* () {
       const { client, server } = yield* connected()
       const isGreeting = ({ data }: Message.Message) => data === "hello"
@@ -238,7 +240,7 @@ describe("expectMessage", () => {
 })
 
 describe("expectNoMessage", () => {
-  it.scoped("holds while nothing comes, and leaves what comes later", () =>
+  it.scoped("holds while nothing comes, and takes no message that comes later", () =>
     Effect.gen(function* () {
       const { client, server } = yield* connected()
       yield* WebSocketTest.expectNoMessage(server)
@@ -249,7 +251,7 @@ describe("expectNoMessage", () => {
     })
   )
 
-  it.scoped("says what came: also what is only on its way, and the end", () =>
+  it.scoped("reports what came, also a message on its way and the end", () =>
     Effect.gen(function* () {
       const { client, pair, server } = yield* connected()
       yield* pair.split(1)
@@ -271,7 +273,7 @@ describe("expectNoMessage", () => {
 })
 
 describe("expectClose", () => {
-  it.scoped("compares what it is given, by either name of the code, at both sides", () =>
+  it.scoped("compares the expected fields, with the code as a name or a number, at both sides", () =>
     Effect.gen(function* () {
       const { client, server } = yield* connected()
       yield* Effect.forkScoped(client.close(1008, "no"))
@@ -314,7 +316,7 @@ describe("expectClose", () => {
     })
   )
 
-  it.scoped("takes the code of a violation, and 1006 where there was no Close", () =>
+  it.scoped("compares the code of a violation, and 1006 if there was no Close", () =>
     Effect.gen(function* () {
       const violated = yield* connected()
       yield* violated.pair.clientToServer.inject(Uint8Array.of(0x83, 0x80, 0, 0, 0, 0))
@@ -329,7 +331,7 @@ describe("expectClose", () => {
     })
   )
 
-  it.scoped("wants what came before to be read", () =>
+  it.scoped("fails if there is an unread message before the end", () =>
     Effect.gen(function* () {
       const { client, server } = yield* connected()
       yield* client.send("unread")
@@ -345,7 +347,7 @@ describe("expectClose", () => {
 
 describe("network", () => {
   layer(WebSocketTest.layer)((it) => {
-    it.scoped("is the one under a connection, from both sides", () =>
+    it.scoped("is the same from both sides of a connection", () =>
       Effect.gen(function* () {
         yield* Effect.forkScoped(WebSocketClient.connect("ws://test"))
         const server = yield* WebSocketServer.accept()
@@ -365,7 +367,7 @@ describe("network", () => {
     )
 
     for (const fault of ["stall", "drop", "delay"] as const) {
-      it.effect(`is lifted at the end of the scope, which no ${fault} holds up`, () =>
+      it.effect(`is lifted at the end of the scope, so that a ${fault} does not delay it`, () =>
         Effect.gen(function* () {
           yield* Effect.scoped(
             Effect.gen(function* () {
@@ -381,7 +383,7 @@ describe("network", () => {
       )
     }
 
-    it.scoped("can be lifted before", () =>
+    it.scoped("can be lifted earlier, by a scope of its own", () =>
       Effect.gen(function* () {
         yield* Effect.forkScoped(echo)
         const socket = yield* WebSocketClient.connect("ws://test")
@@ -397,7 +399,7 @@ describe("network", () => {
     )
   })
 
-  it.scoped("wants a connection that has one", () =>
+  it.scoped("is a defect for a connection over another transport", () =>
     Effect.gen(function* () {
       const { client, pair } = yield* connected()
       assert.strictEqual(yield* WebSocketTest.network(client), pair)
@@ -407,13 +409,13 @@ describe("network", () => {
   )
 })
 
-/** Connects, and tells what came of it. */
+/** Connects in a fiber, and returns the result. */
 const connect = (url = "ws://test", options?: WebSocketClient.ConnectOptions) =>
   Effect.fork(Effect.either(WebSocketClient.connect(url, options)))
 
 describe("nextAttempt", () => {
   layer(WebSocketTest.layer)((it) => {
-    it.scoped("has the request, and answers it: accepted, with a subprotocol and headers", () =>
+    it.scoped("has the request, and accepts it with a subprotocol and headers", () =>
       Effect.gen(function* () {
         const connecting = yield* Effect.fork(
           WebSocketClient.connect("ws://test/room?a=b", { protocols: ["a", "b"], headers: { Cookie: "x" } })
@@ -436,7 +438,7 @@ describe("nextAttempt", () => {
       })
     )
 
-    it.scoped("rejects, with what a server may say", () =>
+    it.scoped("rejects with a status, headers and a body", () =>
       Effect.gen(function* () {
         const connecting = yield* Effect.fork(Effect.flip(WebSocketClient.connect("ws://test")))
         yield* (yield* WebSocketTest.nextAttempt).reject(503, { headers: { "Retry-After": "2" }, body: "later" })
@@ -453,7 +455,7 @@ describe("nextAttempt", () => {
       })
     )
 
-    it.scoped("is not there, or never answers", () =>
+    it.scoped("is unreachable, or never answers", () =>
       Effect.gen(function* () {
         const nobody = yield* Effect.fork(Effect.flip(WebSocketClient.connect("ws://test")))
         yield* (yield* WebSocketTest.nextAttempt).unreachable
@@ -468,14 +470,14 @@ describe("nextAttempt", () => {
         const attempt = yield* WebSocketTest.nextAttempt
         yield* TestClock.adjust("3 seconds")
         assert.deepInclude(facts(yield* Fiber.join(silent)), { _tag: "Io_error", reason: "Timeout" })
-        // Too late: the peer finds a connection that is over.
+        // It is too late: the connection of the peer is over.
         const peer = yield* attempt.accept()
         yield* settled
         assert.isTrue(isDefect(yield* Effect.exit(peer.receive)))
       })
     )
 
-    it.scoped("takes an attempt that no server has taken, which the server then misses", () =>
+    it.scoped("takes an attempt that the server has not accepted, and the server gets the next", () =>
       Effect.gen(function* () {
         const first = yield* connect("ws://test/first")
         const second = yield* connect("ws://test/second")
@@ -485,7 +487,7 @@ describe("nextAttempt", () => {
         const accepted = yield* WebSocketServer.accept()
         assert.strictEqual(accepted.url, "/second")
         assert.strictEqual((yield* Fiber.join(second))._tag, "Right")
-        // The server's own deadline is none for the test.
+        // The server's `handshakeTimeout` does not apply to the test.
         yield* TestClock.adjust("9 seconds")
         assert.isTrue(yield* isPending(first))
         yield* attempt.reject(410)
@@ -493,7 +495,7 @@ describe("nextAttempt", () => {
       })
     )
 
-    it.scoped("comes before a server that runs, once, in the order of asking", () =>
+    it.scoped("comes before a server that runs, for one attempt each, in the order of asking", () =>
       Effect.gen(function* () {
         yield* Effect.forkScoped(echo)
         const attempts = yield* Effect.forEach([1, 2], () => Effect.fork(WebSocketTest.nextAttempt))
@@ -522,13 +524,13 @@ describe("nextAttempt", () => {
         const socket = yield* Effect.flatten(Fiber.join(connecting))
         yield* socket.send("served")
         yield* WebSocketTest.expectMessage(socket, "served")
-        // The network of a connection whose ends are both the app's.
+        // The network of a connection whose two ends belong to the app.
         yield* (yield* WebSocketTest.network(attempt)).reset
         yield* WebSocketTest.expectClose(socket, { code: 1006 })
       })
     )
 
-    it.scoped("loses no attempt when it is interrupted, at whatever moment", () =>
+    it.scoped("loses no attempt if it is interrupted, at any moment", () =>
       Effect.gen(function* () {
         const outcomes = new Set<string>()
         for (let turns = 0; turns < 16; turns++) {
@@ -547,7 +549,7 @@ describe("nextAttempt", () => {
       })
     )
 
-    it.scoped("is answered once", () =>
+    it.scoped("can be answered once", () =>
       Effect.gen(function* () {
         const connecting = yield* connect()
         const attempt = yield* WebSocketTest.nextAttempt
@@ -559,7 +561,7 @@ describe("nextAttempt", () => {
       })
     )
 
-    it.scoped("dies of an answer that is not legal", () =>
+    it.scoped("is a defect if the answer is not legal", () =>
       Effect.gen(function* () {
         for (const options of [{ protocol: "unasked" }, { headers: { Upgrade: "other" } }]) {
           yield* connect()
@@ -595,7 +597,7 @@ describe("connectPeer", () => {
       })
     )
 
-    it.scoped("connects to the server where no URL is given", () =>
+    it.scoped("connects to the server without a URL", () =>
       Effect.gen(function* () {
         const connecting = yield* Effect.fork(WebSocketTest.connectPeer())
         assert.strictEqual((yield* WebSocketServer.accept()).request.host, "test")

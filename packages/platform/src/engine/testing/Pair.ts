@@ -84,19 +84,19 @@ type Item = Uint8Array | "end"
 
 /** The bytes on their way from one end, the writer, to the other end, the reader. */
 export class Direction implements Faults {
-  /** How many bytes have not been delivered. */
+  /** The number of bytes that have not been delivered. */
   bufferedBytes = 0
   private readonly clock: Sleep
   private readonly writer: End
   /** Everything that was written, also what was lost. */
   private readonly log: Array<Uint8Array> = []
-  // On its way: first delayed, then ready, in the order of writing.
+  // Items on their way are first delayed, then ready. Both lists are in the order of writing.
   private delayed: Array<Item> = []
   private ready: Array<Item> = []
   private readonly sleeps = new Set<() => void>()
   private splitSize: number | undefined = undefined
   private delayTime = 0
-  // How many bytes may be delivered in each second, and in the rest of this one.
+  // The number of bytes that may be delivered in each second, and in the rest of this one.
   private bytesPerSecond = Number.POSITIVE_INFINITY
   private allowance = Number.POSITIVE_INFINITY
   private replenishing = false
@@ -154,7 +154,7 @@ export class Direction implements Faults {
     this.schedule()
   }
 
-  /** Ends the direction behind what was written. */
+  /** Ends the direction after the bytes that were written. */
   end(): void {
     this.writer.end()
   }
@@ -197,7 +197,7 @@ export class Direction implements Faults {
     }
     this.delayed.push(item)
     this.after(this.delayTime, () => {
-      // Whichever sleep ends, the first in line goes, so that a shorter delay overtakes nothing.
+      // Each sleep that ends frees the first item, so that an item with a shorter delay does not overtake.
       const first = this.delayed.shift()
       if (first === undefined) return
       this.ready.push(first)
@@ -274,7 +274,7 @@ export class Direction implements Faults {
   }
 }
 
-/** One end: a transport whose output is what the other end reads. */
+/** One end: a transport. The other end reads its output. */
 export class End implements Transport {
   readonly remoteAddress: string
   readonly output: Direction
@@ -333,7 +333,7 @@ export class End implements Transport {
 
   abort(): void {
     if (this.closed) return
-    // What was not delivered is lost, an end included, so the other end sees a reset.
+    // Bytes and ends that were not delivered are lost, so the other end sees a reset.
     this.close()
     if (!this.output.isDropping) queueMicrotask(() => this.other?.fail())
   }
@@ -345,7 +345,7 @@ export class End implements Transport {
     sink?.onError(new IoError({ reason: "Reset", operation: "read" }))
   }
 
-  /** Whether something can be delivered to it. */
+  /** Whether bytes can be delivered to it. */
   get isReading(): boolean {
     return this.sink !== undefined && !this.closed && !this.paused
   }
