@@ -8,7 +8,7 @@ import * as Stream from "effect/Stream"
 import type { Delivered } from "../engine/connection/Inbox.js"
 import type { FinalStatus, Link } from "../engine/connection/Link.js"
 import { toCloseCode } from "../engine/connection/sendable.js"
-import type { Transport } from "../Transport.js"
+import type { AnyWebSocket, CloseStatus } from "../WebSocket.js"
 import { Reader } from "./Reader.js"
 import { awaitClosed } from "./scopes.js"
 import { sentEffect } from "./sending.js"
@@ -27,7 +27,7 @@ export abstract class BaseWebSocket<Item extends Delivered, Request> extends Rea
   }
 
   /** For `WebSocketTest.network`. */
-  get [transportKey](): Transport {
+  get [transportKey](): Link<Item>["transport"] {
     return this.link.transport
   }
 
