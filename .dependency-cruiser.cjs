@@ -4,7 +4,10 @@ const src = "^packages/platform/src/"
 // What a place in packages/platform/src must not import, types included. A file imports only from places above it.
 const platformOrder = [
   ["(Options|Transport|UpgradeCheck|Zlib)", "(internal|WebSocket|Reconnecting|Mock|node)"],
-  ["engine/(time|[^/]+)", "(engine/(connection|client|server|testing)|internal|WebSocket|Reconnecting|Mock|node)"],
+  [
+    "engine/(time/|(?!Settings))[^/]+",
+    "(engine/(connection|client|server|testing)|internal|WebSocket|Reconnecting|Mock|node)"
+  ],
   ["engine/connection/[^/]+", "(engine/(client|server|testing)|internal|WebSocket|Reconnecting|Mock|node)"],
   ["engine/(client|server)/[^/]+", "(engine/testing|internal|WebSocket|Reconnecting|Mock|node)"],
   ["engine/client/[^/]+", "engine/server"],
@@ -113,7 +116,7 @@ module.exports = {
       name: `order-of-${file}`,
       comment: "a file imports only from files above it in docs/architecture.md",
       severity: "error",
-      from: { path: `${src}${file}\.ts$` },
+      from: { path: `${src}${file}\\.ts$` },
       to: { path: `${src}${above}` }
     }))
   ],

@@ -127,7 +127,7 @@ those of one \`connect\` win over those of the client.`,
 
 const formatted = await format(written, { ...(await resolveConfig(page)), parser: "markdown" })
 if (!process.argv.includes("--check")) writeFileSync(page, formatted)
-else if (readFileSync(page, "utf8") !== formatted) problems.push(`${page} is stale: run \`pnpm docs:options\``)
+else if (readFileSync(page, "utf8") !== formatted) problems.push(`${page} is stale: run \`pnpm docs:write\``)
 for (const problem of problems) console.error(problem)
 console.log(`${parts.length} groups of options, ${problems.length} problems`)
 process.exitCode = problems.length === 0 ? 0 : 1

@@ -25,7 +25,7 @@ describe("the layer", () => {
         const connecting = yield* Effect.fork(
           WebSocketClient.connect("ws://test/path", { protocols: ["a"], headers: { "X-Name": "value" } })
         )
-        const { request } = yield* WebSocketServer.accept
+        const { request } = yield* WebSocketServer.accept()
         assert.deepStrictEqual(
           [request.url, request.host, request.protocols, request.headers["x-name"]],
           ["/path", "test", ["a"], "value"]
