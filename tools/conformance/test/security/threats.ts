@@ -524,12 +524,7 @@ export const hostilities: ReadonlyArray<Hostility> = [
     memory: "An idle connection",
     time: "`heartbeatInterval` and `heartbeatTimeout`",
     options: ["heartbeatInterval", "heartbeatTimeout"],
-    tests: [
-      [
-        "platform/test/engine/time/Deadlines.test.ts",
-        "pings after 25 seconds without a frame, and fails 20 seconds later"
-      ]
-    ]
+    tests: [["platform/test/deadlines.test.ts", "pings after 25 seconds without a frame, and fails 20 seconds later"]]
   },
   {
     attack: "All of these from many connections together",

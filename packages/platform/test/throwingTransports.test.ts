@@ -5,7 +5,7 @@ import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
 import { Effect, Exit, Scope } from "effect"
-import { deafSink, fields, ping, type Role, sentTo, settled, text, upgradeRequest } from "../../support.js"
+import { deafSink, fields, ping, type Role, sentTo, settled, text, upgradeRequest } from "./support.js"
 
 const methods = ["start", "pause", "resume", "write", "end", "abort", "release", "bufferedBytes"] as const
 

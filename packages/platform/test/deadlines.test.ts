@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { WebSocket } from "@effect-websocket/platform"
 import { Duration, Effect, Fiber, Stream, TestClock } from "effect"
-import { timersOf } from "../../../src/internal/timers.js"
+import { timersOf } from "../src/internal/timers.js"
 import {
   alone,
   connected,
@@ -18,7 +18,7 @@ import {
   settledLate,
   text,
   wrote
-} from "../../support.js"
+} from "./support.js"
 
 const timedOut = (operation: string) => ({ _tag: "Io_error", reason: "Timeout", operation })
 
