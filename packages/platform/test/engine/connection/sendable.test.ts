@@ -10,7 +10,7 @@ import {
   toMessage,
   toPart
 } from "../../../src/engine/connection/sendable.js"
-import { mistakes, utf8 } from "../../support.js"
+import { mistakes, utf8 } from "../support.js"
 
 const buffer = utf8("buffer").slice().buffer
 

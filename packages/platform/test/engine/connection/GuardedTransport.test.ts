@@ -1,0 +1,168 @@
+import { afterEach, assert, beforeEach, describe, it, vi } from "@effect/vitest"
+import { IoError } from "@effect-websocket/protocol/Errors"
+import { guarded, GuardedTransport, neverThrows } from "../../../src/engine/connection/GuardedTransport.js"
+import type { Transport, TransportSink } from "../../../src/Transport.js"
+import { fields } from "../support.js"
+import { FakeTransport } from "./FakeTransport.js"
+import { settings, turn } from "./open.js"
+
+const marks = settings.sendMarks
+
+/** A sink that writes down what is reported. */
+const recorder = () => {
+  const log: Array<unknown> = []
+  const sink: TransportSink = {
+    onChunk: (chunk, owned) => log.push(["chunk", chunk, owned]),
+    onEof: () => log.push("eof"),
+    onDrain: () => log.push("drain"),
+    onError: (error) => log.push(error),
+    onClose: () => log.push("close")
+  }
+  return { log, sink }
+}
+
+const chunk = Uint8Array.of(1)
+
+/** Everything that a connection does with a transport, and the operation that its failure is reported as. */
+const uses: ReadonlyArray<readonly [keyof Transport, (transport: GuardedTransport) => unknown, string]> = [
+  ["pause", (transport) => transport.pause(), "read"],
+  ["resume", (transport) => transport.resume(), "read"],
+  ["release", (transport) => transport.release(chunk), "read"],
+  ["write", (transport) => transport.write([chunk]), "write"],
+  ["bufferedBytes", (transport) => transport.bufferedBytes, "write"],
+  ["end", (transport) => transport.end(), "end"]
+]
+
+describe("a guarded transport", () => {
+  it("passes on what is asked of it and what it reports", () => {
+    const transport = new FakeTransport()
+    const { log, sink } = recorder()
+    const guard = new GuardedTransport(transport)
+    guard.start(sink, marks)
+    assert.strictEqual(guard.remoteAddress, "fake")
+    transport.stall()
+    assert.deepStrictEqual(guard.write([chunk, chunk]), { taken: false, belowHighWater: true })
+    assert.strictEqual(guard.bufferedBytes, 2)
+    guard.pause()
+    guard.resume()
+    guard.release(chunk)
+    guard.end()
+    assert.deepStrictEqual(transport.calls, ["pause", "resume", "release", "end"])
+    const error = new IoError({ reason: "Reset", operation: "read" })
+    transport.sink.onChunk(chunk, false)
+    transport.sink.onDrain()
+    transport.sink.onEof()
+    transport.sink.onError(error)
+    transport.sink.onClose()
+    transport.sink.onClose()
+    assert.deepStrictEqual(log, [["chunk", chunk, false], "drain", "eof", error, "close"])
+  })
+
+  it("goes around every transport but those that never throw", () => {
+    const transport = new FakeTransport()
+    const guard = guarded(transport)
+    assert.instanceOf(guard, GuardedTransport)
+    assert.strictEqual(guarded(guard), guard)
+    const own = Object.assign(new FakeTransport(), { [neverThrows]: true })
+    assert.strictEqual(guarded(own), own)
+  })
+
+  for (const [method, use, operation] of uses) {
+    it(`that throws in ${method} breaks its connection, in a turn of its own, and once`, async () => {
+      const transport = new FakeTransport()
+      const { log, sink } = recorder()
+      const guard = new GuardedTransport(transport)
+      guard.start(sink, marks)
+      const { sink: reports } = transport
+      const cause = new Error("bug")
+      const broken = () => {
+        throw cause
+      }
+      if (method === "bufferedBytes") Object.defineProperty(transport, method, { get: broken })
+      else Object.defineProperty(transport, method, { value: broken })
+      use(guard)
+      assert.deepStrictEqual(log, [])
+      assert.deepStrictEqual(transport.calls, ["abort"])
+      // Nothing is asked of it any more, and nothing is kept.
+      for (const [, again] of uses) again(guard)
+      assert.deepStrictEqual(guard.write([chunk]), { taken: false, belowHighWater: true })
+      assert.strictEqual(guard.bufferedBytes, 0)
+      reports.onChunk(chunk, true)
+      await turn()
+      assert.lengthOf(log, 2)
+      const [error, end] = log
+      if (!(error instanceof IoError)) throw new Error("It reported no error")
+      assert.deepInclude(fields(error), { reason: "Reset", operation })
+      assert.strictEqual(error.cause, cause)
+      assert.strictEqual(end, "close")
+      for (const report of [reports.onDrain, reports.onEof, reports.onClose]) report.call(reports)
+      reports.onError(new IoError({ reason: "Reset", operation: "read" }))
+      await turn()
+      assert.lengthOf(log, 2)
+      assert.deepStrictEqual(transport.calls, ["abort"])
+    })
+  }
+
+  it("may throw in start, and when it is aborted for it", async () => {
+    const { log, sink } = recorder()
+    const transport: Transport = {
+      ...new FakeTransport(),
+      bufferedBytes: 0,
+      start: () => {
+        throw new Error("start")
+      },
+      abort: () => {
+        throw new Error("abort")
+      }
+    } as Transport
+    new GuardedTransport(transport).start(sink, marks)
+    assert.deepStrictEqual(log, [])
+    await turn()
+    assert.lengthOf(log, 2)
+  })
+})
+
+describe("a guarded transport that was aborted", () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })
+  })
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  const aborted = () => {
+    const transport = new FakeTransport()
+    const { log, sink } = recorder()
+    const guard = new GuardedTransport(transport)
+    guard.start(sink, marks)
+    guard.abort()
+    return { guard, log, transport }
+  }
+
+  it("is given up if it does not report its end within 100 milliseconds", () => {
+    const { guard, log, transport } = aborted()
+    vi.advanceTimersByTime(99)
+    // Nobody has more patience because it is aborted again.
+    guard.abort()
+    assert.deepStrictEqual(log, [])
+    vi.advanceTimersByTime(1)
+    assert.deepStrictEqual(log, ["close"])
+    transport.sink.onChunk(chunk, true)
+    transport.sink.onClose()
+    guard.abort()
+    assert.deepStrictEqual(log, ["close"])
+    assert.strictEqual(vi.getTimerCount(), 0)
+  })
+
+  it("leaves no timer once it has reported its end", () => {
+    const { log, transport } = aborted()
+    transport.sink.onClose()
+    assert.deepStrictEqual(log, ["close"])
+    assert.strictEqual(vi.getTimerCount(), 0)
+  })
+
+  it("leaves none if nobody listens", () => {
+    new GuardedTransport(new FakeTransport()).abort()
+    assert.strictEqual(vi.getTimerCount(), 0)
+  })
+})

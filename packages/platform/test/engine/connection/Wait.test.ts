@@ -1,0 +1,99 @@
+import { assert, describe, it } from "@effect/vitest"
+import { ConnectionClosed } from "@effect-websocket/protocol/Errors"
+import { Defect, Wait, type Outcome } from "../../../src/engine/connection/Wait.js"
+import { closedError } from "../support.js"
+
+class TestWait extends Wait {
+  readonly log: Array<string> = []
+  readonly then: () => void
+
+  constructor(then: (self: TestWait) => void = () => {}) {
+    super()
+    this.then = () => then(this)
+  }
+
+  protected begin(): void {
+    this.log.push("begin")
+    this.then()
+  }
+
+  protected undo(): void {
+    this.log.push("undo")
+  }
+}
+
+const started = (wait: Wait) => {
+  const outcomes: Array<Outcome> = []
+  wait.start((outcome) => outcomes.push(outcome))
+  return outcomes
+}
+
+const { _tag, ...status } = closedError(1000, "local", true)
+const error = new ConnectionClosed({ ...status, initiator: "local" })
+
+describe("Wait", () => {
+  it("does nothing before it is started", () => {
+    const wait = new TestWait()
+    assert.deepStrictEqual(wait.log, [])
+    const outcomes = started(wait)
+    assert.deepStrictEqual(wait.log, ["begin"])
+    assert.deepStrictEqual(outcomes, [])
+  })
+
+  it("passes on each kind of outcome, once", () => {
+    for (const outcome of [undefined, error, new Defect("bug")]) {
+      const wait = new TestWait()
+      const outcomes = started(wait)
+      wait.settle(outcome)
+      wait.settle(undefined)
+      assert.lengthOf(outcomes, 1)
+      assert.strictEqual(outcomes[0], outcome)
+    }
+  })
+
+  it("may settle as it begins", () => {
+    const outcomes = started(new TestWait((wait) => wait.settle(error)))
+    assert.lengthOf(outcomes, 1)
+    assert.strictEqual(outcomes[0], error)
+  })
+
+  it("leaves its place when it is cancelled, and then calls nobody", () => {
+    const wait = new TestWait()
+    const outcomes = started(wait)
+    wait.cancel()
+    wait.settle(error)
+    assert.deepStrictEqual(wait.log, ["begin", "undo"])
+    assert.deepStrictEqual(outcomes, [])
+  })
+
+  it("waits on, with the same caller", () => {
+    const [wait, next] = [new TestWait(), new TestWait()]
+    const outcomes = started(wait)
+    wait.settle(next)
+    wait.settle(error)
+    assert.deepStrictEqual(next.log, ["begin"])
+    assert.deepStrictEqual(outcomes, [])
+    next.settle(undefined)
+    next.settle(error)
+    assert.deepStrictEqual(outcomes, [undefined])
+  })
+
+  it("is cancelled where it waits now", () => {
+    const [wait, next, last] = [new TestWait(), new TestWait(), new TestWait()]
+    const outcomes = started(wait)
+    wait.settle(next)
+    next.settle(last)
+    wait.cancel()
+    last.settle(error)
+    assert.deepStrictEqual([wait.log, next.log, last.log], [["begin"], ["begin"], ["begin", "undo"]])
+    assert.deepStrictEqual(outcomes, [])
+  })
+
+  it("does not begin another wait once it is cancelled", () => {
+    const [wait, next] = [new TestWait(), new TestWait()]
+    started(wait)
+    wait.cancel()
+    wait.settle(next)
+    assert.deepStrictEqual(next.log, [])
+  })
+})

@@ -1,0 +1,36 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, TestClock } from "effect"
+import { notSet, type Alarm } from "../../src/engine/time/Timers.js"
+import { timers, timersOf } from "../../src/internal/timers.js"
+
+describe("the timers of a clock of Effect", () => {
+  it.effect("are the same for all who ask, and tell its time", () =>
+    Effect.gen(function* () {
+      const clock = yield* Effect.clock
+      assert.strictEqual(timersOf(clock), timersOf(clock))
+      assert.strictEqual(yield* timers, timersOf(clock))
+      assert.strictEqual(timersOf(clock).now, 0)
+      yield* TestClock.adjust("1500 millis")
+      assert.strictEqual(timersOf(clock).now, 1500)
+      assert.strictEqual(timersOf(clock).timeOfDay, 1500)
+    })
+  )
+
+  it.effect("ring when its time has come, and leave no fiber asleep", () =>
+    Effect.gen(function* () {
+      const timers = timersOf(yield* Effect.clock)
+      const rings: Array<number> = []
+      const alarm = (): Alarm => ({ alarmTime: 0, alarmIndex: notSet, ring: () => void rings.push(timers.now) })
+      const cleared = alarm()
+      timers.set(alarm(), 10)
+      timers.set(cleared, 20)
+      assert.lengthOf(yield* TestClock.sleeps(), 1)
+      yield* TestClock.adjust("10 millis")
+      assert.deepStrictEqual(rings, [10])
+      timers.clear(cleared)
+      yield* TestClock.adjust("20 millis")
+      assert.deepStrictEqual(rings, [10])
+      assert.lengthOf(yield* TestClock.sleeps(), 0)
+    })
+  )
+})
