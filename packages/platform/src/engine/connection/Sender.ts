@@ -65,11 +65,14 @@ export class Sender {
     if (host.closed) return wait.settle(host.terminalError("local"))
     const { control, encode } = wait
     const hasRoom = control ? host.flusher.writable : host.flusher.hasRoom()
-    if (hasRoom || (encode !== undefined && host.connection.phase !== "Open")) {
+    const isNext = encode === undefined || this.waits.size === 0
+    if ((hasRoom && isNext) || (encode !== undefined && host.connection.phase !== "Open")) {
       return wait.settle(encode === undefined ? undefined : this.sent(encode(), true, control))
     }
     if (this.waits === noWaits) this.waits = new Set()
     this.waits.add(wait)
+    // The room came without notice, and others have waited for it longer.
+    if (hasRoom) this.admit()
   }
 
   unqueue(wait: RoomWait): void {

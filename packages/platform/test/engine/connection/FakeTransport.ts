@@ -5,8 +5,10 @@ import { concat } from "../support.js"
 export class FakeTransport implements Transport {
   readonly remoteAddress = "fake"
   bufferedBytes = 0
-  /** What it was asked to do, in order, apart from writes. */
-  readonly calls: Array<"pause" | "resume" | "end" | "abort" | "release"> = []
+  /** What it was asked to do, in order, apart from writes and chunks that were given back. */
+  readonly calls: Array<"pause" | "resume" | "end" | "abort"> = []
+  /** How many chunks were given back. */
+  released = 0
   /** The bytes of each write. */
   readonly writes: Array<Uint8Array> = []
   private started: TransportSink | undefined = undefined
@@ -61,7 +63,7 @@ export class FakeTransport implements Transport {
   }
 
   release(): void {
-    this.calls.push("release")
+    this.released++
   }
 
   end(): void {

@@ -79,12 +79,8 @@ export const openWith = <S extends Sender>(makeSender: (link: Link) => S, choice
     /** One chunk with these frames arrives. */
     receive: (...frames: ReadonlyArray<Frame>) => link.onChunk(sentTo(role, ...frames), true),
     /** The frames of each write. */
-    get writes() {
-      return transport.writes.map((bytes) => shown(other(role), bytes))
-    },
-    get wrote() {
-      return shown(other(role), concat(...transport.writes))
-    }
+    writes: () => transport.writes.map((bytes) => shown(other(role), bytes)),
+    wrote: () => shown(other(role), concat(...transport.writes))
   }
 }
 
