@@ -16,8 +16,7 @@ import {
   sentTo,
   settled,
   settledLate,
-  text,
-  wrote
+  text
 } from "./support.js"
 
 const timedOut = (operation: string) => ({ _tag: "Io_error", reason: "Timeout", operation })
@@ -235,24 +234,6 @@ for (const role of roles) {
         })
     )
 
-    it.scoped("finds a peer that is gone as soon after many short congestions", () =>
-      Effect.gen(function* () {
-        const { inject, pair, socket } = yield* alone(role, brisk)
-        // Five minutes of messages that take a tenth of a second each.
-        for (let i = 0; i < 50; i++) {
-          yield* from(pair, role).throttle(1_000_000)
-          yield* Effect.fork(socket.send(new Uint8Array(100_000)))
-          yield* TestClock.adjust("100 millis")
-          yield* inject(pong(""))
-          yield* TestClock.adjust("5900 millis")
-        }
-        assert.isTrue(yield* socket.isOpen)
-        yield* seconds(12)
-        yield* settledLate
-        assert.isFalse(yield* socket.isOpen)
-      })
-    )
-
     it.scoped("hears a peer whose message arrives slowly", () =>
       Effect.gen(function* () {
         const ends = yield* connected(brisk)
@@ -424,31 +405,6 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("writeTimeout lets a peer be that reads 1 Mbit per second behind a full kernel's buffer", () =>
-      Effect.gen(function* () {
-        const { pair, socket } = yield* alone(role, { ...quiet, writeTimeout: "1 second" })
-        const outbound = from(pair, role)
-        const buffer = 4 * 1024 * 1024
-        // It leaves at once, into the buffer.
-        yield* socket.send(new Uint8Array(buffer))
-        yield* settled
-        yield* outbound.stall
-        yield* outbound.split(buffer / 4)
-        const slow = yield* Effect.fork(socket.send(new Uint8Array(3 * buffer)))
-        yield* settled
-        for (let i = 0; i < 3; i++) {
-          yield* TestClock.adjust("11 seconds")
-          assert.isTrue(yield* socket.isOpen)
-          // A third of it is free.
-          yield* outbound.unstall
-          yield* Effect.promise(() => Promise.resolve())
-          yield* outbound.stall
-        }
-        yield* TestClock.adjust("25 seconds")
-        assert.deepStrictEqual(fields(yield* Effect.flip(Fiber.join(slow))), timedOut("write"))
-      })
-    )
-
     it.scoped("writeTimeout lets a peer be that reads slowly", () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* alone(role, {
@@ -476,39 +432,3 @@ for (const role of roles) {
     )
   })
 }
-
-describe("the alarms of many connections", () => {
-  it.scoped("are one fiber, and wake up for pings and for nothing else", () =>
-    Effect.gen(function* () {
-      const clock = yield* Effect.clock
-      const timers = timersOf(clock)
-      const rings = { count: 0 }
-      const pairs = yield* Effect.forEach(Array.from({ length: 100 }), () => connected())
-      for (const { client, server } of pairs) {
-        yield* Effect.fork(client.run(() => {}))
-        yield* Effect.fork(server.run(() => {}))
-      }
-      for (const alarm of timers["heap"]) {
-        const ring = alarm.ring.bind(alarm)
-        alarm.ring = () => {
-          rings.count++
-          ring()
-        }
-      }
-      assert.lengthOf(timers["heap"], 200)
-      assert.lengthOf(yield* TestClock.sleeps(), 1)
-      yield* TestClock.adjust("24 seconds")
-      assert.strictEqual(rings.count, 0)
-      yield* TestClock.adjust("1 seconds")
-      // One ring for each side's first ping; the pings are signs of life of their own.
-      assert.strictEqual(rings.count, 200)
-      yield* TestClock.adjust("100 seconds")
-      const written = yield* Effect.forEach(pairs, ({ pair }) =>
-        Effect.zipWith(wrote(pair, "client"), wrote(pair, "server"), (client, server) => [...client, ...server])
-      )
-      const pings = written.flat().filter((frame) => frame.startsWith("Ping"))
-      assert.isAtLeast(pings.length, 500)
-      assert.isAtMost(rings.count, pings.length)
-    })
-  )
-})

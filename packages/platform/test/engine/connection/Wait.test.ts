@@ -5,16 +5,16 @@ import { closedError } from "../support.js"
 
 class TestWait extends Wait {
   readonly log: Array<string> = []
-  readonly then: () => void
+  readonly onBegin: () => void
 
-  constructor(then: (self: TestWait) => void = () => {}) {
+  constructor(onBegin: (self: TestWait) => void = () => {}) {
     super()
-    this.then = () => then(this)
+    this.onBegin = () => onBegin(this)
   }
 
   protected begin(): void {
     this.log.push("begin")
-    this.then()
+    this.onBegin()
   }
 
   protected undo(): void {

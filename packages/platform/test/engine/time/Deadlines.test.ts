@@ -12,7 +12,7 @@ const brisk = { heartbeatInterval: 5000, heartbeatTimeout: 4000 }
 const make = (own: Partial<Settings>, clock = new ManualClock(), timers = new Timers(clock)) => {
   const log: Array<readonly [what: Deadline | "ping", millis: number]> = []
   const owner = {
-    paused: false,
+    paused: false as boolean,
     stuckBytes: 0,
     leftBytes: 0,
     sendHeartbeat: () => void log.push(["ping", clock.monotonic()]),

@@ -1,0 +1,438 @@
+import { afterEach, assert, beforeEach, describe, it, vi } from "@effect/vitest"
+import { IoError } from "@effect-websocket/protocol/Errors"
+import { Budget } from "../../../src/engine/connection/Budget.js"
+import { Closables } from "../../../src/engine/connection/Closables.js"
+import { endsNormally } from "../../../src/engine/connection/Link.js"
+import {
+  binary,
+  close,
+  closedError,
+  continuation,
+  fields,
+  ping,
+  pong,
+  resetError,
+  roles,
+  sentTo,
+  text,
+  utf8
+} from "../support.js"
+import { open, Sending, turn, type Choice } from "./open.js"
+
+type Opened = ReturnType<typeof open>
+
+/** Reads all that comes, and does something for each text. */
+const readAll = ({ link }: Opened, each: (data: string) => void): void => {
+  const wake = (): void => {
+    for (const item of link.inbox.takeAll()) if (item._tag === "Text") each(item.data)
+    if (link.connection.error === undefined) link.inbox.waitOn(wake)
+  }
+  link.inbox.whenReadable(wake)
+}
+
+/** What waits in the inbox. */
+const taken = ({ link }: Opened) => link.inbox.takeAll().map((item) => (item._tag === "Text" ? item.data : item._tag))
+
+// A Close behind messages takes effect at the end of the turn at the latest.
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })
+})
+afterEach(() => {
+  assert.strictEqual(vi.getTimerCount(), 0)
+  vi.useRealTimers()
+})
+
+for (const role of roles) {
+  describe(`a chunk that arrives, as ${role}`, () => {
+    it("is answered in one write, by the pongs and by what its reader sends", async () => {
+      const opened = open({ role })
+      readAll(opened, (data) => void opened.sender.sendNow(`re ${data}`, undefined))
+      opened.receive(ping("a"), text("one"), ping("b"), text("two"))
+      const expected = [["Pong a", "Pong b", "Text re one", "Text re two"]]
+      assert.deepStrictEqual(opened.writes(), expected)
+      await turn()
+      assert.deepStrictEqual(opened.writes(), expected)
+    })
+
+    it("is told to the listeners, then put into the inbox, then to the reader, then answered", () => {
+      const opened = open({ role })
+      const log: Array<string> = []
+      opened.link.listen((event) =>
+        log.push(`${event._tag}, ${opened.link.inbox.isEmpty ? "nothing" : "much"} to read`)
+      )
+      readAll(opened, (data) => log.push(`${data}, ${opened.writes().length} writes`))
+      opened.receive(text("one"), ping("a"), text("two"))
+      log.push(`${opened.writes().length} writes`)
+      assert.deepStrictEqual(log, ["Ping, much to read", "one, 0 writes", "two, 0 writes", "1 writes"])
+    })
+
+    it("is counted", () => {
+      const opened = open({ role })
+      opened.receive(text("a"), text("b", false))
+      assert.strictEqual(opened.link.receivedMessages, 1)
+      opened.receive(continuation("c"), ping("d"))
+      assert.strictEqual(opened.link.receivedMessages, 2)
+      assert.isAbove(opened.link.receivedBytes, 8)
+      assert.deepStrictEqual(taken(opened), ["a", "bc"])
+    })
+  })
+}
+
+describe("reading", () => {
+  it("is paused above the high-water mark if nobody waits, and resumed below half of it", () => {
+    const opened = open()
+    opened.receive(text("x".repeat(2000)))
+    assert.deepStrictEqual(opened.transport.calls, ["pause"])
+    assert.isTrue(opened.link.paused)
+    taken(opened)
+    assert.deepStrictEqual(opened.transport.calls, ["pause", "resume"])
+    readAll(opened, () => {})
+    opened.receive(text("x".repeat(2000)))
+    assert.lengthOf(opened.transport.calls, 2)
+  })
+
+  it("is paused by the rate, until it is kept", () => {
+    const receiveRate = { perMessage: 500, perByte: 0, burst: 1000, closes: false }
+    const opened = open({ settings: { receiveRate } })
+    opened.receive(text("a"), text("b"), text("c"))
+    assert.deepStrictEqual(opened.transport.calls, ["pause"])
+    assert.deepStrictEqual(taken(opened), ["a", "b", "c"])
+    opened.clock.advance(499)
+    assert.deepStrictEqual(opened.transport.calls, ["pause"])
+    opened.clock.advance(1)
+    assert.deepStrictEqual(opened.transport.calls, ["pause", "resume"])
+  })
+
+  it("may have a rate whose breach closes with 1008", () => {
+    const receiveRate = { perMessage: 500, perByte: 0, burst: 1000, closes: true }
+    const opened = open({ settings: { receiveRate } })
+    opened.receive(text("a"), text("b"), text("c"))
+    assert.deepStrictEqual(opened.wrote(), ["Close 1008 too much per time"])
+    assert.deepStrictEqual(taken(opened), ["a", "b", "c"])
+  })
+
+  it("goes on only when all reasons are gone, and in any case to see the peer's Close", () => {
+    const receiveRate = { perMessage: 500, perByte: 0, burst: 500, closes: false }
+    const opened = open({ settings: { receiveRate } })
+    const data = "x".repeat(2000)
+    opened.receive(text(data), text(data))
+    opened.clock.advance(500)
+    assert.deepStrictEqual(opened.transport.calls, ["pause"])
+    opened.link.startClosing(1000)
+    assert.deepStrictEqual(opened.transport.calls, ["pause", "resume"])
+  })
+
+  it("is paused by a budget that is exhausted, and its bytes are counted until the end", () => {
+    const budget = new Budget(2000)
+    const opened = open({ settings: { budget, receiveHighWaterMark: 100_000 } })
+    const other = open({ settings: { budget }, clock: opened.clock, timers: opened.timers })
+    opened.receive(text("x".repeat(1100)))
+    assert.deepStrictEqual(opened.transport.calls, ["pause"])
+    assert.deepStrictEqual(other.transport.calls, [])
+    assert.strictEqual(budget.unreadBytes, opened.link.unreadBytes)
+    taken(opened)
+    assert.deepStrictEqual(opened.transport.calls, ["pause", "resume"])
+    opened.transport.stall()
+    opened.sender.sendNow("x".repeat(500), undefined)
+    opened.link.flusher.flush()
+    opened.receive(text("unfinished", false))
+    assert.deepInclude(budget.measure(), { unreadBytes: 0, unsentBytes: 504, connections: 2 })
+    assert.strictEqual(budget.unfinishedBytes, opened.link.unfinishedBytes)
+    assert.isAbove(budget.unfinishedBytes, 0)
+    opened.transport.sink.onClose()
+    assert.deepInclude(budget.measure(), { usedBytes: 0, connections: 1 })
+  })
+
+  it("fails with 1013 if the budget drops its unfinished message", () => {
+    const budget = new Budget(1000)
+    const opened = open({ settings: { budget } })
+    opened.link.shed(1000)
+    assert.deepStrictEqual(
+      opened.wrote().map((frame) => frame.slice(0, 10)),
+      ["Close 1013"]
+    )
+    assert.deepInclude(fields(opened.link.connection.error!), { _tag: "Payload_too_large", limit: "budget", max: 1000 })
+  })
+
+  it("gives back the memory of chunks of which nothing is kept", () => {
+    const opened = open()
+    opened.receive(ping("hello"))
+    assert.strictEqual(opened.transport.released, 1)
+    // A view of this one waits to be read.
+    opened.receive(binary(new Uint8Array(100)))
+    // This one is not ours to give back.
+    opened.link.onChunk(sentTo("server", ping("hello")), false)
+    assert.strictEqual(opened.transport.released, 1)
+  })
+})
+
+describe("a ping", () => {
+  it("is answered by its pong, with the time that it took", () => {
+    const opened = open()
+    const sent = opened.link.makePing(utf8("x"))
+    assert.isUndefined(opened.link.sendPing(sent))
+    opened.link.flusher.flush()
+    assert.deepStrictEqual(opened.wrote(), ["Ping x"])
+    const answers: Array<unknown> = []
+    sent.whenAnswered((answer) => answers.push(answer))
+    opened.clock.advance(5)
+    opened.receive(pong("y"))
+    opened.receive(pong("x"))
+    opened.receive(pong("x"))
+    assert.deepStrictEqual(answers, [5])
+  })
+
+  it("fails with the connection", () => {
+    const opened = open()
+    const sent = opened.link.makePing()
+    opened.link.sendPing(sent)
+    const answers: Array<unknown> = []
+    sent.whenAnswered((answer) => answers.push(answer))
+    opened.transport.sink.onClose()
+    assert.lengthOf(answers, 1)
+    assert.strictEqual(answers[0], opened.link.connection.error)
+    const late = opened.link.sendPing(opened.link.makePing())
+    assert.strictEqual(late, opened.link.connection.error)
+  })
+
+  it("of the heartbeat goes out after silence, unless something waits to be written", () => {
+    const heartbeat = { heartbeatInterval: 25_000 }
+    const opened = open({ settings: heartbeat })
+    opened.clock.advance(25_000)
+    assert.match(opened.wrote().join(), /^Ping .{8}$/s)
+    opened.receive(pong("any"))
+    opened.clock.advance(25_000)
+    assert.lengthOf(opened.writes(), 2)
+    opened.clock.advance(20_000)
+    vi.runAllTimers()
+    assert.strictEqual(opened.wrote().at(-1), "Close 1011")
+    assert.deepInclude(fields(opened.link.connection.error!), { reason: "Timeout", operation: "heartbeat" })
+    const stuck = open({ settings: heartbeat })
+    stuck.transport.stall()
+    stuck.sender.sendNow("x".repeat(98), undefined)
+    stuck.clock.advance(25_000)
+    assert.lengthOf(stuck.writes(), 1)
+  })
+})
+
+describe("closing", () => {
+  it("sends a Close, reads on for the peer's, and is over when nothing is left of the transport", () => {
+    const opened = open()
+    const log: Array<string> = []
+    opened.link.whenClosed(() => log.push("closed"))
+    assert.isUndefined(opened.link.startClosing(1000, "bye"))
+    opened.link.startClosing(1001)
+    opened.receive(text("late"), close(1000))
+    vi.runAllTimers()
+    assert.deepStrictEqual(opened.wrote(), ["Close 1000 bye"])
+    assert.deepStrictEqual(opened.transport.calls, ["end"])
+    assert.deepStrictEqual(log, [])
+    opened.transport.sink.onClose()
+    opened.transport.sink.onClose()
+    assert.deepStrictEqual(log, ["closed"])
+    assert.strictEqual(opened.clock.sleeping, 0)
+    assert.deepStrictEqual(taken(opened), ["late"])
+    assert.deepInclude(opened.link.status, { clean: true, initiator: "local" })
+    assert.strictEqual(opened.link.status.error, opened.link.connection.error)
+  })
+
+  it("is told once, at once if it is over, and not to those who do not wait any more", () => {
+    const { link, transport } = open()
+    const log: Array<string> = []
+    const [, undo] = ["first", "second"].map((name) => link.whenClosed(() => log.push(name)))
+    undo!()
+    transport.sink.onClose()
+    assert.deepStrictEqual(log, ["first"])
+    link.whenClosed(() => log.push("late"))()
+    assert.deepStrictEqual(log, ["first", "late"])
+  })
+
+  it("answers the peer's Close, and echoes its code", () => {
+    const opened = open()
+    opened.receive(close(4001, "bye"))
+    assert.deepStrictEqual(opened.wrote(), ["Close 4001"])
+    assert.deepStrictEqual(opened.transport.calls.at(-1), "end")
+    assert.deepStrictEqual(fields(opened.link.connection.error!), closedError(4001, "remote", true, "bye"))
+  })
+
+  it("lets messages before the peer's Close be answered, until the end of the turn", () => {
+    for (const answers of [true, false]) {
+      const opened = open()
+      if (answers) readAll(opened, (data) => void opened.sender.sendNow(`re ${data}`, undefined))
+      opened.receive(text("one"), close(1000))
+      if (!answers) assert.deepStrictEqual(opened.wrote(), [])
+      vi.runAllTimers()
+      assert.deepStrictEqual(opened.wrote(), answers ? ["Text re one", "Close 1000"] : ["Close 1000"])
+    }
+  })
+
+  it("takes effect when the reader comes back for more, before the end of the turn", () => {
+    const opened = open()
+    opened.receive(text("one"), close(1000))
+    assert.deepStrictEqual(taken(opened), ["one"])
+    assert.strictEqual(opened.link.inbox.error, opened.link.connection.error)
+    assert.deepStrictEqual(opened.wrote(), ["Close 1000"])
+  })
+
+  it("with the scope discards what nobody has taken, and drops what comes", () => {
+    for (const taking of [false, true]) {
+      const opened = open()
+      opened.receive(text("one"))
+      opened.link.inbox.taking = taking
+      opened.link.beginClose(1001)
+      opened.receive(text("two"))
+      assert.deepStrictEqual(taken(opened), taking ? ["one"] : [])
+      assert.deepStrictEqual(opened.wrote(), ["Close 1001"])
+    }
+  })
+
+  it("has one deadline, from which the time is taken that had passed before", () => {
+    for (const [waited, end] of [
+      [0, 5000],
+      [2000, 3000]
+    ] as const) {
+      const opened = open()
+      opened.link.beginClose(1001, waited)
+      opened.clock.advance(end - 1)
+      assert.deepStrictEqual(opened.transport.calls, [])
+      opened.clock.advance(1)
+      assert.deepStrictEqual(opened.transport.calls, ["abort"])
+      assert.isFalse(opened.link.status.clean)
+      assert.strictEqual(opened.link.patience, 2500)
+    }
+  })
+
+  it("refuses a code or a reason that may not be sent, and goes on", () => {
+    const opened = open()
+    assert.deepInclude(fields(opened.link.startClosing(1006)!), { _tag: "Protocol_error", origin: "local" })
+    assert.deepInclude(fields(opened.link.startClosing(1000, "x".repeat(124))!), { _tag: "Payload_too_large" })
+    assert.strictEqual(opened.link.connection.phase, "Open")
+    assert.strictEqual(opened.clock.sleeping, 0)
+  })
+})
+
+describe("the end", () => {
+  const ways: ReadonlyArray<readonly [string, (opened: Opened) => void, object]> = [
+    ["an abort", ({ link }) => link.cutShort(), closedError(1006, "local", false)],
+    [
+      "an error of the transport",
+      ({ transport }) => transport.sink.onError(new IoError({ reason: "Reset", operation: "read" })),
+      resetError
+    ],
+    ["the end of the input", ({ transport }) => transport.sink.onEof(), closedError(1006, "remote", false)],
+    ["nothing left of the transport", ({ transport }) => transport.sink.onClose(), closedError(1006, "remote", false)]
+  ]
+  for (const [name, end, expected] of ways) {
+    it(`by ${name} fails everything that waits with one error, and all that comes later`, () => {
+      const opened = open()
+      const { link, sender, transport } = opened
+      transport.stall()
+      const sent = link.makePing()
+      link.sendPing(sent)
+      const sendings = ["x".repeat(98), "waits"].map((data) => new Sending(sender.sendNow(data, undefined)))
+      const errors: Array<unknown> = []
+      sent.whenAnswered((answer) => errors.push(answer))
+      link.inbox.whenReadable(() => errors.push(link.inbox.error))
+      link.listen((event) => errors.push(event._tag === "Ended" && event.error))
+      end(opened)
+      transport.sink.onClose()
+      const { error } = link.connection
+      assert.deepStrictEqual(fields(error!), expected)
+      for (const { outcomes } of sendings) errors.push(...outcomes)
+      errors.push(sender.sendNow("late", undefined), link.sendPong(undefined), link.status.error)
+      assert.lengthOf(errors, 8)
+      for (const each of errors) assert.strictEqual(each, error)
+      assert.strictEqual(opened.clock.sleeping, 0)
+      assert.isFalse(link.status.clean)
+      // Idempotent.
+      const calls = [...transport.calls]
+      link.cutShort()
+      link.startClosing(1000)
+      assert.deepStrictEqual(transport.calls, calls)
+    })
+  }
+
+  it("comes with an abort if the transport fails", () => {
+    const { transport } = open()
+    transport.sink.onError(new IoError({ reason: "Reset", operation: "read" }))
+    assert.deepStrictEqual(transport.calls, ["abort"])
+  })
+
+  it("is not clean if bytes of the Close were cut off", () => {
+    const opened = open()
+    opened.transport.stall()
+    opened.link.startClosing(1000)
+    opened.receive(close(1000))
+    opened.link.cutShort()
+    opened.transport.sink.onClose()
+    assert.isFalse(opened.link.status.clean)
+  })
+
+  it("is told to the owners, which begin to close it before", () => {
+    const opened = open()
+    const owner = new Closables()
+    opened.link.addOwner(owner)
+    assert.deepStrictEqual(owner.beginClose(1001), [opened.link])
+    assert.deepStrictEqual(opened.wrote(), ["Close 1001"])
+    opened.transport.sink.onClose()
+    assert.deepStrictEqual(owner.beginClose(1001), [])
+    opened.link.addOwner(owner)
+    assert.deepStrictEqual(owner.beginClose(1001), [])
+  })
+})
+
+describe("a deadline", () => {
+  const cases: ReadonlyArray<readonly [string, Choice["settings"], (opened: Opened) => void, string]> = [
+    ["idleTimeout", { idleTimeout: 1000 }, () => {}, "Close 1001 idle"],
+    ["maxLifetime", { maxLifetime: 1000 }, () => {}, "Close 1001 maximum lifetime"],
+    ["messageTimeout", { messageTimeout: 1000 }, ({ receive }) => receive(text("begun", false)), "Close 1008"]
+  ]
+  for (const [name, settings, prepare, expected] of cases) {
+    it(`${name} closes with its code`, () => {
+      const opened = open({ settings: settings ?? {} })
+      prepare(opened)
+      opened.clock.advance(999)
+      assert.deepStrictEqual(opened.wrote(), [])
+      opened.clock.advance(1)
+      assert.deepStrictEqual(opened.wrote(), [expected])
+    })
+  }
+
+  it("messageTimeout does not count for messages that are not held whole", () => {
+    const opened = open({ settings: { messageTimeout: 1000 }, mode: { delivery: "streams" } })
+    opened.receive(text("begun", false))
+    opened.clock.advance(60_000)
+    assert.deepStrictEqual(opened.wrote(), [])
+  })
+
+  it("writeTimeout drops the peer", () => {
+    const opened = open({ settings: { writeTimeout: 1000 } })
+    opened.transport.stall()
+    const sending = new Sending(opened.sender.sendNow("x".repeat(98), undefined))
+    opened.clock.advance(1000)
+    vi.runAllTimers()
+    assert.deepStrictEqual(opened.transport.calls, ["abort"])
+    assert.deepInclude(fields(sending.outcomes[0]!), { reason: "Timeout", operation: "write" })
+  })
+})
+
+it("endsNormally after a clean Close of ours, or one of the peer's that says nothing else", () => {
+  const cases: ReadonlyArray<readonly [(opened: Opened) => void, boolean]> = [
+    [({ receive }) => receive(close(1000)), true],
+    [({ receive }) => receive(close(1001)), true],
+    [({ receive }) => receive(close()), true],
+    [({ receive }) => receive(close(1011)), false],
+    [({ receive }) => receive(close(4000)), false],
+    [({ transport }) => transport.sink.onEof(), false],
+    [({ link }) => link.cutShort(), false]
+  ]
+  for (const [end, expected] of cases) {
+    const opened = open()
+    end(opened)
+    assert.strictEqual(endsNormally(opened.link.connection.error!), expected)
+  }
+  const ours = open()
+  ours.link.startClosing(4000)
+  ours.receive(close(4000))
+  assert.isTrue(endsNormally(ours.link.connection.error!))
+})
