@@ -124,7 +124,7 @@ const opened = (port: number, reads = true) =>
 
 // Most of them wait for a timeout, `writeTimeout` for ten seconds: together, and each with a server of its own.
 describe.concurrent("a hostile client", () => {
-  it.scopedLive("sends a handshake octet by octet that never ends: it is dropped", () =>
+  it.scopedLive("sends an endless handshake byte by byte: it is dropped", () =>
     Effect.gen(function* () {
       const port = yield* serve({ handshakeTimeout: "500 millis" })
       const peer = yield* connect(port)

@@ -121,8 +121,8 @@ export const threats: ReadonlyArray<Threat> = [
     defence: "A name that a peer sends is only used as a key of a `Map`, or of an object without a prototype.",
     options: [],
     tests: [
-      clause("unknown: names of every object"),
-      clause("unknown: a name of every object"),
+      clause("unknown: properties of every object"),
+      clause("unknown: a property of every object"),
       ["protocol/test/Handshake.test.ts", "lowers the case of names that plain objects inherit"],
       [
         "platform/test/node/internal/headerRecord.test.ts",
@@ -229,7 +229,7 @@ export const threats: ReadonlyArray<Threat> = [
     options: ["limits.maxFrameBytes", "limits.maxMessageBytes"],
     tests: [
       ["protocol/test/Connection.test.ts", "refuses lengths whose upper 32 bits alone are too large"],
-      memory("allocates nothing for a length that is only announced, and at most 1 MiB for the first byte behind it"),
+      memory("allocates nothing for an announced length, and at most 1 MiB after the first byte"),
       clause("2^63 and above: "),
       clause("announced, but no byte of it sent: ")
     ]
@@ -260,10 +260,10 @@ export const threats: ReadonlyArray<Threat> = [
       "Node verifies the certificate for the name of the host, for every route and environment. Only `tls.dangerouslySkipCertificateVerification` turns this off.",
     options: ["tls"],
     tests: [
-      ["platform/test/node/NodeWebSocketClient.test.ts", "fails for a certificate that is not"],
-      ["platform/test/node/clientTls.test.ts", "is verified also where the environment says otherwise"],
+      ["platform/test/node/NodeWebSocketClient.test.ts", "fails for a certificate that is not trusted"],
+      ["platform/test/node/clientTls.test.ts", "is verified although the environment switches it off"],
       ["platform/test/node/clientTls.test.ts", "is verified over a stream of the app's"],
-      ["platform/test/node/clientRoutes.test.ts", "does not stand for the server's certificate"]
+      ["platform/test/node/clientRoutes.test.ts", "does not replace the check of the server's certificate"]
     ]
   },
   {
@@ -343,7 +343,7 @@ export const threats: ReadonlyArray<Threat> = [
     defence: "Text is validated as it arrives, by the rules of RFC 3629. Invalid text fails the connection with 1007.",
     options: [],
     tests: [
-      ["protocol/test/conformance/utf8.test.ts", "agrees with the grammar of RFC 3629, octet by octet"],
+      ["protocol/test/Connection.utf8.test.ts", "agrees with the grammar of RFC 3629, octet by octet"],
       clause("overlong slash")
     ]
   }

@@ -85,7 +85,7 @@ export const openWith = <S extends Sender>(makeSender: (link: Link) => S, choice
 }
 
 /** An open connection that sends messages. */
-export const open = (choice: Choice = {}) => openWith((link) => new MessageSender(link, choice.zlib), choice)
+export const open = (choice: Choice = {}) => openWith((link) => new MessageSender(link), choice)
 
 /** What came of a send: it is waited for, if it has to wait. */
 export class Sending {
