@@ -7,18 +7,17 @@
  *
  * @since 0.1.0
  */
-import type * as Cookies from "@effect/platform/Cookies"
-import type * as UrlParams from "@effect/platform/UrlParams"
 import type { Delivery, Limits } from "@effect-websocket/protocol/Connection"
 import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
 import type { RandomSource } from "@effect-websocket/protocol/Mask"
 import type * as Origin from "@effect-websocket/protocol/Origin"
 import type * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import type * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
-import type * as Duration from "effect/Duration"
 import type * as Redacted from "effect/Redacted"
 import type { ByteBudget } from "./ByteBudget.js"
 import type * as Settings from "./engine/Settings.js"
+import type { DurationInput } from "./internal/effect.js"
+import type { Cookies, UrlParamsInput } from "./internal/http.js"
 import type { Zlib } from "./Zlib.js"
 
 /**
@@ -48,7 +47,7 @@ export interface ReceiveRate {
   /** The number of bytes of the transport per interval. Default: any number. */
   readonly bytes?: number | undefined
   /** The interval, which is finite. Required. */
-  readonly interval: Duration.DurationInput
+  readonly interval: DurationInput
   /**
    * What the connection does if the peer sends more. `"suspend"` reads no further until the rate is kept. `"close"` closes the
    * connection with 1008, which is a normal end here. Default: `"suspend"`.
@@ -94,7 +93,7 @@ export interface ConnectionOptions {
    * The time for the whole closing: sending the Close, receiving the peer's Close, the end of the transport. Default:
    * 5 seconds. Afterwards the transport is dropped.
    */
-  readonly closeTimeout?: Duration.DurationInput | undefined
+  readonly closeTimeout?: DurationInput | undefined
   /**
    * Negotiates permessage-deflate: a client offers it, and a server accepts it. `true` stands for the defaults of
    * `PermessageDeflate.Options`. Default: `false`. Messages are compressed if both sides agree. Anyone who sees the size of a
@@ -114,30 +113,30 @@ export interface ConnectionOptions {
    * The time without a sign of life after which a ping is sent. Anything that the peer sends is a sign of life. So is anything
    * that it takes of the bytes that wait for it. Default: 25 seconds. An infinite duration switches the heartbeat off.
    */
-  readonly heartbeatInterval?: Duration.DurationInput | undefined
+  readonly heartbeatInterval?: DurationInput | undefined
   /**
    * The time for a sign of life to come after that ping. It is longer behind a slow transfer. Default: 20 seconds. Afterwards the
    * connection fails with `IoError` (`Timeout` of `"heartbeat"`).
    */
-  readonly heartbeatTimeout?: Duration.DurationInput | undefined
+  readonly heartbeatTimeout?: DurationInput | undefined
   /**
    * The time without a message in either direction after which the connection is closed with 1001. A message that is being sent
    * counts. Default: none.
    */
-  readonly idleTimeout?: Duration.DurationInput | undefined
+  readonly idleTimeout?: DurationInput | undefined
   /**
    * The time for a message to arrive, from its first byte to its last. Default: none. Afterwards the connection fails with 1008
    * and `IoError` (`Timeout` of `"message"`).
    */
-  readonly messageTimeout?: Duration.DurationInput | undefined
+  readonly messageTimeout?: DurationInput | undefined
   /**
    * The time in which a peer must read something while more than `sendHighWaterMark` waits for it. A kernel's buffer may hide
    * that the peer reads, for which up to 11.2 seconds are added. Default: none. Afterwards the transport is dropped, with
    * `IoError` (`Timeout` of `"write"`).
    */
-  readonly writeTimeout?: Duration.DurationInput | undefined
+  readonly writeTimeout?: DurationInput | undefined
   /** The age at which the connection is closed with 1001. Default: none. */
-  readonly maxLifetime?: Duration.DurationInput | undefined
+  readonly maxLifetime?: DurationInput | undefined
   /** How much the peer may send per interval; see `ReceiveRate`. Default: any amount. */
   readonly receiveRate?: ReceiveRate | undefined
 }
@@ -246,9 +245,9 @@ export interface RequestOptions {
    * The `Cookie` header: Effect's `Cookies`, or values by name. The cookies of a `CookieJar` are sent too. A name is a token.
    * Values are percent-encoded, so that all but control characters arrive as they are. Default: none.
    */
-  readonly cookies?: Cookies.Cookies | Readonly<Record<string, string>> | undefined
+  readonly cookies?: Cookies | Readonly<Record<string, string>> | undefined
   /** Parameters that are added to the query of the URL. Default: none. */
-  readonly query?: UrlParams.Input | undefined
+  readonly query?: UrlParamsInput | undefined
 }
 
 /**
@@ -262,7 +261,7 @@ export interface ClientOptions extends ConnectionOptions, RequestOptions {
    * The time until the connection is open: DNS, TCP, proxies, TLS, the handshake and all redirects. Default: 10 seconds.
    * Afterwards `connect` fails with `IoError` (`Timeout`).
    */
-  readonly openTimeout?: Duration.DurationInput | undefined
+  readonly openTimeout?: DurationInput | undefined
   /**
    * The number of redirects that are followed (RFC 9110 §15.4). Another origin gets no credentials, no cookies and none of
    * `headers`; `wss:` never leads to `ws:`. Default: 0. With one more, `connect` fails with `HandshakeRejected`.
@@ -306,7 +305,7 @@ export interface Rate {
   /** The number of handshakes per interval. Required. */
   readonly limit: number
   /** The interval, which is finite. Required. */
-  readonly interval: Duration.DurationInput
+  readonly interval: DurationInput
 }
 
 /**
@@ -395,11 +394,11 @@ export interface DrainOptions {
   /**
    * The time within which connections are closed, at most `timeout`. Default: 0 seconds, so that all are closed at once.
    */
-  readonly window?: Duration.DurationInput | undefined
+  readonly window?: DurationInput | undefined
   /**
    * The deadline of the whole drain. Default: 30 seconds. Then handlers are interrupted and connections dropped.
    */
-  readonly timeout?: Duration.DurationInput | undefined
+  readonly timeout?: DurationInput | undefined
 }
 
 /**
@@ -423,12 +422,12 @@ export interface ServerOptions extends ConnectionOptions {
    * The time for a request to arrive, and again for it to be checked and taken by an `accept`. Default: 10 seconds. Afterwards
    * the request gets 408 or 503.
    */
-  readonly handshakeTimeout?: Duration.DurationInput | undefined
+  readonly handshakeTimeout?: DurationInput | undefined
   /**
    * The time for the first message of a connection, such as one that has to log in with it. Default: none. Afterwards the
    * connection is closed with 1008.
    */
-  readonly firstMessageTimeout?: Duration.DurationInput | undefined
+  readonly firstMessageTimeout?: DurationInput | undefined
   /** How many connections and handshakes are admitted; see `AdmissionOptions`. Default: 1,024 handshakes, else no limit. */
   readonly admission?: AdmissionOptions | undefined
   /** The proxies in front of the server; see `Proxies`. Default: none, so that no header is believed. */
@@ -439,7 +438,7 @@ export interface ServerOptions extends ConnectionOptions {
    */
   readonly drain?: DrainOptions | undefined
   /** The time after which those that get 503 or 429 may come back: the header `Retry-After`. Default: 5 seconds. */
-  readonly retryAfter?: Duration.DurationInput | undefined
+  readonly retryAfter?: DurationInput | undefined
 }
 
 /**

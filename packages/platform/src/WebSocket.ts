@@ -10,8 +10,6 @@ import type { ConnectionError, PayloadTooLarge, ProtocolError } from "@effect-we
 import type { Extension } from "@effect-websocket/protocol/Extension"
 import type { Frame } from "@effect-websocket/protocol/Frame"
 import type { Message } from "@effect-websocket/protocol/Message"
-import type * as Channel from "effect/Channel"
-import type * as Chunk from "effect/Chunk"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
@@ -21,6 +19,7 @@ import type * as Stream from "effect/Stream"
 import * as internalBroadcast from "./internal/broadcast.js"
 import type * as internalHandled from "./internal/handled.js"
 import type * as internalStreamData from "./internal/streamData.js"
+import type { Batch, BatchChannel } from "./internal/effect.js"
 import { timers } from "./internal/timers.js"
 import { makeWebSocket, resolveMode } from "./internal/deliveries.js"
 import type * as sendable from "./engine/connection/sendable.js"
@@ -314,7 +313,7 @@ export interface WebSocket extends AnyWebSocket {
    * All messages that wait, at least one: waits as `receive` does where there is none. One turn of a fiber takes what many
    * would have taken one by one, so a busy connection costs less. Fails as `receive` does; an interruption loses none.
    */
-  readonly receiveAll: Effect.Effect<Chunk.NonEmptyChunk<Message>, ConnectionError>
+  readonly receiveAll: Effect.Effect<Batch<Message>, ConnectionError>
 
   /**
    * All messages; each chunk is what has arrived since the last one. Ends and fails as `run` does.
@@ -332,14 +331,7 @@ export interface WebSocket extends AnyWebSocket {
    * Sends its input and emits `messages`. When the input ends, the connection is closed with 1000. Fails as `send` and
    * `messages` do, and with what the input fails with.
    */
-  channel<IE = never>(): Channel.Channel<
-    Chunk.Chunk<Message>,
-    Chunk.Chunk<Data>,
-    ConnectionError | IE,
-    IE,
-    void,
-    unknown
-  >
+  channel<IE = never>(): BatchChannel<Data, Message, IE, ConnectionError | IE>
 }
 
 /**

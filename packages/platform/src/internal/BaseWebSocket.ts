@@ -4,10 +4,12 @@ import type { ConnectionError, PayloadTooLarge, ProtocolError } from "@effect-we
 import type { Extension } from "@effect-websocket/protocol/Extension"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Stream from "effect/Stream"
+import { constVoid } from "effect/Function"
+import type * as Stream from "effect/Stream"
 import type { Delivered } from "../engine/connection/Inbox.js"
 import type { FinalStatus, Link } from "../engine/connection/Link.js"
 import { toCloseCode } from "../engine/connection/sendable.js"
+import { callback, streamOfCallback } from "./effect.js"
 import { Reader } from "./Reader.js"
 import { awaitClosed } from "./scopes.js"
 import { sentEffect } from "./sending.js"
@@ -74,12 +76,12 @@ export abstract class BaseWebSocket<Item extends Delivered, Request> extends Rea
     return Effect.suspend(() => {
       const ping = this.link.makePing(data)
       const sent = Effect.suspend(() => sentEffect(this.link.sendPing(ping)))
-      const answered = Effect.async<Duration.Duration, ConnectionError>((resume) =>
+      const answered = callback<Duration.Duration, ConnectionError>((resume) =>
         ping.whenAnswered((answer) =>
           resume(typeof answer === "number" ? Effect.succeed(Duration.millis(answer)) : Effect.fail(answer))
         )
       )
-      return Effect.onInterrupt(Effect.zipRight(sent, answered), () => Effect.sync(() => this.link.forgetPing(ping)))
+      return Effect.onInterrupt(Effect.andThen(sent, answered), () => Effect.sync(() => this.link.forgetPing(ping)))
     })
   }
 
@@ -96,23 +98,16 @@ export abstract class BaseWebSocket<Item extends Delivered, Request> extends Rea
   }
 
   private controlFrames(tag: "Ping" | "Pong"): Stream.Stream<Uint8Array> {
-    return Stream.asyncPush<Uint8Array>(
-      (emit) =>
-        Effect.acquireRelease(
-          Effect.sync(() => {
-            if (this.link.connection.error !== undefined) {
-              emit.end()
-              return undefined
-            }
-            return this.link.listen((event) => {
-              if (event._tag === "Ended") emit.end()
-              else if (event._tag === tag) emit.single(event.data)
-            })
-          }),
-          (forget) => Effect.sync(() => forget?.())
-        ),
-      { bufferSize: controlBuffer, strategy: "sliding" }
-    )
+    return streamOfCallback<Uint8Array>((emit) => {
+      if (this.link.connection.error !== undefined) {
+        emit.end()
+        return constVoid
+      }
+      return this.link.listen((event) => {
+        if (event._tag === "Ended") emit.end()
+        else if (event._tag === tag) emit.single(event.data)
+      })
+    }, controlBuffer)
   }
 
   close(): Effect.Effect<void>

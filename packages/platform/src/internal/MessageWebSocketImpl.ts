@@ -1,15 +1,13 @@
 import { PayloadTooLarge, type ConnectionError } from "@effect-websocket/protocol/Errors"
 import { size, type Message } from "@effect-websocket/protocol/Message"
-import * as Channel from "effect/Channel"
-import type * as Chunk from "effect/Chunk"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import { messageTooBig } from "../engine/connection/closeCodes.js"
 import { exceeds, type Data } from "../engine/connection/sendable.js"
 import type { ReceiveOptions } from "../Options.js"
 import type { Handled, HandledContext, HandledError } from "./handled.js"
+import { duplex, type Batch, type BatchChannel } from "./effect.js"
 import { SendingWebSocket } from "./SendingWebSocket.js"
 import { bytes } from "../engine/checks.js"
 import { tag, webSocket } from "./typeId.js"
@@ -54,7 +52,7 @@ export class MessageWebSocketImpl<Request = undefined> extends SendingWebSocket<
     return error
   }
 
-  get receiveAll(): Effect.Effect<Chunk.NonEmptyChunk<Message>, ConnectionError> {
+  get receiveAll(): Effect.Effect<Batch<Message>, ConnectionError> {
     return this.receiveItems
   }
 
@@ -71,40 +69,14 @@ export class MessageWebSocketImpl<Request = undefined> extends SendingWebSocket<
     )
   }
 
-  channel<IE = never>(): Channel.Channel<
-    Chunk.Chunk<Message>,
-    Chunk.Chunk<Data>,
-    ConnectionError | IE,
-    IE,
-    void,
-    unknown
-  > {
-    return Channel.unwrap(
-      Effect.map(Deferred.make<never, ConnectionError | IE>(), (failure) =>
-        Channel.embedInput(Channel.asVoid(Stream.toChannel(Stream.interruptWhenDeferred(this.messages, failure))), {
-          awaitRead: () => Effect.void,
-          emit: (chunk: Chunk.Chunk<Data>) =>
-            unlessDone(
-              failure,
-              Effect.catchAllCause(
-                Effect.forEach(chunk, (data) => this.send(data), { discard: true }),
-                (cause) => Deferred.failCause(failure, cause)
-              )
-            ),
-          error: (cause) => Deferred.failCause(failure, cause),
-          // What the peer still answers is emitted, until its Close. A message that was refused has not ended the connection.
-          done: () =>
-            unlessDone(
-              failure,
-              Effect.sync(() => this.link.startClosing(1000))
-            )
-        })
-      )
+  channel<IE = never>(): BatchChannel<Data, Message, IE, ConnectionError | IE> {
+    return duplex(
+      this.messages,
+      (data: Data) => this.send(data),
+      // What the peer still answers is emitted, until its Close. A message that was refused has not ended the connection.
+      () => this.link.startClosing(1000)
     )
   }
 }
 
 tag(MessageWebSocketImpl, webSocket)
-
-const unlessDone = <A, E>(deferred: Deferred.Deferred<A, E>, effect: Effect.Effect<unknown>): Effect.Effect<void> =>
-  Effect.flatMap(Deferred.isDone(deferred), (isDone) => (isDone ? Effect.void : effect))

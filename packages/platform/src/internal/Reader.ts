@@ -1,26 +1,40 @@
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
-import * as Cause from "effect/Cause"
-import * as Channel from "effect/Channel"
-import * as Chunk from "effect/Chunk"
+import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
-import * as FiberRef from "effect/FiberRef"
 import { constVoid } from "effect/Function"
 import * as Option from "effect/Option"
-import * as RuntimeFlags from "effect/RuntimeFlags"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import type { Delivered } from "../engine/connection/Inbox.js"
 import { endsNormally, type Link } from "../engine/connection/Link.js"
-import { handingOver, handOver } from "./handOver.js"
+import {
+  awaitReadable,
+  callback,
+  combineCauses,
+  deferredDoneUnsafe,
+  deferredMakeUnsafe,
+  forkDetach,
+  handingOver,
+  handOver,
+  hasInterruptsOnly,
+  interruptibleFiber,
+  isInterrupted,
+  matchCauseUninterruptible,
+  streamOfReads,
+  toBatch,
+  withFiber,
+  type Batch,
+  type Fiber as AnyFiber
+} from "./effect.js"
 import { Send, sentEffect } from "./sending.js"
 
 /** Reads the items of a connection: one at a time, in batches, as a stream, or with a handler. */
 export abstract class Reader<Item extends Delivered> {
   readonly link: Link<Item>
-  private readingFiber: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
+  // The fiber that reads, if it can be interrupted: it may have been, and then no longer reads.
+  private readingFiber: AnyFiber | undefined = undefined
   private runner: object | undefined = undefined
 
   constructor(link: Link<Item>) {
@@ -29,7 +43,7 @@ export abstract class Reader<Item extends Delivered> {
 
   // These effects are built once, when they are first asked for: most connections use one of them.
   private receiveOnce: Effect.Effect<Item, ConnectionError> | undefined = undefined
-  private receiveAllOnce: Effect.Effect<Chunk.NonEmptyChunk<Item>, ConnectionError> | undefined = undefined
+  private receiveAllOnce: Effect.Effect<Batch<Item>, ConnectionError> | undefined = undefined
   private itemsOnce: Stream.Stream<Item, ConnectionError> | undefined = undefined
 
   /** The next item. */
@@ -56,15 +70,15 @@ export abstract class Reader<Item extends Delivered> {
   }
 
   /** All items that wait, at least one. */
-  protected get receiveItems(): Effect.Effect<Chunk.NonEmptyChunk<Item>, ConnectionError> {
+  protected get receiveItems(): Effect.Effect<Batch<Item>, ConnectionError> {
     return (this.receiveAllOnce ??= this.reading(
       () => this.isReadable,
-      Effect.sync(() => this.takeBatch()),
+      Effect.sync(() => toBatch(this.takeBatch())),
       Effect.fail
     ))
   }
 
-  /** Everything that waits, in chunks; ends after a normal end. */
+  /** Everything that waits, in batches; ends after a normal end. */
   protected get items(): Stream.Stream<Item, ConnectionError> {
     return (this.itemsOnce ??= this.streaming(
       () => this.isReadable,
@@ -72,32 +86,24 @@ export abstract class Reader<Item extends Delivered> {
     ))
   }
 
-  /**
-   * With the fewest steps for a chunk: what has an optional error, or a state, takes twice as many. A channel takes and emits in
-   * one step; after an effect that took, an interruption would find the chunk in nobody's hands.
-   */
-  protected streaming<A>(isReady: () => boolean, take: () => Chunk.Chunk<A>): Stream.Stream<A, ConnectionError> {
-    const next = this.reading(isReady, Effect.succeed(true), (error) =>
-      endsNormally(error) ? Effect.succeed(false) : Effect.fail(error)
+  /** `take` takes at least one. */
+  protected streaming<A>(isReady: () => boolean, take: () => ReadonlyArray<A>): Stream.Stream<A, ConnectionError> {
+    return streamOfReads<A, ConnectionError>(
+      (taken, ended) => this.reading(isReady, taken, (error) => (endsNormally(error) ? ended : Effect.fail(error))),
+      take
     )
-    const emitted = Channel.suspend(() => Channel.flatMap(Channel.write(take()), () => chunks))
-    const chunks: Channel.Channel<Chunk.Chunk<A>, unknown, ConnectionError> = Channel.flatMap(
-      Channel.fromEffect(next),
-      (more) => (more ? emitted : Channel.void)
-    )
-    return Stream.fromChannel(chunks)
   }
 
   protected runItems<E, R>(
     handler: (item: Item) => Effect.Effect<unknown, E, R> | void
   ): Effect.Effect<void, E | ConnectionError, R> {
-    return Effect.withFiberRuntime((fiber, { runtimeFlags }) => {
+    return withFiber((fiber, status) => {
       let done = false
       // What the handler has returned, and the fiber has not begun.
       let pending: Effect.Effect<unknown, E | ConnectionError, R> | undefined
       // Made for the first of them.
       let begin: typeof pending
-      const readable = Effect.async<unknown, E | ConnectionError, R>((resume) => {
+      const readable = callback<unknown, E | ConnectionError, R>((resume) => {
         // The fiber waits on while its handler is called straight from the read, and gets a turn only for what takes time.
         const wake = (): void => {
           if (isInterrupted(this.readingFiber)) return
@@ -127,11 +133,9 @@ export abstract class Reader<Item extends Delivered> {
       }
       this.claimReader()
       this.runner = readable
-      this.rememberReader(fiber, runtimeFlags)
+      this.readingFiber = interruptibleFiber(fiber, status)
       const handled = handingOver(fiber, Effect.whileLoop({ while: () => !done, body: step, step: constVoid }))
-      const isInterruptible = RuntimeFlags.interruptible(runtimeFlags)
-      // Not `uninterruptibleMask`, which takes more memory for as long as it lasts.
-      const guarded = Effect.matchCauseEffect(isInterruptible ? Effect.interruptible(handled) : handled, {
+      return matchCauseUninterruptible(status, handled, {
         onFailure: (cause) => {
           this.releaseReader(readable)
           // A message that the handler was called for is handled.
@@ -142,7 +146,6 @@ export abstract class Reader<Item extends Delivered> {
           return Effect.void
         }
       })
-      return isInterruptible ? Effect.uninterruptible(guarded) : guarded
     })
   }
 
@@ -192,9 +195,9 @@ export abstract class Reader<Item extends Delivered> {
   }
 
   /** All that waits, which is at least one. */
-  private takeBatch(): Chunk.NonEmptyChunk<Item> {
-    const batch = Chunk.unsafeFromArray(this.link.inbox.takeAll())
-    if (!Chunk.isNonEmpty(batch)) throw new Error(twoReaders)
+  private takeBatch(): ReadonlyArray<Item> {
+    const batch = this.link.inbox.takeAll()
+    if (batch.length === 0) throw new Error(twoReaders)
     return batch
   }
 
@@ -207,22 +210,24 @@ export abstract class Reader<Item extends Delivered> {
     taken: Effect.Effect<A, E>,
     ended: (error: ConnectionError) => Effect.Effect<A, E>
   ): Effect.Effect<A, E> {
-    const readable = Effect.async<A, E>((resume) =>
-      this.link.inbox.whenReadable(() => {
-        this.readingFiber = undefined
-        resume(looking)
-      })
+    const readable = awaitReadable<A, E, never>(
+      (resume) =>
+        this.link.inbox.whenReadable(() => {
+          this.readingFiber = undefined
+          resume(looking)
+        }),
+      () => this.releaseReader()
     )
-    const looking = Effect.withFiberRuntime<A, E>((fiber, { runtimeFlags }) => {
+    const looking = withFiber<A, E>((fiber, status) => {
       this.claimReader()
       if (isReady()) {
         this.link.inbox.taking = true
-        this.rememberReader(fiber, runtimeFlags)
+        this.readingFiber = interruptibleFiber(fiber, status)
         return taken
       }
       const error = this.link.inbox.error
       if (error !== undefined) return ended(error)
-      this.rememberReader(fiber, runtimeFlags)
+      this.readingFiber = interruptibleFiber(fiber, status)
       return readable
     })
     return looking
@@ -242,19 +247,6 @@ export abstract class Reader<Item extends Delivered> {
     this.readingFiber = undefined
     this.link.inbox.forgetReader()
   }
-
-  /** A finalizer would cost more than the rest of a wait. So the fiber is remembered, to ask it whether it still reads. */
-  private rememberReader(fiber: Fiber.RuntimeFiber<unknown, unknown>, flags: RuntimeFlags.RuntimeFlags): void {
-    this.readingFiber = RuntimeFlags.interruptible(flags) ? fiber : undefined
-  }
-}
-
-/** Whether a fiber that can be interrupted has been. */
-const isInterrupted = (fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined): boolean => {
-  if (fiber === undefined) return false
-  const cause = fiber.getFiberRef(FiberRef.interruptedCause)
-  // `isEmpty` would fold what is nearly always the empty cause itself.
-  return cause !== Cause.empty && !Cause.isEmpty(cause)
 }
 
 const twoReaders = "Two fibers read from one WebSocket at once: its messages would be divided between them"
@@ -267,20 +259,20 @@ const beginAndInterrupt = <E, R>(
   effect: Effect.Effect<unknown, E, R>,
   cause: Cause.Cause<E>
 ): Effect.Effect<never, E, R> => {
-  const begun = Deferred.unsafeMake<void>(FiberId.none)
-  const beginning = Effect.withFiberRuntime<unknown, E, R>((fiber) => {
+  const begun = deferredMakeUnsafe<void>()
+  const beginning = withFiber<unknown, E, R>((fiber) => {
     const begin = Effect.suspend(() => {
-      Deferred.unsafeDone(begun, Effect.void)
+      deferredDoneUnsafe(begun, Exit.void)
       return handOver(fiber, effect)
     })
     return handingOver(fiber, begin)
   })
-  return Effect.flatMap(Effect.forkDaemon(Effect.interruptible(beginning)), (fiber) =>
-    Effect.zipRight(
+  return Effect.flatMap(forkDetach(Effect.interruptible(beginning)), (fiber) =>
+    Effect.andThen(
       Deferred.await(begun),
       Effect.flatMap(Fiber.interrupt(fiber), (exit) =>
         Effect.failCause(
-          Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause) ? cause : Cause.sequential(cause, exit.cause)
+          Exit.isSuccess(exit) || hasInterruptsOnly(exit.cause) ? cause : combineCauses(cause, exit.cause)
         )
       )
     )

@@ -2,7 +2,6 @@ import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import type { Delivered } from "../engine/connection/Inbox.js"
@@ -12,6 +11,7 @@ import { OutgoingStream } from "../engine/connection/OutgoingStream.js"
 import { toMessages, type Data } from "../engine/connection/sendable.js"
 import type { SendOptions } from "../Options.js"
 import { BaseWebSocket } from "./BaseWebSocket.js"
+import { forkDetach, interruptUnsafe, withFiber } from "./effect.js"
 import { closeCodeOf } from "./scopes.js"
 import { Send, sentEffect } from "./sending.js"
 import { toStream, type StreamData } from "./streamData.js"
@@ -36,7 +36,7 @@ export abstract class SendingWebSocket<Item extends Delivered, Request> extends 
       const sendRest: Effect.Effect<void, ConnectionError> = Effect.suspend(() => {
         for (let next = rest.next(); next.done !== true; next = rest.next()) {
           const sent = this.sender.sendNow(next.value, options)
-          if (sent !== undefined) return Effect.zipRight(sentEffect(sent), sendRest)
+          if (sent !== undefined) return Effect.andThen(sentEffect(sent), sendRest)
         }
         return Effect.void
       })
@@ -55,16 +55,14 @@ export abstract class SendingWebSocket<Item extends Delivered, Request> extends 
       const takeTurn = Effect.suspend(() => sentEffect(outgoing.takeTurn()))
       const sendPart = (part: string | Uint8Array) => Effect.suspend(() => sentEffect(outgoing.send(part)))
       const finish = Effect.suspend(() => sentEffect(outgoing.finish()))
-      const sendAll = Effect.withFiberRuntime<void, ConnectionError | E, R>((fiber) => {
-        const refusal = outgoing.whenRefused(() => fiber.unsafeInterruptAsFork(FiberId.none))
-        return refusal === undefined
-          ? Effect.zipRight(Stream.runForEach(parts, sendPart), finish)
-          : Effect.fail(refusal)
+      const sendAll = withFiber<void, ConnectionError | E, R>((fiber) => {
+        const refusal = outgoing.whenRefused(() => interruptUnsafe(fiber))
+        return refusal === undefined ? Effect.andThen(Stream.runForEach(parts, sendPart), finish) : Effect.fail(refusal)
       })
       // In a fiber of its own, which the end of the connection can interrupt also if the caller cannot be interrupted; and
       // not a child of the caller's, because those are interrupted with it also if it cannot be.
       const inFiber = Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(Effect.forkDaemon(Effect.interruptible(sendAll)), (fiber) => {
+        Effect.flatMap(forkDetach(Effect.interruptible(sendAll)), (fiber) => {
           const joined = Effect.flatMap(Fiber.await(fiber), () => {
             const { error } = outgoing
             return error === undefined ? Fiber.join(fiber) : Effect.fail(error)
@@ -72,7 +70,7 @@ export abstract class SendingWebSocket<Item extends Delivered, Request> extends 
           return Effect.onInterrupt(restore(joined), () => Fiber.interrupt(fiber))
         })
       )
-      return Effect.onExit(Effect.zipRight(takeTurn, inFiber), (exit) =>
+      return Effect.onExit(Effect.andThen(takeTurn, inFiber), (exit) =>
         Effect.sync(() => outgoing.release(Exit.isFailure(exit) ? closeCodeOf(exit) : undefined))
       )
     })

@@ -1,9 +1,9 @@
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import type { MessagePart } from "@effect-websocket/protocol/MessagePart"
-import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import type * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { streamOfReads } from "./effect.js"
 import { SendingWebSocket } from "./SendingWebSocket.js"
 import type { StreamedMessage } from "./streamData.js"
 import { streamingWebSocket, tag } from "./typeId.js"
@@ -29,7 +29,7 @@ export class StreamingWebSocketImpl<Request = undefined> extends SendingWebSocke
 
   readonly messages: Stream.Stream<StreamedMessage, ConnectionError> = this.streaming(
     () => this.beginsMessage(),
-    () => Chunk.of(this.takeMessage())
+    () => [this.takeMessage()]
   )
 
   /** Skips what is left of the message before. */
@@ -55,7 +55,7 @@ export class StreamingWebSocketImpl<Request = undefined> extends SendingWebSocke
     this.current = token
     let next: MessagePart | undefined = first
     let ended = false
-    const takeParts = (): Chunk.Chunk<A> => {
+    const takeParts = (): ReadonlyArray<A> => {
       const parts: Array<A> = []
       while (!ended && (next !== undefined || this.isReadable)) {
         const part = next ?? this.takeItem()
@@ -64,23 +64,21 @@ export class StreamingWebSocketImpl<Request = undefined> extends SendingWebSocke
         parts.push(dataOf(part))
       }
       this.link.inbox.taking = false
-      return Chunk.unsafeFromArray(parts)
+      return parts
     }
     const isReady = (): boolean => {
       if (this.current === token) return next !== undefined || this.isReadable
       throw new Error("The stream of a message was read after the next message was asked for, which skipped the rest")
     }
-    const parts = this.reading<Chunk.Chunk<A>, Option.Option<ConnectionError>>(
-      isReady,
-      Effect.sync(takeParts),
-      (error) => Effect.fail(Option.some(error))
-    )
-    const pull = Effect.suspend(() => (ended ? Effect.fail(Option.none()) : parts))
+    const parts = streamOfReads<A, ConnectionError>((taken, end) => {
+      const next = this.reading(isReady, taken, Effect.fail)
+      return Effect.suspend(() => (ended ? end : next))
+    }, takeParts)
     let begun = false
     return Stream.suspend(() => {
       if (begun) throw new Error("The stream of a message was run twice: what it has read once is gone")
       begun = true
-      return Stream.repeatEffectChunkOption(pull)
+      return parts
     })
   }
 }

@@ -1,13 +1,10 @@
 import * as CloseCode from "@effect-websocket/protocol/CloseCode"
-import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Predicate from "effect/Predicate"
 import * as Scope from "effect/Scope"
 import type { Closable, Closables, Owner } from "../engine/connection/Closables.js"
-import { awaitCallback } from "./waiting.js"
+import { awaitCallback, finalizersOf, hasInterruptsOnly, monotonicTimeNanos, type Closeable } from "./effect.js"
 
 const goingAway = CloseCode.fromName("GoingAway")
 
@@ -19,37 +16,27 @@ export const awaitClosed = (closable: Closable): Effect.Effect<void> =>
 export const closeAll = (closables: Closables, code: number): Effect.Effect<void> =>
   Effect.suspend(() => Effect.forEach(closables.beginClose(code), awaitClosed, { discard: true }))
 
-// What a scope of Effect 3 has and its type does not show. `Effect.forkIn` uses it, too: it is the only way to remove a
-// finalizer, and to see which finalizers are next to each other.
-type ScopeState =
-  { readonly _tag: "Open"; readonly finalizers: Map<object, Scope.Scope.Finalizer> } | { readonly _tag: "Closed" }
-
-const isScopeState = (state: unknown): state is ScopeState =>
-  Predicate.isTagged(state, "Open")
-    ? Predicate.hasProperty(state, "finalizers") && state.finalizers instanceof Map
-    : Predicate.isTagged(state, "Closed")
-
 /**
  * The place of one member in the order of a scope: its finalizer, until it is over. A member that takes over from another,
  * as a connection does from the attempt to make it, has the same place.
  */
 class Place implements Owner {
-  private readonly finalizers: Map<object, Scope.Scope.Finalizer> | undefined
+  private readonly finalizers: Map<object, unknown> | undefined
   private member: Closable | undefined = undefined
   private code: number | undefined = undefined
 
   constructor(scope: Scope.Scope) {
-    const state = Predicate.hasProperty(scope, "state") ? scope.state : undefined
-    if (!isScopeState(state)) {
+    const finalizers = finalizersOf(scope)
+    if (finalizers === "closed") {
+      this.finalizers = undefined
+      this.code = goingAway
+    } else if (finalizers === undefined) {
       // Another implementation: the finalizer stays when the member is over, and does nothing then.
       this.finalizers = undefined
       Effect.runSync(Scope.addFinalizerExit(scope, this.finalize))
-    } else if (state._tag === "Open") {
-      this.finalizers = state.finalizers
-      this.finalizers.set(this, this.finalize)
     } else {
-      this.finalizers = undefined
-      this.code = goingAway
+      this.finalizers = finalizers
+      finalizers.set(this, this.finalize)
     }
   }
 
@@ -120,9 +107,9 @@ class Ending {
     if (patience === Number.POSITIVE_INFINITY) return place.awaitClosed
     const closed = Effect.as(Effect.interruptible(place.awaitClosed), true)
     const impatient = Effect.as(Effect.interruptible(Effect.sleep(Duration.millis(patience - this.waited))), false)
-    return Effect.flatMap(Clock.currentTimeNanos, (start) =>
+    return Effect.flatMap(monotonicTimeNanos, (start) =>
       Effect.flatMap(Effect.raceFirst(closed, impatient), (isClosed) =>
-        Effect.flatMap(Clock.currentTimeNanos, (end) => {
+        Effect.flatMap(monotonicTimeNanos, (end) => {
           this.waited = isClosed ? this.waited + Number(end - start) / 1e6 : Math.max(this.waited, patience)
           return isClosed ? Effect.void : this.await(place, code)
         })
@@ -147,7 +134,7 @@ const endingOf = (place: Place, finalizers: Map<object, unknown> | undefined): E
 const delegates = new WeakMap<Scope.Scope, Owner>()
 
 /** A scope whose connections belong to `owner`, which closes them in place of the scope. */
-export const delegatingScope = (owner: Owner): Effect.Effect<Scope.CloseableScope> =>
+export const delegatingScope = (owner: Owner): Effect.Effect<Closeable> =>
   Effect.tap(Scope.make(), (scope) => Effect.sync(() => delegates.set(scope, owner)))
 
 /**
@@ -160,4 +147,4 @@ export const placeIn = (scope: Scope.Scope): Owner => delegates.get(scope) ?? ne
 
 /** The close code that tells how a scope ended. */
 export const closeCodeOf = (exit: Exit.Exit<unknown, unknown>): number =>
-  Exit.isSuccess(exit) ? 1000 : Cause.isInterruptedOnly(exit.cause) ? 1001 : 1011
+  Exit.isSuccess(exit) ? 1000 : hasInterruptsOnly(exit.cause) ? 1001 : 1011

@@ -1,9 +1,8 @@
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import * as Effect from "effect/Effect"
-import * as Effectable from "effect/Effectable"
 import { Defect, Wait, type Outcome, type Sent } from "../engine/connection/Wait.js"
 import type { SendOptions } from "../Options.js"
-import { awaitCallback } from "./waiting.js"
+import { awaitCallback, EffectClass } from "./effect.js"
 
 /** `Effect.void` itself if it is done. */
 export const outcomeEffect = (outcome: Outcome): Effect.Effect<void, ConnectionError> =>
@@ -23,8 +22,8 @@ export interface SendsNow<Data> {
   sendNow(data: Data, options: SendOptions | undefined): Sent
 }
 
-/** `send` as a value: `run` performs it in place, any other fiber commits it. */
-export class Send<Data> extends Effectable.Class<void, ConnectionError> {
+/** `send` as a value: `run` performs it in place, any other fiber runs it as an effect. */
+export class Send<Data> extends EffectClass<void, ConnectionError> {
   private readonly sender: SendsNow<Data>
   private readonly data: Data
   private readonly options: SendOptions | undefined
@@ -41,7 +40,7 @@ export class Send<Data> extends Effectable.Class<void, ConnectionError> {
     return this.sender.sendNow(this.data, this.options)
   }
 
-  commit(): Effect.Effect<void, ConnectionError> {
+  asEffect(): Effect.Effect<void, ConnectionError> {
     return sentEffect(this.now())
   }
 }

@@ -3,7 +3,6 @@ import { ProtocolError } from "@effect-websocket/protocol/Errors"
 import type { RandomSource } from "@effect-websocket/protocol/Mask"
 import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
-import * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Effect from "effect/Effect"
@@ -12,6 +11,7 @@ import type { ClientMakeOptions, ClientOptions, ConnectionOptions, ReceiveRate }
 import type { Zlib } from "../Zlib.js"
 import { bytes, count } from "../engine/checks.js"
 import type { Budget } from "../engine/connection/Budget.js"
+import { catchDefectIf, configError, durationFromInput, type ConfigError, type DurationInput } from "./effect.js"
 import { byteBudget, isTagged } from "./typeId.js"
 import type { ClientSettings, ReceiveRateSettings, SendStrategy, Settings } from "../engine/Settings.js"
 
@@ -146,25 +146,23 @@ const given = <A extends object>(options: A): Partial<A> =>
  * Options that come from a `Config` are data: if they make no sense, that is no defect but a typed failure. It has the path
  * of the option, with which the message of each `RangeError` about an option begins.
  */
-export const fromConfig = <A, E, R>(made: Effect.Effect<A, E, R>): Effect.Effect<A, E | ConfigError.ConfigError, R> =>
-  Effect.catchSomeDefect(made, (defect) =>
-    defect instanceof RangeError
-      ? Option.some(Effect.fail(ConfigError.InvalidData(optionPath(defect.message), defect.message)))
-      : Option.none()
-  )
+export const fromConfig = <A, E, R>(made: Effect.Effect<A, E, R>): Effect.Effect<A, E | ConfigError, R> =>
+  catchDefectIf(made, isRangeError, ({ message }) => Effect.fail(configError(optionPath(message), message)))
+
+const isRangeError = (defect: unknown): defect is RangeError => defect instanceof RangeError
 
 const optionPath = (message: string): Array<string> =>
   /^[a-z]\w*(\.[a-z]\w*)*(?= (must|cannot) )/.exec(message)?.[0].split(".") ?? []
 
 /** In milliseconds, and finite: a wait for a peer must end. */
-export const timeout = (name: string, input: Duration.DurationInput): number => {
+export const timeout = (name: string, input: DurationInput): number => {
   const millis = positive(name, input)
   if (millis === Number.POSITIVE_INFINITY) throw notDuration(name, input, "a finite duration above zero")
   return millis
 }
 
 /** In milliseconds; infinite, which is the default, for none. */
-const optional = (name: string, input: Duration.DurationInput = Duration.infinity): number => positive(name, input)
+const optional = (name: string, input: DurationInput = Duration.infinity): number => positive(name, input)
 
 const strategies: ReadonlyArray<SendStrategy> = ["suspend", "dropping", "sliding", "close", "abort"]
 
@@ -174,22 +172,22 @@ const strategy = (value: SendStrategy): SendStrategy => {
   throw new RangeError(`sendStrategy must be one of ${strategies.join(", ")}, but is ${shown(value)}`)
 }
 
-const positive = (name: string, input: Duration.DurationInput): number => {
+const positive = (name: string, input: DurationInput): number => {
   const millis = toMillis(input)
   if (millis !== undefined && millis > 0) return millis
   throw notDuration(name, input, "a duration above zero")
 }
 
 /** In milliseconds, and finite: from zero on. */
-export const delay = (name: string, input: Duration.DurationInput): number => {
+export const delay = (name: string, input: DurationInput): number => {
   const millis = toMillis(input)
   if (millis !== undefined && millis < Number.POSITIVE_INFINITY) return millis
   throw notDuration(name, input, "a finite duration from zero on")
 }
 
 /** `undefined` for anything but a duration from zero on. */
-const toMillis = (input: Duration.DurationInput): number | undefined =>
-  isNegative(input) ? undefined : Option.getOrUndefined(Option.map(Duration.decodeUnknown(input), Duration.toMillis))
+const toMillis = (input: DurationInput): number | undefined =>
+  isNegative(input) ? undefined : Option.getOrUndefined(Option.map(durationFromInput(input), Duration.toMillis))
 
 /** Whether it is below zero or not a number, both of which `Duration` counts as zero. */
 const isNegative = (input: unknown): boolean => {
@@ -198,7 +196,7 @@ const isNegative = (input: unknown): boolean => {
   return Array.isArray(input) && input.some(isNegative)
 }
 
-const notDuration = (name: string, input: Duration.DurationInput, allowed: string): RangeError =>
+const notDuration = (name: string, input: DurationInput, allowed: string): RangeError =>
   new RangeError(`${name} must be ${allowed}, but is ${shown(input)}`)
 
 /** A value that an app passed, for a message. */

@@ -1,8 +1,8 @@
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
-import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import { kindOf } from "../engine/connection/sendable.js"
+import { asStream } from "./effect.js"
 
 /** A message as a stream of its parts: see `WebSocket.StreamedMessage`. */
 export type StreamedMessage<E = ConnectionError, R = never> =
@@ -20,9 +20,10 @@ export const toStream = <E, R>(
   readonly parts: Stream.Stream<string | Uint8Array, E, R>
 } => {
   const message = isStreamedMessage(data) ? data : undefined
-  const parts: unknown = message === undefined ? data : message.data
-  if (!isStream<E, R>(parts)) {
-    throw new TypeError(`What is sent as a stream must be a Stream or a StreamedMessage, but is ${kindOf(parts)}`)
+  const given: unknown = message === undefined ? data : message.data
+  const parts = asStream<string | Uint8Array, E, R>(given)
+  if (parts === undefined) {
+    throw new TypeError(`What is sent as a stream must be a Stream or a StreamedMessage, but is ${kindOf(given)}`)
   }
   return { tag: message?._tag, parts }
 }
@@ -30,6 +31,3 @@ export const toStream = <E, R>(
 /** Every effect is a stream too, and some have a tag of their own. */
 const isStreamedMessage = <E, R>(data: StreamData<E, R>): data is StreamedMessage<E, R> =>
   Predicate.hasProperty(data, "_tag") && (data._tag === "Text" || data._tag === "Binary")
-
-const isStream = <E, R>(u: unknown): u is Stream.Stream<string | Uint8Array, E, R> =>
-  Predicate.hasProperty(u, Stream.StreamTypeId) || Effect.isEffect(u)

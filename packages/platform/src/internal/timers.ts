@@ -1,17 +1,17 @@
 import type * as EffectClock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
 import type { Clock } from "../engine/time/Clock.js"
 import { Timers } from "../engine/time/Timers.js"
+import { clock, currentTimeMillisUnsafe, interruptUnsafe, monotonicTimeNanosUnsafe } from "./effect.js"
 
 /** A clock of Effect as the engine's. */
 const clockOver = (clock: EffectClock.Clock): Clock => ({
-  monotonic: () => Number(clock.unsafeCurrentTimeNanos() / 1_000n) / 1_000,
-  timeOfDay: () => clock.unsafeCurrentTimeMillis(),
+  monotonic: () => Number(monotonicTimeNanosUnsafe(clock) / 1_000n) / 1_000,
+  timeOfDay: () => currentTimeMillisUnsafe(clock),
   sleep: (millis, wake) => {
-    const fiber = Effect.runFork(Effect.zipRight(clock.sleep(Duration.millis(millis)), Effect.sync(wake)))
-    return () => fiber.unsafeInterruptAsFork(FiberId.none)
+    const fiber = Effect.runFork(Effect.andThen(clock.sleep(Duration.millis(millis)), Effect.sync(wake)))
+    return () => interruptUnsafe(fiber)
   }
 })
 
@@ -28,4 +28,4 @@ export const timersOf = (clock: EffectClock.Clock): Timers => {
 }
 
 /** The timers of the clock of the fiber. */
-export const timers: Effect.Effect<Timers> = Effect.map(Effect.clock, timersOf)
+export const timers: Effect.Effect<Timers> = Effect.map(clock, timersOf)

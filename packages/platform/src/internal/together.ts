@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import { forkDetach } from "./effect.js"
 
 /**
  * Runs effects at once, each in a fiber of its own, and waits for all of them: one that fails does not end the others. An
@@ -13,7 +14,7 @@ export const together = <A, E, R>(
 ): Effect.Effect<ReadonlyArray<Exit.Exit<A, E>>, never, R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(
-      Effect.forEach(effects, (effect) => Effect.forkDaemon(Effect.interruptible(effect))),
+      Effect.forEach(effects, (effect) => forkDetach(Effect.interruptible(effect))),
       (fibers) => Effect.onInterrupt(restore(Fiber.awaitAll(fibers)), () => Fiber.interruptAll(fibers))
     )
   )

@@ -1,25 +1,10 @@
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import { awaitCallback, catchDefectIf } from "./effect.js"
+
+export { awaitCallback } from "./effect.js"
 
 /** What wakes a fiber that waits. */
 export type Wake = (effect: Effect.Effect<void>) => void
-
-/**
- * Waits for a callback. `register` returns what undoes it.
- *
- * As `Effect.async`, but that has its finalizer only in the step after the registration: an interruption between the two would
- * leave it behind.
- */
-export const awaitCallback = <A, E = never>(
-  register: (resume: (effect: Effect.Effect<A, E>) => void) => (() => void) | void
-): Effect.Effect<A, E> =>
-  Effect.suspend(() => {
-    let undo: (() => void) | void
-    const registered = Effect.async<A, E>((resume) => {
-      undo = register(resume)
-    })
-    return Effect.onInterrupt(registered, () => Effect.sync(() => undo?.()))
-  })
 
 /** Waits until `isReady`. Looks in the step that begins to wait: the fiber may have yielded since anything else looked. */
 export const waitUntil = (waiters: Set<Wake>, isReady: () => boolean): Effect.Effect<void> =>
@@ -50,8 +35,9 @@ export const takeAfter = <A extends object, E, R>(
   wait: Effect.Effect<void, E, R>,
   take: () => A | undefined
 ): Effect.Effect<A, E, R> => {
-  const taking: Effect.Effect<A, E, R> = wait.pipe(
-    Effect.zipRight(
+  const taking: Effect.Effect<A, E, R> = catchDefectIf(
+    Effect.andThen(
+      wait,
       Effect.sync(() => {
         const taken = take()
         if (taken === undefined) throw outrun
@@ -59,9 +45,10 @@ export const takeAfter = <A extends object, E, R>(
       })
     ),
     // A success passes by in the same step.
-    Effect.catchAllCause((cause) =>
-      Cause.isDieType(cause) && cause.defect === outrun ? taking : Effect.failCause(cause)
-    )
+    isOutrun,
+    () => taking
   )
   return taking
 }
+
+const isOutrun = (defect: unknown): defect is typeof outrun => defect === outrun

@@ -1,0 +1,319 @@
+/**
+ * Every use of an API of Effect that Effect 4 lacks, names differently, or gives another meaning. Names are those of Effect 4,
+ * where it has one. Nothing else in this package depends on the version; `scripts/checkEffect.ts` checks that.
+ */
+import * as Cause from "effect/Cause"
+import * as Channel from "effect/Channel"
+import * as Chunk from "effect/Chunk"
+import type * as Clock from "effect/Clock"
+import * as ConfigErrors from "effect/ConfigError"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
+import type * as Exit from "effect/Exit"
+import type * as Fibers from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
+import type * as FiberStatus from "effect/FiberStatus"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as RuntimeFlags from "effect/RuntimeFlags"
+import type { Scheduler, Task } from "effect/Scheduler"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+
+// Names that moved
+
+export {
+  async as callback,
+  catchAllCause as catchCause,
+  clock,
+  forkDaemon as forkDetach,
+  withFiberRuntime as withFiber
+} from "effect/Effect"
+
+export { isInterruptedOnly as hasInterruptsOnly, sequential as combineCauses } from "effect/Cause"
+
+/** What takes a duration. */
+export type DurationInput = Duration.DurationInput
+
+/** `None` for anything but a duration. */
+export const durationFromInput: (input: DurationInput) => Option.Option<Duration.Duration> = Duration.decodeUnknown
+
+/** Handles the first defect, if it is one of these. */
+export const catchDefectIf = <A, E, R, Defect, A2, E2, R2>(
+  effect: Effect.Effect<A, E, R>,
+  refinement: (defect: unknown) => defect is Defect,
+  handler: (defect: Defect) => Effect.Effect<A2, E2, R2>
+): Effect.Effect<A | A2, E | E2, R | R2> =>
+  Effect.catchSomeDefect(effect, (defect) => (refinement(defect) ? Option.some(handler(defect)) : Option.none()))
+
+/** An effect as a class: `asEffect` makes what is run. */
+export abstract class EffectClass<A, E = never, R = never> extends Effectable.Class<A, E, R> {
+  abstract asEffect(): Effect.Effect<A, E, R>
+  commit(): Effect.Effect<A, E, R> {
+    return this.asEffect()
+  }
+}
+
+/** A `Deferred`, made at once. */
+export const deferredMakeUnsafe = <A, E = never>(): Deferred.Deferred<A, E> => Deferred.unsafeMake(FiberId.none)
+
+/** Completes a `Deferred` at once. */
+export const deferredDoneUnsafe: <A, E>(deferred: Deferred.Deferred<A, E>, exit: Exit.Exit<A, E>) => void =
+  Deferred.unsafeDone
+
+// Configuration
+
+export type ConfigError = ConfigErrors.ConfigError
+
+/** What is wrong with a value at a path. */
+export const configError = (path: ReadonlyArray<string>, message: string): ConfigError =>
+  ConfigErrors.InvalidData([...path], message)
+
+// Clocks
+
+/** The time of day, in milliseconds. */
+export const currentTimeMillisUnsafe = (clock: Clock.Clock): number => clock.unsafeCurrentTimeMillis()
+
+/** A time that never goes back, in nanoseconds. */
+export const monotonicTimeNanosUnsafe = (clock: Clock.Clock): bigint => clock.unsafeCurrentTimeNanos()
+
+/** A time that never goes back, in nanoseconds. */
+export { currentTimeNanos as monotonicTimeNanos } from "effect/Clock"
+
+// Fibers
+
+export type Fiber<A = unknown, E = unknown> = Fibers.RuntimeFiber<A, E>
+
+/** What `withFiber` says of a fiber besides the fiber itself. */
+export type Status = FiberStatus.Running
+
+/** Begins to interrupt a fiber, and does not wait for its end. */
+export const interruptUnsafe = (fiber: Fiber): void => fiber.unsafeInterruptAsFork(FiberId.none)
+
+/**
+ * Waits for a callback. `register` returns what undoes it.
+ *
+ * As `Effect.async`, but that has its finalizer only in the step after the registration: an interruption between the two would
+ * leave it behind.
+ */
+export const awaitCallback = <A, E = never>(
+  register: (resume: (effect: Effect.Effect<A, E>) => void) => (() => void) | void
+): Effect.Effect<A, E> =>
+  Effect.suspend(() => {
+    let undo: (() => void) | void
+    const registered = Effect.async<A, E>((resume) => {
+      undo = register(resume)
+    })
+    return Effect.onInterrupt(registered, () => Effect.sync(() => undo?.()))
+  })
+
+/**
+ * Waits for the callback of a reader. `undo` is for Effect 4. Here a finalizer would cost more than the rest of the wait, so a
+ * reader remembers its fiber and asks `isInterrupted`.
+ */
+export const awaitReadable = <A, E, R>(
+  register: (resume: (effect: Effect.Effect<A, E, R>) => void) => void,
+  _undo: () => void
+): Effect.Effect<A, E, R> => Effect.async(register)
+
+/** The fiber, if it can be interrupted where it is. */
+export const interruptibleFiber = (fiber: Fiber, status: Status): Fiber | undefined =>
+  RuntimeFlags.interruptible(status.runtimeFlags) ? fiber : undefined
+
+/** Whether a fiber that can be interrupted has been. */
+export const isInterrupted = (fiber: Fiber | undefined): boolean => {
+  if (fiber === undefined) return false
+  const cause = fiber.getFiberRef(FiberRef.interruptedCause)
+  // `isEmpty` would fold what is nearly always the empty cause itself.
+  return cause !== Cause.empty && !Cause.isEmpty(cause)
+}
+
+/**
+ * Runs an effect, and then what follows it, which cannot be interrupted. Not `uninterruptibleMask`, which takes more memory for
+ * as long as the effect lasts.
+ */
+export const matchCauseUninterruptible = <A, E, R, A2, E2, R2, A3, E3, R3>(
+  status: Status,
+  effect: Effect.Effect<A, E, R>,
+  then: {
+    readonly onFailure: (cause: Cause.Cause<E>) => Effect.Effect<A2, E2, R2>
+    readonly onSuccess: (value: A) => Effect.Effect<A3, E3, R3>
+  }
+): Effect.Effect<A2 | A3, E2 | E3, R | R2 | R3> => {
+  if (!RuntimeFlags.interruptible(status.runtimeFlags)) return Effect.matchCauseEffect(effect, then)
+  return Effect.uninterruptible(Effect.matchCauseEffect(Effect.interruptible(effect), then))
+}
+
+/**
+ * Between two operations a fiber may yield and be interrupted. An effect that was returned but has not begun is gone then,
+ * and with it what it was made for. So a fiber that hands something over asks its scheduler not to yield before the next
+ * operation.
+ */
+class HandOver implements Scheduler {
+  private readonly scheduler: Scheduler
+
+  constructor(scheduler: Scheduler) {
+    this.scheduler = scheduler
+  }
+
+  shouldYield(fiber: Fiber): number | false {
+    if (fiber !== handing) return this.scheduler.shouldYield(fiber)
+    handing = undefined
+    return false
+  }
+
+  scheduleTask(task: Task, priority: number, fiber?: Fiber): void {
+    this.scheduler.scheduleTask(task, priority, fiber)
+  }
+}
+
+// Nothing else runs between the step that sets it and the next operation of that fiber, so one is enough.
+let handing: Fiber | undefined
+
+const byScheduler = new WeakMap<Scheduler, Scheduler>()
+
+/** A scheduler of the same behavior under which `handOver` works. */
+export const schedulerOver = (scheduler: Scheduler): Scheduler => {
+  if (scheduler instanceof HandOver) return scheduler
+  let over = byScheduler.get(scheduler)
+  if (over === undefined) {
+    over = new HandOver(scheduler)
+    byScheduler.set(scheduler, over)
+  }
+  return over
+}
+
+/** Runs an effect under a scheduler under which `handOver` works. */
+export const handingOver = <A, E, R>(fiber: Fiber, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  fiber.currentScheduler instanceof HandOver
+    ? effect
+    : Effect.withScheduler(effect, schedulerOver(fiber.currentScheduler))
+
+/** The effect, which begins for certain if the fiber's current operation returns it. Only within `handingOver`. */
+export const handOver = <A, E, R>(fiber: Fiber, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
+  handing = fiber
+  return effect
+}
+
+// Scopes
+
+export type Closeable = Scope.CloseableScope
+
+type Finalizer = (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<unknown>
+
+type ScopeState = { readonly _tag: "Open"; readonly finalizers: Map<object, Finalizer> } | { readonly _tag: "Closed" }
+
+const isScopeState = (state: unknown): state is ScopeState =>
+  Predicate.isTagged(state, "Open")
+    ? Predicate.hasProperty(state, "finalizers") && state.finalizers instanceof Map
+    : Predicate.isTagged(state, "Closed")
+
+/**
+ * The finalizers of an open scope, which can be changed; `"closed"` once it has begun to end; `undefined` for a scope of another
+ * implementation.
+ *
+ * A scope of Effect 3 has them and its type does not show it. `Effect.forkIn` uses them, too: it is the only way to remove a
+ * finalizer, and to see which finalizers are next to each other.
+ */
+export const finalizersOf = (scope: Scope.Scope): Map<object, Finalizer> | "closed" | undefined => {
+  const state = Predicate.hasProperty(scope, "state") ? scope.state : undefined
+  if (!isScopeState(state)) return undefined
+  return state._tag === "Open" ? state.finalizers : "closed"
+}
+
+// Streams, and batches: what a stream holds at once
+
+/** Items of a stream: at least one. */
+export type Batch<A> = Chunk.NonEmptyChunk<A>
+
+/** Of at least one item. The array belongs to the batch from now on. */
+export const toBatch = <A>(items: ReadonlyArray<A>): Batch<A> => Chunk.unsafeFromArray(items) as Batch<A>
+
+/** A channel from batches to batches, as `Stream.pipeThroughChannel` takes it. */
+export type BatchChannel<In, Out, InErr, OutErr> = Channel.Channel<
+  Chunk.Chunk<Out>,
+  Chunk.Chunk<In>,
+  OutErr,
+  InErr,
+  void,
+  unknown
+>
+
+/** The value as a stream, if it is one or an effect. */
+export const asStream = <A, E, R>(u: unknown): Stream.Stream<A, E, R> | undefined =>
+  isStream<A, E, R>(u) ? u : undefined
+
+// Every effect is a stream, too.
+const isStream = <A, E, R>(u: unknown): u is Stream.Stream<A, E, R> =>
+  Predicate.hasProperty(u, Stream.StreamTypeId) || Effect.isEffect(u)
+
+/**
+ * A stream of what `take` takes, at least one item each time. `reads` waits until there is something, and then is `taken`; at
+ * the end it is `ended`.
+ *
+ * With the fewest steps for a batch: what has an optional error, or a state, takes twice as many. A channel takes and emits in
+ * one step; after an effect that took, an interruption would find the batch in nobody's hands.
+ */
+export const streamOfReads = <A, E>(
+  reads: <B>(taken: Effect.Effect<B>, ended: Effect.Effect<B>) => Effect.Effect<B, E>,
+  take: () => ReadonlyArray<A>
+): Stream.Stream<A, E> => {
+  const next = reads(Effect.succeed(true), Effect.succeed(false))
+  const emitted = Channel.suspend(() => Channel.flatMap(Channel.write(Chunk.unsafeFromArray(take())), () => batches))
+  const batches: Channel.Channel<Chunk.Chunk<A>, unknown, E> = Channel.flatMap(Channel.fromEffect(next), (more) =>
+    more ? emitted : Channel.void
+  )
+  return Stream.fromChannel(batches)
+}
+
+/** Gives a stream its items, or its end. */
+export interface Emit<A> {
+  readonly single: (item: A) => void
+  readonly end: () => void
+}
+
+/** A stream of what callbacks bring. `register` returns what undoes it. A slow reader misses all but the newest `newest`. */
+export const streamOfCallback = <A>(
+  register: (emit: Emit<A>) => () => void,
+  newest: number = Number.POSITIVE_INFINITY
+): Stream.Stream<A> =>
+  Stream.asyncPush<A>(
+    (emit) =>
+      Effect.acquireRelease(
+        Effect.sync(() => register({ single: (item) => void emit.single(item), end: () => void emit.end() })),
+        (undo) => Effect.sync(undo)
+      ),
+    newest === Number.POSITIVE_INFINITY ? { bufferSize: "unbounded" } : { bufferSize: newest, strategy: "sliding" }
+  )
+
+/**
+ * A channel that gives each item of its input to `send`, calls `end` after the last, and emits a stream. It fails with what
+ * the input, `send` or the stream fails with. What the stream still emits after the end of the input is emitted.
+ */
+export const duplex = <In, Out, E, InErr = never>(
+  stream: Stream.Stream<Out, E>,
+  send: (item: In) => Effect.Effect<void, E>,
+  end: () => void
+): BatchChannel<In, Out, InErr, E | InErr> =>
+  Channel.unwrap(
+    Effect.map(Deferred.make<never, E | InErr>(), (failure) =>
+      Channel.embedInput(Channel.asVoid(Stream.toChannel(Stream.interruptWhenDeferred(stream, failure))), {
+        awaitRead: () => Effect.void,
+        emit: (batch: Chunk.Chunk<In>) =>
+          unlessDone(
+            failure,
+            Effect.catchAllCause(Effect.forEach(batch, send, { discard: true }), (cause) =>
+              Deferred.failCause(failure, cause)
+            )
+          ),
+        error: (cause) => Deferred.failCause(failure, cause),
+        done: () => unlessDone(failure, Effect.sync(end))
+      })
+    )
+  )
+
+const unlessDone = <A, E>(deferred: Deferred.Deferred<A, E>, effect: Effect.Effect<unknown>): Effect.Effect<void> =>
+  Effect.flatMap(Deferred.isDone(deferred), (isDone) => (isDone ? Effect.void : effect))
