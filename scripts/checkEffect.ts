@@ -9,7 +9,7 @@ const root = "packages/platform/src"
 const effect4 = "packages/protocol/node_modules/effect4/src"
 
 /** The modules that have a twin for Effect 4. */
-const twins = ["internal/effect.ts", "internal/http.ts", "internal/httpServer.ts"]
+const twins = new Set(["internal/effect.ts", "internal/http.ts", "internal/httpServer.ts"])
 
 /** What both have and means different things: single exports, or whole modules. */
 const different: Readonly<Record<string, true | ReadonlyArray<string>>> = {
@@ -22,9 +22,8 @@ const different: Readonly<Record<string, true | ReadonlyArray<string>>> = {
   Effect: ["yieldNow", "forever"],
   // In Effect 3 it may be no fiber that runs.
   Fiber: ["Fiber"],
-  Layer: ["scope"],
   // Other parameters in Effect 4.
-  Schema: ["Schema", "decode", "decodeUnknown", "encode", "encodeUnknown"],
+  Schema: ["Schema", "decode", "encode"],
   Stream: ["fromChannel", "toChannel"]
 }
 
@@ -40,7 +39,9 @@ const namesIn = (statements: ReadonlyArray<ts.Statement>, prefix = ""): Readonly
   statements.flatMap((statement) => {
     if (ts.isExportDeclaration(statement)) {
       const clause = statement.exportClause
-      return clause === undefined || ts.isNamespaceExport(clause) ? [] : clause.elements.map(({ name }) => prefix + name.text)
+      return clause === undefined || ts.isNamespaceExport(clause)
+        ? []
+        : clause.elements.map(({ name }) => prefix + name.text)
     }
     // Everything in a namespace that is declared is exported.
     if (prefix === "" && !isExported(statement)) return []
@@ -126,7 +127,7 @@ const problemsIn = (file: string): ReadonlyArray<string> => {
 
 const problems = readdirSync(root, { encoding: "utf8", recursive: true })
   .map((file) => file.replaceAll("\\", "/"))
-  .filter((file) => file.endsWith(".ts") && !twins.includes(file))
+  .filter((file) => file.endsWith(".ts") && !twins.has(file))
   .flatMap(problemsIn)
 
 for (const problem of problems) console.error(problem)

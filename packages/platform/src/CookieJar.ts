@@ -3,9 +3,9 @@
  *
  * @since 0.1.0
  */
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { ContextService } from "./internal/effect.js"
 
 /**
  * What a jar does. A jar of your own must respect domain, path and `Secure`. The time that its effects take counts into
@@ -31,7 +31,7 @@ export interface Service {
  * @since 0.1.0
  * @category tags
  */
-export class CookieJar extends Context.Tag("@effect-websocket/platform/CookieJar")<CookieJar, Service>() {}
+export class CookieJar extends ContextService<CookieJar, Service>()("@effect-websocket/platform/CookieJar") {}
 
 /**
  * An empty jar in memory. It refuses cookies for all hosts of a public suffix such as `co.uk`, and has none for the bare names

@@ -6,15 +6,14 @@
 import type * as CloseCode from "@effect-websocket/protocol/CloseCode"
 import { isWebSocketError, type PayloadTooLarge, type ProtocolError } from "@effect-websocket/protocol/Errors"
 import type { Message } from "@effect-websocket/protocol/Message"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import type * as Subscribable from "effect/Subscribable"
 import { count } from "./engine/checks.js"
 import type { OutboxStrategy, Outcome } from "./engine/client/Outbox.js"
+import { capDelays, runtime as inheritedRuntime, type DurationInput, type Subscribable } from "./internal/effect.js"
 import { Reconnecting, type ReconnectingPlan } from "./internal/reconnecting.js"
 import type { Decision, Failure, State } from "./internal/reconnectingState.js"
 import { placeIn } from "./internal/scopes.js"
@@ -54,9 +53,9 @@ export interface Options<E = never, R = never> extends Omit<
    */
   readonly schedule?: Schedule.Schedule<unknown, Failure<NoInfer<E>>> | undefined
   /** The longest delay that a server can ask for with `Retry-After`. Default: 5 minutes. A longer one is cut to this. */
-  readonly maxRetryAfter?: Duration.DurationInput | undefined
+  readonly maxRetryAfter?: DurationInput | undefined
   /** The age at which a connection counts as stable, so that the schedule starts anew after it. Default: 5 seconds. */
-  readonly stableAfter?: Duration.DurationInput | undefined
+  readonly stableAfter?: DurationInput | undefined
   /** Decides whether a failure is followed by another attempt, a normal end or a failure of the whole. Default: `classify`. */
   readonly classify?: ((failure: Failure<NoInfer<E>>) => Decision) | undefined
   /**
@@ -82,7 +81,7 @@ export interface Options<E = never, R = never> extends Omit<
  */
 export interface ReconnectingWebSocket<E = never> {
   /** The state: now (`get`), and from now on (`changes`), which ends with `Closed`. Never fails. */
-  readonly state: Subscribable.Subscribable<State<E>>
+  readonly state: Subscribable<State<E>>
 
   /**
    * Waits until it is open. Succeeds also if it was closed without a failure. Fails with the final failure. Dies if an effect of
@@ -175,7 +174,7 @@ export const classify = <E>(failure: Failure<E>): Decision => {
  * @category constants
  */
 export const defaultSchedule: Schedule.Schedule<unknown> = Schedule.exponential("100 millis").pipe(
-  Schedule.union(Schedule.spaced("30 seconds")),
+  capDelays("30 seconds"),
   Schedule.jittered
 )
 
@@ -213,7 +212,7 @@ export const make = <E = never, R = never>(
     Effect.gen(function* () {
       const scope = yield* Effect.scope
       const client = yield* WebSocketClient
-      const runtime = yield* Effect.runtime<R>()
+      const runtime = yield* inheritedRuntime<R>()
       return yield* Effect.sync(() => {
         const reconnecting = new Reconnecting(resolve(url, options, client))
         reconnecting.start(runtime, placeIn(scope))

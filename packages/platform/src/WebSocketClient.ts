@@ -6,18 +6,16 @@
 import type { Delivery } from "@effect-websocket/protocol/Connection"
 import { IoError, isProtocolError, type HandshakeRejected } from "@effect-websocket/protocol/Errors"
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { ParseError } from "effect/ParseResult"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { CookieJar } from "./CookieJar.js"
 import * as ClientRequest from "./engine/client/ClientRequest.js"
 import type { ConnectError, Dial } from "./engine/client/Dial.js"
 import * as RetryAfter from "./engine/client/RetryAfter.js"
 import * as connecting from "./internal/connecting.js"
+import { ContextService, decodeJson, type Schema, type SchemaError } from "./internal/effect.js"
 import { resolveMode, settingsFor } from "./internal/deliveries.js"
 import { resolveRequest } from "./internal/requestOptions.js"
 import { placeIn } from "./internal/scopes.js"
@@ -74,9 +72,10 @@ export type { Dial, Dialed, RejectedBody } from "./engine/client/Dial.js"
  * @category errors
  */
 export const retryAfter = ({ headers }: HandshakeRejected): Effect.Effect<Option.Option<Duration.Duration>> =>
-  Effect.map(Clock.currentTimeMillis, (now) =>
-    Option.map(Option.fromNullable(RetryAfter.parse(headers, now)), Duration.millis)
-  )
+  Effect.map(Clock.currentTimeMillis, (now) => {
+    const millis = RetryAfter.parse(headers, now)
+    return millis === undefined ? Option.none() : Option.some(Duration.millis(millis))
+  })
 
 /**
  * Decodes the body of a rejected answer, which is JSON, with a schema. Fails with a `ParseError` if the body is not JSON, for
@@ -100,9 +99,9 @@ export const retryAfter = ({ headers }: HandshakeRejected): Effect.Effect<Option
  * @category errors
  */
 export const schemaBodyJson = <A, I, R>(
-  schema: Schema.Schema<A, I, R>
-): ((rejected: HandshakeRejected) => Effect.Effect<A, ParseError, R>) => {
-  const decode = Schema.decode(Schema.parseJson(schema))
+  schema: Schema<A, I, R>
+): ((rejected: HandshakeRejected) => Effect.Effect<A, SchemaError, R>) => {
+  const decode = decodeJson(schema)
   return ({ text }) => decode(text)
 }
 
@@ -126,10 +125,9 @@ export interface Service {
  * @since 0.1.0
  * @category tags
  */
-export class WebSocketClient extends Context.Tag("@effect-websocket/platform/WebSocketClient")<
-  WebSocketClient,
-  Service
->() {}
+export class WebSocketClient extends ContextService<WebSocketClient, Service>()(
+  "@effect-websocket/platform/WebSocketClient"
+) {}
 
 /**
  * Connects to a `ws:` or `wss:` URL. The URL may be relative if the client has a `baseUrl`. `options.delivery` decides what the

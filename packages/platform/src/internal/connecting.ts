@@ -1,9 +1,7 @@
 import type { Delivery } from "@effect-websocket/protocol/Connection"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
-import * as Runtime from "effect/Runtime"
+import * as Fiber from "effect/Fiber"
 import type * as CookieJar from "../CookieJar.js"
 import type { ClientRequest } from "../engine/client/ClientRequest.js"
 import type { ConnectError, Dial } from "../engine/client/Dial.js"
@@ -13,8 +11,8 @@ import type { ClientSettings } from "../engine/Settings.js"
 import type { Timers } from "../engine/time/Timers.js"
 import type { Mode } from "../engine/connection/Link.js"
 import { makeWebSocket, type WebSockets } from "./deliveries.js"
+import { awaitCallback, interruptUnsafe, runForkWith, runtime, type Fiber as AnyFiber, type Runtime } from "./effect.js"
 import { awaitClosed, closeCodeOf } from "./scopes.js"
-import { awaitCallback } from "./waiting.js"
 
 /** What a connection is made with, besides the request. */
 export interface ConnectPlan<D extends Delivery> {
@@ -36,8 +34,8 @@ export const connect = <D extends Delivery>(
   request: ClientRequest,
   restore: Restore
 ): Effect.Effect<WebSockets<undefined>[D], ConnectError> =>
-  Effect.flatMap(Effect.runtime<never>(), (runtime) => {
-    const cookies = jar && new JarFibers(jar, runtime)
+  Effect.flatMap(runtime<never>(), (inherited) => {
+    const cookies = jar && new JarFibers(jar, inherited)
     const { settings, timers } = plan
     const dialing = new Dialing<WebSockets<undefined>[D]>({
       ...plan,
@@ -60,7 +58,7 @@ export const connect = <D extends Delivery>(
             Exit.isSuccess(exit) || dialing.connection === undefined
               ? Effect.void
               : closeNow(dialing.connection.link, closeCodeOf(exit))
-          return cookies === undefined ? closing : Effect.zipRight(cookies.ended, closing)
+          return cookies === undefined ? closing : Effect.andThen(cookies.ended, closing)
         })
       )
     )
@@ -106,10 +104,10 @@ class JarFibers implements Jar {
   /** Called with a defect or an interruption of the jar's effects. */
   onFailure: (failure: Exit.Exit<never>) => void = () => {}
   private readonly jar: CookieJar.Service
-  private readonly runtime: Runtime.Runtime<never>
-  private fiber: Fiber.RuntimeFiber<unknown> | undefined = undefined
+  private readonly runtime: Runtime<never>
+  private fiber: AnyFiber<unknown, never> | undefined = undefined
 
-  constructor(jar: CookieJar.Service, runtime: Runtime.Runtime<never>) {
+  constructor(jar: CookieJar.Service, runtime: Runtime<never>) {
     this.jar = jar
     this.runtime = runtime
   }
@@ -124,12 +122,12 @@ class JarFibers implements Jar {
 
   /** Waits for the end of an effect that was cancelled. */
   get ended(): Effect.Effect<void> {
-    return this.fiber === undefined ? Effect.void : Effect.asVoid(this.fiber.await)
+    return this.fiber === undefined ? Effect.void : Effect.asVoid(Fiber.await(this.fiber))
   }
 
   private run<A>(effect: Effect.Effect<A>, done: (value: A) => void): () => void {
     let cancelled = false
-    const fiber = Runtime.runFork(this.runtime)(Effect.interruptible(effect))
+    const fiber = runForkWith(this.runtime)(Effect.interruptible(effect))
     this.fiber = fiber
     fiber.addObserver((exit) => {
       if (this.fiber === fiber) this.fiber = undefined
@@ -139,7 +137,7 @@ class JarFibers implements Jar {
     })
     return () => {
       cancelled = true
-      fiber.unsafeInterruptAsFork(FiberId.none)
+      interruptUnsafe(fiber)
     }
   }
 }

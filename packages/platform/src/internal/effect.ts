@@ -6,7 +6,9 @@ import * as Cause from "effect/Cause"
 import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
 import type * as Clock from "effect/Clock"
+import type * as Config from "effect/Config"
 import * as ConfigErrors from "effect/ConfigError"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -17,23 +19,41 @@ import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import type * as FiberStatus from "effect/FiberStatus"
 import * as Option from "effect/Option"
+import type { ParseError } from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
+import * as Runtimes from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
+import * as Schedule from "effect/Schedule"
+import * as ScheduleDecision from "effect/ScheduleDecision"
+import * as ScheduleIntervals from "effect/ScheduleIntervals"
 import type { Scheduler, Task } from "effect/Scheduler"
+import * as Schemas from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Subscribables from "effect/Subscribable"
 
 // Names that moved
 
 export {
   async as callback,
-  catchAllCause as catchCause,
+  catchAll as catch_,
+  catchAllDefect as catchDefect,
   clock,
+  forever,
+  fork as forkChild,
   forkDaemon as forkDetach,
+  tapErrorCause as tapCause,
   withFiberRuntime as withFiber
 } from "effect/Effect"
 
-export { isInterruptedOnly as hasInterruptsOnly, sequential as combineCauses } from "effect/Cause"
+export {
+  failureOption as findErrorOption,
+  isDie as hasDies,
+  isInterruptedOnly as hasInterruptsOnly,
+  sequential as combineCauses
+} from "effect/Cause"
+
+export { isInterrupted as exitHasInterrupts } from "effect/Exit"
 
 /** What takes a duration. */
 export type DurationInput = Duration.DurationInput
@@ -64,7 +84,85 @@ export const deferredMakeUnsafe = <A, E = never>(): Deferred.Deferred<A, E> => D
 export const deferredDoneUnsafe: <A, E>(deferred: Deferred.Deferred<A, E>, exit: Exit.Exit<A, E>) => void =
   Deferred.unsafeDone
 
+// Services and runtimes
+
+/** The class of a service, to be extended. */
+export const ContextService =
+  <Self, Shape>() =>
+  <const Id extends string>(id: Id): Context.TagClass<Self, Id, Shape> =>
+    Context.Tag(id)<Self, Shape>()
+
+/** What effects are run with: services, and what fibers inherit. */
+export type Runtime<R> = Runtimes.Runtime<R>
+
+/** What the fiber runs with. */
+export { runtime } from "effect/Effect"
+
+/** Starts a fiber. Its first steps run at once. */
+export { runFork as runForkWith } from "effect/Runtime"
+
+/** Starts a fiber that can be interrupted from its first step on: it begins later. */
+export const runForkLater = <A, E, R>(runtime: Runtime<R>, effect: Effect.Effect<A, E, R>): Fiber<A, E> =>
+  Runtimes.runFork(runtime)(Effect.interruptible(effect), { immediate: false })
+
+// Schedules
+
+/** No delay longer than this. */
+export const capDelays =
+  (max: DurationInput) =>
+  (schedule: Schedule.Schedule<unknown>): Schedule.Schedule<unknown> =>
+    Schedule.union(schedule, Schedule.spaced(max))
+
+/** The delays of a schedule, one after another. */
+export class Delays<In> {
+  private readonly schedule: Schedule.Schedule<unknown, In>
+  private state: unknown
+
+  constructor(schedule: Schedule.Schedule<unknown, In>) {
+    this.schedule = schedule
+    this.state = schedule.initial
+  }
+
+  /** Begins anew. */
+  reset(): void {
+    this.state = this.schedule.initial
+  }
+
+  /** In milliseconds from `now` on; `undefined` once the schedule is done. */
+  next(now: number, input: In): Effect.Effect<number | undefined> {
+    return Effect.map(this.schedule.step(now, input, this.state), ([state, , decision]) => {
+      if (ScheduleDecision.isDone(decision)) return undefined
+      this.state = state
+      return ScheduleIntervals.start(decision.intervals) - now
+    })
+  }
+}
+
+// Values that can be asked for and observed
+
+export type Subscribable<A> = Subscribables.Subscribable<A>
+
+export const subscribable: <A>(options: {
+  readonly get: Effect.Effect<A>
+  readonly changes: Stream.Stream<A>
+}) => Subscribable<A> = Subscribables.make
+
+// Schemas
+
+export type Schema<A, I, R> = Schemas.Schema<A, I, R>
+
+export type SchemaError = ParseError
+
+/** Decodes JSON. */
+export const decodeJson = <A, I, R>(schema: Schema<A, I, R>): ((text: string) => Effect.Effect<A, SchemaError, R>) => {
+  const decode = Schemas.decode(Schemas.parseJson(schema))
+  return (text) => decode(text)
+}
+
 // Configuration
+
+/** Options, or a `Config` of some or all of them. */
+export type ConfigWrap<A> = Config.Config.Wrap<A>
 
 export type ConfigError = ConfigErrors.ConfigError
 
@@ -202,6 +300,9 @@ export const handOver = <A, E, R>(fiber: Fiber, effect: Effect.Effect<A, E, R>):
 
 export type Closeable = Scope.CloseableScope
 
+/** Runs an effect in a scope, which stays open. */
+export { extend as scopeProvide } from "effect/Scope"
+
 type Finalizer = (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<unknown>
 
 type ScopeState = { readonly _tag: "Open"; readonly finalizers: Map<object, Finalizer> } | { readonly _tag: "Closed" }
@@ -251,7 +352,7 @@ const isStream = <A, E, R>(u: unknown): u is Stream.Stream<A, E, R> =>
   Predicate.hasProperty(u, Stream.StreamTypeId) || Effect.isEffect(u)
 
 /**
- * A stream of what `take` takes, at least one item each time. `reads` waits until there is something, and then is `taken`; at
+ * A stream of what `take` takes: something, unless another fiber was faster. `reads` waits until there is something, and then is `taken`; at
  * the end it is `ended`.
  *
  * With the fewest steps for a batch: what has an optional error, or a state, takes twice as many. A channel takes and emits in
@@ -262,7 +363,10 @@ export const streamOfReads = <A, E>(
   take: () => ReadonlyArray<A>
 ): Stream.Stream<A, E> => {
   const next = reads(Effect.succeed(true), Effect.succeed(false))
-  const emitted = Channel.suspend(() => Channel.flatMap(Channel.write(Chunk.unsafeFromArray(take())), () => batches))
+  const emitted = Channel.suspend(() => {
+    const items = take()
+    return items.length === 0 ? batches : Channel.flatMap(Channel.write(Chunk.unsafeFromArray(items)), () => batches)
+  })
   const batches: Channel.Channel<Chunk.Chunk<A>, unknown, E> = Channel.flatMap(Channel.fromEffect(next), (more) =>
     more ? emitted : Channel.void
   )

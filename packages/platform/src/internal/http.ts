@@ -1,9 +1,15 @@
 /** What `@effect/platform` has for Effect 3, and `effect/http` for Effect 4: cookies and URL parameters. */
 import type * as Cookies_ from "@effect/platform/Cookies"
-import type * as UrlParams_ from "@effect/platform/UrlParams"
+import * as UrlParams_ from "@effect/platform/UrlParams"
 
 /** Cookies by name. */
 export type Cookies = Cookies_.Cookies
 
 /** What URL parameters can be made of. */
 export type UrlParamsInput = UrlParams_.Input
+
+export { isCookies, toCookieHeader } from "@effect/platform/Cookies"
+
+/** URL parameters by name and value, in their order. */
+export const urlParamsFromInput: (input: UrlParamsInput) => ReadonlyArray<readonly [string, string]> =
+  UrlParams_.fromInput

@@ -1,11 +1,10 @@
 import type * as Cause from "effect/Cause"
-import * as Channel from "effect/Channel"
-import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import { Waiters } from "../engine/Waiters.js"
-import { awaitCallback, takeAfter } from "./waiting.js"
+import { awaitCallback, streamOfReads } from "./effect.js"
+import { takeAfter } from "./waiting.js"
 
 interface End<E> {
   readonly cause: Cause.Cause<E>
@@ -57,22 +56,18 @@ export class Inbox<A extends object, E> {
   )
 
   /** Takes all items that wait, again and again. */
-  readonly stream: Stream.Stream<A, E> = Stream.suspend(() => Stream.fromChannel(this.chunks))
-
-  private readonly chunks: Channel.Channel<Chunk.Chunk<A>, unknown, E> = Channel.flatMap(
-    Channel.fromEffect(Effect.suspend(() => this.awaitAny)),
-    () =>
-      // Taken in the step that emits.
-      Channel.suspend(() => {
-        const items = this.items.splice(0)
-        this.writers.wakeAll()
-        if (items.length > 0) return Channel.flatMap(Channel.write(Chunk.unsafeFromArray(items)), () => this.chunks)
-        return this.over === undefined
-          ? this.chunks
-          : this.over.isNormal
-            ? Channel.void
-            : Channel.failCause(this.over.cause)
-      })
+  readonly stream: Stream.Stream<A, E> = streamOfReads<A, E>(
+    (taken, ended) =>
+      Effect.flatMap(
+        Effect.suspend(() => this.awaitAny),
+        () =>
+          this.over?.isNormal === true && this.items.length === 0 ? ended : Effect.andThen(this.failAtEnd(false), taken)
+      ),
+    () => {
+      const items = this.items.splice(0)
+      this.writers.wakeAll()
+      return items
+    }
   )
 
   private get hasRoom(): boolean {
@@ -94,13 +89,13 @@ export class Inbox<A extends object, E> {
   )
 
   /** Waits for an item. Fails at the end. */
-  private readonly awaitItem: Effect.Effect<void, E> = Effect.zipRight(
+  private readonly awaitItem: Effect.Effect<void, E> = Effect.andThen(
     this.awaitAny,
     Effect.suspend(() => this.failAtEnd(false))
   )
 
   /** Waits for an item, or a normal end. Fails at another end. */
-  private readonly awaitItemOrNormalEnd: Effect.Effect<void, E> = Effect.zipRight(
+  private readonly awaitItemOrNormalEnd: Effect.Effect<void, E> = Effect.andThen(
     this.awaitAny,
     Effect.suspend(() => this.failAtEnd(true))
   )

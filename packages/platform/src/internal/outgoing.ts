@@ -3,13 +3,20 @@ import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import { frameSize, toMessage } from "../engine/connection/sendable.js"
 import type { Outbox, Outcome, Outgoing } from "../engine/client/Outbox.js"
 import type * as WebSocket from "../WebSocket.js"
+import {
+  awaitCallback,
+  catchDefectIf,
+  deferredDoneUnsafe,
+  deferredMakeUnsafe,
+  findErrorOption,
+  forever,
+  hasDies
+} from "./effect.js"
 import { Send } from "./sending.js"
-import { awaitCallback } from "./waiting.js"
 
 const dropped: Exit.Exit<Outcome> = Exit.succeed("dropped")
 const delivered: Exit.Exit<Outcome> = Exit.succeed("delivered")
@@ -19,7 +26,7 @@ const unknown: Exit.Exit<Outcome> = Exit.succeed("unknown")
 export class OutgoingMessage implements Outgoing {
   readonly data: WebSocket.Data
   readonly options: WebSocket.SendOptions | undefined
-  private readonly deferred = Deferred.unsafeMake<Outcome, PayloadTooLarge>(FiberId.none)
+  private readonly deferred = deferredMakeUnsafe<Outcome, PayloadTooLarge>()
 
   constructor(data: WebSocket.Data, options: WebSocket.SendOptions | undefined) {
     toMessage(data)
@@ -39,7 +46,7 @@ export class OutgoingMessage implements Outgoing {
 
   /** Reports the outcome, or why no connection can send the message. */
   settle(outcome: Exit.Exit<Outcome, PayloadTooLarge>): void {
-    Deferred.unsafeDone(this.deferred, outcome)
+    deferredDoneUnsafe(this.deferred, outcome)
   }
 }
 
@@ -55,16 +62,16 @@ export const offer = <A>(outbox: Outbox<OutgoingMessage>, message: OutgoingMessa
     if (!outbox.place(message)) throw isFull
     return value
   })
-  return Effect.catchAllCause(placed, (cause) =>
-    Cause.isDieType(cause) && cause.defect === isFull
-      ? // `remove`, also if the message has a place by now and this fiber has not run yet.
-        awaitCallback<A>((resume) => {
-          outbox.placeLater(message, () => resume(Effect.succeed(value)))
-          return () => outbox.remove(message)
-        })
-      : Effect.failCause(cause)
+  return catchDefectIf(placed, hasNoPlace, () =>
+    // `remove`, also if the message has a place by now and this fiber has not run yet.
+    awaitCallback<A>((resume) => {
+      outbox.placeLater(message, () => resume(Effect.succeed(value)))
+      return () => outbox.remove(message)
+    })
   )
 }
+
+const hasNoPlace = (defect: unknown): defect is typeof isFull => defect === isFull
 
 /** Sends the messages of an outbox, one after another, until the connection ends. Then it waits to be interrupted. */
 export const sendAll = (outbox: Outbox<OutgoingMessage>, socket: WebSocket.WebSocket): Effect.Effect<never> => {
@@ -73,7 +80,7 @@ export const sendAll = (outbox: Outbox<OutgoingMessage>, socket: WebSocket.WebSo
     return first === undefined ? filled(outbox) : Effect.uninterruptible(sendMessage(outbox, socket, first))
   })
   // Fails only with the connection.
-  return Effect.zipRight(Effect.ignore(Effect.forever(next)), Effect.never)
+  return Effect.andThen(Effect.ignore(forever(next)), Effect.never)
 }
 
 const filled = (outbox: Outbox<OutgoingMessage>): Effect.Effect<void> =>
@@ -112,7 +119,7 @@ const begin = (
 ): Effect.Effect<void, ConnectionError> => {
   try {
     const send = socket.send(data, options)
-    return send instanceof Send ? send.commit() : send
+    return send instanceof Send ? send.asEffect() : send
   } catch (defect) {
     return Exit.die(defect)
   }
@@ -120,8 +127,8 @@ const begin = (
 
 /** Why no connection can send a message; `undefined` if this connection has ended. */
 const refusalIn = (cause: Cause.Cause<unknown>): Exit.Exit<never, PayloadTooLarge> | undefined => {
-  if (Cause.isDie(cause)) return Exit.die(Cause.squash(cause))
-  const error = Cause.failureOption(cause)
+  if (hasDies(cause)) return Exit.die(Cause.squash(cause))
+  const error = findErrorOption(cause)
   return Option.isSome(error) && isPayloadTooLarge(error.value) && error.value.direction === "outbound"
     ? Exit.fail(error.value)
     : undefined

@@ -12,21 +12,31 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
 import type * as Option from "effect/Option"
-import * as Runtime from "effect/Runtime"
 import type * as Schedule from "effect/Schedule"
-import * as ScheduleDecision from "effect/ScheduleDecision"
-import * as ScheduleIntervals from "effect/ScheduleIntervals"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type * as Subscribable from "effect/Subscribable"
 import type { ConnectError } from "../engine/client/Dial.js"
 import { Outbox, type OutboxStrategy, type Outcome } from "../engine/client/Outbox.js"
 import * as RetryAfter from "../engine/client/RetryAfter.js"
 import { closedAtOnce, type Closable, type Owner } from "../engine/connection/Closables.js"
 import { toCloseCode } from "../engine/connection/sendable.js"
 import type * as WebSocket from "../WebSocket.js"
+import {
+  catch_,
+  catchDefect,
+  Delays,
+  exitHasInterrupts,
+  forkChild,
+  hasInterruptsOnly,
+  interruptUnsafe,
+  runForkLater,
+  scopeProvide,
+  tapCause,
+  type Fiber as AnyFiber,
+  type Runtime,
+  type Subscribable
+} from "./effect.js"
 import { Inbox } from "./inbox.js"
 import { offer, OutgoingMessage, sendAll } from "./outgoing.js"
 import { ObservedState, type Decision, type Failure, type State } from "./reconnectingState.js"
@@ -54,7 +64,7 @@ export class Reconnecting<E, R> implements Closable, Owner {
   private readonly outbox: Outbox<OutgoingMessage>
   private readonly inbox = new Inbox<Message, Failure<E>>(inboxCapacity)
   private readonly observed = new ObservedState<E>()
-  private supervisor: Fiber.RuntimeFiber<void> | undefined = undefined
+  private supervisor: AnyFiber<void, never> | undefined = undefined
   private place: Owner | undefined = undefined
   private socket: WebSocket.WebSocket | undefined = undefined
   /** The connection, or the dialing that may become one. */
@@ -70,10 +80,10 @@ export class Reconnecting<E, R> implements Closable, Owner {
     this.outbox = new Outbox(plan.outboxCapacity, plan.outboxStrategy)
   }
 
-  start(runtime: Runtime.Runtime<R>, place: Owner): void {
+  start(runtime: Runtime<R>, place: Owner): void {
     this.place = place
     // Interruptible although `make` is not. It begins later, so that it is interruptible from its first step on.
-    this.supervisor = Runtime.runFork(runtime)(Effect.interruptible(this.supervise), { immediate: false })
+    this.supervisor = runForkLater(runtime, this.supervise)
     place.add(this)
   }
 
@@ -109,33 +119,32 @@ export class Reconnecting<E, R> implements Closable, Owner {
     if (this.end !== undefined && this.member === undefined) this.place?.delete(this)
   }
 
-  private readonly supervise: Effect.Effect<void, never, R> = Effect.gen(this, function* () {
-    let attempt = 1
-    let delays: unknown = this.plan.schedule.initial
-    for (;;) {
-      this.observed.set({ _tag: "Connecting", attempt })
-      const { failure, millis } = yield* this.connection
-      const decision = this.plan.classify(failure)
-      if (decision !== "reconnect") return this.finish(failure, decision)
-      if (millis >= this.plan.stableMillis) {
-        attempt = 1
-        delays = this.plan.schedule.initial
+  private readonly supervise: Effect.Effect<void, never, R> = Effect.gen(
+    function* (this: Reconnecting<E, R>) {
+      let attempt = 1
+      const delays = new Delays(this.plan.schedule)
+      for (;;) {
+        this.observed.set({ _tag: "Connecting", attempt })
+        const { failure, millis } = yield* this.connection
+        const decision = this.plan.classify(failure)
+        if (decision !== "reconnect") return this.finish(failure, decision)
+        if (millis >= this.plan.stableMillis) {
+          attempt = 1
+          delays.reset()
+        }
+        const now = yield* Clock.currentTimeMillis
+        const scheduled = yield* delays.next(now, failure)
+        if (scheduled === undefined) return this.finish(failure, "fail")
+        const asked = isHandshakeRejected(failure) ? (RetryAfter.parse(failure.headers, now) ?? 0) : 0
+        const delay = Duration.millis(Math.max(scheduled, Math.min(asked, this.plan.maxRetryAfterMillis)))
+        attempt++
+        this.observed.set({ _tag: "Waiting", attempt, delay, failure })
+        yield* Effect.sleep(delay)
       }
-      const now = yield* Clock.currentTimeMillis
-      const [next, , step] = yield* this.plan.schedule.step(now, failure, delays)
-      if (ScheduleDecision.isDone(step)) return this.finish(failure, "fail")
-      delays = next
-      const asked = isHandshakeRejected(failure) ? (RetryAfter.parse(failure.headers, now) ?? 0) : 0
-      const delay = Duration.millis(
-        Math.max(ScheduleIntervals.start(step.intervals) - now, Math.min(asked, this.plan.maxRetryAfterMillis))
-      )
-      attempt++
-      this.observed.set({ _tag: "Waiting", attempt, delay, failure })
-      yield* Effect.sleep(delay)
-    }
-  }).pipe(
+    }.bind(this)
+  ).pipe(
     // Readers get a defect of the app's effects.
-    Effect.catchAllDefect((defect) => Effect.sync(() => this.finishWith(Exit.die(defect), Cause.die(defect)))),
+    catchDefect((defect) => Effect.sync(() => this.finishWith(Exit.die(defect), Cause.die(defect)))),
     // If nobody stopped this, an effect of the app's ended with an interruption. That must not look like a normal end.
     Effect.onInterrupt(() => Effect.sync(() => this.finishInterrupted()))
   )
@@ -145,16 +154,18 @@ export class Reconnecting<E, R> implements Closable, Owner {
     Effect.acquireUseRelease(
       delegatingScope(this),
       (scope) =>
-        Effect.gen(this, function* () {
-          const url = yield* this.plan.url
-          const socket = yield* Scope.extend(this.plan.connect(url), scope)
-          this.socket = socket
-          const start = yield* Clock.currentTimeMillis
-          const failure = yield* Effect.flip(this.use(socket))
-          return { failure, millis: (yield* Clock.currentTimeMillis) - start }
-        }),
-      (scope, exit) => Effect.zipRight(this.release(exit), Scope.close(scope, exit))
-    ).pipe(Effect.catchAll((failure) => Effect.succeed({ failure, millis: 0 })))
+        Effect.gen(
+          function* (this: Reconnecting<E, R>) {
+            const url = yield* this.plan.url
+            const socket = yield* scopeProvide(this.plan.connect(url), scope)
+            this.socket = socket
+            const start = yield* Clock.currentTimeMillis
+            const failure = yield* Effect.flip(this.use(socket))
+            return { failure, millis: (yield* Clock.currentTimeMillis) - start }
+          }.bind(this)
+        ),
+      (scope, exit) => Effect.andThen(this.release(exit), Scope.close(scope, exit))
+    ).pipe(catch_((failure) => Effect.succeed({ failure, millis: 0 })))
 
   private release(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
     return Effect.suspend(() => {
@@ -163,27 +174,27 @@ export class Reconnecting<E, R> implements Closable, Owner {
       this.socket = undefined
       this.member?.beginClose(closeCodeOf(exit))
       // An effect of the app's that ends as interrupted ends all, so no next connection has to wait.
-      return Exit.isInterrupted(exit) ? Effect.void : awaitClosed(this)
+      return exitHasInterrupts(exit) ? Effect.void : awaitClosed(this)
     })
   }
 
   private use(socket: WebSocket.WebSocket): Effect.Effect<never, Failure<E>, R> {
-    return Effect.gen(this, function* () {
-      this.connections++
-      yield* this.plan.onConnect(socket, this.connections)
-      this.observed.set({ _tag: "Open", connection: this.connections })
-      const sending = yield* Effect.fork(sendAll(this.outbox, socket))
-      yield* Effect.ignore(socket.run((message) => this.inbox.offer(message)))
-      // A message that is being sent fails with the connection.
-      yield* Fiber.interrupt(sending)
-      const { error } = yield* socket.closeStatus
-      return yield* Effect.fail(error)
-    }).pipe(
-      Effect.tapErrorCause((cause) => (Cause.isInterruptedOnly(cause) ? Effect.void : socket.close("InternalError")))
-    )
+    return Effect.gen(
+      function* (this: Reconnecting<E, R>) {
+        this.connections++
+        yield* this.plan.onConnect(socket, this.connections)
+        this.observed.set({ _tag: "Open", connection: this.connections })
+        const sending = yield* forkChild(sendAll(this.outbox, socket))
+        yield* Effect.ignore(socket.run((message) => this.inbox.offer(message)))
+        // A message that is being sent fails with the connection.
+        yield* Fiber.interrupt(sending)
+        const { error } = yield* socket.closeStatus
+        return yield* Effect.fail(error)
+      }.bind(this)
+    ).pipe(tapCause((cause) => (hasInterruptsOnly(cause) ? Effect.void : socket.close("InternalError"))))
   }
 
-  get state(): Subscribable.Subscribable<State<E>> {
+  get state(): Subscribable<State<E>> {
     return this.observed.subscribable
   }
 
@@ -248,7 +259,7 @@ export class Reconnecting<E, R> implements Closable, Owner {
    */
   private stop(): void {
     this.stopped = true
-    this.supervisor?.unsafeInterruptAsFork(FiberId.none)
+    if (this.supervisor !== undefined) interruptUnsafe(this.supervisor)
     this.finishWith(Exit.void, Cause.fail(closedLocally()))
   }
 

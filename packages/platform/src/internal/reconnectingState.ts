@@ -2,8 +2,8 @@ import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import * as Subscribable from "effect/Subscribable"
 import type { ConnectError } from "../engine/client/Dial.js"
+import { streamOfCallback, subscribable, type Subscribable } from "./effect.js"
 
 /**
  * Why a connection was not made, or ended. `E` is the error of `onConnect` and of the effect of the URL.
@@ -46,22 +46,14 @@ export class ObservedState<E> {
   private current: State<E> = { _tag: "Connecting", attempt: 1 }
   private readonly observers = new Set<(state: State<E>) => void>()
 
-  private readonly changes: Stream.Stream<State<E>> = Stream.asyncPush<State<E>>(
-    (emit) => {
-      const observer = (state: State<E>): void => void emit.single(state)
-      return Effect.acquireRelease(
-        Effect.sync(() => {
-          observer(this.current)
-          this.observers.add(observer)
-        }),
-        () => Effect.sync(() => this.observers.delete(observer))
-      )
-    },
-    { bufferSize: "unbounded" }
-  )
+  private readonly changes: Stream.Stream<State<E>> = streamOfCallback(({ single }) => {
+    single(this.current)
+    this.observers.add(single)
+    return () => this.observers.delete(single)
+  })
 
   /** The state now, and the states from now on until `Closed`. */
-  readonly subscribable: Subscribable.Subscribable<State<E>> = Subscribable.make({
+  readonly subscribable: Subscribable<State<E>> = subscribable({
     get: Effect.sync(() => this.current),
     changes: Stream.takeUntil(this.changes, ({ _tag }) => _tag === "Closed")
   })

@@ -1,11 +1,9 @@
-import * as Cookies from "@effect/platform/Cookies"
-import * as UrlParams from "@effect/platform/UrlParams"
-import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type { RequestParts, RequestSource } from "../engine/client/ClientRequest.js"
 import type * as ClientRequest from "../engine/client/ClientRequest.js"
 import { parseBase } from "../engine/client/Url.js"
 import type { ClientMakeOptions, Credentials, RequestOptions } from "../Options.js"
+import { isCookies, toCookieHeader, urlParamsFromInput } from "./http.js"
 
 /** The options of a client and of one `connect` as plain values. Throws for those that make no sense. */
 export const resolveRequest = (
@@ -18,7 +16,7 @@ export const resolveRequest = (
   connection: sourceOf(connection),
   base: baseUrl === undefined ? undefined : parseBase(reveal(baseUrl), schemes),
   schemes,
-  query: UrlParams.fromInput(connection.query ?? client.query ?? []),
+  query: urlParamsFromInput(connection.query ?? client.query ?? []),
   origin: connection.origin ?? client.origin,
   userAgent: connection.userAgent ?? client.userAgent,
   cookies: resolveCookies(connection.cookies ?? client.cookies ?? {})
@@ -40,9 +38,9 @@ const resolveCredentials = (auth: Credentials): ClientRequest.Credentials =>
     : { username: auth.username, password: Redacted.value(auth.password) }
 
 const resolveCookies = (cookies: NonNullable<RequestOptions["cookies"]>): RequestParts["cookies"] => {
-  if (Cookies.isCookies(cookies)) return Cookies.toCookieHeader(cookies)
+  if (isCookies(cookies)) return toCookieHeader(cookies)
   // An app without types may pass the text of a header.
-  if (!Predicate.isRecord(cookies) || Symbol.iterator in cookies) {
+  if (typeof cookies !== "object" || Symbol.iterator in cookies) {
     throw new TypeError("cookies must be Cookies, or a record of values by name")
   }
   return cookies

@@ -5,11 +5,11 @@
  */
 import type { Delivery } from "@effect-websocket/protocol/Connection"
 import * as Config from "effect/Config"
-import type { ConfigError } from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { unixScheme } from "../engine/client/Url.js"
+import type { ConfigError, ConfigWrap } from "../internal/effect.js"
 import { checkBase } from "../internal/requestOptions.js"
 import { checkProtocols, fromConfig, resolveClient } from "../internal/settings.js"
 import type * as WebSocket from "../WebSocket.js"
@@ -91,9 +91,7 @@ export const layerWith = (options: Options): Layer.Layer<WebSocketClient.WebSock
  * @since 0.1.0
  * @category layers
  */
-export const layerConfig = (
-  config: Config.Config.Wrap<Options>
-): Layer.Layer<WebSocketClient.WebSocketClient, ConfigError> =>
+export const layerConfig = (config: ConfigWrap<Options>): Layer.Layer<WebSocketClient.WebSocketClient, ConfigError> =>
   Layer.effect(WebSocketClient.WebSocketClient, fromConfig(Effect.flatMap(Config.unwrap(config), make)))
 
 /**
