@@ -3,7 +3,9 @@ const src = "^packages/platform/src/"
 
 // What a place in packages/platform/src must not import, types included. A file imports only from places above it.
 const platformOrder = [
-  ["(Options|Transport|UpgradeCheck|Zlib)", "(internal|WebSocket|Reconnecting|Mock|node)"],
+  // The modules that have a twin for Effect 4.
+  ["internal/(effect|http)", ""],
+  ["(Options|Transport|UpgradeCheck|Zlib)", "(internal/(?!(effect|http)\\.ts)|WebSocket|Reconnecting|Mock|node)"],
   [
     "engine/(time/|(?!Settings))[^/]+",
     "(engine/(connection|client|server|testing)|internal|WebSocket|Reconnecting|Mock|node)"

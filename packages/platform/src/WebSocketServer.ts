@@ -9,10 +9,9 @@ import type { Name as CloseCodeName } from "@effect-websocket/protocol/CloseCode
 import type * as Origin from "@effect-websocket/protocol/Origin"
 import type * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
 import type * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { count } from "./engine/checks.js"
 import { Acceptor } from "./engine/server/Acceptor.js"
@@ -20,6 +19,7 @@ import { Route as EngineRoute } from "./engine/server/Route.js"
 import type { UpgradeAttempt as EngineAttempt } from "./engine/server/UpgradeAttempt.js"
 import * as internal from "./internal/accept.js"
 import { connectionHandles } from "./internal/connectionHandle.js"
+import { ContextService, layerEffectDiscard, runtime as inheritedRuntime } from "./internal/effect.js"
 import * as internalDrain from "./internal/drain.js"
 import { resolveMode } from "./internal/deliveries.js"
 import { logWith } from "./internal/serverLog.js"
@@ -245,10 +245,9 @@ export interface Service extends Route {
  * @since 0.1.0
  * @category tags
  */
-export class WebSocketServer extends Context.Tag("@effect-websocket/platform/WebSocketServer")<
-  WebSocketServer,
-  Service
->() {}
+export class WebSocketServer extends ContextService<WebSocketServer, Service>()(
+  "@effect-websocket/platform/WebSocketServer"
+) {}
 
 /**
  * Accepts the next connection, which belongs to the scope; of whole messages, or of the delivery that the options name.
@@ -355,7 +354,7 @@ export const drain = (options?: DrainOptions): Effect.Effect<DrainReport, never,
  * import { Effect } from "effect"
  *
  * // Stops accepting once a promise resolves.
- * const stopAfter = (promise: Promise<void>) => Effect.zipRight(Effect.promise(() => promise), WebSocketServer.stop)
+ * const stopAfter = (promise: Promise<void>) => Effect.andThen(Effect.promise(() => promise), WebSocketServer.stop)
  * ```
  *
  * @since 0.1.0
@@ -427,7 +426,7 @@ export const layerHandler = <
   handler: (socket: ServerWebSocket<D, Value>) => Effect.Effect<A, E, R>,
   options?: HandlerOptions<D, Value, E, R2, CheckError, CheckServices>
 ): Layer.Layer<never, never, WebSocketServer | Exclude<CheckServices, Scope.Scope> | Exclude<R | R2, Scope.Scope>> =>
-  Layer.scopedDiscard(
+  layerEffectDiscard(
     Effect.flatMap(WebSocketServer, (server) =>
       Effect.flatMap(onTerms(server, options), (route) => route.serve(handler, options))
     )
@@ -493,7 +492,7 @@ export const layerRoute = <
       readonly handler: (socket: ServerWebSocket<D, Value>) => Effect.Effect<A, E, R>
     }
 ): Layer.Layer<never, never, WebSocketServer | Exclude<CheckServices, Scope.Scope> | Exclude<R | R2, Scope.Scope>> =>
-  Layer.scopedDiscard(
+  layerEffectDiscard(
     Effect.flatMap(WebSocketServer, (server) =>
       Effect.flatMap(server.route(options), (route) => route.serve(options.handler, options))
     )
@@ -544,7 +543,7 @@ export const make = (
 ): Effect.Effect<Made, never, Scope.Scope> =>
   Effect.gen(function* () {
     const policy = yield* Effect.sync(() => resolvePolicy(options))
-    const acceptor = new Acceptor(policy, yield* timers, logWith(yield* Effect.runtime<never>()))
+    const acceptor = new Acceptor(policy, yield* timers, logWith(yield* inheritedRuntime<never>()))
     yield* Effect.addFinalizer(() => internal.release(acceptor, policy.drain.code))
     const service: Service = {
       ...routeOf<undefined>(acceptor.fallback, policy),
@@ -565,7 +564,7 @@ const makeRoute = <Value, E, R>(
   options: RouteOptions<Value, E, R>
 ): Effect.Effect<Route<Value>, never, R | Scope.Scope> =>
   Effect.gen(function* () {
-    const runtime = yield* Effect.runtime<R>()
+    const runtime = yield* inheritedRuntime<R>()
     const route = yield* Effect.sync(() => {
       const { check, origin = policy.origin, path, protocols } = options
       if (path !== undefined && !/^\/[^?#]*$/.test(path)) {
@@ -589,7 +588,7 @@ const routeOf = <Value>(route: EngineRoute, policy: ServerPolicy): Route<Value> 
   serve: (handler, options) =>
     // Finalizers run from last to first: drain, and then interrupt the handlers that are left. These can be interrupted
     // even if the layer is built where nothing can be.
-    Effect.zipRight(
+    Effect.andThen(
       Effect.forkScoped(Effect.interruptible(runHandlers(route, handler, options))),
       policy.drains
         ? Effect.addFinalizer(() => internalDrain.logReport(drainWith(route, policy, undefined)))
@@ -616,7 +615,7 @@ const runHandlers = <A, E, R, D extends Delivery, Value, R2>(
   handler: (socket: ServerWebSocket<D, Value>) => Effect.Effect<A, E, R>,
   options: RunOptions<D, Value, E, R2> = {}
 ): Effect.Effect<never, never, Exclude<R | R2, Scope.Scope>> =>
-  Effect.flatMap(Effect.runtime<Exclude<R | R2, Scope.Scope>>(), (runtime) => {
+  Effect.flatMap(inheritedRuntime<Exclude<R | R2, Scope.Scope>>(), (runtime) => {
     const { concurrency, onError } = options
     const maximum =
       concurrency === undefined || concurrency === "unbounded" ? undefined : count("concurrency", concurrency)

@@ -2,10 +2,6 @@ import type { Delivery } from "@effect-websocket/protocol/Connection"
 import { IoError, ProtocolError } from "@effect-websocket/protocol/Errors"
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as FiberRef from "effect/FiberRef"
-import * as FiberRefs from "effect/FiberRefs"
-import * as Runtime from "effect/Runtime"
-import * as RuntimeFlags from "effect/RuntimeFlags"
 import type * as Scope from "effect/Scope"
 import { Defect } from "../engine/Defect.js"
 import type { Acceptor } from "../engine/server/Acceptor.js"
@@ -23,7 +19,7 @@ import type { Request } from "../UpgradeCheck.js"
 import type { Deliveries } from "../WebSocket.js"
 import type { Mode } from "../engine/connection/Link.js"
 import { makeWebSocket, settingsFor, type WebSockets } from "./deliveries.js"
-import { schedulerOver } from "./handOver.js"
+import { callback, forever, handlerRuntime, type Runtime } from "./effect.js"
 import { Handlers, type Job } from "./handlers.js"
 import { closeAll, placeIn } from "./scopes.js"
 
@@ -67,13 +63,13 @@ const next = <D extends Delivery>(
   Effect.suspend(() => {
     const socket = route.take(connector)
     if (socket !== undefined) return Effect.succeed(socket)
-    return Effect.zipRight(awaitRequest(route, restore), next(route, restore, connector))
+    return Effect.andThen(awaitRequest(route, restore), next(route, restore, connector))
   })
 
 const awaitRequest = (route: Route, restore: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>): Effect.Effect<void> =>
   Effect.suspend(() => {
     let giveUp = (): void => {}
-    const woken = Effect.async<void>((resume) => {
+    const woken = callback<void>((resume) => {
       giveUp = route.whenReady(() => resume(route.stopped ? Effect.interrupt : Effect.void))
     })
     // Around all of the wait: a finalizer inside of it may not be there yet, or not any more. If this fiber has been woken
@@ -104,20 +100,11 @@ export const withValue = <D extends Delivery, Value>(socket: ServerWebSockets[D]
 
 /** What a handler of the app does for each connection. */
 export const jobOf = <A, E, R, D extends Delivery, Value, R2>(
-  runtime: Runtime.Runtime<Exclude<R | R2, Scope.Scope>>,
+  runtime: Runtime<Exclude<R | R2, Scope.Scope>>,
   handler: (socket: Accepted<D, Value>) => Effect.Effect<A, E, R>,
   onError: ((cause: Cause.Cause<E>, socket: Accepted<D, Value>) => Effect.Effect<unknown, never, R2>) | undefined
 ): Job<ServerWebSockets[D], A, E, R | R2> => ({
-  runtime: runtime.pipe(
-    Runtime.enableRuntimeFlag(RuntimeFlags.Interruption),
-    // The flags of the fiber that asked for the runtime. Without this reference the table of each connection is smaller.
-    Runtime.deleteFiberRef(FiberRef.currentRuntimeFlags),
-    // Once for all connections, in place of once in each `run`.
-    Runtime.setFiberRef(
-      FiberRef.currentScheduler,
-      schedulerOver(FiberRefs.getOrDefault(runtime.fiberRefs, FiberRef.currentScheduler))
-    )
-  ),
+  runtime: handlerRuntime(runtime),
   handler: (socket) => handler(withValue<D, Value>(socket)),
   onError: onError && ((cause, socket) => onError(cause, withValue<D, Value>(socket)))
 })
@@ -132,12 +119,12 @@ export const runHandlers = <D extends Delivery, A, E, R>(
   Effect.uninterruptibleMask((restore) => {
     const handlers = new Handlers(concurrency)
     route.handlers.add(handlers)
-    const started = Effect.zipRight(
+    const started = Effect.andThen(
       restore(handlers.awaitRoom),
       // In the step that took it, so that a connection always has someone to close it.
       Effect.map(next(route, restore, connector), (socket) => handlers.start(socket, job))
     )
-    return Effect.onExit(Effect.forever(started), () =>
+    return Effect.onExit(forever(started), () =>
       Effect.map(handlers.stop, () => {
         route.handlers.delete(handlers)
       })

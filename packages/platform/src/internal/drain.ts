@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { Draining, DrainReport } from "../engine/server/Drain.js"
-import { awaitCallback } from "./waiting.js"
+import { awaitCallback, randomFrom } from "./effect.js"
 
 /**
  * Begins a drain, or joins the one that is under way, and waits for its report. An interruption before the drain begins leaves
@@ -9,10 +9,8 @@ import { awaitCallback } from "./waiting.js"
  */
 export const drain = (begin: (random: () => number) => Draining): Effect.Effect<DrainReport> =>
   Effect.flatMap(Random.next, (seed) => {
-    const random = Random.make(seed)
-    return awaitCallback((resume) =>
-      begin(() => Effect.runSync(random.next)).whenReported((report) => resume(Effect.succeed(report)))
-    )
+    const random = randomFrom(seed)
+    return awaitCallback((resume) => begin(random).whenReported((report) => resume(Effect.succeed(report))))
   })
 
 export const logReport = (drained: Effect.Effect<DrainReport>): Effect.Effect<void> =>

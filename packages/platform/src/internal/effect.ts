@@ -17,10 +17,13 @@ import type * as Exit from "effect/Exit"
 import type * as Fibers from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
+import * as FiberRefs from "effect/FiberRefs"
 import type * as FiberStatus from "effect/FiberStatus"
+import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import type { ParseError } from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
+import * as Random from "effect/Random"
 import * as Runtimes from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Schedule from "effect/Schedule"
@@ -28,7 +31,7 @@ import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleIntervals from "effect/ScheduleIntervals"
 import type { Scheduler, Task } from "effect/Scheduler"
 import * as Schemas from "effect/Schema"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Subscribables from "effect/Subscribable"
 
@@ -37,6 +40,7 @@ import * as Subscribables from "effect/Subscribable"
 export {
   async as callback,
   catchAll as catch_,
+  catchAllCause as catchCause,
   catchAllDefect as catchDefect,
   clock,
   forever,
@@ -53,7 +57,7 @@ export {
   sequential as combineCauses
 } from "effect/Cause"
 
-export { isInterrupted as exitHasInterrupts } from "effect/Exit"
+export { flatten as flattenExit, isInterrupted as exitHasInterrupts } from "effect/Exit"
 
 /** What takes a duration. */
 export type DurationInput = Duration.DurationInput
@@ -104,6 +108,55 @@ export { runFork as runForkWith } from "effect/Runtime"
 /** Starts a fiber that can be interrupted from its first step on: it begins later. */
 export const runForkLater = <A, E, R>(runtime: Runtime<R>, effect: Effect.Effect<A, E, R>): Fiber<A, E> =>
   Runtimes.runFork(runtime)(Effect.interruptible(effect), { immediate: false })
+
+/**
+ * For the handlers of connections: their fibers can be interrupted, and `handOver` works in them. That is set once for all
+ * connections, in place of once in each `run`.
+ */
+export const handlerRuntime = <R>(runtime: Runtime<R>): Runtime<R> =>
+  runtime.pipe(
+    Runtimes.enableRuntimeFlag(RuntimeFlags.Interruption),
+    // The flags of the fiber that asked for the runtime. Without this reference the table of each connection is smaller.
+    Runtimes.deleteFiberRef(FiberRef.currentRuntimeFlags),
+    Runtimes.setFiberRef(
+      FiberRef.currentScheduler,
+      schedulerOver(FiberRefs.getOrDefault(runtime.fiberRefs, FiberRef.currentScheduler))
+    )
+  )
+
+/**
+ * Starts a fiber with a scope and annotations of its logs. They are put into its references as it starts: a runtime of its own
+ * for each connection would be another copy of all of them.
+ */
+export const forkInScope = <A, E, R>(
+  runtime: Runtime<Exclude<R, Scope.Scope>>,
+  effect: Effect.Effect<A, E, R>,
+  scope: Scope.Scope,
+  annotations: Readonly<Record<string, string>>
+): Fiber<A, E> =>
+  Runtimes.runFork(
+    // What is missing in its context is the scope, which `updateRefs` adds.
+    runtime as Runtime<R>,
+    effect,
+    {
+      updateRefs: (references, fiberId) => {
+        const context = Context.add(runtime.context, Scope.Scope, scope)
+        const inherited = FiberRefs.getOrDefault(references, FiberRef.currentLogAnnotations)
+        const own = Object.entries(annotations)
+        const annotated = HashMap.mutate(inherited, (map) => {
+          for (const [name, value] of own) HashMap.set(map, name, value)
+        })
+        return FiberRefs.unsafeMake(
+          new Map(references.locals)
+            .set(FiberRef.currentContext, [[fiberId, context]])
+            .set(FiberRef.currentLogAnnotations, [[fiberId, annotated]])
+        )
+      }
+    }
+  )
+
+/** Layers whose effects have a scope, which lasts as long as the layer. */
+export { scoped as layerEffect, scopedDiscard as layerEffectDiscard } from "effect/Layer"
 
 // Schedules
 
@@ -180,6 +233,14 @@ export const monotonicTimeNanosUnsafe = (clock: Clock.Clock): bigint => clock.un
 
 /** A time that never goes back, in nanoseconds. */
 export { currentTimeNanos as monotonicTimeNanos } from "effect/Clock"
+
+// Random numbers
+
+/** Numbers from 0 to 1, always the same for a seed. */
+export const randomFrom = (seed: number): (() => number) => {
+  const random = Random.make(seed)
+  return () => Effect.runSync(random.next)
+}
 
 // Fibers
 

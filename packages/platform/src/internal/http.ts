@@ -8,7 +8,7 @@ export type Cookies = Cookies_.Cookies
 /** What URL parameters can be made of. */
 export type UrlParamsInput = UrlParams_.Input
 
-export { isCookies, toCookieHeader } from "@effect/platform/Cookies"
+export { isCookies, parseHeader as parseCookieHeader, toCookieHeader } from "@effect/platform/Cookies"
 
 /** URL parameters by name and value, in their order. */
 export const urlParamsFromInput: (input: UrlParamsInput) => ReadonlyArray<readonly [string, string]> =

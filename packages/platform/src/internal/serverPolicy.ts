@@ -3,7 +3,6 @@ import { PayloadTooLarge } from "@effect-websocket/protocol/Errors"
 import * as HeaderField from "@effect-websocket/protocol/HeaderField"
 import * as Origin from "@effect-websocket/protocol/Origin"
 import * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
-import type * as Duration from "effect/Duration"
 import { count } from "../engine/checks.js"
 import { attempted, type Defect } from "../engine/Defect.js"
 import type { Rate } from "../engine/Rate.js"
@@ -22,6 +21,7 @@ import type {
   ServerMakeOptions
 } from "../Options.js"
 import { makeRequest } from "./serverRequest.js"
+import type { DurationInput } from "./effect.js"
 import { checkProtocols, defaults, delay, resolve, shown, timeout } from "./settings.js"
 
 /** The policy of a server, and the options that it was resolved from. */
@@ -68,13 +68,10 @@ export const drainSettings = (policy: ServerPolicy, options: DrainOptions | unde
   options === undefined ? policy.drain : resolveDrain({ ...policy.options.drain, ...options })
 
 /** In whole seconds, as `Retry-After` has it. */
-export const resolveRetryAfter = (retryAfter: Duration.DurationInput = defaults.retryAfter): number =>
+export const resolveRetryAfter = (retryAfter: DurationInput = defaults.retryAfter): number =>
   wholeSeconds(timeout("retryAfter", retryAfter))
 
-export const resolveGate = (
-  options: AdmissionOptions,
-  retryAfter: Duration.DurationInput | undefined
-): GateSettings => ({
+export const resolveGate = (options: AdmissionOptions, retryAfter: DurationInput | undefined): GateSettings => ({
   maxConnections: limit("admission.maxConnections", options.maxConnections),
   maxHandshakes: limit("admission.maxHandshakes", options.maxHandshakes ?? defaults.maxHandshakes),
   maxConnectionsPerKey: limit("admission.maxConnectionsPerKey", options.maxConnectionsPerKey),

@@ -1,18 +1,17 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as FiberId from "effect/FiberId"
-import * as Runtime from "effect/Runtime"
 import type { Acceptance, Check as EngineCheck, Outcome } from "../engine/server/Check.js"
 import { isAccept, isReject, type Accept, type Check, type Reject } from "../UpgradeCheck.js"
 import { annotations } from "./annotations.js"
+import { flattenExit, interruptUnsafe, runForkWith, type Runtime } from "./effect.js"
 import { resolveOwn, type ServerPolicy } from "./serverPolicy.js"
 
 /** Runs a check of the app in a fiber for each request. */
 export const checkWith =
-  <A, E, R>(runtime: Runtime.Runtime<R>, check: Check<A, E, R>, policy: ServerPolicy): EngineCheck =>
+  <A, E, R>(runtime: Runtime<R>, check: Check<A, E, R>, policy: ServerPolicy): EngineCheck =>
   (request, done) => {
-    const fiber = Runtime.runFork(runtime)(
+    const fiber = runForkWith(runtime)(
       Effect.suspend(() => check(request)).pipe(
         Effect.annotateLogs(annotations(request.url, request.remoteAddress)),
         // As a value, because a runtime logs the failure of a fiber that nobody waits for.
@@ -21,8 +20,8 @@ export const checkWith =
         Effect.interruptible
       )
     )
-    fiber.addObserver((exit) => done(outcomeOf(Exit.flatten(exit), policy)))
-    return () => fiber.unsafeInterruptAsFork(FiberId.none)
+    fiber.addObserver((exit) => done(outcomeOf(flattenExit(exit), policy)))
+    return () => interruptUnsafe(fiber)
   }
 
 /** A check without types may yield anything. */

@@ -1,25 +1,7 @@
 import * as Effect from "effect/Effect"
-import { awaitCallback, catchDefectIf } from "./effect.js"
+import { catchDefectIf } from "./effect.js"
 
 export { awaitCallback } from "./effect.js"
-
-/** What wakes a fiber that waits. */
-export type Wake = (effect: Effect.Effect<void>) => void
-
-/** Waits until `isReady`. Looks in the step that begins to wait: the fiber may have yielded since anything else looked. */
-export const waitUntil = (waiters: Set<Wake>, isReady: () => boolean): Effect.Effect<void> =>
-  awaitCallback<void>((resume) => {
-    if (isReady()) return resume(Effect.void)
-    waiters.add(resume)
-    return () => {
-      waiters.delete(resume)
-    }
-  })
-
-export const wakeAll = (waiters: Set<Wake>): void => {
-  for (const resume of waiters) resume(Effect.void)
-  waiters.clear()
-}
 
 // Another fiber took what this one was woken for.
 const outrun = Symbol("outrun")

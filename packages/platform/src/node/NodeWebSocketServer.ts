@@ -9,10 +9,8 @@ import * as Extension from "@effect-websocket/protocol/Extension"
 import { checkRequest } from "@effect-websocket/protocol/Handshake"
 import * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
 import * as Config from "effect/Config"
-import type { ConfigError } from "effect/ConfigError"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Runtime from "effect/Runtime"
+import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import * as Https from "node:https"
@@ -26,10 +24,18 @@ import { resolveMode } from "../internal/deliveries.js"
 import { canonical } from "../engine/server/ipAddress.js"
 import { answer } from "../engine/server/Upgrade.js"
 import { connectorOf } from "../internal/accept.js"
+import {
+  awaitCallback,
+  callback,
+  layerEffect,
+  runForkWith,
+  runtime as inheritedRuntime,
+  type ConfigError,
+  type ConfigWrap
+} from "../internal/effect.js"
 import { placeIn } from "../internal/scopes.js"
 import { unixUrl } from "../engine/client/Url.js"
 import { defaults, fromConfig, resolve, shown, timeout } from "../internal/settings.js"
-import { awaitCallback } from "../internal/waiting.js"
 import type { Transport } from "../Transport.js"
 import type * as WebSocket from "../WebSocket.js"
 import * as WebSocketServer from "../WebSocketServer.js"
@@ -88,10 +94,10 @@ export const make = (options: Options): Effect.Effect<WebSocketServer.Service, I
     yield* Effect.addFinalizer(() => Effect.sync(() => server.close()))
     const pending = new PendingSockets(options.admission?.maxHandshakes ?? defaults.maxHandshakes)
     server.on("connection", (socket: Socket) => pending.add(socket))
-    const runtime = yield* Effect.runtime<never>()
+    const runtime = yield* inheritedRuntime<never>()
     server.on("request", (request: Http.IncomingMessage, response: Http.ServerResponse) => {
       const error = refuse(request, response)
-      if (error !== undefined) Runtime.runFork(runtime)(logRefusal(request, error))
+      if (error !== undefined) runForkWith(runtime)(logRefusal(request, error))
     })
     Attachment.of(server).add({
       ...memberOf(options),
@@ -111,7 +117,7 @@ export const make = (options: Options): Effect.Effect<WebSocketServer.Service, I
     return {
       ...service,
       stop: Effect.uninterruptible(
-        Effect.zipRight(
+        Effect.andThen(
           service.stop,
           Effect.sync(() => void server.close())
         )
@@ -180,8 +186,7 @@ export const attach = (
 export const layerAttached = (
   server: Http.Server,
   options?: WebSocketServer.Options
-): Layer.Layer<WebSocketServer.WebSocketServer> =>
-  Layer.scoped(WebSocketServer.WebSocketServer, attach(server, options))
+): Layer.Layer<WebSocketServer.WebSocketServer> => layerEffect(WebSocketServer.WebSocketServer, attach(server, options))
 
 /**
  * The addresses and networks (`"10.0.0.0/8"`) of trusted proxies, for `proxies`. Throws a `RangeError` for anything else.
@@ -247,7 +252,7 @@ const bitsOf = (prefix: string | undefined, written: number, family: number): nu
  * @category layers
  */
 export const layer = (options: Options): Layer.Layer<WebSocketServer.WebSocketServer, IoError> =>
-  Layer.scoped(WebSocketServer.WebSocketServer, make(options))
+  layerEffect(WebSocketServer.WebSocketServer, make(options))
 
 /**
  * The same, with options from `Config`. An option that makes no sense is a `ConfigError` with its path. An origin policy is a
@@ -271,9 +276,9 @@ export const layer = (options: Options): Layer.Layer<WebSocketServer.WebSocketSe
  * @category layers
  */
 export const layerConfig = (
-  config: Config.Config.Wrap<Options>
+  config: ConfigWrap<Options>
 ): Layer.Layer<WebSocketServer.WebSocketServer, ConfigError | IoError> =>
-  Layer.scoped(WebSocketServer.WebSocketServer, fromConfig(Effect.flatMap(Config.unwrap(config), make)))
+  layerEffect(WebSocketServer.WebSocketServer, fromConfig(Effect.flatMap(Config.unwrap(config), make)))
 
 /**
  * Accepts what Node's `upgrade` event hands over, for an HTTP server of the app: the request, its socket, and the bytes that
@@ -392,7 +397,7 @@ export const fromDuplex = <D extends Delivery = "messages">(
 
 // Another 101 would come between the frames of that connection.
 const taken = "The stream carries a WebSocket already"
-const takenTwice = Effect.dieSync(() => new TypeError(taken))
+const takenTwice = Effect.suspend(() => Effect.die(new TypeError(taken)))
 
 /** Throws for a stream that carries a WebSocket already, or anything but bytes. */
 const checkStream = (duplex: Duplex): void => {
@@ -441,7 +446,7 @@ const acceptInTurn = <D extends Delivery>(
       attempt.abandon()
     }
   })
-  return Effect.zipRight(
+  return Effect.andThen(
     Effect.suspend(() => (pendingResponse(socket) === undefined ? Effect.void : inTurn)),
     WebSocketServer.acceptAttempt(attempt, options)
   )
@@ -491,7 +496,7 @@ const listen = (options: Options, httpOptions: Http.ServerOptions): Effect.Effec
       socket.on("close", forget)
     })
     yield* Effect.addFinalizer(() =>
-      Effect.async<void>((resume) => {
+      callback<void>((resume) => {
         // Not the callback of `close`: it is called at once if `close` was called before.
         if (closed) resume(Effect.void)
         else server.once("close", () => resume(Effect.void))
@@ -499,7 +504,7 @@ const listen = (options: Options, httpOptions: Http.ServerOptions): Effect.Effec
         for (const socket of sockets) socket.destroy()
       })
     )
-    yield* Effect.async<void, IoError>((resume) => {
+    yield* callback<void, IoError>((resume) => {
       server.once("error", (cause) =>
         resume(Effect.fail(new IoError({ reason: "Listen", operation: "listen", cause })))
       )

@@ -1,1 +1,0 @@
-export { schedulerOver } from "./effect.js"
