@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { closedAtOnce, type Closable } from "./engine/connection/Closables.js"
 import { Script } from "./engine/testing/Script.js"
+import { awaitCallback } from "./internal/effect.js"
 import {
   type Caller,
   describeEnding,
@@ -24,7 +25,7 @@ import {
   type Refute
 } from "./internal/expectation.js"
 import { placeIn } from "./internal/scopes.js"
-import { awaitCallback, takeAfter } from "./internal/waiting.js"
+import { takeAfter } from "./internal/waiting.js"
 import type { Transport } from "./Transport.js"
 
 /**

@@ -6,11 +6,15 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
-import * as Runtime from "effect/Runtime"
-import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Engine from "./engine/testing/Pair.js"
 import type { Clock } from "./engine/time/Clock.js"
+import {
+  interruptUnsafe,
+  runForkWith,
+  runtime as inheritedRuntime,
+  type DurationInput,
+  type Runtime
+} from "./internal/effect.js"
 import type { Transport } from "./Transport.js"
 
 /**
@@ -23,7 +27,7 @@ export interface Faults {
   /** Delivers chunks of at most `size` bytes; `undefined` removes the limit. */
   readonly split: (size: number | undefined) => Effect.Effect<void>
   /** Delivers everything that is written from now on after this time on `Clock`; zero removes the delay. */
-  readonly delay: (time: Duration.DurationInput) => Effect.Effect<void>
+  readonly delay: (time: DurationInput) => Effect.Effect<void>
   /**
    * Delivers at most `bytesPerSecond` bytes, and then as many again after each second on `Clock`; `undefined` removes the limit.
    * The other bytes stay in the buffer of the writer.
@@ -91,7 +95,7 @@ export interface Pair extends Faults {
  * @category constructors
  */
 export const make = (): Effect.Effect<Pair> =>
-  Effect.map(Effect.runtime<never>(), (runtime) => {
+  Effect.map(inheritedRuntime<never>(), (runtime) => {
     const joined = new Engine.Pair(clockOf(runtime))
     const { client, server } = joined
     const pair: Pair = {
@@ -135,13 +139,11 @@ const direction = (on: Engine.Direction): Direction => ({
 })
 
 /** The clock of a runtime. Its sleeps are fibers of the runtime, so a supervisor sees them. */
-const clockOf = (inherited: Runtime.Runtime<never>): Pick<Clock, "sleep"> => {
-  // A pair may be made in an uninterruptible region, but its sleeps must be interruptible.
-  const runtime = Runtime.enableRuntimeFlag(inherited, RuntimeFlags.Interruption)
-  return {
-    sleep: (millis, wake) => {
-      const fiber = Runtime.runFork(runtime)(Effect.zipRight(Effect.sleep(millis), Effect.sync(wake)))
-      return () => fiber.unsafeInterruptAsFork(FiberId.none)
-    }
+const clockOf = (runtime: Runtime<never>): Pick<Clock, "sleep"> => ({
+  sleep: (millis, wake) => {
+    const slept = Effect.andThen(Effect.sleep(millis), Effect.sync(wake))
+    // A pair may be made in an uninterruptible region, but its sleeps must be interruptible.
+    const fiber = runForkWith(runtime)(Effect.interruptible(slept))
+    return () => interruptUnsafe(fiber)
   }
-}
+})

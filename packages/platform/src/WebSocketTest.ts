@@ -17,14 +17,24 @@ import * as Handshake from "@effect-websocket/protocol/Handshake"
 import type { Binary, Message, Text } from "@effect-websocket/protocol/Message"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Runtime from "effect/Runtime"
+import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { isSameBytes } from "./engine/bytes.js"
 import { closedAtOnce, nothingToUndo } from "./engine/connection/Closables.js"
 import { unguarded } from "./engine/connection/GuardedTransport.js"
 import { randomBytes } from "./engine/random.js"
 import { type Answer, Exchanges, type Taken } from "./engine/testing/Exchange.js"
+import {
+  awaitCallback,
+  callback,
+  ContextService,
+  dieMessage,
+  layerEffectContext,
+  observeFiber,
+  runSyncWith,
+  runtime as inheritedRuntime,
+  withFiber
+} from "./internal/effect.js"
 import {
   describeClean,
   describeClose,
@@ -39,7 +49,7 @@ import {
 } from "./internal/expectation.js"
 import { placeIn } from "./internal/scopes.js"
 import { transportKey } from "./internal/typeId.js"
-import { awaitCallback, takeAfter } from "./internal/waiting.js"
+import { takeAfter } from "./internal/waiting.js"
 import * as MockPeer from "./MockPeer.js"
 import * as MockTransport from "./MockTransport.js"
 import type { Transport } from "./Transport.js"
@@ -125,7 +135,9 @@ export interface Service {
  * @since 0.1.0
  * @category tags
  */
-export class WebSocketTest extends Context.Tag("@effect-websocket/platform/WebSocketTest")<WebSocketTest, Service>() {}
+export class WebSocketTest extends ContextService<WebSocketTest, Service>()(
+  "@effect-websocket/platform/WebSocketTest"
+) {}
 
 /**
  * The three services of `layer`, with options for the server. With the option `zlib`, such as `NodeZlib.zlib`, the client can
@@ -137,13 +149,13 @@ export class WebSocketTest extends Context.Tag("@effect-websocket/platform/WebSo
 export const layerWith = (
   options: WebSocketServer.MakeOptions
 ): Layer.Layer<WebSocketClient.WebSocketClient | WebSocketServer.WebSocketServer | WebSocketTest> =>
-  Layer.scopedContext(
+  layerEffectContext(
     Effect.gen(function* () {
-      const runtime = yield* Effect.runtime<never>()
+      const runtime = yield* inheritedRuntime<never>()
       const { offer, service } = yield* WebSocketServer.make(listening, options)
       const exchanges = new Exchanges(offer)
       const dial: Dial = (url, headers, done) =>
-        exchanges.dial(Runtime.runSync(runtime)(MockTransport.make()), url, headers, done)
+        exchanges.dial(runSyncWith(runtime)(MockTransport.make()), url, headers, done)
       return Context.make(
         WebSocketClient.WebSocketClient,
         WebSocketClient.make(dial, { zlib: options.zlib, baseUrl: listening.url })
@@ -199,7 +211,7 @@ export const layer: Layer.Layer<WebSocketClient.WebSocketClient | WebSocketServe
  * // The next three attempts find no server.
  * const down = WebSocketTest.nextAttempt.pipe(
  *   Effect.flatMap((attempt) => attempt.unreachable),
- *   Effect.repeatN(2)
+ *   Effect.repeat({ times: 2 })
  * )
  * ```
  *
@@ -281,7 +293,7 @@ export const network = (
       const transport = transportOf(connection)
       const pair = transport && MockTransport.pairOf(unguarded(transport))
       if (pair === undefined) {
-        return yield* Effect.dieMessage("WebSocketTest.network: this connection is not over a MockTransport")
+        return yield* dieMessage("WebSocketTest.network: this connection is not over a MockTransport")
       }
       placeIn(yield* Effect.scope).add({
         patience: 0,
@@ -421,17 +433,18 @@ const listening: WebSocketServer.Address = { hostname: "test", port: 80, url: "w
 
 /** Waits for a request to upgrade. The fiber has the request in the step in which it takes it. */
 const takeFrom = (exchanges: Exchanges): Effect.Effect<ConnectionAttempt> =>
-  Effect.withFiberRuntime((fiber) => {
+  withFiber((fiber) => {
     let leave = nothingToUndo
+    let unobserve = nothingToUndo
     const wait = awaitCallback<void>((resume) => {
       leave = exchanges.ask(() => resume(Effect.void))
       // If the fiber is interrupted after it was called, and before it takes the request, the next one gets it.
-      fiber.addObserver(leave)
+      unobserve = observeFiber(fiber, leave)
       return leave
     })
     return takeAfter(wait, () => {
       const taken = exchanges.take()
-      fiber.removeObserver(leave)
+      unobserve()
       leave()
       return taken && connectionAttempt(exchanges, taken)
     })
@@ -443,7 +456,7 @@ const connectionAttempt = (exchanges: Exchanges, taken: Taken): ConnectionAttemp
   const answer = <A, R>(effect: () => Effect.Effect<A, never, R>): Effect.Effect<A, never, R> =>
     Effect.uninterruptible(
       Effect.suspend(() => {
-        if (answered) return Effect.dieMessage("This attempt to connect has been answered already")
+        if (answered) return dieMessage("This attempt to connect has been answered already")
         answered = true
         return effect()
       })
@@ -475,7 +488,7 @@ const dialPeer = (
     const headers = Handshake.requestHeaders({ ...offer, key: Handshake.makeKey(randomBytes(16)) })
     if (headers instanceof ProtocolError) return Effect.fail(headers)
     let drop = nothingToUndo
-    const dialing = Effect.async<Transport, WebSocketClient.ConnectError>((resume) => {
+    const dialing = callback<Transport, WebSocketClient.ConnectError>((resume) => {
       drop = dial(url, headers, (answer) =>
         resume(answer._tag === "Upgraded" ? Effect.succeed(answer.transport) : Effect.fail(answer.error))
       )
@@ -523,11 +536,10 @@ const describeManner = ({ clean, initiator }: Pick<ExpectedEnd, "clean" | "initi
   return parts.length === 0 ? "" : ` (${parts.join(", ")})`
 }
 
+const nextTurn = callback<void>((resume) => {
+  const timer = setTimeout(() => resume(Effect.void), 0)
+  return Effect.sync(() => clearTimeout(timer))
+})
+
 /** Two turns of the event loop: work that is scheduled for the end of one turn runs in the next. */
-const settled = Effect.repeatN(
-  Effect.async<void>((resume) => {
-    const timer = setTimeout(() => resume(Effect.void), 0)
-    return Effect.sync(() => clearTimeout(timer))
-  }),
-  1
-)
+const settled = Effect.andThen(nextTurn, nextTurn)

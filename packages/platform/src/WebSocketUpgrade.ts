@@ -5,11 +5,6 @@
  */
 import type { Delivery } from "@effect-websocket/protocol/Connection"
 import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
-import * as Cookies from "@effect/platform/Cookies"
-import * as HttpApp from "@effect/platform/HttpApp"
-import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
-import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { Acceptor, type Admitted } from "./engine/server/Acceptor.js"
@@ -17,7 +12,17 @@ import * as internal from "./internal/accept.js"
 import { connectionHandles } from "./internal/connectionHandle.js"
 import * as internalDrain from "./internal/drain.js"
 import { resolveMode } from "./internal/deliveries.js"
+import { ContextService, runtime as inheritedRuntime } from "./internal/effect.js"
 import { Handlers } from "./internal/handlers.js"
+import {
+  appendPreResponseHandler,
+  emptyResponse,
+  HttpServerRequest,
+  setHeader,
+  textResponse,
+  toSetCookieHeaders,
+  type HttpServerResponse
+} from "./internal/httpServer.js"
 import { logWith } from "./internal/serverLog.js"
 import { drainSettings, resolveOwn, resolvePolicy, type ServerPolicy } from "./internal/serverPolicy.js"
 import { timers } from "./internal/timers.js"
@@ -58,11 +63,7 @@ export interface Service {
   readonly upgrade: <A, E, R, D extends Delivery = "messages", Value = undefined, R2 = never>(
     handler: (socket: ServerWebSocket<D, Value>) => Effect.Effect<A, E, R>,
     options?: UpgradeOptions<D, Value, E, R2>
-  ) => Effect.Effect<
-    HttpServerResponse.HttpServerResponse,
-    never,
-    HttpServerRequest.HttpServerRequest | Scope.Scope | Exclude<R | R2, Scope.Scope>
-  >
+  ) => Effect.Effect<HttpServerResponse, never, HttpServerRequest | Scope.Scope | Exclude<R | R2, Scope.Scope>>
   readonly connections: Effect.Effect<ReadonlyArray<ConnectionHandle>>
   readonly drain: (options?: DrainOptions) => Effect.Effect<DrainReport>
 }
@@ -73,10 +74,9 @@ export interface Service {
  * @since 0.1.0
  * @category tags
  */
-export class WebSocketUpgrade extends Context.Tag("@effect-websocket/platform/WebSocketUpgrade")<
-  WebSocketUpgrade,
-  Service
->() {}
+export class WebSocketUpgrade extends ContextService<WebSocketUpgrade, Service>()(
+  "@effect-websocket/platform/WebSocketUpgrade"
+) {}
 
 /**
  * The response of a route that upgrades its request, and then runs a handler for the connection. It never fails: a refused
@@ -118,9 +118,9 @@ export const upgrade = <A, E, R, D extends Delivery = "messages", Value = undefi
   handler: (socket: ServerWebSocket<D, Value>) => Effect.Effect<A, E, R>,
   options?: UpgradeOptions<D, Value, E, R2>
 ): Effect.Effect<
-  HttpServerResponse.HttpServerResponse,
+  HttpServerResponse,
   never,
-  WebSocketUpgrade | HttpServerRequest.HttpServerRequest | Scope.Scope | Exclude<R | R2, Scope.Scope>
+  WebSocketUpgrade | HttpServerRequest | Scope.Scope | Exclude<R | R2, Scope.Scope>
 > => Effect.flatMap(WebSocketUpgrade, (service) => service.upgrade(handler, options))
 
 /**
@@ -151,12 +151,12 @@ export const drain = (options?: DrainOptions): Effect.Effect<DrainReport, never,
  * @category constructors
  */
 export const make = (
-  attemptOf: (request: HttpServerRequest.HttpServerRequest) => UpgradeAttempt | undefined,
+  attemptOf: (request: HttpServerRequest) => UpgradeAttempt | undefined,
   options: MakeOptions = {}
 ): Effect.Effect<Service, never, Scope.Scope> =>
   Effect.gen(function* () {
     const policy = yield* Effect.sync(() => resolvePolicy(options))
-    const acceptor = new Acceptor(policy, yield* timers, logWith(yield* Effect.runtime<never>()))
+    const acceptor = new Acceptor(policy, yield* timers, logWith(yield* inheritedRuntime<never>()))
     const handlers = new Handlers()
     acceptor.fallback.handlers.add(handlers)
     const drain = (options?: DrainOptions): Effect.Effect<DrainReport> =>
@@ -165,7 +165,7 @@ export const make = (
         return internalDrain.drain((random) => acceptor.drain(settings, random))
       })
     // Finalizers run from last to first.
-    yield* Effect.addFinalizer(() => Effect.zipRight(handlers.stop, internal.release(acceptor, policy.drain.code)))
+    yield* Effect.addFinalizer(() => Effect.andThen(handlers.stop, internal.release(acceptor, policy.drain.code)))
     if (policy.drains) yield* Effect.addFinalizer(() => internalDrain.logReport(drain()))
     const server = { acceptor, attemptOf, handlers, policy }
     return {
@@ -177,7 +177,7 @@ export const make = (
 
 interface Server {
   readonly acceptor: Acceptor
-  readonly attemptOf: (request: HttpServerRequest.HttpServerRequest) => UpgradeAttempt | undefined
+  readonly attemptOf: (request: HttpServerRequest) => UpgradeAttempt | undefined
   readonly handlers: Handlers
   readonly policy: ServerPolicy
 }
@@ -186,15 +186,11 @@ const upgradeWith = <A, E, R, D extends Delivery, Value, R2>(
   { acceptor, attemptOf, handlers, policy }: Server,
   handler: (socket: ServerWebSocket<D, Value>) => Effect.Effect<A, E, R>,
   options: UpgradeOptions<D, Value, E, R2> = {}
-): Effect.Effect<
-  HttpServerResponse.HttpServerResponse,
-  never,
-  HttpServerRequest.HttpServerRequest | Scope.Scope | Exclude<R | R2, Scope.Scope>
-> =>
+): Effect.Effect<HttpServerResponse, never, HttpServerRequest | Scope.Scope | Exclude<R | R2, Scope.Scope>> =>
   Effect.gen(function* () {
     const { onError, protocol, value } = options
     const connector = yield* Effect.sync(() => internal.connectorOf<D>(resolveMode(options), acceptor.timers))
-    const found = attemptOf(yield* HttpServerRequest.HttpServerRequest)
+    const found = attemptOf(yield* HttpServerRequest)
     if (found === undefined) return notAnUpgrade
     let refusal = refused(503, {}, "The client is gone")
     const attempt: UpgradeAttempt = {
@@ -214,12 +210,12 @@ const upgradeWith = <A, E, R, D extends Delivery, Value, R2>(
     if (own === undefined) return refusal
     // The place is free at once, however long the middleware takes.
     found.onGone?.(leave)
-    const runtime = yield* Effect.runtime<Exclude<R | R2, Scope.Scope>>()
+    const runtime = yield* inheritedRuntime<Exclude<R | R2, Scope.Scope>>()
     const job = internal.jobOf<A, E, R, D, Value, R2>(runtime, handler, onError)
-    yield* HttpApp.appendPreResponseHandler((_, response) =>
+    yield* appendPreResponseHandler((_, response) =>
       Effect.sync(() => {
         // Middleware has decided otherwise.
-        if (response.status !== 101) return HttpServerResponse.setHeader(response, "connection", "close")
+        if (response.status !== 101) return setHeader(response, "connection", "close")
         if (acceptor.refuseLate(attempt, own)) return refusal
         const { entry, request, route } = own
         const headers = { ...headersOf(response), ...options.headers }
@@ -232,27 +228,27 @@ const upgradeWith = <A, E, R, D extends Delivery, Value, R2>(
         return response
       })
     )
-    return HttpServerResponse.empty({ status: 101 })
+    return emptyResponse({ status: 101 })
   })
 
 const contentType = "text/plain; charset=utf-8"
 
-const refused = (status: number, headers: HeaderRecord, body: string): HttpServerResponse.HttpServerResponse =>
-  HttpServerResponse.text(`${body}\n`, {
+const refused = (status: number, headers: HeaderRecord, body: string): HttpServerResponse =>
+  textResponse(`${body}\n`, {
     status,
     contentType,
     headers: { ...headers, connection: "close" }
   })
 
-const notAnUpgrade = HttpServerResponse.text("This is a WebSocket: upgrade to connect\n", {
+const notAnUpgrade = textResponse("This is a WebSocket: upgrade to connect\n", {
   status: 426,
   contentType,
   headers: { upgrade: "websocket", connection: "Upgrade, close" }
 })
 
 /** The headers and cookies of a response without a body. */
-const headersOf = (response: HttpServerResponse.HttpServerResponse): HeaderRecord => {
+const headersOf = (response: HttpServerResponse): HeaderRecord => {
   const { connection: _, "content-length": _length, "content-type": _type, ...headers } = response.headers
-  const cookies = Cookies.toSetCookieHeaders(response.cookies)
+  const cookies = toSetCookieHeaders(response.cookies)
   return cookies.length === 0 ? headers : { ...headers, "set-cookie": cookies }
 }

@@ -43,6 +43,7 @@ export {
   catchAllCause as catchCause,
   catchAllDefect as catchDefect,
   clock,
+  dieMessage,
   forever,
   fork as forkChild,
   forkDaemon as forkDetach,
@@ -105,6 +106,9 @@ export { runtime } from "effect/Effect"
 /** Starts a fiber. Its first steps run at once. */
 export { runFork as runForkWith } from "effect/Runtime"
 
+/** Runs an effect that waits for nothing. */
+export { runSync as runSyncWith } from "effect/Runtime"
+
 /** Starts a fiber that can be interrupted from its first step on: it begins later. */
 export const runForkLater = <A, E, R>(runtime: Runtime<R>, effect: Effect.Effect<A, E, R>): Fiber<A, E> =>
   Runtimes.runFork(runtime)(Effect.interruptible(effect), { immediate: false })
@@ -156,7 +160,11 @@ export const forkInScope = <A, E, R>(
   )
 
 /** Layers whose effects have a scope, which lasts as long as the layer. */
-export { scoped as layerEffect, scopedDiscard as layerEffectDiscard } from "effect/Layer"
+export {
+  scoped as layerEffect,
+  scopedContext as layerEffectContext,
+  scopedDiscard as layerEffectDiscard
+} from "effect/Layer"
 
 // Schedules
 
@@ -248,6 +256,12 @@ export type Fiber<A = unknown, E = unknown> = Fibers.RuntimeFiber<A, E>
 
 /** What `withFiber` says of a fiber besides the fiber itself. */
 export type Status = FiberStatus.Running
+
+/** Calls back at the end of a fiber. Returns what undoes it. */
+export const observeFiber = <A, E>(fiber: Fiber<A, E>, observer: (exit: Exit.Exit<A, E>) => void): (() => void) => {
+  fiber.addObserver(observer)
+  return () => fiber.removeObserver(observer)
+}
 
 /** Begins to interrupt a fiber, and does not wait for its end. */
 export const interruptUnsafe = (fiber: Fiber): void => fiber.unsafeInterruptAsFork(FiberId.none)

@@ -1,8 +1,6 @@
 import * as Effect from "effect/Effect"
 import { catchDefectIf } from "./effect.js"
 
-export { awaitCallback } from "./effect.js"
-
 // Another fiber took what this one was woken for.
 const outrun = Symbol("outrun")
 

@@ -4,14 +4,14 @@
  *
  * @since 0.1.0
  */
-import type * as HttpServer from "@effect/platform/HttpServer"
-import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type * as Http from "node:http"
 import type { Socket } from "node:net"
+import { layerEffect } from "../internal/effect.js"
+import type { HttpServer, HttpServerRequest } from "../internal/httpServer.js"
 import type * as WebSocketServer from "../WebSocketServer.js"
 import * as WebSocketUpgrade from "../WebSocketUpgrade.js"
 import { Attachment, memberOf, type Member } from "./internal/attachment.js"
@@ -35,7 +35,7 @@ export const make = (
     let member: Member | undefined
     // Finalizers run from last to first: it still answers while the connections are closed.
     yield* Effect.addFinalizer(() => Effect.sync(() => member && attachment.remove(member)))
-    const attemptOf = (request: HttpServerRequest.HttpServerRequest): WebSocketServer.UpgradeAttempt | undefined => {
+    const attemptOf = (request: HttpServerRequest): WebSocketServer.UpgradeAttempt | undefined => {
       const attempt = attachment.attemptOf(NodeHttpServerRequest.toIncomingMessage(request))
       return (
         attempt && {
@@ -69,8 +69,8 @@ export const make = (
 export const layer = (
   server: Http.Server,
   options?: WebSocketServer.Options
-): Layer.Layer<WebSocketUpgrade.WebSocketUpgrade, never, HttpServer.HttpServer> =>
-  Layer.scoped(WebSocketUpgrade.WebSocketUpgrade, make(server, options))
+): Layer.Layer<WebSocketUpgrade.WebSocketUpgrade, never, HttpServer> =>
+  layerEffect(WebSocketUpgrade.WebSocketUpgrade, make(server, options))
 
 /** The HTTP layer holds a response that would write into the socket. Without the socket, it ends and writes nothing. */
 const letGo = (response: Http.ServerResponse, socket: Socket): void => {
