@@ -1,6 +1,6 @@
 /**
  * Reading against time, over TCP: whoever loses a race is interrupted, in the turn in which a message may arrive.
- * `RACES` is the number of rounds, as in `RACES=100000 pnpm test races`.
+ * `RACES` is the number of rounds, as in `pnpm races`.
  */
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"

@@ -1,6 +1,6 @@
 /**
  * An interruption at every operation of every way to read: each message is handled once, or is there for the next reader.
- * `INTERRUPTIONS` says how many operations are looked at, as in `INTERRUPTIONS=4096 pnpm test interruption/`.
+ * `INTERRUPTIONS` says how many operations are looked at, as in `pnpm interruptions`.
  */
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
