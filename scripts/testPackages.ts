@@ -92,7 +92,7 @@ const filesIn = (path: string): ReadonlyArray<string> =>
 /** The public modules of a package, as they are imported. */
 const modulesOf = (name: string): ReadonlyArray<string> =>
   sourcesOf(name)
-    .filter((source) => !source.includes("internal/"))
+    .filter((source) => !/(^|\/)(internal|engine)\//.test(source))
     .map((source) => join(`@effect-websocket/${name}`, source.replace(/index$/, "")).replace(/\/$/, ""))
 
 /** Loads every module, from what was built and not from the sources. */
