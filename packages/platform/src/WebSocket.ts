@@ -1,6 +1,6 @@
 /**
- * An open WebSocket as an app sees it. It lives in a scope: when that ends, however it ends, the closing handshake is
- * performed, within `closeTimeout`.
+ * An open WebSocket, as an application uses it. It belongs to a scope. When the scope ends, for whatever reason, the
+ * library performs the closing handshake. This takes at most `closeTimeout`.
  *
  * @since 0.1.0
  */
@@ -31,7 +31,7 @@ import type { ConnectionOptions, DeliveryOptions, ReceiveOptions, SendOptions } 
 import type { Transport } from "./Transport.js"
 
 /**
- * What marks a WebSocket of whole messages, whichever copy of this package made it.
+ * The symbol that marks a `WebSocket`, which delivers whole messages. It is the same in every copy of this package.
  *
  * @since 0.1.0
  * @category symbols
@@ -47,7 +47,8 @@ export const TypeId: typeof internalTypeId.webSocket = internalTypeId.webSocket
 export type TypeId = typeof TypeId
 
 /**
- * What marks a WebSocket of streams, whichever copy of this package made it.
+ * The symbol that marks a `StreamingWebSocket`, which delivers messages as streams. It is the same in every copy of
+ * this package.
  *
  * @since 0.1.0
  * @category symbols
@@ -63,7 +64,7 @@ export const StreamingTypeId: typeof internalTypeId.streamingWebSocket = interna
 export type StreamingTypeId = typeof StreamingTypeId
 
 /**
- * What marks a WebSocket of frames, whichever copy of this package made it.
+ * The symbol that marks a `FrameWebSocket`, which delivers frames. It is the same in every copy of this package.
  *
  * @since 0.1.0
  * @category symbols
@@ -79,12 +80,19 @@ export const FrameTypeId: typeof internalTypeId.frameWebSocket = internalTypeId.
 export type FrameTypeId = typeof FrameTypeId
 
 /**
- * What can be sent: a text, bytes, or a message of either kind. Bytes are never changed. Those of more than
- * `sendHighWaterMark` are not copied by a server, and those of at least 64 KiB not before they are compressed: leave them as
- * they are until `send` is done, and where it was interrupted, until the connection is over.
+ * The data of one message to send: a text, bytes, or a message of either kind.
  *
- * TypeScript does not check every caller. An `ArrayBuffer` and any view of one are sent as their bytes; anything else is a
- * defect (`TypeError`) of the fiber that sends, with nothing sent and the connection as it was.
+ * Sending never changes bytes, but it does not always copy them:
+ *
+ * - A server does not copy bytes if there are more than `sendHighWaterMark` of them.
+ * - If there are at least 64 KiB, they are not copied before they are compressed.
+ *
+ * So do not change the bytes before `send` has ended. If `send` was interrupted, do not change them before the
+ * connection is over.
+ *
+ * TypeScript does not check every caller. At run time, an `ArrayBuffer` and any view of one are sent as their bytes.
+ * Any other value is a defect (`TypeError`) of the fiber that sends: nothing is sent, and the connection stays as it
+ * was.
  *
  * @since 0.1.0
  * @category models
@@ -92,7 +100,7 @@ export type FrameTypeId = typeof FrameTypeId
 export type Data = sendable.Data
 
 /**
- * The options of one connection; see `Options.ConnectionOptions`. Options that make no sense are a defect.
+ * The options of one connection; see `Options.ConnectionOptions`. Invalid options are a defect.
  *
  * @since 0.1.0
  * @category models
@@ -100,7 +108,7 @@ export type Data = sendable.Data
 export type Options = ConnectionOptions
 
 /**
- * How a connection, one `send` and one `receiveWith` behave; see `Options`.
+ * Options of a connection, of one `send` and of one `receiveWith`; see `Options`.
  *
  * @since 0.1.0
  * @category models
@@ -108,7 +116,8 @@ export type Options = ConnectionOptions
 export type { DeliveryOptions, ReceiveOptions, ReceiveRate, SendOptions, SendStrategy } from "./Options.js"
 
 /**
- * The kinds of connections, by what they deliver: whole messages, messages as streams of their parts, or frames.
+ * The type of WebSocket for each value of the option `delivery`: whole messages, messages as streams of their parts, or
+ * frames.
  *
  * @since 0.1.0
  * @category models
@@ -120,7 +129,8 @@ export interface Deliveries {
 }
 
 /**
- * A message as a stream of its parts. What is received is cut as it arrived, but no character is cut in two.
+ * A message as a stream of its parts. A received message is divided into the parts in which it arrived, but no
+ * character is split between two parts.
  *
  * @since 0.1.0
  * @category models
@@ -128,8 +138,9 @@ export interface Deliveries {
 export type StreamedMessage<E = ConnectionError, R = never> = internalStreamData.StreamedMessage<E, R>
 
 /**
- * What can be sent as a stream: parts of a text, or of bytes, or a message of either kind. Of a stream alone the first part
- * decides; without any part it is an empty binary message.
+ * The data of `sendStream`: a stream of texts, a stream of bytes, or a message of either kind whose data is a stream.
+ * For a plain stream, the first part decides whether the message is text or binary. A plain stream without any part is
+ * sent as an empty binary message.
  *
  * @since 0.1.0
  * @category models
@@ -137,8 +148,12 @@ export type StreamedMessage<E = ConnectionError, R = never> = internalStreamData
 export type StreamData<E, R> = internalStreamData.StreamData<E, R>
 
 /**
- * How a connection ended: the Close of each side where there was one, who began, whether it was clean, and the error that
- * everything fails with since.
+ * How a connection ended:
+ *
+ * - the Close of each side, if that side sent one;
+ * - which side began;
+ * - whether the closing was clean;
+ * - `error`: the error with which every later operation fails.
  *
  * @since 0.1.0
  * @category models
@@ -148,7 +163,8 @@ export interface CloseStatus extends Connection.CloseStatus {
 }
 
 /**
- * What the handler of `run` may return: an effect, which is awaited, or nothing. Branches may return different ones.
+ * The values that the handler of `run` may return: an effect, which `run` awaits, or nothing. Different branches of the
+ * handler may return different effects.
  *
  * @since 0.1.0
  * @category models
@@ -156,7 +172,7 @@ export interface CloseStatus extends Connection.CloseStatus {
 export type Handled = internalHandled.Handled
 
 /**
- * The errors of what a handler returns.
+ * The errors of the effects that a handler returns.
  *
  * @since 0.1.0
  * @category models
@@ -164,7 +180,7 @@ export type Handled = internalHandled.Handled
 export type HandledError<X> = internalHandled.HandledError<X>
 
 /**
- * The services that what a handler returns needs.
+ * The services that the effects of a handler need.
  *
  * @since 0.1.0
  * @category models
@@ -172,7 +188,7 @@ export type HandledError<X> = internalHandled.HandledError<X>
 export type HandledContext<X> = internalHandled.HandledContext<X>
 
 /**
- * What all kinds of connections have.
+ * The members that all kinds of WebSockets share.
  *
  * @since 0.1.0
  * @category models
@@ -180,54 +196,65 @@ export type HandledContext<X> = internalHandled.HandledContext<X>
 export interface AnyWebSocket {
   /** Which side of the connection this endpoint is. */
   readonly role: "client" | "server"
-  /** The URL of a client's connection; the request target of a server's. */
+  /** On a client, the URL of the connection. On a server, the request target. */
   readonly url: string
-  /** The subprotocol that was agreed on, if any. */
+  /** The subprotocol that the handshake selected, if any. */
   readonly protocol: string | undefined
   readonly extensions: ReadonlyArray<Extension>
-  /** What the peer may send. */
+  /** The limits on what the peer may send, in bytes and in fragments. */
   readonly limits: Connection.Limits
-  /** The size in bytes above which a message is sent in fragments; `undefined` if none is. */
+  /**
+   * The largest payload of a frame that is sent, in bytes. A larger message is sent in fragments. `undefined` if there
+   * is no limit.
+   */
   readonly maxFrameSize: number | undefined
-  /** The most bytes that one `send` takes; `undefined` if there is no limit. */
+  /** The largest message that `send` accepts, in bytes. `undefined` if there is no limit. */
   readonly maxSendBytes: number | undefined
-  /** The peer's address, where the transport has one. */
+  /** The peer's address, if the transport has one. */
   readonly remoteAddress: string | undefined
 
-  /** Whether messages can be sent. */
+  /** Whether messages can be sent now. */
   readonly isOpen: Effect.Effect<boolean>
-  /** How many bytes wait to be written. */
+  /** The number of bytes that wait to be written. */
   readonly bufferedBytes: Effect.Effect<number>
-  /** Waits until the connection is over, and tells how it ended. */
+  /** Waits until the connection is over, and succeeds with how it ended. */
   readonly closeStatus: Effect.Effect<CloseStatus>
 
   /**
-   * Sends a ping, with an unpredictable payload unless one is given (at most 125 bytes), and waits for its pong. Succeeds
-   * with the time between them. Fails as `send` does, and with an outbound `PayloadTooLarge`. Bound it with
-   * `Effect.timeout`.
+   * Sends a ping and waits for its pong. Succeeds with the time between the two. Use `Effect.timeout` to limit the
+   * wait.
+   *
+   * `data` is the payload, at most 125 bytes. Default: an unpredictable payload. Fails as `send` does, and with an
+   * outbound `PayloadTooLarge` if the payload is too long.
    */
   ping(data?: Uint8Array): Effect.Effect<Duration.Duration, ConnectionError>
 
   /**
-   * Sends a pong that nobody asked for (at most 125 bytes). The peer's pings are answered without it. Fails as `send` does,
-   * and with an outbound `PayloadTooLarge`.
+   * Sends a pong that answers no ping. The peer's pings are answered without it. `data` is the payload, at most 125
+   * bytes. Fails as `send` does, and with an outbound `PayloadTooLarge` if the payload is too long.
    */
   pong(data?: Uint8Array): Effect.Effect<void, ConnectionError>
 
-  /** The payloads of the peer's pings, which are answered already. A slow reader misses all but the newest 16. */
+  /**
+   * The payloads of the peer's pings, which have been answered already. For a slow reader only the newest 16 are kept.
+   */
   readonly pings: Stream.Stream<Uint8Array>
 
-  /** The payloads of the peer's pongs. A slow reader misses all but the newest 16. */
+  /** The payloads of the peer's pongs. For a slow reader only the newest 16 are kept. */
   readonly pongs: Stream.Stream<Uint8Array>
 
   /**
-   * Performs the closing handshake and waits until the connection is over, at most `closeTimeout`; `closeStatus` tells
-   * whether it was clean. Messages that still arrive can be read; those that are not are dropped once the inbox is full,
-   * because the peer's Close is behind them. Idempotent.
+   * Performs the closing handshake and waits until the connection is over, for at most `closeTimeout`. `closeStatus`
+   * tells whether the closing was clean. Idempotent.
    *
-   * `code` is a number or a registered name, by default 1000; `reason` has at most 123 bytes. For names of the app's own, see
-   * `CloseCode.makeRegistry`. Fails, with nothing sent,
-   * only for a code that may not be sent (`ProtocolError`) or a reason that is too long (`PayloadTooLarge`).
+   * Messages that still arrive can be read. If nobody reads them, they are dropped once the inbox is full, because the
+   * peer's Close comes after them.
+   *
+   * `code` is a number or a registered name. Default: 1000. For names of your own, see `CloseCode.makeRegistry`.
+   * `reason` has at most 123 bytes.
+   *
+   * Fails in two cases only, and then sends nothing: with `ProtocolError` if the code may not be sent, and with
+   * `PayloadTooLarge` if the reason is too long.
    */
   close(): Effect.Effect<void>
   close(code: number | CloseCodeName, reason?: string): Effect.Effect<void, ProtocolError | PayloadTooLarge>
@@ -239,12 +266,18 @@ export interface AnyWebSocket {
 /**
  * An open WebSocket.
  *
- * There are four ways to read, from fast to convenient: `run`, `receiveAll`, `receive` (also as `receiveOption` and
- * `receiveWith`), `messages`. All deliver in order, obey the same
- * backpressure (while nobody reads, the transport is paused and TCP pushes back), and may be used one after another, but
- * not by two fibers at once, which is a defect.
+ * There are four ways to read, from the fastest to the most convenient:
  *
- * The first terminal error is remembered: everything that is asked for later fails with that same error.
+ * - `run`;
+ * - `receiveAll`;
+ * - `receive`, also as `receiveOption` and `receiveWith`;
+ * - `messages`.
+ *
+ * All of them deliver messages in order. All have the same backpressure: while nobody reads, the transport is paused,
+ * and TCP makes the peer wait. You may use them one after another. If two fibers read at the same time, that is a
+ * defect.
+ *
+ * The connection remembers its first terminal error. Every later operation fails with that same error.
  *
  * @since 0.1.0
  * @category models
@@ -253,74 +286,93 @@ export interface WebSocket extends AnyWebSocket {
   readonly [TypeId]: TypeId
 
   /**
-   * Sends a message. It is done when the message was handed to the transport; while too much waits there, it suspends, or
-   * does what `sendStrategy` says.
-   * Where compression was agreed on, more than 64 KiB are compressed on another thread first; later messages wait for it,
-   * pings, pongs and a Close do not. A Close drops the message that is still being compressed. An interrupted `send` has sent either all of its message or nothing.
+   * Sends a message. Succeeds once the message has been handed to the transport. While too many bytes wait there,
+   * `send` suspends, or does what `sendStrategy` says. An interrupted `send` has sent either its whole message or
+   * nothing.
    *
-   * Fails with the connection's error once that is closing or over (`ConnectionClosed` while closing), and with an outbound
-   * `PayloadTooLarge` for a message above `maxSendBytes`, of which nothing is sent.
+   * If the handshake enabled compression, a message of more than 64 KiB is compressed on another thread first. Later
+   * messages wait for it. Pings, pongs and a Close do not wait. A Close drops a message that is still being compressed.
+   *
+   * Fails with the connection's error if the connection is closing or over; while it is closing, that is
+   * `ConnectionClosed`. Fails with an outbound `PayloadTooLarge` if the message has more than `maxSendBytes`; then
+   * nothing of it is sent.
    */
   send(data: Data, options?: SendOptions): Effect.Effect<void, ConnectionError>
 
   /**
-   * Sends messages, in order, each as `send` does. Fails with the first that is not sent, and sends none behind it. An
-   * interruption leaves a whole number of them sent. It takes several messages: a single text or `Uint8Array` is a defect.
+   * Sends several messages in order, each as `send` does. If one is not sent, fails with its error and sends none of
+   * the messages after it. If it is interrupted, each message has been sent either whole or not at all. A single text
+   * or `Uint8Array` in place of a collection of messages is a defect.
    */
   sendAll(data: Iterable<Data> & object, options?: SendOptions): Effect.Effect<void, ConnectionError>
 
   /**
-   * Sends a message whose length is not known yet: each part of the stream as it comes, as a fragment, and at the end an
-   * empty one. Parts wait for room whatever `sendStrategy` says. Other messages wait until it has ended; pings, pongs and a
-   * Close do not. It is not compressed.
+   * Sends a message whose length is not known yet. Each part of the stream is sent as a fragment when it comes, and an
+   * empty fragment ends the message. Parts wait for room, whatever `sendStrategy` says. Other messages wait until this
+   * message has ended. Pings, pongs and a Close do not wait. The message is not compressed.
    *
-   * Fails as `send` does, at once also while the stream has nothing, and with what the stream fails with. A message that has
-   * begun cannot be taken back, so a failure closes the connection with 1011, and an interruption with 1001; the peer
-   * never sees the message as a whole one. Where nothing of it was sent, the connection goes on. A part above `maxSendBytes` is
-   * such a failure: an outbound `PayloadTooLarge`. The parts together may have any size.
+   * Fails as `send` does, and with the error of the stream. If the connection ends, it fails at once, even while the
+   * stream has no part ready. A part of more than `maxSendBytes` is an outbound `PayloadTooLarge`. All parts together
+   * may have any size.
+   *
+   * A message that has begun cannot be taken back. So a failure closes the connection with 1011, and an interruption
+   * closes it with 1001. The peer never sees the message as a whole one. If nothing of the message was sent, the
+   * connection goes on.
    */
   sendStream<E, R>(data: StreamData<E, R>): Effect.Effect<void, ConnectionError | E, R>
 
   /**
-   * Calls `handler` for each message, in order, the next one when the returned effect is done. The fastest way to read:
-   * replies that are made while one read is handled are written at once. Interrupting it loses no message: the effect of a
-   * handler that was called begins, and is interrupted at the first place where it can be.
+   * Calls `handler` for each message, in order. Awaits the effect that the handler returns before it calls the handler
+   * again. This is the fastest way to read: all replies to the messages of one read are sent in one write.
    *
-   * Ends after a closing handshake that we began, or when the peer closes with 1000, 1001 or no code. Fails with any other
-   * `ConnectionClosed`, with `ProtocolError` or `PayloadTooLarge` where the peer broke a rule or a limit, with `IoError`
-   * where the transport broke, and with what `handler` fails with.
+   * An interruption loses no message. If the handler was already called for a message, its effect begins, and is
+   * interrupted at the first point at which it can be.
+   *
+   * Ends after a closing handshake that this side began, or if the peer closes with 1000, 1001 or no code. Fails with:
+   *
+   * - any other `ConnectionClosed`;
+   * - `ProtocolError` or `PayloadTooLarge` if the peer broke a rule or a limit;
+   * - `IoError` if the transport failed;
+   * - the error of `handler`.
    */
   run<X extends Handled>(
     handler: (message: Message) => X
   ): Effect.Effect<void, HandledError<X> | ConnectionError, HandledContext<X>>
 
-  /** The next message. Fails once the connection is over, also after a normal close. Interrupting it loses no message. */
+  /**
+   * The next message. Fails once the connection is over, even after a normal close. An interruption loses no message.
+   */
   readonly receive: Effect.Effect<Message, ConnectionError>
 
-  /** As `receive`, but `None` after what `run` and `messages` count as a normal end. Interrupting it loses no message. */
+  /**
+   * As `receive`, but succeeds with `None` after a normal end, as defined by `run`. An interruption loses no message.
+   */
   readonly receiveOption: Effect.Effect<Option.Option<Message>, ConnectionError>
 
   /**
-   * The next message, if it has at most `maxMessageBytes`. A larger one fails the connection with 1009 and an inbound
-   * `PayloadTooLarge`, as one above `limits.maxMessageBytes` does, and nothing behind it is received; messages that were taken
-   * before are not affected. Otherwise it fails as `receive` does. Interrupting it loses no message.
+   * The next message, if it has at most `maxMessageBytes`. If it is larger, the connection fails with 1009 and an
+   * inbound `PayloadTooLarge`, as it does for a message above `limits.maxMessageBytes`. Nothing after that message is
+   * received. Messages that were taken before are not affected. For the rest, it fails as `receive` does. An
+   * interruption loses no message.
    *
-   * The size is compared when the message is taken: what is held until then is bounded by `limits` and `receiveHighWaterMark`.
+   * The size is checked when the message is taken. Until then, `limits` and `receiveHighWaterMark` bound how much is
+   * held.
    */
   receiveWith(options: ReceiveOptions): Effect.Effect<Message, ConnectionError>
 
   /**
-   * All messages that wait, at least one: waits as `receive` does where there is none. One turn of a fiber takes what many
-   * would have taken one by one, so a busy connection costs less. Fails as `receive` does; an interruption loses none.
+   * All messages that have arrived and were not read, at least one. If there is none, it waits as `receive` does. One
+   * call takes as many messages as many calls of `receive` would, so a busy connection costs less. Fails as `receive`
+   * does. An interruption loses no message.
    */
   readonly receiveAll: Effect.Effect<Batch<Message>, ConnectionError>
 
   /**
-   * All messages; each chunk is what has arrived since the last one. Ends and fails as `run` does.
+   * All messages. Each chunk has the messages that arrived since the chunk before. Ends and fails as `run` does.
    *
-   * A stream takes all that has arrived at once and emits it in the same step. Of that, what its consumer has not come to is
-   * gone with the stream, after `Stream.take` or an interruption. To read some messages first, or to lose none, use `receive`,
-   * `receiveAll` or `run`.
+   * The stream takes all messages that have arrived and emits them in the same step. If the stream ends early, by
+   * `Stream.take` or by an interruption, those that its consumer has not reached are lost. To read only some messages,
+   * or to lose none, use `receive`, `receiveAll` or `run`.
    */
   readonly messages: Stream.Stream<Message, ConnectionError>
 
@@ -329,17 +381,17 @@ export interface WebSocket extends AnyWebSocket {
 
   /**
    * Sends its input and emits `messages`. When the input ends, the connection is closed with 1000. Fails as `send` and
-   * `messages` do, and with what the input fails with.
+   * `messages` do, and with the error of the input.
    */
   channel<IE = never>(): BatchChannel<Data, Message, IE, ConnectionError | IE>
 }
 
 /**
- * An open WebSocket whose messages are received as streams. It is acquired with the option `delivery: "streams"`.
+ * An open WebSocket that delivers each message as a stream. Use the option `delivery: "streams"` to get one.
  *
- * Nothing of a message is held besides what `receiveHighWaterMark` allows: while nobody reads, the transport is paused.
- * So `limits.maxMessageBytes`, `limits.maxFragments` and `messageTimeout` do not apply. They do to compressed messages, which
- * can be inflated only as a whole: these are one part.
+ * The connection holds no more of a message than `receiveHighWaterMark` allows: while nobody reads, the transport is
+ * paused. So `limits.maxMessageBytes`, `limits.maxFragments` and `messageTimeout` do not apply. They do apply to
+ * compressed messages, because these can be inflated only as a whole. A compressed message is one part.
  *
  * @example
  * ```ts
@@ -360,39 +412,45 @@ export interface WebSocket extends AnyWebSocket {
 export interface StreamingWebSocket extends AnyWebSocket {
   readonly [StreamingTypeId]: StreamingTypeId
 
-  /** Sends a message, and fails, as `WebSocket.send` does. */
+  /** Sends a message as `WebSocket.send` does, and fails as it does. */
   send(data: Data, options?: SendOptions): Effect.Effect<void, ConnectionError>
 
-  /** Sends a message from a stream, and fails, as `WebSocket.sendStream` does. */
+  /** Sends a message from a stream as `WebSocket.sendStream` does, and fails as it does. */
   sendStream<E, R>(data: StreamData<E, R>): Effect.Effect<void, ConnectionError | E, R>
 
   /** Sends everything it is given. Fails as `send` does. */
   readonly sink: Sink.Sink<void, Data, never, ConnectionError>
 
   /**
-   * The next message, as soon as something of it has arrived. Fails once the connection is over, also after a normal close.
+   * The next message, as soon as its first bytes have arrived. Fails once the connection is over, even after a normal
+   * close.
    *
-   * Its stream can be run once; a second time is a defect. It fails with the connection's error where that comes before the
-   * end of the message, also after a normal close. What is not read of it is skipped by the next `receive`; to read on from
-   * the stream after that is a defect.
+   * The stream of the message can be run once; a second run is a defect. If the connection ends before the message
+   * does, the stream fails with the connection's error, even after a normal close. The next `receive` skips the rest of
+   * the message that was not read. Reading on from the old stream after that is a defect.
    */
   readonly receive: Effect.Effect<StreamedMessage, ConnectionError>
 
-  /** As `receive`, but `None` after what `messages` counts as a normal end. */
+  /** As `receive`, but succeeds with `None` after a normal end, as defined by `WebSocket.run`. */
   readonly receiveOption: Effect.Effect<Option.Option<StreamedMessage>, ConnectionError>
 
-  /** All messages. Ends and fails as `WebSocket.run` does. What is not read of a message is skipped. */
+  /** All messages. Ends and fails as `WebSocket.run` does. Parts of a message that are not read are skipped. */
   readonly messages: Stream.Stream<StreamedMessage, ConnectionError>
 }
 
 /**
- * An open WebSocket whose frames are received and sent one by one. It is acquired with the option `delivery: "frames"`.
+ * An open WebSocket that receives and sends single frames. Use the option `delivery: "frames"` to get one.
  *
- * Every frame is seen, control frames too, the pongs to heartbeats among them; its payload is unmasked. Pings and the peer's
- * Close are answered, unless `answerPings` or `answerClose` is `false`. A peer's text must still be UTF-8 and its frames in a
- * legal order. Reserved opcodes and bits are violations, unless `opcodes` and `rsv` name them. A frame has at most
- * `limits.maxFrameBytes` and `limits.maxMessageBytes`; there is no limit of fragments.
- * Nothing is compressed, and `maxFrameSize`, `sendStrategy` and `messageTimeout` do not apply.
+ * The application sees every frame, with its payload unmasked. This includes control frames, and the pongs that answer
+ * heartbeats. The connection answers pings and the peer's Close, unless `answerPings` or `answerClose` is `false`.
+ *
+ * These rules and limits hold:
+ *
+ * - The peer's text must be UTF-8, and its frames must come in a legal order.
+ * - Reserved opcodes and bits are violations, unless `opcodes` and `rsv` name them.
+ * - A frame has at most `limits.maxFrameBytes` and at most `limits.maxMessageBytes`. The number of fragments is not
+ *   limited.
+ * - Nothing is compressed. `maxFrameSize`, `sendStrategy` and `messageTimeout` do not apply.
  *
  * @example
  * ```ts
@@ -416,26 +474,36 @@ export interface FrameWebSocket extends AnyWebSocket {
   readonly [FrameTypeId]: FrameTypeId
 
   /**
-   * Sends a frame; it is masked as the role demands, whatever `masked` says. It is done when the frame was handed to the
-   * transport, and suspends while too much waits there. A Close begins the closing handshake, or answers the peer's;
-   * `closeStatus` waits for its end.
+   * Sends a frame. Succeeds once the frame has been handed to the transport. While too many bytes wait there, it
+   * suspends. The role decides whether the frame is masked, whatever `masked` says. A Close begins the closing
+   * handshake, or answers the peer's Close; `closeStatus` waits for the end.
    *
-   * Fails, with nothing sent, with a local `ProtocolError` for a frame that may not travel here: a reserved opcode or bit that
-   * `opcodes` or `rsv` does not name, a fragmented control frame, a frame at a wrong place in a fragmented message, a text that is not UTF-8, the code of a Close;
-   * and with an outbound `PayloadTooLarge` for a control frame of more than 125 bytes, or a data frame above `maxSendBytes`. Fails
-   * with the connection's error once that is closing or over. What is no frame is a defect.
+   * Fails with a local `ProtocolError`, and sends nothing, if the frame is not allowed:
+   *
+   * - it has a reserved opcode or bit that `opcodes` or `rsv` does not name;
+   * - it is a fragmented control frame;
+   * - it is at a wrong place in a fragmented message;
+   * - it is a text that is not UTF-8;
+   * - it is a Close with a code that may not be sent.
+   *
+   * Fails with an outbound `PayloadTooLarge`, and sends nothing, if a control frame has more than 125 bytes or a data
+   * frame has more than `maxSendBytes`. Fails with the connection's error if the connection is closing or over. A value
+   * that is not a frame is a defect.
    */
   send(frame: Frame): Effect.Effect<void, ConnectionError>
 
-  /** Calls `handler` for each frame, and ends and fails, as `WebSocket.run` does for messages. */
+  /** Calls `handler` for each frame. Ends and fails as `WebSocket.run` does. */
   run<X extends Handled>(
     handler: (frame: Frame) => X
   ): Effect.Effect<void, HandledError<X> | ConnectionError, HandledContext<X>>
 
-  /** The next frame. Fails once the connection is over, also after a normal close. Interrupting it loses no frame. */
+  /** The next frame. Fails once the connection is over, even after a normal close. An interruption loses no frame. */
   readonly receive: Effect.Effect<Frame, ConnectionError>
 
-  /** As `receive`, but `None` after what `run` and `frames` count as a normal end. Interrupting it loses no frame. */
+  /**
+   * As `receive`, but succeeds with `None` after a normal end, as defined by `WebSocket.run`. An interruption loses no
+   * frame.
+   */
   readonly receiveOption: Effect.Effect<Option.Option<Frame>, ConnectionError>
 
   /** All frames. Ends and fails as `run` does. */
@@ -443,7 +511,7 @@ export interface FrameWebSocket extends AnyWebSocket {
 }
 
 /**
- * Whether a value is a WebSocket of whole messages: one that was acquired with the delivery `"messages"`.
+ * Whether a value is a `WebSocket`, which delivers whole messages: one that was made with the delivery `"messages"`.
  *
  * @example
  * ```ts
@@ -462,7 +530,7 @@ export interface FrameWebSocket extends AnyWebSocket {
 export const isWebSocket = (u: unknown): u is WebSocket => internalTypeId.isTagged(u, TypeId)
 
 /**
- * Whether a value is a WebSocket that was acquired with the delivery `"streams"`.
+ * Whether a value is a `StreamingWebSocket`: one that was made with the delivery `"streams"`.
  *
  * @since 0.1.0
  * @category guards
@@ -470,7 +538,7 @@ export const isWebSocket = (u: unknown): u is WebSocket => internalTypeId.isTagg
 export const isStreamingWebSocket = (u: unknown): u is StreamingWebSocket => internalTypeId.isTagged(u, StreamingTypeId)
 
 /**
- * Whether a value is a WebSocket that was acquired with the delivery `"frames"`.
+ * Whether a value is a `FrameWebSocket`: one that was made with the delivery `"frames"`.
  *
  * @since 0.1.0
  * @category guards
@@ -478,8 +546,8 @@ export const isStreamingWebSocket = (u: unknown): u is StreamingWebSocket => int
 export const isFrameWebSocket = (u: unknown): u is FrameWebSocket => internalTypeId.isTagged(u, FrameTypeId)
 
 /**
- * A WebSocket over a transport on which the opening handshake has been made already: for tests over `MockTransport`, and
- * for transports of one's own. Nothing is compressed. The scope closes it.
+ * A WebSocket over a transport on which the opening handshake is already complete. Use it for tests over
+ * `MockTransport`, and for your own transports. Nothing is compressed. The end of the scope closes the WebSocket.
  *
  * @example
  * ```ts
@@ -496,7 +564,8 @@ export const isFrameWebSocket = (u: unknown): u is FrameWebSocket => internalTyp
  * }).pipe(Effect.scoped)
  * ```
  *
- * What a method of the transport throws fails the connection with `IoError` (`Reset`), whose `cause` it is.
+ * If a method of the transport throws, the connection fails with `IoError` (`Reset`). The `cause` of that error is the
+ * thrown value.
  *
  * @since 0.1.0
  * @category constructors
@@ -514,7 +583,7 @@ export const fromTransport = <D extends Connection.Delivery = "messages">(
         url: options.url ?? "",
         agreement: { protocol: undefined, extensions: [] }
       }
-      // Whatever it is: an app may have changed one of the library's.
+      // Every transport is guarded: an application may have changed one of the library's.
       const guarded = new GuardedTransport(transport)
       const socket = makeWebSocket(options.role, guarded, settings, yield* timers, negotiated, mode, undefined)
       socket.link.start(placeIn(yield* Effect.scope))
@@ -523,12 +592,17 @@ export const fromTransport = <D extends Connection.Delivery = "messages">(
   )
 
 /**
- * Sends one message to many connections. Each takes it as its own `sendStrategy` says, and one that has no room holds up no
- * other. It is done when all have taken it; those that are closing or over, or end meanwhile, are passed over, and so are those
- * whose `maxSendBytes` the message exceeds. What is no data is a defect before anything is sent.
+ * Sends one message to many connections. Each connection takes it as its own `sendStrategy` says. A connection without
+ * room does not delay the others. Succeeds once all have taken the message. A value that cannot be sent (see `Data`) is
+ * a defect before anything is sent.
  *
- * So a peer that does not read holds up the caller for as long as `send` would: where that must not be, give the connections
- * another strategy than `"suspend"`.
+ * Some connections are skipped:
+ *
+ * - those that are closing or over, or that end meanwhile;
+ * - those whose `maxSendBytes` is less than the size of the message.
+ *
+ * A peer that does not read delays the caller for as long as `send` would. To avoid that, give the connections another
+ * `sendStrategy` than `"suspend"`.
  *
  * @example
  * ```ts
