@@ -1,23 +1,35 @@
 /**
- * One budget of bytes for all connections that are given it: of a server, of a client, or of a whole process.
+ * One memory budget, in bytes, for all connections that share it: those of a server, of a client, or of a whole
+ * process.
  *
- * The limits of a connection bound what its peer can make it hold; ten thousand of them together can still be too much. A
- * budget counts what all of them hold: messages that wait to be read, frames and messages that have not ended, inflated
- * ones among them, and what waits to be sent. Half of it is for what is received, half for what is sent:
+ * The limits of one connection bound how much its peer can make it hold. Ten thousand connections within their limits
+ * can still hold too much. A budget counts what all of them hold:
  *
- * - above the first half, a connection is not read while it has unread messages, so that TCP holds its peer back;
- * - above the second half, `send` waits while more than `sendLowWaterMark` of its connection is unsent, or does what
- *   `sendStrategy` says;
- * - while unfinished messages take more than a quarter, those that have begun go first; if that lasts for two seconds, or at
- *   once if they take more than all of it, the connections that hold the largest are closed with 1013 and fail with
- *   `PayloadTooLarge` (`"budget"`);
- * - in each case new connections are refused: servers answer 503, and clients fail with `IoError` (`Budget`).
+ * - messages that wait to be read;
+ * - frames and messages that have not ended, including inflated ones;
+ * - data that waits to be sent.
  *
- * Each lasts until half of what was exceeded is free. A connection that holds nothing is never held up by what others have not
- * read or not sent. So the budget may be exceeded by half of it in unfinished messages, and for each connection by what one
- * read brings (64 KiB of the transport, or what they inflate to), `sendLowWaterMark` and one message to be sent. Not counted
- * are the windows of compression and the objects of a connection.
- * Peers that never read can hold their share of it as long as they like: bound that with `writeTimeout`.
+ * Half of the budget is for received data, half for data to send. If a part is exceeded, the connections do the
+ * following:
+ *
+ * - If received data exceeds its half, a connection with unread messages is not read. TCP then makes its peer wait.
+ * - If unsent data exceeds its half, `send` waits while more than `sendLowWaterMark` of its connection is unsent, or
+ *   does what `sendStrategy` says.
+ * - If unfinished messages take more than a quarter of the budget, those that have begun go first. If that lasts for
+ *   two seconds, or at once if they take more than the whole budget, the connections that hold the largest ones are
+ *   closed. They are closed with 1013 and fail with `PayloadTooLarge` (`"budget"`).
+ * - In each of these cases new connections are refused: servers answer 503, and clients fail with `IoError` (`Budget`).
+ *
+ * Each measure lasts until half of the part that was exceeded is free. If a connection holds nothing, data that other
+ * connections have not read or sent never makes it wait. So the budget can be exceeded:
+ *
+ * - by unfinished messages, by up to half of the budget;
+ * - for each connection, by the data of one read (64 KiB of the transport, or what these inflate to), by
+ *   `sendLowWaterMark`, and by one message to send.
+ *
+ * The windows of compression and the objects of a connection are not counted.
+ *
+ * Peers that never read can hold their share of the budget for any length of time. Use `writeTimeout` to limit that.
  *
  * @since 0.1.0
  */
@@ -27,7 +39,7 @@ import { bytes } from "./engine/checks.js"
 import * as internalTypeId from "./internal/typeId.js"
 
 /**
- * What marks a budget, whichever copy of this package made it.
+ * The symbol that marks a budget. It is the same in every copy of this package.
  *
  * @since 0.1.0
  * @category symbols
@@ -43,10 +55,10 @@ export const TypeId: typeof internalTypeId.byteBudget = internalTypeId.byteBudge
 export type TypeId = typeof TypeId
 
 /**
- * A budget. Give it to clients, servers and connections as their option `budget`.
+ * A memory budget. Pass it to clients, servers and connections as the option `budget`.
  *
- * - `maxBytes`: its size.
- * - `usage`: how much of it is used, for metrics.
+ * - `maxBytes`: its size in bytes.
+ * - `usage`: how much of it is used, for example for metrics.
  *
  * @since 0.1.0
  * @category models
@@ -58,13 +70,13 @@ export interface ByteBudget {
 }
 
 /**
- * The use of a budget, in bytes, and the number of connections that share it.
+ * How much of a budget is used, in bytes, and how many connections share it.
  *
  * - `usedBytes`: the sum of the next three.
- * - `unreadBytes`: messages that wait to be read, with 64 bytes for each.
- * - `unfinishedBytes`: what is held of frames and messages that have not ended.
- * - `unsentBytes`: what waits to be sent.
- * - `isExhausted`: some part of it is exceeded, so new connections are refused.
+ * - `unreadBytes`: messages that wait to be read, and 64 bytes for each of them.
+ * - `unfinishedBytes`: the parts that have arrived of frames and messages that have not ended.
+ * - `unsentBytes`: data that waits to be sent.
+ * - `isExhausted`: a part of the budget is exceeded, so new connections are refused.
  *
  * @since 0.1.0
  * @category models
@@ -80,8 +92,8 @@ export interface Usage {
 }
 
 /**
- * A budget of `maxBytes`. Anything but a positive integer is a defect. It should be at least ten times as large as the largest
- * message.
+ * Makes a budget of `maxBytes` bytes. It should be at least ten times as large as the largest message. If `maxBytes` is
+ * not a positive integer, that is a defect.
  *
  * @example
  * ```ts
@@ -107,7 +119,7 @@ export interface Usage {
 export const make = (maxBytes: number): Effect.Effect<ByteBudget> => Effect.sync(() => unsafeMake(maxBytes))
 
 /**
- * The same, at once. Throws a `RangeError` for anything but a positive integer.
+ * Makes a budget synchronously. Throws a `RangeError` if `maxBytes` is not a positive integer.
  *
  * @since 0.1.0
  * @category unsafe

@@ -1,33 +1,43 @@
 /**
- * A duplex of bytes under a connection. Implement it to run WebSockets over something new.
+ * The duplex byte stream under a connection. Implement it to run WebSockets over another kind of transport.
  *
  * @since 0.1.0
  */
 import type { IoError } from "@effect-websocket/protocol/Errors"
 
 /**
- * What a transport reports. It never calls back from within a call to it, and after `onClose` not at all.
+ * The callbacks of a transport. The transport never calls one of them during a call to one of its own methods, and
+ * calls none of them after `onClose`.
  *
  * @since 0.1.0
  * @category models
  */
 export interface TransportSink {
-  /** Bytes arrived. With `owned` they are the sink's to change and keep; without, they are valid during the call only. */
+  /**
+   * Bytes arrived. If `owned` is true, the sink may change and keep them. Otherwise they are valid only during the
+   * call.
+   */
   onChunk(chunk: Uint8Array, owned: boolean): void
-  /** The peer sends no more. */
+  /** The peer will send no more bytes. */
   onEof(): void
-  /** What waits to be sent has fallen to the low-water mark, after a write that left it at or above the high one. */
+  /**
+   * The bytes that wait to be sent have fallen to the low-water mark, after a write that left them at or above the
+   * high-water mark.
+   */
   onDrain(): void
   /** Reading or writing failed. `onClose` follows. */
   onError(error: IoError): void
-  /** Nothing is left of it. Comes exactly once, however it ended; 100 milliseconds after `abort` it is no longer waited for. */
+  /**
+   * The transport is closed and holds nothing any more. It is called exactly once, however the transport ended. After
+   * `abort`, the connection waits for it for at most 100 milliseconds.
+   */
   onClose(): void
 }
 
 /**
- * - `taken`: all bytes that were ever written have left this process's hands, so their memory may be used again. Report it
- *   only when it is certain, as after a copy: another stream may still hold what it was given.
- * - `belowHighWater`: less than the high-water mark waits to be sent. After `false`, `onDrain` will come.
+ * - `taken`: all bytes that were ever written have left this process, so their memory may be used again. Report it only
+ *   if it is certain, for example after a copy. Another stream may still hold the bytes that it was given.
+ * - `belowHighWater`: fewer bytes than the high-water mark wait to be sent. After `false`, `onDrain` must follow.
  *
  * @since 0.1.0
  * @category models
@@ -38,7 +48,7 @@ export interface WriteResult {
 }
 
 /**
- * When writing waits, in bytes that wait to be sent.
+ * The marks at which writing stops and goes on, as a number of bytes that wait to be sent.
  *
  * @since 0.1.0
  * @category models
@@ -49,30 +59,30 @@ export interface WaterMarks {
 }
 
 /**
- * A duplex of bytes. Every method is synchronous and none throws.
+ * A duplex byte stream. Every method is synchronous, and none throws.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Transport {
-  /** The peer's address, where it has one. */
+  /** The peer's address, if there is one. */
   readonly remoteAddress: string | undefined
   /**
-   * How many bytes wait to be sent. It must fall while a large write leaves, not only at its end: deadlines take a number that
-   * does not fall for a peer that reads nothing.
+   * The number of bytes that wait to be sent. It must fall while a large write is being sent, not only at its end. If
+   * it does not fall, a deadline concludes that the peer reads nothing.
    */
   readonly bufferedBytes: number
-  /** Begins to deliver. Called once; before it, nothing is lost. */
+  /** Begins to deliver bytes. It is called once. Nothing that arrives before it is lost. */
   start(sink: TransportSink, marks: WaterMarks): void
-  /** Stops reading, so that the peer's writes come to a halt. */
+  /** Stops reading, so that the peer has to stop writing. */
   pause(): void
   resume(): void
-  /** An owned chunk that was delivered is not used any more, so its memory may be given back. Optional. */
+  /** The sink no longer uses an owned chunk, so the transport may reuse its memory. Optional. */
   release?(chunk: Uint8Array): void
-  /** Sends bytes, which must stay as they are until they are reported as taken. */
+  /** Sends bytes. They must not change until they are reported as taken. */
   write(chunks: ReadonlyArray<Uint8Array>): WriteResult
-  /** Sends no more, once what was written is out: a half-close. */
+  /** Ends the sending side once all written bytes have been sent: a half-close. */
   end(): void
-  /** Drops everything at once. */
+  /** Closes the transport at once and drops everything that waits. */
   abort(): void
 }

@@ -1,5 +1,5 @@
 /**
- * The client: a service with `connect`.
+ * The WebSocket client: a service with the method `connect`.
  *
  * @since 0.1.0
  */
@@ -25,7 +25,7 @@ import type { ClientMakeOptions, ClientOptions, ConnectOptions } from "./Options
 import type * as WebSocket from "./WebSocket.js"
 
 /**
- * What a client asks for, and the options of one `connect`; see `Options`.
+ * What a client sends in its request, and the options of one `connect`; see `Options`.
  *
  * @since 0.1.0
  * @category models
@@ -33,7 +33,7 @@ import type * as WebSocket from "./WebSocket.js"
 export type { ConnectOptions, Credentials, RequestOptions } from "./Options.js"
 
 /**
- * The options of a client, which hold for all of its connections; see `Options.ClientOptions`.
+ * The options of a client. They apply to all of its connections; see `Options.ClientOptions`.
  *
  * @since 0.1.0
  * @category models
@@ -41,7 +41,7 @@ export type { ConnectOptions, Credentials, RequestOptions } from "./Options.js"
 export type Options = ClientOptions
 
 /**
- * The options of a client over a way to dial that does not come with the library; see `Options.ClientMakeOptions`.
+ * The options of a client with your own `Dial`; see `Options.ClientMakeOptions`.
  *
  * @since 0.1.0
  * @category models
@@ -49,7 +49,7 @@ export type Options = ClientOptions
 export type MakeOptions = ClientMakeOptions
 
 /**
- * Why no connection was made: a `ProtocolError`, a `HandshakeRejected`, or an `IoError`.
+ * The errors of `connect`: a `ProtocolError`, a `HandshakeRejected`, or an `IoError`.
  *
  * @since 0.1.0
  * @category errors
@@ -57,7 +57,7 @@ export type MakeOptions = ClientMakeOptions
 export type { ConnectError } from "./engine/client/Dial.js"
 
 /**
- * A way to a server: sends an upgrade request and reports the answer. For `make`.
+ * A function that reaches a server: it sends an upgrade request and reports the response. It is the argument of `make`.
  *
  * @since 0.1.0
  * @category models
@@ -65,8 +65,8 @@ export type { ConnectError } from "./engine/client/Dial.js"
 export type { Dial, Dialed, RejectedBody } from "./engine/client/Dial.js"
 
 /**
- * How long a server asks a client to wait before it connects again: its header `Retry-After`, in seconds or as a date (RFC 9110
- * §10.2.3). `None` without a valid header.
+ * The time that a server asks a client to wait before it connects again. It is the value of the header `Retry-After`,
+ * in seconds or as a date (RFC 9110 §10.2.3). `None` without a valid header.
  *
  * @since 0.1.0
  * @category errors
@@ -78,8 +78,8 @@ export const retryAfter = ({ headers }: HandshakeRejected): Effect.Effect<Option
   })
 
 /**
- * Decodes the body of a rejected answer, which is JSON, with a schema. Fails with a `ParseError` if the body is not JSON, for
- * example because it was cut off, and if the schema does not accept it.
+ * Decodes the JSON body of a rejected handshake's response with a schema. Fails with a `ParseError` if the body is not
+ * JSON, for example because it was cut off. Fails with it too if the schema does not accept the body.
  *
  * @example
  * ```ts
@@ -106,13 +106,13 @@ export const schemaBodyJson = <A, I, R>(
 }
 
 /**
- * What the service does.
+ * The methods of the client.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Service {
-  /** See `connect`, which takes the client from the context. */
+  /** Connects as the function `connect` does, which takes the client from the context. */
   readonly connect: <D extends Delivery = "messages">(
     url: string | URL,
     options?: ConnectOptions<D>
@@ -130,11 +130,11 @@ export class WebSocketClient extends ContextService<WebSocketClient, Service>()(
 ) {}
 
 /**
- * Connects to a `ws:` or `wss:` URL. The URL may be relative if the client has a `baseUrl`. `options.delivery` decides what the
- * connection delivers: whole messages by default.
+ * Connects to a `ws:` or `wss:` URL. The URL may be relative if the client has a `baseUrl`. `options.delivery` selects
+ * what the connection delivers. Default: whole messages.
  *
- * The connection belongs to the scope. The end of the scope performs the closing handshake: with code 1000 after a success, 1001
- * after an interruption and 1011 after a failure.
+ * The connection belongs to the scope. When the scope ends, the library performs the closing handshake. The code is
+ * 1000 after a success, 1001 after an interruption and 1011 after a failure.
  *
  * @example
  * ```ts
@@ -159,7 +159,7 @@ export const connect = <D extends Delivery = "messages">(
   Effect.flatMap(WebSocketClient, (client) => client.connect(url, options))
 
 /**
- * A client over a `Dial`: for ways to a server that the library does not have.
+ * Makes a client that uses your `Dial`, to reach servers in a way that the library does not have.
  *
  * @since 0.1.0
  * @category constructors

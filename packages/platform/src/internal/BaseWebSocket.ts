@@ -15,10 +15,10 @@ import { awaitClosed } from "./scopes.js"
 import { sentEffect } from "./sending.js"
 import { transportKey } from "./typeId.js"
 
-// How many control frames a slow reader of them finds.
+// The number of newest control frames that are kept for a slow reader of them.
 const controlBuffer = 16
 
-/** What the three kinds of WebSockets share, over the link of a connection. */
+/** The members that the three kinds of WebSockets share. They use the link of the connection. */
 export abstract class BaseWebSocket<Item extends Delivered, Request> extends Reader<Item> {
   readonly request: Request
 
@@ -27,7 +27,7 @@ export abstract class BaseWebSocket<Item extends Delivered, Request> extends Rea
     this.request = request
   }
 
-  /** For `WebSocketTest.network`. */
+  /** `WebSocketTest.network` uses it. */
   get [transportKey](): Link<Item>["transport"] {
     return this.link.transport
   }

@@ -37,13 +37,13 @@ export class MessageWebSocketImpl<Request = undefined> extends SendingWebSocket<
           return this.isReadable
         },
         Effect.sync(() => this.takeItem()),
-        // The connection may have ended before, with an error of its own.
+        // If no message was refused, the connection has ended with its own error.
         (error) => Effect.fail(refused ?? error)
       )
     })
   }
 
-  /** Fails the connection if the next message is larger. */
+  /** Fails the connection if the next message has more than `max` bytes. */
   private refuseNext(max: number): PayloadTooLarge | undefined {
     const message = this.link.inbox.first
     if (message === undefined || !exceeds(message, max)) return undefined
@@ -63,7 +63,7 @@ export class MessageWebSocketImpl<Request = undefined> extends SendingWebSocket<
   run<X extends Handled>(
     handler: (message: Message) => X
   ): Effect.Effect<void, HandledError<X> | ConnectionError, HandledContext<X>> {
-    // The types of what it returns are those of the conditional types above, which inference cannot see through.
+    // The conditional types above determine the types of the returned effect; inference cannot resolve them.
     return this.runItems(
       handler as (message: Message) => Effect.Effect<unknown, HandledError<X>, HandledContext<X>> | void
     )
@@ -73,7 +73,8 @@ export class MessageWebSocketImpl<Request = undefined> extends SendingWebSocket<
     return duplex(
       this.messages,
       (data: Data) => this.send(data),
-      // What the peer still answers is emitted, until its Close. A message that was refused has not ended the connection.
+      // Messages that the peer still sends before its Close are emitted. A message that this side refused to send has
+      // not ended the connection.
       () => this.link.startClosing(1000)
     )
   }

@@ -33,7 +33,7 @@ import { Send, sentEffect } from "./sending.js"
 /** Reads the items of a connection: one at a time, in batches, as a stream, or with a handler. */
 export abstract class Reader<Item extends Delivered> {
   readonly link: Link<Item>
-  // The fiber that reads, if it can be interrupted: it may have been, and then no longer reads.
+  // The fiber that reads, if it can be interrupted. An interrupted fiber no longer reads.
   private readingFiber: AnyFiber | undefined = undefined
   private runner: object | undefined = undefined
 
@@ -41,7 +41,7 @@ export abstract class Reader<Item extends Delivered> {
     this.link = link
   }
 
-  // These effects are built once, when they are first asked for: most connections use one of them.
+  // Each effect is built when it is first used and then kept: most connections use only one of them.
   private receiveOnce: Effect.Effect<Item, ConnectionError> | undefined = undefined
   private receiveAllOnce: Effect.Effect<Batch<Item>, ConnectionError> | undefined = undefined
   private itemsOnce: Stream.Stream<Item, ConnectionError> | undefined = undefined
@@ -51,7 +51,7 @@ export abstract class Reader<Item extends Delivered> {
     return (this.receiveOnce ??= this.readingItem((item) => item))
   }
 
-  /** What `get` makes of the next item. */
+  /** The result of `get` for the next item. */
   protected readingItem<A>(get: (item: Item) => A): Effect.Effect<A, ConnectionError> {
     return this.reading(
       () => this.isReadable,
@@ -60,7 +60,7 @@ export abstract class Reader<Item extends Delivered> {
     )
   }
 
-  /** What is taken, or `None` after a normal end. */
+  /** The result of `take`, or `None` after a normal end. */
   protected readingOption<A>(isReady: () => boolean, take: () => A): Effect.Effect<Option.Option<A>, ConnectionError> {
     return this.reading(
       isReady,
@@ -78,7 +78,7 @@ export abstract class Reader<Item extends Delivered> {
     ))
   }
 
-  /** Everything that waits, in batches; ends after a normal end. */
+  /** All items that wait, in batches. Ends after a normal end. */
   protected get items(): Stream.Stream<Item, ConnectionError> {
     return (this.itemsOnce ??= this.streaming(
       () => this.isReadable,
@@ -86,7 +86,7 @@ export abstract class Reader<Item extends Delivered> {
     ))
   }
 
-  /** `take` takes at least one. */
+  /** `take` must take at least one item. */
   protected streaming<A>(isReady: () => boolean, take: () => ReadonlyArray<A>): Stream.Stream<A, ConnectionError> {
     return streamOfReads<A, ConnectionError>(
       (taken, ended) => this.reading(isReady, taken, (error) => (endsNormally(error) ? ended : Effect.fail(error))),
@@ -99,12 +99,13 @@ export abstract class Reader<Item extends Delivered> {
   ): Effect.Effect<void, E | ConnectionError, R> {
     return withFiber((fiber, status) => {
       let done = false
-      // What the handler has returned, and the fiber has not begun.
+      // The effect that the handler returned and that the fiber has not begun.
       let pending: Effect.Effect<unknown, E | ConnectionError, R> | undefined
-      // Made for the first of them.
+      // Made for the first pending effect, and used for all later ones.
       let begin: typeof pending
       const readable = callback<unknown, E | ConnectionError, R>((resume) => {
-        // The fiber waits on while its handler is called straight from the read, and gets a turn only for what takes time.
+        // The reading side calls the handler directly while the fiber keeps waiting. The fiber resumes only for an
+        // effect that takes time.
         const wake = (): void => {
           if (isInterrupted(this.readingFiber)) return
           try {
@@ -138,7 +139,7 @@ export abstract class Reader<Item extends Delivered> {
       return matchCauseUninterruptible(status, handled, {
         onFailure: (cause) => {
           this.releaseReader(readable)
-          // A message that the handler was called for is handled.
+          // If the handler was called for a message, its effect must begin.
           return pending === undefined ? Effect.failCause(cause) : beginAndInterrupt(pending, cause)
         },
         onSuccess: () => {
@@ -150,8 +151,8 @@ export abstract class Reader<Item extends Delivered> {
   }
 
   /**
-   * Calls the handler for items that wait, as long as its effects are done at once. Returns the first effect that is
-   * not, or `undefined` when none is left. What the handler sends is written once.
+   * Calls the handler for the items that wait, as long as its effects complete at once. Returns the first effect that
+   * does not, or `undefined` if no item is left. All that the handler sends is written in one write.
    */
   private handleBatch<E, R>(
     handler: (item: Item) => Effect.Effect<unknown, E, R> | void
@@ -176,7 +177,7 @@ export abstract class Reader<Item extends Delivered> {
       }
     } finally {
       inbox.taken()
-      // The effect that is returned may send more.
+      // The returned effect may send more.
       flusher.uncork()
     }
   }
@@ -185,7 +186,7 @@ export abstract class Reader<Item extends Delivered> {
     return !this.link.inbox.isEmpty
   }
 
-  /** The next item, which is there. */
+  /** Takes the next item. There must be one. */
   protected takeItem(): Item {
     const { inbox } = this.link
     const item = inbox.next()
@@ -194,7 +195,7 @@ export abstract class Reader<Item extends Delivered> {
     return item
   }
 
-  /** All that waits, which is at least one. */
+  /** Takes all items that wait. There must be at least one. */
   private takeBatch(): ReadonlyArray<Item> {
     const batch = this.link.inbox.takeAll()
     if (batch.length === 0) throw new Error(twoReaders)
@@ -202,8 +203,9 @@ export abstract class Reader<Item extends Delivered> {
   }
 
   /**
-   * Waits until `isReady`, and then is `taken`: an effect of one step, so that what it takes has reached the next step when it
-   * is gone from here. `ended` says what becomes of it when nothing more will come.
+   * Waits until `isReady` is true, and then continues as `taken`. `taken` must be an effect of one step: an item that
+   * it takes from the inbox then reaches the next step before an interruption can. `ended` makes the result if no more
+   * items will come.
    */
   protected reading<A, E>(
     isReady: () => boolean,
@@ -240,7 +242,7 @@ export abstract class Reader<Item extends Delivered> {
     this.releaseReader()
   }
 
-  /** Unless another has taken its place. */
+  /** Does nothing if another reader has taken over. */
   private releaseReader(runner = this.runner): void {
     if (this.runner !== runner) return
     this.runner = undefined
@@ -252,8 +254,8 @@ export abstract class Reader<Item extends Delivered> {
 const twoReaders = "Two fibers read from one WebSocket at once: its messages would be divided between them"
 
 /**
- * Begins an effect in a fiber of its own, because this one has been interrupted, and interrupts it then. It ends at the first
- * place where it can be interrupted.
+ * Begins an effect in a new fiber, because this one has been interrupted, and then interrupts the new fiber. The effect
+ * ends at the first point at which it can be interrupted.
  */
 const beginAndInterrupt = <E, R>(
   effect: Effect.Effect<unknown, E, R>,

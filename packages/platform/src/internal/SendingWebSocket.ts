@@ -59,8 +59,9 @@ export abstract class SendingWebSocket<Item extends Delivered, Request> extends 
         const refusal = outgoing.whenRefused(() => interruptUnsafe(fiber))
         return refusal === undefined ? Effect.andThen(Stream.runForEach(parts, sendPart), finish) : Effect.fail(refusal)
       })
-      // In a fiber of its own, which the end of the connection can interrupt also if the caller cannot be interrupted; and
-      // not a child of the caller's, because those are interrupted with it also if it cannot be.
+      // Runs in its own fiber, so that the end of the connection can interrupt it even if the caller cannot be
+      // interrupted. The fiber is detached: a child fiber would be interrupted with the caller, even in an
+      // uninterruptible region.
       const inFiber = Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(forkDetach(Effect.interruptible(sendAll)), (fiber) => {
           const joined = Effect.flatMap(Fiber.await(fiber), () => {

@@ -11,7 +11,7 @@ import { streamingWebSocket, tag } from "./typeId.js"
 /** Delivers messages as streams of their parts. */
 export class StreamingWebSocketImpl<Request = undefined> extends SendingWebSocket<MessagePart, Request> {
   declare readonly [streamingWebSocket]: typeof streamingWebSocket
-  // The message that was received last; whoever reads another one is too late.
+  // The message that was received last. Reading from an earlier message is a defect.
   private current: object | undefined = undefined
 
   readonly receive: Effect.Effect<StreamedMessage, ConnectionError> = this.reading(
@@ -32,7 +32,7 @@ export class StreamingWebSocketImpl<Request = undefined> extends SendingWebSocke
     () => [this.takeMessage()]
   )
 
-  /** Skips what is left of the message before. */
+  /** Skips the rest of the previous message. */
   private beginsMessage(): boolean {
     this.current = undefined
     const { inbox } = this.link
@@ -85,6 +85,6 @@ export class StreamingWebSocketImpl<Request = undefined> extends SendingWebSocke
 
 tag(StreamingWebSocketImpl, streamingWebSocket)
 
-// The kind of a message is that of all of its parts.
+// All parts of a message have the kind of the message.
 const textOf = (part: MessagePart): string => part.data as string
 const bytesOf = (part: MessagePart): Uint8Array => part.data as Uint8Array
