@@ -9,22 +9,22 @@
  * - frames and messages that have not ended, including inflated ones;
  * - data that waits to be sent.
  *
- * Half of the budget is for received data, half for data to send. If a part is exceeded, the connections do the
- * following:
+ * Half of the budget is for received data, half for data to send. If a part of the budget is exceeded, these measures
+ * apply:
  *
  * - If received data exceeds its half, a connection with unread messages is not read. TCP then makes its peer wait.
  * - If unsent data exceeds its half, `send` waits while more than `sendLowWaterMark` of its connection is unsent, or
  *   does what `sendStrategy` says.
- * - If unfinished messages take more than a quarter of the budget, those that have begun go first. If that lasts for
- *   two seconds, or at once if they take more than the whole budget, the connections that hold the largest ones are
- *   closed. They are closed with 1013 and fail with `PayloadTooLarge` (`"budget"`).
+ * - If unfinished messages take more than a quarter of the budget, the messages that have begun are received before new
+ *   ones. If that lasts for two seconds, or at once if they take more than the whole budget, the connections that hold
+ *   the largest messages are closed with 1013. They fail with `PayloadTooLarge` (`"budget"`).
  * - In each of these cases new connections are refused: servers answer 503, and clients fail with `IoError` (`Budget`).
  *
- * Each measure lasts until half of the part that was exceeded is free. If a connection holds nothing, data that other
- * connections have not read or sent never makes it wait. So the budget can be exceeded:
+ * Each measure lasts until half of the exceeded limit is free again. A connection that holds nothing never waits
+ * because of data that other connections have not read or sent. So the budget can be exceeded:
  *
  * - by unfinished messages, by up to half of the budget;
- * - for each connection, by the data of one read (64 KiB of the transport, or what these inflate to), by
+ * - for each connection, by the data of one read (64 KiB of the transport, or their inflated data), by
  *   `sendLowWaterMark`, and by one message to send.
  *
  * The windows of compression and the objects of a connection are not counted.

@@ -72,7 +72,12 @@ export const make: Effect.Effect<Service> = Effect.map(
  * import { NodeWebSocketClient } from "@effect-websocket/platform/node"
  * import { Effect, Layer } from "effect"
  *
- * The second request has the cookies that the response to the first one set.
+ * const program = Effect.gen(function* () {
+ *   // The second request has the cookies that the answer to the first one set.
+ *   yield* Effect.scoped(WebSocketClient.connect("wss://example.com/login"))
+ *   yield* WebSocketClient.connect("wss://example.com/chat")
+ * }).pipe(Effect.scoped, Effect.provide(Layer.merge(NodeWebSocketClient.layer, CookieJar.layer)))
+ * ```
  *
  * @since 0.1.0
  * @category layers

@@ -307,9 +307,9 @@ export interface WebSocket extends AnyWebSocket {
   sendAll(data: Iterable<Data> & object, options?: SendOptions): Effect.Effect<void, ConnectionError>
 
   /**
-   * Sends a message whose length is not known yet. Each part of the stream is sent as a fragment when it comes, and an
-   * empty fragment ends the message. Parts wait for room, whatever `sendStrategy` says. Other messages wait until this
-   * message has ended. Pings, pongs and a Close do not wait. The message is not compressed.
+   * Sends a message whose length is not known yet. Each part of the stream is sent as a fragment as soon as it is
+   * available. An empty fragment ends the message. Parts wait for room, whatever `sendStrategy` says. Other messages
+   * wait until this message has ended. Pings, pongs and a Close do not wait. The message is not compressed.
    *
    * Fails as `send` does, and with the error of the stream. If the connection ends, it fails at once, even while the
    * stream has no part ready. A part of more than `maxSendBytes` is an outbound `PayloadTooLarge`. All parts together
@@ -317,13 +317,14 @@ export interface WebSocket extends AnyWebSocket {
    *
    * A message that has begun cannot be taken back. So a failure closes the connection with 1011, and an interruption
    * closes it with 1001. The peer never sees the message as a whole one. If nothing of the message was sent, the
-   * connection goes on.
+   * connection stays open.
    */
   sendStream<E, R>(data: StreamData<E, R>): Effect.Effect<void, ConnectionError | E, R>
 
   /**
    * Calls `handler` for each message, in order. Awaits the effect that the handler returns before it calls the handler
-   * again. This is the fastest way to read: all replies to the messages of one read are sent in one write.
+   * again. This is the fastest way to read: replies that are sent while the messages of one read are handled leave in
+   * one write.
    *
    * An interruption loses no message. If the handler was already called for a message, its effect begins, and is
    * interrupted at the first point at which it can be.

@@ -25,7 +25,7 @@ import type { ClientMakeOptions, ClientOptions, ConnectOptions } from "./Options
 import type * as WebSocket from "./WebSocket.js"
 
 /**
- * What a client sends in its request, and the options of one `connect`; see `Options`.
+ * The parts of a client's request, and the options of one `connect`; see `Options`.
  *
  * @since 0.1.0
  * @category models
@@ -78,8 +78,8 @@ export const retryAfter = ({ headers }: HandshakeRejected): Effect.Effect<Option
   })
 
 /**
- * Decodes the JSON body of a rejected handshake's response with a schema. Fails with a `ParseError` if the body is not
- * JSON, for example because it was cut off. Fails with it too if the schema does not accept the body.
+ * Decodes the JSON body of a rejected response with a schema. Fails with a `ParseError` if the body is not JSON, for
+ * example because it was cut off, or if the schema does not accept it.
  *
  * @example
  * ```ts
@@ -120,7 +120,7 @@ export interface Service {
 }
 
 /**
- * The client.
+ * The service tag of the WebSocket client.
  *
  * @since 0.1.0
  * @category tags

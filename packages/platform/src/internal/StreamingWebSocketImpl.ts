@@ -32,7 +32,7 @@ export class StreamingWebSocketImpl<Request = undefined> extends SendingWebSocke
     () => [this.takeMessage()]
   )
 
-  /** Skips the rest of the previous message. */
+  /** Skips the rest of the previous message. Returns whether the next message has begun to arrive. */
   private beginsMessage(): boolean {
     this.current = undefined
     const { inbox } = this.link

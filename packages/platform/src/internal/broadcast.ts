@@ -9,12 +9,15 @@ import { SendingWebSocket } from "./SendingWebSocket.js"
 import { sentEffect } from "./sending.js"
 import { together } from "./together.js"
 
-/** What can send a message. */
+/** Anything that can send a message. */
 interface Sends {
   send(data: Data, options?: SendOptions): Effect.Effect<void, ConnectionError>
 }
 
-/** See `WebSocket.broadcast`. An effect for each connection would cost as much as the rest of a send. */
+/**
+ * See `WebSocket.broadcast`. It makes no effect for a connection that can send at once: that would cost as much as the
+ * rest of the send.
+ */
 export const broadcast = (sockets: Iterable<Sends>, data: Data, options?: SendOptions): Effect.Effect<void> =>
   Effect.suspend(() => {
     const message = toMessage(data)
@@ -25,7 +28,7 @@ export const broadcast = (sockets: Iterable<Sends>, data: Data, options?: SendOp
       if (sent !== undefined) slow.push(sent)
     }
     if (slow.length === 0) return Effect.void
-    // One that waits holds up no other. A defect comes out when all of them are done.
+    // A connection that waits does not delay the others. A defect is reported after all of them have ended.
     return Effect.flatMap(
       together(slow.map((send) => Effect.ignore(send))),
       (exits) => exits.find(Exit.isFailure) ?? Effect.void
@@ -33,8 +36,8 @@ export const broadcast = (sockets: Iterable<Sends>, data: Data, options?: SendOp
   })
 
 /**
- * The rest of a send, if it has to wait. What the app's filter, or a member of its own, throws does not keep the message from
- * the others.
+ * Sends to one connection. Returns the rest of the send if it has to wait. If the application's filter or its own
+ * `send` throws, the other connections still get the message.
  */
 const sendNow = (
   socket: Sends,
@@ -45,7 +48,7 @@ const sendNow = (
     if (!(socket instanceof SendingWebSocket)) return socket.send(message, options)
     if (socket.sender.isOver) return undefined
     const sent = socket.sender.sendNow(message, options)
-    // One that refuses the message at once, because it is above its `maxSendBytes`, is passed over.
+    // If the message is above `maxSendBytes`, the connection refuses it at once and is skipped.
     return sent instanceof Wait ? sentEffect(sent) : undefined
   } catch (defect) {
     return Effect.die(defect)

@@ -11,7 +11,7 @@ import type { Settings } from "../engine/Settings.js"
 import { shown } from "./settings.js"
 import { StreamingWebSocketImpl } from "./StreamingWebSocketImpl.js"
 
-/** The WebSocket of each delivery. */
+/** The class of WebSocket for each delivery. */
 export interface WebSockets<Request> {
   readonly messages: MessageWebSocketImpl<Request>
   readonly streams: StreamingWebSocketImpl<Request>
@@ -26,10 +26,13 @@ const implementations = {
   frames: FrameWebSocketImpl
 }
 
-/** What a connection of these options delivers. Throws a `RangeError` for options that belong to another delivery. */
+/**
+ * Determines what a connection with these options delivers. Throws a `RangeError` for options that belong to another
+ * delivery.
+ */
 export const resolveMode = <D extends Delivery>(options: DeliveryOptions<D>): Mode & { readonly delivery: D } => {
   const { answerClose, answerPings, opcodes, recordFrames, rsv } = options
-  // Without one, `D` is "messages".
+  // If `delivery` is not given, `D` is "messages".
   const delivery = options.delivery ?? ("messages" as D)
   if (!Object.hasOwn(implementations, delivery)) {
     throw new RangeError(
@@ -56,11 +59,11 @@ export const resolveMode = <D extends Delivery>(options: DeliveryOptions<D>): Mo
   return { delivery, answerPings, answerClose, recordFrames, rsv, opcodes }
 }
 
-/** What of the settings holds for a delivery: frames are not compressed. */
+/** The settings that apply to a delivery: frames are not compressed. */
 export const settingsFor = <S extends Settings>(settings: S, { delivery }: Mode): S =>
   delivery === "frames" && settings.compression !== undefined ? { ...settings, compression: undefined } : settings
 
-/** A connection that has not started, as a WebSocket of its delivery. */
+/** Makes a WebSocket of the given delivery. Its connection has not started. */
 export const makeWebSocket = <D extends Delivery, Request>(
   role: "client" | "server",
   transport: Transport,
@@ -70,7 +73,7 @@ export const makeWebSocket = <D extends Delivery, Request>(
   mode: Mode & { readonly delivery: D },
   request: Request
 ): WebSockets<Request>[D] => {
-  // What the link delivers is decided by its mode, and so is the class: a table that inference cannot see through.
+  // `mode` decides both what the link delivers and which class is used. Inference cannot follow this table.
   const link: Link<never> = new Link(role, guarded(transport), settings, timers, negotiated, mode)
   return new implementations[mode.delivery]<Request>(
     link,

@@ -1,6 +1,6 @@
 /**
- * Every use of an API of Effect that Effect 4 lacks, names differently, or gives another meaning. Names are those of Effect 4,
- * where it has one. Nothing else in this package depends on the version; `scripts/checkEffect.ts` checks that.
+ * All uses of Effect APIs that Effect 4 lacks, names differently, or gives another meaning. The names here are those of
+ * Effect 4, if it has one. No other file of this package depends on the version; `scripts/checkEffect.ts` checks that.
  */
 import * as Cause from "effect/Cause"
 import * as Channel from "effect/Channel"
@@ -60,13 +60,13 @@ export {
 
 export { flatten as flattenExit, isInterrupted as exitHasInterrupts } from "effect/Exit"
 
-/** What takes a duration. */
+/** The inputs that are accepted as a duration. */
 export type DurationInput = Duration.DurationInput
 
-/** `None` for anything but a duration. */
+/** Decodes a duration. `None` if the input is not a duration. */
 export const durationFromInput: (input: DurationInput) => Option.Option<Duration.Duration> = Duration.decodeUnknown
 
-/** Handles the first defect, if it is one of these. */
+/** Handles the first defect if the refinement accepts it. */
 export const catchDefectIf = <A, E, R, Defect, A2, E2, R2>(
   effect: Effect.Effect<A, E, R>,
   refinement: (defect: unknown) => defect is Defect,
@@ -74,7 +74,7 @@ export const catchDefectIf = <A, E, R, Defect, A2, E2, R2>(
 ): Effect.Effect<A | A2, E | E2, R | R2> =>
   Effect.catchSomeDefect(effect, (defect) => (refinement(defect) ? Option.some(handler(defect)) : Option.none()))
 
-/** An effect as a class: `asEffect` makes what is run. */
+/** An effect as a class. `asEffect` makes the effect that is run. */
 export abstract class EffectClass<A, E = never, R = never> extends Effectable.Class<A, E, R> {
   abstract asEffect(): Effect.Effect<A, E, R>
   commit(): Effect.Effect<A, E, R> {
@@ -82,45 +82,46 @@ export abstract class EffectClass<A, E = never, R = never> extends Effectable.Cl
   }
 }
 
-/** A `Deferred`, made at once. */
+/** Makes a `Deferred` synchronously. */
 export const deferredMakeUnsafe = <A, E = never>(): Deferred.Deferred<A, E> => Deferred.unsafeMake(FiberId.none)
 
-/** Completes a `Deferred` at once. */
+/** Completes a `Deferred` synchronously. */
 export const deferredDoneUnsafe: <A, E>(deferred: Deferred.Deferred<A, E>, exit: Exit.Exit<A, E>) => void =
   Deferred.unsafeDone
 
 // Services and runtimes
 
-/** The class of a service, to be extended. */
+/** The base class of a service, to be extended. */
 export const ContextService =
   <Self, Shape>() =>
   <const Id extends string>(id: Id): Context.TagClass<Self, Id, Shape> =>
     Context.Tag(id)<Self, Shape>()
 
-/** What effects are run with: services, and what fibers inherit. */
+/** The context in which effects run: their services, and the state that fibers inherit. */
 export type Runtime<R> = Runtimes.Runtime<R>
 
-/** What the fiber runs with. */
+/** The runtime of the current fiber. */
 export { runtime } from "effect/Effect"
 
-/** Starts a fiber. Its first steps run at once. */
+/** Starts a fiber. Its first steps run synchronously. */
 export { runFork as runForkWith } from "effect/Runtime"
 
-/** Runs an effect that waits for nothing. */
+/** Runs an effect that never waits, synchronously. */
 export { runSync as runSyncWith } from "effect/Runtime"
 
-/** Starts a fiber that can be interrupted from its first step on: it begins later. */
+/** Starts a fiber that can be interrupted before its first step, because it begins later. */
 export const runForkLater = <A, E, R>(runtime: Runtime<R>, effect: Effect.Effect<A, E, R>): Fiber<A, E> =>
   Runtimes.runFork(runtime)(Effect.interruptible(effect), { immediate: false })
 
 /**
- * For the handlers of connections: their fibers can be interrupted, and `handOver` works in them. That is set once for all
- * connections, in place of once in each `run`.
+ * Makes a runtime for the handlers of connections. Their fibers can be interrupted, and `handOver` works in them. This
+ * is set once for all connections, not in each `run`.
  */
 export const handlerRuntime = <R>(runtime: Runtime<R>): Runtime<R> =>
   runtime.pipe(
     Runtimes.enableRuntimeFlag(RuntimeFlags.Interruption),
-    // The flags of the fiber that asked for the runtime. Without this reference the table of each connection is smaller.
+    // These are the flags of the fiber that asked for the runtime. Without this reference, each connection has a
+    // smaller table.
     Runtimes.deleteFiberRef(FiberRef.currentRuntimeFlags),
     Runtimes.setFiberRef(
       FiberRef.currentScheduler,
@@ -129,8 +130,8 @@ export const handlerRuntime = <R>(runtime: Runtime<R>): Runtime<R> =>
   )
 
 /**
- * Starts a fiber with a scope and annotations of its logs. They are put into its references as it starts: a runtime of its own
- * for each connection would be another copy of all of them.
+ * Starts a fiber with a scope and log annotations. These are put into the references of the fiber as it starts. A
+ * separate runtime for each connection would copy all references once more.
  */
 export const forkInScope = <A, E, R>(
   runtime: Runtime<Exclude<R, Scope.Scope>>,
@@ -139,7 +140,7 @@ export const forkInScope = <A, E, R>(
   annotations: Readonly<Record<string, string>>
 ): Fiber<A, E> =>
   Runtimes.runFork(
-    // What is missing in its context is the scope, which `updateRefs` adds.
+    // Only the scope is missing in the context, and `updateRefs` adds it.
     runtime as Runtime<R>,
     effect,
     {
@@ -159,7 +160,7 @@ export const forkInScope = <A, E, R>(
     }
   )
 
-/** Layers whose effects have a scope, which lasts as long as the layer. */
+/** Layers whose effects have a scope. The scope lasts as long as the layer. */
 export {
   scoped as layerEffect,
   scopedContext as layerEffectContext,
@@ -168,7 +169,7 @@ export {
 
 // Schedules
 
-/** No delay longer than this. */
+/** Limits each delay of a schedule to `max`. */
 export const capDelays =
   (max: DurationInput) =>
   (schedule: Schedule.Schedule<unknown>): Schedule.Schedule<unknown> =>
@@ -184,12 +185,12 @@ export class Delays<In> {
     this.state = schedule.initial
   }
 
-  /** Begins anew. */
+  /** Restarts the schedule. */
   reset(): void {
     this.state = this.schedule.initial
   }
 
-  /** In milliseconds from `now` on; `undefined` once the schedule is done. */
+  /** The next delay in milliseconds, counted from `now`. `undefined` once the schedule is done. */
   next(now: number, input: In): Effect.Effect<number | undefined> {
     return Effect.map(this.schedule.step(now, input, this.state), ([state, , decision]) => {
       if (ScheduleDecision.isDone(decision)) return undefined
@@ -199,7 +200,7 @@ export class Delays<In> {
   }
 }
 
-// Values that can be asked for and observed
+// Values that can be read and observed
 
 export type Subscribable<A> = Subscribables.Subscribable<A>
 
@@ -227,13 +228,13 @@ export type ConfigWrap<A> = Config.Config.Wrap<A>
 
 export type ConfigError = ConfigErrors.ConfigError
 
-/** What is wrong with a value at a path. */
+/** An error about the value at a path. */
 export const configError = (path: ReadonlyArray<string>, message: string): ConfigError =>
   ConfigErrors.InvalidData([...path], message)
 
 // Clocks
 
-/** The time of day, in milliseconds. */
+/** The wall-clock time, in milliseconds. */
 export const currentTimeMillisUnsafe = (clock: Clock.Clock): number => clock.unsafeCurrentTimeMillis()
 
 /** A time that never goes back, in nanoseconds. */
@@ -244,7 +245,7 @@ export { currentTimeNanos as monotonicTimeNanos } from "effect/Clock"
 
 // Random numbers
 
-/** Numbers from 0 to 1, always the same for a seed. */
+/** A generator of numbers from 0 to 1. The same seed always gives the same numbers. */
 export const randomFrom = (seed: number): (() => number) => {
   const random = Random.make(seed)
   return () => Effect.runSync(random.next)
@@ -254,23 +255,23 @@ export const randomFrom = (seed: number): (() => number) => {
 
 export type Fiber<A = unknown, E = unknown> = Fibers.RuntimeFiber<A, E>
 
-/** What `withFiber` says of a fiber besides the fiber itself. */
+/** The second argument that `withFiber` passes: the state of the fiber. */
 export type Status = FiberStatus.Running
 
-/** Calls back at the end of a fiber. Returns what undoes it. */
+/** Calls `observer` when a fiber ends. Returns a function that removes the observer. */
 export const observeFiber = <A, E>(fiber: Fiber<A, E>, observer: (exit: Exit.Exit<A, E>) => void): (() => void) => {
   fiber.addObserver(observer)
   return () => fiber.removeObserver(observer)
 }
 
-/** Begins to interrupt a fiber, and does not wait for its end. */
+/** Begins to interrupt a fiber, but does not wait for its end. */
 export const interruptUnsafe = (fiber: Fiber): void => fiber.unsafeInterruptAsFork(FiberId.none)
 
 /**
- * Waits for a callback. `register` returns what undoes it.
+ * Waits for a callback. `register` returns a function that undoes the registration.
  *
- * As `Effect.async`, but that has its finalizer only in the step after the registration: an interruption between the two would
- * leave it behind.
+ * It replaces `Effect.async`, which adds its finalizer only in the step after the registration. An interruption between
+ * the two steps would leave the registration behind.
  */
 export const awaitCallback = <A, E = never>(
   register: (resume: (effect: Effect.Effect<A, E>) => void) => (() => void) | void
@@ -284,29 +285,29 @@ export const awaitCallback = <A, E = never>(
   })
 
 /**
- * Waits for the callback of a reader. `undo` is for Effect 4. Here a finalizer would cost more than the rest of the wait, so a
- * reader remembers its fiber and asks `isInterrupted`.
+ * Waits for the callback of a reader. Only Effect 4 uses `undo`. In Effect 3 a finalizer would cost more than the rest
+ * of the wait. So a reader remembers its fiber and asks `isInterrupted`.
  */
 export const awaitReadable = <A, E, R>(
   register: (resume: (effect: Effect.Effect<A, E, R>) => void) => void,
   _undo: () => void
 ): Effect.Effect<A, E, R> => Effect.async(register)
 
-/** The fiber, if it can be interrupted where it is. */
+/** The fiber, if it can be interrupted at this point. */
 export const interruptibleFiber = (fiber: Fiber, status: Status): Fiber | undefined =>
   RuntimeFlags.interruptible(status.runtimeFlags) ? fiber : undefined
 
-/** Whether a fiber that can be interrupted has been. */
+/** Whether an interruptible fiber has been interrupted. */
 export const isInterrupted = (fiber: Fiber | undefined): boolean => {
   if (fiber === undefined) return false
   const cause = fiber.getFiberRef(FiberRef.interruptedCause)
-  // `isEmpty` would fold what is nearly always the empty cause itself.
+  // Compares first, because the cause is nearly always `Cause.empty` itself, and `isEmpty` would fold it.
   return cause !== Cause.empty && !Cause.isEmpty(cause)
 }
 
 /**
- * Runs an effect, and then what follows it, which cannot be interrupted. Not `uninterruptibleMask`, which takes more memory for
- * as long as the effect lasts.
+ * Runs an effect and then one of the two continuations, which cannot be interrupted. `uninterruptibleMask` would need
+ * more memory for as long as the effect lasts.
  */
 export const matchCauseUninterruptible = <A, E, R, A2, E2, R2, A3, E3, R3>(
   status: Status,
@@ -321,9 +322,9 @@ export const matchCauseUninterruptible = <A, E, R, A2, E2, R2, A3, E3, R3>(
 }
 
 /**
- * Between two operations a fiber may yield and be interrupted. An effect that was returned but has not begun is gone then,
- * and with it what it was made for. So a fiber that hands something over asks its scheduler not to yield before the next
- * operation.
+ * A fiber may yield and be interrupted between two operations. An effect that was returned but has not begun is then
+ * lost, with the item that it handles. So a fiber that hands over an effect tells its scheduler not to yield before the
+ * next operation.
  */
 class HandOver implements Scheduler {
   private readonly scheduler: Scheduler
@@ -343,12 +344,12 @@ class HandOver implements Scheduler {
   }
 }
 
-// Nothing else runs between the step that sets it and the next operation of that fiber, so one is enough.
+// One variable is enough: no other code runs between the step that sets it and the fiber's next operation.
 let handing: Fiber | undefined
 
 const byScheduler = new WeakMap<Scheduler, Scheduler>()
 
-/** A scheduler of the same behavior under which `handOver` works. */
+/** A scheduler that behaves the same and supports `handOver`. */
 export const schedulerOver = (scheduler: Scheduler): Scheduler => {
   if (scheduler instanceof HandOver) return scheduler
   let over = byScheduler.get(scheduler)
@@ -359,13 +360,13 @@ export const schedulerOver = (scheduler: Scheduler): Scheduler => {
   return over
 }
 
-/** Runs an effect under a scheduler under which `handOver` works. */
+/** Runs an effect with a scheduler that supports `handOver`. */
 export const handingOver = <A, E, R>(fiber: Fiber, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   fiber.currentScheduler instanceof HandOver
     ? effect
     : Effect.withScheduler(effect, schedulerOver(fiber.currentScheduler))
 
-/** The effect, which begins for certain if the fiber's current operation returns it. Only within `handingOver`. */
+/** Makes sure that the effect begins if the fiber's current operation returns it. Works only within `handingOver`. */
 export const handOver = <A, E, R>(fiber: Fiber, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
   handing = fiber
   return effect
@@ -375,7 +376,7 @@ export const handOver = <A, E, R>(fiber: Fiber, effect: Effect.Effect<A, E, R>):
 
 export type Closeable = Scope.CloseableScope
 
-/** Runs an effect in a scope, which stays open. */
+/** Runs an effect in a scope, and leaves the scope open. */
 export { extend as scopeProvide } from "effect/Scope"
 
 type Finalizer = (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<unknown>
@@ -388,11 +389,11 @@ const isScopeState = (state: unknown): state is ScopeState =>
     : Predicate.isTagged(state, "Closed")
 
 /**
- * The finalizers of an open scope, which can be changed; `"closed"` once it has begun to end; `undefined` for a scope of another
- * implementation.
+ * The finalizers of an open scope, as a map that can be changed. `"closed"` if the scope has begun to end. `undefined`
+ * if the scope is of another implementation.
  *
- * A scope of Effect 3 has them and its type does not show it. `Effect.forkIn` uses them, too: it is the only way to remove a
- * finalizer, and to see which finalizers are next to each other.
+ * A scope of Effect 3 has this map, but its type does not show it. `Effect.forkIn` uses it too. It is the only way to
+ * remove a finalizer, and to see which finalizers are adjacent.
  */
 export const finalizersOf = (scope: Scope.Scope): Map<object, Finalizer> | "closed" | undefined => {
   const state = Predicate.hasProperty(scope, "state") ? scope.state : undefined
@@ -400,15 +401,15 @@ export const finalizersOf = (scope: Scope.Scope): Map<object, Finalizer> | "clos
   return state._tag === "Open" ? state.finalizers : "closed"
 }
 
-// Streams, and batches: what a stream holds at once
+// Streams and batches (a batch: the items that a stream emits together)
 
-/** Items of a stream: at least one. */
+/** At least one item of a stream. */
 export type Batch<A> = Chunk.NonEmptyChunk<A>
 
-/** Of at least one item. The array belongs to the batch from now on. */
+/** Makes a batch of at least one item. The caller must not use the array afterwards. */
 export const toBatch = <A>(items: ReadonlyArray<A>): Batch<A> => Chunk.unsafeFromArray(items) as Batch<A>
 
-/** A channel from batches to batches, as `Stream.pipeThroughChannel` takes it. */
+/** A channel from batches to batches, as `Stream.pipeThroughChannel` accepts it. */
 export type BatchChannel<In, Out, InErr, OutErr> = Channel.Channel<
   Chunk.Chunk<Out>,
   Chunk.Chunk<In>,
@@ -418,7 +419,7 @@ export type BatchChannel<In, Out, InErr, OutErr> = Channel.Channel<
   unknown
 >
 
-/** The value as a stream, if it is one or an effect. */
+/** Returns the value if it is a stream or an effect. */
 export const asStream = <A, E, R>(u: unknown): Stream.Stream<A, E, R> | undefined =>
   isStream<A, E, R>(u) ? u : undefined
 
@@ -427,11 +428,11 @@ const isStream = <A, E, R>(u: unknown): u is Stream.Stream<A, E, R> =>
   Predicate.hasProperty(u, Stream.StreamTypeId) || Effect.isEffect(u)
 
 /**
- * A stream of what `take` takes: something, unless another fiber was faster. `reads` waits until there is something, and then is `taken`; at
- * the end it is `ended`.
+ * A stream of the items that `take` returns. These are none if another fiber was faster. `reads` waits until there is
+ * an item, and then continues as `taken`. At the end it continues as `ended`.
  *
- * With the fewest steps for a batch: what has an optional error, or a state, takes twice as many. A channel takes and emits in
- * one step; after an effect that took, an interruption would find the batch in nobody's hands.
+ * This form has the fewest steps for a batch. A stream with an optional error or with a state takes twice as many. A
+ * channel takes and emits in one step. If an effect took the batch, an interruption after it would lose the batch.
  */
 export const streamOfReads = <A, E>(
   reads: <B>(taken: Effect.Effect<B>, ended: Effect.Effect<B>) => Effect.Effect<B, E>,
@@ -448,13 +449,16 @@ export const streamOfReads = <A, E>(
   return Stream.fromChannel(batches)
 }
 
-/** Gives a stream its items, or its end. */
+/** Adds items to a stream, or ends it. */
 export interface Emit<A> {
   readonly single: (item: A) => void
   readonly end: () => void
 }
 
-/** A stream of what callbacks bring. `register` returns what undoes it. A slow reader misses all but the newest `newest`. */
+/**
+ * A stream of items from callbacks. `register` returns a function that undoes the registration. At most `newest` items
+ * wait for a slow reader; older ones are dropped.
+ */
 export const streamOfCallback = <A>(
   register: (emit: Emit<A>) => () => void,
   newest: number = Number.POSITIVE_INFINITY
@@ -469,8 +473,9 @@ export const streamOfCallback = <A>(
   )
 
 /**
- * A channel that gives each item of its input to `send`, calls `end` after the last, and emits a stream. It fails with what
- * the input, `send` or the stream fails with. What the stream still emits after the end of the input is emitted.
+ * A channel that passes each item of its input to `send`, calls `end` after the last item, and emits a stream. It fails
+ * with the error of the input, of `send` or of the stream. Items that the stream still emits after the end of the input
+ * are emitted too.
  */
 export const duplex = <In, Out, E, InErr = never>(
   stream: Stream.Stream<Out, E>,

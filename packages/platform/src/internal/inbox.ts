@@ -12,7 +12,7 @@ interface End<E> {
   readonly isNormal: boolean
 }
 
-/** Received messages that wait for a reader. An interrupted reader has taken nothing. */
+/** Holds received messages that wait for a reader. A reader that was interrupted has taken nothing. */
 export class Inbox<A extends object, E> {
   private readonly capacity: number
   private readonly items: Array<A> = []
@@ -24,7 +24,7 @@ export class Inbox<A extends object, E> {
     this.capacity = capacity
   }
 
-  /** Takes an item at once. The effect waits until fewer than `capacity` items wait. */
+  /** Accepts an item at once. The returned effect waits until fewer than `capacity` items wait. */
   offer(item: A): Effect.Effect<void> {
     if (this.over !== undefined) return Effect.void
     this.items.push(item)
@@ -32,7 +32,7 @@ export class Inbox<A extends object, E> {
     return this.hasRoom ? Effect.void : this.awaitRoom
   }
 
-  /** No other item comes. Readers can still take the items that wait. */
+  /** Declares that no other item will come. Readers can still take the items that wait. */
   end(cause: Cause.Cause<E>, isNormal: boolean): void {
     this.over = { cause, isNormal }
     this.readers.wakeAll()
@@ -55,7 +55,7 @@ export class Inbox<A extends object, E> {
     }
   )
 
-  /** Takes all items that wait, again and again. */
+  /** Takes all items that wait, repeatedly. */
   readonly stream: Stream.Stream<A, E> = streamOfReads<A, E>(
     (taken, ended) =>
       Effect.flatMap(
@@ -108,7 +108,10 @@ export class Inbox<A extends object, E> {
   }
 }
 
-/** Waits until it is ready. Looks in the step that begins to wait: the fiber may have yielded since it looked last. */
+/**
+ * Waits until `isReady` is true. Checks it again in the step that begins to wait, because the fiber may have yielded
+ * since the last check.
+ */
 const waitUntil = (waiters: Waiters, isReady: () => boolean): Effect.Effect<void> =>
   awaitCallback<void>((resume) => {
     if (isReady()) return resume(Effect.void)

@@ -8,17 +8,17 @@ import { awaitCallback, finalizersOf, hasInterruptsOnly, monotonicTimeNanos, typ
 
 const goingAway = CloseCode.fromName("GoingAway")
 
-/** Waits until it is closed, which is bound to come. */
+/** Waits until `closable` is closed. It must be closing already, or be certain to close. */
 export const awaitClosed = (closable: Closable): Effect.Effect<void> =>
   awaitCallback<void>((resume) => closable.whenClosed(() => resume(Effect.void)))
 
-/** Begins to close all members in one step, and waits for them. */
+/** Begins to close all members in one step, and then waits for all of them. */
 export const closeAll = (closables: Closables, code: number): Effect.Effect<void> =>
   Effect.suspend(() => Effect.forEach(closables.beginClose(code), awaitClosed, { discard: true }))
 
 /**
- * The place of one member in the order of a scope: its finalizer, until it is over. A member that takes over from another,
- * as a connection does from the attempt to make it, has the same place.
+ * The place of one member among the finalizers of a scope. The member's finalizer stays there until the member is over.
+ * If a member replaces another, it keeps that place: for example, a connection replaces the attempt to connect.
  */
 class Place implements Owner {
   private readonly finalizers: Map<object, unknown> | undefined
@@ -31,7 +31,7 @@ class Place implements Owner {
       this.finalizers = undefined
       this.code = goingAway
     } else if (finalizers === undefined) {
-      // Another implementation: the finalizer stays when the member is over, and does nothing then.
+      // This is another implementation of `Scope`. The finalizer stays when the member is over, and then does nothing.
       this.finalizers = undefined
       Effect.runSync(Scope.addFinalizerExit(scope, this.finalize))
     } else {
@@ -42,7 +42,7 @@ class Place implements Owner {
 
   add(member: Closable): void {
     this.member = member
-    // It comes too late to be a part of how the scope ended.
+    // The scope has already begun to end, so its exit does not decide the code.
     if (this.code !== undefined) member.beginClose(goingAway)
   }
 
@@ -74,7 +74,7 @@ class Place implements Owner {
     Effect.suspend(() => endingOf(this, this.finalizers).close(this, closeCodeOf(exit)))
 }
 
-/** The end of a scope: the places in it, those next to each other together, and the time that was spent on them. */
+/** The end of a scope. It groups adjacent places and counts the time spent on closing them. */
 class Ending {
   private readonly neighbours = new Map<Place, ReadonlyArray<Place>>()
   private readonly open: Set<Place>
@@ -92,7 +92,7 @@ class Ending {
   }
 
   close(place: Place, code: number): Effect.Effect<void> {
-    // From last to first, as the scope does.
+    // From last to first, as the scope runs its finalizers.
     for (const each of [...(this.neighbours.get(place) ?? [place])].reverse()) each.begin(code, this.waited)
     return this.await(place, code)
   }
@@ -120,7 +120,7 @@ class Ending {
 
 const endings = new WeakMap<object, Ending>()
 
-/** What is added to a scope once it has begun to end is closed by itself. */
+/** A place that is added after its scope has begun to end is closed on its own. */
 const endingOf = (place: Place, finalizers: Map<object, unknown> | undefined): Ending => {
   if (finalizers === undefined) return new Ending([place])
   let ending = endings.get(finalizers)
@@ -133,18 +133,20 @@ const endingOf = (place: Place, finalizers: Map<object, unknown> | undefined): E
 
 const delegates = new WeakMap<Scope.Scope, Owner>()
 
-/** A scope whose connections belong to `owner`, which closes them in place of the scope. */
+/** A scope whose connections belong to `owner`. The owner closes them, not the scope. */
 export const delegatingScope = (owner: Owner): Effect.Effect<Closeable> =>
   Effect.tap(Scope.make(), (scope) => Effect.sync(() => delegates.set(scope, owner)))
 
 /**
- * A place in a scope, for one member. Synchronous, so that a connection has its place in the step in which it begins.
+ * Makes a place in a scope for one member. It is synchronous, so that a connection has its place in the step in which
+ * the connection begins.
  *
- * A scope runs its finalizers from last to first, and each of its connections is closed at its own place. Connections with
- * no other finalizer between them are all told first, and then awaited. All of them share one time for closing.
+ * A scope runs its finalizers from last to first, and closes each of its connections at its own place. If connections
+ * have no other finalizer between them, all of them first begin to close, and then the scope waits for all. All of them
+ * share one time limit for closing.
  */
 export const placeIn = (scope: Scope.Scope): Owner => delegates.get(scope) ?? new Place(scope)
 
-/** The close code that tells how a scope ended. */
+/** The close code for the way in which a scope ended. */
 export const closeCodeOf = (exit: Exit.Exit<unknown, unknown>): number =>
   Exit.isSuccess(exit) ? 1000 : hasInterruptsOnly(exit.cause) ? 1001 : 1011

@@ -4,11 +4,11 @@ import { Defect, Wait, type Outcome, type Sent } from "../engine/connection/Wait
 import type { SendOptions } from "../Options.js"
 import { awaitCallback, EffectClass } from "./effect.js"
 
-/** `Effect.void` itself if it is done. */
+/** The outcome of a send as an effect. A success is `Effect.void` itself. */
 export const outcomeEffect = (outcome: Outcome): Effect.Effect<void, ConnectionError> =>
   outcome === undefined ? Effect.void : outcome instanceof Defect ? Effect.die(outcome.cause) : Effect.fail(outcome)
 
-/** `Effect.void` itself if nothing has to wait. */
+/** The rest of a send as an effect. It is `Effect.void` itself if the message is sent already. */
 export const sentEffect = (sent: Sent): Effect.Effect<void, ConnectionError> =>
   sent instanceof Wait
     ? awaitCallback<void, ConnectionError>((resume) => {
@@ -17,12 +17,15 @@ export const sentEffect = (sent: Sent): Effect.Effect<void, ConnectionError> =>
       })
     : outcomeEffect(sent)
 
-/** What can be asked to send. */
+/** Anything that can send at once. */
 export interface SendsNow<Data> {
   sendNow(data: Data, options: SendOptions | undefined): Sent
 }
 
-/** `send` as a value: `run` performs it in place, any other fiber runs it as an effect. */
+/**
+ * The effect that `send` returns. `run` performs it directly, without a step of the fiber. Any other fiber runs it as
+ * an effect.
+ */
 export class Send<Data> extends EffectClass<void, ConnectionError> {
   private readonly sender: SendsNow<Data>
   private readonly data: Data
@@ -35,7 +38,7 @@ export class Send<Data> extends EffectClass<void, ConnectionError> {
     this.options = options
   }
 
-  /** Throws for data or options that make no sense: a defect of the fiber that sends. */
+  /** Throws for invalid data or options: a defect of the fiber that sends. */
   now(): Sent {
     return this.sender.sendNow(this.data, this.options)
   }

@@ -16,8 +16,8 @@ import { byteBudget, isTagged } from "./typeId.js"
 import type { ClientSettings, ReceiveRateSettings, SendStrategy, Settings } from "../engine/Settings.js"
 
 /**
- * All defaults, apart from those of the protocol (`Connection.defaultLimits` and `PermessageDeflate.resolve`). The docstrings of
- * the options name them; `test/Options.test.ts` compares the two.
+ * All defaults, except those of the protocol (`Connection.defaultLimits` and `PermessageDeflate.resolve`). The
+ * docstrings of the options repeat them; `test/Options.test.ts` compares the two.
  */
 export const defaults = {
   // Connections
@@ -40,7 +40,8 @@ export const defaults = {
   drainCode: 1001,
   drainWindow: Duration.zero,
   drainTimeout: Duration.seconds(30),
-  // Clients that reconnect. A server may ask for ten times the longest delay of the schedule: a maintenance window, not a day.
+  // Clients that reconnect. A server may ask for up to ten times the longest delay of the schedule. That allows for a
+  // maintenance window, but not for a day.
   maxRetryAfter: Duration.minutes(5),
   stableAfter: Duration.seconds(5),
   outboxCapacity: 1024,
@@ -48,8 +49,8 @@ export const defaults = {
 } as const
 
 /**
- * Throws a `RangeError` for what makes no sense: options are the programmer's, so that is a defect. Without `zlib` nothing
- * is compressed.
+ * Throws a `RangeError` for invalid options. The programmer chooses the options, so that is a defect. Without `zlib`
+ * nothing is compressed.
  */
 export const resolve = (options: ConnectionOptions = {}, zlib?: Zlib): Settings => {
   const high = bytes("sendHighWaterMark", options.sendHighWaterMark ?? defaults.sendHighWaterMark)
@@ -96,12 +97,15 @@ const resolveReceiveRate = (options: ReceiveRate): ReceiveRateSettings => {
 
 const resolveBudget = (budget: ByteBudget | undefined): Budget | undefined => {
   if (budget === undefined) return undefined
-  // Another copy of this package may have made it.
+  // The budget may come from another copy of this package.
   if (isTagged(budget, byteBudget)) return budget as ByteBudget & Budget
   throw new RangeError("budget must be made by ByteBudget.make")
 }
 
-/** It is asked in callbacks too, so what it throws must not get out of it. */
+/**
+ * Makes a random source that never throws, because callbacks use it too. If `source` throws, the platform's generator
+ * is used.
+ */
 const resolveRandom = (source: RandomSource): RandomSource => {
   if (typeof source.getRandomValues !== "function") {
     throw new RangeError(`random must have a function getRandomValues, but is ${shown(source)}`)
@@ -128,7 +132,7 @@ const resolveCompression = (
   }
 }
 
-/** The settings of a client's connection, which has options of its own and those of its client. */
+/** The settings of a client's connection. Its own options take precedence over those of its client. */
 export const resolveClient = (client: ClientMakeOptions = {}, own: ClientOptions = {}): ClientSettings => {
   const options = { ...client, ...given(own), limits: { ...client.limits, ...given(own.limits ?? {}) } }
   return {
@@ -138,13 +142,13 @@ export const resolveClient = (client: ClientMakeOptions = {}, own: ClientOptions
   }
 }
 
-/** Without the options that are `undefined`, which count as not given. */
+/** Removes the options that are `undefined`. They count as not given. */
 const given = <A extends object>(options: A): Partial<A> =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<A>
 
 /**
- * Options that come from a `Config` are data: if they make no sense, that is no defect but a typed failure. It has the path
- * of the option, with which the message of each `RangeError` about an option begins.
+ * Options that come from a `Config` are data. So invalid ones are a typed failure, not a defect. The failure has the
+ * path of the option. The message of each `RangeError` about an option begins with that path.
  */
 export const fromConfig = <A, E, R>(made: Effect.Effect<A, E, R>): Effect.Effect<A, E | ConfigError, R> =>
   catchDefectIf(made, isRangeError, ({ message }) => Effect.fail(configError(optionPath(message), message)))
@@ -154,19 +158,19 @@ const isRangeError = (defect: unknown): defect is RangeError => defect instanceo
 const optionPath = (message: string): Array<string> =>
   /^[a-z]\w*(\.[a-z]\w*)*(?= (must|cannot) )/.exec(message)?.[0].split(".") ?? []
 
-/** In milliseconds, and finite: a wait for a peer must end. */
+/** A duration above zero in milliseconds. It must be finite, because a wait for a peer must end. */
 export const timeout = (name: string, input: DurationInput): number => {
   const millis = positive(name, input)
   if (millis === Number.POSITIVE_INFINITY) throw notDuration(name, input, "a finite duration above zero")
   return millis
 }
 
-/** In milliseconds; infinite, which is the default, for none. */
+/** A duration above zero in milliseconds. Default: infinity, which means that there is no limit. */
 const optional = (name: string, input: DurationInput = Duration.infinity): number => positive(name, input)
 
 const strategies: ReadonlyArray<SendStrategy> = ["suspend", "dropping", "sliding", "close", "abort"]
 
-/** It may come from `Config`, as any text. */
+/** The value may come from a `Config`, and then can be any text. */
 const strategy = (value: SendStrategy): SendStrategy => {
   if (strategies.includes(value)) return value
   throw new RangeError(`sendStrategy must be one of ${strategies.join(", ")}, but is ${shown(value)}`)
@@ -178,18 +182,18 @@ const positive = (name: string, input: DurationInput): number => {
   throw notDuration(name, input, "a duration above zero")
 }
 
-/** In milliseconds, and finite: from zero on. */
+/** A finite duration from zero on, in milliseconds. */
 export const delay = (name: string, input: DurationInput): number => {
   const millis = toMillis(input)
   if (millis !== undefined && millis < Number.POSITIVE_INFINITY) return millis
   throw notDuration(name, input, "a finite duration from zero on")
 }
 
-/** `undefined` for anything but a duration from zero on. */
+/** Converts a duration to milliseconds. `undefined` for a value that is negative or not a duration. */
 const toMillis = (input: DurationInput): number | undefined =>
   isNegative(input) ? undefined : Option.getOrUndefined(Option.map(durationFromInput(input), Duration.toMillis))
 
-/** Whether it is below zero or not a number, both of which `Duration` counts as zero. */
+/** Whether the input is below zero or not a number. `Duration` would count both as zero. */
 const isNegative = (input: unknown): boolean => {
   if (typeof input === "string") return input.trimStart().startsWith("-")
   if (typeof input === "number" || typeof input === "bigint") return !(input >= 0)
@@ -199,7 +203,7 @@ const isNegative = (input: unknown): boolean => {
 const notDuration = (name: string, input: DurationInput, allowed: string): RangeError =>
   new RangeError(`${name} must be ${allowed}, but is ${shown(input)}`)
 
-/** A value that an app passed, for a message. */
+/** A value that the application passed, as text for an error message. */
 export const shown = (value: unknown): string =>
   typeof value === "string"
     ? JSON.stringify(value)

@@ -9,10 +9,10 @@ export type StreamedMessage<E = ConnectionError, R = never> =
   | { readonly _tag: "Text"; readonly data: Stream.Stream<string, E, R> }
   | { readonly _tag: "Binary"; readonly data: Stream.Stream<Uint8Array, E, R> }
 
-/** What can be sent as a stream: see `WebSocket.StreamData`. */
+/** The data of `sendStream`: see `WebSocket.StreamData`. */
 export type StreamData<E, R> = Stream.Stream<string, E, R> | Stream.Stream<Uint8Array, E, R> | StreamedMessage<E, R>
 
-/** A message that is sent as a stream: of what kind it is, if that is said, and its parts. */
+/** The parts of a message that is sent as a stream, and its kind if `data` states it. */
 export const toStream = <E, R>(
   data: StreamData<E, R>
 ): {
@@ -28,6 +28,6 @@ export const toStream = <E, R>(
   return { tag: message?._tag, parts }
 }
 
-/** Every effect is a stream too, and some have a tag of their own. */
+/** Checks the value of `_tag`, because every effect is a stream too, and some effects have a `_tag` of their own. */
 const isStreamedMessage = <E, R>(data: StreamData<E, R>): data is StreamedMessage<E, R> =>
   Predicate.hasProperty(data, "_tag") && (data._tag === "Text" || data._tag === "Binary")

@@ -5,7 +5,7 @@ import type { Clock } from "../engine/time/Clock.js"
 import { Timers } from "../engine/time/Timers.js"
 import { clock, currentTimeMillisUnsafe, interruptUnsafe, monotonicTimeNanosUnsafe } from "./effect.js"
 
-/** A clock of Effect as the engine's. */
+/** Adapts a clock of Effect to the engine's interface. */
 const clockOver = (clock: EffectClock.Clock): Clock => ({
   monotonic: () => Number(monotonicTimeNanosUnsafe(clock) / 1_000n) / 1_000,
   timeOfDay: () => currentTimeMillisUnsafe(clock),
@@ -17,7 +17,7 @@ const clockOver = (clock: EffectClock.Clock): Clock => ({
 
 const byClock = new WeakMap<EffectClock.Clock, Timers>()
 
-/** The timers of a clock: all connections that live by it share them. */
+/** The timers of a clock. All connections that use the clock share them. */
 export const timersOf = (clock: EffectClock.Clock): Timers => {
   let timers = byClock.get(clock)
   if (timers === undefined) {
@@ -27,5 +27,5 @@ export const timersOf = (clock: EffectClock.Clock): Timers => {
   return timers
 }
 
-/** The timers of the clock of the fiber. */
+/** The timers of the current fiber's clock. */
 export const timers: Effect.Effect<Timers> = Effect.map(clock, timersOf)

@@ -4,10 +4,11 @@ import * as Fiber from "effect/Fiber"
 import { forkDetach } from "./effect.js"
 
 /**
- * Runs effects at once, each in a fiber of its own, and waits for all of them: one that fails does not end the others. An
- * interruption interrupts them.
+ * Runs effects concurrently, each in its own fiber, and waits for all of them. A failure does not end the other
+ * effects. An interruption interrupts all of them.
  *
- * `Effect.forEach` with concurrency waits for ever if it is interrupted while it begins (Effect 3).
+ * `Effect.forEach` with concurrency cannot be used here: in Effect 3 it waits forever if it is interrupted while it
+ * begins.
  */
 export const together = <A, E, R>(
   effects: ReadonlyArray<Effect.Effect<A, E, R>>

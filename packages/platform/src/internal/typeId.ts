@@ -3,13 +3,16 @@ export const streamingWebSocket: unique symbol = Symbol.for("@effect-websocket/p
 export const byteBudget: unique symbol = Symbol.for("@effect-websocket/platform/ByteBudget")
 export const frameWebSocket: unique symbol = Symbol.for("@effect-websocket/platform/FrameWebSocket")
 
-/** The key of a connection's transport, which is not part of the public API. */
+/** The key under which a WebSocket keeps its transport. It is not part of the public API. */
 export const transportKey: unique symbol = Symbol.for("@effect-websocket/platform/WebSocket/transport")
 
-/** Marks the instances of a class: on the prototype, so that they get no larger, and hidden from who compares or prints them. */
+/**
+ * Marks the instances of a class. The mark is on the prototype, so instances do not grow, and it is not enumerable, so
+ * comparing and printing ignore it.
+ */
 export const tag = (type: { readonly prototype: object }, id: symbol): void => {
   Object.defineProperty(type.prototype, id, { value: id })
 }
 
-/** Whether a value is marked, by any copy of this package. */
+/** Whether any copy of this package has marked a value. */
 export const isTagged = (u: unknown, id: symbol): boolean => typeof u === "object" && u !== null && id in u

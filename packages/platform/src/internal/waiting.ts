@@ -1,15 +1,14 @@
 import * as Effect from "effect/Effect"
 import { catchDefectIf } from "./effect.js"
 
-// Another fiber took what this one was woken for.
+// Another fiber took the item for which this one was woken.
 const outrun = Symbol("outrun")
 
 /**
- * Waits, and then takes. `take` returns `undefined` if another fiber was faster; then it waits again.
+ * Waits, and then takes an item. If another fiber was faster, `take` returns `undefined`, and the wait begins again.
  *
- * An interruption loses nothing: the value of `sync` reaches the next step of the fiber in the step that took it. An
- * effect that is returned could be replaced by an interruption, which is why `take` does not return one and being outrun is
- * thrown.
+ * An interruption loses no item: the value of `sync` reaches the fiber's next step in the same step that took it. So
+ * `take` does not return an effect, because an interruption could replace it. For the same reason `outrun` is thrown.
  */
 export const takeAfter = <A extends object, E, R>(
   wait: Effect.Effect<void, E, R>,
@@ -24,7 +23,7 @@ export const takeAfter = <A extends object, E, R>(
         return taken
       })
     ),
-    // A success passes by in the same step.
+    // A success skips this handler in the same step.
     isOutrun,
     () => taking
   )
