@@ -16,20 +16,20 @@ describe("the timers of a clock of Effect", () => {
     })
   )
 
-  it.effect("ring when its time has come, and leave no fiber asleep", () =>
+  it.effect("fire when its time has come, and leave no fiber asleep", () =>
     Effect.gen(function* () {
       const timers = timersOf(yield* Effect.clock)
-      const rings: Array<number> = []
-      const alarm = (): Alarm => ({ alarmTime: 0, alarmIndex: notSet, ring: () => void rings.push(timers.now) })
+      const fires: Array<number> = []
+      const alarm = (): Alarm => ({ alarmTime: 0, alarmIndex: notSet, fire: () => void fires.push(timers.now) })
       const cleared = alarm()
       timers.set(alarm(), 10)
       timers.set(cleared, 20)
       assert.lengthOf(yield* TestClock.sleeps(), 1)
       yield* TestClock.adjust("10 millis")
-      assert.deepStrictEqual(rings, [10])
+      assert.deepStrictEqual(fires, [10])
       timers.clear(cleared)
       yield* TestClock.adjust("20 millis")
-      assert.deepStrictEqual(rings, [10])
+      assert.deepStrictEqual(fires, [10])
       assert.lengthOf(yield* TestClock.sleeps(), 0)
     })
   )

@@ -124,7 +124,7 @@ export class Dialing<A> implements Closable, Alarm {
   }
 
   /** The time is over: for all, or for the body of a rejected answer. */
-  ring(): void {
+  fire(): void {
     if (this.endBody !== undefined) this.step(this.endBody)
     else this.fail(new IoError({ reason: "Timeout", operation: "open" }))
   }

@@ -183,7 +183,7 @@ export class Budget implements Alarm {
     for (const member of this.members) if (member.unfinishedBytes > 0) this.begun.set(member, member.receivedMessages)
   }
 
-  ring(): void {
+  fire(): void {
     const { timers } = this
     if (timers === undefined) return
     timers.set(this, timers.now + lookMillis)

@@ -34,7 +34,7 @@ export class ReceiveRate implements Alarm {
     return this.settings.closes
   }
 
-  ring(): void {
+  fire(): void {
     this.onPaid()
   }
 

@@ -99,7 +99,7 @@ export class Drain implements Draining, Alarm {
   }
 
   /** The deadline has passed. */
-  ring(): void {
+  fire(): void {
     this.isOverdue = true
     this.stopWaiting()
     for (const each of this.handlers) this.interrupted += each.interrupt()
@@ -144,10 +144,10 @@ class Departure implements Alarm {
       timers.clear(this)
       this.drain.ended(this.connection)
     })
-    if (settings.window === 0) this.ring()
+    if (settings.window === 0) this.fire()
   }
 
-  ring(): void {
+  fire(): void {
     this.connection.startClosing(this.drain.settings.code, this.drain.settings.reason)
   }
 }

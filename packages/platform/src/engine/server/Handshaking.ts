@@ -51,7 +51,7 @@ export class Handshaking implements Alarm, AcceptedRequest {
     if (this.alarmIndex === notSet) timers.set(this, timers.now + handshakeTimeout)
   }
 
-  ring(): void {
+  fire(): void {
     this.reject(503, { "Retry-After": this.route.retryAfter }, "No handler took the connection in time")
   }
 

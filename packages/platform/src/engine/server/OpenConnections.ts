@@ -68,7 +68,7 @@ export class OpenConnections extends Closables {
     const alarm: Alarm = {
       alarmTime: 0,
       alarmIndex: notSet,
-      ring: () => {
+      fire: () => {
         if (connection.receivedMessages === 0) connection.startClosing(1008, "no message in time")
       }
     }

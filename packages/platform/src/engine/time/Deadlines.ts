@@ -28,7 +28,7 @@ const hiddenBytesPerMilli = 125
 
 /**
  * The deadlines of one connection: one alarm, set to the next of them. What moves a deadline on is only remembered; the
- * alarm finds it when it rings, and is set again.
+ * alarm finds it when it fires, and is set again.
  */
 export class Deadlines implements Alarm {
   alarmTime = 0
@@ -144,7 +144,7 @@ export class Deadlines implements Alarm {
     this.timers.clear(this)
   }
 
-  ring(): void {
+  fire(): void {
     const { now } = this.timers
     if (isOver(this.closeTime, now)) return this.owner.expire("close")
     if (isOver(this.lifetimeTime, now)) return this.owner.expire("lifetime")

@@ -1,11 +1,11 @@
 import type { Clock } from "./Clock.js"
 
-/** Something that is rung at a time. Its two numbers are those of the timers that it is set in. */
+/** Something that fires at a time. Its two numbers are those of the timers that it is set in. */
 export interface Alarm {
   alarmTime: number
   alarmIndex: number
   /** It is set no more; it may set itself again. */
-  ring(): void
+  fire(): void
 }
 
 /** The `alarmIndex` of an alarm that is not set. */
@@ -23,7 +23,7 @@ export class Timers {
   private readonly heap: Array<Alarm> = []
   private stopSleeper: (() => void) | undefined = undefined
   private wakeTime = Number.POSITIVE_INFINITY
-  private ringing = false
+  private firing = false
 
   constructor(clock: Clock) {
     this.clock = clock
@@ -52,7 +52,7 @@ export class Timers {
       else this.down(alarm)
     }
     // A sleep that ends too early, because its alarm was cleared, costs less than another sleep for each change.
-    if (!this.ringing && this.heap[0]!.alarmTime < this.wakeTime) this.sleep()
+    if (!this.firing && this.heap[0]!.alarmTime < this.wakeTime) this.sleep()
   }
 
   clear(alarm: Alarm): void {
@@ -63,16 +63,16 @@ export class Timers {
   private readonly wake = (): void => {
     this.stopSleeper = undefined
     this.wakeTime = Number.POSITIVE_INFINITY
-    this.ringing = true
+    this.firing = true
     const now = this.now
     try {
       for (let first = this.heap[0]; first !== undefined && first.alarmTime <= now; first = this.heap[0]) {
         this.remove(first)
-        first.ring()
+        first.fire()
       }
     } finally {
       // Also where one of them threw: the others are not its victims.
-      this.ringing = false
+      this.firing = false
       if (this.heap.length > 0) this.sleep()
     }
   }

@@ -191,7 +191,7 @@ describe("the heartbeat", () => {
     deadlines.heard()
     clock.setTimeOfDay(3_600_000)
     clock.advance(5000)
-    // The timer rang after 25 seconds of running; an hour has passed outside.
+    // The timer fired after 25 seconds of running; an hour has passed outside.
     assert.deepStrictEqual(log, [["ping", 25_000]])
     deadlines.heard()
     clock.setTimeOfDay(0)
@@ -417,16 +417,16 @@ describe("the end", () => {
   })
 })
 
-it("the deadlines of many connections take one sleep, and ring for pings and for nothing else", () => {
+it("the deadlines of many connections take one sleep, and fire for pings and for nothing else", () => {
   const clock = new ManualClock()
   const timers = new Timers(clock)
   const connections = Array.from({ length: 200 }, () => make(beats, clock, timers))
-  const rings = connections.map(({ deadlines }) => vi.spyOn(deadlines, "ring"))
-  const ringCount = () => rings.reduce((count, ring) => count + ring.mock.calls.length, 0)
+  const fires = connections.map(({ deadlines }) => vi.spyOn(deadlines, "fire"))
+  const fireCount = () => fires.reduce((count, fire) => count + fire.mock.calls.length, 0)
   const pingCount = () => connections.reduce((count, { log }) => count + log.length, 0)
   assert.strictEqual(clock.sleeping, 1)
   clock.advance(24_000)
-  assert.strictEqual(ringCount(), 0)
+  assert.strictEqual(fireCount(), 0)
   for (let second = 0; second < 100; second++) {
     const before = pingCount()
     clock.advance(1000)
@@ -434,5 +434,5 @@ it("the deadlines of many connections take one sleep, and ring for pings and for
     if (pingCount() > before) for (const { deadlines } of connections) deadlines.heard()
   }
   assert.strictEqual(pingCount(), 4 * 200)
-  assert.isAtMost(ringCount(), pingCount())
+  assert.isAtMost(fireCount(), pingCount())
 })

@@ -11,7 +11,7 @@ const make = () => {
   const alarm = (name: string, then = () => {}): Alarm => ({
     alarmTime: 0,
     alarmIndex: notSet,
-    ring: () => {
+    fire: () => {
       log.push([name, timers.now])
       then()
     }
@@ -28,7 +28,7 @@ describe("timers", () => {
     assert.strictEqual(timers.timeOfDay, 100)
   })
 
-  it("ring each alarm once, at its time, and sleep only while one is set", () => {
+  it("fire each alarm once, at its time, and sleep only while one is set", () => {
     const { alarm, clock, log, timers } = make()
     const [one, two, three] = [alarm("one"), alarm("two"), alarm("three")]
     timers.set(two, 200)
@@ -48,7 +48,7 @@ describe("timers", () => {
     assert.strictEqual(clock.sleeping, 0)
   })
 
-  it("ring an alarm whose time has passed", () => {
+  it("fire an alarm whose time has passed", () => {
     const { alarm, clock, log, timers } = make()
     clock.advance(100)
     timers.set(alarm("late"), 50)
@@ -91,7 +91,7 @@ describe("timers", () => {
     assert.strictEqual(clock.sleeping, 0)
   })
 
-  it("let an alarm set itself and clear others while it rings", () => {
+  it("let an alarm set itself and clear others while it fires", () => {
     const { alarm, clock, log, timers } = make()
     const victim = alarm("victim")
     const self: Alarm = alarm("self", () => {
@@ -109,7 +109,7 @@ describe("timers", () => {
     assert.strictEqual(clock.sleeping, 0)
   })
 
-  it("ring the others if one throws", () => {
+  it("fire the others if one throws", () => {
     const { alarm, clock, log, timers } = make()
     const broken = alarm("broken", () => {
       throw new Error("broken")
@@ -125,7 +125,7 @@ describe("timers", () => {
     assert.strictEqual(clock.sleeping, 0)
   })
 
-  it("ring what is further away than a runtime's timer can be", () => {
+  it("fire what is further away than a runtime's timer can be", () => {
     const { alarm, clock, log, timers } = make()
     const sleep = vi.spyOn(clock, "sleep")
     timers.set(alarm("far"), 2 ** 33)
@@ -145,7 +145,7 @@ describe("timers", () => {
     assert.strictEqual(clock.sleeping, 0)
   })
 
-  it("ring in the order of their times, whatever was moved and cleared before", () => {
+  it("fire in the order of their times, whatever was moved and cleared before", () => {
     const step = FastCheck.record({
       name: FastCheck.integer({ min: 0, max: 9 }),
       time: FastCheck.option(FastCheck.integer({ min: 1, max: 50 }))
