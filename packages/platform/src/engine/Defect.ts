@@ -1,4 +1,7 @@
-/** What a function of the app threw, as a value. It is a bug of the app, and must end no more than what it was called for. */
+/**
+ * An error that a function of the app threw, as a value. It is a bug of the app, and must end only the operation that
+ * called the function.
+ */
 export class Defect {
   readonly cause: unknown
 
@@ -7,7 +10,7 @@ export class Defect {
   }
 }
 
-/** The result of a function that may throw. */
+/** Calls a function that may throw. Returns its result, or a `Defect` if it throws. */
 export const attempted = <A>(call: () => A): A | Defect => {
   try {
     return call()

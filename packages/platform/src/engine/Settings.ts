@@ -5,10 +5,10 @@ import type { WaterMarks } from "../Transport.js"
 import type { Zlib } from "../Zlib.js"
 import type { Budget } from "./connection/Budget.js"
 
-/** What `send` does when it would have to wait; see `Options.SendStrategy`. */
+/** What `send` does if it would have to wait; see `Options.SendStrategy`. */
 export type SendStrategy = "suspend" | "dropping" | "sliding" | "close" | "abort"
 
-/** The options of one connection as numbers, with all defaults. Durations are in milliseconds; infinity stands for none. */
+/** The options of one connection as numbers, with all defaults. Durations are in milliseconds; infinity means no limit. */
 export interface Settings {
   readonly limits: Limits
   readonly maxFrameSize: number | undefined
@@ -29,7 +29,7 @@ export interface Settings {
   readonly random: RandomSource | undefined
 }
 
-/** In milliseconds: what a message and what a byte costs, and how much may be owed. */
+/** The costs of one message and of one byte, and the size of a burst; all in milliseconds, see `Rate`. */
 export interface ReceiveRateSettings {
   readonly perMessage: number
   readonly perByte: number
@@ -37,7 +37,7 @@ export interface ReceiveRateSettings {
   readonly closes: boolean
 }
 
-/** What compresses, and how. */
+/** The compressor and its settings. */
 export interface Compression {
   readonly zlib: Zlib
   readonly settings: PermessageDeflate.Settings

@@ -1,4 +1,4 @@
-/** Callbacks that wait for something, in the order in which they were added. Each is called once, or not at all. */
+/** Callbacks that wait for an event, in the order in which they were added. Each is called at most once. */
 export class Waiters {
   private wakes = new Set<() => void>()
 
@@ -6,7 +6,7 @@ export class Waiters {
     return this.wakes.size
   }
 
-  /** Adds a callback. The function that it returns removes it again, also while others are being called. */
+  /** Adds a callback. Returns a function that removes it, even while other callbacks are being called. */
   add(wake: () => void): () => void {
     const { wakes } = this
     wakes.add(wake)
@@ -15,7 +15,7 @@ export class Waiters {
     }
   }
 
-  /** Calls the first one. Returns whether there was one. */
+  /** Calls the first callback. Returns whether there was one. */
   wakeOne(): boolean {
     for (const wake of this.wakes) {
       this.wakes.delete(wake)
@@ -25,7 +25,7 @@ export class Waiters {
     return false
   }
 
-  /** Calls all that are there now. One of them may run code of the app, which may add others: these wait for the next time. */
+  /** Calls all current callbacks. If the app's code adds more during these calls, they wait for the next call. */
   wakeAll(): void {
     if (this.wakes.size === 0) return
     const woken = this.wakes

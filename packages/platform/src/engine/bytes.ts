@@ -1,4 +1,4 @@
-/** One array of bytes from several. */
+/** Concatenates several arrays of bytes. */
 export const concat = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
   const whole = new Uint8Array(parts.reduce((size, part) => size + part.length, 0))
   let offset = 0

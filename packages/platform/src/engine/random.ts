@@ -1,6 +1,6 @@
 import type { RandomSource } from "@effect-websocket/protocol/Mask"
 
-/** Unpredictable bytes, as RFC 6455 §10.3 asks for, drawn from the runtime's secure source in pools. */
+/** The size of a pool of unpredictable bytes, as RFC 6455 §10.3 requires. The runtime's secure source fills each pool. */
 const poolBytes = 8192
 let pool: DataView | undefined
 let position = poolBytes
@@ -16,19 +16,19 @@ const advance = (count: number): number => {
   return start
 }
 
-/** A mask key. */
+/** An unpredictable mask key. */
 export const randomMaskKey = (): number => {
   const start = advance(4)
   return pool!.getInt32(start)
 }
 
-/** At most 8 KiB. */
+/** `count` unpredictable bytes, at most 8 KiB. */
 export const randomBytes = (count: number): Uint8Array => {
   const start = advance(count)
   return new Uint8Array(pool!.buffer.slice(start, start + count))
 }
 
-/** At most 8 KiB, from a source of the app's if there is one. */
+/** `count` unpredictable bytes, at most 8 KiB. They come from `source` if the app provides one. */
 export const randomBytesFrom = (source: RandomSource | undefined, count: number): Uint8Array => {
   if (source === undefined) return randomBytes(count)
   const bytes = new Uint8Array(count)

@@ -1,5 +1,5 @@
 /**
- * Any Node `Duplex` as a transport: TCP, TLS, an upgraded HTTP/1.1 socket.
+ * Uses any Node `Duplex` as a transport: a TCP, TLS or upgraded HTTP/1.1 socket.
  *
  * @since 0.1.0
  */
@@ -14,8 +14,8 @@ import { transport } from "./internal/taken.js"
 import { reportThrown } from "./internal/reportThrown.js"
 
 /**
- * A transport over a duplex stream, which it takes over: nothing else may read from it or write to it. `head` is what was
- * read behind the HTTP header already; it is not changed.
+ * Makes a transport over a duplex stream. The transport takes the stream over: nothing else may read from it or write to it.
+ * `head` contains the bytes that were already read behind the HTTP header; the transport does not change them.
  *
  * @since 0.1.0
  * @category constructors
@@ -37,13 +37,13 @@ class NodeTransport implements Transport {
   private congested = false
   private closed = false
   private readonly kind: Kind
-  // What waits for the write before it. Most connections never have one.
+  // The bytes that wait for the write before them. Most connections never have a backlog.
   private backlog: Backlog | undefined = undefined
-  // How many writes have a callback that has not come.
+  // How many writes have a callback that has not been called yet.
   private callbacks = 0
-  // Made when it is first needed: most connections are never congested.
+  // Created when it is first needed: most connections are never congested.
   private onWritten: (() => void) | undefined = undefined
-  // What the stream had read before the start.
+  // How many bytes the stream had read before the start and has not delivered yet.
   private readBeforeStart = 0
 
   constructor(socket: TransportSocket, head: Uint8Array | undefined) {
@@ -52,16 +52,16 @@ class NodeTransport implements Transport {
     this.remoteAddress = socket.remoteAddress
     this.kind = kindOf(socket)
     socket[transport] = this
-    // Before anything else: an error that nobody listens for ends the process.
+    // These listeners come first, because an `error` event without a listener ends the process.
     socket.on("error", onError)
     socket.on("close", onClose)
     if (head === undefined || head.length === 0) return
-    // A stream that flows would give it to who has listened until now.
+    // A flowing stream would deliver `head` to earlier listeners.
     socket.pause()
     socket.unshift(head)
   }
 
-  // Not a field, which every connection would have.
+  // A getter, because a field would take memory in every connection.
   get [neverThrows](): true {
     return true
   }
@@ -81,7 +81,7 @@ class NodeTransport implements Transport {
     this.socket.on("end", onEnd)
     if (this.kind === "stream") this.socket.on("finish", onFinish)
     this.socket.on("data", onData)
-    // A listener alone does not resume a stream that somebody has paused.
+    // A listener alone does not resume a stream that was paused explicitly.
     this.socket.resume()
   }
 
@@ -95,7 +95,7 @@ class NodeTransport implements Transport {
 
   release(chunk: Uint8Array): void {
     if (chunk.length < minReleasedBytes || typeof transfer !== "function") return
-    // What shares its buffer with others may still be in use.
+    // If a chunk shares its buffer with others, that buffer may still be in use.
     if (this.kind !== "stream" && chunk.length === chunk.buffer.byteLength) Reflect.apply(transfer, chunk.buffer, [0])
   }
 
@@ -107,12 +107,12 @@ class NodeTransport implements Transport {
     for (const chunk of chunks) size += chunk.length
     if (this.bufferedBytes > 0) return this.writeLater(chunks)
     if (size > sliceBytes) return this.writeSlices(chunks)
-    // A callback costs a turn of the event loop, so only what may have to wait has one.
+    // A callback costs a turn of the event loop, so only a write that may have to wait has one.
     this.pass(chunks, size >= this.marks.high)
     return this.result()
   }
 
-  /** Only one write waits in the stream, because a stream tells of a write when all of it is done. */
+  /** Keeps at most one write waiting in the stream, because a stream reports a write only when all of it is done. */
   private writeLater(chunks: ReadonlyArray<Uint8Array>): WriteResult {
     const backlog = (this.backlog ??= new Backlog())
     backlog.copy(chunks)
@@ -130,7 +130,7 @@ class NodeTransport implements Transport {
 
   private result(): WriteResult {
     const waiting = this.bufferedBytes
-    // Nothing waits: the kernel has taken it all.
+    // No bytes wait. If the kernel is behind the socket, it has copied all of them.
     if (waiting === 0) return this.kind === "kernel" ? clear : pending
     if (waiting < this.marks.high) return pending
     this.congested = true
@@ -139,7 +139,7 @@ class NodeTransport implements Transport {
 
   private passBacklog(backlog: Backlog): void {
     const { socket } = this
-    // The last write that the stream was given must have a callback, which goes on with the next.
+    // The last write that was passed to the stream must have a callback, which continues with the next one.
     while (backlog.size > 0 && socket.writable && (socket.writableLength === 0 || this.callbacks === 0)) {
       this.pass(backlog.take(sliceBytes), true)
     }
@@ -168,13 +168,13 @@ class NodeTransport implements Transport {
 
   abort(): void {
     this.socket.destroy()
-    // Only a socket is certain to tell that it is closed.
+    // Only a socket is certain to report that it is closed.
     if (this.kind === "stream") setImmediate(() => this.close())
   }
 
   private written(): void {
     this.callbacks--
-    // Node also calls back for what it dropped.
+    // Node also calls back for writes that it dropped.
     if (this.closed || this.socket.destroyed) return
     if (this.backlog !== undefined) this.passBacklog(this.backlog)
     if (!this.congested || this.bufferedBytes > this.marks.low) return
@@ -186,7 +186,7 @@ class NodeTransport implements Transport {
     this.sink?.onChunk(chunk, this.isOwned(chunk))
   }
 
-  /** Whether nobody else can hold what was read. */
+  /** Whether nobody else can hold a chunk that was read. */
   private isOwned(chunk: Uint8Array): boolean {
     if (this.kind === "stream") return false
     if (this.readBeforeStart > 0) {
@@ -201,7 +201,7 @@ class NodeTransport implements Transport {
     this.endStream()
   }
 
-  /** A stream that has ended on both sides may not destroy itself. */
+  /** Aborts a stream that has ended on both sides. Such a stream does not always destroy itself. */
   endStream(): void {
     const { readableEnded, writableFinished } = this.socket
     if (this.kind === "stream" && readableEnded && writableFinished) setImmediate(() => this.abort())
@@ -221,22 +221,23 @@ class NodeTransport implements Transport {
   }
 }
 
-// V8 frees what was read only after a garbage collection, and a server that reads much makes it collect all the time. A buffer
-// that is transferred is freed at once. From ECMAScript 2024, in Node from 21 on.
+// V8 frees a buffer only at a garbage collection, so a server that reads a lot causes constant collections. A buffer that is
+// transferred is freed at once. `transfer` is part of ECMAScript 2024 and available since Node 21.
 const transfer: unknown = Reflect.get(ArrayBuffer.prototype, "transfer")
-// Small ones cost less than their transfer.
+// A transfer costs more than a smaller buffer does.
 const minReleasedBytes = 32 * 1024
 
 /**
- * Whose memory a stream uses.
- * - `kernel`: what is written is copied by the kernel before it counts as written, and each chunk is read into new memory.
- * - `tls`: the same for what is read.
- * - `stream`: another stream may hold what was written, and may have passed on what is read.
+ * Who may hold the memory of chunks.
+ *
+ * - `kernel`: the kernel copies written bytes before they count as written, and each chunk is read into new memory.
+ * - `tls`: each chunk is read into new memory, but written bytes may still be held.
+ * - `stream`: another stream may hold written bytes, and may have passed the chunks that are read to others.
  */
 type Kind = "kernel" | "tls" | "stream"
 
 const kindOf = (socket: Duplex): Kind => {
-  // A class that extends one of these, or a socket that is patched, may do anything.
+  // A subclass of these, or a patched socket, may do anything.
   const prototype: unknown = Object.getPrototypeOf(socket)
   if (prototype !== Socket.prototype && prototype !== TLSSocket.prototype) return "stream"
   if (patchable.some((method) => Object.hasOwn(socket, method))) return "stream"
@@ -247,19 +248,19 @@ const kindOf = (socket: Duplex): Kind => {
 }
 
 const patchable = ["write", "_write", "_writev", "push", "_read"]
-// A socket over another stream has a handle, too.
+// A socket over another stream has a handle too, but not one of these.
 const systemHandles = new Set(["TCP", "Pipe"])
 
-// Of a large message, so much is written at once: a stream tells only of whole writes that they are done.
+// A large message is written in slices of this many bytes, because a stream reports progress only for whole writes.
 const sliceBytes = 256 * 1024
-// To trim costs a copy, which a peer that is fast does not need.
+// Trimming costs a copy. It is delayed, because a fast peer makes it unnecessary.
 const trimMillis = 100
 
 const clear: WriteResult = { taken: true, belowHighWater: true }
 const pending: WriteResult = { taken: false, belowHighWater: true }
 const congested: WriteResult = { taken: false, belowHighWater: false }
 
-// One function each for all sockets, instead of closures for every one.
+// All sockets share these functions, so that no socket needs closures of its own.
 function onData(this: TransportSocket, chunk: Uint8Array): void {
   this[transport]?.receive(chunk)
 }

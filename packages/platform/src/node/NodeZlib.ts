@@ -8,11 +8,11 @@ import * as NodeZlib from "node:zlib"
 import type { Zlib } from "../Zlib.js"
 
 /**
- * zlib in one-shot calls, so that no connection holds a stream of its own. The layers for Node use it; hand it to
- * `WebSocketTest.layerWith` to have compression negotiated in tests.
+ * Calls zlib once per message, so that no connection holds a zlib stream of its own. The layers for Node use it. Pass it to
+ * `WebSocketTest.layerWith` to negotiate compression in tests.
  *
- * At most two messages of the process are deflated on other threads at once, which leaves half of Node's pool to DNS and
- * files. The others wait in the order in which they came, at most one of each connection.
+ * Other threads deflate at most two messages of the process at the same time. This leaves half of Node's thread pool to DNS
+ * and files. The other messages wait in the order in which they came, at most one per connection.
  *
  * @since 0.1.0
  * @category instances
@@ -63,7 +63,7 @@ const startNext = (): void => {
     waiting.delete(job)
     running++
     NodeZlib.deflateRaw(job.data, deflateOptions(job.data, job.options), (error, deflated) => {
-      // A thread is free only now, also where nobody waits for the result any more.
+      // A thread is free only now, even if nobody waits for the result any more.
       running--
       startNext()
       job.done(error === null ? deflated : undefined)
@@ -73,14 +73,14 @@ const startNext = (): void => {
 
 const ignore = (): void => {}
 
-// What Node says when more comes out than `maxOutputLength`.
+// Node's error code if the output exceeds `maxOutputLength`.
 const tooLarge = "ERR_BUFFER_TOO_LARGE"
 
 const codeOf = (error: unknown): unknown => (error instanceof Error && "code" in error ? error.code : undefined)
 
 const { Z_DEFAULT_STRATEGY, Z_RLE, Z_SYNC_FLUSH } = NodeZlib.constants
 
-// Output is collected in chunks of one size, and joined where there are several. Chunks below 4 KiB come from Node's pool.
+// Node collects output in chunks of one size, and joins them if there are several. Chunks below 4 KiB come from Node's pool.
 const minChunk = 1024
 const maxChunk = 64 * 1024
 
@@ -90,14 +90,14 @@ const deflateOptions = (
   data: Uint8Array,
   { dictionary, level, memLevel, windowBits }: DeflateOptions
 ): NodeZlib.ZlibOptions => ({
-  // For a window of 8 bits zlib takes one of 9, but runs never refer back further than one octet.
+  // For a window of 8 bits zlib uses one of 9. With `Z_RLE`, matches never refer back further than one octet.
   windowBits: Math.max(windowBits, 9),
   strategy: windowBits === 8 ? Z_RLE : Z_DEFAULT_STRATEGY,
   level,
   memLevel,
   finishFlush: Z_SYNC_FLUSH,
   chunkSize: chunkSize(data.length >>> 1),
-  // The four octets of the flush do not travel.
+  // The four octets of the flush are not sent, so they do not count.
   maxOutputLength: data.length + 4,
   ...(dictionary.length > 0 ? { dictionary } : {})
 })
@@ -107,7 +107,7 @@ const inflate = (data: Uint8Array, { dictionary, maxBytes, windowBits }: Inflate
     windowBits,
     info: true,
     chunkSize: Math.min(chunkSize(data.length * 8), Math.max(maxBytes, minChunk)),
-    // Zero is no limit to Node.
+    // Node does not accept zero as a limit.
     maxOutputLength: Math.max(maxBytes, 1),
     ...(dictionary.length > 0 ? { dictionary } : {})
   }) as unknown as { readonly buffer: Buffer; readonly engine: NodeZlib.InflateRaw }

@@ -2,13 +2,13 @@ import { notSet, type Alarm, type Timers } from "../time/Timers.js"
 
 /** A connection, as its budget sees it. */
 export interface BudgetMember {
-  /** What is held of messages that have not ended. */
+  /** The bytes that are held of messages that have not ended. */
   readonly unfinishedBytes: number
-  /** How many messages have ended. */
+  /** How many received messages have ended. */
   readonly receivedMessages: number
-  /** Tells its ledger what is held now. */
+  /** Reports to its ledger what it holds now. */
   account(): void
-  /** Reads, pauses, or goes on sending, as its ledger now allows. */
+  /** Reads, pauses, or continues to send, as its ledger now allows. */
   obeyBudget(): void
   /** Fails the connection, which frees what it holds of unfinished messages. */
   shed(maxBytes: number): void
@@ -25,16 +25,17 @@ export interface Usage {
   readonly connections: number
 }
 
-// Bytes leave a transport without notice.
+// The budget looks at all connections at this interval, because a transport does not report that bytes have left.
 const lookMillis = 50
-// Between two looks everything that has arrived is read, also in a process that was busy. Nothing is freed at so many looks in a
-// row, or connections were held back at so many: then others may begin a message, too.
+// Between two looks, everything that has arrived is read, even if the process was busy. Other connections may begin a
+// message after `maxStuckLooks` looks in a row at which nothing was freed, or after connections were held back at
+// `maxHeldLooks` looks.
 const maxStuckLooks = 4
 const maxHeldLooks = 20
-// How many looks an unfinished message gets to end before it may be dropped.
+// An unfinished message that has not ended after this many looks may be dropped.
 const maxCrowdedLooks = 40
 
-/** Exceeded above `high` bytes, and until no more than `low` are left. */
+/** A level that is exceeded once there are more than `high` bytes, and until at most `low` bytes are left. */
 class Level {
   isExceeded = false
   readonly high: number
@@ -45,7 +46,7 @@ class Level {
     this.low = high / 2
   }
 
-  /** Whether that changes anything. */
+  /** Returns whether `isExceeded` has changed. */
   update(bytes: number): boolean {
     const isExceeded = bytes > (this.isExceeded ? this.low : this.high)
     const changed = isExceeded !== this.isExceeded
@@ -55,15 +56,19 @@ class Level {
 }
 
 /**
- * What all connections of a budget hold. Half of it is for what they receive, half for what they send; the two halves never
- * wait for each other.
+ * The bytes that all connections of a budget hold. Half of the budget is for received bytes and half for bytes to send. The
+ * two halves never wait for each other.
  *
- * Above its half, each connection works with the smallest marks there are: it is not read while it has unread messages, or
- * does not send while more than its low-water mark is unsent. A connection that holds nothing is never held up by the others,
- * so there is no circle of connections that wait for each other.
+ * If the connections together exceed a half, each of them works with the smallest possible marks:
  *
- * Only a message that has begun costs more than that. While unfinished ones take more than a quarter, these go on first, and a
- * connection begins another one only when nothing else moves. What does not end in time is dropped.
+ * - receiving: a connection is not read while it has unread messages;
+ * - sending: a connection does not send while more bytes than its low-water mark are unsent.
+ *
+ * The others never hold up a connection that holds nothing. So connections cannot wait for each other in a circle.
+ *
+ * Only a message that has begun costs more than that. If unfinished messages take more than a quarter of the budget, they
+ * continue first. A connection then begins another message only if nothing else makes progress. A message that does not end
+ * in time is dropped.
  */
 export class Budget implements Alarm {
   readonly maxBytes: number
@@ -83,9 +88,10 @@ export class Budget implements Alarm {
   private heldLooks = 0
   private hasFreed = false
   private stuckLooks = 0
-  // What unfinished messages took when others were allowed to begin, too.
+  // The bytes of unfinished messages at the time when other connections were allowed to begin one, too.
   private releasedBytes = 0
-  // While unfinished messages take too much: those that have begun, by how many of their connection ended before.
+  // While unfinished messages take too much: the connections whose message has begun, each with its count of messages that
+  // had ended by then.
   private readonly begun = new Map<BudgetMember, number>()
   private crowdedLooks = 0
 
@@ -101,7 +107,7 @@ export class Budget implements Alarm {
     return this.received.isExceeded || this.unfinished.isExceeded || this.unsent.isExceeded
   }
 
-  /** What is used of it now. */
+  /** Counts how much of the budget is used now. */
   measure(): Usage {
     this.recount()
     const { isExhausted, maxBytes, members, unfinishedBytes, unreadBytes, unsentBytes } = this
@@ -115,7 +121,7 @@ export class Budget implements Alarm {
     return !this.holdsBack || unfinishedBytes > 0
   }
 
-  /** Whether a connection sends only while no more than its low-water mark is unsent. */
+  /** Whether a connection sends only while at most as many bytes as its low-water mark are unsent. */
   get sendsSparingly(): boolean {
     return this.unsent.isExceeded
   }
@@ -135,7 +141,7 @@ export class Budget implements Alarm {
     this.unfinishedBytes += unfinishedBytes
     this.unsentBytes += unsentBytes
     if (unreadBytes < 0 || unfinishedBytes < 0) this.hasFreed = true
-    // What members do because of an assessment is a part of it.
+    // Charges that members cause during an assessment are part of that assessment.
     if (this.assessing) return
     this.assessing = true
     try {
@@ -151,7 +157,7 @@ export class Budget implements Alarm {
   }
 
   private assess(): void {
-    // What left the transports since they were looked at does not count.
+    // Bytes that have left the transports since the last look do not count.
     if (!this.unsent.isExceeded && this.unsentBytes > this.unsent.high) this.recount()
     if (this.unfinishedBytes > this.maxBytes) this.shed([...this.members], this.unfinished.high, 1)
     while (this.updateLevels()) for (const member of this.members) member.obeyBudget()
@@ -167,7 +173,7 @@ export class Budget implements Alarm {
       this.begun.clear()
       if (this.unfinished.isExceeded) this.rememberBegun()
     }
-    // One has begun.
+    // Another message has begun.
     const heldAgain = this.unfinished.isExceeded && !this.holdsBack && this.unfinishedBytes > this.releasedBytes
     if (heldAgain) this.holdsBack = true
     this.releasedBytes = Math.min(this.releasedBytes, this.unfinishedBytes)
@@ -205,7 +211,7 @@ export class Budget implements Alarm {
       )
       if (this.unfinished.isExceeded) this.rememberBegun()
     }
-    // Those that have begun may need another one that has not: to read what they send.
+    // An unfinished message may depend on one that has not begun, for example if its peer must read first.
     const isLong = ++this.heldLooks >= maxHeldLooks || this.stuckLooks >= maxStuckLooks
     if (this.holdsBack && isLong && this.unfinishedBytes <= this.maxBytes / 2) {
       this.holdsBack = false
@@ -214,7 +220,10 @@ export class Budget implements Alarm {
     }
   }
 
-  /** Drops the largest unfinished messages of `members` until no more than `maxBytes` are left, or `spared` messages. */
+  /**
+   * Drops the largest unfinished messages of `members` until at most `maxBytes` bytes, or only `spared` messages, are
+   * left.
+   */
   private shed(members: ReadonlyArray<BudgetMember>, maxBytes: number, spared: number): void {
     const holders = members.filter(({ unfinishedBytes }) => unfinishedBytes > 0)
     holders.sort((a, b) => b.unfinishedBytes - a.unfinishedBytes)
@@ -227,7 +236,7 @@ export class Budget implements Alarm {
   }
 }
 
-/** What a budget knows of one connection. */
+/** The account of one connection in a budget. */
 export class Ledger {
   readonly budget: Budget
   private readonly timers: Timers
@@ -245,7 +254,7 @@ export class Ledger {
     return this.budget.mayRead(this.unreadBytes, this.unfinishedBytes)
   }
 
-  /** Charges the difference to what was told before. */
+  /** Charges the difference from the last report. */
   update(unreadBytes: number, unfinishedBytes: number, unsentBytes: number): void {
     const unread = unreadBytes - this.unreadBytes
     const unfinished = unfinishedBytes - this.unfinishedBytes

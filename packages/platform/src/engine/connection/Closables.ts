@@ -1,29 +1,32 @@
-/** Something that is open, or about to be. */
+/** Something that is open, or about to open. */
 export interface Closable {
   /**
-   * How long it stays open, in milliseconds, while the scope that it belongs to waits for members that were acquired after it:
-   * zero, or half of the time for closing.
+   * How long it stays open, in milliseconds, while its scope waits for members that were acquired after it. This is zero, or
+   * half of the close timeout.
    */
   readonly patience: number
   /**
-   * Begins to close, at once and without waiting. Idempotent. `waited` is the part of the time for closing, in
-   * milliseconds, that the scope has spent on other connections.
+   * Begins to close at once, without waiting. Idempotent. `waited` is the part of the close timeout, in milliseconds, that
+   * the scope has already spent on other connections.
    */
   beginClose(code: number, waited?: number): void
-  /** Calls back once it is closed, which is bound to come; at once if it is closed. Returns what undoes this. */
+  /**
+   * Calls `done` when it is closed, or at once if it already is. It is certain to close in the end. Returns a
+   * function that removes the callback.
+   */
   whenClosed(done: () => void): () => void
 }
 
-/** Closes its members in the end. */
+/** Closes its members when it ends. */
 export interface Owner {
-  /** Adds a member. Begins to close it if the owner has begun to close. */
+  /** Adds a member. If the owner has begun to close, the member begins to close, too. */
   add(member: Closable): void
   delete(member: Closable): void
 }
 
 /**
- * Connections that end together. All begin to close in one step, so that n of them take one deadline, not n. A connection that
- * ends earlier removes itself.
+ * Connections that end together. All begin to close in one step, so that n connections take one close timeout, not n. A
+ * connection that ends earlier removes itself.
  */
 export class Closables implements Owner {
   private readonly members = new Set<Closable>()
@@ -38,7 +41,10 @@ export class Closables implements Owner {
     this.members.delete(member)
   }
 
-  /** Begins to close all members, and those that are added later. Returns the members, which the caller may wait for. */
+  /**
+   * Begins to close all members, including those that are added later. Returns the members, so that the caller may wait
+   * for them.
+   */
   beginClose(code: number): ReadonlyArray<Closable> {
     this.code = code
     const members = [...this.members]
@@ -47,10 +53,10 @@ export class Closables implements Owner {
   }
 }
 
-/** What `whenClosed` returns if there is nothing to undo. */
+/** `whenClosed` returns this if there is no callback to remove. */
 export const nothingToUndo = (): void => {}
 
-/** The `whenClosed` of members for whose end nobody has to wait. */
+/** A `whenClosed` for members that nobody has to wait for. */
 export const closedAtOnce = (done: () => void): (() => void) => {
   done()
   return nothingToUndo

@@ -3,47 +3,50 @@ import type { Transport } from "../../Transport.js"
 import type { Deadlines } from "../time/Deadlines.js"
 import type { Settings } from "../Settings.js"
 
-/** The connection whose output is written. */
+/** The connection whose output a flusher writes. */
 export interface FlusherHost {
   readonly connection: Connection
   readonly transport: Transport
   readonly settings: Settings
   readonly deadlines: Deadlines
-  /** Nothing is left of the transport. */
+  /** Whether the transport has closed. */
   readonly closed: boolean
-  /** What waits to be read. */
+  /** The bytes that wait to be read. */
   readonly unreadBytes: number
-  /** Whether all connections of the budget together have too much to send. */
+  /** Whether all connections of the budget together have too many bytes to send. */
   readonly budgetIsShort: boolean
-  /** Tells the budget what is held now. */
+  /** Reports to the budget what the connection holds now. */
   account(): void
-  /** Lets sends go on that wait for the budget. */
+  /** Lets sends continue that wait for the budget. */
   serveBudget(): void
 }
 
-// Replies made in one turn are written at once; above this many bytes they do not wait for the end of the turn.
+// Replies of one turn are written together. If there are more bytes than this, they do not wait for the end of the turn.
 const maxFlushBytes = 64 * 1024
-// How many turns of the microtask queue a flush waits for a reader that makes no progress.
+// A flush waits at most this many turns of the microtask queue for a reader that makes no progress.
 const maxDeferrals = 8
 
-// Connections with output that was made outside of a read; one microtask writes for all of them.
+// Connections with output that was produced outside of a read. One microtask writes the output of all of them.
 let dirty: Array<Flusher> = []
 const flushDirty = (): void => {
   const flushers = dirty
   dirty = []
   for (const flusher of flushers) flusher.flushDirty()
 }
-// A promise's turn costs less than `queueMicrotask`, which keeps a record of where it was asked for.
+// A promise callback costs less than `queueMicrotask`, which records where it was called.
 const turn = Promise.resolve()
 const markDirty = (flusher: Flusher): void => {
   if (dirty.push(flusher) === 1) void turn.then(flushDirty)
 }
 
-/** Writes what a connection has to send: once for each read that is answered, and once for all that is sent in one turn. */
+/**
+ * Writes the output of a connection: once for each read that is answered, and once for everything that is sent in one
+ * turn.
+ */
 export class Flusher {
   writable = true
   sentBytes = 0
-  // The end of what is being done will flush.
+  // The current operation flushes when it ends.
   private corked = false
   private dirty = false
   private deferrals = 0
@@ -55,24 +58,24 @@ export class Flusher {
     this.host = host
   }
 
-  /** What is sent from now on is not written before `uncork` or a flush. */
+  /** From now on, output is not written before `uncork` or a flush. */
   cork(): void {
     this.corked = true
   }
 
   uncork(): void {
     this.corked = false
-    // What is done later may send more.
+    // Later, because more may be sent in this turn.
     if (this.host.connection.outputBytes > 0) this.flushLater()
   }
 
-  /** Something was sent: writes it at once if it is much, else at the end of the turn. */
+  /** Something was sent. Writes it at once if it is large, otherwise at the end of the turn. */
   sent(): void {
     if (this.host.connection.outputBytes >= this.flushBytes) this.flush()
     else if (!this.corked) this.flushLater()
   }
 
-  /** What waits for the end of the turn counts towards the high-water mark. */
+  /** Output that waits for the end of the turn counts towards the high-water mark. */
   private get flushBytes(): number {
     return Math.min(maxFlushBytes, this.host.settings.sendMarks.high)
   }
@@ -85,7 +88,7 @@ export class Flusher {
   }
 
   flushDirty(): void {
-    // While more of one read is being answered, one write for all of it; but only as long as the answers keep coming.
+    // While the app still answers messages of one read, all answers share one write, but only as long as it makes progress.
     const unread = this.host.unreadBytes
     if (unread > 0 && (unread !== this.unreadBefore || this.deferrals < maxDeferrals)) {
       this.deferrals = unread === this.unreadBefore ? this.deferrals + 1 : 0
@@ -101,7 +104,7 @@ export class Flusher {
   flush(): void {
     const { closed, connection, deadlines, transport } = this.host
     const open = connection.phase === "Open"
-    // Pongs wait for room, where they coalesce; a Close does not.
+    // Pongs wait for room, and coalesce while they wait. A Close does not wait.
     if (connection.outputBytes > 0 && (this.writable || !open) && !closed) {
       this.sentBytes += connection.outputBytes
       const { belowHighWater, taken } = transport.write(connection.takeOutput())
@@ -123,8 +126,8 @@ export class Flusher {
   }
 
   /**
-   * Whether a message may be sent now: the transport has room, and so has the budget; while that has none, little of this
-   * connection's own is unsent.
+   * Whether a message may be sent now. The transport must have room, and so must the budget. If the budget has none, a
+   * connection may still send while few of its own bytes are unsent.
    */
   hasRoom(): boolean {
     return this.writable && (!this.host.budgetIsShort || this.waitsLittle())
@@ -133,12 +136,12 @@ export class Flusher {
   private waitsLittle(): boolean {
     const { connection, settings } = this.host
     const { low } = settings.sendMarks
-    // What was sent in this turn may find room at once.
+    // There may be room at once for the output of this turn.
     if (connection.outputBytes > 0 && this.waitingBytes > low) this.flush()
     return this.writable && this.waitingBytes <= low
   }
 
-  /** What has been sent and has not left. */
+  /** The bytes that were sent and have not left the transport. */
   get waitingBytes(): number {
     return this.host.connection.outputBytes + this.host.transport.bufferedBytes
   }

@@ -5,9 +5,9 @@ import { toFrame } from "./sendable.js"
 import { Sender } from "./Sender.js"
 import type { Sent } from "./Wait.js"
 
-/** Sends frames, as they are. */
+/** Sends frames unchanged. */
 export class FrameSender extends Sender {
-  /** Throws if it is not a frame. */
+  /** Throws if `given` is not a frame. */
   sendNow(given: Frame): Sent {
     const { connection, flusher } = this.host
     const frame = toFrame(given)
@@ -15,7 +15,7 @@ export class FrameSender extends Sender {
     const encode = () => {
       const refused = connection.sendFrame(frame)
       if (!control) this.messageSent(refused, frame.fin)
-      // It was a Close.
+      // The frame was a Close.
       if (connection.phase !== "Open") this.host.closing()
       return refused
     }
@@ -23,7 +23,7 @@ export class FrameSender extends Sender {
     if (!waits || connection.phase !== "Open") return this.sent(encode(), true, control)
     const max = connection.maxSendBytes
     const size = frame.payload.length
-    // It does not wait to be refused.
+    // A frame that is too large is refused at once, without waiting for room.
     return !control && size > max
       ? new PayloadTooLarge({ limit: "frame", max, size, direction: "outbound" })
       : this.awaitRoom(encode, control)

@@ -1,27 +1,28 @@
 import { IoError } from "@effect-websocket/protocol/Errors"
 import type { Transport, TransportSink, WaterMarks, WriteResult } from "../../Transport.js"
 
-/** What the transports of the library's own clients and servers have, so that they are not guarded. */
+/** Marks the transports of the library's own clients and servers. These need no guard. */
 export const neverThrows = Symbol("neverThrows")
 
 const guardKey = Symbol.for("@effect-websocket/platform/GuardedTransport")
 
-/** How long a transport of the app's has to report its end once it was aborted. */
+/** How many milliseconds a transport of the app has to report its end after an abort. */
 const abandonMillis = 100
 
-/** The transport, with a guard around it unless it needs none. */
+/** Returns the transport with a guard around it, or as it is if it needs none. */
 export const guarded = (transport: Transport): Transport =>
   neverThrows in transport ? transport : new GuardedTransport(transport)
 
-/** The transport without the guard around it, if it has one. */
+/** Returns the transport without its guard, if it has one. */
 export const unguarded = (transport: Transport): Transport => (isGuarded(transport) ? transport.transport : transport)
 
-/** Recognises the guards of every copy of this package. */
+/** Recognises guards from any copy of this package. */
 const isGuarded = (transport: Transport): transport is GuardedTransport => guardKey in transport
 
 /**
- * A transport of the app's. No method of a transport may throw; one that does breaks its own connection, with the error as the
- * cause, and never a callback of a socket or a timer, which would end the process.
+ * A guard around a transport of the app. No method of a transport may throw. If one does, the guard ends that connection
+ * with the error as the cause. Without the guard, the error could reach a callback of a socket or a timer and end the
+ * process.
  */
 export class GuardedTransport implements Transport {
   readonly [neverThrows] = true
@@ -86,7 +87,7 @@ export class GuardedTransport implements Transport {
 
   abort(): void {
     this.attempt("abort", () => this.transport.abort())
-    // Nobody must wait for a transport that never reports its end.
+    // Otherwise a transport that never reports its end would make others wait forever.
     if (this.sink !== undefined && !this.closed) this.abandoning ??= setTimeout(() => this.close(), abandonMillis)
   }
 
@@ -111,7 +112,7 @@ export class GuardedTransport implements Transport {
     try {
       this.transport.abort()
     } catch {
-      // It is broken, and that has been reported.
+      // The transport is already broken, and the first error is the one that gets reported.
     }
     // A transport never calls back from within a call to it.
     queueMicrotask(() => {
@@ -121,10 +122,10 @@ export class GuardedTransport implements Transport {
   }
 }
 
-/** Nothing of it is kept, and nothing will be. */
+/** The result of a write to a broken transport: the bytes are lost, and the caller need not wait. */
 const lost: WriteResult = { taken: false, belowHighWater: true }
 
-/** Passes on what a transport reports, until it is broken. */
+/** Passes on the reports of a transport until the transport is broken. */
 class GuardedSink implements TransportSink {
   private readonly sink: TransportSink
   private readonly isBroken: () => boolean

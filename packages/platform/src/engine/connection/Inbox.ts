@@ -5,13 +5,13 @@ import type { Message } from "@effect-websocket/protocol/Message"
 import type { MessagePart } from "@effect-websocket/protocol/MessagePart"
 import type { Transport } from "../../Transport.js"
 
-/** What a connection delivers. */
+/** An item that a connection delivers. */
 export type Delivered = Message | MessagePart | FrameReceived
 
-// What an item weighs besides its payload, so that empty ones count too.
+// The weight of an item besides its payload, so that empty items count too.
 const itemOverhead = 64
 
-/** What an item in the inbox, or a message that waits to be sent, counts. */
+/** The weight, in bytes, of an item in the inbox or of a message that waits to be sent. */
 export const weight = (item: Delivered): number =>
   itemOverhead + (item._tag === "Frame" ? item.frame.payload.byteLength : item.data.length)
 
@@ -20,31 +20,34 @@ export interface InboxHost {
   readonly connection: Connection
   readonly transport: Transport
   readonly settings: { readonly receiveHighWaterMark: number }
-  /** Nothing is left of the transport. */
+  /** Whether the transport has closed. */
   readonly closed: boolean
-  /** Tells the budget what is held now. */
+  /** Reports to the budget what the connection holds now. */
   account(): void
-  /** Lets a Close or a violation behind messages take effect. */
+  /** Lets a Close or a violation take effect that arrived behind messages. */
   settle(): void
 }
 
-/** Why reading is paused, as bits. */
+/** The reasons to pause reading, as bits. */
 export const pausedByInbox = 1
 export const pausedByBudget = 2
 export const pausedByRate = 4
 
-/** Items that wait to be read, in order; the reader that waits for them; and whether the transport is read. */
+/**
+ * Holds the items that wait to be read, in order, and the reader that waits for them. Decides whether the transport is
+ * read.
+ */
 export class Inbox<Item extends Delivered> {
-  /** What waits, in bytes. */
+  /** The weight of the items that wait, in bytes. */
   bytes = 0
-  /** A reader has seen that something is there, and takes it in its next step. */
+  /** Whether a reader has seen that there are items, and takes them in its next step. */
   taking = false
   private items: Array<Item> = []
-  // The items from here on wait.
+  // The index of the first item that waits.
   private head = 0
   private wake: (() => void) | undefined = undefined
   private pauses = 0
-  // An item was dropped, so that all behind it are too.
+  // An item was dropped, so all later items are dropped too.
   private dropping = false
   private discarding = false
   private readonly host: InboxHost
@@ -65,10 +68,10 @@ export class Inbox<Item extends Delivered> {
     return this.bytes > this.host.settings.receiveHighWaterMark
   }
 
-  /** Adds an item. While the connection closes, a full inbox drops it: the peer's Close is behind it. */
+  /** Adds an item. While the connection closes, a full inbox drops it in order to reach the peer's Close behind it. */
   push(item: Item): void {
     if (this.host.connection.phase !== "Open" || this.discarding) {
-      // No gap, behind which it would go on.
+      // After one dropped item all later ones are dropped, so that the reader never sees a gap.
       this.dropping ||= this.discarding || this.isAboveHighWater
       if (this.dropping) return
     }
@@ -76,7 +79,7 @@ export class Inbox<Item extends Delivered> {
     this.bytes += weight(item)
   }
 
-  /** The next item, if there is one. Whoever has taken enough calls `taken`. */
+  /** Takes the next item, if there is one. The caller calls `taken` when it has taken enough. */
   next(): Item | undefined {
     const { head, items } = this
     const item = items[head]
@@ -87,7 +90,7 @@ export class Inbox<Item extends Delivered> {
     return item
   }
 
-  /** All items that wait. */
+  /** Takes all items that wait. */
   takeAll(): Array<Item> {
     const { head, items } = this
     this.clear()
@@ -95,7 +98,7 @@ export class Inbox<Item extends Delivered> {
     return head === 0 ? items : items.slice(head)
   }
 
-  /** After a reader has taken items. */
+  /** Called after a reader has taken items. */
   taken(): void {
     this.taking = false
     if (this.bytes <= this.host.settings.receiveHighWaterMark / 2) this.resume(pausedByInbox)
@@ -112,10 +115,10 @@ export class Inbox<Item extends Delivered> {
     this.head = 0
   }
 
-  /** Nothing that arrives will be read any more. */
+  /** Items that arrive from now on will not be read. */
   discard(): void {
     this.discarding = true
-    // What a reader is about to take is no longer ours to drop.
+    // Items that a reader is about to take must not be dropped.
     if (!this.taking) this.clear()
   }
 
@@ -125,26 +128,26 @@ export class Inbox<Item extends Delivered> {
     return this.wake !== undefined
   }
 
-  /** Calls `wake` once when there is something to read, or an end to see: at once, if there is. */
+  /** Calls `wake` once when there is something to read or the connection has ended; at once if that is so now. */
   whenReadable(wake: () => void): void {
     const { connection } = this.host
-    // It may have come since the reader looked.
+    // An item or the end may have come since the reader looked.
     if (!this.isEmpty || connection.error !== undefined || connection.unsettled) wake()
     else this.wake = wake
   }
 
-  /** A reader that was woken has taken all, and waits on. */
+  /** A reader that was woken has taken all items and continues to wait. */
   waitOn(wake: () => void): void {
     this.wake = wake
   }
 
-  /** Nobody waits or takes any more. */
+  /** The reader no longer waits for items or takes them. */
   forgetReader(): void {
     this.wake = undefined
     this.taking = false
   }
 
-  /** The reader takes from the inbox itself, so an interruption between this wake-up and its turn loses nothing. */
+  /** Wakes the reader. The reader takes the items itself, so nothing is lost if it is interrupted before its turn. */
   wakeReader(): void {
     const { wake } = this
     if (wake === undefined || (this.isEmpty && this.host.connection.error === undefined)) return
@@ -152,9 +155,9 @@ export class Inbox<Item extends Delivered> {
     wake()
   }
 
-  /** Why nothing more will come, once it is empty. */
+  /** Why no more items will come. Asked once the inbox is empty. */
   get error(): ConnectionError | undefined {
-    // The app has answered what came before a Close or a violation.
+    // The app has had the chance to answer the messages before a Close or a violation.
     if (this.host.connection.unsettled) this.host.settle()
     return this.host.connection.error
   }
@@ -177,7 +180,7 @@ export class Inbox<Item extends Delivered> {
     if (this.pauses === 0 && !this.host.closed) this.host.transport.resume()
   }
 
-  /** Reads on, whatever paused it. */
+  /** Resumes reading, whatever the reason for the pause was. */
   resumeAll(): void {
     this.resume(this.pauses)
   }

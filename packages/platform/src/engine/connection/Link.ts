@@ -1,4 +1,4 @@
-/** Where a `Connection` meets its transport, time, the budget, and whoever reads and sends. */
+/** Joins a `Connection` to its transport, time, the budget, its reader and its sender. */
 import * as Connection from "@effect-websocket/protocol/Connection"
 import type { ProtocolError } from "@effect-websocket/protocol/Errors"
 import {
@@ -30,14 +30,14 @@ import { pingPayload, pongPayload } from "./sendable.js"
 import type { Sender, SenderHost } from "./Sender.js"
 import type { Sent } from "./Wait.js"
 
-/** What the opening handshake agreed on. */
+/** The result of the opening handshake. */
 export interface Negotiated {
   readonly url: string
   readonly agreement: Agreement
   readonly deflate?: PermessageDeflate.Agreement | undefined
 }
 
-/** What the connection delivers, and what it leaves to the app. */
+/** Which items the connection delivers, and which tasks it leaves to the app. */
 export interface Mode {
   readonly delivery: Connection.Delivery
   readonly answerPings?: boolean | undefined
@@ -54,7 +54,7 @@ export interface FinalStatus extends Connection.CloseStatus {
 
 const pingBytes = 8
 
-/** One connection: reads in order, sends through its `sender`, answers, keeps its deadlines, and closes. */
+/** One connection. It reads in order, sends through its `sender`, answers, keeps its deadlines, and closes. */
 export class Link<Item extends Delivered = Delivered>
   implements TransportSink, Closable, DeadlineOwner, BudgetMember, FlusherHost, InboxHost, SenderHost
 {
@@ -64,19 +64,19 @@ export class Link<Item extends Delivered = Delivered>
   readonly connection: Connection.Connection
   readonly transport: Transport
   readonly settings: Settings
-  /** What compresses, if the two sides agreed on compression. */
+  /** The compressor, if the two sides agreed on compression. */
   readonly zlib: Zlib | undefined
   readonly deadlines: Deadlines
   readonly flusher: Flusher
   readonly inbox: Inbox<Item>
   private readonly timers: Timers
   private readonly receiveRate: ReceiveRate | undefined
-  // What the budget knows of this connection.
+  // The account of this connection in its budget.
   private readonly ledger: Ledger | undefined
   private senderOrNone: Sender | undefined = undefined
   private owners: ReadonlyArray<Owner> = []
 
-  // Messages count when they have ended. Bytes are those of the transport, without the handshake.
+  // A message counts when it has ended. The bytes are those of the transport, without the handshake.
   receivedMessages = 0
   receivedBytes = 0
 
@@ -106,14 +106,14 @@ export class Link<Item extends Delivered = Delivered>
     this.receiveRate =
       settings.receiveRate && new ReceiveRate(settings.receiveRate, timers, () => this.inbox.resume(pausedByRate))
     this.connection = makeConnection(role, settings, negotiated, mode)
-    // How long a message takes that is not held whole is the reader's affair.
+    // If messages are not held whole, the reader determines how long each one takes, so there is no `messageTimeout`.
     const timed = mode.delivery === "messages" ? settings : { ...settings, messageTimeout: Number.POSITIVE_INFINITY }
     this.deadlines = new Deadlines(timers, timed, this)
     this.flusher = new Flusher(this)
     this.inbox = new Inbox(this)
   }
 
-  /** Set once, before `start`. */
+  /** Must be set once, before `start`. */
   set sender(sender: Sender) {
     this.senderOrNone = sender
   }
@@ -122,7 +122,7 @@ export class Link<Item extends Delivered = Delivered>
     return this.senderOrNone!
   }
 
-  /** Starts the transport, and becomes a member of what will close the connection. */
+  /** Starts the transport, and joins the owners that will close the connection. */
   start(...owners: ReadonlyArray<Owner>): void {
     this.transport.start(this, this.settings.sendMarks)
     this.deadlines.start()
@@ -132,7 +132,7 @@ export class Link<Item extends Delivered = Delivered>
 
   addOwner(owner: Owner): void {
     if (this.closed) return owner.delete(this)
-    // `[...owners, owner]` would have room for sixteen more.
+    // `[...owners, owner]` would allocate room for sixteen more.
     this.owners = this.owners.concat(owner)
     owner.add(this)
   }
@@ -149,21 +149,21 @@ export class Link<Item extends Delivered = Delivered>
     const messagesBefore = this.receivedMessages
     const messaged = this.process(connection.receive(chunk, owned))
     this.deadlines.receiving(connection.receiving, messaged)
-    // A Close or a violation came right behind messages. It takes effect when their reader comes back for more, and at the
-    // latest at the end of this turn, since the peer waits.
+    // A Close or a violation arrived right behind messages. It takes effect when their reader asks for more. The peer waits,
+    // so it takes effect at the end of this turn at the latest.
     if (connection.unsettled) this.settleTimer ??= setTimeout(() => this.settle(), 0)
     this.flusher.flush()
     if (this.receiveRate?.exceeds(this.receivedMessages - messagesBefore, chunk.length)) {
       if (this.receiveRate.closes) this.startClosing(policyViolation, "too much per time")
       else inbox.pause(pausedByRate)
     }
-    // A reader that waited has not had its turn yet.
+    // If a reader waited, it has not had its turn yet, so reading is not paused.
     if (idle && inbox.isAboveHighWater) inbox.pause(pausedByInbox)
     this.account()
     if (owned && !connection.keepsChunk) this.transport.release?.(chunk)
   }
 
-  /** Returns whether there was data among them. */
+  /** Handles events. Returns whether there was data among them. */
   private process(events: ReadonlyArray<Connection.Event>): boolean {
     let messaged = false
     for (const event of events) {
@@ -182,7 +182,7 @@ export class Link<Item extends Delivered = Delivered>
         default:
           messaged ||= event._tag !== "Frame" || !isControl(event.frame)
           if (endsMessage(event)) this.receivedMessages++
-          // The delivery of the connection decides which items these are.
+          // The `delivery` of the connection determines the type of these items.
           this.inbox.push(event as Item)
       }
     }
@@ -191,11 +191,11 @@ export class Link<Item extends Delivered = Delivered>
     return messaged
   }
 
-  /** Gives the connection up for an item that waits to be read. That is dropped, and so are those behind it. */
+  /** Fails the connection because of an item that waits to be read. This item is dropped, and so are all items behind it. */
   failReading(code: number, error: ConnectionError): void {
     const isOver = this.connection.error !== undefined
     if (!isOver) this.process(this.connection.fail(code, error))
-    // Behind the failure, after which nothing comes.
+    // After the failure, because from then on no items are added.
     this.inbox.clear()
     if (!isOver) this.closing()
     this.inbox.taken()
@@ -216,7 +216,7 @@ export class Link<Item extends Delivered = Delivered>
     this.flusher.flush()
   }
 
-  /** A ping that is to be sent by `sendPing`. Throws if `data` is too long for its type. */
+  /** Makes a ping for `sendPing`. Throws if `data` is too long for a ping. */
   makePing(data?: Uint8Array): PendingPing {
     return new PendingPing(data === undefined ? this.randomPing() : pingPayload(data), this.timers.now)
   }
@@ -242,7 +242,7 @@ export class Link<Item extends Delivered = Delivered>
     return randomBytesFrom(this.settings.random, pingBytes)
   }
 
-  /** Tells of pings, pongs and the end. Returns what stops this. */
+  /** Calls `listener` for pings, pongs and the end. Returns a function that removes it. */
   listen(listener: (event: ControlEvent) => void): () => void {
     return (this.pings ??= new Pings()).listen(listener)
   }
@@ -289,7 +289,7 @@ export class Link<Item extends Delivered = Delivered>
     this.closers = undefined
   }
 
-  /** A Close or a violation behind messages takes effect. */
+  /** Lets a Close or a violation take effect that arrived behind messages. */
   settle(): void {
     if (this.settleTimer !== undefined) {
       clearTimeout(this.settleTimer)
@@ -299,7 +299,7 @@ export class Link<Item extends Delivered = Delivered>
     this.flusher.flush()
   }
 
-  /** For the end of a scope: nothing that arrives will be read any more. */
+  /** Closes the connection at the end of a scope. Items that arrive from now on will not be read. */
   beginClose(code: number, waited = 0): void {
     this.inbox.discard()
     this.startClosing(code)
@@ -310,7 +310,7 @@ export class Link<Item extends Delivered = Delivered>
     return this.settings.closeTimeout / 2
   }
 
-  /** Sends what was accepted, and then a Close. Returns why that may not be sent. Idempotent. */
+  /** Sends the accepted messages, and then a Close. Returns an error if that Close may not be sent. Idempotent. */
   startClosing(code: number, reason?: string): ProtocolError | PayloadTooLarge | undefined {
     if (this.connection.phase === "Open") this.sender.sendAccepted()
     const refused = this.connection.close(code, reason)
@@ -318,7 +318,7 @@ export class Link<Item extends Delivered = Delivered>
     return refused
   }
 
-  /** A Close is on its way: nothing more is sent, and time begins to run. */
+  /** A Close is on its way. Nothing more is sent, and the close timeout begins. */
   closing(): void {
     if (this.connection.unsettled) this.settle()
     this.sender.refuse()
@@ -326,7 +326,7 @@ export class Link<Item extends Delivered = Delivered>
     this.inbox.resumeAll()
   }
 
-  /** Drops the connection without a handshake. Idempotent. */
+  /** Drops the connection without a closing handshake. Idempotent. */
   cutShort(): void {
     if (this.closed) return
     this.cutOff = !this.connection.closeStatus.clean || this.transport.bufferedBytes > 0
@@ -334,7 +334,10 @@ export class Link<Item extends Delivered = Delivered>
     this.transport.abort()
   }
 
-  /** Its error, or else one for an end without a Close. Not made before it is needed: its stack takes long. */
+  /**
+   * The error of the connection, or else an error for an end without a Close. It is created only when needed, because its
+   * stack trace takes long.
+   */
   terminalError(initiator: "local" | "remote"): ConnectionError {
     return this.connection.error ?? abnormal(initiator)
   }
@@ -343,7 +346,7 @@ export class Link<Item extends Delivered = Delivered>
     return this.closed ? closedAtOnce(done) : (this.closers ??= new Waiters()).add(done)
   }
 
-  /** How it ended, once it is closed. */
+  /** How the connection ended, once it is closed. */
   get status(): FinalStatus {
     const status = this.connection.closeStatus
     return { ...status, clean: status.clean && !this.cutOff, error: this.terminalError("local") }
@@ -381,7 +384,7 @@ export class Link<Item extends Delivered = Delivered>
     const { ledger } = this
     if (ledger === undefined) return
     this.obeyInReading(ledger)
-    // In a turn of their own: this may be called from within anything that changes what is held.
+    // Sends continue in a turn of their own, because any code that changes what is held may call this method.
     if (this.sender.roomAwaited) this.flusher.flushLater()
   }
 
@@ -391,7 +394,7 @@ export class Link<Item extends Delivered = Delivered>
   }
 
   serveBudget(): void {
-    // The budget may have told them that there is room.
+    // The budget may have told the waiting sends that there is room.
     if (this.ledger === undefined || this.closed || !this.sender.roomAwaited) return
     this.sender.admit()
     this.flusher.flush()
@@ -402,7 +405,7 @@ export class Link<Item extends Delivered = Delivered>
     this.giveUp(tryAgainLater, error)
   }
 
-  /** A message that nobody waits for any more was lost, so the connection ends with it. */
+  /** A message was lost whose caller no longer waits for it. Only the end of the connection can report this. */
   failDeflating(cause: unknown): void {
     const description = `Deflating a message failed: ${cause instanceof Error ? cause.message : String(cause)}`
     this.giveUp(internalError, localProtocolError(description, "RFC 7692 §7.2.1", internalError))
@@ -426,7 +429,7 @@ export class Link<Item extends Delivered = Delivered>
   }
 
   sendHeartbeat(): void {
-    // A ping would have to wait behind the rest. Whether that leaves tells as much.
+    // A ping would have to wait behind other output. Whether that output leaves says just as much about the peer.
     if (!this.flusher.writable) return
     this.connection.ping(this.randomPing())
     this.flusher.flush()
@@ -471,7 +474,7 @@ const makeConnection = (
     limits: settings.limits,
     maxFrameSize: settings.maxFrameSize,
     maxSendBytes: settings.maxSendBytes,
-    // Not copied only if `send` waits until the bytes are out.
+    // The bytes may be used without a copy only if `send` waits until they are out.
     maxCopiedBytes: settings.sendStrategy === "suspend" ? settings.sendMarks.high : Number.MAX_SAFE_INTEGER
   }
   if (role === "server") return Connection.make({ ...options, role })
@@ -482,7 +485,7 @@ const makeConnection = (
   })
 }
 
-/** Whether nothing more of the message that it belongs to will come. */
+/** Whether an item is the last one of its message. */
 const endsMessage = (item: Delivered): boolean => {
   switch (item._tag) {
     case "Frame":
@@ -495,7 +498,7 @@ const endsMessage = (item: Delivered): boolean => {
   }
 }
 
-/** Whether reading ends instead of failing. */
+/** Whether reading ends normally after this error, instead of failing with it. */
 export const endsNormally = (error: ConnectionError): boolean =>
   error._tag === "Connection_closed" &&
   error.clean &&

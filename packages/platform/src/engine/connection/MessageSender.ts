@@ -9,21 +9,21 @@ import { exceeds, frameSize, toMessage, type Data } from "./sendable.js"
 import { Sender } from "./Sender.js"
 import { Defect, Wait, type Sent } from "./Wait.js"
 
-// Most connections never have one.
+// Shared by all connections without a turn: most connections never have one.
 const noTurns = new Set<Turn>()
 // Messages of at least this many bytes (UTF-16 units of text) are deflated on another thread.
 const deflateLaterLength = 64 * 1024
 
-/** Something that is being sent, and holds up the messages behind it. */
+/** A message that is being sent, and holds up the messages behind it. */
 export interface UnderWay {
-  /** The connection is closing or over. */
+  /** Called when the connection is closing or has ended. */
   fail(error: ConnectionError): void
 }
 
-/** Sends messages: in the order of the calls, one at a time. */
+/** Sends messages one at a time, in the order of the calls. */
 export class MessageSender extends Sender {
   private turns = noTurns
-  // What messages that may be dropped for newer ones weigh.
+  // The weight of the messages that may be dropped in favour of newer ones.
   private droppable = 0
   // A message that is being deflated, or that comes from a stream.
   private underWay: Turn | UnderWay | undefined = undefined
@@ -33,12 +33,12 @@ export class MessageSender extends Sender {
     return this.droppable
   }
 
-  /** Whether the connection is closing or over, so that nothing can be sent. */
+  /** Whether the connection is closing or has ended, so that nothing can be sent. */
   get isOver(): boolean {
     return this.host.connection.phase !== "Open"
   }
 
-  /** Throws if it is not a message, or for an option that makes no sense. */
+  /** Throws if `data` is not a message, or if an option is invalid. */
   sendNow(data: Data, options: SendOptions | undefined): Sent {
     const { connection, flusher, settings } = this.host
     const message = toMessage(data)
@@ -49,10 +49,10 @@ export class MessageSender extends Sender {
     if (connection.phase !== "Open" || (first && !large && flusher.hasRoom())) {
       return this.sent(this.encode(message, compress, maxFrameSize))
     }
-    // Before anything is deflated, queued or dropped.
+    // The size is checked before anything is deflated, queued or dropped.
     const tooLarge = this.refuseSize(message)
     if (tooLarge !== undefined) return tooLarge
-    // The app's filter is asked here, so that what it throws is a defect of the caller.
+    // The app's filter runs here, so that an error it throws is a defect of the caller.
     const decided = connection.compresses(message, compress)
     const deflation = large && decided ? () => connection.deflation(message, true) : undefined
     const room = first && flusher.hasRoom()
@@ -92,7 +92,7 @@ export class MessageSender extends Sender {
       : this.sendToSlow(message, compress, maxFrameSize)
   }
 
-  /** The peer does not read fast enough, and `send` must not wait. */
+  /** Applies the send strategy: the peer does not read fast enough, and `send` must not wait. */
   private sendToSlow(
     message: Message,
     compress: boolean | undefined,
@@ -115,7 +115,10 @@ export class MessageSender extends Sender {
     return this.encode(message, compress, maxFrameSize)
   }
 
-  /** Queues a message, and drops the oldest ones if that is too much. The caller goes on at once, so this keeps a copy. */
+  /**
+   * Queues a message. If too many bytes are queued then, it drops the oldest messages. The caller continues at once, so this
+   * method keeps a copy.
+   */
   private slide(message: Message, compress: boolean, large: boolean, maxFrameSize: number | undefined): undefined {
     const kept = message._tag === "Text" ? message : new Binary(message.data.slice())
     const { high, low } = this.host.settings.sendMarks
@@ -133,7 +136,7 @@ export class MessageSender extends Sender {
     this.addTurn(turn)
     for (const oldest of this.turns) {
       if (this.droppable <= maxBytes || oldest === turn) break
-      // Others have a caller that waits, or are being deflated.
+      // The other messages have a caller that waits, or are being deflated.
       if (oldest.droppableBytes > 0 && oldest !== this.underWay) this.deleteTurn(oldest)
     }
     this.host.account()
@@ -150,7 +153,7 @@ export class MessageSender extends Sender {
     if (this.turns.delete(turn)) this.droppable -= turn.droppableBytes
   }
 
-  /** `patient`: it waits for room whatever the strategy says. */
+  /** `patient`: the turn waits for room, whatever the strategy says. */
   awaitTurn(plan: Plan, patient = false): Wait {
     return new Turn(this, plan, patient, 0)
   }
@@ -175,7 +178,7 @@ export class MessageSender extends Sender {
     const { flusher, settings } = this.host
     for (const turn of this.turns) {
       if (this.underWay !== undefined) break
-      // A strategy that does not wait has its say when the turn has come.
+      // A strategy that does not wait for room is applied once the turn has come.
       if ((turn.patient || settings.sendStrategy === "suspend") && !flusher.hasRoom()) break
       if (turn.plan.deflation === undefined) this.begin(turn)
       else this.deflateLater(turn, turn.plan.deflation)
@@ -188,8 +191,8 @@ export class MessageSender extends Sender {
   }
 
   /**
-   * The turn of a message has come. This runs in callbacks of sockets, timers and zlib: what the app's zlib throws must not
-   * get out of them, and is a defect of the caller that waits.
+   * The turn of a message has come. This runs in callbacks of sockets, timers and zlib. An error that the app's zlib throws
+   * must not escape from them. It becomes a defect of the caller that waits.
    */
   private complete(turn: Turn, begin: () => SendError | undefined): void {
     this.deleteTurn(turn)
@@ -200,14 +203,14 @@ export class MessageSender extends Sender {
       this.sendDied(turn, defect)
       return
     }
-    // Like a message that did not wait, it is done when there is room behind it.
+    // As with a message that did not wait, the send is done once there is room again.
     turn.settle(this.sent(refused))
   }
 
   private sendDied(turn: Turn, defect: unknown): void {
     this.deleteTurn(turn)
     turn.settle(new Defect(defect))
-    // Nobody waits for it any more, so it can be lost only together with the connection.
+    // The caller no longer waits for this message, so its loss must end the connection.
     if (turn.droppableBytes > 0) this.host.failDeflating(defect)
   }
 
@@ -222,7 +225,7 @@ export class MessageSender extends Sender {
         return
       }
       const cancel = zlib.deflateLater(started.data, started.options, (deflated) => {
-        // It gave up, or has called before.
+        // The send was cancelled, or zlib has called back before.
         if (this.underWay !== turn) return
         this.underWay = undefined
         this.cancelDeflating = undefined
@@ -230,10 +233,11 @@ export class MessageSender extends Sender {
         this.complete(turn, () => this.messageSent(connection.sendDeflated(started, deflated, turn.plan.maxFrameSize)))
         this.serve()
       })
-      // In a function of ours, so that whatever the app's zlib returned, the next message has its turn after an interruption.
+      // The app's zlib may have returned anything. Wrapped in a function of ours, it cannot keep the next message from its
+      // turn after an interruption.
       if (this.underWay === turn) this.cancelDeflating = () => cancel()
     } catch (defect) {
-      // It called back before it threw.
+      // The app's zlib called back before it threw.
       if (this.underWay !== turn) return
       this.underWay = undefined
       this.sendDied(turn, defect)
@@ -248,18 +252,18 @@ export class MessageSender extends Sender {
     try {
       cancel()
     } catch {
-      // An error of the app's zlib, in a job that nobody waits for.
+      // The app's zlib failed in a job that nobody waits for.
     }
   }
 
-  // A message that comes from a stream (see `OutgoingStream`).
+  // Messages that come from a stream (see `OutgoingStream`)
 
   /** Whether a message may begin at once. */
   get isFree(): boolean {
     return this.turns.size === 0 && this.underWay === undefined && this.host.flusher.hasRoom()
   }
 
-  /** Makes all later messages wait. Returns why nothing can be sent. */
+  /** Makes all later messages wait. Returns an error if nothing can be sent. */
   occupy(stream: UnderWay): SendError | undefined {
     const { refusal } = this.host.connection
     if (refusal === undefined) this.underWay = stream
@@ -270,7 +274,7 @@ export class MessageSender extends Sender {
     return this.underWay === stream
   }
 
-  /** Later messages go on; with `code`, the connection is closed instead. */
+  /** Lets later messages continue. If `code` is given, closes the connection instead. */
   vacate(code: number | undefined): void {
     this.underWay = undefined
     if (code !== undefined) this.host.startClosing(code)
@@ -285,10 +289,13 @@ export class MessageSender extends Sender {
     return this.host.connection.refusal
   }
 
-  /** Messages whose `send` is done. The one that is being deflated does not hold them up: it is sent as it is. */
+  /**
+   * Sends the messages whose `send` is already done. If one of them is being deflated, it does not hold up the others: it is
+   * sent uncompressed.
+   */
   override sendAccepted(): void {
     this.stopDeflating()
-    // Inside a message that is sent in parts there is no place for another (RFC 6455 §5.4).
+    // No other message may be sent inside a message that is sent in parts (RFC 6455 §5.4).
     if (this.underWay !== undefined) return
     for (const turn of this.turns) {
       if (turn.droppableBytes > 0) this.begin(turn, turn.plan.deflation && false)
@@ -314,22 +321,22 @@ export class MessageSender extends Sender {
   }
 }
 
-/** What is done when the turn of a message has come. */
+/** The steps to take when the turn of a message has come. */
 export interface Plan {
-  /** Sends it, deflated unless `compress` says otherwise. */
+  /** Sends the message, deflated unless `compress` is `false`. */
   readonly begin: (compress?: false) => SendError | undefined
-  /** What to deflate on another thread before. */
+  /** The data to deflate on another thread before `begin`. */
   readonly deflation?: (() => Deflation | undefined) | undefined
   readonly maxFrameSize?: number | undefined
 }
 
-/** A message that waits for its turn: for room, and for the end of the message that is under way. */
+/** A message that waits for its turn: for room, and for the end of the message under way. */
 class Turn extends Wait {
   private readonly sender: MessageSender
   readonly plan: Plan
-  /** Whether it waits for room whatever the strategy says. */
+  /** Whether it waits for room, whatever the strategy says. */
   readonly patient: boolean
-  /** What it weighs if it may be dropped for a newer one, else 0. */
+  /** Its weight in bytes if it may be dropped in favour of a newer message, otherwise 0. */
   readonly droppableBytes: number
 
   constructor(sender: MessageSender, plan: Plan, patient: boolean, droppableBytes: number) {
@@ -348,6 +355,6 @@ class Turn extends Wait {
     this.sender.unqueueTurn(this)
   }
 
-  /** While it is being deflated, the end of the connection comes to it as to all that wait. */
+  /** Does nothing: while the message is being deflated, it learns of the end of the connection like all waiting turns. */
   fail(): void {}
 }

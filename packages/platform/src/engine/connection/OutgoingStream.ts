@@ -6,12 +6,12 @@ import type { Sent } from "./Wait.js"
 const emptyBytes = new Uint8Array(0)
 
 /**
- * A message that is sent in parts, as they come. They wait for room whatever the strategy: none of them can be dropped. A message
- * that has begun cannot be taken back.
+ * A message that is sent in parts, as the parts come. The parts wait for room whatever the strategy, because none of them
+ * can be dropped. A message that has begun cannot be taken back.
  */
 export class OutgoingStream implements UnderWay {
   private readonly sender: MessageSender
-  // The end of the message: an empty part of its kind.
+  // The last part of the message: an empty one of the same kind.
   private end: string | Uint8Array
   private unfinished = false
   private failure: ConnectionError | undefined = undefined
@@ -22,26 +22,26 @@ export class OutgoingStream implements UnderWay {
     this.end = kind === "Text" ? "" : emptyBytes
   }
 
-  /** Waits for its turn; from then on all later messages wait for its end. */
+  /** Waits for the turn of this message. From then on, all later messages wait for its end. */
   takeTurn(): Sent {
     const begin = () => this.sender.occupy(this)
     return this.sender.isFree ? begin() : this.sender.awaitTurn({ begin }, true)
   }
 
-  /** `stop` is called when the connection begins to close or ends. Returns why nothing can be sent any more. */
+  /** Calls `stop` when the connection begins to close or ends. Returns an error if nothing can be sent any more. */
   whenRefused(stop: () => void): ConnectionError | undefined {
     this.stop = stop
     return this.sender.refusal
   }
 
   fail(error: ConnectionError): void {
-    // Nobody has begun to send parts.
+    // The caller has not begun to send parts.
     if (this.stop === undefined) return
     this.failure ??= error
     this.stop()
   }
 
-  /** Why its caller was stopped, if it was. */
+  /** Why the caller was stopped, if it was. */
   get error(): ConnectionError | undefined {
     return this.failure
   }
@@ -63,8 +63,9 @@ export class OutgoingStream implements UnderWay {
   }
 
   /**
-   * However it ended. With `code`, the connection is closed if a part of it was sent: RFC 6455 §5.4 has no way to take back what
-   * has begun, and to end it would make it look whole.
+   * Ends the turn, however the stream ended. If `code` is given and the message was sent only in part, closes the
+   * connection. RFC 6455 §5.4 has no way to take back a message that has begun, and ending it early would make it look
+   * complete.
    */
   release(code: number | undefined): void {
     if (this.sender.occupies(this)) this.sender.vacate(this.unfinished ? code : undefined)

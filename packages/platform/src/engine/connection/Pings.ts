@@ -2,13 +2,13 @@ import type { PingReceived, PongReceived, Ended } from "@effect-websocket/protoc
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import { isSameBytes } from "../bytes.js"
 
-/** What listeners are told. */
+/** An event that listeners receive. */
 export type ControlEvent = PingReceived | PongReceived | Ended
 
-/** The milliseconds between a ping and its pong, or why none will come. */
+/** The milliseconds between a ping and its pong, or the error if no pong will come. */
 export type Answer = number | ConnectionError
 
-/** A ping of ours that has no answer yet. */
+/** A ping that this side sends and that has no answer yet. */
 export class PendingPing {
   readonly payload: Uint8Array
   private readonly start: number
@@ -20,7 +20,7 @@ export class PendingPing {
     this.start = now
   }
 
-  /** Calls back once: at once, if the answer came before. */
+  /** Calls `done` once with the answer; immediately if the answer is already there. */
   whenAnswered(done: (answer: Answer) => void): void {
     if (this.answer === undefined) this.done = done
     else done(this.answer)
@@ -52,7 +52,7 @@ export class Pings {
 
   answer(data: Uint8Array, now: number): void {
     const index = this.pending.findIndex((ping) => isSameBytes(ping.payload, data))
-    // RFC 6455 §5.5.3: a pong may answer only the newest ping, and then stands for those before it.
+    // RFC 6455 §5.5.3: a peer may answer only the newest ping. That pong then answers all earlier pings, too.
     for (const ping of this.pending.splice(0, index + 1)) ping.complete(ping.elapsed(now))
   }
 

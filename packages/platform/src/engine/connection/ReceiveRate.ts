@@ -2,7 +2,7 @@ import type { ReceiveRateSettings } from "../../engine/Settings.js"
 import { charge, overdraft } from "../Rate.js"
 import { notSet, type Alarm, type Timers } from "../time/Timers.js"
 
-/** The rate at which one connection may receive: one of messages, and one of bytes. */
+/** Limits how fast one connection may receive: one rate for messages, and one for bytes. */
 export class ReceiveRate implements Alarm {
   alarmTime = 0
   alarmIndex = notSet
@@ -18,7 +18,10 @@ export class ReceiveRate implements Alarm {
     this.onPaid = onPaid
   }
 
-  /** Whether it was too much. If the connection then waits, `onPaid` is called when it may go on. */
+  /**
+   * Counts messages and bytes, and returns whether they exceed a rate. If the settings then pause the connection rather than
+   * close it, `onPaid` is called when it may continue.
+   */
   exceeds(messages: number, size: number): boolean {
     const { burst, closes, perByte, perMessage } = this.settings
     const { now } = this.timers

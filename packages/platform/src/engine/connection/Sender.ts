@@ -6,7 +6,7 @@ import type { Deadlines } from "../time/Deadlines.js"
 import type { Flusher } from "./Flusher.js"
 import { Wait, type Sent } from "./Wait.js"
 
-/** The connection that a sender sends for. */
+/** The connection that a sender belongs to. */
 export interface SenderHost {
   readonly connection: Connection
   readonly settings: Settings
@@ -16,20 +16,20 @@ export interface SenderHost {
   readonly closed: boolean
   readonly budgetIsShort: boolean
   account(): void
-  /** Begins to close. Returns why that code or reason may not be sent. */
+  /** Begins to close. Returns an error if that code or reason may not be sent. */
   startClosing(code: number, reason?: string): SendError | undefined
   cutShort(): void
-  /** A Close has been sent. */
+  /** Called when a Close has been sent. */
   closing(): void
   failDeflating(cause: unknown): void
-  /** Why nothing can be sent any more. */
+  /** The error that says why nothing can be sent any more. */
   terminalError(initiator: "local" | "remote"): ConnectionError
 }
 
-// Most connections never have one.
+// Shared by all connections without a wait: most connections never have one.
 const noWaits = new Set<RoomWait>()
 
-/** Sends what an app asks for: at once while there is room, else in the order of the calls when there is. */
+/** Sends for the app: at once while there is room, otherwise when there is room again, in the order of the calls. */
 export class Sender {
   protected readonly host: SenderHost
   sentMessages = 0
@@ -39,7 +39,7 @@ export class Sender {
     this.host = host
   }
 
-  /** What was sent, or refused: done, or waiting until there is room behind it. */
+  /** Returns the outcome of a send. If it `waits`, it is done only once there is room again. */
   sent(refused: SendError | undefined, waits = this.host.settings.sendStrategy === "suspend", control = false): Sent {
     if (refused !== undefined) return refused
     const { flusher } = this.host
@@ -47,19 +47,19 @@ export class Sender {
     return !waits || (control ? flusher.writable : flusher.hasRoom()) ? undefined : this.awaitRoom(undefined, control)
   }
 
-  /** Sends as soon as the transport has room, whatever message is under way. */
+  /** Sends a control frame as soon as the transport has room, whatever message is under way. */
   sendControl(encode: () => SendError | undefined): Sent {
     return !this.host.flusher.writable && this.host.connection.phase === "Open"
       ? this.awaitRoom(encode, true)
       : this.sent(encode(), undefined, true)
   }
 
-  /** Waits for room, and then sends, if there is anything to send. */
+  /** Waits for room. Then sends, if there is anything to send. */
   protected awaitRoom(encode: (() => SendError | undefined) | undefined, control: boolean): Wait {
     return new RoomWait(this, encode, control)
   }
 
-  /** Adds a wait, unless there is room or none will ever be. */
+  /** Adds a wait, unless there is room now or there never will be. */
   queue(wait: RoomWait): void {
     const { host } = this
     if (host.closed) return wait.settle(host.terminalError("local"))
@@ -71,7 +71,7 @@ export class Sender {
     }
     if (this.waits === noWaits) this.waits = new Set()
     this.waits.add(wait)
-    // The room came without notice, and others have waited for it longer.
+    // There is room, but nothing reported it. Other waits are older, so they are served first.
     if (hasRoom) this.admit()
   }
 
@@ -83,12 +83,12 @@ export class Sender {
     return this.waits.size > 0
   }
 
-  /** Messages that wait in place of a caller. */
+  /** The weight, in bytes, of queued messages whose caller does not wait. */
   get droppableBytes(): number {
     return 0
   }
 
-  /** There may be room: lets those send that wait for it, in their order. */
+  /** There may be room. Lets the waiting sends continue, in their order. */
   admit(): void {
     const { flusher } = this.host
     for (const wait of this.waits) {
@@ -96,19 +96,19 @@ export class Sender {
       // A control frame does not wait for the budget.
       if (!wait.control && !flusher.hasRoom()) continue
       this.waits.delete(wait)
-      // Like one that did not wait, it is done when there is room behind it.
+      // As with a send that did not wait, it is done once there is room again.
       wait.settle(wait.encode === undefined ? undefined : this.sent(wait.encode(), true, wait.control))
     }
     this.serve()
   }
 
-  /** Lets messages go on that wait for their turn. */
+  /** Lets messages continue that wait for their turn. */
   serve(): void {}
 
-  /** Before a Close: sends what was accepted and waits for room. */
+  /** Called before a Close. Sends the accepted messages that wait for room. */
   sendAccepted(): void {}
 
-  /** A Close is on its way: what has not been sent will not be. */
+  /** A Close is on its way. Sends that still wait are refused. */
   refuse(): void {
     for (const wait of this.waits) {
       const { encode } = wait
@@ -118,7 +118,7 @@ export class Sender {
     }
   }
 
-  /** The connection is over. */
+  /** The connection has ended. Fails all waits. */
   fail(error: ConnectionError): void {
     if (this.waits === noWaits) return
     const { waits } = this
@@ -126,7 +126,7 @@ export class Sender {
     for (const wait of waits) wait.settle(error)
   }
 
-  /** A message, or a part of it, was sent unless it was refused. Returns why. */
+  /** Records that a message or a part of one was sent, unless it was refused. Returns `refused`. */
   protected messageSent(refused: SendError | undefined, ended = true): SendError | undefined {
     if (refused !== undefined) return refused
     if (ended) this.sentMessages++
@@ -135,11 +135,14 @@ export class Sender {
   }
 }
 
-/** Waits for room: with `encode` to send something then, without because it has been sent and the peer must read first. */
+/**
+ * Waits for room. With `encode`, it sends something once there is room. Without it, the bytes have already been sent, and
+ * the send is done once the peer has read enough.
+ */
 class RoomWait extends Wait {
   private readonly sender: Sender
   readonly encode: (() => SendError | undefined) | undefined
-  /** A control frame: it waits for the transport only, not for the budget. */
+  /** Whether this is a control frame. A control frame waits only for the transport, not for the budget. */
   readonly control: boolean
 
   constructor(sender: Sender, encode: (() => SendError | undefined) | undefined, control: boolean) {

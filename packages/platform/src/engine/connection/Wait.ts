@@ -1,6 +1,6 @@
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 
-/** What code of the app threw in a callback: a defect of the caller that waits. */
+/** An error that the app's code threw in a callback. It is a defect of the caller that waits. */
 export class Defect {
   readonly cause: unknown
 
@@ -9,15 +9,15 @@ export class Defect {
   }
 }
 
-/** How a send ended: `undefined` after success. */
+/** The outcome of a send: `undefined` if it succeeded. */
 export type Outcome = ConnectionError | Defect | undefined
 
-/** What a send returns at once: its outcome, or the wait for it. */
+/** The immediate result of a send: its outcome, or a wait for the outcome. */
 export type Sent = Outcome | Wait
 
 /**
- * A send that has to wait. Nothing happens before `start`, which looks again whether it still has to. Calls back once, or not at
- * all after `cancel`.
+ * A send that has to wait. Nothing happens before `start`, which checks again whether it still has to wait. The callback
+ * runs once, or not at all after `cancel`.
  */
 export abstract class Wait {
   private done: ((outcome: Outcome) => void) | undefined = undefined
@@ -28,14 +28,14 @@ export abstract class Wait {
     this.begin()
   }
 
-  /** Gives up. If it has not been sent, it will not be. */
+  /** Cancels the wait. If nothing has been sent yet, nothing will be. */
   cancel(): void {
     this.done = undefined
     if (this.next === undefined) this.undo()
     else this.next.cancel()
   }
 
-  /** Passes on the outcome, or waits on. */
+  /** Passes the outcome to the callback, or continues with the next wait. */
   settle(sent: Sent): void {
     const { done } = this
     if (done === undefined) return
@@ -45,9 +45,9 @@ export abstract class Wait {
     sent.start(done)
   }
 
-  /** Settles at once, or takes a place among those that wait. */
+  /** Settles at once, or takes a place in the queue. */
   protected abstract begin(): void
 
-  /** Leaves that place. */
+  /** Leaves the queue. */
   protected abstract undo(): void
 }

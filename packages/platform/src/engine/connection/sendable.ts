@@ -1,16 +1,17 @@
 /**
- * Checks of what an app sends, because TypeScript does not check every caller. Anything else is a `TypeError` or a `RangeError`,
- * thrown before anything is encoded or queued: encoding may take place in a callback of a transport.
+ * Checks the values that an app sends, because TypeScript does not check every caller. An invalid value throws a
+ * `TypeError` or a `RangeError`. It does so before anything is encoded or queued, because encoding may happen in a
+ * callback of a transport.
  */
 import * as CloseCode from "@effect-websocket/protocol/CloseCode"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import * as Message from "@effect-websocket/protocol/Message"
 import { bytes, shown } from "../checks.js"
 
-/** What can be sent. */
+/** The values that can be sent. */
 export type Data = string | Uint8Array | Message.Message
 
-/** A text, bytes or a message as a message. */
+/** Converts a text, bytes or a message to a message. */
 export const toMessage = (data: Data): Message.Message => {
   if (typeof data === "string") return new Message.Text(data)
   if (data instanceof Uint8Array) return new Message.Binary(data)
@@ -19,7 +20,10 @@ export const toMessage = (data: Data): Message.Message => {
   return Message.make(data)
 }
 
-/** Several messages. A text or bytes would go out unit by unit. */
+/**
+ * Checks several messages. Refuses a text or bytes, which are iterable but would be sent character by character or byte by
+ * byte.
+ */
 export const toMessages = (data: Iterable<Data>): Iterator<Data> => {
   const isIterable = typeof data === "object" && data !== null && Symbol.iterator in data
   if (isIterable && !ArrayBuffer.isView(data)) return data[Symbol.iterator]()
@@ -28,7 +32,7 @@ export const toMessages = (data: Iterable<Data>): Iterator<Data> => {
   )
 }
 
-/** A part of a message that is sent as a stream. */
+/** Checks a part of a message that is sent as a stream. */
 export const toPart = (part: string | Uint8Array): string | Uint8Array =>
   typeof part === "string" || part instanceof Uint8Array ? part : Message.binary(part).data
 
@@ -38,7 +42,7 @@ export const toFrame = (frame: Frame.Frame): Frame.Frame => {
   throw new TypeError(`A frame must be made by a constructor of Frame, but is ${kindOf(frame)}`)
 }
 
-/** The payload of a ping, as a copy that nobody changes before its pong. */
+/** The payload of a ping. It is a copy, so that nobody can change it before the pong arrives. */
 export const pingPayload = (data: Uint8Array): Uint8Array => Frame.ping(data).payload.slice()
 
 /** The payload of a pong. */
@@ -48,7 +52,7 @@ export const pongPayload = (data: Uint8Array | undefined): Uint8Array => Frame.p
 export const frameSize = (maxFrameSize: number | undefined): number | undefined =>
   maxFrameSize === undefined ? undefined : bytes("maxFrameSize", maxFrameSize)
 
-/** A close code that was given by its number or its name. */
+/** Converts a close code, given as a number or a name, to its number. */
 export const toCloseCode = (code: number | CloseCode.Name): number => {
   if (typeof code === "number") return code
   const named: number | undefined = CloseCode.fromName(code)
@@ -56,9 +60,9 @@ export const toCloseCode = (code: number | CloseCode.Name): number => {
   throw new TypeError(`A close code must be a number or a registered name, but is ${shown(code)}`)
 }
 
-/** Whether a message has more bytes. A UTF-16 unit takes at most three. */
+/** Whether a message has more than `maxBytes` bytes. A UTF-16 unit takes at most three bytes. */
 export const exceeds = (message: Message.Message, maxBytes: number): boolean =>
   message.data.length * (message._tag === "Text" ? 3 : 1) > maxBytes && Message.size(message) > maxBytes
 
-/** What a value is instead, for a message. */
+/** Names the kind of a value, for an error message. */
 export const kindOf = (value: unknown): string => (value === null ? "null" : `of the type ${typeof value}`)

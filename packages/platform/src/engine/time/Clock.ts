@@ -1,9 +1,12 @@
-/** The time as the engine knows it. A runtime, or a test, hands it in. */
+/** The engine's source of time. A runtime or a test provides it. */
 export interface Clock {
-  /** Milliseconds with fractions, from any start. The number never goes back, and a change of the computer's time does not move it. */
+  /**
+   * Milliseconds with fractions, counted from an arbitrary start. The number never goes back, and a change of the computer's
+   * time does not affect it.
+   */
   monotonic(): number
-  /** Milliseconds since 1970. */
+  /** Milliseconds since the start of 1970 (UTC). */
   timeOfDay(): number
-  /** Calls `wake` once after this many milliseconds, unless the returned function is called before. */
+  /** Calls `wake` once after `millis` milliseconds. The returned function cancels this. */
   sleep(millis: number, wake: () => void): () => void
 }

@@ -1,14 +1,14 @@
 import type { Settings } from "../../engine/Settings.js"
 import { notSet, type Alarm, type Timers } from "./Timers.js"
 
-/** What passes with time. */
+/** The deadlines of a connection. */
 export type Deadline = "close" | "heartbeat" | "idle" | "lifetime" | "message" | "write"
 
-/** The owner of the deadlines. */
+/** The connection that owns the deadlines. */
 export interface DeadlineOwner {
-  /** Whether nothing can arrive, because nothing is read. */
+  /** Whether reading is paused, so that nothing can arrive. */
   readonly paused: boolean
-  /** How many bytes the transport holds, because they cannot leave yet. */
+  /** How many bytes the transport holds because they cannot leave yet. */
   readonly stuckBytes: number
   /** How many bytes have left the transport since the start. */
   readonly leftBytes: number
@@ -17,18 +17,21 @@ export interface DeadlineOwner {
 }
 
 const never = Number.POSITIVE_INFINITY
-/** In milliseconds; not there where it never comes: a number with a fraction takes memory of its own. */
+/**
+ * A time in milliseconds; `undefined` if it never comes. Infinity would do too, but each number that is not a small integer
+ * takes memory of its own.
+ */
 type Time = number | undefined
-// An estimate of what the kernels and proxies between the two ends hold at most.
+// An estimate of the most bytes that the kernels and proxies between the two ends hold.
 const maxBytesOnTheWay = 8 * 1024 * 1024
-// A kernel tells that a peer reads only when a third of its send buffer is free, so a buffer of this size may hide for some
-// seconds that a peer reads, if that takes it no more than so many bytes per millisecond: 1 Mbit per second.
+// A kernel reports that a peer reads only when a third of its send buffer is free. So a buffer of `maxSendBuffer` bytes may
+// hide for some seconds that a slow peer reads: one that takes at most `hiddenBytesPerMilli` (1 Mbit per second).
 const maxSendBuffer = 4 * 1024 * 1024
 const hiddenBytesPerMilli = 125
 
 /**
- * The deadlines of one connection: one alarm, set to the next of them. What moves a deadline on is only remembered; the
- * alarm finds it when it fires, and is set again.
+ * The deadlines of one connection. One alarm serves all of them and is set to the earliest. If an event postpones a
+ * deadline, the event is only recorded. When the alarm fires, it sees the record and is set again.
  */
 export class Deadlines implements Alarm {
   alarmTime = 0
@@ -48,7 +51,7 @@ export class Deadlines implements Alarm {
   private lastHeard = 0
   private awaitsSign = false
   private grace: ReturnType<typeof setTimeout> | undefined = undefined
-  // Made when something waits to be written for the first time: for most connections that never is.
+  // Created when output has to wait for the first time. For most connections this never happens.
   private progress: Progress | undefined = undefined
 
   constructor(timers: Timers, settings: Settings, owner: DeadlineOwner) {
@@ -69,7 +72,7 @@ export class Deadlines implements Alarm {
     this.setAlarm()
   }
 
-  /** Something arrived. Called for each chunk, so it asks for no more than the time of day. */
+  /** Something arrived. This runs for each chunk, so it reads only the time of day. */
   heard(): void {
     if (this.settings.heartbeatInterval === never) return
     this.lastHeard = this.timers.timeOfDay
@@ -80,12 +83,15 @@ export class Deadlines implements Alarm {
     this.setAlarm()
   }
 
-  /** A message came or went. */
+  /** A message was received or sent. */
   messaged(): void {
     if (this.settings.idleTimeout !== never) this.lastMessage = this.timers.now
   }
 
-  /** Whether a message has begun to arrive and has not ended. `another`: it is not the one that was under way before. */
+  /**
+   * `underWay`: a message has begun to arrive and has not ended. `another`: it is not the message that was under way at the
+   * last call.
+   */
   receiving(underWay: boolean, another: boolean): void {
     if (this.settings.messageTimeout === never) return
     if (!underWay) this.messageTime = undefined
@@ -95,7 +101,7 @@ export class Deadlines implements Alarm {
     }
   }
 
-  /** Whether the transport is above its high-water mark. */
+  /** Records whether the transport is above its high-water mark. */
   congested(isCongested: boolean): void {
     const { heartbeatInterval, writeTimeout } = this.settings
     if (heartbeatInterval === never && writeTimeout === never) return
@@ -106,7 +112,7 @@ export class Deadlines implements Alarm {
       if (isCongested) progress.slowsDown(timeOfDay, leftBytes, heartbeatInterval)
       else {
         progress.goesOn(timeOfDay, leftBytes)
-        // That the peer takes what waits for it is a sign of life.
+        // A peer that takes the waiting bytes shows a sign of life.
         this.heard()
       }
     }
@@ -120,7 +126,7 @@ export class Deadlines implements Alarm {
     }
   }
 
-  /** From now on there is only the deadline of the closing. */
+  /** The connection is closing: from now on only the close deadline applies. */
   closing(): void {
     if (this.closeTime !== undefined) return
     this.stop()
@@ -128,7 +134,7 @@ export class Deadlines implements Alarm {
     this.setAlarm()
   }
 
-  /** A part of the time for closing, in milliseconds, had passed when the closing began. */
+  /** Shortens the close deadline: `waited` milliseconds of the close timeout had passed before the closing began. */
   closingSince(waited: number): void {
     if (this.closeTime === undefined) return
     this.closeTime = Math.min(this.closeTime, this.timers.now + Math.max(this.settings.closeTimeout - waited, 0))
@@ -149,7 +155,7 @@ export class Deadlines implements Alarm {
     if (isOver(this.closeTime, now)) return this.owner.expire("close")
     if (isOver(this.lifetimeTime, now)) return this.owner.expire("lifetime")
     if (isOver(this.messageTime, now)) {
-      // While nothing is read, it is not the peer that takes its time.
+      // While reading is paused, the delay is not the peer's fault.
       if (!this.owner.paused) return this.owner.expire("message")
       this.messageTime = now + this.settings.messageTimeout
     }
@@ -157,13 +163,13 @@ export class Deadlines implements Alarm {
       this.writeTime = now + this.writePatience
       const progress = (this.progress ??= new Progress())
       const hasWritten = (): boolean => progress.hasWritten(this.owner.leftBytes)
-      // It may have read while this process was busy: what can leave does before the next timer fires.
+      // The peer may have read while this process was busy. Bytes that can leave do so before the next timer fires.
       if (!hasWritten()) progress.writeGrace = setTimeout(() => hasWritten() || this.owner.expire("write"), 0)
     }
     if (isOver(this.idleTime, now)) {
       this.idleTime = this.lastMessage + this.settings.idleTimeout
       if (this.idleTime <= now) {
-        // A message that is on its way out has not gone yet, as long as more of it leaves.
+        // While more bytes of an outgoing message leave, the connection is not idle.
         const { leftBytes, stuckBytes } = this.owner
         if (stuckBytes === 0 || leftBytes === this.progress?.idleLeft) return this.owner.expire("idle")
         const progress = (this.progress ??= new Progress())
@@ -180,32 +186,33 @@ export class Deadlines implements Alarm {
     return this.settings.writeTimeout + Math.floor(hiddenBytes / hiddenBytesPerMilli)
   }
 
-  /** Returns the time of the next beat. */
+  /** Checks for signs of life, or asks for one. Returns the time of the next beat. */
   private beat(now: number): Time {
     const { heartbeatInterval, heartbeatTimeout } = this.settings
     if (this.progresses()) this.heard()
     if (this.owner.paused) {
-      // A sign of life would not be read.
+      // Nobody would read a sign of life.
       this.awaitsSign = false
       return now + heartbeatInterval
     }
     if (this.awaitsSign) {
-      // It may have come while this process was busy: what waits is read before the next timer fires.
+      // A sign may have come while this process was busy. Bytes that wait are read before the next timer fires.
       this.grace = setTimeout(() => (this.progresses() ? this.heard() : this.owner.expire("heartbeat")), 0)
       return undefined
     }
     const timeOfDay = this.timers.timeOfDay
-    // Where the computer's time was set back, silence is counted from now on.
+    // If the computer's time was set back, the silence is counted from now on.
     if (timeOfDay < this.lastHeard) this.lastHeard = timeOfDay
     const silence = timeOfDay - this.lastHeard
     if (silence < heartbeatInterval) return now + heartbeatInterval - silence
     this.awaitsSign = true
     this.owner.sendHeartbeat()
-    // A ping that is stuck is given up when nothing leaves. One that has left is behind what left before it.
+    // If a ping is stuck, its wait ends when no bytes leave. A ping that has left arrives after the bytes that left before
+    // it.
     return now + heartbeatTimeout + (this.progress?.timeOnTheWay(timeOfDay) ?? 0)
   }
 
-  /** Whether some of what was stuck at the last beat has left. */
+  /** Whether some of the bytes that were stuck at the last beat have left. */
   private progresses(): boolean {
     const { leftBytes, stuckBytes } = this.owner
     if (this.progress === undefined && stuckBytes === 0) return false
@@ -229,17 +236,21 @@ export class Deadlines implements Alarm {
 const after = (now: number, duration: number): Time => (duration === never ? undefined : now + duration)
 const isOver = (time: Time, now: number): boolean => time !== undefined && time <= now
 
-/** What a peer takes of what waits for it, in bytes that have left the transport since the start. */
+/**
+ * How fast a peer takes the bytes that wait for it. `leftBytes` counts the bytes that have left the transport since the
+ * start.
+ */
 class Progress {
-  /** When the write deadline was set, and the timer behind it. */
+  /** The bytes that had left when the write deadline was set, and the timer that gives a busy process one more chance. */
   writeLeft = 0
   writeGrace: ReturnType<typeof setTimeout> | undefined = undefined
-  /** When the idle deadline last passed. */
+  /** The bytes that had left when the idle deadline last passed. */
   idleLeft = -1
-  // At the last beat.
+  // The bytes that were stuck, and the bytes that had left, at the last beat.
   private beatStuck = 0
   private beatLeft = 0
-  // The last time in which the transport was congested, again and again, in milliseconds of the day, and what left in it.
+  // The last period in which the transport was congested, possibly several times in a row: its times in milliseconds since
+  // 1970, and the bytes that left in it.
   private slowFrom = 0
   private slowUntil = 0
   private slowFromLeft = 0
@@ -260,7 +271,7 @@ class Progress {
     this.slowMillis += Math.max(0, timeOfDay - this.slowFrom)
   }
 
-  /** Whether anything has left since the last time. */
+  /** Whether any bytes have left since the last call. */
   hasWritten(leftBytes: number): boolean {
     const hasWritten = leftBytes > this.writeLeft
     this.writeLeft = leftBytes
@@ -268,8 +279,8 @@ class Progress {
   }
 
   /**
-   * Whether some of what was stuck at the last beat has left: its peer has taken what was before it. What was not stuck
-   * tells nothing, since a kernel takes much for a peer that is gone.
+   * Whether some of the bytes that were stuck at the last beat have left. Then the peer has taken bytes before them. Bytes
+   * that were not stuck prove nothing, because a kernel accepts many bytes even for a peer that is gone.
    */
   beat(leftBytes: number, stuckBytes: number): boolean {
     const progresses = this.beatStuck > 0 && leftBytes > this.beatLeft
@@ -279,8 +290,8 @@ class Progress {
   }
 
   /**
-   * How long what has left may take to reach a peer that was slow, at the pace at which it took what was stuck. Not at all
-   * where something is stuck: a ping behind it is given up when nothing leaves.
+   * How long the bytes that have left may take to reach a slow peer, at the pace at which it took the stuck bytes. Zero if
+   * bytes are stuck now: the wait for a ping behind them ends when no bytes leave.
    */
   timeOnTheWay(timeOfDay: number): number {
     const { slowBytes, slowMillis, slowUntil } = this

@@ -1,22 +1,22 @@
 import type { Clock } from "./Clock.js"
 
-/** Something that fires at a time. Its two numbers are those of the timers that it is set in. */
+/** Something that fires at a given time. Only the `Timers` that it is set in write its two numbers. */
 export interface Alarm {
   alarmTime: number
   alarmIndex: number
-  /** It is set no more; it may set itself again. */
+  /** Called when the time has come. The alarm is no longer set; it may set itself again. */
   fire(): void
 }
 
 /** The `alarmIndex` of an alarm that is not set. */
 export const notSet = -1
 
-// More than this, and a runtime's timer fires at once or never.
+// A runtime's timer with a longer time fires at once or never.
 const maxSleepMillis = 2 ** 31 - 1
 
 /**
- * The alarms of all connections on one clock: a heap, and one sleep until the first of them. An idle connection
- * costs an entry, and nothing is left when none is set.
+ * The alarms of all connections on one clock: a heap, and one sleep until the earliest alarm. An idle connection costs one
+ * entry in the heap. When no alarm is set, nothing sleeps.
  */
 export class Timers {
   private readonly clock: Clock
@@ -29,17 +29,17 @@ export class Timers {
     this.clock = clock
   }
 
-  /** In milliseconds. It never goes back, and no change of the computer's time moves it. */
+  /** The time in milliseconds. It never goes back, and a change of the computer's time does not affect it. */
   get now(): number {
     return this.clock.monotonic()
   }
 
-  /** In milliseconds since 1970. It goes on while the computer sleeps, and may be set back. */
+  /** Milliseconds since 1970. This time goes on while the computer sleeps, and may be set back. */
   get timeOfDay(): number {
     return this.clock.timeOfDay()
   }
 
-  /** Sets an alarm to a time of `now`; one that is set already is moved. */
+  /** Sets an alarm to a time on the scale of `now`. If the alarm is already set, its time changes. */
   set(alarm: Alarm, time: number): void {
     if (alarm.alarmIndex === notSet) {
       alarm.alarmIndex = this.heap.push(alarm) - 1
@@ -51,7 +51,7 @@ export class Timers {
       if (earlier) this.up(alarm)
       else this.down(alarm)
     }
-    // A sleep that ends too early, because its alarm was cleared, costs less than another sleep for each change.
+    // If an alarm was cleared, the sleep may end too early. This costs less than a new sleep for each change.
     if (!this.firing && this.heap[0]!.alarmTime < this.wakeTime) this.sleep()
   }
 
@@ -71,13 +71,13 @@ export class Timers {
         first.fire()
       }
     } finally {
-      // Also where one of them threw: the others are not its victims.
+      // This runs also if an alarm threw, so that the other alarms still fire.
       this.firing = false
       if (this.heap.length > 0) this.sleep()
     }
   }
 
-  /** Until the first alarm, in place of any sleep before. */
+  /** Sleeps until the earliest alarm. This replaces any earlier sleep. */
   private sleep(): void {
     this.stopSleeping()
     this.wakeTime = this.heap[0]!.alarmTime

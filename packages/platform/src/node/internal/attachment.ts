@@ -9,23 +9,23 @@ import type { ServerOptions } from "../../Options.js"
 import { afterResponses, pendingResponse } from "./pipelining.js"
 import { destroyOnError, stopDestroyOnError, upgradeAttempt, type NodeAttempt } from "./upgradeAttempt.js"
 
-/** A server of the library on an HTTP server. */
+/** A WebSocket server of the library on an HTTP server. */
 export interface Member {
-  /** Whether a request to upgrade is for this server, even if others listen. */
+  /** Whether an upgrade request is for this server, even if other listeners exist. */
   readonly claims: (url: string) => boolean
-  /** Answers a request that nobody else takes. */
+  /** Passes a request to this server, which answers it. No other listener takes this request. */
   readonly offer: (attempt: NodeAttempt) => void
-  /** Whether the HTTP app answers requests to upgrade, and takes their attempts with `attemptOf`. */
+  /** Whether the HTTP app answers upgrade requests, and gets their attempts from `attemptOf`. */
   readonly servesHttp: boolean
-  /** In milliseconds: how long a request to upgrade may stay unanswered. */
+  /** How long an upgrade request may stay unanswered, in milliseconds. */
   readonly handshakeTimeout: number
-  /** In milliseconds: how long HTTP may take to end after this server and the HTTP app. */
+  /** How long HTTP may take to end after this server and the HTTP app have ended, in milliseconds. */
   readonly closeTimeout: number
-  /** In seconds. */
+  /** The value of `Retry-After`, in seconds. */
   readonly retryAfter: string
 }
 
-/** The options of a server that matter on a shared HTTP server. They have been checked before. */
+/** Picks the options of a server that matter on a shared HTTP server. The options have already been checked. */
 export const memberOf = (options: ServerOptions): Omit<Member, "claims" | "offer"> => ({
   servesHttp: false,
   handshakeTimeout: Duration.toMillis(options.handshakeTimeout ?? defaults.handshakeTimeout),
@@ -33,28 +33,28 @@ export const memberOf = (options: ServerOptions): Omit<Member, "claims" | "offer
   retryAfter: String(resolveRetryAfter(options.retryAfter))
 })
 
-/** A request to upgrade that was left to other listeners. */
+/** An upgrade request that was left to other listeners. */
 interface Passed {
   readonly attempt: NodeAttempt
-  /** Answers if nobody has done so. */
+  /** Answers the request if nobody has done so. */
   readonly expire: (reason: string) => void
   readonly drop: () => void
 }
 
 /**
- * All servers of the library on one HTTP server. It sees events before the listeners of the HTTP server do, so that:
+ * All WebSocket servers of the library on one HTTP server. It sees events before the listeners of the HTTP server do. So:
  *
- * - a request to upgrade has exactly one taker;
- * - a request with another protocol can still become an ordinary request;
- * - a request that finds no listener any more gets an answer.
+ * - exactly one listener takes an upgrade request;
+ * - a request to upgrade to another protocol can still become an ordinary request;
+ * - a request gets an answer even if no listener is left.
  *
- * It stays for the life of the HTTP server. Without members it does only the last.
+ * An attachment stays for the life of the HTTP server. Without members it does only the last of these.
  */
 export class Attachment {
   private readonly server: Http.Server
   private readonly members: Array<Member> = []
   private readonly passed = new Map<Http.IncomingMessage, Passed>()
-  // Sockets whose earlier responses are not out yet.
+  // Sockets whose earlier responses have not been sent completely.
   private readonly waiting = new Set<Duplex>()
   private retryAfter = ""
   private stopping: NodeJS.Timeout | undefined = undefined
@@ -88,11 +88,11 @@ export class Attachment {
     clearInterval(this.stopping)
     this.retryAfter = member.retryAfter
     this.members.push(member)
-    // Without a listener Node hands over no upgrades.
+    // Without a listener, Node does not hand over upgrades.
     if (this.members.length === 1) this.server.prependListener("upgrade", placeholder)
   }
 
-  /** Removes a server, and answers its requests that are still unanswered. */
+  /** Removes a server. If its HTTP app answers upgrade requests, answers those that are still unanswered. */
   remove(member: Member): void {
     const index = this.members.indexOf(member)
     if (index >= 0) this.members.splice(index, 1)
@@ -103,7 +103,7 @@ export class Attachment {
     this.stopping = setInterval(() => this.endOrphans(), Math.min(member.closeTimeout, maxTimeout)).unref()
   }
 
-  /** The attempt behind a request that the HTTP app answers, if it is a request to upgrade. */
+  /** The upgrade attempt of a request that the HTTP app answers, if it is an upgrade request. */
   attemptOf(request: Http.IncomingMessage): NodeAttempt | undefined {
     return this.passed.get(request)?.attempt
   }
@@ -118,7 +118,10 @@ export class Attachment {
     return true
   }
 
-  /** The HTTP app has gone before its server was closed. The server waits for this request, so it gets an answer. */
+  /**
+   * Answers a request if the HTTP app ended before its server was closed. The server waits until this request has an
+   * answer.
+   */
   private refuseOrphan(response: Http.ServerResponse): void {
     response.writeHead(503, {
       Connection: "close",
@@ -128,11 +131,11 @@ export class Attachment {
     response.end("The server is stopping\n")
   }
 
-  /** A closed server waits without a bound for unfinished requests, and for responses that nobody reads. */
+  /** Drops unfinished requests, and responses that nobody reads. A closed server would wait for them without a limit. */
   private endOrphans(): void {
     if (this.server.listening || this.server.listenerCount("request") > 0) return
     for (const { drop } of this.passed.values()) drop()
-    // Node has forgotten these.
+    // Node no longer knows these sockets.
     for (const socket of this.waiting) socket.destroy()
     this.server.closeAllConnections()
   }
@@ -157,7 +160,7 @@ export class Attachment {
       return true
     }
     if (this.isOrdinary(request)) {
-      // Not from within Node's parser, which is reused.
+      // Deferred, because Node's parser is running now and is reused.
       process.nextTick(() => this.startAgain(request, socket, head))
       return true
     }
@@ -173,24 +176,30 @@ export class Attachment {
     return true
   }
 
-  /** Whether Node has dropped headers, because there were too many. A dropped one may say that there is a body. */
+  /** Whether Node has dropped headers because there were too many. A dropped header may have announced a body. */
   private isCut({ rawHeaders }: Http.IncomingMessage): boolean {
     const maximum = this.server.maxHeadersCount ?? defaultMaxHeadersCount
     return maximum > 0 && rawHeaders.length >= 2 * maximum
   }
 
-  /** Whether others listen for upgrades. */
+  /** Whether other listeners for upgrades exist. */
   private get isShared(): boolean {
     return this.server.listenerCount("upgrade") > 1
   }
 
-  /** RFC 9110 §7.8: a server may ignore the protocols that it does not speak. Other listeners may speak them. */
+  /**
+   * Whether a request is treated as an ordinary one. RFC 9110 §7.8 lets a server ignore protocols that it does not speak,
+   * but other listeners may speak them.
+   */
   private isOrdinary({ headers }: Http.IncomingMessage): boolean {
     if (this.members.length === 0 || asksForWebSocket(headers)) return false
     return !this.isShared || this.members.some(({ servesHttp }) => servesHttp)
   }
 
-  /** For versions of Node that do not ask: the connection begins anew, with a request that does not ask for an upgrade. */
+  /**
+   * Starts the connection again, with a request that does not ask for an upgrade. For versions of Node without
+   * `shouldUpgradeCallback`.
+   */
   private startAgain(request: Http.IncomingMessage, socket: Duplex, head: Buffer): void {
     if (socket.destroyed) return
     stopDestroyOnError(socket)
@@ -198,7 +207,7 @@ export class Attachment {
     Reflect.apply(connectionListener, this.server, [socket])
   }
 
-  /** Leaves a request to others, for a limited time. */
+  /** Leaves a request to other listeners for a limited time. */
   private pass(request: Http.IncomingMessage, socket: Duplex, head: Buffer, last: Member): void {
     const serving = this.members.find(({ servesHttp }) => servesHttp)
     const found = upgradeAttempt(request, socket, head)
@@ -207,7 +216,7 @@ export class Attachment {
       bytesWritten(request.socket) > written ||
       pendingResponse(request.socket) !== undefined ||
       socket.listenerCount("data") > 0 ||
-      // With an HTTP app, that is how we see the client's end.
+      // With an HTTP app, this listener is ours: it watches for the client's end.
       (serving === undefined && socket.listenerCount("readable") > 0)
     const forget = (): void => {
       clearTimeout(timer)
@@ -223,11 +232,11 @@ export class Attachment {
         else last.offer(found)
         return
       }
-      // The response is out, and the client stays.
+      // The response has been sent, but the client stays connected.
       if (socket.writableEnded) socket.destroy()
       else if (!isTaken()) found.rejectAndDrop(503, { "Retry-After": serving.retryAfter }, reason)
     }
-    // Unread bytes behind the request would hide the client's end.
+    // Discards bytes behind the request. Unread, they would hide the client's end.
     const discard = (): void => void socket.resume()
     const attempt: NodeAttempt = {
       ...found,
@@ -253,15 +262,16 @@ const attachments = new WeakMap<Http.Server, Attachment>()
 
 const placeholder = (): void => {}
 
-// Node keeps as many if the server has no `maxHeadersCount`: its own 2,000 counts names and values.
+// Node keeps this many headers if the server has no `maxHeadersCount`. Node's own number is 2,000: it counts names and
+// values.
 const defaultMaxHeadersCount = 1000
 
 const shouldUpgradeCallback = "shouldUpgradeCallback"
 
-/** Node's own handling of a new connection. Emitting the event again would tell the listeners of the app about it twice. */
+/** Node's own handler for new connections. Emitting the event again instead would call the app's listeners twice. */
 const connectionListener: (...values: ReadonlyArray<unknown>) => unknown = Reflect.get(Http, "_connectionListener")
 
-// Node counts timers in 31 bits.
+// Node's timers hold at most 31 bits of milliseconds.
 const maxTimeout = 2 ** 31 - 1
 
 const isDuplex = (value: unknown): value is Duplex =>
@@ -272,11 +282,11 @@ const bytesWritten = (socket: Duplex): number => (socket instanceof Socket ? soc
 const tokens = (field: string | undefined): ReadonlyArray<string> =>
   (field ?? "").split(",").map((token) => token.trim().toLowerCase())
 
-/** Whether a request to upgrade names the protocol `websocket` among others. */
+/** Whether an upgrade request names the protocol `websocket`, possibly among others. */
 export const asksForWebSocket = ({ upgrade }: Http.IncomingHttpHeaders): boolean =>
   tokens(upgrade).includes("websocket")
 
-/** The head of a request, whose `Connection` no longer says that its `Upgrade` is meant. */
+/** Formats the head of a request again, without `upgrade` in `Connection`, so that its `Upgrade` header has no effect. */
 const ordinaryHead = ({ httpVersion, method, rawHeaders, url }: Http.IncomingMessage): string => {
   const lines = [`${method} ${url} HTTP/${httpVersion}`]
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {

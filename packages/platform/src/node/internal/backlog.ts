@@ -1,23 +1,23 @@
-// Larger chunks are not copied. The shared blocks in which frames are encoded are not larger than this.
+// Larger chunks are not copied. The shared blocks in which frames are encoded have at most this size.
 const maxCopiedBytes = 64 * 1024
 const maxTailBytes = 32 * 1024
 
 /**
- * Bytes that wait until a stream has taken those before them. Small chunks are copied, one behind the other, into memory that
- * grows with what waits. So, once it is trimmed, the backlog keeps alive at most twice its size and `maxCopiedBytes`.
+ * Bytes that wait until a stream has taken the bytes before them. Small chunks are copied, one after the other, into
+ * memory that grows with the waiting bytes. So a trimmed backlog keeps alive at most twice its size plus `maxCopiedBytes`.
  */
 export class Backlog {
-  /** In bytes. */
+  /** The size of all waiting chunks, in bytes. */
   size = 0
-  /** Whether the stream ends behind it. */
+  /** Whether the stream ends after these bytes. */
   endsBehind = false
-  /** Until it is trimmed. */
+  /** The timer of the next trim. */
   trimming: ReturnType<typeof setTimeout> | undefined = undefined
   private chunks: Array<Uint8Array> = []
-  // The memory that the last chunk lies in, if it may grow there, and where it ends.
+  // The memory of the last chunk, if the chunk may grow there, and the offset at which the chunk ends.
   private tail = none
   private tailEnd = 0
-  // The bytes that were copied since the last chunk that was not. Memory for more of them may be as large.
+  // The number of bytes copied since the last chunk that was added as it is. The next piece of memory may have this size.
   private copied = 0
 
   /** Adds chunks as they are. */
@@ -25,7 +25,7 @@ export class Backlog {
     for (const chunk of chunks) this.pushWhole(chunk)
   }
 
-  /** Adds copies of the chunks, and large ones as they are. */
+  /** Adds copies of small chunks, and large chunks as they are. */
   copy(chunks: ReadonlyArray<Uint8Array>): void {
     for (const chunk of chunks) {
       if (chunk.length <= maxCopiedBytes) this.extend(chunk)
@@ -33,7 +33,7 @@ export class Backlog {
     }
   }
 
-  /** Copies those of the chunks that are small. */
+  /** Replaces the small chunks by copies. */
   settle(): void {
     const { chunks } = this
     this.chunks = []
@@ -41,7 +41,7 @@ export class Backlog {
     this.copy(chunks)
   }
 
-  /** The next bytes, at most `maxBytes`. */
+  /** Removes and returns the next bytes, at most `maxBytes`. */
   take(maxBytes: number): ReadonlyArray<Uint8Array> {
     const { chunks } = this
     const taken: Array<Uint8Array> = []
@@ -58,7 +58,7 @@ export class Backlog {
     return taken
   }
 
-  /** Copies what is left of large chunks of which most was taken, and what is a small part of a buffer. */
+  /** Copies each chunk that is only a small part of its buffer, such as the rest of a large chunk that was mostly taken. */
   trim(): void {
     this.trimming = undefined
     this.chunks = this.chunks.map(trimmed)

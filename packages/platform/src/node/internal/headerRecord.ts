@@ -1,13 +1,14 @@
 import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
 import type { IncomingMessage } from "node:http"
 
-// Without properties, so that nothing is found that was not sent. V8 keeps what has `null` itself as its prototype as a hash table.
+// A prototype without properties, so that a lookup finds only headers that were sent. The prototype of a record is not
+// `null` itself, because V8 would then store the record as a hash table.
 const prototype: object = Object.create(null)
 
 /**
- * The headers of a message. They live as long as its connection, so what came once is no array, as it is in Node's
- * `headersDistinct`, which also throws on a header named `constructor` in Node 20.19, and stops at the server's
- * `maxHeadersCount`.
+ * The headers of a message. Their values live as long as the connection, so a header that was sent once is a string and
+ * not an array. This is why Node's `headersDistinct` is not used: all its values are arrays. Besides, it throws on a
+ * header named `constructor` in Node 20.19, and it stops at the server's `maxHeadersCount`.
  */
 export const headerRecord = ({ rawHeaders }: IncomingMessage): HeaderRecord => {
   const record: Record<string, string | Array<string>> = Object.create(prototype)

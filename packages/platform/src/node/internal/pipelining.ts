@@ -2,8 +2,8 @@ import { ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
 
 /**
- * The response to an earlier request of the same socket (pipelining), while it is being written. Node hands over such a socket
- * without waiting for the response, and has no API that tells of it.
+ * The response to an earlier request of the same socket (pipelining), while it is being written. Node hands over such a
+ * socket without waiting for the response, and has no API that reports it.
  */
 export const pendingResponse = (socket: Duplex): ServerResponse | undefined => {
   const response: unknown = Reflect.get(socket, "_httpMessage")
@@ -11,8 +11,8 @@ export const pendingResponse = (socket: Duplex): ServerResponse | undefined => {
 }
 
 /**
- * Calls `done` once all earlier responses are out, because responses keep the order of requests; at once if there are none.
- * Returns a function that ends the wait.
+ * Calls `done` once all earlier responses have been sent, because responses keep the order of requests. Calls it at once if
+ * there are none. Returns a function that ends the wait.
  */
 export const afterResponses = (socket: Duplex, done: () => void): (() => void) => {
   let stop = (): void => {}
@@ -30,7 +30,7 @@ export const afterResponses = (socket: Duplex, done: () => void): (() => void) =
     response.once("close", over)
     stop = () => {
       response.off("close", over)
-      // Without it the rest of this response would never go out.
+      // Without the `drain` event, the rest of this response would never be sent.
       if (response.writableNeedDrain) response.once("close", stopPassing)
       else stopPassing()
     }
@@ -39,7 +39,10 @@ export const afterResponses = (socket: Duplex, done: () => void): (() => void) =
   return () => stop()
 }
 
-/** Node stops passing this event on when it hands the socket over. Without it a long response would never go on. */
+/**
+ * Passes `drain` from the socket to the response. Node stops doing so when it hands the socket over. Without the event, a
+ * long response would never continue.
+ */
 const passDrain = (socket: Duplex, response: ServerResponse): (() => void) => {
   const drain = (): void => void response.emit("drain")
   socket.on("drain", drain)

@@ -2,7 +2,7 @@ import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { TLSSocket } from "node:tls"
 
-/** Whether a stream is Node's own socket, not one that an app has made or changed. */
+/** Whether a stream is Node's own socket, and not one that an app has created or changed. */
 const isNative = (stream: Duplex): boolean => {
   const prototype: unknown = Object.getPrototypeOf(stream)
   return (prototype === Socket.prototype || prototype === TLSSocket.prototype) && !Object.hasOwn(stream, "_write")
@@ -11,8 +11,8 @@ const isNative = (stream: Duplex): boolean => {
 const guarded = new WeakSet<Duplex>()
 
 /**
- * What an app's stream throws while it writes becomes an error of that stream. Node would throw it to whoever is writing: often a
- * callback of a socket or a timer, where it would end the process.
+ * If an app's stream throws while it writes, the error becomes an `error` of that stream. Node would throw it to the code
+ * that writes. This is often a callback of a socket or a timer, where the error would end the process.
  */
 export const reportThrown = (stream: Duplex): void => {
   if (isNative(stream) || guarded.has(stream)) return

@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream"
 
-/** Where a stream has the transport that took it over. */
+/** The property of a stream that holds the transport that took the stream over. */
 export const transport: unique symbol = Symbol("transport")
 
-/** Whether a transport has taken a stream over. */
+/** Whether a transport has taken over a stream. */
 export const isTaken = (duplex: Duplex): boolean => transport in duplex

@@ -10,22 +10,22 @@ import * as NodeTransport from "../NodeTransport.js"
 import { headerRecord } from "./headerRecord.js"
 import { reportThrown } from "./reportThrown.js"
 
-// Time to write a refusal to a client that does not read.
+// A client that does not read a refusal is dropped after this time.
 const rejectTimeoutMillis = 5000
 
-/** A request to upgrade over a socket that others may hold, too. */
+/** An upgrade request over a socket that other listeners may hold, too. */
 export interface NodeAttempt extends UpgradeAttempt {
   /** The socket of its request. */
   readonly socket: Socket
-  /** As `reject`, but drops the socket in the end: other holders see a client that is gone. */
+  /** Like `reject`, but then drops the socket. Other holders of the socket see that the client is gone. */
   readonly rejectAndDrop: (status: number, headers: HeaderRecord, body: string) => void
-  /** Leaves the socket to others, and stops watching for its end. */
+  /** Leaves the socket to other listeners, and stops watching for its end. */
   readonly abandon: () => void
 }
 
-/** The arguments of Node's `upgrade` event as an attempt to upgrade. */
+/** Makes an upgrade attempt from the arguments of Node's `upgrade` event. */
 export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: Uint8Array): NodeAttempt => {
-  // Before anything else: a reset in the middle of the handshake must not end the process.
+  // This comes first, because a reset in the middle of the handshake must not end the process.
   destroyOnError(socket)
   reportThrown(socket)
   let stopWatching: (() => void) | undefined
@@ -34,7 +34,7 @@ export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: U
     stopWatching = undefined
   }
   const isGone = (): boolean => hasEnded(socket)
-  // Its end has come already, and no event tells of it again.
+  // The client's end has already come, and no event will report it again.
   if (isGone()) socket.destroy()
   return {
     socket: request.socket,
@@ -55,14 +55,15 @@ export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: U
     },
     upgrade: (headers) => {
       answered()
-      // RFC 9110 §7.8: 100 comes before 101.
+      // RFC 9110 §7.8: a server sends 100 before 101.
       return takeOver(socket, head, headers, expectsContinue(request) ? formatHead(100, {}) : "")
     },
     reject: (status, headers, body) => {
       answered()
       if (socket.destroyed || !socket.writable) return
       dropInTime(socket)
-      // Reads on, because closing a socket with unread bytes would reset it, and the answer with it.
+      // Continues to read. Closing a socket with unread bytes would reset the connection, and the client would lose the
+      // answer.
       socket.resume()
       socket.once("end", () => socket.destroy())
       socket.end(formatRefusal(status, headers, body))
@@ -78,7 +79,9 @@ export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: U
   }
 }
 
-/** Whether a peer has gone, or has ended its input. The end of a stream that is paused has not been emitted yet. */
+/**
+ * Whether a peer is gone or has ended its input. This includes the end of a paused stream, which has not been emitted yet.
+ */
 export const hasEnded = (socket: Duplex): boolean =>
   socket.destroyed ||
   Boolean(socket.errored) ||
@@ -91,7 +94,7 @@ const hasPendingEnd = (socket: Duplex): boolean => {
   return typeof state === "object" && state !== null && Reflect.get(state, "ended") === true
 }
 
-/** Answers 101, behind `interim`, and takes the stream over in the same step. */
+/** Writes `interim` and the 101 response, and takes the stream over in the same step. */
 export const takeOver = (
   socket: Duplex,
   head: Uint8Array | undefined,
@@ -100,9 +103,9 @@ export const takeOver = (
 ): Transport => {
   const answer = Buffer.from(interim + formatHead(101, headers), "latin1")
   const transport = NodeTransport.make(socket, head)
-  // The transport listens instead: a second listener would be a list, for as long as the connection lasts.
+  // The transport listens instead. With a second listener, Node would keep a list of them for the life of the connection.
   stopDestroyOnError(socket)
-  // A corked stream would keep what is written to it.
+  // A corked stream would hold back the bytes that are written to it.
   for (let corks = socket.writableCorked; corks > 0; corks--) socket.uncork()
   if (socket instanceof Socket) {
     socket.setTimeout(0)
@@ -110,15 +113,15 @@ export const takeOver = (
     socket.write(answer)
     return transport
   }
-  // The methods of a stream of the app's may throw.
+  // The methods of an app's stream may throw.
   const guarded = new GuardedTransport(transport)
   guarded.write([answer])
   return guarded
 }
 
 /**
- * Watches for the end of the client's input while nobody reads. The bytes stay in the buffer of the socket for a later reader.
- * Beyond the high-water mark of the socket, reading stops, and an end behind that is not seen.
+ * Watches for the end of the client's input while nobody reads. The bytes stay in the buffer of the socket for a later
+ * reader. At the high-water mark of the socket reading stops, so an end behind more bytes than that is not seen.
  */
 const watchEnd = (socket: Duplex, onEnd: () => void): (() => void) => {
   const over = (): void => {
@@ -126,11 +129,11 @@ const watchEnd = (socket: Duplex, onEnd: () => void): (() => void) => {
     onEnd()
   }
   const onReadable = (): void => {
-    // Only at the end does a read of more bytes than there are succeed.
+    // A read of more bytes than the buffer holds succeeds only at the end.
     const { readableHighWaterMark, readableLength } = socket
     if (readableLength < readableHighWaterMark && socket.read(readableLength + 1) !== null) over()
   }
-  // Somebody else takes the socket over.
+  // Another reader takes the socket over.
   const onListener = (event: string | symbol): void => {
     if (event === "data" || event === "readable") stop()
   }
@@ -152,15 +155,15 @@ const dropInTime = (socket: Duplex): void => {
   socket.once("close", () => clearTimeout(timer))
 }
 
-/** Adds one listener to a socket, however often it is called. */
+/** Destroys the socket on an error. Adds only one listener, however often it is called. */
 export const destroyOnError = (socket: Duplex): void => {
   if (!socket.listeners("error").includes(destroy)) socket.on("error", destroy)
 }
 
-/** The socket goes back to Node, which has a listener of its own. */
+/** Removes that listener, because Node or a transport now has a listener of its own. */
 export const stopDestroyOnError = (socket: Duplex): void => void socket.off("error", destroy)
 
-// Not a closure, which would keep the request alive as long as its socket.
+// A closure would keep the request alive as long as its socket.
 function destroy(this: Duplex): void {
   this.destroy()
 }
@@ -179,7 +182,7 @@ const formatRefusal = (status: number, headers: HeaderRecord, body: string): Buf
   return Buffer.concat([Buffer.from(formatHead(status, all), "latin1"), text])
 }
 
-/** An HTTP/1.1 response head. Names and values were checked by the handshake. */
+/** Formats an HTTP/1.1 response head. The handshake has already checked the names and values. */
 const formatHead = (status: number, headers: HeaderRecord): string => {
   const lines = HeaderField.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
   return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("")}\r\n`
