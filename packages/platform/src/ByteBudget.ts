@@ -34,7 +34,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import { Budget } from "./engine/connection/Budget.js"
+import { Budget, type Usage as BudgetUsage } from "./engine/connection/Budget.js"
 import { bytes } from "./engine/checks.js"
 import * as internalTypeId from "./internal/typeId.js"
 
@@ -81,15 +81,7 @@ export interface ByteBudget {
  * @since 0.1.0
  * @category models
  */
-export interface Usage {
-  readonly maxBytes: number
-  readonly usedBytes: number
-  readonly unreadBytes: number
-  readonly unfinishedBytes: number
-  readonly unsentBytes: number
-  readonly isExhausted: boolean
-  readonly connections: number
-}
+export type Usage = BudgetUsage
 
 /**
  * Makes a budget of `maxBytes` bytes. It should be at least ten times as large as the largest message. If `maxBytes` is
