@@ -8,8 +8,8 @@ import { constVoid } from "effect/Function"
 import type * as Stream from "effect/Stream"
 import type { Delivered } from "../engine/connection/Inbox.js"
 import type { FinalStatus, Link } from "../engine/connection/Link.js"
-import { toCloseCode } from "../engine/connection/sendable.js"
 import { callback, streamOfCallback } from "./effect.js"
+import * as closing from "./closing.js"
 import { Reader } from "./Reader.js"
 import { awaitClosed } from "./scopes.js"
 import { sentEffect } from "./sending.js"
@@ -112,18 +112,12 @@ export abstract class BaseWebSocket<Item extends Delivered, Request> extends Rea
 
   close(): Effect.Effect<void>
   close(code: number | CloseCode.Name, reason?: string): Effect.Effect<void, ProtocolError | PayloadTooLarge>
-  close(code: number | CloseCode.Name = 1000, reason?: string): Effect.Effect<void, ProtocolError | PayloadTooLarge> {
-    return Effect.suspend(() => {
-      const refused = this.link.startClosing(toCloseCode(code), reason)
-      return refused === undefined ? awaitClosed(this.link) : Effect.fail(refused)
-    })
+  close(code?: number | CloseCode.Name, reason?: string): Effect.Effect<void, ProtocolError | PayloadTooLarge> {
+    return closing.close(this.link, code, reason)
   }
 
   get abort(): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      this.link.cutShort()
-      return awaitClosed(this.link)
-    })
+    return closing.abort(this.link)
   }
 
   get closeStatus(): Effect.Effect<FinalStatus> {

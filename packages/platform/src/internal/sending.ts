@@ -1,6 +1,7 @@
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import * as Effect from "effect/Effect"
-import { Defect, Wait, type Outcome, type Sent } from "../engine/connection/Wait.js"
+import { Defect } from "../engine/Defect.js"
+import { Wait, type Outcome, type Sent } from "../engine/connection/Wait.js"
 import type { SendOptions } from "../Options.js"
 import { awaitCallback, EffectClass } from "./effect.js"
 

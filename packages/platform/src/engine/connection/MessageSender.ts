@@ -3,11 +3,12 @@ import type { SendError } from "@effect-websocket/protocol/Connection"
 import { PayloadTooLarge, type ConnectionError } from "@effect-websocket/protocol/Errors"
 import { Binary, size, type Message } from "@effect-websocket/protocol/Message"
 import type { SendOptions } from "../../Options.js"
+import { Defect } from "../Defect.js"
 import { policyViolation } from "./closeCodes.js"
 import { weight } from "./Inbox.js"
 import { exceeds, frameSize, toMessage, type Data } from "./sendable.js"
 import { Sender } from "./Sender.js"
-import { Defect, Wait, type Sent } from "./Wait.js"
+import { Wait, type Sent } from "./Wait.js"
 
 // Shared by all connections without a turn: most connections never have one.
 const noTurns = new Set<Turn>()

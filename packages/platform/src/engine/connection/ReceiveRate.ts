@@ -1,4 +1,4 @@
-import type { ReceiveRateSettings } from "../../engine/Settings.js"
+import type { ReceiveRateSettings } from "../Settings.js"
 import { charge, overdraft } from "../Rate.js"
 import { notSet, type Alarm, type Timers } from "../time/Timers.js"
 

@@ -1,15 +1,7 @@
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
+import type { Defect } from "../Defect.js"
 
-/** An error that the app's code threw in a callback. It is a defect of the caller that waits. */
-export class Defect {
-  readonly cause: unknown
-
-  constructor(cause: unknown) {
-    this.cause = cause
-  }
-}
-
-/** The outcome of a send: `undefined` if it succeeded. */
+/** The outcome of a send: `undefined` if it succeeded. A defect is one of the caller that waits. */
 export type Outcome = ConnectionError | Defect | undefined
 
 /** The immediate result of a send: its outcome, or a wait for the outcome. */

@@ -1,4 +1,4 @@
-import type { Settings } from "../../engine/Settings.js"
+import type { Settings } from "../Settings.js"
 import { notSet, type Alarm, type Timers } from "./Timers.js"
 
 /** The deadlines of a connection. */

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { frames } from "@effect-websocket/protocol/FrameDecoder"
-import { Defect } from "../../../src/engine/connection/Wait.js"
+import { Defect } from "../../../src/engine/Defect.js"
 import type { SendStrategy } from "../../../src/engine/Settings.js"
 import { concat, fields, mistakes, show, utf8 } from "../support.js"
 import { FakeZlib } from "./FakeZlib.js"

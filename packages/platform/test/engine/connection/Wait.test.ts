@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConnectionClosed } from "@effect-websocket/protocol/Errors"
-import { Defect, Wait, type Outcome } from "../../../src/engine/connection/Wait.js"
+import { Defect } from "../../../src/engine/Defect.js"
+import { Wait, type Outcome } from "../../../src/engine/connection/Wait.js"
 import { closedError } from "../support.js"
 
 class TestWait extends Wait {
