@@ -91,21 +91,29 @@ export const defaultLimits: Limits = {
 
 /**
  * Fills in the default limits. Throws a `RangeError` for a limit that is not a positive integer or is too large, as
- * `make` does. Use it to check limits before there is a connection.
+ * `make` does. Use it to check limits before there is a connection. All connections that are made with the result share
+ * it.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const resolveLimits = (limits: Partial<Limits> = {}): Limits => {
+  if (isResolved(limits)) return limits
   const value = (name: keyof Limits, max: number) =>
     positiveInteger(`limits.${name}`, limits[name] ?? defaultLimits[name], max)
-  return {
+  const all: Limits = Object.freeze({
     maxMessageBytes: value("maxMessageBytes", maxStringLength),
     maxFrameBytes: value("maxFrameBytes", Number.MAX_SAFE_INTEGER),
     maxFragments: value("maxFragments", Number.MAX_SAFE_INTEGER),
     maxBufferedControlFrames: value("maxBufferedControlFrames", Number.MAX_SAFE_INTEGER)
-  }
+  })
+  resolved.add(all)
+  return all
 }
+
+// What `resolveLimits` has returned. A copy for each connection would take memory for as long as the connection lasts.
+const resolved = new WeakSet<Partial<Limits>>()
+const isResolved = (limits: Partial<Limits>): limits is Limits => resolved.has(limits)
 
 /**
  * What `receive` returns for data frames.
@@ -456,8 +464,6 @@ class ConnectionImpl implements Connection, FrameVisitor {
   declare readonly [TypeId]: TypeId
   readonly role: Role
   readonly limits: Limits
-  readonly maxFrameSize: number
-  readonly maxSendBytes: number
   phase: Phase = "Open"
   error: ConnectionError | undefined = undefined
   outputEnded = false
@@ -479,7 +485,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
   private pending: Violation | CloseCode.CloseReason | undefined = undefined
   private inputEnded = false
 
-  private readonly closing = new ClosingHandshake()
+  private handshake: ClosingHandshake | undefined = undefined
 
   constructor(options: Options) {
     this.role = options.role
@@ -495,8 +501,6 @@ class ConnectionImpl implements Connection, FrameVisitor {
     const compressor = options.compression === undefined ? undefined : new Compressor(options.compression)
     this.compressor = compressor
     this.sender = new Sender(options, this.limits.maxBufferedControlFrames, compressor)
-    this.maxFrameSize = this.sender.maxFrameSize
-    this.maxSendBytes = this.sender.maxSendBytes
     this.decoder = new FrameDecoder(
       {
         role: options.role,
@@ -507,6 +511,19 @@ class ConnectionImpl implements Connection, FrameVisitor {
       this
     )
     this.reader = makeReader(options, this.limits, compressor)
+  }
+
+  get maxFrameSize(): number {
+    return this.sender.maxFrameSize
+  }
+
+  get maxSendBytes(): number {
+    return this.sender.maxSendBytes
+  }
+
+  /** Made on first use, because most connections are idle. */
+  private get closing(): ClosingHandshake {
+    return (this.handshake ??= new ClosingHandshake())
   }
 
   receive(chunk: Uint8Array, owned = false): ReadonlyArray<Event> {

@@ -54,7 +54,8 @@ export class MessageAssembler implements DataReader<Message> {
   // The opcode of the message under way; Continuation if there is none.
   private opcode: number = Opcode.Continuation
   private fragments = 0
-  private readonly buffer = new GrowingBuffer()
+  // Made for the first message that does not arrive whole.
+  private buffer: GrowingBuffer | undefined = undefined
   // The size of the message as far as the headers tell, and whether that is all of it.
   private announced = 0
   private complete = false
@@ -121,8 +122,9 @@ export class MessageAssembler implements DataReader<Message> {
       if (!this.validator.push(chunk, start, end)) return invalidUtf8()
     }
     const limit = this.complete ? this.announced : this.maxReceivedBytes
-    this.buffer.append(chunk, start, end, this.announced, limit)
-    return final && this.complete ? this.finish() : undefined
+    const buffer = (this.buffer ??= new GrowingBuffer())
+    buffer.append(chunk, start, end, this.announced, limit)
+    return final && this.complete ? this.finish(buffer) : undefined
   }
 
   /**
@@ -165,7 +167,7 @@ export class MessageAssembler implements DataReader<Message> {
    * @since 0.1.0
    */
   get heldBytes(): number {
-    return this.buffer.capacity
+    return this.buffer?.capacity ?? 0
   }
 
   /** The largest payload of the message under way, in bytes on the wire. */
@@ -173,11 +175,11 @@ export class MessageAssembler implements DataReader<Message> {
     return this.inflateThis === undefined ? this.maxMessageBytes : maxDeflatedBytes(this.maxMessageBytes)
   }
 
-  private finish(): Message | Violation {
+  private finish(buffer: GrowingBuffer): Message | Violation {
     const isText = this.opcode === Opcode.Text
     if (isText && this.validator?.complete === false) return invalidUtf8()
-    const { size } = this.buffer
-    const bytes = this.buffer.take()
+    const { size } = buffer
+    const bytes = buffer.take()
     if (this.inflateThis !== undefined) return this.inflated(this.inflateThis, bytes, 0, size)
     this.reset()
     return toMessage(isText, bytes, 0, size)

@@ -218,7 +218,7 @@ export abstract class Reader<Item extends Delivered> {
           this.readingFiber = undefined
           resume(looking)
         }),
-      () => this.releaseReader()
+      this
     )
     const looking = withFiber<A, E>((fiber, status) => {
       this.claimReader()
@@ -243,7 +243,7 @@ export abstract class Reader<Item extends Delivered> {
   }
 
   /** Does nothing if another reader has taken over. */
-  private releaseReader(runner = this.runner): void {
+  releaseReader(runner = this.runner): void {
     if (this.runner !== runner) return
     this.runner = undefined
     this.readingFiber = undefined

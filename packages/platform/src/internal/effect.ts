@@ -285,12 +285,12 @@ export const awaitCallback = <A, E = never>(
   })
 
 /**
- * Waits for the callback of a reader. Only Effect 4 uses `undo`. In Effect 3 a finalizer would cost more than the rest
- * of the wait. So a reader remembers its fiber and asks `isInterrupted`.
+ * Waits for the callback of a reader. Only Effect 4 calls `releaseReader`. In Effect 3 a finalizer would cost more than
+ * the rest of the wait. So a reader remembers its fiber and asks `isInterrupted`.
  */
 export const awaitReadable = <A, E, R>(
   register: (resume: (effect: Effect.Effect<A, E, R>) => void) => void,
-  _undo: () => void
+  _reader: { releaseReader(): void }
 ): Effect.Effect<A, E, R> => Effect.async(register)
 
 /** The fiber, if it can be interrupted at this point. */

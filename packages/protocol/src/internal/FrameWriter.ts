@@ -23,6 +23,10 @@ export class FrameWriter {
     this.maxCopiedBytes = maxCopiedBytes
   }
 
+  get masks(): boolean {
+    return this.maskKey !== undefined
+  }
+
   /** Writes a message in frames of at most `maxFrameSize` bytes. */
   message(message: Message, maxFrameSize: number): void {
     if (message._tag === "Text") this.text(message.data, maxFrameSize)
@@ -46,9 +50,9 @@ export class FrameWriter {
   frame(opcode: number, data: Uint8Array, start: number, end: number, fin: boolean, rsv = 0): void {
     const size = end - start
     const first = firstByte(fin, rsv, opcode)
-    const header = headerBytes(size, this.maskKey !== undefined)
+    const header = headerBytes(size, this.masks)
     const { output } = this
-    if (size > this.maxCopiedBytes && this.maskKey === undefined) {
+    if (size > this.maxCopiedBytes && !this.masks) {
       output.reserve(header)
       output.commit(writeHeader(output.bytes, output.offset, first, size, undefined))
       output.append(size === data.length ? data : data.subarray(start, end))
@@ -67,7 +71,7 @@ export class FrameWriter {
       this.longText(text, maxFrameSize)
       return
     }
-    const masked = this.maskKey !== undefined
+    const masked = this.masks
     const { output } = this
     output.reserve(maxHeaderBytes + maxBytes)
     const { bytes, offset } = output
@@ -87,7 +91,7 @@ export class FrameWriter {
       return
     }
     const { output } = this
-    const header = headerBytes(size, this.maskKey !== undefined)
+    const header = headerBytes(size, this.masks)
     output.reserve(header + size)
     const { bytes, offset } = output
     encodeInto(text, bytes, offset + header)

@@ -32,7 +32,6 @@ export class Sender {
   readonly maxSendBytes: number
   readonly writer: FrameWriter
   private readonly compressor: Compressor | undefined
-  private readonly maxPartSize: number
   private readonly maxBufferedPongs: number
   private readonly rsv: number
   private readonly opcodes: ReadonlyArray<number>
@@ -43,7 +42,6 @@ export class Sender {
 
   constructor(options: Options, maxBufferedPongs: number, compressor: Compressor | undefined) {
     const { maxCopiedBytes = defaultMaxCopiedBytes, opcodes = noOpcodes } = options
-    const isClient = options.role === "client"
     this.maxFrameSize = positiveInteger("maxFrameSize", options.maxFrameSize ?? Number.MAX_SAFE_INTEGER)
     this.maxSendBytes = positiveInteger("maxSendBytes", options.maxSendBytes ?? Number.MAX_SAFE_INTEGER)
     this.maxBufferedPongs = maxBufferedPongs
@@ -51,11 +49,9 @@ export class Sender {
     this.opcodes = opcodes.length === 0 ? noOpcodes : [...opcodes]
     this.compressor = compressor
     this.writer = new FrameWriter(
-      isClient ? options.maskKey : undefined,
+      options.role === "client" ? options.maskKey : undefined,
       positiveInteger("maxCopiedBytes", maxCopiedBytes)
     )
-    // A masked part is copied into a shared block, so that a message of any length takes no memory of its own.
-    this.maxPartSize = isClient ? Math.min(this.maxFrameSize, maxPooledPayloadBytes) : this.maxFrameSize
   }
 
   send(message: Message, compress: boolean | undefined, maxFrameSize: number) {
@@ -82,6 +78,11 @@ export class Sender {
     const next = fragmented.underWay ? Opcode.Continuation : opcode
     this.writer.data(next, fragmented.addPart(opcode, data, fin), fin, 0, this.maxPartSize)
     return undefined
+  }
+
+  /** A masked part is copied into a shared block, so that a message of any length takes no memory of its own. */
+  private get maxPartSize(): number {
+    return this.writer.masks ? Math.min(this.maxFrameSize, maxPooledPayloadBytes) : this.maxFrameSize
   }
 
   /** Why a frame may never be sent on this connection, whatever was sent before it. */

@@ -33,6 +33,9 @@ export const pausedByInbox = 1
 export const pausedByBudget = 2
 export const pausedByRate = 4
 
+// Shared by all empty inboxes. Nothing is added to it.
+const none: Array<never> = []
+
 /**
  * Holds the items that wait to be read, in order, and the reader that waits for them. Decides whether the transport is
  * read.
@@ -42,14 +45,13 @@ export class Inbox<Item extends Delivered> {
   bytes = 0
   /** Whether a reader has seen that there are items, and takes them in its next step. */
   taking = false
-  private items: Array<Item> = []
+  private items: Array<Item> = none
   // The index of the first item that waits.
   private head = 0
   private wake: (() => void) | undefined = undefined
   private pauses = 0
-  // An item was dropped, so all later items are dropped too.
+  // Items that arrive are dropped. Once one is, so are all later ones, so that the reader never sees a gap.
   private dropping = false
-  private discarding = false
   private readonly host: InboxHost
 
   constructor(host: InboxHost) {
@@ -70,12 +72,11 @@ export class Inbox<Item extends Delivered> {
 
   /** Adds an item. While the connection closes, a full inbox drops it in order to reach the peer's Close behind it. */
   push(item: Item): void {
-    if (this.host.connection.phase !== "Open" || this.discarding) {
-      // After one dropped item all later ones are dropped, so that the reader never sees a gap.
-      this.dropping ||= this.discarding || this.isAboveHighWater
-      if (this.dropping) return
-    }
-    this.items.push(item)
+    if (this.host.connection.phase !== "Open") this.dropping ||= this.isAboveHighWater
+    if (this.dropping) return
+    // A literal has room for one item, `push` makes room for sixteen.
+    if (this.items === none) this.items = [item]
+    else this.items.push(item)
     this.bytes += weight(item)
   }
 
@@ -111,13 +112,13 @@ export class Inbox<Item extends Delivered> {
   }
 
   private reset(): void {
-    this.items = []
+    this.items = none
     this.head = 0
   }
 
   /** Items that arrive from now on will not be read. */
   discard(): void {
-    this.discarding = true
+    this.dropping = true
     // Items that a reader is about to take must not be dropped.
     if (!this.taking) this.clear()
   }

@@ -66,7 +66,7 @@ export class Deadlines implements Alarm {
     const { now } = this.timers
     this.lifetimeTime = after(now, maxLifetime)
     this.idleTime = after(now, idleTimeout)
-    this.lastMessage = now
+    this.messaged()
     this.heartbeatTime = after(now, heartbeatInterval)
     this.lastHeard = this.timers.timeOfDay
     this.setAlarm()
