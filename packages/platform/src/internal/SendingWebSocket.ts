@@ -11,8 +11,8 @@ import { OutgoingStream } from "../engine/connection/OutgoingStream.js"
 import { toMessages, type Data } from "../engine/connection/sendable.js"
 import type { SendOptions } from "../Options.js"
 import { BaseWebSocket } from "./BaseWebSocket.js"
+import { closeCodeOfExit } from "./closeCodeOfExit.js"
 import { forkDetach, interruptUnsafe, withFiber } from "./effect.js"
-import { closeCodeOf } from "./scopes.js"
 import { Send, sentEffect } from "./sending.js"
 import { toStream, type StreamData } from "./streamData.js"
 
@@ -72,7 +72,7 @@ export abstract class SendingWebSocket<Item extends Delivered, Request> extends 
         })
       )
       return Effect.onExit(Effect.andThen(takeTurn, inFiber), (exit) =>
-        Effect.sync(() => outgoing.release(Exit.isFailure(exit) ? closeCodeOf(exit) : undefined))
+        Effect.sync(() => outgoing.release(Exit.isFailure(exit) ? closeCodeOfExit(exit) : undefined))
       )
     })
   }

@@ -11,8 +11,9 @@ import type { ClientSettings } from "../engine/Settings.js"
 import type { Timers } from "../engine/time/Timers.js"
 import type { Mode } from "../engine/connection/Link.js"
 import { makeWebSocket, type WebSockets } from "./deliveries.js"
+import { closeCodeOfExit } from "./closeCodeOfExit.js"
 import { awaitCallback, interruptUnsafe, runForkWith, runtime, type Fiber as AnyFiber, type Runtime } from "./effect.js"
-import { awaitClosed, closeCodeOf } from "./scopes.js"
+import { awaitClosed } from "./scopes.js"
 
 /** What a connection is made with, besides the request. */
 export interface ConnectPlan<D extends Delivery> {
@@ -57,7 +58,7 @@ export const connect = <D extends Delivery>(
           const closing =
             Exit.isSuccess(exit) || dialing.connection === undefined
               ? Effect.void
-              : closeNow(dialing.connection.link, closeCodeOf(exit))
+              : closeNow(dialing.connection.link, closeCodeOfExit(exit))
           return cookies === undefined ? closing : Effect.andThen(cookies.ended, closing)
         })
       )

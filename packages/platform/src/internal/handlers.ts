@@ -9,6 +9,7 @@ import type { DrainedHandlers } from "../engine/server/Drain.js"
 import type { Linked } from "../engine/server/ServerConnection.js"
 import { nothingToUndo } from "../engine/connection/Closables.js"
 import { Waiters } from "../engine/Waiters.js"
+import { closeCodeOfExit } from "./closeCodeOfExit.js"
 import {
   awaitCallback,
   catchCause,
@@ -23,7 +24,7 @@ import {
   type Fiber,
   type Runtime
 } from "./effect.js"
-import { awaitClosed, closeCodeOf } from "./scopes.js"
+import { awaitClosed } from "./scopes.js"
 
 /** A connection as its handler gets it. */
 export interface ServerSocket extends Linked {
@@ -150,7 +151,7 @@ const release = <S extends ServerSocket, A, E, R>(
     Effect.andThen(Effect.exit(Scope.close(scope, exit))),
     Effect.andThen(
       Effect.suspend(() => {
-        socket.link.beginClose(closeCodeOf(exit))
+        socket.link.beginClose(closeCodeOfExit(exit))
         return Effect.andThen(awaitClosed(socket.link), onError === undefined ? logFailure(exit) : Effect.void)
       })
     )

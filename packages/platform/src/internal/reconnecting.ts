@@ -22,6 +22,7 @@ import * as RetryAfter from "../engine/client/RetryAfter.js"
 import { closedAtOnce, type Closable, type Owner } from "../engine/connection/Closables.js"
 import { toCloseCode } from "../engine/connection/sendable.js"
 import type * as WebSocket from "../WebSocket.js"
+import { closeCodeOfExit } from "./closeCodeOfExit.js"
 import {
   catch_,
   catchDefect,
@@ -40,7 +41,7 @@ import {
 import { Inbox } from "./inbox.js"
 import { offer, OutgoingMessage, sendAll } from "./outgoing.js"
 import { ObservedState, type Decision, type Failure, type State } from "./reconnectingState.js"
-import { awaitClosed, closeCodeOf, delegatingScope } from "./scopes.js"
+import { awaitClosed, delegatingScope } from "./scopes.js"
 
 /** What a logical connection is made with: all options, with their defaults. */
 export interface ReconnectingPlan<E, R> {
@@ -172,7 +173,7 @@ export class Reconnecting<E, R> implements Closable, Owner {
       // The caller that stops this closes the connection, because only the caller knows the code.
       if (this.stopped) return Effect.void
       this.socket = undefined
-      this.member?.beginClose(closeCodeOf(exit))
+      this.member?.beginClose(closeCodeOfExit(exit))
       // An effect of the app's that ends as interrupted ends all, so no next connection has to wait.
       return exitHasInterrupts(exit) ? Effect.void : awaitClosed(this)
     })

@@ -1,10 +1,11 @@
 import * as CloseCode from "@effect-websocket/protocol/CloseCode"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import type * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { Closable, Closables, Owner } from "../engine/connection/Closables.js"
-import { awaitCallback, finalizersOf, hasInterruptsOnly, monotonicTimeNanos, type Closeable } from "./effect.js"
+import { closeCodeOfExit } from "./closeCodeOfExit.js"
+import { awaitCallback, finalizersOf, monotonicTimeNanos, type Closeable } from "./effect.js"
 
 const goingAway = CloseCode.fromName("GoingAway")
 
@@ -71,7 +72,7 @@ class Place implements Owner {
   }
 
   private readonly finalize = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
-    Effect.suspend(() => endingOf(this, this.finalizers).close(this, closeCodeOf(exit)))
+    Effect.suspend(() => endingOf(this, this.finalizers).close(this, closeCodeOfExit(exit)))
 }
 
 /** The end of a scope. It groups adjacent places and counts the time spent on closing them. */
@@ -146,7 +147,3 @@ export const delegatingScope = (owner: Owner): Effect.Effect<Closeable> =>
  * share one time limit for closing.
  */
 export const placeIn = (scope: Scope.Scope): Owner => delegates.get(scope) ?? new Place(scope)
-
-/** The close code for the way in which a scope ended. */
-export const closeCodeOf = (exit: Exit.Exit<unknown, unknown>): number =>
-  Exit.isSuccess(exit) ? 1000 : hasInterruptsOnly(exit.cause) ? 1001 : 1011

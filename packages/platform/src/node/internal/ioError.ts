@@ -1,5 +1,4 @@
 import { IoError, type IoErrorReason } from "@effect-websocket/protocol/Errors"
-import { tlsReason } from "./tls.js"
 
 /** How far the way to an open connection has come. */
 export type Stage = "connect" | "proxy" | "tls" | "handshake"
@@ -40,4 +39,26 @@ const reasonOf = (stage: Stage, cause: Error): IoErrorReason => {
     : code.startsWith("HPE_")
       ? "InvalidResponse"
       : otherwise[stage]
+}
+
+/** The reason of an error code of TLS; `undefined` for other codes. */
+const tlsReason = (code: string): IoErrorReason | undefined => {
+  switch (code) {
+    case "CERT_HAS_EXPIRED":
+    case "CERT_NOT_YET_VALID":
+      return "CertificateExpired"
+    case "DEPTH_ZERO_SELF_SIGNED_CERT":
+      return "CertificateSelfSigned"
+    case "ERR_TLS_CERT_ALTNAME_INVALID":
+    case "HOSTNAME_MISMATCH":
+      return "CertificateNameMismatch"
+    case "SELF_SIGNED_CERT_IN_CHAIN":
+    case "UNABLE_TO_GET_ISSUER_CERT":
+    case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
+    case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
+    case "CERT_UNTRUSTED":
+      return "CertificateUnknownAuthority"
+    default:
+      return code.startsWith("ERR_SSL_") || code.startsWith("ERR_TLS_") ? "Tls" : undefined
+  }
 }

@@ -2,7 +2,8 @@ import { Socket } from "node:net"
 
 /**
  * Sockets without an upgrade request yet, or with one that was refused. Beyond the maximum the oldest is dropped, not the
- * newest: so a client that only holds sockets keeps nobody else out.
+ * newest: so a client that only holds sockets keeps nobody else out. How long a socket may wait is up to the timers of Node's
+ * HTTP server, which `NodeWebSocketServer` sets.
  */
 export class PendingSockets {
   // Each with its listener.

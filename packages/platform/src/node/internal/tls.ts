@@ -1,4 +1,3 @@
-import type { IoErrorReason } from "@effect-websocket/protocol/Errors"
 import * as Redacted from "effect/Redacted"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
@@ -44,25 +43,3 @@ const reveal = <A>(value: A | Redacted.Redacted<A>): A => (Redacted.isRedacted(v
 /** The server to connect to, and the name to request. An address is no server name (RFC 6066 §3). */
 export const serverName = (host: string): { readonly host: string; readonly servername?: string } =>
   Net.isIP(host) === 0 ? { host, servername: host } : { host }
-
-/** The reason of an error code of TLS; `undefined` for other codes. */
-export const tlsReason = (code: string): IoErrorReason | undefined => {
-  switch (code) {
-    case "CERT_HAS_EXPIRED":
-    case "CERT_NOT_YET_VALID":
-      return "CertificateExpired"
-    case "DEPTH_ZERO_SELF_SIGNED_CERT":
-      return "CertificateSelfSigned"
-    case "ERR_TLS_CERT_ALTNAME_INVALID":
-    case "HOSTNAME_MISMATCH":
-      return "CertificateNameMismatch"
-    case "SELF_SIGNED_CERT_IN_CHAIN":
-    case "UNABLE_TO_GET_ISSUER_CERT":
-    case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
-    case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
-    case "CERT_UNTRUSTED":
-      return "CertificateUnknownAuthority"
-    default:
-      return code.startsWith("ERR_SSL_") || code.startsWith("ERR_TLS_") ? "Tls" : undefined
-  }
-}
