@@ -1,5 +1,6 @@
 /**
- * The options of connections, clients and servers. Each says what it does, its unit, its default, and what happens beyond it.
+ * The options of connections, clients and servers. The docstring of an option says what it does, its unit, its default,
+ * and what happens beyond it.
  *
  * Sizes are in bytes, and durations are `Duration` inputs: `"5 seconds"`, or a number of milliseconds. An option that is
  * `undefined` is not given. Options that make no sense are a defect; if they come from `Config`, a `ConfigError` names the
@@ -35,22 +36,22 @@ import type { Zlib } from "./Zlib.js"
 export type SendStrategy = Settings.SendStrategy
 
 /**
- * How much a peer may send: at most `messages` messages and `bytes` bytes per `interval`; bursts of that size are allowed.
- * Whatever arrives in one read is judged together. At least one of `messages` and `bytes` is needed.
+ * How much a peer may send: at most `messages` messages and `bytes` bytes per `interval`; bursts of that size are
+ * allowed. The data of one read counts together. At least one of `messages` and `bytes` is needed.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ReceiveRate {
-  /** The number of messages that may end per interval; of frames, if the connection delivers frames. Default: any number. */
+  /** The number of messages that may end per interval, or of frames if the connection delivers frames. Default: any number. */
   readonly messages?: number | undefined
-  /** The number of bytes of the transport per interval. Default: any number. */
+  /** The number of bytes that may arrive from the transport per interval. Default: any number. */
   readonly bytes?: number | undefined
   /** The interval, which is finite. Required. */
   readonly interval: DurationInput
   /**
-   * What the connection does if the peer sends more. `"suspend"` reads no further until the rate is kept. `"close"` closes the
-   * connection with 1008, which is a normal end here. Default: `"suspend"`.
+   * What the connection does if the peer sends more. `"suspend"` stops reading until the rate is met again. `"close"`
+   * closes the connection with 1008, which `run` and `messages` treat as a normal end. Default: `"suspend"`.
    */
   readonly strategy?: "suspend" | "close" | undefined
 }
@@ -75,23 +76,23 @@ export interface ConnectionOptions {
    * compressed, queued or sent, and the connection goes on.
    */
   readonly maxSendBytes?: number | undefined
-  /** The number of bytes waiting to be written from which on `send` waits. Default: 64 KiB. */
+  /** The number of bytes waiting to be written at which `send` begins to wait. Default: 64 KiB. */
   readonly sendHighWaterMark?: number | undefined
   /**
-   * The number of bytes waiting to be written at which `send` goes on. It is at most `sendHighWaterMark`. Default: 16 KiB, or
-   * `sendHighWaterMark` if that is less.
+   * The number of bytes waiting to be written at which `send` continues. It is at most `sendHighWaterMark`. Default:
+   * 16 KiB, or `sendHighWaterMark` if that is less.
    */
   readonly sendLowWaterMark?: number | undefined
   /** What `send` does when it would have to wait; see `SendStrategy`. Default: `"suspend"`. */
   readonly sendStrategy?: SendStrategy | undefined
   /**
-   * The number of bytes waiting to be read above which the transport is paused. They are those of the payloads (of a text, its
-   * UTF-16 units), and 64 for each message. Default: 64 KiB.
+   * The number of bytes waiting to be read above which the transport is paused. A message counts its payload (a text
+   * its number of UTF-16 units) and 64 bytes more. Default: 64 KiB.
    */
   readonly receiveHighWaterMark?: number | undefined
   /**
-   * The time for the whole closing: sending the Close, receiving the peer's Close, the end of the transport. Default:
-   * 5 seconds. Afterwards the transport is dropped.
+   * The time limit of the whole closing: sending the Close, receiving the peer's Close, and the end of the transport.
+   * Default: 5 seconds. Afterwards the transport is dropped.
    */
   readonly closeTimeout?: DurationInput | undefined
   /**
@@ -110,13 +111,14 @@ export interface ConnectionOptions {
   /** The bytes that this and other connections may hold together; see `ByteBudget`. Default: none. */
   readonly budget?: ByteBudget | undefined
   /**
-   * The time without a sign of life after which a ping is sent. Anything that the peer sends is a sign of life. So is anything
-   * that it takes of the bytes that wait for it. Default: 25 seconds. An infinite duration switches the heartbeat off.
+   * The time without a sign of life after which a ping is sent. Any bytes from the peer are a sign of life. The peer
+   * also shows one when it takes bytes that wait for it. Default: 25 seconds. An infinite duration switches the
+   * heartbeat off.
    */
   readonly heartbeatInterval?: DurationInput | undefined
   /**
-   * The time for a sign of life to come after that ping. It is longer behind a slow transfer. Default: 20 seconds. Afterwards the
-   * connection fails with `IoError` (`Timeout` of `"heartbeat"`).
+   * The time within which the peer must show a sign of life after that ping. It is longer after a slow transfer.
+   * Default: 20 seconds. Afterwards the connection fails with `IoError` (`Timeout` of `"heartbeat"`).
    */
   readonly heartbeatTimeout?: DurationInput | undefined
   /**
@@ -130,9 +132,9 @@ export interface ConnectionOptions {
    */
   readonly messageTimeout?: DurationInput | undefined
   /**
-   * The time in which a peer must read something while more than `sendHighWaterMark` waits for it. A kernel's buffer may hide
-   * that the peer reads, for which up to 11.2 seconds are added. Default: none. Afterwards the transport is dropped, with
-   * `IoError` (`Timeout` of `"write"`).
+   * The time within which the peer must read some bytes while more than `sendHighWaterMark` bytes wait for it. A
+   * kernel's buffer may hide that the peer reads, so the library adds up to 11.2 seconds. Default: none. Afterwards the
+   * transport is dropped, with `IoError` (`Timeout` of `"write"`).
    */
   readonly writeTimeout?: DurationInput | undefined
   /** The age at which the connection is closed with 1001. Default: none. */
@@ -142,8 +144,8 @@ export interface ConnectionOptions {
 }
 
 /**
- * What a connection delivers. It is decided when the connection is acquired, so that one kind cannot be mixed with another.
- * An option of another delivery is a defect.
+ * What a connection delivers. This is decided when the connection is acquired, so that an app cannot mix two kinds. An
+ * option of another delivery is a defect.
  *
  * @since 0.1.0
  * @category models
@@ -162,9 +164,9 @@ export interface DeliveryOptions<D extends Delivery> {
    */
   readonly answerClose?: boolean | undefined
   /**
-   * With `"frames"`, the reserved bits of data frames that may be received and sent. The app gives them a meaning. RSV1 is 4,
-   * RSV2 is 2, RSV3 is 1 (`Frame.rsv1` and so on); several are added up. Default: none. All other bits are violations. A text message
-   * with such a bit need not be UTF-8.
+   * With `"frames"`, the reserved bits of data frames that may be received and sent. The app gives them a meaning. RSV1
+   * is 4, RSV2 is 2, RSV3 is 1 (`Frame.rsv1` and so on); add the values of several bits. Default: none. All other bits
+   * are violations. A text message with such a bit need not be UTF-8.
    */
   readonly rsv?: number | undefined
   /**
@@ -206,13 +208,14 @@ export interface SendOptions {
  */
 export interface ReceiveOptions {
   /**
-   * The largest message that is taken, in bytes (of a text, of its UTF-8). Required. A larger one closes the connection with 1009.
+   * The largest message that is taken, in bytes (for a text, those of its UTF-8). Required. A larger one closes the
+   * connection with 1009.
    */
   readonly maxMessageBytes: number
 }
 
 /**
- * Who the client is: with a name and a password (RFC 7617), or with a token (RFC 6750).
+ * The credentials of the client: a user name and a password (RFC 7617), or a token (RFC 6750).
  *
  * @since 0.1.0
  * @category models
@@ -222,7 +225,8 @@ export type Credentials =
   | { readonly token: Redacted.Redacted<string> }
 
 /**
- * What a client asks for. Characters that no header or URL may have fail typed, before anything is sent.
+ * The parts of a client's request. If a value has a character that no header or URL may have, `connect` fails with a
+ * local `ProtocolError` before it sends anything.
  *
  * @since 0.1.0
  * @category models
@@ -263,22 +267,23 @@ export interface ClientOptions extends ConnectionOptions, RequestOptions {
    */
   readonly openTimeout?: DurationInput | undefined
   /**
-   * The number of redirects that are followed (RFC 9110 §15.4). Another origin gets no credentials, no cookies and none of
-   * `headers`; `wss:` never leads to `ws:`. Default: 0. With one more, `connect` fails with `HandshakeRejected`.
+   * The number of redirects that are followed (RFC 9110 §15.4). Another origin gets no credentials, no cookies and none
+   * of `headers`; `wss:` never leads to `ws:`. Default: 0. Beyond this number, `connect` fails with
+   * `HandshakeRejected`.
    */
   readonly maxRedirects?: number | undefined
 }
 
 /**
- * The options of a client over a way to dial that does not come with the library.
+ * The options of a client with a `Dial` of the app.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ClientMakeOptions extends ClientOptions {
   /**
-   * The URL that the URLs of `connect` are relative to. A user name and password in it are for its origin only. Default: none,
-   * so that URLs are absolute.
+   * The URL that the URLs of `connect` are relative to. A user name and password in it are sent to its origin only.
+   * Default: none, so that URLs are absolute.
    */
   readonly baseUrl?: string | URL | Redacted.Redacted<string> | undefined
   /** The implementation of DEFLATE. Default: none, so that `compression` is not offered. */
@@ -288,7 +293,7 @@ export interface ClientMakeOptions extends ClientOptions {
 }
 
 /**
- * The options of one `connect`. They win over those of the client; limits and headers do so one by one.
+ * The options of one `connect`. They take precedence over those of the client. Limits and headers do so one by one.
  *
  * @since 0.1.0
  * @category models
@@ -309,7 +314,7 @@ export interface Rate {
 }
 
 /**
- * What a server knows of a client before any check; see `AdmissionOptions`.
+ * What a server knows about a client before any check; see `AdmissionOptions`.
  *
  * @since 0.1.0
  * @category models
@@ -320,7 +325,7 @@ export interface KeyRequest {
   readonly headers: HeaderRecord
   /** The address of the transport, if it has one. */
   readonly remoteAddress: string | undefined
-  /** The same, unless a trusted proxy tells of another; see `Proxies`. */
+  /** The same, unless a trusted proxy reports another address; see `Proxies`. */
   readonly clientAddress: string | undefined
 }
 
@@ -335,8 +340,9 @@ export interface AdmissionOptions {
   /** The number of open connections and handshakes together. Default: no limit. */
   readonly maxConnections?: number | undefined
   /**
-   * The number of handshakes under way. A server that listens by itself holds as many pending sockets in addition: those without
-   * an upgrade request yet, or refused. Default: 1,024. It drops the oldest pending socket beyond that.
+   * The number of handshakes under way. A server that listens by itself also holds up to as many pending sockets: those
+   * without an upgrade request yet, and those whose request was refused. Default: 1,024. Beyond that, it drops the
+   * oldest pending socket.
    */
   readonly maxHandshakes?: number | undefined
   /** The number of connections and handshakes of one client. Default: no limit. */
@@ -346,16 +352,17 @@ export interface AdmissionOptions {
   /** The rate of the handshakes of one client. Default: no limit. */
   readonly handshakeRatePerKey?: Rate | undefined
   /**
-   * By what a client is known. Default: `clientAddress`, or its /64 for IPv6. A client without a key, such as one over a Unix
-   * domain socket, has no limit of its own. The server remembers 65,536 keys without connections.
+   * The key of a client, by which limits per client count. Default: `clientAddress`, or its /64 for IPv6. A client
+   * without a key, such as one over a Unix domain socket, has no limit of its own. The server remembers 65,536 keys
+   * without connections.
    */
   readonly key?: ((request: KeyRequest) => string | undefined) | undefined
 }
 
 /**
- * The proxies in front of a server. The server believes a header as far as trusted proxies wrote it: it reads the list of
- * addresses from its end, until an address is not trusted. An entry that is no address, such as `unknown`, ends this; the
- * client is then known by the address of the proxy that wrote it.
+ * The proxies in front of a server. The server reads the list of addresses in their header from its end, until an
+ * address is not trusted. An entry that is not an address, such as `unknown`, ends the reading. The server then uses
+ * the address of the proxy that wrote the entry.
  *
  * Addresses have one spelling: IPv6 in lower case and shortened (RFC 5952), IPv4 as four numbers also if it is mapped into
  * IPv6. A port and brackets are dropped.
@@ -378,8 +385,9 @@ export interface Proxies {
 }
 
 /**
- * How a server stops. It closes connections at random times within the window, so that their clients do not all come back at
- * once, while handlers go on until they are done. At the deadline it interrupts handlers and drops connections.
+ * How a server stops. It closes connections at random times within the window, so that their clients do not all
+ * reconnect at once. Handlers continue until they end. At the deadline the server interrupts handlers and drops
+ * connections.
  *
  * Options that make no sense are a defect when the server is made, or when `drain` is called with them.
  *
@@ -409,8 +417,8 @@ export interface DrainOptions {
  */
 export interface ServerOptions extends ConnectionOptions {
   /**
-   * The policy that says which web pages may connect. Default: `Origin.sameOrigin()`, which takes the host and port of the
-   * request, and requests without an `Origin`. Other pages get 403.
+   * The policy that says which web pages may connect. Default: `Origin.sameOrigin()`, which allows pages from the host
+   * and port of the request, and requests without an `Origin`. The server answers other pages with 403.
    */
   readonly origin?: Origin.Policy | undefined
   /**
@@ -419,30 +427,33 @@ export interface ServerOptions extends ConnectionOptions {
    */
   readonly protocols?: ReadonlyArray<string> | Subprotocol.Selector | undefined
   /**
-   * The time for a request to arrive, and again for it to be checked and taken by an `accept`. Default: 10 seconds. Afterwards
-   * the request gets 408 or 503.
+   * The time within which a request must arrive, and then the time for its check and for an `accept` to take it.
+   * Default: 10 seconds. Afterwards the server answers 408 or 503.
    */
   readonly handshakeTimeout?: DurationInput | undefined
   /**
-   * The time for the first message of a connection, such as one that has to log in with it. Default: none. Afterwards the
-   * connection is closed with 1008.
+   * The time within which the first message of a connection must arrive, for example if clients log in with it.
+   * Default: none. Afterwards the connection is closed with 1008.
    */
   readonly firstMessageTimeout?: DurationInput | undefined
   /** How many connections and handshakes are admitted; see `AdmissionOptions`. Default: 1,024 handshakes, else no limit. */
   readonly admission?: AdmissionOptions | undefined
-  /** The proxies in front of the server; see `Proxies`. Default: none, so that no header is believed. */
+  /** The proxies in front of the server; see `Proxies`. Default: none, so that no such header is read. */
   readonly proxies?: Proxies | undefined
   /**
    * How the layers of handlers stop, and the defaults of `drain`; see `DrainOptions`. Default: none. Without this option handlers are
    * interrupted at once, and their connections closed with 1001 within `closeTimeout`.
    */
   readonly drain?: DrainOptions | undefined
-  /** The time after which those that get 503 or 429 may come back: the header `Retry-After`. Default: 5 seconds. */
+  /**
+   * The value of `Retry-After` in answers 503 and 429: after this time a client may try again. Default: 5 seconds. If
+   * handshakes come too fast, the header has the time until the rate allows the next one.
+   */
   readonly retryAfter?: DurationInput | undefined
 }
 
 /**
- * The options of a server over something that does not come with the library.
+ * The options of a server that gets its requests from an HTTP implementation of the app.
  *
  * @since 0.1.0
  * @category models

@@ -30,7 +30,7 @@ import { WebSocketClient, type ConnectOptions, type Service } from "./WebSocketC
 export type { Outcome } from "./engine/client/Outbox.js"
 
 /**
- * Why a connection was not made or ended, what follows, and the state of the whole.
+ * Why a connection was not made or ended, what follows, and the state of the logical connection.
  *
  * @since 0.1.0
  * @category models
@@ -54,14 +54,18 @@ export interface Options<E = never, R = never> extends Omit<
   readonly schedule?: Schedule.Schedule<unknown, Failure<NoInfer<E>>> | undefined
   /** The longest delay that a server can ask for with `Retry-After`. Default: 5 minutes. A longer one is cut to this. */
   readonly maxRetryAfter?: DurationInput | undefined
-  /** The age at which a connection counts as stable, so that the schedule starts anew after it. Default: 5 seconds. */
+  /** The age at which a connection counts as stable, so that the schedule restarts after it. Default: 5 seconds. */
   readonly stableAfter?: DurationInput | undefined
-  /** Decides whether a failure is followed by another attempt, a normal end or a failure of the whole. Default: `classify`. */
+  /**
+   * Decides whether a failure is followed by another attempt, a normal end or a failure of the logical connection.
+   * Default: `classify`.
+   */
   readonly classify?: ((failure: Failure<NoInfer<E>>) => Decision) | undefined
   /**
-   * Runs on each connection before anything else is sent or received on it: to authenticate, to subscribe again, to resume from
-   * an offset. It uses the connection that it is given, because what is sent to the whole waits until it is done. `connection`
-   * counts from 1. Default: none. Its failure closes the connection with 1011 and is classified like any other.
+   * Runs on each connection before anything else is sent or received on it: to authenticate, to subscribe again, to
+   * resume from an offset. It must use the connection that it gets, because messages that are sent on the logical
+   * connection wait until it ends. `connection` counts from 1. Default: none. Its failure closes the connection with
+   * 1011 and is classified like any other.
    */
   readonly onConnect?: ((socket: WebSocket.WebSocket, connection: number) => Effect.Effect<unknown, E, R>) | undefined
   /** The number of messages that wait for a connection. Default: 1,024. `outboxStrategy` says what happens to one more. */
@@ -90,9 +94,9 @@ export interface ReconnectingWebSocket<E = never> {
   readonly awaitOpen: Effect.Effect<void, Failure<E>>
 
   /**
-   * The messages of all connections, in order. Ends when it is closed, or after a failure that is classified as an end. Fails
-   * with the final failure. Somebody must read, and drain the messages if nobody needs them: while nobody reads, nothing is received
-   * and nobody notices that the peer is gone. If several fibers read, each message goes to one of them.
+   * The messages of all connections, in order. Ends when it is closed, or after a failure that is classified as an end.
+   * Fails with the final failure. The app must read, even if it discards the messages: while nobody reads, nothing is
+   * received, and a peer that is gone is not noticed. If several fibers read, each message goes to one of them.
    *
    * The stream takes all messages that wait in the step in which it emits them. If the fiber that runs the stream is
    * interrupted later, the messages that it has not handled yet are lost with it; `receive` takes one at a time.
@@ -112,9 +116,9 @@ export interface ReconnectingWebSocket<E = never> {
    * Sends a message on the connection that is open, or on the next one, and succeeds with the outcome. Interrupting it while
    * it waits takes the message back.
    *
-   * Fails with an outbound `PayloadTooLarge` if the message is above the connection's `maxSendBytes`, and with nothing else. Dies
-   * if the app's `compression.filter` throws. In both cases the message is not sent, and those behind it are. Anything but text
-   * or bytes, and options that make no sense, are a defect at once.
+   * Fails only with an outbound `PayloadTooLarge`, if the message is above the connection's `maxSendBytes`. Dies if the
+   * app's `compression.filter` throws. In both cases the message is not sent, and those behind it are. Anything but
+   * text or bytes, and options that make no sense, are a defect at once.
    */
   send(data: WebSocket.Data, options?: WebSocket.SendOptions): Effect.Effect<Outcome, PayloadTooLarge>
 
@@ -180,7 +184,8 @@ export const defaultSchedule: Schedule.Schedule<unknown> = Schedule.exponential(
 
 /**
  * Connects, and reconnects until the scope ends or `close` is called. It does not wait for the first connection: see
- * `awaitOpen`. The URL may be an effect, which runs before each attempt: for a token, or another host.
+ * `awaitOpen`. The URL may be an effect, which runs before each attempt, for example to get a token or to choose
+ * another host.
  *
  * The end of the scope closes the connection as it does for `WebSocketClient.connect`, and drops the messages in the outbox.
  * Options that make no sense are a defect.

@@ -29,11 +29,12 @@ export type TypeId = typeof TypeId
 /**
  * A request to upgrade that follows the handshake and comes from an allowed origin. Its method is GET.
  *
- * - `path`: of `url`, as it was sent: percent-encoding is not undone.
+ * - `path`: the path of `url` as the client sent it; percent-encoding is not decoded.
  * - `query`: the parameters of `url`.
- * - `cookies`: by name. If a name comes twice, the first one counts.
- * - `remoteAddress`: of the transport, if it has one.
- * - `clientAddress`: the same, unless a trusted proxy names another; see `proxies` in the options of the server.
+ * - `cookies`: values by name. If a name comes twice, the first value counts.
+ * - `remoteAddress`: the address of the transport, if it has one.
+ * - `clientAddress`: the same, unless a trusted proxy reports another address; see `proxies` in the options of the
+ *   server.
  *
  * @since 0.1.0
  * @category models
@@ -54,14 +55,14 @@ export interface Request extends UpgradeRequest {
  */
 export interface AcceptOptions {
   /**
-   * The subprotocol, one of those that the client offers. A client that offers none gets none, as with every other way to select.
-   * Default: as `protocols` of the server says. If the client offers others only, it gets 500, and the reason is in the log: a
-   * check that serves several kinds of clients looks at `request.protocols` first.
+   * The subprotocol, one of those that the client offers. If the client offers none, none is selected. Default: the
+   * result of `protocols` of the server. If the client offers only others, the server answers 500 and logs the reason.
+   * So a check for several kinds of clients reads `request.protocols` first.
    */
   readonly protocol?: string | undefined
   /** Headers of the 101. They are sent with those of the handshake, which they cannot replace. Default: none. */
   readonly headers?: HeaderRecord | undefined
-  /** Options of this connection, which win over those of the server. Default: none. */
+  /** Options of this connection, which take precedence over those of the server. Default: none. */
   readonly options?: ConnectionOptions | undefined
 }
 

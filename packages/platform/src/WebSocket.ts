@@ -290,7 +290,7 @@ export interface WebSocket extends AnyWebSocket {
    * `send` suspends, or does what `sendStrategy` says. An interrupted `send` has sent either its whole message or
    * nothing.
    *
-   * If the handshake enabled compression, a message of more than 64 KiB is compressed on another thread first. Later
+   * If the handshake enabled compression, a message of 64 KiB or more is compressed on another thread first. Later
    * messages wait for it. Pings, pongs and a Close do not wait. A Close drops a message that is still being compressed.
    *
    * Fails with the connection's error if the connection is closing or over; while it is closing, that is

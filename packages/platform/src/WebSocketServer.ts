@@ -64,7 +64,8 @@ export interface DrainReport {
 export type Options = ServerOptions
 
 /**
- * The options of a server over something that does not come with the library; see `Options.ServerMakeOptions`.
+ * The options of a server that gets its requests from an HTTP implementation of the app; see
+ * `Options.ServerMakeOptions`.
  *
  * @since 0.1.0
  * @category models
@@ -89,7 +90,8 @@ export interface Address {
 }
 
 /**
- * What a connection of a server has besides: the request that asked for it, and the value that its check accepted with.
+ * The additional members of a server's connection: the request that asked for it, and the value with which its check
+ * accepted.
  *
  * @since 0.1.0
  * @category models
@@ -100,7 +102,7 @@ export interface Accepted<out Value = undefined> {
 }
 
 /**
- * A connection of a server; of whole messages, unless another delivery was asked for.
+ * A connection of a server. It delivers whole messages, unless the options name another delivery.
  *
  * @since 0.1.0
  * @category models
@@ -109,7 +111,7 @@ export type ServerWebSocket<D extends Delivery = "messages", Value = undefined> 
   Accepted<Value>
 
 /**
- * An open connection as its server sees it, at the time when the list was asked for.
+ * An open connection as its server sees it, at the time of the call.
  *
  * - `id`: counts the connections of the server, from 1.
  * - `receivedMessages`, `sentMessages`: messages that have ended.
@@ -152,23 +154,25 @@ export interface RunOptions<D extends Delivery, Value, E, R> extends WebSocket.D
   /** The number of handlers that run at once. Default: any number. Further requests wait, at most `handshakeTimeout`. */
   readonly concurrency?: number | "unbounded" | undefined
   /**
-   * What is done when a handler fails, while the connection is still as the handler left it. It gets the cause. Failures of the
-   * connection itself count, interruptions do not. Default: none, so that failures are logged. Defects of `onError` are logged.
+   * Runs when a handler fails, with the cause, before the finalizers of the handler and the Close. Failures of the
+   * connection itself count, interruptions do not. Default: none, so that failures are logged. Defects of `onError` are
+   * logged.
    */
   readonly onError?:
     ((cause: Cause.Cause<E>, socket: ServerWebSocket<D, Value>) => Effect.Effect<unknown, never, R>) | undefined
 }
 
 /**
- * Which requests a route takes, and on what terms.
+ * Which requests a route takes, and how it answers them.
  *
  * @since 0.1.0
  * @category models
  */
 export interface RouteOptions<Value = undefined, E = never, R = never> {
   /**
-   * The path of the request, as it is sent; with `/*` at the end, all paths that begin so. If several match, the longest wins.
-   * Default: whatever no other route takes.
+   * The path of the requests, as clients send it. With `/*` at the end it matches all paths that begin with it. If
+   * several routes match, the one with the longest path takes the request. Default: every request that no other route
+   * takes.
    */
   readonly path?: string | undefined
   /** Decides about each request. Default: none, so that all requests are accepted. */
@@ -180,7 +184,7 @@ export interface RouteOptions<Value = undefined, E = never, R = never> {
 }
 
 /**
- * The options of `layerHandler`: those of `run`, and the terms on which a request gets a connection, as those of a route.
+ * The options of `layerHandler`: those of `run`, and those of a route except its path.
  *
  * @since 0.1.0
  * @category models
@@ -189,12 +193,12 @@ export interface HandlerOptions<D extends Delivery, Value, E, R, CheckError, Che
   extends RunOptions<D, Value, E, R>, Omit<RouteOptions<Value, CheckError, CheckServices>, "path"> {}
 
 /**
- * Takes connections: a server, those that none of its routes takes, or a route.
+ * A source of connections: a route, or a server for the requests that none of its routes takes.
  *
- * - `accept`: the next connection, of the delivery that the options name. The request gets its 101 in the same step. The
- *   scope owns the connection and closes it. Never fails; it is interrupted when the server is released. Options that belong
- *   to another delivery are a defect.
- * - `run`: a handler for each connection, in a fiber and a scope of its own. See `run`.
+ * - `accept`: returns the next connection, with the delivery that the options name. The server answers 101 in the same
+ *   step. The scope owns the connection and closes it. Never fails; it is interrupted when the server is released.
+ *   Options that belong to another delivery are a defect.
+ * - `run`: runs a handler for each connection, in a fiber and a scope of its own. See `run`.
  * - `serve`: `run`, in a fiber of the scope. The end of the scope drains if the server has the option `drain`.
  * - `drain`: answers 503 from now on, and closes the open connections; see `DrainOptions`, whose defaults are those of the
  *   server. Concurrent calls share one drain and get the same report; interrupting a call does not stop it. Never fails.
@@ -218,12 +222,12 @@ export interface Route<Value = undefined> {
 }
 
 /**
- * What the service can do: what every route can, for the requests that no route takes; and besides
+ * The members of the service: those of every route, for the requests that no route takes, and in addition:
  *
- * - `route`: a route, as long as the scope. If there are routes, and nobody has asked the server itself for a connection,
- *   other paths get 404.
- * - `connections`: those that are open.
- * - `drain`: of all routes.
+ * - `route`: adds a route, which lives as long as the scope. If there are routes, and nobody has asked the server
+ *   itself for a connection, the server answers 404 for other paths.
+ * - `connections`: the open connections.
+ * - `drain`: drains all routes.
  * - `stop`: accepts no more requests; see `stop`.
  * - `address`: where the server listens; with port 0, the port that the system chose.
  *
@@ -250,8 +254,8 @@ export class WebSocketServer extends ContextService<WebSocketServer, Service>()(
 ) {}
 
 /**
- * Accepts the next connection, which belongs to the scope; of whole messages, or of the delivery that the options name.
- * Options that belong to another delivery are a defect.
+ * Accepts the next connection, which belongs to the scope. It delivers whole messages, or what the option `delivery`
+ * names. Options that belong to another delivery are a defect.
  *
  * @example
  * ```ts
@@ -279,11 +283,12 @@ export const accept = <D extends Delivery = "messages">(
   Effect.flatMap(WebSocketServer, (server) => server.accept(options))
 
 /**
- * Runs a handler for each connection, for ever. Each has a fiber and a scope of its own, and is closed when its handler
- * ends: with 1000 after a success, 1001 after an interruption, 1011 after a failure.
+ * Runs a handler for each connection, and never ends by itself. Each handler has a fiber and a scope of its own. When a
+ * handler ends, its connection is closed: with 1000 after a success, 1001 after an interruption, 1011 after a failure.
  *
- * A handler that fails or dies touches no other connection: `Connection_closed` is logged at debug level, other errors at
- * warning, defects at error; or `onError` is told. Interrupting `run` interrupts all handlers and waits for their closing handshakes.
+ * A handler that fails or dies does not affect other connections. The server logs `Connection_closed` at debug level,
+ * other errors as warnings, and defects as errors. If there is an `onError`, the server calls it instead. Interrupting
+ * `run` interrupts all handlers and waits for their closing handshakes.
  *
  * @since 0.1.0
  * @category accessors
@@ -295,7 +300,7 @@ export const run = <A, E, R, D extends Delivery = "messages", R2 = never>(
   Effect.flatMap(WebSocketServer, (server) => server.run(handler, options))
 
 /**
- * A route of the server, as long as the scope. See `layerRoute`.
+ * Adds a route to the server, which lives as long as the scope. See `layerRoute`.
  *
  * @since 0.1.0
  * @category accessors
@@ -340,10 +345,10 @@ export const drain = (options?: DrainOptions): Effect.Effect<DrainReport, never,
   Effect.flatMap(WebSocketServer, (server) => server.drain(options))
 
 /**
- * Accepts no more requests. The server answers 503 with `Retry-After` and `Connection: close` to those that still come, to
- * those whose check is under way, and to those that wait for an `accept`. Open connections go on, and so do their
- * handlers; `drain` or the end of the scope closes them. A server that listens by itself also closes its listener, so that
- * its port is free.
+ * Accepts no more requests. The server answers 503 with `Retry-After` and `Connection: close` to requests that arrive
+ * later, to those whose check is under way, and to those that wait for an `accept`. Open connections and their handlers
+ * continue; `drain` or the end of the scope closes them. A server that listens by itself also closes its listener, so
+ * that its port is free.
  *
  * It succeeds once nothing can be accepted any more. Idempotent, never fails, and cannot be undone. An `accept` that waits
  * goes on waiting until the server is released.
@@ -380,9 +385,10 @@ export const address: Effect.Effect<Address, never, WebSocketServer> = Effect.ma
  * A layer that runs a handler for each connection, as `run` does, until it is released. The option `drain` of the server says
  * how it stops.
  *
- * With `check`, `origin` or `protocols` it is a route without a path, as of `layerRoute`: no connection gets past these terms.
- * It takes every request that no other route takes; `accept` and `run` of the server itself, and handlers without such
- * options, get none as long as the layer lives. Of several such layers the first takes all.
+ * With `check`, `origin` or `protocols` it is a route without a path, as `layerRoute` makes one, so that no connection
+ * bypasses these options. It takes every request that no other route takes. As long as the layer lives, `accept` and
+ * `run` of the server itself, and handlers without such options, get no requests. If there are several such layers, the
+ * first one takes all requests.
  *
  * @example
  * ```ts
@@ -432,7 +438,7 @@ export const layerHandler = <
     )
   )
 
-/** The server itself, unless it has other terms than the handler. Then a route has what no other takes. */
+/** The server itself, or a route without a path if the handler has a check, an origin policy or subprotocols of its own. */
 const onTerms = <Value, E, R>(
   server: Service,
   options: Omit<RouteOptions<Value, E, R>, "path"> = {}
@@ -499,14 +505,15 @@ export const layerRoute = <
   )
 
 /**
- * A request to upgrade that is not answered yet, from whatever speaks HTTP. Exactly one of `upgrade` and `reject` is called,
- * once, unless `isGone`. If one of them throws, it is logged, and costs this request only.
+ * A request to upgrade that is not answered yet, from any HTTP implementation. The library calls exactly one of
+ * `upgrade` and `reject`, once, unless `isGone`. If one of them throws, the library logs the error, and other requests
+ * are not affected.
  *
- * - `request`, `remoteAddress`: as they came.
- * - `isGone`: whether the client went away, or ended what it sends: it waits for no answer.
+ * - `request`, `remoteAddress`: the request, and the address of its transport.
+ * - `isGone`: whether the client has disconnected or ended its side. Then it gets no answer.
  * - `onGone`: tells one listener when the client goes away before it is answered; a later listener replaces it.
- * - `upgrade`: answers 101 with headers. The transport begins right behind the request.
- * - `reject`: answers with an HTTP status, headers and a text, and ends.
+ * - `upgrade`: answers 101 with headers. The transport begins with the bytes behind the request.
+ * - `reject`: answers with an HTTP status, headers and a text, and ends the connection.
  *
  * @since 0.1.0
  * @category models
@@ -530,9 +537,9 @@ export interface Made {
 }
 
 /**
- * A server without a listener of its own, for routes into HTTP other than those that come with the library: it takes requests
- * to upgrade from whatever speaks HTTP. When the scope ends, requests that wait get 503, and all connections are closed with
- * 1001 within one `closeTimeout`.
+ * Makes a server without a listener of its own, which gets its requests to upgrade from any HTTP implementation. When
+ * the scope ends, the server answers 503 to waiting requests, and closes all connections with 1001 within one
+ * `closeTimeout`.
  *
  * @since 0.1.0
  * @category constructors
@@ -580,14 +587,14 @@ const makeRoute = <Value, E, R>(
     return routeOf<Value>(route, policy)
   })
 
-/** `Value` is what the check of the route accepts with. */
+/** `Value` is the type of the value with which the check of the route accepts. */
 const routeOf = <Value>(route: EngineRoute, policy: ServerPolicy): Route<Value> => ({
   accept: <D extends Delivery = "messages">(options: WebSocket.DeliveryOptions<D> = {}) =>
     Effect.suspend(() => Effect.map(internal.accept(route, connector(route, options)), internal.withValue<D, Value>)),
   run: (handler, options) => runHandlers(route, handler, options),
   serve: (handler, options) =>
     // Finalizers run from last to first: drain, and then interrupt the handlers that are left. These can be interrupted
-    // even if the layer is built where nothing can be.
+    // even if the layer is built in an uninterruptible region.
     Effect.andThen(
       Effect.forkScoped(Effect.interruptible(runHandlers(route, handler, options))),
       policy.drains
@@ -624,10 +631,10 @@ const runHandlers = <A, E, R, D extends Delivery, Value, R2>(
   })
 
 /**
- * Answers one request to upgrade and returns its connection, which belongs to the scope: for servers that listen by
- * themselves. Fails with a remote `ProtocolError` for a request that breaks the handshake or comes from an origin that is
- * not allowed, after it was answered with 400, 426 or 403; with `IoError` (`Budget`) if the `budget` is exhausted, after
- * 503; and with `IoError` (`Reset`) if the client has gone. Options of a whole server, such as `admission`, have no effect.
+ * Answers one request to upgrade, for HTTP servers of the app, and returns its connection, which belongs to the scope.
+ * Options of a whole server, such as `admission`, have no effect. It fails after it has answered the request: with a
+ * remote `ProtocolError` if the request breaks the handshake (400, 426) or its origin is not allowed (403), and with
+ * `IoError` (`Budget`) if the `budget` is exhausted (503). It fails with `IoError` (`Reset`) if the client has gone.
  *
  * @since 0.1.0
  * @category constructors

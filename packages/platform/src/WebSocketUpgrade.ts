@@ -38,7 +38,8 @@ import type {
 } from "./WebSocketServer.js"
 
 /**
- * The options of one upgrade. The 101 has the headers and cookies of the response too, which middleware may add to.
+ * The options of one upgrade. The 101 also has the headers and cookies of the response, to which middleware may add
+ * some.
  *
  * @since 0.1.0
  * @category models
@@ -50,10 +51,10 @@ export interface UpgradeOptions<D extends Delivery, Value, E, R>
 }
 
 /**
- * What the service can do.
+ * The members of the service.
  *
  * - `upgrade`: the response of a route; see `upgrade`.
- * - `connections`: those that are open.
+ * - `connections`: the open connections.
  * - `drain`: answers 503 from now on, closes all connections, and waits for their handlers.
  *
  * @since 0.1.0
@@ -144,8 +145,9 @@ export const drain = (options?: DrainOptions): Effect.Effect<DrainReport, never,
   Effect.flatMap(WebSocketUpgrade, (service) => service.drain(options))
 
 /**
- * The service over something that knows the attempt behind a request; there is none if the request is not an upgrade. The
- * scope stops it: as the option `drain` says, or else handlers are interrupted at once and connections closed with 1001.
+ * Makes the service from a function that returns the upgrade attempt of a request, or `undefined` if the request is not
+ * an upgrade. The end of the scope stops the service as the option `drain` says. Without that option it interrupts the
+ * handlers at once and closes the connections with 1001.
  *
  * @since 0.1.0
  * @category constructors
@@ -204,17 +206,17 @@ const upgradeWith = <A, E, R, D extends Delivery, Value, R2>(
     const leave = (): void => {
       if (!opened) admitted?.entry.leave()
     }
-    // Before it has a place: after that, an interruption would keep the place for ever.
+    // Added before the request has a place, because an interruption in between would keep the place forever.
     yield* Effect.addFinalizer(() => Effect.sync(leave))
     const own = (admitted = acceptor.admit(attempt, acceptor.fallback))
     if (own === undefined) return refusal
-    // The place is free at once, however long the middleware takes.
+    // If the client goes, its place is free at once, however long the middleware takes.
     found.onGone?.(leave)
     const runtime = yield* inheritedRuntime<Exclude<R | R2, Scope.Scope>>()
     const job = internal.jobOf<A, E, R, D, Value, R2>(runtime, handler, onError)
     yield* appendPreResponseHandler((_, response) =>
       Effect.sync(() => {
-        // Middleware has decided otherwise.
+        // Middleware has replaced the 101.
         if (response.status !== 101) return setHeader(response, "connection", "close")
         if (acceptor.refuseLate(attempt, own)) return refusal
         const { entry, request, route } = own

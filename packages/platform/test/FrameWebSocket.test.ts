@@ -107,7 +107,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("leaves pings unanswered where it shall", () =>
+    it.scoped("leaves pings unanswered if the options say so", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* framed(role, { answerPings: false })
         const seen = yield* Effect.fork(Stream.runHead(socket.pings))
@@ -166,7 +166,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("knows neither messageTimeout nor a limit of fragments", () =>
+    it.scoped("has neither a messageTimeout nor a limit of fragments", () =>
       Effect.gen(function* () {
         const limits = { maxFragments: 1, maxMessageBytes: 10 }
         const { inject, socket } = yield* framed(role, { messageTimeout: "1 seconds", limits })
@@ -315,7 +315,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("refuses data above maxSendBytes at once, also where there is no room, and goes on", () =>
+    it.scoped("refuses data above maxSendBytes at once, even if there is no room, and continues", () =>
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* framed(role, {
           maxSendBytes: 6,
@@ -340,7 +340,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("of what is no frame is a defect, also where there is no room, and the connection goes on", () =>
+    it.scoped("of a value that is not a frame is a defect, even without room, and the connection continues", () =>
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* framed(role, { sendHighWaterMark: 10, sendLowWaterMark: 1 })
         const wrong = [...mistakes.map(([, mistake]) => mistake), "text", utf8("bytes"), { ...text("x"), payload: 3 }]
@@ -364,7 +364,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("refuses what may not travel, with nothing sent, and goes on", () =>
+    it.scoped("refuses frames that may not be sent, sends nothing, and continues", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* framed(role)
         const orphan = yield* Effect.flip(socket.send(Frame.continuation("x")))
@@ -448,7 +448,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("fails with the connection's error where that ends while it waits", () =>
+    it.scoped("fails with the connection's error if the connection ends while it waits", () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* framed(role, { sendHighWaterMark: 10, sendLowWaterMark: 1 })
         yield* from(pair, role).stall
@@ -462,7 +462,7 @@ for (const role of roles) {
     )
   })
 
-  describe(`where the app answers a Close, as ${role}`, () => {
+  describe(`if the app answers a Close, as ${role}`, () => {
     const unanswered = Effect.gen(function* () {
       const ends = yield* framed(role, { answerClose: false })
       yield* ends.inject(close(4001, "bye"))

@@ -119,7 +119,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("skips what was not read of the message before, also what has not arrived", () =>
+    it.scoped("skips the unread rest of the previous message, even if it has not arrived yet", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* streaming(role)
         yield* inject(text("one", false), part("two"))
@@ -145,7 +145,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("makes it a defect also where it was being read", () =>
+    it.scoped("makes it a defect even while it was being read", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* streaming(role)
         yield* inject(text("one", false))
@@ -247,7 +247,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("knows no limit of messages, but one of frames", () =>
+    it.scoped("has no limit of messages, but one of frames", () =>
       Effect.gen(function* () {
         const limits = { maxMessageBytes: 4, maxFragments: 2, maxFrameBytes: 5 }
         const { inject, socket } = yield* streaming(role, { limits })
@@ -341,7 +341,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("after a close of ours, what is dropped leaves no hole", () =>
+    it.scoped("after close, dropped parts leave no gap", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* streaming(role, { receiveHighWaterMark: 500 })
         yield* inject(text("start", false))
@@ -365,7 +365,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("knows no messageTimeout, but idleTimeout", () =>
+    it.scoped("has no messageTimeout, but an idleTimeout", () =>
       Effect.gen(function* () {
         const options = {
           messageTimeout: "1 seconds",
@@ -473,7 +473,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("echoes a message while it still arrives, and ends with it where it does not", () =>
+    it.scoped("echoes a message while it still arrives, and fails if the message does not end", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* streaming(role)
         const echo = yield* Effect.fork(

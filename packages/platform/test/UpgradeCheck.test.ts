@@ -57,7 +57,7 @@ describe("guards", () => {
     }
   })
 
-  it.effect("leave a rejection what it was: an error that an effect may fail with", () =>
+  it.effect("leave a rejection unchanged: an effect may fail with it", () =>
     Effect.gen(function* () {
       const rejection = yield* Effect.flip(UpgradeCheck.reject(401, { body: "Log in first" }))
       assert.deepStrictEqual([rejection._tag, rejection.status, rejection.body], ["Reject", 401, "Log in first"])

@@ -159,7 +159,7 @@ for (const role of roles) {
       )
     }
 
-    it.scoped("close refuses what may not be sent, with nothing sent", () =>
+    it.scoped("close refuses a code or reason that may not be sent, and sends nothing", () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected()
         const socket = sockets[role]
@@ -216,7 +216,7 @@ for (const role of roles) {
       ["never reads what fills its buffer", (pair: MockTransport.Pair) => from(pair, role).stall, 200_000],
       ["vanishes", (pair: MockTransport.Pair) => Effect.zipRight(from(pair, role).drop, from(pair, peerRole).drop), 0]
     ] as const) {
-      it.scoped(`is bounded by closeTimeout where the peer ${behaviour}`, () =>
+      it.scoped(`is bounded by closeTimeout if the peer ${behaviour}`, () =>
         Effect.gen(function* () {
           const pair = yield* MockTransport.make()
           const seen = deafPeer(pair, peerRole)
@@ -240,7 +240,7 @@ for (const role of roles) {
       )
     }
 
-    it.scoped("is bounded where the peer answers and does not end TCP, and is clean all the same", () =>
+    it.scoped("is bounded if the peer answers and does not end TCP, and is clean in any case", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* alone(role, { closeTimeout: "3 seconds" })
         yield* inject(close(1000))
@@ -402,7 +402,7 @@ for (const role of roles) {
         })
     )
 
-    it.scoped("fails senders that wait, with nothing sent of theirs, and lets the Close out behind what was sent", () =>
+    it.scoped("fails senders that wait, sends none of their messages, and sends the Close behind sent ones", () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1 })
         const socket = sockets[role]
@@ -653,7 +653,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("a message and a Close in one chunk: what run answers goes out before the Close", () =>
+    it.scoped("a message and a Close in one chunk: the answers of run go out before the Close", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* alone(role)
         const reading = yield* Effect.fork(socket.run(({ data }) => socket.send(`re: ${String(data)}`)))
@@ -669,7 +669,7 @@ for (const role of roles) {
       ["the handler takes its time", (socket: WebSocket.WebSocket) => socket.run(() => Effect.never)],
       ["one message is read", (socket: WebSocket.WebSocket) => Effect.zipRight(socket.receive, Effect.never)]
     ] as const) {
-      it.scoped(`a message and a Close in one chunk: the Close is answered where ${name}`, () =>
+      it.scoped(`a message and a Close in one chunk: the Close is answered if ${name}`, () =>
         Effect.gen(function* () {
           const { eof, inject, socket, wrote } = yield* alone(role)
           const reading = yield* Effect.fork(read(socket))
@@ -762,7 +762,7 @@ for (const role of roles) {
 
   describe(`a violation, as ${role}`, () => {
     for (const [name, input, error, code] of violations) {
-      it.scoped(`${name} is answered with ${code}, behind what came before it`, () =>
+      it.scoped(`${name} is answered with ${code}, behind the messages before it`, () =>
         Effect.gen(function* () {
           const { injectBytes, pair, seen, socket, spied } = yield* alone(role, { limits })
           yield* injectBytes(concat(sentTo(role, text("before")), input, sentTo(role, text("after"))))
@@ -789,7 +789,7 @@ for (const role of roles) {
       )
     }
 
-    it.scoped("is answered where nobody reads, and its TCP is ended within closeTimeout", () =>
+    it.scoped("is answered even if nobody reads, and TCP ends within closeTimeout", () =>
       Effect.gen(function* () {
         const { injectBytes, socket, wrote } = yield* alone(role, { closeTimeout: "1 seconds" })
         yield* injectBytes(concat(sentTo(role, text("before")), raw(0x83, [0])))
@@ -871,7 +871,7 @@ describe("run", () => {
     ]
   ]
   for (const [name, handler, expected] of failing) {
-    it.scoped(`ends as its handler does, which ${name}; what comes after can be read, what was sent is sent`, () =>
+    it.scoped(`ends as its handler does, which ${name}; later messages can be read, and sent messages go out`, () =>
       Effect.gen(function* () {
         const { client, server } = yield* connected()
         yield* Effect.forEach(["a", "bad", "b"], (data) => client.send(data))
@@ -976,7 +976,7 @@ describe("broadcast", () => {
     })
   )
 
-  it.scoped("sends to all others where a member of the app's throws, dies or fails, and shows the defect then", () =>
+  it.scoped("sends to all others if a member of the app's throws, dies or fails, and then reports the defect", () =>
     Effect.gen(function* () {
       const { client, server } = yield* connected()
       const throws = {
@@ -996,7 +996,7 @@ describe("broadcast", () => {
     })
   )
 
-  it.scoped("sends to all, past those that are over, and to what is no connection of ours", () =>
+  it.scoped("sends to all, skips connections that are over, and accepts objects of the app", () =>
     Effect.gen(function* () {
       const pairs = yield* Effect.replicateEffect(connected(), 3)
       const double: Array<WebSocket.Data> = []
@@ -1167,7 +1167,7 @@ describe("send", () => {
         return { ...ends, outbound, peer: ends[other(role)], socket }
       })
 
-    it.scoped(`as ${role}, with "dropping", drops what would have to wait, and nothing else`, () =>
+    it.scoped(`as ${role}, with "dropping", drops messages that would have to wait, and no others`, () =>
       Effect.gen(function* () {
         const { outbound, peer, socket } = yield* slow("dropping")
         yield* socket.send("dropped")
@@ -1210,7 +1210,7 @@ describe("send", () => {
       })
     )
 
-    it.scoped(`as ${role}, with "sliding", sends what it keeps before a Close of its own`, () =>
+    it.scoped(`as ${role}, with "sliding", sends the kept messages before its own Close`, () =>
       Effect.gen(function* () {
         const { outbound, pair, peer, socket } = yield* slow("sliding", 200)
         for (const letter of letters) yield* socket.send(letter)
@@ -1223,7 +1223,7 @@ describe("send", () => {
       })
     )
 
-    it.scoped(`as ${role}, with "sliding", drops what it keeps with the connection`, () =>
+    it.scoped(`as ${role}, with "sliding", drops the kept messages with the connection`, () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* slow("sliding", 200)
         for (const letter of letters) yield* socket.send(letter)
@@ -1297,7 +1297,7 @@ describe("send", () => {
     })
   )
 
-  it.scoped("is refused nothing by a peer's ping flood: pongs that it does not read coalesce to the newest", () =>
+  it.scoped("holds few bytes while a peer floods with pings: unread pongs coalesce to the newest", () =>
     Effect.gen(function* () {
       const { inject, pair, socket } = yield* alone("server", { sendHighWaterMark: 100, sendLowWaterMark: 10 })
       yield* pair.serverToClient.stall
@@ -1343,7 +1343,7 @@ describe("sink and channel", () => {
     })
   )
 
-  it.scoped("channel fails with what its input fails with, also where the peer says nothing", () =>
+  it.scoped("channel fails with the error of its input, even if the peer sends nothing", () =>
     Effect.gen(function* () {
       const { client } = yield* connected()
       const error = yield* Stream.make<Array<WebSocket.Data>>("a").pipe(
@@ -1357,7 +1357,7 @@ describe("sink and channel", () => {
     })
   )
 
-  it.scoped("channel fails when the connection does, and ends when it ends normally, though its input goes on", () =>
+  it.scoped("channel fails or ends with the connection, even if its input continues", () =>
     Effect.gen(function* () {
       for (const code of [1000, 4000]) {
         const { client, server } = yield* connected()
@@ -1399,7 +1399,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("is answered by the pong with its payload, and that stands for those before it", () =>
+    it.scoped("is answered by the pong with its payload, which also answers the pings before it", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* alone(role)
         const data = utf8("0")
@@ -1455,7 +1455,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("interrupted, is forgotten: its pong answers nothing, later ones do", () =>
+    it.scoped("is forgotten if interrupted: its pong answers nothing, later pongs do", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* alone(role)
         const first = yield* Effect.fork(socket.ping(utf8("0")))
@@ -1487,7 +1487,7 @@ for (const role of roles) {
     )
   })
 
-  it.scoped(`pings and pongs tell what the peer sends, as ${role}; slow readers miss all but the newest 16`, () =>
+  it.scoped(`pings and pongs emit those of the peer, as ${role}; slow readers miss all but the newest 16`, () =>
     Effect.gen(function* () {
       const { eof, inject, socket, wrote } = yield* alone(role)
       const decoded = (stream: Stream.Stream<Uint8Array>) =>
@@ -1516,7 +1516,7 @@ for (const role of roles) {
 }
 
 describe("fromTransport", () => {
-  it.scoped("tells what it knows of the connection", () =>
+  it.scoped("has the properties of the connection", () =>
     Effect.gen(function* () {
       const pair = yield* MockTransport.make()
       const client = yield* WebSocket.fromTransport(pair.client, {
@@ -1565,8 +1565,8 @@ const defectOf = (exit: Exit.Exit<unknown, unknown>): string => {
   return defect instanceof TypeError || defect instanceof RangeError ? defect.message : `none: ${String(exit)}`
 }
 
-describe("what a socket tells of itself", () => {
-  it.scoped("its role, and the sizes of what it sends", () =>
+describe("the properties of a socket", () => {
+  it.scoped("are its role, and the sizes of its messages and frames", () =>
     Effect.gen(function* () {
       for (const role of roles) {
         const { socket } = yield* alone(role, { maxFrameSize: 10, maxSendBytes: 20 })
@@ -1597,7 +1597,7 @@ describe("what a socket tells of itself", () => {
 
 for (const role of roles) {
   describe(`receiveOption, as ${role}`, () => {
-    it.scoped("gives messages, and None after what run counts as a normal end", () =>
+    it.scoped("returns messages, and None after an end that is normal for run", () =>
       Effect.gen(function* () {
         for (const [code, ends] of [
           [undefined, true],
@@ -1641,7 +1641,7 @@ for (const role of roles) {
   })
 
   describe(`receiveWith, as ${role}`, () => {
-    it.scoped("takes messages of at most so many bytes, of whatever characters", () =>
+    it.scoped("takes messages up to the limit in bytes, with any characters", () =>
       Effect.gen(function* () {
         const sockets = yield* connected()
         const peer = sockets[other(role)]
@@ -1705,7 +1705,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("fails with the limit also where the connection has ended before", () =>
+    it.scoped("fails with the limit even if the connection has already ended", () =>
       Effect.gen(function* () {
         const { eof, inject, socket } = yield* alone(role)
         yield* inject(text("large"), close(1000))
@@ -1758,7 +1758,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("sendAll sends what is before the refused one, and nothing behind it", () =>
+    it.scoped("sendAll sends the messages before the refused one, and none behind it", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role, { maxSendBytes: 6 })
         const refused = yield* Effect.flip(socket.sendAll(["a", "b", "1234567", "c"]))
@@ -1784,7 +1784,7 @@ for (const role of roles) {
     )
 
     for (const sendStrategy of ["suspend", "dropping", "sliding", "close", "abort"] as const) {
-      it.scoped(`is refused at once also where there is no room, with the strategy ${sendStrategy}`, () =>
+      it.scoped(`is refused at once even if there is no room, with the strategy ${sendStrategy}`, () =>
         Effect.gen(function* () {
           const { pair, socket, wrote } = yield* alone(role, {
             maxSendBytes: 100,
@@ -1884,7 +1884,7 @@ for (const role of roles) {
     )
   })
 
-  it.scoped(`one message is none for sendAll, as ${role}`, () =>
+  it.scoped(`sendAll refuses a single message, as ${role}`, () =>
     Effect.gen(function* () {
       const { socket, wrote } = yield* alone(role)
       for (const one of ["", "hello", new Uint8Array(0), utf8("hello"), new Text("a"), 3, null, undefined]) {
@@ -1895,7 +1895,7 @@ for (const role of roles) {
     })
   )
 
-  describe(`what is no data, as ${role}`, () => {
+  describe(`a value that is not data, as ${role}`, () => {
     /** Every way to send it. Nothing throws before the effect runs. */
     const sends = (socket: WebSocket.WebSocket, data: never): ReadonlyArray<Effect.Effect<unknown, unknown>> => [
       socket.send(data),
@@ -1910,7 +1910,7 @@ for (const role of roles) {
       ...(data === undefined ? [] : [socket.ping(data), socket.pong(data)])
     ]
 
-    it.scoped("is a defect of whatever sends it, with nothing sent and the connection as it was", () =>
+    it.scoped("is a defect of every function that sends, sends nothing, and leaves the connection unchanged", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         for (const [name, mistake] of mistakes) {
@@ -1925,7 +1925,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("is one at once also where there is no room, and what waits is sent", () =>
+    it.scoped("is a defect at once even if there is no room, and waiting messages are sent", () =>
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* alone(role, { sendHighWaterMark: 10, sendLowWaterMark: 1 })
         yield* from(pair, role).stall
@@ -1965,7 +1965,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("in the middle of a stream closes the connection, because what has begun cannot be taken back", () =>
+    it.scoped("in the middle of a stream closes the connection, because sent parts cannot be taken back", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         assert.isTrue(isDefect(yield* Effect.exit(socket.sendStream(Stream.make("a", 3 as never)))))
@@ -1993,7 +1993,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("a close code that is none is a defect, and sends no Close", () =>
+    it.scoped("an invalid close code is a defect, and sends no Close", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         for (const code of ["Kicked", null, {}])
@@ -2033,7 +2033,7 @@ for (const role of roles) {
 }
 
 describe("broadcast of a message above maxSendBytes", () => {
-  it.scoped("passes by the connections that refuse it, without a fiber for any of them", () =>
+  it.scoped("skips the connections that refuse it, without a fiber for any of them", () =>
     Effect.gen(function* () {
       const strict = yield* connected({ maxSendBytes: 3 })
       const free = yield* connected()
@@ -2086,7 +2086,7 @@ describe("random", () => {
     })
   )
 
-  it.scoped("that throws is replaced by the secure one: nothing gets out of a callback", () =>
+  it.scoped("that throws is replaced by the secure source, and no callback throws", () =>
     Effect.gen(function* () {
       const random = {
         getRandomValues: () => {

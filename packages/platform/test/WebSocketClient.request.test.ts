@@ -233,7 +233,7 @@ describe("the request", () => {
     })
   )
 
-  it.effect("dies of a base that makes no sense", () =>
+  it.effect("dies for a base that makes no sense", () =>
     Effect.gen(function* () {
       for (const baseUrl of ["/MARK", "http://user:MARK@test", Redacted.make("ws://test/#MARK")]) {
         const exit = yield* Effect.exit(request("/chat", {}, { baseUrl }))
@@ -280,7 +280,7 @@ describe("the request", () => {
     })
   )
 
-  it.effect("dies of cookies that are not a record", () =>
+  it.effect("dies for cookies that are not a record", () =>
     Effect.gen(function* () {
       const { asked, client } = yield* network(() => assert.fail("asked"))
       for (const cookies of ["a=b", ["a=b"], new Map([["a", "b"]]), 3]) {

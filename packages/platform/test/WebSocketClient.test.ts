@@ -196,7 +196,7 @@ describe("connect", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("dies of options that make no sense", () =>
+  it.effect("dies for options that make no sense", () =>
     Effect.gen(function* () {
       const { calls, client } = scripted()
       const nonsense: ReadonlyArray<WebSocketClient.ConnectOptions> = [

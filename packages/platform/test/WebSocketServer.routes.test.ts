@@ -471,7 +471,7 @@ describe("layerHandler with terms of its own", () => {
 })
 
 describe("run", () => {
-  it.effect("tells its hook of failures while the connection is open, and logs nothing of them", () =>
+  it.effect("calls its hook for failures while the connection is open, and does not log them", () =>
     Effect.gen(function* () {
       const entries: Array<unknown> = []
       const causes: Array<unknown> = []
@@ -507,7 +507,7 @@ describe("run", () => {
     })
   )
 
-  it.effect("has as many handlers at once as it is told", () =>
+  it.effect("runs at most `concurrency` handlers at once", () =>
     Effect.gen(function* () {
       let running = 0
       let most = 0
@@ -585,7 +585,7 @@ describe("the list of connections", () => {
 })
 
 describe("firstMessageTimeout", () => {
-  it.effect("closes with 1008 who says nothing in time", () =>
+  it.effect("closes a connection with 1008 if its first message does not arrive in time", () =>
     withRoute(
       WebSocketServer.layerHandler((socket) => socket.run((message) => socket.send(message))),
       Effect.gen(function* () {

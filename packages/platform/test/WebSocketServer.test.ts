@@ -202,7 +202,7 @@ describe("run", () => {
     )
   }
 
-  it.effect("logs what the peer does: a close at debug level, a violation as a warning", () =>
+  it.effect("logs a close of the peer at debug level, and a violation as a warning", () =>
     Effect.gen(function* () {
       const { entries, layer } = yield* captured
       yield* Effect.gen(function* () {
@@ -245,7 +245,7 @@ describe("run", () => {
 })
 
 describe("the layer", () => {
-  it.effect("released, closes what was accepted with 1001 and refuses what waits with 503", () =>
+  it.effect("when released, closes accepted connections with 1001 and answers waiting requests with 503", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(WebSocketTest.layer, scope)
@@ -288,7 +288,7 @@ describe("a request", () => {
     })
   )
 
-  it.effect("is refused with 500 where the server's selector chooses what was not offered", () =>
+  it.effect("is refused with 500 if the server's selector chooses a subprotocol that was not offered", () =>
     Effect.gen(function* () {
       const { entries, layer } = yield* captured
       const [error] = yield* Effect.all(
@@ -425,7 +425,7 @@ describe("offer", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("keeps a request for the next accept where the one that waited was interrupted", () =>
+  it.effect("keeps a request for the next accept if the one that waited was interrupted", () =>
     Effect.gen(function* () {
       const { offer, service } = yield* WebSocketServer.make(listening)
       const waiting = yield* Effect.fork(service.accept())
@@ -576,7 +576,7 @@ describe("offer", () => {
   )
 })
 
-describe("what is done for each client", () => {
+describe("effects around a handler", () => {
   const clients = Metric.gauge("what is done for each client")
   const counted =
     <A, E, R>(handler: (socket: WebSocketServer.ServerWebSocket) => Effect.Effect<A, E, R>) =>
@@ -587,7 +587,7 @@ describe("what is done for each client", () => {
         () => Metric.incrementBy(clients, -1)
       )
 
-  it.effect("goes on beside the handler, around it, and ends before the Close", () =>
+  it.effect("run beside it and around it, and end before the Close", () =>
     Effect.gen(function* () {
       const order: Array<string> = []
       const note = (event: string) => Effect.sync(() => void order.push(event))
@@ -677,7 +677,7 @@ describe("run, over requests made by hand", () => {
   ] satisfies ReadonlyArray<
     readonly [string, () => Effect.Effect<void, never, Scope.Scope>, number, string | undefined]
   >) {
-    it.effect(`closes with ${code} where the handler ${name}`, () =>
+    it.effect(`closes with ${code} if the handler ${name}`, () =>
       Effect.gen(function* () {
         const { entries, layer } = yield* captured
         const { attempt, pair } = yield* requested("/x")
@@ -736,7 +736,7 @@ describe("run, over requests made by hand", () => {
   )
 })
 
-describe("a layer that is built where nothing can be interrupted", () => {
+describe("a layer that is built in an uninterruptible region", () => {
   for (const drain of [undefined, { timeout: "1 second" as const }]) {
     for (const [name, layer] of [
       ["layerHandler", WebSocketServer.layerHandler(echo)],

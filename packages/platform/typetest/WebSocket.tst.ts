@@ -143,7 +143,7 @@ describe("close", () => {
   })
 })
 
-test("a socket tells its role, and the sizes of what it sends", () => {
+test("a socket has its role, and the sizes of its messages and frames", () => {
   expect(socket.role).type.toBe<"client" | "server">()
   expect(socket.maxFrameSize).type.toBe<number | undefined>()
   expect(socket.maxSendBytes).type.toBe<number | undefined>()

@@ -49,15 +49,15 @@ export interface Options {
    * context takeover instead.
    */
   readonly clientMaxWindowBits?: number | undefined
-  /** Has the server compress each message by itself, for which nothing is kept. Default: `false`. */
+  /** Whether the server compresses each message by itself, so that nothing is kept between messages. Default: `false`. */
   readonly serverNoContextTakeover?: boolean | undefined
-  /** Has the client compress each message by itself, for which nothing is kept. Default: `false`. */
+  /** Whether the client compresses each message by itself, so that nothing is kept between messages. Default: `false`. */
   readonly clientNoContextTakeover?: boolean | undefined
   /** The offers of a client, in order of preference. Default: those that follow from the options above. */
   readonly offers?: ReadonlyArray<Parameters> | undefined
-  /** The size from which on messages are compressed, in bytes. Default: 1,024. Smaller ones are sent as they are. */
+  /** The smallest message that is compressed, in bytes. Default: 1,024. Smaller ones are sent as they are. */
   readonly threshold?: number | undefined
-  /** Says whether a message is compressed. Default: none, so that all messages are. */
+  /** Decides whether a message is compressed. Default: none, so that all messages are. */
   readonly filter?: ((message: Message) => boolean) | undefined
   /** The level of zlib, from 1, the fastest, to 9, the smallest. Default: 6. */
   readonly level?: number | undefined

@@ -72,8 +72,8 @@ const awaitRequest = (route: Route, restore: <A>(effect: Effect.Effect<A>) => Ef
     const woken = callback<void>((resume) => {
       giveUp = route.whenReady(() => resume(route.stopped ? Effect.interrupt : Effect.void))
     })
-    // Around all of the wait: a finalizer inside of it may not be there yet, or not any more. If this fiber has been woken
-    // already, its request is for another.
+    // Around the whole wait, because a finalizer inside of it may not be installed yet, or may have been removed. If
+    // this fiber has already been woken, its request goes to another one.
     return Effect.onInterrupt(restore(woken), () => Effect.sync(() => giveUp()))
   })
 
@@ -98,7 +98,7 @@ export type Accepted<D extends Delivery, Value> = Deliveries[D] & { readonly req
 export const withValue = <D extends Delivery, Value>(socket: ServerWebSockets[D]): Accepted<D, Value> =>
   socket as ServerWebSockets[D] & Accepted<D, Value>
 
-/** What a handler of the app does for each connection. */
+/** A handler of the app, which runs for each connection. */
 export const jobOf = <A, E, R, D extends Delivery, Value, R2>(
   runtime: Runtime<Exclude<R | R2, Scope.Scope>>,
   handler: (socket: Accepted<D, Value>) => Effect.Effect<A, E, R>,
@@ -109,7 +109,7 @@ export const jobOf = <A, E, R, D extends Delivery, Value, R2>(
   onError: onError && ((cause, socket) => onError(cause, withValue<D, Value>(socket)))
 })
 
-/** Runs a handler for each connection of a route, for ever. */
+/** Runs a handler for each connection of a route, and never ends by itself. */
 export const runHandlers = <D extends Delivery, A, E, R>(
   route: Route,
   connector: ServerConnector<D>,
@@ -121,7 +121,7 @@ export const runHandlers = <D extends Delivery, A, E, R>(
     route.handlers.add(handlers)
     const started = Effect.andThen(
       restore(handlers.awaitRoom),
-      // In the step that took it, so that a connection always has someone to close it.
+      // In the step that took the connection, so that it always has an owner that closes it.
       Effect.map(next(route, restore, connector), (socket) => handlers.start(socket, job))
     )
     return Effect.onExit(forever(started), () =>

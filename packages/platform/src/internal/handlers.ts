@@ -32,18 +32,18 @@ export interface ServerSocket extends Linked {
   readonly remoteAddress: string | undefined
 }
 
-/** What is done for each connection, and with which services. */
+/** The handler that runs for each connection, and its services. */
 export interface Job<S extends ServerSocket, A, E, R> {
-  /** Its fibers can be interrupted. */
+  /** The fibers of this runtime can be interrupted. */
   readonly runtime: Runtime<Exclude<R, Scope.Scope>>
   readonly handler: (socket: S) => Effect.Effect<A, E, R>
-  /** In place of the log. */
+  /** Called instead of logging a failure. */
   readonly onError: ((cause: Cause.Cause<E>, socket: S) => Effect.Effect<unknown, never, R>) | undefined
 }
 
 /**
- * The handlers of one `run`. An idle connection costs one fiber and nothing around it: the needs of its handler are in the
- * runtime of the fiber, and its release has a short-lived fiber of its own.
+ * The handlers of one `run`. An idle connection costs one fiber and no wrapping effects. The services of its handler
+ * are in the runtime of the fiber. Its release has a short-lived fiber of its own.
  */
 export class Handlers implements DrainedHandlers {
   private readonly maximum: number
@@ -61,7 +61,7 @@ export class Handlers implements DrainedHandlers {
 
   start<S extends ServerSocket, A, E, R>(socket: S, job: Job<S, A, E, R>): void {
     const scope = Effect.runSync(Scope.make())
-    // As a value, because the runtime would log a failure as one that nobody looks at. An interruption stays one.
+    // As a value, because the runtime would log a failure as unobserved. An interruption stays an interruption.
     const handled = Effect.matchCauseEffect(new HandlerEffect(socket, job), {
       onFailure: asFailure<E>,
       onSuccess: asSuccess<A>
@@ -158,7 +158,7 @@ const release = <S extends ServerSocket, A, E, R>(
   )
 }
 
-/** The hook can be interrupted, so that none keeps a server from ending. */
+/** Runs the hook so that it can be interrupted. Otherwise a hook could keep a server from ending. */
 const reported = <R>(hook: () => Effect.Effect<unknown, never, R>): Effect.Effect<void, never, R> =>
   catchCause(Effect.asVoid(Effect.interruptible(Effect.suspend(hook))), (cause) =>
     hasInterruptsOnly(cause) ? Effect.void : Effect.logError("onError of a connection died", cause)
@@ -170,7 +170,7 @@ const logFailure = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
   if (hasDies(cause)) return Effect.logError("The handler of a connection died", cause)
   const failure = Option.getOrUndefined(findErrorOption(cause))
   if (isConnectionClosed(failure)) return Effect.logDebug("The connection was closed", failure.message)
-  // Without its stack: that is of this library, and a hostile peer could fill the log with it.
+  // Without its stack, which shows only this library. A hostile peer could fill the log with it.
   if (isWebSocketError(failure)) return Effect.logWarning("The connection failed", failure.message)
   return Effect.logWarning("The handler of a connection failed", cause)
 }

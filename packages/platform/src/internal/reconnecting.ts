@@ -115,7 +115,7 @@ export class Reconnecting<E, R> implements Closable, Owner {
     return this.member === undefined ? closedAtOnce(done) : this.member.whenClosed(done)
   }
 
-  /** So that a scope that lives longer does not hold it. */
+  /** Leaves the scope, so that a scope that lives longer does not keep this object in memory. */
   private leaveScope(): void {
     if (this.end !== undefined && this.member === undefined) this.place?.delete(this)
   }
@@ -174,7 +174,8 @@ export class Reconnecting<E, R> implements Closable, Owner {
       if (this.stopped) return Effect.void
       this.socket = undefined
       this.member?.beginClose(closeCodeOfExit(exit))
-      // An effect of the app's that ends as interrupted ends all, so no next connection has to wait.
+      // If an effect of the app was interrupted, the logical connection ends, so there is no next connection that must
+      // wait.
       return exitHasInterrupts(exit) ? Effect.void : awaitClosed(this)
     })
   }

@@ -14,7 +14,7 @@ import { streamOfCallback, subscribable, type Subscribable } from "./effect.js"
 export type Failure<E = never> = ConnectError | ConnectionError | E
 
 /**
- * What follows a failure: another connection, a normal end, or a failure of the whole.
+ * What follows a failure: another connection, a normal end, or a failure of the logical connection.
  *
  * @since 0.1.0
  * @category models

@@ -7,7 +7,7 @@ import { runForkWith, type Runtime } from "./effect.js"
 
 const levels = { debug: Effect.logDebug, warning: Effect.logWarning, error: Effect.logError }
 
-/** Logs what a server has to say about a request, with the loggers of a runtime. */
+/** Logs the messages of a server about its requests, with the loggers of a runtime. */
 export const logWith =
   (runtime: Runtime<never>): Log =>
   (level, message, detail, { remoteAddress, request }) => {

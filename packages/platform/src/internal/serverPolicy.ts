@@ -56,7 +56,7 @@ export const resolveProtocols = (protocols: ReadonlyArray<string> | Subprotocol.
   return Subprotocol.byServerPreference(protocols)
 }
 
-/** The settings of one connection: the options of its server with its own, which win. */
+/** The settings of one connection: the options of its server and its own, which take precedence. */
 export const resolveOwn = (
   { options }: ServerPolicy,
   own: ConnectionOptions | undefined
@@ -67,7 +67,7 @@ export const resolveOwn = (
 export const drainSettings = (policy: ServerPolicy, options: DrainOptions | undefined): DrainSettings =>
   options === undefined ? policy.drain : resolveDrain({ ...policy.options.drain, ...options })
 
-/** In whole seconds, as `Retry-After` has it. */
+/** A duration in whole seconds, for `Retry-After`. */
 export const resolveRetryAfter = (retryAfter: DurationInput = defaults.retryAfter): number =>
   wholeSeconds(timeout("retryAfter", retryAfter))
 

@@ -16,7 +16,7 @@ export const checkWith =
         Effect.annotateLogs(annotations(request.url, request.remoteAddress)),
         // As a value, because a runtime logs the failure of a fiber that nobody waits for.
         Effect.exit,
-        // Even if the layer of the route is built where nothing can be interrupted.
+        // Interruptible even if the layer of the route is built in an uninterruptible region.
         Effect.interruptible
       )
     )
@@ -24,7 +24,7 @@ export const checkWith =
     return () => interruptUnsafe(fiber)
   }
 
-/** A check without types may yield anything. */
+/** An app without types may return anything from a check. */
 const outcomeOf = (exit: Exit.Exit<unknown, unknown>, policy: ServerPolicy): Outcome => {
   if (Exit.isSuccess(exit) && isAccept(exit.value)) return acceptanceOf(exit.value, policy)
   const answer = Exit.isSuccess(exit) ? exit.value : Cause.squash(exit.cause)

@@ -13,8 +13,8 @@ import type * as Tls from "node:tls"
 import type * as Options from "../Options.js"
 
 /**
- * How a client speaks TLS: what Node's `tls.connect` takes, apart from the route and from what switches verification off. Secrets
- * may be `Redacted`.
+ * How a client speaks TLS: the options of Node's `tls.connect`, except those for the route and those that switch off
+ * verification. Secrets may be `Redacted`.
  *
  * - `ca`: private certificate authorities, in place of those that Node knows.
  * - `cert`: the client's own certificate, for servers that ask for one; with `key`, or as `pfx`.
@@ -51,7 +51,7 @@ export interface TlsOptions extends Omit<
   /** The client's own certificate with its key, in place of `cert` and `key`. Default: none. */
   readonly pfx?: Tls.SecureContextOptions["pfx"] | Redacted.Redacted<string | Buffer>
   /**
-   * Takes every certificate, so that anyone on the way can read and change everything. Default: `false`.
+   * Accepts every certificate, so that anyone between the two ends can read and change all data. Default: `false`.
    */
   readonly dangerouslySkipCertificateVerification?: boolean | undefined
 }
@@ -65,13 +65,13 @@ export interface TlsOptions extends Omit<
  */
 export interface ClientOptions extends Options.ClientOptions {
   /**
-   * The URL that the URLs of `connect` are relative to. A user name and password in it are for its origin only. Default: none,
-   * so that URLs are absolute.
+   * The URL that the URLs of `connect` are relative to. A user name and password in it are sent to its origin only.
+   * Default: none, so that URLs are absolute.
    */
   readonly baseUrl?: string | URL | Redacted.Redacted<string> | undefined
   /**
-   * How TLS is spoken for `wss:` URLs; see `TlsOptions`. Default: as Node does. The server's certificate and name are verified,
-   * whatever the route to it.
+   * How the client speaks TLS for `wss:` URLs; see `TlsOptions`. Default: as Node does. The server's certificate and
+   * name are verified, whatever the route to it.
    */
   readonly tls?: TlsOptions | undefined
   /** The local address that TCP connections come from, as in Node's `net.connect`. Default: the system chooses. */
@@ -88,18 +88,18 @@ export interface ClientOptions extends Options.ClientOptions {
   /** Makes the stream of bytes below TLS, for any other route. Default: none. */
   readonly createConnection?: ((url: URL) => Duplex) | undefined
   /**
-   * The URL of a proxy (`http:`, `https:`, `socks4:` or `socks5:`), or `"environment"`. A user name and password are part of the
-   * URL. `"environment"` stands for what `HTTPS_PROXY` (for `wss:`), `HTTP_PROXY` (for `ws:`), `ALL_PROXY` and `NO_PROXY` say at
-   * each `connect`; a proxy without a scheme is an `http:` one. SOCKS proxies resolve the server's name; version 4 knows no
-   * password. Default: none.
+   * The URL of a proxy (`http:`, `https:`, `socks4:` or `socks5:`), or `"environment"`. A user name and password are
+   * part of the URL. `"environment"` reads `HTTPS_PROXY` (for `wss:`), `HTTP_PROXY` (for `ws:`), `ALL_PROXY` and
+   * `NO_PROXY` at each `connect`; a proxy without a scheme is an `http:` one. SOCKS proxies resolve the server's name;
+   * version 4 has no password. Default: none.
    */
   readonly proxy?: string | URL | Redacted.Redacted<string> | undefined
-  /** How TLS is spoken with an `https:` proxy itself; see `TlsOptions`. Default: as Node does. */
+  /** How the client speaks TLS with an `https:` proxy itself; see `TlsOptions`. Default: as Node does. */
   readonly proxyTls?: TlsOptions | undefined
 }
 
 /**
- * The options of one connection that needs no client: all that a client has, with the delivery.
+ * The options of one connection without a client: all options of a client, and the delivery.
  *
  * @since 0.1.0
  * @category models
@@ -107,16 +107,17 @@ export interface ClientOptions extends Options.ClientOptions {
 export interface ConnectOptions<D extends Delivery = "messages"> extends ClientOptions, Options.DeliveryOptions<D> {}
 
 /**
- * The options of a server that listens by itself, besides those of every server, wherever it listens.
+ * The options of a server that listens by itself, besides those of every server: on a port or on a path.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ListenOptions extends Options.ServerOptions {
   /**
-   * Certificate and key, for `wss:`, and what else Node's `https.createServer` takes. The text of a key that is `Redacted` is
-   * `Redacted.value(key)`. Default: none, so that the server speaks `ws:`. To see a client's certificate, use an `https.Server`
-   * of your own: in its `upgrade` listener `socket.getPeerCertificate()` has it, and `fromUpgrade` accepts.
+   * Certificate and key, for `wss:`, and the other options of Node's `https.createServer`. The text of a key that is
+   * `Redacted` is `Redacted.value(key)`. Default: none, so that the server speaks `ws:`. To see a client's certificate,
+   * use an `https.Server` of your own: in its `upgrade` listener `socket.getPeerCertificate()` has it, and
+   * `fromUpgrade` accepts.
    */
   readonly tls?: Https.ServerOptions | undefined
 }
@@ -128,7 +129,7 @@ export interface ListenOptions extends Options.ServerOptions {
  * @category models
  */
 export interface PortOptions extends ListenOptions {
-  /** The port; 0 for one that the system chooses, which `WebSocketServer.address` tells. Required. */
+  /** The port; 0 for one that the system chooses, which `WebSocketServer.address` returns. Required. */
   readonly port: number
   /** The address to listen on. Default: all addresses, as Node does. */
   readonly host?: string | undefined

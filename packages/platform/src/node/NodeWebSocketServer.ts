@@ -281,12 +281,12 @@ export const layerConfig = (
   layerEffect(WebSocketServer.WebSocketServer, fromConfig(Effect.flatMap(Config.unwrap(config), make)))
 
 /**
- * Accepts what Node's `upgrade` event hands over, for an HTTP server of the app: the request, its socket, and the bytes that
- * came behind the request. The connection belongs to the scope. Fails with a remote `ProtocolError` for a request that
- * breaks the handshake or comes from an origin that is not allowed, and with `IoError` (`Budget`) if the `budget` is
- * exhausted, after it was answered; with `IoError` (`Reset`) if the client has gone. Call it in the listener: from then on a
- * reset does not end the process, and the client's end is noticed. Responses to earlier requests of the socket come first.
- * A socket that carries a WebSocket already is a defect.
+ * Accepts the arguments of Node's `upgrade` event, for an HTTP server of the app: the request, its socket, and the
+ * bytes that came behind the request. The connection belongs to the scope. It fails after it has answered the request:
+ * with a remote `ProtocolError` if the request breaks the handshake or its origin is not allowed, and with `IoError`
+ * (`Budget`) if the `budget` is exhausted. It fails with `IoError` (`Reset`) if the client has gone. Call it in the
+ * listener: from then on a reset does not end the process, and the client's end is noticed. Responses to earlier
+ * requests of the socket come first. A socket that carries a WebSocket already is a defect.
  *
  * @example
  * ```ts
@@ -313,7 +313,7 @@ export const fromUpgrade = <D extends Delivery = "messages">(
   head: Uint8Array,
   options?: WebSocketServer.Options & WebSocket.DeliveryOptions<D>
 ): Effect.Effect<WebSocketServer.ServerWebSocket<D>, ProtocolError | IoError, Scope.Scope> => {
-  // Before anything listens to it, and again when it is its turn.
+  // Checked before anything listens to the socket, and again when its turn has come.
   if (isTaken(socket)) return takenTwice
   const accepted = acceptInTurn(request, upgradeAttempt(request, socket, head), { ...options, zlib })
   return Effect.suspend(() => (isTaken(socket) ? takenTwice : accepted))
@@ -427,7 +427,7 @@ const isLines = (
   input: string | ReadonlyArray<string> | ReadonlyArray<Extension.Extension>
 ): input is string | ReadonlyArray<string> => typeof input === "string" || typeof input[0] === "string"
 
-/** The peer sent it, but the app passed it on, so the error is the app's. */
+/** The peer sent this value, but the app passed it on, so the error is local. */
 const localOf = ({ description, section }: ProtocolError): ProtocolError => localProtocolError(description, section)
 
 /** Responses keep the order of requests, so earlier responses come first. */

@@ -45,7 +45,7 @@ const record = (role: Role) =>
 describe("a session that is cut off", () => {
   for (const role of roles) {
     for (const manner of ["ends", "is reset"] as const) {
-      it.effect(`behind every byte, as ${role}, where the connection ${manner}`, () =>
+      it.effect(`behind every byte, as ${role}, if the connection ${manner}`, () =>
         Effect.gen(function* () {
           const bytes = yield* record(other(role))
           assert.deepStrictEqual(wholeIn(role, bytes), { messages: messages.length, closed: true })
@@ -229,7 +229,7 @@ describe("a Close and data that cross", () => {
       }).pipe(onManualClock)
     )
 
-    it.scoped(`completes where both close at once, first of all ${role}`, () =>
+    it.scoped(`completes if both sides close at once, the ${role} first`, () =>
       Effect.gen(function* () {
         const pair = yield* MockTransport.make()
         yield* pair.delay("1 second")
@@ -296,7 +296,7 @@ describe("a clock that jumps", () => {
     )
   }
 
-  it.scoped("ends a connection once where the process slept through every deadline", () =>
+  it.scoped("ends a connection once if the process slept through every deadline", () =>
     Effect.gen(function* () {
       const pair = yield* MockTransport.make()
       const client = yield* WebSocket.fromTransport(pair.client, { role: "client", idleTimeout: "1 minute" })

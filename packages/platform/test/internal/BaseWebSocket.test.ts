@@ -115,7 +115,7 @@ const retaining = (taken: boolean) => {
 }
 
 describe("memory", () => {
-  it.effect("of ten peers that do not read, among a thousand, is at most twice what waits and a block for each", () =>
+  it.effect("of ten peers that do not read, of a thousand, is at most a block and twice the waiting bytes each", () =>
     Effect.gen(function* () {
       const peers = yield* Effect.forEach(Array.from({ length: 1000 }), (_, i) => retaining(i % 100 !== 50))
       const sockets = peers.map(({ socket }) => socket)
@@ -223,7 +223,7 @@ describe("writing", () => {
     })
   )
 
-  it.scoped("writes the same bytes once the transport has them, also where it takes them later", () =>
+  it.scoped("writes the same bytes even if the transport takes them later", () =>
     Effect.gen(function* () {
       const { control, transport, written } = manual(pending)
       const socket = yield* WebSocket.fromTransport(transport, { role: "server" })
@@ -237,7 +237,7 @@ describe("writing", () => {
     })
   )
 
-  it.scoped("copies large bytes where nobody waits until they are out", () =>
+  it.scoped("copies large bytes if no caller waits until they are out", () =>
     Effect.gen(function* () {
       const { control, transport, written } = manual(pending)
       const socket = yield* WebSocket.fromTransport(transport, {
@@ -344,7 +344,7 @@ describe("the transport's reports", () => {
     })
   )
 
-  it.scoped("what is behind an unread message and a Close takes effect at the end of the turn", () =>
+  it.scoped("a Close behind an unread message takes effect at the end of the turn", () =>
     Effect.gen(function* () {
       const { inject, pair, socket, wrote } = yield* alone("client")
       yield* inject(ping("p"), text("one"), close(1000))
@@ -370,7 +370,7 @@ describe("time", () => {
     })
   )
 
-  it.scoped("the deadline starts with the closing, whoever began, and only once", () =>
+  it.scoped("the deadline starts with the closing, whichever side began it, and only once", () =>
     Effect.gen(function* () {
       const { inject, socket, wrote } = yield* alone("client", { closeTimeout: "1 seconds" })
       yield* inject(close(4000))
@@ -446,7 +446,7 @@ describe("owners", () => {
     })
   )
 
-  it.scoped("the failure of what a connection is for leaves no waiting fiber behind", () =>
+  it.scoped("a failure of the connection leaves no waiting fiber behind", () =>
     Effect.gen(function* () {
       const { pair, socket } = yield* alone("client", { sendHighWaterMark: 1, sendLowWaterMark: 1 })
       yield* from(pair, "client").stall
@@ -568,7 +568,7 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`sends as it is what does not become smaller, as ${role}`, () =>
+    it.scoped(`sends a message uncompressed if it does not become smaller, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, peer, sent, socket } = yield* deflating(role)
         yield* Effect.fork(Effect.forEach([large, larger], (data) => socket.send(data)))
@@ -621,7 +621,7 @@ describe("compression on another thread", () => {
       ["an abort", ({ socket }) => socket.abort, closedError(1006, "local", false)]
     ]
     for (const [name, end, expected] of endings) {
-      it.scoped(`${name} is not held back, and drops what is not sent yet, as ${role}`, () =>
+      it.scoped(`${name} is not held back, and drops unsent messages, as ${role}`, () =>
         Effect.gen(function* () {
           const { jobs, peer, sent, socket } = yield* deflating(role)
           const fibers = yield* Effect.forEach([large, "second"], (data) => Effect.fork(Effect.flip(socket.send(data))))

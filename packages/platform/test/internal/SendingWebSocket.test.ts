@@ -211,7 +211,7 @@ describe("sendStream", () => {
       )
     }
 
-    it.scoped(`keeps its turn where the strategy sliding drops messages, as ${role}`, () =>
+    it.scoped(`keeps its turn while the strategy sliding drops messages, as ${role}`, () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected({
           sendHighWaterMark: 200,
@@ -253,7 +253,7 @@ describe("sendStream", () => {
       ["interrupts itself", Stream.fromEffect(Effect.interrupt), 1001, isInterrupted]
     ]
     for (const [name, last, code, check] of failures) {
-      it.scoped(`closes with ${code} where the stream ${name} behind its first part, as ${role}`, () =>
+      it.scoped(`closes with ${code} if the stream ${name} behind its first part, as ${role}`, () =>
         Effect.gen(function* () {
           const { inject, socket, wrote } = yield* alone(role)
           const sending = yield* Effect.fork(socket.sendStream(Stream.concat(Stream.make("one"), last)))
@@ -268,7 +268,7 @@ describe("sendStream", () => {
         })
       )
 
-      it.scoped(`sends nothing, and the connection goes on, where the stream ${name} at once, as ${role}`, () =>
+      it.scoped(`sends nothing, and the connection continues, if the stream ${name} at once, as ${role}`, () =>
         Effect.gen(function* () {
           const { socket, wrote } = yield* alone(role)
           assert.isTrue(check(yield* Effect.exit(socket.sendStream(Stream.concat(Stream.make(""), last)))))
@@ -547,7 +547,7 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`fails with writeTimeout where the peer does not read, as ${role}`, () =>
+    it.scoped(`fails with writeTimeout if the peer does not read, as ${role}`, () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* alone(role, {
           sendHighWaterMark: 10,
@@ -813,7 +813,7 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`does not keep a Close from sending what is behind it and was accepted, as ${role}`, () =>
+    it.scoped(`does not keep a Close from sending the accepted messages behind it, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, peer, sent, socket } = yield* deflating(role, { sendStrategy: "sliding" })
         const waits = yield* Effect.fork(Effect.exit(socket.send(large)))
@@ -830,7 +830,7 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`is sent as it is by a Close, where it was accepted, as ${role}`, () =>
+    it.scoped(`is sent uncompressed by a Close if it was accepted, as ${role}`, () =>
       Effect.gen(function* () {
         const options = { sendStrategy: "sliding", sendHighWaterMark: 100_000, sendLowWaterMark: 50_000 } as const
         const { jobs, pair, peer, socket } = yield* deflating(role, options)
@@ -930,7 +930,7 @@ describe("compression on another thread", () => {
       ]
     ]
     for (const [name, options, own, data] of bugs) {
-      it.scoped(`is a defect of its send where ${name} throws, also behind another message, as ${role}`, () =>
+      it.scoped(`is a defect of its send if ${name} throws, also behind another message, as ${role}`, () =>
         Effect.gen(function* () {
           const { pair, peer, socket } = yield* deflating(role, options, own)
           yield* from(pair, role).stall
@@ -953,7 +953,7 @@ describe("compression on another thread", () => {
       )
     }
 
-    it.scoped(`ends the connection where deflate throws for what was accepted, as ${role}`, () =>
+    it.scoped(`ends the connection if deflate throws for an accepted message, as ${role}`, () =>
       Effect.gen(function* () {
         const options = { sendStrategy: "sliding", compression: { threshold: 0 } } as const
         const { pair, socket } = yield* deflating(role, options, { deflate: throws })
@@ -969,7 +969,7 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`fails with 1011 where inflate throws, as ${role}`, () =>
+    it.scoped(`fails with 1011 if inflate throws, as ${role}`, () =>
       Effect.gen(function* () {
         const { peer, socket } = yield* deflating(role, {}, { inflate: throws })
         yield* peer.send("x".repeat(2000), { compress: true })

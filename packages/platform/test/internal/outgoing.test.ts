@@ -52,7 +52,7 @@ describe("offer", () => {
     })
   )
 
-  it.effect("reports the outcome once, also to who asks later", () =>
+  it.effect("reports the outcome once, also to a caller that asks later", () =>
     Effect.gen(function* () {
       const dropped = message()
       const waiting = yield* Effect.fork(dropped.outcome)

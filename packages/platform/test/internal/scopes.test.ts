@@ -31,7 +31,7 @@ const makeMember = (patience = 500) =>
   })
 
 describe("closeAll", () => {
-  it.effect("tells all members first, and then waits for all of them; who comes later is told, too", () =>
+  it.effect("begins to close all members, and then waits for all of them; later members are closed, too", () =>
     Effect.gen(function* () {
       const closables = new Closables()
       const members = yield* Effect.replicateEffect(makeMember(), 3)
@@ -54,7 +54,7 @@ describe("closeAll", () => {
     })
   )
 
-  it.effect("leaves alone who was taken out, and may find members that go while it tells them", () =>
+  it.effect("does not close members that were removed, and members may leave while it closes them", () =>
     Effect.gen(function* () {
       const closables = new Closables()
       const gone = yield* makeMember()
@@ -86,7 +86,7 @@ describe("placeIn", () => {
     ["defect", Exit.die("no"), 1011],
     ["failure and interruption", Exit.failCause(Cause.parallel(Cause.fail("no"), Cause.interrupt(FiberId.none))), 1011]
   ] as const) {
-    it.effect(`closes with ${code} after ${name}, and what comes later with 1001`, () =>
+    it.effect(`closes with ${code} after ${name}, and later members with 1001`, () =>
       Effect.gen(function* () {
         const scope = yield* Scope.make()
         const { closable, codes, end } = yield* makeMember()
@@ -101,7 +101,7 @@ describe("placeIn", () => {
     )
   }
 
-  it.effect("is no finalizer any more once its member is over, and is kept by one that takes over", () =>
+  it.effect("removes its finalizer once its member is over, and is kept if another member replaces it", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const [first, second] = [yield* makeMember(), yield* makeMember()]
@@ -154,7 +154,7 @@ describe("placeIn", () => {
     })
   )
 
-  it.effect("connections with nothing of the app's between them are told together, from last to first", () =>
+  it.effect("connections with nothing of the app's between them begin to close together, from last to first", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const order: Array<number> = []
@@ -227,7 +227,7 @@ describe("placeIn", () => {
     })
   )
 
-  it.effect("in a scope that runs its finalizers at once, all are told at once", () =>
+  it.effect("in a scope that runs its finalizers at once, all begin to close at once", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make(ExecutionStrategy.parallel)
       const members = yield* Effect.replicateEffect(makeMember(), 3)

@@ -31,7 +31,7 @@ const defaults = {
 }
 
 describe("resolve", () => {
-  it("compresses where that is asked for and something can", () => {
+  it("compresses if an option asks for it and there is a zlib", () => {
     const { zlib } = NodeZlib
     assert.isUndefined(resolve({ compression: true }).compression)
     assert.isUndefined(resolve({}, zlib).compression)
@@ -47,11 +47,11 @@ describe("resolve", () => {
     })
   })
 
-  it("refuses what makes no sense of compression, also where nothing compresses", () => {
+  it("refuses options of compression that make no sense, even without a zlib", () => {
     assert.throws(() => resolve({ compression: { level: 10 } }), RangeError, "level")
   })
 
-  it("takes a source of randomness, which is never heard to throw", () => {
+  it("takes a source of randomness, and replaces it if it throws", () => {
     const source = {
       getRandomValues: (bytes: Uint8Array) => {
         if (bytes.length > 1) throw new Error("no more")
@@ -147,7 +147,7 @@ describe("resolve", () => {
     "writeTimeout",
     "maxLifetime"
   ] as const) {
-    it(`refuses a ${name} of no time at all, and anything but a duration`, () => {
+    it(`refuses a ${name} of zero, and anything but a duration`, () => {
       for (const [value, text] of [
         [0, "0"],
         [-1, "-1"],
@@ -168,12 +168,12 @@ describe("resolve", () => {
     })
   }
 
-  it("refuses a strategy that there is not", () => {
+  it("refuses an unknown strategy", () => {
     const options = { sendStrategy: "newest" } as unknown as Options
     assert.throws(() => resolve(options), RangeError, "sendStrategy")
   })
 
-  it("refuses what waits for a peer without end", () => {
+  it("refuses infinite waits for a peer", () => {
     for (const name of ["closeTimeout", "heartbeatTimeout"] as const) {
       assert.throws(() => resolve({ [name]: Infinity }), RangeError, name)
     }
@@ -264,7 +264,7 @@ describe("resolveClient", () => {
     assert.deepStrictEqual(filled([{ random: source(1) }]), [1, 1, 1, 1])
   })
 
-  it("refuses what makes no sense together", () => {
+  it("refuses options that make no sense together", () => {
     assert.throws(
       () => resolveClient({ sendLowWaterMark: 100 }, { sendHighWaterMark: 10 }),
       RangeError,

@@ -4,7 +4,7 @@ import { notSet, type Alarm } from "../../src/engine/time/Timers.js"
 import { timers, timersOf } from "../../src/internal/timers.js"
 
 describe("the timers of a clock of Effect", () => {
-  it.effect("are the same for all who ask, and tell its time", () =>
+  it.effect("are shared by all callers, and return its time", () =>
     Effect.gen(function* () {
       const clock = yield* Effect.clock
       assert.strictEqual(timersOf(clock), timersOf(clock))

@@ -29,7 +29,7 @@ const fill = (transport: Transport): number => {
 }
 
 describe("writing", () => {
-  it.scopedLive("tells that the kernel has taken everything", () =>
+  it.scopedLive("reports that the kernel has taken everything", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -42,7 +42,7 @@ describe("writing", () => {
     })
   )
 
-  it.scopedLive("tells that bytes wait, and below which mark", () =>
+  it.scopedLive("reports that bytes wait, and whether they are below the mark", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -161,7 +161,7 @@ describe("reading", () => {
     })
   )
 
-  it.scopedLive("has the head where the peer has gone already", () =>
+  it.scopedLive("delivers the head even if the peer has already gone", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket, Buffer.from("head"))
@@ -199,7 +199,7 @@ describe("reading", () => {
     })
   )
 
-  it.scopedLive("gives back the memory of what it read, where Node can and nobody else may use it", () =>
+  it.scopedLive("gives back the memory of chunks if Node supports it and nobody else may use them", () =>
     Effect.gen(function* () {
       const { socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -216,7 +216,7 @@ describe("reading", () => {
     })
   )
 
-  it.scopedLive("passes on as its own only what nobody else can hold", () =>
+  it.scopedLive("passes on as owned only chunks that nobody else can hold", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket, Buffer.from("head "))
@@ -241,7 +241,7 @@ describe("reading", () => {
     })
   )
 
-  it.scopedLive("tells a reset, and then its end, once", () =>
+  it.scopedLive("reports a reset, and then its end, once", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -257,7 +257,7 @@ describe("reading", () => {
     })
   )
 
-  it.scopedLive("tells a write that fails", () =>
+  it.scopedLive("reports a write that fails", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -338,7 +338,7 @@ describe("any duplex", () => {
     ["a subclass of Socket", () => Object.assign(new Other(), { _write: patched._write })],
     ["a socket that is patched", () => patched]
   ] as const) {
-    it(`is never reported to have taken what it was given, and passes on nothing of its own: ${name}`, () => {
+    it(`never reports bytes as taken, and passes on no chunk as owned: ${name}`, () => {
       const transport = NodeTransport.make(stream())
       const owned: Array<boolean> = []
       transport.start({ ...deafSink, onChunk: (_chunk, isOwned) => owned.push(isOwned) }, marks)
@@ -352,7 +352,7 @@ describe("any duplex", () => {
     })
   }
 
-  it.live("passes on what another stream may hold, too", () =>
+  it.live("also passes on chunks that another stream may hold", () =>
     Effect.gen(function* () {
       const stream = new PassThrough()
       const owned: Array<boolean> = []
@@ -391,7 +391,7 @@ describe("any duplex", () => {
     })
   )
 
-  it.effect("carries a message that takes minutes, and nobody is taken for dead", () =>
+  it.effect("carries a message that takes minutes, and neither side counts as dead", () =>
     Effect.gen(function* () {
       const { held, stream, taken } = manualStream()
       const socket = yield* WebSocket.fromTransport(NodeTransport.make(stream), { role: "server" })

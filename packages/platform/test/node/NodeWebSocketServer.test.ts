@@ -140,7 +140,7 @@ describe("the opening handshake", () => {
     )
   )
 
-  it.scopedLive("answers 426 to what is no upgrade", () =>
+  it.scopedLive("answers 426 to a request that is not an upgrade", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho()
       const peer = yield* rawClient(server.address.port)
@@ -154,7 +154,7 @@ describe("the opening handshake", () => {
     })
   )
 
-  it.scopedLive("answers 400 to what is no HTTP", () =>
+  it.scopedLive("answers 400 to anything that is not HTTP", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho()
       const peer = yield* rawClient(server.address.port)
@@ -234,7 +234,7 @@ describe("the opening handshake", () => {
     })
   )
 
-  it.scopedLive("answers 503 where no accept takes the request in time", () =>
+  it.scopedLive("answers 503 if no accept takes the request in time", () =>
     Effect.gen(function* () {
       const server = yield* serve({ handshakeTimeout: "100 millis" })
       const peer = yield* rawClient(server.address.port)
@@ -376,7 +376,7 @@ describe("bad input", () => {
     })
   )
 
-  it.scopedLive("tells an end without a Close, and a reset", () =>
+  it.scopedLive("reports an end without a Close, and a reset", () =>
     Effect.gen(function* () {
       const server = yield* serve()
       const ended = yield* rawClient(server.address.port)
@@ -503,7 +503,7 @@ describe("scopes", () => {
     })
   )
 
-  it.live("closes what is left with 1001 when the layer is released, and frees the port", () =>
+  it.live("closes the remaining connections with 1001 when the layer is released, and frees the port", () =>
     Effect.gen(function* () {
       const port = yield* Effect.scoped(
         Effect.gen(function* () {
@@ -554,7 +554,7 @@ describe("scopes", () => {
 })
 
 describe("the listener", () => {
-  it.scopedLive("tells its address", () =>
+  it.scopedLive("reports its address", () =>
     Effect.gen(function* () {
       const local = yield* serve()
       assert.isAbove(local.address.port, 0)
@@ -569,7 +569,7 @@ describe("the listener", () => {
     })
   )
 
-  it.scopedLive("fails where the port is in use", () =>
+  it.scopedLive("fails if the port is in use", () =>
     Effect.gen(function* () {
       const { address } = yield* serve()
       const error = yield* Effect.flip(Effect.scoped(serve({ port: address.port })))
@@ -605,7 +605,7 @@ describe("the listener", () => {
 })
 
 describe("fromUpgrade", () => {
-  it.scopedLive("accepts on a server of one's own, head and all", () =>
+  it.scopedLive("accepts on a server of the app, with the head", () =>
     Effect.gen(function* () {
       const own = Http.createServer((_, response) => response.end("mine"))
       const upgrades = yield* Queue.unbounded<readonly [Http.IncomingMessage, Duplex, Buffer]>()

@@ -189,7 +189,7 @@ describe("in an HttpRouter", () => {
     })
   )
 
-  it.scopedLive("answers 426 to what is no upgrade", () =>
+  it.scopedLive("answers 426 to a request that is not an upgrade", () =>
     Effect.gen(function* () {
       const { port } = yield* serveRouter(HttpRouter.get(HttpRouter.empty, "/", echo))
       const peer = yield* rawClient(port)
@@ -199,7 +199,7 @@ describe("in an HttpRouter", () => {
     })
   )
 
-  it.scopedLive("upgrades nothing where middleware decides otherwise behind the route", () =>
+  it.scopedLive("upgrades nothing if middleware replaces the response of the route", () =>
     Effect.gen(function* () {
       let handled = false
       const route = WebSocketUpgrade.upgrade(() =>

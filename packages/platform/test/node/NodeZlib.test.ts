@@ -59,7 +59,7 @@ describe("deflate", () => {
     assert.isBelow(deflate(Buffer.alloc(1000, 65), { windowBits: 8 }).length, 20)
   })
 
-  it("gives up what would not become smaller", () => {
+  it("returns undefined for data that would not become smaller", () => {
     assert.isUndefined(zlib.deflate(noise.subarray(0, 500), deflateOptions()))
     assert.isUndefined(zlib.deflate(empty, deflateOptions()))
   })
@@ -72,12 +72,12 @@ describe("deflate", () => {
 describe("inflate", () => {
   const data = ended(deflate(text))
 
-  it("tells where the final block ended", () => {
+  it("returns where the final block ended", () => {
     assert.strictEqual(inflated(data).consumed, data.length)
     assert.strictEqual(inflated(Buffer.concat([data, text])).consumed, data.length)
   })
 
-  it("refuses what is corrupt or cut off", () => {
+  it("refuses data that is corrupt or cut off", () => {
     assert.strictEqual(inflate(data.subarray(0, -1)), "Corrupt")
     assert.strictEqual(inflate(data.subarray(0, 20)), "Corrupt")
     assert.strictEqual(inflate(Buffer.from([7])), "Corrupt")

@@ -114,7 +114,7 @@ for (const role of ["client", "server"] as const) {
     )
 
     for (const how of ["fails", "is interrupted"] as const) {
-      it.live(`that ${how} is no message to ws`, () =>
+      it.live(`that ${how} is not a message for ws`, () =>
         Effect.gen(function* () {
           const { peer, socket } = yield* open[role]({ delivery: "messages" })
           const began = yield* Deferred.make<void>()
@@ -228,7 +228,7 @@ for (const role of ["client", "server"] as const) {
       }).pipe(Effect.scoped)
     )
 
-    it.live("fail where ws goes inside a message", () =>
+    it.live("fail if ws goes away inside a message", () =>
       Effect.gen(function* () {
         for (const way of ["close", "terminate"] as const) {
           const { peer, socket } = yield* open[role]({ delivery: "streams" })
@@ -273,7 +273,7 @@ for (const role of ["client", "server"] as const) {
       }).pipe(Effect.scoped)
     )
 
-    it.live("leave pings and a Close to the app, where they shall", () =>
+    it.live("leave pings and a Close to the app if the options say so", () =>
       Effect.gen(function* () {
         const { peer, socket } = yield* open[role]({ delivery: "frames", answerPings: false, answerClose: false })
         peer.socket.ping("p")

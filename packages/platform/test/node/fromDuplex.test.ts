@@ -157,7 +157,7 @@ describe("over TCP", () => {
     })
   )
 
-  it.scopedLive("delivers what is asked for", () =>
+  it.scopedLive("has the delivery of its options", () =>
     Effect.gen(function* () {
       const server = yield* sockets(Net.createServer())
       const peer = yield* rawClient(server.port)
@@ -224,7 +224,7 @@ describe("over a pair in memory", () => {
     "several lines": (offered: string) => ["x-unknown", offered],
     parsed: () => [Extension.make("permessage-deflate", [["client_max_window_bits", true]])]
   })) {
-    it.scopedLive(`compresses where the client offers it, as ${name}`, () =>
+    it.scopedLive(`compresses if the client offers it, as ${name}`, () =>
       Effect.gen(function* () {
         const [near, far] = pair()
         const client = yield* Effect.fork(clientOver(far, { compression: true }))
@@ -307,7 +307,7 @@ describe("a stream that is handed over", () => {
     }
   }
 
-  it.scopedLive("within its last read, keeps what came behind the request, whoever still listens", () =>
+  it.scopedLive("within its last read, keeps the bytes behind the request, even if others still listen", () =>
     Effect.gen(function* () {
       const duplex = new Recorder()
       const opened = yield* Deferred.make<string>()
@@ -347,7 +347,7 @@ describe("a stream that is handed over", () => {
   )
 })
 
-describe("what cannot be accepted", () => {
+describe("a request that cannot be accepted", () => {
   const refused: Readonly<Record<string, Omit<NodeWebSocketServer.DuplexOptions, "delivery">>> = {
     "a key that is none": { key: "c2hvcnQ=" },
     "an empty key": { key: "" },

@@ -48,7 +48,7 @@ describe("NodeWebSocketServer.layerConfig", () => {
     CLOSE_TIMEOUT: "2 seconds"
   }
 
-  it.scopedLive("serves with what the config says", () =>
+  it.scopedLive("serves with the values of the config", () =>
     Effect.gen(function* () {
       const server = Context.get(yield* build(Server, variables), WebSocketServer.WebSocketServer)
       assert.match(server.address.url, /^wss:\/\/127\.0\.0\.1:\d+$/)
@@ -81,7 +81,7 @@ describe("NodeWebSocketServer.layerConfig", () => {
     ["PORT", "http", "InvalidData", ["PORT"]],
     ["CLOSE_TIMEOUT", "soon", "InvalidData", ["CLOSE_TIMEOUT"]]
   ] as const) {
-    it.effect(`fails with a ConfigError where ${name} is ${value}`, () =>
+    it.effect(`fails with a ConfigError if ${name} is ${value}`, () =>
       Effect.gen(function* () {
         const { [name]: _, ...others } = variables
         const error = yield* Effect.flip(
@@ -151,7 +151,7 @@ describe("NodeWebSocketServer.layerConfig", () => {
     })
   )
 
-  it.scopedLive("fails with an IoError where the port is in use", () =>
+  it.scopedLive("fails with an IoError if the port is in use", () =>
     Effect.gen(function* () {
       const taken = yield* listen(Net.createServer())
       const error = yield* Effect.flip(
@@ -163,7 +163,7 @@ describe("NodeWebSocketServer.layerConfig", () => {
 })
 
 describe("NodeWebSocketServer.layer", () => {
-  it.scopedLive("takes a timeout that is no whole number of milliseconds", () =>
+  it.scopedLive("takes a timeout that is not a whole number of milliseconds", () =>
     Layer.build(NodeWebSocketServer.layer({ port: 0, host: "127.0.0.1", handshakeTimeout: "1500 micros" }))
   )
 })
@@ -176,7 +176,7 @@ describe("NodeWebSocketClient.layerConfig", () => {
   })
   const variables = { OPEN_TIMEOUT: "50 millis", MAX_MESSAGE_BYTES: "1234", CA: String(tls.cert) }
 
-  it.scopedLive("connects with what the config says", () =>
+  it.scopedLive("connects with the values of the config", () =>
     Effect.gen(function* () {
       const client = Context.get(yield* build(Client, variables), WebSocketClient.WebSocketClient)
       const server = Context.get(
@@ -193,7 +193,7 @@ describe("NodeWebSocketClient.layerConfig", () => {
     })
   )
 
-  it.scopedLive("asks for what the config says", () =>
+  it.scopedLive("sends the request of the config", () =>
     Effect.gen(function* () {
       const server = yield* rawServer()
       const layer = NodeWebSocketClient.layerConfig({
@@ -216,7 +216,7 @@ describe("NodeWebSocketClient.layerConfig", () => {
     })
   )
 
-  it.effect("fails with a ConfigError where a variable is missing", () =>
+  it.effect("fails with a ConfigError if a variable is missing", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(Effect.scoped(build(Client, { ...variables, OPEN_TIMEOUT: "soon" })))
       assert.deepInclude(configFacts(error), { _op: "InvalidData", path: ["OPEN_TIMEOUT"] })

@@ -81,7 +81,7 @@ const defectOf = (exit: Exit.Exit<unknown, unknown>): unknown =>
   Exit.isFailure(exit) ? Option.getOrUndefined(Cause.dieOption(exit.cause)) : undefined
 
 describe("NodeWebSocketServer.layer", () => {
-  it.scopedLive("listens on a path, tells its URL, and leaves no file", () =>
+  it.scopedLive("listens on a path, reports its URL, and leaves no file", () =>
     Effect.gen(function* () {
       const socketPath = join(yield* folder, "a.sock")
       yield* Effect.scoped(
@@ -112,7 +112,7 @@ describe("NodeWebSocketServer.layer", () => {
     })
   )
 
-  it.scopedLive("tells an absolute URL of a relative path", () =>
+  it.scopedLive("reports an absolute URL for a relative path", () =>
     Effect.gen(function* () {
       const absolute = join(yield* folder, "a.sock")
       const socketPath = relative(process.cwd(), absolute)
@@ -165,29 +165,27 @@ describe("NodeWebSocketServer.layer", () => {
     })
   )
 
-  it.scopedLive.each([false, true])(
-    "drops the oldest of too many who say nothing, and nobody else (TLS: %s)",
-    (secure) =>
-      Effect.gen(function* () {
-        const socketPath = join(yield* folder, "a.sock")
-        const { address } = yield* serve(
-          NodeWebSocketServer.layer({ socketPath, admission: { maxHandshakes: 1 }, ...(secure ? { tls } : {}) })
-        )
-        const client = { socketPath, tls: { ca: tls.cert } }
-        const talking = yield* Effect.provide(
-          WebSocketClient.connect(secure ? address.url : "ws://localhost"),
-          NodeWebSocketClient.layerWith(client)
-        )
-        const oldest = yield* rawPeer(socketPath)
-        yield* rawPeer(socketPath)
-        yield* oldest.left
-        yield* talking.send("hello")
-        assert.strictEqual((yield* talking.receive).data, "/: hello")
-        yield* talking.close()
-      })
+  it.scopedLive.each([false, true])("drops the oldest of too many silent sockets, and no others (TLS: %s)", (secure) =>
+    Effect.gen(function* () {
+      const socketPath = join(yield* folder, "a.sock")
+      const { address } = yield* serve(
+        NodeWebSocketServer.layer({ socketPath, admission: { maxHandshakes: 1 }, ...(secure ? { tls } : {}) })
+      )
+      const client = { socketPath, tls: { ca: tls.cert } }
+      const talking = yield* Effect.provide(
+        WebSocketClient.connect(secure ? address.url : "ws://localhost"),
+        NodeWebSocketClient.layerWith(client)
+      )
+      const oldest = yield* rawPeer(socketPath)
+      yield* rawPeer(socketPath)
+      yield* oldest.left
+      yield* talking.send("hello")
+      assert.strictEqual((yield* talking.receive).data, "/: hello")
+      yield* talking.close()
+    })
   )
 
-  it.scopedLive("fails where something is at the path, in use or left behind", () =>
+  it.scopedLive("fails if a file is at the path, in use or left behind", () =>
     Effect.gen(function* () {
       const socketPath = join(yield* folder, "a.sock")
       const layer = NodeWebSocketServer.layer({ socketPath })
@@ -269,7 +267,7 @@ describe("options that make no sense", () => {
   )
 })
 
-it.scopedLive("an attached server tells the address of a server on a path", () =>
+it.scopedLive("an attached server reports the address of a server on a path", () =>
   Effect.gen(function* () {
     const socketPath = join(yield* folder, "a.sock")
     const http = Http.createServer()

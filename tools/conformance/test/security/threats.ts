@@ -126,7 +126,7 @@ export const threats: ReadonlyArray<Threat> = [
       ["protocol/test/Handshake.test.ts", "lowers the case of names that plain objects inherit"],
       [
         "platform/test/node/internal/headerRecord.test.ts",
-        "has the names that all objects have only where they were sent"
+        "has the names of properties of every object only if they were sent"
       ]
     ]
   },
@@ -168,7 +168,7 @@ export const threats: ReadonlyArray<Threat> = [
       memory("never holds more than twice the received bytes of a message, above 1 MiB"),
       [
         "platform/test/ByteBudget.test.ts",
-        "closes those that hold most of unfinished messages with 1013, if they do not end"
+        "closes the connections with the largest unfinished messages with 1013 if these do not end"
       ]
     ]
   },
@@ -198,7 +198,7 @@ export const threats: ReadonlyArray<Threat> = [
       ["protocol/test/Connection.test.ts", "holds a bounded output under a flood"],
       [
         "platform/test/WebSocket.test.ts",
-        "is refused nothing by a peer's ping flood: pongs that it does not read coalesce to the newest"
+        "holds few bytes while a peer floods with pings: unread pongs coalesce to the newest"
       ]
     ]
   },
@@ -385,7 +385,7 @@ export const hostilities: ReadonlyArray<Hostility> = [
   {
     attack: "More connections than the server has memory for, of one client or many",
     memory: "`admission.maxConnections`, and `maxConnectionsPerKey` for one client. Both are off by default",
-    time: "`handshakeRate` and `handshakeRatePerKey` limit the rate of handshakes. Both are off by default. Above the rate, the server answers 503 or 429 with `Retry-After`",
+    time: "`handshakeRate` and `handshakeRatePerKey` limit the rate of handshakes. Both are off by default. Above a limit, the server answers 503 or 429 with `Retry-After`",
     options: ["admission", "proxies"],
     tests: [
       ["platform/test/node/attaching.test.ts", "refuses more than the limit, with 503, until there is room again"],
@@ -399,7 +399,7 @@ export const hostilities: ReadonlyArray<Hostility> = [
     time: "The list is read from its end, only as far as the proxies are trusted. By default it is not read",
     options: ["proxies"],
     tests: [
-      ["platform/test/engine/server/forwarded.test.ts", "believes proxies that are trusted, and as far as they are"],
+      ["platform/test/engine/server/forwarded.test.ts", "reads the list as far as its proxies are trusted"],
       ["platform/test/engine/server/Gate.test.ts", "forgets the oldest of many keys, and none that has connections"]
     ]
   },
@@ -408,7 +408,12 @@ export const hostilities: ReadonlyArray<Hostility> = [
     memory: "An idle connection",
     time: "`firstMessageTimeout`, off by default. When it passes, the connection is closed with 1008",
     options: ["firstMessageTimeout"],
-    tests: [["platform/test/WebSocketServer.routes.test.ts", "closes with 1008 who says nothing in time"]]
+    tests: [
+      [
+        "platform/test/WebSocketServer.routes.test.ts",
+        "closes a connection with 1008 if its first message does not arrive in time"
+      ]
+    ]
   },
   {
     attack: "An endless flow of small messages",
@@ -417,7 +422,7 @@ export const hostilities: ReadonlyArray<Hostility> = [
     options: ["receiveRate"],
     tests: [
       ["platform/test/receiveRate.test.ts", "suspends reading until the rate is kept, and loses nothing"],
-      ["platform/test/receiveRate.test.ts", "closes with 1008, after what was sent before"]
+      ["platform/test/receiveRate.test.ts", "closes with 1008, behind the messages that were sent before"]
     ]
   },
   {
@@ -425,7 +430,7 @@ export const hostilities: ReadonlyArray<Hostility> = [
     memory: "A request and a socket that is not read, for each",
     time: "`handshakeTimeout`, then the server answers 503",
     options: ["handshakeTimeout"],
-    tests: [["platform/test/node/NodeWebSocketServer.test.ts", "answers 503 where no accept takes the request in time"]]
+    tests: [["platform/test/node/NodeWebSocketServer.test.ts", "answers 503 if no accept takes the request in time"]]
   },
   {
     attack: "An answer to a client that never ends: byte by byte, endless headers, or endless interim responses",
@@ -515,7 +520,7 @@ export const hostilities: ReadonlyArray<Hostility> = [
       ],
       [
         "platform/test/internal/BaseWebSocket.test.ts",
-        "of ten peers that do not read, among a thousand, is at most twice what waits and a block for each"
+        "of ten peers that do not read, of a thousand, is at most a block and twice the waiting bytes each"
       ]
     ]
   },
@@ -534,7 +539,7 @@ export const hostilities: ReadonlyArray<Hostility> = [
     tests: [
       [
         "platform/test/ByteBudget.test.ts",
-        "above half of it reads those only that have nothing unread, until half of that is free"
+        "above half of it reads only connections without unread messages, until half of that is free"
       ],
       [
         "platform/test/ByteBudget.test.ts",

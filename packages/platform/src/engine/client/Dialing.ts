@@ -56,7 +56,7 @@ interface Rejected {
   readonly _tag: "Rejected"
   readonly status: number
   readonly headers: HeaderRecord
-  /** The body, which is not read yet, or the error that has it already. */
+  /** The unread body, or the error that already contains it. */
   readonly body: RejectedBody | HandshakeRejected
 }
 
@@ -66,8 +66,9 @@ const maxBodyMillis = 2000
 const nothing = (): void => {}
 
 /**
- * From a request to an open connection, redirects included. Its owner registers it with a scope before it starts. It waits for
- * one thing at a time, and each step between two waits is synchronous: at each moment `drop` can end it and whatever it holds.
+ * From a request to an open connection, redirects included. Its owner registers it with a scope before it starts. It
+ * waits for one thing at a time, and each step between two waits is synchronous: at any moment `drop` can end it and
+ * release everything that it holds.
  */
 export class Dialing<A> implements Closable, Alarm {
   /** No connection exists yet. */
@@ -288,11 +289,11 @@ export class Dialing<A> implements Closable, Alarm {
   }
 }
 
-/** An error of the app's dial about a request that nobody waits for is of no interest. */
+/** Calls a function of the app's `dial` for a request that has ended, and ignores what it throws. */
 const quietly = (call: () => void): void => {
   try {
     call()
   } catch {
-    // See above.
+    // Nobody waits for this request any more.
   }
 }

@@ -17,7 +17,7 @@ export type OutboxStrategy = "suspend" | "dropping" | "sliding"
 
 /** A message in an outbox. */
 export interface Outgoing {
-  /** The outbox drops the message, which is out of it for good. */
+  /** Called when the outbox drops the message, which is then no longer in it. */
   drop(): void
 }
 

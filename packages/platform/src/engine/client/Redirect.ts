@@ -5,7 +5,7 @@ import { httpUrl, isSameOrigin, splitUnix, unixScheme } from "./Url.js"
 
 const statuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 
-/** The `Location` of a redirect; `undefined` if the answer is none, or names more than one. */
+/** The `Location` of a redirect; `undefined` if the answer is not a redirect, or has no or several of them. */
 export const locationOf = (status: number, headers: HeaderRecord): string | undefined => {
   if (!statuses.has(status)) return undefined
   const [location, another] = HeaderField.values(headers, "location")

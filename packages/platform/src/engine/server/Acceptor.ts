@@ -20,7 +20,7 @@ export interface Admitted {
   readonly entry: Entry
 }
 
-/** Brings requests to upgrade to the routes of a server, and keeps the connections that they become. */
+/** Passes upgrade requests to the routes of a server, and keeps its open connections. */
 export class Acceptor implements RouteServer {
   readonly policy: Policy
   readonly timers: Timers
@@ -54,7 +54,7 @@ export class Acceptor implements RouteServer {
   add(route: Route): void {
     const matches = matcher(route.settings.path)
     this.routes.push({ route, matches })
-    // From special to general: whole paths, then the longest beginnings, then everything.
+    // From specific to general: exact paths, then prefixes from long to short, then everything.
     this.routes.sort((left, right) => rank(right.route) - rank(left.route))
     for (const attempt of this.fallback.removeReady(matches)) this.offer(attempt)
   }
@@ -78,7 +78,7 @@ export class Acceptor implements RouteServer {
     return route !== undefined && (route !== this.fallback || route.used)
   }
 
-  /** Brings a request to its route, or answers it. */
+  /** Passes a request to its route, or refuses it. */
   offer(attempt: UpgradeAttempt): void {
     const admitted = attempted(() => this.admit(attempt, undefined))
     if (admitted === undefined) return
@@ -96,7 +96,7 @@ export class Acceptor implements RouteServer {
     rejectAttempt(attempt, 500, {}, "The server could not check the request")
   }
 
-  /** Everything that a request has to pass before its check. A request that does not pass is answered. */
+  /** Performs everything that comes before the check of a request. Answers a request that it does not admit. */
   admit(attempt: UpgradeAttempt, only: Route | undefined): Admitted | undefined {
     if (attempt.isGone()) return undefined
     if (this.stopped) return this.turnAway(attempt, 503, stopping, this.retryAfter)
@@ -119,7 +119,7 @@ export class Acceptor implements RouteServer {
     this.log("warning", "Refused an upgrade request", refused.error.message, attempt)
   }
 
-  /** As `refuse`, for reasons that come in floods: they are logged for debugging only. */
+  /** As `refuse`, for reasons that a flood of requests can have. So they are logged at debug level. */
   private turnAway(attempt: UpgradeAttempt, status: number, reason: string, retryAfter?: string): undefined {
     rejectAttempt(attempt, status, retryAfter === undefined ? {} : { "Retry-After": retryAfter }, reason)
     this.log("debug", "Refused an upgrade request", reason, attempt)
@@ -133,7 +133,7 @@ export class Acceptor implements RouteServer {
     return true
   }
 
-  /** Opens the connection of an admitted request. There is none if the client has gone, or the answer is not valid. */
+  /** Opens the connection of an admitted request. Returns `undefined` if the client has gone, or if the answer is not valid. */
   open<C extends Linked>(
     accepted: AcceptedRequest,
     entry: Entry,
@@ -177,7 +177,7 @@ export class Acceptor implements RouteServer {
     for (const route of this.allRoutes) route.close()
   }
 
-  /** As `close`; and nobody can accept any more. */
+  /** As `close`, and also ends every wait for a request. */
   stop(): void {
     this.stopped = true
     for (const route of this.allRoutes) route.stop()

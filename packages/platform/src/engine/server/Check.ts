@@ -3,18 +3,18 @@ import type { Defect } from "../Defect.js"
 import type { Settings } from "../Settings.js"
 import type { ServerRequest } from "./ServerRequest.js"
 
-/** A request gets a connection, which has this value for its handler. */
+/** The check accepts. The handler of the connection gets this value. */
 export interface Acceptance {
   readonly _tag: "Acceptance"
   readonly value: unknown
   readonly protocol?: string | undefined
-  /** Besides those of the handshake. */
+  /** Headers of the 101, in addition to those of the handshake. */
   readonly headers?: HeaderRecord | undefined
-  /** Those of this connection alone, or why they make no sense. */
+  /** The settings of this connection, or the error if its options make no sense. */
   readonly settings?: Settings | Defect | undefined
 }
 
-/** A request gets an HTTP response. */
+/** The check rejects, with an HTTP response. */
 export interface Rejection {
   readonly _tag: "Rejection"
   readonly status: number
@@ -22,7 +22,7 @@ export interface Rejection {
   readonly body: string
 }
 
-/** The check itself failed, for the log. The request gets 500. */
+/** The check itself failed. The server logs this and answers 500. */
 export interface CheckFailure {
   readonly _tag: "CheckFailure"
   readonly message: string
@@ -32,8 +32,8 @@ export interface CheckFailure {
 export type Outcome = Acceptance | Rejection | CheckFailure
 
 /**
- * Decides about a request of a route, and calls `done` once, at once or later. The function that it returns cancels it: then
- * nobody waits for the outcome.
+ * Decides about a request of a route, and calls `done` once, at once or later. The returned function cancels the check,
+ * whose outcome is then ignored.
  */
 export type Check = (request: ServerRequest, done: (outcome: Outcome) => void) => () => void
 

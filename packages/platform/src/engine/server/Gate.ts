@@ -2,7 +2,7 @@ import { charge, overdraft, type Rate } from "../Rate.js"
 import type { Timers } from "../time/Timers.js"
 import type { ServerRequest } from "./ServerRequest.js"
 
-/** The part of a request that a client is known by. */
+/** The part of a request from which the key of a client is made. */
 export type KeyRequest = Pick<ServerRequest, "clientAddress" | "headers" | "remoteAddress" | "url">
 
 /** How many connections and handshakes a server admits. Infinity stands for no limit. */
@@ -30,7 +30,7 @@ const maxKeys = 65_536
 const maxLooks = 8
 const maxKeyLength = 128
 
-/** As `Retry-After` has it: at least 1. */
+/** The value of `Retry-After`: at least 1. */
 export const wholeSeconds = (millis: number): number => Math.max(1, Math.ceil(millis / 1000))
 
 interface Holder {
@@ -110,7 +110,7 @@ export class Gate {
     }
   }
 
-  /** Unless its handshakes are not paid for yet. */
+  /** Forgets a client without connections, unless its rate still has to remember its handshakes. */
   private forget(key: string, holder: Holder): void {
     if (holder.paidAt <= this.timers.now) this.holders.delete(key)
   }
@@ -124,7 +124,7 @@ export class Gate {
 const full = (reason: string, retryAfter: number): NotAdmitted => ({ status: 503, reason, retryAfter })
 const tooMany = (reason: string, retryAfter: number): NotAdmitted => ({ status: 429, reason, retryAfter })
 
-/** How long until one more may come. */
+/** The milliseconds until the rate allows one more handshake. */
 const waitFor = (holder: Holder, { burst, cost }: Rate, now: number): number =>
   overdraft(holder.paidAt, now, burst - cost)
 

@@ -16,7 +16,7 @@ export interface HandshakingRoute {
   readonly handshakeTimeout: number
   /** In seconds, as the header has it. */
   readonly retryAfter: string
-  /** The request is not under way any more. */
+  /** Called when the request is no longer under way. */
   forget(handshaking: Handshaking): void
 }
 

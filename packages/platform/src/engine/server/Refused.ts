@@ -8,7 +8,7 @@ import { clientAddress, type ProxySettings } from "./forwarded.js"
 import type { ServerRequest } from "./ServerRequest.js"
 import type { UpgradeAttempt } from "./UpgradeAttempt.js"
 
-/** A request that gets no connection: how it is answered, and why. */
+/** A refused request: the answer, and the reason. */
 export interface Refused {
   readonly _tag: "RefusedRequest"
   readonly status: number
@@ -30,7 +30,7 @@ export interface Terms {
   readonly makeRequest: MakeRequest
 }
 
-/** Whether a request keeps to the handshake. */
+/** Checks the handshake of a request. Returns the request, or why it is refused. */
 export const checkHandshake = (
   { remoteAddress, request }: UpgradeAttempt,
   { makeRequest, proxies }: Terms
@@ -40,7 +40,7 @@ export const checkHandshake = (
   return makeRequest(checked, remoteAddress, clientAddress(remoteAddress, checked.headers, proxies))
 }
 
-/** Whether a request comes from an allowed origin, and the server has bytes left for its connection. */
+/** Checks the origin of a request and the budget. Returns why the request is refused, if it is. */
 export const checkOrigin = (
   request: ServerRequest,
   origin: Origin.Policy,
@@ -57,14 +57,14 @@ export const checkOrigin = (
 }
 
 /**
- * Answers a request that gets no connection. What the attempt throws stops here: this may run in a callback of a timer, and
- * the client has been given up anyway.
+ * Answers a request that gets no connection. Ignores an error that the attempt throws, because this may run in a
+ * callback of a timer, where the error would end the process.
  */
 export const rejectAttempt = (attempt: UpgradeAttempt, status: number, headers: HeaderRecord, body: string): void => {
   try {
     attempt.reject(status, headers, body)
   } catch {
-    // Nobody is left to tell.
+    // The request has ended in any case.
   }
 }
 

@@ -15,9 +15,9 @@ import type { ServerRequest } from "./ServerRequest.js"
 import type { AcceptedRequest, Connector } from "./Upgrade.js"
 import type { UpgradeAttempt } from "./UpgradeAttempt.js"
 
-/** Which requests a route takes, and on what terms. */
+/** Which requests a route takes, and how it answers them. */
 export interface RouteSettings {
-  /** Without a path the route takes what no other route does. */
+  /** Without a path, the route takes every request that no other route takes. */
   readonly path: string | undefined
   readonly origin: Origin.Policy
   readonly select: Selector
@@ -33,7 +33,7 @@ export interface RouteServer {
   readonly handshakeTimeout: number
   /** In seconds, as the header has it. */
   readonly retryAfter: string
-  /** Opens the connection of a request. There is none if the client has gone, or the answer is not valid. */
+  /** Opens the connection of a request. Returns `undefined` if the client has gone, or if the answer is not valid. */
   open<C extends Linked>(
     accepted: AcceptedRequest,
     entry: Entry,
@@ -132,7 +132,7 @@ export class Route implements HandshakingRoute {
     this.ready.delete(handshaking)
   }
 
-  /** Removes requests that wait here for a route that has come meanwhile, and returns their attempts. */
+  /** Removes the waiting requests that belong to a route added later, and returns their attempts. */
   removeReady(matches: (path: string) => boolean): ReadonlyArray<UpgradeAttempt> {
     const attempts = []
     for (const handshaking of this.ready) {
@@ -141,7 +141,7 @@ export class Route implements HandshakingRoute {
     return attempts
   }
 
-  /** Opens the connection of the first request that is ready and whose client is still there; it has its 101 then. */
+  /** Opens the connection of the first request that is ready and whose client is still there, and answers it with 101. */
   take<C extends Linked>(connector: Connector<C, ServerRequest>): C | undefined {
     this.used = true
     for (const handshaking of this.ready) {
@@ -153,8 +153,8 @@ export class Route implements HandshakingRoute {
   }
 
   /**
-   * Calls back once `take` may find something, or the route has stopped. Whoever does not take anything then calls the function
-   * that this returns, so that the request goes to another.
+   * Calls back once `take` may find something, or the route has stopped. A caller that then takes nothing must call the
+   * returned function, so that the request goes to another one.
    */
   whenReady(wake: () => void): () => void {
     let remove = nothingToUndo
@@ -172,7 +172,7 @@ export class Route implements HandshakingRoute {
     for (const handshaking of this.handshaking) handshaking.reject(503, headers, stopping)
   }
 
-  /** As `close`; and nobody can take anything any more. */
+  /** As `close`, and also ends every wait for a request. */
   stop(): void {
     this.stopped = true
     this.close()
@@ -192,5 +192,5 @@ export class Route implements HandshakingRoute {
   }
 }
 
-/** The answer to requests that come too late. */
+/** The text of the answer to requests that come too late. */
 export const stopping = "The server is stopping"

@@ -2,7 +2,7 @@ import type { Delivery } from "@effect-websocket/protocol/Connection"
 import type { PayloadTooLarge, ProtocolError } from "@effect-websocket/protocol/Errors"
 import type { Closable, Owner } from "../connection/Closables.js"
 
-/** What a server needs of a connection. */
+/** The members of a connection that a server uses. */
 export interface ServerConnection extends Closable {
   readonly url: string
   readonly delivery: Delivery

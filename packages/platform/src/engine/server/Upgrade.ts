@@ -18,18 +18,18 @@ export interface Upgraded<Request> {
   readonly deflate: PermessageDeflate.Agreement | undefined
 }
 
-/** Makes the connections that somebody asks for: of one delivery. */
+/** Makes connections of one delivery. */
 export interface Connector<C, Request> {
-  /** The settings of such a connection: those of its server, without the parts that it has no use for. */
+  /** The settings of such a connection: those of its server, without those that do not apply to the delivery. */
   settingsFor(settings: Settings): Settings
   make(transport: Transport, settings: Settings, upgraded: Upgraded<Request>): C
 }
 
-/** A request that gets its 101, whoever has read it. */
+/** A request to answer with 101, whether the library or the app has read it. */
 interface Answering<Request> {
   readonly offer: Pick<Handshake.Offer, "key" | "protocols" | "extensions">
   readonly protocol: string | undefined
-  /** Besides those of the handshake. */
+  /** Headers in addition to those of the handshake. */
   readonly headers?: HeaderRecord | undefined
   readonly url: string
   readonly request: Request
@@ -38,7 +38,7 @@ interface Answering<Request> {
 
 const noAgreement: Handshake.Agreement = { protocol: undefined, extensions: [] }
 
-/** Answers 101. In one step with the connection, so that there is no 101 without one. */
+/** Makes a connection and answers 101, in one step, so that there is never one without the other. */
 export const answer = <C, Request>(
   { headers: extra, offer, protocol, request, upgrade, url }: Answering<Request>,
   own: Settings,
@@ -76,14 +76,14 @@ export const open = <C extends object>(
   if (protocol instanceof Defect) return cannotOpen(attempt, protocol)
   const upgrade = (headers: HeaderRecord): Transport => attempt.upgrade(headers)
   const answering = { offer: request, protocol, headers: accepted.headers, url: request.url, request, upgrade }
-  // If this throws, it was the attempt, which may have answered by then.
+  // Only the attempt can have thrown this error, and it may have answered before that.
   const connection = attempted(() => answer(answering, settings, connector))
   if (connection instanceof ProtocolError) {
     rejectAttempt(attempt, 500, {}, "The server's answer to the handshake is not valid")
     return connection
   }
   if (connection instanceof Defect || accepted.value === undefined) return connection
-  // Only those that have a value get the property.
+  // Connections without a value do not get the property.
   return Object.assign(connection, { value: accepted.value })
 }
 
@@ -92,7 +92,7 @@ const cannotOpen = (attempt: UpgradeAttempt, defect: Defect): Defect => {
   return defect
 }
 
-/** A client that offers none gets none, whatever the app would select. */
+/** The subprotocol to use. There is none if the client offers none, whatever the app would select. */
 const selectProtocol = (
   { protocols }: ServerRequest,
   accepted: string | undefined,

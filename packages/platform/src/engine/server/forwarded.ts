@@ -11,9 +11,9 @@ export interface ProxySettings {
 }
 
 /**
- * The address of the client. Each proxy appends the address of its own client, so the list is read from its end, as long as the
- * address so far is that of a trusted proxy. An entry that is not an address ends this: the result is then the address of
- * the proxy that wrote it.
+ * The address of the client. Each proxy appends the address of its own client. So the list is read from its end, and
+ * the reading continues while the address so far is that of a trusted proxy. An entry that is not an address ends this:
+ * the result is then the address of the proxy that wrote it.
  */
 export const clientAddress = (
   remoteAddress: string | undefined,

@@ -1,6 +1,6 @@
 /**
- * An IP address in one spelling for all that mean the same (RFC 5952); `undefined` for a text that is no address. An IPv4
- * address that is mapped into IPv6 becomes the IPv4 address, and a zone (`%eth0`) is dropped.
+ * The canonical text of an IP address (RFC 5952); `undefined` for a text that is not an address. An IPv4 address that
+ * is mapped into IPv6 becomes the IPv4 address, and a zone (`%eth0`) is dropped.
  */
 export const canonical = (text: string): string | undefined => {
   const groups = parse(text)
@@ -23,7 +23,7 @@ export const canonicalNode = (text: string): string | undefined => {
   return colon > 0 && isPort(text.slice(colon)) ? canonical(text.slice(0, colon)) : undefined
 }
 
-/** What a client is known by: its IPv4 address, or of IPv6 the /64, which is what one subscriber has. */
+/** The key of a client: its IPv4 address, or the /64 prefix of its IPv6 address, because one subscriber has a whole /64. */
 export const network = (address: string): string => {
   const groups = parse(address)
   if (groups === undefined) return address
@@ -69,7 +69,7 @@ const groupsOf = (half: string, isLast: boolean): ReadonlyArray<number> | undefi
   return groups
 }
 
-/** No leading zeros: they are octal to some, and decimal to others. */
+/** Refuses leading zeros, because some programs read them as octal and others as decimal. */
 const octets = (text: string): ReadonlyArray<number> | undefined => {
   const parts = text.split(".")
   if (parts.length !== 4) return undefined

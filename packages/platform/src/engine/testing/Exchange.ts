@@ -34,7 +34,7 @@ export class Exchanges {
   /** In the order in which they came. Those that tests were called for are the first, those that the server has follow. */
   private readonly unanswered = new Map<Exchange, Handshake.UpgradeRequest>()
   private readonly asking = new Waiters()
-  /** Who was called, and has neither taken a request nor left. */
+  /** The tests that were called, and that have neither taken a request nor given up. */
   private readonly called = new Set<() => void>()
 
   /** `offer` gives a request to the server. */

@@ -26,7 +26,7 @@ export type TcpOptions = Pick<Net.TcpNetConnectOpts, "localAddress" | "family" |
 
 export const ignore = (): void => {}
 
-/** Stops to listen to a request. A late error is ignored; without a listener it would end the process. */
+/** Stops listening to a request. A late error is ignored; without a listener it would end the process. */
 export const letGo = (request: Http.ClientRequest, socket: Duplex): void => {
   request.removeAllListeners()
   request.on("error", ignore)

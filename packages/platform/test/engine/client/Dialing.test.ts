@@ -190,7 +190,7 @@ describe("Dialing", () => {
     assert.strictEqual(drops, 1)
   })
 
-  it("dies of what the app throws, and leaves nothing open", () => {
+  it("dies of an error that the app throws, and leaves nothing open", () => {
     const defect = new Error("boom")
     const fail = () => {
       throw defect

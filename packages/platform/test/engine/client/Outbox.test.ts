@@ -56,7 +56,7 @@ describe("Outbox", () => {
     assert.deepStrictEqual([a.drops, b.drops, c.drops], [0, 0, 0])
   })
 
-  it("drops the newest or the oldest message, if it is told to", () => {
+  it("drops the newest or the oldest message, as its strategy says", () => {
     for (const [strategy, kept, dropped] of [
       ["dropping", 0, 1],
       ["sliding", 1, 0]

@@ -61,7 +61,7 @@ describe("budget", () => {
     assert.deepStrictEqual([a.isRead, b.isRead], [true, true])
   })
 
-  it("above the other half has all send sparingly, and reads on", () => {
+  it("above the other half lets all connections send only up to their low-water mark, and continues to read", () => {
     const { budget, member } = make(100)
     const a = member()
     a.hold({ unread: 40, unsent: 50 })
@@ -77,7 +77,7 @@ describe("budget", () => {
     assert.isFalse(budget.isExhausted)
   })
 
-  it("tells its members once when something changes, and those that come later", () => {
+  it("calls its members once when something changes, also later members", () => {
     const { budget, member } = make(10)
     const a = member()
     const before = a.orders
@@ -187,7 +187,7 @@ describe("budget", () => {
     idle.hold({ unfinished: 0 })
   })
 
-  it("lets one more begin where nothing else moves", () => {
+  it("lets one more begin if nothing else makes progress", () => {
     const { clock, member } = make(100)
     const [a, b, c] = [member(), member(), member()]
     a.hold({ unfinished: 30 })
@@ -202,7 +202,7 @@ describe("budget", () => {
     b.hold({ unfinished: 0 })
   })
 
-  it("tells its use", () => {
+  it("reports its usage", () => {
     const { budget, member } = make(100)
     const a = member()
     const b = member()

@@ -61,7 +61,7 @@ const make = (own: Partial<Settings> = {}) => {
   }
 }
 
-describe("what is sent in one turn", () => {
+describe("the output of one turn", () => {
   it("is written at its end, in one write", async () => {
     const sending = make()
     sending.send("one")
@@ -158,7 +158,7 @@ describe("a transport without room", () => {
     assert.isTrue(flusher.writable)
   })
 
-  it("tells what waits and what has left", () => {
+  it("reports the bytes that wait and the bytes that have left", () => {
     const { connection, flusher, transport } = make()
     transport.stall()
     connection.send(Message.text("123"))
@@ -169,7 +169,7 @@ describe("a transport without room", () => {
     assert.deepStrictEqual([flusher.waitingBytes, flusher.leftBytes, flusher.sentBytes], [1, 4, 5])
   })
 
-  it("is told to the deadlines", () => {
+  it("is reported to the deadlines", () => {
     const { clock, log, send, transport } = make({ writeTimeout: 1000 })
     transport.stall()
     send("x".repeat(98))

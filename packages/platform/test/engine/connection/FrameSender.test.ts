@@ -52,7 +52,7 @@ describe("frames", () => {
     assert.deepStrictEqual(opened.wroteBehind, [`Text ${"y".repeat(98)}`, "Text z"])
   })
 
-  it("of data do not overtake one that waits, if there is room by then that nobody has told of", () => {
+  it("of data do not overtake one that waits, if there is room that was not reported yet", () => {
     const budget = new Budget(100)
     const opened = open({ settings: { budget, sendMarks: { high: 1000, low: 10 } } })
     opened.transport.stall()
@@ -131,7 +131,7 @@ describe("a frame that may not be sent", () => {
     assert.strictEqual(opened.sender.sentMessages, 2)
   })
 
-  it("throws before anything is queued if it is none", () => {
+  it("throws before anything is queued if it is not a frame", () => {
     const opened = open()
     opened.fill()
     for (const [, mistake] of mistakes) assert.throws(() => opened.sender.sendNow(mistake as never), TypeError)

@@ -34,7 +34,7 @@ const uses: ReadonlyArray<readonly [keyof Transport, (transport: GuardedTranspor
 ]
 
 describe("a guarded transport", () => {
-  it("passes on what is asked of it and what it reports", () => {
+  it("passes on calls and reports", () => {
     const transport = new FakeTransport()
     const { log, sink } = recorder()
     const guard = new GuardedTransport(transport)

@@ -60,8 +60,8 @@ it("an item weighs its payload, and something besides", () => {
   assert.strictEqual(weight(new FrameReceived(text("abcd"))), overhead + 4)
 })
 
-describe("what waits", () => {
-  it("comes in order, one by one or all at once", () => {
+describe("the waiting items", () => {
+  it("come in order, one by one or all at once", () => {
     const { inbox, push } = make()
     push("one", "two")
     assert.strictEqual(inbox.first, inbox.next())
@@ -76,7 +76,7 @@ describe("what waits", () => {
     assert.deepStrictEqual(inbox.takeAll(), [])
   })
 
-  it("is counted in bytes, however it is taken", () => {
+  it("are counted in bytes, however they are taken", () => {
     const { inbox, push, state } = make()
     push("one", "four")
     assert.strictEqual(inbox.bytes, 2 * overhead + 7)
@@ -97,14 +97,14 @@ describe("what waits", () => {
     assert.isUndefined(inbox.first)
   })
 
-  it("is all kept while the connection is open, also above the high-water mark", () => {
+  it("are all kept while the connection is open, also above the high-water mark", () => {
     const { inbox, push } = make(1)
     push("one", "two", "three")
     assert.isTrue(inbox.isAboveHighWater)
     assert.deepStrictEqual(drained(inbox), ["one", "two", "three"])
   })
 
-  it("is kept without a gap while the connection closes, up to the high-water mark", () => {
+  it("are kept without a gap while the connection closes, up to the high-water mark", () => {
     const { connection, inbox, push } = make(overhead + 3)
     connection.close(1000)
     push("one", "two")
@@ -115,7 +115,7 @@ describe("what waits", () => {
     assert.deepStrictEqual(drained(inbox), [])
   })
 
-  it("is dropped for good once it is discarded, also while the connection is open", () => {
+  it("are dropped for good once they are discarded, also while the connection is open", () => {
     const { inbox, push } = make()
     push("one")
     inbox.discard()
@@ -124,7 +124,7 @@ describe("what waits", () => {
     assert.strictEqual(inbox.bytes, 0)
   })
 
-  it("is not dropped if a reader is about to take it", () => {
+  it("are not dropped if a reader is about to take them", () => {
     const { inbox, push } = make()
     push("one")
     inbox.taking = true
@@ -175,7 +175,7 @@ describe("the reader", () => {
     assert.deepStrictEqual(log, ["woken"])
   })
 
-  it("may wait on as it is woken, and is woken again by what comes then only", () => {
+  it("may wait again while it is woken, and is then woken only by later items", () => {
     const { inbox, push } = make()
     const log: Array<string | undefined> = []
     const wake = () => {

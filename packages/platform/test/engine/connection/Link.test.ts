@@ -54,7 +54,7 @@ for (const role of roles) {
       assert.deepStrictEqual(opened.writes(), expected)
     })
 
-    it("is told to the listeners, then put into the inbox, then to the reader, then answered", () => {
+    it("goes to the listeners, then to the inbox, then to the reader, and is then answered", () => {
       const opened = open({ role })
       const log: Array<string> = []
       opened.link.listen((event) =>
@@ -237,7 +237,7 @@ describe("closing", () => {
     assert.strictEqual(opened.link.status.error, opened.link.connection.error)
   })
 
-  it("is told once, at once if it is over, and not to those who do not wait any more", () => {
+  it("calls back once, at once if it is over, and not after a callback was removed", () => {
     const { link, transport } = open()
     const log: Array<string> = []
     const [, undo] = ["first", "second"].map((name) => link.whenClosed(() => log.push(name)))
@@ -275,7 +275,7 @@ describe("closing", () => {
     assert.deepStrictEqual(opened.wrote(), ["Close 1000"])
   })
 
-  it("with the scope discards what nobody has taken, and drops what comes", () => {
+  it("with the scope discards unread items, and drops items that arrive later", () => {
     for (const taking of [false, true]) {
       const opened = open()
       opened.receive(text("one"))
@@ -369,7 +369,7 @@ describe("the end", () => {
     assert.isFalse(opened.link.status.clean)
   })
 
-  it("is told to the owners, which begin to close it before", () => {
+  it("is reported to the owners, which begin to close it before", () => {
     const opened = open()
     const owner = new Closables()
     opened.link.addOwner(owner)

@@ -102,7 +102,7 @@ describe("a message", () => {
     }
   })
 
-  it("that is none throws before anything is queued, also behind others", () => {
+  it("that is not data throws before anything is queued, also behind others", () => {
     const opened = make()
     opened.send(large("L"))
     for (const [, mistake] of mistakes) assert.throws(() => opened.sender.sendNow(mistake as never, {}), TypeError)

@@ -106,7 +106,7 @@ describe("a stream", () => {
     }
   })
 
-  it("throws for a part that is none, and goes on", () => {
+  it("throws for a part that is not data, and continues", () => {
     const opened = make()
     opened.stream.takeTurn()
     for (const [, mistake] of mistakes) assert.throws(() => opened.stream.send(mistake as never), TypeError)
@@ -177,7 +177,7 @@ describe("the end of the connection", () => {
     }
   })
 
-  it("is told to those that begin later", () => {
+  it("is reported to streams that begin later", () => {
     const opened = make()
     opened.transport.sink.onClose()
     const { error } = opened.link.connection

@@ -75,7 +75,7 @@ describe("pings", () => {
     assert.deepStrictEqual(answers, [[10], [error], [error]])
   })
 
-  it("tell of an answer that came before anybody asked", () => {
+  it("report an answer that came before a callback was set", () => {
     for (const answer of [5, 0, error]) {
       const ping = new PendingPing(utf8("early"), 0)
       ping.complete(answer)
@@ -85,7 +85,7 @@ describe("pings", () => {
 })
 
 describe("listeners for control frames", () => {
-  it("are told of everything, until they stop", () => {
+  it("get every event until they are removed", () => {
     const pings = new Pings()
     const log: Array<readonly [string, ControlEvent]> = []
     const stopFirst = pings.listen((event) => log.push(["first", event]))
@@ -104,7 +104,7 @@ describe("listeners for control frames", () => {
     ])
   })
 
-  it("may stop each other while they are told", () => {
+  it("may remove each other while they are called", () => {
     const pings = new Pings()
     const log: Array<string> = []
     pings.listen(() => {

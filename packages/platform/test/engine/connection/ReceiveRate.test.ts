@@ -16,7 +16,7 @@ const make = (own: Partial<ReceiveRateSettings> = {}) => {
 }
 
 describe("ReceiveRate", () => {
-  it("allows a burst, and tells when what was too much has been waited for", () => {
+  it("allows a burst, and calls back once the excess is paid for", () => {
     const { clock, paid, rate } = make()
     assert.isFalse(rate.exceeds(2, 0))
     assert.strictEqual(clock.sleeping, 0)
@@ -38,7 +38,7 @@ describe("ReceiveRate", () => {
     assert.deepStrictEqual(paid, [3000])
   })
 
-  it("counts only what has a rate", () => {
+  it("counts only messages or bytes if only one of them has a rate", () => {
     const messages = make({ perByte: 0 })
     assert.isFalse(messages.rate.exceeds(2, 1_000_000_000))
     const bytes = make({ perMessage: 0 })
@@ -69,7 +69,7 @@ describe("ReceiveRate", () => {
     assert.deepStrictEqual(paid, [])
   })
 
-  it("lets through for ever what keeps to it, however it is spread", () => {
+  it("never stops data within the rate, however it is spread", () => {
     FastCheck.assert(
       FastCheck.property(
         FastCheck.array(FastCheck.integer({ min: 1, max: 100 }), { minLength: 1, maxLength: 100 }),

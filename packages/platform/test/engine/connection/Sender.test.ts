@@ -124,7 +124,7 @@ describe("a wait for room", () => {
     assert.strictEqual(new Sending(sent).outcomes[0], link.connection.error)
   })
 
-  it("is over with what was sent before, if the peer then closes in the right way", () => {
+  it("ends with the connection's error if the peer closes before there is room", () => {
     const { fill, link, receive, sender, transport } = open()
     fill()
     // It has been sent, and waits for room behind it.
@@ -138,14 +138,14 @@ describe("a wait for room", () => {
     assert.strictEqual(transport.calls.at(-1), "end")
   })
 
-  it("is none with a strategy that does not wait", () => {
+  it("is not needed with a strategy that does not wait", () => {
     const { fill, link, sender } = open({ settings: { sendStrategy: "dropping" } })
     fill()
     assert.isUndefined(sender.sent(link.connection.pong()))
   })
 })
 
-it("a control frame does not wait for a budget that is short, what was sent does", async () => {
+it("a control frame does not wait for an exceeded budget, a sent message does", async () => {
   const budget = new Budget(100)
   const { link, pong, sender, transport } = open({ settings: { budget, sendMarks: { high: 1000, low: 10 } } })
   transport.stall()

@@ -79,7 +79,7 @@ describe("Wait", () => {
     assert.deepStrictEqual(outcomes, [undefined])
   })
 
-  it("is cancelled where it waits now", () => {
+  it("is cancelled at its current wait", () => {
     const [wait, next, last] = [new TestWait(), new TestWait(), new TestWait()]
     const outcomes = started(wait)
     wait.settle(next)

@@ -114,7 +114,7 @@ describe("a request", () => {
   })
 })
 
-describe("whoever waits for a request", () => {
+describe("a caller that waits for a request", () => {
   it("is woken, one for each request, in order", () => {
     const { acceptor, offer } = make()
     const woken: Array<string> = []
@@ -322,7 +322,7 @@ describe("the end of a server", () => {
 })
 
 describe("firstMessageTimeout", () => {
-  it("closes a connection that says nothing in time with 1008", () => {
+  it("closes a connection with 1008 if its first message does not arrive in time", () => {
     const { acceptor, clock, connector, offer } = make({ firstMessageTimeout: 3_000 })
     for (const url of ["/silent", "/talks", "/gone"]) offer(url)
     const [silent, talks, gone] = [1, 2, 3].map(() => acceptor.fallback.take(connector))

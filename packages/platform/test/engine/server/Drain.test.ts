@@ -138,7 +138,7 @@ describe("Drain", () => {
     assert.deepStrictEqual(reports, [{ closed: 1, dropped: 0, interrupted: 1 }])
   })
 
-  it("tells nobody who does not wait any more", () => {
+  it("does not call callers that no longer wait", () => {
     const connection = new FakeConnection()
     const { drain, reports } = begin([connection], [])
     let told = 0

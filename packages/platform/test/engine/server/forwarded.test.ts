@@ -14,7 +14,7 @@ const of =
 describe("clientAddress", () => {
   const listed = of()
 
-  it("believes proxies that are trusted, and as far as they are", () => {
+  it("reads the list as far as its proxies are trusted", () => {
     assert.strictEqual(listed("192.0.2.1", "198.51.100.7"), "192.0.2.1")
     assert.strictEqual(listed("10.0.0.1", "198.51.100.7"), "198.51.100.7")
     assert.strictEqual(listed("::ffff:10.0.0.1", "1.2.3.4, 198.51.100.7, 10.0.0.2"), "198.51.100.7")
@@ -43,7 +43,7 @@ describe("clientAddress", () => {
     assert.strictEqual(listed("10.0.0.1", "", "198.51.100.7", ""), "198.51.100.7")
   })
 
-  it("believes nothing that is no address", () => {
+  it("ignores an entry that is not an address", () => {
     for (const text of [
       "unknown",
       "_hidden",
@@ -58,7 +58,7 @@ describe("clientAddress", () => {
     }
   })
 
-  it("reads another header if it is told to, and none without proxies", () => {
+  it("reads another header if the settings name it, and none without proxies", () => {
     assert.strictEqual(of({ header: "x-real-ip" })("10.0.0.1", "198.51.100.7"), "198.51.100.7")
     const headers = { "x-forwarded-for": "198.51.100.7" }
     assert.strictEqual(clientAddress("10.0.0.1", headers, undefined), "10.0.0.1")
@@ -66,7 +66,7 @@ describe("clientAddress", () => {
     assert.strictEqual(clientAddress("a peer", headers, undefined), "a peer")
   })
 
-  it("believes a peer without an address only if it is told to", () => {
+  it("trusts a peer without an address only if the settings say so", () => {
     assert.isUndefined(listed(undefined, "198.51.100.7"))
     const behindSocket = of({ trustUnixSocket: true })
     assert.strictEqual(behindSocket(undefined, "1.2.3.4, 198.51.100.7"), "198.51.100.7")
@@ -105,7 +105,7 @@ describe("clientAddress by Forwarded", () => {
     }
   })
 
-  it("ends at an element that tells no address", () => {
+  it("ends at an element without an address", () => {
     for (const element of [
       "for=unknown",
       "for=_hidden",

@@ -53,7 +53,7 @@ describe("canonical", () => {
     "[::1]",
     "1".repeat(1000)
   ]) {
-    it(`${JSON.stringify(text.slice(0, 20))} is no address`, () => {
+    it(`${JSON.stringify(text.slice(0, 20))} is not an address`, () => {
       assert.isUndefined(canonical(text))
     })
   }
@@ -76,7 +76,7 @@ describe("canonical", () => {
     )
   })
 
-  it("gives the same for what it gave", () => {
+  it("returns its own result unchanged", () => {
     fc.assert(
       fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), (text) => {
         const once = canonical(text)
@@ -122,7 +122,7 @@ describe("canonicalNode", () => {
     "1.2.3.4:5:6",
     ""
   ]) {
-    it(`${JSON.stringify(text)} is no address`, () => {
+    it(`${JSON.stringify(text)} is not an address`, () => {
       assert.isUndefined(canonicalNode(text))
     })
   }

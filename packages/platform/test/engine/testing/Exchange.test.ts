@@ -64,7 +64,7 @@ describe("Exchanges", () => {
     assert.isFalse(attempt.isGone())
   })
 
-  it("tell the client the server's answer, in a later turn", async () => {
+  it("give the client the server's answer, in a later turn", async () => {
     const accepting = made((attempt) => void attempt.upgrade({ "X-Name": "value" }))
     const accepted = accepting.dial("/")
     await Promise.resolve()
@@ -150,7 +150,7 @@ describe("Exchanges", () => {
     assert.deepStrictEqual([world.targets, answers.length, world.exchanges.take()], [["/"], 1, undefined])
   })
 
-  it("pass a request on if the one who was called leaves: to the next, or to the server", async () => {
+  it("pass a request on if the called test leaves: to the next test, or to the server", async () => {
     const world = made()
     const asking = [world.ask(), world.ask(), world.ask()] as const
     const [first, second, third] = asking
@@ -179,7 +179,7 @@ describe("Exchanges", () => {
     assert.deepStrictEqual(world.targets, ["/3"])
   })
 
-  it("let one that asks late take what another was called for, who then finds the next", async () => {
+  it("let a late test take the request for which another was called, which then finds the next one", async () => {
     const world = made()
     const first = world.ask()
     for (const target of ["/1", "/2"]) world.dial(target)

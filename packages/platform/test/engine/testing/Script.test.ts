@@ -115,7 +115,7 @@ describe("Script", () => {
     assert.strictEqual(textOf(script.nextFrame), "four")
   })
 
-  it("tells why nothing more comes", () => {
+  it("reports why nothing more comes", () => {
     const ended = made()
     const reader = waiting(ended.script)
     ended.end()

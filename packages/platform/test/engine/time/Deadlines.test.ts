@@ -77,7 +77,7 @@ describe("the heartbeat", () => {
     assert.deepStrictEqual(log, [["ping", 225_000]])
   })
 
-  it("is patient if the sign waits to be read, because this process was busy", () => {
+  it("looks again if the sign waits to be read because this process was busy", () => {
     const { clock, deadlines, log } = make(beats)
     clock.advance(45_000)
     deadlines.heard()
@@ -87,7 +87,7 @@ describe("the heartbeat", () => {
     assert.deepStrictEqual(log.slice(1), [["ping", 70_000]])
   })
 
-  it("is patient if what was stuck leaves at last, because this process was busy", () => {
+  it("looks again if stuck bytes leave late because this process was busy", () => {
     const { clock, log, owner } = make(beats)
     owner.stuckBytes = 100
     clock.advance(45_000)
@@ -112,7 +112,7 @@ describe("the heartbeat", () => {
     assert.lengthOf(log, 1)
   })
 
-  it("leaves alone a peer that takes what is stuck, however slowly", () => {
+  it("does not fail while a peer takes stuck bytes, however slowly", () => {
     const { log, owner, seconds } = make(brisk)
     owner.stuckBytes = 1000
     seconds(60, () => {
@@ -135,7 +135,7 @@ describe("the heartbeat", () => {
     assert.strictEqual(log.at(-1)![0], "heartbeat")
   })
 
-  it("takes what leaves at once for no sign of life", () => {
+  it("does not count bytes that leave at once as a sign of life", () => {
     const { log, owner, seconds } = make(brisk)
     seconds(9, () => {
       owner.leftBytes += 100
@@ -314,7 +314,7 @@ describe("the other deadlines", () => {
     assert.lengthOf(log, 1)
   })
 
-  it("writeTimeout lets a peer be that reads slowly, whatever else has to wait meanwhile", () => {
+  it("writeTimeout does not drop a peer that reads slowly, whatever else waits meanwhile", () => {
     const { clock, deadlines, log, owner } = make({ writeTimeout: 2000 })
     deadlines.congested(true)
     for (let i = 0; i < 10; i++) {

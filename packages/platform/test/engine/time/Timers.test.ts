@@ -20,7 +20,7 @@ const make = () => {
 }
 
 describe("timers", () => {
-  it("tell the times of their clock", () => {
+  it("return the times of their clock", () => {
     const { clock, timers } = make()
     clock.advance(1500)
     clock.setTimeOfDay(100)
@@ -56,7 +56,7 @@ describe("timers", () => {
     assert.deepStrictEqual(log, [["late", 100]])
   })
 
-  it("leave nothing asleep once the last alarm is cleared, and clear what is not set without effect", () => {
+  it("do not sleep once the last alarm is cleared; to clear an alarm that is not set has no effect", () => {
     const { alarm, clock, log, timers } = make()
     const [one, two] = [alarm("one"), alarm("two")]
     timers.set(one, 100)
@@ -125,7 +125,7 @@ describe("timers", () => {
     assert.strictEqual(clock.sleeping, 0)
   })
 
-  it("fire what is further away than a runtime's timer can be", () => {
+  it("fire alarms that are further away than a runtime's timer can be", () => {
     const { alarm, clock, log, timers } = make()
     const sleep = vi.spyOn(clock, "sleep")
     timers.set(alarm("far"), 2 ** 33)
@@ -134,7 +134,7 @@ describe("timers", () => {
     assert.isTrue(sleep.mock.calls.every(([millis]) => millis < 2 ** 31))
   })
 
-  it("wake once for all that is due at one time", () => {
+  it("wake once for all alarms of one time", () => {
     const { alarm, clock, log, timers } = make()
     const sleep = vi.spyOn(clock, "sleep")
     for (let i = 0; i < 10_000; i++) timers.set(alarm(`${i}`), 1000)

@@ -21,7 +21,7 @@ const errorOf = (options: DuplexOptions) =>
   })
 
 describe("reportThrown", () => {
-  it.effect("makes what a stream throws while it writes an error of the stream", () =>
+  it.effect("turns an error that a stream throws while it writes into an error of the stream", () =>
     Effect.gen(function* () {
       const throws = (): void => {
         throw bug
