@@ -10,8 +10,8 @@ import type * as Stream from "effect/Stream"
 import type { Delivered } from "../engine/connection/Inbox.js"
 import { endsNormally, type Link } from "../engine/connection/Link.js"
 import {
+  awaitCallback,
   awaitReadable,
-  callback,
   combineCauses,
   deferredDoneUnsafe,
   deferredMakeUnsafe,
@@ -103,20 +103,29 @@ export abstract class Reader<Item extends Delivered> {
       let pending: Effect.Effect<unknown, E | ConnectionError, R> | undefined
       // Made for the first pending effect, and used for all later ones.
       let begin: typeof pending
-      const readable = callback<unknown, E | ConnectionError, R>((resume) => {
+      // Whether the reading side calls the handler, and what then continues this fiber if the handler interrupts it: in
+      // Effect 4 the fiber ends in that call.
+      let handling = false
+      let handled: (() => void) | undefined
+      const readable = awaitReadable<unknown, E | ConnectionError, R>((resume) => {
         // The reading side calls the handler directly while the fiber keeps waiting. The fiber resumes only for an
         // effect that takes time.
         const wake = (): void => {
           if (isInterrupted(this.readingFiber)) return
+          let next: Effect.Effect<unknown, E | ConnectionError, R>
+          handling = true
           try {
-            const next = step()
-            if (next === readable) this.link.inbox.waitOn(wake)
-            else resume(next)
+            next = step()
           } catch (defect) {
-            resume(Effect.die(defect))
+            next = Effect.die(defect)
           }
+          handling = false
+          if (handled !== undefined) handled()
+          else if (next === readable) this.link.inbox.waitOn(wake)
+          else resume(next)
         }
         this.link.inbox.whenReadable(wake)
+        return wake
       })
       const step = (): Effect.Effect<unknown, E | ConnectionError, R> => {
         pending = this.handleBatch(handler)
@@ -135,12 +144,19 @@ export abstract class Reader<Item extends Delivered> {
       this.claimReader()
       this.runner = readable
       this.readingFiber = interruptibleFiber(fiber, status)
-      const handled = handingOver(fiber, Effect.whileLoop({ while: () => !done, body: step, step: constVoid }))
-      return matchCauseUninterruptible(status, handled, {
+      const end = (cause: Cause.Cause<E | ConnectionError>): Effect.Effect<never, E | ConnectionError, R> => {
+        this.releaseReader(readable)
+        // If the handler was called for a message, its effect must begin.
+        return pending === undefined ? Effect.failCause(cause) : beginAndInterrupt(pending, cause)
+      }
+      const handledAll = handingOver(fiber, Effect.whileLoop({ while: () => !done, body: step, step: constVoid }))
+      return matchCauseUninterruptible(status, handledAll, {
         onFailure: (cause) => {
-          this.releaseReader(readable)
-          // If the handler was called for a message, its effect must begin.
-          return pending === undefined ? Effect.failCause(cause) : beginAndInterrupt(pending, cause)
+          if (!handling) return end(cause)
+          const returned = awaitCallback<void>((resume) => {
+            handled = () => resume(Effect.void)
+          })
+          return Effect.flatMap(returned, () => end(cause))
         },
         onSuccess: () => {
           this.releaseReader(readable)
@@ -213,12 +229,17 @@ export abstract class Reader<Item extends Delivered> {
     ended: (error: ConnectionError) => Effect.Effect<A, E>
   ): Effect.Effect<A, E> {
     const readable = awaitReadable<A, E, never>(
-      (resume) =>
-        this.link.inbox.whenReadable(() => {
+      (resume) => {
+        const wake = (): void => {
           this.readingFiber = undefined
           resume(looking)
-        }),
-      () => this.releaseReader()
+        }
+        this.link.inbox.whenReadable(wake)
+        return wake
+      },
+      (wake) => {
+        if (this.link.inbox.isAwaitedBy(wake)) this.releaseReader()
+      }
     )
     const looking = withFiber<A, E>((fiber, status) => {
       this.claimReader()

@@ -285,13 +285,17 @@ export const awaitCallback = <A, E = never>(
   })
 
 /**
- * Waits for the callback of a reader. Only Effect 4 uses `undo`. In Effect 3 a finalizer would cost more than the rest
- * of the wait. So a reader remembers its fiber and asks `isInterrupted`.
+ * Waits for the callback of a reader. `register` returns the callback, and an interruption passes it to `undo` in Effect
+ * 4. In Effect 3 a finalizer would cost more than the rest of the wait. So a reader remembers its fiber and asks
+ * `isInterrupted`.
  */
 export const awaitReadable = <A, E, R>(
-  register: (resume: (effect: Effect.Effect<A, E, R>) => void) => void,
-  _undo: () => void
-): Effect.Effect<A, E, R> => Effect.async(register)
+  register: (resume: (effect: Effect.Effect<A, E, R>) => void) => () => void,
+  _undo?: (wake: () => void) => void
+): Effect.Effect<A, E, R> =>
+  Effect.async((resume) => {
+    register(resume)
+  })
 
 /** The fiber, if it can be interrupted at this point. */
 export const interruptibleFiber = (fiber: Fiber, status: Status): Fiber | undefined =>

@@ -128,6 +128,10 @@ export class Inbox<Item extends Delivered> {
     return this.wake !== undefined
   }
 
+  isAwaitedBy(wake: () => void): boolean {
+    return this.wake === wake
+  }
+
   /** Calls `wake` once when there is something to read or the connection has ended; at once if that is so now. */
   whenReadable(wake: () => void): void {
     const { connection } = this.host
