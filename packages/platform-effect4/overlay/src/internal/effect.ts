@@ -28,7 +28,7 @@ import * as Stream from "effect/Stream"
 
 // Names that moved
 
-export { callback, catch as catch_, catchCause, catchDefect, forkChild, forkDetach, tapCause } from "effect/Effect"
+export { catch as catch_, catchCause, catchDefect, forkChild, forkDetach, tapCause } from "effect/Effect"
 
 export { combine as combineCauses, findErrorOption, hasDies, hasInterruptsOnly } from "effect/Cause"
 
@@ -238,29 +238,49 @@ export const withFiber: <A, E = never, R = never>(
 export const observeFiber = <A, E>(fiber: Fiber<A, E>, observer: (exit: Exit.Exit<A, E>) => void): (() => void) =>
   fiber.addObserver(observer)
 
-/** Begins to interrupt a fiber, but does not wait for its end. A fiber that waits runs its finalizers in this step. */
-export const interruptUnsafe = (fiber: Fiber): void => fiber.interruptUnsafe()
+/**
+ * Begins to interrupt a fiber, but does not wait for its end. It does so later, as Effect 3 does: Effect 4 runs the
+ * finalizers of a fiber that waits in the call, which would be in the middle of a step of the caller.
+ */
+export const interruptUnsafe = (fiber: Fiber): void => queueMicrotask(() => fiber.interruptUnsafe())
 
-/** Waits for a callback. `register` returns a function that undoes the registration. */
+/**
+ * Waits for a callback. `register` returns a function that undoes the registration.
+ *
+ * The fiber goes on later, as in Effect 3, unless `register` calls back at once: Effect 4 runs it in the callback, so
+ * that code of the app would run in the middle of a step of the caller.
+ */
 export const awaitCallback = <A, E = never>(
   register: (resume: (effect: Effect.Effect<A, E>) => void) => (() => void) | void
 ): Effect.Effect<A, E> =>
   Effect.callback<A, E>((resume) => {
-    const undo = register(resume)
+    let registering = true
+    const undo = register((effect) => {
+      if (registering) resume(effect)
+      else queueMicrotask(() => resume(effect))
+    })
+    registering = false
     return undo === undefined ? undefined : Effect.sync(undo)
   })
 
-/** Waits for the callback of a reader. An interruption calls `undo`. */
+/** Waits for a callback that nothing undoes. See `awaitCallback`. */
+export const callback: <A, E = never>(
+  register: (resume: (effect: Effect.Effect<A, E>) => void) => void
+) => Effect.Effect<A, E> = awaitCallback
+
+/**
+ * Waits for the callback of a reader. `register` returns the callback, and an interruption passes it to `undo`. The
+ * fiber goes on in the callback, which is faster: the reading side is prepared for code of the app at this point, because
+ * it calls the handlers of `run` there, too.
+ */
 export const awaitReadable = <A, E, R>(
-  register: (resume: (effect: Effect.Effect<A, E, R>) => void) => void,
-  undo: () => void
-): Effect.Effect<A, E, R> => {
-  const undone = Effect.sync(undo)
-  return Effect.callback<A, E, R>((resume) => {
-    register(resume)
-    return undone
+  register: (resume: (effect: Effect.Effect<A, E, R>) => void) => () => void,
+  undo?: (wake: () => void) => void
+): Effect.Effect<A, E, R> =>
+  Effect.callback<A, E, R>((resume) => {
+    const wake = register(resume)
+    return undo === undefined ? undefined : Effect.sync(() => undo(wake))
   })
-}
 
 /** What a fiber of Effect 4 has, but its type does not show. */
 interface FiberState {
