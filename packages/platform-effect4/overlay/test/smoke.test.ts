@@ -5,7 +5,7 @@ import type * as WebSocket from "@effect-websocket/platform/WebSocket"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Layer, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Stream } from "effect"
 
 type Handler = (socket: WebSocket.WebSocket) => Effect.Effect<unknown, unknown>
 
@@ -24,8 +24,8 @@ const serve = (handler: Handler) =>
     const { url } = yield* Effect.provide(WebSocketServer.address, context)
     const server = WebSocketServer.run((socket) =>
       Effect.andThen(
-        Effect.exit(handler(socket)),
-        Effect.flatMap(socket.closeStatus, ({ error }) => Deferred.succeed(ended, error.message))
+        Effect.forkDetach(Effect.flatMap(socket.closeStatus, ({ error }) => Deferred.succeed(ended, error.message))),
+        handler(socket)
       )
     )
     yield* Effect.forkScoped(Effect.provide(server, context))
@@ -64,6 +64,31 @@ describe("smoke", () => {
       )
       assert.deepStrictEqual(echoed, ["a", "b"])
       assert.include(yield* server.ended, "1000")
+    })
+  )
+
+  it.live("begins the effect of a handler that interrupts its own fiber", () =>
+    Effect.gen(function* () {
+      let begun = 0
+      const server = yield* serve((socket) =>
+        Effect.gen(function* () {
+          const reading: Fiber.Fiber<void, unknown> = yield* Effect.forkChild(
+            socket.run(() => {
+              reading.interruptUnsafe()
+              return Effect.sync(() => {
+                begun++
+              })
+            }),
+            { startImmediately: true }
+          )
+          const exit = yield* Fiber.await(reading)
+          assert.isTrue(Exit.hasInterrupts(exit))
+        })
+      )
+      const socket = yield* WebSocketClient.connect(server.url).pipe(Effect.provide(NodeWebSocketClient.layer))
+      yield* socket.send("stop")
+      yield* socket.closeStatus
+      assert.strictEqual(begun, 1)
     })
   )
 

@@ -71,9 +71,9 @@ export { Class as EffectClass } from "effect/Effectable"
 /** Makes a `Deferred` synchronously. */
 export const deferredMakeUnsafe: <A, E = never>() => Deferred.Deferred<A, E> = Deferred.makeUnsafe
 
-/** Completes a `Deferred` synchronously. */
+/** Completes a `Deferred`. The fibers that wait for it go on later; see `awaitCallback`. */
 export const deferredDoneUnsafe = <A, E>(deferred: Deferred.Deferred<A, E>, exit: Exit.Exit<A, E>): void =>
-  void Deferred.doneUnsafe(deferred, exit)
+  queueMicrotask(() => void Deferred.doneUnsafe(deferred, exit))
 
 // Services and runtimes
 
