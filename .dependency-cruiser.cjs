@@ -124,7 +124,7 @@ module.exports = {
   ],
   options: {
     doNotFollow: { path: "node_modules" },
-    exclude: { path: "^packages/[^/]+/dist/|vitest\\.config" },
+    exclude: { path: "^packages/[^/]+/dist/|^packages/platform-effect4/|vitest\\.config" },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: "tsconfig.base.json" },
     enhancedResolveOptions: {

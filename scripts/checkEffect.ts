@@ -1,15 +1,25 @@
 /**
- * Checks that `packages/platform/src` uses no API of Effect that Effect 4 lacks or gives another meaning, apart from the modules
- * that are written once for each. It reads the sources of both only, and knows what a module exports, not the types.
+ * Checks what the compiler cannot see of the one source tree for Effect 3 and Effect 4. `pnpm check` runs it after the compiler,
+ * which has compiled the tree against both:
+ *
+ * - no file uses a name that both have and that means different things, apart from the modules that are written once for each;
+ * - the twins of such a module export the same names;
+ * - nothing of Effect 3 is in the program for Effect 4: the compiler looks for a module that Effect 4 lacks in the root, too.
  */
-import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 import ts from "typescript"
 
 const root = "packages/platform/src"
-const effect4 = "packages/protocol/node_modules/effect4/src"
+const overlay = "packages/platform-effect4/overlay/src"
+const buildInfo = ".tsbuildinfo/platform-effect4.src"
+
+const filesIn = (folder: string): ReadonlyArray<string> =>
+  readdirSync(folder, { encoding: "utf8", recursive: true })
+    .map((file) => file.replaceAll("\\", "/"))
+    .filter((file) => file.endsWith(".ts"))
 
 /** The modules that have a twin for Effect 4. */
-const twins = new Set(["internal/effect.ts", "internal/http.ts", "internal/httpServer.ts"])
+const twins = filesIn(overlay)
 
 /** What both have and means different things: single exports, or whole modules. */
 const different: Readonly<Record<string, true | ReadonlyArray<string>>> = {
@@ -34,42 +44,24 @@ const isExported = (statement: ts.Statement): boolean =>
   ts.canHaveModifiers(statement) &&
   ts.getModifiers(statement)?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword) === true
 
-/** The names that statements export; those of a namespace with its name before them. */
-const namesIn = (statements: ReadonlyArray<ts.Statement>, prefix = ""): ReadonlyArray<string> =>
-  statements.flatMap((statement) => {
-    if (ts.isExportDeclaration(statement)) {
-      const clause = statement.exportClause
-      return clause === undefined || ts.isNamespaceExport(clause)
-        ? []
-        : clause.elements.map(({ name }) => prefix + name.text)
-    }
-    // Everything in a namespace that is declared is exported.
-    if (prefix === "" && !isExported(statement)) return []
-    if (ts.isVariableStatement(statement)) {
-      return statement.declarationList.declarations.map(({ name }) => prefix + name.getText())
-    }
-    const name = (statement as ts.DeclarationStatement).name?.getText()
-    if (name === undefined) return []
-    const inner = ts.isModuleDeclaration(statement) && statement.body !== undefined && ts.isModuleBlock(statement.body)
-    return [prefix + name, ...(inner ? namesIn(statement.body.statements, `${prefix}${name}.`) : [])]
-  })
+/** The names that a module exports. */
+const exportsOf = (file: string): ReadonlyArray<string> =>
+  parse(file)
+    .statements.flatMap((statement) => {
+      if (ts.isExportDeclaration(statement)) {
+        const clause = statement.exportClause
+        return clause !== undefined && ts.isNamedExports(clause) ? clause.elements.map(({ name }) => name.text) : []
+      }
+      if (!isExported(statement)) return []
+      if (ts.isVariableStatement(statement))
+        return statement.declarationList.declarations.map(({ name }) => name.getText())
+      return (statement as ts.DeclarationStatement).name?.getText() ?? []
+    })
+    .sort()
 
-const exportsOf = new Map<string, ReadonlySet<string> | undefined>()
-
-/** What a module of Effect 4 exports, or `undefined` if there is none. */
-const effect4Exports = (module: string): ReadonlySet<string> | undefined => {
-  if (!exportsOf.has(module)) {
-    const file = `${effect4}/${module}.ts`
-    exportsOf.set(module, existsSync(file) ? new Set(namesIn(parse(file).statements)) : undefined)
-  }
-  return exportsOf.get(module)
-}
-
-/** What is wrong with a name of a module, such as `["Effect", "async"]`. */
-const faultOf = (module: string, name: string): string | undefined => {
+const isDifferent = (module: string, name: string): boolean => {
   const changed = different[module]
-  if (changed === true || changed?.includes(name) === true) return "means something else in Effect 4"
-  return effect4Exports(module)?.has(name) === true ? undefined : "does not exist in Effect 4"
+  return changed === true || changed?.includes(name) === true
 }
 
 /** `A.B.C` as its parts, of a type or a value. */
@@ -89,8 +81,7 @@ const problemsIn = (file: string): ReadonlyArray<string> => {
   }
   const namespaces = new Map<string, string>()
   const check = (node: ts.Node, module: string, name: string): void => {
-    const fault = faultOf(module, name)
-    if (fault !== undefined) report(node, `${module}.${name} ${fault}`)
+    if (isDifferent(module, name)) report(node, `${module}.${name} means something else in Effect 4`)
   }
   for (const statement of source.statements) {
     if (!ts.isImportDeclaration(statement) && !ts.isExportDeclaration(statement)) continue
@@ -102,20 +93,18 @@ const problemsIn = (file: string): ReadonlyArray<string> => {
     if (!specifier.text.startsWith("effect/")) continue
     const module = specifier.text.slice("effect/".length)
     const names = ts.isImportDeclaration(statement) ? statement.importClause?.namedBindings : statement.exportClause
-    if (names === undefined || effect4Exports(module) === undefined || different[module] === true) {
-      report(statement, `"${specifier.text}" does not exist in Effect 4, or means something else`)
-    } else if (ts.isNamespaceImport(names)) namespaces.set(names.name.text, module)
+    if (different[module] === true) report(statement, `"${specifier.text}" means something else in Effect 4`)
+    else if (names === undefined) report(statement, `"${specifier.text}" is imported as a whole`)
+    else if (ts.isNamespaceImport(names)) namespaces.set(names.name.text, module)
     else if (ts.isNamespaceExport(names)) report(statement, `"${specifier.text}" is exported as a whole`)
     else names.elements.forEach((element) => check(element, module, (element.propertyName ?? element.name).text))
   }
   const visit = (node: ts.Node): void => {
     if (ts.isPropertyAccessExpression(node) || ts.isQualifiedName(node)) {
-      const [first = "", name = "", inner] = pathOf(node)
+      const [first = "", name = ""] = pathOf(node)
       const module = namespaces.get(first)
       if (module !== undefined) {
         check(node, module, name)
-        // A type of a namespace within the module.
-        if (ts.isQualifiedName(node) && inner !== undefined) check(node, module, `${name}.${inner}`)
         return
       }
     }
@@ -125,10 +114,20 @@ const problemsIn = (file: string): ReadonlyArray<string> => {
   return problems
 }
 
-const problems = readdirSync(root, { encoding: "utf8", recursive: true })
-  .map((file) => file.replaceAll("\\", "/"))
-  .filter((file) => file.endsWith(".ts") && !twins.has(file))
-  .flatMap(problemsIn)
+const twinProblems = twins.flatMap((file) => {
+  const [ours, theirs] = [`${root}/${file}`, `${overlay}/${file}`].map(exportsOf) as [Array<string>, Array<string>]
+  const unequal = [...ours.filter((name) => !theirs.includes(name)), ...theirs.filter((name) => !ours.includes(name))]
+  return unequal.map((name) => `${file}: only one of the twins exports ${name}`)
+})
 
+const { fileNames } = JSON.parse(readFileSync(buildInfo, "utf8")) as { readonly fileNames: ReadonlyArray<string> }
+const strays = fileNames
+  .filter((file) => /\/(effect@3|@effect\+platform@)/.test(file))
+  .map((file) => `The program for Effect 4 has ${file}`)
+const ofEffect4 = fileNames.filter((file) => file.includes("/effect@4")).length
+
+const sources = filesIn(root).filter((file) => !twins.includes(file))
+const problems = [...sources.flatMap(problemsIn), ...twinProblems, ...strays]
 for (const problem of problems) console.error(problem)
-if (problems.length > 0) process.exitCode = 1
+console.log(`${sources.length} files for both, ${twins.length} twins, ${problems.length} problems`)
+process.exitCode = problems.length === 0 && sources.length > 0 && ofEffect4 > 0 ? 0 : 1

@@ -10,8 +10,8 @@ import type * as Stream from "effect/Stream"
 import type { Delivered } from "../engine/connection/Inbox.js"
 import { endsNormally, type Link } from "../engine/connection/Link.js"
 import {
+  awaitCallback,
   awaitReadable,
-  callback,
   combineCauses,
   deferredDoneUnsafe,
   deferredMakeUnsafe,
@@ -103,18 +103,26 @@ export abstract class Reader<Item extends Delivered> {
       let pending: Effect.Effect<unknown, E | ConnectionError, R> | undefined
       // Made for the first pending effect, and used for all later ones.
       let begin: typeof pending
-      const readable = callback<unknown, E | ConnectionError, R>((resume) => {
+      // Whether the reading side calls the handler, and what then continues this fiber if the handler interrupts it: in
+      // Effect 4 the fiber ends in that call.
+      let handling = false
+      let handled: (() => void) | undefined
+      const readable = awaitReadable<unknown, E | ConnectionError, R>((resume) => {
         // The reading side calls the handler directly while the fiber keeps waiting. The fiber resumes only for an
         // effect that takes time.
         const wake = (): void => {
           if (isInterrupted(this.readingFiber)) return
+          let next: Effect.Effect<unknown, E | ConnectionError, R>
+          handling = true
           try {
-            const next = step()
-            if (next === readable) this.link.inbox.waitOn(wake)
-            else resume(next)
+            next = step()
           } catch (defect) {
-            resume(Effect.die(defect))
+            next = Effect.die(defect)
           }
+          handling = false
+          if (handled !== undefined) handled()
+          else if (next === readable) this.link.inbox.waitOn(wake)
+          else resume(next)
         }
         this.link.inbox.whenReadable(wake)
       })
@@ -135,12 +143,19 @@ export abstract class Reader<Item extends Delivered> {
       this.claimReader()
       this.runner = readable
       this.readingFiber = interruptibleFiber(fiber, status)
-      const handled = handingOver(fiber, Effect.whileLoop({ while: () => !done, body: step, step: constVoid }))
-      return matchCauseUninterruptible(status, handled, {
+      const handledAll = handingOver(fiber, Effect.whileLoop({ while: () => !done, body: step, step: constVoid }))
+      return matchCauseUninterruptible(status, handledAll, {
         onFailure: (cause) => {
-          this.releaseReader(readable)
-          // If the handler was called for a message, its effect must begin.
-          return pending === undefined ? Effect.failCause(cause) : beginAndInterrupt(pending, cause)
+          const end = Effect.suspend(() => {
+            this.releaseReader(readable)
+            // If the handler was called for a message, its effect must begin.
+            return pending === undefined ? Effect.failCause(cause) : beginAndInterrupt(pending, cause)
+          })
+          if (!handling) return end
+          const returned = awaitCallback<void>((resume) => {
+            handled = () => resume(Effect.void)
+          })
+          return Effect.andThen(returned, end)
         },
         onSuccess: () => {
           this.releaseReader(readable)
@@ -242,6 +257,11 @@ export abstract class Reader<Item extends Delivered> {
     this.releaseReader()
   }
 
+  /** What is called when there is something to read, if a reader waits. */
+  get waiting(): (() => void) | undefined {
+    return this.link.inbox.waiting
+  }
+
   /** Does nothing if another reader has taken over. */
   releaseReader(runner = this.runner): void {
     if (this.runner !== runner) return
@@ -272,7 +292,7 @@ const beginAndInterrupt = <E, R>(
   return Effect.flatMap(forkDetach(Effect.interruptible(beginning)), (fiber) =>
     Effect.andThen(
       Deferred.await(begun),
-      Effect.flatMap(Fiber.interrupt(fiber), (exit) =>
+      Effect.flatMap(Effect.andThen(Fiber.interrupt(fiber), Fiber.await(fiber)), (exit) =>
         Effect.failCause(
           Exit.isSuccess(exit) || hasInterruptsOnly(exit.cause) ? cause : combineCauses(cause, exit.cause)
         )

@@ -285,13 +285,19 @@ export const awaitCallback = <A, E = never>(
   })
 
 /**
- * Waits for the callback of a reader. Only Effect 4 calls `releaseReader`. In Effect 3 a finalizer would cost more than
- * the rest of the wait. So a reader remembers its fiber and asks `isInterrupted`.
+ * Waits for the callback of a reader. Only Effect 4 releases the reader after an interruption. In Effect 3 a finalizer
+ * would cost more than the rest of the wait. So a reader remembers its fiber and asks `isInterrupted`.
  */
 export const awaitReadable = <A, E, R>(
   register: (resume: (effect: Effect.Effect<A, E, R>) => void) => void,
-  _reader: { releaseReader(): void }
+  _reader?: WaitingReader
 ): Effect.Effect<A, E, R> => Effect.async(register)
+
+/** A reader that waits for a callback. */
+export interface WaitingReader {
+  readonly waiting: (() => void) | undefined
+  releaseReader(): void
+}
 
 /** The fiber, if it can be interrupted at this point. */
 export const interruptibleFiber = (fiber: Fiber, status: Status): Fiber | undefined =>

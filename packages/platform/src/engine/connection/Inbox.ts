@@ -129,6 +129,11 @@ export class Inbox<Item extends Delivered> {
     return this.wake !== undefined
   }
 
+  /** What wakes the reader that waits. */
+  get waiting(): (() => void) | undefined {
+    return this.wake
+  }
+
   /** Calls `wake` once when there is something to read or the connection has ended; at once if that is so now. */
   whenReadable(wake: () => void): void {
     const { connection } = this.host
