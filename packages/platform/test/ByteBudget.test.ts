@@ -4,9 +4,10 @@ import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
-import { assert, describe, it, vi } from "@effect/vitest"
 import type { Transport } from "@effect-websocket/platform/Transport"
-import { Deferred, Effect, Exit, FastCheck, Fiber, Layer, Stream, TestClock } from "effect"
+import { FastCheck } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Stream, TestClock } from "./effect/index.js"
+import { assert, describe, it, vi } from "./effect/vitest.js"
 import {
   alone,
   binary,

@@ -1,11 +1,12 @@
 import * as MockPeer from "@effect-websocket/platform/MockPeer"
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
-import { assert, describe, it } from "@effect/vitest"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import { frames as decodeFrames } from "@effect-websocket/protocol/FrameDecoder"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
-import { Effect, Exit, Fiber, FiberId, Option, Stream, TestClock } from "effect"
+import { FiberId, Option } from "effect"
+import { Effect, Exit, Fiber, Stream, TestClock } from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import {
   alone,
   binary,

@@ -5,8 +5,8 @@ import { ExpectationFailed } from "@effect-websocket/platform/WebSocketTest"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import { encode } from "@effect-websocket/protocol/FrameEncoder"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
-import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Scope } from "effect"
+import { Cause, Effect, Exit, Fiber, Scope } from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import { closedError, deafPeer, facts, fields, isPending, other, outcome, roles, settled, utf8 } from "./support.js"
 
 /** A peer of a socket that plays the given role. */

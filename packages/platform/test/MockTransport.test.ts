@@ -1,7 +1,7 @@
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import type { Transport, TransportSink } from "@effect-websocket/platform/Transport"
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Supervisor, TestClock } from "effect"
+import { Effect, Supervisor, TestClock } from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import { deafSink, settled, spy } from "./support.js"
 
 /** A sink that records what is reported to it. */

@@ -9,26 +9,12 @@ import {
   PayloadTooLarge,
   ProtocolError
 } from "@effect-websocket/protocol/Errors"
-import { assert, describe, it } from "@effect/vitest"
-import {
-  Cause,
-  Deferred,
-  Duration,
-  Effect,
-  Either,
-  Exit,
-  Fiber,
-  Layer,
-  Option,
-  Random,
-  Schedule,
-  Scope,
-  Stream,
-  TestClock
-} from "effect"
+import { Either, Option, Random, Schedule } from "effect"
 import type * as MockPeer from "@effect-websocket/platform/MockPeer"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
+import { Cause, Deferred, Duration, Effect, Exit, Fiber, Layer, Scope, Stream, TestClock } from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import { fields, finalizersIn, isDefect, isPending, latin1, mistakes, settled, utf8 } from "./support.js"
 
 const url = "ws://test/feed"

@@ -1,10 +1,11 @@
 import type { StreamedMessage } from "@effect-websocket/platform/StreamingWebSocket"
 import type * as WebSocket from "@effect-websocket/platform/WebSocket"
-import { assert, describe, it } from "@effect/vitest"
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
-import { Effect, Exit, FastCheck, Fiber, FiberId, Option, Stream, TestClock } from "effect"
+import { FastCheck, FiberId, Option } from "effect"
+import { Effect, Exit, Fiber, Stream, TestClock } from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import {
   alone,
   binary,

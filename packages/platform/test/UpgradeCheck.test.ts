@@ -3,8 +3,8 @@ import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import { isHandshakeRejected } from "@effect-websocket/protocol/Errors"
-import { assert, describe, it, vi } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect } from "./effect/index.js"
+import { assert, describe, it, vi } from "./effect/vitest.js"
 
 describe("isReject", () => {
   it("holds for what reject makes, and for nothing else", () => {

@@ -2,29 +2,27 @@ import { isFrameWebSocket } from "@effect-websocket/platform/FrameWebSocket"
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import { isStreamingWebSocket } from "@effect-websocket/platform/StreamingWebSocket"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
-import { assert, describe, it } from "@effect/vitest"
 import * as CloseCode from "@effect-websocket/protocol/CloseCode"
 import { closeCodeOf, type ConnectionError, IoError, type PayloadTooLarge } from "@effect-websocket/protocol/Errors"
 import type * as Frame from "@effect-websocket/protocol/Frame"
 import { frames as decodeFrames } from "@effect-websocket/protocol/FrameDecoder"
 import { Binary, frames, type Message, size, Text } from "@effect-websocket/protocol/Message"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
+import { Chunk, FiberId, Option } from "effect"
 import {
   Cause,
   Channel,
-  Chunk,
   Context,
   Deferred,
   Duration,
   Effect,
   Exit,
   Fiber,
-  FiberId,
-  Option,
   Scope,
   Stream,
   TestClock
-} from "effect"
+} from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import {
   alone,
   close,

@@ -4,20 +4,9 @@ import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import { HandshakeRejected, isHandshakeRejected, type HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
 import * as Cookies from "@effect/platform/Cookies"
-import { assert, describe, it } from "@effect/vitest"
-import {
-  Cause,
-  Deferred,
-  Effect,
-  Exit,
-  FastCheck as fc,
-  Fiber,
-  Inspectable,
-  Redacted,
-  Schema,
-  Scope,
-  TestClock
-} from "effect"
+import { FastCheck as fc, Inspectable, Redacted, Schema } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Scope, TestClock } from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import { fields, finalizersIn, settled, utf8 } from "./support.js"
 
 interface Asked {

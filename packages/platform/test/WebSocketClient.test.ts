@@ -3,10 +3,11 @@ import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import type { Zlib } from "@effect-websocket/platform/Zlib"
 import { NodeZlib } from "@effect-websocket/platform/node"
-import { assert, describe, it } from "@effect/vitest"
 import { HandshakeRejected, IoError, type HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
-import { Cause, Duration, Effect, Exit, Fiber, Option, Scope, TestClock } from "effect"
+import { Option } from "effect"
+import { Cause, Duration, Effect, Exit, Fiber, Scope, TestClock } from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import { finalizersIn, isInterrupted, settled } from "./support.js"
 
 /** A dial that a test answers, and a record of its calls. */

@@ -2,8 +2,8 @@
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
-import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Scope, TestClock } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Scope, TestClock } from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import { isDefect, isPending, settled } from "./support.js"
 
 const connect = (path: string) => WebSocketClient.connect(`ws://test${path}`)

@@ -4,7 +4,7 @@ import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import * as Origin from "@effect-websocket/protocol/Origin"
-import { assert, describe, it } from "@effect/vitest"
+import { Option } from "effect"
 import {
   Cause,
   Context,
@@ -15,10 +15,10 @@ import {
   Fiber,
   Layer,
   Logger,
-  Option,
   Scope,
   TestClock
-} from "effect"
+} from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import { isDefect, isPending, settled, upgradeRequest } from "./support.js"
 
 const connect = (path: string, options?: WebSocketClient.ConnectOptions) =>

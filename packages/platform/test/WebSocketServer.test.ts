@@ -4,9 +4,9 @@ import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import { NodeZlib } from "@effect-websocket/platform/node"
-import { assert, describe, it } from "@effect/vitest"
 import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as Origin from "@effect-websocket/protocol/Origin"
+import { FiberId, HashMap, LogLevel, Schedule } from "effect"
 import {
   Cause,
   Context,
@@ -14,17 +14,14 @@ import {
   Effect,
   Exit,
   Fiber,
-  FiberId,
-  HashMap,
   Layer,
   Logger,
-  LogLevel,
   Metric,
-  Schedule,
   Scope,
   Stream,
   TestClock
-} from "effect"
+} from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import { deafPeer, isInterrupted, isPending, outcome, settled, upgradeRequest, wrote } from "./support.js"
 
 const echo = (socket: WebSocketServer.ServerWebSocket) => socket.run((message) => socket.send(message))

@@ -1,8 +1,8 @@
 import { type WebSocket, WebSocketClient, WebSocketServer, WebSocketTest } from "@effect-websocket/platform"
 import { NodeZlib } from "@effect-websocket/platform/node"
 import { CloseCode, Frame, Message } from "@effect-websocket/protocol"
-import { assert, describe, it, layer } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Layer, Scope, TestClock } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Scope, TestClock } from "./effect/index.js"
+import { assert, describe, it, layer } from "./effect/vitest.js"
 import { connected, facts, fields, isDefect, isPending, outcome, settled, utf8 } from "./support.js"
 
 const echo = WebSocketServer.run((socket) => socket.run((message) => socket.send(message)))

@@ -1,8 +1,8 @@
 /** What a batch of messages costs, in numbers that do not depend on the clock: writes, turns of fibers, bytes allocated. */
 import type { Transport, TransportSink } from "@effect-websocket/platform/Transport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Scheduler, Stream } from "effect"
+import { Effect, Scheduler, Stream } from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import { collectGarbage } from "./collectGarbage.js"
 import { binary, deafSink, ping, roles, sentTo, settled, text, type Role } from "./support.js"
 

@@ -1,6 +1,6 @@
-import { assert, describe, it } from "@effect/vitest"
 import type { WebSocket } from "@effect-websocket/platform"
-import { Duration, Effect, Fiber, Stream, TestClock } from "effect"
+import { Duration, Effect, Fiber, Stream, TestClock } from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import { timersOf } from "../src/internal/timers.js"
 import {
   alone,

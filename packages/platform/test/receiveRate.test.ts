@@ -1,8 +1,8 @@
 /** How much a peer may send per time. */
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, TestClock } from "effect"
+import { Effect, Fiber, TestClock } from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import { alone, close, isDefect, isPending, settled, text } from "./support.js"
 
 const joined = (receiveRate: WebSocket.ReceiveRate) =>

@@ -1,5 +1,5 @@
-import { assert, it } from "@effect/vitest"
-import { Effect, Exit, Fiber } from "effect"
+import { Effect, Exit, Fiber } from "./effect/index.js"
+import { assert, it } from "./effect/vitest.js"
 import { interruptedAt, yieldingAt, yieldingOnce } from "./scheduling.js"
 
 const steps = (log: Array<string>, name: string, count: number) =>

@@ -1,5 +1,6 @@
 /** Schedulers that make fibers yield where a test wants them to, and interruptions that arrive there. */
-import { Effect, Fiber, FiberId, Scheduler, type Exit } from "effect"
+import { FiberId } from "effect"
+import { Effect, Fiber, Scheduler, type Exit } from "./effect/index.js"
 
 // What Effect 3 does when a fiber goes on: it restores the fiber's priority, and comes back to where it was. Were these counted
 // too, a fiber that yields at each operation would never get on.

@@ -2,9 +2,9 @@ import type { Transport, TransportSink } from "@effect-websocket/platform/Transp
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
-import { assert, describe, it } from "@effect/vitest"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
-import { Effect, Exit, Scope } from "effect"
+import { Effect, Exit, Scope } from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import { deafSink, fields, ping, type Role, sentTo, settled, text, upgradeRequest } from "./support.js"
 
 const methods = ["start", "pause", "resume", "write", "end", "abort", "release", "bufferedBytes"] as const

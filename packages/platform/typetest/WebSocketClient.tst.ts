@@ -7,8 +7,9 @@ import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
 import type { WebSocketServer } from "@effect-websocket/platform/WebSocketServer"
 import * as Cookies from "@effect/platform/Cookies"
-import { Config, type Context, Effect, Layer, Redacted, type Scope } from "effect"
+import { Redacted } from "effect"
 import { describe, expect, test } from "tstyche"
+import { Config, type Context, Effect, Layer, type Scope } from "../test/effect/index.js"
 
 describe("connect", () => {
   const connected = WebSocketClient.connect("ws://127.0.0.1:8080")

@@ -8,10 +8,11 @@ import type { WebSocket } from "@effect-websocket/platform/WebSocket"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketUpgrade from "@effect-websocket/platform/WebSocketUpgrade"
 import type { HttpServerRequest, HttpServerResponse } from "@effect/platform"
-import { type Cause, Config, type ConfigError, Context, Data, Effect, Layer, type Scope, Stream } from "effect"
+import { type ConfigError, Data } from "effect"
 import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
 import { describe, expect, test } from "tstyche"
+import { type Cause, Config, Context, Effect, Layer, type Scope, Stream } from "../test/effect/index.js"
 
 class Refused extends Data.TaggedError("Refused")<{}> {}
 class Users extends Context.Tag("Users")<Users, ReadonlySet<string>>() {}

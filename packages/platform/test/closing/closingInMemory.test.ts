@@ -7,9 +7,9 @@ import type { Transport } from "@effect-websocket/platform/Transport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
-import { assert, describe, it } from "@effect/vitest"
 import type { HeaderRecord, WebSocketError } from "@effect-websocket/protocol/Errors"
 import { acceptValue } from "@effect-websocket/protocol/Handshake"
+import { Runtime } from "effect"
 import {
   Cause,
   Clock,
@@ -20,11 +20,11 @@ import {
   Fiber,
   Layer,
   Logger,
-  Runtime,
   Scope,
   Supervisor,
   TestClock
-} from "effect"
+} from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { Link } from "../../src/engine/connection/Link.js"
 import { MessageSender } from "../../src/engine/connection/MessageSender.js"
 import { awaitClosed } from "../../src/internal/scopes.js"

@@ -6,12 +6,13 @@
 import type { Options, WebSocket } from "@effect-websocket/platform/WebSocket"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Runtime, Scope, TestClock } from "effect"
+import { Runtime } from "effect"
 import { spawn } from "node:child_process"
 import dns from "node:dns"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Scope, TestClock } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import {
   answer101,
   connect,

@@ -1,9 +1,9 @@
 /** Faults between two endpoints in memory, on `TestClock`. */
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
-import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, Scope, TestClock } from "effect"
 import * as fc from "fast-check"
+import { Clock, Effect, Exit, Fiber, Scope, TestClock } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { deafPeer, from, other, roles, settled, settledLate, type Role } from "../support.js"
 import { assertOver, assertPrefix, ending, ManualClock, messages, noAlarms, plain, watch, wholeIn } from "./session.js"
 

@@ -1,7 +1,7 @@
 /** Faults between a client and a server of ours, over TCP. */
 import type * as WebSocket from "@effect-websocket/platform/WebSocket"
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Scope, Exit } from "effect"
+import { Effect, Fiber, Scope, Exit } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { connect, eventually, mebibyte, noHandlesLeft, serve } from "../node/support.js"
 import { assertOver, assertPrefix, messages, plain, watch, type Data, type Watched } from "./session.js"
 import * as TcpProxy from "./TcpProxy.js"

@@ -2,8 +2,9 @@
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Runtime, Scope } from "effect"
+import { Runtime } from "effect"
 import * as fc from "fast-check"
+import { Effect, Exit, Scope } from "../effect/index.js"
 import { from, other, roles, settledLate, type Role } from "../support.js"
 import { assertOver, ManualClock, messages, noAlarms, plain, watch, type Watched } from "./session.js"
 

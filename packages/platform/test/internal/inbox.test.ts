@@ -1,5 +1,6 @@
-import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Either, Fiber, Option, Stream } from "effect"
+import { Either, Option } from "effect"
+import { Cause, Effect, Fiber, Stream } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { Inbox } from "../../src/internal/inbox.js"
 import { interruptedAt } from "../scheduling.js"
 import { isPending, settled } from "../support.js"

@@ -1,5 +1,5 @@
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber } from "effect"
+import { Effect, Exit, Fiber } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { Outbox } from "../../src/engine/client/Outbox.js"
 import { offer, OutgoingMessage } from "../../src/internal/outgoing.js"
 import { interruptedAt } from "../scheduling.js"

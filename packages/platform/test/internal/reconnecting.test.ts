@@ -1,6 +1,7 @@
+import { Effect } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import type { Closable, Owner } from "../../src/engine/connection/Closables.js"
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Option, Runtime, Schedule } from "effect"
+import { Option, Runtime, Schedule } from "effect"
 import { Reconnecting } from "../../src/internal/reconnecting.js"
 import { settled } from "../support.js"
 

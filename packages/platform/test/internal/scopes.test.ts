@@ -1,5 +1,6 @@
-import { assert, describe, it } from "@effect/vitest"
-import { Cause, Clock, Effect, ExecutionStrategy, Exit, Fiber, FiberId, Scope, TestClock } from "effect"
+import { ExecutionStrategy, FiberId } from "effect"
+import { Cause, Clock, Effect, Exit, Fiber, Scope, TestClock } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { Closables, closedAtOnce, type Closable } from "../../src/engine/connection/Closables.js"
 import { closeAll, closeCodeOf, delegatingScope, placeIn } from "../../src/internal/scopes.js"
 import { finalizersIn, isPending, settled } from "../support.js"

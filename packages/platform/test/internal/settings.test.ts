@@ -1,8 +1,9 @@
 import type { Options } from "@effect-websocket/platform/WebSocket"
 import { NodeZlib } from "@effect-websocket/platform/node"
 import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
-import { assert, describe, it } from "@effect/vitest"
-import { ConfigError, Duration, Effect, Exit } from "effect"
+import { ConfigError } from "effect"
+import { Duration, Effect, Exit } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { delay, fromConfig, resolve, resolveClient, timeout } from "../../src/internal/settings.js"
 
 const defaults = {

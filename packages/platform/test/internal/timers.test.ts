@@ -1,5 +1,5 @@
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, TestClock } from "effect"
+import { Effect, TestClock } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { notSet, type Alarm } from "../../src/engine/time/Timers.js"
 import { timers, timersOf } from "../../src/internal/timers.js"
 

@@ -1,5 +1,5 @@
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber } from "effect"
+import { Effect, Exit, Fiber } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { together } from "../../src/internal/together.js"
 import { interruptedAt, maxOperations } from "../scheduling.js"
 import { isInterrupted, settled } from "../support.js"

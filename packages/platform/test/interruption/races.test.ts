@@ -6,8 +6,9 @@ import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import type * as WebSocket from "@effect-websocket/platform/WebSocket"
 import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Option } from "effect"
+import { Option } from "effect"
+import { Effect, Layer } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 
 const rounds = Number(process.env["RACES"] ?? 1_000)
 

@@ -5,8 +5,9 @@
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import type { Message } from "@effect-websocket/protocol/Message"
-import { assert, describe, it } from "@effect/vitest"
-import { Channel, Chunk, Effect, Either, Fiber, FiberId, Option, Stream, type Scope } from "effect"
+import { Chunk, Either, FiberId, Option } from "effect"
+import { Channel, Effect, Fiber, Stream, type Scope } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { interruptedAt, maxOperations, yieldingAt, yieldingOnce } from "../scheduling.js"
 import { settled, text, sentTo } from "../support.js"
 

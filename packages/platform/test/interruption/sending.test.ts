@@ -1,8 +1,8 @@
 /** An interruption at every operation of every way to send: a message is sent whole or not at all, and nothing waits for ever. */
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Effect, Fiber, Stream } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { interruptedAt, maxOperations } from "../scheduling.js"
 import { settled } from "../support.js"
 

@@ -1,10 +1,10 @@
-import { afterEach, assert, describe, it } from "@effect/vitest"
 import type { Transport } from "@effect-websocket/platform/Transport"
 import { NodeTransport } from "@effect-websocket/platform/node"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
-import { Effect, Fiber, TestClock } from "effect"
 import { Socket } from "node:net"
 import { Duplex, type DuplexOptions, PassThrough } from "node:stream"
+import { Effect, Fiber, TestClock } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { deafSink } from "../support.js"
 import { eventually, facts, ioFacts, mebibyte, noHandlesLeft, rawClient, rawServer, settled, start } from "./support.js"
 

@@ -1,13 +1,14 @@
-import { afterEach, assert, describe, it } from "@effect/vitest"
 import * as CookieJar from "@effect-websocket/platform/CookieJar"
 import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
 import { isHandshakeRejected } from "@effect-websocket/protocol/Errors"
 import * as Frame from "@effect-websocket/protocol/Frame"
-import { Deferred, Effect, Exit, Fiber, Redacted, Scope } from "effect"
+import { Redacted } from "effect"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
+import { Deferred, Effect, Exit, Fiber, Scope } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import {
   answer101,
   childScope,

@@ -19,22 +19,10 @@ import {
   HttpServerResponse
 } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import {
-  Context,
-  Deferred,
-  Effect,
-  Exit,
-  Layer,
-  Logger,
-  Option,
-  Redacted,
-  Schema,
-  Scope,
-  Stream,
-  type Tracer
-} from "effect"
+import { Option, Redacted, Schema, type Tracer } from "effect"
 import * as Http from "node:http"
+import { Context, Deferred, Effect, Exit, Layer, Logger, Scope, Stream } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import {
   childScope,
   closing,

@@ -15,12 +15,12 @@ import {
   HttpServerResponse
 } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer, Logger, type Scope } from "effect"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import { Readable } from "node:stream"
 import * as Tls from "node:tls"
+import { Context, Effect, Fiber, Layer, Logger, type Scope } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import {
   acceptOfKey,
   closing,

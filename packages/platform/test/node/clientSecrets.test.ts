@@ -4,25 +4,11 @@ import * as ReconnectingWebSocket from "@effect-websocket/platform/ReconnectingW
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import { IoError } from "@effect-websocket/protocol/Errors"
 import * as Cookies from "@effect/platform/Cookies"
-import { afterEach, assert, it } from "@effect/vitest"
-import {
-  Cause,
-  Config,
-  ConfigProvider,
-  Context,
-  Effect,
-  Exit,
-  Inspectable,
-  Layer,
-  Logger,
-  LogLevel,
-  Option,
-  Redacted,
-  Stream,
-  Tracer
-} from "effect"
+import { Inspectable, LogLevel, Option, Redacted, Tracer } from "effect"
 import * as Net from "node:net"
 import { inspect } from "node:util"
+import { Cause, Config, ConfigProvider, Context, Effect, Exit, Layer, Logger, Stream } from "../effect/index.js"
+import { afterEach, assert, it } from "../effect/vitest.js"
 import { certificates, passphrase } from "./certificates.js"
 import { httpProxy, socksProxy } from "./proxies.js"
 import { listen, noHandlesLeft, serveEcho } from "./support.js"

@@ -1,10 +1,11 @@
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Cause, ConfigProvider, Config, Effect, Exit, Layer, Redacted } from "effect"
+import { Redacted } from "effect"
 import * as Net from "node:net"
 import type { TLSSocket } from "node:tls"
 import * as Tls from "node:tls"
+import { Cause, ConfigProvider, Config, Effect, Exit, Layer } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { certificates, passphrase, type Certificate } from "./certificates.js"
 import { answer101, facts, ioFacts, listen, noHandlesLeft } from "./support.js"
 

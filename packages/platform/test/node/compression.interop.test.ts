@@ -3,12 +3,12 @@
  * each.
  */
 import type { Options } from "@effect-websocket/platform/WebSocket"
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
 import { once } from "node:events"
 import type { AddressInfo } from "node:net"
 import { WebSocket as UndiciWebSocket } from "undici"
 import { type PerMessageDeflateOptions, WebSocket as WsClient, WebSocketServer as WsServer } from "ws"
+import { Effect } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { connect, noHandlesLeft, serveEcho } from "./support.js"
 
 afterEach(noHandlesLeft)

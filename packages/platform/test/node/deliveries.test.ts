@@ -3,13 +3,13 @@ import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/plat
 import type { StreamedMessage } from "@effect-websocket/platform/StreamingWebSocket"
 import type * as WebSocket from "@effect-websocket/platform/WebSocket"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
-import { afterEach, assert, describe, it } from "@effect/vitest"
 import type { Delivery } from "@effect-websocket/protocol/Connection"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
-import { Deferred, Effect, Exit, Fiber, Queue, type Scope, Stream } from "effect"
 import * as Http from "node:http"
 import { WebSocket as Ws, WebSocketServer as WsServer } from "ws"
+import { Deferred, Effect, Exit, Fiber, Queue, type Scope, Stream } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { closedFacts, eventually, facts, listen, mebibyte, noHandlesLeft, serve } from "./support.js"
 
 afterEach(noHandlesLeft)

@@ -1,8 +1,8 @@
 /** Many connections that are drained while they talk. `pnpm --filter soak drain` does it with thousands, in processes of their own. */
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import { NodeWebSocketServer } from "@effect-websocket/platform/node"
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer, Logger } from "effect"
+import { Context, Effect, Fiber, Layer, Logger } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { connect, eventually, noHandlesLeft } from "./support.js"
 
 afterEach(noHandlesLeft)

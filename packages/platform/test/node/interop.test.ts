@@ -1,7 +1,7 @@
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Effect, Queue, Stream, type Scope } from "effect"
 import { WebSocket as UndiciWebSocket } from "undici"
 import { WebSocket as WsClient, WebSocketServer as WsServer } from "ws"
+import { Effect, Queue, Stream, type Scope } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { closedFacts, connect, facts, mebibyte, noHandlesLeft, serve, serveEcho } from "./support.js"
 
 afterEach(noHandlesLeft)

@@ -1,10 +1,11 @@
 import { WebSocketClient, WebSocketServer } from "@effect-websocket/platform"
 import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
 import { Origin } from "@effect-websocket/protocol"
-import { assert, describe, it } from "@effect/vitest"
-import { Cause, Config, ConfigProvider, Context, Effect, Exit, Fiber, Layer, Logger, Option } from "effect"
+import { Option } from "effect"
 import * as Net from "node:net"
 import { afterEach } from "vitest"
+import { Cause, Config, ConfigProvider, Context, Effect, Exit, Fiber, Layer, Logger } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { facts, header, ioFacts, listen, noHandlesLeft, rawServer, tls } from "./support.js"
 
 afterEach(noHandlesLeft)

@@ -1,26 +1,12 @@
 import { type WebSocket, WebSocketClient, WebSocketServer, WebSocketTest } from "@effect-websocket/platform"
 import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
-import { assert, it } from "@effect/vitest"
-import {
-  Array,
-  Cause,
-  Context,
-  Data,
-  Effect,
-  Exit,
-  Fiber,
-  Layer,
-  Logger,
-  Option,
-  Runtime,
-  type Scope,
-  Stream,
-  Supervisor
-} from "effect"
+import { Array, Data, Option, Runtime } from "effect"
 import type { EventEmitter } from "node:events"
 import * as Http from "node:http"
 import * as Net from "node:net"
 import { getHeapSpaceStatistics } from "node:v8"
+import { Cause, Context, Effect, Exit, Fiber, Layer, Logger, type Scope, Stream, Supervisor } from "../effect/index.js"
+import { assert, it } from "../effect/vitest.js"
 import { collectGarbage } from "../collectGarbage.js"
 import { answer101, first, frame, listen, serve, tls, upgradeRequest } from "./support.js"
 

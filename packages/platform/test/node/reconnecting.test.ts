@@ -1,10 +1,11 @@
 import * as ReconnectingWebSocket from "@effect-websocket/platform/ReconnectingWebSocket"
 import * as NodeWebSocketClient from "@effect-websocket/platform/node/NodeWebSocketClient"
-import { afterAll, assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Schedule, Scope, Stream } from "effect"
+import { Schedule } from "effect"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { createInterface } from "node:readline"
+import { Effect, Exit, Fiber, Scope, Stream } from "../effect/index.js"
+import { afterAll, assert, describe, it } from "../effect/vitest.js"
 import { bundle } from "./programs.js"
 
 const programs = bundle("recorder")

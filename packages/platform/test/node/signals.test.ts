@@ -1,9 +1,9 @@
-import { afterAll, assert, describe, it } from "@effect/vitest"
-import { Effect, type Scope } from "effect"
 import { type ChildProcessByStdio, spawn } from "node:child_process"
 import { once } from "node:events"
 import { createInterface } from "node:readline"
 import type { Readable } from "node:stream"
+import { Effect, type Scope } from "../effect/index.js"
+import { afterAll, assert, describe, it } from "../effect/vitest.js"
 import { bundle } from "./programs.js"
 import {
   answer101,

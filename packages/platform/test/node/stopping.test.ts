@@ -2,10 +2,10 @@
 import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import { NodeWebSocketServer } from "@effect-websocket/platform/node"
-import { afterEach, assert, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Layer, Logger } from "effect"
 import * as Http from "node:http"
 import * as Net from "node:net"
+import { Context, Deferred, Effect, Layer, Logger } from "../effect/index.js"
+import { afterEach, assert, it } from "../effect/vitest.js"
 import {
   first,
   frame,

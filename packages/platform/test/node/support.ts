@@ -6,22 +6,21 @@ import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/plat
 import type { IoError } from "@effect-websocket/protocol/Errors"
 import { acceptValue } from "@effect-websocket/protocol/Handshake"
 import { assert } from "@effect/vitest"
+import { Chunk, ExecutionStrategy } from "effect"
+import { readFileSync } from "node:fs"
+import * as Net from "node:net"
 import {
   type Cause,
-  Chunk,
   Clock,
   Context,
   Duration,
   Effect,
-  ExecutionStrategy,
   Layer,
   Logger,
   Queue,
   Scope,
   TestClock
-} from "effect"
-import { readFileSync } from "node:fs"
-import * as Net from "node:net"
+} from "../effect/index.js"
 
 // -------------------------------------------------------------------------------------------------------------------
 // Waiting for what happens

@@ -1,12 +1,12 @@
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer } from "effect"
 import { mkdtemp, rm } from "node:fs/promises"
 import * as Http from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { Context, Effect, Layer } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { noHandlesLeft } from "./support.js"
 
 afterEach(noHandlesLeft)

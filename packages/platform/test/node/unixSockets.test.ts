@@ -2,20 +2,7 @@
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import {
-  Cause,
-  Config,
-  ConfigError,
-  ConfigProvider,
-  Context,
-  Effect,
-  Exit,
-  Layer,
-  Logger,
-  Option,
-  type Scope
-} from "effect"
+import { ConfigError, Option } from "effect"
 import { existsSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import * as Http from "node:http"
@@ -23,6 +10,8 @@ import * as Net from "node:net"
 import { tmpdir } from "node:os"
 import { join, relative } from "node:path"
 import { WebSocket as WsClient } from "ws"
+import { Cause, Config, ConfigProvider, Context, Effect, Exit, Layer, Logger, type Scope } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { eventually, facts, ioFacts, noHandlesLeft, Peer, tls, upgradeRequest } from "./support.js"
 
 afterEach(noHandlesLeft)

@@ -4,12 +4,12 @@ import { NodeWebSocketServer } from "@effect-websocket/platform/node"
 import * as NodeWebSocketUpgrade from "@effect-websocket/platform/node/NodeWebSocketUpgrade"
 import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Logger, Scope } from "effect"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import type { AddressInfo } from "node:net"
 import * as Tls from "node:tls"
+import { Effect, Exit, Layer, Logger, Scope } from "../../effect/index.js"
+import { afterEach, assert, describe, it } from "../../effect/vitest.js"
 import {
   childScope,
   eventually,

@@ -1,7 +1,7 @@
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect } from "effect"
 import * as Http from "node:http"
 // Not exported by the package.
+import { Deferred, Effect } from "../../effect/index.js"
+import { afterEach, assert, describe, it } from "../../effect/vitest.js"
 import { headerRecord } from "../../../src/node/internal/headerRecord.js"
 import { listen, noHandlesLeft, rawClient } from "../support.js"
 

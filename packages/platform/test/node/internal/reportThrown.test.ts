@@ -1,8 +1,8 @@
-import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
 import { Socket } from "node:net"
 import { Duplex, type DuplexOptions } from "node:stream"
 // Not exported by the package.
+import { Effect } from "../../effect/index.js"
+import { assert, describe, it } from "../../effect/vitest.js"
 import { reportThrown } from "../../../src/node/internal/reportThrown.js"
 
 const bug = new Error("bug")

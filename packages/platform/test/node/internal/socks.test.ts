@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FastCheck as fc } from "effect"
+import { FastCheck as fc } from "effect"
 import { Duplex } from "node:stream"
+import { Effect } from "../../effect/index.js"
 import { perform, version4, version5 } from "../../../src/node/internal/socks.js"
 
 const target = { host: "a.test", port: 80 }

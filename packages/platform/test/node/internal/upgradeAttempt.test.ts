@@ -1,9 +1,9 @@
-import { afterEach, assert, describe, it } from "@effect/vitest"
 import * as HeaderField from "@effect-websocket/protocol/HeaderField"
-import { Effect, Queue } from "effect"
 import * as Http from "node:http"
 import type { Duplex } from "node:stream"
 // Not exported by the package.
+import { Effect, Queue } from "../../effect/index.js"
+import { afterEach, assert, describe, it } from "../../effect/vitest.js"
 import { upgradeAttempt } from "../../../src/node/internal/upgradeAttempt.js"
 import {
   eventually,

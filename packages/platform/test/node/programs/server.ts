@@ -5,8 +5,8 @@
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as NodeWebSocketServer from "@effect-websocket/platform/node/NodeWebSocketServer"
 import * as Console from "effect/Console"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import * as Effect from "../../effect/Effect.js"
+import * as Layer from "../../effect/Layer.js"
 import { runMain } from "./main.js"
 
 const handler = (socket: WebSocketServer.ServerWebSocket) => {
