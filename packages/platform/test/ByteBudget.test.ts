@@ -1,3 +1,4 @@
+import * as fc from "fast-check"
 import * as ByteBudget from "@effect-websocket/platform/ByteBudget"
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
@@ -5,9 +6,9 @@ import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import type { Transport } from "@effect-websocket/platform/Transport"
-import { FastCheck } from "effect"
 import { Deferred, Effect, Exit, Fiber, Layer, Stream, TestClock } from "./effect/index.js"
 import { assert, describe, it, vi } from "./effect/vitest.js"
+import { property } from "./property.js"
 import {
   alone,
   binary,
@@ -36,7 +37,7 @@ describe("ByteBudget", () => {
     })
   )
 
-  it.scoped("of somebody else is a defect", () =>
+  it.effect("of somebody else is a defect", () =>
     Effect.gen(function* () {
       const pair = yield* MockTransport.make()
       const budget = { maxBytes: 1, usage: Effect.die("no") } as unknown as ByteBudget.ByteBudget
@@ -45,7 +46,7 @@ describe("ByteBudget", () => {
     })
   )
 
-  it.scoped("may come from another copy of the package", () =>
+  it.effect("may come from another copy of the package", () =>
     Effect.gen(function* () {
       vi.resetModules()
       const other: typeof ByteBudget = yield* Effect.promise(() => import("@effect-websocket/platform/ByteBudget"))
@@ -67,7 +68,7 @@ describe("ByteBudget", () => {
 
   for (const role of roles) {
     describe(`of connections, as ${role}`, () => {
-      it.scoped("counts what waits to be read, what has not ended, and what waits to be sent, until it is gone", () =>
+      it.effect("counts what waits to be read, what has not ended, and what waits to be sent, until it is gone", () =>
         Effect.gen(function* () {
           const budget = yield* ByteBudget.make(1024 * kibibyte)
           const { inject, injectBytes, pair, socket } = yield* alone(role, { budget })
@@ -95,7 +96,7 @@ describe("ByteBudget", () => {
         })
       )
 
-      it.scoped("above half of it reads those only that have nothing unread, until half of that is free", () =>
+      it.effect("above half of it reads those only that have nothing unread, until half of that is free", () =>
         Effect.gen(function* () {
           const budget = yield* ByteBudget.make(20 * kibibyte)
           const [a, b] = [yield* alone(role, { budget }), yield* alone(role, { budget })]
@@ -114,7 +115,7 @@ describe("ByteBudget", () => {
         })
       )
 
-      it.scoped("is not read less because of what is unsent", () =>
+      it.effect("is not read less because of what is unsent", () =>
         Effect.gen(function* () {
           const budget = yield* ByteBudget.make(20 * kibibyte)
           const { inject, pair, socket, spied } = yield* alone(role, { budget })
@@ -129,7 +130,7 @@ describe("ByteBudget", () => {
         })
       )
 
-      it.scoped("makes send wait above half of it, those only of which more than the low-water mark is unsent", () =>
+      it.effect("makes send wait above half of it, those only of which more than the low-water mark is unsent", () =>
         Effect.gen(function* () {
           const budget = yield* ByteBudget.make(20 * kibibyte)
           const slow = yield* alone(role, { budget, sendLowWaterMark: kibibyte })
@@ -161,7 +162,7 @@ describe("ByteBudget", () => {
         })
       )
 
-      it.scoped("fails a send that waits for it when the connection ends", () =>
+      it.effect("fails a send that waits for it when the connection ends", () =>
         Effect.gen(function* () {
           const budget = yield* ByteBudget.make(2 * kibibyte)
           const { pair, socket } = yield* alone(role, { budget, sendLowWaterMark: 1 })
@@ -182,7 +183,7 @@ describe("ByteBudget", () => {
         ["close", ["Close 1008 too slow"]],
         ["abort", []]
       ] satisfies ReadonlyArray<readonly [WebSocket.SendStrategy, Array<string>]>) {
-        it.scoped(`does what the strategy ${sendStrategy} says instead of making send wait for it`, () =>
+        it.effect(`does what the strategy ${sendStrategy} says instead of making send wait for it`, () =>
           Effect.gen(function* () {
             const budget = yield* ByteBudget.make(8 * kibibyte)
             const { pair, socket, wrote } = yield* alone(role, { budget, sendStrategy, sendLowWaterMark: 100 })
@@ -200,7 +201,7 @@ describe("ByteBudget", () => {
         )
       }
 
-      it.scoped("bounds frames and streams by the same rules", () =>
+      it.effect("bounds frames and streams by the same rules", () =>
         Effect.gen(function* () {
           for (const delivery of ["frames", "streams"] as const) {
             const budget = yield* ByteBudget.make(2 * kibibyte)
@@ -225,7 +226,7 @@ describe("ByteBudget", () => {
         })
       )
 
-      it.scoped("is paused as long as there is a reason, of two", () =>
+      it.effect("is paused as long as there is a reason, of two", () =>
         Effect.gen(function* () {
           const budget = yield* ByteBudget.make(20 * kibibyte)
           const a = yield* alone(role, { budget, receiveHighWaterMark: 100 })
@@ -242,7 +243,7 @@ describe("ByteBudget", () => {
         })
       )
 
-      it.scoped("closes those that hold most of unfinished messages with 1013, if they do not end", () =>
+      it.effect("closes those that hold most of unfinished messages with 1013, if they do not end", () =>
         Effect.gen(function* () {
           const budget = yield* ByteBudget.make(20 * kibibyte)
           const [most, less, idle] = [
@@ -278,7 +279,7 @@ describe("ByteBudget", () => {
         })
       )
 
-      it.scoped("does not keep a closing from reading the peer's Close", () =>
+      it.effect("does not keep a closing from reading the peer's Close", () =>
         Effect.gen(function* () {
           const budget = yield* ByteBudget.make(10)
           const pair = yield* MockTransport.make()
@@ -316,18 +317,18 @@ describe("ByteBudget", () => {
 
   // Where one direction could use up what the other needs, there would be a state in which only time passes, or one in which
   // somebody is closed with 1013.
-  const sizes = FastCheck.array(FastCheck.integer({ min: 0, max: 300 }), { minLength: 1, maxLength: 12, size: "max" })
-  const readers = FastCheck.constantFrom(...(["run", "receive", "stream"] as const))
-  it.effect.prop(
+  const sizes = fc.array(fc.integer({ min: 0, max: 300 }), { minLength: 1, maxLength: 12, size: "max" })
+  const readers = fc.constantFrom(...(["run", "receive", "stream"] as const))
+  property(
     "never comes to a state in which nothing can move",
     {
-      budgets: FastCheck.constantFrom(...(["none", "shared", "each"] as const)),
-      scale: FastCheck.constantFrom(1, 2),
-      echoes: FastCheck.boolean(),
-      split: FastCheck.constantFrom(64, 1000),
-      delay: FastCheck.constantFrom(...(["0 millis", "7 millis"] as const)),
-      client: FastCheck.record({ sizes, reads: readers }),
-      server: FastCheck.record({ sizes, reads: readers })
+      budgets: fc.constantFrom(...(["none", "shared", "each"] as const)),
+      scale: fc.constantFrom(1, 2),
+      echoes: fc.boolean(),
+      split: fc.constantFrom(64, 1000),
+      delay: fc.constantFrom(...(["0 millis", "7 millis"] as const)),
+      client: fc.record({ sizes, reads: readers }),
+      server: fc.record({ sizes, reads: readers })
     },
     ({ budgets, client, delay, echoes, scale, server, split }) =>
       Effect.scoped(
@@ -367,7 +368,7 @@ describe("ByteBudget", () => {
           for (const budget of [one, two]) assert.deepInclude(yield* budget.usage, { usedBytes: 0, isExhausted: false })
         })
       ),
-    { fastCheck: { numRuns: 15, endOnFailure: true } }
+    { numRuns: 15, endOnFailure: true }
   )
 })
 

@@ -45,7 +45,7 @@ const show = ({ fin, opcode, payload }: Frame.Frame): string =>
 
 for (const role of roles) {
   describe(`receive, as ${role}`, () => {
-    it.scoped("gives every frame as it came, unmasked, and pings are answered", () =>
+    it.effect("gives every frame as it came, unmasked, and pings are answered", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* framed(role)
         yield* inject(text("hel", false), ping("p"), continuation("lo"), pong("q"), binary(utf8("bytes")))
@@ -59,7 +59,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("as an option ends after a normal end, and fails after another", () =>
+    it.effect("as an option ends after a normal end, and fails after another", () =>
       Effect.gen(function* () {
         for (const code of [1000, 4000]) {
           const { eof, inject, socket } = yield* framed(role)
@@ -76,7 +76,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("gives the opcodes and reserved bits that the app gave a meaning; all others are violations", () =>
+    it.effect("gives the opcodes and reserved bits that the app gave a meaning; all others are violations", () =>
       Effect.gen(function* () {
         const own = [
           Frame.make(0x3, { payload: utf8("data") }),
@@ -108,7 +108,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("leaves pings unanswered where it shall", () =>
+    it.effect("leaves pings unanswered where it shall", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* framed(role, { answerPings: false })
         const seen = yield* Effect.fork(Stream.runHead(socket.pings))
@@ -124,7 +124,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("sees the peer's Close, behind which nothing comes, and it is answered", () =>
+    it.effect("sees the peer's Close, behind which nothing comes, and it is answered", () =>
       Effect.gen(function* () {
         const { inject, pair, socket, wrote } = yield* framed(role)
         yield* inject(text("last"), close(4001, "bye"), text("too late"))
@@ -140,7 +140,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("delivers a heartbeat's pong, and control frames do not keep the connection from being idle", () =>
+    it.effect("delivers a heartbeat's pong, and control frames do not keep the connection from being idle", () =>
       Effect.gen(function* () {
         const { inject, pair, socket } = yield* framed(role, { idleTimeout: "60 seconds" })
         yield* TestClock.adjust("25 seconds")
@@ -158,7 +158,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("fails with a heartbeat that is not answered", () =>
+    it.effect("fails with a heartbeat that is not answered", () =>
       Effect.gen(function* () {
         const { socket } = yield* framed(role)
         const reading = yield* Effect.fork(Effect.flip(socket.receive))
@@ -167,7 +167,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("knows neither messageTimeout nor a limit of fragments", () =>
+    it.effect("knows neither messageTimeout nor a limit of fragments", () =>
       Effect.gen(function* () {
         const limits = { maxFragments: 1, maxMessageBytes: 10 }
         const { inject, socket } = yield* framed(role, { messageTimeout: "1 seconds", limits })
@@ -185,7 +185,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("fails for frames in no legal order, and for text that is not UTF-8", () =>
+    it.effect("fails for frames in no legal order, and for text that is not UTF-8", () =>
       Effect.gen(function* () {
         for (const [frames, code] of [
           [[continuation("x")], 1002],
@@ -203,7 +203,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("stops reading while nobody does, also for a flood of control frames", () =>
+    it.effect("stops reading while nobody does, also for a flood of control frames", () =>
       Effect.gen(function* () {
         for (const frame of [ping("0123456789"), binary(utf8("0123456789"))]) {
           const { inject, socket, spied } = yield* framed(role, { receiveHighWaterMark: 1000 })
@@ -218,7 +218,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("interrupted between its wake-up and its turn, loses no frame; two at once are a defect", () =>
+    it.effect("interrupted between its wake-up and its turn, loses no frame; two at once are a defect", () =>
       Effect.gen(function* () {
         const { inject, socket, spied } = yield* framed(role)
         const reading = yield* Effect.fork(socket.receive)
@@ -233,7 +233,7 @@ for (const role of roles) {
     )
 
     for (const code of [1000, 1001, undefined, 4000]) {
-      it.scoped(`run and frames end or fail with the Close ${code}, behind it`, () =>
+      it.effect(`run and frames end or fail with the Close ${code}, behind it`, () =>
         Effect.gen(function* () {
           for (const way of ["run", "frames"] as const) {
             const { inject, socket } = yield* framed(role)
@@ -248,7 +248,7 @@ for (const role of roles) {
       )
     }
 
-    it.scoped("run writes once for the replies to one read", () =>
+    it.effect("run writes once for the replies to one read", () =>
       Effect.gen(function* () {
         const { inject, socket, spied, wrote } = yield* framed(role)
         yield* Effect.fork(socket.run((frame) => (frame.opcode === Opcode.Ping ? undefined : socket.send(frame))))
@@ -262,7 +262,7 @@ for (const role of roles) {
   })
 
   describe(`send, as ${role}`, () => {
-    it.scoped("sends frames as they are, masked as the role demands", () =>
+    it.effect("sends frames as they are, masked as the role demands", () =>
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* framed(role, { maxFrameSize: 2 })
         yield* socket.send({ ...Frame.text("hel", { fin: false }), masked: role === "server" })
@@ -289,7 +289,7 @@ for (const role of roles) {
       ["the code of a Close", close(1005), { section: "RFC 6455 §7.4" }],
       ["a Close of one octet", Frame.make(Opcode.Close, { payload: Uint8Array.of(3) }), { section: "RFC 6455 §5.5.1" }]
     ]
-    it.scoped("sends the opcodes and reserved bits that the app gave a meaning, and refuses all others", () =>
+    it.effect("sends the opcodes and reserved bits that the app gave a meaning, and refuses all others", () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* framed(role, { opcodes: [0x3, 0xb], rsv: 6 })
         const payload = Uint8Array.of(0xff)
@@ -316,7 +316,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("refuses data above maxSendBytes at once, also where there is no room, and goes on", () =>
+    it.effect("refuses data above maxSendBytes at once, also where there is no room, and goes on", () =>
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* framed(role, {
           maxSendBytes: 6,
@@ -341,7 +341,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("of what is no frame is a defect, also where there is no room, and the connection goes on", () =>
+    it.effect("of what is no frame is a defect, also where there is no room, and the connection goes on", () =>
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* framed(role, { sendHighWaterMark: 10, sendLowWaterMark: 1 })
         const wrong = [...mistakes.map(([, mistake]) => mistake), "text", utf8("bytes"), { ...text("x"), payload: 3 }]
@@ -365,7 +365,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("refuses what may not travel, with nothing sent, and goes on", () =>
+    it.effect("refuses what may not travel, with nothing sent, and goes on", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* framed(role)
         const orphan = yield* Effect.flip(socket.send(Frame.continuation("x")))
@@ -384,7 +384,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("begins the closing handshake with a Close, within closeTimeout", () =>
+    it.effect("begins the closing handshake with a Close, within closeTimeout", () =>
       Effect.gen(function* () {
         const { inject, pair, socket, wrote } = yield* framed(role)
         yield* socket.send(Frame.text("a", { fin: false }))
@@ -413,7 +413,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("suspends above the high-water mark, in order, whatever the strategy; a Close does not wait", () =>
+    it.effect("suspends above the high-water mark, in order, whatever the strategy; a Close does not wait", () =>
       Effect.gen(function* () {
         for (const sendStrategy of ["suspend", "dropping", "sliding", "close", "abort"] as const) {
           const marks = { sendHighWaterMark: 20, sendLowWaterMark: 1, sendStrategy }
@@ -449,7 +449,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("fails with the connection's error where that ends while it waits", () =>
+    it.effect("fails with the connection's error where that ends while it waits", () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* framed(role, { sendHighWaterMark: 10, sendLowWaterMark: 1 })
         yield* from(pair, role).stall
@@ -474,7 +474,7 @@ for (const role of roles) {
       return ends
     })
 
-    it.scoped("frames can be sent until it does, with a Close of its own", () =>
+    it.effect("frames can be sent until it does, with a Close of its own", () =>
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* unanswered
         const reading = yield* Effect.fork(Effect.flip(socket.receive))
@@ -489,7 +489,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("or with close", () =>
+    it.effect("or with close", () =>
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* unanswered
         const closing = yield* Effect.fork(socket.close())
@@ -501,7 +501,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("the end of the scope answers, inside a fragmented message too, within closeTimeout", () =>
+    it.effect("the end of the scope answers, inside a fragmented message too, within closeTimeout", () =>
       Effect.gen(function* () {
         for (const began of [false, true]) {
           const pair = yield* MockTransport.make()
@@ -528,7 +528,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("the end of the input ends the connection, not clean", () =>
+    it.effect("the end of the input ends the connection, not clean", () =>
       Effect.gen(function* () {
         const { eof, socket, wrote } = yield* unanswered
         const reading = yield* Effect.fork(Effect.flip(socket.receive))
@@ -539,7 +539,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("a violation is answered all the same", () =>
+    it.effect("a violation is answered all the same", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* framed(role, { answerClose: false })
         yield* inject(continuation("x"))
@@ -550,7 +550,7 @@ for (const role of roles) {
     )
   })
 
-  it.scoped(`the end of the scope closes in the middle of a fragmented message, as ${role}`, () =>
+  it.effect(`the end of the scope closes in the middle of a fragmented message, as ${role}`, () =>
     Effect.gen(function* () {
       const pair = yield* MockTransport.make()
       const delivery = "frames"
@@ -565,7 +565,7 @@ for (const role of roles) {
     })
   )
 
-  it.scoped(`two of them speak with each other, as ${role}`, () =>
+  it.effect(`two of them speak with each other, as ${role}`, () =>
     Effect.gen(function* () {
       const { pair: _, ...ends } = yield* connected({ delivery: "frames" })
       const peer = ends[other(role)]

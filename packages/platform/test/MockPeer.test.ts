@@ -29,7 +29,7 @@ const failure = (effect: Effect.Effect<unknown>) =>
 
 for (const role of roles) {
   describe(`a peer of a ${role}`, () => {
-    it.scoped("sends frames that the other side reads, and reads its frames in order", () =>
+    it.effect("sends frames that the other side reads, and reads its frames in order", () =>
       Effect.gen(function* () {
         const { peer, socket } = yield* peerOf(role)
         yield* peer.send(Frame.text("hel", { fin: false }), Frame.ping("?"), Frame.continuation("lo"))
@@ -47,7 +47,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("sends all frames of one call in one chunk", () =>
+    it.effect("sends all frames of one call in one chunk", () =>
       Effect.gen(function* () {
         const pair = yield* MockTransport.make()
         const chunks: Array<number> = []
@@ -61,7 +61,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("breaks the rules if the test does", () =>
+    it.effect("breaks the rules if the test does", () =>
       Effect.gen(function* () {
         for (const [broken, closeCode] of [
           [(peer) => peer.send(Frame.make(Opcode.Text, { rsv: 4 })), 1002],
@@ -85,7 +85,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("answers nothing by itself", () =>
+    it.effect("answers nothing by itself", () =>
       Effect.gen(function* () {
         const { peer, socket } = yield* peerOf(role)
         const ping = yield* Effect.fork(socket.ping())
@@ -99,7 +99,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("answers a Close if asked to, and ends the connection as its role requires", () =>
+    it.effect("answers a Close if asked to, and ends the connection as its role requires", () =>
       Effect.gen(function* () {
         for (const code of [1000, 4000]) {
           const { peer, socket } = yield* peerOf(role)
@@ -111,7 +111,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("begins to close, with any code", () =>
+    it.effect("begins to close, with any code", () =>
       Effect.gen(function* () {
         for (const [code, received] of [
           [undefined, 1005],
@@ -128,7 +128,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("half-closes and aborts, and expects both of the other side", () =>
+    it.effect("half-closes and aborts, and expects both of the other side", () =>
       Effect.gen(function* () {
         const ending = yield* peerOf(role)
         yield* ending.peer.end
@@ -150,7 +150,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("reports what came instead", () =>
+    it.effect("reports what came instead", () =>
       Effect.gen(function* () {
         const { pair, peer, socket } = yield* peerOf(role)
         const cases: ReadonlyArray<[Effect.Effect<unknown>, string]> = [
@@ -206,7 +206,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("reports that nothing more comes", () =>
+    it.effect("reports that nothing more comes", () =>
       Effect.gen(function* () {
         const ended = yield* peerOf(role)
         yield* ended.pair[role === "client" ? "clientToServer" : "serverToClient"].end
@@ -227,7 +227,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("loses no frame if a wait is interrupted", () =>
+    it.effect("loses no frame if a wait is interrupted", () =>
       Effect.gen(function* () {
         const { peer, socket } = yield* peerOf(role)
         const waiting = yield* Effect.fork(peer.receive)

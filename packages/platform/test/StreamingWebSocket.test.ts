@@ -1,11 +1,13 @@
+import * as fc from "fast-check"
 import type { StreamedMessage } from "@effect-websocket/platform/StreamingWebSocket"
 import type * as WebSocket from "@effect-websocket/platform/WebSocket"
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
-import { FastCheck, FiberId, Option } from "effect"
+import { FiberId, Option } from "effect"
 import { Effect, Exit, Fiber, Stream, TestClock } from "./effect/index.js"
 import { assert, describe, it } from "./effect/vitest.js"
+import { property } from "./property.js"
 import {
   alone,
   binary,
@@ -58,7 +60,7 @@ const part = (payload: string | Uint8Array, fin = false) =>
 
 for (const role of roles) {
   describe(`receive, as ${role}`, () => {
-    it.scoped("as an option ends after a normal end, and fails after another", () =>
+    it.effect("as an option ends after a normal end, and fails after another", () =>
       Effect.gen(function* () {
         for (const code of [1000, 4000]) {
           const { eof, inject, socket } = yield* streaming(role)
@@ -75,7 +77,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("gives a message as soon as something of it has arrived, and its parts as they come", () =>
+    it.effect("gives a message as soon as something of it has arrived, and its parts as they come", () =>
       Effect.gen(function* () {
         const { inject, injectBytes, socket } = yield* streaming(role)
         const receiving = yield* Effect.fork(socket.receive)
@@ -97,7 +99,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("gives messages of both kinds, empty ones too", () =>
+    it.effect("gives messages of both kinds, empty ones too", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* streaming(role)
         yield* inject(text(""), binary(utf8("bytes")), binary(new Uint8Array(0)), text("te", false), continuation("xt"))
@@ -107,7 +109,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("does not give a message of which nothing has arrived", () =>
+    it.effect("does not give a message of which nothing has arrived", () =>
       Effect.gen(function* () {
         const { inject, injectBytes, socket } = yield* streaming(role)
         const receiving = yield* Effect.fork(socket.receive)
@@ -120,7 +122,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("skips what was not read of the message before, also what has not arrived", () =>
+    it.effect("skips what was not read of the message before, also what has not arrived", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* streaming(role)
         yield* inject(text("one", false), part("two"))
@@ -135,7 +137,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("makes the stream of the message before a defect", () =>
+    it.effect("makes the stream of the message before a defect", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* streaming(role)
         yield* inject(text("one", false), part("two", true), text("next"))
@@ -146,7 +148,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("makes it a defect also where it was being read", () =>
+    it.effect("makes it a defect also where it was being read", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* streaming(role)
         yield* inject(text("one", false))
@@ -160,7 +162,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("gives a stream that runs once: a second time is a defect, and no empty message", () =>
+    it.effect("gives a stream that runs once: a second time is a defect, and no empty message", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* streaming(role)
         yield* inject(text("one"), text("two", false))
@@ -172,7 +174,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("by two fibers at once is a defect, and the first goes on", () =>
+    it.effect("by two fibers at once is a defect, and the first goes on", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* streaming(role)
         const receiving = yield* Effect.fork(socket.receive)
@@ -189,7 +191,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("interrupted between its wake-up and its turn, loses no message", () =>
+    it.effect("interrupted between its wake-up and its turn, loses no message", () =>
       Effect.gen(function* () {
         const { inject, socket, spied } = yield* streaming(role)
         const receiving = yield* Effect.fork(socket.receive)
@@ -203,7 +205,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("interrupted while a message is read, leaves the next one whole", () =>
+    it.effect("interrupted while a message is read, leaves the next one whole", () =>
       Effect.gen(function* () {
         const { inject, socket, spied } = yield* streaming(role)
         yield* inject(text("first", false))
@@ -216,7 +218,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("holds no more than receiveHighWaterMark of a message, while the transport is paused", () =>
+    it.effect("holds no more than receiveHighWaterMark of a message, while the transport is paused", () =>
       Effect.gen(function* () {
         const { inject, socket, spied } = yield* streaming(role, { receiveHighWaterMark: 1000 })
         const frame = sentTo(role, part("x".repeat(100))).length
@@ -236,7 +238,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("skips a message that is larger than the inbox", () =>
+    it.effect("skips a message that is larger than the inbox", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* streaming(role, { receiveHighWaterMark: 1000 })
         yield* inject(Frame.make(Opcode.Binary, { payload: utf8("start"), fin: false }))
@@ -248,7 +250,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("knows no limit of messages, but one of frames", () =>
+    it.effect("knows no limit of messages, but one of frames", () =>
       Effect.gen(function* () {
         const limits = { maxMessageBytes: 4, maxFragments: 2, maxFrameBytes: 5 }
         const { inject, socket } = yield* streaming(role, { limits })
@@ -259,7 +261,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("reads a frame whose length takes 64 bits, before its end", () =>
+    it.effect("reads a frame whose length takes 64 bits, before its end", () =>
       Effect.gen(function* () {
         const { injectBytes, pair, socket } = yield* streaming(role)
         const length = 2 ** 40
@@ -298,7 +300,7 @@ for (const role of roles) {
       ["the end of the input", ({ eof }) => eof, closedError(1006, "remote", false)]
     ]
     for (const [name, end, expected] of endings) {
-      it.scoped(`${name} inside a message fails its stream, with what arrived before`, () =>
+      it.effect(`${name} inside a message fails its stream, with what arrived before`, () =>
         Effect.gen(function* () {
           for (const reads of [true, false]) {
             const ends = yield* streaming(role)
@@ -317,7 +319,7 @@ for (const role of roles) {
       )
     }
 
-    it.scoped("a violation inside a message fails its stream, behind what arrived before", () =>
+    it.effect("a violation inside a message fails its stream, behind what arrived before", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* streaming(role)
         yield* inject(text("one", false), part(Uint8Array.of(0x61, 0xff)))
@@ -328,7 +330,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("the end of the scope fails a stream that is being read", () =>
+    it.effect("the end of the scope fails a stream that is being read", () =>
       Effect.gen(function* () {
         const reading = yield* Effect.scoped(
           Effect.gen(function* () {
@@ -342,7 +344,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("after a close of ours, what is dropped leaves no hole", () =>
+    it.effect("after a close of ours, what is dropped leaves no hole", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* streaming(role, { receiveHighWaterMark: 500 })
         yield* inject(text("start", false))
@@ -366,7 +368,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("knows no messageTimeout, but idleTimeout", () =>
+    it.effect("knows no messageTimeout, but idleTimeout", () =>
       Effect.gen(function* () {
         const options = {
           messageTimeout: "1 seconds",
@@ -389,7 +391,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("a message that does not go on fails with the heartbeat", () =>
+    it.effect("a message that does not go on fails with the heartbeat", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* streaming(role)
         yield* inject(text("0", false))
@@ -408,7 +410,7 @@ for (const role of roles) {
   })
 
   describe(`messages, as ${role}`, () => {
-    it.scoped("are all messages, of which none need be read", () =>
+    it.effect("are all messages, of which none need be read", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* streaming(role)
         yield* inject(text("1"), text("2", false), continuation("2"), text("3"), text("4"), close(1000))
@@ -425,7 +427,7 @@ for (const role of roles) {
     )
 
     for (const code of [1000, 1001, undefined, 4000, 1011]) {
-      it.scoped(`end or fail with the Close ${code} as those of WebSocket`, () =>
+      it.effect(`end or fail with the Close ${code} as those of WebSocket`, () =>
         Effect.gen(function* () {
           const streams = yield* streaming(role)
           const messages = yield* alone(role)
@@ -442,7 +444,7 @@ for (const role of roles) {
       )
     }
 
-    it.scoped("are answered before the Close behind them", () =>
+    it.effect("are answered before the Close behind them", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* streaming(role)
         yield* Effect.fork(Stream.runForEach(socket.messages, (message) => socket.sendStream(message)))
@@ -455,7 +457,7 @@ for (const role of roles) {
   })
 
   describe(`sending, as ${role}`, () => {
-    it.scoped("is that of WebSocket", () =>
+    it.effect("is that of WebSocket", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* streaming(role)
         yield* socket.send("text")
@@ -474,7 +476,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("echoes a message while it still arrives, and ends with it where it does not", () =>
+    it.effect("echoes a message while it still arrives, and ends with it where it does not", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* streaming(role)
         const echo = yield* Effect.fork(
@@ -500,7 +502,7 @@ for (const role of roles) {
   })
 }
 
-it.scoped("a message flows through an echo that holds only what the water marks allow", () =>
+it.effect("a message flows through an echo that holds only what the water marks allow", () =>
   Effect.gen(function* () {
     const marks = { sendHighWaterMark: 1000, sendLowWaterMark: 100, receiveHighWaterMark: 1000 }
     const { client, pair, server } = yield* connected({ delivery: "streams", ...marks })
@@ -522,20 +524,20 @@ it.scoped("a message flows through an echo that holds only what the water marks 
   })
 )
 
-it.scoped.prop(
+property(
   "any messages, however they are cut, are those that were sent",
   {
-    role: FastCheck.constantFrom(...roles),
-    messages: FastCheck.array(
-      FastCheck.oneof(
-        FastCheck.string({ unit: FastCheck.constantFrom("a", "é", "€", "😀"), maxLength: 20 }),
-        FastCheck.uint8Array({ maxLength: 40 })
+    role: fc.constantFrom(...roles),
+    messages: fc.array(
+      fc.oneof(
+        fc.string({ unit: fc.constantFrom("a", "é", "€", "😀"), maxLength: 20 }),
+        fc.uint8Array({ maxLength: 40 })
       ),
       { maxLength: 6 }
     ),
-    maxFrameSize: FastCheck.integer({ min: 1, max: 20 }),
-    split: FastCheck.integer({ min: 1, max: 20 }),
-    skips: FastCheck.array(FastCheck.boolean(), { minLength: 6, maxLength: 6 })
+    maxFrameSize: fc.integer({ min: 1, max: 20 }),
+    split: fc.integer({ min: 1, max: 20 }),
+    skips: fc.array(fc.boolean(), { minLength: 6, maxLength: 6 })
   },
   ({ maxFrameSize, messages, role, skips, split }) =>
     Effect.gen(function* () {
@@ -561,5 +563,5 @@ it.scoped.prop(
       yield* Fiber.join(sending)
       assert.deepStrictEqual(outcome(yield* peer.closeStatus), [1000, 1000, "remote", true])
     }),
-  { fastCheck: { numRuns: 100 } }
+  { numRuns: 100 }
 )

@@ -15,7 +15,7 @@ describe("isReject", () => {
     }
   })
 
-  it.scoped("lets a check reject with that of another copy of the package", () =>
+  it.effect("lets a check reject with that of another copy of the package", () =>
     Effect.gen(function* () {
       vi.resetModules()
       const other: typeof UpgradeCheck = yield* Effect.promise(() => import("@effect-websocket/platform/UpgradeCheck"))

@@ -105,7 +105,7 @@ for (const role of roles) {
 
   describe(`closing, as ${role}`, () => {
     for (const [name, code, body] of endings) {
-      it.scoped(`the scope sends ${code} after ${name}, and waits for the answer`, () =>
+      it.effect(`the scope sends ${code} after ${name}, and waits for the answer`, () =>
         Effect.gen(function* () {
           const pair = yield* MockTransport.make()
           const peer = yield* WebSocket.fromTransport(pair[peerRole], { role: peerRole })
@@ -135,7 +135,7 @@ for (const role of roles) {
       [["ServiceRestart", "soon"], 1012, "soon"],
       [[3000, "r".repeat(123)], 3000, "r".repeat(123)]
     ] as const) {
-      it.scoped(`close(${args.join(", ").slice(0, 30)}) sends ${code}, once, and waits for the answer`, () =>
+      it.effect(`close(${args.join(", ").slice(0, 30)}) sends ${code}, once, and waits for the answer`, () =>
         Effect.gen(function* () {
           const { pair, ...sockets } = yield* connected()
           const socket = sockets[role]
@@ -157,7 +157,7 @@ for (const role of roles) {
       )
     }
 
-    it.scoped("close refuses what may not be sent, with nothing sent", () =>
+    it.effect("close refuses what may not be sent, with nothing sent", () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected()
         const socket = sockets[role]
@@ -183,7 +183,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("in both directions at once is clean, with both codes", () =>
+    it.effect("in both directions at once is clean, with both codes", () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected()
         yield* Effect.zipRight(pair.clientToServer.delay("10 millis"), pair.serverToClient.delay("10 millis"))
@@ -214,7 +214,7 @@ for (const role of roles) {
       ["never reads what fills its buffer", (pair: MockTransport.Pair) => from(pair, role).stall, 200_000],
       ["vanishes", (pair: MockTransport.Pair) => Effect.zipRight(from(pair, role).drop, from(pair, peerRole).drop), 0]
     ] as const) {
-      it.scoped(`is bounded by closeTimeout where the peer ${behaviour}`, () =>
+      it.effect(`is bounded by closeTimeout where the peer ${behaviour}`, () =>
         Effect.gen(function* () {
           const pair = yield* MockTransport.make()
           const seen = deafPeer(pair, peerRole)
@@ -238,7 +238,7 @@ for (const role of roles) {
       )
     }
 
-    it.scoped("is bounded where the peer answers and does not end TCP, and is clean all the same", () =>
+    it.effect("is bounded where the peer answers and does not end TCP, and is clean all the same", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* alone(role, { closeTimeout: "3 seconds" })
         yield* inject(close(1000))
@@ -272,7 +272,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("in a scope that has ended before is immediate", () =>
+    it.effect("in a scope that has ended before is immediate", () =>
       Effect.gen(function* () {
         const pair = yield* MockTransport.make()
         const peer = yield* WebSocket.fromTransport(pair[peerRole], { role: peerRole })
@@ -285,7 +285,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("sends what the app's own finalizers send, before the Close", () =>
+    it.effect("sends what the app's own finalizers send, before the Close", () =>
       Effect.gen(function* () {
         const pair = yield* MockTransport.make()
         const peer = yield* WebSocket.fromTransport(pair[peerRole], { role: peerRole })
@@ -298,7 +298,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("abort drops the connection without a Close", () =>
+    it.effect("abort drops the connection without a Close", () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected()
         const socket = sockets[role]
@@ -315,7 +315,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("abort cuts a close short", () =>
+    it.effect("abort cuts a close short", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         const closing = yield* Effect.fork(socket.close(4000))
@@ -328,7 +328,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("the end of the peer's input without a Close is 1006, not clean", () =>
+    it.effect("the end of the peer's input without a Close is 1006, not clean", () =>
       Effect.gen(function* () {
         const { eof, inject, socket, wrote } = yield* alone(role)
         yield* inject(text("before"))
@@ -343,7 +343,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("a reset is an Io_error, also while closing", () =>
+    it.effect("a reset is an Io_error, also while closing", () =>
       Effect.gen(function* () {
         for (const closes of [false, true]) {
           const { pair, socket } = yield* alone(role)
@@ -359,7 +359,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("leaves what arrives to be read until the peer's Close", () =>
+    it.effect("leaves what arrives to be read until the peer's Close", () =>
       Effect.gen(function* () {
         const { eof, inject, socket, wrote } = yield* alone(role)
         const closing = yield* Effect.fork(socket.close(4000))
@@ -379,7 +379,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped(
+    it.effect(
       "resumes a paused transport, since the peer's Close is behind what nobody reads, and keeps a bounded part",
       () =>
         Effect.gen(function* () {
@@ -400,7 +400,7 @@ for (const role of roles) {
         })
     )
 
-    it.scoped("fails senders that wait, with nothing sent of theirs, and lets the Close out behind what was sent", () =>
+    it.effect("fails senders that wait, with nothing sent of theirs, and lets the Close out behind what was sent", () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1 })
         const socket = sockets[role]
@@ -423,7 +423,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("by the peer ends TCP from the server's side first", () =>
+    it.effect("by the peer ends TCP from the server's side first", () =>
       Effect.gen(function* () {
         const { eof, inject, seen, socket, spied, wrote } = yield* alone(role)
         yield* inject(close(4001, "bye"))
@@ -482,7 +482,7 @@ const ways = ["run", "receive", "receiveAll", "messages"] as const
 
 for (const way of ways) {
   describe(`reading with ${way}`, () => {
-    it.scoped("delivers all messages in order, however they were split", () =>
+    it.effect("delivers all messages in order, however they were split", () =>
       Effect.gen(function* () {
         for (const size of [1, 7, undefined]) {
           const { client, pair, server } = yield* connected()
@@ -498,7 +498,7 @@ for (const way of ways) {
       })
     )
 
-    it.scoped(
+    it.effect(
       "that stops pauses the transport, so that the sender waits; a bounded part is held and nothing is lost",
       () =>
         Effect.gen(function* () {
@@ -538,7 +538,7 @@ for (const way of ways) {
 
     // `run` has no wake-up: its handler is called within the read.
     if (way !== "run") {
-      it.scoped("interrupted between its wake-up and its turn, loses no message", () =>
+      it.effect("interrupted between its wake-up and its turn, loses no message", () =>
         Effect.gen(function* () {
           const { inject, socket, spied } = yield* alone("server")
           const reading = yield* Effect.fork(readers[way](socket))
@@ -552,7 +552,7 @@ for (const way of ways) {
       )
     }
 
-    it.scoped("while another fiber reads is a defect, and the other goes on", () =>
+    it.effect("while another fiber reads is a defect, and the other goes on", () =>
       Effect.gen(function* () {
         for (const first of ways) {
           const { inject, socket } = yield* alone("server")
@@ -565,7 +565,7 @@ for (const way of ways) {
       })
     )
 
-    it.scoped("may follow another way that was interrupted, also while its fiber cleans up, and within that", () =>
+    it.effect("may follow another way that was interrupted, also while its fiber cleans up, and within that", () =>
       Effect.gen(function* () {
         for (const first of ways) {
           const { inject, socket } = yield* alone("server")
@@ -590,7 +590,7 @@ for (const way of ways) {
       })
     )
 
-    it.scoped("may follow another way that was interrupted", () =>
+    it.effect("may follow another way that was interrupted", () =>
       Effect.gen(function* () {
         for (const first of ways) {
           const { inject, socket } = yield* alone("server")
@@ -617,7 +617,7 @@ for (const role of roles) {
       ["1011", 1011, false],
       ["4000", 4000, false]
     ] as const) {
-      it.scoped(`run and messages ${ends ? "end" : "fail"} when the peer closes with ${name}; receive fails`, () =>
+      it.effect(`run and messages ${ends ? "end" : "fail"} when the peer closes with ${name}; receive fails`, () =>
         Effect.gen(function* () {
           const { eof, inject, socket, wrote } = yield* alone(role)
           const reading = yield* Effect.fork(Effect.exit(socket.run(() => {})))
@@ -637,7 +637,7 @@ for (const role of roles) {
       )
     }
 
-    it.scoped("run and messages end after a closing handshake that we began, whatever the code", () =>
+    it.effect("run and messages end after a closing handshake that we began, whatever the code", () =>
       Effect.gen(function* () {
         for (const code of [1000, 1011, 4000]) {
           const sockets = yield* connected()
@@ -651,7 +651,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("a message and a Close in one chunk: what run answers goes out before the Close", () =>
+    it.effect("a message and a Close in one chunk: what run answers goes out before the Close", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* alone(role)
         const reading = yield* Effect.fork(socket.run(({ data }) => socket.send(`re: ${String(data)}`)))
@@ -667,7 +667,7 @@ for (const role of roles) {
       ["the handler takes its time", (socket: WebSocket.WebSocket) => socket.run(() => Effect.never)],
       ["one message is read", (socket: WebSocket.WebSocket) => Effect.zipRight(socket.receive, Effect.never)]
     ] as const) {
-      it.scoped(`a message and a Close in one chunk: the Close is answered where ${name}`, () =>
+      it.effect(`a message and a Close in one chunk: the Close is answered where ${name}`, () =>
         Effect.gen(function* () {
           const { eof, inject, socket, wrote } = yield* alone(role)
           const reading = yield* Effect.fork(read(socket))
@@ -760,7 +760,7 @@ for (const role of roles) {
 
   describe(`a violation, as ${role}`, () => {
     for (const [name, input, error, code] of violations) {
-      it.scoped(`${name} is answered with ${code}, behind what came before it`, () =>
+      it.effect(`${name} is answered with ${code}, behind what came before it`, () =>
         Effect.gen(function* () {
           const { injectBytes, pair, seen, socket, spied } = yield* alone(role, { limits })
           yield* injectBytes(concat(sentTo(role, text("before")), input, sentTo(role, text("after"))))
@@ -787,7 +787,7 @@ for (const role of roles) {
       )
     }
 
-    it.scoped("is answered where nobody reads, and its TCP is ended within closeTimeout", () =>
+    it.effect("is answered where nobody reads, and its TCP is ended within closeTimeout", () =>
       Effect.gen(function* () {
         const { injectBytes, socket, wrote } = yield* alone(role, { closeTimeout: "1 seconds" })
         yield* injectBytes(concat(sentTo(role, text("before")), raw(0x83, [0])))
@@ -804,7 +804,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("ends the scope without a second Close", () =>
+    it.effect("ends the scope without a second Close", () =>
       Effect.gen(function* () {
         const pair = yield* MockTransport.make()
         deafPeer(pair, peerRole)
@@ -823,7 +823,7 @@ for (const role of roles) {
 }
 
 describe("run", () => {
-  it.scoped("calls the handler for the next message when the effect for the last one is done", () =>
+  it.effect("calls the handler for the next message when the effect for the last one is done", () =>
     Effect.gen(function* () {
       const { inject, socket } = yield* alone("server")
       const log: Array<string> = []
@@ -869,7 +869,7 @@ describe("run", () => {
     ]
   ]
   for (const [name, handler, expected] of failing) {
-    it.scoped(`ends as its handler does, which ${name}; what comes after can be read, what was sent is sent`, () =>
+    it.effect(`ends as its handler does, which ${name}; what comes after can be read, what was sent is sent`, () =>
       Effect.gen(function* () {
         const { client, server } = yield* connected()
         yield* Effect.forEach(["a", "bad", "b"], (data) => client.send(data))
@@ -882,7 +882,7 @@ describe("run", () => {
     )
   }
 
-  it.scoped("gives the handler's effects their services", () =>
+  it.effect("gives the handler's effects their services", () =>
     Effect.gen(function* () {
       class Suffix extends Context.Tag("Suffix")<Suffix, string>() {}
       const { client, server } = yield* connected()
@@ -904,7 +904,7 @@ const texts = (socket: WebSocket.WebSocket, count: number) =>
 
 describe("sendAll", () => {
   for (const role of roles) {
-    it.scoped(`as ${role}, sends in order, and again when it is run again`, () =>
+    it.effect(`as ${role}, sends in order, and again when it is run again`, () =>
       Effect.gen(function* () {
         const sockets = yield* connected()
         const sendAll = sockets[role].sendAll(new Set(["a", utf8("b"), new Text("c")]))
@@ -919,7 +919,7 @@ describe("sendAll", () => {
       })
     )
 
-    it.scoped(`as ${role}, waits for room; interrupted, it has sent a whole number of messages`, () =>
+    it.effect(`as ${role}, waits for room; interrupted, it has sent a whole number of messages`, () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 100, sendLowWaterMark: 10 })
         yield* from(pair, role).stall
@@ -940,7 +940,7 @@ describe("sendAll", () => {
     )
   }
 
-  it.scoped("fails with the first that is not sent, and asks for no more", () =>
+  it.effect("fails with the first that is not sent, and asks for no more", () =>
     Effect.gen(function* () {
       const { inject, socket, wrote } = yield* alone("server")
       let asked = 0
@@ -958,7 +958,7 @@ describe("sendAll", () => {
 })
 
 describe("broadcast", () => {
-  it.scoped("to connections that are closing or over starts no fiber and makes no error for any of them", () =>
+  it.effect("to connections that are closing or over starts no fiber and makes no error for any of them", () =>
     Effect.gen(function* () {
       const { client, pair, server } = yield* connected()
       yield* pair.stall
@@ -974,7 +974,7 @@ describe("broadcast", () => {
     })
   )
 
-  it.scoped("sends to all others where a member of the app's throws, dies or fails, and shows the defect then", () =>
+  it.effect("sends to all others where a member of the app's throws, dies or fails, and shows the defect then", () =>
     Effect.gen(function* () {
       const { client, server } = yield* connected()
       const throws = {
@@ -994,7 +994,7 @@ describe("broadcast", () => {
     })
   )
 
-  it.scoped("sends to all, past those that are over, and to what is no connection of ours", () =>
+  it.effect("sends to all, past those that are over, and to what is no connection of ours", () =>
     Effect.gen(function* () {
       const pairs = yield* Effect.replicateEffect(connected(), 3)
       const double: Array<WebSocket.Data> = []
@@ -1010,7 +1010,7 @@ describe("broadcast", () => {
     })
   )
 
-  it.scoped(
+  it.effect(
     "one that has no room holds up its end, but no other; it may end meanwhile, or the caller be interrupted",
     () =>
       Effect.gen(function* () {
@@ -1037,7 +1037,7 @@ describe("broadcast", () => {
       })
   )
 
-  it.scoped("each takes it as its strategy says", () =>
+  it.effect("each takes it as its strategy says", () =>
     Effect.gen(function* () {
       const options = { sendHighWaterMark: 10, sendLowWaterMark: 1, sendStrategy: "close" } as const
       const slow = yield* connected(options)
@@ -1051,7 +1051,7 @@ describe("broadcast", () => {
 
 describe("send", () => {
   for (const role of roles) {
-    it.scoped(`as ${role}, takes text, bytes and messages`, () =>
+    it.effect(`as ${role}, takes text, bytes and messages`, () =>
       Effect.gen(function* () {
         const sockets = yield* connected({ maxFrameSize: 1000 })
         const large = new Uint8Array(2500).map((_, i) => i)
@@ -1083,7 +1083,7 @@ describe("send", () => {
       })
     )
 
-    it.scoped(`as ${role}, suspends above the high-water mark, and goes on below the low one, in order`, () =>
+    it.effect(`as ${role}, suspends above the high-water mark, and goes on below the low one, in order`, () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 100, sendLowWaterMark: 10 })
         const socket = sockets[role]
@@ -1104,7 +1104,7 @@ describe("send", () => {
       })
     )
 
-    it.scoped(`as ${role}, interrupted while it waits, sends all of its message or nothing`, () =>
+    it.effect(`as ${role}, interrupted while it waits, sends all of its message or nothing`, () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1 })
         const socket = sockets[role]
@@ -1127,7 +1127,7 @@ describe("send", () => {
       })
     )
 
-    it.scoped(`as ${role}, fails when the connection ends while it waits, with the connection's error`, () =>
+    it.effect(`as ${role}, fails when the connection ends while it waits, with the connection's error`, () =>
       Effect.gen(function* () {
         for (const end of ["reset", "abort", "timeout"] as const) {
           const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1 })
@@ -1165,7 +1165,7 @@ describe("send", () => {
         return { ...ends, outbound, peer: ends[other(role)], socket }
       })
 
-    it.scoped(`as ${role}, with "dropping", drops what would have to wait, and nothing else`, () =>
+    it.effect(`as ${role}, with "dropping", drops what would have to wait, and nothing else`, () =>
       Effect.gen(function* () {
         const { outbound, peer, socket } = yield* slow("dropping")
         yield* socket.send("dropped")
@@ -1180,7 +1180,7 @@ describe("send", () => {
     // Each of these weighs 65 bytes, so that three fit.
     const letters = ["a", "b", "c", "d", "e", "f"]
 
-    it.scoped(`as ${role}, with "sliding", keeps the newest messages until there is room`, () =>
+    it.effect(`as ${role}, with "sliding", keeps the newest messages until there is room`, () =>
       Effect.gen(function* () {
         const { outbound, peer, socket } = yield* slow("sliding", 200)
         const before = yield* socket.bufferedBytes
@@ -1195,7 +1195,7 @@ describe("send", () => {
       })
     )
 
-    it.scoped(`as ${role}, with "sliding", keeps a message that is larger than the mark, and a copy of bytes`, () =>
+    it.effect(`as ${role}, with "sliding", keeps a message that is larger than the mark, and a copy of bytes`, () =>
       Effect.gen(function* () {
         const { outbound, peer, socket } = yield* slow("sliding")
         const bytes = new Uint8Array(1000).fill(1)
@@ -1208,7 +1208,7 @@ describe("send", () => {
       })
     )
 
-    it.scoped(`as ${role}, with "sliding", sends what it keeps before a Close of its own`, () =>
+    it.effect(`as ${role}, with "sliding", sends what it keeps before a Close of its own`, () =>
       Effect.gen(function* () {
         const { outbound, pair, peer, socket } = yield* slow("sliding", 200)
         for (const letter of letters) yield* socket.send(letter)
@@ -1221,7 +1221,7 @@ describe("send", () => {
       })
     )
 
-    it.scoped(`as ${role}, with "sliding", drops what it keeps with the connection`, () =>
+    it.effect(`as ${role}, with "sliding", drops what it keeps with the connection`, () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* slow("sliding", 200)
         for (const letter of letters) yield* socket.send(letter)
@@ -1231,7 +1231,7 @@ describe("send", () => {
       })
     )
 
-    it.scoped(`as ${role}, with "close", closes with 1008 instead of waiting`, () =>
+    it.effect(`as ${role}, with "close", closes with 1008 instead of waiting`, () =>
       Effect.gen(function* () {
         const { outbound, pair, peer, socket } = yield* slow("close")
         const error = yield* Effect.flip(socket.send("one too many"))
@@ -1243,7 +1243,7 @@ describe("send", () => {
       })
     )
 
-    it.scoped(`as ${role}, with "abort", drops the connection instead of waiting`, () =>
+    it.effect(`as ${role}, with "abort", drops the connection instead of waiting`, () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* slow("abort")
         const error = yield* Effect.flip(socket.send("one too many"))
@@ -1254,7 +1254,7 @@ describe("send", () => {
     )
   }
 
-  it.scoped("by 10,000 fibers of 64 KiB each to a peer that does not read holds a bounded part of it", () =>
+  it.effect("by 10,000 fibers of 64 KiB each to a peer that does not read holds a bounded part of it", () =>
     Effect.gen(function* () {
       for (const role of roles) {
         const { pair, ...sockets } = yield* connected()
@@ -1278,7 +1278,7 @@ describe("send", () => {
     })
   )
 
-  it.scoped("by the echo to a peer that does not read stops reading: nothing piles up", () =>
+  it.effect("by the echo to a peer that does not read stops reading: nothing piles up", () =>
     Effect.gen(function* () {
       const { client, pair, server } = yield* connected()
       yield* pair.serverToClient.stall
@@ -1295,7 +1295,7 @@ describe("send", () => {
     })
   )
 
-  it.scoped("is refused nothing by a peer's ping flood: pongs that it does not read coalesce to the newest", () =>
+  it.effect("is refused nothing by a peer's ping flood: pongs that it does not read coalesce to the newest", () =>
     Effect.gen(function* () {
       const { inject, pair, socket } = yield* alone("server", { sendHighWaterMark: 100, sendLowWaterMark: 10 })
       yield* pair.serverToClient.stall
@@ -1312,7 +1312,7 @@ describe("send", () => {
 })
 
 describe("sink and channel", () => {
-  it.scoped("sink sends everything", () =>
+  it.effect("sink sends everything", () =>
     Effect.gen(function* () {
       const { client, server } = yield* connected()
       yield* Stream.run(Stream.make<Array<WebSocket.Data>>("a", utf8("b"), new Text("c")), client.sink)
@@ -1323,7 +1323,7 @@ describe("sink and channel", () => {
     })
   )
 
-  it.scoped("channel sends its input and emits the messages; the end of its input closes with 1000", () =>
+  it.effect("channel sends its input and emits the messages; the end of its input closes with 1000", () =>
     Effect.gen(function* () {
       const { client, pair, server } = yield* connected()
       const echoing = yield* Effect.fork(server.run((message) => server.send(message)))
@@ -1341,7 +1341,7 @@ describe("sink and channel", () => {
     })
   )
 
-  it.scoped("channel fails with what its input fails with, also where the peer says nothing", () =>
+  it.effect("channel fails with what its input fails with, also where the peer says nothing", () =>
     Effect.gen(function* () {
       const { client } = yield* connected()
       const error = yield* Stream.make<Array<WebSocket.Data>>("a").pipe(
@@ -1355,7 +1355,7 @@ describe("sink and channel", () => {
     })
   )
 
-  it.scoped("channel fails when the connection does, and ends when it ends normally, though its input goes on", () =>
+  it.effect("channel fails when the connection does, and ends when it ends normally, though its input goes on", () =>
     Effect.gen(function* () {
       for (const code of [1000, 4000]) {
         const { client, server } = yield* connected()
@@ -1382,7 +1382,7 @@ for (const role of roles) {
   const peerRole = other(role)
 
   describe(`ping, as ${role}`, () => {
-    it.scoped("succeeds with the time of the round trip", () =>
+    it.effect("succeeds with the time of the round trip", () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected()
         yield* Effect.all([from(pair, role).delay("30 millis"), from(pair, peerRole).delay("12 millis")])
@@ -1397,7 +1397,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("is answered by the pong with its payload, and that stands for those before it", () =>
+    it.effect("is answered by the pong with its payload, and that stands for those before it", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* alone(role)
         const data = utf8("0")
@@ -1420,7 +1420,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("refuses more than 125 bytes, with nothing sent and the connection as it was", () =>
+    it.effect("refuses more than 125 bytes, with nothing sent and the connection as it was", () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected()
         for (const ask of [sockets[role].ping(new Uint8Array(126)), sockets[role].pong(new Uint8Array(126))]) {
@@ -1438,7 +1438,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("fails when the connection ends", () =>
+    it.effect("fails when the connection ends", () =>
       Effect.gen(function* () {
         for (const end of ["reset", "close", "eof"] as const) {
           const { eof, inject, pair, socket } = yield* alone(role)
@@ -1453,7 +1453,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("interrupted, is forgotten: its pong answers nothing, later ones do", () =>
+    it.effect("interrupted, is forgotten: its pong answers nothing, later ones do", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* alone(role)
         const first = yield* Effect.fork(socket.ping(utf8("0")))
@@ -1467,7 +1467,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("waits for room as send does, and interrupted then, sends nothing", () =>
+    it.effect("waits for room as send does, and interrupted then, sends nothing", () =>
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* alone(role, { sendHighWaterMark: 10, sendLowWaterMark: 1 })
         yield* from(pair, role).stall
@@ -1485,7 +1485,7 @@ for (const role of roles) {
     )
   })
 
-  it.scoped(`pings and pongs tell what the peer sends, as ${role}; slow readers miss all but the newest 16`, () =>
+  it.effect(`pings and pongs tell what the peer sends, as ${role}; slow readers miss all but the newest 16`, () =>
     Effect.gen(function* () {
       const { eof, inject, socket, wrote } = yield* alone(role)
       const decoded = (stream: Stream.Stream<Uint8Array>) =>
@@ -1514,7 +1514,7 @@ for (const role of roles) {
 }
 
 describe("fromTransport", () => {
-  it.scoped("tells what it knows of the connection", () =>
+  it.effect("tells what it knows of the connection", () =>
     Effect.gen(function* () {
       const pair = yield* MockTransport.make()
       const client = yield* WebSocket.fromTransport(pair.client, {
@@ -1564,7 +1564,7 @@ const defectOf = (exit: Exit.Exit<unknown, unknown>): string => {
 }
 
 describe("what a socket tells of itself", () => {
-  it.scoped("its role, and the sizes of what it sends", () =>
+  it.effect("its role, and the sizes of what it sends", () =>
     Effect.gen(function* () {
       for (const role of roles) {
         const { socket } = yield* alone(role, { maxFrameSize: 10, maxSendBytes: 20 })
@@ -1575,7 +1575,7 @@ describe("what a socket tells of itself", () => {
     })
   )
 
-  it.scoped("isWebSocket holds for whole messages only, whichever copy of the package made them", () =>
+  it.effect("isWebSocket holds for whole messages only, whichever copy of the package made them", () =>
     Effect.gen(function* () {
       for (const delivery of ["messages", "streams", "frames"] as const) {
         const { socket } = yield* alone("server", { delivery })
@@ -1595,7 +1595,7 @@ describe("what a socket tells of itself", () => {
 
 for (const role of roles) {
   describe(`receiveOption, as ${role}`, () => {
-    it.scoped("gives messages, and None after what run counts as a normal end", () =>
+    it.effect("gives messages, and None after what run counts as a normal end", () =>
       Effect.gen(function* () {
         for (const [code, ends] of [
           [undefined, true],
@@ -1622,7 +1622,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("ends while it waits, by our own Close; and fails with a connection that breaks", () =>
+    it.effect("ends while it waits, by our own Close; and fails with a connection that breaks", () =>
       Effect.gen(function* () {
         const sockets = yield* connected()
         const waiting = yield* Effect.fork(sockets[role].receiveOption)
@@ -1639,7 +1639,7 @@ for (const role of roles) {
   })
 
   describe(`receiveWith, as ${role}`, () => {
-    it.scoped("takes messages of at most so many bytes, of whatever characters", () =>
+    it.effect("takes messages of at most so many bytes, of whatever characters", () =>
       Effect.gen(function* () {
         const sockets = yield* connected()
         const peer = sockets[other(role)]
@@ -1656,7 +1656,7 @@ for (const role of roles) {
     )
 
     for (const arrival of ["before", "meanwhile"] as const) {
-      it.scoped(
+      it.effect(
         `fails the connection with 1009 for a larger one that arrives ${arrival}, and drops what is behind`,
         () =>
           Effect.gen(function* () {
@@ -1688,7 +1688,7 @@ for (const role of roles) {
       )
     }
 
-    it.scoped("fails a connection that is not read, whose peer's Close is found then", () =>
+    it.effect("fails a connection that is not read, whose peer's Close is found then", () =>
       Effect.gen(function* () {
         const { eof, inject, socket, spied } = yield* alone(role, { receiveHighWaterMark: 1 })
         yield* inject(text("large"))
@@ -1703,7 +1703,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("fails with the limit also where the connection has ended before", () =>
+    it.effect("fails with the limit also where the connection has ended before", () =>
       Effect.gen(function* () {
         const { eof, inject, socket } = yield* alone(role)
         yield* inject(text("large"), close(1000))
@@ -1714,7 +1714,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("with a limit that makes no sense is a defect, and takes nothing", () =>
+    it.effect("with a limit that makes no sense is a defect, and takes nothing", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* alone(role)
         yield* inject(text("a"))
@@ -1730,7 +1730,7 @@ for (const role of roles) {
     const tooLarge = (size: number) => ({ ...outbound, limit: "message", max: 6, size })
     const outbound = { _tag: "Payload_too_large", direction: "outbound" }
 
-    it.scoped("refuses a larger message, sends nothing, and the connection goes on", () =>
+    it.effect("refuses a larger message, sends nothing, and the connection goes on", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role, { maxSendBytes: 6 })
         for (const [data, bytes] of [
@@ -1756,7 +1756,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("sendAll sends what is before the refused one, and nothing behind it", () =>
+    it.effect("sendAll sends what is before the refused one, and nothing behind it", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role, { maxSendBytes: 6 })
         const refused = yield* Effect.flip(socket.sendAll(["a", "b", "1234567", "c"]))
@@ -1767,7 +1767,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("sendStream: of each part; before anything was sent the connection goes on, later it is closed", () =>
+    it.effect("sendStream: of each part; before anything was sent the connection goes on, later it is closed", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role, { maxSendBytes: 6 })
         yield* socket.sendStream(Stream.make("123456", "123456"))
@@ -1782,7 +1782,7 @@ for (const role of roles) {
     )
 
     for (const sendStrategy of ["suspend", "dropping", "sliding", "close", "abort"] as const) {
-      it.scoped(`is refused at once also where there is no room, with the strategy ${sendStrategy}`, () =>
+      it.effect(`is refused at once also where there is no room, with the strategy ${sendStrategy}`, () =>
         Effect.gen(function* () {
           const { pair, socket, wrote } = yield* alone(role, {
             maxSendBytes: 100,
@@ -1806,7 +1806,7 @@ for (const role of roles) {
       )
     }
 
-    it.scoped("is refused after the connection's error, while that is closing", () =>
+    it.effect("is refused after the connection's error, while that is closing", () =>
       Effect.gen(function* () {
         const { socket } = yield* alone(role, { maxSendBytes: 6 })
         yield* Effect.fork(socket.close())
@@ -1817,7 +1817,7 @@ for (const role of roles) {
   })
 
   describe(`maxFrameSize of one send, as ${role}`, () => {
-    it.scoped("replaces that of the connection, smaller or larger", () =>
+    it.effect("replaces that of the connection, smaller or larger", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role, { maxFrameSize: 3 })
         yield* socket.send("abcd", { maxFrameSize: 2 })
@@ -1841,7 +1841,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("also of a message that waits for room, or is kept by the strategy sliding", () =>
+    it.effect("also of a message that waits for room, or is kept by the strategy sliding", () =>
       Effect.gen(function* () {
         for (const sendStrategy of ["suspend", "sliding"] as const) {
           const { pair, socket, wrote } = yield* alone(role, {
@@ -1862,7 +1862,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("that makes no sense is a defect, with nothing sent and the connection as it was", () =>
+    it.effect("that makes no sense is a defect, with nothing sent and the connection as it was", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         for (const maxFrameSize of [0, -1, 1.5, NaN, Infinity]) {
@@ -1882,7 +1882,7 @@ for (const role of roles) {
     )
   })
 
-  it.scoped(`one message is none for sendAll, as ${role}`, () =>
+  it.effect(`one message is none for sendAll, as ${role}`, () =>
     Effect.gen(function* () {
       const { socket, wrote } = yield* alone(role)
       for (const one of ["", "hello", new Uint8Array(0), utf8("hello"), new Text("a"), 3, null, undefined]) {
@@ -1908,7 +1908,7 @@ for (const role of roles) {
       ...(data === undefined ? [] : [socket.ping(data), socket.pong(data)])
     ]
 
-    it.scoped("is a defect of whatever sends it, with nothing sent and the connection as it was", () =>
+    it.effect("is a defect of whatever sends it, with nothing sent and the connection as it was", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         for (const [name, mistake] of mistakes) {
@@ -1923,7 +1923,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("is one at once also where there is no room, and what waits is sent", () =>
+    it.effect("is one at once also where there is no room, and what waits is sent", () =>
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* alone(role, { sendHighWaterMark: 10, sendLowWaterMark: 1 })
         yield* from(pair, role).stall
@@ -1944,7 +1944,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("in a handler of run ends the run with the defect, and the next one goes on", () =>
+    it.effect("in a handler of run ends the run with the defect, and the next one goes on", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* alone(role)
         for (const arrival of ["before", "meanwhile"] as const) {
@@ -1963,7 +1963,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("in the middle of a stream closes the connection, because what has begun cannot be taken back", () =>
+    it.effect("in the middle of a stream closes the connection, because what has begun cannot be taken back", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         assert.isTrue(isDefect(yield* Effect.exit(socket.sendStream(Stream.make("a", 3 as never)))))
@@ -1972,7 +1972,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("holds an ArrayBuffer or another view: that is sent as its bytes, and a ping of it is answered", () =>
+    it.effect("holds an ArrayBuffer or another view: that is sent as its bytes, and a ping of it is answered", () =>
       Effect.gen(function* () {
         const sockets = yield* connected()
         const { buffer } = utf8("buffer").slice()
@@ -1991,7 +1991,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("a close code that is none is a defect, and sends no Close", () =>
+    it.effect("a close code that is none is a defect, and sends no Close", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         for (const code of ["Kicked", null, {}])
@@ -2002,7 +2002,7 @@ for (const role of roles) {
     )
   })
 
-  it.scoped(`recordFrames tells in which frames a message came, as ${role}`, () =>
+  it.effect(`recordFrames tells in which frames a message came, as ${role}`, () =>
     Effect.gen(function* () {
       const { inject, socket } = yield* alone(role, { recordFrames: true })
       yield* inject(text("hel", false), ping("p"), continuation("lo"), text("whole"))
@@ -2019,7 +2019,7 @@ for (const role of roles) {
     })
   )
 
-  it.scoped(`an app's own close codes have names, as ${role}`, () =>
+  it.effect(`an app's own close codes have names, as ${role}`, () =>
     Effect.gen(function* () {
       const codes = CloseCode.makeRegistry({ Kicked: 4001 })
       const sockets = yield* connected()
@@ -2031,7 +2031,7 @@ for (const role of roles) {
 }
 
 describe("broadcast of a message above maxSendBytes", () => {
-  it.scoped("passes by the connections that refuse it, without a fiber for any of them", () =>
+  it.effect("passes by the connections that refuse it, without a fiber for any of them", () =>
     Effect.gen(function* () {
       const strict = yield* connected({ maxSendBytes: 3 })
       const free = yield* connected()
@@ -2054,7 +2054,7 @@ describe("random", () => {
     }
   }
 
-  it.scoped("is the source of a client's mask keys, and of the payloads of pings and heartbeats", () =>
+  it.effect("is the source of a client's mask keys, and of the payloads of pings and heartbeats", () =>
     Effect.gen(function* () {
       const run = Effect.gen(function* () {
         const { pair, socket } = yield* alone("client", { random: counting() })
@@ -2084,7 +2084,7 @@ describe("random", () => {
     })
   )
 
-  it.scoped("that throws is replaced by the secure one: nothing gets out of a callback", () =>
+  it.effect("that throws is replaced by the secure one: nothing gets out of a callback", () =>
     Effect.gen(function* () {
       const random = {
         getRandomValues: () => {

@@ -246,7 +246,7 @@ describe("connect", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.scoped("aborts the transport of a dial's second callback, and of one after the drop", () =>
+  it.effect("aborts the transport of a dial's second callback, and of one after the drop", () =>
     Effect.gen(function* () {
       const pairs = [yield* MockTransport.make(), yield* MockTransport.make(), yield* MockTransport.make()] as const
       let callBack = (_pair: MockTransport.Pair): void => {}

@@ -10,7 +10,7 @@ const connect = (path: string) => WebSocketClient.connect(`ws://test${path}`)
 
 const echo = (socket: WebSocketServer.ServerWebSocket) => socket.run((message) => socket.send(message))
 
-const quiet = Logger.remove(Logger.defaultLogger)
+const quiet = Logger.layer([])
 
 /** A server in a scope that a test may close, with clients in another. */
 const started = <A>(
@@ -38,7 +38,7 @@ const received = (socket: { readonly closeStatus: Effect.Effect<{ readonly recei
   Effect.map(socket.closeStatus, (status) => status.received)
 
 describe("drain", () => {
-  it.scoped("closes everyone within the window, refuses others with 503, waits for handlers, and reports", () =>
+  it.effect("closes everyone within the window, refuses others with 503, waits for handlers, and reports", () =>
     Effect.gen(function* () {
       const saved = yield* Deferred.make<void>()
       const handlers = WebSocketServer.layerHandler((socket) =>
@@ -73,7 +73,7 @@ describe("drain", () => {
     })
   )
 
-  it.scoped("interrupts at the deadline what is left, and drops it", () =>
+  it.effect("interrupts at the deadline what is left, and drops it", () =>
     Effect.gen(function* () {
       let interrupted = 0
       const handlers = WebSocketServer.layerHandler((socket) =>
@@ -95,7 +95,7 @@ describe("drain", () => {
     })
   )
 
-  it.scoped("also ends for handlers that cannot be interrupted, and in fibers that cannot be", () =>
+  it.effect("also ends for handlers that cannot be interrupted, and in fibers that cannot be", () =>
     Effect.gen(function* () {
       const never = yield* Deferred.make<void>()
       const server = yield* started(WebSocketServer.layerHandler(() => Effect.uninterruptible(Deferred.await(never))))
@@ -108,7 +108,7 @@ describe("drain", () => {
     })
   )
 
-  it.scoped("loses nothing that was accepted for sending", () =>
+  it.effect("loses nothing that was accepted for sending", () =>
     Effect.gen(function* () {
       const server = yield* started(
         WebSocketServer.layerHandler((socket) =>
@@ -127,7 +127,7 @@ describe("drain", () => {
     })
   )
 
-  it.scoped("of a route leaves others alone", () =>
+  it.effect("of a route leaves others alone", () =>
     Effect.gen(function* () {
       const server = yield* started(WebSocketServer.layerRoute({ path: "/stays", handler: echo }))
       const scope = yield* Effect.scope
@@ -156,7 +156,7 @@ describe("drain", () => {
     ["a reason of 124 bytes", { reason: "ü".repeat(62) }],
     ["a deadline of zero", { timeout: 0 }]
   ] as const) {
-    it.scoped(`with ${name} is a defect`, () =>
+    it.effect(`with ${name} is a defect`, () =>
       Effect.gen(function* () {
         const made = Effect.scoped(
           WebSocketServer.make(
@@ -175,13 +175,12 @@ describe("drain", () => {
 })
 
 describe("the layer of a handler", () => {
-  it.scoped("with `drain`, lets its handlers end, and says in the log what came of them", () =>
+  it.effect("with `drain`, lets its handlers end, and says in the log what came of them", () =>
     Effect.gen(function* () {
       const log: Array<unknown> = []
-      const logger = Logger.replace(
-        Logger.defaultLogger,
+      const logger = Logger.layer([
         Logger.make(({ message }) => log.push(Array.isArray(message) ? message[0] : message))
-      )
+      ])
       let saved = 0
       const handler = (socket: WebSocketServer.ServerWebSocket) =>
         Effect.zipRight(
@@ -207,7 +206,7 @@ describe("the layer of a handler", () => {
     })
   )
 
-  it.scoped("without it, interrupts them at once", () =>
+  it.effect("without it, interrupts them at once", () =>
     Effect.gen(function* () {
       let interrupted = 0
       const server = yield* started(

@@ -33,7 +33,7 @@ const refusal = (path: string, options?: WebSocketClient.ConnectOptions) =>
 const refusalLine = (path: string, options?: WebSocketClient.ConnectOptions) =>
   Effect.map(refusal(path, options), ({ body, status }) => [status, body])
 
-const silent = Logger.remove(Logger.defaultLogger)
+const silent = Logger.layer([])
 
 /** Runs a test against a route. */
 const withRoute = <A, E, R>(
@@ -153,7 +153,7 @@ describe("a check", () => {
   it.effect("selects a subprotocol of those that are offered, and none if none is offered", () =>
     Effect.gen(function* () {
       const log: Array<string> = []
-      const logger = Logger.make(({ logLevel, message }) => void log.push(`${logLevel.label} ${String(message)}`))
+      const logger = Logger.make((entry) => void log.push(`${Logger.levelOf(entry)} ${String(entry.message)}`))
       const asked: Array<ReadonlyArray<string>> = []
       const route = WebSocketServer.layerRoute({
         protocols: (offered) => {
@@ -183,7 +183,7 @@ describe("a check", () => {
       }).pipe(
         Effect.scoped,
         Effect.provide(Layer.provideMerge(route, WebSocketTest.layer)),
-        Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+        Effect.provide(Logger.layer([logger]))
       )
     })
   )
@@ -488,10 +488,9 @@ describe("run", () => {
             if (socket.url === "/die") yield* Effect.die("hook")
           })
       })
-      const logger = Logger.replace(
-        Logger.defaultLogger,
+      const logger = Logger.layer([
         Logger.make(({ message }) => entries.push(Array.isArray(message) ? message[0] : message))
-      )
+      ])
       yield* Effect.gen(function* () {
         const codes: Array<number | undefined> = []
         for (const path of ["/fail", "/die", "/end", "/interrupt"]) {

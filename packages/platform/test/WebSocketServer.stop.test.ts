@@ -11,7 +11,7 @@ import { isPending, settled } from "./support.js"
 
 const connect = (path: string) => WebSocketClient.connect(`ws://test${path}`)
 
-const quiet = Logger.remove(Logger.defaultLogger)
+const quiet = Logger.layer([])
 
 const server = (options: WebSocketServer.Options = {}) => Layer.merge(WebSocketTest.layerWith(options), quiet)
 
@@ -30,7 +30,7 @@ const refusal = (path: string) =>
 const refused = [503, "7"]
 
 describe("stop", () => {
-  it.scoped("refuses who comes, keeps who is there, and leaves the rest to drain", () =>
+  it.effect("refuses who comes, keeps who is there, and leaves the rest to drain", () =>
     Effect.gen(function* () {
       yield* Layer.build(Echo)
       const client = yield* connect("/echo")
@@ -49,7 +49,7 @@ describe("stop", () => {
     }).pipe(Effect.provide(server({ retryAfter: "7 seconds" })))
   )
 
-  it.scoped("refuses those whose check is under way, and interrupts it", () =>
+  it.effect("refuses those whose check is under way, and interrupts it", () =>
     Effect.gen(function* () {
       const begun = yield* Deferred.make<void>()
       let interrupted = 0
@@ -74,7 +74,7 @@ describe("stop", () => {
     }).pipe(Effect.provide(server({ retryAfter: "7 seconds" })))
   )
 
-  it.scoped("refuses those who wait for an accept; an accept that waits gets nobody", () =>
+  it.effect("refuses those who wait for an accept; an accept that waits gets nobody", () =>
     Effect.gen(function* () {
       const waiting = yield* Effect.fork(refusal("/a"))
       yield* settled
@@ -90,7 +90,7 @@ describe("stop", () => {
     }).pipe(Effect.provide(server({ retryAfter: "7 seconds" })))
   )
 
-  it.scoped("refuses those who wait for a handler to end, and lets the handlers go on", () =>
+  it.effect("refuses those who wait for a handler to end, and lets the handlers go on", () =>
     Effect.gen(function* () {
       const handle = (socket: WebSocketServer.ServerWebSocket) => socket.run((message) => socket.send(message))
       yield* Layer.build(WebSocketServer.layerHandler(handle, { concurrency: 1 }))
@@ -105,7 +105,7 @@ describe("stop", () => {
     }).pipe(Effect.provide(server({ retryAfter: "7 seconds", heartbeatInterval: "10 minutes" })))
   )
 
-  it.scoped("interrupted between any two operations, has stopped or has not begun", () =>
+  it.effect("interrupted between any two operations, has stopped or has not begun", () =>
     Effect.gen(function* () {
       const outcomes = new Set<boolean>()
       for (let k = 1; ; k++) {

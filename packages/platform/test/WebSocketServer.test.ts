@@ -6,7 +6,7 @@ import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import { NodeZlib } from "@effect-websocket/platform/node"
 import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as Origin from "@effect-websocket/protocol/Origin"
-import { FiberId, HashMap, LogLevel, Schedule } from "effect"
+import { FiberId, Schedule } from "effect"
 import {
   Cause,
   Context,
@@ -29,15 +29,15 @@ const echo = (socket: WebSocketServer.ServerWebSocket) => socket.run((message) =
 /** What is logged, with its level and whether it names the connection. */
 const captured = Effect.sync(() => {
   const entries: Array<readonly [level: string, url: unknown, message: unknown]> = []
-  const logger = Logger.make(({ annotations, logLevel, message }) => {
-    const url = HashMap.get(annotations, "websocket.url")
+  const logger = Logger.make((entry) => {
+    const { message } = entry
     entries.push([
-      logLevel.label,
-      url._tag === "Some" ? url.value : undefined,
+      Logger.levelOf(entry),
+      Logger.annotationsOf(entry)["websocket.url"],
       Array.isArray(message) ? message[0] : message
     ])
   })
-  const layer = Layer.merge(Logger.replace(Logger.defaultLogger, logger), Logger.minimumLogLevel(LogLevel.Debug))
+  const layer = Layer.merge(Logger.layer([logger]), Logger.minimumLogLevel("Debug"))
   return { entries, layer }
 })
 
@@ -136,7 +136,7 @@ describe("accept", () => {
       throw new Error(`bug in ${name}`)
     }
   })
-  it.scoped.each([
+  it.effect.each([
     ["isGone", throwing("isGone")],
     ["onGone", throwing("onGone")],
     ["upgrade", throwing("upgrade")],
@@ -156,7 +156,7 @@ describe("accept", () => {
       yield* client.send("hello")
       assert.strictEqual((yield* client.receive).data, "hello")
       yield* client.close()
-    }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger)))
+    }).pipe(Effect.provide(Logger.layer([])))
   )
 
   it.effect("answers 503 to a request that nobody takes in time", () =>
@@ -749,7 +749,7 @@ describe("a layer that is built where nothing can be interrupted", () => {
           assert.strictEqual((yield* client.receive).data, "hello")
           yield* Scope.close(scope, Exit.void)
           assert.deepStrictEqual(outcome(yield* client.closeStatus), [1001, 1001, "remote", true])
-        }).pipe(Effect.scoped, Effect.provide(Logger.remove(Logger.defaultLogger)))
+        }).pipe(Effect.scoped, Effect.provide(Logger.layer([])))
       )
     }
   }

@@ -9,7 +9,7 @@ const echo = WebSocketServer.run((socket) => socket.run((message) => socket.send
 
 describe("the layer", () => {
   layer(WebSocketTest.layer)((it) => {
-    it.scoped("joins a client and a server for every URL", () =>
+    it.effect("joins a client and a server for every URL", () =>
       Effect.gen(function* () {
         yield* Effect.forkScoped(echo)
         for (const url of [(yield* WebSocketServer.address).url, "wss://example.com/chat?room=1"]) {
@@ -20,7 +20,7 @@ describe("the layer", () => {
       })
     )
 
-    it.scoped("negotiates: the server gets the request, and agrees to no subprotocol that it lacks", () =>
+    it.effect("negotiates: the server gets the request, and agrees to no subprotocol that it lacks", () =>
       Effect.gen(function* () {
         const connecting = yield* Effect.fork(
           WebSocketClient.connect("ws://test/path", { protocols: ["a"], headers: { "X-Name": "value" } })
@@ -34,7 +34,7 @@ describe("the layer", () => {
       })
     )
 
-    it.scoped("interrupts the check of a client that goes away", () =>
+    it.effect("interrupts the check of a client that goes away", () =>
       Effect.gen(function* () {
         const checking = yield* Deferred.make<void>()
         const interrupted = yield* Deferred.make<void>()
@@ -53,7 +53,7 @@ describe("the layer", () => {
       })
     )
 
-    it.scoped("closes with a handshake, in both directions", () =>
+    it.effect("closes with a handshake, in both directions", () =>
       Effect.gen(function* () {
         const scopes = { client: yield* Scope.make(), server: yield* Scope.make() }
         for (const [closing, other] of [
@@ -183,7 +183,7 @@ const failure = (effect: Effect.Effect<unknown>) =>
   })
 
 describe("expectMessage", () => {
-  it.scoped("returns the expected message: a text, bytes, or one that a predicate accepts", () =>
+  it.effect("returns the expected message: a text, bytes, or one that a predicate accepts", () =>
     Effect.gen(function* () {
       const { client, server } = yield* connected()
       for (const data of ["a", Uint8Array.of(1, 2), "b", "c", ""]) yield* client.send(data)
@@ -199,7 +199,7 @@ describe("expectMessage", () => {
     })
   )
 
-  it.scoped("waits", () =>
+  it.effect("waits", () =>
     Effect.gen(function* () {
       const { client, server } = yield* connected()
       const expecting = yield* Effect.fork(WebSocketTest.expectMessage(server, "late"))
@@ -209,7 +209,7 @@ describe("expectMessage", () => {
     })
   )
 
-  it.scoped("reports what came instead", () =>
+  it.effect("reports what came instead", () =>
     Effect.gen(function* () {
       const { client, server } = yield* connected()
       const isGreeting = ({ data }: Message.Message) => data === "hello"
@@ -238,7 +238,7 @@ describe("expectMessage", () => {
 })
 
 describe("expectNoMessage", () => {
-  it.scoped("holds while nothing comes, and takes no message that comes later", () =>
+  it.effect("holds while nothing comes, and takes no message that comes later", () =>
     Effect.gen(function* () {
       const { client, server } = yield* connected()
       yield* WebSocketTest.expectNoMessage(server)
@@ -249,7 +249,7 @@ describe("expectNoMessage", () => {
     })
   )
 
-  it.scoped("reports what came, also a message on its way and the end", () =>
+  it.effect("reports what came, also a message on its way and the end", () =>
     Effect.gen(function* () {
       const { client, pair, server } = yield* connected()
       yield* pair.split(1)
@@ -271,7 +271,7 @@ describe("expectNoMessage", () => {
 })
 
 describe("expectClose", () => {
-  it.scoped("compares the expected fields, with the code as a name or a number, at both sides", () =>
+  it.effect("compares the expected fields, with the code as a name or a number, at both sides", () =>
     Effect.gen(function* () {
       const { client, server } = yield* connected()
       yield* Effect.forkScoped(client.close(1008, "no"))
@@ -301,7 +301,7 @@ describe("expectClose", () => {
     })
   )
 
-  it.scoped("waits until the connection is over, not only closing", () =>
+  it.effect("waits until the connection is over, not only closing", () =>
     Effect.gen(function* () {
       const { client, pair, server } = yield* connected()
       yield* pair.serverToClient.stall
@@ -314,7 +314,7 @@ describe("expectClose", () => {
     })
   )
 
-  it.scoped("compares the code of a violation, and 1006 if there was no Close", () =>
+  it.effect("compares the code of a violation, and 1006 if there was no Close", () =>
     Effect.gen(function* () {
       const violated = yield* connected()
       yield* violated.pair.clientToServer.inject(Uint8Array.of(0x83, 0x80, 0, 0, 0, 0))
@@ -329,7 +329,7 @@ describe("expectClose", () => {
     })
   )
 
-  it.scoped("fails if there is an unread message before the end", () =>
+  it.effect("fails if there is an unread message before the end", () =>
     Effect.gen(function* () {
       const { client, server } = yield* connected()
       yield* client.send("unread")
@@ -345,7 +345,7 @@ describe("expectClose", () => {
 
 describe("network", () => {
   layer(WebSocketTest.layer)((it) => {
-    it.scoped("is the same from both sides of a connection", () =>
+    it.effect("is the same from both sides of a connection", () =>
       Effect.gen(function* () {
         yield* Effect.forkScoped(WebSocketClient.connect("ws://test"))
         const server = yield* WebSocketServer.accept()
@@ -381,7 +381,7 @@ describe("network", () => {
       )
     }
 
-    it.scoped("can be lifted earlier, by a scope of its own", () =>
+    it.effect("can be lifted earlier, by a scope of its own", () =>
       Effect.gen(function* () {
         yield* Effect.forkScoped(echo)
         const socket = yield* WebSocketClient.connect("ws://test")
@@ -397,7 +397,7 @@ describe("network", () => {
     )
   })
 
-  it.scoped("is a defect for a connection over another transport", () =>
+  it.effect("is a defect for a connection over another transport", () =>
     Effect.gen(function* () {
       const { client, pair } = yield* connected()
       assert.strictEqual(yield* WebSocketTest.network(client), pair)
@@ -413,7 +413,7 @@ const connect = (url = "ws://test", options?: WebSocketClient.ConnectOptions) =>
 
 describe("nextAttempt", () => {
   layer(WebSocketTest.layer)((it) => {
-    it.scoped("has the request, and accepts it with a subprotocol and headers", () =>
+    it.effect("has the request, and accepts it with a subprotocol and headers", () =>
       Effect.gen(function* () {
         const connecting = yield* Effect.fork(
           WebSocketClient.connect("ws://test/room?a=b", { protocols: ["a", "b"], headers: { Cookie: "x" } })
@@ -436,7 +436,7 @@ describe("nextAttempt", () => {
       })
     )
 
-    it.scoped("rejects with a status, headers and a body", () =>
+    it.effect("rejects with a status, headers and a body", () =>
       Effect.gen(function* () {
         const connecting = yield* Effect.fork(Effect.flip(WebSocketClient.connect("ws://test")))
         yield* (yield* WebSocketTest.nextAttempt).reject(503, { headers: { "Retry-After": "2" }, body: "later" })
@@ -453,7 +453,7 @@ describe("nextAttempt", () => {
       })
     )
 
-    it.scoped("is unreachable, or never answers", () =>
+    it.effect("is unreachable, or never answers", () =>
       Effect.gen(function* () {
         const nobody = yield* Effect.fork(Effect.flip(WebSocketClient.connect("ws://test")))
         yield* (yield* WebSocketTest.nextAttempt).unreachable
@@ -475,7 +475,7 @@ describe("nextAttempt", () => {
       })
     )
 
-    it.scoped("takes an attempt that the server has not accepted, and the server gets the next", () =>
+    it.effect("takes an attempt that the server has not accepted, and the server gets the next", () =>
       Effect.gen(function* () {
         const first = yield* connect("ws://test/first")
         const second = yield* connect("ws://test/second")
@@ -493,7 +493,7 @@ describe("nextAttempt", () => {
       })
     )
 
-    it.scoped("comes before a server that runs, for one attempt each, in the order of asking", () =>
+    it.effect("comes before a server that runs, for one attempt each, in the order of asking", () =>
       Effect.gen(function* () {
         yield* Effect.forkScoped(echo)
         const attempts = yield* Effect.forEach([1, 2], () => Effect.fork(WebSocketTest.nextAttempt))
@@ -511,7 +511,7 @@ describe("nextAttempt", () => {
       })
     )
 
-    it.scoped("gives an attempt back to the server", () =>
+    it.effect("gives an attempt back to the server", () =>
       Effect.gen(function* () {
         yield* Effect.forkScoped(echo)
         const asked = yield* Effect.fork(WebSocketTest.nextAttempt)
@@ -528,7 +528,7 @@ describe("nextAttempt", () => {
       })
     )
 
-    it.scoped("loses no attempt if it is interrupted, at any moment", () =>
+    it.effect("loses no attempt if it is interrupted, at any moment", () =>
       Effect.gen(function* () {
         const outcomes = new Set<string>()
         for (let turns = 0; turns < 16; turns++) {
@@ -547,7 +547,7 @@ describe("nextAttempt", () => {
       })
     )
 
-    it.scoped("can be answered once", () =>
+    it.effect("can be answered once", () =>
       Effect.gen(function* () {
         const connecting = yield* connect()
         const attempt = yield* WebSocketTest.nextAttempt
@@ -559,7 +559,7 @@ describe("nextAttempt", () => {
       })
     )
 
-    it.scoped("is a defect if the answer is not legal", () =>
+    it.effect("is a defect if the answer is not legal", () =>
       Effect.gen(function* () {
         for (const options of [{ protocol: "unasked" }, { headers: { Upgrade: "other" } }]) {
           yield* connect()
@@ -573,7 +573,7 @@ describe("nextAttempt", () => {
 
 describe("connectPeer", () => {
   layer(WebSocketTest.layerWith({ protocols: ["chat"], limits: { maxMessageBytes: 4 } }))((it) => {
-    it.scoped("is a client of the app's server, through its negotiation", () =>
+    it.effect("is a client of the app's server, through its negotiation", () =>
       Effect.gen(function* () {
         const connecting = yield* Effect.fork(
           WebSocketTest.connectPeer("ws://test/room", { protocols: ["chat"], headers: { "X-Name": "ada" } })
@@ -595,7 +595,7 @@ describe("connectPeer", () => {
       })
     )
 
-    it.scoped("connects to the server without a URL", () =>
+    it.effect("connects to the server without a URL", () =>
       Effect.gen(function* () {
         const connecting = yield* Effect.fork(WebSocketTest.connectPeer())
         assert.strictEqual((yield* WebSocketServer.accept()).request.host, "test")
@@ -603,7 +603,7 @@ describe("connectPeer", () => {
       })
     )
 
-    it.scoped("fails as a client does", () =>
+    it.effect("fails as a client does", () =>
       Effect.gen(function* () {
         const rejected = yield* Effect.flip(WebSocketTest.connectPeer("ws://test", { origin: "https://evil.example" }))
         assert(rejected._tag === "Handshake_rejected")
@@ -615,7 +615,7 @@ describe("connectPeer", () => {
       })
     )
 
-    it.scoped("is dropped when it is interrupted", () =>
+    it.effect("is dropped when it is interrupted", () =>
       Effect.gen(function* () {
         const connecting = yield* Effect.fork(WebSocketTest.connectPeer("ws://test/gone"))
         assert.isTrue(yield* isPending(connecting))

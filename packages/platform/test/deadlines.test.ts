@@ -36,7 +36,7 @@ const quiet = { heartbeatInterval: Duration.infinity } as const
 
 for (const role of roles) {
   describe(`heartbeat, as ${role}`, () => {
-    it.scoped("pings after 25 seconds without a frame, and fails 20 seconds later", () =>
+    it.effect("pings after 25 seconds without a frame, and fails 20 seconds later", () =>
       Effect.gen(function* () {
         const { seen, socket, wrote } = yield* alone(role)
         const reading = yield* Effect.fork(Effect.flip(socket.receive))
@@ -65,7 +65,7 @@ for (const role of roles) {
       ["a message", text("hello")],
       ["a part of one", text("hel", false)]
     ] as const) {
-      it.scoped(`takes ${name} for a sign of life, and counts anew from it`, () =>
+      it.effect(`takes ${name} for a sign of life, and counts anew from it`, () =>
         Effect.gen(function* () {
           const { inject, pair, socket, wrote } = yield* alone(role)
           yield* TestClock.adjust("44 seconds")
@@ -87,7 +87,7 @@ for (const role of roles) {
       )
     }
 
-    it.scoped("sends no ping while frames come", () =>
+    it.effect("sends no ping while frames come", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* alone(role)
         for (let i = 0; i < 10; i++) {
@@ -102,7 +102,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("has payloads that cannot be guessed", () =>
+    it.effect("has payloads that cannot be guessed", () =>
       Effect.gen(function* () {
         const { pings, socket } = yield* Effect.map(connected(), (ends) => ({
           socket: ends[role],
@@ -115,7 +115,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("is patient where the sign waits to be read, because this process was busy", () =>
+    it.effect("is patient where the sign waits to be read, because this process was busy", () =>
       Effect.gen(function* () {
         const { inject, pair, socket, wrote } = yield* alone(role)
         yield* from(pair, other(role)).stall
@@ -135,7 +135,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("takes no reading for no sign while the app does not read", () =>
+    it.effect("takes no reading for no sign while the app does not read", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* alone(role, { receiveHighWaterMark: 1 })
         yield* inject(text("one"), text("two"))
@@ -147,7 +147,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("finds a peer that neither reads nor sends, and adds nothing to what it does not read", () =>
+    it.effect("finds a peer that neither reads nor sends, and adds nothing to what it does not read", () =>
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* alone(role, { sendHighWaterMark: 10 })
         yield* from(pair, role).stall
@@ -169,7 +169,7 @@ for (const role of roles) {
         (socket: WebSocket.WebSocket) => socket.sendStream(Stream.take(Stream.repeatValue(new Uint8Array(10_000)), 100))
       ]
     ] as const) {
-      it.scoped(`leaves alone a peer that is slow to read ${name}`, () =>
+      it.effect(`leaves alone a peer that is slow to read ${name}`, () =>
         Effect.gen(function* () {
           const { pair, socket, wrote } = yield* alone(role, brisk)
           yield* from(pair, role).throttle(50_000)
@@ -186,7 +186,7 @@ for (const role of roles) {
       )
     }
 
-    it.scoped("finds a peer that is gone in the middle of a transfer, at most one interval later than others", () =>
+    it.effect("finds a peer that is gone in the middle of a transfer, at most one interval later than others", () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* alone(role, brisk)
         const outbound = from(pair, role)
@@ -202,7 +202,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("takes what its transport takes at once for no sign of life", () =>
+    it.effect("takes what its transport takes at once for no sign of life", () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* alone(role, brisk)
         yield* from(pair, role).drop
@@ -215,7 +215,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped(
+    it.effect(
       "waits longer for the answer to a ping behind a slow transfer, up to the time that the transfer took",
       () =>
         Effect.gen(function* () {
@@ -234,7 +234,7 @@ for (const role of roles) {
         })
     )
 
-    it.scoped("hears a peer whose message arrives slowly", () =>
+    it.effect("hears a peer whose message arrives slowly", () =>
       Effect.gen(function* () {
         const ends = yield* connected(brisk)
         yield* from(ends.pair, role).throttle(50_000)
@@ -245,7 +245,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("can be off, or of other times", () =>
+    it.effect("can be off, or of other times", () =>
       Effect.gen(function* () {
         const off = yield* alone(role, quiet)
         const quick = yield* alone(role, { heartbeatInterval: "1 seconds", heartbeatTimeout: "2 seconds" })
@@ -263,7 +263,7 @@ for (const role of roles) {
   })
 
   describe(`the other deadlines, as ${role}`, () => {
-    it.scoped("are none unless asked for", () =>
+    it.effect("are none unless asked for", () =>
       Effect.gen(function* () {
         const { inject, pair, socket } = yield* alone(role, { ...quiet, sendHighWaterMark: 10 })
         yield* inject(text("hel", false))
@@ -275,7 +275,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("maxLifetime closes with 1001, however busy the connection is", () =>
+    it.effect("maxLifetime closes with 1001, however busy the connection is", () =>
       Effect.gen(function* () {
         const ends = yield* connected({ ...quiet, maxLifetime: "1 minutes" })
         const [socket, peer] = [ends[role], ends[other(role)]]
@@ -292,7 +292,7 @@ for (const role of roles) {
       }).pipe(Effect.scoped)
     )
 
-    it.scoped("idleTimeout closes with 1001 after a time without a message in either direction", () =>
+    it.effect("idleTimeout closes with 1001 after a time without a message in either direction", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* alone(role, { ...quiet, idleTimeout: "10 seconds" })
         yield* TestClock.adjust("9 seconds")
@@ -313,7 +313,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("messageTimeout fails with 1008 where a message that has begun does not end", () =>
+    it.effect("messageTimeout fails with 1008 where a message that has begun does not end", () =>
       Effect.gen(function* () {
         const { inject, injectBytes, socket, wrote } = yield* alone(role, { ...quiet, messageTimeout: "10 seconds" })
         yield* inject(text("whole"))
@@ -339,7 +339,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("writeTimeout drops a peer that reads nothing of what waits for it", () =>
+    it.effect("writeTimeout drops a peer that reads nothing of what waits for it", () =>
       Effect.gen(function* () {
         const { pair, seen, socket } = yield* alone(role, {
           ...quiet,
@@ -369,7 +369,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("writeTimeout and idleTimeout let a peer be that takes its time for one message", () =>
+    it.effect("writeTimeout and idleTimeout let a peer be that takes its time for one message", () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* alone(role, { ...quiet, idleTimeout: "3 seconds", writeTimeout: "2 seconds" })
         const outbound = from(pair, role)
@@ -382,7 +382,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("writeTimeout counts what the peer has read, whatever else has to wait meanwhile", () =>
+    it.effect("writeTimeout counts what the peer has read, whatever else has to wait meanwhile", () =>
       Effect.gen(function* () {
         const { inject, pair, socket } = yield* alone(role, {
           ...quiet,
@@ -405,7 +405,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("writeTimeout lets a peer be that reads slowly", () =>
+    it.effect("writeTimeout lets a peer be that reads slowly", () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* alone(role, {
           ...quiet,

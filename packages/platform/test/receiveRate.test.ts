@@ -16,7 +16,7 @@ const joined = (receiveRate: WebSocket.ReceiveRate) =>
   })
 
 describe("receiveRate", () => {
-  it.scoped("suspends reading until the rate is kept, and loses nothing", () =>
+  it.effect("suspends reading until the rate is kept, and loses nothing", () =>
     Effect.gen(function* () {
       const { client, data } = yield* joined({ messages: 2, interval: "2 seconds" })
       for (let n = 1; n <= 5; n++) {
@@ -38,7 +38,7 @@ describe("receiveRate", () => {
     })
   )
 
-  it.scoped("lets through what keeps to it, for ever", () =>
+  it.effect("lets through what keeps to it, for ever", () =>
     Effect.gen(function* () {
       const { client, data } = yield* joined({ messages: 1, interval: "1 seconds", strategy: "close" })
       for (let n = 1; n <= 20; n++) {
@@ -50,7 +50,7 @@ describe("receiveRate", () => {
     })
   )
 
-  it.scoped("closes with 1008, after what was sent before", () =>
+  it.effect("closes with 1008, after what was sent before", () =>
     Effect.gen(function* () {
       const { client, data, running } = yield* joined({ bytes: 20, interval: "1 seconds", strategy: "close" })
       yield* client.send("12345678")
@@ -63,7 +63,7 @@ describe("receiveRate", () => {
     })
   )
 
-  it.scoped("holds up no closing while it suspends", () =>
+  it.effect("holds up no closing while it suspends", () =>
     Effect.gen(function* () {
       const { client, server } = yield* joined({ messages: 1, interval: "1 hours" })
       yield* client.send("1")
@@ -76,7 +76,7 @@ describe("receiveRate", () => {
     })
   )
 
-  it.scoped("holds up no Close behind what comes while it closes", () =>
+  it.effect("holds up no Close behind what comes while it closes", () =>
     Effect.gen(function* () {
       const { inject, pair, socket } = yield* alone("server", { receiveRate: { bytes: 20, interval: "1 hours" } })
       yield* Effect.fork(socket.run(() => {}))

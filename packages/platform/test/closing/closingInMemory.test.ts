@@ -316,7 +316,7 @@ const runAll = (cell: Cell) =>
       []
     )
     return result
-  }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger)))
+  }).pipe(Effect.provide(Logger.layer([])))
 
 const results = new Map<string, Result>()
 

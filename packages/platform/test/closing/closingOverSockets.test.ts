@@ -254,7 +254,7 @@ describe("before the 101", () => {
   for (const cell of openingCells) {
     if (impossible(cell) !== undefined) continue
     const { behaviour, ending, opening, role } = cell
-    it.scoped(`${role}, ${opening}, ${ending}; the peer ${behaviour}`, () =>
+    it.effect(`${role}, ${opening}, ${ending}; the peer ${behaviour}`, () =>
       Effect.zipRight(
         runOpening[`${role}, ${opening}`]!(cell),
         Effect.sync(() => run.add(cell))
@@ -429,7 +429,7 @@ for (const transport of transports) {
           for (const behaviour of overSockets) {
             const cell: Cell = { role, moment, ending, behaviour }
             if (!chosen(cell)) continue
-            it.scoped(`${moment}, ${ending}; the peer ${behaviour}`, () => runOpen(cell, transport))
+            it.effect(`${moment}, ${ending}; the peer ${behaviour}`, () => runOpen(cell, transport))
           }
         }
       }

@@ -63,7 +63,7 @@ for (const role of roles) {
       ["our Close is sent and the peer's arrives: each keeps its code", "Close 4000 ours", "local"],
       ["the peer's Close arrives just before ours is sent: the peer's code is sent back", "Close 4001", "remote"]
     ] as const) {
-      it.scoped(`${order}; clean`, () =>
+      it.effect(`${order}; clean`, () =>
         Effect.gen(function* () {
           const { eof, inject, pair, socket } = yield* alone(role)
           const closing = yield* Effect.fork(socket.close(4000, "ours"))
@@ -103,7 +103,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("ends at the deadline, not clean, if both Closes are sent and ours is never read", () =>
+    it.effect("ends at the deadline, not clean, if both Closes are sent and ours is never read", () =>
       Effect.gen(function* () {
         const { inject, pair, socket } = yield* alone(role)
         yield* from(pair, role).stall
@@ -116,7 +116,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("ends at once, not clean, if abort is called during the closing handshake", () =>
+    it.effect("ends at once, not clean, if abort is called during the closing handshake", () =>
       Effect.gen(function* () {
         const { pair, seen, socket } = yield* alone(role)
         const closing = yield* Effect.fork(socket.close(4000))
@@ -130,7 +130,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped(
+    it.effect(
       "sends waiting messages and the Close of an ending scope in their order, to a peer that does not read",
       () =>
         Effect.gen(function* () {
@@ -177,6 +177,6 @@ describe("the release of a server's layer while handlers run", () => {
         assert.strictEqual((yield* client.receive).data, "bye")
         assert.deepStrictEqual(outcome(yield* client.closeStatus), [1001, 1001, "remote", true])
       }
-    }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger)))
+    }).pipe(Effect.provide(Logger.layer([])))
   )
 })

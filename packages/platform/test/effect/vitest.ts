@@ -1,6 +1,18 @@
-/** Vitest, with tests that are effects. Each has a scope of its own, as in Effect 4. */
-import { it as plain } from "@effect/vitest"
+/** Vitest, with tests that are effects. As in Effect 4, each of them has a scope of its own. */
+import { it as original, layer as originalLayer, type Vitest } from "@effect/vitest"
+import type { Layer, Scope, TestServices } from "effect"
 
 export * from "@effect/vitest"
 
-export const it = plain
+interface EffectTests<R> {
+  readonly effect: Vitest.Tester<TestServices.TestServices | Scope.Scope | R>
+}
+
+/** `effect` runs on a clock for tests, `live` on the real one. */
+export const it = Object.assign(original.extend({}), { effect: original.scoped, live: original.scopedLive })
+
+/** Tests that share a layer. */
+export const layer =
+  <R, E>(shared: Layer.Layer<R, E>) =>
+  (tests: (it: EffectTests<R>) => void): void =>
+    originalLayer(shared)((it) => tests({ effect: it.scoped }))

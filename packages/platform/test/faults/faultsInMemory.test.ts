@@ -201,7 +201,7 @@ describe("any faults in any order", () => {
 
 describe("a Close and data that cross", () => {
   for (const role of roles) {
-    it.scoped(`delivers what the peer sent before it knew, as ${role}`, () =>
+    it.effect(`delivers what the peer sent before it knew, as ${role}`, () =>
       Effect.gen(function* () {
         const pair = yield* MockTransport.make()
         const socket = yield* WebSocket.fromTransport(pair[role], { role, ...options })
@@ -229,7 +229,7 @@ describe("a Close and data that cross", () => {
       }).pipe(onManualClock)
     )
 
-    it.scoped(`completes where both close at once, first of all ${role}`, () =>
+    it.effect(`completes where both close at once, first of all ${role}`, () =>
       Effect.gen(function* () {
         const pair = yield* MockTransport.make()
         yield* pair.delay("1 second")
@@ -264,7 +264,7 @@ describe("a clock that jumps", () => {
     ["forward by a year", 365 * 86_400_000],
     ["back by a year", -365 * 86_400_000]
   ] as const) {
-    it.scoped(`ends nothing, ${name}, and goes on to notice silence`, () =>
+    it.effect(`ends nothing, ${name}, and goes on to notice silence`, () =>
       Effect.gen(function* () {
         const clock = new JumpingClock()
         yield* Effect.withClock(
@@ -296,7 +296,7 @@ describe("a clock that jumps", () => {
     )
   }
 
-  it.scoped("ends a connection once where the process slept through every deadline", () =>
+  it.effect("ends a connection once where the process slept through every deadline", () =>
     Effect.gen(function* () {
       const pair = yield* MockTransport.make()
       const client = yield* WebSocket.fromTransport(pair.client, { role: "client", idleTimeout: "1 minute" })

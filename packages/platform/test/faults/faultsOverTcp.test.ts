@@ -73,7 +73,7 @@ describe("nothing is lost", () => {
     ["in pieces of three bytes, late", { pieceBytes: 3, turns: 2 }],
     ["late", { turns: 20 }]
   ] as const) {
-    it.scopedLive(name, () =>
+    it.live(name, () =>
       Effect.gen(function* () {
         const { open } = yield* behindProxy
         yield* Effect.scoped(Effect.flatMap(open({ client: conditions, server: conditions }), whole))
@@ -82,7 +82,7 @@ describe("nothing is lost", () => {
   }
 
   for (const stalled of ["client", "server"] as const) {
-    it.scopedLive(`behind a stall of what the ${stalled} says, with more than the buffers hold`, () =>
+    it.live(`behind a stall of what the ${stalled} says, with more than the buffers hold`, () =>
       Effect.gen(function* () {
         const { open } = yield* behindProxy
         yield* Effect.scoped(
@@ -123,7 +123,7 @@ for (const from of ["client", "server"] as const) {
 
   for (const cut of ["end", "reset"] as const) {
     describe(`what the ${from} says is cut off by a ${cut}`, () => {
-      it.scopedLive("behind every byte", () =>
+      it.live("behind every byte", () =>
         Effect.gen(function* () {
           const { open } = yield* behindProxy
           for (let cutAfter = 0; cutAfter < total; cutAfter++) {
@@ -150,7 +150,7 @@ for (const from of ["client", "server"] as const) {
 }
 
 describe("both sides learn of it", () => {
-  it.scopedLive("where the connection is reset in the middle of large messages", () =>
+  it.live("where the connection is reset in the middle of large messages", () =>
     Effect.gen(function* () {
       const { open } = yield* behindProxy
       yield* Effect.scoped(
@@ -173,7 +173,7 @@ describe("both sides learn of it", () => {
 
 describe("a Close and data on their way", () => {
   for (const first of ["client", "server"] as const) {
-    it.scopedLive(`cross, where the ${first} closes and its Close is held up`, () =>
+    it.live(`cross, where the ${first} closes and its Close is held up`, () =>
       Effect.gen(function* () {
         const { open } = yield* behindProxy
         yield* Effect.scoped(

@@ -142,7 +142,7 @@ describe("memory", () => {
 
 describe("writing", () => {
   for (const role of roles) {
-    it.scoped(`writes once for all that is sent in one turn, and within that turn, as ${role}`, () =>
+    it.effect(`writes once for all that is sent in one turn, and within that turn, as ${role}`, () =>
       Effect.gen(function* () {
         const { spies, ...sockets } = yield* pairOfSpies
         const socket = sockets[role]
@@ -156,7 +156,7 @@ describe("writing", () => {
       })
     )
 
-    it.scoped(`does not wait for the end of the turn with more than 64 KiB, as ${role}`, () =>
+    it.effect(`does not wait for the end of the turn with more than 64 KiB, as ${role}`, () =>
       Effect.gen(function* () {
         const pair = yield* MockTransport.make()
         const { transport, writes } = spy(pair[role])
@@ -170,7 +170,7 @@ describe("writing", () => {
       })
     )
 
-    it.scoped(`sends what was sent in a turn and the Close that follows in one write, as ${role}`, () =>
+    it.effect(`sends what was sent in a turn and the Close that follows in one write, as ${role}`, () =>
       Effect.gen(function* () {
         const { spies, ...sockets } = yield* pairOfSpies
         yield* sockets[role].send("last")
@@ -190,7 +190,7 @@ describe("writing", () => {
         ["messages", (socket) => Stream.runForEach(socket.messages, (message) => socket.send(message))]
       ]
     for (const [name, reply] of replying) {
-      it.scoped(`writes once for the replies to one read that are made by ${name}, as ${role}`, () =>
+      it.effect(`writes once for the replies to one read that are made by ${name}, as ${role}`, () =>
         Effect.gen(function* () {
           const { spies, ...sockets } = yield* pairOfSpies
           yield* Effect.forkScoped(reply(sockets[role]))
@@ -210,7 +210,7 @@ describe("writing", () => {
     }
   }
 
-  it.scoped("does not hold replies back while the handler of the next message takes its time", () =>
+  it.effect("does not hold replies back while the handler of the next message takes its time", () =>
     Effect.gen(function* () {
       const { inject, socket, wrote } = yield* alone("server")
       yield* Effect.forkScoped(
@@ -224,7 +224,7 @@ describe("writing", () => {
     })
   )
 
-  it.scoped("writes the same bytes once the transport has them, also where it takes them later", () =>
+  it.effect("writes the same bytes once the transport has them, also where it takes them later", () =>
     Effect.gen(function* () {
       const { control, transport, written } = manual(pending)
       const socket = yield* WebSocket.fromTransport(transport, { role: "server" })
@@ -238,7 +238,7 @@ describe("writing", () => {
     })
   )
 
-  it.scoped("copies large bytes where nobody waits until they are out", () =>
+  it.effect("copies large bytes where nobody waits until they are out", () =>
     Effect.gen(function* () {
       const { control, transport, written } = manual(pending)
       const socket = yield* WebSocket.fromTransport(transport, {
@@ -255,7 +255,7 @@ describe("writing", () => {
     })
   )
 
-  it.scoped("writes nothing but a Close above the high-water mark, until the drain", () =>
+  it.effect("writes nothing but a Close above the high-water mark, until the drain", () =>
     Effect.gen(function* () {
       for (const closes of [false, true]) {
         const { calls, control, transport, written } = manual(congested)
@@ -287,7 +287,7 @@ describe("writing", () => {
 })
 
 describe("the transport's reports", () => {
-  it.scoped("a transport that is over at once ends the connection", () =>
+  it.effect("a transport that is over at once ends the connection", () =>
     Effect.gen(function* () {
       const { control, transport } = manual(clear)
       const socket = yield* WebSocket.fromTransport(transport, { role: "client" })
@@ -297,7 +297,7 @@ describe("the transport's reports", () => {
     })
   )
 
-  it.scoped("gives a chunk back that was owned and is not used any more", () =>
+  it.effect("gives a chunk back that was owned and is not used any more", () =>
     Effect.gen(function* () {
       const { control, transport } = manual(clear)
       const released: Array<Uint8Array> = []
@@ -319,7 +319,7 @@ describe("the transport's reports", () => {
     })
   )
 
-  it.scoped("an error is the connection's, and the transport is dropped", () =>
+  it.effect("an error is the connection's, and the transport is dropped", () =>
     Effect.gen(function* () {
       const { calls, control, transport } = manual(clear)
       const socket = yield* WebSocket.fromTransport(transport, { role: "client" })
@@ -333,7 +333,7 @@ describe("the transport's reports", () => {
     })
   )
 
-  it.scoped("an error after the connection's end changes nothing", () =>
+  it.effect("an error after the connection's end changes nothing", () =>
     Effect.gen(function* () {
       const { inject, pair, socket } = yield* alone("client")
       yield* inject(close(1000))
@@ -345,7 +345,7 @@ describe("the transport's reports", () => {
     })
   )
 
-  it.scoped("what is behind an unread message and a Close takes effect at the end of the turn", () =>
+  it.effect("what is behind an unread message and a Close takes effect at the end of the turn", () =>
     Effect.gen(function* () {
       const { inject, pair, socket, wrote } = yield* alone("client")
       yield* inject(ping("p"), text("one"), close(1000))
@@ -358,7 +358,7 @@ describe("the transport's reports", () => {
 })
 
 describe("time", () => {
-  it.scoped("nothing is left of the deadlines of a connection that is over", () =>
+  it.effect("nothing is left of the deadlines of a connection that is over", () =>
     Effect.gen(function* () {
       const { client, pair, server } = yield* connected()
       const alarms = timersOf(yield* Effect.clock)["heap"]
@@ -371,7 +371,7 @@ describe("time", () => {
     })
   )
 
-  it.scoped("the deadline starts with the closing, whoever began, and only once", () =>
+  it.effect("the deadline starts with the closing, whoever began, and only once", () =>
     Effect.gen(function* () {
       const { inject, socket, wrote } = yield* alone("client", { closeTimeout: "1 seconds" })
       yield* inject(close(4000))
@@ -447,7 +447,7 @@ describe("owners", () => {
     })
   )
 
-  it.scoped("the failure of what a connection is for leaves no waiting fiber behind", () =>
+  it.effect("the failure of what a connection is for leaves no waiting fiber behind", () =>
     Effect.gen(function* () {
       const { pair, socket } = yield* alone("client", { sendHighWaterMark: 1, sendLowWaterMark: 1 })
       yield* from(pair, "client").stall
@@ -523,7 +523,7 @@ describe("compression on another thread", () => {
   const larger = `${large}${large}`
 
   for (const role of roles) {
-    it.scoped(`begins at 64 KiB, unless the message is sent as it is, as ${role}`, () =>
+    it.effect(`begins at 64 KiB, unless the message is sent as it is, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, sent, socket } = yield* deflating(role, { sendHighWaterMark: 1024 * 1024 })
         yield* socket.send(large.slice(0, 65_535))
@@ -537,7 +537,7 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`holds back messages, not pings and pongs, as ${role}`, () =>
+    it.effect(`holds back messages, not pings and pongs, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, peer, sent, socket } = yield* deflating(role)
         const fibers = yield* Effect.forEach(["first", large, "second", larger, "third"], (data) =>
@@ -569,7 +569,7 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`sends as it is what does not become smaller, as ${role}`, () =>
+    it.effect(`sends as it is what does not become smaller, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, peer, sent, socket } = yield* deflating(role)
         yield* Effect.fork(Effect.forEach([large, larger], (data) => socket.send(data)))
@@ -585,7 +585,7 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`sends nothing of a message whose send is interrupted, and goes on, as ${role}`, () =>
+    it.effect(`sends nothing of a message whose send is interrupted, and goes on, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, peer, sent, socket } = yield* deflating(role)
         const first = yield* Effect.fork(socket.send(large))
@@ -622,7 +622,7 @@ describe("compression on another thread", () => {
       ["an abort", ({ socket }) => socket.abort, closedError(1006, "local", false)]
     ]
     for (const [name, end, expected] of endings) {
-      it.scoped(`${name} is not held back, and drops what is not sent yet, as ${role}`, () =>
+      it.effect(`${name} is not held back, and drops what is not sent yet, as ${role}`, () =>
         Effect.gen(function* () {
           const { jobs, peer, sent, socket } = yield* deflating(role)
           const fibers = yield* Effect.forEach([large, "second"], (data) => Effect.fork(Effect.flip(socket.send(data))))
@@ -639,7 +639,7 @@ describe("compression on another thread", () => {
       )
     }
 
-    it.scoped(`does not begin before there is room, as ${role}`, () =>
+    it.effect(`does not begin before there is room, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, pair, socket } = yield* deflating(role, { sendHighWaterMark: 1000 })
         yield* from(pair, role).stall

@@ -1,3 +1,4 @@
+import * as fc from "fast-check"
 import { NodeZlib } from "@effect-websocket/platform/node"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import type { StreamData } from "@effect-websocket/platform/StreamingWebSocket"
@@ -6,7 +7,7 @@ import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import type { Transport, TransportSink } from "@effect-websocket/platform/Transport"
 import { frames } from "@effect-websocket/protocol/FrameDecoder"
 import { Text } from "@effect-websocket/protocol/Message"
-import { FastCheck, Option } from "effect"
+import { Option } from "effect"
 import { Effect, Exit, Fiber, Queue, Stream, TestClock } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
 import { timers } from "../../src/internal/timers.js"
@@ -15,6 +16,7 @@ import { SendingWebSocket } from "../../src/internal/SendingWebSocket.js"
 import { sentEffect } from "../../src/internal/sending.js"
 import { placeIn } from "../../src/internal/scopes.js"
 import { resolve } from "../../src/internal/settings.js"
+import { property } from "../property.js"
 import {
   alone,
   close,
@@ -82,7 +84,7 @@ describe("sendStream", () => {
       ["an option, which is one too", Option.some(utf8("one")) as never, ["Binary… one", "Continuation"]]
     ]
     for (const [name, data, expected] of cases) {
-      it.scoped(`sends ${name}, as ${role}`, () =>
+      it.effect(`sends ${name}, as ${role}`, () =>
         Effect.gen(function* () {
           const { socket, wrote } = yield* alone(role)
           yield* socket.sendStream(data)
@@ -93,7 +95,7 @@ describe("sendStream", () => {
       )
     }
 
-    it.scoped(`fragments larger parts by maxFrameSize, as ${role}`, () =>
+    it.effect(`fragments larger parts by maxFrameSize, as ${role}`, () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role, { maxFrameSize: 4 })
         yield* socket.sendStream(Stream.make("abcdefghi", "jklm"))
@@ -108,7 +110,7 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`sends parts as they come, as ${role}`, () =>
+    it.effect(`sends parts as they come, as ${role}`, () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         const { feed, stream } = yield* source<string>()
@@ -120,7 +122,7 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`lets other messages wait for its end, in order, and nothing else, as ${role}`, () =>
+    it.effect(`lets other messages wait for its end, in order, and nothing else, as ${role}`, () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* alone(role)
         const { feed, stream } = yield* source<string>()
@@ -157,7 +159,7 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`takes its turn in the order of the calls, as ${role}`, () =>
+    it.effect(`takes its turn in the order of the calls, as ${role}`, () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         yield* Effect.all(
@@ -169,7 +171,7 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`suspends above the high-water mark, and resumes, as ${role}`, () =>
+    it.effect(`suspends above the high-water mark, and resumes, as ${role}`, () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 1000, sendLowWaterMark: 10 })
         const socket = sockets[role]
@@ -190,7 +192,7 @@ describe("sendStream", () => {
     )
 
     for (const sendStrategy of ["suspend", "dropping", "sliding", "close", "abort"] as const) {
-      it.scoped(`drops no part and closes nothing with the strategy ${sendStrategy}, as ${role}`, () =>
+      it.effect(`drops no part and closes nothing with the strategy ${sendStrategy}, as ${role}`, () =>
         Effect.gen(function* () {
           const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1, sendStrategy })
           const socket = sockets[role]
@@ -212,7 +214,7 @@ describe("sendStream", () => {
       )
     }
 
-    it.scoped(`keeps its turn where the strategy sliding drops messages, as ${role}`, () =>
+    it.effect(`keeps its turn where the strategy sliding drops messages, as ${role}`, () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected({
           sendHighWaterMark: 200,
@@ -254,7 +256,7 @@ describe("sendStream", () => {
       ["interrupts itself", Stream.fromEffect(Effect.interrupt), 1001, isInterrupted]
     ]
     for (const [name, last, code, check] of failures) {
-      it.scoped(`closes with ${code} where the stream ${name} behind its first part, as ${role}`, () =>
+      it.effect(`closes with ${code} where the stream ${name} behind its first part, as ${role}`, () =>
         Effect.gen(function* () {
           const { inject, socket, wrote } = yield* alone(role)
           const sending = yield* Effect.fork(socket.sendStream(Stream.concat(Stream.make("one"), last)))
@@ -269,7 +271,7 @@ describe("sendStream", () => {
         })
       )
 
-      it.scoped(`sends nothing, and the connection goes on, where the stream ${name} at once, as ${role}`, () =>
+      it.effect(`sends nothing, and the connection goes on, where the stream ${name} at once, as ${role}`, () =>
         Effect.gen(function* () {
           const { socket, wrote } = yield* alone(role)
           assert.isTrue(check(yield* Effect.exit(socket.sendStream(Stream.concat(Stream.make(""), last)))))
@@ -281,7 +283,7 @@ describe("sendStream", () => {
       )
     }
 
-    it.scoped(
+    it.effect(
       `interrupted, closes with 1001 where something was sent, and waits for the stream's finalizers, as ${role}`,
       () =>
         Effect.gen(function* () {
@@ -301,7 +303,7 @@ describe("sendStream", () => {
         })
     )
 
-    it.scoped(`interrupted before its first part, sends nothing, and the connection goes on, as ${role}`, () =>
+    it.effect(`interrupted before its first part, sends nothing, and the connection goes on, as ${role}`, () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         const { feed, state, stream } = yield* source<string>()
@@ -318,7 +320,7 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`interrupted while it waits for its turn, leaves nothing behind, as ${role}`, () =>
+    it.effect(`interrupted while it waits for its turn, leaves nothing behind, as ${role}`, () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         const { feed, stream } = yield* source<string>()
@@ -346,7 +348,7 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`interrupted between the end of its wait and its turn, leaves nothing behind, as ${role}`, () =>
+    it.effect(`interrupted between the end of its wait and its turn, leaves nothing behind, as ${role}`, () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         const { feed, stream } = yield* source<string>()
@@ -365,7 +367,7 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`interrupted behind its last part, while it waits for room, closes nothing, as ${role}`, () =>
+    it.effect(`interrupted behind its last part, while it waits for room, closes nothing, as ${role}`, () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 12, sendLowWaterMark: 1 })
         const socket = sockets[role]
@@ -385,7 +387,7 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`interrupted in the middle while it waits for room, closes with 1001, as ${role}`, () =>
+    it.effect(`interrupted in the middle while it waits for room, closes with 1001, as ${role}`, () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1 })
         const socket = sockets[role]
@@ -423,7 +425,7 @@ describe("sendStream", () => {
     ]
     for (const [name, end, expected] of endings) {
       for (const region of ["interruptible", "uninterruptible"] as const) {
-        it.scoped(`fails at once at ${name}, while its stream has nothing, in an ${region} region, as ${role}`, () =>
+        it.effect(`fails at once at ${name}, while its stream has nothing, in an ${region} region, as ${role}`, () =>
           Effect.gen(function* () {
             const ends = yield* alone(role)
             const { feed, state, stream } = yield* source<string>()
@@ -447,7 +449,7 @@ describe("sendStream", () => {
       }
     }
 
-    it.scoped(`is not interrupted in an uninterruptible region, as ${role}`, () =>
+    it.effect(`is not interrupted in an uninterruptible region, as ${role}`, () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         const { feed, stream } = yield* source<string>()
@@ -471,7 +473,7 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`fails at once on a connection that is closing or over, and does not run the stream, as ${role}`, () =>
+    it.effect(`fails at once on a connection that is closing or over, and does not run the stream, as ${role}`, () =>
       Effect.gen(function* () {
         const { inject, pair, socket } = yield* alone(role)
         let runs = 0
@@ -497,7 +499,7 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`fails at once on a connection that is closing above the high-water mark, as ${role}`, () =>
+    it.effect(`fails at once on a connection that is closing above the high-water mark, as ${role}`, () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* alone(role, { sendHighWaterMark: 1, sendLowWaterMark: 1 })
         yield* from(pair, role).stall
@@ -511,7 +513,7 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`may close the connection from within its stream, as ${role}`, () =>
+    it.effect(`may close the connection from within its stream, as ${role}`, () =>
       Effect.gen(function* () {
         const ends = yield* connected()
         const closing = Stream.concat(Stream.make("one"), Stream.drain(Stream.fromEffect(ends[role].close(4000))))
@@ -522,7 +524,7 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`keeps the connection from being idle, and does not wait for heartbeats, as ${role}`, () =>
+    it.effect(`keeps the connection from being idle, and does not wait for heartbeats, as ${role}`, () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* alone(role, {
           idleTimeout: "10 seconds",
@@ -548,7 +550,7 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`fails with writeTimeout where the peer does not read, as ${role}`, () =>
+    it.effect(`fails with writeTimeout where the peer does not read, as ${role}`, () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* alone(role, {
           sendHighWaterMark: 10,
@@ -566,16 +568,15 @@ describe("sendStream", () => {
     )
   }
 
-  it.scoped.prop(
+  property(
     "any text, cut anywhere, arrives as it was",
     {
-      role: FastCheck.constantFrom(...roles),
-      texts: FastCheck.array(
-        FastCheck.string({ unit: FastCheck.constantFrom("a", "é", "€", "😀", "\u{10ffff}"), maxLength: 9 }),
-        { maxLength: 9 }
-      ),
-      maxFrameSize: FastCheck.integer({ min: 1, max: 9 }),
-      cut: FastCheck.integer({ min: 1, max: 5 })
+      role: fc.constantFrom(...roles),
+      texts: fc.array(fc.string({ unit: fc.constantFrom("a", "é", "€", "😀", "\u{10ffff}"), maxLength: 9 }), {
+        maxLength: 9
+      }),
+      maxFrameSize: fc.integer({ min: 1, max: 9 }),
+      cut: fc.integer({ min: 1, max: 5 })
     },
     ({ cut, maxFrameSize, role, texts }) =>
       Effect.gen(function* () {
@@ -591,10 +592,10 @@ describe("sendStream", () => {
           assert.deepStrictEqual([message._tag, message.data], ["Text", text])
         }
       }),
-    { fastCheck: { numRuns: 50 } }
+    { numRuns: 50 }
   )
 
-  it.scoped("needs what its stream needs", () =>
+  it.effect("needs what its stream needs", () =>
     Effect.gen(function* () {
       const { socket, wrote } = yield* alone("client")
       const scoped = Stream.unwrapScoped(
@@ -609,7 +610,7 @@ describe("sendStream", () => {
     })
   )
 
-  it.scoped("leaves no fiber behind, however it ends", () =>
+  it.effect("leaves no fiber behind, however it ends", () =>
     Effect.gen(function* () {
       const before = yield* Fiber.roots
       for (const end of ["success", "failure", "interruption", "the end of the connection"] as const) {
@@ -630,7 +631,7 @@ describe("sendStream", () => {
     })
   )
 
-  it.scoped("by many fibers at once, each message arrives whole", () =>
+  it.effect("by many fibers at once, each message arrives whole", () =>
     Effect.gen(function* () {
       for (const role of roles) {
         const { pair, ...ends } = yield* connected({ sendHighWaterMark: 50, sendLowWaterMark: 10 })
@@ -708,7 +709,7 @@ describe("compression on another thread", () => {
     })
 
   for (const role of roles) {
-    it.scoped(`waits for the end of a stream, and a stream for its end, as ${role}`, () =>
+    it.effect(`waits for the end of a stream, and a stream for its end, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, peer, sent, socket } = yield* deflating(role)
         const { feed, stream } = yield* source<string>()
@@ -737,7 +738,7 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`is sent in fragments of its own size, also as it is, as ${role}`, () =>
+    it.effect(`is sent in fragments of its own size, also as it is, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, peer, sent, socket } = yield* deflating(role, { maxFrameSize: 100_000 })
         const sending = yield* Effect.fork(socket.send(large, { maxFrameSize: 50 }))
@@ -760,7 +761,7 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`above maxSendBytes is refused before anything is deflated or queued, as ${role}`, () =>
+    it.effect(`above maxSendBytes is refused before anything is deflated or queued, as ${role}`, () =>
       Effect.gen(function* () {
         let filtered = 0
         const filter = () => {
@@ -800,7 +801,7 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`is not dropped by the strategy sliding, as ${role}`, () =>
+    it.effect(`is not dropped by the strategy sliding, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, peer, socket } = yield* deflating(role, { sendStrategy: "sliding", sendHighWaterMark: 200 })
         const sending = yield* Effect.fork(socket.send(large))
@@ -814,7 +815,7 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`does not keep a Close from sending what is behind it and was accepted, as ${role}`, () =>
+    it.effect(`does not keep a Close from sending what is behind it and was accepted, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, peer, sent, socket } = yield* deflating(role, { sendStrategy: "sliding" })
         const waits = yield* Effect.fork(Effect.exit(socket.send(large)))
@@ -831,7 +832,7 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`is sent as it is by a Close, where it was accepted, as ${role}`, () =>
+    it.effect(`is sent as it is by a Close, where it was accepted, as ${role}`, () =>
       Effect.gen(function* () {
         const options = { sendStrategy: "sliding", sendHighWaterMark: 100_000, sendLowWaterMark: 50_000 } as const
         const { jobs, pair, peer, socket } = yield* deflating(role, options)
@@ -851,7 +852,7 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`may report its end more than once, and at once, as ${role}`, () =>
+    it.effect(`may report its end more than once, and at once, as ${role}`, () =>
       Effect.gen(function* () {
         const deflateLater: Zlib["deflateLater"] = (data, options, done) => {
           done(NodeZlib.zlib.deflate(data, options))
@@ -868,7 +869,7 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`may call back and then throw, which has no effect, as ${role}`, () =>
+    it.effect(`may call back and then throw, which has no effect, as ${role}`, () =>
       Effect.gen(function* () {
         const deflateLater: Zlib["deflateLater"] = (data, options, done) => {
           done(NodeZlib.zlib.deflate(data, options))
@@ -894,7 +895,7 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`may return nothing to give up with, as ${role}`, () =>
+    it.effect(`may return nothing to give up with, as ${role}`, () =>
       Effect.gen(function* () {
         // As it may be in JavaScript.
         const deflateLater = (() => undefined) as unknown as Zlib["deflateLater"]
@@ -931,7 +932,7 @@ describe("compression on another thread", () => {
       ]
     ]
     for (const [name, options, own, data] of bugs) {
-      it.scoped(`is a defect of its send where ${name} throws, also behind another message, as ${role}`, () =>
+      it.effect(`is a defect of its send where ${name} throws, also behind another message, as ${role}`, () =>
         Effect.gen(function* () {
           const { pair, peer, socket } = yield* deflating(role, options, own)
           yield* from(pair, role).stall
@@ -954,7 +955,7 @@ describe("compression on another thread", () => {
       )
     }
 
-    it.scoped(`ends the connection where deflate throws for what was accepted, as ${role}`, () =>
+    it.effect(`ends the connection where deflate throws for what was accepted, as ${role}`, () =>
       Effect.gen(function* () {
         const options = { sendStrategy: "sliding", compression: { threshold: 0 } } as const
         const { pair, socket } = yield* deflating(role, options, { deflate: throws })
@@ -970,7 +971,7 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`fails with 1011 where inflate throws, as ${role}`, () =>
+    it.effect(`fails with 1011 where inflate throws, as ${role}`, () =>
       Effect.gen(function* () {
         const { peer, socket } = yield* deflating(role, {}, { inflate: throws })
         yield* peer.send("x".repeat(2000), { compress: true })
@@ -1006,7 +1007,7 @@ describe("a message that waited for its turn", () => {
     return { transport, written, control }
   }
 
-  it.scoped("is done when there is room behind it, since until then its bytes are not copied", () =>
+  it.effect("is done when there is room behind it, since until then its bytes are not copied", () =>
     Effect.gen(function* () {
       const { control, transport, written } = manual()
       const socket = yield* WebSocket.fromTransport(transport, { role: "server", sendHighWaterMark: 10 })
@@ -1026,7 +1027,7 @@ describe("a message that waited for its turn", () => {
     })
   )
 
-  it.scoped("finds room that came before it began to wait", () =>
+  it.effect("finds room that came before it began to wait", () =>
     Effect.gen(function* () {
       const { control, transport } = manual()
       const socket = yield* WebSocket.fromTransport(transport, { role: "server", sendHighWaterMark: 10 })

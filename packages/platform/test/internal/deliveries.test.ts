@@ -67,7 +67,7 @@ const layers = WebSocketTest.layerWith({ compression: true, zlib: NodeZlib.zlib 
 
 describe("options of another delivery are a defect", () => {
   for (const options of invalid) {
-    it.scoped(`of fromTransport, connect, accept and run: ${JSON.stringify(options)}`, () =>
+    it.effect(`of fromTransport, connect, accept and run: ${JSON.stringify(options)}`, () =>
       Effect.gen(function* () {
         const pair = yield* MockTransport.make()
         const all: ReadonlyArray<
@@ -96,7 +96,7 @@ describe("one server", () => {
   }
 
   for (const client of ["messages", "streams", "frames"] as const) {
-    it.scoped(`accepts one connection after another as it likes; a client of ${client}`, () =>
+    it.effect(`accepts one connection after another as it likes; a client of ${client}`, () =>
       Effect.gen(function* () {
         for (const server of ["messages", "streams", "frames"] as const) {
           const both = yield* Effect.all(
@@ -118,7 +118,7 @@ describe("one server", () => {
     )
   }
 
-  it.scoped("runs handlers of several deliveries beside accept", () =>
+  it.effect("runs handlers of several deliveries beside accept", () =>
     Effect.gen(function* () {
       const text = "x".repeat(2000)
       const exchange = Effect.gen(function* () {
@@ -157,7 +157,7 @@ describe("one server", () => {
     }).pipe(Effect.provide(layers))
   )
 
-  it.scoped("layerHandler takes a delivery", () =>
+  it.effect("layerHandler takes a delivery", () =>
     Effect.gen(function* () {
       const socket = yield* WebSocketClient.connect("ws://test", { delivery: "frames" })
       yield* socket.send(Frame.binary(utf8("one"), { fin: false }))
@@ -175,7 +175,7 @@ describe("one server", () => {
     )
   )
 
-  it.scoped("streams carry compressed messages as one part, and sendStream compresses nothing", () =>
+  it.effect("streams carry compressed messages as one part, and sendStream compresses nothing", () =>
     Effect.gen(function* () {
       const [client, server] = yield* Effect.all(
         [

@@ -29,7 +29,7 @@ const fill = (transport: Transport): number => {
 }
 
 describe("writing", () => {
-  it.scopedLive("tells that the kernel has taken everything", () =>
+  it.live("tells that the kernel has taken everything", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -42,7 +42,7 @@ describe("writing", () => {
     })
   )
 
-  it.scopedLive("tells that bytes wait, and below which mark", () =>
+  it.live("tells that bytes wait, and below which mark", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -70,7 +70,7 @@ describe("writing", () => {
     })
   )
 
-  it.scopedLive("drains again after every time it was above the mark", () =>
+  it.live("drains again after every time it was above the mark", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -86,7 +86,7 @@ describe("writing", () => {
     })
   )
 
-  it.scopedLive("does no harm after the end, or without a byte", () =>
+  it.live("does no harm after the end, or without a byte", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -106,7 +106,7 @@ describe("writing", () => {
     })
   )
 
-  it.scopedLive("half-closes behind what was written, and reads on", () =>
+  it.live("half-closes behind what was written, and reads on", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -127,7 +127,7 @@ describe("writing", () => {
     })
   )
 
-  it.scopedLive("drops everything when it is aborted", () =>
+  it.live("drops everything when it is aborted", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -145,7 +145,7 @@ describe("writing", () => {
 })
 
 describe("reading", () => {
-  it.scopedLive("delivers the head first, and nothing before the start", () =>
+  it.live("delivers the head first, and nothing before the start", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket, Buffer.from("head "))
@@ -161,7 +161,7 @@ describe("reading", () => {
     })
   )
 
-  it.scopedLive("has the head where the peer has gone already", () =>
+  it.live("has the head where the peer has gone already", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket, Buffer.from("head"))
@@ -175,7 +175,7 @@ describe("reading", () => {
     })
   )
 
-  it.scopedLive("pushes back while it is paused, and loses nothing", () =>
+  it.live("pushes back while it is paused, and loses nothing", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -199,7 +199,7 @@ describe("reading", () => {
     })
   )
 
-  it.scopedLive("gives back the memory of what it read, where Node can and nobody else may use it", () =>
+  it.live("gives back the memory of what it read, where Node can and nobody else may use it", () =>
     Effect.gen(function* () {
       const { socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -216,7 +216,7 @@ describe("reading", () => {
     })
   )
 
-  it.scopedLive("passes on as its own only what nobody else can hold", () =>
+  it.live("passes on as its own only what nobody else can hold", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket, Buffer.from("head "))
@@ -241,7 +241,7 @@ describe("reading", () => {
     })
   )
 
-  it.scopedLive("tells a reset, and then its end, once", () =>
+  it.live("tells a reset, and then its end, once", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -257,7 +257,7 @@ describe("reading", () => {
     })
   )
 
-  it.scopedLive("tells a write that fails", () =>
+  it.live("tells a write that fails", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)

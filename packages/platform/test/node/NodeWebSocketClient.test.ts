@@ -68,7 +68,7 @@ const connected = (options?: WebSocketClient.ConnectOptions, behind?: Uint8Array
   })
 
 describe("the request", () => {
-  it.scopedLive("has the headers that RFC 6455 requires, and those of the app", () =>
+  it.live("has the headers that RFC 6455 requires, and those of the app", () =>
     Effect.gen(function* () {
       const { peer, request, scope, socket } = yield* connected({
         headers: { "X-Room": ["1", "2"], Cookie: "a=b" },
@@ -90,7 +90,7 @@ describe("the request", () => {
     })
   )
 
-  it.scopedLive("names an IPv6 host in brackets", () =>
+  it.live("names an IPv6 host in brackets", () =>
     Effect.gen(function* () {
       const server = yield* rawServer({ host: "::1" })
       const connecting = yield* Effect.fork(Effect.scoped(connect(`ws://[::1]:${server.port}`)))
@@ -341,7 +341,7 @@ describe("no way to the server", () => {
 })
 
 describe("wss:", () => {
-  it.scopedLive("works with a trusted certificate, also for 1 MiB", () =>
+  it.live("works with a trusted certificate, also for 1 MiB", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho({ tls })
       const payload = new Uint8Array(mebibyte).fill(7)
@@ -360,7 +360,7 @@ describe("wss:", () => {
     })
   )
 
-  it.scopedLive("fails for a certificate that is not trusted", () =>
+  it.live("fails for a certificate that is not trusted", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho({ tls })
       const error = yield* Effect.flip(Effect.scoped(connect(server.address.url)))
@@ -397,7 +397,7 @@ describe("wss:", () => {
 })
 
 describe("the connection", () => {
-  it.scopedLive("keeps the frames that come in one packet with the answer", () =>
+  it.live("keeps the frames that come in one packet with the answer", () =>
     Effect.gen(function* () {
       const { peer, scope, socket } = yield* connected(
         {},
@@ -416,7 +416,7 @@ describe("the connection", () => {
     })
   )
 
-  it.scopedLive("masks every frame with another key", () =>
+  it.live("masks every frame with another key", () =>
     Effect.gen(function* () {
       const { peer, scope, socket } = yield* connected()
       yield* socket.send("one")
@@ -458,7 +458,7 @@ describe("the connection", () => {
     )
   )
 
-  it.scopedLive("reports an end without a Close, and a reset", () =>
+  it.live("reports an end without a Close, and a reset", () =>
     Effect.gen(function* () {
       const ended = yield* connected()
       ended.peer.end()
@@ -492,7 +492,7 @@ describe("scopes", () => {
     )
   )
 
-  it.scopedLive("waits for the server to end TCP", () =>
+  it.live("waits for the server to end TCP", () =>
     Effect.gen(function* () {
       const { peer, scope, socket } = yield* connected()
       const closed = yield* Effect.fork(Scope.close(scope, Exit.void))
@@ -532,7 +532,7 @@ describe("scopes", () => {
     )
   )
 
-  it.scoped("drops a server that never reads", () =>
+  it.effect("drops a server that never reads", () =>
     Effect.gen(function* () {
       const { peer, scope, socket } = yield* connected({ closeTimeout: "50 millis" })
       peer.socket.pause()
@@ -568,7 +568,7 @@ describe("connect without a client", () => {
     )
   )
 
-  it.scopedLive("fails as connect of a client does, and leaves nothing", () =>
+  it.live("fails as connect of a client does, and leaves nothing", () =>
     Effect.gen(function* () {
       const server = yield* rawServer()
       const open = (options?: NodeWebSocketClient.ConnectOptions) =>
@@ -605,7 +605,7 @@ describe("connect without a client", () => {
     })
   )
 
-  it.scopedLive("has the deliveries, the subprotocols and the compression of a client", () =>
+  it.live("has the deliveries, the subprotocols and the compression of a client", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho({ protocols: ["chat"], compression: true })
       const { hostname, port } = server.address
@@ -622,7 +622,7 @@ describe("connect without a client", () => {
     })
   )
 
-  it.scopedLive("sends the cookies of the jar and its own, which the server decodes to the same values", () =>
+  it.live("sends the cookies of the jar and its own, which the server decodes to the same values", () =>
     Effect.gen(function* () {
       const server = yield* serve()
       const route = yield* server.route({
@@ -640,7 +640,7 @@ describe("connect without a client", () => {
     })
   )
 
-  it.scopedLive("has a key from the app's source of randomness", () =>
+  it.live("has a key from the app's source of randomness", () =>
     Effect.gen(function* () {
       const server = yield* rawServer()
       const random = { getRandomValues: (bytes: Uint8Array) => void bytes.fill(7) }
@@ -652,7 +652,7 @@ describe("connect without a client", () => {
 })
 
 describe("backpressure", () => {
-  it.scopedLive("suspends send while the server does not read, within bounded memory", () =>
+  it.live("suspends send while the server does not read, within bounded memory", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* connected()
       peer.socket.pause()
@@ -676,7 +676,7 @@ describe("backpressure", () => {
     })
   )
 
-  it.scopedLive("pauses the transport while nobody reads, and loses nothing", () =>
+  it.live("pauses the transport while nobody reads, and loses nothing", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* connected()
       for (let i = 0; i < 1000; i++) peer.write(frame(first.binary, stamped(i), false))
@@ -690,7 +690,7 @@ describe("backpressure", () => {
     })
   )
 
-  it.scopedLive("holds between both ends of the library", () =>
+  it.live("holds between both ends of the library", () =>
     Effect.gen(function* () {
       const server = yield* serve()
       const connecting = yield* Effect.fork(connect(server.address.url))

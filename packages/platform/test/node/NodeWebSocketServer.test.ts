@@ -57,7 +57,7 @@ const assertServes = (port: number) =>
   )
 
 describe("a handler with a check", () => {
-  it.scopedLive("answers 403 before the upgrade, and opens for the others", () =>
+  it.live("answers 403 before the upgrade, and opens for the others", () =>
     Effect.gen(function* () {
       const server = yield* serve()
       const check = ({ headers }: UpgradeCheck.Request) => headers["x-token"] === "secret"
@@ -82,7 +82,7 @@ describe("a handler with a check", () => {
 })
 
 describe("the opening handshake", () => {
-  it.scopedLive("answers 101 and hands the request over", () =>
+  it.live("answers 101 and hands the request over", () =>
     Effect.gen(function* () {
       const server = yield* serve({ protocols: ["b", "a"] })
       const peer = yield* rawClient(server.address.port)
@@ -141,7 +141,7 @@ describe("the opening handshake", () => {
     )
   )
 
-  it.scopedLive("answers 426 to what is no upgrade", () =>
+  it.live("answers 426 to what is no upgrade", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho()
       const peer = yield* rawClient(server.address.port)
@@ -155,7 +155,7 @@ describe("the opening handshake", () => {
     })
   )
 
-  it.scopedLive("answers 400 to what is no HTTP", () =>
+  it.live("answers 400 to what is no HTTP", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho()
       const peer = yield* rawClient(server.address.port)
@@ -165,7 +165,7 @@ describe("the opening handshake", () => {
     })
   )
 
-  it.scopedLive("answers 431 to endless header bytes", () =>
+  it.live("answers 431 to endless header bytes", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho()
       const peer = yield* rawClient(server.address.port)
@@ -190,7 +190,7 @@ describe("the opening handshake", () => {
     )
   )
 
-  it.scopedLive("asks the origin policy it was given", () =>
+  it.live("asks the origin policy it was given", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho({ origin: Origin.allowList(["https://good.example"]) })
       const good = yield* rawClient(server.address.port)
@@ -224,7 +224,7 @@ describe("the opening handshake", () => {
       )
   )
 
-  it.scopedLive("gives up on a TLS handshake that does not come", () =>
+  it.live("gives up on a TLS handshake that does not come", () =>
     Effect.gen(function* () {
       const patient = yield* serveEcho({ tls })
       const other = yield* rawClient(patient.address.port)
@@ -235,7 +235,7 @@ describe("the opening handshake", () => {
     })
   )
 
-  it.scopedLive("answers 503 where no accept takes the request in time", () =>
+  it.live("answers 503 where no accept takes the request in time", () =>
     Effect.gen(function* () {
       const server = yield* serve({ handshakeTimeout: "100 millis" })
       const peer = yield* rawClient(server.address.port)
@@ -244,7 +244,7 @@ describe("the opening handshake", () => {
     })
   )
 
-  it.scopedLive("keeps the frames that come in one packet with the request", () =>
+  it.live("keeps the frames that come in one packet with the request", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho()
       const peer = yield* rawClient(server.address.port)
@@ -287,7 +287,7 @@ describe("the opening handshake", () => {
     )
   )
 
-  it.scopedLive("survives a reset while the request waits for an accept", () =>
+  it.live("survives a reset while the request waits for an accept", () =>
     Effect.gen(function* () {
       const server = yield* serve()
       const gone = yield* rawClient(server.address.port)
@@ -367,7 +367,7 @@ describe("bad input", () => {
     )
   )
 
-  it.scopedLive("ignores data behind a Close", () =>
+  it.live("ignores data behind a Close", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho()
       const peer = yield* rawWebSocket(server.address.port)
@@ -377,7 +377,7 @@ describe("bad input", () => {
     })
   )
 
-  it.scopedLive("tells an end without a Close, and a reset", () =>
+  it.live("tells an end without a Close, and a reset", () =>
     Effect.gen(function* () {
       const server = yield* serve()
       const ended = yield* rawClient(server.address.port)
@@ -461,7 +461,7 @@ describe("scopes", () => {
     )
   )
 
-  it.scopedLive("closes with 1001 when run is interrupted", () =>
+  it.live("closes with 1001 when run is interrupted", () =>
     Effect.gen(function* () {
       const server = yield* serve()
       const running = yield* Effect.fork(server.run(() => Effect.never))
@@ -472,7 +472,7 @@ describe("scopes", () => {
     })
   )
 
-  it.scoped("drops a peer that never answers the Close, also for an interrupted fiber", () =>
+  it.effect("drops a peer that never answers the Close, also for an interrupted fiber", () =>
     Effect.gen(function* () {
       const server = yield* serve({ closeTimeout: "50 millis" })
       const running = yield* Effect.fork(server.run(() => Effect.never))
@@ -485,7 +485,7 @@ describe("scopes", () => {
     })
   )
 
-  it.scoped("drops a peer that never reads", () =>
+  it.effect("drops a peer that never reads", () =>
     Effect.gen(function* () {
       const { peer, scope, socket } = yield* accepted({ closeTimeout: "50 millis" })
       peer.socket.pause()
@@ -555,7 +555,7 @@ describe("scopes", () => {
 })
 
 describe("the listener", () => {
-  it.scopedLive("tells its address", () =>
+  it.live("tells its address", () =>
     Effect.gen(function* () {
       const local = yield* serve()
       assert.isAbove(local.address.port, 0)
@@ -570,7 +570,7 @@ describe("the listener", () => {
     })
   )
 
-  it.scopedLive("fails where the port is in use", () =>
+  it.live("fails where the port is in use", () =>
     Effect.gen(function* () {
       const { address } = yield* serve()
       const error = yield* Effect.flip(Effect.scoped(serve({ port: address.port })))
@@ -579,7 +579,7 @@ describe("the listener", () => {
     })
   )
 
-  it.scopedLive("serves wss:", () =>
+  it.live("serves wss:", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho({ tls })
       const peer = yield* Effect.acquireRelease(
@@ -606,7 +606,7 @@ describe("the listener", () => {
 })
 
 describe("fromUpgrade", () => {
-  it.scopedLive("accepts on a server of one's own, head and all", () =>
+  it.live("accepts on a server of one's own, head and all", () =>
     Effect.gen(function* () {
       const own = Http.createServer((_, response) => response.end("mine"))
       const upgrades = yield* Queue.unbounded<readonly [Http.IncomingMessage, Duplex, Buffer]>()
@@ -639,7 +639,7 @@ describe("fromUpgrade", () => {
     })
   )
 
-  it.scopedLive("is a defect for a socket that carries a WebSocket, which goes on", () =>
+  it.live("is a defect for a socket that carries a WebSocket, which goes on", () =>
     Effect.gen(function* () {
       const own = Http.createServer()
       const upgrades = yield* Queue.unbounded<readonly [Http.IncomingMessage, Duplex, Buffer]>()
@@ -667,7 +667,7 @@ describe("fromUpgrade", () => {
     })
   )
 
-  it.scopedLive("opens nothing for a client that ended before, at whatever moment", () =>
+  it.live("opens nothing for a client that ended before, at whatever moment", () =>
     Effect.gen(function* () {
       const own = Http.createServer()
       const upgrades = yield* Queue.unbounded<readonly [Http.IncomingMessage, Duplex, Buffer]>()
@@ -688,7 +688,7 @@ describe("fromUpgrade", () => {
     })
   )
 
-  it.scopedLive("answers in the order of the requests", () =>
+  it.live("answers in the order of the requests", () =>
     Effect.gen(function* () {
       const responses: Array<Http.ServerResponse> = []
       const own = Http.createServer((_, response) => responses.push(response))
@@ -707,7 +707,7 @@ describe("fromUpgrade", () => {
     })
   )
 
-  it.scopedLive("answers nobody, and leaves no listener, if it is interrupted before its turn", () =>
+  it.live("answers nobody, and leaves no listener, if it is interrupted before its turn", () =>
     Effect.gen(function* () {
       let waits = 0
       const responses: Array<Http.ServerResponse> = []
@@ -746,7 +746,7 @@ describe("fromUpgrade", () => {
 })
 
 describe("backpressure", () => {
-  it.scopedLive("suspends send while the peer does not read, within bounded memory", () =>
+  it.live("suspends send while the peer does not read, within bounded memory", () =>
     Effect.gen(function* () {
       const server = yield* serve()
       const peer = yield* rawClient(server.address.port)
@@ -783,7 +783,7 @@ describe("backpressure", () => {
     })
   )
 
-  it.scopedLive("pauses the transport while nobody reads, and loses nothing", () =>
+  it.live("pauses the transport while nobody reads, and loses nothing", () =>
     Effect.gen(function* () {
       const server = yield* serve()
       const peer = yield* rawClient(server.address.port)

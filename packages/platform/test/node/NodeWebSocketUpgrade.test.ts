@@ -40,7 +40,7 @@ import {
 
 afterEach(noHandlesLeft)
 
-const quiet = Logger.remove(Logger.defaultLogger)
+const quiet = Logger.layer([])
 
 const servicesOf = (server: Http.Server, options?: WebSocketServer.Options) =>
   Layer.orDie(
@@ -86,7 +86,7 @@ const authorized = HttpMiddleware.make((app) =>
 )
 
 describe("the subprotocol of an upgrade", () => {
-  it.scopedLive("is one that the client offers, and none if it offers none", () =>
+  it.live("is one that the client offers, and none if it offers none", () =>
     Effect.gen(function* () {
       const { port } = yield* serveRouter(
         HttpRouter.empty.pipe(
@@ -112,7 +112,7 @@ describe("the subprotocol of an upgrade", () => {
 })
 
 describe("in an HttpRouter", () => {
-  it.scopedLive("stands behind middleware: authorization, CORS, cookies, spans and logs", () =>
+  it.live("stands behind middleware: authorization, CORS, cookies, spans and logs", () =>
     Effect.gen(function* () {
       const logged: Array<unknown> = []
       const spans: Array<Tracer.AnySpan> = []
@@ -138,10 +138,7 @@ describe("in an HttpRouter", () => {
         HttpRouter.use(authorized),
         HttpRouter.use(HttpMiddleware.cors({ allowedOrigins: ["http://127.0.0.1"] }))
       )
-      const logger = Logger.replace(
-        Logger.defaultLogger,
-        Logger.make(({ annotations }) => logged.push(Object.fromEntries(annotations)["http.status"]))
-      )
+      const logger = Logger.layer([Logger.make((entry) => logged.push(Logger.annotationsOf(entry)["http.status"]))])
       // The types of `use` do not tell that the middleware provides the user.
       const provided = router as HttpRouter.HttpRouter<never, WebSocketUpgrade.WebSocketUpgrade>
       const { port } = yield* serveRouter(provided, {}, logger)
@@ -177,7 +174,7 @@ describe("in an HttpRouter", () => {
     })
   )
 
-  it.scopedLive("answers 426 to what is no upgrade", () =>
+  it.live("answers 426 to what is no upgrade", () =>
     Effect.gen(function* () {
       const { port } = yield* serveRouter(HttpRouter.get(HttpRouter.empty, "/", echo))
       const peer = yield* rawClient(port)
@@ -187,7 +184,7 @@ describe("in an HttpRouter", () => {
     })
   )
 
-  it.scopedLive("upgrades nothing where middleware decides otherwise behind the route", () =>
+  it.live("upgrades nothing where middleware decides otherwise behind the route", () =>
     Effect.gen(function* () {
       let handled = false
       const route = WebSocketUpgrade.upgrade(() =>
@@ -212,7 +209,7 @@ describe("in an HttpRouter", () => {
     })
   )
 
-  it.scopedLive("is not ended by a peer that resets while middleware still decides", () =>
+  it.live("is not ended by a peer that resets while middleware still decides", () =>
     Effect.gen(function* () {
       const decided = yield* Deferred.make<void>()
       const asked = yield* Deferred.make<void>()
@@ -243,7 +240,7 @@ describe("in an HttpRouter", () => {
     })
   )
 
-  it.scopedLive("leaves no request waiting behind a refused handshake", () =>
+  it.live("leaves no request waiting behind a refused handshake", () =>
     Effect.gen(function* () {
       const ended = yield* Deferred.make<Exit.Exit<unknown, unknown>>()
       const router = HttpRouter.get(
@@ -259,7 +256,7 @@ describe("in an HttpRouter", () => {
     })
   )
 
-  it.scopedLive("opens nothing after a drain has reported, wherever the request is", () =>
+  it.live("opens nothing after a drain has reported, wherever the request is", () =>
     Effect.gen(function* () {
       for (const place of ["before the route", "behind the route"] as const) {
         const entered = yield* Deferred.make<void>()
@@ -284,7 +281,7 @@ describe("in an HttpRouter", () => {
     })
   )
 
-  it.scopedLive("answers 503 at handshakeTimeout, wherever the request is, and interrupts it", () =>
+  it.live("answers 503 at handshakeTimeout, wherever the request is, and interrupts it", () =>
     Effect.gen(function* () {
       for (const place of ["before the route", "behind the route"] as const) {
         const interrupted = yield* Deferred.make<void>()
@@ -304,7 +301,7 @@ describe("in an HttpRouter", () => {
     })
   )
 
-  it.scopedLive("keeps a connection, and a long response, beyond handshakeTimeout", () =>
+  it.live("keeps a connection, and a long response, beyond handshakeTimeout", () =>
     Effect.gen(function* () {
       const router = HttpRouter.empty.pipe(
         HttpRouter.get("/", echo),
@@ -328,7 +325,7 @@ describe("in an HttpRouter", () => {
     })
   )
 
-  it.scopedLive("interrupts the middleware of a client that has ended", () =>
+  it.live("interrupts the middleware of a client that has ended", () =>
     Effect.gen(function* () {
       const entered = yield* Deferred.make<void>()
       const interrupted = yield* Deferred.make<void>()
@@ -351,7 +348,7 @@ describe("in an HttpRouter", () => {
     })
   )
 
-  it.scopedLive("released, closes its connections with 1001 before the HTTP server waits for them", () =>
+  it.live("released, closes its connections with 1001 before the HTTP server waits for them", () =>
     Effect.gen(function* () {
       const scope = yield* childScope
       const { port, server } = yield* Scope.extend(serveRouter(HttpRouter.get(HttpRouter.empty, "/", echo)), scope)
@@ -364,7 +361,7 @@ describe("in an HttpRouter", () => {
     })
   )
 
-  it.scopedLive("released with `drain`, lets its handlers end", () =>
+  it.live("released with `drain`, lets its handlers end", () =>
     Effect.gen(function* () {
       const scope = yield* childScope
       let saved = false
@@ -439,7 +436,7 @@ describe("in an HttpApi", () => {
     )
   )
 
-  it.scopedLive("is an endpoint behind its security, beside others, and a route beside the API", () =>
+  it.live("is an endpoint behind its security, beside others, and a route beside the API", () =>
     Effect.gen(function* () {
       const { port } = yield* serveApi
       const client = yield* HttpApiClient.make(api, { baseUrl: `http://127.0.0.1:${port}` })

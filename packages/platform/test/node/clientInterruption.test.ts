@@ -281,7 +281,7 @@ describe("real servers", () => {
       Effect.provide(NodeWebSocketClient.layer)
     )
 
-  it.scopedLive("may redirect in chains, to each other, and for ever", () =>
+  it.live("may redirect in chains, to each other, and for ever", () =>
     Effect.gen(function* () {
       const asked: Array<string> = []
       const port = yield* talking((path) => {
@@ -297,7 +297,7 @@ describe("real servers", () => {
     })
   )
 
-  it.scopedLive("may refuse with a body that never ends, or hardly begins", () =>
+  it.live("may refuse with a body that never ends, or hardly begins", () =>
     Effect.gen(function* () {
       for (const [pieces, text] of [
         [["HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n", "3\r\nno,\r\n"], "no,"],

@@ -4,7 +4,7 @@ import * as ReconnectingWebSocket from "@effect-websocket/platform/ReconnectingW
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import { IoError } from "@effect-websocket/protocol/Errors"
 import * as Cookies from "@effect/platform/Cookies"
-import { Inspectable, LogLevel, Option, Redacted, Tracer } from "effect"
+import { Inspectable, Option, Redacted, Tracer } from "effect"
 import * as Net from "node:net"
 import { inspect } from "node:util"
 import { Cause, Config, ConfigProvider, Context, Effect, Exit, Layer, Logger, Stream } from "../effect/index.js"
@@ -24,12 +24,11 @@ const overhear = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     const hear = (value: unknown) =>
       heard.push(inspect(value, { depth: 20, showHidden: true }), String(value), Inspectable.toStringUnknown(value))
     const loggers = Layer.mergeAll(
-      Logger.replace(
-        Logger.defaultLogger,
-        Logger.make((entry) => heard.push(Logger.logfmtLogger.log(entry)))
-      ),
-      Logger.add(Logger.make((entry) => heard.push(inspect(Logger.structuredLogger.log(entry), { depth: 20 })))),
-      Logger.minimumLogLevel(LogLevel.All)
+      Logger.layer([
+        Logger.make((entry) => heard.push(Logger.formatLogFmt.log(entry))),
+        Logger.make((entry) => heard.push(inspect(Logger.formatStructured.log(entry), { depth: 20 })))
+      ]),
+      Logger.minimumLogLevel("All")
     )
     const tracer = Tracer.make({
       span: (name, parent, context, links, startTime, kind) => {

@@ -45,7 +45,7 @@ const connectWith = (url: string, tls: NodeWebSocketClient.TlsOptions, options: 
   )
 
 describe("the server's certificate", () => {
-  it.scopedLive("may be good", () =>
+  it.live("may be good", () =>
     Effect.gen(function* () {
       const { clients, port } = yield* tlsServer(certificates.good)
       yield* connectWith(`wss://localhost:${port}`, { ca })
@@ -72,7 +72,7 @@ describe("the server's certificate", () => {
       {}
     ]
   ] as const) {
-    it.scopedLive(`${name}: ${reason}, unless verification is off`, () =>
+    it.live(`${name}: ${reason}, unless verification is off`, () =>
       Effect.gen(function* () {
         const { port } = yield* tlsServer(certificate)
         const url = `wss://localhost:${port}`
@@ -82,7 +82,7 @@ describe("the server's certificate", () => {
     )
   }
 
-  it.scopedLive("is verified although the environment switches it off", () =>
+  it.live("is verified although the environment switches it off", () =>
     Effect.gen(function* () {
       const { port } = yield* tlsServer(certificates.selfSigned)
       yield* Effect.acquireRelease(
@@ -96,7 +96,7 @@ describe("the server's certificate", () => {
     })
   )
 
-  it.scopedLive("belongs to the requested name", () =>
+  it.live("belongs to the requested name", () =>
     Effect.gen(function* () {
       const { clients, port } = yield* tlsServer(certificates.elsewhere)
       yield* connectWith(`wss://127.0.0.1:${port}`, { ca, servername: "elsewhere.example" })
@@ -104,7 +104,7 @@ describe("the server's certificate", () => {
     })
   )
 
-  it.scopedLive("is verified over a stream of the app's", () =>
+  it.live("is verified over a stream of the app's", () =>
     Effect.gen(function* () {
       const { port } = yield* tlsServer(certificates.elsewhere)
       const createConnection = () => Net.connect(port, "127.0.0.1")
@@ -130,7 +130,7 @@ describe("the client's certificate", () => {
       }
     ]
   ] as const) {
-    it.scopedLive(`is sent, with its key ${name}`, () =>
+    it.live(`is sent, with its key ${name}`, () =>
       Effect.gen(function* () {
         const { clients, port } = yield* tlsServer(certificates.good, mutual)
         yield* connectWith(`wss://localhost:${port}`, { ca, ...tls })
@@ -139,7 +139,7 @@ describe("the client's certificate", () => {
     )
   }
 
-  it.scopedLive("may come from Config", () =>
+  it.live("may come from Config", () =>
     Effect.gen(function* () {
       const { clients, port } = yield* tlsServer(certificates.good, mutual)
       const layer = NodeWebSocketClient.layerConfig({
@@ -162,7 +162,7 @@ describe("the client's certificate", () => {
     })
   )
 
-  it.scopedLive("may be for one connection, beside a client without one", () =>
+  it.live("may be for one connection, beside a client without one", () =>
     Effect.gen(function* () {
       const { clients, port } = yield* tlsServer(certificates.good, { ...mutual, rejectUnauthorized: false })
       const url = `wss://localhost:${port}`
@@ -183,7 +183,7 @@ describe("the client's certificate", () => {
     })
   )
 
-  it.scopedLive("fails if the server misses it or does not trust it", () =>
+  it.live("fails if the server misses it or does not trust it", () =>
     Effect.gen(function* () {
       for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
         const { clients, port } = yield* tlsServer(certificates.good, mutual)

@@ -137,7 +137,7 @@ const all = messages()
 
 describe("our server and a client of ws", () => {
   for (const [server, client] of takeovers) {
-    it.scopedLive(
+    it.live(
       title(server, client),
       () =>
         Effect.gen(function* () {
@@ -178,7 +178,7 @@ describe("our server and a client of ws", () => {
 
 describe("our client and a server of ws", () => {
   for (const [server, client] of takeovers) {
-    it.scopedLive(
+    it.live(
       title(server, client),
       () =>
         Effect.gen(function* () {
@@ -223,7 +223,7 @@ describe("our client and a server of ws", () => {
 
 describe("our server and a client of undici", () => {
   for (const [server, client] of takeovers) {
-    it.scopedLive(
+    it.live(
       title(server, client),
       () =>
         Effect.gen(function* () {

@@ -10,7 +10,7 @@ afterEach(noHandlesLeft)
 const connections = 200
 
 describe("drain under traffic", () => {
-  it.scopedLive(`closes ${connections} connections with 1001, each behind all that was accepted for sending`, () =>
+  it.live(`closes ${connections} connections with 1001, each behind all that was accepted for sending`, () =>
     Effect.gen(function* () {
       const accepted = new Map<string, number>()
       const numbering = WebSocketServer.layerHandler((socket) =>
@@ -21,7 +21,7 @@ describe("drain under traffic", () => {
       )
       const services = yield* Layer.build(
         Layer.provideMerge(numbering, NodeWebSocketServer.layer({ port: 0, host: "127.0.0.1" })).pipe(
-          Layer.provideMerge(Logger.remove(Logger.defaultLogger))
+          Layer.provideMerge(Logger.layer([]))
         )
       )
       const server = Context.get(services, WebSocketServer.WebSocketServer)

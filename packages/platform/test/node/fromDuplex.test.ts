@@ -97,7 +97,7 @@ const answer = (lines: ReadonlyArray<string> = []): string =>
 const text = (data: string): Buffer => frame(first.text, data, true)
 
 describe("over TCP", () => {
-  it.scopedLive("answers 101, keeps frames that came with the request, and closes at the end of the scope", () =>
+  it.live("answers 101, keeps frames that came with the request, and closes at the end of the scope", () =>
     Effect.gen(function* () {
       const server = yield* sockets(Net.createServer())
       const peer = yield* rawClient(server.port)
@@ -137,7 +137,7 @@ describe("over TCP", () => {
     })
   )
 
-  it.scopedLive("obeys the limits, and fails with a reset", () =>
+  it.live("obeys the limits, and fails with a reset", () =>
     Effect.gen(function* () {
       const server = yield* sockets(Net.createServer())
       const accept = Effect.gen(function* () {
@@ -158,7 +158,7 @@ describe("over TCP", () => {
     })
   )
 
-  it.scopedLive("delivers what is asked for", () =>
+  it.live("delivers what is asked for", () =>
     Effect.gen(function* () {
       const server = yield* sockets(Net.createServer())
       const peer = yield* rawClient(server.port)
@@ -173,7 +173,7 @@ describe("over TCP", () => {
   )
 })
 
-it.scopedLive("over TLS, with a client of the library's", () =>
+it.live("over TLS, with a client of the library's", () =>
   Effect.gen(function* () {
     const server = yield* sockets(Tls.createServer(tls), "secureConnection")
     const client = yield* Effect.fork(
@@ -192,7 +192,7 @@ it.scopedLive("over TLS, with a client of the library's", () =>
   })
 )
 
-it.scopedLive("over a stream of HTTP/2, as through a tunnel", () =>
+it.live("over a stream of HTTP/2, as through a tunnel", () =>
   Effect.gen(function* () {
     const streams = yield* Queue.unbounded<Http2.ServerHttp2Stream>()
     const server = Http2.createServer()
@@ -225,7 +225,7 @@ describe("over a pair in memory", () => {
     "several lines": (offered: string) => ["x-unknown", offered],
     parsed: () => [Extension.make("permessage-deflate", [["client_max_window_bits", true]])]
   })) {
-    it.scopedLive(`compresses where the client offers it, as ${name}`, () =>
+    it.live(`compresses where the client offers it, as ${name}`, () =>
       Effect.gen(function* () {
         const [near, far] = pair()
         const client = yield* Effect.fork(clientOver(far, { compression: true }))
@@ -251,7 +251,7 @@ describe("over a pair in memory", () => {
     )
   }
 
-  it.scopedLive("agrees on no extension that is not offered or not wanted", () =>
+  it.live("agrees on no extension that is not offered or not wanted", () =>
     Effect.gen(function* () {
       const offer = "permessage-deflate"
       for (const options of [
@@ -293,7 +293,7 @@ describe("a stream that is handed over", () => {
       ["with what it has read", true],
       ["with nothing read", false]
     ] as const) {
-      it.scopedLive(`${name}, ${kind}, is read on`, () =>
+      it.live(`${name}, ${kind}, is read on`, () =>
         Effect.gen(function* () {
           const duplex = new Recorder()
           prepare(duplex)
@@ -308,7 +308,7 @@ describe("a stream that is handed over", () => {
     }
   }
 
-  it.scopedLive("within its last read, keeps what came behind the request, whoever still listens", () =>
+  it.live("within its last read, keeps what came behind the request, whoever still listens", () =>
     Effect.gen(function* () {
       const duplex = new Recorder()
       const opened = yield* Deferred.make<string>()
@@ -332,7 +332,7 @@ describe("a stream that is handed over", () => {
     })
   )
 
-  it.scopedLive("may reuse its memory", () =>
+  it.live("may reuse its memory", () =>
     Effect.gen(function* () {
       const memory = Buffer.alloc(64)
       const duplex = new Recorder()
@@ -360,7 +360,7 @@ describe("what cannot be accepted", () => {
     "an extension that is no token": { key, extensions: [Extension.make("a b")] }
   }
   for (const [name, options] of Object.entries(refused)) {
-    it.scopedLive(`${name} is a local error, and the app answers`, () =>
+    it.live(`${name} is a local error, and the app answers`, () =>
       Effect.gen(function* () {
         const server = yield* sockets(Net.createServer())
         const peer = yield* rawClient(server.port)
@@ -390,7 +390,7 @@ describe("what cannot be accepted", () => {
     }
   }
   for (const [name, end] of Object.entries(ended)) {
-    it.scopedLive(`a stream that ${name} is an IoError, and nothing is written`, () =>
+    it.live(`a stream that ${name} is an IoError, and nothing is written`, () =>
       Effect.gen(function* () {
         const duplex = new Recorder()
         yield* end(duplex)
@@ -401,7 +401,7 @@ describe("what cannot be accepted", () => {
     )
   }
 
-  it.scopedLive("more than the budget is an IoError, and nothing is written", () =>
+  it.live("more than the budget is an IoError, and nothing is written", () =>
     Effect.gen(function* () {
       const budget = yield* ByteBudget.make(1)
       const holder = new Recorder()
@@ -427,7 +427,7 @@ describe("what cannot be accepted", () => {
     "with an encoding": () => new PassThrough().setEncoding("utf8")
   }
   for (const [name, make] of Object.entries(noBytes)) {
-    it.scopedLive(`a stream ${name} is a defect, and nothing is written`, () =>
+    it.live(`a stream ${name} is a defect, and nothing is written`, () =>
       Effect.gen(function* () {
         const duplex = make()
         const exit = yield* Effect.exit(NodeWebSocketServer.fromDuplex(duplex, { key }))
@@ -439,7 +439,7 @@ describe("what cannot be accepted", () => {
     )
   }
 
-  it.scopedLive("a stream that carries a WebSocket is a defect, and nothing is written", () =>
+  it.live("a stream that carries a WebSocket is a defect, and nothing is written", () =>
     Effect.gen(function* () {
       const duplex = new Recorder()
       const socket = yield* NodeWebSocketServer.fromDuplex(duplex, { key, closeTimeout: 1 })
@@ -455,7 +455,7 @@ describe("what cannot be accepted", () => {
     })
   )
 
-  it.scopedLive("options that make no sense are a defect, and nothing is written", () =>
+  it.live("options that make no sense are a defect, and nothing is written", () =>
     Effect.gen(function* () {
       const duplex = new Recorder()
       const exit = yield* Effect.exit(NodeWebSocketServer.fromDuplex(duplex, { key, closeTimeout: 0 }))
@@ -466,7 +466,7 @@ describe("what cannot be accepted", () => {
 })
 
 describe("errors of the stream", () => {
-  it.scopedLive("end no process: before the effect runs, after a refusal, and while it is open", () =>
+  it.live("end no process: before the effect runs, after a refusal, and while it is open", () =>
     Effect.gen(function* () {
       const before = new Recorder()
       const accepting = NodeWebSocketServer.fromDuplex(before, { key })
@@ -488,7 +488,7 @@ describe("errors of the stream", () => {
     })
   )
 
-  it.scopedLive("thrown by its methods fail the connection", () =>
+  it.live("thrown by its methods fail the connection", () =>
     Effect.gen(function* () {
       for (const failing of [1, 2]) {
         let writes = 0
@@ -517,7 +517,7 @@ describe("a stream of an uncommon kind", () => {
     "that is never destroyed to the end": { destroy() {} }
   }
   for (const [name, options] of Object.entries(kinds)) {
-    it.scopedLive(`${name} has an end`, () =>
+    it.live(`${name} has an end`, () =>
       Effect.gen(function* () {
         const make = () => new Duplex({ read() {}, write: (_chunk, _encoding, done) => done(), ...options })
         const closing = make()
@@ -536,7 +536,7 @@ describe("a stream of an uncommon kind", () => {
     )
   }
 
-  it.scopedLive("that is corked is written to", () =>
+  it.live("that is corked is written to", () =>
     Effect.gen(function* () {
       const duplex = new Recorder()
       duplex.cork()
@@ -548,7 +548,7 @@ describe("a stream of an uncommon kind", () => {
   )
 })
 
-it.scopedLive("the end of the peer ends the connection", () =>
+it.live("the end of the peer ends the connection", () =>
   Effect.gen(function* () {
     const duplex = new Recorder()
     const socket = yield* NodeWebSocketServer.fromDuplex(duplex, { key })
@@ -588,7 +588,7 @@ it.live("interrupted between any two operations, it has written nothing, or its 
   })
 )
 
-it.scopedLive("a scope that has ended closes it at once", () =>
+it.live("a scope that has ended closes it at once", () =>
   Effect.gen(function* () {
     const scope = yield* childScope
     yield* Scope.close(scope, Exit.void)

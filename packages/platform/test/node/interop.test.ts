@@ -121,7 +121,7 @@ describe.each([
   ["ws", wsClient],
   ["undici", undiciClient]
 ] as const)("our server and a client of %s", (_, client) => {
-  it.scopedLive("echoes every kind of message", () =>
+  it.live("echoes every kind of message", () =>
     Effect.gen(function* () {
       const { address } = yield* serveEcho()
       const peer = yield* client(address.url)
@@ -137,7 +137,7 @@ describe.each([
     })
   )
 
-  it.scopedLive("agrees on a subprotocol", () =>
+  it.live("agrees on a subprotocol", () =>
     Effect.gen(function* () {
       const { address } = yield* serveEcho({ protocols: ["v2", "v1"] })
       const peer = yield* client(address.url, ["v1", "v2"])
@@ -147,7 +147,7 @@ describe.each([
     })
   )
 
-  it.scopedLive("closes first, with a code and a reason", () =>
+  it.live("closes first, with a code and a reason", () =>
     Effect.gen(function* () {
       const server = yield* serve()
       const peer = yield* client(server.address.url)
@@ -162,7 +162,7 @@ describe.each([
     })
   )
 
-  it.scopedLive("is closed by the client, with and without a code and a reason", () =>
+  it.live("is closed by the client, with and without a code and a reason", () =>
     Effect.gen(function* () {
       const server = yield* serve()
       for (const [code, reason] of [
@@ -187,7 +187,7 @@ describe.each([
 })
 
 describe("our server and a client of ws", () => {
-  it.scopedLive("joins fragments, with a ping between them", () =>
+  it.live("joins fragments, with a ping between them", () =>
     Effect.gen(function* () {
       const { address } = yield* serveEcho()
       const { next, socket } = yield* wsClient(address.url)
@@ -203,7 +203,7 @@ describe("our server and a client of ws", () => {
     })
   )
 
-  it.scopedLive("pings, and tells pings and pongs", () =>
+  it.live("pings, and tells pings and pongs", () =>
     Effect.gen(function* () {
       const server = yield* serve()
       const { next, socket: foreign } = yield* wsClient(server.address.url)
@@ -231,7 +231,7 @@ describe("our server and a client of ws", () => {
 })
 
 describe("our client and a server of ws", () => {
-  it.scopedLive("exchanges every kind of message, whole and in fragments", () =>
+  it.live("exchanges every kind of message, whole and in fragments", () =>
     Effect.gen(function* () {
       const server = yield* wsServer()
       for (const maxFrameSize of [undefined, 60_000]) {
@@ -250,7 +250,7 @@ describe("our client and a server of ws", () => {
     })
   )
 
-  it.scopedLive("joins fragments, and pings both ways", () =>
+  it.live("joins fragments, and pings both ways", () =>
     Effect.gen(function* () {
       const server = yield* wsServer()
       const socket = yield* connect(server.url)
@@ -266,7 +266,7 @@ describe("our client and a server of ws", () => {
     })
   )
 
-  it.scopedLive("agrees on a subprotocol", () =>
+  it.live("agrees on a subprotocol", () =>
     Effect.gen(function* () {
       const server = yield* wsServer({ protocol: "v1" })
       const socket = yield* connect(server.url, { protocols: ["v2", "v1"] })
@@ -275,7 +275,7 @@ describe("our client and a server of ws", () => {
     })
   )
 
-  it.scopedLive("closes first, with a code and a reason", () =>
+  it.live("closes first, with a code and a reason", () =>
     Effect.gen(function* () {
       const server = yield* wsServer()
       const socket = yield* connect(server.url)
@@ -288,7 +288,7 @@ describe("our client and a server of ws", () => {
     })
   )
 
-  it.scopedLive("is closed by the server, with and without a code and a reason", () =>
+  it.live("is closed by the server, with and without a code and a reason", () =>
     Effect.gen(function* () {
       const server = yield* wsServer()
       for (const [code, reason] of [

@@ -14,7 +14,7 @@ afterEach(noHandlesLeft)
 const build = <A, E>(layer: Layer.Layer<A, E>, variables: Record<string, string>) =>
   Layer.build(layer).pipe(
     Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables)))),
-    Effect.provide(Logger.remove(Logger.defaultLogger))
+    Effect.provide(Logger.layer([]))
   )
 
 /** What a `ConfigError` is about. */
@@ -49,7 +49,7 @@ describe("NodeWebSocketServer.layerConfig", () => {
     CLOSE_TIMEOUT: "2 seconds"
   }
 
-  it.scopedLive("serves with what the config says", () =>
+  it.live("serves with what the config says", () =>
     Effect.gen(function* () {
       const server = Context.get(yield* build(Server, variables), WebSocketServer.WebSocketServer)
       assert.match(server.address.url, /^wss:\/\/127\.0\.0\.1:\d+$/)
@@ -67,7 +67,7 @@ describe("NodeWebSocketServer.layerConfig", () => {
     })
   )
 
-  it.scopedLive("takes a config of the whole", () =>
+  it.live("takes a config of the whole", () =>
     Effect.gen(function* () {
       const layer = NodeWebSocketServer.layerConfig(
         Config.map(Config.integer("PORT"), (port) => ({ port, host: "127.0.0.1" }))
@@ -152,7 +152,7 @@ describe("NodeWebSocketServer.layerConfig", () => {
     })
   )
 
-  it.scopedLive("fails with an IoError where the port is in use", () =>
+  it.live("fails with an IoError where the port is in use", () =>
     Effect.gen(function* () {
       const taken = yield* listen(Net.createServer())
       const error = yield* Effect.flip(
@@ -164,7 +164,7 @@ describe("NodeWebSocketServer.layerConfig", () => {
 })
 
 describe("NodeWebSocketServer.layer", () => {
-  it.scopedLive("takes a timeout that is no whole number of milliseconds", () =>
+  it.live("takes a timeout that is no whole number of milliseconds", () =>
     Layer.build(NodeWebSocketServer.layer({ port: 0, host: "127.0.0.1", handshakeTimeout: "1500 micros" }))
   )
 })
@@ -177,7 +177,7 @@ describe("NodeWebSocketClient.layerConfig", () => {
   })
   const variables = { OPEN_TIMEOUT: "50 millis", MAX_MESSAGE_BYTES: "1234", CA: String(tls.cert) }
 
-  it.scopedLive("connects with what the config says", () =>
+  it.live("connects with what the config says", () =>
     Effect.gen(function* () {
       const client = Context.get(yield* build(Client, variables), WebSocketClient.WebSocketClient)
       const server = Context.get(
@@ -194,7 +194,7 @@ describe("NodeWebSocketClient.layerConfig", () => {
     })
   )
 
-  it.scopedLive("asks for what the config says", () =>
+  it.live("asks for what the config says", () =>
     Effect.gen(function* () {
       const server = yield* rawServer()
       const layer = NodeWebSocketClient.layerConfig({

@@ -31,7 +31,7 @@ const recorder = (port: number, received: Array<number>) =>
   )
 
 describe("a reconnecting client, over TCP", () => {
-  it.scopedLive("survives a server that is killed and started again", () =>
+  it.live("survives a server that is killed and started again", () =>
     Effect.gen(function* () {
       const received: Array<number> = []
       let scope = yield* Scope.make()

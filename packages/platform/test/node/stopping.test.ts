@@ -46,7 +46,7 @@ const isRefused = (port: number): Effect.Effect<boolean> =>
     socket.on("error", () => resume(Effect.succeed(true)))
   })
 
-it.scopedLive("a server of its own frees its port, answers who is connected, and keeps its WebSockets", () =>
+it.live("a server of its own frees its port, answers who is connected, and keeps its WebSockets", () =>
   Effect.gen(function* () {
     const server = yield* serveEcho()
     const { port } = server.address
@@ -73,7 +73,7 @@ it.scopedLive("a server of its own frees its port, answers who is connected, and
   })
 )
 
-it.scopedLive("a server of its own refuses who waits for an accept", () =>
+it.live("a server of its own refuses who waits for an accept", () =>
   Effect.gen(function* () {
     const server = yield* serve()
     const waiting = yield* rawClient(server.address.port)
@@ -87,7 +87,7 @@ it.scopedLive("a server of its own refuses who waits for an accept", () =>
   })
 )
 
-it.scopedLive("an attached server refuses what is its own, and HTTP goes on", () =>
+it.live("an attached server refuses what is its own, and HTTP goes on", () =>
   Effect.gen(function* () {
     const checking = yield* Deferred.make<void>()
     const http = Http.createServer((_, response) => response.end("mine"))
@@ -105,9 +105,7 @@ it.scopedLive("an attached server refuses what is its own, and HTTP goes on", ()
       })
     )
     const services = yield* Layer.build(
-      Layer.provideMerge(routes, NodeWebSocketServer.layerAttached(http)).pipe(
-        Layer.provideMerge(Logger.remove(Logger.defaultLogger))
-      )
+      Layer.provideMerge(routes, NodeWebSocketServer.layerAttached(http)).pipe(Layer.provideMerge(Logger.layer([])))
     )
     const server = Context.get(services, WebSocketServer.WebSocketServer)
     const talking = yield* rawWebSocket(port, "/echo")

@@ -465,7 +465,7 @@ const fixture = (name: string): Buffer => readFileSync(new URL(`./fixtures/${nam
 /** A certificate that signs itself, for localhost and 127.0.0.1. */
 export const tls = { key: fixture("key.pem"), cert: fixture("cert.pem") }
 
-const quietly = Effect.provide(Logger.remove(Logger.defaultLogger))
+const quietly = Effect.provide(Logger.layer([]))
 
 /** A scope that a test may close before its own ends. */
 export const childScope: Effect.Effect<Scope.CloseableScope, never, Scope.Scope> = Effect.flatMap(
@@ -524,10 +524,11 @@ export interface LogEntry {
 export const withLog = <A, E, R>(use: (log: ReadonlyArray<LogEntry>) => Effect.Effect<A, E, R>) =>
   Effect.suspend(() => {
     const log: Array<LogEntry> = []
-    const logger = Logger.make(({ cause, logLevel, message }) => {
-      log.push({ level: logLevel.label, message: Array.isArray(message) ? message : [message], cause })
+    const logger = Logger.make((entry) => {
+      const { cause, message } = entry
+      log.push({ level: Logger.levelOf(entry), message: Array.isArray(message) ? message : [message], cause })
     })
-    return Effect.provide(use(log), Logger.replace(Logger.defaultLogger, logger))
+    return Effect.provide(use(log), Logger.layer([logger]))
   })
 
 /** A sink that remembers what a transport reports. */

@@ -44,7 +44,7 @@ const knownAs = (
 const perKey = (connections: number) => ({ maxConnectionsPerKey: connections })
 
 describe("clients behind a proxy", () => {
-  it.scopedLive("have limits of their own, whatever form their addresses are in", () =>
+  it.live("have limits of their own, whatever form their addresses are in", () =>
     Effect.gen(function* () {
       const server = NodeWebSocketServer.layer({
         port: 0,
@@ -63,7 +63,7 @@ describe("clients behind a proxy", () => {
     })
   )
 
-  it.scopedLive("have limits of their own behind a Unix domain socket, if that is trusted", () =>
+  it.live("have limits of their own behind a Unix domain socket, if that is trusted", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const run = (name: string, trustUnixSocket: boolean) =>

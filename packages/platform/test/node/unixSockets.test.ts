@@ -29,7 +29,7 @@ const echo = WebSocketServer.layerHandler((socket) =>
 const serve = <E>(
   server: Layer.Layer<WebSocketServer.WebSocketServer, E>
 ): Effect.Effect<Context.Tag.Service<WebSocketServer.WebSocketServer>, E, Scope.Scope> =>
-  Layer.build(Layer.provideMerge(Layer.provideMerge(echo, server), Logger.remove(Logger.defaultLogger))).pipe(
+  Layer.build(Layer.provideMerge(Layer.provideMerge(echo, server), Logger.layer([]))).pipe(
     Effect.map((context) => Context.get(context, WebSocketServer.WebSocketServer))
   )
 
@@ -70,7 +70,7 @@ const defectOf = (exit: Exit.Exit<unknown, unknown>): unknown =>
   Exit.isFailure(exit) ? Option.getOrUndefined(Cause.dieOption(exit.cause)) : undefined
 
 describe("NodeWebSocketServer.layer", () => {
-  it.scopedLive("listens on a path, tells its URL, and leaves no file", () =>
+  it.live("listens on a path, tells its URL, and leaves no file", () =>
     Effect.gen(function* () {
       const socketPath = join(yield* folder, "a.sock")
       yield* Effect.scoped(
@@ -88,7 +88,7 @@ describe("NodeWebSocketServer.layer", () => {
     })
   )
 
-  it.scopedLive("serves a client of ws, over a path that needs no encoding", () =>
+  it.live("serves a client of ws, over a path that needs no encoding", () =>
     Effect.gen(function* () {
       const directory = yield* Effect.acquireRelease(
         Effect.promise(() => mkdtemp(join(tmpdir(), "ws-"))),
@@ -101,7 +101,7 @@ describe("NodeWebSocketServer.layer", () => {
     })
   )
 
-  it.scopedLive("tells an absolute URL of a relative path", () =>
+  it.live("tells an absolute URL of a relative path", () =>
     Effect.gen(function* () {
       const absolute = join(yield* folder, "a.sock")
       const socketPath = relative(process.cwd(), absolute)
@@ -112,7 +112,7 @@ describe("NodeWebSocketServer.layer", () => {
     })
   )
 
-  it.scopedLive("serves TLS there", () =>
+  it.live("serves TLS there", () =>
     Effect.gen(function* () {
       const socketPath = join(yield* folder, "a.sock")
       const { address } = yield* serve(NodeWebSocketServer.layer({ socketPath, tls }))
@@ -121,7 +121,7 @@ describe("NodeWebSocketServer.layer", () => {
     })
   )
 
-  it.scopedLive("checks Host and Origin as over TCP, and trusts the proxy at the other end if it may", () =>
+  it.live("checks Host and Origin as over TCP, and trusts the proxy at the other end if it may", () =>
     Effect.gen(function* () {
       const socketPath = join(yield* folder, "a.sock")
       const { address, connections } = yield* serve(
@@ -154,29 +154,27 @@ describe("NodeWebSocketServer.layer", () => {
     })
   )
 
-  it.scopedLive.each([false, true])(
-    "drops the oldest of too many who say nothing, and nobody else (TLS: %s)",
-    (secure) =>
-      Effect.gen(function* () {
-        const socketPath = join(yield* folder, "a.sock")
-        const { address } = yield* serve(
-          NodeWebSocketServer.layer({ socketPath, admission: { maxHandshakes: 1 }, ...(secure ? { tls } : {}) })
-        )
-        const client = { socketPath, tls: { ca: tls.cert } }
-        const talking = yield* Effect.provide(
-          WebSocketClient.connect(secure ? address.url : "ws://localhost"),
-          NodeWebSocketClient.layerWith(client)
-        )
-        const oldest = yield* rawPeer(socketPath)
-        yield* rawPeer(socketPath)
-        yield* oldest.left
-        yield* talking.send("hello")
-        assert.strictEqual((yield* talking.receive).data, "/: hello")
-        yield* talking.close()
-      })
+  it.live.each([false, true])("drops the oldest of too many who say nothing, and nobody else (TLS: %s)", (secure) =>
+    Effect.gen(function* () {
+      const socketPath = join(yield* folder, "a.sock")
+      const { address } = yield* serve(
+        NodeWebSocketServer.layer({ socketPath, admission: { maxHandshakes: 1 }, ...(secure ? { tls } : {}) })
+      )
+      const client = { socketPath, tls: { ca: tls.cert } }
+      const talking = yield* Effect.provide(
+        WebSocketClient.connect(secure ? address.url : "ws://localhost"),
+        NodeWebSocketClient.layerWith(client)
+      )
+      const oldest = yield* rawPeer(socketPath)
+      yield* rawPeer(socketPath)
+      yield* oldest.left
+      yield* talking.send("hello")
+      assert.strictEqual((yield* talking.receive).data, "/: hello")
+      yield* talking.close()
+    })
   )
 
-  it.scopedLive("fails where something is at the path, in use or left behind", () =>
+  it.live("fails where something is at the path, in use or left behind", () =>
     Effect.gen(function* () {
       const socketPath = join(yield* folder, "a.sock")
       const layer = NodeWebSocketServer.layer({ socketPath })
@@ -194,7 +192,7 @@ describe("NodeWebSocketServer.layer", () => {
     })
   )
 
-  it.scopedLive("closes the listener and removes the file when it stops", () =>
+  it.live("closes the listener and removes the file when it stops", () =>
     Effect.gen(function* () {
       const socketPath = join(yield* folder, "a.sock")
       const server = yield* serve(NodeWebSocketServer.layer({ socketPath }))
@@ -246,7 +244,7 @@ describe("options that make no sense", () => {
     )
   }
 
-  it.scopedLive("others come from Config", () =>
+  it.live("others come from Config", () =>
     Effect.gen(function* () {
       const socketPath = join(yield* folder, "a.sock")
       const { address } = yield* serve(NodeWebSocketServer.layerConfig({ socketPath: Config.string("PATH") })).pipe(
@@ -258,7 +256,7 @@ describe("options that make no sense", () => {
   )
 })
 
-it.scopedLive("an attached server tells the address of a server on a path", () =>
+it.live("an attached server tells the address of a server on a path", () =>
   Effect.gen(function* () {
     const socketPath = join(yield* folder, "a.sock")
     const http = Http.createServer()

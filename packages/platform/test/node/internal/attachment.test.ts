@@ -26,7 +26,7 @@ import {
 
 afterEach(noHandlesLeft)
 
-const quiet = Logger.remove(Logger.defaultLogger)
+const quiet = Logger.layer([])
 
 const attach = (server: Http.Server, path: string, options: WebSocketServer.Options = {}) =>
   Layer.build(
@@ -75,7 +75,7 @@ const tlsClient = (port: number) =>
   )
 
 describe("another protocol than websocket", () => {
-  it.scopedLive.each([false, true])("reaches the app, with its body, again and again (TLS: %s)", (secure) =>
+  it.live.each([false, true])("reaches the app, with its body, again and again (TLS: %s)", (secure) =>
     Effect.gen(function* () {
       const server = secure ? Https.createServer(tls, describeRequest) : Http.createServer(describeRequest)
       const warnings: Array<Error> = []
@@ -102,7 +102,7 @@ describe("another protocol than websocket", () => {
     })
   )
 
-  it.scopedLive("is for other listeners, if there are any", () =>
+  it.live("is for other listeners, if there are any", () =>
     Effect.gen(function* () {
       const server = Http.createServer(describeRequest)
       server.on("upgrade", (request, socket) => socket.end(`HTTP/1.1 418 ${request.headers.upgrade}\r\n\r\n`))
@@ -114,7 +114,7 @@ describe("another protocol than websocket", () => {
     })
   )
 
-  it.scopedLive("reaches the routes of an HttpRouter, with its body", () =>
+  it.live("reaches the routes of an HttpRouter, with its body", () =>
     Effect.gen(function* () {
       const { port } = yield* router()
       const peer = yield* rawClient(port)
@@ -153,7 +153,7 @@ const router = (options: WebSocketServer.Options = {}) =>
   })
 
 describe("several listeners", () => {
-  it.scopedLive("share a server: each takes its own, and a path that nobody takes gets 404", () =>
+  it.live("share a server: each takes its own, and a path that nobody takes gets 404", () =>
     Effect.gen(function* () {
       const server = Http.createServer(describeRequest)
       const port = yield* listen(server)
@@ -178,7 +178,7 @@ describe("several listeners", () => {
     })
   )
 
-  it.scopedLive("keep what they take, and have handshakeTimeout to take it; a reset ends nobody", () =>
+  it.live("keep what they take, and have handshakeTimeout to take it; a reset ends nobody", () =>
     Effect.gen(function* () {
       const server = Http.createServer(describeRequest)
       const theirs: Array<() => void> = []
@@ -210,7 +210,7 @@ describe("several listeners", () => {
     })
   )
 
-  it.scopedLive("take nothing: a client that has ended is dropped at handshakeTimeout", () =>
+  it.live("take nothing: a client that has ended is dropped at handshakeTimeout", () =>
     Effect.gen(function* () {
       const server = Http.createServer(describeRequest)
       server.on("upgrade", () => {})
@@ -223,7 +223,7 @@ describe("several listeners", () => {
     })
   )
 
-  it.scopedLive("keep no process alive with the time that they have", () =>
+  it.live("keep no process alive with the time that they have", () =>
     Effect.gen(function* () {
       const server = Http.createServer(describeRequest)
       let asked = 0
@@ -239,7 +239,7 @@ describe("several listeners", () => {
     })
   )
 
-  it.scopedLive("leave a connection to one of them: an attached server beside an HttpRouter", () =>
+  it.live("leave a connection to one of them: an attached server beside an HttpRouter", () =>
     Effect.gen(function* () {
       const { port } = yield* router()
       const peer = yield* rawClient(port)
@@ -258,7 +258,7 @@ describe("a request with more headers than Node keeps", () => {
   const many = "a:\r\n".repeat(2100)
   const request = (path: string) => upgrade(path).replace("\r\n\r\n", `\r\n${many}Content-Length: 8\r\n\r\n`)
 
-  it.scopedLive("is refused with 431 on a server of the app's", () =>
+  it.live("is refused with 431 on a server of the app's", () =>
     Effect.gen(function* () {
       const server = Http.createServer(describeRequest)
       const port = yield* listen(server)
@@ -269,7 +269,7 @@ describe("a request with more headers than Node keeps", () => {
     })
   )
 
-  it.scopedLive("is read whole on a server of our own, and refused for its body", () =>
+  it.live("is read whole on a server of our own, and refused for its body", () =>
     Effect.gen(function* () {
       const context = yield* Layer.build(
         Layer.provideMerge(quiet, NodeWebSocketServer.layer({ port: 0, host: "127.0.0.1" }))
@@ -283,7 +283,7 @@ describe("a request with more headers than Node keeps", () => {
 })
 
 describe("an upgrade behind a request that is not answered yet", () => {
-  it.scopedLive("is answered 503 when its server has gone meanwhile", () =>
+  it.live("is answered 503 when its server has gone meanwhile", () =>
     Effect.gen(function* () {
       const responses: Array<Http.ServerResponse> = []
       const server = Http.createServer((_, response) => void responses.push(response))
@@ -302,7 +302,7 @@ describe("an upgrade behind a request that is not answered yet", () => {
 })
 
 describe("while an app on one port stops", () => {
-  it.scopedLive("answers 503 to requests that have no listener any more, and drops what never ends", () =>
+  it.live("answers 503 to requests that have no listener any more, and drops what never ends", () =>
     Effect.gen(function* () {
       const scope = yield* childScope
       const options = { closeTimeout: "500 millis" } as const

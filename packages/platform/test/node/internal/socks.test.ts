@@ -1,5 +1,5 @@
+import * as fc from "fast-check"
 import { assert, describe, it } from "@effect/vitest"
-import { FastCheck as fc } from "effect"
 import { Duplex } from "node:stream"
 import { Effect } from "../../effect/index.js"
 import { perform, version4, version5 } from "../../../src/node/internal/socks.js"

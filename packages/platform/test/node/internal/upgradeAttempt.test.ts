@@ -33,7 +33,7 @@ const attempted = (behind = "") =>
   })
 
 describe("upgradeAttempt", () => {
-  it.scopedLive("has the request, with duplicates visible", () =>
+  it.live("has the request, with duplicates visible", () =>
     Effect.gen(function* () {
       const { attempt } = yield* attempted()
       assert.strictEqual(attempt.request.method, "GET")
@@ -45,7 +45,7 @@ describe("upgradeAttempt", () => {
     })
   )
 
-  it.scopedLive("answers 101, and begins right behind the request", () =>
+  it.live("answers 101, and begins right behind the request", () =>
     Effect.gen(function* () {
       const { attempt, peer } = yield* attempted("early ")
       const transport = attempt.upgrade({ Upgrade: "websocket", "X-Twice": ["1", "2"] })
@@ -64,7 +64,7 @@ describe("upgradeAttempt", () => {
     })
   )
 
-  it.scopedLive("rejects with a whole answer, whatever the client still sends", () =>
+  it.live("rejects with a whole answer, whatever the client still sends", () =>
     Effect.gen(function* () {
       const { attempt, peer, socket } = yield* attempted("behind the request")
       peer.write(Buffer.alloc(4 * mebibyte))
@@ -81,7 +81,7 @@ describe("upgradeAttempt", () => {
     })
   )
 
-  it.scopedLive("survives a client that goes away, before and after the answer", () =>
+  it.live("survives a client that goes away, before and after the answer", () =>
     Effect.gen(function* () {
       for (const answer of ["upgrade", "reject", "none"] as const) {
         for (const when of ["before", "after"] as const) {
@@ -105,7 +105,7 @@ describe("upgradeAttempt", () => {
     })
   )
 
-  it.scopedLive("tells of an end while nobody reads, and keeps what came before it otherwise", () =>
+  it.live("tells of an end while nobody reads, and keeps what came before it otherwise", () =>
     Effect.gen(function* () {
       for (const sent of ["", "a frame"]) {
         const { attempt, peer, socket } = yield* attempted()
@@ -137,7 +137,7 @@ describe("upgradeAttempt", () => {
     })
   )
 
-  it.scopedLive("leaves what was read to another reader of the socket", () =>
+  it.live("leaves what was read to another reader of the socket", () =>
     Effect.gen(function* () {
       const { attempt, peer, socket } = yield* attempted()
       attempt.onGone?.(() => assert.fail("It is another's"))
@@ -152,7 +152,7 @@ describe("upgradeAttempt", () => {
     })
   )
 
-  it.scopedLive("is gone if the end came before it", () =>
+  it.live("is gone if the end came before it", () =>
     Effect.gen(function* () {
       const { peer, request, socket } = yield* attempted()
       peer.end()
