@@ -120,7 +120,7 @@ describe("ByteBudget", () => {
           const budget = yield* ByteBudget.make(20 * kibibyte)
           const { inject, pair, socket, spied } = yield* alone(role, { budget })
           yield* from(pair, role).stall
-          yield* socket.send("x".repeat(30 * kibibyte)).pipe(Effect.fork)
+          yield* socket.send("x".repeat(30 * kibibyte)).pipe(Effect.forkChild)
           yield* settled
           assert.isTrue((yield* budget.usage).isExhausted)
           for (let i = 0; i < 3; i++) yield* inject(text(`${i}`))
@@ -137,14 +137,14 @@ describe("ByteBudget", () => {
           const idle = yield* alone(role, { budget })
           yield* from(slow.pair, role).stall
           // Less than the high-water mark of the transport waits.
-          const filling = yield* Effect.fork(slow.socket.send("x".repeat(11 * kibibyte)))
+          const filling = yield* Effect.forkChild(slow.socket.send("x".repeat(11 * kibibyte)))
           yield* settled
           assert.isTrue((yield* budget.usage).isExhausted)
           const sent: Array<string> = []
           const sendAs = (name: string) =>
-            Effect.zipLeft(Effect.fork(Effect.tap(slow.socket.send(name), () => sent.push(name))), settled)
+            Effect.tap(Effect.forkChild(Effect.tap(slow.socket.send(name), () => sent.push(name))), settled)
           const [, second] = [yield* sendAs("first"), yield* sendAs("second"), yield* sendAs("third")]
-          const pong = yield* Effect.fork(slow.socket.pong(utf8("not for the budget")))
+          const pong = yield* Effect.forkChild(slow.socket.pong(utf8("not for the budget")))
           yield* settled
           assert.isFalse(yield* isPending(pong))
           assert.deepStrictEqual(sent, [])
@@ -167,9 +167,9 @@ describe("ByteBudget", () => {
           const budget = yield* ByteBudget.make(2 * kibibyte)
           const { pair, socket } = yield* alone(role, { budget, sendLowWaterMark: 1 })
           yield* from(pair, role).stall
-          yield* Effect.fork(socket.send("x".repeat(2 * kibibyte)))
+          yield* Effect.forkChild(socket.send("x".repeat(2 * kibibyte)))
           yield* settled
-          const waiting = yield* Effect.fork(Effect.exit(socket.send("waits")))
+          const waiting = yield* Effect.forkChild(Effect.exit(socket.send("waits")))
           assert.isTrue(yield* isPending(waiting))
           yield* pair.reset
           assert.isTrue(Exit.isFailure(yield* Fiber.join(waiting)))
@@ -214,9 +214,9 @@ describe("ByteBudget", () => {
             yield* from(pair, role).stall
             const send = (bytes: number): Effect.Effect<void, unknown> =>
               "frames" in socket ? socket.send(binary(new Uint8Array(bytes))) : socket.send(new Uint8Array(bytes))
-            yield* Effect.fork(send(2 * kibibyte))
+            yield* Effect.forkChild(send(2 * kibibyte))
             yield* settled
-            const waiting = yield* Effect.fork(send(1))
+            const waiting = yield* Effect.forkChild(send(1))
             assert.isTrue(yield* isPending(waiting))
             yield* from(pair, role).unstall
             yield* settled
@@ -288,7 +288,7 @@ describe("ByteBudget", () => {
           yield* client.send("more than the budget")
           yield* settled
           assert.isTrue((yield* budget.usage).isExhausted)
-          yield* Effect.fork(client.run(() => {}))
+          yield* Effect.forkChild(client.run(() => {}))
           yield* server.close()
           assert.isTrue((yield* server.closeStatus).clean)
         })
@@ -300,7 +300,7 @@ describe("ByteBudget", () => {
     Effect.gen(function* () {
       const budget = yield* ByteBudget.make(10)
       yield* Effect.gen(function* () {
-        yield* Effect.forkScoped(WebSocketServer.run((socket) => Effect.zipRight(socket.closeStatus, Effect.void)))
+        yield* Effect.forkScoped(WebSocketServer.run((socket) => Effect.andThen(socket.closeStatus, Effect.void)))
         const first = yield* WebSocketClient.connect("ws://test")
         yield* first.send("more than the budget")
         yield* settled
@@ -340,9 +340,9 @@ describe("ByteBudget", () => {
           const marks = { sendHighWaterMark: 1500, sendLowWaterMark: 100, receiveHighWaterMark: 400 }
           const open = (transport: Transport, role: Role, budget: ByteBudget.ByteBudget) =>
             WebSocket.fromTransport(transport, { role, ...marks, ...(budgets === "none" ? {} : { budget }) })
-          const working: Array<Fiber.RuntimeFiber<unknown, unknown>> = []
+          const working: Array<Fiber.Fiber<unknown, unknown>> = []
           const work = (effect: Effect.Effect<unknown, unknown>) =>
-            Effect.map(Effect.fork(effect), (fiber) => working.push(fiber))
+            Effect.map(Effect.forkChild(effect), (fiber) => working.push(fiber))
           for (let pairs = 0; pairs < 3; pairs++) {
             const pair = yield* MockTransport.make()
             yield* pair.split(split)
@@ -352,17 +352,17 @@ describe("ByteBudget", () => {
             yield* Effect.addFinalizer(() => pair.reset)
             yield* work(sendAll(left, client.sizes))
             yield* work(read(left, echoes ? client.sizes : server.sizes, client.reads))
-            if (echoes) yield* Effect.fork(right.run((message) => right.send(message)))
+            if (echoes) yield* Effect.forkChild(right.run((message) => right.send(message)))
             else {
               yield* work(sendAll(right, server.sizes))
               yield* work(read(right, client.sizes, server.reads))
             }
           }
-          for (let steps = 0; steps < 600 && working.some((fiber) => fiber.unsafePoll() === null); steps++) {
+          for (let steps = 0; steps < 600 && working.some((fiber) => Fiber.pollUnsafe(fiber) === undefined); steps++) {
             yield* settled
             yield* TestClock.adjust("10 millis")
           }
-          for (const fiber of working) assert.deepStrictEqual(fiber.unsafePoll(), Exit.void)
+          for (const fiber of working) assert.deepStrictEqual(Fiber.pollUnsafe(fiber), Exit.void)
           yield* settled
           yield* TestClock.adjust("50 millis")
           for (const budget of [one, two]) assert.deepInclude(yield* budget.usage, { usedBytes: 0, isExhausted: false })

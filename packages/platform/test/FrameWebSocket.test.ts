@@ -4,7 +4,7 @@ import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import { frames as decodeFrames } from "@effect-websocket/protocol/FrameDecoder"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
-import { FiberId, Option } from "effect"
+import { Option } from "effect"
 import { Effect, Exit, Fiber, Stream, TestClock } from "./effect/index.js"
 import { assert, describe, it } from "./effect/vitest.js"
 import {
@@ -111,7 +111,7 @@ for (const role of roles) {
     it.effect("leaves pings unanswered where it shall", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* framed(role, { answerPings: false })
-        const seen = yield* Effect.fork(Stream.runHead(socket.pings))
+        const seen = yield* Effect.forkChild(Stream.runHead(socket.pings))
         yield* settled
         yield* inject(ping("p"))
         yield* settled
@@ -161,7 +161,7 @@ for (const role of roles) {
     it.effect("fails with a heartbeat that is not answered", () =>
       Effect.gen(function* () {
         const { socket } = yield* framed(role)
-        const reading = yield* Effect.fork(Effect.flip(socket.receive))
+        const reading = yield* Effect.forkChild(Effect.flip(socket.receive))
         yield* TestClock.adjust("45 seconds")
         assert.deepInclude(fields(yield* Fiber.join(reading)), { _tag: "Io_error", operation: "heartbeat" })
       })
@@ -221,11 +221,11 @@ for (const role of roles) {
     it.effect("interrupted between its wake-up and its turn, loses no frame; two at once are a defect", () =>
       Effect.gen(function* () {
         const { inject, socket, spied } = yield* framed(role)
-        const reading = yield* Effect.fork(socket.receive)
+        const reading = yield* Effect.forkChild(socket.receive)
         assert.isTrue(yield* isPending(reading))
         assert.isTrue(isDefect(yield* Effect.exit(socket.receive)))
         assert.isTrue(isDefect(yield* Effect.exit(socket.run(() => {}))))
-        spied.state.afterChunk = () => reading.unsafeInterruptAsFork(FiberId.none)
+        spied.state.afterChunk = () => Fiber.interruptUnsafe(reading)
         yield* inject(text("first"))
         assert.isTrue(isInterrupted(yield* Fiber.await(reading)))
         assert.strictEqual(show(yield* socket.receive), "Text first")
@@ -251,7 +251,7 @@ for (const role of roles) {
     it.effect("run writes once for the replies to one read", () =>
       Effect.gen(function* () {
         const { inject, socket, spied, wrote } = yield* framed(role)
-        yield* Effect.fork(socket.run((frame) => (frame.opcode === Opcode.Ping ? undefined : socket.send(frame))))
+        yield* Effect.forkChild(socket.run((frame) => (frame.opcode === Opcode.Ping ? undefined : socket.send(frame))))
         yield* settled
         yield* inject(text("a", false), continuation("b", false), continuation("c"))
         yield* settled
@@ -327,10 +327,10 @@ for (const role of roles) {
         const tooLarge = Frame.binary(new Uint8Array(7))
         assert.deepStrictEqual(fields(yield* Effect.flip(socket.send(tooLarge))), expected)
         yield* from(pair, role).stall
-        yield* Effect.fork(socket.send(Frame.text("123456")))
+        yield* Effect.forkChild(socket.send(Frame.text("123456")))
         yield* settled
-        assert.isTrue(yield* isPending(yield* Effect.fork(socket.send(Frame.text("waits")))))
-        const refused = yield* Effect.fork(Effect.flip(socket.send(tooLarge)))
+        assert.isTrue(yield* isPending(yield* Effect.forkChild(socket.send(Frame.text("waits")))))
+        const refused = yield* Effect.forkChild(Effect.flip(socket.send(tooLarge)))
         assert.isFalse(yield* isPending(refused))
         assert.deepStrictEqual(fields(yield* Fiber.join(refused)), expected)
         yield* from(pair, role).unstall
@@ -349,11 +349,11 @@ for (const role of roles) {
           assert.isTrue(isDefect(yield* Effect.exit(socket.send(mistake as never))), String(mistake))
         }
         yield* from(pair, role).stall
-        yield* Effect.fork(socket.send(Frame.text("0123456789")))
+        yield* Effect.forkChild(socket.send(Frame.text("0123456789")))
         yield* settled
-        const waiting = yield* Effect.fork(socket.send(Frame.text("waits")))
+        const waiting = yield* Effect.forkChild(socket.send(Frame.text("waits")))
         for (const mistake of wrong) {
-          const sending = yield* Effect.fork(Effect.exit(socket.send(mistake as never)))
+          const sending = yield* Effect.forkChild(Effect.exit(socket.send(mistake as never)))
           assert.isFalse(yield* isPending(sending))
           assert.isTrue(isDefect(yield* Fiber.join(sending)))
         }
@@ -400,7 +400,7 @@ for (const role of roles) {
           [Opcode.Text, Opcode.Close]
         )
         assert.deepStrictEqual(fields(yield* Effect.flip(socket.receive)), closedError(4000, "local", true, "bye"))
-        const status = yield* Effect.fork(socket.closeStatus)
+        const status = yield* Effect.forkChild(socket.closeStatus)
         assert.isTrue(yield* isPending(status))
         yield* TestClock.adjust("5 seconds")
         assert.deepStrictEqual(outcome(yield* Fiber.join(status)), [4000, 4000, "local", true])
@@ -421,7 +421,7 @@ for (const role of roles) {
           const socket = sockets[role]
           yield* from(pair, role).stall
           const sending = yield* Effect.forEach([..."0123456789"], (data) =>
-            Effect.fork(socket.send(Frame.text(data.repeat(10))))
+            Effect.forkChild(socket.send(Frame.text(data.repeat(10))))
           )
           for (const fiber of sending.slice(1)) assert.isTrue(yield* isPending(fiber), sendStrategy)
           assert.isBelow(yield* socket.bufferedBytes, 50)
@@ -432,14 +432,14 @@ for (const role of roles) {
           }
           yield* from(pair, role).stall
           const late = yield* Effect.forEach(["a", "b", "c"], (data) =>
-            Effect.fork(Effect.exit(socket.send(Frame.text(data.repeat(10)))))
+            Effect.forkChild(Effect.exit(socket.send(Frame.text(data.repeat(10)))))
           )
           yield* settled
-          const closing = yield* Effect.fork(socket.send(close(4000)))
+          const closing = yield* Effect.forkChild(socket.send(close(4000)))
           assert.isTrue(yield* isPending(closing))
           yield* from(pair, role).unstall
           yield* settled
-          yield* Effect.fork(sockets[other(role)].run(() => {}))
+          yield* Effect.forkChild(sockets[other(role)].run(() => {}))
           yield* Fiber.join(closing)
           const exits = yield* Effect.forEach(late, Fiber.join)
           assert.isTrue(Exit.isFailure(exits[2]!))
@@ -454,7 +454,7 @@ for (const role of roles) {
         const { pair, socket } = yield* framed(role, { sendHighWaterMark: 10, sendLowWaterMark: 1 })
         yield* from(pair, role).stall
         const sending = yield* Effect.forEach(["0123456789", "a"], (data) =>
-          Effect.fork(Effect.flip(socket.send(Frame.text(data))))
+          Effect.forkChild(Effect.flip(socket.send(Frame.text(data))))
         )
         yield* settled
         yield* pair.reset
@@ -477,7 +477,7 @@ for (const role of roles) {
     it.effect("frames can be sent until it does, with a Close of its own", () =>
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* unanswered
-        const reading = yield* Effect.fork(Effect.flip(socket.receive))
+        const reading = yield* Effect.forkChild(Effect.flip(socket.receive))
         yield* socket.send(Frame.text("last"))
         assert.isTrue(yield* isPending(reading))
         yield* socket.send(close(4002, "so be it"))
@@ -492,7 +492,7 @@ for (const role of roles) {
     it.effect("or with close", () =>
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* unanswered
-        const closing = yield* Effect.fork(socket.close())
+        const closing = yield* Effect.forkChild(socket.close())
         yield* settled
         assert.deepStrictEqual(yield* wrote, ["Close 1000"])
         yield* pair.reset
@@ -506,7 +506,7 @@ for (const role of roles) {
         for (const began of [false, true]) {
           const pair = yield* MockTransport.make()
           const peer = yield* MockPeer.fromTransport(pair[other(role)], { role: other(role) })
-          const fiber = yield* Effect.fork(
+          const fiber = yield* Effect.forkChild(
             Effect.scoped(
               Effect.gen(function* () {
                 const options = { role, delivery: "frames", answerClose: false } as const
@@ -531,7 +531,7 @@ for (const role of roles) {
     it.effect("the end of the input ends the connection, not clean", () =>
       Effect.gen(function* () {
         const { eof, socket, wrote } = yield* unanswered
-        const reading = yield* Effect.fork(Effect.flip(socket.receive))
+        const reading = yield* Effect.forkChild(Effect.flip(socket.receive))
         yield* eof
         assert.deepStrictEqual(fields(yield* Fiber.join(reading)), closedError(4001, "remote", false, "bye"))
         assert.deepStrictEqual(outcome(yield* socket.closeStatus), [undefined, 4001, "remote", false])
@@ -569,7 +569,7 @@ for (const role of roles) {
     Effect.gen(function* () {
       const { pair: _, ...ends } = yield* connected({ delivery: "frames" })
       const peer = ends[other(role)]
-      yield* Effect.fork(peer.run((frame) => (Frame.isControl(frame) ? undefined : peer.send(frame))))
+      yield* Effect.forkChild(peer.run((frame) => (Frame.isControl(frame) ? undefined : peer.send(frame))))
       yield* ends[role].send(Frame.text("a", { fin: false }))
       yield* ends[role].send(Frame.continuation("b"))
       const read = yield* Effect.replicateEffect(ends[role].receive, 2)

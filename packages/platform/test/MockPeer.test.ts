@@ -88,8 +88,8 @@ for (const role of roles) {
     it.effect("answers nothing by itself", () =>
       Effect.gen(function* () {
         const { peer, socket } = yield* peerOf(role)
-        const ping = yield* Effect.fork(socket.ping())
-        const closing = yield* Effect.fork(socket.close(1001, "bye"))
+        const ping = yield* Effect.forkChild(socket.ping())
+        const closing = yield* Effect.forkChild(socket.close(1001, "bye"))
         yield* peer.expectFrame((frame) => frame.opcode === Opcode.Ping)
         assert.deepStrictEqual(yield* peer.expectClose({ code: "GoingAway", reason: "bye" }), {
           code: 1001,
@@ -103,7 +103,7 @@ for (const role of roles) {
       Effect.gen(function* () {
         for (const code of [1000, 4000]) {
           const { peer, socket } = yield* peerOf(role)
-          const closing = yield* Effect.fork(socket.close(code, "why"))
+          const closing = yield* Effect.forkChild(socket.close(code, "why"))
           assert.deepStrictEqual(yield* peer.answerClose({ code }), { code, reason: "why" })
           yield* Fiber.join(closing)
           assert.deepStrictEqual(outcome(yield* socket.closeStatus), [code, code, "local", true])
@@ -188,7 +188,7 @@ for (const role of roles) {
         // The frame that came instead of an end has not been taken.
         yield* peer.expectFrame(Frame.text("sent"))
 
-        const closing = yield* Effect.fork(socket.close(1008, "no"))
+        const closing = yield* Effect.forkChild(socket.close(1008, "no"))
         assert.strictEqual(
           yield* failure(peer.expectClose({ code: 1000 })),
           'Expected a Close frame with code 1000, but got a Close frame 1008 "no"'
@@ -230,7 +230,7 @@ for (const role of roles) {
     it.effect("loses no frame if a wait is interrupted", () =>
       Effect.gen(function* () {
         const { peer, socket } = yield* peerOf(role)
-        const waiting = yield* Effect.fork(peer.receive)
+        const waiting = yield* Effect.forkChild(peer.receive)
         assert.isTrue(yield* isPending(waiting))
         yield* socket.send("kept")
         yield* Fiber.interrupt(waiting)

@@ -363,7 +363,7 @@ describe("a pair", () => {
       const exchange = Effect.sync(() => {
         pair.client.write([Uint8Array.of(1, 2)])
         pair.server.write([Uint8Array.of(3, 4)])
-      }).pipe(Effect.zipRight(settled))
+      }).pipe(Effect.andThen(settled))
       const seen = Effect.sync(() => [client.splice(0), server.splice(0)])
 
       yield* pair.split(1)

@@ -51,10 +51,10 @@ const closeBy = (peer: MockPeer.MockPeer, code: number) =>
   })
 
 const stateOf = <E>(socket: ReconnectingWebSocket.ReconnectingWebSocket<E>) =>
-  Effect.map(Effect.zipRight(settled, socket.state.get), (state) => state._tag)
+  Effect.map(Effect.andThen(settled, socket.state.get), (state) => state._tag)
 
 const collect = <E>(socket: ReconnectingWebSocket.ReconnectingWebSocket<E>) =>
-  Effect.fork(Effect.exit(Stream.runCollect(Stream.map(socket.messages, ({ data }) => data))))
+  Effect.forkChild(Effect.exit(Stream.runCollect(Stream.map(socket.messages, ({ data }) => data))))
 
 describe("the request of each attempt", () => {
   it.effect("has cookies by name, and a key from the app's source of randomness", () =>
@@ -154,7 +154,7 @@ describe("ReconnectingWebSocket", () => {
     withTest(
       Effect.gen(function* () {
         const { peer, socket } = yield* opened()
-        const states = yield* Effect.fork(Stream.runCollect(Stream.map(socket.state.changes, ({ _tag }) => _tag)))
+        const states = yield* Effect.forkChild(Stream.runCollect(Stream.map(socket.state.changes, ({ _tag }) => _tag)))
         yield* collect(socket)
         yield* settled
         yield* closeBy(peer, 1000)
@@ -189,7 +189,7 @@ describe("ReconnectingWebSocket", () => {
       Effect.gen(function* () {
         const socket = yield* ReconnectingWebSocket.make(url, everySecond)
         const collected = yield* collect(socket)
-        const opening = yield* Effect.fork(Effect.flip(socket.awaitOpen))
+        const opening = yield* Effect.forkChild(Effect.flip(socket.awaitOpen))
         const attempt = yield* WebSocketTest.nextAttempt
         yield* attempt.reject(401)
         assert.deepInclude(fields(yield* Fiber.join(opening)), { _tag: "Handshake_rejected", status: 401 })
@@ -248,7 +248,7 @@ describe("ReconnectingWebSocket", () => {
     withTest(
       Effect.gen(function* () {
         const socket = yield* ReconnectingWebSocket.make(url, { schedule: Schedule.recurs(1) })
-        const opening = yield* Effect.fork(Effect.flip(socket.awaitOpen))
+        const opening = yield* Effect.forkChild(Effect.flip(socket.awaitOpen))
         for (let i = 0; i < 2; i++) {
           const attempt = yield* WebSocketTest.nextAttempt
           yield* attempt.unreachable
@@ -302,7 +302,7 @@ describe("ReconnectingWebSocket", () => {
             const socket = yield* ReconnectingWebSocket.make(url, {
               ...everySecond,
               onConnect: (connection, number) =>
-                Effect.zipRight(connection.send(`login ${number}`), Effect.asVoid(connection.receive))
+                Effect.andThen(connection.send(`login ${number}`), Effect.asVoid(connection.receive))
             })
             yield* Effect.forkScoped(socket.send("queued"))
             return { socket, peer: yield* WebSocketTest.acceptPeer() }
@@ -337,7 +337,7 @@ describe("ReconnectingWebSocket", () => {
             onConnect: () => Effect.fail(++attempts === 1 ? "again" : "final"),
             classify: (failure) => (failure === "again" ? "reconnect" : "fail")
           })
-          const opening = yield* Effect.fork(Effect.flip(socket.awaitOpen))
+          const opening = yield* Effect.forkChild(Effect.flip(socket.awaitOpen))
           for (let i = 0; i < 2; i++) {
             const peer = yield* WebSocketTest.acceptPeer()
             yield* peer.answerClose({ code: 1011 })
@@ -353,7 +353,7 @@ describe("ReconnectingWebSocket", () => {
       withTest(
         Effect.gen(function* () {
           const socket = yield* ReconnectingWebSocket.make(url, { onConnect: () => Effect.die("oops") })
-          const opening = yield* Effect.fork(Effect.exit(socket.awaitOpen))
+          const opening = yield* Effect.forkChild(Effect.exit(socket.awaitOpen))
           const collected = yield* collect(socket)
           const peer = yield* WebSocketTest.acceptPeer()
           yield* peer.answerClose({ code: 1011 })
@@ -370,7 +370,7 @@ describe("ReconnectingWebSocket", () => {
     withTest(
       Effect.gen(function* () {
         const socket = yield* ReconnectingWebSocket.make(url, {
-          onConnect: (connection) => Effect.forkDaemon(connection.run(() => {})).pipe(Effect.zipLeft(settled))
+          onConnect: (connection) => Effect.forkDetach(connection.run(() => {})).pipe(Effect.tap(settled))
         })
         const collected = yield* collect(socket)
         const peer = yield* WebSocketTest.acceptPeer()
@@ -400,8 +400,8 @@ describe("ReconnectingWebSocket", () => {
         Effect.gen(function* () {
           yield* Effect.forkScoped(WebSocketServer.run((socket) => socket.run(() => {})))
           const socket = yield* ReconnectingWebSocket.make(from, options)
-          const opening = yield* Effect.fork(Effect.exit(socket.awaitOpen))
-          const receiving = yield* Effect.fork(Effect.exit(socket.receive))
+          const opening = yield* Effect.forkChild(Effect.exit(socket.awaitOpen))
+          const receiving = yield* Effect.forkChild(Effect.exit(socket.receive))
           const collected = yield* collect(socket)
           assert.isTrue(isDefect(yield* Fiber.join(collected)))
           assert.isTrue(isDefect(yield* Fiber.join(opening)))
@@ -417,12 +417,12 @@ describe("ReconnectingWebSocket", () => {
       withTest(
         Effect.gen(function* () {
           const socket = yield* ReconnectingWebSocket.make(url, everySecond)
-          const outcomes = yield* Effect.forEach(["a", "b", "c"], (text) => Effect.fork(socket.send(text)))
+          const outcomes = yield* Effect.forEach(["a", "b", "c"], (text) => Effect.forkChild(socket.send(text)))
           assert.isTrue(yield* isPending(outcomes[0]!))
           assert.strictEqual(yield* socket.waitingMessages, 3)
           const peer = yield* WebSocketTest.acceptPeer()
           for (const text of ["a", "b", "c"]) assert.strictEqual(yield* textFrom(peer), text)
-          assert.deepStrictEqual(yield* Fiber.join(Fiber.all(outcomes)), ["delivered", "delivered", "delivered"])
+          assert.deepStrictEqual(yield* Fiber.joinAll(outcomes), ["delivered", "delivered", "delivered"])
           assert.strictEqual(yield* socket.waitingMessages, 0)
         })
       )
@@ -432,16 +432,16 @@ describe("ReconnectingWebSocket", () => {
       withTest(
         Effect.gen(function* () {
           const socket = yield* ReconnectingWebSocket.make(url, { ...everySecond, outboxCapacity: 1 })
-          const first = yield* Effect.fork(socket.send("first"))
-          const second = yield* Effect.fork(socket.send("second"))
-          const third = yield* Effect.fork(socket.send("third"))
+          const first = yield* Effect.forkChild(socket.send("first"))
+          const second = yield* Effect.forkChild(socket.send("second"))
+          const third = yield* Effect.forkChild(socket.send("third"))
           yield* settled
           yield* Fiber.interrupt(first)
           yield* Fiber.interrupt(third)
           const peer = yield* WebSocketTest.acceptPeer()
           assert.strictEqual(yield* textFrom(peer), "second")
           assert.strictEqual(yield* Fiber.join(second), "delivered")
-          yield* socket.close().pipe(Effect.fork)
+          yield* socket.close().pipe(Effect.forkChild)
           yield* peer.answerClose({ code: 1000 })
         })
       )
@@ -460,7 +460,7 @@ describe("ReconnectingWebSocket", () => {
               outboxCapacity: 2,
               outboxStrategy: strategy
             })
-            const offers = yield* Effect.forEach(["a", "b", "c"], (text) => Effect.fork(socket.offer(text)))
+            const offers = yield* Effect.forEach(["a", "b", "c"], (text) => Effect.forkChild(socket.offer(text)))
             yield* settled
             assert.strictEqual(yield* socket.waitingMessages, 2)
             const peer = yield* WebSocketTest.acceptPeer()
@@ -490,7 +490,7 @@ describe("ReconnectingWebSocket", () => {
             const network = yield* WebSocketTest.network(peer)
             yield* network.clientToServer.stall
             const texts = ["a", "b", "c"]
-            const sending = yield* Effect.forEach(texts, (text) => Effect.fork(socket.send(text)))
+            const sending = yield* Effect.forEach(texts, (text) => Effect.forkChild(socket.send(text)))
             yield* settled
             yield* network.clientToServer.unstall
             for (const text of texts) assert.strictEqual(yield* textFrom(peer), text)
@@ -508,8 +508,8 @@ describe("ReconnectingWebSocket", () => {
           yield* collect(socket)
           const network = yield* WebSocketTest.network(peer)
           yield* network.clientToServer.stall
-          const sending = yield* Effect.fork(socket.send("lost?"))
-          const waiting = yield* Effect.fork(socket.send("kept"))
+          const sending = yield* Effect.forkChild(socket.send("lost?"))
+          const waiting = yield* Effect.forkChild(socket.send("kept"))
           assert.isTrue(yield* isPending(sending))
           yield* network.reset
           assert.strictEqual(yield* Fiber.join(sending), "unknown")
@@ -528,7 +528,7 @@ describe("ReconnectingWebSocket", () => {
         Effect.gen(function* () {
           const { peer, socket } = yield* opened()
           const collected = yield* collect(socket)
-          const closing = yield* Effect.fork(socket.close(4000, "done"))
+          const closing = yield* Effect.forkChild(socket.close(4000, "done"))
           yield* peer.answerClose({ code: 4000, reason: "done" })
           yield* Fiber.join(closing)
           assert.isTrue(Exit.isSuccess(yield* Fiber.join(collected)))
@@ -554,7 +554,7 @@ describe("ReconnectingWebSocket", () => {
         Effect.gen(function* () {
           const connecting = yield* ReconnectingWebSocket.make(url, everySecond)
           yield* settled
-          const sending = yield* Effect.fork(connecting.send("dropped"))
+          const sending = yield* Effect.forkChild(connecting.send("dropped"))
           yield* settled
           yield* connecting.close()
           assert.strictEqual(yield* Fiber.join(sending), "dropped")
@@ -579,9 +579,9 @@ describe("ReconnectingWebSocket", () => {
             const scope = yield* Scope.make()
             const socket = yield* Scope.extend(ReconnectingWebSocket.make(url, everySecond), scope)
             const peer = yield* WebSocketTest.acceptPeer()
-            const sending = yield* Effect.fork(socket.send("delivered"))
+            const sending = yield* Effect.forkChild(socket.send("delivered"))
             yield* peer.receive
-            const closing = yield* Effect.fork(Scope.close(scope, exit))
+            const closing = yield* Effect.forkChild(Scope.close(scope, exit))
             yield* peer.answerClose({ code })
             yield* Fiber.join(closing)
             assert.strictEqual(yield* Fiber.join(sending), "delivered")
@@ -601,9 +601,9 @@ describe("ReconnectingWebSocket", () => {
           const peer = yield* WebSocketTest.acceptPeer()
           const network = yield* WebSocketTest.network(peer)
           yield* network.clientToServer.stall
-          const sending = yield* Effect.fork(socket.send("unknown"))
+          const sending = yield* Effect.forkChild(socket.send("unknown"))
           yield* settled
-          const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+          const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
           assert.strictEqual(yield* Fiber.join(sending), "unknown")
           yield* TestClock.adjust("5 seconds")
           yield* Fiber.join(closing)
@@ -709,7 +709,7 @@ describe("ReconnectingWebSocket", () => {
         const { peer, socket } = yield* opened()
         yield* peer.sendClose(1012)
         yield* peer.expectClose({ code: 1012 })
-        const sending = yield* Effect.fork(socket.send("a"))
+        const sending = yield* Effect.forkChild(socket.send("a"))
         yield* settled
         assert.isTrue(yield* isPending(sending))
         yield* peer.end
@@ -733,7 +733,7 @@ describe("ReconnectingWebSocket", () => {
         yield* TestClock.adjust("1 second")
         const again = yield* WebSocketTest.acceptPeer()
         assert.strictEqual(yield* next, "b")
-        const waiting = yield* Effect.fork(Effect.all([next, next], { concurrency: "unbounded" }))
+        const waiting = yield* Effect.forkChild(Effect.all([next, next], { concurrency: "unbounded" }))
         yield* settled
         yield* again.send(Frame.text("c"), Frame.text("d"))
         assert.sameMembers(yield* Fiber.join(waiting), ["c", "d"])
@@ -762,7 +762,7 @@ describe("ReconnectingWebSocket", () => {
         yield* TestClock.adjust("1 second")
         const again = yield* WebSocketTest.acceptPeer()
         assert.deepStrictEqual(yield* next, Option.some("a"))
-        const waiting = yield* Effect.fork(Effect.all([next, next], { concurrency: "unbounded" }))
+        const waiting = yield* Effect.forkChild(Effect.all([next, next], { concurrency: "unbounded" }))
         yield* settled
         yield* again.send(Frame.text("b"))
         yield* closeBy(again, 1000)
@@ -776,7 +776,7 @@ describe("ReconnectingWebSocket", () => {
     withTest(
       Effect.gen(function* () {
         const first = yield* opened()
-        const closing = yield* Effect.fork(first.socket.close())
+        const closing = yield* Effect.forkChild(first.socket.close())
         yield* first.peer.answerClose()
         yield* Fiber.join(closing)
         assert.deepStrictEqual(yield* first.socket.receiveOption, Option.none())
@@ -791,7 +791,7 @@ describe("ReconnectingWebSocket", () => {
     withTest(
       Effect.gen(function* () {
         const first = yield* opened()
-        const closing = yield* Effect.fork(first.socket.close())
+        const closing = yield* Effect.forkChild(first.socket.close())
         yield* first.peer.answerClose()
         yield* Fiber.join(closing)
         assert.deepInclude(yield* Effect.flip(first.socket.receive), { _tag: "Connection_closed", initiator: "local" })
@@ -844,7 +844,7 @@ describe("ReconnectingWebSocket", () => {
           return { peer: yield* acceptPeer, socket: made }
         }).pipe(Scope.extend(scope))
         yield* socket.awaitOpen
-        const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+        const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
         assert.strictEqual(yield* textFrom(peer), "bye")
         yield* settled
         assert.deepStrictEqual(log, ["delivered"])
@@ -905,7 +905,7 @@ describe("ReconnectingWebSocket", () => {
                   if (fault === 3) yield* connection.close(1012)
                   else yield* network.reset
                 })
-                yield* Effect.forkDaemon(outage)
+                yield* Effect.forkDetach(outage)
               }).pipe(Effect.scoped)
           })
           yield* Effect.forkScoped(Stream.runDrain(socket.messages))
@@ -974,8 +974,8 @@ describe("an effect of the app's that the supervisor runs", () => {
   it.effect("may be interrupted by another fiber: the connection ends", () =>
     withTest(
       Effect.gen(function* () {
-        const interrupted = Effect.flatMap(Effect.fork(Effect.never), (fiber) =>
-          Effect.zipRight(Fiber.interrupt(fiber), Fiber.join(fiber))
+        const interrupted = Effect.flatMap(Effect.forkChild(Effect.never), (fiber) =>
+          Effect.andThen(Fiber.interrupt(fiber), Fiber.join(fiber))
         )
         const socket = yield* ReconnectingWebSocket.make(url, { onConnect: () => interrupted })
         const peer = yield* WebSocketTest.acceptPeer()

@@ -4,7 +4,7 @@ import type * as WebSocket from "@effect-websocket/platform/WebSocket"
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
-import { FiberId, Option } from "effect"
+import { Option } from "effect"
 import { Effect, Exit, Fiber, Stream, TestClock } from "./effect/index.js"
 import { assert, describe, it } from "./effect/vitest.js"
 import { property } from "./property.js"
@@ -49,7 +49,7 @@ const whole = (message: StreamedMessage) => Effect.map(collect(message), (parts)
 const watch = (message: StreamedMessage) =>
   Effect.gen(function* () {
     const read: Array<string> = []
-    const fiber = yield* Effect.fork(
+    const fiber = yield* Effect.forkChild(
       Stream.runForEach(partsOf(message), (part) => Effect.sync(() => void read.push(show(part))))
     )
     return { read, fiber }
@@ -80,7 +80,7 @@ for (const role of roles) {
     it.effect("gives a message as soon as something of it has arrived, and its parts as they come", () =>
       Effect.gen(function* () {
         const { inject, injectBytes, socket } = yield* streaming(role)
-        const receiving = yield* Effect.fork(socket.receive)
+        const receiving = yield* Effect.forkChild(socket.receive)
         const frame = sentTo(role, text("hello", false))
         yield* injectBytes(frame.slice(0, -3))
         const message = yield* Fiber.join(receiving)
@@ -112,7 +112,7 @@ for (const role of roles) {
     it.effect("does not give a message of which nothing has arrived", () =>
       Effect.gen(function* () {
         const { inject, injectBytes, socket } = yield* streaming(role)
-        const receiving = yield* Effect.fork(socket.receive)
+        const receiving = yield* Effect.forkChild(socket.receive)
         const frame = sentTo(role, text("€", false))
         yield* injectBytes(frame.slice(0, -1))
         assert.isTrue(yield* isPending(receiving))
@@ -129,7 +129,7 @@ for (const role of roles) {
         const first = yield* socket.receive
         const read = yield* Stream.runCollect(Stream.take(partsOf(first), 1))
         assert.deepStrictEqual([...read], ["one"])
-        const receiving = yield* Effect.fork(socket.receive)
+        const receiving = yield* Effect.forkChild(socket.receive)
         yield* inject(part("three"), part("", true))
         assert.isTrue(yield* isPending(receiving))
         yield* inject(text("next"))
@@ -153,9 +153,9 @@ for (const role of roles) {
         const { inject, socket } = yield* streaming(role)
         yield* inject(text("one", false))
         const first = yield* socket.receive
-        const reading = yield* Effect.fork(
+        const reading = yield* Effect.forkChild(
           Stream.runForEach(partsOf(first), () =>
-            Effect.zipRight(inject(part("two", true), text("next")), Effect.zipRight(settled, socket.receive))
+            Effect.andThen(inject(part("two", true), text("next")), Effect.andThen(settled, socket.receive))
           )
         )
         assert.isTrue(isDefect(yield* Fiber.await(reading)))
@@ -177,7 +177,7 @@ for (const role of roles) {
     it.effect("by two fibers at once is a defect, and the first goes on", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* streaming(role)
-        const receiving = yield* Effect.fork(socket.receive)
+        const receiving = yield* Effect.forkChild(socket.receive)
         assert.isTrue(yield* isPending(receiving))
         assert.isTrue(isDefect(yield* Effect.exit(socket.receive)))
         assert.isTrue(isDefect(yield* Effect.exit(Stream.runDrain(socket.messages))))
@@ -194,9 +194,9 @@ for (const role of roles) {
     it.effect("interrupted between its wake-up and its turn, loses no message", () =>
       Effect.gen(function* () {
         const { inject, socket, spied } = yield* streaming(role)
-        const receiving = yield* Effect.fork(socket.receive)
+        const receiving = yield* Effect.forkChild(socket.receive)
         yield* settled
-        spied.state.afterChunk = () => receiving.unsafeInterruptAsFork(FiberId.none)
+        spied.state.afterChunk = () => Fiber.interruptUnsafe(receiving)
         yield* inject(text("first", false))
         assert.isTrue(isInterrupted(yield* Fiber.await(receiving)))
         spied.state.afterChunk = () => {}
@@ -211,7 +211,7 @@ for (const role of roles) {
         yield* inject(text("first", false))
         const { fiber } = yield* watch(yield* socket.receive)
         yield* settled
-        spied.state.afterChunk = () => fiber.unsafeInterruptAsFork(FiberId.none)
+        spied.state.afterChunk = () => Fiber.interruptUnsafe(fiber)
         yield* inject(part("", true), text("second"))
         assert.isTrue(isInterrupted(yield* Fiber.await(fiber)))
         assert.strictEqual(yield* whole(yield* socket.receive), "Text second")
@@ -292,10 +292,10 @@ for (const role of roles) {
       [
         "a Close of ours",
         ({ inject, socket }) =>
-          Effect.zipRight(Effect.fork(socket.close(4000)), Effect.zipRight(settled, inject(close(4000)))),
+          Effect.andThen(Effect.forkChild(socket.close(4000)), Effect.andThen(settled, inject(close(4000)))),
         closedError(4000, "local", true)
       ],
-      ["an abort", ({ socket }) => Effect.fork(socket.abort), closedError(1006, "local", false)],
+      ["an abort", ({ socket }) => Effect.forkChild(socket.abort), closedError(1006, "local", false)],
       ["a reset", ({ pair }) => pair.reset, resetError],
       ["the end of the input", ({ eof }) => eof, closedError(1006, "remote", false)]
     ]
@@ -349,7 +349,7 @@ for (const role of roles) {
         const { inject, socket } = yield* streaming(role, { receiveHighWaterMark: 500 })
         yield* inject(text("start", false))
         const message = yield* socket.receive
-        yield* Effect.fork(socket.close())
+        yield* Effect.forkChild(socket.close())
         yield* settled
         for (let i = 0; i < 9; i++) yield* inject(part(`${i}`.repeat(100)))
         yield* settled
@@ -447,7 +447,7 @@ for (const role of roles) {
     it.effect("are answered before the Close behind them", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* streaming(role)
-        yield* Effect.fork(Stream.runForEach(socket.messages, (message) => socket.sendStream(message)))
+        yield* Effect.forkChild(Stream.runForEach(socket.messages, (message) => socket.sendStream(message)))
         yield* settled
         yield* inject(text("one"), close(1000))
         yield* settled
@@ -479,7 +479,7 @@ for (const role of roles) {
     it.effect("echoes a message while it still arrives, and ends with it where it does not", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* streaming(role)
-        const echo = yield* Effect.fork(
+        const echo = yield* Effect.forkChild(
           Effect.flip(Effect.forever(Effect.flatMap(socket.receive, (message) => socket.sendStream(message))))
         )
         yield* inject(text("one", false))
@@ -506,13 +506,13 @@ it.effect("a message flows through an echo that holds only what the water marks 
   Effect.gen(function* () {
     const marks = { sendHighWaterMark: 1000, sendLowWaterMark: 100, receiveHighWaterMark: 1000 }
     const { client, pair, server } = yield* connected({ delivery: "streams", ...marks })
-    yield* Effect.fork(Effect.flatMap(server.receive, (message) => server.sendStream(message)))
+    yield* Effect.forkChild(Effect.flatMap(server.receive, (message) => server.sendStream(message)))
     let sent = 0
     const parts = Stream.map(Stream.rechunk(Stream.range(0, 999), 1), (i) => {
       sent++
       return new Uint8Array(100).fill(i)
     })
-    const sending = yield* Effect.fork(client.sendStream(parts))
+    const sending = yield* Effect.forkChild(client.sendStream(parts))
     assert.isTrue(yield* isPending(sending))
     // Nobody reads the echo.
     assert.isBelow(sent, 100)
@@ -543,8 +543,8 @@ property(
     Effect.gen(function* () {
       const { pair, ...ends } = yield* connected({ delivery: "streams", maxFrameSize, receiveHighWaterMark: 100 })
       yield* from(pair, role).split(split)
-      const sending = yield* Effect.fork(
-        Effect.zipRight(
+      const sending = yield* Effect.forkChild(
+        Effect.andThen(
           Effect.forEach(messages, (data) => ends[role].send(data)),
           ends[role].close(1000)
         )

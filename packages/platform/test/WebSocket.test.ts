@@ -8,7 +8,7 @@ import type * as Frame from "@effect-websocket/protocol/Frame"
 import { frames as decodeFrames } from "@effect-websocket/protocol/FrameDecoder"
 import { Binary, frames, type Message, size, Text } from "@effect-websocket/protocol/Message"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
-import { Chunk, FiberId, Option } from "effect"
+import { Chunk, Option } from "effect"
 import {
   Cause,
   Channel,
@@ -64,7 +64,7 @@ const inScope = <E>(
 ) =>
   Effect.gen(function* () {
     const opened = yield* Deferred.make<WebSocket.WebSocket>()
-    const fiber = yield* Effect.fork(
+    const fiber = yield* Effect.forkChild(
       Effect.scoped(
         Effect.gen(function* () {
           const socket = yield* WebSocket.fromTransport(transport, options)
@@ -109,7 +109,7 @@ for (const role of roles) {
         Effect.gen(function* () {
           const pair = yield* MockTransport.make()
           const peer = yield* WebSocket.fromTransport(pair[peerRole], { role: peerRole })
-          const reading = yield* Effect.fork(peer.run(() => {}))
+          const reading = yield* Effect.forkChild(peer.run(() => {}))
           const { fiber, socket } = yield* inScope(pair[role], { role }, () => body)
           const exit = yield* Fiber.await(fiber)
           assert.strictEqual(Exit.isSuccess(exit), name === "success")
@@ -186,8 +186,8 @@ for (const role of roles) {
     it.effect("in both directions at once is clean, with both codes", () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected()
-        yield* Effect.zipRight(pair.clientToServer.delay("10 millis"), pair.serverToClient.delay("10 millis"))
-        const closing = yield* Effect.fork(
+        yield* Effect.andThen(pair.clientToServer.delay("10 millis"), pair.serverToClient.delay("10 millis"))
+        const closing = yield* Effect.forkChild(
           Effect.all([sockets[role].close(4001), sockets[peerRole].close(4002)], { concurrency: "unbounded" })
         )
         // The Closes, the end of the server's output, the end of the client's.
@@ -212,7 +212,7 @@ for (const role of roles) {
       ["never answers", (pair: MockTransport.Pair) => from(pair, peerRole).stall, 0],
       ["never reads", (pair: MockTransport.Pair) => from(pair, role).stall, 0],
       ["never reads what fills its buffer", (pair: MockTransport.Pair) => from(pair, role).stall, 200_000],
-      ["vanishes", (pair: MockTransport.Pair) => Effect.zipRight(from(pair, role).drop, from(pair, peerRole).drop), 0]
+      ["vanishes", (pair: MockTransport.Pair) => Effect.andThen(from(pair, role).drop, from(pair, peerRole).drop), 0]
     ] as const) {
       it.effect(`is bounded by closeTimeout where the peer ${behaviour}`, () =>
         Effect.gen(function* () {
@@ -220,7 +220,7 @@ for (const role of roles) {
           const seen = deafPeer(pair, peerRole)
           yield* silence(pair)
           const { fiber, socket } = yield* inScope(pair[role], { role, closeTimeout: "3 seconds" }, (socket) =>
-            Effect.zipRight(Effect.forkScoped(socket.send(new Uint8Array(backlog))), Effect.never)
+            Effect.andThen(Effect.forkScoped(socket.send(new Uint8Array(backlog))), Effect.never)
           )
           yield* settled
           yield* Fiber.interruptFork(fiber)
@@ -244,7 +244,7 @@ for (const role of roles) {
         yield* inject(close(1000))
         yield* settled
         assert.deepStrictEqual(yield* wrote, ["Close 1000"])
-        const closing = yield* Effect.fork(socket.close())
+        const closing = yield* Effect.forkChild(socket.close())
         yield* TestClock.adjust("2999 millis")
         assert.isTrue(yield* isPending(closing))
         yield* TestClock.adjust("1 millis")
@@ -257,7 +257,7 @@ for (const role of roles) {
     it.effect("closes all connections of a scope within one closeTimeout", () =>
       Effect.gen(function* () {
         const pairs = yield* Effect.all(Array.from({ length: 5 }, () => MockTransport.make()))
-        const fiber = yield* Effect.fork(
+        const fiber = yield* Effect.forkChild(
           Effect.scoped(
             Effect.forEach(pairs, (pair) => WebSocket.fromTransport(pair[role], { role, closeTimeout: "1 seconds" }))
           )
@@ -318,7 +318,7 @@ for (const role of roles) {
     it.effect("abort cuts a close short", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
-        const closing = yield* Effect.fork(socket.close(4000))
+        const closing = yield* Effect.forkChild(socket.close(4000))
         assert.isTrue(yield* isPending(closing))
         yield* socket.abort
         yield* Fiber.join(closing)
@@ -347,7 +347,7 @@ for (const role of roles) {
       Effect.gen(function* () {
         for (const closes of [false, true]) {
           const { pair, socket } = yield* alone(role)
-          const closing = yield* Effect.fork(closes ? socket.close() : Effect.void)
+          const closing = yield* Effect.forkChild(closes ? socket.close() : Effect.void)
           yield* settled
           yield* pair.reset
           yield* Fiber.join(closing)
@@ -362,7 +362,7 @@ for (const role of roles) {
     it.effect("leaves what arrives to be read until the peer's Close", () =>
       Effect.gen(function* () {
         const { eof, inject, socket, wrote } = yield* alone(role)
-        const closing = yield* Effect.fork(socket.close(4000))
+        const closing = yield* Effect.forkChild(socket.close(4000))
         yield* settled
         assert.deepStrictEqual(fields(yield* Effect.flip(socket.send("late"))), closedError(4000, "local", false))
         yield* inject(text("one"), text("two"), close(4000), text("after"))
@@ -386,7 +386,7 @@ for (const role of roles) {
           const { pair, ...sockets } = yield* connected({ receiveHighWaterMark: 1000 })
           const socket = sockets[role]
           const texts = Array.from({ length: 100 }, (_, i) => `${i}`.padStart(100, "."))
-          yield* Effect.forEach(texts, (text) => Effect.zipRight(sockets[peerRole].send(text), settled))
+          yield* Effect.forEach(texts, (text) => Effect.andThen(sockets[peerRole].send(text), settled))
           yield* socket.close()
           assert.deepStrictEqual(outcome(yield* socket.closeStatus), [1000, 1000, "local", true])
           const kept = yield* Stream.runCollect(socket.messages)
@@ -405,12 +405,12 @@ for (const role of roles) {
         const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1 })
         const socket = sockets[role]
         yield* from(pair, role).stall
-        const first = yield* Effect.fork(socket.send("0123456789"))
+        const first = yield* Effect.forkChild(socket.send("0123456789"))
         yield* settled
-        const second = yield* Effect.fork(socket.send("never"))
-        const pinging = yield* Effect.fork(socket.ping())
+        const second = yield* Effect.forkChild(socket.send("never"))
+        const pinging = yield* Effect.forkChild(socket.ping())
         assert.isTrue(yield* isPending(second))
-        const closing = yield* Effect.fork(socket.close(4000))
+        const closing = yield* Effect.forkChild(socket.close(4000))
         for (const refused of [Fiber.join(second), Effect.asVoid(Fiber.join(pinging))]) {
           const error = yield* Effect.flip(refused)
           assert.deepStrictEqual(fields(error), closedError(4000, "local", false))
@@ -488,9 +488,9 @@ for (const way of ways) {
           const { client, pair, server } = yield* connected()
           yield* pair.clientToServer.split(size)
           const sent = Array.from({ length: 100 }, (_, i) => (i % 3 === 0 ? new Uint8Array(i).fill(i) : `é${i}`))
-          const reading = yield* Effect.fork(readers[way](server))
+          const reading = yield* Effect.forkChild(readers[way](server))
           yield* Effect.forEach(sent, (data, i) =>
-            i % 10 === 0 ? Effect.zipRight(settled, client.send(data)) : client.send(data)
+            i % 10 === 0 ? Effect.andThen(settled, client.send(data)) : client.send(data)
           )
           yield* client.close()
           assert.deepStrictEqual(yield* Fiber.join(reading), sent)
@@ -509,7 +509,7 @@ for (const way of ways) {
           const spied = spy(pair.server)
           const client = yield* WebSocket.fromTransport(pair.client, { role: "client" })
           const server = yield* WebSocket.fromTransport(spied.transport, { role: "server" })
-          const sending = yield* Effect.fork(
+          const sending = yield* Effect.forkChild(
             Effect.forEach(Array.from({ length: count }), (_, i) => client.send(new Uint8Array(chunk).fill(i)), {
               discard: true
             })
@@ -524,7 +524,7 @@ for (const way of ways) {
           yield* settled
           assert.strictEqual(spied.state.received, held)
 
-          const reading = yield* Effect.fork(readers[way](server))
+          const reading = yield* Effect.forkChild(readers[way](server))
           yield* Fiber.join(sending)
           yield* client.close()
           const received = yield* Fiber.join(reading)
@@ -541,9 +541,9 @@ for (const way of ways) {
       it.effect("interrupted between its wake-up and its turn, loses no message", () =>
         Effect.gen(function* () {
           const { inject, socket, spied } = yield* alone("server")
-          const reading = yield* Effect.fork(readers[way](socket))
+          const reading = yield* Effect.forkChild(readers[way](socket))
           yield* settled
-          spied.state.afterChunk = () => reading.unsafeInterruptAsFork(FiberId.none)
+          spied.state.afterChunk = () => Fiber.interruptUnsafe(reading)
           yield* inject(text("first"), text("second"))
           assert.isTrue(isInterrupted(yield* Fiber.await(reading)))
           assert.strictEqual((yield* socket.receive).data, "first")
@@ -556,7 +556,7 @@ for (const way of ways) {
       Effect.gen(function* () {
         for (const first of ways) {
           const { inject, socket } = yield* alone("server")
-          const reading = yield* Effect.fork(readers[first](socket))
+          const reading = yield* Effect.forkChild(readers[first](socket))
           assert.isTrue(yield* isPending(reading))
           assert.isTrue(isDefect(yield* Effect.exit(readers[way](socket))), first)
           yield* inject(text("a"), close(1000))
@@ -570,11 +570,13 @@ for (const way of ways) {
         for (const first of ways) {
           const { inject, socket } = yield* alone("server")
           const cleaning = yield* Deferred.make<void>()
-          const reading = yield* Effect.fork(Effect.onInterrupt(readers[first](socket), () => Deferred.await(cleaning)))
+          const reading = yield* Effect.forkChild(
+            Effect.onInterrupt(readers[first](socket), () => Deferred.await(cleaning))
+          )
           yield* settled
           yield* Fiber.interruptFork(reading)
           yield* settled
-          const cleaner = yield* Effect.fork(
+          const cleaner = yield* Effect.forkChild(
             Effect.ensuring(readers[first](socket), Effect.orDie(readers[way](socket)))
           )
           yield* settled
@@ -594,7 +596,7 @@ for (const way of ways) {
       Effect.gen(function* () {
         for (const first of ways) {
           const { inject, socket } = yield* alone("server")
-          const reading = yield* Effect.fork(readers[first](socket))
+          const reading = yield* Effect.forkChild(readers[first](socket))
           yield* settled
           yield* Fiber.interrupt(reading)
           yield* inject(text("a"), text("b"), close(1000))
@@ -620,7 +622,7 @@ for (const role of roles) {
       it.effect(`run and messages ${ends ? "end" : "fail"} when the peer closes with ${name}; receive fails`, () =>
         Effect.gen(function* () {
           const { eof, inject, socket, wrote } = yield* alone(role)
-          const reading = yield* Effect.fork(Effect.exit(socket.run(() => {})))
+          const reading = yield* Effect.forkChild(Effect.exit(socket.run(() => {})))
           yield* settled
           yield* inject(close(code))
           yield* eof
@@ -641,7 +643,7 @@ for (const role of roles) {
       Effect.gen(function* () {
         for (const code of [1000, 1011, 4000]) {
           const sockets = yield* connected()
-          const reading = yield* Effect.fork(sockets[role].run(() => {}))
+          const reading = yield* Effect.forkChild(sockets[role].run(() => {}))
           yield* settled
           yield* sockets[role].close(code)
           yield* Fiber.join(reading)
@@ -654,7 +656,7 @@ for (const role of roles) {
     it.effect("a message and a Close in one chunk: what run answers goes out before the Close", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* alone(role)
-        const reading = yield* Effect.fork(socket.run(({ data }) => socket.send(`re: ${String(data)}`)))
+        const reading = yield* Effect.forkChild(socket.run(({ data }) => socket.send(`re: ${String(data)}`)))
         yield* settled
         yield* inject(text("one"), text("two"), close(1000, "bye"), text("after"))
         yield* Fiber.join(reading)
@@ -665,12 +667,12 @@ for (const role of roles) {
     for (const [name, read] of [
       ["nobody reads", () => Effect.never],
       ["the handler takes its time", (socket: WebSocket.WebSocket) => socket.run(() => Effect.never)],
-      ["one message is read", (socket: WebSocket.WebSocket) => Effect.zipRight(socket.receive, Effect.never)]
+      ["one message is read", (socket: WebSocket.WebSocket) => Effect.andThen(socket.receive, Effect.never)]
     ] as const) {
       it.effect(`a message and a Close in one chunk: the Close is answered where ${name}`, () =>
         Effect.gen(function* () {
           const { eof, inject, socket, wrote } = yield* alone(role)
-          const reading = yield* Effect.fork(read(socket))
+          const reading = yield* Effect.forkChild(read(socket))
           yield* settled
           yield* inject(text("one"), text("two"), text("three"), close(1000))
           yield* eof
@@ -791,7 +793,7 @@ for (const role of roles) {
       Effect.gen(function* () {
         const { injectBytes, socket, wrote } = yield* alone(role, { closeTimeout: "1 seconds" })
         yield* injectBytes(concat(sentTo(role, text("before")), raw(0x83, [0])))
-        const over = yield* Effect.fork(socket.closeStatus)
+        const over = yield* Effect.forkChild(socket.closeStatus)
         yield* settledLate
         assert.deepStrictEqual(
           (yield* wrote).map((line) => line.slice(0, 10)),
@@ -827,11 +829,11 @@ describe("run", () => {
     Effect.gen(function* () {
       const { inject, socket } = yield* alone("server")
       const log: Array<string> = []
-      const reading = yield* Effect.fork(
+      const reading = yield* Effect.forkChild(
         socket.run(({ data }) =>
-          Effect.zipRight(
+          Effect.andThen(
             Effect.sync(() => log.push(`${String(data)} begins`)),
-            Effect.zipRight(
+            Effect.andThen(
               Effect.sleep("1 seconds"),
               Effect.sync(() => log.push(`${String(data)} ends`))
             )
@@ -888,7 +890,7 @@ describe("run", () => {
       const { client, server } = yield* connected()
       yield* server
         .run(({ data }) => Effect.flatMap(Suffix, (suffix) => server.send(`${String(data)}${suffix}`)))
-        .pipe(Effect.provideService(Suffix, "!"), Effect.fork)
+        .pipe(Effect.provideService(Suffix, "!"), Effect.forkChild)
       yield* client.send("hello")
       assert.strictEqual((yield* client.receive).data, "hello!")
     })
@@ -924,12 +926,12 @@ describe("sendAll", () => {
         const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 100, sendLowWaterMark: 10 })
         yield* from(pair, role).stall
         const all = Array.from({ length: 50 }, (_, i) => `${i} ${"x".repeat(40)}`)
-        const sending = yield* Effect.fork(sockets[role].sendAll(all))
+        const sending = yield* Effect.forkChild(sockets[role].sendAll(all))
         assert.isTrue(yield* isPending(sending))
         yield* Fiber.interrupt(sending)
         yield* from(pair, role).unstall
         yield* sockets[role].sendAll(all.slice(3))
-        const received = yield* Effect.fork(readers.receiveAll(sockets[other(role)]))
+        const received = yield* Effect.forkChild(readers.receiveAll(sockets[other(role)]))
         yield* sockets[role].close()
         const sent = yield* Fiber.join(received)
         const count = sent.length - 47
@@ -962,7 +964,7 @@ describe("broadcast", () => {
     Effect.gen(function* () {
       const { client, pair, server } = yield* connected()
       yield* pair.stall
-      yield* Effect.fork(server.close())
+      yield* Effect.forkChild(server.close())
       yield* settled
       // With a fiber of its own for any of them it would not be done at once.
       assert.isUndefined(Effect.runSync(WebSocket.broadcast([server], "closing")))
@@ -989,7 +991,7 @@ describe("broadcast", () => {
         assert.strictEqual(isDefect(exit), member !== fails)
         assert.strictEqual((yield* client.receive).data, "hello")
       }
-      yield* Effect.fork(client.run(() => {}))
+      yield* Effect.forkChild(client.run(() => {}))
       yield* server.close()
     })
   )
@@ -1021,9 +1023,9 @@ describe("broadcast", () => {
         yield* from(slow.pair, "server").stall
         yield* from(gone.pair, "server").stall
         const data = "more than its high-water mark"
-        const first = yield* Effect.fork(WebSocket.broadcast(sockets, data))
-        const second = yield* Effect.fork(WebSocket.broadcast(sockets, "second"))
-        const third = yield* Effect.fork(WebSocket.broadcast(sockets, "third"))
+        const first = yield* Effect.forkChild(WebSocket.broadcast(sockets, data))
+        const second = yield* Effect.forkChild(WebSocket.broadcast(sockets, "second"))
+        const third = yield* Effect.forkChild(WebSocket.broadcast(sockets, "third"))
         assert.deepStrictEqual(yield* texts(quick.client, 3), [data, "second", "third"])
         assert.isTrue(yield* isPending(first))
         assert.isTrue(yield* isPending(second))
@@ -1090,7 +1092,7 @@ describe("send", () => {
         yield* from(pair, role).stall
         yield* socket.send("below the mark")
         const sent = Array.from({ length: 50 }, (_, i) => `${i} ${"x".repeat(40)}`)
-        const sending = yield* Effect.forEach(sent, (data) => Effect.fork(socket.send(data)))
+        const sending = yield* Effect.forEach(sent, (data) => Effect.forkChild(socket.send(data)))
         yield* settled
         const held = yield* socket.bufferedBytes
         assert.isAtLeast(held, 100)
@@ -1110,7 +1112,7 @@ describe("send", () => {
         const socket = sockets[role]
         yield* from(pair, role).stall
         const names = Array.from({ length: 10 }, (_, i) => `message ${i}`)
-        const sending = yield* Effect.forEach(names, (data) => Effect.fork(socket.send(data)))
+        const sending = yield* Effect.forEach(names, (data) => Effect.forkChild(socket.send(data)))
         yield* settled
         // The first is in the transport already and only waits for room.
         for (const i of [0, 3, 4, 9]) yield* Fiber.interrupt(sending[i]!)
@@ -1133,12 +1135,12 @@ describe("send", () => {
           const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1 })
           const socket = sockets[role]
           yield* from(pair, role).stall
-          const sending = yield* Effect.forEach(["0123456789", "a", "b"], (data) => Effect.fork(socket.send(data)))
+          const sending = yield* Effect.forEach(["0123456789", "a", "b"], (data) => Effect.forkChild(socket.send(data)))
           assert.isTrue(yield* isPending(sending[0]!))
           if (end === "reset") yield* pair.reset
           else if (end === "abort") yield* socket.abort
           else {
-            yield* Effect.fork(socket.close())
+            yield* Effect.forkChild(socket.close())
             yield* settled
             yield* TestClock.adjust("5 seconds")
           }
@@ -1212,9 +1214,9 @@ describe("send", () => {
       Effect.gen(function* () {
         const { outbound, pair, peer, socket } = yield* slow("sliding", 200)
         for (const letter of letters) yield* socket.send(letter)
-        yield* Effect.fork(socket.close())
+        yield* Effect.forkChild(socket.close())
         yield* outbound.unstall
-        yield* Effect.fork(peer.run(() => {}))
+        yield* Effect.forkChild(peer.run(() => {}))
         assert.deepStrictEqual(outcome(yield* socket.closeStatus), [1000, 1000, "local", true])
         assert.deepStrictEqual((yield* wrote(pair, role)).slice(1), ["Text d", "Text e", "Text f", "Close 1000"])
         assert.deepStrictEqual(fields(yield* Effect.flip(socket.send("late"))), closedError(1000, "local", true))
@@ -1237,7 +1239,7 @@ describe("send", () => {
         const error = yield* Effect.flip(socket.send("one too many"))
         assert.deepStrictEqual(fields(error), closedError(1008, "local", false, "too slow"))
         yield* outbound.unstall
-        yield* Effect.fork(peer.run(() => {}))
+        yield* Effect.forkChild(peer.run(() => {}))
         assert.deepStrictEqual(outcome(yield* socket.closeStatus), [1008, 1008, "local", true])
         assert.deepStrictEqual(yield* wrote(pair, role), ["Text 0123456789", "Close 1008 too slow"])
       })
@@ -1261,7 +1263,7 @@ describe("send", () => {
         const socket = sockets[role]
         yield* from(pair, role).stall
         const data = new Uint8Array(64 * 1024)
-        const sending = yield* Effect.fork(
+        const sending = yield* Effect.forkChild(
           Effect.forEach(Array.from({ length: 10_000 }), () => socket.send(data), { concurrency: "unbounded" })
         )
         assert.isTrue(yield* isPending(sending))
@@ -1282,8 +1284,8 @@ describe("send", () => {
     Effect.gen(function* () {
       const { client, pair, server } = yield* connected()
       yield* pair.serverToClient.stall
-      const echoing = yield* Effect.fork(server.run((message) => server.send(message)))
-      const sending = yield* Effect.fork(
+      const echoing = yield* Effect.forkChild(server.run((message) => server.send(message)))
+      const sending = yield* Effect.forkChild(
         Effect.forEach(Array.from({ length: 100 }), () => client.send(new Uint8Array(16 * 1024)), { discard: true })
       )
       assert.isTrue(yield* isPending(sending))
@@ -1326,7 +1328,7 @@ describe("sink and channel", () => {
   it.effect("channel sends its input and emits the messages; the end of its input closes with 1000", () =>
     Effect.gen(function* () {
       const { client, pair, server } = yield* connected()
-      const echoing = yield* Effect.fork(server.run((message) => server.send(message)))
+      const echoing = yield* Effect.forkChild(server.run((message) => server.send(message)))
       const replies = yield* Stream.make<Array<WebSocket.Data>>("a", "b").pipe(
         Stream.concat(Stream.make("c")),
         Stream.pipeThroughChannel(client.channel()),
@@ -1363,7 +1365,7 @@ describe("sink and channel", () => {
           Stream.concat(Stream.never),
           Stream.pipeThroughChannel(client.channel()),
           Stream.runDrain,
-          Effect.fork
+          Effect.forkChild
         )
         assert.strictEqual((yield* server.receive).data, "a")
         yield* server.close(code)
@@ -1386,7 +1388,7 @@ for (const role of roles) {
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected()
         yield* Effect.all([from(pair, role).delay("30 millis"), from(pair, peerRole).delay("12 millis")])
-        const pinging = yield* Effect.fork(sockets[role].ping())
+        const pinging = yield* Effect.forkChild(sockets[role].ping())
         yield* settled
         yield* TestClock.adjust("30 millis")
         assert.isTrue(yield* isPending(pinging))
@@ -1402,7 +1404,7 @@ for (const role of roles) {
         const { inject, socket, wrote } = yield* alone(role)
         const data = utf8("0")
         const pinging = yield* Effect.forEach([data, utf8("1"), utf8("2")], (payload) =>
-          Effect.fork(socket.ping(payload))
+          Effect.forkChild(socket.ping(payload))
         )
         yield* settled
         data[0] = 0
@@ -1442,11 +1444,11 @@ for (const role of roles) {
       Effect.gen(function* () {
         for (const end of ["reset", "close", "eof"] as const) {
           const { eof, inject, pair, socket } = yield* alone(role)
-          const pinging = yield* Effect.fork(socket.ping())
+          const pinging = yield* Effect.forkChild(socket.ping())
           yield* settled
           if (end === "reset") yield* pair.reset
           else if (end === "eof") yield* eof
-          else yield* Effect.zipRight(inject(close(4000)), eof)
+          else yield* Effect.andThen(inject(close(4000)), eof)
           const error = yield* Effect.flip(Fiber.join(pinging))
           assert.strictEqual(error, (yield* socket.closeStatus).error, end)
         }
@@ -1456,8 +1458,8 @@ for (const role of roles) {
     it.effect("interrupted, is forgotten: its pong answers nothing, later ones do", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* alone(role)
-        const first = yield* Effect.fork(socket.ping(utf8("0")))
-        const second = yield* Effect.fork(socket.ping(utf8("1")))
+        const first = yield* Effect.forkChild(socket.ping(utf8("0")))
+        const second = yield* Effect.forkChild(socket.ping(utf8("1")))
         yield* settled
         yield* Fiber.interrupt(second)
         yield* inject(pong("1"))
@@ -1471,10 +1473,10 @@ for (const role of roles) {
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* alone(role, { sendHighWaterMark: 10, sendLowWaterMark: 1 })
         yield* from(pair, role).stall
-        yield* Effect.fork(socket.send("0123456789"))
+        yield* Effect.forkChild(socket.send("0123456789"))
         yield* settled
-        const dropped = yield* Effect.fork(socket.ping(utf8("dropped")))
-        const kept = yield* Effect.fork(socket.pong(utf8("kept")))
+        const dropped = yield* Effect.forkChild(socket.ping(utf8("dropped")))
+        const kept = yield* Effect.forkChild(socket.pong(utf8("kept")))
         assert.isTrue(yield* isPending(kept))
         yield* Fiber.interrupt(dropped)
         yield* from(pair, role).unstall
@@ -1490,7 +1492,7 @@ for (const role of roles) {
       const { eof, inject, socket, wrote } = yield* alone(role)
       const decoded = (stream: Stream.Stream<Uint8Array>) =>
         // Not `runCollect`: that of effect 3.22 loses elements of what comes from a full sliding buffer.
-        Effect.fork(Stream.runFold(stream, [] as ReadonlyArray<string>, (all, data) => [...all, latin1(data)]))
+        Effect.forkChild(Stream.runFold(stream, [] as ReadonlyArray<string>, (all, data) => [...all, latin1(data)]))
       const pings = yield* decoded(socket.pings)
       const again = yield* decoded(socket.pings)
       const pongs = yield* decoded(socket.pongs)
@@ -1605,7 +1607,7 @@ for (const role of roles) {
           [4000, false]
         ] as const) {
           const { eof, inject, socket } = yield* alone(role)
-          const waiting = yield* Effect.fork(socket.receiveOption)
+          const waiting = yield* Effect.forkChild(socket.receiveOption)
           yield* settled
           yield* inject(text("a"), text("b"), close(code))
           yield* eof
@@ -1625,12 +1627,12 @@ for (const role of roles) {
     it.effect("ends while it waits, by our own Close; and fails with a connection that breaks", () =>
       Effect.gen(function* () {
         const sockets = yield* connected()
-        const waiting = yield* Effect.fork(sockets[role].receiveOption)
+        const waiting = yield* Effect.forkChild(sockets[role].receiveOption)
         yield* settled
         yield* sockets[role].close(4000)
         assert.deepStrictEqual(yield* Fiber.join(waiting), Option.none())
         const { pair, socket } = yield* alone(role)
-        const failing = yield* Effect.fork(Effect.flip(socket.receiveOption))
+        const failing = yield* Effect.forkChild(Effect.flip(socket.receiveOption))
         yield* settled
         yield* pair.reset
         assert.deepInclude(fields(yield* Fiber.join(failing)), resetError)
@@ -1648,7 +1650,7 @@ for (const role of roles) {
           const message = yield* sockets[role].receiveWith({ maxMessageBytes: 6 })
           assert.strictEqual(size(message), expected)
         }
-        const later = yield* Effect.fork(sockets[role].receiveWith({ maxMessageBytes: 1 }))
+        const later = yield* Effect.forkChild(sockets[role].receiveWith({ maxMessageBytes: 1 }))
         yield* settled
         yield* peer.send("x")
         assert.strictEqual((yield* Fiber.join(later)).data, "x")
@@ -1664,8 +1666,8 @@ for (const role of roles) {
             yield* inject(text("small"))
             assert.strictEqual((yield* socket.receiveWith({ maxMessageBytes: 5 })).data, "small")
             const deliver = inject(text("€€".repeat(1)), text("behind"))
-            if (arrival === "before") yield* Effect.zipRight(deliver, settled)
-            const reading = yield* Effect.fork(Effect.flip(socket.receiveWith({ maxMessageBytes: 3 })))
+            if (arrival === "before") yield* Effect.andThen(deliver, settled)
+            const reading = yield* Effect.forkChild(Effect.flip(socket.receiveWith({ maxMessageBytes: 3 })))
             yield* settled
             if (arrival === "meanwhile") yield* deliver
             const error = yield* Fiber.join(reading)
@@ -1791,9 +1793,9 @@ for (const role of roles) {
             sendStrategy
           })
           yield* from(pair, role).stall
-          yield* Effect.fork(socket.send("0123456789"))
+          yield* Effect.forkChild(socket.send("0123456789"))
           yield* settled
-          const refused = yield* Effect.fork(Effect.flip(socket.send("x".repeat(101))))
+          const refused = yield* Effect.forkChild(Effect.flip(socket.send("x".repeat(101))))
           yield* settled
           // It does not wait for room.
           assert.isFalse(yield* isPending(refused))
@@ -1809,7 +1811,7 @@ for (const role of roles) {
     it.effect("is refused after the connection's error, while that is closing", () =>
       Effect.gen(function* () {
         const { socket } = yield* alone(role, { maxSendBytes: 6 })
-        yield* Effect.fork(socket.close())
+        yield* Effect.forkChild(socket.close())
         yield* settled
         assert.strictEqual((yield* Effect.flip(socket.send("1234567")))._tag, "Connection_closed")
       })
@@ -1850,9 +1852,9 @@ for (const role of roles) {
             sendStrategy
           })
           yield* from(pair, role).stall
-          yield* Effect.fork(socket.send("x".repeat(100)))
+          yield* Effect.forkChild(socket.send("x".repeat(100)))
           yield* settled
-          const waiting = yield* Effect.fork(socket.send("abc", { maxFrameSize: 2 }))
+          const waiting = yield* Effect.forkChild(socket.send("abc", { maxFrameSize: 2 }))
           yield* settled
           yield* from(pair, role).unstall
           yield* Fiber.join(waiting)
@@ -1927,14 +1929,14 @@ for (const role of roles) {
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* alone(role, { sendHighWaterMark: 10, sendLowWaterMark: 1 })
         yield* from(pair, role).stall
-        const first = yield* Effect.fork(socket.send("0123456789"))
+        const first = yield* Effect.forkChild(socket.send("0123456789"))
         yield* settled
-        const waiting = yield* Effect.fork(socket.send("waiting"))
+        const waiting = yield* Effect.forkChild(socket.send("waiting"))
         for (const [name, mistake] of mistakes) {
           const exits = yield* Effect.forEach(sends(socket, mistake as never).slice(0, 5), Effect.exit)
           assert.isTrue(exits.every(isDefect), name)
         }
-        const pong = yield* Effect.fork(socket.pong(new Uint8Array(3).buffer as never))
+        const pong = yield* Effect.forkChild(socket.pong(new Uint8Array(3).buffer as never))
         assert.isTrue(isDefect(yield* Effect.exit(socket.pong(3 as never))))
         yield* settled
         yield* from(pair, role).unstall
@@ -1950,7 +1952,7 @@ for (const role of roles) {
         for (const arrival of ["before", "meanwhile"] as const) {
           for (const [name, mistake] of mistakes) {
             if (arrival === "before") yield* inject(text("a"), text("b"))
-            const running = yield* Effect.fork(Effect.exit(socket.run(() => socket.send(mistake as never))))
+            const running = yield* Effect.forkChild(Effect.exit(socket.run(() => socket.send(mistake as never))))
             yield* settled
             if (arrival === "meanwhile") yield* inject(text("a"), text("b"))
             assert.isTrue(isDefect(yield* Fiber.join(running)), name)
@@ -1982,7 +1984,7 @@ for (const role of roles) {
         yield* socket.sendAll([view as never])
         yield* WebSocket.broadcast([socket], { _tag: "Binary", data: buffer } as never)
         yield* socket.sendStream(Stream.make(view as never, buffer as never))
-        yield* Effect.zipRight(socket.ping(view as never), socket.ping(buffer as never))
+        yield* Effect.andThen(socket.ping(view as never), socket.ping(buffer as never))
         const received = yield* Effect.replicateEffect(sockets[other(role)].receive, 4)
         assert.deepStrictEqual(
           received.map(({ data }) => data),
@@ -2058,7 +2060,7 @@ describe("random", () => {
     Effect.gen(function* () {
       const run = Effect.gen(function* () {
         const { pair, socket } = yield* alone("client", { random: counting() })
-        yield* Effect.fork(socket.ping())
+        yield* Effect.forkChild(socket.ping())
         yield* settled
         yield* socket.send("hello")
         yield* TestClock.adjust("25 seconds")
@@ -2078,7 +2080,7 @@ describe("random", () => {
       // The bytes of the pings; the keys were drawn between them, many at once.
       assert.deepStrictEqual([...sent[0]!.payload], [0, 1, 2, 3, 4, 5, 6, 7])
       const { pair, socket } = yield* alone("server", { random: counting() })
-      yield* Effect.fork(socket.ping())
+      yield* Effect.forkChild(socket.ping())
       yield* settled
       assert.deepStrictEqual([...(yield* framesFrom(pair, "server"))[0]!.payload], [0, 1, 2, 3, 4, 5, 6, 7])
     })

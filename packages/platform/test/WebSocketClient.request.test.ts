@@ -536,7 +536,7 @@ describe("CookieJar", () => {
   it.effect("counts into openTimeout", () =>
     Effect.gen(function* () {
       const { client } = yield* network(() => "accept")
-      const connecting = yield* Effect.fork(Effect.flip(client.connect("ws://test", { openTimeout: "1 second" })))
+      const connecting = yield* Effect.forkChild(Effect.flip(client.connect("ws://test", { openTimeout: "1 second" })))
       yield* TestClock.adjust("1 second")
       assert.deepInclude(fields(yield* Fiber.join(connecting)), { _tag: "Io_error", reason: "Timeout" })
     }).pipe(
@@ -553,19 +553,19 @@ describe("CookieJar", () => {
       const jar: CookieJar.Service = {
         cookieHeader: () =>
           Effect.onInterrupt(Effect.never, () =>
-            Effect.zipRight(
+            Effect.andThen(
               Deferred.await(finalizing),
               Effect.sync(() => calls.push("finalizer"))
             )
           ),
         setCookies: () => Effect.void
       }
-      const connecting = yield* Effect.fork(
+      const connecting = yield* Effect.forkChild(
         Effect.provideService(client.connect("ws://test"), CookieJar.CookieJar, jar)
       )
       yield* settled
-      const interrupting = yield* Effect.fork(
-        Effect.zipRight(
+      const interrupting = yield* Effect.forkChild(
+        Effect.andThen(
           Fiber.interrupt(connecting),
           Effect.sync(() => calls.push("interrupted"))
         )
@@ -581,17 +581,17 @@ describe("CookieJar", () => {
 
   it.effect("that dies before or after the answer is a defect of connect, which leaves nothing open", () =>
     Effect.gen(function* () {
-      const dying = Effect.dieMessage("the jar is broken")
+      const dying = Effect.die(new Error("the jar is broken"))
       for (const jar of [
         { cookieHeader: () => dying, setCookies: () => Effect.void },
         { cookieHeader: () => Effect.succeed(""), setCookies: () => dying },
-        { cookieHeader: () => Effect.zipRight(Effect.yieldNow(), dying), setCookies: () => Effect.void }
+        { cookieHeader: () => Effect.andThen(Effect.yieldNow, dying), setCookies: () => Effect.void }
       ]) {
         const scope = yield* Scope.make()
         const { client } = yield* network(() => "accept", { closeTimeout: "1 second" })
         const connecting = yield* client
           .connect("ws://test")
-          .pipe(Effect.provideService(CookieJar.CookieJar, jar), Scope.extend(scope), Effect.exit, Effect.fork)
+          .pipe(Effect.provideService(CookieJar.CookieJar, jar), Scope.extend(scope), Effect.exit, Effect.forkChild)
         yield* TestClock.adjust("1 second")
         const exit = yield* Fiber.join(connecting)
         assert(Exit.isFailure(exit))
@@ -626,7 +626,7 @@ const refusing = (options?: WebSocketClient.ConnectOptions) =>
       return () => calls.push("drop request")
     })
     const scope = yield* Scope.make()
-    const fiber = yield* Effect.fork(Scope.extend(client.connect("ws://test", options), scope))
+    const fiber = yield* Effect.forkChild(Scope.extend(client.connect("ws://test", options), scope))
     yield* TestClock.adjust(0)
     return {
       calls,
@@ -674,7 +674,7 @@ describe("the body of a rejection", () => {
         const { calls, part, rejected, fiber } = yield* refusing({ openTimeout })
         part(utf8("slow"))
         yield* TestClock.adjust(millis - 1)
-        assert.isNull(fiber.unsafePoll())
+        assert.isUndefined(Fiber.pollUnsafe(fiber))
         yield* TestClock.adjust(1)
         const error = yield* rejected
         assert.deepStrictEqual([error.status, error.text, error.bodyTruncated], [403, "slow", true])

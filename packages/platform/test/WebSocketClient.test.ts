@@ -159,7 +159,7 @@ describe("connect", () => {
       for (const region of [Effect.interruptible, Effect.uninterruptible]) {
         const { calls, client } = scripted()
         const connecting = region(Effect.flip(Effect.scoped(client.connect("ws://test", { openTimeout: "2 seconds" }))))
-        const fiber = yield* Effect.fork(connecting)
+        const fiber = yield* Effect.forkChild(connecting)
         yield* TestClock.adjust("1999 millis")
         assert.deepStrictEqual(calls, ["dial ws://test/"])
         yield* TestClock.adjust("1 millis")
@@ -174,7 +174,7 @@ describe("connect", () => {
   it.effect("drops the request if it is interrupted while it dials, and does not wait for the end of its scope", () =>
     Effect.gen(function* () {
       const { calls, client } = scripted()
-      const fiber = yield* Effect.fork(client.connect("ws://test"))
+      const fiber = yield* Effect.forkChild(client.connect("ws://test"))
       yield* TestClock.adjust(1)
       yield* Fiber.interrupt(fiber)
       assert.deepStrictEqual(calls, ["dial ws://test/", "drop"])
@@ -186,7 +186,7 @@ describe("connect", () => {
       const pair = yield* MockTransport.make()
       const server = yield* WebSocket.fromTransport(pair.server, { role: "server" })
       const { answerNow, calls, client } = scripted()
-      const fiber = yield* Effect.fork(client.connect("ws://test"))
+      const fiber = yield* Effect.forkChild(client.connect("ws://test"))
       yield* TestClock.adjust(1)
       answerNow(accepted(pair))
       const exit = yield* Fiber.interrupt(fiber)
@@ -223,7 +223,7 @@ describe("connect", () => {
       const limits = { maxMessageBytes: 10, maxFragments: 20 }
       const client = WebSocketClient.make(() => () => {}, { openTimeout: "2 seconds", limits })
       const attempt = (options?: WebSocketClient.ConnectOptions) =>
-        Effect.fork(Effect.exit(Effect.scoped(client.connect("ws://test", options))))
+        Effect.forkChild(Effect.exit(Effect.scoped(client.connect("ws://test", options))))
       const short = yield* attempt()
       const long = yield* attempt({ openTimeout: "3 seconds" })
       yield* TestClock.adjust("2 seconds")
@@ -254,14 +254,14 @@ describe("connect", () => {
         callBack = (pair) => done(accepted(pair)(headers))
         return () => {}
       })
-      const connecting = yield* Effect.fork(client.connect("ws://test"))
+      const connecting = yield* Effect.forkChild(client.connect("ws://test"))
       yield* settled
       callBack(pairs[0])
       callBack(pairs[1])
       const socket = yield* Fiber.join(connecting)
       yield* Effect.addFinalizer(() => socket.abort)
       assert.isTrue(yield* socket.isOpen)
-      const interrupted = yield* Effect.fork(client.connect("ws://test"))
+      const interrupted = yield* Effect.forkChild(client.connect("ws://test"))
       yield* settled
       yield* Fiber.interrupt(interrupted)
       callBack(pairs[2])
@@ -306,7 +306,7 @@ describe("connect", () => {
     Effect.gen(function* () {
       const { calls, client } = scripted()
       const scope = yield* Scope.make()
-      const fiber = yield* Effect.fork(client.connect("ws://test").pipe(Scope.extend(scope)))
+      const fiber = yield* Effect.forkChild(client.connect("ws://test").pipe(Scope.extend(scope)))
       yield* settled
       assert.deepStrictEqual(calls, ["dial ws://test/"])
       yield* Scope.close(scope, Exit.void)

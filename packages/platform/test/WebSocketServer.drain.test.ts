@@ -42,12 +42,12 @@ describe("drain", () => {
     Effect.gen(function* () {
       const saved = yield* Deferred.make<void>()
       const handlers = WebSocketServer.layerHandler((socket) =>
-        Effect.zipRight(echo(socket), socket.url === "/slow" ? Deferred.await(saved) : Effect.void)
+        Effect.andThen(echo(socket), socket.url === "/slow" ? Deferred.await(saved) : Effect.void)
       )
       const server = yield* started(handlers, { retryAfter: "9 seconds" })
       const clients = yield* Effect.forEach(["/slow", ...Array.from({ length: 19 }, (_, i) => `/${i}`)], server.connect)
-      const drained = yield* Effect.fork(server.drain({ code: 1012, reason: "restart", window: "10 seconds" }))
-      const again = yield* Effect.fork(server.drain())
+      const drained = yield* Effect.forkChild(server.drain({ code: 1012, reason: "restart", window: "10 seconds" }))
+      const again = yield* Effect.forkChild(server.drain())
       yield* settled
       const late = yield* Effect.flip(server.connect("/late"))
       assert(late._tag === "Handshake_rejected")
@@ -84,7 +84,7 @@ describe("drain", () => {
       const server = yield* started(handlers)
       const stuck = yield* server.connect("/stuck")
       yield* server.connect("/fine")
-      const drained = yield* Effect.fork(server.drain({ timeout: "3 seconds" }))
+      const drained = yield* Effect.forkChild(server.drain({ timeout: "3 seconds" }))
       assert.deepStrictEqual(yield* received(stuck), { code: 1001, reason: "" })
       yield* TestClock.adjust("2999 millis")
       assert.isTrue(yield* isPending(drained))
@@ -100,7 +100,7 @@ describe("drain", () => {
       const never = yield* Deferred.make<void>()
       const server = yield* started(WebSocketServer.layerHandler(() => Effect.uninterruptible(Deferred.await(never))))
       yield* server.connect("/")
-      const drained = yield* Effect.fork(Effect.uninterruptible(server.drain({ timeout: "3 seconds" })))
+      const drained = yield* Effect.forkChild(Effect.uninterruptible(server.drain({ timeout: "3 seconds" })))
       yield* settled
       yield* TestClock.adjust("3 seconds")
       assert.deepStrictEqual(yield* Fiber.join(drained), { closed: 1, dropped: 0, interrupted: 1 })
@@ -112,14 +112,14 @@ describe("drain", () => {
     Effect.gen(function* () {
       const server = yield* started(
         WebSocketServer.layerHandler((socket) =>
-          Effect.zipRight(
+          Effect.andThen(
             Effect.forEach([1, 2, 3], (n) => socket.send(String(n)), { discard: true }),
-            Effect.zipRight(socket.receive, Effect.never)
+            Effect.andThen(socket.receive, Effect.never)
           )
         )
       )
       const client = yield* server.connect("/")
-      yield* Effect.fork(server.drain({ timeout: "1 seconds" }))
+      yield* Effect.forkChild(server.drain({ timeout: "1 seconds" }))
       const data: Array<unknown> = []
       yield* client.run((message) => void data.push(message.data))
       assert.deepStrictEqual(data, ["1", "2", "3"])
@@ -183,10 +183,10 @@ describe("the layer of a handler", () => {
       ])
       let saved = 0
       const handler = (socket: WebSocketServer.ServerWebSocket) =>
-        Effect.zipRight(
+        Effect.andThen(
           echo(socket),
-          Effect.zipRight(
-            Effect.yieldNow(),
+          Effect.andThen(
+            Effect.yieldNow,
             Effect.sync(() => saved++)
           )
         )

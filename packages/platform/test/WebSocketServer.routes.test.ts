@@ -66,7 +66,7 @@ describe("a check", () => {
                   options: { limits: { maxMessageBytes: 10 } }
                 })
           }),
-        handler: (socket) => Effect.zipRight(socket.send(socket.value.name), socket.closeStatus)
+        handler: (socket) => Effect.andThen(socket.send(socket.value.name), socket.closeStatus)
       }).pipe(Layer.provide(Layer.succeed(Users, (name) => (name === "Ada" ? Option.some({ name }) : Option.none()))))
       yield* withRoute(
         route,
@@ -223,7 +223,7 @@ describe("a check", () => {
       yield* withRoute(
         route,
         Effect.gen(function* () {
-          const waiting = yield* Effect.fork(refusalLine("/"))
+          const waiting = yield* Effect.forkChild(refusalLine("/"))
           yield* TestClock.adjust("1999 millis")
           assert.isTrue(yield* isPending(waiting))
           yield* TestClock.adjust("1 millis")
@@ -339,7 +339,7 @@ describe("routes", () => {
     withRoute(
       Layer.empty,
       Effect.gen(function* () {
-        const early = yield* Effect.fork(greetingOf("/a"))
+        const early = yield* Effect.forkChild(greetingOf("/a"))
         yield* settled
         const scope = yield* Scope.make()
         yield* Layer.buildWithScope(greet("/a", "a"), scope)
@@ -357,7 +357,7 @@ describe("routes", () => {
       Layer.empty,
       Effect.gen(function* () {
         const route = yield* WebSocketServer.route({ path: "/a", check: () => Effect.succeed(UpgradeCheck.accept(7)) })
-        const client = yield* Effect.fork(connect("/a"))
+        const client = yield* Effect.forkChild(connect("/a"))
         const socket = yield* route.accept()
         assert.strictEqual(socket.value + 1, 8)
         yield* Fiber.join(client)
@@ -418,7 +418,7 @@ describe("layerHandler with terms of its own", () => {
       Effect.gen(function* () {
         const scope = yield* Scope.make()
         yield* Layer.buildWithScope(greeter, scope)
-        const accepted = yield* Effect.fork(Effect.scoped(WebSocketServer.accept()))
+        const accepted = yield* Effect.forkChild(Effect.scoped(WebSocketServer.accept()))
         yield* Layer.build(WebSocketServer.layerHandler((socket) => socket.send("server")))
         yield* settled
         assert.deepStrictEqual(yield* refusalLine("/a"), [403, "Who?"])
@@ -437,7 +437,7 @@ describe("layerHandler with terms of its own", () => {
     withRoute(
       Layer.empty,
       Effect.gen(function* () {
-        const early = yield* Effect.fork(refusalLine("/early"))
+        const early = yield* Effect.forkChild(refusalLine("/early"))
         yield* settled
         yield* Layer.build(greeter)
         assert.deepStrictEqual(yield* Fiber.join(early), [403, "Who?"])
@@ -453,7 +453,7 @@ describe("layerHandler with terms of its own", () => {
         const scope = yield* Scope.make()
         const handler = WebSocketServer.layerHandler(
           (socket) =>
-            Effect.zipRight(
+            Effect.andThen(
               socket.closeStatus,
               Effect.sync(() => (saved = true))
             ),
@@ -512,7 +512,7 @@ describe("run", () => {
       let most = 0
       const handler = (socket: WebSocketServer.ServerWebSocket) =>
         Effect.ensuring(
-          Effect.zipRight(
+          Effect.andThen(
             Effect.sync(() => {
               most = Math.max(most, ++running)
             }),
@@ -523,7 +523,7 @@ describe("run", () => {
       yield* withRoute(
         WebSocketServer.layerHandler(handler, { concurrency: 2 }),
         Effect.gen(function* () {
-          const clients = yield* Effect.forEach([1, 2, 3, 4, 5], (n) => Effect.fork(connect(`/${n}`)))
+          const clients = yield* Effect.forEach([1, 2, 3, 4, 5], (n) => Effect.forkChild(connect(`/${n}`)))
           yield* settled
           const polls = yield* Effect.forEach(clients, isPending)
           assert.deepStrictEqual(polls, [false, false, true, true, true])

@@ -58,14 +58,14 @@ describe("stop", () => {
           path: "/slow",
           check: () =>
             Deferred.succeed(begun, undefined).pipe(
-              Effect.zipRight(Effect.sleep("5 seconds")),
+              Effect.andThen(Effect.sleep("5 seconds")),
               Effect.as(UpgradeCheck.accept()),
               Effect.onInterrupt(() => Effect.sync(() => interrupted++))
             ),
           handler: () => Effect.never
         })
       )
-      const waiting = yield* Effect.fork(refusal("/slow"))
+      const waiting = yield* Effect.forkChild(refusal("/slow"))
       yield* Deferred.await(begun)
       yield* WebSocketServer.stop
       assert.deepStrictEqual(yield* Fiber.join(waiting), refused)
@@ -76,11 +76,11 @@ describe("stop", () => {
 
   it.effect("refuses those who wait for an accept; an accept that waits gets nobody", () =>
     Effect.gen(function* () {
-      const waiting = yield* Effect.fork(refusal("/a"))
+      const waiting = yield* Effect.forkChild(refusal("/a"))
       yield* settled
       yield* WebSocketServer.stop
       assert.deepStrictEqual(yield* Fiber.join(waiting), refused)
-      const accepting = yield* Effect.fork(Effect.scoped(WebSocketServer.accept()))
+      const accepting = yield* Effect.forkChild(Effect.scoped(WebSocketServer.accept()))
       assert.deepStrictEqual(yield* refusal("/b"), refused)
       assert.isTrue(yield* isPending(accepting))
       // A route that comes later is as stopped as the others.
@@ -95,7 +95,7 @@ describe("stop", () => {
       const handle = (socket: WebSocketServer.ServerWebSocket) => socket.run((message) => socket.send(message))
       yield* Layer.build(WebSocketServer.layerHandler(handle, { concurrency: 1 }))
       const client = yield* connect("/first")
-      const waiting = yield* Effect.fork(refusal("/second"))
+      const waiting = yield* Effect.forkChild(refusal("/second"))
       yield* settled
       yield* WebSocketServer.stop
       assert.deepStrictEqual(yield* Fiber.join(waiting), refused)
@@ -111,7 +111,7 @@ describe("stop", () => {
       for (let k = 1; ; k++) {
         const scope = yield* Scope.make()
         const context = yield* Layer.buildWithScope(server(), scope)
-        const accepting = yield* Effect.fork(Effect.provide(Effect.scoped(WebSocketServer.accept()), context))
+        const accepting = yield* Effect.forkChild(Effect.provide(Effect.scoped(WebSocketServer.accept()), context))
         const { isInterrupted } = yield* interruptedAt(k, Effect.provide(WebSocketServer.stop, context))
         const connected = yield* Effect.isSuccess(connect("/")).pipe(Effect.provide(context), Scope.extend(scope))
         outcomes.add(connected)

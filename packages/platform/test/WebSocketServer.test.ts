@@ -59,7 +59,7 @@ describe("accept", () => {
   it.effect("hands over a connection with its request, which its scope closes", () =>
     Effect.gen(function* () {
       const client = yield* WebSocketClient.connect("ws://test/chat?room=1", { protocols: ["b", "a"] }).pipe(
-        Effect.fork
+        Effect.forkChild
       )
       const scope = yield* Scope.make()
       const socket = yield* Scope.extend(WebSocketServer.accept(), scope)
@@ -111,8 +111,8 @@ describe("accept", () => {
       const { offer, service } = yield* WebSocketServer.make({ hostname: "test", port: 80, url: "ws://test" })
       const pair = yield* MockTransport.make()
       yield* WebSocket.fromTransport(pair.client, { role: "client" })
-      const first = yield* Effect.fork(Effect.scoped(service.accept()))
-      const second = yield* Effect.fork(Effect.scoped(Effect.map(service.accept(), ({ url }) => url)))
+      const first = yield* Effect.forkChild(Effect.scoped(service.accept()))
+      const second = yield* Effect.forkChild(Effect.scoped(Effect.map(service.accept(), ({ url }) => url)))
       yield* settled
       let upgrades = 0
       offer({
@@ -123,7 +123,7 @@ describe("accept", () => {
         }
       })
       // The first has been woken, but has not run yet.
-      first.unsafeInterruptAsFork(FiberId.none)
+      Fiber.interruptUnsafe(first)
       const exit = yield* Fiber.await(first)
       assert.isTrue(Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause))
       assert.strictEqual(yield* Fiber.join(second), "/")
@@ -161,7 +161,7 @@ describe("accept", () => {
 
   it.effect("answers 503 to a request that nobody takes in time", () =>
     Effect.gen(function* () {
-      const client = yield* Effect.fork(Effect.flip(Effect.scoped(WebSocketClient.connect("ws://test"))))
+      const client = yield* Effect.forkChild(Effect.flip(Effect.scoped(WebSocketClient.connect("ws://test"))))
       yield* TestClock.adjust("3999 millis")
       assert.strictEqual((yield* Fiber.poll(client))._tag, "None")
       yield* TestClock.adjust("1 millis")
@@ -222,11 +222,11 @@ describe("run", () => {
 
   it.effect("interrupted, closes all connections with 1001, after the finalizers of their handlers", () =>
     Effect.gen(function* () {
-      const running = yield* Effect.fork(
+      const running = yield* Effect.forkChild(
         WebSocketServer.run((socket) =>
-          Effect.zipRight(
+          Effect.andThen(
             Effect.addFinalizer(() => Effect.ignore(socket.send("goodbye"))),
-            Effect.zipRight(socket.send("hello"), Effect.never)
+            Effect.andThen(socket.send("hello"), Effect.never)
           )
         )
       )
@@ -247,7 +247,7 @@ describe("the layer", () => {
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(WebSocketTest.layer, scope)
       const outer = yield* Scope.make()
-      const clients = yield* Effect.fork(
+      const clients = yield* Effect.forkChild(
         Effect.all(
           [WebSocketClient.connect("ws://test/taken"), Effect.flip(WebSocketClient.connect("ws://test/waiting"))],
           {
@@ -257,7 +257,7 @@ describe("the layer", () => {
       )
       const accepted = yield* WebSocketServer.accept().pipe(Effect.provide(context), Scope.extend(outer))
       yield* settled
-      const next = yield* Effect.fork(WebSocketServer.accept().pipe(Effect.provide(context), Scope.extend(outer)))
+      const next = yield* Effect.forkChild(WebSocketServer.accept().pipe(Effect.provide(context), Scope.extend(outer)))
       yield* Fiber.interrupt(next)
       yield* Scope.close(scope, Exit.void)
       const [taken, refused] = yield* Fiber.join(clients).pipe(Effect.orDie, Effect.exit, Effect.flatten)
@@ -291,7 +291,7 @@ describe("a request", () => {
       const [error] = yield* Effect.all(
         [
           Effect.flip(WebSocketClient.connect("ws://test/x", { protocols: ["a"] })),
-          Effect.fork(WebSocketServer.run(echo))
+          Effect.forkChild(WebSocketServer.run(echo))
         ],
         { concurrency: "unbounded" }
       ).pipe(
@@ -384,7 +384,7 @@ describe("offer", () => {
   it.effect("hands requests out in their order, and answers each when it is taken", () =>
     Effect.gen(function* () {
       const { offer, service } = yield* WebSocketServer.make(listening)
-      const early = yield* Effect.fork(service.accept())
+      const early = yield* Effect.forkChild(service.accept())
       yield* settled
       const requests = yield* Effect.forEach(["/0", "/1", "/2"], (url) => requested(url))
       for (const { attempt } of requests) offer(attempt)
@@ -425,7 +425,7 @@ describe("offer", () => {
   it.effect("keeps a request for the next accept where the one that waited was interrupted", () =>
     Effect.gen(function* () {
       const { offer, service } = yield* WebSocketServer.make(listening)
-      const waiting = yield* Effect.fork(service.accept())
+      const waiting = yield* Effect.forkChild(service.accept())
       yield* settled
       yield* Fiber.interrupt(waiting)
       const { answers, attempt, pair } = yield* requested("/")
@@ -443,7 +443,7 @@ describe("offer", () => {
       const { offer, service } = yield* WebSocketServer.make(listening, { handshakeTimeout: "4 seconds" }).pipe(
         Scope.extend(scope)
       )
-      const waiting = yield* Effect.fork(Effect.scoped(service.accept()))
+      const waiting = yield* Effect.forkChild(Effect.scoped(service.accept()))
       yield* settled
       yield* Fiber.interrupt(waiting)
       const [first, second, third] = [yield* requested("/"), yield* requested("/"), yield* requested("/")]
@@ -454,7 +454,7 @@ describe("offer", () => {
       yield* settled
       yield* TestClock.adjust("1 seconds")
       assert.deepStrictEqual([first.answers, second.answers], [[503], []])
-      const accepting = yield* Effect.fork(Effect.scoped(Effect.uninterruptible(service.accept())))
+      const accepting = yield* Effect.forkChild(Effect.scoped(Effect.uninterruptible(service.accept())))
       yield* settled
       assert.deepStrictEqual(second.answers, [101])
       yield* second.pair.reset
@@ -561,7 +561,7 @@ describe("offer", () => {
         offer(attempt)
         yield* Scope.extend(service.accept(), outer)
       }
-      const stopping = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const stopping = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* settled
       for (const { pair } of requests) assert.deepStrictEqual(yield* wrote(pair, "server"), ["Close 1001"])
       yield* TestClock.adjust("999 millis")
@@ -596,7 +596,7 @@ describe("what is done for each client", () => {
               Effect.onInterrupt(() => note("ticker")),
               Effect.forkScoped
             )
-            yield* Effect.addFinalizer(() => Effect.zipRight(note("last finalizer"), Effect.ignore(socket.send("bye"))))
+            yield* Effect.addFinalizer(() => Effect.andThen(note("last finalizer"), Effect.ignore(socket.send("bye"))))
             yield* socket.run(({ data }) => (data === "fail" ? Effect.fail("no") : socket.send(data)))
           })
         ),
@@ -623,7 +623,7 @@ describe("what is done for each client", () => {
         // The other one goes on, until the server stops.
         yield* other.send("hello")
         yield* Stream.runDrain(Stream.takeUntil(other.messages, ({ data }) => data === "hello"))
-        const stopping = yield* Effect.fork(Scope.close(scope, Exit.void))
+        const stopping = yield* Effect.forkChild(Scope.close(scope, Exit.void))
         yield* WebSocketTest.expectMessage(other, "bye")
         assert.strictEqual((yield* other.closeStatus).received?.code, 1001)
         yield* Fiber.join(stopping)
@@ -645,12 +645,12 @@ describe("run, over requests made by hand", () => {
       )
       const running = yield* service
         .run((socket) =>
-          Effect.zipRight(
+          Effect.andThen(
             Effect.flatMap(Greeting, (greeting) => socket.send(greeting)),
             Effect.never
           )
         )
-        .pipe(Effect.provideService(Greeting, "hi"), Effect.fork)
+        .pipe(Effect.provideService(Greeting, "hi"), Effect.forkChild)
       for (const { attempt } of requests) offer(attempt)
       for (const client of clients) assert.strictEqual((yield* client.receive).data, "hi")
       yield* Fiber.interrupt(running)
@@ -698,7 +698,7 @@ describe("run, over requests made by hand", () => {
     Effect.gen(function* () {
       const { offer, service } = yield* WebSocketServer.make(listening, { closeTimeout: "1 seconds" })
       const requests = yield* Effect.replicateEffect(requested("/"), 3)
-      const running = yield* Effect.fork(service.run(() => Effect.never))
+      const running = yield* Effect.forkChild(service.run(() => Effect.never))
       for (const { attempt, pair } of requests) {
         deafPeer(pair, "client")
         offer(attempt)
@@ -767,7 +767,7 @@ describe("a layer that is built where nothing can be interrupted", () => {
       const connecting = yield* WebSocketClient.connect("ws://test/").pipe(
         Effect.provide(context),
         Effect.flip,
-        Effect.fork
+        Effect.forkChild
       )
       yield* settled
       yield* TestClock.adjust("1 second")

@@ -22,7 +22,7 @@ describe("the layer", () => {
 
     it.effect("negotiates: the server gets the request, and agrees to no subprotocol that it lacks", () =>
       Effect.gen(function* () {
-        const connecting = yield* Effect.fork(
+        const connecting = yield* Effect.forkChild(
           WebSocketClient.connect("ws://test/path", { protocols: ["a"], headers: { "X-Name": "value" } })
         )
         const { request } = yield* WebSocketServer.accept()
@@ -41,12 +41,12 @@ describe("the layer", () => {
         yield* WebSocketServer.route({
           path: "/slow",
           check: () =>
-            Effect.zipRight(
+            Effect.andThen(
               Deferred.succeed(checking, undefined),
               Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined))
             )
         })
-        const connecting = yield* Effect.fork(WebSocketClient.connect("ws://test/slow"))
+        const connecting = yield* Effect.forkChild(WebSocketClient.connect("ws://test/slow"))
         yield* Deferred.await(checking)
         yield* Fiber.interrupt(connecting)
         yield* Deferred.await(interrupted)
@@ -79,10 +79,10 @@ describe("the layer", () => {
 
     it.effect("drops an attempt that times out or is interrupted: the server never sees it", () =>
       Effect.gen(function* () {
-        const slow = yield* Effect.fork(
+        const slow = yield* Effect.forkChild(
           Effect.flip(Effect.scoped(WebSocketClient.connect("ws://test/slow", { openTimeout: "1 seconds" })))
         )
-        const interrupted = yield* Effect.fork(Effect.scoped(WebSocketClient.connect("ws://test/interrupted")))
+        const interrupted = yield* Effect.forkChild(Effect.scoped(WebSocketClient.connect("ws://test/interrupted")))
         assert.isTrue(yield* isPending(slow))
         yield* Fiber.interrupt(interrupted)
         yield* TestClock.adjust("1 seconds")
@@ -91,7 +91,7 @@ describe("the layer", () => {
         assert.strictEqual(error.reason, "Timeout")
         yield* Effect.scoped(
           Effect.gen(function* () {
-            const connecting = yield* Effect.fork(WebSocketClient.connect("ws://test/here"))
+            const connecting = yield* Effect.forkChild(WebSocketClient.connect("ws://test/here"))
             assert.strictEqual((yield* WebSocketServer.accept()).url, "/here")
             yield* Fiber.join(connecting)
           })
@@ -118,7 +118,7 @@ describe("the layer", () => {
 
   const negotiated = (offers: boolean, options: WebSocketServer.MakeOptions) =>
     Effect.gen(function* () {
-      const accepting = yield* Effect.fork(WebSocketServer.accept())
+      const accepting = yield* Effect.forkChild(WebSocketServer.accept())
       const client = yield* WebSocketClient.connect("ws://test", { compression: offers })
       const server = yield* Fiber.join(accepting)
       const text = "a text that is long enough to be compressed. ".repeat(5000)
@@ -153,8 +153,8 @@ describe("the layer", () => {
         Layer.buildWithScope(WebSocketTest.layer, scope),
         Layer.buildWithScope(WebSocketTest.layer, scope)
       ])
-      const waiting = yield* Effect.fork(WebSocketServer.accept().pipe(Effect.provide(second), Effect.scoped))
-      const connecting = yield* Effect.fork(
+      const waiting = yield* Effect.forkChild(WebSocketServer.accept().pipe(Effect.provide(second), Effect.scoped))
+      const connecting = yield* Effect.forkChild(
         WebSocketClient.connect("ws://test").pipe(Effect.provide(first), Effect.scoped, Effect.flip)
       )
       assert.isTrue(yield* isPending(waiting))
@@ -202,7 +202,7 @@ describe("expectMessage", () => {
   it.effect("waits", () =>
     Effect.gen(function* () {
       const { client, server } = yield* connected()
-      const expecting = yield* Effect.fork(WebSocketTest.expectMessage(server, "late"))
+      const expecting = yield* Effect.forkChild(WebSocketTest.expectMessage(server, "late"))
       assert.isTrue(yield* isPending(expecting))
       yield* client.send("late")
       yield* Fiber.join(expecting)
@@ -253,9 +253,7 @@ describe("expectNoMessage", () => {
     Effect.gen(function* () {
       const { client, pair, server } = yield* connected()
       yield* pair.split(1)
-      yield* Effect.forkScoped(
-        Effect.forEach(["a", "b"], (data) => Effect.zipRight(Effect.yieldNow(), client.send(data)))
-      )
+      yield* Effect.forkScoped(Effect.forEach(["a", "b"], (data) => Effect.andThen(Effect.yieldNow, client.send(data))))
       assert.strictEqual(
         yield* failure(WebSocketTest.expectNoMessage(server)),
         'Expected no message, but got the text "a"'
@@ -306,7 +304,7 @@ describe("expectClose", () => {
       const { client, pair, server } = yield* connected()
       yield* pair.serverToClient.stall
       yield* Effect.forkScoped(client.close())
-      const expecting = yield* Effect.fork(WebSocketTest.expectClose(server, { code: 1000 }))
+      const expecting = yield* Effect.forkChild(WebSocketTest.expectClose(server, { code: 1000 }))
       assert.isTrue(yield* isPending(expecting))
       assert.isFalse(yield* server.isOpen)
       yield* pair.serverToClient.unstall
@@ -354,7 +352,7 @@ describe("network", () => {
         yield* network.reset
         yield* WebSocketTest.expectClose(server, { code: 1006 })
 
-        const connecting = yield* Effect.fork(WebSocketClient.connect("ws://test"))
+        const connecting = yield* Effect.forkChild(WebSocketClient.connect("ws://test"))
         const peer = yield* WebSocketTest.acceptPeer()
         const client = yield* Fiber.join(connecting)
         assert.strictEqual(yield* WebSocketTest.network(client), yield* WebSocketTest.network(peer))
@@ -409,13 +407,13 @@ describe("network", () => {
 
 /** Connects in a fiber, and returns the result. */
 const connect = (url = "ws://test", options?: WebSocketClient.ConnectOptions) =>
-  Effect.fork(Effect.either(WebSocketClient.connect(url, options)))
+  Effect.forkChild(Effect.either(WebSocketClient.connect(url, options)))
 
 describe("nextAttempt", () => {
   layer(WebSocketTest.layer)((it) => {
     it.effect("has the request, and accepts it with a subprotocol and headers", () =>
       Effect.gen(function* () {
-        const connecting = yield* Effect.fork(
+        const connecting = yield* Effect.forkChild(
           WebSocketClient.connect("ws://test/room?a=b", { protocols: ["a", "b"], headers: { Cookie: "x" } })
         )
         const { accept, request } = yield* WebSocketTest.nextAttempt
@@ -430,7 +428,7 @@ describe("nextAttempt", () => {
         yield* WebSocketTest.expectMessage(client, "hello")
         yield* client.send("you")
         yield* peer.expectFrame(Frame.text("you"))
-        yield* Effect.fork(client.close(4000))
+        yield* Effect.forkChild(client.close(4000))
         yield* peer.answerClose({ code: 4000 })
         yield* WebSocketTest.expectClose(client, { code: 4000, initiator: "local", clean: true })
       })
@@ -438,7 +436,7 @@ describe("nextAttempt", () => {
 
     it.effect("rejects with a status, headers and a body", () =>
       Effect.gen(function* () {
-        const connecting = yield* Effect.fork(Effect.flip(WebSocketClient.connect("ws://test")))
+        const connecting = yield* Effect.forkChild(Effect.flip(WebSocketClient.connect("ws://test")))
         yield* (yield* WebSocketTest.nextAttempt).reject(503, { headers: { "Retry-After": "2" }, body: "later" })
         assert.deepStrictEqual(fields(yield* Fiber.join(connecting)), {
           _tag: "Handshake_rejected",
@@ -447,7 +445,7 @@ describe("nextAttempt", () => {
           body: utf8("later"),
           bodyTruncated: false
         })
-        const bare = yield* Effect.fork(Effect.flip(WebSocketClient.connect("ws://test")))
+        const bare = yield* Effect.forkChild(Effect.flip(WebSocketClient.connect("ws://test")))
         yield* (yield* WebSocketTest.nextAttempt).reject(401)
         assert.deepInclude(fields(yield* Fiber.join(bare)), { status: 401, headers: {}, body: new Uint8Array(0) })
       })
@@ -455,14 +453,14 @@ describe("nextAttempt", () => {
 
     it.effect("is unreachable, or never answers", () =>
       Effect.gen(function* () {
-        const nobody = yield* Effect.fork(Effect.flip(WebSocketClient.connect("ws://test")))
+        const nobody = yield* Effect.forkChild(Effect.flip(WebSocketClient.connect("ws://test")))
         yield* (yield* WebSocketTest.nextAttempt).unreachable
         assert.deepStrictEqual(facts(yield* Fiber.join(nobody)), {
           _tag: "Io_error",
           reason: "Connect",
           operation: "connect"
         })
-        const silent = yield* Effect.fork(
+        const silent = yield* Effect.forkChild(
           Effect.flip(WebSocketClient.connect("ws://test", { openTimeout: "3 seconds" }))
         )
         const attempt = yield* WebSocketTest.nextAttempt
@@ -496,10 +494,10 @@ describe("nextAttempt", () => {
     it.effect("comes before a server that runs, for one attempt each, in the order of asking", () =>
       Effect.gen(function* () {
         yield* Effect.forkScoped(echo)
-        const attempts = yield* Effect.forEach([1, 2], () => Effect.fork(WebSocketTest.nextAttempt))
+        const attempts = yield* Effect.forEach([1, 2], () => Effect.forkChild(WebSocketTest.nextAttempt))
         const sockets = []
         for (const path of ["/1", "/2", "/3"]) sockets.push(yield* connect(`ws://test${path}`))
-        const taken = yield* Fiber.join(Fiber.all(attempts))
+        const taken = yield* Fiber.joinAll(attempts)
         assert.deepStrictEqual(
           taken.map(({ request }) => request.url),
           ["/1", "/2"]
@@ -514,7 +512,7 @@ describe("nextAttempt", () => {
     it.effect("gives an attempt back to the server", () =>
       Effect.gen(function* () {
         yield* Effect.forkScoped(echo)
-        const asked = yield* Effect.fork(WebSocketTest.nextAttempt)
+        const asked = yield* Effect.forkChild(WebSocketTest.nextAttempt)
         const connecting = yield* connect()
         const attempt = yield* Fiber.join(asked)
         assert.isTrue(yield* isPending(connecting))
@@ -532,7 +530,7 @@ describe("nextAttempt", () => {
       Effect.gen(function* () {
         const outcomes = new Set<string>()
         for (let turns = 0; turns < 16; turns++) {
-          const asked = yield* Effect.fork(WebSocketTest.nextAttempt)
+          const asked = yield* Effect.forkChild(WebSocketTest.nextAttempt)
           yield* settled
           const connecting = yield* connect()
           yield* Effect.promise(async () => {
@@ -575,7 +573,7 @@ describe("connectPeer", () => {
   layer(WebSocketTest.layerWith({ protocols: ["chat"], limits: { maxMessageBytes: 4 } }))((it) => {
     it.effect("is a client of the app's server, through its negotiation", () =>
       Effect.gen(function* () {
-        const connecting = yield* Effect.fork(
+        const connecting = yield* Effect.forkChild(
           WebSocketTest.connectPeer("ws://test/room", { protocols: ["chat"], headers: { "X-Name": "ada" } })
         )
         const server = yield* WebSocketServer.accept()
@@ -597,7 +595,7 @@ describe("connectPeer", () => {
 
     it.effect("connects to the server without a URL", () =>
       Effect.gen(function* () {
-        const connecting = yield* Effect.fork(WebSocketTest.connectPeer())
+        const connecting = yield* Effect.forkChild(WebSocketTest.connectPeer())
         assert.strictEqual((yield* WebSocketServer.accept()).request.host, "test")
         yield* Fiber.join(connecting)
       })
@@ -617,10 +615,10 @@ describe("connectPeer", () => {
 
     it.effect("is dropped when it is interrupted", () =>
       Effect.gen(function* () {
-        const connecting = yield* Effect.fork(WebSocketTest.connectPeer("ws://test/gone"))
+        const connecting = yield* Effect.forkChild(WebSocketTest.connectPeer("ws://test/gone"))
         assert.isTrue(yield* isPending(connecting))
         yield* Fiber.interrupt(connecting)
-        const here = yield* Effect.fork(WebSocketTest.connectPeer("ws://test/here"))
+        const here = yield* Effect.forkChild(WebSocketTest.connectPeer("ws://test/here"))
         assert.strictEqual((yield* WebSocketServer.accept()).url, "/here")
         yield* Fiber.join(here)
       })

@@ -45,7 +45,7 @@ type Socket = WebSocket.WebSocket
 const echoes = {
   run: (socket: Socket) => socket.run((message) => socket.send(message)),
   "run, with an effect that is not ours": (socket: Socket) =>
-    socket.run((message) => Effect.zipRight(Effect.void, socket.send(message))),
+    socket.run((message) => Effect.andThen(Effect.void, socket.send(message))),
   receive: (socket: Socket) =>
     Effect.gen(function* () {
       for (;;) yield* socket.send(yield* socket.receive)

@@ -28,7 +28,7 @@ const brisk = { heartbeatInterval: "5 seconds", heartbeatTimeout: "4 seconds" } 
 
 /** Lets time pass, and all that happens in each second happen in it. */
 const seconds = (count: number) =>
-  Effect.forEach(Array.from({ length: count }), () => Effect.zipRight(TestClock.adjust("1 seconds"), settled), {
+  Effect.forEach(Array.from({ length: count }), () => Effect.andThen(TestClock.adjust("1 seconds"), settled), {
     discard: true
   })
 
@@ -39,7 +39,7 @@ for (const role of roles) {
     it.effect("pings after 25 seconds without a frame, and fails 20 seconds later", () =>
       Effect.gen(function* () {
         const { seen, socket, wrote } = yield* alone(role)
-        const reading = yield* Effect.fork(Effect.flip(socket.receive))
+        const reading = yield* Effect.forkChild(Effect.flip(socket.receive))
         yield* TestClock.adjust("24999 millis")
         assert.deepStrictEqual(yield* wrote, [])
         yield* TestClock.adjust("1 millis")
@@ -108,7 +108,7 @@ for (const role of roles) {
           socket: ends[role],
           pings: from(ends.pair, role).written
         }))
-        yield* Effect.fork(socket.run(() => {}))
+        yield* Effect.forkChild(socket.run(() => {}))
         yield* TestClock.adjust("60 seconds")
         const bytes = yield* pings
         assert.isAbove(new Set(bytes).size, 10)
@@ -151,7 +151,7 @@ for (const role of roles) {
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* alone(role, { sendHighWaterMark: 10 })
         yield* from(pair, role).stall
-        yield* Effect.fork(socket.send("0123456789"))
+        yield* Effect.forkChild(socket.send("0123456789"))
         yield* settled
         yield* TestClock.adjust("45 seconds")
         yield* settledLate
@@ -173,7 +173,7 @@ for (const role of roles) {
         Effect.gen(function* () {
           const { pair, socket, wrote } = yield* alone(role, brisk)
           yield* from(pair, role).throttle(50_000)
-          const sending = yield* Effect.fork(send(socket))
+          const sending = yield* Effect.forkChild(send(socket))
           yield* seconds(18)
           assert.isTrue(yield* socket.isOpen)
           yield* seconds(3)
@@ -191,7 +191,7 @@ for (const role of roles) {
         const { pair, socket } = yield* alone(role, brisk)
         const outbound = from(pair, role)
         yield* outbound.throttle(50_000)
-        yield* Effect.fork(socket.send(new Uint8Array(1_000_000)))
+        yield* Effect.forkChild(socket.send(new Uint8Array(1_000_000)))
         yield* seconds(11)
         yield* outbound.stall
         yield* seconds(14)
@@ -221,7 +221,7 @@ for (const role of roles) {
         Effect.gen(function* () {
           const { inject, pair, socket } = yield* alone(role, brisk)
           yield* from(pair, role).throttle(50_000)
-          yield* Effect.fork(socket.send(new Uint8Array(1_000_000)))
+          yield* Effect.forkChild(socket.send(new Uint8Array(1_000_000)))
           yield* seconds(20)
           // An idle peer is given nine.
           yield* seconds(20)
@@ -238,8 +238,8 @@ for (const role of roles) {
       Effect.gen(function* () {
         const ends = yield* connected(brisk)
         yield* from(ends.pair, role).throttle(50_000)
-        yield* Effect.fork(ends[role].send(new Uint8Array(1_000_000)))
-        const receiving = yield* Effect.fork(ends[other(role)].receive)
+        yield* Effect.forkChild(ends[role].send(new Uint8Array(1_000_000)))
+        const receiving = yield* Effect.forkChild(ends[other(role)].receive)
         yield* seconds(20)
         assert.strictEqual((yield* Fiber.join(receiving)).data.length, 1_000_000)
       })
@@ -268,7 +268,7 @@ for (const role of roles) {
         const { inject, pair, socket } = yield* alone(role, { ...quiet, sendHighWaterMark: 10 })
         yield* inject(text("hel", false))
         yield* from(pair, role).stall
-        yield* Effect.fork(socket.send("0123456789"))
+        yield* Effect.forkChild(socket.send("0123456789"))
         yield* settled
         yield* TestClock.adjust("365 days")
         assert.isTrue(yield* socket.isOpen)
@@ -279,8 +279,8 @@ for (const role of roles) {
       Effect.gen(function* () {
         const ends = yield* connected({ ...quiet, maxLifetime: "1 minutes" })
         const [socket, peer] = [ends[role], ends[other(role)]]
-        yield* Effect.fork(peer.run(() => {}))
-        const reading = yield* Effect.fork(socket.run(() => {}))
+        yield* Effect.forkChild(peer.run(() => {}))
+        const reading = yield* Effect.forkChild(socket.run(() => {}))
         for (let second = 1; second < 60; second++) {
           yield* TestClock.adjust("1 seconds")
           yield* peer.send("hello")
@@ -350,7 +350,7 @@ for (const role of roles) {
         const outbound = from(pair, role)
         yield* outbound.split(1)
         yield* outbound.delay("3 seconds")
-        const slow = yield* Effect.fork(socket.send("0123456789"))
+        const slow = yield* Effect.forkChild(socket.send("0123456789"))
         yield* TestClock.adjust("9 seconds")
         yield* Fiber.join(slow)
         yield* outbound.delay(0)
@@ -358,7 +358,7 @@ for (const role of roles) {
         assert.isTrue(yield* socket.isOpen)
 
         yield* outbound.stall
-        const stuck = yield* Effect.fork(Effect.flip(socket.send("0123456789")))
+        const stuck = yield* Effect.forkChild(Effect.flip(socket.send("0123456789")))
         yield* settled
         yield* TestClock.adjust("9999 millis")
         assert.isTrue(yield* socket.isOpen)
@@ -374,7 +374,7 @@ for (const role of roles) {
         const { pair, socket } = yield* alone(role, { ...quiet, idleTimeout: "3 seconds", writeTimeout: "2 seconds" })
         const outbound = from(pair, role)
         yield* outbound.throttle(100_000)
-        const sending = yield* Effect.fork(socket.send(new Uint8Array(1_000_000)))
+        const sending = yield* Effect.forkChild(socket.send(new Uint8Array(1_000_000)))
         yield* seconds(8)
         assert.isTrue(yield* socket.isOpen)
         yield* seconds(2)
@@ -392,7 +392,7 @@ for (const role of roles) {
         })
         const outbound = from(pair, role)
         yield* outbound.throttle(10)
-        const sending = yield* Effect.fork(socket.send(new Uint8Array(100)))
+        const sending = yield* Effect.forkChild(socket.send(new Uint8Array(100)))
         yield* settled
         for (let second = 0; second < 8; second++) {
           // Their answers are larger than what leaves.
@@ -416,7 +416,7 @@ for (const role of roles) {
         const outbound = from(pair, role)
         yield* outbound.stall
         yield* outbound.split(1)
-        const slow = yield* Effect.fork(socket.send("0123456789"))
+        const slow = yield* Effect.forkChild(socket.send("0123456789"))
         yield* settled
         for (let i = 0; i < 5; i++) {
           yield* TestClock.adjust("8 seconds")

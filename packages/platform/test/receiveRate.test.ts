@@ -11,7 +11,7 @@ const joined = (receiveRate: WebSocket.ReceiveRate) =>
     const client = yield* WebSocket.fromTransport(pair.client, { role: "client" })
     const server = yield* WebSocket.fromTransport(pair.server, { role: "server", receiveRate })
     const data: Array<unknown> = []
-    const running = yield* Effect.fork(server.run((message) => void data.push(message.data)))
+    const running = yield* Effect.forkChild(server.run((message) => void data.push(message.data)))
     return { client, server, data, running }
   })
 
@@ -70,7 +70,7 @@ describe("receiveRate", () => {
       yield* settled
       yield* client.send("2")
       yield* settled
-      const closing = yield* Effect.fork(server.close())
+      const closing = yield* Effect.forkChild(server.close())
       assert.isFalse(yield* isPending(closing))
       assert.isTrue((yield* client.closeStatus).clean)
     })
@@ -79,8 +79,8 @@ describe("receiveRate", () => {
   it.effect("holds up no Close behind what comes while it closes", () =>
     Effect.gen(function* () {
       const { inject, pair, socket } = yield* alone("server", { receiveRate: { bytes: 20, interval: "1 hours" } })
-      yield* Effect.fork(socket.run(() => {}))
-      const closing = yield* Effect.fork(socket.close())
+      yield* Effect.forkChild(socket.run(() => {}))
+      const closing = yield* Effect.forkChild(socket.close())
       yield* settled
       for (let n = 0; n < 3; n++) {
         yield* inject(text("too much"))

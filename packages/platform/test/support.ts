@@ -16,13 +16,13 @@ export * from "./engine/support.js"
 export const settled = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
 
 /** Behind what was put off to the end of the turn: equal timers fire in the order in which they were set. */
-export const settledLate = Effect.zipRight(
+export const settledLate = Effect.andThen(
   settled,
   Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 0)))
 )
 
-export const isPending = <A, E>(fiber: Fiber.RuntimeFiber<A, E>) =>
-  Effect.map(Effect.zipRight(settled, Fiber.poll(fiber)), (exit) => exit._tag === "None")
+export const isPending = <A, E>(fiber: Fiber.Fiber<A, E>) =>
+  Effect.map(Effect.andThen(settled, Fiber.poll(fiber)), (exit) => exit._tag === "None")
 
 export const isInterrupted = (exit: Exit.Exit<unknown, unknown>): boolean =>
   Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)

@@ -103,7 +103,7 @@ describe("a transport of the app's that throws", () => {
           yield* settled
           yield* Effect.exit(socket.send("from a fiber"))
           yield* socket.bufferedBytes
-          yield* Effect.fork(socket.close())
+          yield* Effect.forkChild(socket.close())
           state.sink.onEof()
           yield* socket.abort
           const { error } = yield* socket.closeStatus

@@ -142,7 +142,7 @@ describe("delivery", () => {
     const frames = WebSocketServer.run((socket) => socket.run((frame) => socket.send(frame)), { delivery: "frames" })
     expect(frames).type.toBe<Effect.Effect<never, never, WebSocketServer.WebSocketServer>>()
     const streams = WebSocketServer.layerHandler(
-      (socket) => Stream.runForEach(socket.messages, (message) => Effect.zipRight(Users, socket.sendStream(message))),
+      (socket) => Stream.runForEach(socket.messages, (message) => Effect.andThen(Users, socket.sendStream(message))),
       { delivery: "streams" }
     )
     expect(streams).type.toBe<Layer.Layer<never, never, WebSocketServer.WebSocketServer | Users>>()

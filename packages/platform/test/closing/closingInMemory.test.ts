@@ -9,7 +9,6 @@ import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import type { HeaderRecord, WebSocketError } from "@effect-websocket/protocol/Errors"
 import { acceptValue } from "@effect-websocket/protocol/Handshake"
-import { Runtime } from "effect"
 import {
   Cause,
   Clock,
@@ -152,29 +151,29 @@ const start = ({ ending, moment, role }: Cell, transport: Transport) =>
     const acquire = role === "client" ? client.connect("ws://test", options(moment)) : server.accept()
     const lastWord = (socket: WebSocket.WebSocket) =>
       Effect.addFinalizer(() =>
-        Effect.zipRight(
+        Effect.andThen(
           role === "server" && ending === "release" ? Deferred.await(released) : Effect.void,
           Effect.ignore(socket.send("bye"))
         )
       )
     const act = (socket: WebSocket.WebSocket) =>
-      Effect.zipRight(
+      Effect.andThen(
         Deferred.succeed(opened, socket),
         Effect.onExit(activity(moment, socket, 4 * 65536), (exit) => Deferred.succeed(activityExit, exit))
       )
     const acquireAll = Effect.tap(acquire, (socket) =>
-      Effect.when(lastWord(socket), () => moment === "in a finalizer of the app")
+      moment === "in a finalizer of the app" ? lastWord(socket) : Effect.void
     )
     const app = (socket: WebSocket.WebSocket) => Effect.raceFirst(act(socket), Deferred.await(trigger))
 
     const inLayer = role === "client" && ending === "release"
-    const main = yield* Effect.fork(
+    const main = yield* Effect.forkChild(
       inLayer
         ? Effect.flatMap(Layer.buildWithScope(Layer.scoped(Connected, acquireAll), ownerScope), (context) =>
             act(Context.get(context, Connected))
           )
         : early && role === "client" && ending !== "interruption"
-          ? Effect.scoped(Effect.zipRight(Effect.forkScoped(acquire), Deferred.await(trigger)))
+          ? Effect.scoped(Effect.andThen(Effect.forkScoped(acquire), Deferred.await(trigger)))
           : role === "server" && moment === "in `run`'s handler"
             ? server.run(app)
             : Effect.scoped(Effect.flatMap(acquireAll, app))
@@ -186,17 +185,17 @@ const start = ({ ending, moment, role }: Cell, transport: Transport) =>
         : Fiber.await(main)
     const endNow: Effect.Effect<unknown> =
       ending === "release"
-        ? Effect.zipRight(Scope.close(ownerScope, Exit.void), Deferred.succeed(released, undefined))
+        ? Effect.andThen(Scope.close(ownerScope, Exit.void), Deferred.succeed(released, undefined))
         : ending === "interruption"
           ? Fiber.interrupt(main)
-          : Effect.zipRight(
+          : Effect.andThen(
               Deferred.done(
                 trigger,
                 ending === "success" ? Exit.void : ending === "failure" ? Exit.fail("no") : Exit.die("no")
               ),
               over
             )
-    const begun = Effect.sync(() => Runtime.runFork(runtime)(Effect.zipRight(endNow, Clock.currentTimeMillis)))
+    const begun = Effect.sync(() => Effect.runForkWith(runtime)(Effect.andThen(endNow, Clock.currentTimeMillis)))
     const fiber = yield* Deferred.make<Fiber.Fiber<number>>()
     if (early) inTheStepOfThe101 = () => Deferred.unsafeDone(fiber, begun)
     const ask = role === "server" ? request101 : Effect.void
@@ -213,12 +212,12 @@ const start = ({ ending, moment, role }: Cell, transport: Transport) =>
       opened,
       activityExit,
       /** Begins to end, and returns a fiber that succeeds with the time. */
-      end: Effect.zipRight(
+      end: Effect.andThen(
         early ? ask : Effect.flatMap(begun, (ending) => Deferred.succeed(fiber, ending)),
         Deferred.await(fiber)
       ),
       /** Ends what is left of the app, after its end. */
-      cleanUp: Effect.zipRight(Fiber.interrupt(main), Scope.close(ownerScope, Exit.void))
+      cleanUp: Effect.andThen(Fiber.interrupt(main), Scope.close(ownerScope, Exit.void))
     }
   })
 
@@ -236,7 +235,7 @@ const run = (cell: Cell) =>
       role: other(role),
       closeTimeout: 3 * closeTimeout
     }).pipe(Scope.extend(peerScope))
-    const peerRun = yield* Effect.fork(peer.run(() => {}))
+    const peerRun = yield* Effect.forkChild(peer.run(() => {}))
 
     const suspended = moment === "suspended in `send`" || moment === "in a fragmented send"
     if (suspended || moment === "while already closing") yield* outbound.stall
@@ -247,7 +246,7 @@ const run = (cell: Cell) =>
 
     if (behaviour === "answers late") yield* inbound.delay(lateBy)
     if (behaviour === "never answers") yield* inbound.drop
-    if (behaviour === "vanishes") yield* Effect.zipRight(inbound.drop, outbound.drop)
+    if (behaviour === "vanishes") yield* Effect.andThen(inbound.drop, outbound.drop)
     const answers = behaviour === "answers" || behaviour === "answers late" || behaviour === "never answers"
     if (!answers) yield* outbound.stall
 

@@ -6,7 +6,6 @@
 import type { Options, WebSocket } from "@effect-websocket/platform/WebSocket"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
-import { Runtime } from "effect"
 import { spawn } from "node:child_process"
 import dns from "node:dns"
 import * as Net from "node:net"
@@ -66,7 +65,7 @@ const start = <E>(
     const trigger = yield* Deferred.make<void, string>()
     const layerScope = yield* Scope.make()
     const inLayer = ending === "release" && releaseServer === undefined
-    const main = yield* Effect.fork(
+    const main = yield* Effect.forkChild(
       inLayer
         ? Effect.flatMap(Layer.buildWithScope(Layer.scoped(Connected, acquire), layerScope), (context) =>
             use(Context.get(context, Connected))
@@ -81,13 +80,13 @@ const start = <E>(
           ? Effect.asVoid(Fiber.interrupt(main))
           : ending === "release"
             ? (releaseServer ?? Scope.close(layerScope, Exit.void))
-            : Effect.zipRight(Deferred.done(trigger, exit), Effect.asVoid(Fiber.await(main)))
+            : Effect.andThen(Deferred.done(trigger, exit), Effect.asVoid(Fiber.await(main)))
     }
   })
 
 /** Starts an effect at once, not in a later turn. */
 const startNow = <A>(effect: Effect.Effect<A>): Effect.Effect<Fiber.Fiber<A>> =>
-  Effect.map(Effect.runtime<never>(), (runtime) => Runtime.runFork(runtime)(effect))
+  Effect.map(Effect.runtime<never>(), (runtime) => Effect.runForkWith(runtime)(effect))
 
 const assertEnded = (ending: Ending, exit: Exit.Exit<unknown, unknown>) => {
   if (ending === "success") assert.isTrue(Exit.isSuccess(exit))
@@ -126,7 +125,7 @@ const heldLookup = Effect.acquireRelease(
 
 /** A port at which connecting never ends: its process is stopped, and its queue is full. */
 const fullPort = Effect.acquireRelease(
-  Effect.async<{ readonly port: number; readonly release: () => void }>((resume) => {
+  Effect.callback<{ readonly port: number; readonly release: () => void }>((resume) => {
     const code = `require("net").createServer().listen({ port: 0, host: "127.0.0.1", backlog: 1 }, function () {
       console.log(this.address().port)
     })`
@@ -255,7 +254,7 @@ describe("before the 101", () => {
     if (impossible(cell) !== undefined) continue
     const { behaviour, ending, opening, role } = cell
     it.effect(`${role}, ${opening}, ${ending}; the peer ${behaviour}`, () =>
-      Effect.zipRight(
+      Effect.andThen(
         runOpening[`${role}, ${opening}`]!(cell),
         Effect.sync(() => run.add(cell))
       )
@@ -293,7 +292,7 @@ const secured = (raw: Net.Socket): TlsPeer => new TlsPeer(new Tls.TLSSocket(raw,
 
 const tlsClient = (port: number): Effect.Effect<TlsPeer, never, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.async<TlsPeer>((resume) => {
+    Effect.callback<TlsPeer>((resume) => {
       const raw = Net.connect({ host: "127.0.0.1", port, allowHalfOpen: true })
       const secure: Tls.TLSSocket = Tls.connect({ socket: raw, ca: tls.cert, host: "127.0.0.1" }, () =>
         resume(Effect.succeed(peer))
@@ -315,13 +314,12 @@ const opened = ({ ending, moment, role }: Cell, transport: TransportName) =>
     }
     const socket = yield* Deferred.make<WebSocket>()
     const use = (opened: WebSocket) =>
-      Effect.zipRight(Deferred.succeed(socket, opened), activity(moment, opened, 8 * 1024 * 1024))
+      Effect.andThen(Deferred.succeed(socket, opened), activity(moment, opened, 8 * 1024 * 1024))
     const withLastWord = <E>(acquire: Effect.Effect<WebSocket, E, Scope.Scope>) =>
       Effect.tap(acquire, (opened) =>
-        Effect.when(
-          Effect.addFinalizer(() => Effect.ignore(opened.send("bye"))),
-          () => moment === "in a finalizer of the app"
-        )
+        moment === "in a finalizer of the app"
+          ? Effect.addFinalizer(() => Effect.ignore(opened.send("bye")))
+          : Effect.void
       )
     if (role === "client") {
       const server = yield* rawServer()

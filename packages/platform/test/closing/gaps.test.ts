@@ -43,10 +43,10 @@ describe("two scopes at the same moment", () => {
             const socket = yield* service.accept().pipe(Scope.extend(scope))
             const closed = yield* Effect.all(
               [Scope.close(scope, firstExit), Scope.close(layerScope, secondExit)].map((closing) =>
-                Effect.zipRight(closing, Clock.currentTimeMillis)
+                Effect.andThen(closing, Clock.currentTimeMillis)
               ),
               { concurrency: "unbounded" }
-            ).pipe(Effect.fork)
+            ).pipe(Effect.forkChild)
             yield* TestClock.adjust(closeTimeout)
             assert.deepStrictEqual(yield* Fiber.join(closed), [closeTimeout, closeTimeout])
             assert.deepStrictEqual(yield* wrote(pair, "server"), [`Close ${code}`])
@@ -66,8 +66,8 @@ for (const role of roles) {
       it.effect(`${order}; clean`, () =>
         Effect.gen(function* () {
           const { eof, inject, pair, socket } = yield* alone(role)
-          const closing = yield* Effect.fork(socket.close(4000, "ours"))
-          if (initiator === "local") yield* Effect.yieldNow()
+          const closing = yield* Effect.forkChild(socket.close(4000, "ours"))
+          if (initiator === "local") yield* Effect.yieldNow
           yield* inject(close(4001, "theirs"))
           yield* settled
           yield* eof
@@ -89,8 +89,8 @@ for (const role of roles) {
         const peer = yield* WebSocket.fromTransport(pair[other(role)], { role: other(role) }).pipe(
           Scope.extend(yield* Scope.make())
         )
-        yield* Effect.fork(peer.run(() => {}))
-        const flooding = yield* Effect.fork(
+        yield* Effect.forkChild(peer.run(() => {}))
+        const flooding = yield* Effect.forkChild(
           Effect.forEach(Array.from({ length: 100 }), () => peer.send(new Uint8Array(10_000)), { discard: true })
         )
         yield* settled
@@ -107,7 +107,7 @@ for (const role of roles) {
       Effect.gen(function* () {
         const { inject, pair, socket } = yield* alone(role)
         yield* from(pair, role).stall
-        const closing = yield* Effect.fork(socket.close(4000))
+        const closing = yield* Effect.forkChild(socket.close(4000))
         yield* settled
         yield* inject(close(4000))
         yield* TestClock.adjust(closeTimeout)
@@ -119,7 +119,7 @@ for (const role of roles) {
     it.effect("ends at once, not clean, if abort is called during the closing handshake", () =>
       Effect.gen(function* () {
         const { pair, seen, socket } = yield* alone(role)
-        const closing = yield* Effect.fork(socket.close(4000))
+        const closing = yield* Effect.forkChild(socket.close(4000))
         yield* settled
         yield* Effect.all([socket.abort, socket.abort, socket.close()], { concurrency: "unbounded" })
         yield* Fiber.join(closing)
@@ -141,10 +141,10 @@ for (const role of roles) {
             Scope.extend(scope)
           )
           yield* outbound.stall
-          const sending = yield* Effect.fork(socket.send("x".repeat(100)))
-          yield* Effect.fork(socket.send("never"))
+          const sending = yield* Effect.forkChild(socket.send("x".repeat(100)))
+          yield* Effect.forkChild(socket.send("never"))
           yield* settled
-          const closing = yield* Effect.fork(Scope.close(scope, Exit.interrupt(FiberId.none)))
+          const closing = yield* Effect.forkChild(Scope.close(scope, Exit.interrupt(FiberId.none)))
           yield* settled
           assert.deepStrictEqual(shown(other(role), yield* outbound.written), [`Text ${"x".repeat(100)}`, "Close 1001"])
           yield* pair.reset
@@ -160,7 +160,7 @@ describe("the release of a server's layer while handlers run", () => {
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const handlers = WebSocketServer.layerHandler((socket) =>
-        Effect.zipRight(
+        Effect.andThen(
           Effect.addFinalizer(() => Effect.ignore(socket.send("bye"))),
           socket.run(() => Effect.never)
         )

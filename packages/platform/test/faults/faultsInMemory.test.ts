@@ -17,7 +17,7 @@ const options = { maxFrameSize: 20, closeTimeout }
 /** Time that passes, with the turns that what happens in it asks for. */
 const pass = (millis: number) =>
   Effect.clockWith((clock) =>
-    clock instanceof ManualClock ? Effect.zipRight(clock.pass(millis), settledLate) : Effect.die("not our clock")
+    clock instanceof ManualClock ? Effect.andThen(clock.pass(millis), settledLate) : Effect.die("not our clock")
   )
 
 const onManualClock = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -30,10 +30,10 @@ const record = (role: Role) =>
       const pair = yield* MockTransport.make()
       const socket = yield* WebSocket.fromTransport(pair[role], { role, ...options })
       const peer = yield* WebSocket.fromTransport(pair[other(role)], { role: other(role), ...options })
-      const reading = yield* Effect.fork(peer.run(() => {}))
+      const reading = yield* Effect.forkChild(peer.run(() => {}))
       for (const message of messages) {
         yield* socket.send(message)
-        if (typeof message === "string") yield* Effect.fork(socket.ping(Buffer.from("p")))
+        if (typeof message === "string") yield* Effect.forkChild(socket.ping(Buffer.from("p")))
         yield* settled
       }
       yield* socket.close(1000, "bye")
@@ -162,7 +162,7 @@ describe("any faults in any order", () => {
             yield* pair.reset
             break
           case "Close":
-            yield* Effect.fork(sockets[each.role].close(4000))
+            yield* Effect.forkChild(sockets[each.role].close(4000))
             break
           case "Pass":
             yield* pass(each.millis)
@@ -181,7 +181,7 @@ describe("any faults in any order", () => {
       }
 
       const begin = yield* Clock.currentTimeMillis
-      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* pass(closeTimeout + 1000)
       yield* Fiber.join(closing)
       assert.isAtMost((yield* Clock.currentTimeMillis) - begin, longest)
@@ -211,8 +211,8 @@ describe("a Close and data that cross", () => {
         // The Close is on its way for longer than it takes the peer to send.
         yield* from(pair, role).delay("1 second")
         yield* socket.send("before the Close")
-        const closing = yield* Effect.fork(socket.close(4000, "crossing"))
-        yield* Effect.yieldNow()
+        const closing = yield* Effect.forkChild(socket.close(4000, "crossing"))
+        yield* Effect.yieldNow
         for (const message of messages) yield* peer.send(message)
         yield* pass(2000)
         yield* Fiber.join(closing)
@@ -237,9 +237,9 @@ describe("a Close and data that cross", () => {
         const peer = yield* WebSocket.fromTransport(pair[other(role)], { role: other(role), ...options })
         yield* Effect.addFinalizer(() => pair.reset)
         const watched = { socket: yield* watch(socket), peer: yield* watch(peer) }
-        yield* Effect.fork(socket.close(4001))
+        yield* Effect.forkChild(socket.close(4001))
         yield* pass(500)
-        yield* Effect.fork(peer.close(4002))
+        yield* Effect.forkChild(peer.close(4002))
         yield* pass(4000)
         const ours = yield* assertOver(socket, watched.socket)
         const theirs = yield* assertOver(peer, watched.peer)

@@ -91,12 +91,12 @@ describe("nothing is lost", () => {
             const [from, to] = stalled === "client" ? [opened.client, opened.server] : [opened.server, opened.client]
             opened.link.change(stalled, { stalled: true })
             const chunks = Array.from({ length: 8 }, (_, i) => new Uint8Array(2 * mebibyte).fill(i))
-            const sending = yield* Effect.fork(sendAll(from.socket, chunks))
+            const sending = yield* Effect.forkChild(sendAll(from.socket, chunks))
             // A stall in one direction holds up nothing in the other.
             yield* sendAll(to.socket, messages)
             yield* arrived(from, messages.length)
             assert.strictEqual(to.watched.received.length, 0)
-            assert.isTrue(sending.unsafePoll() === null)
+            assert.isTrue(Fiber.pollUnsafe(sending) === undefined)
             opened.link.change(stalled, { stalled: false })
             yield* Fiber.join(sending)
             yield* arrived(to, chunks.length)
@@ -157,7 +157,9 @@ describe("both sides learn of it", () => {
         Effect.gen(function* () {
           const opened = yield* open()
           const large = Array.from({ length: 4 }, (_, i) => new Uint8Array(mebibyte).fill(i))
-          const sending = yield* Effect.fork(Effect.exit(sendAll(opened.client.socket, [...large, ...large, ...large])))
+          const sending = yield* Effect.forkChild(
+            Effect.exit(sendAll(opened.client.socket, [...large, ...large, ...large]))
+          )
           yield* arrived(opened.server, 1)
           opened.link.reset()
           yield* bothClosed(opened)
@@ -183,8 +185,8 @@ describe("a Close and data on their way", () => {
             yield* sendAll(own.socket, ["before"])
             yield* arrived(peer, 1)
             opened.link.change(first, { stalled: true })
-            const closing = yield* Effect.fork(own.socket.close(4000))
-            yield* eventually(() => closing.unsafePoll() === null)
+            const closing = yield* Effect.forkChild(own.socket.close(4000))
+            yield* eventually(() => Fiber.pollUnsafe(closing) === undefined)
             yield* sendAll(peer.socket, messages)
             opened.link.change(first, { stalled: false })
             yield* Fiber.join(closing)

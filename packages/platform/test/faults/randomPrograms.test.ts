@@ -2,7 +2,6 @@
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import { assert, describe, it } from "@effect/vitest"
-import { Runtime } from "effect"
 import * as fc from "fast-check"
 import { Effect, Exit, Scope } from "../effect/index.js"
 import { from, other, roles, settledLate, type Role } from "../support.js"
@@ -127,7 +126,7 @@ class Close implements Command {
   }
   check = ({ closed }: Readonly<Model>): boolean => !closed.includes(this.role) && closed.length < 2
   async run(model: Model, real: Real): Promise<void> {
-    await real.run(Effect.forkDaemon(real.sockets[this.role].close(this.role === "client" ? 4001 : 4002)))
+    await real.run(Effect.forkDetach(real.sockets[this.role].close(this.role === "client" ? 4001 : 4002)))
     if (!model.arrived.has(other(this.role))) model.closed.push(this.role)
     await verify(model, real)
   }
@@ -160,7 +159,7 @@ const runProgram = (program: Iterable<Command>) =>
         const sockets = { client: yield* open("client"), server: yield* open("server") }
         const watched = { client: yield* watch(sockets.client), server: yield* watch(sockets.server) }
         const runtime = yield* Effect.runtime<never>()
-        const real = new Real((effect) => Runtime.runPromise(runtime)(effect), pair, sockets, watched)
+        const real = new Real((effect) => Effect.runPromiseWith(runtime)(effect), pair, sockets, watched)
         const model: Model = {
           sent: { client: [], server: [] },
           stalled: { client: false, server: false },
@@ -176,7 +175,7 @@ const runProgram = (program: Iterable<Command>) =>
           // What was said before a Close arrives before it.
           assert.deepStrictEqual(watched[other(first)].received, model.sent[first])
         }
-        const releasing = yield* Effect.fork(Scope.close(scope, Exit.void))
+        const releasing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
         yield* clock.pass(closeTimeout + 1000)
         yield* releasing.await
         for (const role of roles) {

@@ -30,14 +30,14 @@ export const plain = (data: Data): string | ReadonlyArray<number> =>
 export interface Watched {
   readonly received: Array<ReturnType<typeof plain>>
   readonly errors: Array<ConnectionError>
-  readonly running: Fiber.RuntimeFiber<Exit.Exit<void, ConnectionError>>
+  readonly running: Fiber.Fiber<Exit.Exit<void, ConnectionError>>
 }
 
 export const watch = (socket: WebSocket.WebSocket): Effect.Effect<Watched> =>
   Effect.gen(function* () {
     const received: Watched["received"] = []
     const errors: Watched["errors"] = []
-    const running = yield* Effect.forkDaemon(
+    const running = yield* Effect.forkDetach(
       Effect.exit(
         Effect.tapError(
           socket.run((message) => void received.push(plain(message.data))),
@@ -69,7 +69,7 @@ export class ManualClock implements Clock.Clock {
   readonly currentTimeNanos = Effect.sync(() => this.unsafeCurrentTimeNanos())
 
   sleep(duration: Duration.Duration): Effect.Effect<void> {
-    return Effect.async((resume) => {
+    return Effect.callback((resume) => {
       const sleeper = { time: this.time + Duration.toMillis(duration), wake: () => resume(Effect.void) }
       this.sleepers.add(sleeper)
       return Effect.sync(() => this.sleepers.delete(sleeper))
@@ -102,7 +102,7 @@ export class ManualClock implements Clock.Clock {
 /** The connection is over: one terminal error, which is also what everything that is asked later fails with. */
 export const assertOver = (socket: WebSocket.WebSocket, { errors, running }: Watched) =>
   Effect.gen(function* () {
-    const over = yield* Effect.fork(socket.closeStatus)
+    const over = yield* Effect.forkChild(socket.closeStatus)
     yield* settled
     const status = yield* Fiber.poll(over)
     if (Option.isNone(status) || !Exit.isSuccess(status.value)) return assert.fail("The connection is not over")

@@ -214,9 +214,7 @@ describe("writing", () => {
     Effect.gen(function* () {
       const { inject, socket, wrote } = yield* alone("server")
       yield* Effect.forkScoped(
-        socket.run(({ data }) =>
-          data === "slow" ? Effect.never : Effect.zipRight(Effect.yieldNow(), socket.send(data))
-        )
+        socket.run(({ data }) => (data === "slow" ? Effect.never : Effect.andThen(Effect.yieldNow, socket.send(data))))
       )
       yield* inject(text("quick"), text("slow"), text("third"))
       yield* settled
@@ -260,15 +258,15 @@ describe("writing", () => {
       for (const closes of [false, true]) {
         const { calls, control, transport, written } = manual(congested)
         const socket = yield* WebSocket.fromTransport(transport, { role: "server" })
-        const sending = yield* Effect.forEach(["a", "b", "c"], (data) => Effect.fork(socket.send(data)))
+        const sending = yield* Effect.forEach(["a", "b", "c"], (data) => Effect.forkChild(socket.send(data)))
         yield* settled
         const before = calls.length
-        const late = yield* Effect.fork(socket.send("d"))
+        const late = yield* Effect.forkChild(socket.send("d"))
         control.sink?.onChunk(Uint8Array.of(0x89, 0x80, 0, 0, 0, 0), true)
         assert.isTrue(yield* isPending(late))
         assert.strictEqual(calls.length, before)
         if (closes) {
-          yield* Effect.fork(socket.close())
+          yield* Effect.forkChild(socket.close())
           yield* settled
           assert.strictEqual(calls.length, before + 1)
         } else {
@@ -323,7 +321,7 @@ describe("the transport's reports", () => {
     Effect.gen(function* () {
       const { calls, control, transport } = manual(clear)
       const socket = yield* WebSocket.fromTransport(transport, { role: "client" })
-      const reading = yield* Effect.fork(Effect.flip(socket.receive))
+      const reading = yield* Effect.forkChild(Effect.flip(socket.receive))
       yield* settled
       const error = new IoError({ reason: "Reset", operation: "read" })
       control.sink?.onError(error)
@@ -377,7 +375,7 @@ describe("time", () => {
       yield* inject(close(4000))
       yield* settled
       yield* TestClock.adjust("600 millis")
-      const closing = yield* Effect.fork(socket.close())
+      const closing = yield* Effect.forkChild(socket.close())
       yield* TestClock.adjust("399 millis")
       assert.isTrue(yield* isPending(closing))
       yield* TestClock.adjust("1 millis")
@@ -394,7 +392,7 @@ describe("time", () => {
         Effect.flatMap((socket) => socket.close()),
         Effect.scoped,
         Effect.uninterruptible,
-        Effect.fork
+        Effect.forkChild
       )
       yield* settled
       yield* TestClock.adjust("1 seconds")
@@ -457,9 +455,9 @@ describe("owners", () => {
         socket.send("b"),
         socket.ping()
       ]
-      const waiting = yield* Effect.forEach(asked, (effect) => Effect.fork(Effect.flip(effect)))
-      const streams = yield* Effect.fork(Stream.runDrain(Stream.merge(socket.pings, socket.pongs)))
-      const closing = yield* Effect.fork(socket.closeStatus)
+      const waiting = yield* Effect.forEach(asked, (effect) => Effect.forkChild(Effect.flip(effect)))
+      const streams = yield* Effect.forkChild(Stream.runDrain(Stream.merge(socket.pings, socket.pongs)))
+      const closing = yield* Effect.forkChild(socket.closeStatus)
       yield* settled
       yield* pair.reset
       for (const fiber of waiting) assert.deepStrictEqual(fields(yield* Fiber.join(fiber)), resetError)
@@ -530,7 +528,7 @@ describe("compression on another thread", () => {
         yield* socket.send(large, { compress: false })
         yield* socket.send("small")
         assert.deepStrictEqual(jobs, [])
-        yield* Effect.fork(socket.send(large))
+        yield* Effect.forkChild(socket.send(large))
         yield* settled
         assert.lengthOf(jobs, 1)
         assert.deepStrictEqual(yield* sent, ["compressed text", `text ${large.length}`, "text 5"])
@@ -541,12 +539,12 @@ describe("compression on another thread", () => {
       Effect.gen(function* () {
         const { jobs, peer, sent, socket } = yield* deflating(role)
         const fibers = yield* Effect.forEach(["first", large, "second", larger, "third"], (data) =>
-          Effect.fork(socket.send(data))
+          Effect.forkChild(socket.send(data))
         )
         yield* settled
         assert.isTrue(yield* isPending(fibers[2]!))
         yield* socket.pong(new Uint8Array(3))
-        yield* Effect.fork(peer.receive)
+        yield* Effect.forkChild(peer.receive)
         yield* peer.ping(new Uint8Array(4))
         yield* socket.ping(new Uint8Array(5))
         assert.deepStrictEqual(yield* sent, ["text 5", "pong 3", "pong 4", "ping 5"])
@@ -572,7 +570,7 @@ describe("compression on another thread", () => {
     it.effect(`sends as it is what does not become smaller, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, peer, sent, socket } = yield* deflating(role)
-        yield* Effect.fork(Effect.forEach([large, larger], (data) => socket.send(data)))
+        yield* Effect.forkChild(Effect.forEach([large, larger], (data) => socket.send(data)))
         yield* settled
         jobs[0]!.finish("larger")
         yield* settled
@@ -588,9 +586,9 @@ describe("compression on another thread", () => {
     it.effect(`sends nothing of a message whose send is interrupted, and goes on, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, peer, sent, socket } = yield* deflating(role)
-        const first = yield* Effect.fork(socket.send(large))
-        const second = yield* Effect.fork(socket.send(larger))
-        const third = yield* Effect.fork(socket.send("third"))
+        const first = yield* Effect.forkChild(socket.send(large))
+        const second = yield* Effect.forkChild(socket.send(larger))
+        const third = yield* Effect.forkChild(socket.send("third"))
         yield* settled
         yield* Fiber.interrupt(first)
         assert.deepStrictEqual(
@@ -625,7 +623,9 @@ describe("compression on another thread", () => {
       it.effect(`${name} is not held back, and drops what is not sent yet, as ${role}`, () =>
         Effect.gen(function* () {
           const { jobs, peer, sent, socket } = yield* deflating(role)
-          const fibers = yield* Effect.forEach([large, "second"], (data) => Effect.fork(Effect.flip(socket.send(data))))
+          const fibers = yield* Effect.forEach([large, "second"], (data) =>
+            Effect.forkChild(Effect.flip(socket.send(data)))
+          )
           yield* settled
           yield* end({ socket, peer })
           for (const fiber of fibers) assert.deepStrictEqual(fields(yield* Fiber.join(fiber)), expected)
@@ -643,8 +643,8 @@ describe("compression on another thread", () => {
       Effect.gen(function* () {
         const { jobs, pair, socket } = yield* deflating(role, { sendHighWaterMark: 1000 })
         yield* from(pair, role).stall
-        yield* Effect.fork(socket.send(new Uint8Array(2000), { compress: false }))
-        const sending = yield* Effect.fork(socket.send(large))
+        yield* Effect.forkChild(socket.send(new Uint8Array(2000), { compress: false }))
+        const sending = yield* Effect.forkChild(socket.send(large))
         yield* settled
         assert.deepStrictEqual(jobs, [])
         yield* from(pair, role).unstall

@@ -63,7 +63,7 @@ const source = <A extends string | Uint8Array>() =>
       Stream.tap(() => Effect.sync(() => state.pulled++)),
       Stream.ensuring(Effect.sync(() => state.finalized++))
     )
-    const feed = (...parts: ReadonlyArray<A | null>) => Effect.zipRight(Queue.offerAll(queue, parts), settled)
+    const feed = (...parts: ReadonlyArray<A | null>) => Effect.andThen(Queue.offerAll(queue, parts), settled)
     return { state, stream, feed }
   })
 
@@ -114,7 +114,7 @@ describe("sendStream", () => {
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         const { feed, stream } = yield* source<string>()
-        yield* Effect.fork(socket.sendStream(stream))
+        yield* Effect.forkChild(socket.sendStream(stream))
         yield* feed("one")
         assert.deepStrictEqual(yield* wrote, ["Text… one"])
         yield* feed("two")
@@ -126,7 +126,7 @@ describe("sendStream", () => {
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* alone(role)
         const { feed, stream } = yield* source<string>()
-        yield* Effect.fork(socket.sendStream(stream))
+        yield* Effect.forkChild(socket.sendStream(stream))
         yield* feed("one")
         const later = yield* Effect.forEach(
           [
@@ -135,10 +135,10 @@ describe("sendStream", () => {
             Stream.run(Stream.make("third", "fourth"), socket.sink),
             socket.send("fifth")
           ],
-          (sending) => Effect.zipLeft(Effect.fork(sending), settled)
+          (sending) => Effect.tap(Effect.forkChild(sending), settled)
         )
         yield* socket.pong(utf8("pong"))
-        yield* Effect.fork(socket.ping(utf8("ping")))
+        yield* Effect.forkChild(socket.ping(utf8("ping")))
         yield* inject(ping("answered"))
         for (const fiber of later) assert.isTrue(yield* isPending(fiber))
         assert.deepStrictEqual(yield* wrote, ["Text… one", "Pong pong", "Ping ping", "Pong answered"])
@@ -178,7 +178,7 @@ describe("sendStream", () => {
         let pulled = 0
         const parts = Stream.tap(Stream.range(0, 99, 1), () => Effect.sync(() => pulled++))
         yield* from(pair, role).stall
-        const sending = yield* Effect.fork(socket.sendStream(Stream.map(parts, (i) => `${i} `.padEnd(100, "x"))))
+        const sending = yield* Effect.forkChild(socket.sendStream(Stream.map(parts, (i) => `${i} `.padEnd(100, "x"))))
         assert.isTrue(yield* isPending(sending))
         assert.isAtLeast(pulled, 8)
         assert.isAtMost(pulled, 11)
@@ -198,9 +198,9 @@ describe("sendStream", () => {
           const socket = sockets[role]
           yield* from(pair, role).stall
           // What it finds no room for does not even begin.
-          const filling = yield* Effect.fork(socket.send("0123456789"))
+          const filling = yield* Effect.forkChild(socket.send("0123456789"))
           yield* settled
-          const sending = yield* Effect.fork(socket.sendStream(Stream.make("0123456789", "0123456789", "0")))
+          const sending = yield* Effect.forkChild(socket.sendStream(Stream.make("0123456789", "0123456789", "0")))
           assert.isTrue(yield* isPending(sending))
           assert.deepStrictEqual(yield* wrote(pair, role), ["Text 0123456789"])
           assert.isBelow(yield* socket.bufferedBytes, 20)
@@ -226,7 +226,7 @@ describe("sendStream", () => {
         yield* socket.send("0".repeat(200))
         yield* settled
         yield* socket.send("dropped")
-        const sending = yield* Effect.fork(socket.sendStream(Stream.make("kept")))
+        const sending = yield* Effect.forkChild(socket.sendStream(Stream.make("kept")))
         yield* settled
         for (let i = 0; i < 9; i++) yield* socket.send(`${i}`)
         yield* from(pair, role).unstall
@@ -259,8 +259,8 @@ describe("sendStream", () => {
       it.effect(`closes with ${code} where the stream ${name} behind its first part, as ${role}`, () =>
         Effect.gen(function* () {
           const { inject, socket, wrote } = yield* alone(role)
-          const sending = yield* Effect.fork(socket.sendStream(Stream.concat(Stream.make("one"), last)))
-          const behind = yield* Effect.fork(Effect.flip(Effect.zipRight(Effect.yieldNow(), socket.send("behind"))))
+          const sending = yield* Effect.forkChild(socket.sendStream(Stream.concat(Stream.make("one"), last)))
+          const behind = yield* Effect.forkChild(Effect.flip(Effect.andThen(Effect.yieldNow, socket.send("behind"))))
           assert.isTrue(check(yield* Fiber.await(sending)))
           assert.deepStrictEqual(fields(yield* Fiber.join(behind)), closedError(code, "local", false))
           yield* settled
@@ -290,9 +290,9 @@ describe("sendStream", () => {
           const { socket, wrote } = yield* alone(role)
           const { feed, state, stream } = yield* source<string>()
           const slow = Stream.ensuring(stream, Effect.sleep("1 seconds"))
-          const sending = yield* Effect.fork(socket.sendStream(slow))
+          const sending = yield* Effect.forkChild(socket.sendStream(slow))
           yield* feed("one")
-          const interrupting = yield* Effect.fork(Fiber.interrupt(sending))
+          const interrupting = yield* Effect.forkChild(Fiber.interrupt(sending))
           assert.isTrue(yield* isPending(interrupting))
           assert.strictEqual(state.finalized, 1)
           yield* TestClock.adjust("1 seconds")
@@ -307,8 +307,8 @@ describe("sendStream", () => {
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         const { feed, state, stream } = yield* source<string>()
-        const sending = yield* Effect.fork(socket.sendStream(stream))
-        const later = yield* Effect.zipRight(settled, Effect.fork(socket.send("later")))
+        const sending = yield* Effect.forkChild(socket.sendStream(stream))
+        const later = yield* Effect.andThen(settled, Effect.forkChild(socket.send("later")))
         yield* feed("")
         assert.isTrue(yield* isPending(later))
         yield* Fiber.interrupt(sending)
@@ -324,10 +324,10 @@ describe("sendStream", () => {
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         const { feed, stream } = yield* source<string>()
-        const first = yield* Effect.fork(socket.sendStream(stream))
+        const first = yield* Effect.forkChild(socket.sendStream(stream))
         yield* feed("one")
         let ran = false
-        const second = yield* Effect.fork(
+        const second = yield* Effect.forkChild(
           socket.sendStream(
             Stream.suspend(() => {
               ran = true
@@ -335,7 +335,7 @@ describe("sendStream", () => {
             })
           )
         )
-        const third = yield* Effect.zipRight(settled, Effect.fork(socket.send("third")))
+        const third = yield* Effect.andThen(settled, Effect.forkChild(socket.send("third")))
         yield* settled
         yield* Fiber.interrupt(second)
         yield* feed(null)
@@ -354,9 +354,9 @@ describe("sendStream", () => {
         const { feed, stream } = yield* source<string>()
         // In one step the second is interrupted and told that it is its turn.
         const last = Effect.suspend(() => Fiber.interruptFork(second))
-        yield* Effect.fork(socket.sendStream(Stream.concat(stream, Stream.drain(Stream.fromEffect(last)))))
+        yield* Effect.forkChild(socket.sendStream(Stream.concat(stream, Stream.drain(Stream.fromEffect(last)))))
         yield* feed("one")
-        const second: Fiber.RuntimeFiber<void, unknown> = yield* Effect.fork(socket.sendStream(Stream.make("never")))
+        const second: Fiber.Fiber<void, unknown> = yield* Effect.forkChild(socket.sendStream(Stream.make("never")))
         yield* settled
         yield* feed(null)
         yield* Fiber.await(second)
@@ -372,10 +372,12 @@ describe("sendStream", () => {
         const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 12, sendLowWaterMark: 1 })
         const socket = sockets[role]
         yield* from(pair, role).stall
-        const sending = yield* Effect.fork(socket.sendStream(Stream.make("0")))
+        const sending = yield* Effect.forkChild(socket.sendStream(Stream.make("0")))
         yield* settled
-        const filling = yield* Effect.fork(Effect.zipRight(socket.sendStream(Stream.make("0123456789")), Effect.never))
-        assert.isTrue(yield* isPending(sending).pipe(Effect.zipRight(isPending(filling))))
+        const filling = yield* Effect.forkChild(
+          Effect.andThen(socket.sendStream(Stream.make("0123456789")), Effect.never)
+        )
+        assert.isTrue(yield* isPending(sending).pipe(Effect.andThen(isPending(filling))))
         yield* Fiber.interrupt(sending)
         yield* from(pair, role).unstall
         yield* settled
@@ -392,7 +394,7 @@ describe("sendStream", () => {
         const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1 })
         const socket = sockets[role]
         yield* from(pair, role).stall
-        const sending = yield* Effect.fork(socket.sendStream(Stream.make("0123456789", "not sent")))
+        const sending = yield* Effect.forkChild(socket.sendStream(Stream.make("0123456789", "not sent")))
         assert.isTrue(yield* isPending(sending))
         yield* Fiber.interrupt(sending)
         yield* from(pair, role).unstall
@@ -413,8 +415,8 @@ describe("sendStream", () => {
       readonly [name: string, end: (alone: Alone) => Effect.Effect<unknown, unknown>, expected: Record<string, unknown>]
     > = [
       ["the peer's Close", ({ inject }) => inject(close(4001, "bye")), closedError(4001, "remote", true, "bye")],
-      ["a Close of ours", ({ socket }) => Effect.fork(socket.close(4000)), closedError(4000, "local", false)],
-      ["an abort", ({ socket }) => Effect.fork(socket.abort), closedError(1006, "local", false)],
+      ["a Close of ours", ({ socket }) => Effect.forkChild(socket.close(4000)), closedError(4000, "local", false)],
+      ["an abort", ({ socket }) => Effect.forkChild(socket.abort), closedError(1006, "local", false)],
       ["a reset", ({ pair }) => pair.reset, resetError],
       ["the end of the peer's input", ({ eof }) => eof, closedError(1006, "remote", false)],
       [
@@ -429,9 +431,9 @@ describe("sendStream", () => {
           Effect.gen(function* () {
             const ends = yield* alone(role)
             const { feed, state, stream } = yield* source<string>()
-            const sending = yield* Effect.fork(Effect[region](Effect.flip(ends.socket.sendStream(stream))))
+            const sending = yield* Effect.forkChild(Effect[region](Effect.flip(ends.socket.sendStream(stream))))
             yield* feed("one")
-            const waiting = yield* Effect.fork(Effect[region](Effect.flip(ends.socket.sendStream(Stream.never))))
+            const waiting = yield* Effect.forkChild(Effect[region](Effect.flip(ends.socket.sendStream(Stream.never))))
             assert.isTrue(yield* isPending(waiting))
             yield* end(ends)
             assert.deepStrictEqual(fields(yield* Fiber.join(sending)), expected)
@@ -454,7 +456,7 @@ describe("sendStream", () => {
         const { socket, wrote } = yield* alone(role)
         const { feed, stream } = yield* source<string>()
         const exits: Array<Exit.Exit<unknown, unknown>> = []
-        const sending = yield* Effect.fork(
+        const sending = yield* Effect.forkChild(
           Effect.uninterruptible(
             Effect.map(Effect.exit(socket.sendStream(stream)), (exit) => {
               exits.push(exit)
@@ -462,7 +464,7 @@ describe("sendStream", () => {
           )
         )
         yield* feed("one")
-        const interrupting = yield* Effect.fork(Fiber.interrupt(sending))
+        const interrupting = yield* Effect.forkChild(Fiber.interrupt(sending))
         assert.isTrue(yield* isPending(interrupting))
         yield* feed("two", null)
         yield* Fiber.join(interrupting)
@@ -485,7 +487,7 @@ describe("sendStream", () => {
             })
           )
         )
-        yield* Effect.fork(socket.close(4000))
+        yield* Effect.forkChild(socket.close(4000))
         yield* settled
         assert.deepStrictEqual(fields(yield* sending), closedError(4000, "local", false))
         yield* inject(close(4000))
@@ -503,8 +505,8 @@ describe("sendStream", () => {
       Effect.gen(function* () {
         const { pair, socket } = yield* alone(role, { sendHighWaterMark: 1, sendLowWaterMark: 1 })
         yield* from(pair, role).stall
-        yield* Effect.fork(socket.send("full"))
-        yield* Effect.zipRight(settled, Effect.fork(socket.close(4000)))
+        yield* Effect.forkChild(socket.send("full"))
+        yield* Effect.andThen(settled, Effect.forkChild(socket.close(4000)))
         yield* settled
         const late = [socket.sendStream(Stream.never), socket.send("late"), socket.pong()]
         for (const sending of late) {
@@ -517,7 +519,7 @@ describe("sendStream", () => {
       Effect.gen(function* () {
         const ends = yield* connected()
         const closing = Stream.concat(Stream.make("one"), Stream.drain(Stream.fromEffect(ends[role].close(4000))))
-        yield* Effect.fork(Effect.exit(ends[other(role)].receive))
+        yield* Effect.forkChild(Effect.exit(ends[other(role)].receive))
         const error = yield* Effect.flip(ends[role].sendStream(closing))
         assert.deepStrictEqual(fields(error), closedError(4000, "local", false))
         assert.deepStrictEqual(outcome(yield* ends[role].closeStatus), [4000, 4000, "local", true])
@@ -531,7 +533,7 @@ describe("sendStream", () => {
           heartbeatInterval: "4 seconds"
         })
         const { feed, stream } = yield* source<string>()
-        const sending = yield* Effect.fork(Effect.flip(socket.sendStream(stream)))
+        const sending = yield* Effect.forkChild(Effect.flip(socket.sendStream(stream)))
         for (let i = 0; i < 3; i++) {
           yield* feed(`${i}`)
           yield* TestClock.adjust("9 seconds")
@@ -558,7 +560,7 @@ describe("sendStream", () => {
           writeTimeout: "1 seconds"
         })
         yield* from(pair, role).stall
-        const sending = yield* Effect.fork(Effect.flip(socket.sendStream(Stream.make("0123456789", "never"))))
+        const sending = yield* Effect.forkChild(Effect.flip(socket.sendStream(Stream.make("0123456789", "never"))))
         assert.isTrue(yield* isPending(sending))
         yield* TestClock.adjust("1 seconds")
         const error = yield* Fiber.join(sending)
@@ -616,7 +618,7 @@ describe("sendStream", () => {
       for (const end of ["success", "failure", "interruption", "the end of the connection"] as const) {
         const { pair, socket } = yield* alone("client", { heartbeatInterval: Infinity })
         const last = end === "success" ? Stream.empty : end === "failure" ? Stream.fail(end) : Stream.never
-        const sending = yield* Effect.fork(socket.sendStream(Stream.concat(Stream.make("one"), last)))
+        const sending = yield* Effect.forkChild(socket.sendStream(Stream.concat(Stream.make("one"), last)))
         yield* settled
         if (end === "interruption") yield* Fiber.interrupt(sending)
         yield* pair.reset
@@ -636,7 +638,7 @@ describe("sendStream", () => {
       for (const role of roles) {
         const { pair, ...ends } = yield* connected({ sendHighWaterMark: 50, sendLowWaterMark: 10 })
         yield* from(pair, role).split(7)
-        const sending = yield* Effect.fork(
+        const sending = yield* Effect.forkChild(
           Effect.forEach(
             Array.from({ length: 200 }, (_, i) => i),
             (i) =>
@@ -644,7 +646,7 @@ describe("sendStream", () => {
                 ? ends[role].send(`${i} ${"x".repeat(20)}`)
                 : ends[role].sendStream(
                     Stream.make(`${i} `, "x".repeat(10), "x".repeat(10)).pipe(
-                      Stream.tap(() => (i % 2 === 0 ? Effect.yieldNow() : Effect.void))
+                      Stream.tap(() => (i % 2 === 0 ? Effect.yieldNow : Effect.void))
                     )
                   ),
             { concurrency: "unbounded", discard: true }
@@ -713,10 +715,10 @@ describe("compression on another thread", () => {
       Effect.gen(function* () {
         const { jobs, peer, sent, socket } = yield* deflating(role)
         const { feed, stream } = yield* source<string>()
-        const first = yield* Effect.fork(socket.sendStream(stream))
+        const first = yield* Effect.forkChild(socket.sendStream(stream))
         yield* feed("one")
-        const second = yield* Effect.zipRight(settled, Effect.fork(socket.send(large)))
-        const third = yield* Effect.zipRight(settled, Effect.fork(socket.sendStream(Stream.make("three"))))
+        const second = yield* Effect.andThen(settled, Effect.forkChild(socket.send(large)))
+        const third = yield* Effect.andThen(settled, Effect.forkChild(socket.sendStream(Stream.make("three"))))
         yield* settled
         assert.lengthOf(jobs, 0)
         yield* feed(null)
@@ -741,8 +743,8 @@ describe("compression on another thread", () => {
     it.effect(`is sent in fragments of its own size, also as it is, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, peer, sent, socket } = yield* deflating(role, { maxFrameSize: 100_000 })
-        const sending = yield* Effect.fork(socket.send(large, { maxFrameSize: 50 }))
-        const behind = yield* Effect.fork(socket.send("behind", { maxFrameSize: 4 }))
+        const sending = yield* Effect.forkChild(socket.send(large, { maxFrameSize: 50 }))
+        const behind = yield* Effect.forkChild(socket.send("behind", { maxFrameSize: 4 }))
         yield* settled
         jobs[0]!()
         yield* Effect.forEach([sending, behind], Fiber.join)
@@ -775,7 +777,7 @@ describe("compression on another thread", () => {
             compression: { filter }
           })
           // One is under way, behind which the others would wait.
-          yield* Effect.fork(socket.send(large))
+          yield* Effect.forkChild(socket.send(large))
           yield* settled
           filtered = 0
           for (const data of [`${large}x`, "€".repeat(large.length / 2), new Uint8Array(large.length + 1)]) {
@@ -804,11 +806,11 @@ describe("compression on another thread", () => {
     it.effect(`is not dropped by the strategy sliding, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, peer, socket } = yield* deflating(role, { sendStrategy: "sliding", sendHighWaterMark: 200 })
-        const sending = yield* Effect.fork(socket.send(large))
+        const sending = yield* Effect.forkChild(socket.send(large))
         yield* settled
         for (let i = 0; i < 9; i++) yield* socket.send(`${i}`)
-        yield* Effect.fork(socket.close(4000))
-        yield* Effect.fork(peer.run(() => {}))
+        yield* Effect.forkChild(socket.close(4000))
+        yield* Effect.forkChild(peer.run(() => {}))
         assert.deepStrictEqual(fields(yield* Effect.flip(Fiber.join(sending))), closedError(4000, "local", false))
         assert.lengthOf(jobs, 1)
         assertAtRest(socket)
@@ -818,12 +820,12 @@ describe("compression on another thread", () => {
     it.effect(`does not keep a Close from sending what is behind it and was accepted, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, peer, sent, socket } = yield* deflating(role, { sendStrategy: "sliding" })
-        const waits = yield* Effect.fork(Effect.exit(socket.send(large)))
+        const waits = yield* Effect.forkChild(Effect.exit(socket.send(large)))
         yield* settled
         yield* socket.send("accepted")
         yield* socket.send("accepted, too")
-        yield* Effect.fork(socket.close(4000))
-        yield* Effect.fork(peer.run(() => {}))
+        yield* Effect.forkChild(socket.close(4000))
+        yield* Effect.forkChild(peer.run(() => {}))
         yield* settled
         assert.lengthOf(jobs, 1)
         // It was not done yet, so its `send` says that it was not sent.
@@ -838,13 +840,13 @@ describe("compression on another thread", () => {
         const { jobs, pair, peer, socket } = yield* deflating(role, options)
         yield* from(pair, role).stall
         // Nothing has room, so both are accepted at once and wait.
-        yield* Effect.fork(socket.send(new Uint8Array(100_000), { compress: false }))
+        yield* Effect.forkChild(socket.send(new Uint8Array(100_000), { compress: false }))
         yield* settled
         yield* socket.send(large)
         yield* socket.send("behind it")
         yield* from(pair, role).unstall
         const received: Array<number> = []
-        yield* Effect.fork(peer.run(({ data }) => void received.push(data.length)))
+        yield* Effect.forkChild(peer.run(({ data }) => void received.push(data.length)))
         yield* settled
         assert.lengthOf(jobs, 1)
         yield* socket.close()
@@ -900,8 +902,8 @@ describe("compression on another thread", () => {
         // As it may be in JavaScript.
         const deflateLater = (() => undefined) as unknown as Zlib["deflateLater"]
         const { sent, socket } = yield* deflating(role, {}, { deflateLater })
-        const first = yield* Effect.fork(socket.send(large))
-        const second = yield* Effect.fork(socket.send("after"))
+        const first = yield* Effect.forkChild(socket.send(large))
+        const second = yield* Effect.forkChild(socket.send("after"))
         assert.isTrue(yield* isPending(second))
         yield* Fiber.interrupt(first)
         yield* Fiber.join(second)
@@ -936,10 +938,10 @@ describe("compression on another thread", () => {
         Effect.gen(function* () {
           const { pair, peer, socket } = yield* deflating(role, options, own)
           yield* from(pair, role).stall
-          const first = yield* Effect.fork(socket.send(new Uint8Array(70_000), { compress: false }))
+          const first = yield* Effect.forkChild(socket.send(new Uint8Array(70_000), { compress: false }))
           yield* settled
-          const second = yield* Effect.fork(Effect.exit(socket.send(data)))
-          const third = yield* Effect.fork(socket.send("after", { compress: false }))
+          const second = yield* Effect.forkChild(Effect.exit(socket.send(data)))
+          const third = yield* Effect.forkChild(socket.send("after", { compress: false }))
           yield* settled
           yield* from(pair, role).unstall
           yield* Fiber.join(first)
@@ -1012,10 +1014,10 @@ describe("a message that waited for its turn", () => {
       const { control, transport, written } = manual()
       const socket = yield* WebSocket.fromTransport(transport, { role: "server", sendHighWaterMark: 10 })
       control.belowHighWater = false
-      yield* Effect.fork(socket.send("0123456789"))
+      yield* Effect.forkChild(socket.send("0123456789"))
       yield* settled
       const bytes = new Uint8Array(1000).fill(65)
-      const sending = yield* Effect.fork(socket.send(bytes))
+      const sending = yield* Effect.forkChild(socket.send(bytes))
       assert.isTrue(yield* isPending(sending))
       control.sink?.onDrain()
       assert.isTrue(yield* isPending(sending))

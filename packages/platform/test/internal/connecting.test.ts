@@ -48,10 +48,7 @@ const recorded = () => {
 describe("connect, interrupted before any operation", () => {
   for (const [name, jar] of [
     ["a jar in memory", { cookieHeader: () => Effect.succeed("c=3"), setCookies: () => Effect.void }],
-    [
-      "a jar that yields",
-      { cookieHeader: () => Effect.as(Effect.yieldNow(), "c=3"), setCookies: () => Effect.yieldNow() }
-    ]
+    ["a jar that yields", { cookieHeader: () => Effect.as(Effect.yieldNow, "c=3"), setCookies: () => Effect.yieldNow }]
   ] as const) {
     it.live(`leaves nothing open, with ${name}`, () =>
       Effect.gen(function* () {

@@ -128,12 +128,12 @@ describe("one server", () => {
         yield* socket.close()
         return data
       }).pipe(Effect.scoped)
-      const accepted = yield* Effect.fork(
+      const accepted = yield* Effect.forkChild(
         Effect.scoped(
           Effect.flatMap(WebSocketServer.accept(), (socket) => socket.run((message) => socket.send(message)))
         )
       )
-      yield* Effect.yieldNow()
+      yield* Effect.yieldNow
       assert.strictEqual(yield* exchange, text)
       yield* Fiber.join(accepted)
 
@@ -147,8 +147,8 @@ describe("one server", () => {
       )
       const messages = WebSocketServer.run((socket) => socket.run((message) => socket.send(message)))
       for (const run of [streams, frames, messages]) {
-        const running = yield* Effect.fork(run)
-        yield* Effect.yieldNow()
+        const running = yield* Effect.forkChild(run)
+        yield* Effect.yieldNow
         assert.strictEqual(yield* exchange, text)
         yield* Fiber.interrupt(running)
       }

@@ -37,7 +37,7 @@ describe("closeAll", () => {
       const closables = new Closables()
       const members = yield* Effect.replicateEffect(makeMember(), 3)
       for (const { closable } of members) closables.add(closable)
-      const closing = yield* Effect.fork(closeAll(closables, 1001))
+      const closing = yield* Effect.forkChild(closeAll(closables, 1001))
       yield* settled
       assert.deepStrictEqual(
         members.map(({ codes }) => codes),
@@ -137,7 +137,7 @@ describe("placeIn", () => {
         })
       )
       yield* released("c")
-      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* settled
       const codes = () => members.map(({ codes }) => codes.length)
       assert.deepStrictEqual([log, codes()], [["c"], [0, 1]])
@@ -173,7 +173,7 @@ describe("placeIn", () => {
           return member
         })
       )
-      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* settled
       assert.deepStrictEqual(order, [3, 2, 1, 0])
       for (const { end } of members) yield* end
@@ -191,7 +191,7 @@ describe("placeIn", () => {
           placeIn(scope).add(closable)
           yield* Scope.addFinalizer(scope, Effect.void)
         }
-        const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+        const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
         const told = () => [patient, first, last].map(({ waits }) => waits)
         yield* TestClock.adjust(499)
         assert.deepStrictEqual(told(), [[], [], [0]])
@@ -216,7 +216,7 @@ describe("placeIn", () => {
       placeIn(scope).add(first.closable)
       yield* Scope.addFinalizer(scope, Effect.sleep("1 hour"))
       placeIn(scope).add(last.closable)
-      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* TestClock.adjust(100)
       yield* last.end
       yield* TestClock.adjust("59 minutes")
@@ -237,7 +237,7 @@ describe("placeIn", () => {
         placeIn(scope).add(closable)
         yield* Scope.addFinalizer(scope, Effect.void)
       }
-      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* settled
       assert.deepStrictEqual(
         members.map(({ waits }) => waits),
@@ -261,7 +261,7 @@ describe("placeIn", () => {
       })
       const members = yield* Effect.replicateEffect(makeMember(), 2)
       for (const { closable } of members) placeIn(scope).add(closable)
-      const closing = yield* Effect.fork(Scope.close(inner, Exit.void))
+      const closing = yield* Effect.forkChild(Scope.close(inner, Exit.void))
       yield* settled
       const codes = () => members.map(({ codes }) => codes)
       assert.deepStrictEqual(codes(), [[], [1000]])

@@ -8,7 +8,7 @@ describe("together", () => {
   it.effect("waits for all, in their order, and one that fails does not end the others", () =>
     Effect.gen(function* () {
       const exits = yield* together<number, string, never>([
-        Effect.as(Effect.yieldNow(), 1),
+        Effect.as(Effect.yieldNow, 1),
         Effect.fail("no"),
         Effect.die("bug"),
         Effect.as(settled, 2)
@@ -27,7 +27,7 @@ describe("together", () => {
           () => Effect.never,
           () => Effect.sync(() => running--)
         )
-        const fiber = yield* Effect.fork(interruptedAt(k, together([each, each, each])))
+        const fiber = yield* Effect.forkChild(interruptedAt(k, together([each, each, each])))
         yield* settled
         const poll = yield* Fiber.poll(fiber)
         if (poll._tag === "None") {

@@ -13,7 +13,7 @@ import { assert, describe, it } from "../effect/vitest.js"
 const rounds = Number(process.env["RACES"] ?? 1_000)
 
 /** Time that passes while Node looks for what has arrived: the closest race. */
-const oneTurn = Effect.async<void>((resume) => {
+const oneTurn = Effect.callback<void>((resume) => {
   const immediate = setImmediate(() => resume(Effect.void))
   return Effect.sync(() => clearImmediate(immediate))
 })

@@ -5,7 +5,7 @@
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import type { Message } from "@effect-websocket/protocol/Message"
-import { Chunk, Either, FiberId, Option } from "effect"
+import { Chunk, Either, Option } from "effect"
 import { Channel, Effect, Fiber, Stream, type Scope } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
 import { interruptedAt, maxOperations, yieldingAt, yieldingOnce } from "../scheduling.js"
@@ -58,10 +58,10 @@ const trialOf =
           { onChunk() {}, onEof() {}, onDrain() {}, onError() {}, onClose() {} },
           { high: 1e6, low: 1e6 }
         )
-        if (arrival === "before") yield* Effect.zipRight(deliver, settled)
-        const reading = yield* Effect.fork(interruptedAt(k, Effect.scoped(way.read(socket, note))))
+        if (arrival === "before") yield* Effect.andThen(deliver, settled)
+        const reading = yield* Effect.forkChild(interruptedAt(k, Effect.scoped(way.read(socket, note))))
         yield* settled
-        if (arrival === "meanwhile") yield* Effect.zipRight(deliver, settled)
+        if (arrival === "meanwhile") yield* Effect.andThen(deliver, settled)
         // It waits for more, or is done.
         yield* Fiber.interrupt(reading)
         for (let before = -1; got.length > before && got.length < sent.length;) {
@@ -116,8 +116,8 @@ const ways = {
   "run, with a handler of several steps": messages((socket, note) =>
     socket.run((message) =>
       Effect.uninterruptible(
-        Effect.zipRight(
-          Effect.yieldNow(),
+        Effect.andThen(
+          Effect.yieldNow,
           Effect.sync(() => note(textOf(message)))
         )
       )
@@ -262,10 +262,10 @@ describe("a handler of run during whose call the fiber is interrupted", () => {
               const pair = yield* MockTransport.make()
               const socket = yield* openMessages(pair.server)
               const handled: Array<string> = []
-              const reading: Fiber.RuntimeFiber<void, unknown> = yield* Effect.fork(
+              const reading: Fiber.Fiber<void, unknown> = yield* Effect.forkChild(
                 Effect.withScheduler(
                   socket.run((message) => {
-                    reading.unsafeInterruptAsFork(FiberId.none)
+                    Fiber.interruptUnsafe(reading)
                     return Effect.uninterruptible(Effect.sync(() => handled.push(textOf(message))))
                   }),
                   yieldingOnce(k)

@@ -395,7 +395,7 @@ describe("any duplex", () => {
     Effect.gen(function* () {
       const { held, stream, taken } = manualStream()
       const socket = yield* WebSocket.fromTransport(NodeTransport.make(stream), { role: "server" })
-      const sending = yield* Effect.fork(socket.send(new Uint8Array(mebibyte)))
+      const sending = yield* Effect.forkChild(socket.send(new Uint8Array(mebibyte)))
       yield* taken
       for (let slice = 0; slice < 4; slice++) {
         yield* TestClock.adjust("30 seconds")
@@ -404,7 +404,7 @@ describe("any duplex", () => {
       yield* Fiber.join(sending)
       assert.isTrue(yield* socket.isOpen)
       assert.isAtLeast(Buffer.concat(held).length, mebibyte)
-      yield* Effect.fork(socket.abort)
+      yield* Effect.forkChild(socket.abort)
     }).pipe(Effect.scoped)
   )
 })
@@ -414,7 +414,7 @@ describe("a stream of the app's", () => {
     ["emits no close", { emitClose: false }],
     ["is never done with its destruction", { destroy: () => {} }]
   ])("that %s is given up once it is dropped", ([, options]) =>
-    Effect.async<void>((resume) => {
+    Effect.callback<void>((resume) => {
       const stream = new Duplex({ read: () => {}, write: (_chunk, _encoding, callback) => callback(), ...options })
       const transport = NodeTransport.make(stream)
       transport.start({ ...deafSink, onClose: () => resume(Effect.void) }, marks)

@@ -42,7 +42,7 @@ afterEach(noHandlesLeft)
 const attempt = (act: (peer: Peer) => Effect.Effect<void>, options?: WebSocketClient.ConnectOptions) =>
   Effect.gen(function* () {
     const server = yield* rawServer()
-    const connecting = yield* Effect.fork(Effect.scoped(Effect.asVoid(connect(server.url, options))))
+    const connecting = yield* Effect.forkChild(Effect.scoped(Effect.asVoid(connect(server.url, options))))
     const peer = yield* server.next
     yield* act(peer)
     const error = yield* Effect.flip(Fiber.join(connecting))
@@ -60,7 +60,7 @@ const connected = (options?: WebSocketClient.ConnectOptions, behind?: Uint8Array
   Effect.gen(function* () {
     const server = yield* rawServer()
     const scope = yield* childScope
-    const connecting = yield* Effect.fork(Scope.extend(connect(`${server.url}/chat?room=1`, options), scope))
+    const connecting = yield* Effect.forkChild(Scope.extend(connect(`${server.url}/chat?room=1`, options), scope))
     const peer = yield* server.next
     const request = yield* peer.answer(behind === undefined ? {} : { behind })
     const socket = yield* Fiber.join(connecting)
@@ -85,7 +85,7 @@ describe("the request", () => {
       assert.deepStrictEqual(request.match(/X-Room: \d/g), ["X-Room: 1", "X-Room: 2"])
       assert.strictEqual(header(request, "Sec-WebSocket-Extensions"), undefined)
       assert.strictEqual(socket.remoteAddress, "127.0.0.1")
-      yield* Effect.fork(peer.farewell)
+      yield* Effect.forkChild(peer.farewell)
       yield* Scope.close(scope, Exit.void)
     })
   )
@@ -93,7 +93,7 @@ describe("the request", () => {
   it.live("names an IPv6 host in brackets", () =>
     Effect.gen(function* () {
       const server = yield* rawServer({ host: "::1" })
-      const connecting = yield* Effect.fork(Effect.scoped(connect(`ws://[::1]:${server.port}`)))
+      const connecting = yield* Effect.forkChild(Effect.scoped(connect(`ws://[::1]:${server.port}`)))
       const peer = yield* server.next
       const request = yield* peer.until("\r\n\r\n")
       assert.strictEqual(header(request, "Host"), `[::1]:${server.port}`)
@@ -120,7 +120,7 @@ describe("the request", () => {
         })
         const port = yield* listen(server)
         // A socket that is connected already leads to the port, whatever the URL says.
-        const socket = yield* Effect.async<Net.Socket>((resume) => {
+        const socket = yield* Effect.callback<Net.Socket>((resume) => {
           const socket = Net.connect(port, "127.0.0.1", () => resume(Effect.succeed(socket)))
         })
         const error = yield* WebSocketClient.connect(url).pipe(
@@ -157,7 +157,7 @@ describe("the request", () => {
         assert.strictEqual(facts(error)["_tag"], "Protocol_error")
         assert.strictEqual(facts(error)["origin"], "local")
         // The only connection that was made is one of our own, of which the server has told.
-        yield* Effect.async<void>((resume) => {
+        yield* Effect.callback<void>((resume) => {
           const socket = Net.connect(port, "127.0.0.1").resume()
           socket.once("close", () => resume(Effect.void))
         })
@@ -257,7 +257,7 @@ describe("the answer", () => {
     (bytes) =>
       Effect.gen(function* () {
         const error = yield* attempt(
-          (peer) => answering(bytes)(peer).pipe(Effect.zipRight(elapse("300 millis")), Effect.zipRight(peer.left)),
+          (peer) => answering(bytes)(peer).pipe(Effect.andThen(elapse("300 millis")), Effect.andThen(peer.left)),
           { openTimeout: "300 millis" }
         )
         assert.deepStrictEqual(facts(error), ioFacts("Timeout", "open"))
@@ -278,7 +278,7 @@ describe("the answer", () => {
           Effect.gen(function* () {
             if (name !== requestGone) yield* peer.until("\r\n\r\n")
             if (bytes !== "")
-              yield* Effect.async<void>((resume) => void peer.socket.write(bytes, () => resume(Effect.void)))
+              yield* Effect.callback<void>((resume) => void peer.socket.write(bytes, () => resume(Effect.void)))
             peer[leave]()
           })
         )
@@ -295,7 +295,7 @@ describe("the answer", () => {
   it.live.each(["reset", "end"] as const)("tells a %s right behind the 101", (leave) =>
     Effect.gen(function* () {
       const server = yield* rawServer()
-      const using = yield* Effect.fork(
+      const using = yield* Effect.forkChild(
         Effect.scoped(Effect.flip(Effect.flatMap(connect(server.url), (socket) => socket.receive)))
       )
       const peer = yield* server.next
@@ -330,7 +330,7 @@ describe("no way to the server", () => {
     Effect.scoped(
       Effect.gen(function* () {
         const server = yield* rawServer()
-        const connecting = yield* Effect.fork(Effect.scoped(connect(server.url)))
+        const connecting = yield* Effect.forkChild(Effect.scoped(connect(server.url)))
         const peer = yield* server.next
         yield* peer.until("\r\n\r\n")
         yield* Fiber.interrupt(connecting)
@@ -372,7 +372,7 @@ describe("wss:", () => {
     Effect.scoped(
       Effect.gen(function* () {
         const server = yield* rawServer()
-        const connecting = yield* Effect.fork(Effect.scoped(connect(`wss://127.0.0.1:${server.port}`)))
+        const connecting = yield* Effect.forkChild(Effect.scoped(connect(`wss://127.0.0.1:${server.port}`)))
         const peer = yield* server.next
         peer.write("HTTP/1.1 400 Bad Request\r\n\r\n")
         assert.deepStrictEqual(facts(yield* Effect.flip(Fiber.join(connecting))), ioFacts("Tls", "tls"))
@@ -385,7 +385,7 @@ describe("wss:", () => {
       Effect.gen(function* () {
         for (const leave of ["reset", "end"] as const) {
           const server = yield* rawServer()
-          const connecting = yield* Effect.fork(Effect.scoped(connect(`wss://127.0.0.1:${server.port}`)))
+          const connecting = yield* Effect.forkChild(Effect.scoped(connect(`wss://127.0.0.1:${server.port}`)))
           const peer = yield* server.next
           yield* peer.until("\u0016")
           peer[leave]()
@@ -411,7 +411,7 @@ describe("the connection", () => {
       assert.strictEqual((yield* socket.receive).data, "early")
       assert.strictEqual((yield* socket.receive).data.length, 100_000)
       assert.strictEqual((yield* socket.receive).data, "cut")
-      yield* Effect.fork(peer.farewell)
+      yield* Effect.forkChild(peer.farewell)
       yield* Scope.close(scope, Exit.void)
     })
   )
@@ -429,7 +429,7 @@ describe("the connection", () => {
           [first.text, true, "two"]
         ]
       )
-      yield* Effect.fork(peer.farewell)
+      yield* Effect.forkChild(peer.farewell)
       yield* Scope.close(scope, Exit.void)
     })
   )
@@ -482,7 +482,7 @@ describe("scopes", () => {
     Effect.scoped(
       Effect.gen(function* () {
         const server = yield* rawServer()
-        const fiber = yield* Effect.fork(Effect.scoped(Effect.zipRight(connect(server.url), use)))
+        const fiber = yield* Effect.forkChild(Effect.scoped(Effect.andThen(connect(server.url), use)))
         const peer = yield* server.next
         yield* peer.answer()
         assert.deepStrictEqual((yield* peer.farewell).payload, closing(code))
@@ -495,12 +495,12 @@ describe("scopes", () => {
   it.live("waits for the server to end TCP", () =>
     Effect.gen(function* () {
       const { peer, scope, socket } = yield* connected()
-      const closed = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const closed = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       const close = yield* peer.frame
       peer.write(frame(first.close, close.payload, false))
       yield* settled(() => peer.socket.bytesRead)
       assert.strictEqual(peer.socket.readableEnded, false)
-      assert.strictEqual(closed.unsafePoll(), null)
+      assert.isUndefined(Fiber.pollUnsafe(closed))
       peer.end()
       yield* Fiber.join(closed)
       assert.strictEqual((yield* socket.closeStatus).clean, true)
@@ -512,18 +512,18 @@ describe("scopes", () => {
       Effect.gen(function* () {
         const server = yield* rawServer()
         const open = yield* Deferred.make<void>()
-        const fiber = yield* Effect.fork(
+        const fiber = yield* Effect.forkChild(
           Effect.scoped(
-            Effect.zipRight(
+            Effect.andThen(
               connect(server.url, { closeTimeout: "50 millis" }),
-              Effect.zipRight(Deferred.succeed(open, undefined), Effect.never)
+              Effect.andThen(Deferred.succeed(open, undefined), Effect.never)
             )
           )
         )
         const peer = yield* server.next
         yield* peer.answer()
         yield* Deferred.await(open)
-        const interrupted = yield* Effect.fork(Fiber.interrupt(fiber))
+        const interrupted = yield* Effect.forkChild(Fiber.interrupt(fiber))
         assert.deepStrictEqual((yield* peer.frame).payload, closing(1001))
         yield* elapse("50 millis")
         yield* Fiber.join(interrupted)
@@ -536,9 +536,9 @@ describe("scopes", () => {
     Effect.gen(function* () {
       const { peer, scope, socket } = yield* connected({ closeTimeout: "50 millis" })
       peer.socket.pause()
-      const sender = yield* Effect.fork(Effect.forever(socket.send(new Uint8Array(65536))))
+      const sender = yield* Effect.forkChild(Effect.forever(socket.send(new Uint8Array(65536))))
       yield* stalled(socket)
-      const closed = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const closed = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* elapse("50 millis")
       yield* Fiber.join(closed)
       assert.strictEqual((yield* socket.closeStatus).clean, false)
@@ -558,8 +558,8 @@ describe("connect without a client", () => {
     Effect.scoped(
       Effect.gen(function* () {
         const server = yield* rawServer()
-        const connecting = Effect.zipRight(NodeWebSocketClient.connect(server.url), use)
-        const fiber = yield* Effect.fork(Effect.scoped(connecting))
+        const connecting = Effect.andThen(NodeWebSocketClient.connect(server.url), use)
+        const fiber = yield* Effect.forkChild(Effect.scoped(connecting))
         const peer = yield* server.next
         yield* peer.answer()
         assert.deepStrictEqual((yield* peer.farewell).payload, closing(code))
@@ -574,19 +574,19 @@ describe("connect without a client", () => {
       const open = (options?: NodeWebSocketClient.ConnectOptions) =>
         Effect.asVoid(Effect.scoped(NodeWebSocketClient.connect(server.url, options)))
 
-      const rejected = yield* Effect.fork(Effect.flip(open()))
+      const rejected = yield* Effect.forkChild(Effect.flip(open()))
       const first = yield* server.next
       yield* answering("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")(first)
       const error = yield* Fiber.join(rejected)
       assert.isTrue(isHandshakeRejected(error) && error.status === 404)
       yield* first.left
 
-      const late = yield* Effect.fork(Effect.flip(open({ openTimeout: "50 millis" })))
+      const late = yield* Effect.forkChild(Effect.flip(open({ openTimeout: "50 millis" })))
       const second = yield* server.next
       assert.deepStrictEqual(facts(yield* Fiber.join(late)), ioFacts("Timeout", "open"))
       yield* second.left
 
-      const interrupted = yield* Effect.fork(open())
+      const interrupted = yield* Effect.forkChild(open())
       const third = yield* server.next
       yield* Fiber.interrupt(interrupted)
       yield* third.left
@@ -629,13 +629,13 @@ describe("connect without a client", () => {
         check: () => Effect.succeed(UpgradeCheck.accept(undefined, { headers: { "Set-Cookie": "session=1" } }))
       })
       const cookies = { theme: "dark & light; 100%", name: "Zoë" }
-      const seen = yield* Effect.fork(
+      const seen = yield* Effect.forkChild(
         Effect.replicateEffect(Effect.scoped(Effect.map(route.accept(), ({ request }) => request.cookies)), 2)
       )
       const visit = Effect.scoped(
         Effect.flatMap(NodeWebSocketClient.connect(server.address.url, { cookies }), (socket) => socket.closeStatus)
       )
-      yield* Effect.zipRight(visit, visit).pipe(Effect.provide(CookieJar.layer))
+      yield* Effect.andThen(visit, visit).pipe(Effect.provide(CookieJar.layer))
       assert.deepStrictEqual(yield* Fiber.join(seen), [cookies, { session: "1", ...cookies }])
     })
   )
@@ -644,7 +644,7 @@ describe("connect without a client", () => {
     Effect.gen(function* () {
       const server = yield* rawServer()
       const random = { getRandomValues: (bytes: Uint8Array) => void bytes.fill(7) }
-      yield* Effect.fork(Effect.scoped(NodeWebSocketClient.connect(server.url, { random })))
+      yield* Effect.forkChild(Effect.scoped(NodeWebSocketClient.connect(server.url, { random })))
       const peer = yield* server.next
       assert.strictEqual(header(yield* peer.until("\r\n\r\n"), "Sec-WebSocket-Key"), "BwcHBwcHBwcHBwcHBwcHBw==")
     })
@@ -659,10 +659,10 @@ describe("backpressure", () => {
       const payload = new Uint8Array(65536)
       const before = memory()
       let sent = 0
-      yield* Effect.fork(
-        Effect.repeatN(
+      yield* Effect.forkChild(
+        Effect.repeat(
           Effect.tap(socket.send(payload), () => Effect.sync(() => sent++)),
-          9999
+          { times: 9999 }
         )
       )
       yield* stalled(socket)
@@ -693,10 +693,10 @@ describe("backpressure", () => {
   it.live("holds between both ends of the library", () =>
     Effect.gen(function* () {
       const server = yield* serve()
-      const connecting = yield* Effect.fork(connect(server.address.url))
+      const connecting = yield* Effect.forkChild(connect(server.address.url))
       const receiver = yield* server.accept()
       const sender = yield* Fiber.join(connecting)
-      const sending = yield* Effect.fork(
+      const sending = yield* Effect.forkChild(
         Effect.forEach(
           Array.from({ length: 1000 }, (_, i) => i),
           (i) => sender.send(stamped(i)),
@@ -704,7 +704,7 @@ describe("backpressure", () => {
         )
       )
       yield* stalled(sender)
-      assert.strictEqual(sending.unsafePoll(), null)
+      assert.isUndefined(Fiber.pollUnsafe(sending))
       for (let i = 0; i < 1000; i++) {
         const { data } = yield* receiver.receive
         assert.isTrue(typeof data !== "string" && Buffer.from(data).readUInt32BE() === i)

@@ -278,7 +278,7 @@ describe("the opening handshake", () => {
         for (const leave of ["reset", "end"] as const) {
           const peer = yield* rawClient(server.address.port)
           if (bytes !== "")
-            yield* Effect.async<void>((resume) => void peer.socket.write(bytes, () => resume(Effect.void)))
+            yield* Effect.callback<void>((resume) => void peer.socket.write(bytes, () => resume(Effect.void)))
           peer[leave]()
           if (leave === "reset") yield* peer.closed
           yield* assertServes(server.address.port)
@@ -421,7 +421,7 @@ describe("scopes", () => {
     Effect.scoped(
       Effect.gen(function* () {
         const { peer, scope, socket } = yield* accepted()
-        const closed = yield* Effect.fork(Scope.close(scope, exit))
+        const closed = yield* Effect.forkChild(Scope.close(scope, exit))
         assert.deepStrictEqual((yield* peer.farewell).payload, closing(code))
         yield* Fiber.join(closed)
         const status = yield* socket.closeStatus
@@ -464,9 +464,9 @@ describe("scopes", () => {
   it.live("closes with 1001 when run is interrupted", () =>
     Effect.gen(function* () {
       const server = yield* serve()
-      const running = yield* Effect.fork(server.run(() => Effect.never))
+      const running = yield* Effect.forkChild(server.run(() => Effect.never))
       const peer = yield* rawWebSocket(server.address.port)
-      const interrupted = yield* Effect.fork(Fiber.interrupt(running))
+      const interrupted = yield* Effect.forkChild(Fiber.interrupt(running))
       assert.deepStrictEqual((yield* peer.farewell).payload, closing(1001))
       yield* Fiber.join(interrupted)
     })
@@ -475,9 +475,9 @@ describe("scopes", () => {
   it.effect("drops a peer that never answers the Close, also for an interrupted fiber", () =>
     Effect.gen(function* () {
       const server = yield* serve({ closeTimeout: "50 millis" })
-      const running = yield* Effect.fork(server.run(() => Effect.never))
+      const running = yield* Effect.forkChild(server.run(() => Effect.never))
       const peer = yield* rawWebSocket(server.address.port)
-      const interrupted = yield* Effect.fork(Fiber.interrupt(running))
+      const interrupted = yield* Effect.forkChild(Fiber.interrupt(running))
       assert.deepStrictEqual((yield* peer.frame).payload, closing(1001))
       yield* elapse("50 millis")
       yield* Fiber.join(interrupted)
@@ -489,9 +489,9 @@ describe("scopes", () => {
     Effect.gen(function* () {
       const { peer, scope, socket } = yield* accepted({ closeTimeout: "50 millis" })
       peer.socket.pause()
-      const sender = yield* Effect.fork(Effect.forever(socket.send(new Uint8Array(65536))))
+      const sender = yield* Effect.forkChild(Effect.forever(socket.send(new Uint8Array(65536))))
       yield* stalled(socket)
-      const closed = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const closed = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* elapse("50 millis")
       yield* Fiber.join(closed)
       assert.strictEqual((yield* socket.closeStatus).clean, false)
@@ -526,7 +526,7 @@ describe("scopes", () => {
           const refused = yield* rawClient(server.address.port)
           refused.write(upgradeRequest({ Upgrade: undefined }))
           yield* readResponse(refused)
-          const released = yield* Effect.fork(Scope.close(scope, Exit.void))
+          const released = yield* Effect.forkChild(Scope.close(scope, Exit.void))
           // All Closes go out before the first is answered.
           const closes = yield* Effect.forEach(peers, (peer) => peer.frame)
           assert.deepStrictEqual(
@@ -534,7 +534,7 @@ describe("scopes", () => {
             peers.map(() => closing(1001))
           )
           assert.strictEqual((yield* readResponse(waiting)).status, 503)
-          const late = yield* Effect.async<string>((resume) => {
+          const late = yield* Effect.callback<string>((resume) => {
             const socket = Net.connect(server.address.port, "127.0.0.1")
             socket.once("error", (error: NodeJS.ErrnoException) => resume(Effect.succeed(error.code ?? "")))
           })
@@ -583,13 +583,13 @@ describe("the listener", () => {
     Effect.gen(function* () {
       const server = yield* serveEcho({ tls })
       const peer = yield* Effect.acquireRelease(
-        Effect.async<Peer>((resume) => {
+        Effect.callback<Peer>((resume) => {
           const socket = Tls.connect({ port: server.address.port, host: "127.0.0.1", ca: tls.cert }, () =>
             resume(Effect.succeed(new Peer(socket)))
           )
         }),
         (peer) =>
-          Effect.zipRight(
+          Effect.andThen(
             Effect.sync(() => peer.socket.destroy()),
             peer.closed
           )
@@ -620,7 +620,7 @@ describe("fromUpgrade", () => {
           const socket = yield* NodeWebSocketServer.fromUpgrade(...(yield* Queue.take(upgrades)))
           yield* good.until("\r\n\r\n")
           assert.strictEqual((yield* socket.receive).data, "early")
-          yield* Effect.forkDaemon(good.farewell)
+          yield* Effect.forkDetach(good.farewell)
         })
       )
       yield* good.closed
@@ -660,7 +660,7 @@ describe("fromUpgrade", () => {
           assert.isTrue(head.endsWith("\r\n\r\n"))
           peer.write(frame(first.text, "heard", true))
           assert.strictEqual((yield* socket.receive).data, "heard")
-          yield* Effect.forkDaemon(peer.farewell)
+          yield* Effect.forkDetach(peer.farewell)
         })
       )
       yield* peer.closed
@@ -696,13 +696,13 @@ describe("fromUpgrade", () => {
       own.on("upgrade", (...upgrade) => Queue.unsafeOffer(upgrades, upgrade))
       const peer = yield* rawClient(yield* listen(own))
       peer.write(`GET / HTTP/1.1\r\nHost: a\r\n\r\n${upgradeRequest()}`)
-      const accepting = yield* Effect.fork(NodeWebSocketServer.fromUpgrade(...(yield* Queue.take(upgrades))))
-      yield* Effect.yieldNow()
+      const accepting = yield* Effect.forkChild(NodeWebSocketServer.fromUpgrade(...(yield* Queue.take(upgrades))))
+      yield* Effect.yieldNow
       responses[0]?.end("mine")
       assert.match(yield* peer.until("mine"), /^HTTP\/1\.1 200 /)
       assert.match(yield* peer.until("\r\n\r\n"), /^HTTP\/1\.1 101 /)
       const socket = yield* accepting
-      yield* Effect.forkDaemon(peer.farewell)
+      yield* Effect.forkDetach(peer.farewell)
       yield* socket.close()
     })
   )
@@ -728,9 +728,11 @@ describe("fromUpgrade", () => {
         ]
         const before = listeners()
         // Between two operations, or in the wait itself.
-        const accepting = yield* Effect.fork(interruptedAt(k, NodeWebSocketServer.fromUpgrade(...upgrade)))
-        yield* eventually(() => accepting.unsafePoll() !== null || response.listenerCount("close") > before.at(-1)!)
-        const waited = accepting.unsafePoll() === null
+        const accepting = yield* Effect.forkChild(interruptedAt(k, NodeWebSocketServer.fromUpgrade(...upgrade)))
+        yield* eventually(
+          () => Fiber.pollUnsafe(accepting) !== undefined || response.listenerCount("close") > before.at(-1)!
+        )
+        const waited = Fiber.pollUnsafe(accepting) === undefined
         yield* Fiber.interrupt(accepting)
         if (waited) assert.deepStrictEqual(listeners(), before)
         else assert.deepStrictEqual([listeners().at(0), listeners().at(-1)], [before.at(0), before.at(-1)])
@@ -758,10 +760,10 @@ describe("backpressure", () => {
       const total = 10_000
       const before = memory()
       let sent = 0
-      const sender = yield* Effect.fork(
-        Effect.repeatN(
+      const sender = yield* Effect.forkChild(
+        Effect.repeat(
           Effect.tap(socket.send(payload), () => Effect.sync(() => sent++)),
-          total - 1
+          { times: total - 1 }
         )
       )
       yield* stalled(socket)

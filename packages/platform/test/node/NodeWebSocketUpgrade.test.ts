@@ -217,8 +217,8 @@ describe("in an HttpRouter", () => {
       const router = HttpRouter.empty.pipe(
         HttpRouter.get(
           "/",
-          Effect.zipRight(
-            Effect.zipRight(Deferred.succeed(asked, undefined), Deferred.await(decided)).pipe(
+          Effect.andThen(
+            Effect.andThen(Deferred.succeed(asked, undefined), Deferred.await(decided)).pipe(
               Effect.onInterrupt(() => Effect.sync(() => interrupted++))
             ),
             echo
@@ -261,9 +261,9 @@ describe("in an HttpRouter", () => {
       for (const place of ["before the route", "behind the route"] as const) {
         const entered = yield* Deferred.make<void>()
         const decided = yield* Deferred.make<void>()
-        const wait = Effect.zipRight(Deferred.succeed(entered, undefined), Deferred.await(decided))
+        const wait = Effect.andThen(Deferred.succeed(entered, undefined), Deferred.await(decided))
         const slow = HttpMiddleware.make((app) =>
-          place === "before the route" ? Effect.zipRight(wait, app) : Effect.zipLeft(app, wait)
+          place === "before the route" ? Effect.andThen(wait, app) : Effect.tap(app, wait)
         )
         const router = HttpRouter.empty.pipe(HttpRouter.get("/", echo), HttpRouter.use(slow))
         const { context, port } = yield* serveRouter(router, { retryAfter: "7 seconds" })
@@ -287,7 +287,7 @@ describe("in an HttpRouter", () => {
         const interrupted = yield* Deferred.make<void>()
         const wait = Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined))
         const slow = HttpMiddleware.make((app) =>
-          place === "before the route" ? Effect.zipRight(wait, app) : Effect.zipLeft(app, wait)
+          place === "before the route" ? Effect.andThen(wait, app) : Effect.tap(app, wait)
         )
         const router = HttpRouter.empty.pipe(HttpRouter.get("/", echo), HttpRouter.use(slow))
         const { port } = yield* serveRouter(router, { handshakeTimeout: "50 millis", retryAfter: "7 seconds" })
@@ -330,9 +330,9 @@ describe("in an HttpRouter", () => {
       const entered = yield* Deferred.make<void>()
       const interrupted = yield* Deferred.make<void>()
       const slow = HttpMiddleware.make((app) =>
-        Effect.zipRight(
+        Effect.andThen(
           Deferred.succeed(entered, undefined),
-          Effect.zipRight(
+          Effect.andThen(
             Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined)),
             app
           )
@@ -366,10 +366,10 @@ describe("in an HttpRouter", () => {
       const scope = yield* childScope
       let saved = false
       const route = WebSocketUpgrade.upgrade((socket) =>
-        Effect.zipRight(
+        Effect.andThen(
           socket.run((message) => socket.send(message)),
-          Effect.zipRight(
-            Effect.yieldNow(),
+          Effect.andThen(
+            Effect.yieldNow,
             Effect.sync(() => {
               saved = true
             })

@@ -110,7 +110,7 @@ const echo = Effect.gen(function* () {
 })
 
 const files = WebSocketUpgrade.upgrade((socket) => socket.send(socket.request.path))
-const undecided = Effect.zipLeft(
+const undecided = Effect.tap(
   WebSocketUpgrade.upgrade(() => Effect.void),
   Effect.never
 )
@@ -141,7 +141,7 @@ const apiServer = HttpApiBuilder.serve().pipe(
         )
         yield* router.get(
           "/undecided",
-          Effect.zipLeft(
+          Effect.tap(
             upgrade(() => Effect.void),
             Effect.never
           )
@@ -181,7 +181,7 @@ const client = ({ port, secure }: Attached): Effect.Effect<Peer, never, Scope.Sc
   secure
     ? Effect.flatMap(rawClient(port), ({ socket }) =>
         Effect.acquireRelease(
-          Effect.async<Peer>((resume) => {
+          Effect.callback<Peer>((resume) => {
             const peer = new Peer(Tls.connect({ socket, ca: tls.cert }, () => resume(Effect.succeed(peer))))
             // TLS cannot send a RST; what carries it can.
             peer.reset = () => void socket.resetAndDestroy()
@@ -340,7 +340,7 @@ describe.each(modes)("on %s", (_, attachWith) => {
         text("503 Service Unavailable", "The server has all the connections that it may have", plain, "retry-after: 7")
       )
       leaving.reset()
-      yield* Effect.repeat(Effect.zipRight(Effect.yieldNow(), Effect.zipRight(turn, open(server))), {
+      yield* Effect.repeat(Effect.andThen(Effect.yieldNow, Effect.andThen(turn, open(server))), {
         until: (count) => count === 1
       })
       yield* greet(server)
@@ -418,7 +418,7 @@ describe.each(modes)("on %s", (_, attachWith) => {
         peer.reset()
         yield* peer.closed
       }
-      yield* Effect.repeat(Effect.zipRight(turn, open(server)), { until: (count) => count === 0 })
+      yield* Effect.repeat(Effect.andThen(turn, open(server)), { until: (count) => count === 0 })
       yield* greet(server)
     })
   )
@@ -455,14 +455,14 @@ describe("listening by itself", () => {
       const server = yield* ownTls({ admission: { maxConnections: 1 } })
       for (const behind of ["", "one"]) {
         const { socket } = yield* rawClient(server.port)
-        const secure = yield* Effect.async<Tls.TLSSocket>((resume) => {
+        const secure = yield* Effect.callback<Tls.TLSSocket>((resume) => {
           const secure: Tls.TLSSocket = Tls.connect({ socket, ca: tls.cert }, () => resume(Effect.succeed(secure)))
         })
         secure.on("error", () => {})
-        const left = Effect.async<void>((resume) => void secure.once("end", () => resume(Effect.void)).resume())
+        const left = Effect.callback<void>((resume) => void secure.once("end", () => resume(Effect.void)).resume())
         const sent = Buffer.concat([Buffer.from(get("/undecided", ada)), frame(first.text, behind, true)])
-        yield* Effect.async<void>((resume) => void secure.write(sent, () => resume(Effect.void)))
-        const leaving = yield* Effect.fork(left)
+        yield* Effect.callback<void>((resume) => void secure.write(sent, () => resume(Effect.void)))
+        const leaving = yield* Effect.forkChild(left)
         yield* turn
         socket.end()
         yield* Fiber.join(leaving)

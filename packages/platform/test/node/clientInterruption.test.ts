@@ -16,7 +16,7 @@ import { listen, noHandlesLeft, serveEcho } from "./support.js"
 
 afterEach(noHandlesLeft)
 
-const turn = Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void)))
+const turn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
 
 const tls = { ca: certificates.ca.cert }
 
@@ -68,8 +68,8 @@ const unixSocketTo = (port: number) =>
       client.pipe(upstream).pipe(client)
     })
     yield* Effect.acquireRelease(
-      Effect.async<void>((resume) => void server.listen(path, () => resume(Effect.void))),
-      () => Effect.async<void>((resume) => void server.close(() => resume(Effect.void)))
+      Effect.callback<void>((resume) => void server.listen(path, () => resume(Effect.void))),
+      () => Effect.callback<void>((resume) => void server.close(() => resume(Effect.void)))
     )
     return path
   })
@@ -221,9 +221,9 @@ for (const by of ["its fiber", "its scope"] as const) {
             const attempt = (turns: number) =>
               Effect.gen(function* () {
                 const scope = yield* Scope.make()
-                const fiber = yield* Effect.supervised(Effect.fork(Scope.extend(connect, scope)), supervisor)
+                const fiber = yield* Effect.supervised(Effect.forkChild(Scope.extend(connect, scope)), supervisor)
                 for (let passed = 0; passed < turns; passed++) yield* turn
-                const done = fiber.unsafePoll() !== null
+                const done = Fiber.pollUnsafe(fiber) !== undefined
                 if (by === "its fiber") {
                   yield* Fiber.interrupt(fiber)
                   yield* Scope.close(scope, Exit.void)
@@ -255,7 +255,7 @@ for (const by of ["its fiber", "its scope"] as const) {
 
 it.live("a dropped stream of the app's has only Node's listeners", () =>
   Effect.gen(function* () {
-    const turns = Effect.repeatN(turn, 9)
+    const turns = Effect.repeat(turn, { times: 9 })
     const make = () => new Duplex({ read() {}, write() {} })
     const events = (stream: Duplex) => stream.eventNames().filter((name) => stream.listenerCount(name) > 0)
     const control = make()
@@ -264,7 +264,7 @@ it.live("a dropped stream of the app's has only Node's listeners", () =>
     control.once("error", () => {})
     const stream = make()
     const client = yield* NodeWebSocketClient.make({ createConnection: () => stream })
-    const fiber = yield* Effect.fork(Effect.scoped(client.connect("ws://localhost")))
+    const fiber = yield* Effect.forkChild(Effect.scoped(client.connect("ws://localhost")))
     yield* turns
     assert.isAbove(stream.writableLength, 0)
     request.destroy()
@@ -327,7 +327,7 @@ it.live("a jar and a client are layers of their own", () =>
       })
     )
     const connecting = Effect.flip(Effect.scoped(WebSocketClient.connect(`ws://localhost:${port}`)))
-    yield* Effect.zipRight(connecting, connecting).pipe(
+    yield* Effect.andThen(connecting, connecting).pipe(
       Effect.provide(Layer.merge(NodeWebSocketClient.layer, CookieJar.layer))
     )
     assert.deepStrictEqual(requests, ["", "a=1"])

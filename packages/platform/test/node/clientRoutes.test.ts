@@ -82,8 +82,8 @@ const unixServer = (path: string, certificate?: Certificate) =>
     }
     const server = certificate === undefined ? Net.createServer(accept) : Tls.createServer(certificate, accept)
     yield* Effect.acquireRelease(
-      Effect.async<void>((resume) => void server.listen(path, () => resume(Effect.void))),
-      () => Effect.async<void>((resume) => void server.close(() => resume(Effect.void)))
+      Effect.callback<void>((resume) => void server.listen(path, () => resume(Effect.void))),
+      () => Effect.callback<void>((resume) => void server.close(() => resume(Effect.void)))
     )
     return requests
   })
@@ -145,7 +145,7 @@ describe("a stream of the app's", () => {
       for (const url of [plain, secure]) {
         const port = Number(new URL(url).port)
         yield* echoes(url, { createConnection: ({ port }) => Net.connect(Number(port), "127.0.0.1") })
-        const connected = yield* Effect.async<Net.Socket>((resume) => {
+        const connected = yield* Effect.callback<Net.Socket>((resume) => {
           const socket = Net.connect(port, "127.0.0.1", () => resume(Effect.succeed(socket)))
         })
         yield* echoes(url, { createConnection: () => connected })
@@ -237,7 +237,7 @@ describe("TCP", () => {
   it.live("uses the local address and the family of the options", () =>
     Effect.gen(function* () {
       const server = yield* rawServer()
-      const connecting = yield* Effect.fork(
+      const connecting = yield* Effect.forkChild(
         refusal(`ws://localhost:${server.port}`, { localAddress: "127.0.0.2", family: 4 })
       )
       const peer = yield* server.next
@@ -311,7 +311,7 @@ describe("the endpoint of one connection, apart from its URL", () => {
         urls.map((url) => new URL(url).host)
       )
       const server = yield* rawServer()
-      const connecting = yield* Effect.fork(
+      const connecting = yield* Effect.forkChild(
         Effect.flip(Effect.scoped(NodeWebSocketClient.connect(server.url, { localAddress: "127.0.0.2", family: 4 })))
       )
       const peer = yield* server.next
@@ -418,16 +418,16 @@ for (const scheme of ["http:", "https:", "socks4:", "socks5:"] as const) {
       Effect.gen(function* () {
         const server = yield* rawServer()
         const proxy = `${scheme}//127.0.0.1:${server.port}`
-        const timingOut = yield* Effect.fork(refusal("ws://localhost", { proxy, openTimeout: "300 millis" }))
+        const timingOut = yield* Effect.forkChild(refusal("ws://localhost", { proxy, openTimeout: "300 millis" }))
         const first = yield* server.next
         assert.deepStrictEqual(facts(yield* Fiber.join(timingOut)), ioFacts("Timeout", "open"))
         yield* first.left
-        const interrupted = yield* Effect.fork(refusal("ws://localhost", { proxy }))
+        const interrupted = yield* Effect.forkChild(refusal("ws://localhost", { proxy }))
         const second = yield* server.next
         yield* Fiber.interrupt(interrupted)
         yield* second.left
         const scope = yield* childScope
-        yield* Effect.fork(Scope.extend(connectWith("ws://localhost", { proxy }), scope))
+        yield* Effect.forkChild(Scope.extend(connectWith("ws://localhost", { proxy }), scope))
         const third = yield* server.next
         yield* Scope.close(scope, Exit.void)
         yield* third.left
@@ -439,7 +439,7 @@ for (const scheme of ["http:", "https:", "socks4:", "socks5:"] as const) {
         const server = yield* rawServer()
         const proxy = `${scheme}//127.0.0.1:${server.port}`
         for (const leave of ["reset", "end", "talk"] as const) {
-          const connecting = yield* Effect.fork(refusal("ws://localhost", { proxy }))
+          const connecting = yield* Effect.forkChild(refusal("ws://localhost", { proxy }))
           const peer = yield* server.next
           yield* Effect.race(
             peer.until("\r\n\r\n"),
@@ -476,7 +476,7 @@ const sentTo = (
 ) =>
   Effect.gen(function* () {
     const server = yield* rawServer()
-    const connecting = yield* Effect.fork(refusal(url, { proxy: `${proxy}:${server.port}` }))
+    const connecting = yield* Effect.forkChild(refusal(url, { proxy: `${proxy}:${server.port}` }))
     const peer = yield* server.next
     const sent: Array<string> = []
     for (const [i, length] of lengths.entries()) {
@@ -681,7 +681,7 @@ describe("SOCKS", () => {
   it.live("fails if it ends in the middle of an answer", () =>
     Effect.gen(function* () {
       const server = yield* rawServer()
-      const connecting = yield* Effect.fork(refusal("ws://a", { proxy: `socks5://127.0.0.1:${server.port}` }))
+      const connecting = yield* Effect.forkChild(refusal("ws://a", { proxy: `socks5://127.0.0.1:${server.port}` }))
       const peer = yield* server.next
       yield* peer.bytesOf(3)
       peer.write(Buffer.from([5]))
@@ -697,7 +697,7 @@ describe("an HTTP proxy", () => {
     Effect.gen(function* () {
       for (const status of ["407 Proxy Authentication Required", "200"]) {
         const server = yield* rawServer()
-        const connecting = yield* Effect.fork(
+        const connecting = yield* Effect.forkChild(
           refusal("ws://[2001:db8::1]", { proxy: `http://127.0.0.1:${server.port}` })
         )
         const peer = yield* server.next
@@ -727,7 +727,7 @@ describe("an HTTP proxy that sends informational responses", () => {
     Effect.gen(function* () {
       const server = yield* rawServer()
       const proxy = `http://127.0.0.1:${server.port}`
-      const connecting = yield* Effect.fork(refusal(url, { proxy, ...options }))
+      const connecting = yield* Effect.forkChild(refusal(url, { proxy, ...options }))
       const peer = yield* server.next
       yield* peer.until("\r\n\r\n")
       return { peer, error: Fiber.join(connecting) }
@@ -778,7 +778,7 @@ describe("an HTTP proxy that sends informational responses", () => {
 it.live("a server may send informational responses before its 101", () =>
   Effect.gen(function* () {
     const server = yield* rawServer()
-    const connecting = yield* Effect.fork(connectWith(`ws://127.0.0.1:${server.port}`, {}))
+    const connecting = yield* Effect.forkChild(connectWith(`ws://127.0.0.1:${server.port}`, {}))
     const peer = yield* server.next
     const request = yield* peer.until("\r\n\r\n")
     peer.write("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n")
@@ -868,7 +868,7 @@ describe("the environment", () => {
       const all = yield* proxies["http:"]()
       const [plain] = yield* servers
       yield* Effect.scoped(
-        Effect.zipRight(
+        Effect.andThen(
           withEnvironment({ ALL_PROXY: all.url, NO_PROXY: "example.com, localhost" }),
           echoes(plain, { proxy: "environment" })
         )

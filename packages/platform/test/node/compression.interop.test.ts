@@ -189,7 +189,7 @@ describe("our client and a server of ws", () => {
                 Effect.sync(
                   () => new WsServer({ port: 0, host: "127.0.0.1", perMessageDeflate: wsOptions(combination) })
                 ),
-                (wsServer) => Effect.async<void>((resume) => wsServer.close(() => resume(Effect.void)))
+                (wsServer) => Effect.callback<void>((resume) => wsServer.close(() => resume(Effect.void)))
               )
               yield* Effect.promise(() => once(wsServer, "listening"))
               wsServer.on("connection", (socket) =>
@@ -207,7 +207,7 @@ describe("our client and a server of ws", () => {
                   [],
                 parametersOf(combination)
               )
-              yield* Effect.fork(Effect.forEach(all, (data) => socket.send(data)))
+              yield* Effect.forkChild(Effect.forEach(all, (data) => socket.send(data)))
               for (const [i, data] of all.entries()) {
                 const received = (yield* socket.receive).data
                 assertSame(received, data, `${label}, message ${i}`)

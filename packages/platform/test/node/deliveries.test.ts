@@ -96,13 +96,13 @@ for (const role of ["client", "server"] as const) {
         const paused = Stream.concat(
           Stream.take(parts, 50),
           Stream.concat(
-            Stream.drain(Stream.fromEffect(Effect.zipRight(Deferred.succeed(began, undefined), Deferred.await(goOn)))),
+            Stream.drain(Stream.fromEffect(Effect.andThen(Deferred.succeed(began, undefined), Deferred.await(goOn)))),
             Stream.drop(parts, 50)
           )
         )
-        const sending = yield* Effect.fork(socket.sendStream(paused))
+        const sending = yield* Effect.forkChild(socket.sendStream(paused))
         yield* Deferred.await(began)
-        const behind = yield* Effect.fork(socket.send("behind"))
+        const behind = yield* Effect.forkChild(socket.send("behind"))
         yield* Effect.raceFirst(socket.ping(Buffer.from("ping")), Effect.forever(socket.receive))
         assert.deepStrictEqual(yield* peer.next, { _tag: "Ping", data: "ping" })
         yield* Deferred.succeed(goOn, undefined)
@@ -118,11 +118,11 @@ for (const role of ["client", "server"] as const) {
         Effect.gen(function* () {
           const { peer, socket } = yield* open[role]({ delivery: "messages" })
           const began = yield* Deferred.make<void>()
-          const last = Effect.zipRight(
+          const last = Effect.andThen(
             Deferred.succeed(began, undefined),
             how === "fails" ? Effect.fail("broken") : Effect.never
           )
-          const sending = yield* Effect.fork(
+          const sending = yield* Effect.forkChild(
             socket.sendStream(Stream.concat(Stream.make("begun"), Stream.drain(Stream.fromEffect(last))))
           )
           yield* Deferred.await(began)
@@ -145,7 +145,7 @@ for (const role of ["client", "server"] as const) {
             return Buffer.alloc(64 * 1024)
           })
         )
-        const sending = yield* Effect.fork(
+        const sending = yield* Effect.forkChild(
           Effect.flip(
             socket.sendStream(
               Stream.ensuring(
@@ -157,7 +157,7 @@ for (const role of ["client", "server"] as const) {
             )
           )
         )
-        yield* Effect.repeat(Effect.zipRight(Effect.yieldNow(), socket.bufferedBytes), {
+        yield* Effect.repeat(Effect.andThen(Effect.yieldNow, socket.bufferedBytes), {
           until: (bytes) => bytes >= 64 * 1024
         })
         assert.isAtMost(yield* socket.bufferedBytes, 256 * 1024)
@@ -186,7 +186,9 @@ for (const role of ["client", "server"] as const) {
         peer.socket.send("one ", { fin: false, compress: false })
         const message = yield* socket.receive
         const parts = yield* Queue.unbounded<string>()
-        const reading = yield* Effect.fork(Stream.runForEach(stringsOf(message), (part) => Queue.offer(parts, part)))
+        const reading = yield* Effect.forkChild(
+          Stream.runForEach(stringsOf(message), (part) => Queue.offer(parts, part))
+        )
         assert.strictEqual(yield* Queue.take(parts), "one ")
         peer.socket.send("two", { fin: true, compress: false })
         assert.strictEqual(yield* Queue.take(parts), "two")
@@ -215,7 +217,9 @@ for (const role of ["client", "server"] as const) {
     it.live("echo a message to ws while it still arrives", () =>
       Effect.gen(function* () {
         const { peer, socket } = yield* open[role]({ delivery: "streams" })
-        yield* Effect.fork(Effect.ignore(Stream.runForEach(socket.messages, (message) => socket.sendStream(message))))
+        yield* Effect.forkChild(
+          Effect.ignore(Stream.runForEach(socket.messages, (message) => socket.sendStream(message)))
+        )
         peer.socket.send("begins", { fin: false, compress: false })
         peer.socket.ping("p")
         assert.deepStrictEqual(yield* peer.next, { _tag: "Pong", data: "p" })
@@ -234,7 +238,7 @@ for (const role of ["client", "server"] as const) {
           const { peer, socket } = yield* open[role]({ delivery: "streams" })
           peer.socket.send("begun", { fin: false, compress: false })
           const message = yield* socket.receive
-          const reading = yield* Effect.fork(Effect.flip(joined(message)))
+          const reading = yield* Effect.forkChild(Effect.flip(joined(message)))
           if (way === "close") peer.socket.close(1000)
           else peer.socket.terminate()
           const error = yield* Fiber.join(reading)
@@ -295,7 +299,7 @@ for (const role of ["client", "server"] as const) {
       Effect.gen(function* () {
         for (const closes of [true, false]) {
           const peer = yield* Deferred.make<Foreign>()
-          const closed = yield* Effect.fork(
+          const closed = yield* Effect.forkChild(
             Effect.flatMap(Deferred.await(peer), ({ next }) =>
               Effect.repeat(next, { until: ({ _tag }) => _tag === "Close" })
             )

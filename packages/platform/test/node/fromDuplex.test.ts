@@ -37,7 +37,7 @@ afterEach(noHandlesLeft)
 
 /** The request that a stream begins with, and what came behind it. The stream is left as it is between two reads: paused. */
 const readRequest = (duplex: Duplex): Effect.Effect<{ readonly request: string; readonly head: Buffer }> =>
-  Effect.async((resume) => {
+  Effect.callback((resume) => {
     let bytes = Buffer.alloc(0)
     const onData = (chunk: Buffer): void => {
       bytes = Buffer.concat([bytes, chunk])
@@ -130,7 +130,7 @@ describe("over TCP", () => {
           yield* socket.send("hello")
           const { masked, payload } = yield* peer.frame
           assert.deepStrictEqual([masked, payload.toString()], [false, "hello"])
-          return yield* Effect.forkDaemon(peer.farewell)
+          return yield* Effect.forkDetach(peer.farewell)
         })
       )
       assert.deepStrictEqual((yield* closed).payload, closing(1000))
@@ -176,7 +176,7 @@ describe("over TCP", () => {
 it.live("over TLS, with a client of the library's", () =>
   Effect.gen(function* () {
     const server = yield* sockets(Tls.createServer(tls), "secureConnection")
-    const client = yield* Effect.fork(
+    const client = yield* Effect.forkChild(
       WebSocketClient.connect(`wss://localhost:${server.port}/chat`).pipe(
         Effect.provide(NodeWebSocketClient.layerWith({ tls: { ca: tls.cert } }))
       )
@@ -206,7 +206,7 @@ it.live("over a stream of HTTP/2, as through a tunnel", () =>
       (session) => Effect.sync(() => session.destroy())
     )
     const tunnel = session.request({ ":method": "CONNECT", ":authority": "localhost" }, { endStream: false })
-    const client = yield* Effect.fork(clientOver(tunnel))
+    const client = yield* Effect.forkChild(clientOver(tunnel))
     const duplex = yield* Queue.take(streams)
     const { head, request } = yield* readRequest(duplex)
     const socket = yield* NodeWebSocketServer.fromDuplex(duplex, { key: keyOf(request), head })
@@ -228,7 +228,7 @@ describe("over a pair in memory", () => {
     it.live(`compresses where the client offers it, as ${name}`, () =>
       Effect.gen(function* () {
         const [near, far] = pair()
-        const client = yield* Effect.fork(clientOver(far, { compression: true }))
+        const client = yield* Effect.forkChild(clientOver(far, { compression: true }))
         const { head, request } = yield* readRequest(near)
         const offered = header(request, "Sec-WebSocket-Extensions") ?? ""
         assert.include(offered, "permessage-deflate")
@@ -407,7 +407,7 @@ describe("what cannot be accepted", () => {
       const holder = new Recorder()
       const holding = yield* NodeWebSocketServer.fromDuplex(holder, { key, budget })
       holder.push(text("more than a byte"))
-      yield* Effect.repeat(Effect.zipRight(Effect.yieldNow(), budget.usage), { until: (usage) => usage.isExhausted })
+      yield* Effect.repeat(Effect.andThen(Effect.yieldNow, budget.usage), { until: (usage) => usage.isExhausted })
       const duplex = new Recorder()
       const error = yield* Effect.flip(NodeWebSocketServer.fromDuplex(duplex, { key, budget }))
       assert.deepStrictEqual(facts(error), ioFacts("Budget", "accept"))
@@ -500,7 +500,7 @@ describe("errors of the stream", () => {
           }
         })
         const socket = yield* NodeWebSocketServer.fromDuplex(duplex, { key })
-        const sent = yield* Effect.exit(Effect.zipRight(socket.send("a"), socket.receive))
+        const sent = yield* Effect.exit(Effect.andThen(socket.send("a"), socket.receive))
         assert.isTrue(Exit.isFailure(sent))
         const { error } = yield* socket.closeStatus
         assert.strictEqual(error._tag, "Io_error")
@@ -571,7 +571,7 @@ it.live("interrupted between any two operations, it has written nothing, or its 
         NodeWebSocketServer.fromDuplex(duplex, { key, closeTimeout: "1 seconds" }).pipe(Scope.extend(scope))
       )
       const { written } = duplex
-      const release = yield* Effect.fork(Scope.close(scope, Exit.interrupt(FiberId.none)))
+      const release = yield* Effect.forkChild(Scope.close(scope, Exit.interrupt(FiberId.none)))
       if (written === "") assert.isFalse(duplex.destroyed)
       else {
         yield* eventually(() => duplex.written !== written)

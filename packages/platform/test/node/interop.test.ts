@@ -78,7 +78,7 @@ const wsServer = (options: { readonly protocol?: string } = {}) =>
     const accepted = yield* Queue.unbounded<WsClient>()
     const { protocol } = options
     const server = yield* Effect.acquireRelease(
-      Effect.async<WsServer>((resume) => {
+      Effect.callback<WsServer>((resume) => {
         const server: WsServer = new WsServer(
           {
             port: 0,
@@ -90,7 +90,7 @@ const wsServer = (options: { readonly protocol?: string } = {}) =>
         server.on("connection", (socket) => Queue.unsafeOffer(accepted, socket))
       }),
       (server) =>
-        Effect.async<void>((resume) => {
+        Effect.callback<void>((resume) => {
           for (const socket of server.clients) socket.terminate()
           server.close(() => resume(Effect.void))
         })
@@ -209,9 +209,9 @@ describe("our server and a client of ws", () => {
       const { next, socket: foreign } = yield* wsClient(server.address.url)
       const socket = yield* server.accept()
       yield* next
-      const pongs = yield* Effect.fork(Stream.runCollect(Stream.take(socket.pongs, 2)))
-      const pings = yield* Effect.fork(Stream.runCollect(Stream.take(socket.pings, 1)))
-      yield* Effect.yieldNow()
+      const pongs = yield* Effect.forkChild(Stream.runCollect(Stream.take(socket.pongs, 2)))
+      const pings = yield* Effect.forkChild(Stream.runCollect(Stream.take(socket.pings, 1)))
+      yield* Effect.yieldNow
       yield* socket.ping(new Uint8Array([1, 2]))
       assert.deepStrictEqual(yield* next, { _tag: "Ping", data: new Uint8Array([1, 2]) })
       foreign.pong("unasked")

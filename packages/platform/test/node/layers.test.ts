@@ -205,7 +205,7 @@ describe("NodeWebSocketClient.layerConfig", () => {
       })
       const variables = { URL: `${server.url}/api/`, PROTOCOLS: "one, two", TOKEN: "abc", VERSION: "3" }
       const client = Context.get(yield* build(layer, variables), WebSocketClient.WebSocketClient)
-      const connecting = yield* Effect.fork(Effect.exit(Effect.scoped(client.connect("chat"))))
+      const connecting = yield* Effect.forkChild(Effect.exit(Effect.scoped(client.connect("chat"))))
       const peer = yield* server.next
       const request = yield* peer.until("\r\n\r\n")
       assert.match(request, /^GET \/api\/chat HTTP\/1\.1\r\n/)

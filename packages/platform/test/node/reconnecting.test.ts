@@ -39,7 +39,7 @@ describe("a reconnecting client, over TCP", () => {
       const socket = yield* ReconnectingWebSocket.make(`ws://127.0.0.1:${port}`, {
         schedule: Schedule.spaced("20 millis")
       })
-      const echoed = yield* Effect.fork(Stream.runCollect(Stream.map(socket.messages, ({ data }) => Number(data))))
+      const echoed = yield* Effect.forkChild(Stream.runCollect(Stream.map(socket.messages, ({ data }) => Number(data))))
       const outcomes: Array<ReconnectingWebSocket.Outcome> = []
       const send = (from: number, count: number) =>
         Effect.forEach(
@@ -52,7 +52,7 @@ describe("a reconnecting client, over TCP", () => {
       const between = 50
       for (let kill = 0; kill < kills; kill++) {
         yield* send(kill * between, between / 2)
-        const rest = yield* Effect.fork(send(kill * between + between / 2, between / 2))
+        const rest = yield* Effect.forkChild(send(kill * between + between / 2, between / 2))
         yield* Scope.close(scope, Exit.void)
         scope = yield* Scope.make()
         yield* Scope.extend(recorder(port, received), scope)

@@ -38,7 +38,7 @@ const assertEchoes = (peer: Peer) =>
   })
 
 const isRefused = (port: number): Effect.Effect<boolean> =>
-  Effect.async((resume) => {
+  Effect.callback((resume) => {
     const socket = Net.connect({ host: "127.0.0.1", port }, () => {
       socket.destroy()
       resume(Effect.succeed(false))
@@ -68,7 +68,7 @@ it.live("a server of its own frees its port, answers who is connected, and keeps
     yield* assertEchoes(talking)
     yield* assertEchoes(yield* rawWebSocket(port))
     assert.strictEqual(server.address.port, port)
-    yield* Effect.forkDaemon(talking.farewell)
+    yield* Effect.forkDetach(talking.farewell)
     assert.deepStrictEqual(yield* server.drain(), { closed: 1, dropped: 0, interrupted: 0 })
   })
 )
@@ -100,7 +100,7 @@ it.live("an attached server refuses what is its own, and HTTP goes on", () =>
       WebSocketServer.layerRoute({
         path: "/slow",
         check: () =>
-          Effect.as(Effect.zipRight(Deferred.succeed(checking, undefined), Effect.never), UpgradeCheck.accept()),
+          Effect.as(Effect.andThen(Deferred.succeed(checking, undefined), Effect.never), UpgradeCheck.accept()),
         handler: () => Effect.void
       })
     )
@@ -122,7 +122,7 @@ it.live("an attached server refuses what is its own, and HTTP goes on", () =>
     assert.strictEqual((yield* readResponse(plain)).body, "mine")
     assert.strictEqual(server.address.port, port)
     yield* assertEchoes(talking)
-    yield* Effect.forkDaemon(talking.farewell)
+    yield* Effect.forkDetach(talking.farewell)
     yield* server.drain()
   })
 )

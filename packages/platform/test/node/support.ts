@@ -36,7 +36,7 @@ class Watched {
 
   /** The first value that `look` finds. It looks at once, and after every change. */
   await<A>(look: () => A | undefined): Effect.Effect<A> {
-    return Effect.async<A>((resume) => {
+    return Effect.callback<A>((resume) => {
       const watcher = () => {
         try {
           const found = look()
@@ -57,7 +57,7 @@ class Watched {
 
 /** Waits until something holds that no event tells about, by looking in every turn of the event loop. */
 export const eventually = (holds: () => boolean): Effect.Effect<void> =>
-  Effect.async<void>((resume) => {
+  Effect.callback<void>((resume) => {
     let timer: NodeJS.Immediate | undefined
     const look = () => {
       if (holds()) resume(Effect.void)
@@ -89,7 +89,7 @@ export const elapse = (time: Duration.DurationInput): Effect.Effect<void> =>
     const wake = (yield* Clock.currentTimeMillis) + Duration.toMillis(time)
     let sleeping: Chunk.Chunk<number>
     do {
-      yield* Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void)))
+      yield* Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
       sleeping = yield* TestClock.sleeps()
     } while (!Chunk.contains(sleeping, wake))
     yield* TestClock.adjust(time)
@@ -105,7 +105,7 @@ export const memory = (): number => {
 
 /** Waits until a connection has as much to write as it takes without waiting. */
 export const stalled = (socket: WebSocket): Effect.Effect<number> =>
-  Effect.repeat(Effect.zipRight(Effect.yieldNow(), socket.bufferedBytes), { until: (bytes) => bytes >= 65536 })
+  Effect.repeat(Effect.andThen(Effect.yieldNow, socket.bufferedBytes), { until: (bytes) => bytes >= 65536 })
 
 /** 64 KiB that begin with a number. */
 export const stamped = (index: number): Buffer => {
@@ -362,13 +362,13 @@ export const listen = <S extends Net.Server>(
     socket.once("close", () => sockets.delete(socket))
   })
   return Effect.acquireRelease(
-    Effect.async<number>((resume) => {
+    Effect.callback<number>((resume) => {
       server.listen(options.port ?? 0, options.host ?? "127.0.0.1", () =>
         resume(Effect.succeed((server.address() as Net.AddressInfo).port))
       )
     }),
     () =>
-      Effect.async<void>((resume) => {
+      Effect.callback<void>((resume) => {
         server.close(() => resume(Effect.void))
         for (const socket of sockets) socket.destroy()
       })
@@ -389,7 +389,7 @@ export const rawServer = (options: { readonly host?: string } = {}) =>
 /** A raw peer that is connected to a port. */
 export const rawClient = (port: number): Effect.Effect<Peer, never, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.async<Peer>((resume) => {
+    Effect.callback<Peer>((resume) => {
       const socket: Net.Socket = Net.connect({ host: "127.0.0.1", port, allowHalfOpen: true }, () =>
         resume(Effect.succeed(peer))
       )

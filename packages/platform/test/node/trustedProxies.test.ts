@@ -17,7 +17,7 @@ const temporaryDirectory = Effect.acquireRelease(
 )
 
 const Address = WebSocketServer.layerHandler((socket) =>
-  Effect.zipRight(socket.send(String(socket.request.clientAddress)), Effect.never)
+  Effect.andThen(socket.send(String(socket.request.clientAddress)), Effect.never)
 )
 
 /** What clients behind a proxy are known by, one after the other; or the status with which they are refused. */
@@ -71,8 +71,8 @@ describe("clients behind a proxy", () => {
           const path = join(directory, name)
           const http = Http.createServer()
           yield* Effect.acquireRelease(
-            Effect.async<void>((resume) => void http.listen(path, () => resume(Effect.void))),
-            () => Effect.async<void>((resume) => void http.close(() => resume(Effect.void)))
+            Effect.callback<void>((resume) => void http.listen(path, () => resume(Effect.void))),
+            () => Effect.callback<void>((resume) => void http.close(() => resume(Effect.void)))
           )
           const proxies = { trusted: () => false, header: "forwarded", trustUnixSocket }
           const server = NodeWebSocketServer.layerAttached(http, { proxies, admission: perKey(1) })

@@ -43,7 +43,7 @@ const ask = (url: string, options?: NodeWebSocketClient.Options & WebSocketClien
   ).pipe(Effect.provide(NodeWebSocketClient.layerWith(options ?? {})))
 
 const askWithWs = (url: string) =>
-  Effect.async<string>((resume) => {
+  Effect.callback<string>((resume) => {
     const socket = new WsClient(url)
     socket.on("open", () => socket.send("hello"))
     socket.on("message", (data: Buffer) => {
@@ -55,7 +55,7 @@ const askWithWs = (url: string) =>
 
 const rawPeer = (path: string) =>
   Effect.acquireRelease(
-    Effect.async<Peer>((resume) => {
+    Effect.callback<Peer>((resume) => {
       const socket: Net.Socket = Net.connect({ path, allowHalfOpen: true }, () => resume(Effect.succeed(peer)))
       const peer = new Peer(socket)
     }),
@@ -261,8 +261,8 @@ it.live("an attached server tells the address of a server on a path", () =>
     const socketPath = join(yield* folder, "a.sock")
     const http = Http.createServer()
     yield* Effect.acquireRelease(
-      Effect.async<void>((resume) => void http.listen(socketPath, () => resume(Effect.void))),
-      () => Effect.async<void>((resume) => void http.close(() => resume(Effect.void)))
+      Effect.callback<void>((resume) => void http.listen(socketPath, () => resume(Effect.void))),
+      () => Effect.callback<void>((resume) => void http.close(() => resume(Effect.void)))
     )
     const server = yield* serve(NodeWebSocketServer.layerAttached(http))
     assert.deepInclude(server.address, { hostname: "localhost", port: 0, socketPath })

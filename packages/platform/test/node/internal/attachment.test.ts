@@ -69,7 +69,7 @@ const echoes = (peer: Peer) =>
 
 const tlsClient = (port: number) =>
   Effect.flatMap(rawClient(port), ({ socket }) =>
-    Effect.async<Peer>((resume) => {
+    Effect.callback<Peer>((resume) => {
       const peer = new Peer(Tls.connect({ socket, ca: tls.cert }, () => resume(Effect.succeed(peer))))
     })
   )
@@ -320,10 +320,10 @@ describe("while an app on one port stops", () => {
       halfUpgrade.write(upgrade("/echo").slice(0, -2))
       body.write("POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf")
       yield* body.until("HTTP/1.1 404 ")
-      const left = yield* Effect.fork(
+      const left = yield* Effect.forkChild(
         Effect.forEach([half, halfUpgrade, silent, body], (peer) => peer.left, { concurrency: "unbounded" })
       )
-      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* eventually(() => server.listenerCount("request") === 0)
       keepAlive.write(get("/plain"))
       const response = yield* readResponse(keepAlive)

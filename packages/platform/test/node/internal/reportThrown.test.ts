@@ -10,7 +10,7 @@ const read = (): void => {}
 
 /** What the stream reports after it has written twice. */
 const errorOf = (options: DuplexOptions) =>
-  Effect.async<Error>((resume) => {
+  Effect.callback<Error>((resume) => {
     const stream = new Duplex({ read, ...options })
     reportThrown(stream)
     stream.on("error", (error) => resume(Effect.succeed(error)))

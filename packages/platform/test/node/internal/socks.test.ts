@@ -13,7 +13,7 @@ const handshakes = {
 
 /** The result of a handshake with a proxy that sends these bytes, piece by piece, and the bytes that are left. */
 const answered = (version: 4 | 5, pieces: ReadonlyArray<Uint8Array>) =>
-  Effect.async<{ readonly refusal: string | undefined; readonly rest: Buffer }>((resume) => {
+  Effect.callback<{ readonly refusal: string | undefined; readonly rest: Buffer }>((resume) => {
     const stream = new Duplex({
       allowHalfOpen: false,
       read() {},

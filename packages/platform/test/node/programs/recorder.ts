@@ -7,7 +7,7 @@ import * as Layer from "../../effect/Layer.js"
 import { runMain } from "./main.js"
 
 const Recorder = WebSocketServer.layerHandler((socket) =>
-  socket.run((message) => Effect.zipRight(Console.log(message.data), socket.send(message)))
+  socket.run((message) => Effect.andThen(Console.log(message.data), socket.send(message)))
 )
 
 const Ready = Layer.effectDiscard(Effect.flatMap(WebSocketServer.address, ({ port }) => Console.log(port)))
