@@ -242,15 +242,15 @@ for (const role of roles) {
       Effect.gen(function* () {
         const pair = yield* MockTransport.make()
         const scope = yield* Scope.make()
-        yield* MockPeer.fromTransport(pair[other(role)], { role: other(role) }).pipe(Scope.extend(scope))
-        const socket = yield* WebSocket.fromTransport(pair[role], { role }).pipe(Scope.extend(scope))
+        yield* MockPeer.fromTransport(pair[other(role)], { role: other(role) }).pipe(Scope.provide(scope))
+        const socket = yield* WebSocket.fromTransport(pair[role], { role }).pipe(Scope.provide(scope))
         yield* Scope.close(scope, Exit.void)
         const status = yield* socket.closeStatus
         assert.isFalse(status.clean)
 
         const late = yield* MockTransport.make()
         const seen = deafPeer(late, role)
-        yield* MockPeer.fromTransport(late[other(role)], { role: other(role) }).pipe(Scope.extend(scope))
+        yield* MockPeer.fromTransport(late[other(role)], { role: other(role) }).pipe(Scope.provide(scope))
         yield* settled
         assert.deepStrictEqual(seen, ["error", "close"])
       })

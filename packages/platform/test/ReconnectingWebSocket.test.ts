@@ -9,7 +9,7 @@ import {
   PayloadTooLarge,
   ProtocolError
 } from "@effect-websocket/protocol/Errors"
-import { Either, Option, Random, Schedule } from "effect"
+import { Option, Random, Schedule } from "effect"
 import type * as MockPeer from "@effect-websocket/platform/MockPeer"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
@@ -194,7 +194,7 @@ describe("ReconnectingWebSocket", () => {
         yield* attempt.reject(401)
         assert.deepInclude(fields(yield* Fiber.join(opening)), { _tag: "Handshake_rejected", status: 401 })
         const failure = Option.getOrThrow(
-          Exit.causeOption(yield* Fiber.join(collected)).pipe(Option.flatMap(Cause.failureOption))
+          Exit.getCause(yield* Fiber.join(collected)).pipe(Option.flatMap(Cause.findErrorOption))
         )
         assert.deepInclude(fields(failure), { _tag: "Handshake_rejected", status: 401 })
         const state = yield* socket.state.get
@@ -571,13 +571,13 @@ describe("ReconnectingWebSocket", () => {
     for (const [how, exit, code] of [
       ["success", Exit.void, 1000],
       ["failure", Exit.fail("no"), 1011],
-      ["interruption", Exit.interrupt(Fiber.id(Fiber.void)), 1001]
+      ["interruption", Exit.interrupt(), 1001]
     ] as const) {
       it.effect(`of the scope, by ${how}, closes the connection with ${code}, and makes no other`, () =>
         withTest(
           Effect.gen(function* () {
             const scope = yield* Scope.make()
-            const socket = yield* Scope.extend(ReconnectingWebSocket.make(url, everySecond), scope)
+            const socket = yield* Scope.provide(ReconnectingWebSocket.make(url, everySecond), scope)
             const peer = yield* WebSocketTest.acceptPeer()
             const sending = yield* Effect.forkChild(socket.send("delivered"))
             yield* peer.receive
@@ -597,7 +597,7 @@ describe("ReconnectingWebSocket", () => {
         Effect.gen(function* () {
           const scope = yield* Scope.make()
           const marks = { sendHighWaterMark: 1, sendLowWaterMark: 1 }
-          const socket = yield* Scope.extend(ReconnectingWebSocket.make(url, { ...everySecond, ...marks }), scope)
+          const socket = yield* Scope.provide(ReconnectingWebSocket.make(url, { ...everySecond, ...marks }), scope)
           const peer = yield* WebSocketTest.acceptPeer()
           const network = yield* WebSocketTest.network(peer)
           yield* network.clientToServer.stall
@@ -663,11 +663,11 @@ describe("ReconnectingWebSocket", () => {
         const socket = yield* ReconnectingWebSocket.make(url, { ...everySecond, maxSendBytes: 5 })
         const outcomes = yield* Effect.forEach(["a", "larger", "b"], (text) => socket.offer(text))
         const peer = yield* WebSocketTest.acceptPeer()
-        const exits = yield* Effect.forEach(outcomes, Effect.either)
-        assert.deepStrictEqual(
-          exits.map((exit) => (Either.isRight(exit) ? exit.right : exit.left.limit)),
-          ["delivered", "message", "delivered"]
+        const ends = yield* Effect.forEach(
+          outcomes,
+          Effect.match({ onFailure: ({ limit }) => limit, onSuccess: (delivered) => delivered })
         )
+        assert.deepStrictEqual(ends, ["delivered", "message", "delivered"])
         const refused = yield* Effect.flip(socket.send("€€"))
         assert.deepStrictEqual(fields(refused), {
           _tag: "Payload_too_large",
@@ -831,7 +831,7 @@ describe("ReconnectingWebSocket", () => {
         const log: Array<string> = []
         const outer = yield* Effect.scope
         const scope = yield* Scope.make()
-        const acceptPeer = Scope.extend(WebSocketTest.acceptPeer(), outer)
+        const acceptPeer = Scope.provide(WebSocketTest.acceptPeer(), outer)
         const { peer, socket } = yield* Effect.gen(function* () {
           yield* Effect.addFinalizer(() => Effect.sync(() => log.push("before")))
           const made = yield* ReconnectingWebSocket.make(url, everySecond)
@@ -842,7 +842,7 @@ describe("ReconnectingWebSocket", () => {
           yield* closeBy(first, 1001)
           yield* TestClock.adjust("1 second")
           return { peer: yield* acceptPeer, socket: made }
-        }).pipe(Scope.extend(scope))
+        }).pipe(Scope.provide(scope))
         yield* socket.awaitOpen
         const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
         assert.strictEqual(yield* textFrom(peer), "bye")
@@ -860,7 +860,7 @@ describe("ReconnectingWebSocket", () => {
       Effect.gen(function* () {
         const scope = yield* Scope.make()
         for (const code of [1000, 1008]) {
-          const { peer } = yield* Scope.extend(opened(), scope)
+          const { peer } = yield* Scope.provide(opened(), scope)
           yield* closeBy(peer, code)
         }
         assert.strictEqual(finalizersIn(scope), 0)

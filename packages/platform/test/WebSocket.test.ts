@@ -278,7 +278,7 @@ for (const role of roles) {
         const peer = yield* WebSocket.fromTransport(pair[peerRole], { role: peerRole })
         const scope = yield* Scope.make()
         yield* Scope.close(scope, Exit.void)
-        const socket = yield* WebSocket.fromTransport(pair[role], { role }).pipe(Scope.extend(scope))
+        const socket = yield* WebSocket.fromTransport(pair[role], { role }).pipe(Scope.provide(scope))
         assert.isFalse(yield* socket.isOpen)
         assert.deepStrictEqual(outcome(yield* socket.closeStatus), [1001, 1001, "local", true])
         assert.deepStrictEqual(outcome(yield* peer.closeStatus), [1001, 1001, "remote", true])
@@ -858,7 +858,7 @@ describe("run", () => {
     [
       "fails",
       () => Effect.fail("no"),
-      (exit) => Exit.isFailure(exit) && Option.contains(Cause.failureOption(exit.cause), "no")
+      (exit) => Exit.isFailure(exit) && Option.contains(Cause.findErrorOption(exit.cause), "no")
     ],
     ["dies", () => Effect.die("no"), isDefect],
     ["interrupts itself", () => Effect.interrupt, isInterrupted],

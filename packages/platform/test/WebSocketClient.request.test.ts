@@ -227,7 +227,7 @@ describe("the request", () => {
     Effect.gen(function* () {
       for (const baseUrl of ["/MARK", "http://user:MARK@test", Redacted.make("ws://test/#MARK")]) {
         const exit = yield* Effect.exit(request("/chat", {}, { baseUrl }))
-        assert(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+        assert(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
         assert.notInclude(Cause.pretty(exit.cause), "MARK")
       }
     })
@@ -276,7 +276,7 @@ describe("the request", () => {
       for (const cookies of ["a=b", ["a=b"], new Map([["a", "b"]]), 3]) {
         const options: WebSocketClient.ConnectOptions = {}
         const exit = yield* Effect.exit(Effect.scoped(client.connect("ws://test", Object.assign(options, { cookies }))))
-        assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
       }
       assert.deepStrictEqual(asked, [])
     })
@@ -500,7 +500,7 @@ describe("redirects", () => {
       const { client } = yield* network(() => "accept")
       for (const maxRedirects of [-1, 1.5, Number.NaN, Infinity]) {
         const exit = yield* Effect.exit(client.connect("ws://test", { maxRedirects }))
-        assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
       }
     }).pipe(Effect.scoped)
   )
@@ -591,7 +591,7 @@ describe("CookieJar", () => {
         const { client } = yield* network(() => "accept", { closeTimeout: "1 second" })
         const connecting = yield* client
           .connect("ws://test")
-          .pipe(Effect.provideService(CookieJar.CookieJar, jar), Scope.extend(scope), Effect.exit, Effect.forkChild)
+          .pipe(Effect.provideService(CookieJar.CookieJar, jar), Scope.provide(scope), Effect.exit, Effect.forkChild)
         yield* TestClock.adjust("1 second")
         const exit = yield* Fiber.join(connecting)
         assert(Exit.isFailure(exit))
@@ -626,7 +626,7 @@ const refusing = (options?: WebSocketClient.ConnectOptions) =>
       return () => calls.push("drop request")
     })
     const scope = yield* Scope.make()
-    const fiber = yield* Effect.forkChild(Scope.extend(client.connect("ws://test", options), scope))
+    const fiber = yield* Effect.forkChild(Scope.provide(client.connect("ws://test", options), scope))
     yield* TestClock.adjust(0)
     return {
       calls,
@@ -690,7 +690,7 @@ describe("the body of a rejection", () => {
       assert.deepStrictEqual(interrupted.calls, ["drop body"])
       const released = yield* refusing()
       yield* Scope.close(released.scope, Exit.void)
-      assert.isTrue(Exit.isInterrupted(yield* Fiber.await(released.fiber)))
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(released.fiber)))
       assert.deepStrictEqual(released.calls, ["drop body"])
     })
   )

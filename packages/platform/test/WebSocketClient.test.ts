@@ -190,7 +190,7 @@ describe("connect", () => {
       yield* TestClock.adjust(1)
       answerNow(accepted(pair))
       const exit = yield* Fiber.interrupt(fiber)
-      assert.isTrue(Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause))
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
       const status = yield* server.closeStatus
       assert.deepStrictEqual([status.received?.code, status.clean], [1001, true])
       assert.deepStrictEqual(calls, ["dial ws://test/"])
@@ -212,7 +212,7 @@ describe("connect", () => {
       ]
       for (const options of nonsense) {
         const exit = yield* Effect.exit(Effect.scoped(client.connect("ws://test", options)))
-        assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause), JSON.stringify(options))
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause), JSON.stringify(options))
       }
       assert.deepStrictEqual(calls, [])
     })
@@ -306,14 +306,14 @@ describe("connect", () => {
     Effect.gen(function* () {
       const { calls, client } = scripted()
       const scope = yield* Scope.make()
-      const fiber = yield* Effect.forkChild(client.connect("ws://test").pipe(Scope.extend(scope)))
+      const fiber = yield* Effect.forkChild(client.connect("ws://test").pipe(Scope.provide(scope)))
       yield* settled
       assert.deepStrictEqual(calls, ["dial ws://test/"])
       yield* Scope.close(scope, Exit.void)
       assert.isTrue(isInterrupted(yield* Fiber.await(fiber)))
       assert.deepStrictEqual(calls, ["dial ws://test/", "drop"])
       // In a scope that is over.
-      const late = yield* Effect.exit(client.connect("ws://test").pipe(Scope.extend(scope)))
+      const late = yield* Effect.exit(client.connect("ws://test").pipe(Scope.provide(scope)))
       assert.isTrue(isInterrupted(late))
       assert.strictEqual(calls.filter((call) => call === "drop").length, calls.length / 2)
     })
@@ -323,7 +323,7 @@ describe("connect", () => {
     Effect.gen(function* () {
       const scope = yield* Effect.scope
       const pair = yield* MockTransport.make()
-      yield* WebSocket.fromTransport(pair.server, { role: "server" }).pipe(Scope.extend(yield* Scope.make()))
+      yield* WebSocket.fromTransport(pair.server, { role: "server" }).pipe(Scope.provide(yield* Scope.make()))
       const before = finalizersIn(scope)
       const socket = yield* scripted(accepted(pair)).client.connect("ws://test/x", { limits: { maxFragments: 3 } })
       assert.deepStrictEqual(

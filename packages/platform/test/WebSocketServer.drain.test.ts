@@ -27,7 +27,7 @@ const started = <A>(
     yield* Effect.addFinalizer(() => Scope.close(outer, Exit.void))
     yield* settled
     return {
-      connect: (path: string) => connect(path).pipe(Effect.provide(services), Scope.extend(outer)),
+      connect: (path: string) => connect(path).pipe(Effect.provide(services), Scope.provide(outer)),
       drain: (options?: WebSocketServer.DrainOptions) => Effect.provide(WebSocketServer.drain(options), services),
       release: Scope.close(inner, Exit.void),
       services: Context.get(services, WebSocketServer.WebSocketServer)
@@ -131,7 +131,7 @@ describe("drain", () => {
     Effect.gen(function* () {
       const server = yield* started(WebSocketServer.layerRoute({ path: "/stays", handler: echo }))
       const scope = yield* Effect.scope
-      const route = yield* Scope.extend(server.services.route({ path: "/goes" }), scope)
+      const route = yield* Scope.provide(server.services.route({ path: "/goes" }), scope)
       yield* Effect.forkIn(route.run(echo), scope)
       const goes = yield* server.connect("/goes")
       const stays = yield* server.connect("/stays")

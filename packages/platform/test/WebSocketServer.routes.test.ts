@@ -482,7 +482,7 @@ describe("run", () => {
         },
         onError: (cause, socket) =>
           Effect.gen(function* () {
-            const failure: Option.Option<"typed"> = Cause.failureOption(cause)
+            const failure: Option.Option<"typed"> = Cause.findErrorOption(cause)
             causes.push([socket.url, Option.getOrUndefined(failure)])
             yield* Effect.ignore(socket.close(4000, "hook"))
             if (socket.url === "/die") yield* Effect.die("hook")

@@ -3,7 +3,6 @@ import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
-import { FiberId } from "effect"
 import { Deferred, Effect, Exit, Fiber, Layer, Logger, Scope, TestClock } from "./effect/index.js"
 import { assert, describe, it } from "./effect/vitest.js"
 import { interruptedAt } from "./scheduling.js"
@@ -113,10 +112,10 @@ describe("stop", () => {
         const context = yield* Layer.buildWithScope(server(), scope)
         const accepting = yield* Effect.forkChild(Effect.provide(Effect.scoped(WebSocketServer.accept()), context))
         const { isInterrupted } = yield* interruptedAt(k, Effect.provide(WebSocketServer.stop, context))
-        const connected = yield* Effect.isSuccess(connect("/")).pipe(Effect.provide(context), Scope.extend(scope))
+        const connected = yield* Effect.isSuccess(connect("/")).pipe(Effect.provide(context), Scope.provide(scope))
         outcomes.add(connected)
         yield* Fiber.interrupt(accepting)
-        yield* Scope.close(scope, Exit.interrupt(FiberId.none))
+        yield* Scope.close(scope, Exit.interrupt())
         if (isInterrupted) continue
         assert.isFalse(connected)
         break

@@ -6,7 +6,7 @@ import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import { NodeZlib } from "@effect-websocket/platform/node"
 import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as Origin from "@effect-websocket/protocol/Origin"
-import { FiberId, Schedule } from "effect"
+import { Schedule } from "effect"
 import {
   Cause,
   Context,
@@ -62,7 +62,7 @@ describe("accept", () => {
         Effect.forkChild
       )
       const scope = yield* Scope.make()
-      const socket = yield* Scope.extend(WebSocketServer.accept(), scope)
+      const socket = yield* Scope.provide(WebSocketServer.accept(), scope)
       assert.strictEqual(socket.request.url, "/chat?room=1")
       assert.strictEqual(socket.url, "/chat?room=1")
       assert.deepStrictEqual(socket.request.protocols, ["b", "a"])
@@ -125,7 +125,7 @@ describe("accept", () => {
       // The first has been woken, but has not run yet.
       Fiber.interruptUnsafe(first)
       const exit = yield* Fiber.await(first)
-      assert.isTrue(Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause))
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
       assert.strictEqual(yield* Fiber.join(second), "/")
       assert.strictEqual(upgrades, 1)
     }).pipe(Effect.scoped)
@@ -253,19 +253,19 @@ describe("the layer", () => {
           {
             concurrency: "unbounded"
           }
-        ).pipe(Effect.provide(context), Scope.extend(outer))
+        ).pipe(Effect.provide(context), Scope.provide(outer))
       )
-      const accepted = yield* WebSocketServer.accept().pipe(Effect.provide(context), Scope.extend(outer))
+      const accepted = yield* WebSocketServer.accept().pipe(Effect.provide(context), Scope.provide(outer))
       yield* settled
-      const next = yield* Effect.forkChild(WebSocketServer.accept().pipe(Effect.provide(context), Scope.extend(outer)))
+      const next = yield* Effect.forkChild(WebSocketServer.accept().pipe(Effect.provide(context), Scope.provide(outer)))
       yield* Fiber.interrupt(next)
       yield* Scope.close(scope, Exit.void)
       const [taken, refused] = yield* Fiber.join(clients).pipe(Effect.orDie, Effect.exit, Effect.flatten)
       assert.strictEqual((yield* accepted.closeStatus).sent?.code, 1001)
       assert.strictEqual((yield* taken.closeStatus).received?.code, 1001)
       assert.include(["Handshake_rejected"], refused._tag)
-      const late = yield* Effect.exit(WebSocketServer.accept().pipe(Effect.provide(context), Scope.extend(outer)))
-      assert.isTrue(Exit.isFailure(late) && Cause.isInterruptedOnly(late.cause))
+      const late = yield* Effect.exit(WebSocketServer.accept().pipe(Effect.provide(context), Scope.provide(outer)))
+      assert.isTrue(Exit.isFailure(late) && Cause.hasInterruptsOnly(late.cause))
       yield* Scope.close(outer, Exit.void)
     })
   )
@@ -324,7 +324,7 @@ describe("a request", () => {
         throw new Error("bug")
       }
       const exit = yield* Effect.exit(WebSocketServer.acceptAttempt(attempt("13"), { origin }))
-      assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
       assert.deepStrictEqual(answers, [101, 426, 500])
       yield* socket.abort
     }).pipe(Effect.scoped)
@@ -334,7 +334,7 @@ describe("a request", () => {
     Effect.gen(function* () {
       for (const protocols of [["a b"], [""], ["a", "a"]]) {
         const exit = yield* Effect.exit(Effect.scoped(WebSocketServer.make(listening, { protocols })))
-        assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause), JSON.stringify(protocols))
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause), JSON.stringify(protocols))
       }
     })
   )
@@ -349,7 +349,7 @@ describe("a request", () => {
         { limits: { maxFragments: 0 } }
       ]) {
         const exit = yield* Effect.exit(Effect.scoped(Layer.build(WebSocketTest.layerWith(options))))
-        assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause), JSON.stringify(options))
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause), JSON.stringify(options))
       }
     })
   )
@@ -441,7 +441,7 @@ describe("offer", () => {
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const { offer, service } = yield* WebSocketServer.make(listening, { handshakeTimeout: "4 seconds" }).pipe(
-        Scope.extend(scope)
+        Scope.provide(scope)
       )
       const waiting = yield* Effect.forkChild(Effect.scoped(service.accept()))
       yield* settled
@@ -533,7 +533,7 @@ describe("offer", () => {
     Effect.gen(function* () {
       for (const [exit, code] of [
         [Exit.void, 1000],
-        [Exit.interrupt(FiberId.none), 1001],
+        [Exit.interrupt(), 1001],
         [Exit.fail("no"), 1011]
       ] as const) {
         const { attempt, pair } = yield* requested("/")
@@ -541,7 +541,7 @@ describe("offer", () => {
         const scope = yield* Scope.make()
         const { offer, service } = yield* WebSocketServer.make(listening)
         offer(attempt)
-        yield* Scope.extend(service.accept(), scope)
+        yield* Scope.provide(service.accept(), scope)
         yield* Scope.close(scope, exit)
         assert.deepStrictEqual(outcome(yield* client.closeStatus), [code, code, "remote", true])
       }
@@ -552,14 +552,14 @@ describe("offer", () => {
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const { offer, service } = yield* WebSocketServer.make(listening, { closeTimeout: "1 seconds" }).pipe(
-        Scope.extend(scope)
+        Scope.provide(scope)
       )
       const requests = yield* Effect.replicateEffect(requested("/"), 5)
       const outer = yield* Scope.make()
       for (const { attempt, pair } of requests) {
         deafPeer(pair, "client")
         offer(attempt)
-        yield* Scope.extend(service.accept(), outer)
+        yield* Scope.provide(service.accept(), outer)
       }
       const stopping = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* settled

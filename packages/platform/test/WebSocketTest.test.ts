@@ -62,8 +62,8 @@ describe("the layer", () => {
         ] as const) {
           const [client, server] = yield* Effect.all(
             [
-              WebSocketClient.connect("ws://test").pipe(Scope.extend(scopes.client)),
-              WebSocketServer.accept().pipe(Scope.extend(scopes.server))
+              WebSocketClient.connect("ws://test").pipe(Scope.provide(scopes.client)),
+              WebSocketServer.accept().pipe(Scope.provide(scopes.server))
             ],
             { concurrency: "unbounded" }
           )

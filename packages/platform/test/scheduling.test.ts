@@ -40,7 +40,7 @@ it.effect("an interruption arrives before each operation, and behind the last on
     for (let k = 1; ; k++) {
       const log: Array<string> = []
       const { exit, isInterrupted } = yield* interruptedAt(k, steps(log, "", 2))
-      assert.strictEqual(Exit.isInterrupted(exit), isInterrupted)
+      assert.strictEqual(Exit.hasInterrupts(exit), isInterrupted)
       if (!isInterrupted) break
       done.push(log.length)
     }

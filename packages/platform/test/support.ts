@@ -25,9 +25,10 @@ export const isPending = <A, E>(fiber: Fiber.Fiber<A, E>) =>
   Effect.map(Effect.andThen(settled, Fiber.poll(fiber)), (exit) => exit._tag === "None")
 
 export const isInterrupted = (exit: Exit.Exit<unknown, unknown>): boolean =>
-  Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)
+  Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
 
-export const isDefect = (exit: Exit.Exit<unknown, unknown>): boolean => Exit.isFailure(exit) && Cause.isDie(exit.cause)
+export const isDefect = (exit: Exit.Exit<unknown, unknown>): boolean =>
+  Exit.isFailure(exit) && Cause.hasDies(exit.cause)
 
 /** How many finalizers a scope has. */
 export const finalizersIn = (scope: Scope.Scope): number => {

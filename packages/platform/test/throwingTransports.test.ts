@@ -129,7 +129,7 @@ describe("a transport of the app's that throws", () => {
       const silent: Transport = { ...transport, bufferedBytes: 0, abort: () => void deaf++, end: () => void deaf++ }
       const scope = yield* Scope.make()
       const open = WebSocket.fromTransport(silent, { role: "server", closeTimeout: "1 millis" })
-      const socket = yield* Scope.extend(open, scope)
+      const socket = yield* Scope.provide(open, scope)
       yield* Scope.close(scope, Exit.void)
       assert.isFalse((yield* socket.closeStatus).clean)
       assert.isAbove(deaf, 0)

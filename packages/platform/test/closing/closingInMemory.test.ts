@@ -92,7 +92,7 @@ const nameExit = (exit: Exit.Exit<unknown, WebSocketError>): string =>
   Exit.match(exit, {
     onSuccess: () => "done",
     onFailure: (cause) => {
-      const failure = Cause.failureOption(cause)
+      const failure = Cause.findErrorOption(cause)
       return failure._tag === "Some" ? nameError(failure.value) : isInterrupted(exit) ? "interrupted" : "died"
     }
   })
@@ -134,7 +134,7 @@ const start = ({ ending, moment, role }: Cell, transport: Transport) =>
     const { offer, service: server } = yield* WebSocketServer.make(
       { hostname: "test", port: 80, url: "ws://test" },
       options(moment)
-    ).pipe(Scope.extend(role === "server" ? ownerScope : yield* Effect.scope))
+    ).pipe(Scope.provide(role === "server" ? ownerScope : yield* Effect.scope))
     const request101 = Effect.sync(() =>
       offer({
         request: upgradeRequest,
@@ -197,7 +197,7 @@ const start = ({ ending, moment, role }: Cell, transport: Transport) =>
             )
     const begun = Effect.sync(() => Effect.runForkWith(runtime)(Effect.andThen(endNow, Clock.currentTimeMillis)))
     const fiber = yield* Deferred.make<Fiber.Fiber<number>>()
-    if (early) inTheStepOfThe101 = () => Deferred.unsafeDone(fiber, begun)
+    if (early) inTheStepOfThe101 = () => Deferred.doneUnsafe(fiber, begun)
     const ask = role === "server" ? request101 : Effect.void
     if (!early) {
       yield* ask
@@ -234,7 +234,7 @@ const run = (cell: Cell) =>
     const peer = yield* WebSocket.fromTransport(theirs.transport, {
       role: other(role),
       closeTimeout: 3 * closeTimeout
-    }).pipe(Scope.extend(peerScope))
+    }).pipe(Scope.provide(peerScope))
     const peerRun = yield* Effect.forkChild(peer.run(() => {}))
 
     const suspended = moment === "suspended in `send`" || moment === "in a fragmented send"

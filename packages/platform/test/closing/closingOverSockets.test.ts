@@ -105,11 +105,11 @@ const never = { openTimeout: "1 hours" } as const
 const heldLookup = Effect.acquireRelease(
   Effect.sync(() => {
     const original = dns.lookup
-    const held = Deferred.unsafeMake<() => void>(Fiber.id(Fiber.void))
+    const held = Deferred.makeUnsafe<() => void>()
     const lookup = (...parameters: ReadonlyArray<unknown>) => {
       const callback = parameters.at(-1)
       assert(typeof callback === "function")
-      Deferred.unsafeDone(
+      Deferred.doneUnsafe(
         held,
         Exit.succeed(() => callback(null, [{ address: "127.0.0.1", family: 4 }]))
       )
@@ -214,7 +214,7 @@ const runOpening: Record<string, (cell: OpeningCell) => Effect.Effect<void, unkn
   "server, TLS": ({ behaviour }) =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
-      const server = yield* serve({ tls }).pipe(Scope.extend(scope))
+      const server = yield* serve({ tls }).pipe(Scope.provide(scope))
       const peer = yield* rawClient(server.address.port)
       // The beginning of a ClientHello whose rest never comes.
       peer.write(Uint8Array.of(0x16, 3, 1, 2, 0, 1))
@@ -228,8 +228,8 @@ const runOpening: Record<string, (cell: OpeningCell) => Effect.Effect<void, unkn
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const arrived = yield* Deferred.make<void>()
-      const origin = () => void Deferred.unsafeDone(arrived, Exit.void)
-      const server = yield* serve({ origin }).pipe(Scope.extend(scope))
+      const origin = () => void Deferred.doneUnsafe(arrived, Exit.void)
+      const server = yield* serve({ origin }).pipe(Scope.provide(scope))
       const peer = yield* rawClient(server.address.port)
       peer.write(upgradeRequest())
       yield* Deferred.await(arrived)
@@ -335,7 +335,7 @@ const opened = ({ ending, moment, role }: Cell, transport: TransportName) =>
       return { ...app, peer, socket: yield* Deferred.await(socket) }
     }
     const scope = yield* Scope.make()
-    const server = yield* serve({ ...options, ...(transport === "TLS" ? { tls } : {}) }).pipe(Scope.extend(scope))
+    const server = yield* serve({ ...options, ...(transport === "TLS" ? { tls } : {}) }).pipe(Scope.provide(scope))
     yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
     const app = yield* start(ending, withLastWord(server.accept()), use, Scope.close(scope, Exit.void))
     const peer = yield* (transport === "TCP" ? rawClient : tlsClient)(server.address.port)

@@ -7,7 +7,6 @@ import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
-import { FiberId } from "effect"
 import { Clock, Effect, Exit, Fiber, Layer, Logger, Scope, TestClock } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
 import { alone, close, from, other, outcome, roles, settled, shown, upgradeRequest, wrote } from "../support.js"
@@ -15,7 +14,7 @@ import { closeTimeout } from "./cells.js"
 
 const ways: ReadonlyArray<readonly [name: string, exit: Exit.Exit<void, string>, code: number]> = [
   ["success", Exit.void, 1000],
-  ["interruption", Exit.interrupt(FiberId.none), 1001],
+  ["interruption", Exit.interrupt(), 1001],
   ["failure", Exit.fail("no"), 1011]
 ]
 
@@ -31,7 +30,7 @@ describe("two scopes at the same moment", () => {
             const { offer, service } = yield* WebSocketServer.make(
               { hostname: "test", port: 80, url: "ws://test" },
               { closeTimeout }
-            ).pipe(Scope.extend(layerScope))
+            ).pipe(Scope.provide(layerScope))
             offer({
               request: upgradeRequest,
               remoteAddress: undefined,
@@ -40,7 +39,7 @@ describe("two scopes at the same moment", () => {
               reject: () => {}
             })
             const scope = yield* Scope.make()
-            const socket = yield* service.accept().pipe(Scope.extend(scope))
+            const socket = yield* service.accept().pipe(Scope.provide(scope))
             const closed = yield* Effect.all(
               [Scope.close(scope, firstExit), Scope.close(layerScope, secondExit)].map((closing) =>
                 Effect.andThen(closing, Clock.currentTimeMillis)
@@ -84,10 +83,10 @@ for (const role of roles) {
         const pair = yield* MockTransport.make()
         const scope = yield* Scope.make()
         const socket = yield* WebSocket.fromTransport(pair[role], { role, receiveHighWaterMark: 1000 }).pipe(
-          Scope.extend(scope)
+          Scope.provide(scope)
         )
         const peer = yield* WebSocket.fromTransport(pair[other(role)], { role: other(role) }).pipe(
-          Scope.extend(yield* Scope.make())
+          Scope.provide(yield* Scope.make())
         )
         yield* Effect.forkChild(peer.run(() => {}))
         const flooding = yield* Effect.forkChild(
@@ -138,13 +137,13 @@ for (const role of roles) {
           const outbound = from(pair, role)
           const scope = yield* Scope.make()
           const socket = yield* WebSocket.fromTransport(pair[role], { role, sendHighWaterMark: 10 }).pipe(
-            Scope.extend(scope)
+            Scope.provide(scope)
           )
           yield* outbound.stall
           const sending = yield* Effect.forkChild(socket.send("x".repeat(100)))
           yield* Effect.forkChild(socket.send("never"))
           yield* settled
-          const closing = yield* Effect.forkChild(Scope.close(scope, Exit.interrupt(FiberId.none)))
+          const closing = yield* Effect.forkChild(Scope.close(scope, Exit.interrupt()))
           yield* settled
           assert.deepStrictEqual(shown(other(role), yield* outbound.written), [`Text ${"x".repeat(100)}`, "Close 1001"])
           yield* pair.reset
@@ -169,7 +168,7 @@ describe("the release of a server's layer while handlers run", () => {
       yield* Layer.buildWithScope(Layer.provide(handlers, Layer.succeedContext(test)), scope)
       const clients = yield* Effect.forEach(Array.from({ length: 3 }), () =>
         WebSocketClient.connect("ws://test").pipe(Effect.provide(test))
-      ).pipe(Scope.extend(yield* Scope.make()))
+      ).pipe(Scope.provide(yield* Scope.make()))
       yield* Effect.forEach(clients, (client) => client.send("go"))
       yield* settled
       yield* Scope.close(scope, Exit.void)

@@ -1,1 +1,12 @@
+import { Cause, FiberId } from "effect"
+
 export * from "effect/Cause"
+
+export {
+  failureOption as findErrorOption,
+  isDie as hasDies,
+  isInterruptedOnly as hasInterruptsOnly,
+  parallel as combine
+} from "effect/Cause"
+
+export const interrupt = (): Cause.Cause<never> => Cause.interrupt(FiberId.none)

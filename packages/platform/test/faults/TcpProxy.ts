@@ -144,7 +144,7 @@ export const make = (upstream: number): Effect.Effect<TcpProxy, never, Scope.Sco
         client: new Direction(client, target, conditions.client),
         server: new Direction(target, client, conditions.server)
       }
-      Queue.unsafeOffer(links, {
+      Queue.offerUnsafe(links, {
         change: (from, changes) => {
           Object.assign(conditions[from], changes)
           directions[from].go()

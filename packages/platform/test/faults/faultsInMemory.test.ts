@@ -56,7 +56,7 @@ describe("a session that is cut off", () => {
             const pair = yield* MockTransport.make()
             deafPeer(pair, other(role))
             const { state, transport } = ending(pair[role])
-            const socket = yield* Scope.extend(WebSocket.fromTransport(transport, { role, closeTimeout }), scope)
+            const socket = yield* Scope.provide(WebSocket.fromTransport(transport, { role, closeTimeout }), scope)
             const watched = yield* watch(socket)
             yield* from(pair, other(role)).inject(part)
             yield* settled
@@ -120,7 +120,7 @@ describe("any faults in any order", () => {
       const pair = yield* MockTransport.make()
       const ends = { client: ending(pair.client), server: ending(pair.server) }
       const open = (role: Role) =>
-        Scope.extend(WebSocket.fromTransport(ends[role].transport, { role, ...options }), scope)
+        Scope.provide(WebSocket.fromTransport(ends[role].transport, { role, ...options }), scope)
       const sockets = { client: yield* open("client"), server: yield* open("server") }
       const watched = { client: yield* watch(sockets.client), server: yield* watch(sockets.server) }
       const sent: Record<Role, Array<unknown>> = { client: [], server: [] }

@@ -128,7 +128,7 @@ for (const from of ["client", "server"] as const) {
           const { open } = yield* behindProxy
           for (let cutAfter = 0; cutAfter < total; cutAfter++) {
             const scope = yield* Scope.make()
-            const opened = yield* Scope.extend(open(), scope)
+            const opened = yield* Scope.provide(open(), scope)
             const [own, peer] = from === "client" ? [opened.client, opened.server] : [opened.server, opened.client]
             opened.link.change(from, { cutAfter, cut })
             yield* Effect.ignore(sendAll(own.socket, short))

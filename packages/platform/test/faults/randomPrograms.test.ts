@@ -155,7 +155,7 @@ const runProgram = (program: Iterable<Command>) =>
         const scope = yield* Scope.make()
         const pair = yield* MockTransport.make()
         const open = (role: Role) =>
-          Scope.extend(WebSocket.fromTransport(pair[role], { role, closeTimeout, maxFrameSize: 20 }), scope)
+          Scope.provide(WebSocket.fromTransport(pair[role], { role, closeTimeout, maxFrameSize: 20 }), scope)
         const sockets = { client: yield* open("client"), server: yield* open("server") }
         const watched = { client: yield* watch(sockets.client), server: yield* watch(sockets.server) }
         const runtime = yield* Effect.runtime<never>()

@@ -78,24 +78,25 @@ export class ManualClock implements Clock.Clock {
 
   /** Lets time pass from one sleeper to the next, each with the turns that it asks for. */
   pass(millis: number): Effect.Effect<void> {
-    return Effect.gen(this, function* () {
-      const end = this.time + millis
-      yield* settledLate
-      // What an alarm has put off to another turn may sleep in its turn.
-      for (let idle = 0; idle < 3;) {
-        const [first] = [...this.sleepers].sort((a, b) => a.time - b.time)
-        if (first === undefined || first.time > end) {
-          idle++
-        } else {
-          idle = 0
-          this.time = Math.max(this.time, first.time)
-          this.sleepers.delete(first)
-          first.wake()
-        }
-        yield* settledLate
+    return Effect.gen(() => this.passing(this.time + millis))
+  }
+
+  private *passing(end: number) {
+    yield* settledLate
+    // What an alarm has put off to another turn may sleep in its turn.
+    for (let idle = 0; idle < 3;) {
+      const [first] = [...this.sleepers].sort((a, b) => a.time - b.time)
+      if (first === undefined || first.time > end) {
+        idle++
+      } else {
+        idle = 0
+        this.time = Math.max(this.time, first.time)
+        this.sleepers.delete(first)
+        first.wake()
       }
-      this.time = end
-    })
+      yield* settledLate
+    }
+    this.time = end
   }
 }
 

@@ -410,7 +410,7 @@ describe("owners", () => {
         const ends = yield* Effect.all({
           client: WebSocket.fromTransport(pair.client, { role: "client" }),
           server: WebSocket.fromTransport(pair.server, { role: "server" })
-        }).pipe(Scope.extend(scope))
+        }).pipe(Scope.provide(scope))
         assert.strictEqual(finalizersIn(scope), 2)
         if (end === "close") yield* ends.client.close()
         else if (end === "peer") yield* ends.server.close()
@@ -428,7 +428,7 @@ describe("owners", () => {
     Effect.gen(function* () {
       const scopes = [yield* Scope.make(), yield* Scope.make()] as const
       const pair = yield* MockTransport.make()
-      const peer = yield* WebSocket.fromTransport(pair.client, { role: "client" }).pipe(Scope.extend(scopes[0]))
+      const peer = yield* WebSocket.fromTransport(pair.client, { role: "client" }).pipe(Scope.provide(scopes[0]))
       const negotiated = { url: "/", agreement: { protocol: undefined, extensions: [] } }
       const mode = { delivery: "messages" } as const
       const socket = makeWebSocket("server", pair.server, resolve(), yield* timers, negotiated, mode, undefined)

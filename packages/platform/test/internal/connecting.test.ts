@@ -58,7 +58,7 @@ describe("connect, interrupted before any operation", () => {
           const scope = yield* Scope.make()
           const connecting = client
             .connect("ws://test/")
-            .pipe(Effect.provideService(CookieJar.CookieJar, jar), Scope.extend(scope))
+            .pipe(Effect.provideService(CookieJar.CookieJar, jar), Scope.provide(scope))
           const trial = yield* interruptedAt(k, connecting)
           isInterrupted = trial.isInterrupted
           yield* Scope.close(scope, Exit.void)

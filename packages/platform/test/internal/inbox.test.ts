@@ -1,5 +1,5 @@
-import { Either, Option } from "effect"
-import { Cause, Effect, Fiber, Stream } from "../effect/index.js"
+import { Option } from "effect"
+import { Cause, Effect, Exit, Fiber, Stream } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
 import { Inbox } from "../../src/internal/inbox.js"
 import { interruptedAt } from "../scheduling.js"
@@ -63,13 +63,13 @@ describe("Inbox", () => {
         const inbox = new Inbox<object, string>(3)
         yield* inbox.offer(a)
         assert.deepStrictEqual(yield* inbox.receiveOption, Option.some(a))
-        const waiting = yield* Effect.forkChild(Effect.either(inbox.receiveOption))
+        const waiting = yield* Effect.forkChild(Effect.exit(inbox.receiveOption))
         assert.isTrue(yield* isPending(waiting))
         yield* inbox.offer(b)
         inbox.end(Cause.fail("no"), isNormal)
-        assert.deepStrictEqual(yield* Fiber.join(waiting), Either.right(Option.some(b)))
-        const end = isNormal ? Either.right(Option.none()) : Either.left("no")
-        assert.deepStrictEqual(yield* Effect.either(inbox.receiveOption), end)
+        assert.deepStrictEqual(yield* Fiber.join(waiting), Exit.succeed(Option.some(b)))
+        const end = isNormal ? Exit.succeed(Option.none()) : Exit.fail("no")
+        assert.deepStrictEqual(yield* Effect.exit(inbox.receiveOption), end)
       }
     })
   )

@@ -1,4 +1,3 @@
-import { ExecutionStrategy, FiberId } from "effect"
 import { Cause, Clock, Effect, Exit, Fiber, Scope, TestClock } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
 import { Closables, closedAtOnce, type Closable } from "../../src/engine/connection/Closables.js"
@@ -82,10 +81,10 @@ describe("closeAll", () => {
 describe("placeIn", () => {
   for (const [name, exit, code] of [
     ["success", Exit.void, 1000],
-    ["interruption", Exit.interrupt(FiberId.none), 1001],
+    ["interruption", Exit.interrupt(), 1001],
     ["failure", Exit.fail("no"), 1011],
     ["defect", Exit.die("no"), 1011],
-    ["failure and interruption", Exit.failCause(Cause.parallel(Cause.fail("no"), Cause.interrupt(FiberId.none))), 1011]
+    ["failure and interruption", Exit.failCause(Cause.combine(Cause.fail("no"), Cause.interrupt())), 1011]
   ] as const) {
     it.effect(`closes with ${code} after ${name}, and what comes later with 1001`, () =>
       Effect.gen(function* () {
@@ -231,7 +230,7 @@ describe("placeIn", () => {
 
   it.effect("in a scope that runs its finalizers at once, all are told at once", () =>
     Effect.gen(function* () {
-      const scope = yield* Scope.make(ExecutionStrategy.parallel)
+      const scope = yield* Scope.make("parallel")
       const members = yield* Effect.replicateEffect(makeMember(), 3)
       for (const { closable } of members) {
         placeIn(scope).add(closable)

@@ -5,7 +5,7 @@
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import type { Message } from "@effect-websocket/protocol/Message"
-import { Chunk, Either, Option } from "effect"
+import { Chunk, Option } from "effect"
 import { Channel, Effect, Fiber, Stream, type Scope } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
 import { interruptedAt, maxOperations, yieldingAt, yieldingOnce } from "../scheduling.js"
@@ -238,9 +238,9 @@ describe("receiveWith, of a message that is larger", () => {
               pair.client.write([sentTo("server", text("ab"))])
               yield* settled
               yield* Effect.exit(interruptedAt(k, Effect.exit(socket.receiveWith({ maxMessageBytes: 1 }))))
-              const next = yield* Effect.either(socket.receive)
+              const next = yield* Effect.match(socket.receive, { onFailure: ({ _tag }) => _tag, onSuccess: textOf })
               pair.client.abort()
-              return Either.match(next, { onLeft: ({ _tag }) => _tag, onRight: textOf })
+              return next
             })
           )
           outcomes.add(outcome)

@@ -42,9 +42,9 @@ const accept: Enumeration = (k) =>
   withTest(
     Effect.gen(function* () {
       const [mine, other] = [yield* Scope.make(), yield* Scope.make()]
-      const first = yield* Effect.forkChild(interruptedAt(k, Scope.extend(WebSocketServer.accept(), mine)))
+      const first = yield* Effect.forkChild(interruptedAt(k, Scope.provide(WebSocketServer.accept(), mine)))
       yield* settled
-      const second = yield* Effect.forkChild(Scope.extend(WebSocketServer.accept(), other))
+      const second = yield* Effect.forkChild(Scope.provide(WebSocketServer.accept(), other))
       yield* settled
       // Nobody forgets the request.
       const client = yield* WebSocketClient.connect(url)
@@ -60,7 +60,7 @@ const accept: Enumeration = (k) =>
         return (yield* Fiber.join(first)).isInterrupted
       }
       const { exit, isInterrupted } = yield* Fiber.join(first)
-      assert.isTrue(Exit.isInterrupted(exit))
+      assert.isTrue(Exit.hasInterrupts(exit))
       yield* Scope.close(mine, Exit.void)
       return isInterrupted
     })
@@ -99,7 +99,7 @@ const connect: Enumeration = (k) =>
     Effect.gen(function* () {
       yield* Effect.forkScoped(WebSocketServer.run((socket) => socket.run(() => {})))
       const scope = yield* Scope.make()
-      const { isInterrupted } = yield* interruptedAt(k, Scope.extend(WebSocketClient.connect(url), scope))
+      const { isInterrupted } = yield* interruptedAt(k, Scope.provide(WebSocketClient.connect(url), scope))
       yield* Scope.close(scope, Exit.void)
       yield* settled
       assert.strictEqual(yield* open, 0)
@@ -229,7 +229,7 @@ const makeReconnecting: Enumeration = (k) =>
       yield* Effect.forkScoped(WebSocketServer.run((socket) => socket.run(() => {})))
       const scope = yield* Scope.make()
       const making = Effect.flatMap(ReconnectingWebSocket.make(url, options), (socket) => socket.awaitOpen)
-      const { isInterrupted } = yield* interruptedAt(k, Scope.extend(making, scope))
+      const { isInterrupted } = yield* interruptedAt(k, Scope.provide(making, scope))
       yield* Scope.close(scope, Exit.void)
       yield* settled
       assert.strictEqual(yield* open, 0)

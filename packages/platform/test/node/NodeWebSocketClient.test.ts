@@ -60,7 +60,7 @@ const connected = (options?: WebSocketClient.ConnectOptions, behind?: Uint8Array
   Effect.gen(function* () {
     const server = yield* rawServer()
     const scope = yield* childScope
-    const connecting = yield* Effect.forkChild(Scope.extend(connect(`${server.url}/chat?room=1`, options), scope))
+    const connecting = yield* Effect.forkChild(Scope.provide(connect(`${server.url}/chat?room=1`, options), scope))
     const peer = yield* server.next
     const request = yield* peer.answer(behind === undefined ? {} : { behind })
     const socket = yield* Fiber.join(connecting)
@@ -114,7 +114,7 @@ describe("the request", () => {
         const server = Tls.createServer(tls, (socket) => {
           socket.on("error", () => {})
           socket.once("data", (bytes) => {
-            Deferred.unsafeDone(requests, Exit.succeed(bytes.toString("latin1")))
+            Deferred.doneUnsafe(requests, Exit.succeed(bytes.toString("latin1")))
             socket.end("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
           })
         })

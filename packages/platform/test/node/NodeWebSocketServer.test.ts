@@ -2,7 +2,6 @@ import { NodeWebSocketServer } from "@effect-websocket/platform/node"
 import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as Origin from "@effect-websocket/protocol/Origin"
-import { FiberId } from "effect"
 import * as Http from "node:http"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
@@ -407,14 +406,14 @@ describe("scopes", () => {
       const peer = yield* rawClient(server.address.port)
       peer.write(upgradeRequest())
       const scope = yield* childScope
-      const socket = yield* Scope.extend(server.accept(), scope)
+      const socket = yield* Scope.provide(server.accept(), scope)
       yield* peer.until("\r\n\r\n")
       return { server, peer, scope, socket }
     })
 
   it.live.each<readonly [name: string, exit: Exit.Exit<void, string>, code: number]>([
     ["a success", Exit.void, 1000],
-    ["an interruption", Exit.interrupt(FiberId.none), 1001],
+    ["an interruption", Exit.interrupt(), 1001],
     ["a failure", Exit.fail("no"), 1011],
     ["a defect", Exit.die("no"), 1011]
   ])("closes after %s", ([, exit, code]) =>
@@ -509,12 +508,12 @@ describe("scopes", () => {
       const port = yield* Effect.scoped(
         Effect.gen(function* () {
           const scope = yield* childScope
-          const server = yield* Scope.extend(serve(), scope)
+          const server = yield* Scope.provide(serve(), scope)
           const peers: Array<Peer> = []
           for (let i = 0; i < 3; i++) {
             const peer = yield* rawClient(server.address.port)
             peer.write(upgradeRequest())
-            yield* Scope.extend(server.accept(), yield* Effect.scope)
+            yield* Scope.provide(server.accept(), yield* Effect.scope)
             yield* peer.until("\r\n\r\n")
             peers.push(peer)
           }
@@ -610,7 +609,7 @@ describe("fromUpgrade", () => {
     Effect.gen(function* () {
       const own = Http.createServer((_, response) => response.end("mine"))
       const upgrades = yield* Queue.unbounded<readonly [Http.IncomingMessage, Duplex, Buffer]>()
-      own.on("upgrade", (...upgrade) => Queue.unsafeOffer(upgrades, upgrade))
+      own.on("upgrade", (...upgrade) => Queue.offerUnsafe(upgrades, upgrade))
       const port = yield* listen(own)
 
       const good = yield* rawClient(port)
@@ -643,7 +642,7 @@ describe("fromUpgrade", () => {
     Effect.gen(function* () {
       const own = Http.createServer()
       const upgrades = yield* Queue.unbounded<readonly [Http.IncomingMessage, Duplex, Buffer]>()
-      own.on("upgrade", (...upgrade) => Queue.unsafeOffer(upgrades, upgrade))
+      own.on("upgrade", (...upgrade) => Queue.offerUnsafe(upgrades, upgrade))
       const port = yield* listen(own)
       const peer = yield* rawClient(port)
       peer.write(upgradeRequest())
@@ -654,7 +653,7 @@ describe("fromUpgrade", () => {
           const socket = yield* NodeWebSocketServer.fromUpgrade(...upgrade)
           for (const second of [calledBefore, NodeWebSocketServer.fromUpgrade(...upgrade)]) {
             const exit = yield* Effect.exit(second)
-            assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+            assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
           }
           const head = yield* peer.until("\r\n\r\n")
           assert.isTrue(head.endsWith("\r\n\r\n"))
@@ -671,7 +670,7 @@ describe("fromUpgrade", () => {
     Effect.gen(function* () {
       const own = Http.createServer()
       const upgrades = yield* Queue.unbounded<readonly [Http.IncomingMessage, Duplex, Buffer]>()
-      own.on("upgrade", (...upgrade) => Queue.unsafeOffer(upgrades, upgrade))
+      own.on("upgrade", (...upgrade) => Queue.offerUnsafe(upgrades, upgrade))
       const port = yield* listen(own)
       for (const when of ["before the call", "behind the call"] as const) {
         const peer = yield* rawClient(port)
@@ -693,7 +692,7 @@ describe("fromUpgrade", () => {
       const responses: Array<Http.ServerResponse> = []
       const own = Http.createServer((_, response) => responses.push(response))
       const upgrades = yield* Queue.unbounded<readonly [Http.IncomingMessage, Duplex, Buffer]>()
-      own.on("upgrade", (...upgrade) => Queue.unsafeOffer(upgrades, upgrade))
+      own.on("upgrade", (...upgrade) => Queue.offerUnsafe(upgrades, upgrade))
       const peer = yield* rawClient(yield* listen(own))
       peer.write(`GET / HTTP/1.1\r\nHost: a\r\n\r\n${upgradeRequest()}`)
       const accepting = yield* Effect.forkChild(NodeWebSocketServer.fromUpgrade(...(yield* Queue.take(upgrades))))
@@ -713,7 +712,7 @@ describe("fromUpgrade", () => {
       const responses: Array<Http.ServerResponse> = []
       const own = Http.createServer((_, response) => responses.push(response))
       const upgrades = yield* Queue.unbounded<readonly [Http.IncomingMessage, Duplex, Buffer]>()
-      own.on("upgrade", (...upgrade) => Queue.unsafeOffer(upgrades, upgrade))
+      own.on("upgrade", (...upgrade) => Queue.offerUnsafe(upgrades, upgrade))
       const port = yield* listen(own)
       for (let k = 1; k <= 20; k++) {
         const peer = yield* rawClient(port)

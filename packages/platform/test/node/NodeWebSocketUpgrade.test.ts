@@ -351,7 +351,7 @@ describe("in an HttpRouter", () => {
   it.live("released, closes its connections with 1001 before the HTTP server waits for them", () =>
     Effect.gen(function* () {
       const scope = yield* childScope
-      const { port, server } = yield* Scope.extend(serveRouter(HttpRouter.get(HttpRouter.empty, "/", echo)), scope)
+      const { port, server } = yield* Scope.provide(serveRouter(HttpRouter.get(HttpRouter.empty, "/", echo)), scope)
       const client = yield* connect(`ws://127.0.0.1:${port}/`)
       yield* client.send("hello")
       assert.strictEqual((yield* client.receive).data, "hello")
@@ -379,7 +379,7 @@ describe("in an HttpRouter", () => {
       const app = serveRouter(HttpRouter.get(HttpRouter.empty, "/", route), {
         drain: { code: 1012, reason: "new version" }
       })
-      const { port } = yield* Scope.extend(app, scope)
+      const { port } = yield* Scope.provide(app, scope)
       const client = yield* connect(`ws://127.0.0.1:${port}/`)
       yield* client.send("hello")
       assert.strictEqual((yield* client.receive).data, "hello")

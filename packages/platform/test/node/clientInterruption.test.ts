@@ -221,7 +221,7 @@ for (const by of ["its fiber", "its scope"] as const) {
             const attempt = (turns: number) =>
               Effect.gen(function* () {
                 const scope = yield* Scope.make()
-                const fiber = yield* Effect.supervised(Effect.forkChild(Scope.extend(connect, scope)), supervisor)
+                const fiber = yield* Effect.supervised(Effect.forkChild(Scope.provide(connect, scope)), supervisor)
                 for (let passed = 0; passed < turns; passed++) yield* turn
                 const done = Fiber.pollUnsafe(fiber) !== undefined
                 if (by === "its fiber") {
@@ -230,7 +230,7 @@ for (const by of ["its fiber", "its scope"] as const) {
                 } else {
                   yield* Scope.close(scope, Exit.void)
                   const exit = yield* Fiber.await(fiber)
-                  if (!done) assert.isTrue(Exit.isInterrupted(exit))
+                  if (!done) assert.isTrue(Exit.hasInterrupts(exit))
                 }
                 let now = yield* left()
                 // No timer bounds it, for that would be one that is left.

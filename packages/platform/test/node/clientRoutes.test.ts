@@ -336,7 +336,7 @@ describe("the endpoint of one connection, apart from its URL", () => {
       ]
       for (const options of unusable) {
         const exit = yield* Effect.exit(Effect.scoped(NodeWebSocketClient.connect("ws://localhost", options)))
-        assert(Exit.isFailure(exit) && Cause.isDie(exit.cause), Object.keys(options).join())
+        assert(Exit.isFailure(exit) && Cause.hasDies(exit.cause), Object.keys(options).join())
       }
     })
   )
@@ -427,7 +427,7 @@ for (const scheme of ["http:", "https:", "socks4:", "socks5:"] as const) {
         yield* Fiber.interrupt(interrupted)
         yield* second.left
         const scope = yield* childScope
-        yield* Effect.forkChild(Scope.extend(connectWith("ws://localhost", { proxy }), scope))
+        yield* Effect.forkChild(Scope.provide(connectWith("ws://localhost", { proxy }), scope))
         const third = yield* server.next
         yield* Scope.close(scope, Exit.void)
         yield* third.left
@@ -914,7 +914,7 @@ describe("options that make no sense", () => {
     Effect.gen(function* () {
       for (const options of nonsense) {
         const exit = yield* Effect.exit(Effect.scoped(Layer.build(NodeWebSocketClient.layerWith(options))))
-        assert(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+        assert(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
         assert.notInclude(Cause.pretty(exit.cause), "MARK")
       }
       const error = yield* Layer.build(NodeWebSocketClient.layerConfig({ proxy: Config.redacted("PROXY") })).pipe(

@@ -72,7 +72,7 @@ const overhear = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     hear(exit)
     if (Exit.isFailure(exit)) {
       heard.push(Cause.pretty(exit.cause, { renderErrorCause: true }))
-      const failure = Option.getOrUndefined(Cause.failureOption(exit.cause))
+      const failure = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
       hear(failure)
       // Through every cause of a cause.
       for (let cause: unknown = failure; cause instanceof Error; cause = cause.cause) {

@@ -210,7 +210,7 @@ describe("the client's certificate", () => {
         { key: Redacted.make(certificates.secretClient.key), passphrase: Redacted.make("MARK wrong") }
       ]) {
         const exit = yield* Effect.exit(Effect.scoped(Layer.build(NodeWebSocketClient.layerWith({ tls }))))
-        assert(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+        assert(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
         const said = Cause.pretty(exit.cause, { renderErrorCause: true })
         assert.match(said, /RangeError: tls cannot be used/)
         assert.notInclude(said, "MARK")

@@ -19,7 +19,7 @@ type Seen = { readonly _tag: "Message" | "Ping" | "Pong" | "Close" | "Error"; re
 const watch = (socket: Ws) =>
   Effect.gen(function* () {
     const seen = yield* Queue.unbounded<Seen>()
-    const see = (_tag: Seen["_tag"], data: string) => void Queue.unsafeOffer(seen, { _tag, data })
+    const see = (_tag: Seen["_tag"], data: string) => void Queue.offerUnsafe(seen, { _tag, data })
     socket.on("message", (data) => see("Message", String(data)))
     socket.on("ping", (data) => see("Ping", String(data)))
     socket.on("pong", (data) => see("Pong", String(data)))
@@ -34,7 +34,7 @@ const wsServer = Effect.gen(function* () {
   const accepted = yield* Queue.unbounded<Ws>()
   const http = Http.createServer()
   const server = new WsServer({ server: http, perMessageDeflate: { threshold: 0 } })
-  server.on("connection", (socket) => Queue.unsafeOffer(accepted, socket))
+  server.on("connection", (socket) => Queue.offerUnsafe(accepted, socket))
   const port = yield* listen(http)
   return { url: `ws://127.0.0.1:${port}`, accept: Effect.flatMap(Queue.take(accepted), watch) }
 })

@@ -4,7 +4,7 @@ import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
 import * as Extension from "@effect-websocket/protocol/Extension"
 import { isKey } from "@effect-websocket/protocol/Handshake"
-import { FiberId, Option } from "effect"
+import { Option } from "effect"
 import * as Http2 from "node:http2"
 import * as Net from "node:net"
 import { Duplex, PassThrough, Transform, type DuplexOptions } from "node:stream"
@@ -56,7 +56,7 @@ const keyOf = (request: string): string => header(request, "Sec-WebSocket-Key") 
 const sockets = <S extends Net.Server>(server: S, event: "connection" | "secureConnection" = "connection") =>
   Effect.gen(function* () {
     const accepted = yield* Queue.unbounded<Net.Socket>()
-    server.on(event, (socket: Net.Socket) => Queue.unsafeOffer(accepted, socket))
+    server.on(event, (socket: Net.Socket) => Queue.offerUnsafe(accepted, socket))
     const port = yield* listen(server)
     return { port, next: Queue.take(accepted) }
   })
@@ -198,7 +198,7 @@ it.live("over a stream of HTTP/2, as through a tunnel", () =>
     const server = Http2.createServer()
     server.on("stream", (stream: Http2.ServerHttp2Stream) => {
       stream.respond({ ":status": 200 })
-      Queue.unsafeOffer(streams, stream)
+      Queue.offerUnsafe(streams, stream)
     })
     const port = yield* listen(server)
     const session = yield* Effect.acquireRelease(
@@ -322,7 +322,7 @@ describe("a stream that is handed over", () => {
           NodeWebSocketServer.fromDuplex(duplex, { key, head }).pipe(
             Effect.flatMap((socket) => socket.receive),
             Effect.flatMap(({ data }) => Deferred.succeed(opened, String(data))),
-            Scope.extend(scope)
+            Scope.provide(scope)
           )
         )
       })
@@ -459,7 +459,7 @@ describe("what cannot be accepted", () => {
     Effect.gen(function* () {
       const duplex = new Recorder()
       const exit = yield* Effect.exit(NodeWebSocketServer.fromDuplex(duplex, { key, closeTimeout: 0 }))
-      assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
       assert.strictEqual(duplex.written, "")
     })
   )
@@ -568,10 +568,10 @@ it.live("interrupted between any two operations, it has written nothing, or its 
       const scope = yield* Scope.make()
       const { exit, isInterrupted } = yield* interruptedAt(
         k,
-        NodeWebSocketServer.fromDuplex(duplex, { key, closeTimeout: "1 seconds" }).pipe(Scope.extend(scope))
+        NodeWebSocketServer.fromDuplex(duplex, { key, closeTimeout: "1 seconds" }).pipe(Scope.provide(scope))
       )
       const { written } = duplex
-      const release = yield* Effect.forkChild(Scope.close(scope, Exit.interrupt(FiberId.none)))
+      const release = yield* Effect.forkChild(Scope.close(scope, Exit.interrupt()))
       if (written === "") assert.isFalse(duplex.destroyed)
       else {
         yield* eventually(() => duplex.written !== written)
@@ -594,7 +594,7 @@ it.live("a scope that has ended closes it at once", () =>
     yield* Scope.close(scope, Exit.void)
     const [near, far] = pair()
     const peer = new Peer(Object.assign(far, { setNoDelay: () => far }) as unknown as Net.Socket)
-    const socket = yield* Scope.extend(NodeWebSocketServer.fromDuplex(near, { key }), scope)
+    const socket = yield* Scope.provide(NodeWebSocketServer.fromDuplex(near, { key }), scope)
     yield* peer.until("\r\n\r\n")
     assert.deepStrictEqual((yield* peer.frame).payload, closing(1001))
     yield* socket.abort

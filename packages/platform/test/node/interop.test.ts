@@ -30,7 +30,7 @@ const bytesOf = (data: unknown): Uint8Array =>
 
 const watchWs = (socket: WsClient): Effect.Effect<Foreign & { readonly socket: WsClient }> =>
   Effect.map(Queue.unbounded<Seen>(), (seen) => {
-    const see = (event: Seen) => Queue.unsafeOffer(seen, event)
+    const see = (event: Seen) => Queue.offerUnsafe(seen, event)
     socket.on("open", () => see({ _tag: "Open", protocol: socket.protocol }))
     socket.on("message", (data, binary) =>
       see({ _tag: "Message", data: binary ? bytesOf(data) : Buffer.from(bytesOf(data)).toString() })
@@ -59,7 +59,7 @@ const undiciClient = (url: string, protocols: Array<string> = []): Effect.Effect
   Effect.map(Queue.unbounded<Seen>(), (seen) => {
     const socket = new UndiciWebSocket(url, protocols)
     socket.binaryType = "arraybuffer"
-    const see = (event: Seen) => Queue.unsafeOffer(seen, event)
+    const see = (event: Seen) => Queue.offerUnsafe(seen, event)
     socket.addEventListener("open", () => see({ _tag: "Open", protocol: socket.protocol }))
     socket.addEventListener("message", ({ data }) =>
       see({ _tag: "Message", data: typeof data === "string" ? data : bytesOf(data) })
@@ -87,7 +87,7 @@ const wsServer = (options: { readonly protocol?: string } = {}) =>
           },
           () => resume(Effect.succeed(server))
         )
-        server.on("connection", (socket) => Queue.unsafeOffer(accepted, socket))
+        server.on("connection", (socket) => Queue.offerUnsafe(accepted, socket))
       }),
       (server) =>
         Effect.callback<void>((resume) => {

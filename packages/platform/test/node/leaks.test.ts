@@ -307,8 +307,8 @@ const cycle = ({ connect, rude }: Effect.Effect.Success<ReturnType<typeof server
 
 const outcomeOf = (exit: Exit.Exit<unknown, { readonly _tag: string }>): string => {
   if (Exit.isSuccess(exit)) return "success"
-  const failure = Option.getOrUndefined(Cause.failureOption(exit.cause))
-  return failure?._tag ?? (Cause.isDie(exit.cause) ? "defect" : "interruption")
+  const failure = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+  return failure?._tag ?? (Cause.hasDies(exit.cause) ? "defect" : "interruption")
 }
 
 const outcomes = [

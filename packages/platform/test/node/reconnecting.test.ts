@@ -35,7 +35,7 @@ describe("a reconnecting client, over TCP", () => {
     Effect.gen(function* () {
       const received: Array<number> = []
       let scope = yield* Scope.make()
-      const { port } = yield* Scope.extend(recorder(0, received), scope)
+      const { port } = yield* Scope.provide(recorder(0, received), scope)
       const socket = yield* ReconnectingWebSocket.make(`ws://127.0.0.1:${port}`, {
         schedule: Schedule.spaced("20 millis")
       })
@@ -55,7 +55,7 @@ describe("a reconnecting client, over TCP", () => {
         const rest = yield* Effect.forkChild(send(kill * between + between / 2, between / 2))
         yield* Scope.close(scope, Exit.void)
         scope = yield* Scope.make()
-        yield* Scope.extend(recorder(port, received), scope)
+        yield* Scope.provide(recorder(port, received), scope)
         yield* Fiber.join(rest)
       }
       const total = kills * between + 1

@@ -6,7 +6,7 @@ import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/plat
 import type { IoError } from "@effect-websocket/protocol/Errors"
 import { acceptValue } from "@effect-websocket/protocol/Handshake"
 import { assert } from "@effect/vitest"
-import { Chunk, ExecutionStrategy } from "effect"
+import { Chunk } from "effect"
 import { readFileSync } from "node:fs"
 import * as Net from "node:net"
 import {
@@ -325,15 +325,17 @@ export class Peer extends Watched {
 
   /** Reads a Close, answers it in kind, and ends after the other side, which is a server, has ended. */
   get farewell(): Effect.Effect<Frame> {
-    return Effect.gen(this, function* () {
-      const received = yield* this.frame
-      assert.strictEqual(received.first, first.close)
-      this.write(frame(first.close, received.payload, !received.masked))
-      if (!received.masked) assert.strictEqual((yield* this.rest).length, 0)
-      this.end()
-      yield* this.closed
-      return received
-    })
+    return Effect.gen(() => this.sayFarewell())
+  }
+
+  private *sayFarewell() {
+    const received = yield* this.frame
+    assert.strictEqual(received.first, first.close)
+    this.write(frame(first.close, received.payload, !received.masked))
+    if (!received.masked) assert.strictEqual((yield* this.rest).length, 0)
+    this.end()
+    yield* this.closed
+    return received
   }
 }
 
@@ -380,7 +382,7 @@ export const rawServer = (options: { readonly host?: string } = {}) =>
   Effect.gen(function* () {
     const peers = yield* Queue.unbounded<Peer>()
     const server = Net.createServer({ allowHalfOpen: true }, (socket) => {
-      Queue.unsafeOffer(peers, new Peer(socket))
+      Queue.offerUnsafe(peers, new Peer(socket))
     })
     const port = yield* listen(server, options)
     return { port, url: `ws://127.0.0.1:${port}`, next: Queue.take(peers) }
@@ -468,9 +470,8 @@ export const tls = { key: fixture("key.pem"), cert: fixture("cert.pem") }
 const quietly = Effect.provide(Logger.layer([]))
 
 /** A scope that a test may close before its own ends. */
-export const childScope: Effect.Effect<Scope.CloseableScope, never, Scope.Scope> = Effect.flatMap(
-  Effect.scope,
-  (scope) => Scope.fork(scope, ExecutionStrategy.sequential)
+export const childScope: Effect.Effect<Scope.Closeable, never, Scope.Scope> = Effect.flatMap(Effect.scope, (scope) =>
+  Scope.fork(scope, "sequential")
 )
 
 /** A server on an ephemeral port of 127.0.0.1, released with the scope. */

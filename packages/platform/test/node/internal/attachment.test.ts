@@ -289,7 +289,7 @@ describe("an upgrade behind a request that is not answered yet", () => {
       const server = Http.createServer((_, response) => void responses.push(response))
       const port = yield* listen(server)
       const scope = yield* childScope
-      yield* Scope.extend(attach(server, "/echo"), scope)
+      yield* Scope.provide(attach(server, "/echo"), scope)
       const peer = yield* rawClient(port)
       peer.write(get("/slow") + upgrade("/echo"))
       yield* eventually(() => responses.length === 1)
@@ -306,7 +306,7 @@ describe("while an app on one port stops", () => {
     Effect.gen(function* () {
       const scope = yield* childScope
       const options = { closeTimeout: "500 millis" } as const
-      const { port, server } = yield* Scope.extend(router(options), scope)
+      const { port, server } = yield* Scope.provide(router(options), scope)
       const talking = yield* rawClient(port)
       talking.write(upgrade("/echo"))
       yield* echoes(talking)

@@ -11,7 +11,7 @@ afterEach(noHandlesLeft)
 const recordOf = (...lines: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const received = yield* Deferred.make<Http.IncomingMessage>()
-    const server = Http.createServer((request) => Deferred.unsafeDone(received, Effect.succeed(request)))
+    const server = Http.createServer((request) => Deferred.doneUnsafe(received, Effect.succeed(request)))
     const peer = yield* rawClient(yield* listen(server))
     peer.write(`GET / HTTP/1.1\r\n${["Host: here", ...lines].map((line) => `${line}\r\n`).join("")}\r\n`)
     return headerRecord(yield* Deferred.await(received))

@@ -25,7 +25,7 @@ const attempted = (behind = "") =>
   Effect.gen(function* () {
     const upgrades = yield* Queue.unbounded<readonly [Http.IncomingMessage, Duplex, Buffer]>()
     const server = Http.createServer()
-    server.on("upgrade", (...upgrade) => Queue.unsafeOffer(upgrades, upgrade))
+    server.on("upgrade", (...upgrade) => Queue.offerUnsafe(upgrades, upgrade))
     const peer = yield* rawClient(yield* listen(server))
     peer.write(upgradeRequest({ "X-Twice": ["1", "2"] }) + behind)
     const [request, socket, head] = yield* Queue.take(upgrades)
