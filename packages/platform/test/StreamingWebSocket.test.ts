@@ -517,7 +517,11 @@ it.effect("a message flows through an echo that holds only what the water marks 
     // Nobody reads the echo.
     assert.isBelow(sent, 100)
     const message = yield* client.receive
-    const size = yield* Stream.runFold(partsOf(message), 0, (sum, { length }) => sum + length)
+    const size = yield* Stream.runFold(
+      partsOf(message),
+      () => 0,
+      (sum, { length }) => sum + length
+    )
     yield* Fiber.join(sending)
     assert.strictEqual(size, 100_000)
     assert.strictEqual((yield* wrote(pair, "client")).length, 1001)

@@ -8,20 +8,8 @@ import type * as Frame from "@effect-websocket/protocol/Frame"
 import { frames as decodeFrames } from "@effect-websocket/protocol/FrameDecoder"
 import { Binary, frames, type Message, size, Text } from "@effect-websocket/protocol/Message"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
-import { Chunk, Option } from "effect"
-import {
-  Cause,
-  Channel,
-  Context,
-  Deferred,
-  Duration,
-  Effect,
-  Exit,
-  Fiber,
-  Scope,
-  Stream,
-  TestClock
-} from "./effect/index.js"
+import { Option } from "effect"
+import { Cause, Context, Deferred, Duration, Effect, Exit, Fiber, Scope, Stream, TestClock } from "./effect/index.js"
 import { assert, describe, it } from "./effect/vitest.js"
 import {
   alone,
@@ -449,7 +437,7 @@ for (const role of roles) {
 type Reader = (socket: WebSocket.WebSocket) => Effect.Effect<ReadonlyArray<string | Uint8Array>, ConnectionError>
 
 /** Reads again and again, until that fails because of a clean close. */
-const untilClosed = (read: Effect.Effect<Chunk.Chunk<Message>, ConnectionError>): ReturnType<Reader> =>
+const untilClosed = (read: Effect.Effect<Iterable<Message>, ConnectionError>): ReturnType<Reader> =>
   Effect.suspend(() => {
     const seen: Array<string | Uint8Array> = []
     const loop: Effect.Effect<void, ConnectionError> = Effect.flatMap(read, (messages) => {
@@ -473,7 +461,7 @@ const readers: Record<"run" | "receive" | "receiveAll" | "messages", Reader> = {
         seen
       )
     }),
-  receive: (socket) => untilClosed(Effect.map(socket.receive, Chunk.of)),
+  receive: (socket) => untilClosed(Effect.map(socket.receive, (message) => [message])),
   receiveAll: (socket) => untilClosed(socket.receiveAll),
   messages: (socket) =>
     Effect.map(Stream.runCollect(socket.messages), (messages) => Array.from(messages, ({ data }) => data))
@@ -886,7 +874,7 @@ describe("run", () => {
 
   it.effect("gives the handler's effects their services", () =>
     Effect.gen(function* () {
-      class Suffix extends Context.Tag("Suffix")<Suffix, string>() {}
+      class Suffix extends Context.Service<Suffix, string>()("Suffix") {}
       const { client, server } = yield* connected()
       yield* server
         .run(({ data }) => Effect.flatMap(Suffix, (suffix) => server.send(`${String(data)}${suffix}`)))
@@ -1492,7 +1480,13 @@ for (const role of roles) {
       const { eof, inject, socket, wrote } = yield* alone(role)
       const decoded = (stream: Stream.Stream<Uint8Array>) =>
         // Not `runCollect`: that of effect 3.22 loses elements of what comes from a full sliding buffer.
-        Effect.forkChild(Stream.runFold(stream, [] as ReadonlyArray<string>, (all, data) => [...all, latin1(data)]))
+        Effect.forkChild(
+          Stream.runFold(
+            stream,
+            (): ReadonlyArray<string> => [],
+            (all, data) => [...all, latin1(data)]
+          )
+        )
       const pings = yield* decoded(socket.pings)
       const again = yield* decoded(socket.pings)
       const pongs = yield* decoded(socket.pongs)
@@ -1745,7 +1739,7 @@ for (const role of roles) {
             socket.send(data),
             socket.send(data, { maxFrameSize: 1 }),
             Stream.run(Stream.make(data), socket.sink),
-            Channel.runDrain(Channel.pipeTo(Channel.write(Chunk.of(data)), socket.channel()))
+            Stream.runDrain(Stream.pipeThroughChannel(Stream.make(data), socket.channel()))
           ]) {
             assert.deepStrictEqual(fields(yield* Effect.flip(refused)), tooLarge(bytes))
           }
@@ -1903,7 +1897,7 @@ for (const role of roles) {
       socket.sendAll([data]),
       WebSocket.broadcast([socket], data),
       Stream.run(Stream.make(data), socket.sink),
-      Channel.runDrain(Channel.pipeTo(Channel.write(Chunk.of(data)), socket.channel())),
+      Stream.runDrain(Stream.pipeThroughChannel(Stream.make(data), socket.channel())),
       socket.sendStream(Stream.make(data)),
       socket.sendStream({ _tag: "Text", data: Stream.make(data) }),
       socket.sendStream(data),

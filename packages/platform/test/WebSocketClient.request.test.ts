@@ -4,9 +4,9 @@ import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import { HandshakeRejected, isHandshakeRejected, type HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
-import * as Cookies from "@effect/platform/Cookies"
 import { Inspectable, Redacted, Schema } from "effect"
 import { Cause, Deferred, Effect, Exit, Fiber, Scope, TestClock } from "./effect/index.js"
+import * as Cookies from "./effect/Cookies.js"
 import { assert, describe, it } from "./effect/vitest.js"
 import { fields, finalizersIn, settled, utf8 } from "./support.js"
 
@@ -174,7 +174,7 @@ describe("credentials", () => {
             { auth: { token: Redacted.make(text) } },
             { userAgent: text },
             { query: { a: text } },
-            { cookies: Cookies.fromIterable([]).pipe(Cookies.unsafeSet("a", text)) },
+            { cookies: Cookies.fromIterable([]).pipe(Cookies.setUnsafe("a", text)) },
             { cookies: { a: text } },
             { cookies: { [text]: "1" } }
           ]
@@ -243,7 +243,7 @@ describe("the request", () => {
 
   it.effect("has the cookies, in one header", () =>
     Effect.gen(function* () {
-      const cookies = Cookies.fromIterable([]).pipe(Cookies.unsafeSet("a", "1 2"), Cookies.unsafeSet("b", "ü"))
+      const cookies = Cookies.fromIterable([]).pipe(Cookies.setUnsafe("a", "1 2"), Cookies.setUnsafe("b", "ü"))
       const asked = yield* request("ws://test", { cookies, headers: { cookie: "c=3" } })
       assert.strictEqual(asked.headers["Cookie"], "c=3; a=1%202; b=%C3%BC")
       assert.notProperty(asked.headers, "cookie")
@@ -257,7 +257,7 @@ describe("the request", () => {
         [record, undefined, "a=1%202; b=%C3%BC; c="],
         [undefined, record, "a=1%202; b=%C3%BC; c="],
         [{ d: "4" }, record, "d=4"],
-        [{ d: "4" }, Cookies.fromIterable([]).pipe(Cookies.unsafeSet("a", "1")), "d=4"],
+        [{ d: "4" }, Cookies.fromIterable([]).pipe(Cookies.setUnsafe("a", "1")), "d=4"],
         [{}, record, undefined]
       ] as const) {
         const { headers } = yield* request("ws://test", { cookies }, { cookies: ofClient })
@@ -367,7 +367,7 @@ const redirectTo =
 const secrets: WebSocketClient.ConnectOptions = {
   auth: { token },
   headers: { "X-Api-Key": "secret" },
-  cookies: Cookies.fromIterable([]).pipe(Cookies.unsafeSet("session", "secret")),
+  cookies: Cookies.fromIterable([]).pipe(Cookies.setUnsafe("session", "secret")),
   userAgent: "agent/1",
   protocols: []
 }

@@ -189,7 +189,8 @@ describe("connect", () => {
       const fiber = yield* Effect.forkChild(client.connect("ws://test"))
       yield* TestClock.adjust(1)
       answerNow(accepted(pair))
-      const exit = yield* Fiber.interrupt(fiber)
+      yield* Fiber.interrupt(fiber)
+      const exit = yield* Fiber.await(fiber)
       assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
       const status = yield* server.closeStatus
       assert.deepStrictEqual([status.received?.code, status.clean], [1001, true])

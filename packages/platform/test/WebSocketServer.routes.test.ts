@@ -46,7 +46,7 @@ const withRoute = <A, E, R>(
     Effect.provide(silent)
   )
 
-class Users extends Context.Tag("Users")<Users, (name: string) => Option.Option<{ readonly name: string }>>() {}
+class Users extends Context.Service<Users, (name: string) => Option.Option<{ readonly name: string }>>()("Users") {}
 
 describe("a check", () => {
   it.effect("sees the request, and hands a value to the handler", () =>

@@ -579,9 +579,9 @@ describe("what is done for each client", () => {
     <A, E, R>(handler: (socket: WebSocketServer.ServerWebSocket) => Effect.Effect<A, E, R>) =>
     (socket: WebSocketServer.ServerWebSocket) =>
       Effect.acquireUseRelease(
-        Metric.increment(clients),
+        Metric.modify(clients, 1),
         () => handler(socket),
-        () => Metric.incrementBy(clients, -1)
+        () => Metric.modify(clients, -1)
       )
 
   it.effect("goes on beside the handler, around it, and ends before the Close", () =>
@@ -634,7 +634,7 @@ describe("what is done for each client", () => {
 })
 
 describe("run, over requests made by hand", () => {
-  class Greeting extends Context.Tag("Greeting")<Greeting, string>() {}
+  class Greeting extends Context.Service<Greeting, string>()("Greeting") {}
 
   it.effect("gives handlers their services, and does not wait for one to take the next connection", () =>
     Effect.gen(function* () {

@@ -536,7 +536,8 @@ describe("nextAttempt", () => {
           yield* Effect.promise(async () => {
             for (let turn = 0; turn < turns; turn++) await Promise.resolve()
           })
-          const exit = yield* Fiber.interrupt(asked)
+          yield* Fiber.interrupt(asked)
+          const exit = yield* Fiber.await(asked)
           if (Exit.isSuccess(exit)) yield* exit.value.reject(500)
           else yield* WebSocketServer.accept()
           outcomes.add(`${exit._tag}, ${(yield* Fiber.join(connecting))._tag}`)

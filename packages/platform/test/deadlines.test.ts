@@ -166,7 +166,8 @@ for (const role of roles) {
       ["one message", (socket: WebSocket.WebSocket) => socket.send(new Uint8Array(1_000_000))],
       [
         "a stream",
-        (socket: WebSocket.WebSocket) => socket.sendStream(Stream.take(Stream.repeatValue(new Uint8Array(10_000)), 100))
+        (socket: WebSocket.WebSocket) =>
+          socket.sendStream(Stream.take(Stream.fromEffectRepeat(Effect.succeed(new Uint8Array(10_000))), 100))
       ]
     ] as const) {
       it.effect(`leaves alone a peer that is slow to read ${name}`, () =>

@@ -20,7 +20,7 @@ declare const socket: WebSocket.WebSocket
 declare const message: Message
 
 class Refused extends Data.TaggedError("Refused")<{}> {}
-class Users extends Context.Tag("Users")<Users, ReadonlySet<string>>() {}
+class Users extends Context.Service<Users, ReadonlySet<string>>()("Users") {}
 
 declare const texts: Stream.Stream<string, Refused, Users>
 declare const bytes: Stream.Stream<Uint8Array>

@@ -15,7 +15,7 @@ import { describe, expect, test } from "tstyche"
 import { type Cause, Config, Context, Effect, Layer, type Scope, Stream } from "../test/effect/index.js"
 
 class Refused extends Data.TaggedError("Refused")<{}> {}
-class Users extends Context.Tag("Users")<Users, ReadonlySet<string>>() {}
+class Users extends Context.Service<Users, ReadonlySet<string>>()("Users") {}
 
 declare const handler: (socket: WebSocketServer.ServerWebSocket) => Effect.Effect<number, Refused, Users | Scope.Scope>
 
@@ -224,15 +224,15 @@ describe("layers of Node", () => {
   })
 
   test("take either from Config", () => {
-    expect(NodeWebSocketServer.layerConfig({ port: Config.integer("PORT"), host: Config.string("HOST") })).type.toBe<
+    expect(NodeWebSocketServer.layerConfig({ port: Config.Int("PORT"), host: Config.String("HOST") })).type.toBe<
       Layer.Layer<WebSocketServer.WebSocketServer, ConfigError.ConfigError | IoError>
     >()
-    expect(NodeWebSocketServer.layerConfig).type.toBeCallableWith({ socketPath: Config.string("SOCKET") })
+    expect(NodeWebSocketServer.layerConfig).type.toBeCallableWith({ socketPath: Config.String("SOCKET") })
     expect(NodeWebSocketServer.layerConfig).type.not.toBeCallableWith({
-      port: Config.integer("PORT"),
-      socketPath: Config.string("SOCKET")
+      port: Config.Int("PORT"),
+      socketPath: Config.String("SOCKET")
     })
-    expect(NodeWebSocketServer.layerConfig).type.not.toBeCallableWith({ host: Config.string("HOST") })
+    expect(NodeWebSocketServer.layerConfig).type.not.toBeCallableWith({ host: Config.String("HOST") })
   })
 
   test("tell where they listen", () => {

@@ -46,7 +46,7 @@ import {
 } from "./cells.js"
 import { assertDocumented, keyOf, roleTable } from "./report.js"
 
-class Connected extends Context.Tag("test/Connected")<Connected, WebSocket.WebSocket>() {}
+class Connected extends Context.Service<Connected, WebSocket.WebSocket>()("test/Connected") {}
 
 /** A transport that records what arrives on it, who started it, and whether it has ended. */
 const recorded = (transport: Transport) => {
@@ -169,7 +169,7 @@ const start = ({ ending, moment, role }: Cell, transport: Transport) =>
     const inLayer = role === "client" && ending === "release"
     const main = yield* Effect.forkChild(
       inLayer
-        ? Effect.flatMap(Layer.buildWithScope(Layer.scoped(Connected, acquireAll), ownerScope), (context) =>
+        ? Effect.flatMap(Layer.buildWithScope(Layer.effect(Connected, acquireAll), ownerScope), (context) =>
             act(Context.get(context, Connected))
           )
         : early && role === "client" && ending !== "interruption"

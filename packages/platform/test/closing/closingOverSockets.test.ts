@@ -49,7 +49,7 @@ import { assertDocumented, impossibleTable, openingTable } from "./report.js"
 
 afterEach(noHandlesLeft)
 
-class Connected extends Context.Tag("test/Connected")<Connected, WebSocket>() {}
+class Connected extends Context.Service<Connected, WebSocket>()("test/Connected") {}
 
 /**
  * An app that acquires a connection and uses it, in a fiber and a scope of its own or, as a client whose layer is released,
@@ -67,7 +67,7 @@ const start = <E>(
     const inLayer = ending === "release" && releaseServer === undefined
     const main = yield* Effect.forkChild(
       inLayer
-        ? Effect.flatMap(Layer.buildWithScope(Layer.scoped(Connected, acquire), layerScope), (context) =>
+        ? Effect.flatMap(Layer.buildWithScope(Layer.effect(Connected, acquire), layerScope), (context) =>
             use(Context.get(context, Connected))
           )
         : Effect.scoped(Effect.raceFirst(Effect.flatMap(acquire, use), Deferred.await(trigger)))

@@ -3,7 +3,6 @@
  * here, and the others from `effect`.
  */
 export * as Cause from "./Cause.js"
-export * as Channel from "./Channel.js"
 export * as Clock from "./Clock.js"
 export * as Config from "./Config.js"
 export * as ConfigProvider from "./ConfigProvider.js"

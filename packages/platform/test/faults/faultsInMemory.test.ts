@@ -255,8 +255,8 @@ describe("a clock that jumps", () => {
   /** The time of day jumps; the monotonic time goes on. */
   class JumpingClock extends ManualClock {
     offset = 0
-    override unsafeCurrentTimeMillis(): number {
-      return super.unsafeCurrentTimeMillis() + this.offset
+    override timeOfDay(): number {
+      return this.now() + this.offset
     }
   }
 

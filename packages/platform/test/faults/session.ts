@@ -54,19 +54,13 @@ interface Sleeper {
 }
 
 /** Time that passes when it is told to. `TestClock` waits 10 ms of real time in each step, which is too long for properties. */
-export class ManualClock implements Clock.Clock {
-  readonly [Clock.ClockTypeId]: Clock.ClockTypeId = Clock.ClockTypeId
+export class ManualClock extends Clock.ClockClass {
   private time = 0
   private readonly sleepers = new Set<Sleeper>()
 
-  unsafeCurrentTimeMillis(): number {
+  now(): number {
     return this.time
   }
-  unsafeCurrentTimeNanos(): bigint {
-    return BigInt(Math.round(this.time * 1_000_000))
-  }
-  readonly currentTimeMillis = Effect.sync(() => this.unsafeCurrentTimeMillis())
-  readonly currentTimeNanos = Effect.sync(() => this.unsafeCurrentTimeNanos())
 
   sleep(duration: Duration.Duration): Effect.Effect<void> {
     return Effect.callback((resume) => {

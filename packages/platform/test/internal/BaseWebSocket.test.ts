@@ -6,7 +6,6 @@ import * as Frame from "@effect-websocket/protocol/Frame"
 import { frames } from "@effect-websocket/protocol/FrameDecoder"
 import * as FrameEncoder from "@effect-websocket/protocol/FrameEncoder"
 import * as Message from "@effect-websocket/protocol/Message"
-import { Chunk } from "effect"
 import { NodeZlib } from "@effect-websocket/platform/node"
 import type { Zlib } from "@effect-websocket/platform/Zlib"
 import { Effect, Exit, Fiber, Scope, Stream, TestClock } from "../effect/index.js"
@@ -312,7 +311,7 @@ describe("the transport's reports", () => {
       assert.deepStrictEqual(released, pieces.slice(0, 2))
       const received = yield* socket.receiveAll
       const expected = Message.binary(message.payload)
-      assert.deepStrictEqual(Chunk.toReadonlyArray(received), [expected, expected])
+      assert.deepStrictEqual(Array.from(received), [expected, expected])
       control.sink?.onClose()
     })
   )

@@ -58,7 +58,7 @@ const assertAtRest = (socket: WebSocket.WebSocket) => {
 const source = <A extends string | Uint8Array>() =>
   Effect.map(Queue.unbounded<A | null>(), (queue) => {
     const state = { pulled: 0, finalized: 0 }
-    const stream = Stream.fromQueue(queue, { maxChunkSize: 1 }).pipe(
+    const stream = Stream.fromEffectRepeat(Queue.take(queue)).pipe(
       Stream.takeWhile((part): part is A => part !== null),
       Stream.tap(() => Effect.sync(() => state.pulled++)),
       Stream.ensuring(Effect.sync(() => state.finalized++))
@@ -600,7 +600,7 @@ describe("sendStream", () => {
   it.effect("needs what its stream needs", () =>
     Effect.gen(function* () {
       const { socket, wrote } = yield* alone("client")
-      const scoped = Stream.unwrapScoped(
+      const scoped = Stream.unwrap(
         Effect.as(
           Effect.addFinalizer(() => Effect.ignore(socket.pong(utf8("finalized")))),
           Stream.make("one")

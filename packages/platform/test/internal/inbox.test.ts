@@ -44,7 +44,7 @@ describe("Inbox", () => {
         yield* inbox.offer(b)
         const chunks: Array<Array<object>> = []
         const reading = yield* inbox.stream.pipe(
-          Stream.runForEachChunk((chunk) => Effect.sync(() => chunks.push([...chunk]))),
+          Stream.runForEachArray((chunk) => Effect.sync(() => chunks.push([...chunk]))),
           Effect.exit,
           Effect.forkChild
         )

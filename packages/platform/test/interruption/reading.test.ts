@@ -5,8 +5,8 @@
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import type { Message } from "@effect-websocket/protocol/Message"
-import { Chunk, Option } from "effect"
-import { Channel, Effect, Fiber, Stream, type Scope } from "../effect/index.js"
+import { Option } from "effect"
+import { Effect, Fiber, Stream, type Scope } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
 import { interruptedAt, maxOperations, yieldingAt, yieldingOnce } from "../scheduling.js"
 import { settled, text, sentTo } from "../support.js"
@@ -80,19 +80,6 @@ const messages = (read: Read<WebSocket.WebSocket>): Trial =>
 const noted = <A, E, R>(effect: Effect.Effect<A, E, R>, note: (value: A) => void): Effect.Effect<void, E, R> =>
   Effect.uninterruptibleMask((restore) => Effect.map(restore(effect), note))
 
-/** What consumes a stream in the step that emits. */
-const consume = <A, E>(stream: Stream.Stream<A, E>, note: (values: Iterable<A>) => void): Effect.Effect<void, E> => {
-  const consumer: Channel.Channel<never, Chunk.Chunk<A>, E, E, void, unknown> = Channel.readWith({
-    onInput: (chunk: Chunk.Chunk<A>) => {
-      note(chunk)
-      return consumer
-    },
-    onFailure: (error: E) => Channel.fail(error),
-    onDone: () => Channel.void
-  })
-  return Channel.run(Channel.pipeTo(Stream.toChannel(stream), consumer))
-}
-
 const ways = {
   receive: messages((socket, note) => noted(socket.receive, (message) => note(textOf(message)))),
   "receive, again and again": messages((socket, note) =>
@@ -129,21 +116,21 @@ const ways = {
   "run, where nothing can be interrupted but the handler": messages((socket, note) =>
     Effect.interruptible(socket.run((message) => Effect.uninterruptible(Effect.sync(() => note(textOf(message))))))
   ),
-  messages: messages((socket, note) => consume(socket.messages, collect(note))),
+  messages: messages((socket, note) => Stream.consume(socket.messages, collect(note))),
   "receive of streams": trialOf({
     open: openStreams,
     read: (socket, note) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(restore(socket.receive), (message) =>
           Effect.map(Stream.runCollect<string | Uint8Array, unknown, never>(message.data), (parts) =>
-            note(Chunk.toReadonlyArray(parts).join(""))
+            note(Array.from(parts).join(""))
           )
         )
       ),
     rest: (socket, note) =>
       Effect.flatMap(socket.receive, (message) =>
         Effect.map(Stream.runCollect<string | Uint8Array, unknown, never>(message.data), (parts) =>
-          note(Chunk.toReadonlyArray(parts).join(""))
+          note(Array.from(parts).join(""))
         )
       )
   }),
@@ -153,14 +140,14 @@ const ways = {
       Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(restore(socket.receiveOption), (message) =>
           Effect.map(Stream.runCollect<string | Uint8Array, unknown, never>(Option.getOrThrow(message).data), (parts) =>
-            note(Chunk.toReadonlyArray(parts).join(""))
+            note(Array.from(parts).join(""))
           )
         )
       ),
     rest: (socket, note) =>
       Effect.flatMap(socket.receive, (message) =>
         Effect.map(Stream.runCollect<string | Uint8Array, unknown, never>(message.data), (parts) =>
-          note(Chunk.toReadonlyArray(parts).join(""))
+          note(Array.from(parts).join(""))
         )
       )
   }),

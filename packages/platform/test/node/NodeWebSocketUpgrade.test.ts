@@ -74,7 +74,7 @@ const serveRouter = <E>(
 
 const echo = WebSocketUpgrade.upgrade((socket) => socket.run((message) => socket.send(message)))
 
-class User extends Context.Tag("User")<User, { readonly name: string }>() {}
+class User extends Context.Service<User, { readonly name: string }>()("User") {}
 
 const authorized = HttpMiddleware.make((app) =>
   Effect.gen(function* () {

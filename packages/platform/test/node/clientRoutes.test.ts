@@ -917,10 +917,10 @@ describe("options that make no sense", () => {
         assert(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
         assert.notInclude(Cause.pretty(exit.cause), "MARK")
       }
-      const error = yield* Layer.build(NodeWebSocketClient.layerConfig({ proxy: Config.redacted("PROXY") })).pipe(
+      const error = yield* Layer.build(NodeWebSocketClient.layerConfig({ proxy: Config.Redacted("PROXY") })).pipe(
         Effect.scoped,
         Effect.flip,
-        Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["PROXY", "ftp://user:MARK@localhost"]])))
+        Effect.withConfigProvider(ConfigProvider.fromEnvRecord({ PROXY: "ftp://user:MARK@localhost" }))
       )
       assert.strictEqual(error._op, "InvalidData")
       assert.notInclude(String(error), "MARK")

@@ -143,19 +143,13 @@ describe("the client's certificate", () => {
     Effect.gen(function* () {
       const { clients, port } = yield* tlsServer(certificates.good, mutual)
       const layer = NodeWebSocketClient.layerConfig({
-        tls: { ca: Config.string("CA"), cert: Config.string("CERT"), key: Config.redacted("KEY") }
+        tls: { ca: Config.String("CA"), cert: Config.String("CERT"), key: Config.Redacted("KEY") }
       })
       yield* WebSocketClient.connect(`wss://localhost:${port}`).pipe(
         Effect.scoped,
         Effect.provide(layer),
         Effect.withConfigProvider(
-          ConfigProvider.fromMap(
-            new Map([
-              ["CA", ca],
-              ["CERT", certificates.client.cert],
-              ["KEY", certificates.client.key]
-            ])
-          )
+          ConfigProvider.fromEnvRecord({ CA: ca, CERT: certificates.client.cert, KEY: certificates.client.key })
         )
       )
       assert.strictEqual(clients[0]?.subject, "client")

@@ -82,7 +82,12 @@ const open = {
 const stringsOf = (message: StreamedMessage): Stream.Stream<string, unknown> =>
   message._tag === "Text" ? message.data : Stream.map(message.data, (bytes) => Buffer.from(bytes).toString("latin1"))
 
-const joined = (message: StreamedMessage) => Stream.runFold(stringsOf(message), "", (all, part) => all + part)
+const joined = (message: StreamedMessage) =>
+  Stream.runFold(
+    stringsOf(message),
+    () => "",
+    (all, part) => all + part
+  )
 
 for (const role of ["client", "server"] as const) {
   describe(`sendStream, as ${role}`, () => {
@@ -139,7 +144,7 @@ for (const role of ["client", "server"] as const) {
         peer.socket.pause()
         let sent = 0
         let finalized = false
-        const endless = Stream.repeatEffect(
+        const endless = Stream.fromEffectRepeat(
           Effect.sync(() => {
             sent++
             return Buffer.alloc(64 * 1024)

@@ -6,7 +6,6 @@ import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/plat
 import type { IoError } from "@effect-websocket/protocol/Errors"
 import { acceptValue } from "@effect-websocket/protocol/Handshake"
 import { assert } from "@effect/vitest"
-import { Chunk } from "effect"
 import { readFileSync } from "node:fs"
 import * as Net from "node:net"
 import {
@@ -84,14 +83,14 @@ export const settled = (read: () => number): Effect.Effect<number> =>
   })
 
 /** Moves the `TestClock` on by a time, once something sleeps for exactly that. */
-export const elapse = (time: Duration.DurationInput): Effect.Effect<void> =>
+export const elapse = (time: Duration.Input): Effect.Effect<void> =>
   Effect.gen(function* () {
     const wake = (yield* Clock.currentTimeMillis) + Duration.toMillis(time)
-    let sleeping: Chunk.Chunk<number>
+    let sleeping: ReadonlyArray<number>
     do {
       yield* Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
-      sleeping = yield* TestClock.sleeps()
-    } while (!Chunk.contains(sleeping, wake))
+      sleeping = yield* TestClock.sleeps
+    } while (!sleeping.includes(wake))
     yield* TestClock.adjust(time)
   })
 

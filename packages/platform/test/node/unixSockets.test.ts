@@ -2,7 +2,7 @@
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
-import { ConfigError, Option } from "effect"
+import { Option } from "effect"
 import { existsSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import * as Http from "node:http"
@@ -28,7 +28,7 @@ const echo = WebSocketServer.layerHandler((socket) =>
 /** A server that says what it was asked for and sent. */
 const serve = <E>(
   server: Layer.Layer<WebSocketServer.WebSocketServer, E>
-): Effect.Effect<Context.Tag.Service<WebSocketServer.WebSocketServer>, E, Scope.Scope> =>
+): Effect.Effect<Context.Service.Shape<typeof WebSocketServer.WebSocketServer>, E, Scope.Scope> =>
   Layer.build(Layer.provideMerge(Layer.provideMerge(echo, server), Logger.layer([]))).pipe(
     Effect.map((context) => Context.get(context, WebSocketServer.WebSocketServer))
   )
@@ -208,7 +208,7 @@ describe("NodeWebSocketServer.layer", () => {
 
 describe("options that make no sense", () => {
   const long = `/${"x".repeat(200)}`
-  const text = Config.string("N")
+  const text = Config.String("N")
   const nonsense: Readonly<
     Record<string, readonly [Parameters<typeof NodeWebSocketServer.layerConfig>[0], message: RegExp]>
   > = {
@@ -230,11 +230,12 @@ describe("options that make no sense", () => {
   for (const [name, [config, message]] of Object.entries(nonsense)) {
     it.effect(`are a ConfigError, and a defect in plain options: ${name}`, () =>
       Effect.gen(function* () {
-        const provider = ConfigProvider.fromMap(new Map([["N", "/tmp/a.sock"]]))
-        const error = yield* Effect.flip(Effect.scoped(Layer.build(NodeWebSocketServer.layerConfig(config)))).pipe(
+        const provider = ConfigProvider.fromEnvRecord({ N: "/tmp/a.sock" })
+        const failure = yield* Effect.flip(Effect.scoped(Layer.build(NodeWebSocketServer.layerConfig(config)))).pipe(
           Effect.withConfigProvider(provider)
         )
-        assert(ConfigError.isConfigError(error) && error._op === "InvalidData")
+        const error = Config.errorFacts(failure)
+        assert.strictEqual(error.kind, "InvalidData")
         assert.deepStrictEqual(error.path, error.message.split(" ").slice(0, 1))
         assert.match(error.message, message)
         const options = yield* Effect.withConfigProvider(Config.unwrap<NodeWebSocketServer.Options>(config), provider)
@@ -247,8 +248,8 @@ describe("options that make no sense", () => {
   it.live("others come from Config", () =>
     Effect.gen(function* () {
       const socketPath = join(yield* folder, "a.sock")
-      const { address } = yield* serve(NodeWebSocketServer.layerConfig({ socketPath: Config.string("PATH") })).pipe(
-        Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["PATH", socketPath]])))
+      const { address } = yield* serve(NodeWebSocketServer.layerConfig({ socketPath: Config.String("PATH") })).pipe(
+        Effect.withConfigProvider(ConfigProvider.fromEnvRecord({ PATH: socketPath }))
       )
       assert.strictEqual(address.socketPath, socketPath)
       assert.strictEqual(yield* ask(address.url), "/: hello")
