@@ -1,5 +1,4 @@
 import { fileURLToPath } from "node:url"
-import { defineConfig } from "vitest/config"
 
 const sourceCondition = "@effect-websocket/source"
 
@@ -8,8 +7,11 @@ const patience = 120_000
 /** A setup file for those who test with `@effect/vitest`. */
 export const restoreIt = fileURLToPath(new URL("scripts/restoreIt.ts", import.meta.url))
 
-/** What every package's tests share: they run against the sources, not against a build. */
-export default defineConfig({
+/**
+ * What every package's tests share: they run against the sources, not against a build. Without `defineConfig`, because it is
+ * for two versions of vitest.
+ */
+export default {
   resolve: { conditions: [sourceCondition, "node", "import", "default"] },
   ssr: { resolve: { conditions: [sourceCondition, "node", "import", "default"] } },
   test: {
@@ -20,4 +22,4 @@ export default defineConfig({
     // The benchmarks install native masking for `ws`, which tests have no use for.
     env: { WS_NO_BUFFER_UTIL: "1" }
   }
-})
+}

@@ -176,13 +176,15 @@ class Peer implements MockPeer {
   answerClose(expected: ExpectedClose = {}): Effect.Effect<CloseCode.CloseReason> {
     const close = this.closeFrame(expected, this.answerClose)
     return Effect.tap(close, ({ code }) =>
-      Effect.gen(this, function* () {
-        yield* this.sendClose(code === noStatus ? undefined : code)
-        // RFC 6455 §7.1.1: the server ends first.
-        if (this.script.role === "client") yield* this.expectEnd
-        yield* this.end
-        yield* awaitCallback<void>((resume) => this.script.whenClosed(() => resume(Effect.void)))
-      })
+      Effect.gen(
+        function* (this: Peer) {
+          yield* this.sendClose(code === noStatus ? undefined : code)
+          // RFC 6455 §7.1.1: the server ends first.
+          if (this.script.role === "client") yield* this.expectEnd
+          yield* this.end
+          yield* awaitCallback<void>((resume) => this.script.whenClosed(() => resume(Effect.void)))
+        }.bind(this)
+      )
     )
   }
 

@@ -272,7 +272,7 @@ const beginAndInterrupt = <E, R>(
   return Effect.flatMap(forkDetach(Effect.interruptible(beginning)), (fiber) =>
     Effect.andThen(
       Deferred.await(begun),
-      Effect.flatMap(Fiber.interrupt(fiber), (exit) =>
+      Effect.flatMap(Effect.andThen(Fiber.interrupt(fiber), Fiber.await(fiber)), (exit) =>
         Effect.failCause(
           Exit.isSuccess(exit) || hasInterruptsOnly(exit.cause) ? cause : combineCauses(cause, exit.cause)
         )

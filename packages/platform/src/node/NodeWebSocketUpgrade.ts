@@ -8,7 +8,7 @@ import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequ
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import type * as Http from "node:http"
+import * as Http from "node:http"
 import type { Socket } from "node:net"
 import { layerEffect } from "../internal/effect.js"
 import type { HttpServer, HttpServerRequest } from "../internal/httpServer.js"
@@ -36,12 +36,15 @@ export const make = (
     // Finalizers run from last to first: it still answers while the connections are closed.
     yield* Effect.addFinalizer(() => Effect.sync(() => member && attachment.remove(member)))
     const attemptOf = (request: HttpServerRequest): WebSocketServer.UpgradeAttempt | undefined => {
-      const attempt = attachment.attemptOf(NodeHttpServerRequest.toIncomingMessage(request))
+      const incoming: unknown = NodeHttpServerRequest.toIncomingMessage(request)
+      // With Effect 4 a request may be one of HTTP/2, which is never an attempt.
+      const attempt = incoming instanceof Http.IncomingMessage ? attachment.attemptOf(incoming) : undefined
       return (
         attempt && {
           ...attempt,
           upgrade: (headers) => {
-            letGo(NodeHttpServerRequest.toServerResponse(request), attempt.socket)
+            const response: unknown = NodeHttpServerRequest.toServerResponse(request)
+            if (response instanceof Http.ServerResponse) letGo(response, attempt.socket)
             return attempt.upgrade(headers)
           }
         }

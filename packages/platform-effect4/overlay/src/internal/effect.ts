@@ -1,0 +1,470 @@
+/**
+ * All uses of Effect APIs that Effect 3 lacks, names differently, or gives another meaning. The twin of this file in
+ * `packages/platform` has the same exports for Effect 3. No other file of this package depends on the version.
+ */
+import type * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Channel from "effect/Channel"
+import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fibers from "effect/Fiber"
+import type * as Option from "effect/Option"
+import * as Pull from "effect/Pull"
+import * as Queue from "effect/Queue"
+import * as Random from "effect/Random"
+import * as References from "effect/References"
+import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
+import * as Scheduler from "effect/Scheduler"
+import * as Schemas from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+
+// Names that moved
+
+export { callback, catch as catch_, catchCause, catchDefect, forkChild, forkDetach, tapCause } from "effect/Effect"
+
+export { combine as combineCauses, findErrorOption, hasDies, hasInterruptsOnly } from "effect/Cause"
+
+export { hasInterrupts as exitHasInterrupts } from "effect/Exit"
+
+/** The clock of the current fiber. */
+export const clock: Effect.Effect<Clock.Clock> = Effect.clockWith(Effect.succeed)
+
+/** Dies with an error. */
+export const dieMessage = (message: string): Effect.Effect<never> => Effect.die(new Error(message))
+
+/** Repeats an effect until it fails. Without `disableYield` it would wait for the event loop each time. */
+export const forever = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<never, E, R> =>
+  Effect.forever(effect, { disableYield: true })
+
+/** Joins an exit and the exit that is its value. */
+export const flattenExit = <A, E, E2>(exit: Exit.Exit<Exit.Exit<A, E>, E2>): Exit.Exit<A, E | E2> =>
+  Exit.isSuccess(exit) ? exit.value : Exit.failCause(exit.cause)
+
+/** The inputs that are accepted as a duration. */
+export type DurationInput = Duration.Input
+
+/** Decodes a duration. `None` if the input is not a duration. */
+export const durationFromInput: (input: DurationInput) => Option.Option<Duration.Duration> = Duration.fromInput
+
+/** Handles the first defect if the refinement accepts it. A success passes the handler in the same step. */
+export const catchDefectIf = <A, E, R, Defect, A2, E2, R2>(
+  effect: Effect.Effect<A, E, R>,
+  refinement: (defect: unknown) => defect is Defect,
+  handler: (defect: Defect) => Effect.Effect<A2, E2, R2>
+): Effect.Effect<A | A2, E | E2, R | R2> =>
+  Effect.catchCause(effect, (cause): Effect.Effect<A2, E | E2, R2> => {
+    const defect = Cause.findDefect(cause)
+    return Result.isSuccess(defect) && refinement(defect.success) ? handler(defect.success) : Effect.failCause(cause)
+  })
+
+/** An effect as a class. `asEffect` makes the effect that is run. */
+export { Class as EffectClass } from "effect/Effectable"
+
+/** Makes a `Deferred` synchronously. */
+export const deferredMakeUnsafe: <A, E = never>() => Deferred.Deferred<A, E> = Deferred.makeUnsafe
+
+/** Completes a `Deferred` synchronously. */
+export const deferredDoneUnsafe = <A, E>(deferred: Deferred.Deferred<A, E>, exit: Exit.Exit<A, E>): void =>
+  void Deferred.doneUnsafe(deferred, exit)
+
+// Services and runtimes
+
+/** The base class of a service, to be extended. */
+export const ContextService =
+  <Self, Shape>() =>
+  <const Id extends string>(id: Id): Context.ServiceClass<Self, Id, Shape> =>
+    Context.Service<Self, Shape>()(id)
+
+/** The context in which effects run: their services, and the state that fibers inherit. */
+export type Runtime<R> = Context.Context<R>
+
+/** The context of the current fiber. */
+export { context as runtime } from "effect/Effect"
+
+/** Starts a fiber. Its first steps run synchronously. */
+export { runForkWith } from "effect/Effect"
+
+/** Runs an effect that never waits, synchronously. */
+export { runSyncWith } from "effect/Effect"
+
+/** Starts a fiber that can be interrupted before its first step, because it begins later. */
+export const runForkLater = <A, E, R>(runtime: Runtime<R>, effect: Effect.Effect<A, E, R>): Fiber<A, E> =>
+  Effect.runForkWith(runtime)(Effect.andThen(Effect.yieldNow, effect))
+
+/**
+ * Makes a runtime for the handlers of connections. `handOver` works in their fibers. This is set once for all
+ * connections, not in each `run`.
+ */
+export const handlerRuntime = <R>(runtime: Runtime<R>): Runtime<R> =>
+  Context.add(runtime, Scheduler.Scheduler, schedulerOver(Context.get(runtime, Scheduler.Scheduler)))
+
+/** Starts a fiber with a scope and log annotations. */
+export const forkInScope = <A, E, R>(
+  runtime: Runtime<Exclude<R, Scope.Scope>>,
+  effect: Effect.Effect<A, E, R>,
+  scope: Scope.Scope,
+  annotations: Readonly<Record<string, string>>
+): Fiber<A, E> =>
+  Effect.runForkWith(
+    runtime.pipe(
+      Context.add(Scope.Scope, scope),
+      Context.add(References.CurrentLogAnnotations, {
+        ...Context.get(runtime, References.CurrentLogAnnotations),
+        ...annotations
+      })
+    ) as Context.Context<R>
+  )(effect)
+
+/** Layers whose effects have a scope. The scope lasts as long as the layer. */
+export {
+  effect as layerEffect,
+  effectContext as layerEffectContext,
+  effectDiscard as layerEffectDiscard
+} from "effect/Layer"
+
+// Schedules
+
+/** Limits each delay of a schedule to `max`. */
+export const capDelays =
+  (max: DurationInput) =>
+  (schedule: Schedule.Schedule<unknown>): Schedule.Schedule<unknown> => {
+    const longest = Duration.fromInputUnsafe(max)
+    return Schedule.modifyDelay(schedule, ({ duration }) => Effect.succeed(Duration.min(duration, longest)))
+  }
+
+/** The delays of a schedule, one after another. */
+export class Delays<In> {
+  private readonly schedule: Schedule.Schedule<unknown, In>
+  private step: ((now: number, input: In) => Pull.Pull<[unknown, Duration.Duration], never, unknown>) | undefined
+
+  constructor(schedule: Schedule.Schedule<unknown, In>) {
+    this.schedule = schedule
+  }
+
+  /** Restarts the schedule. */
+  reset(): void {
+    this.step = undefined
+  }
+
+  /** The next delay in milliseconds, counted from `now`. `undefined` once the schedule is done. */
+  next(now: number, input: In): Effect.Effect<number | undefined> {
+    const step = this.step
+    if (step === undefined) {
+      return Effect.flatMap(Schedule.toStep(this.schedule), (step) => {
+        this.step = step
+        return this.next(now, input)
+      })
+    }
+    return Pull.catchDone(
+      Effect.map(step(now, input), ([, delay]): number | undefined => Duration.toMillis(delay)),
+      () => Effect.succeed(undefined)
+    )
+  }
+}
+
+// Values that can be read and observed
+
+/** A value that can be read, and observed from now on. */
+export interface Subscribable<A> {
+  readonly get: Effect.Effect<A>
+  readonly changes: Stream.Stream<A>
+}
+
+export const subscribable = <A>(options: Subscribable<A>): Subscribable<A> => options
+
+// Schemas
+
+export type Schema<A, I, R> = Schemas.Codec<A, I, R, unknown>
+
+export type SchemaError = Schemas.SchemaError
+
+/** Decodes JSON. */
+export const decodeJson = <A, I, R>(schema: Schema<A, I, R>): ((text: string) => Effect.Effect<A, SchemaError, R>) => {
+  const decode = Schemas.decodeUnknownEffect(Schemas.fromJsonString(schema))
+  return (text) => decode(text)
+}
+
+// Configuration
+
+/** Options, or a `Config` of some or all of them. */
+export type ConfigWrap<A> = Config.Wrap<A>
+
+export type ConfigError = Config.ConfigError
+
+/** An error about the value at a path. */
+export const configError = (path: ReadonlyArray<string>, message: string): ConfigError =>
+  new Config.ConfigError(new Schemas.SchemaError(new SchemaIssue.Pointer(path, new SchemaIssue.InvalidValue({ message }))))
+
+// Clocks
+
+/** The wall-clock time, in milliseconds. */
+export const currentTimeMillisUnsafe = (clock: Clock.Clock): number => clock.currentTimeMillisUnsafe()
+
+/** A time that never goes back, in nanoseconds. */
+export const monotonicTimeNanosUnsafe = (clock: Clock.Clock): bigint => clock.monotonicTimeNanosUnsafe()
+
+/** A time that never goes back, in nanoseconds. */
+export const monotonicTimeNanos: Effect.Effect<bigint> = Effect.clockWith((clock) => clock.monotonicTimeNanos)
+
+// Random numbers
+
+/** A generator of numbers from 0 to 1. The same seed always gives the same numbers. */
+export const randomFrom = (seed: number): (() => number) => {
+  const random = Effect.runSync(Random.withSeed(Effect.service(Random.Random), seed))
+  return () => random.nextDoubleUnsafe()
+}
+
+// Fibers
+
+export type Fiber<A = unknown, E = unknown> = Fibers.Fiber<A, E>
+
+/** The second argument that `withFiber` passes in Effect 3. In Effect 4 a fiber knows its state. */
+export type Status = undefined
+
+/** Runs an effect that is made with the current fiber. */
+export const withFiber: <A, E = never, R = never>(
+  evaluate: (fiber: Fiber, status?: Status) => Effect.Effect<A, E, R>
+) => Effect.Effect<A, E, R> = Effect.withFiber
+
+/** Calls `observer` when a fiber ends. Returns a function that removes the observer. */
+export const observeFiber = <A, E>(fiber: Fiber<A, E>, observer: (exit: Exit.Exit<A, E>) => void): (() => void) =>
+  fiber.addObserver(observer)
+
+/** Begins to interrupt a fiber, but does not wait for its end. A fiber that waits runs its finalizers in this step. */
+export const interruptUnsafe = (fiber: Fiber): void => fiber.interruptUnsafe()
+
+/** Waits for a callback. `register` returns a function that undoes the registration. */
+export const awaitCallback = <A, E = never>(
+  register: (resume: (effect: Effect.Effect<A, E>) => void) => (() => void) | void
+): Effect.Effect<A, E> =>
+  Effect.callback<A, E>((resume) => {
+    const undo = register(resume)
+    return undo === undefined ? undefined : Effect.sync(undo)
+  })
+
+/** Waits for the callback of a reader. An interruption calls `undo`. */
+export const awaitReadable = <A, E, R>(
+  register: (resume: (effect: Effect.Effect<A, E, R>) => void) => void,
+  undo: () => void
+): Effect.Effect<A, E, R> => {
+  const undone = Effect.sync(undo)
+  return Effect.callback<A, E, R>((resume) => {
+    register(resume)
+    return undone
+  })
+}
+
+/** What a fiber of Effect 4 has, but its type does not show. */
+interface FiberState {
+  readonly interruptible?: boolean
+  readonly _interruptedCause?: Cause.Cause<never> | undefined
+}
+
+const stateOf = (fiber: Fiber): FiberState => fiber as Fiber & FiberState
+
+/** The fiber, if it can be interrupted at this point. */
+export const interruptibleFiber = (fiber: Fiber, _status: Status): Fiber | undefined =>
+  stateOf(fiber).interruptible === false ? undefined : fiber
+
+/** Whether an interruptible fiber has been interrupted. */
+export const isInterrupted = (fiber: Fiber | undefined): boolean =>
+  fiber !== undefined && stateOf(fiber)._interruptedCause !== undefined
+
+/** Runs an effect and then one of the two continuations, which cannot be interrupted. */
+export const matchCauseUninterruptible = <A, E, R, A2, E2, R2, A3, E3, R3>(
+  _status: Status,
+  effect: Effect.Effect<A, E, R>,
+  then: {
+    readonly onFailure: (cause: Cause.Cause<E>) => Effect.Effect<A2, E2, R2>
+    readonly onSuccess: (value: A) => Effect.Effect<A3, E3, R3>
+  }
+): Effect.Effect<A2 | A3, E2 | E3, R | R2 | R3> =>
+  Effect.uninterruptibleMask((restore) => Effect.matchCauseEffect(restore(effect), then))
+
+/**
+ * A fiber may yield and be interrupted between two operations. An effect that was returned but has not begun is then
+ * lost, with the item that it handles. So a fiber that hands over an effect tells its scheduler not to yield before the
+ * next operation.
+ */
+class HandOver implements Scheduler.Scheduler {
+  private readonly scheduler: Scheduler.Scheduler
+
+  constructor(scheduler: Scheduler.Scheduler) {
+    this.scheduler = scheduler
+  }
+
+  get executionMode(): "sync" | "async" {
+    return this.scheduler.executionMode
+  }
+
+  shouldYield(fiber: Fiber): boolean {
+    if (fiber !== handing) return this.scheduler.shouldYield(fiber)
+    handing = undefined
+    return false
+  }
+
+  makeDispatcher(): Scheduler.SchedulerDispatcher {
+    return this.scheduler.makeDispatcher()
+  }
+}
+
+// One variable is enough: no other code runs between the step that sets it and the fiber's next operation.
+let handing: Fiber | undefined
+
+const byScheduler = new WeakMap<Scheduler.Scheduler, Scheduler.Scheduler>()
+
+/** A scheduler that behaves the same and supports `handOver`. */
+export const schedulerOver = (scheduler: Scheduler.Scheduler): Scheduler.Scheduler => {
+  if (scheduler instanceof HandOver) return scheduler
+  let over = byScheduler.get(scheduler)
+  if (over === undefined) {
+    over = new HandOver(scheduler)
+    byScheduler.set(scheduler, over)
+  }
+  return over
+}
+
+/** Runs an effect with a scheduler that supports `handOver`. */
+export const handingOver = <A, E, R>(fiber: Fiber, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  fiber.cache.scheduler instanceof HandOver
+    ? effect
+    : Effect.provideService(effect, Scheduler.Scheduler, schedulerOver(fiber.cache.scheduler))
+
+/** Makes sure that the effect begins if the fiber's current operation returns it. Works only within `handingOver`. */
+export const handOver = <A, E, R>(fiber: Fiber, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
+  handing = fiber
+  return effect
+}
+
+// Scopes
+
+export type Closeable = Scope.Closeable
+
+/** Runs an effect in a scope, and leaves the scope open. */
+export { provide as scopeProvide } from "effect/Scope"
+
+type Finalizer = (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<unknown>
+
+/**
+ * The finalizers of an open scope, as a map that can be changed. `"closed"` if the scope has begun to end. In Effect 3 it
+ * is `undefined` if the scope is of another implementation.
+ *
+ * A scope has this map only from its second finalizer on, so it is made here. It stays the map of the scope as long as
+ * it has a finalizer. It is the only way to see which finalizers are adjacent.
+ */
+export const finalizersOf = (scope: Scope.Scope): Map<object, Finalizer> | "closed" | undefined => {
+  const { state } = scope
+  if (state._tag === "Closed") return "closed"
+  if (state._tag === "Open" && state.finalizers !== undefined) return state.finalizers
+  const finalizers = new Map<object, Finalizer>()
+  if (state._tag === "Open" && state.finalizerKey !== undefined && state.finalizer !== undefined) {
+    finalizers.set(state.finalizerKey, state.finalizer)
+  }
+  scope.state = { _tag: "Open", finalizerKey: undefined, finalizer: undefined, finalizers }
+  return finalizers
+}
+
+// Streams and batches (a batch: the items that a stream emits together)
+
+/** At least one item of a stream. */
+export type Batch<A> = Arr.NonEmptyReadonlyArray<A>
+
+/** Makes a batch of at least one item. The caller must not use the array afterwards. */
+export const toBatch = <A>(items: ReadonlyArray<A>): Batch<A> => items as Batch<A>
+
+/** A channel from batches to batches, as `Stream.pipeThroughChannel` accepts it. */
+export type BatchChannel<In, Out, InErr, OutErr> = Channel.Channel<Batch<Out>, OutErr, void, Batch<In>, InErr, unknown>
+
+/** Returns the value if it is a stream or an effect. */
+export const asStream = <A, E, R>(u: unknown): Stream.Stream<A, E, R> | undefined => {
+  if (isStream<A, E, R>(u)) return u
+  return isEffect<A, E, R>(u) ? Stream.fromEffect(u) : undefined
+}
+
+const isStream = <A, E, R>(u: unknown): u is Stream.Stream<A, E, R> => Stream.isStream(u)
+const isEffect = <A, E, R>(u: unknown): u is Effect.Effect<A, E, R> => Effect.isEffect(u)
+
+// There was no item to take.
+const nothing = Symbol("nothing")
+
+const isNothing = (defect: unknown): defect is typeof nothing => defect === nothing
+
+/**
+ * A stream of the items that `take` returns. These are none if another fiber was faster. `reads` waits until there is
+ * an item, and then continues as `taken`. At the end it continues as `ended`.
+ *
+ * The value of `sync` reaches the reader of the stream in the same step that took it. So an interruption cannot lose the
+ * batch. For the same reason `nothing` is thrown.
+ */
+export const streamOfReads = <A, E>(
+  reads: <B>(taken: Effect.Effect<B>, ended: Effect.Effect<B>) => Effect.Effect<B, E>,
+  take: () => ReadonlyArray<A>
+): Stream.Stream<A, E> => {
+  const taken = Effect.sync(() => {
+    const items = take()
+    if (items.length === 0) throw nothing
+    return toBatch(items)
+  })
+  // `reads` does not look at the error of `ended`, so its type leaves it out.
+  const read = reads(taken, Cause.done() as Effect.Effect<never>)
+  const pull: Pull.Pull<Batch<A>, E> = catchDefectIf(read, isNothing, () => pull)
+  return Stream.fromPull(Effect.succeed(pull))
+}
+
+/** Adds items to a stream, or ends it. */
+export interface Emit<A> {
+  readonly single: (item: A) => void
+  readonly end: () => void
+}
+
+/**
+ * A stream of items from callbacks. `register` returns a function that undoes the registration. At most `newest` items
+ * wait for a slow reader; older ones are dropped.
+ */
+export const streamOfCallback = <A>(
+  register: (emit: Emit<A>) => () => void,
+  newest: number = Number.POSITIVE_INFINITY
+): Stream.Stream<A> =>
+  Stream.callback<A>(
+    (queue) =>
+      Effect.acquireRelease(
+        Effect.sync(() =>
+          register({
+            single: (item) => void Queue.offerUnsafe(queue, item),
+            end: () => void Queue.endUnsafe(queue)
+          })
+        ),
+        (undo) => Effect.sync(undo)
+      ),
+    { bufferSize: newest, strategy: "sliding" }
+  )
+
+/**
+ * A channel that passes each item of its input to `send`, calls `end` after the last item, and emits a stream. It fails
+ * with the error of the input, of `send` or of the stream. Items that the stream still emits after the end of the input
+ * are emitted too.
+ */
+export const duplex = <In, Out, E, InErr = never>(
+  stream: Stream.Stream<Out, E>,
+  send: (item: In) => Effect.Effect<void, E>,
+  end: () => void
+): BatchChannel<In, Out, InErr, E | InErr> =>
+  Channel.fromTransform((upstream: Pull.Pull<Batch<In>, InErr, unknown>, scope) => {
+    const failure = Deferred.makeUnsafe<never, E | InErr>()
+    const sending = forever(Effect.flatMap(upstream, (batch) => Effect.forEach(batch, send, { discard: true }))).pipe(
+      Pull.catchDone(() => Effect.sync(end)),
+      Effect.catchCause((cause) => Deferred.failCause(failure, cause))
+    )
+    return Effect.andThen(
+      Effect.forkIn(sending, scope),
+      Channel.toPullScoped(Stream.toChannel(Stream.interruptWhen(stream, Deferred.await(failure))), scope)
+    )
+  })

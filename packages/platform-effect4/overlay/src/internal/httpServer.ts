@@ -1,0 +1,19 @@
+/** What `@effect/platform` has for Effect 3, and `effect/http` for Effect 4: requests and responses of an HTTP server. */
+import type * as HttpServer_ from "effect/http/HttpServer"
+import type * as HttpServerResponse_ from "effect/http/HttpServerResponse"
+
+/** The service of an HTTP server. */
+export type HttpServer = HttpServer_.HttpServer
+
+/** The request that a route answers, and the service that a route gets it from. */
+export { HttpServerRequest } from "effect/http/HttpServerRequest"
+
+/** What a route answers. */
+export type HttpServerResponse = HttpServerResponse_.HttpServerResponse
+
+export { empty as emptyResponse, setHeader, text as textResponse } from "effect/http/HttpServerResponse"
+
+/** Changes the response of the request after all middleware. */
+export { appendPreResponseHandler } from "effect/http/HttpEffect"
+
+export { toSetCookieHeaders } from "effect/http/Cookies"

@@ -1,0 +1,15 @@
+import { defineConfig, mergeConfig } from "vitest/config"
+import shared from "../../vitest.shared.js"
+
+/** The tests of the assembled package. They need vitest 5, which has no workspace with vitest 3, and so a run of their own. */
+export default mergeConfig(
+  shared,
+  defineConfig({
+    test: {
+      name: "platform on Effect 4",
+      maxWorkers: "100%",
+      // As in the root.
+      isolate: false
+    }
+  })
+)

@@ -1,0 +1,65 @@
+/**
+ * Writes the sources of `packages/platform-effect4`: the folders of `packages/platform`, with the files of the overlay in place of
+ * those of the same name, and a copy of the protocol that finds Effect 4 next to it. Nothing of this is committed. Rewrites only
+ * files that changed, and deletes those that are gone.
+ */
+import { deepStrictEqual } from "node:assert"
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { dirname, join, relative } from "node:path"
+
+interface Manifest {
+  readonly exports: unknown
+  readonly dependencies: Readonly<Record<string, string>>
+}
+
+const platform = "packages/platform"
+const protocol = "packages/protocol"
+const target = "packages/platform-effect4"
+
+/** The files in a folder, if there is one, by their path in it. */
+const filesIn = (folder: string): ReadonlyArray<string> =>
+  existsSync(folder)
+    ? readdirSync(folder, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
+    : []
+
+let written = 0
+let deleted = 0
+
+const copy = (from: string, to: string): void => {
+  const content = readFileSync(from)
+  if (existsSync(to) && readFileSync(to).equals(content)) return
+  mkdirSync(dirname(to), { recursive: true })
+  writeFileSync(to, content)
+  written++
+}
+
+/** Gives a folder the files of the sources, and no others. Of two files with the same name, the later source wins. */
+const assemble = (folder: string, ...sources: ReadonlyArray<string>): void => {
+  const origins = new Map(sources.flatMap((source) => filesIn(source).map((file) => [file, join(source, file)])))
+  for (const file of filesIn(folder)) {
+    if (origins.has(file)) continue
+    rmSync(join(folder, file))
+    deleted++
+  }
+  for (const [file, origin] of origins) copy(origin, join(folder, file))
+}
+
+/** The manifest names another line of Effect. Everything else is what the other package has, where a copy could fall behind. */
+const checkManifest = (): void => {
+  const [expected, actual] = [platform, target].map((folder) => {
+    const { dependencies, exports } = JSON.parse(readFileSync(`${folder}/package.json`, "utf8")) as Manifest
+    const { "@effect-websocket/protocol": _, ...others } = dependencies
+    return { exports, dependencies: others }
+  })
+  deepStrictEqual(actual, expected, `${target}/package.json has other exports or dependencies than ${platform}`)
+}
+
+checkManifest()
+for (const folder of ["src", "test", "typetest"]) {
+  assemble(`${target}/${folder}`, `${platform}/${folder}`, `${target}/overlay/${folder}`)
+}
+assemble(`${target}/protocol/src`, `${protocol}/src`)
+copy(`${protocol}/package.json`, `${target}/protocol/package.json`)
+console.log(`${target}: ${written} files written, ${deleted} deleted`)
