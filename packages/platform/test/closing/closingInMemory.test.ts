@@ -310,10 +310,7 @@ const runAll = (cell: Cell) =>
     const result = yield* Effect.supervised(Effect.scoped(run(cell)), supervisor)
     yield* settled
     const left = yield* supervisor.value
-    assert.deepStrictEqual(
-      left.map((fiber) => fiber.id()),
-      []
-    )
+    assert.lengthOf(left, 0)
     return result
   }).pipe(Effect.provide(Logger.layer([])))
 

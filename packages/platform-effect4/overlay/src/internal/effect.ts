@@ -201,7 +201,9 @@ export type ConfigError = Config.ConfigError
 
 /** An error about the value at a path. */
 export const configError = (path: ReadonlyArray<string>, message: string): ConfigError =>
-  new Config.ConfigError(new Schemas.SchemaError(new SchemaIssue.Pointer(path, new SchemaIssue.InvalidValue({ message }))))
+  new Config.ConfigError(
+    new Schemas.SchemaError(new SchemaIssue.Pointer(path, new SchemaIssue.InvalidValue({ message })))
+  )
 
 // Clocks
 

@@ -1,0 +1,9 @@
+import { Effect } from "effect"
+import { timersOf } from "../../src/internal/timers.js"
+
+export * from "effect/testing/TestClock"
+
+/** Until when the alarms of connections sleep. The clock itself does not tell who sleeps. */
+export const sleeps: Effect.Effect<ReadonlyArray<number>> = Effect.clockWith((clock) =>
+  Effect.sync(() => timersOf(clock)["heap"].map(({ alarmTime }) => alarmTime))
+)
