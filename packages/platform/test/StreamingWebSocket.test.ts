@@ -283,7 +283,7 @@ for (const role of roles) {
     const endings: ReadonlyArray<
       readonly [
         name: string,
-        end: (alone: Effect.Effect.Success<ReturnType<typeof streaming>>) => Effect.Effect<unknown, unknown>,
+        end: (alone: Effect.Success<ReturnType<typeof streaming>>) => Effect.Effect<unknown, unknown>,
         expected: Record<string, unknown>
       ]
     > = [

@@ -3,7 +3,7 @@ import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { Effect, Exit, Scope } from "../effect/index.js"
+import { Effect, Fiber, Exit, Scope } from "../effect/index.js"
 import { from, other, roles, settledLate, type Role } from "../support.js"
 import { assertOver, ManualClock, messages, noAlarms, plain, watch, type Watched } from "./session.js"
 
@@ -177,7 +177,7 @@ const runProgram = (program: Iterable<Command>) =>
         }
         const releasing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
         yield* clock.pass(closeTimeout + 1000)
-        yield* releasing.await
+        yield* Fiber.await(releasing)
         for (const role of roles) {
           const { clean, received, sent } = yield* assertOver(sockets[role], watched[role])
           assert.isTrue(clean)

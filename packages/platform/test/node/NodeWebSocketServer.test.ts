@@ -495,7 +495,7 @@ describe("scopes", () => {
       yield* Fiber.join(closed)
       assert.strictEqual((yield* socket.closeStatus).clean, false)
       const exit = yield* Fiber.await(sender)
-      assert.deepStrictEqual(Exit.isFailure(exit) && exit.cause._tag === "Fail" && facts(exit.cause.error), {
+      assert.deepStrictEqual(Exit.isFailure(exit) && facts(Cause.squash(exit.cause)), {
         ...closedFacts(1006, "local", false)
       })
       peer.socket.resume()
@@ -700,7 +700,7 @@ describe("fromUpgrade", () => {
       responses[0]?.end("mine")
       assert.match(yield* peer.until("mine"), /^HTTP\/1\.1 200 /)
       assert.match(yield* peer.until("\r\n\r\n"), /^HTTP\/1\.1 101 /)
-      const socket = yield* accepting
+      const socket = yield* Fiber.join(accepting)
       yield* Effect.forkDetach(peer.farewell)
       yield* socket.close()
     })

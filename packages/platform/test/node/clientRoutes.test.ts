@@ -922,7 +922,7 @@ describe("options that make no sense", () => {
         Effect.flip,
         Effect.withConfigProvider(ConfigProvider.fromEnvRecord({ PROXY: "ftp://user:MARK@localhost" }))
       )
-      assert.strictEqual(error._op, "InvalidData")
+      assert.strictEqual(Config.errorFacts(error).kind, "InvalidData")
       assert.notInclude(String(error), "MARK")
     })
   )

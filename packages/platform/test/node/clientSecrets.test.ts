@@ -71,7 +71,7 @@ const overhear = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     )
     hear(exit)
     if (Exit.isFailure(exit)) {
-      heard.push(Cause.pretty(exit.cause, { renderErrorCause: true }))
+      heard.push(Cause.prettyWithCauses(exit.cause))
       const failure = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
       hear(failure)
       // Through every cause of a cause.

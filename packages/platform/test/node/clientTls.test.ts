@@ -205,7 +205,7 @@ describe("the client's certificate", () => {
       ]) {
         const exit = yield* Effect.exit(Effect.scoped(Layer.build(NodeWebSocketClient.layerWith({ tls }))))
         assert(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
-        const said = Cause.pretty(exit.cause, { renderErrorCause: true })
+        const said = Cause.prettyWithCauses(exit.cause)
         assert.match(said, /RangeError: tls cannot be used/)
         assert.notInclude(said, "MARK")
       }

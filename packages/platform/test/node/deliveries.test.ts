@@ -28,7 +28,7 @@ const watch = (socket: Ws) =>
     return { socket, next: Queue.take(seen) }
   })
 
-type Foreign = Effect.Effect.Success<ReturnType<typeof watch>>
+type Foreign = Effect.Success<ReturnType<typeof watch>>
 
 const wsServer = Effect.gen(function* () {
   const accepted = yield* Queue.unbounded<Ws>()

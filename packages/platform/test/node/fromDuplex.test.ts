@@ -9,7 +9,7 @@ import * as Http2 from "node:http2"
 import * as Net from "node:net"
 import { Duplex, PassThrough, Transform, type DuplexOptions } from "node:stream"
 import * as Tls from "node:tls"
-import { Cause, Deferred, Effect, Exit, Queue, Scope } from "../effect/index.js"
+import { Cause, Deferred, Effect, Fiber, Exit, Queue, Scope } from "../effect/index.js"
 import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { interruptedAt } from "../scheduling.js"
 import {
@@ -133,7 +133,7 @@ describe("over TCP", () => {
           return yield* Effect.forkDetach(peer.farewell)
         })
       )
-      assert.deepStrictEqual((yield* closed).payload, closing(1000))
+      assert.deepStrictEqual((yield* Fiber.join(closed)).payload, closing(1000))
     })
   )
 
@@ -184,7 +184,7 @@ it.live("over TLS, with a client of the library's", () =>
     const duplex = yield* server.next
     const { head, request } = yield* readRequest(duplex)
     const socket = yield* NodeWebSocketServer.fromDuplex(duplex, { key: keyOf(request), head })
-    const connected = yield* client
+    const connected = yield* Fiber.join(client)
     yield* connected.send("secret")
     assert.strictEqual((yield* socket.receive).data, "secret")
     yield* Effect.all([connected.close(4000), socket.closeStatus], { concurrency: 2 })
@@ -210,7 +210,7 @@ it.live("over a stream of HTTP/2, as through a tunnel", () =>
     const duplex = yield* Queue.take(streams)
     const { head, request } = yield* readRequest(duplex)
     const socket = yield* NodeWebSocketServer.fromDuplex(duplex, { key: keyOf(request), head })
-    const connected = yield* client
+    const connected = yield* Fiber.join(client)
     yield* connected.send("x".repeat(300_000))
     assert.strictEqual((yield* socket.receive).data.length, 300_000)
     yield* socket.send("back")
@@ -238,7 +238,7 @@ describe("over a pair in memory", () => {
           compression: { threshold: 0 },
           extensions: extensions(offered)
         })
-        const connected = yield* client
+        const connected = yield* Fiber.join(client)
         for (const { extensions } of [socket, connected])
           assert.isTrue(Extension.includes(extensions, "permessage-deflate"))
         const data = "compress me ".repeat(1000)
@@ -579,7 +579,7 @@ it.live("interrupted between any two operations, it has written nothing, or its 
         duplex.push(frame(first.close, closing(1001), true))
       }
       duplex.push(null)
-      yield* release
+      yield* Fiber.join(release)
       seen.add(`${written === "" ? "nothing" : "open"} ${exit._tag}`)
       duplex.destroy()
       if (!isInterrupted) break

@@ -1,6 +1,6 @@
 import { WebSocket as UndiciWebSocket } from "undici"
 import { WebSocket as WsClient, WebSocketServer as WsServer } from "ws"
-import { Effect, Queue, Stream, type Scope } from "../effect/index.js"
+import { Effect, Fiber, Queue, Stream, type Scope } from "../effect/index.js"
 import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { closedFacts, connect, facts, mebibyte, noHandlesLeft, serve, serveEcho } from "./support.js"
 
@@ -218,11 +218,11 @@ describe("our server and a client of ws", () => {
       foreign.ping("theirs")
       assert.deepStrictEqual(yield* next, { _tag: "Pong", data: Uint8Array.from(Buffer.from("theirs")) })
       assert.deepStrictEqual(
-        Array.from(yield* pongs, (data) => Buffer.from(data).toString()),
+        Array.from(yield* Fiber.join(pongs), (data) => Buffer.from(data).toString()),
         ["\u0001\u0002", "unasked"]
       )
       assert.deepStrictEqual(
-        Array.from(yield* pings, (data) => Buffer.from(data).toString()),
+        Array.from(yield* Fiber.join(pings), (data) => Buffer.from(data).toString()),
         ["theirs"]
       )
       yield* socket.close()

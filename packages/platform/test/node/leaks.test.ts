@@ -283,7 +283,7 @@ const listeners = (emitter: EventEmitter) =>
   emitter.eventNames().map((name) => [String(name), emitter.listenerCount(name)] as const)
 
 /** A connection that is interrupted at a random moment, unless it has come to its end by itself. Returns how it ended. */
-const cycle = ({ connect, rude }: Effect.Effect.Success<ReturnType<typeof servers>>, random: Random) =>
+const cycle = ({ connect, rude }: Effect.Success<ReturnType<typeof servers>>, random: Random) =>
   Effect.gen(function* () {
     if (random(20) === 0) {
       yield* rude(random)
@@ -302,7 +302,8 @@ const cycle = ({ connect, rude }: Effect.Effect.Success<ReturnType<typeof server
         : Effect.scoped(Effect.flatMap(connecting, behave))
     )
     yield* turnsUntil(() => Fiber.pollUnsafe(fiber) !== undefined, random(4) === 0 ? 100 : random(20))
-    return outcomeOf(yield* Fiber.interrupt(fiber))
+    yield* Fiber.interrupt(fiber)
+    return outcomeOf(yield* Fiber.await(fiber))
   })
 
 const outcomeOf = (exit: Exit.Exit<unknown, { readonly _tag: string }>): string => {

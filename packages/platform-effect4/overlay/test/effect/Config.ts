@@ -1,4 +1,4 @@
-import { Config, Schema } from "effect"
+import { Config, Schema, type SchemaIssue } from "effect"
 
 export * from "effect/Config"
 
@@ -16,6 +16,19 @@ export const errorFacts = (
   readonly message: string
   readonly path: ReadonlyArray<string>
 } => {
-  if (!(error instanceof Config.ConfigError)) throw new TypeError("This is no ConfigError")
-  return { kind: "InvalidData", message: error.message, path: [] }
+  if (!(error instanceof Config.ConfigError) || error.cause._tag !== "SchemaError") {
+    throw new TypeError("This is no error about one value")
+  }
+  const path: Array<string> = []
+  let issue: SchemaIssue.Issue = error.cause.issue
+  while (issue._tag === "Pointer") {
+    path.push(...issue.path.map(String))
+    issue = issue.issue
+  }
+  const message = issue._tag === "InvalidValue" ? issue.annotations?.message : undefined
+  return {
+    kind: issue._tag === "MissingKey" ? "MissingData" : "InvalidData",
+    message: typeof message === "string" ? message : error.message,
+    path
+  }
 }
