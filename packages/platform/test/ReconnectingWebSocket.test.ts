@@ -9,11 +9,23 @@ import {
   PayloadTooLarge,
   ProtocolError
 } from "@effect-websocket/protocol/Errors"
-import { Option, Random, Schedule } from "effect"
+import { Option, Random } from "effect"
 import type * as MockPeer from "@effect-websocket/platform/MockPeer"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
-import { Cause, Deferred, Duration, Effect, Exit, Fiber, Layer, Scope, Stream, TestClock } from "./effect/index.js"
+import {
+  Cause,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Schedule,
+  Scope,
+  Stream,
+  TestClock
+} from "./effect/index.js"
 import { assert, describe, it } from "./effect/vitest.js"
 import { fields, finalizersIn, isDefect, isPending, latin1, mistakes, settled, utf8 } from "./support.js"
 
@@ -390,7 +402,7 @@ describe("ReconnectingWebSocket", () => {
       {
         onConnect: () => Effect.fail("no"),
         classify: () => "reconnect",
-        schedule: Schedule.tapOutput(Schedule.forever, () => Effect.interrupt)
+        schedule: Schedule.tap(Schedule.forever, () => Effect.interrupt)
       }
     ]
   ])(

@@ -1,4 +1,4 @@
-import { Cause, Option, Result } from "effect"
+import { Cause, type Option, Result } from "effect"
 
 export * from "effect/Cause"
 
