@@ -142,7 +142,10 @@ describe("ByteBudget", () => {
           assert.isTrue((yield* budget.usage).isExhausted)
           const sent: Array<string> = []
           const sendAs = (name: string) =>
-            Effect.tap(Effect.forkChild(Effect.tap(slow.socket.send(name), () => sent.push(name))), settled)
+            Effect.tap(
+              Effect.forkChild(Effect.tap(slow.socket.send(name), () => Effect.sync(() => sent.push(name)))),
+              settled
+            )
           const [, second] = [yield* sendAs("first"), yield* sendAs("second"), yield* sendAs("third")]
           const pong = yield* Effect.forkChild(slow.socket.pong(utf8("not for the budget")))
           yield* settled

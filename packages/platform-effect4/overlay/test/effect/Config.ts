@@ -3,10 +3,10 @@ import { Config, Schema, type SchemaIssue } from "effect"
 export * from "effect/Config"
 
 /** Strings that are separated by commas. */
-export const strings = (name: string): Config.Config<ReadonlyArray<string>> => Config.Array(Schema.String, name)
+export const strings = (name: string): Config.Config<ReadonlyArray<string>> => Config.Array(Schema.Trim, name)
 
 export const nonEmptyStrings = (name: string): Config.Config<ReadonlyArray<string>> =>
-  Config.Array(Schema.NonEmptyString, name)
+  Config.Array(Schema.Trim.check(Schema.isNonEmpty()), name)
 
 /** What a `ConfigError` about one value says. */
 export const errorFacts = (
@@ -21,13 +21,14 @@ export const errorFacts = (
   }
   const path: Array<string> = []
   let issue: SchemaIssue.Issue = error.cause.issue
-  while (issue._tag === "Pointer") {
-    path.push(...issue.path.map(String))
+  while (issue._tag === "Pointer" || issue._tag === "Encoding") {
+    if (issue._tag === "Pointer") path.push(...issue.path.map(String))
     issue = issue.issue
   }
   const message = issue._tag === "InvalidValue" ? issue.annotations?.message : undefined
   return {
-    kind: issue._tag === "MissingKey" ? "MissingData" : "InvalidData",
+    // Every variable is a string, so that another type means that there is none.
+    kind: issue._tag === "InvalidType" ? "MissingData" : "InvalidData",
     message: typeof message === "string" ? message : error.message,
     path
   }
