@@ -10,7 +10,7 @@ const connect = (path: string) => WebSocketClient.connect(`ws://test${path}`)
 
 const echo = (socket: WebSocketServer.ServerWebSocket) => socket.run((message) => socket.send(message))
 
-const quiet = Logger.layer([])
+const quiet = Logger.withoutDefault
 
 /** A server in a scope that a test may close, with clients in another. */
 const started = <A>(

@@ -33,7 +33,7 @@ const refusal = (path: string, options?: WebSocketClient.ConnectOptions) =>
 const refusalLine = (path: string, options?: WebSocketClient.ConnectOptions) =>
   Effect.map(refusal(path, options), ({ body, status }) => [status, body])
 
-const silent = Logger.layer([])
+const silent = Logger.withoutDefault
 
 /** Runs a test against a route. */
 const withRoute = <A, E, R>(

@@ -10,7 +10,7 @@ import { isPending, settled } from "./support.js"
 
 const connect = (path: string) => WebSocketClient.connect(`ws://test${path}`)
 
-const quiet = Logger.layer([])
+const quiet = Logger.withoutDefault
 
 const server = (options: WebSocketServer.Options = {}) => Layer.merge(WebSocketTest.layerWith(options), quiet)
 

@@ -156,7 +156,7 @@ describe("accept", () => {
       yield* client.send("hello")
       assert.strictEqual((yield* client.receive).data, "hello")
       yield* client.close()
-    }).pipe(Effect.provide(Logger.layer([])))
+    }).pipe(Effect.provide(Logger.withoutDefault))
   )
 
   it.effect("answers 503 to a request that nobody takes in time", () =>
@@ -749,7 +749,7 @@ describe("a layer that is built where nothing can be interrupted", () => {
           assert.strictEqual((yield* client.receive).data, "hello")
           yield* Scope.close(scope, Exit.void)
           assert.deepStrictEqual(outcome(yield* client.closeStatus), [1001, 1001, "remote", true])
-        }).pipe(Effect.scoped, Effect.provide(Logger.layer([])))
+        }).pipe(Effect.scoped, Effect.provide(Logger.withoutDefault))
       )
     }
   }

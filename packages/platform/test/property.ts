@@ -3,7 +3,7 @@ import * as fc from "fast-check"
 import { Effect, Layer, Logger, type Scope, TestClock } from "./effect/index.js"
 import { it } from "./effect/vitest.js"
 
-const environment = Layer.merge(TestClock.layer(), Logger.layer([]))
+const environment = Layer.merge(TestClock.layer(), Logger.withoutDefault)
 
 /** Runs an effect for many values, each time with a scope and a test clock of its own. */
 export const property = <A extends object, E>(

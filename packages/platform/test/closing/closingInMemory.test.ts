@@ -312,7 +312,7 @@ const runAll = (cell: Cell) =>
     const left = yield* supervisor.value
     assert.lengthOf(left, 0)
     return result
-  }).pipe(Effect.provide(Logger.layer([])))
+  }).pipe(Effect.provide(Logger.withoutDefault))
 
 const results = new Map<string, Result>()
 

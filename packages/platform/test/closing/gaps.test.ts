@@ -176,6 +176,6 @@ describe("the release of a server's layer while handlers run", () => {
         assert.strictEqual((yield* client.receive).data, "bye")
         assert.deepStrictEqual(outcome(yield* client.closeStatus), [1001, 1001, "remote", true])
       }
-    }).pipe(Effect.provide(Logger.layer([])))
+    }).pipe(Effect.provide(Logger.withoutDefault))
   )
 })

@@ -21,3 +21,6 @@ export const annotationsOf = ({ annotations }: Logger.Logger.Options<unknown>): 
   Object.fromEntries(HashMap.toEntries(annotations))
 
 export { logfmtLogger as formatLogFmt, structuredLogger as formatStructured } from "effect/Logger"
+
+/** Logs by the loggers that there are, but not by the default one. */
+export const withoutDefault: Layer.Layer<never> = Logger.remove(Logger.defaultLogger)

@@ -23,7 +23,7 @@ const noted = <A>(log: Array<A>, value: A): Effect.Effect<void> => {
   return Effect.void
 }
 
-const quiet = Logger.layer([])
+const quiet = Logger.withoutDefault
 
 const withTest = <A, E>(
   test: Effect.Effect<

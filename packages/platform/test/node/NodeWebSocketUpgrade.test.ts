@@ -40,7 +40,7 @@ import {
 
 afterEach(noHandlesLeft)
 
-const quiet = Logger.layer([])
+const quiet = Logger.withoutDefault
 
 const servicesOf = (server: Http.Server, options?: WebSocketServer.Options) =>
   Layer.orDie(

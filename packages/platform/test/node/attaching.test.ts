@@ -61,7 +61,7 @@ const routes = Layer.mergeAll(
   WebSocketServer.layerRoute({ path: "/undecided", check: () => Effect.never, handler: () => Effect.void })
 )
 
-const quiet = Logger.layer([])
+const quiet = Logger.withoutDefault
 
 const withRoutes = (
   server: Layer.Layer<WebSocketServer.WebSocketServer, unknown>,

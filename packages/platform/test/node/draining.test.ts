@@ -21,7 +21,7 @@ describe("drain under traffic", () => {
       )
       const services = yield* Layer.build(
         Layer.provideMerge(numbering, NodeWebSocketServer.layer({ port: 0, host: "127.0.0.1" })).pipe(
-          Layer.provideMerge(Logger.layer([]))
+          Layer.provideMerge(Logger.withoutDefault)
         )
       )
       const server = Context.get(services, WebSocketServer.WebSocketServer)

@@ -14,7 +14,7 @@ afterEach(noHandlesLeft)
 const build = <A, E>(layer: Layer.Layer<A, E>, variables: Record<string, string>) =>
   Layer.build(layer).pipe(
     Effect.withConfigProvider(ConfigProvider.fromEnvRecord(variables)),
-    Effect.provide(Logger.layer([]))
+    Effect.provide(Logger.withoutDefault)
   )
 
 const number = Config.Number("N")

@@ -382,7 +382,7 @@ it.live(
           Effect.supervised(supervisor),
           Effect.scoped,
           Effect.provide(NodeWebSocketClient.layerWith({ tls: { ca: tls.cert } })),
-          Effect.provide(Logger.layer([]))
+          Effect.provide(Logger.withoutDefault)
         )
       )
       assert.strictEqual(timers, 0)

@@ -105,7 +105,9 @@ it.live("an attached server refuses what is its own, and HTTP goes on", () =>
       })
     )
     const services = yield* Layer.build(
-      Layer.provideMerge(routes, NodeWebSocketServer.layerAttached(http)).pipe(Layer.provideMerge(Logger.layer([])))
+      Layer.provideMerge(routes, NodeWebSocketServer.layerAttached(http)).pipe(
+        Layer.provideMerge(Logger.withoutDefault)
+      )
     )
     const server = Context.get(services, WebSocketServer.WebSocketServer)
     const talking = yield* rawWebSocket(port, "/echo")

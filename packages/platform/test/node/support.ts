@@ -466,7 +466,7 @@ const fixture = (name: string): Buffer => readFileSync(new URL(`./fixtures/${nam
 /** A certificate that signs itself, for localhost and 127.0.0.1. */
 export const tls = { key: fixture("key.pem"), cert: fixture("cert.pem") }
 
-const quietly = Effect.provide(Logger.layer([]))
+const quietly = Effect.provide(Logger.withoutDefault)
 
 /** A scope that a test may close before its own ends. */
 export const childScope: Effect.Effect<Scope.Closeable, never, Scope.Scope> = Effect.flatMap(Effect.scope, (scope) =>

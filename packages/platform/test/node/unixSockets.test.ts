@@ -29,7 +29,7 @@ const echo = WebSocketServer.layerHandler((socket) =>
 const serve = <E>(
   server: Layer.Layer<WebSocketServer.WebSocketServer, E>
 ): Effect.Effect<Context.Service.Shape<typeof WebSocketServer.WebSocketServer>, E, Scope.Scope> =>
-  Layer.build(Layer.provideMerge(Layer.provideMerge(echo, server), Logger.layer([]))).pipe(
+  Layer.build(Layer.provideMerge(Layer.provideMerge(echo, server), Logger.withoutDefault)).pipe(
     Effect.map((context) => Context.get(context, WebSocketServer.WebSocketServer))
   )
 

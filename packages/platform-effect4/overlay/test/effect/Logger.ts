@@ -1,4 +1,4 @@
-import { Layer, type Logger, References } from "effect"
+import { Effect, Layer, Logger, References } from "effect"
 
 export * from "effect/Logger"
 
@@ -12,3 +12,12 @@ export const levelOf = ({ logLevel }: Logger.Options<unknown>): string => logLev
 /** The annotations of an entry. */
 export const annotationsOf = ({ fiber }: Logger.Options<unknown>): Readonly<Record<string, unknown>> =>
   fiber.getRef(References.CurrentLogAnnotations)
+
+/** Logs by the loggers that there are, but not by the default one. */
+export const withoutDefault: Layer.Layer<never> = Layer.effect(
+  Logger.CurrentLoggers,
+  Effect.map(
+    Logger.CurrentLoggers,
+    (loggers) => new Set([...loggers].filter((logger) => logger !== Logger.defaultLogger))
+  )
+)

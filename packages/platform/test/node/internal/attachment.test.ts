@@ -26,7 +26,7 @@ import {
 
 afterEach(noHandlesLeft)
 
-const quiet = Logger.layer([])
+const quiet = Logger.withoutDefault
 
 const attach = (server: Http.Server, path: string, options: WebSocketServer.Options = {}) =>
   Layer.build(
