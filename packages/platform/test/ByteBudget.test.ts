@@ -1,12 +1,14 @@
+import * as fc from "fast-check"
 import * as ByteBudget from "@effect-websocket/platform/ByteBudget"
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
-import { assert, describe, it, vi } from "@effect/vitest"
 import type { Transport } from "@effect-websocket/platform/Transport"
-import { Deferred, Effect, Exit, FastCheck, Fiber, Layer, Stream, TestClock } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Stream, TestClock } from "./effect/index.js"
+import { assert, describe, it, vi } from "./effect/vitest.js"
+import { property } from "./property.js"
 import {
   alone,
   binary,
@@ -35,7 +37,7 @@ describe("ByteBudget", () => {
     })
   )
 
-  it.scoped("that the library did not make is a defect", () =>
+  it.effect("of somebody else is a defect", () =>
     Effect.gen(function* () {
       const pair = yield* MockTransport.make()
       const budget = { maxBytes: 1, usage: Effect.die("no") } as unknown as ByteBudget.ByteBudget
@@ -44,7 +46,7 @@ describe("ByteBudget", () => {
     })
   )
 
-  it.scoped("may come from another copy of the package", () =>
+  it.effect("may come from another copy of the package", () =>
     Effect.gen(function* () {
       vi.resetModules()
       const other: typeof ByteBudget = yield* Effect.promise(() => import("@effect-websocket/platform/ByteBudget"))
@@ -66,7 +68,7 @@ describe("ByteBudget", () => {
 
   for (const role of roles) {
     describe(`of connections, as ${role}`, () => {
-      it.scoped("counts unread, unfinished and unsent bytes until they are gone", () =>
+      it.effect("counts what waits to be read, what has not ended, and what waits to be sent, until it is gone", () =>
         Effect.gen(function* () {
           const budget = yield* ByteBudget.make(1024 * kibibyte)
           const { inject, injectBytes, pair, socket } = yield* alone(role, { budget })
@@ -94,7 +96,7 @@ describe("ByteBudget", () => {
         })
       )
 
-      it.scoped("above half of it reads only connections without unread messages, until half of that is free", () =>
+      it.effect("above half of it reads those only that have nothing unread, until half of that is free", () =>
         Effect.gen(function* () {
           const budget = yield* ByteBudget.make(20 * kibibyte)
           const [a, b] = [yield* alone(role, { budget }), yield* alone(role, { budget })]
@@ -113,12 +115,12 @@ describe("ByteBudget", () => {
         })
       )
 
-      it.scoped("does not read less because of unsent bytes", () =>
+      it.effect("is not read less because of what is unsent", () =>
         Effect.gen(function* () {
           const budget = yield* ByteBudget.make(20 * kibibyte)
           const { inject, pair, socket, spied } = yield* alone(role, { budget })
           yield* from(pair, role).stall
-          yield* socket.send("x".repeat(30 * kibibyte)).pipe(Effect.fork)
+          yield* socket.send("x".repeat(30 * kibibyte)).pipe(Effect.forkChild)
           yield* settled
           assert.isTrue((yield* budget.usage).isExhausted)
           for (let i = 0; i < 3; i++) yield* inject(text(`${i}`))
@@ -128,21 +130,24 @@ describe("ByteBudget", () => {
         })
       )
 
-      it.scoped("makes send wait above half of it, if more than the low-water mark of its connection is unsent", () =>
+      it.effect("makes send wait above half of it, those only of which more than the low-water mark is unsent", () =>
         Effect.gen(function* () {
           const budget = yield* ByteBudget.make(20 * kibibyte)
           const slow = yield* alone(role, { budget, sendLowWaterMark: kibibyte })
           const idle = yield* alone(role, { budget })
           yield* from(slow.pair, role).stall
           // Less than the high-water mark of the transport waits.
-          const filling = yield* Effect.fork(slow.socket.send("x".repeat(11 * kibibyte)))
+          const filling = yield* Effect.forkChild(slow.socket.send("x".repeat(11 * kibibyte)))
           yield* settled
           assert.isTrue((yield* budget.usage).isExhausted)
           const sent: Array<string> = []
           const sendAs = (name: string) =>
-            Effect.zipLeft(Effect.fork(Effect.tap(slow.socket.send(name), () => sent.push(name))), settled)
+            Effect.tap(
+              Effect.forkChild(Effect.tap(slow.socket.send(name), () => Effect.sync(() => sent.push(name)))),
+              settled
+            )
           const [, second] = [yield* sendAs("first"), yield* sendAs("second"), yield* sendAs("third")]
-          const pong = yield* Effect.fork(slow.socket.pong(utf8("not for the budget")))
+          const pong = yield* Effect.forkChild(slow.socket.pong(utf8("not for the budget")))
           yield* settled
           assert.isFalse(yield* isPending(pong))
           assert.deepStrictEqual(sent, [])
@@ -160,14 +165,14 @@ describe("ByteBudget", () => {
         })
       )
 
-      it.scoped("fails a send that waits for it when the connection ends", () =>
+      it.effect("fails a send that waits for it when the connection ends", () =>
         Effect.gen(function* () {
           const budget = yield* ByteBudget.make(2 * kibibyte)
           const { pair, socket } = yield* alone(role, { budget, sendLowWaterMark: 1 })
           yield* from(pair, role).stall
-          yield* Effect.fork(socket.send("x".repeat(2 * kibibyte)))
+          yield* Effect.forkChild(socket.send("x".repeat(2 * kibibyte)))
           yield* settled
-          const waiting = yield* Effect.fork(Effect.exit(socket.send("waits")))
+          const waiting = yield* Effect.forkChild(Effect.exit(socket.send("waits")))
           assert.isTrue(yield* isPending(waiting))
           yield* pair.reset
           assert.isTrue(Exit.isFailure(yield* Fiber.join(waiting)))
@@ -181,7 +186,7 @@ describe("ByteBudget", () => {
         ["close", ["Close 1008 too slow"]],
         ["abort", []]
       ] satisfies ReadonlyArray<readonly [WebSocket.SendStrategy, Array<string>]>) {
-        it.scoped(`does what the strategy ${sendStrategy} says instead of making send wait for it`, () =>
+        it.effect(`does what the strategy ${sendStrategy} says instead of making send wait for it`, () =>
           Effect.gen(function* () {
             const budget = yield* ByteBudget.make(8 * kibibyte)
             const { pair, socket, wrote } = yield* alone(role, { budget, sendStrategy, sendLowWaterMark: 100 })
@@ -199,7 +204,7 @@ describe("ByteBudget", () => {
         )
       }
 
-      it.scoped("bounds frames and streams by the same rules", () =>
+      it.effect("bounds frames and streams by the same rules", () =>
         Effect.gen(function* () {
           for (const delivery of ["frames", "streams"] as const) {
             const budget = yield* ByteBudget.make(2 * kibibyte)
@@ -212,9 +217,9 @@ describe("ByteBudget", () => {
             yield* from(pair, role).stall
             const send = (bytes: number): Effect.Effect<void, unknown> =>
               "frames" in socket ? socket.send(binary(new Uint8Array(bytes))) : socket.send(new Uint8Array(bytes))
-            yield* Effect.fork(send(2 * kibibyte))
+            yield* Effect.forkChild(send(2 * kibibyte))
             yield* settled
-            const waiting = yield* Effect.fork(send(1))
+            const waiting = yield* Effect.forkChild(send(1))
             assert.isTrue(yield* isPending(waiting))
             yield* from(pair, role).unstall
             yield* settled
@@ -224,7 +229,7 @@ describe("ByteBudget", () => {
         })
       )
 
-      it.scoped("is paused as long as there is a reason, of two", () =>
+      it.effect("is paused as long as there is a reason, of two", () =>
         Effect.gen(function* () {
           const budget = yield* ByteBudget.make(20 * kibibyte)
           const a = yield* alone(role, { budget, receiveHighWaterMark: 100 })
@@ -241,7 +246,7 @@ describe("ByteBudget", () => {
         })
       )
 
-      it.scoped("closes the connections with the largest unfinished messages with 1013 if these do not end", () =>
+      it.effect("closes those that hold most of unfinished messages with 1013, if they do not end", () =>
         Effect.gen(function* () {
           const budget = yield* ByteBudget.make(20 * kibibyte)
           const [most, less, idle] = [
@@ -277,7 +282,7 @@ describe("ByteBudget", () => {
         })
       )
 
-      it.scoped("does not keep a closing from reading the peer's Close", () =>
+      it.effect("does not keep a closing from reading the peer's Close", () =>
         Effect.gen(function* () {
           const budget = yield* ByteBudget.make(10)
           const pair = yield* MockTransport.make()
@@ -286,7 +291,7 @@ describe("ByteBudget", () => {
           yield* client.send("more than the budget")
           yield* settled
           assert.isTrue((yield* budget.usage).isExhausted)
-          yield* Effect.fork(client.run(() => {}))
+          yield* Effect.forkChild(client.run(() => {}))
           yield* server.close()
           assert.isTrue((yield* server.closeStatus).clean)
         })
@@ -298,7 +303,7 @@ describe("ByteBudget", () => {
     Effect.gen(function* () {
       const budget = yield* ByteBudget.make(10)
       yield* Effect.gen(function* () {
-        yield* Effect.forkScoped(WebSocketServer.run((socket) => Effect.zipRight(socket.closeStatus, Effect.void)))
+        yield* Effect.forkScoped(WebSocketServer.run((socket) => Effect.andThen(socket.closeStatus, Effect.void)))
         const first = yield* WebSocketClient.connect("ws://test")
         yield* first.send("more than the budget")
         yield* settled
@@ -315,18 +320,18 @@ describe("ByteBudget", () => {
 
   // Where one direction could use up what the other needs, there would be a state in which only time passes, or one in which
   // somebody is closed with 1013.
-  const sizes = FastCheck.array(FastCheck.integer({ min: 0, max: 300 }), { minLength: 1, maxLength: 12, size: "max" })
-  const readers = FastCheck.constantFrom(...(["run", "receive", "stream"] as const))
-  it.effect.prop(
+  const sizes = fc.array(fc.integer({ min: 0, max: 300 }), { minLength: 1, maxLength: 12, size: "max" })
+  const readers = fc.constantFrom(...(["run", "receive", "stream"] as const))
+  property(
     "never comes to a state in which nothing can move",
     {
-      budgets: FastCheck.constantFrom(...(["none", "shared", "each"] as const)),
-      scale: FastCheck.constantFrom(1, 2),
-      echoes: FastCheck.boolean(),
-      split: FastCheck.constantFrom(64, 1000),
-      delay: FastCheck.constantFrom(...(["0 millis", "7 millis"] as const)),
-      client: FastCheck.record({ sizes, reads: readers }),
-      server: FastCheck.record({ sizes, reads: readers })
+      budgets: fc.constantFrom(...(["none", "shared", "each"] as const)),
+      scale: fc.constantFrom(1, 2),
+      echoes: fc.boolean(),
+      split: fc.constantFrom(64, 1000),
+      delay: fc.constantFrom(...(["0 millis", "7 millis"] as const)),
+      client: fc.record({ sizes, reads: readers }),
+      server: fc.record({ sizes, reads: readers })
     },
     ({ budgets, client, delay, echoes, scale, server, split }) =>
       Effect.scoped(
@@ -338,9 +343,9 @@ describe("ByteBudget", () => {
           const marks = { sendHighWaterMark: 1500, sendLowWaterMark: 100, receiveHighWaterMark: 400 }
           const open = (transport: Transport, role: Role, budget: ByteBudget.ByteBudget) =>
             WebSocket.fromTransport(transport, { role, ...marks, ...(budgets === "none" ? {} : { budget }) })
-          const working: Array<Fiber.RuntimeFiber<unknown, unknown>> = []
+          const working: Array<Fiber.Fiber<unknown, unknown>> = []
           const work = (effect: Effect.Effect<unknown, unknown>) =>
-            Effect.map(Effect.fork(effect), (fiber) => working.push(fiber))
+            Effect.map(Effect.forkChild(effect), (fiber) => working.push(fiber))
           for (let pairs = 0; pairs < 3; pairs++) {
             const pair = yield* MockTransport.make()
             yield* pair.split(split)
@@ -350,23 +355,23 @@ describe("ByteBudget", () => {
             yield* Effect.addFinalizer(() => pair.reset)
             yield* work(sendAll(left, client.sizes))
             yield* work(read(left, echoes ? client.sizes : server.sizes, client.reads))
-            if (echoes) yield* Effect.fork(right.run((message) => right.send(message)))
+            if (echoes) yield* Effect.forkChild(right.run((message) => right.send(message)))
             else {
               yield* work(sendAll(right, server.sizes))
               yield* work(read(right, client.sizes, server.reads))
             }
           }
-          for (let steps = 0; steps < 600 && working.some((fiber) => fiber.unsafePoll() === null); steps++) {
+          for (let steps = 0; steps < 600 && working.some((fiber) => Fiber.pollUnsafe(fiber) === undefined); steps++) {
             yield* settled
             yield* TestClock.adjust("10 millis")
           }
-          for (const fiber of working) assert.deepStrictEqual(fiber.unsafePoll(), Exit.void)
+          for (const fiber of working) assert.deepStrictEqual(Fiber.pollUnsafe(fiber), Exit.void)
           yield* settled
           yield* TestClock.adjust("50 millis")
           for (const budget of [one, two]) assert.deepInclude(yield* budget.usage, { usedBytes: 0, isExhausted: false })
         })
       ),
-    { fastCheck: { numRuns: 15, endOnFailure: true } }
+    { numRuns: 15, endOnFailure: true }
   )
 })
 

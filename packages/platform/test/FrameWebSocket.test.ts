@@ -1,11 +1,12 @@
 import * as MockPeer from "@effect-websocket/platform/MockPeer"
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
-import { assert, describe, it } from "@effect/vitest"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import { frames as decodeFrames } from "@effect-websocket/protocol/FrameDecoder"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
-import { Effect, Exit, Fiber, FiberId, Option, Stream, TestClock } from "effect"
+import { Option } from "effect"
+import { Effect, Exit, Fiber, Stream, TestClock } from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import {
   alone,
   binary,
@@ -44,7 +45,7 @@ const show = ({ fin, opcode, payload }: Frame.Frame): string =>
 
 for (const role of roles) {
   describe(`receive, as ${role}`, () => {
-    it.scoped("gives every frame as it came, unmasked, and pings are answered", () =>
+    it.effect("gives every frame as it came, unmasked, and pings are answered", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* framed(role)
         yield* inject(text("hel", false), ping("p"), continuation("lo"), pong("q"), binary(utf8("bytes")))
@@ -58,7 +59,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("as an option ends after a normal end, and fails after another", () =>
+    it.effect("as an option ends after a normal end, and fails after another", () =>
       Effect.gen(function* () {
         for (const code of [1000, 4000]) {
           const { eof, inject, socket } = yield* framed(role)
@@ -75,7 +76,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("gives the opcodes and reserved bits that the app gave a meaning; all others are violations", () =>
+    it.effect("gives the opcodes and reserved bits that the app gave a meaning; all others are violations", () =>
       Effect.gen(function* () {
         const own = [
           Frame.make(0x3, { payload: utf8("data") }),
@@ -107,10 +108,10 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("leaves pings unanswered if the options say so", () =>
+    it.effect("leaves pings unanswered where it shall", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* framed(role, { answerPings: false })
-        const seen = yield* Effect.fork(Stream.runHead(socket.pings))
+        const seen = yield* Effect.forkChild(Stream.runHead(socket.pings))
         yield* settled
         yield* inject(ping("p"))
         yield* settled
@@ -123,7 +124,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("sees the peer's Close, behind which nothing comes, and it is answered", () =>
+    it.effect("sees the peer's Close, behind which nothing comes, and it is answered", () =>
       Effect.gen(function* () {
         const { inject, pair, socket, wrote } = yield* framed(role)
         yield* inject(text("last"), close(4001, "bye"), text("too late"))
@@ -139,7 +140,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("delivers a heartbeat's pong, and control frames do not keep the connection from being idle", () =>
+    it.effect("delivers a heartbeat's pong, and control frames do not keep the connection from being idle", () =>
       Effect.gen(function* () {
         const { inject, pair, socket } = yield* framed(role, { idleTimeout: "60 seconds" })
         yield* TestClock.adjust("25 seconds")
@@ -157,16 +158,16 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("fails with a heartbeat that is not answered", () =>
+    it.effect("fails with a heartbeat that is not answered", () =>
       Effect.gen(function* () {
         const { socket } = yield* framed(role)
-        const reading = yield* Effect.fork(Effect.flip(socket.receive))
+        const reading = yield* Effect.forkChild(Effect.flip(socket.receive))
         yield* TestClock.adjust("45 seconds")
         assert.deepInclude(fields(yield* Fiber.join(reading)), { _tag: "Io_error", operation: "heartbeat" })
       })
     )
 
-    it.scoped("has neither a messageTimeout nor a limit of fragments", () =>
+    it.effect("knows neither messageTimeout nor a limit of fragments", () =>
       Effect.gen(function* () {
         const limits = { maxFragments: 1, maxMessageBytes: 10 }
         const { inject, socket } = yield* framed(role, { messageTimeout: "1 seconds", limits })
@@ -184,7 +185,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("fails for frames in no legal order, and for text that is not UTF-8", () =>
+    it.effect("fails for frames in no legal order, and for text that is not UTF-8", () =>
       Effect.gen(function* () {
         for (const [frames, code] of [
           [[continuation("x")], 1002],
@@ -202,7 +203,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("stops reading while nobody does, also for a flood of control frames", () =>
+    it.effect("stops reading while nobody does, also for a flood of control frames", () =>
       Effect.gen(function* () {
         for (const frame of [ping("0123456789"), binary(utf8("0123456789"))]) {
           const { inject, socket, spied } = yield* framed(role, { receiveHighWaterMark: 1000 })
@@ -217,14 +218,14 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("interrupted between its wake-up and its turn, loses no frame; two at once are a defect", () =>
+    it.effect("interrupted between its wake-up and its turn, loses no frame; two at once are a defect", () =>
       Effect.gen(function* () {
         const { inject, socket, spied } = yield* framed(role)
-        const reading = yield* Effect.fork(socket.receive)
+        const reading = yield* Effect.forkChild(socket.receive)
         assert.isTrue(yield* isPending(reading))
         assert.isTrue(isDefect(yield* Effect.exit(socket.receive)))
         assert.isTrue(isDefect(yield* Effect.exit(socket.run(() => {}))))
-        spied.state.afterChunk = () => reading.unsafeInterruptAsFork(FiberId.none)
+        spied.state.afterChunk = () => Fiber.interruptUnsafe(reading)
         yield* inject(text("first"))
         assert.isTrue(isInterrupted(yield* Fiber.await(reading)))
         assert.strictEqual(show(yield* socket.receive), "Text first")
@@ -232,7 +233,7 @@ for (const role of roles) {
     )
 
     for (const code of [1000, 1001, undefined, 4000]) {
-      it.scoped(`run and frames end or fail with the Close ${code}, behind it`, () =>
+      it.effect(`run and frames end or fail with the Close ${code}, behind it`, () =>
         Effect.gen(function* () {
           for (const way of ["run", "frames"] as const) {
             const { inject, socket } = yield* framed(role)
@@ -247,10 +248,10 @@ for (const role of roles) {
       )
     }
 
-    it.scoped("run writes once for the replies to one read", () =>
+    it.effect("run writes once for the replies to one read", () =>
       Effect.gen(function* () {
         const { inject, socket, spied, wrote } = yield* framed(role)
-        yield* Effect.fork(socket.run((frame) => (frame.opcode === Opcode.Ping ? undefined : socket.send(frame))))
+        yield* Effect.forkChild(socket.run((frame) => (frame.opcode === Opcode.Ping ? undefined : socket.send(frame))))
         yield* settled
         yield* inject(text("a", false), continuation("b", false), continuation("c"))
         yield* settled
@@ -261,7 +262,7 @@ for (const role of roles) {
   })
 
   describe(`send, as ${role}`, () => {
-    it.scoped("sends frames as they are, masked as the role demands", () =>
+    it.effect("sends frames as they are, masked as the role demands", () =>
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* framed(role, { maxFrameSize: 2 })
         yield* socket.send({ ...Frame.text("hel", { fin: false }), masked: role === "server" })
@@ -288,7 +289,7 @@ for (const role of roles) {
       ["the code of a Close", close(1005), { section: "RFC 6455 §7.4" }],
       ["a Close of one octet", Frame.make(Opcode.Close, { payload: Uint8Array.of(3) }), { section: "RFC 6455 §5.5.1" }]
     ]
-    it.scoped("sends the opcodes and reserved bits that the app gave a meaning, and refuses all others", () =>
+    it.effect("sends the opcodes and reserved bits that the app gave a meaning, and refuses all others", () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* framed(role, { opcodes: [0x3, 0xb], rsv: 6 })
         const payload = Uint8Array.of(0xff)
@@ -315,7 +316,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("refuses data above maxSendBytes at once, even if there is no room, and continues", () =>
+    it.effect("refuses data above maxSendBytes at once, also where there is no room, and goes on", () =>
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* framed(role, {
           maxSendBytes: 6,
@@ -326,10 +327,10 @@ for (const role of roles) {
         const tooLarge = Frame.binary(new Uint8Array(7))
         assert.deepStrictEqual(fields(yield* Effect.flip(socket.send(tooLarge))), expected)
         yield* from(pair, role).stall
-        yield* Effect.fork(socket.send(Frame.text("123456")))
+        yield* Effect.forkChild(socket.send(Frame.text("123456")))
         yield* settled
-        assert.isTrue(yield* isPending(yield* Effect.fork(socket.send(Frame.text("waits")))))
-        const refused = yield* Effect.fork(Effect.flip(socket.send(tooLarge)))
+        assert.isTrue(yield* isPending(yield* Effect.forkChild(socket.send(Frame.text("waits")))))
+        const refused = yield* Effect.forkChild(Effect.flip(socket.send(tooLarge)))
         assert.isFalse(yield* isPending(refused))
         assert.deepStrictEqual(fields(yield* Fiber.join(refused)), expected)
         yield* from(pair, role).unstall
@@ -340,7 +341,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("of a value that is not a frame is a defect, even without room, and the connection continues", () =>
+    it.effect("of what is no frame is a defect, also where there is no room, and the connection goes on", () =>
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* framed(role, { sendHighWaterMark: 10, sendLowWaterMark: 1 })
         const wrong = [...mistakes.map(([, mistake]) => mistake), "text", utf8("bytes"), { ...text("x"), payload: 3 }]
@@ -348,11 +349,11 @@ for (const role of roles) {
           assert.isTrue(isDefect(yield* Effect.exit(socket.send(mistake as never))), String(mistake))
         }
         yield* from(pair, role).stall
-        yield* Effect.fork(socket.send(Frame.text("0123456789")))
+        yield* Effect.forkChild(socket.send(Frame.text("0123456789")))
         yield* settled
-        const waiting = yield* Effect.fork(socket.send(Frame.text("waits")))
+        const waiting = yield* Effect.forkChild(socket.send(Frame.text("waits")))
         for (const mistake of wrong) {
-          const sending = yield* Effect.fork(Effect.exit(socket.send(mistake as never)))
+          const sending = yield* Effect.forkChild(Effect.exit(socket.send(mistake as never)))
           assert.isFalse(yield* isPending(sending))
           assert.isTrue(isDefect(yield* Fiber.join(sending)))
         }
@@ -364,7 +365,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("refuses frames that may not be sent, sends nothing, and continues", () =>
+    it.effect("refuses what may not travel, with nothing sent, and goes on", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* framed(role)
         const orphan = yield* Effect.flip(socket.send(Frame.continuation("x")))
@@ -383,7 +384,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("begins the closing handshake with a Close, within closeTimeout", () =>
+    it.effect("begins the closing handshake with a Close, within closeTimeout", () =>
       Effect.gen(function* () {
         const { inject, pair, socket, wrote } = yield* framed(role)
         yield* socket.send(Frame.text("a", { fin: false }))
@@ -399,7 +400,7 @@ for (const role of roles) {
           [Opcode.Text, Opcode.Close]
         )
         assert.deepStrictEqual(fields(yield* Effect.flip(socket.receive)), closedError(4000, "local", true, "bye"))
-        const status = yield* Effect.fork(socket.closeStatus)
+        const status = yield* Effect.forkChild(socket.closeStatus)
         assert.isTrue(yield* isPending(status))
         yield* TestClock.adjust("5 seconds")
         assert.deepStrictEqual(outcome(yield* Fiber.join(status)), [4000, 4000, "local", true])
@@ -412,7 +413,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("suspends above the high-water mark, in order, whatever the strategy; a Close does not wait", () =>
+    it.effect("suspends above the high-water mark, in order, whatever the strategy; a Close does not wait", () =>
       Effect.gen(function* () {
         for (const sendStrategy of ["suspend", "dropping", "sliding", "close", "abort"] as const) {
           const marks = { sendHighWaterMark: 20, sendLowWaterMark: 1, sendStrategy }
@@ -420,7 +421,7 @@ for (const role of roles) {
           const socket = sockets[role]
           yield* from(pair, role).stall
           const sending = yield* Effect.forEach([..."0123456789"], (data) =>
-            Effect.fork(socket.send(Frame.text(data.repeat(10))))
+            Effect.forkChild(socket.send(Frame.text(data.repeat(10))))
           )
           for (const fiber of sending.slice(1)) assert.isTrue(yield* isPending(fiber), sendStrategy)
           assert.isBelow(yield* socket.bufferedBytes, 50)
@@ -431,14 +432,14 @@ for (const role of roles) {
           }
           yield* from(pair, role).stall
           const late = yield* Effect.forEach(["a", "b", "c"], (data) =>
-            Effect.fork(Effect.exit(socket.send(Frame.text(data.repeat(10)))))
+            Effect.forkChild(Effect.exit(socket.send(Frame.text(data.repeat(10)))))
           )
           yield* settled
-          const closing = yield* Effect.fork(socket.send(close(4000)))
+          const closing = yield* Effect.forkChild(socket.send(close(4000)))
           assert.isTrue(yield* isPending(closing))
           yield* from(pair, role).unstall
           yield* settled
-          yield* Effect.fork(sockets[other(role)].run(() => {}))
+          yield* Effect.forkChild(sockets[other(role)].run(() => {}))
           yield* Fiber.join(closing)
           const exits = yield* Effect.forEach(late, Fiber.join)
           assert.isTrue(Exit.isFailure(exits[2]!))
@@ -448,12 +449,12 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("fails with the connection's error if the connection ends while it waits", () =>
+    it.effect("fails with the connection's error where that ends while it waits", () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* framed(role, { sendHighWaterMark: 10, sendLowWaterMark: 1 })
         yield* from(pair, role).stall
         const sending = yield* Effect.forEach(["0123456789", "a"], (data) =>
-          Effect.fork(Effect.flip(socket.send(Frame.text(data))))
+          Effect.forkChild(Effect.flip(socket.send(Frame.text(data))))
         )
         yield* settled
         yield* pair.reset
@@ -473,10 +474,10 @@ for (const role of roles) {
       return ends
     })
 
-    it.scoped("frames can be sent until it does, with a Close of its own", () =>
+    it.effect("frames can be sent until it does, with a Close of its own", () =>
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* unanswered
-        const reading = yield* Effect.fork(Effect.flip(socket.receive))
+        const reading = yield* Effect.forkChild(Effect.flip(socket.receive))
         yield* socket.send(Frame.text("last"))
         assert.isTrue(yield* isPending(reading))
         yield* socket.send(close(4002, "so be it"))
@@ -488,10 +489,10 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("or with close", () =>
+    it.effect("or with close", () =>
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* unanswered
-        const closing = yield* Effect.fork(socket.close())
+        const closing = yield* Effect.forkChild(socket.close())
         yield* settled
         assert.deepStrictEqual(yield* wrote, ["Close 1000"])
         yield* pair.reset
@@ -500,12 +501,12 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("the end of the scope answers, inside a fragmented message too, within closeTimeout", () =>
+    it.effect("the end of the scope answers, inside a fragmented message too, within closeTimeout", () =>
       Effect.gen(function* () {
         for (const began of [false, true]) {
           const pair = yield* MockTransport.make()
           const peer = yield* MockPeer.fromTransport(pair[other(role)], { role: other(role) })
-          const fiber = yield* Effect.fork(
+          const fiber = yield* Effect.forkChild(
             Effect.scoped(
               Effect.gen(function* () {
                 const options = { role, delivery: "frames", answerClose: false } as const
@@ -527,10 +528,10 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("the end of the input ends the connection, not clean", () =>
+    it.effect("the end of the input ends the connection, not clean", () =>
       Effect.gen(function* () {
         const { eof, socket, wrote } = yield* unanswered
-        const reading = yield* Effect.fork(Effect.flip(socket.receive))
+        const reading = yield* Effect.forkChild(Effect.flip(socket.receive))
         yield* eof
         assert.deepStrictEqual(fields(yield* Fiber.join(reading)), closedError(4001, "remote", false, "bye"))
         assert.deepStrictEqual(outcome(yield* socket.closeStatus), [undefined, 4001, "remote", false])
@@ -538,7 +539,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("a violation is answered all the same", () =>
+    it.effect("a violation is answered all the same", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* framed(role, { answerClose: false })
         yield* inject(continuation("x"))
@@ -549,7 +550,7 @@ for (const role of roles) {
     )
   })
 
-  it.scoped(`the end of the scope closes in the middle of a fragmented message, as ${role}`, () =>
+  it.effect(`the end of the scope closes in the middle of a fragmented message, as ${role}`, () =>
     Effect.gen(function* () {
       const pair = yield* MockTransport.make()
       const delivery = "frames"
@@ -564,11 +565,11 @@ for (const role of roles) {
     })
   )
 
-  it.scoped(`two of them speak with each other, as ${role}`, () =>
+  it.effect(`two of them speak with each other, as ${role}`, () =>
     Effect.gen(function* () {
       const { pair: _, ...ends } = yield* connected({ delivery: "frames" })
       const peer = ends[other(role)]
-      yield* Effect.fork(peer.run((frame) => (Frame.isControl(frame) ? undefined : peer.send(frame))))
+      yield* Effect.forkChild(peer.run((frame) => (Frame.isControl(frame) ? undefined : peer.send(frame))))
       yield* ends[role].send(Frame.text("a", { fin: false }))
       yield* ends[role].send(Frame.continuation("b"))
       const read = yield* Effect.replicateEffect(ends[role].receive, 2)

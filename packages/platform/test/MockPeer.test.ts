@@ -5,8 +5,8 @@ import { ExpectationFailed } from "@effect-websocket/platform/WebSocketTest"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import { encode } from "@effect-websocket/protocol/FrameEncoder"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
-import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Scope } from "effect"
+import { Cause, Effect, Exit, Fiber, Scope } from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import { closedError, deafPeer, facts, fields, isPending, other, outcome, roles, settled, utf8 } from "./support.js"
 
 /** A peer of a socket that plays the given role. */
@@ -29,7 +29,7 @@ const failure = (effect: Effect.Effect<unknown>) =>
 
 for (const role of roles) {
   describe(`a peer of a ${role}`, () => {
-    it.scoped("sends frames that the other side reads, and reads its frames in order", () =>
+    it.effect("sends frames that the other side reads, and reads its frames in order", () =>
       Effect.gen(function* () {
         const { peer, socket } = yield* peerOf(role)
         yield* peer.send(Frame.text("hel", { fin: false }), Frame.ping("?"), Frame.continuation("lo"))
@@ -47,7 +47,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("sends all frames of one call in one chunk", () =>
+    it.effect("sends all frames of one call in one chunk", () =>
       Effect.gen(function* () {
         const pair = yield* MockTransport.make()
         const chunks: Array<number> = []
@@ -61,7 +61,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("breaks the rules if the test does", () =>
+    it.effect("breaks the rules if the test does", () =>
       Effect.gen(function* () {
         for (const [broken, closeCode] of [
           [(peer) => peer.send(Frame.make(Opcode.Text, { rsv: 4 })), 1002],
@@ -85,11 +85,11 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("answers nothing by itself", () =>
+    it.effect("answers nothing by itself", () =>
       Effect.gen(function* () {
         const { peer, socket } = yield* peerOf(role)
-        const ping = yield* Effect.fork(socket.ping())
-        const closing = yield* Effect.fork(socket.close(1001, "bye"))
+        const ping = yield* Effect.forkChild(socket.ping())
+        const closing = yield* Effect.forkChild(socket.close(1001, "bye"))
         yield* peer.expectFrame((frame) => frame.opcode === Opcode.Ping)
         assert.deepStrictEqual(yield* peer.expectClose({ code: "GoingAway", reason: "bye" }), {
           code: 1001,
@@ -99,11 +99,11 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("answers a Close if asked to, and ends the connection as its role requires", () =>
+    it.effect("answers a Close if asked to, and ends the connection as its role requires", () =>
       Effect.gen(function* () {
         for (const code of [1000, 4000]) {
           const { peer, socket } = yield* peerOf(role)
-          const closing = yield* Effect.fork(socket.close(code, "why"))
+          const closing = yield* Effect.forkChild(socket.close(code, "why"))
           assert.deepStrictEqual(yield* peer.answerClose({ code }), { code, reason: "why" })
           yield* Fiber.join(closing)
           assert.deepStrictEqual(outcome(yield* socket.closeStatus), [code, code, "local", true])
@@ -111,7 +111,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("begins to close, with any code", () =>
+    it.effect("begins to close, with any code", () =>
       Effect.gen(function* () {
         for (const [code, received] of [
           [undefined, 1005],
@@ -128,7 +128,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("half-closes and aborts, and expects both of the other side", () =>
+    it.effect("half-closes and aborts, and expects both of the other side", () =>
       Effect.gen(function* () {
         const ending = yield* peerOf(role)
         yield* ending.peer.end
@@ -150,7 +150,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("reports what came instead", () =>
+    it.effect("reports what came instead", () =>
       Effect.gen(function* () {
         const { pair, peer, socket } = yield* peerOf(role)
         const cases: ReadonlyArray<[Effect.Effect<unknown>, string]> = [
@@ -188,7 +188,7 @@ for (const role of roles) {
         // The frame that came instead of an end has not been taken.
         yield* peer.expectFrame(Frame.text("sent"))
 
-        const closing = yield* Effect.fork(socket.close(1008, "no"))
+        const closing = yield* Effect.forkChild(socket.close(1008, "no"))
         assert.strictEqual(
           yield* failure(peer.expectClose({ code: 1000 })),
           'Expected a Close frame with code 1000, but got a Close frame 1008 "no"'
@@ -206,7 +206,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("reports that nothing more comes", () =>
+    it.effect("reports that nothing more comes", () =>
       Effect.gen(function* () {
         const ended = yield* peerOf(role)
         yield* ended.pair[role === "client" ? "clientToServer" : "serverToClient"].end
@@ -227,10 +227,10 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("loses no frame if a wait is interrupted", () =>
+    it.effect("loses no frame if a wait is interrupted", () =>
       Effect.gen(function* () {
         const { peer, socket } = yield* peerOf(role)
-        const waiting = yield* Effect.fork(peer.receive)
+        const waiting = yield* Effect.forkChild(peer.receive)
         assert.isTrue(yield* isPending(waiting))
         yield* socket.send("kept")
         yield* Fiber.interrupt(waiting)
@@ -242,15 +242,15 @@ for (const role of roles) {
       Effect.gen(function* () {
         const pair = yield* MockTransport.make()
         const scope = yield* Scope.make()
-        yield* MockPeer.fromTransport(pair[other(role)], { role: other(role) }).pipe(Scope.extend(scope))
-        const socket = yield* WebSocket.fromTransport(pair[role], { role }).pipe(Scope.extend(scope))
+        yield* MockPeer.fromTransport(pair[other(role)], { role: other(role) }).pipe(Scope.provide(scope))
+        const socket = yield* WebSocket.fromTransport(pair[role], { role }).pipe(Scope.provide(scope))
         yield* Scope.close(scope, Exit.void)
         const status = yield* socket.closeStatus
         assert.isFalse(status.clean)
 
         const late = yield* MockTransport.make()
         const seen = deafPeer(late, role)
-        yield* MockPeer.fromTransport(late[other(role)], { role: other(role) }).pipe(Scope.extend(scope))
+        yield* MockPeer.fromTransport(late[other(role)], { role: other(role) }).pipe(Scope.provide(scope))
         yield* settled
         assert.deepStrictEqual(seen, ["error", "close"])
       })

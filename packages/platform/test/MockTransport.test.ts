@@ -1,7 +1,7 @@
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import type { Transport, TransportSink } from "@effect-websocket/platform/Transport"
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Supervisor, TestClock } from "effect"
+import { Effect, Supervisor, TestClock } from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import { deafSink, settled, spy } from "./support.js"
 
 /** A sink that records what is reported to it. */
@@ -363,7 +363,7 @@ describe("a pair", () => {
       const exchange = Effect.sync(() => {
         pair.client.write([Uint8Array.of(1, 2)])
         pair.server.write([Uint8Array.of(3, 4)])
-      }).pipe(Effect.zipRight(settled))
+      }).pipe(Effect.andThen(settled))
       const seen = Effect.sync(() => [client.splice(0), server.splice(0)])
 
       yield* pair.split(1)

@@ -9,26 +9,24 @@ import {
   PayloadTooLarge,
   ProtocolError
 } from "@effect-websocket/protocol/Errors"
-import { assert, describe, it } from "@effect/vitest"
+import { Option, Random } from "effect"
+import type * as MockPeer from "@effect-websocket/platform/MockPeer"
+import * as Frame from "@effect-websocket/protocol/Frame"
+import * as Handshake from "@effect-websocket/protocol/Handshake"
 import {
   Cause,
   Deferred,
   Duration,
   Effect,
-  Either,
   Exit,
   Fiber,
   Layer,
-  Option,
-  Random,
   Schedule,
   Scope,
   Stream,
   TestClock
-} from "effect"
-import type * as MockPeer from "@effect-websocket/platform/MockPeer"
-import * as Frame from "@effect-websocket/protocol/Frame"
-import * as Handshake from "@effect-websocket/protocol/Handshake"
+} from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import { fields, finalizersIn, isDefect, isPending, latin1, mistakes, settled, utf8 } from "./support.js"
 
 const url = "ws://test/feed"
@@ -65,10 +63,10 @@ const closeBy = (peer: MockPeer.MockPeer, code: number) =>
   })
 
 const stateOf = <E>(socket: ReconnectingWebSocket.ReconnectingWebSocket<E>) =>
-  Effect.map(Effect.zipRight(settled, socket.state.get), (state) => state._tag)
+  Effect.map(Effect.andThen(settled, socket.state.get), (state) => state._tag)
 
 const collect = <E>(socket: ReconnectingWebSocket.ReconnectingWebSocket<E>) =>
-  Effect.fork(Effect.exit(Stream.runCollect(Stream.map(socket.messages, ({ data }) => data))))
+  Effect.forkChild(Effect.exit(Stream.runCollect(Stream.map(socket.messages, ({ data }) => data))))
 
 describe("the request of each attempt", () => {
   it.effect("has cookies by name, and a key from the app's source of randomness", () =>
@@ -168,7 +166,7 @@ describe("ReconnectingWebSocket", () => {
     withTest(
       Effect.gen(function* () {
         const { peer, socket } = yield* opened()
-        const states = yield* Effect.fork(Stream.runCollect(Stream.map(socket.state.changes, ({ _tag }) => _tag)))
+        const states = yield* Effect.forkChild(Stream.runCollect(Stream.map(socket.state.changes, ({ _tag }) => _tag)))
         yield* collect(socket)
         yield* settled
         yield* closeBy(peer, 1000)
@@ -203,12 +201,12 @@ describe("ReconnectingWebSocket", () => {
       Effect.gen(function* () {
         const socket = yield* ReconnectingWebSocket.make(url, everySecond)
         const collected = yield* collect(socket)
-        const opening = yield* Effect.fork(Effect.flip(socket.awaitOpen))
+        const opening = yield* Effect.forkChild(Effect.flip(socket.awaitOpen))
         const attempt = yield* WebSocketTest.nextAttempt
         yield* attempt.reject(401)
         assert.deepInclude(fields(yield* Fiber.join(opening)), { _tag: "Handshake_rejected", status: 401 })
         const failure = Option.getOrThrow(
-          Exit.causeOption(yield* Fiber.join(collected)).pipe(Option.flatMap(Cause.failureOption))
+          Exit.getCause(yield* Fiber.join(collected)).pipe(Option.flatMap(Cause.findErrorOption))
         )
         assert.deepInclude(fields(failure), { _tag: "Handshake_rejected", status: 401 })
         const state = yield* socket.state.get
@@ -262,7 +260,7 @@ describe("ReconnectingWebSocket", () => {
     withTest(
       Effect.gen(function* () {
         const socket = yield* ReconnectingWebSocket.make(url, { schedule: Schedule.recurs(1) })
-        const opening = yield* Effect.fork(Effect.flip(socket.awaitOpen))
+        const opening = yield* Effect.forkChild(Effect.flip(socket.awaitOpen))
         for (let i = 0; i < 2; i++) {
           const attempt = yield* WebSocketTest.nextAttempt
           yield* attempt.unreachable
@@ -316,7 +314,7 @@ describe("ReconnectingWebSocket", () => {
             const socket = yield* ReconnectingWebSocket.make(url, {
               ...everySecond,
               onConnect: (connection, number) =>
-                Effect.zipRight(connection.send(`login ${number}`), Effect.asVoid(connection.receive))
+                Effect.andThen(connection.send(`login ${number}`), Effect.asVoid(connection.receive))
             })
             yield* Effect.forkScoped(socket.send("queued"))
             return { socket, peer: yield* WebSocketTest.acceptPeer() }
@@ -351,7 +349,7 @@ describe("ReconnectingWebSocket", () => {
             onConnect: () => Effect.fail(++attempts === 1 ? "again" : "final"),
             classify: (failure) => (failure === "again" ? "reconnect" : "fail")
           })
-          const opening = yield* Effect.fork(Effect.flip(socket.awaitOpen))
+          const opening = yield* Effect.forkChild(Effect.flip(socket.awaitOpen))
           for (let i = 0; i < 2; i++) {
             const peer = yield* WebSocketTest.acceptPeer()
             yield* peer.answerClose({ code: 1011 })
@@ -367,7 +365,7 @@ describe("ReconnectingWebSocket", () => {
       withTest(
         Effect.gen(function* () {
           const socket = yield* ReconnectingWebSocket.make(url, { onConnect: () => Effect.die("oops") })
-          const opening = yield* Effect.fork(Effect.exit(socket.awaitOpen))
+          const opening = yield* Effect.forkChild(Effect.exit(socket.awaitOpen))
           const collected = yield* collect(socket)
           const peer = yield* WebSocketTest.acceptPeer()
           yield* peer.answerClose({ code: 1011 })
@@ -384,7 +382,7 @@ describe("ReconnectingWebSocket", () => {
     withTest(
       Effect.gen(function* () {
         const socket = yield* ReconnectingWebSocket.make(url, {
-          onConnect: (connection) => Effect.forkDaemon(connection.run(() => {})).pipe(Effect.zipLeft(settled))
+          onConnect: (connection) => Effect.forkDetach(connection.run(() => {})).pipe(Effect.tap(settled))
         })
         const collected = yield* collect(socket)
         const peer = yield* WebSocketTest.acceptPeer()
@@ -404,7 +402,7 @@ describe("ReconnectingWebSocket", () => {
       {
         onConnect: () => Effect.fail("no"),
         classify: () => "reconnect",
-        schedule: Schedule.tapOutput(Schedule.forever, () => Effect.interrupt)
+        schedule: Schedule.tap(Schedule.forever, () => Effect.interrupt)
       }
     ]
   ])(
@@ -414,8 +412,8 @@ describe("ReconnectingWebSocket", () => {
         Effect.gen(function* () {
           yield* Effect.forkScoped(WebSocketServer.run((socket) => socket.run(() => {})))
           const socket = yield* ReconnectingWebSocket.make(from, options)
-          const opening = yield* Effect.fork(Effect.exit(socket.awaitOpen))
-          const receiving = yield* Effect.fork(Effect.exit(socket.receive))
+          const opening = yield* Effect.forkChild(Effect.exit(socket.awaitOpen))
+          const receiving = yield* Effect.forkChild(Effect.exit(socket.receive))
           const collected = yield* collect(socket)
           assert.isTrue(isDefect(yield* Fiber.join(collected)))
           assert.isTrue(isDefect(yield* Fiber.join(opening)))
@@ -431,12 +429,12 @@ describe("ReconnectingWebSocket", () => {
       withTest(
         Effect.gen(function* () {
           const socket = yield* ReconnectingWebSocket.make(url, everySecond)
-          const outcomes = yield* Effect.forEach(["a", "b", "c"], (text) => Effect.fork(socket.send(text)))
+          const outcomes = yield* Effect.forEach(["a", "b", "c"], (text) => Effect.forkChild(socket.send(text)))
           assert.isTrue(yield* isPending(outcomes[0]!))
           assert.strictEqual(yield* socket.waitingMessages, 3)
           const peer = yield* WebSocketTest.acceptPeer()
           for (const text of ["a", "b", "c"]) assert.strictEqual(yield* textFrom(peer), text)
-          assert.deepStrictEqual(yield* Fiber.join(Fiber.all(outcomes)), ["delivered", "delivered", "delivered"])
+          assert.deepStrictEqual(yield* Fiber.joinAll(outcomes), ["delivered", "delivered", "delivered"])
           assert.strictEqual(yield* socket.waitingMessages, 0)
         })
       )
@@ -446,16 +444,16 @@ describe("ReconnectingWebSocket", () => {
       withTest(
         Effect.gen(function* () {
           const socket = yield* ReconnectingWebSocket.make(url, { ...everySecond, outboxCapacity: 1 })
-          const first = yield* Effect.fork(socket.send("first"))
-          const second = yield* Effect.fork(socket.send("second"))
-          const third = yield* Effect.fork(socket.send("third"))
+          const first = yield* Effect.forkChild(socket.send("first"))
+          const second = yield* Effect.forkChild(socket.send("second"))
+          const third = yield* Effect.forkChild(socket.send("third"))
           yield* settled
           yield* Fiber.interrupt(first)
           yield* Fiber.interrupt(third)
           const peer = yield* WebSocketTest.acceptPeer()
           assert.strictEqual(yield* textFrom(peer), "second")
           assert.strictEqual(yield* Fiber.join(second), "delivered")
-          yield* socket.close().pipe(Effect.fork)
+          yield* socket.close().pipe(Effect.forkChild)
           yield* peer.answerClose({ code: 1000 })
         })
       )
@@ -474,7 +472,7 @@ describe("ReconnectingWebSocket", () => {
               outboxCapacity: 2,
               outboxStrategy: strategy
             })
-            const offers = yield* Effect.forEach(["a", "b", "c"], (text) => Effect.fork(socket.offer(text)))
+            const offers = yield* Effect.forEach(["a", "b", "c"], (text) => Effect.forkChild(socket.offer(text)))
             yield* settled
             assert.strictEqual(yield* socket.waitingMessages, 2)
             const peer = yield* WebSocketTest.acceptPeer()
@@ -504,7 +502,7 @@ describe("ReconnectingWebSocket", () => {
             const network = yield* WebSocketTest.network(peer)
             yield* network.clientToServer.stall
             const texts = ["a", "b", "c"]
-            const sending = yield* Effect.forEach(texts, (text) => Effect.fork(socket.send(text)))
+            const sending = yield* Effect.forEach(texts, (text) => Effect.forkChild(socket.send(text)))
             yield* settled
             yield* network.clientToServer.unstall
             for (const text of texts) assert.strictEqual(yield* textFrom(peer), text)
@@ -522,8 +520,8 @@ describe("ReconnectingWebSocket", () => {
           yield* collect(socket)
           const network = yield* WebSocketTest.network(peer)
           yield* network.clientToServer.stall
-          const sending = yield* Effect.fork(socket.send("lost?"))
-          const waiting = yield* Effect.fork(socket.send("kept"))
+          const sending = yield* Effect.forkChild(socket.send("lost?"))
+          const waiting = yield* Effect.forkChild(socket.send("kept"))
           assert.isTrue(yield* isPending(sending))
           yield* network.reset
           assert.strictEqual(yield* Fiber.join(sending), "unknown")
@@ -542,7 +540,7 @@ describe("ReconnectingWebSocket", () => {
         Effect.gen(function* () {
           const { peer, socket } = yield* opened()
           const collected = yield* collect(socket)
-          const closing = yield* Effect.fork(socket.close(4000, "done"))
+          const closing = yield* Effect.forkChild(socket.close(4000, "done"))
           yield* peer.answerClose({ code: 4000, reason: "done" })
           yield* Fiber.join(closing)
           assert.isTrue(Exit.isSuccess(yield* Fiber.join(collected)))
@@ -568,7 +566,7 @@ describe("ReconnectingWebSocket", () => {
         Effect.gen(function* () {
           const connecting = yield* ReconnectingWebSocket.make(url, everySecond)
           yield* settled
-          const sending = yield* Effect.fork(connecting.send("dropped"))
+          const sending = yield* Effect.forkChild(connecting.send("dropped"))
           yield* settled
           yield* connecting.close()
           assert.strictEqual(yield* Fiber.join(sending), "dropped")
@@ -585,17 +583,17 @@ describe("ReconnectingWebSocket", () => {
     for (const [how, exit, code] of [
       ["success", Exit.void, 1000],
       ["failure", Exit.fail("no"), 1011],
-      ["interruption", Exit.interrupt(Fiber.id(Fiber.void)), 1001]
+      ["interruption", Exit.interrupt(), 1001]
     ] as const) {
       it.effect(`of the scope, by ${how}, closes the connection with ${code}, and makes no other`, () =>
         withTest(
           Effect.gen(function* () {
             const scope = yield* Scope.make()
-            const socket = yield* Scope.extend(ReconnectingWebSocket.make(url, everySecond), scope)
+            const socket = yield* Scope.provide(ReconnectingWebSocket.make(url, everySecond), scope)
             const peer = yield* WebSocketTest.acceptPeer()
-            const sending = yield* Effect.fork(socket.send("delivered"))
+            const sending = yield* Effect.forkChild(socket.send("delivered"))
             yield* peer.receive
-            const closing = yield* Effect.fork(Scope.close(scope, exit))
+            const closing = yield* Effect.forkChild(Scope.close(scope, exit))
             yield* peer.answerClose({ code })
             yield* Fiber.join(closing)
             assert.strictEqual(yield* Fiber.join(sending), "delivered")
@@ -611,13 +609,13 @@ describe("ReconnectingWebSocket", () => {
         Effect.gen(function* () {
           const scope = yield* Scope.make()
           const marks = { sendHighWaterMark: 1, sendLowWaterMark: 1 }
-          const socket = yield* Scope.extend(ReconnectingWebSocket.make(url, { ...everySecond, ...marks }), scope)
+          const socket = yield* Scope.provide(ReconnectingWebSocket.make(url, { ...everySecond, ...marks }), scope)
           const peer = yield* WebSocketTest.acceptPeer()
           const network = yield* WebSocketTest.network(peer)
           yield* network.clientToServer.stall
-          const sending = yield* Effect.fork(socket.send("unknown"))
+          const sending = yield* Effect.forkChild(socket.send("unknown"))
           yield* settled
-          const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+          const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
           assert.strictEqual(yield* Fiber.join(sending), "unknown")
           yield* TestClock.adjust("5 seconds")
           yield* Fiber.join(closing)
@@ -677,11 +675,11 @@ describe("ReconnectingWebSocket", () => {
         const socket = yield* ReconnectingWebSocket.make(url, { ...everySecond, maxSendBytes: 5 })
         const outcomes = yield* Effect.forEach(["a", "larger", "b"], (text) => socket.offer(text))
         const peer = yield* WebSocketTest.acceptPeer()
-        const exits = yield* Effect.forEach(outcomes, Effect.either)
-        assert.deepStrictEqual(
-          exits.map((exit) => (Either.isRight(exit) ? exit.right : exit.left.limit)),
-          ["delivered", "message", "delivered"]
+        const ends = yield* Effect.forEach(
+          outcomes,
+          Effect.match({ onFailure: ({ limit }) => limit, onSuccess: (delivered) => delivered })
         )
+        assert.deepStrictEqual(ends, ["delivered", "message", "delivered"])
         const refused = yield* Effect.flip(socket.send("€€"))
         assert.deepStrictEqual(fields(refused), {
           _tag: "Payload_too_large",
@@ -723,7 +721,7 @@ describe("ReconnectingWebSocket", () => {
         const { peer, socket } = yield* opened()
         yield* peer.sendClose(1012)
         yield* peer.expectClose({ code: 1012 })
-        const sending = yield* Effect.fork(socket.send("a"))
+        const sending = yield* Effect.forkChild(socket.send("a"))
         yield* settled
         assert.isTrue(yield* isPending(sending))
         yield* peer.end
@@ -747,7 +745,7 @@ describe("ReconnectingWebSocket", () => {
         yield* TestClock.adjust("1 second")
         const again = yield* WebSocketTest.acceptPeer()
         assert.strictEqual(yield* next, "b")
-        const waiting = yield* Effect.fork(Effect.all([next, next], { concurrency: "unbounded" }))
+        const waiting = yield* Effect.forkChild(Effect.all([next, next], { concurrency: "unbounded" }))
         yield* settled
         yield* again.send(Frame.text("c"), Frame.text("d"))
         assert.sameMembers(yield* Fiber.join(waiting), ["c", "d"])
@@ -776,7 +774,7 @@ describe("ReconnectingWebSocket", () => {
         yield* TestClock.adjust("1 second")
         const again = yield* WebSocketTest.acceptPeer()
         assert.deepStrictEqual(yield* next, Option.some("a"))
-        const waiting = yield* Effect.fork(Effect.all([next, next], { concurrency: "unbounded" }))
+        const waiting = yield* Effect.forkChild(Effect.all([next, next], { concurrency: "unbounded" }))
         yield* settled
         yield* again.send(Frame.text("b"))
         yield* closeBy(again, 1000)
@@ -790,7 +788,7 @@ describe("ReconnectingWebSocket", () => {
     withTest(
       Effect.gen(function* () {
         const first = yield* opened()
-        const closing = yield* Effect.fork(first.socket.close())
+        const closing = yield* Effect.forkChild(first.socket.close())
         yield* first.peer.answerClose()
         yield* Fiber.join(closing)
         assert.deepStrictEqual(yield* first.socket.receiveOption, Option.none())
@@ -805,7 +803,7 @@ describe("ReconnectingWebSocket", () => {
     withTest(
       Effect.gen(function* () {
         const first = yield* opened()
-        const closing = yield* Effect.fork(first.socket.close())
+        const closing = yield* Effect.forkChild(first.socket.close())
         yield* first.peer.answerClose()
         yield* Fiber.join(closing)
         assert.deepInclude(yield* Effect.flip(first.socket.receive), { _tag: "Connection_closed", initiator: "local" })
@@ -845,7 +843,7 @@ describe("ReconnectingWebSocket", () => {
         const log: Array<string> = []
         const outer = yield* Effect.scope
         const scope = yield* Scope.make()
-        const acceptPeer = Scope.extend(WebSocketTest.acceptPeer(), outer)
+        const acceptPeer = Scope.provide(WebSocketTest.acceptPeer(), outer)
         const { peer, socket } = yield* Effect.gen(function* () {
           yield* Effect.addFinalizer(() => Effect.sync(() => log.push("before")))
           const made = yield* ReconnectingWebSocket.make(url, everySecond)
@@ -856,9 +854,9 @@ describe("ReconnectingWebSocket", () => {
           yield* closeBy(first, 1001)
           yield* TestClock.adjust("1 second")
           return { peer: yield* acceptPeer, socket: made }
-        }).pipe(Scope.extend(scope))
+        }).pipe(Scope.provide(scope))
         yield* socket.awaitOpen
-        const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+        const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
         assert.strictEqual(yield* textFrom(peer), "bye")
         yield* settled
         assert.deepStrictEqual(log, ["delivered"])
@@ -874,7 +872,7 @@ describe("ReconnectingWebSocket", () => {
       Effect.gen(function* () {
         const scope = yield* Scope.make()
         for (const code of [1000, 1008]) {
-          const { peer } = yield* Scope.extend(opened(), scope)
+          const { peer } = yield* Scope.provide(opened(), scope)
           yield* closeBy(peer, code)
         }
         assert.strictEqual(finalizersIn(scope), 0)
@@ -919,7 +917,7 @@ describe("ReconnectingWebSocket", () => {
                   if (fault === 3) yield* connection.close(1012)
                   else yield* network.reset
                 })
-                yield* Effect.forkDaemon(outage)
+                yield* Effect.forkDetach(outage)
               }).pipe(Effect.scoped)
           })
           yield* Effect.forkScoped(Stream.runDrain(socket.messages))
@@ -988,8 +986,8 @@ describe("an effect of the app's that the supervisor runs", () => {
   it.effect("may be interrupted by another fiber: the connection ends", () =>
     withTest(
       Effect.gen(function* () {
-        const interrupted = Effect.flatMap(Effect.fork(Effect.never), (fiber) =>
-          Effect.zipRight(Fiber.interrupt(fiber), Fiber.join(fiber))
+        const interrupted = Effect.flatMap(Effect.forkChild(Effect.never), (fiber) =>
+          Effect.andThen(Fiber.interrupt(fiber), Fiber.join(fiber))
         )
         const socket = yield* ReconnectingWebSocket.make(url, { onConnect: () => interrupted })
         const peer = yield* WebSocketTest.acceptPeer()

@@ -1,10 +1,13 @@
+import * as fc from "fast-check"
 import type { StreamedMessage } from "@effect-websocket/platform/StreamingWebSocket"
 import type * as WebSocket from "@effect-websocket/platform/WebSocket"
-import { assert, describe, it } from "@effect/vitest"
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
-import { Effect, Exit, FastCheck, Fiber, FiberId, Option, Stream, TestClock } from "effect"
+import { Option } from "effect"
+import { Effect, Exit, Fiber, Stream, TestClock } from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
+import { property } from "./property.js"
 import {
   alone,
   binary,
@@ -46,7 +49,7 @@ const whole = (message: StreamedMessage) => Effect.map(collect(message), (parts)
 const watch = (message: StreamedMessage) =>
   Effect.gen(function* () {
     const read: Array<string> = []
-    const fiber = yield* Effect.fork(
+    const fiber = yield* Effect.forkChild(
       Stream.runForEach(partsOf(message), (part) => Effect.sync(() => void read.push(show(part))))
     )
     return { read, fiber }
@@ -57,7 +60,7 @@ const part = (payload: string | Uint8Array, fin = false) =>
 
 for (const role of roles) {
   describe(`receive, as ${role}`, () => {
-    it.scoped("as an option ends after a normal end, and fails after another", () =>
+    it.effect("as an option ends after a normal end, and fails after another", () =>
       Effect.gen(function* () {
         for (const code of [1000, 4000]) {
           const { eof, inject, socket } = yield* streaming(role)
@@ -74,10 +77,10 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("gives a message as soon as something of it has arrived, and its parts as they come", () =>
+    it.effect("gives a message as soon as something of it has arrived, and its parts as they come", () =>
       Effect.gen(function* () {
         const { inject, injectBytes, socket } = yield* streaming(role)
-        const receiving = yield* Effect.fork(socket.receive)
+        const receiving = yield* Effect.forkChild(socket.receive)
         const frame = sentTo(role, text("hello", false))
         yield* injectBytes(frame.slice(0, -3))
         const message = yield* Fiber.join(receiving)
@@ -96,7 +99,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("gives messages of both kinds, empty ones too", () =>
+    it.effect("gives messages of both kinds, empty ones too", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* streaming(role)
         yield* inject(text(""), binary(utf8("bytes")), binary(new Uint8Array(0)), text("te", false), continuation("xt"))
@@ -106,10 +109,10 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("does not give a message of which nothing has arrived", () =>
+    it.effect("does not give a message of which nothing has arrived", () =>
       Effect.gen(function* () {
         const { inject, injectBytes, socket } = yield* streaming(role)
-        const receiving = yield* Effect.fork(socket.receive)
+        const receiving = yield* Effect.forkChild(socket.receive)
         const frame = sentTo(role, text("€", false))
         yield* injectBytes(frame.slice(0, -1))
         assert.isTrue(yield* isPending(receiving))
@@ -119,14 +122,14 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("skips the unread rest of the previous message, even if it has not arrived yet", () =>
+    it.effect("skips what was not read of the message before, also what has not arrived", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* streaming(role)
         yield* inject(text("one", false), part("two"))
         const first = yield* socket.receive
         const read = yield* Stream.runCollect(Stream.take(partsOf(first), 1))
         assert.deepStrictEqual([...read], ["one"])
-        const receiving = yield* Effect.fork(socket.receive)
+        const receiving = yield* Effect.forkChild(socket.receive)
         yield* inject(part("three"), part("", true))
         assert.isTrue(yield* isPending(receiving))
         yield* inject(text("next"))
@@ -134,7 +137,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("makes the stream of the message before a defect", () =>
+    it.effect("makes the stream of the message before a defect", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* streaming(role)
         yield* inject(text("one", false), part("two", true), text("next"))
@@ -145,21 +148,21 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("makes it a defect even while it was being read", () =>
+    it.effect("makes it a defect also where it was being read", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* streaming(role)
         yield* inject(text("one", false))
         const first = yield* socket.receive
-        const reading = yield* Effect.fork(
+        const reading = yield* Effect.forkChild(
           Stream.runForEach(partsOf(first), () =>
-            Effect.zipRight(inject(part("two", true), text("next")), Effect.zipRight(settled, socket.receive))
+            Effect.andThen(inject(part("two", true), text("next")), Effect.andThen(settled, socket.receive))
           )
         )
         assert.isTrue(isDefect(yield* Fiber.await(reading)))
       })
     )
 
-    it.scoped("gives a stream that runs once: a second time is a defect, and no empty message", () =>
+    it.effect("gives a stream that runs once: a second time is a defect, and no empty message", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* streaming(role)
         yield* inject(text("one"), text("two", false))
@@ -171,10 +174,10 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("by two fibers at once is a defect, and the first goes on", () =>
+    it.effect("by two fibers at once is a defect, and the first goes on", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* streaming(role)
-        const receiving = yield* Effect.fork(socket.receive)
+        const receiving = yield* Effect.forkChild(socket.receive)
         assert.isTrue(yield* isPending(receiving))
         assert.isTrue(isDefect(yield* Effect.exit(socket.receive)))
         assert.isTrue(isDefect(yield* Effect.exit(Stream.runDrain(socket.messages))))
@@ -188,12 +191,12 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("interrupted between its wake-up and its turn, loses no message", () =>
+    it.effect("interrupted between its wake-up and its turn, loses no message", () =>
       Effect.gen(function* () {
         const { inject, socket, spied } = yield* streaming(role)
-        const receiving = yield* Effect.fork(socket.receive)
+        const receiving = yield* Effect.forkChild(socket.receive)
         yield* settled
-        spied.state.afterChunk = () => receiving.unsafeInterruptAsFork(FiberId.none)
+        spied.state.afterChunk = () => Fiber.interruptUnsafe(receiving)
         yield* inject(text("first", false))
         assert.isTrue(isInterrupted(yield* Fiber.await(receiving)))
         spied.state.afterChunk = () => {}
@@ -202,20 +205,20 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("interrupted while a message is read, leaves the next one whole", () =>
+    it.effect("interrupted while a message is read, leaves the next one whole", () =>
       Effect.gen(function* () {
         const { inject, socket, spied } = yield* streaming(role)
         yield* inject(text("first", false))
         const { fiber } = yield* watch(yield* socket.receive)
         yield* settled
-        spied.state.afterChunk = () => fiber.unsafeInterruptAsFork(FiberId.none)
+        spied.state.afterChunk = () => Fiber.interruptUnsafe(fiber)
         yield* inject(part("", true), text("second"))
         assert.isTrue(isInterrupted(yield* Fiber.await(fiber)))
         assert.strictEqual(yield* whole(yield* socket.receive), "Text second")
       })
     )
 
-    it.scoped("holds no more than receiveHighWaterMark of a message, while the transport is paused", () =>
+    it.effect("holds no more than receiveHighWaterMark of a message, while the transport is paused", () =>
       Effect.gen(function* () {
         const { inject, socket, spied } = yield* streaming(role, { receiveHighWaterMark: 1000 })
         const frame = sentTo(role, part("x".repeat(100))).length
@@ -235,7 +238,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("skips a message that is larger than the inbox", () =>
+    it.effect("skips a message that is larger than the inbox", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* streaming(role, { receiveHighWaterMark: 1000 })
         yield* inject(Frame.make(Opcode.Binary, { payload: utf8("start"), fin: false }))
@@ -247,7 +250,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("has no limit of messages, but one of frames", () =>
+    it.effect("knows no limit of messages, but one of frames", () =>
       Effect.gen(function* () {
         const limits = { maxMessageBytes: 4, maxFragments: 2, maxFrameBytes: 5 }
         const { inject, socket } = yield* streaming(role, { limits })
@@ -258,7 +261,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("reads a frame whose length takes 64 bits, before its end", () =>
+    it.effect("reads a frame whose length takes 64 bits, before its end", () =>
       Effect.gen(function* () {
         const { injectBytes, pair, socket } = yield* streaming(role)
         const length = 2 ** 40
@@ -280,7 +283,7 @@ for (const role of roles) {
     const endings: ReadonlyArray<
       readonly [
         name: string,
-        end: (alone: Effect.Effect.Success<ReturnType<typeof streaming>>) => Effect.Effect<unknown, unknown>,
+        end: (alone: Effect.Success<ReturnType<typeof streaming>>) => Effect.Effect<unknown, unknown>,
         expected: Record<string, unknown>
       ]
     > = [
@@ -289,15 +292,15 @@ for (const role of roles) {
       [
         "a Close of ours",
         ({ inject, socket }) =>
-          Effect.zipRight(Effect.fork(socket.close(4000)), Effect.zipRight(settled, inject(close(4000)))),
+          Effect.andThen(Effect.forkChild(socket.close(4000)), Effect.andThen(settled, inject(close(4000)))),
         closedError(4000, "local", true)
       ],
-      ["an abort", ({ socket }) => Effect.fork(socket.abort), closedError(1006, "local", false)],
+      ["an abort", ({ socket }) => Effect.forkChild(socket.abort), closedError(1006, "local", false)],
       ["a reset", ({ pair }) => pair.reset, resetError],
       ["the end of the input", ({ eof }) => eof, closedError(1006, "remote", false)]
     ]
     for (const [name, end, expected] of endings) {
-      it.scoped(`${name} inside a message fails its stream, with what arrived before`, () =>
+      it.effect(`${name} inside a message fails its stream, with what arrived before`, () =>
         Effect.gen(function* () {
           for (const reads of [true, false]) {
             const ends = yield* streaming(role)
@@ -316,7 +319,7 @@ for (const role of roles) {
       )
     }
 
-    it.scoped("a violation inside a message fails its stream, behind what arrived before", () =>
+    it.effect("a violation inside a message fails its stream, behind what arrived before", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* streaming(role)
         yield* inject(text("one", false), part(Uint8Array.of(0x61, 0xff)))
@@ -327,7 +330,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("the end of the scope fails a stream that is being read", () =>
+    it.effect("the end of the scope fails a stream that is being read", () =>
       Effect.gen(function* () {
         const reading = yield* Effect.scoped(
           Effect.gen(function* () {
@@ -341,12 +344,12 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("after close, dropped parts leave no gap", () =>
+    it.effect("after a close of ours, what is dropped leaves no hole", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* streaming(role, { receiveHighWaterMark: 500 })
         yield* inject(text("start", false))
         const message = yield* socket.receive
-        yield* Effect.fork(socket.close())
+        yield* Effect.forkChild(socket.close())
         yield* settled
         for (let i = 0; i < 9; i++) yield* inject(part(`${i}`.repeat(100)))
         yield* settled
@@ -365,7 +368,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("has no messageTimeout, but an idleTimeout", () =>
+    it.effect("knows no messageTimeout, but idleTimeout", () =>
       Effect.gen(function* () {
         const options = {
           messageTimeout: "1 seconds",
@@ -388,7 +391,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("a message that does not go on fails with the heartbeat", () =>
+    it.effect("a message that does not go on fails with the heartbeat", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* streaming(role)
         yield* inject(text("0", false))
@@ -407,7 +410,7 @@ for (const role of roles) {
   })
 
   describe(`messages, as ${role}`, () => {
-    it.scoped("are all messages, of which none need be read", () =>
+    it.effect("are all messages, of which none need be read", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* streaming(role)
         yield* inject(text("1"), text("2", false), continuation("2"), text("3"), text("4"), close(1000))
@@ -424,7 +427,7 @@ for (const role of roles) {
     )
 
     for (const code of [1000, 1001, undefined, 4000, 1011]) {
-      it.scoped(`end or fail with the Close ${code} as those of WebSocket`, () =>
+      it.effect(`end or fail with the Close ${code} as those of WebSocket`, () =>
         Effect.gen(function* () {
           const streams = yield* streaming(role)
           const messages = yield* alone(role)
@@ -441,10 +444,10 @@ for (const role of roles) {
       )
     }
 
-    it.scoped("are answered before the Close behind them", () =>
+    it.effect("are answered before the Close behind them", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* streaming(role)
-        yield* Effect.fork(Stream.runForEach(socket.messages, (message) => socket.sendStream(message)))
+        yield* Effect.forkChild(Stream.runForEach(socket.messages, (message) => socket.sendStream(message)))
         yield* settled
         yield* inject(text("one"), close(1000))
         yield* settled
@@ -454,7 +457,7 @@ for (const role of roles) {
   })
 
   describe(`sending, as ${role}`, () => {
-    it.scoped("is that of WebSocket", () =>
+    it.effect("is that of WebSocket", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* streaming(role)
         yield* socket.send("text")
@@ -473,10 +476,10 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("echoes a message while it still arrives, and fails if the message does not end", () =>
+    it.effect("echoes a message while it still arrives, and ends with it where it does not", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* streaming(role)
-        const echo = yield* Effect.fork(
+        const echo = yield* Effect.forkChild(
           Effect.flip(Effect.forever(Effect.flatMap(socket.receive, (message) => socket.sendStream(message))))
         )
         yield* inject(text("one", false))
@@ -499,49 +502,53 @@ for (const role of roles) {
   })
 }
 
-it.scoped("a message flows through an echo that holds only what the water marks allow", () =>
+it.effect("a message flows through an echo that holds only what the water marks allow", () =>
   Effect.gen(function* () {
     const marks = { sendHighWaterMark: 1000, sendLowWaterMark: 100, receiveHighWaterMark: 1000 }
     const { client, pair, server } = yield* connected({ delivery: "streams", ...marks })
-    yield* Effect.fork(Effect.flatMap(server.receive, (message) => server.sendStream(message)))
+    yield* Effect.forkChild(Effect.flatMap(server.receive, (message) => server.sendStream(message)))
     let sent = 0
     const parts = Stream.map(Stream.rechunk(Stream.range(0, 999), 1), (i) => {
       sent++
       return new Uint8Array(100).fill(i)
     })
-    const sending = yield* Effect.fork(client.sendStream(parts))
+    const sending = yield* Effect.forkChild(client.sendStream(parts))
     assert.isTrue(yield* isPending(sending))
     // Nobody reads the echo.
     assert.isBelow(sent, 100)
     const message = yield* client.receive
-    const size = yield* Stream.runFold(partsOf(message), 0, (sum, { length }) => sum + length)
+    const size = yield* Stream.runFold(
+      partsOf(message),
+      () => 0,
+      (sum, { length }) => sum + length
+    )
     yield* Fiber.join(sending)
     assert.strictEqual(size, 100_000)
     assert.strictEqual((yield* wrote(pair, "client")).length, 1001)
   })
 )
 
-it.scoped.prop(
+property(
   "any messages, however they are cut, are those that were sent",
   {
-    role: FastCheck.constantFrom(...roles),
-    messages: FastCheck.array(
-      FastCheck.oneof(
-        FastCheck.string({ unit: FastCheck.constantFrom("a", "é", "€", "😀"), maxLength: 20 }),
-        FastCheck.uint8Array({ maxLength: 40 })
+    role: fc.constantFrom(...roles),
+    messages: fc.array(
+      fc.oneof(
+        fc.string({ unit: fc.constantFrom("a", "é", "€", "😀"), maxLength: 20 }),
+        fc.uint8Array({ maxLength: 40 })
       ),
       { maxLength: 6 }
     ),
-    maxFrameSize: FastCheck.integer({ min: 1, max: 20 }),
-    split: FastCheck.integer({ min: 1, max: 20 }),
-    skips: FastCheck.array(FastCheck.boolean(), { minLength: 6, maxLength: 6 })
+    maxFrameSize: fc.integer({ min: 1, max: 20 }),
+    split: fc.integer({ min: 1, max: 20 }),
+    skips: fc.array(fc.boolean(), { minLength: 6, maxLength: 6 })
   },
   ({ maxFrameSize, messages, role, skips, split }) =>
     Effect.gen(function* () {
       const { pair, ...ends } = yield* connected({ delivery: "streams", maxFrameSize, receiveHighWaterMark: 100 })
       yield* from(pair, role).split(split)
-      const sending = yield* Effect.fork(
-        Effect.zipRight(
+      const sending = yield* Effect.forkChild(
+        Effect.andThen(
           Effect.forEach(messages, (data) => ends[role].send(data)),
           ends[role].close(1000)
         )
@@ -560,5 +567,5 @@ it.scoped.prop(
       yield* Fiber.join(sending)
       assert.deepStrictEqual(outcome(yield* peer.closeStatus), [1000, 1000, "remote", true])
     }),
-  { fastCheck: { numRuns: 100 } }
+  { numRuns: 100 }
 )

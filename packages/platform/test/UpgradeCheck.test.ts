@@ -3,8 +3,8 @@ import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import { isHandshakeRejected } from "@effect-websocket/protocol/Errors"
-import { assert, describe, it, vi } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect } from "./effect/index.js"
+import { assert, describe, it, vi } from "./effect/vitest.js"
 
 describe("isReject", () => {
   it("holds for what reject makes, and for nothing else", () => {
@@ -15,7 +15,7 @@ describe("isReject", () => {
     }
   })
 
-  it.scoped("lets a check reject with that of another copy of the package", () =>
+  it.effect("lets a check reject with that of another copy of the package", () =>
     Effect.gen(function* () {
       vi.resetModules()
       const other: typeof UpgradeCheck = yield* Effect.promise(() => import("@effect-websocket/platform/UpgradeCheck"))

@@ -2,29 +2,15 @@ import { isFrameWebSocket } from "@effect-websocket/platform/FrameWebSocket"
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import { isStreamingWebSocket } from "@effect-websocket/platform/StreamingWebSocket"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
-import { assert, describe, it } from "@effect/vitest"
 import * as CloseCode from "@effect-websocket/protocol/CloseCode"
 import { closeCodeOf, type ConnectionError, IoError, type PayloadTooLarge } from "@effect-websocket/protocol/Errors"
 import type * as Frame from "@effect-websocket/protocol/Frame"
 import { frames as decodeFrames } from "@effect-websocket/protocol/FrameDecoder"
 import { Binary, frames, type Message, size, Text } from "@effect-websocket/protocol/Message"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
-import {
-  Cause,
-  Channel,
-  Chunk,
-  Context,
-  Deferred,
-  Duration,
-  Effect,
-  Exit,
-  Fiber,
-  FiberId,
-  Option,
-  Scope,
-  Stream,
-  TestClock
-} from "effect"
+import { Option } from "effect"
+import { Cause, Context, Deferred, Duration, Effect, Exit, Fiber, Scope, Stream, TestClock } from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import {
   alone,
   close,
@@ -66,7 +52,7 @@ const inScope = <E>(
 ) =>
   Effect.gen(function* () {
     const opened = yield* Deferred.make<WebSocket.WebSocket>()
-    const fiber = yield* Effect.fork(
+    const fiber = yield* Effect.forkChild(
       Effect.scoped(
         Effect.gen(function* () {
           const socket = yield* WebSocket.fromTransport(transport, options)
@@ -107,11 +93,11 @@ for (const role of roles) {
 
   describe(`closing, as ${role}`, () => {
     for (const [name, code, body] of endings) {
-      it.scoped(`the scope sends ${code} after ${name}, and waits for the answer`, () =>
+      it.effect(`the scope sends ${code} after ${name}, and waits for the answer`, () =>
         Effect.gen(function* () {
           const pair = yield* MockTransport.make()
           const peer = yield* WebSocket.fromTransport(pair[peerRole], { role: peerRole })
-          const reading = yield* Effect.fork(peer.run(() => {}))
+          const reading = yield* Effect.forkChild(peer.run(() => {}))
           const { fiber, socket } = yield* inScope(pair[role], { role }, () => body)
           const exit = yield* Fiber.await(fiber)
           assert.strictEqual(Exit.isSuccess(exit), name === "success")
@@ -137,7 +123,7 @@ for (const role of roles) {
       [["ServiceRestart", "soon"], 1012, "soon"],
       [[3000, "r".repeat(123)], 3000, "r".repeat(123)]
     ] as const) {
-      it.scoped(`close(${args.join(", ").slice(0, 30)}) sends ${code}, once, and waits for the answer`, () =>
+      it.effect(`close(${args.join(", ").slice(0, 30)}) sends ${code}, once, and waits for the answer`, () =>
         Effect.gen(function* () {
           const { pair, ...sockets } = yield* connected()
           const socket = sockets[role]
@@ -159,7 +145,7 @@ for (const role of roles) {
       )
     }
 
-    it.scoped("close refuses a code or reason that may not be sent, and sends nothing", () =>
+    it.effect("close refuses what may not be sent, with nothing sent", () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected()
         const socket = sockets[role]
@@ -185,11 +171,11 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("in both directions at once is clean, with both codes", () =>
+    it.effect("in both directions at once is clean, with both codes", () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected()
-        yield* Effect.zipRight(pair.clientToServer.delay("10 millis"), pair.serverToClient.delay("10 millis"))
-        const closing = yield* Effect.fork(
+        yield* Effect.andThen(pair.clientToServer.delay("10 millis"), pair.serverToClient.delay("10 millis"))
+        const closing = yield* Effect.forkChild(
           Effect.all([sockets[role].close(4001), sockets[peerRole].close(4002)], { concurrency: "unbounded" })
         )
         // The Closes, the end of the server's output, the end of the client's.
@@ -214,15 +200,15 @@ for (const role of roles) {
       ["never answers", (pair: MockTransport.Pair) => from(pair, peerRole).stall, 0],
       ["never reads", (pair: MockTransport.Pair) => from(pair, role).stall, 0],
       ["never reads what fills its buffer", (pair: MockTransport.Pair) => from(pair, role).stall, 200_000],
-      ["vanishes", (pair: MockTransport.Pair) => Effect.zipRight(from(pair, role).drop, from(pair, peerRole).drop), 0]
+      ["vanishes", (pair: MockTransport.Pair) => Effect.andThen(from(pair, role).drop, from(pair, peerRole).drop), 0]
     ] as const) {
-      it.scoped(`is bounded by closeTimeout if the peer ${behaviour}`, () =>
+      it.effect(`is bounded by closeTimeout where the peer ${behaviour}`, () =>
         Effect.gen(function* () {
           const pair = yield* MockTransport.make()
           const seen = deafPeer(pair, peerRole)
           yield* silence(pair)
           const { fiber, socket } = yield* inScope(pair[role], { role, closeTimeout: "3 seconds" }, (socket) =>
-            Effect.zipRight(Effect.forkScoped(socket.send(new Uint8Array(backlog))), Effect.never)
+            Effect.andThen(Effect.forkScoped(socket.send(new Uint8Array(backlog))), Effect.never)
           )
           yield* settled
           yield* Fiber.interruptFork(fiber)
@@ -240,13 +226,13 @@ for (const role of roles) {
       )
     }
 
-    it.scoped("is bounded if the peer answers and does not end TCP, and is clean in any case", () =>
+    it.effect("is bounded where the peer answers and does not end TCP, and is clean all the same", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* alone(role, { closeTimeout: "3 seconds" })
         yield* inject(close(1000))
         yield* settled
         assert.deepStrictEqual(yield* wrote, ["Close 1000"])
-        const closing = yield* Effect.fork(socket.close())
+        const closing = yield* Effect.forkChild(socket.close())
         yield* TestClock.adjust("2999 millis")
         assert.isTrue(yield* isPending(closing))
         yield* TestClock.adjust("1 millis")
@@ -259,7 +245,7 @@ for (const role of roles) {
     it.effect("closes all connections of a scope within one closeTimeout", () =>
       Effect.gen(function* () {
         const pairs = yield* Effect.all(Array.from({ length: 5 }, () => MockTransport.make()))
-        const fiber = yield* Effect.fork(
+        const fiber = yield* Effect.forkChild(
           Effect.scoped(
             Effect.forEach(pairs, (pair) => WebSocket.fromTransport(pair[role], { role, closeTimeout: "1 seconds" }))
           )
@@ -274,20 +260,20 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("in a scope that has ended before is immediate", () =>
+    it.effect("in a scope that has ended before is immediate", () =>
       Effect.gen(function* () {
         const pair = yield* MockTransport.make()
         const peer = yield* WebSocket.fromTransport(pair[peerRole], { role: peerRole })
         const scope = yield* Scope.make()
         yield* Scope.close(scope, Exit.void)
-        const socket = yield* WebSocket.fromTransport(pair[role], { role }).pipe(Scope.extend(scope))
+        const socket = yield* WebSocket.fromTransport(pair[role], { role }).pipe(Scope.provide(scope))
         assert.isFalse(yield* socket.isOpen)
         assert.deepStrictEqual(outcome(yield* socket.closeStatus), [1001, 1001, "local", true])
         assert.deepStrictEqual(outcome(yield* peer.closeStatus), [1001, 1001, "remote", true])
       })
     )
 
-    it.scoped("sends what the app's own finalizers send, before the Close", () =>
+    it.effect("sends what the app's own finalizers send, before the Close", () =>
       Effect.gen(function* () {
         const pair = yield* MockTransport.make()
         const peer = yield* WebSocket.fromTransport(pair[peerRole], { role: peerRole })
@@ -300,7 +286,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("abort drops the connection without a Close", () =>
+    it.effect("abort drops the connection without a Close", () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected()
         const socket = sockets[role]
@@ -317,10 +303,10 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("abort cuts a close short", () =>
+    it.effect("abort cuts a close short", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
-        const closing = yield* Effect.fork(socket.close(4000))
+        const closing = yield* Effect.forkChild(socket.close(4000))
         assert.isTrue(yield* isPending(closing))
         yield* socket.abort
         yield* Fiber.join(closing)
@@ -330,7 +316,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("the end of the peer's input without a Close is 1006, not clean", () =>
+    it.effect("the end of the peer's input without a Close is 1006, not clean", () =>
       Effect.gen(function* () {
         const { eof, inject, socket, wrote } = yield* alone(role)
         yield* inject(text("before"))
@@ -345,11 +331,11 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("a reset is an Io_error, also while closing", () =>
+    it.effect("a reset is an Io_error, also while closing", () =>
       Effect.gen(function* () {
         for (const closes of [false, true]) {
           const { pair, socket } = yield* alone(role)
-          const closing = yield* Effect.fork(closes ? socket.close() : Effect.void)
+          const closing = yield* Effect.forkChild(closes ? socket.close() : Effect.void)
           yield* settled
           yield* pair.reset
           yield* Fiber.join(closing)
@@ -361,10 +347,10 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("leaves what arrives to be read until the peer's Close", () =>
+    it.effect("leaves what arrives to be read until the peer's Close", () =>
       Effect.gen(function* () {
         const { eof, inject, socket, wrote } = yield* alone(role)
-        const closing = yield* Effect.fork(socket.close(4000))
+        const closing = yield* Effect.forkChild(socket.close(4000))
         yield* settled
         assert.deepStrictEqual(fields(yield* Effect.flip(socket.send("late"))), closedError(4000, "local", false))
         yield* inject(text("one"), text("two"), close(4000), text("after"))
@@ -381,14 +367,14 @@ for (const role of roles) {
       })
     )
 
-    it.scoped(
+    it.effect(
       "resumes a paused transport, since the peer's Close is behind what nobody reads, and keeps a bounded part",
       () =>
         Effect.gen(function* () {
           const { pair, ...sockets } = yield* connected({ receiveHighWaterMark: 1000 })
           const socket = sockets[role]
           const texts = Array.from({ length: 100 }, (_, i) => `${i}`.padStart(100, "."))
-          yield* Effect.forEach(texts, (text) => Effect.zipRight(sockets[peerRole].send(text), settled))
+          yield* Effect.forEach(texts, (text) => Effect.andThen(sockets[peerRole].send(text), settled))
           yield* socket.close()
           assert.deepStrictEqual(outcome(yield* socket.closeStatus), [1000, 1000, "local", true])
           const kept = yield* Stream.runCollect(socket.messages)
@@ -402,17 +388,17 @@ for (const role of roles) {
         })
     )
 
-    it.scoped("fails senders that wait, sends none of their messages, and sends the Close behind sent ones", () =>
+    it.effect("fails senders that wait, with nothing sent of theirs, and lets the Close out behind what was sent", () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1 })
         const socket = sockets[role]
         yield* from(pair, role).stall
-        const first = yield* Effect.fork(socket.send("0123456789"))
+        const first = yield* Effect.forkChild(socket.send("0123456789"))
         yield* settled
-        const second = yield* Effect.fork(socket.send("never"))
-        const pinging = yield* Effect.fork(socket.ping())
+        const second = yield* Effect.forkChild(socket.send("never"))
+        const pinging = yield* Effect.forkChild(socket.ping())
         assert.isTrue(yield* isPending(second))
-        const closing = yield* Effect.fork(socket.close(4000))
+        const closing = yield* Effect.forkChild(socket.close(4000))
         for (const refused of [Fiber.join(second), Effect.asVoid(Fiber.join(pinging))]) {
           const error = yield* Effect.flip(refused)
           assert.deepStrictEqual(fields(error), closedError(4000, "local", false))
@@ -425,7 +411,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("by the peer ends TCP from the server's side first", () =>
+    it.effect("by the peer ends TCP from the server's side first", () =>
       Effect.gen(function* () {
         const { eof, inject, seen, socket, spied, wrote } = yield* alone(role)
         yield* inject(close(4001, "bye"))
@@ -451,7 +437,7 @@ for (const role of roles) {
 type Reader = (socket: WebSocket.WebSocket) => Effect.Effect<ReadonlyArray<string | Uint8Array>, ConnectionError>
 
 /** Reads again and again, until that fails because of a clean close. */
-const untilClosed = (read: Effect.Effect<Chunk.Chunk<Message>, ConnectionError>): ReturnType<Reader> =>
+const untilClosed = (read: Effect.Effect<Iterable<Message>, ConnectionError>): ReturnType<Reader> =>
   Effect.suspend(() => {
     const seen: Array<string | Uint8Array> = []
     const loop: Effect.Effect<void, ConnectionError> = Effect.flatMap(read, (messages) => {
@@ -475,7 +461,7 @@ const readers: Record<"run" | "receive" | "receiveAll" | "messages", Reader> = {
         seen
       )
     }),
-  receive: (socket) => untilClosed(Effect.map(socket.receive, Chunk.of)),
+  receive: (socket) => untilClosed(Effect.map(socket.receive, (message) => [message])),
   receiveAll: (socket) => untilClosed(socket.receiveAll),
   messages: (socket) =>
     Effect.map(Stream.runCollect(socket.messages), (messages) => Array.from(messages, ({ data }) => data))
@@ -484,15 +470,15 @@ const ways = ["run", "receive", "receiveAll", "messages"] as const
 
 for (const way of ways) {
   describe(`reading with ${way}`, () => {
-    it.scoped("delivers all messages in order, however they were split", () =>
+    it.effect("delivers all messages in order, however they were split", () =>
       Effect.gen(function* () {
         for (const size of [1, 7, undefined]) {
           const { client, pair, server } = yield* connected()
           yield* pair.clientToServer.split(size)
           const sent = Array.from({ length: 100 }, (_, i) => (i % 3 === 0 ? new Uint8Array(i).fill(i) : `é${i}`))
-          const reading = yield* Effect.fork(readers[way](server))
+          const reading = yield* Effect.forkChild(readers[way](server))
           yield* Effect.forEach(sent, (data, i) =>
-            i % 10 === 0 ? Effect.zipRight(settled, client.send(data)) : client.send(data)
+            i % 10 === 0 ? Effect.andThen(settled, client.send(data)) : client.send(data)
           )
           yield* client.close()
           assert.deepStrictEqual(yield* Fiber.join(reading), sent)
@@ -500,7 +486,7 @@ for (const way of ways) {
       })
     )
 
-    it.scoped(
+    it.effect(
       "that stops pauses the transport, so that the sender waits; a bounded part is held and nothing is lost",
       () =>
         Effect.gen(function* () {
@@ -511,7 +497,7 @@ for (const way of ways) {
           const spied = spy(pair.server)
           const client = yield* WebSocket.fromTransport(pair.client, { role: "client" })
           const server = yield* WebSocket.fromTransport(spied.transport, { role: "server" })
-          const sending = yield* Effect.fork(
+          const sending = yield* Effect.forkChild(
             Effect.forEach(Array.from({ length: count }), (_, i) => client.send(new Uint8Array(chunk).fill(i)), {
               discard: true
             })
@@ -526,7 +512,7 @@ for (const way of ways) {
           yield* settled
           assert.strictEqual(spied.state.received, held)
 
-          const reading = yield* Effect.fork(readers[way](server))
+          const reading = yield* Effect.forkChild(readers[way](server))
           yield* Fiber.join(sending)
           yield* client.close()
           const received = yield* Fiber.join(reading)
@@ -540,12 +526,12 @@ for (const way of ways) {
 
     // `run` has no wake-up: its handler is called within the read.
     if (way !== "run") {
-      it.scoped("interrupted between its wake-up and its turn, loses no message", () =>
+      it.effect("interrupted between its wake-up and its turn, loses no message", () =>
         Effect.gen(function* () {
           const { inject, socket, spied } = yield* alone("server")
-          const reading = yield* Effect.fork(readers[way](socket))
+          const reading = yield* Effect.forkChild(readers[way](socket))
           yield* settled
-          spied.state.afterChunk = () => reading.unsafeInterruptAsFork(FiberId.none)
+          spied.state.afterChunk = () => Fiber.interruptUnsafe(reading)
           yield* inject(text("first"), text("second"))
           assert.isTrue(isInterrupted(yield* Fiber.await(reading)))
           assert.strictEqual((yield* socket.receive).data, "first")
@@ -554,11 +540,11 @@ for (const way of ways) {
       )
     }
 
-    it.scoped("while another fiber reads is a defect, and the other goes on", () =>
+    it.effect("while another fiber reads is a defect, and the other goes on", () =>
       Effect.gen(function* () {
         for (const first of ways) {
           const { inject, socket } = yield* alone("server")
-          const reading = yield* Effect.fork(readers[first](socket))
+          const reading = yield* Effect.forkChild(readers[first](socket))
           assert.isTrue(yield* isPending(reading))
           assert.isTrue(isDefect(yield* Effect.exit(readers[way](socket))), first)
           yield* inject(text("a"), close(1000))
@@ -567,16 +553,18 @@ for (const way of ways) {
       })
     )
 
-    it.scoped("may follow another way that was interrupted, also while its fiber cleans up, and within that", () =>
+    it.effect("may follow another way that was interrupted, also while its fiber cleans up, and within that", () =>
       Effect.gen(function* () {
         for (const first of ways) {
           const { inject, socket } = yield* alone("server")
           const cleaning = yield* Deferred.make<void>()
-          const reading = yield* Effect.fork(Effect.onInterrupt(readers[first](socket), () => Deferred.await(cleaning)))
+          const reading = yield* Effect.forkChild(
+            Effect.onInterrupt(readers[first](socket), () => Deferred.await(cleaning))
+          )
           yield* settled
           yield* Fiber.interruptFork(reading)
           yield* settled
-          const cleaner = yield* Effect.fork(
+          const cleaner = yield* Effect.forkChild(
             Effect.ensuring(readers[first](socket), Effect.orDie(readers[way](socket)))
           )
           yield* settled
@@ -592,11 +580,11 @@ for (const way of ways) {
       })
     )
 
-    it.scoped("may follow another way that was interrupted", () =>
+    it.effect("may follow another way that was interrupted", () =>
       Effect.gen(function* () {
         for (const first of ways) {
           const { inject, socket } = yield* alone("server")
-          const reading = yield* Effect.fork(readers[first](socket))
+          const reading = yield* Effect.forkChild(readers[first](socket))
           yield* settled
           yield* Fiber.interrupt(reading)
           yield* inject(text("a"), text("b"), close(1000))
@@ -619,10 +607,10 @@ for (const role of roles) {
       ["1011", 1011, false],
       ["4000", 4000, false]
     ] as const) {
-      it.scoped(`run and messages ${ends ? "end" : "fail"} when the peer closes with ${name}; receive fails`, () =>
+      it.effect(`run and messages ${ends ? "end" : "fail"} when the peer closes with ${name}; receive fails`, () =>
         Effect.gen(function* () {
           const { eof, inject, socket, wrote } = yield* alone(role)
-          const reading = yield* Effect.fork(Effect.exit(socket.run(() => {})))
+          const reading = yield* Effect.forkChild(Effect.exit(socket.run(() => {})))
           yield* settled
           yield* inject(close(code))
           yield* eof
@@ -639,11 +627,11 @@ for (const role of roles) {
       )
     }
 
-    it.scoped("run and messages end after a closing handshake that we began, whatever the code", () =>
+    it.effect("run and messages end after a closing handshake that we began, whatever the code", () =>
       Effect.gen(function* () {
         for (const code of [1000, 1011, 4000]) {
           const sockets = yield* connected()
-          const reading = yield* Effect.fork(sockets[role].run(() => {}))
+          const reading = yield* Effect.forkChild(sockets[role].run(() => {}))
           yield* settled
           yield* sockets[role].close(code)
           yield* Fiber.join(reading)
@@ -653,10 +641,10 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("a message and a Close in one chunk: the answers of run go out before the Close", () =>
+    it.effect("a message and a Close in one chunk: what run answers goes out before the Close", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* alone(role)
-        const reading = yield* Effect.fork(socket.run(({ data }) => socket.send(`re: ${String(data)}`)))
+        const reading = yield* Effect.forkChild(socket.run(({ data }) => socket.send(`re: ${String(data)}`)))
         yield* settled
         yield* inject(text("one"), text("two"), close(1000, "bye"), text("after"))
         yield* Fiber.join(reading)
@@ -667,12 +655,12 @@ for (const role of roles) {
     for (const [name, read] of [
       ["nobody reads", () => Effect.never],
       ["the handler takes its time", (socket: WebSocket.WebSocket) => socket.run(() => Effect.never)],
-      ["one message is read", (socket: WebSocket.WebSocket) => Effect.zipRight(socket.receive, Effect.never)]
+      ["one message is read", (socket: WebSocket.WebSocket) => Effect.andThen(socket.receive, Effect.never)]
     ] as const) {
-      it.scoped(`a message and a Close in one chunk: the Close is answered if ${name}`, () =>
+      it.effect(`a message and a Close in one chunk: the Close is answered where ${name}`, () =>
         Effect.gen(function* () {
           const { eof, inject, socket, wrote } = yield* alone(role)
-          const reading = yield* Effect.fork(read(socket))
+          const reading = yield* Effect.forkChild(read(socket))
           yield* settled
           yield* inject(text("one"), text("two"), text("three"), close(1000))
           yield* eof
@@ -762,7 +750,7 @@ for (const role of roles) {
 
   describe(`a violation, as ${role}`, () => {
     for (const [name, input, error, code] of violations) {
-      it.scoped(`${name} is answered with ${code}, behind the messages before it`, () =>
+      it.effect(`${name} is answered with ${code}, behind what came before it`, () =>
         Effect.gen(function* () {
           const { injectBytes, pair, seen, socket, spied } = yield* alone(role, { limits })
           yield* injectBytes(concat(sentTo(role, text("before")), input, sentTo(role, text("after"))))
@@ -789,11 +777,11 @@ for (const role of roles) {
       )
     }
 
-    it.scoped("is answered even if nobody reads, and TCP ends within closeTimeout", () =>
+    it.effect("is answered where nobody reads, and its TCP is ended within closeTimeout", () =>
       Effect.gen(function* () {
         const { injectBytes, socket, wrote } = yield* alone(role, { closeTimeout: "1 seconds" })
         yield* injectBytes(concat(sentTo(role, text("before")), raw(0x83, [0])))
-        const over = yield* Effect.fork(socket.closeStatus)
+        const over = yield* Effect.forkChild(socket.closeStatus)
         yield* settledLate
         assert.deepStrictEqual(
           (yield* wrote).map((line) => line.slice(0, 10)),
@@ -806,7 +794,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("ends the scope without a second Close", () =>
+    it.effect("ends the scope without a second Close", () =>
       Effect.gen(function* () {
         const pair = yield* MockTransport.make()
         deafPeer(pair, peerRole)
@@ -825,15 +813,15 @@ for (const role of roles) {
 }
 
 describe("run", () => {
-  it.scoped("calls the handler for the next message when the effect for the last one is done", () =>
+  it.effect("calls the handler for the next message when the effect for the last one is done", () =>
     Effect.gen(function* () {
       const { inject, socket } = yield* alone("server")
       const log: Array<string> = []
-      const reading = yield* Effect.fork(
+      const reading = yield* Effect.forkChild(
         socket.run(({ data }) =>
-          Effect.zipRight(
+          Effect.andThen(
             Effect.sync(() => log.push(`${String(data)} begins`)),
-            Effect.zipRight(
+            Effect.andThen(
               Effect.sleep("1 seconds"),
               Effect.sync(() => log.push(`${String(data)} ends`))
             )
@@ -858,7 +846,7 @@ describe("run", () => {
     [
       "fails",
       () => Effect.fail("no"),
-      (exit) => Exit.isFailure(exit) && Option.contains(Cause.failureOption(exit.cause), "no")
+      (exit) => Exit.isFailure(exit) && Option.contains(Cause.findErrorOption(exit.cause), "no")
     ],
     ["dies", () => Effect.die("no"), isDefect],
     ["interrupts itself", () => Effect.interrupt, isInterrupted],
@@ -871,7 +859,7 @@ describe("run", () => {
     ]
   ]
   for (const [name, handler, expected] of failing) {
-    it.scoped(`ends as its handler does, which ${name}; later messages can be read, and sent messages go out`, () =>
+    it.effect(`ends as its handler does, which ${name}; what comes after can be read, what was sent is sent`, () =>
       Effect.gen(function* () {
         const { client, server } = yield* connected()
         yield* Effect.forEach(["a", "bad", "b"], (data) => client.send(data))
@@ -884,13 +872,13 @@ describe("run", () => {
     )
   }
 
-  it.scoped("gives the handler's effects their services", () =>
+  it.effect("gives the handler's effects their services", () =>
     Effect.gen(function* () {
-      class Suffix extends Context.Tag("Suffix")<Suffix, string>() {}
+      class Suffix extends Context.Service<Suffix, string>()("Suffix") {}
       const { client, server } = yield* connected()
       yield* server
         .run(({ data }) => Effect.flatMap(Suffix, (suffix) => server.send(`${String(data)}${suffix}`)))
-        .pipe(Effect.provideService(Suffix, "!"), Effect.fork)
+        .pipe(Effect.provideService(Suffix, "!"), Effect.forkChild)
       yield* client.send("hello")
       assert.strictEqual((yield* client.receive).data, "hello!")
     })
@@ -906,7 +894,7 @@ const texts = (socket: WebSocket.WebSocket, count: number) =>
 
 describe("sendAll", () => {
   for (const role of roles) {
-    it.scoped(`as ${role}, sends in order, and again when it is run again`, () =>
+    it.effect(`as ${role}, sends in order, and again when it is run again`, () =>
       Effect.gen(function* () {
         const sockets = yield* connected()
         const sendAll = sockets[role].sendAll(new Set(["a", utf8("b"), new Text("c")]))
@@ -921,17 +909,17 @@ describe("sendAll", () => {
       })
     )
 
-    it.scoped(`as ${role}, waits for room; interrupted, it has sent a whole number of messages`, () =>
+    it.effect(`as ${role}, waits for room; interrupted, it has sent a whole number of messages`, () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 100, sendLowWaterMark: 10 })
         yield* from(pair, role).stall
         const all = Array.from({ length: 50 }, (_, i) => `${i} ${"x".repeat(40)}`)
-        const sending = yield* Effect.fork(sockets[role].sendAll(all))
+        const sending = yield* Effect.forkChild(sockets[role].sendAll(all))
         assert.isTrue(yield* isPending(sending))
         yield* Fiber.interrupt(sending)
         yield* from(pair, role).unstall
         yield* sockets[role].sendAll(all.slice(3))
-        const received = yield* Effect.fork(readers.receiveAll(sockets[other(role)]))
+        const received = yield* Effect.forkChild(readers.receiveAll(sockets[other(role)]))
         yield* sockets[role].close()
         const sent = yield* Fiber.join(received)
         const count = sent.length - 47
@@ -942,7 +930,7 @@ describe("sendAll", () => {
     )
   }
 
-  it.scoped("fails with the first that is not sent, and asks for no more", () =>
+  it.effect("fails with the first that is not sent, and asks for no more", () =>
     Effect.gen(function* () {
       const { inject, socket, wrote } = yield* alone("server")
       let asked = 0
@@ -960,11 +948,11 @@ describe("sendAll", () => {
 })
 
 describe("broadcast", () => {
-  it.scoped("to connections that are closing or over starts no fiber and makes no error for any of them", () =>
+  it.effect("to connections that are closing or over starts no fiber and makes no error for any of them", () =>
     Effect.gen(function* () {
       const { client, pair, server } = yield* connected()
       yield* pair.stall
-      yield* Effect.fork(server.close())
+      yield* Effect.forkChild(server.close())
       yield* settled
       // With a fiber of its own for any of them it would not be done at once.
       assert.isUndefined(Effect.runSync(WebSocket.broadcast([server], "closing")))
@@ -976,7 +964,7 @@ describe("broadcast", () => {
     })
   )
 
-  it.scoped("sends to all others if a member of the app's throws, dies or fails, and then reports the defect", () =>
+  it.effect("sends to all others where a member of the app's throws, dies or fails, and shows the defect then", () =>
     Effect.gen(function* () {
       const { client, server } = yield* connected()
       const throws = {
@@ -991,12 +979,12 @@ describe("broadcast", () => {
         assert.strictEqual(isDefect(exit), member !== fails)
         assert.strictEqual((yield* client.receive).data, "hello")
       }
-      yield* Effect.fork(client.run(() => {}))
+      yield* Effect.forkChild(client.run(() => {}))
       yield* server.close()
     })
   )
 
-  it.scoped("sends to all, skips connections that are over, and accepts objects of the app", () =>
+  it.effect("sends to all, past those that are over, and to what is no connection of ours", () =>
     Effect.gen(function* () {
       const pairs = yield* Effect.replicateEffect(connected(), 3)
       const double: Array<WebSocket.Data> = []
@@ -1012,7 +1000,7 @@ describe("broadcast", () => {
     })
   )
 
-  it.scoped(
+  it.effect(
     "one that has no room holds up its end, but no other; it may end meanwhile, or the caller be interrupted",
     () =>
       Effect.gen(function* () {
@@ -1023,9 +1011,9 @@ describe("broadcast", () => {
         yield* from(slow.pair, "server").stall
         yield* from(gone.pair, "server").stall
         const data = "more than its high-water mark"
-        const first = yield* Effect.fork(WebSocket.broadcast(sockets, data))
-        const second = yield* Effect.fork(WebSocket.broadcast(sockets, "second"))
-        const third = yield* Effect.fork(WebSocket.broadcast(sockets, "third"))
+        const first = yield* Effect.forkChild(WebSocket.broadcast(sockets, data))
+        const second = yield* Effect.forkChild(WebSocket.broadcast(sockets, "second"))
+        const third = yield* Effect.forkChild(WebSocket.broadcast(sockets, "third"))
         assert.deepStrictEqual(yield* texts(quick.client, 3), [data, "second", "third"])
         assert.isTrue(yield* isPending(first))
         assert.isTrue(yield* isPending(second))
@@ -1039,7 +1027,7 @@ describe("broadcast", () => {
       })
   )
 
-  it.scoped("each takes it as its strategy says", () =>
+  it.effect("each takes it as its strategy says", () =>
     Effect.gen(function* () {
       const options = { sendHighWaterMark: 10, sendLowWaterMark: 1, sendStrategy: "close" } as const
       const slow = yield* connected(options)
@@ -1053,7 +1041,7 @@ describe("broadcast", () => {
 
 describe("send", () => {
   for (const role of roles) {
-    it.scoped(`as ${role}, takes text, bytes and messages`, () =>
+    it.effect(`as ${role}, takes text, bytes and messages`, () =>
       Effect.gen(function* () {
         const sockets = yield* connected({ maxFrameSize: 1000 })
         const large = new Uint8Array(2500).map((_, i) => i)
@@ -1085,14 +1073,14 @@ describe("send", () => {
       })
     )
 
-    it.scoped(`as ${role}, suspends above the high-water mark, and goes on below the low one, in order`, () =>
+    it.effect(`as ${role}, suspends above the high-water mark, and goes on below the low one, in order`, () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 100, sendLowWaterMark: 10 })
         const socket = sockets[role]
         yield* from(pair, role).stall
         yield* socket.send("below the mark")
         const sent = Array.from({ length: 50 }, (_, i) => `${i} ${"x".repeat(40)}`)
-        const sending = yield* Effect.forEach(sent, (data) => Effect.fork(socket.send(data)))
+        const sending = yield* Effect.forEach(sent, (data) => Effect.forkChild(socket.send(data)))
         yield* settled
         const held = yield* socket.bufferedBytes
         assert.isAtLeast(held, 100)
@@ -1106,13 +1094,13 @@ describe("send", () => {
       })
     )
 
-    it.scoped(`as ${role}, interrupted while it waits, sends all of its message or nothing`, () =>
+    it.effect(`as ${role}, interrupted while it waits, sends all of its message or nothing`, () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1 })
         const socket = sockets[role]
         yield* from(pair, role).stall
         const names = Array.from({ length: 10 }, (_, i) => `message ${i}`)
-        const sending = yield* Effect.forEach(names, (data) => Effect.fork(socket.send(data)))
+        const sending = yield* Effect.forEach(names, (data) => Effect.forkChild(socket.send(data)))
         yield* settled
         // The first is in the transport already and only waits for room.
         for (const i of [0, 3, 4, 9]) yield* Fiber.interrupt(sending[i]!)
@@ -1129,18 +1117,18 @@ describe("send", () => {
       })
     )
 
-    it.scoped(`as ${role}, fails when the connection ends while it waits, with the connection's error`, () =>
+    it.effect(`as ${role}, fails when the connection ends while it waits, with the connection's error`, () =>
       Effect.gen(function* () {
         for (const end of ["reset", "abort", "timeout"] as const) {
           const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1 })
           const socket = sockets[role]
           yield* from(pair, role).stall
-          const sending = yield* Effect.forEach(["0123456789", "a", "b"], (data) => Effect.fork(socket.send(data)))
+          const sending = yield* Effect.forEach(["0123456789", "a", "b"], (data) => Effect.forkChild(socket.send(data)))
           assert.isTrue(yield* isPending(sending[0]!))
           if (end === "reset") yield* pair.reset
           else if (end === "abort") yield* socket.abort
           else {
-            yield* Effect.fork(socket.close())
+            yield* Effect.forkChild(socket.close())
             yield* settled
             yield* TestClock.adjust("5 seconds")
           }
@@ -1167,7 +1155,7 @@ describe("send", () => {
         return { ...ends, outbound, peer: ends[other(role)], socket }
       })
 
-    it.scoped(`as ${role}, with "dropping", drops messages that would have to wait, and no others`, () =>
+    it.effect(`as ${role}, with "dropping", drops what would have to wait, and nothing else`, () =>
       Effect.gen(function* () {
         const { outbound, peer, socket } = yield* slow("dropping")
         yield* socket.send("dropped")
@@ -1182,7 +1170,7 @@ describe("send", () => {
     // Each of these weighs 65 bytes, so that three fit.
     const letters = ["a", "b", "c", "d", "e", "f"]
 
-    it.scoped(`as ${role}, with "sliding", keeps the newest messages until there is room`, () =>
+    it.effect(`as ${role}, with "sliding", keeps the newest messages until there is room`, () =>
       Effect.gen(function* () {
         const { outbound, peer, socket } = yield* slow("sliding", 200)
         const before = yield* socket.bufferedBytes
@@ -1197,7 +1185,7 @@ describe("send", () => {
       })
     )
 
-    it.scoped(`as ${role}, with "sliding", keeps a message that is larger than the mark, and a copy of bytes`, () =>
+    it.effect(`as ${role}, with "sliding", keeps a message that is larger than the mark, and a copy of bytes`, () =>
       Effect.gen(function* () {
         const { outbound, peer, socket } = yield* slow("sliding")
         const bytes = new Uint8Array(1000).fill(1)
@@ -1210,20 +1198,20 @@ describe("send", () => {
       })
     )
 
-    it.scoped(`as ${role}, with "sliding", sends the kept messages before its own Close`, () =>
+    it.effect(`as ${role}, with "sliding", sends what it keeps before a Close of its own`, () =>
       Effect.gen(function* () {
         const { outbound, pair, peer, socket } = yield* slow("sliding", 200)
         for (const letter of letters) yield* socket.send(letter)
-        yield* Effect.fork(socket.close())
+        yield* Effect.forkChild(socket.close())
         yield* outbound.unstall
-        yield* Effect.fork(peer.run(() => {}))
+        yield* Effect.forkChild(peer.run(() => {}))
         assert.deepStrictEqual(outcome(yield* socket.closeStatus), [1000, 1000, "local", true])
         assert.deepStrictEqual((yield* wrote(pair, role)).slice(1), ["Text d", "Text e", "Text f", "Close 1000"])
         assert.deepStrictEqual(fields(yield* Effect.flip(socket.send("late"))), closedError(1000, "local", true))
       })
     )
 
-    it.scoped(`as ${role}, with "sliding", drops the kept messages with the connection`, () =>
+    it.effect(`as ${role}, with "sliding", drops what it keeps with the connection`, () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* slow("sliding", 200)
         for (const letter of letters) yield* socket.send(letter)
@@ -1233,19 +1221,19 @@ describe("send", () => {
       })
     )
 
-    it.scoped(`as ${role}, with "close", closes with 1008 instead of waiting`, () =>
+    it.effect(`as ${role}, with "close", closes with 1008 instead of waiting`, () =>
       Effect.gen(function* () {
         const { outbound, pair, peer, socket } = yield* slow("close")
         const error = yield* Effect.flip(socket.send("one too many"))
         assert.deepStrictEqual(fields(error), closedError(1008, "local", false, "too slow"))
         yield* outbound.unstall
-        yield* Effect.fork(peer.run(() => {}))
+        yield* Effect.forkChild(peer.run(() => {}))
         assert.deepStrictEqual(outcome(yield* socket.closeStatus), [1008, 1008, "local", true])
         assert.deepStrictEqual(yield* wrote(pair, role), ["Text 0123456789", "Close 1008 too slow"])
       })
     )
 
-    it.scoped(`as ${role}, with "abort", drops the connection instead of waiting`, () =>
+    it.effect(`as ${role}, with "abort", drops the connection instead of waiting`, () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* slow("abort")
         const error = yield* Effect.flip(socket.send("one too many"))
@@ -1256,14 +1244,14 @@ describe("send", () => {
     )
   }
 
-  it.scoped("by 10,000 fibers of 64 KiB each to a peer that does not read holds a bounded part of it", () =>
+  it.effect("by 10,000 fibers of 64 KiB each to a peer that does not read holds a bounded part of it", () =>
     Effect.gen(function* () {
       for (const role of roles) {
         const { pair, ...sockets } = yield* connected()
         const socket = sockets[role]
         yield* from(pair, role).stall
         const data = new Uint8Array(64 * 1024)
-        const sending = yield* Effect.fork(
+        const sending = yield* Effect.forkChild(
           Effect.forEach(Array.from({ length: 10_000 }), () => socket.send(data), { concurrency: "unbounded" })
         )
         assert.isTrue(yield* isPending(sending))
@@ -1280,12 +1268,12 @@ describe("send", () => {
     })
   )
 
-  it.scoped("by the echo to a peer that does not read stops reading: nothing piles up", () =>
+  it.effect("by the echo to a peer that does not read stops reading: nothing piles up", () =>
     Effect.gen(function* () {
       const { client, pair, server } = yield* connected()
       yield* pair.serverToClient.stall
-      const echoing = yield* Effect.fork(server.run((message) => server.send(message)))
-      const sending = yield* Effect.fork(
+      const echoing = yield* Effect.forkChild(server.run((message) => server.send(message)))
+      const sending = yield* Effect.forkChild(
         Effect.forEach(Array.from({ length: 100 }), () => client.send(new Uint8Array(16 * 1024)), { discard: true })
       )
       assert.isTrue(yield* isPending(sending))
@@ -1297,7 +1285,7 @@ describe("send", () => {
     })
   )
 
-  it.scoped("holds few bytes while a peer floods with pings: unread pongs coalesce to the newest", () =>
+  it.effect("is refused nothing by a peer's ping flood: pongs that it does not read coalesce to the newest", () =>
     Effect.gen(function* () {
       const { inject, pair, socket } = yield* alone("server", { sendHighWaterMark: 100, sendLowWaterMark: 10 })
       yield* pair.serverToClient.stall
@@ -1314,7 +1302,7 @@ describe("send", () => {
 })
 
 describe("sink and channel", () => {
-  it.scoped("sink sends everything", () =>
+  it.effect("sink sends everything", () =>
     Effect.gen(function* () {
       const { client, server } = yield* connected()
       yield* Stream.run(Stream.make<Array<WebSocket.Data>>("a", utf8("b"), new Text("c")), client.sink)
@@ -1325,10 +1313,10 @@ describe("sink and channel", () => {
     })
   )
 
-  it.scoped("channel sends its input and emits the messages; the end of its input closes with 1000", () =>
+  it.effect("channel sends its input and emits the messages; the end of its input closes with 1000", () =>
     Effect.gen(function* () {
       const { client, pair, server } = yield* connected()
-      const echoing = yield* Effect.fork(server.run((message) => server.send(message)))
+      const echoing = yield* Effect.forkChild(server.run((message) => server.send(message)))
       const replies = yield* Stream.make<Array<WebSocket.Data>>("a", "b").pipe(
         Stream.concat(Stream.make("c")),
         Stream.pipeThroughChannel(client.channel()),
@@ -1343,7 +1331,7 @@ describe("sink and channel", () => {
     })
   )
 
-  it.scoped("channel fails with the error of its input, even if the peer sends nothing", () =>
+  it.effect("channel fails with what its input fails with, also where the peer says nothing", () =>
     Effect.gen(function* () {
       const { client } = yield* connected()
       const error = yield* Stream.make<Array<WebSocket.Data>>("a").pipe(
@@ -1357,7 +1345,7 @@ describe("sink and channel", () => {
     })
   )
 
-  it.scoped("channel fails or ends with the connection, even if its input continues", () =>
+  it.effect("channel fails when the connection does, and ends when it ends normally, though its input goes on", () =>
     Effect.gen(function* () {
       for (const code of [1000, 4000]) {
         const { client, server } = yield* connected()
@@ -1365,7 +1353,7 @@ describe("sink and channel", () => {
           Stream.concat(Stream.never),
           Stream.pipeThroughChannel(client.channel()),
           Stream.runDrain,
-          Effect.fork
+          Effect.forkChild
         )
         assert.strictEqual((yield* server.receive).data, "a")
         yield* server.close(code)
@@ -1384,11 +1372,11 @@ for (const role of roles) {
   const peerRole = other(role)
 
   describe(`ping, as ${role}`, () => {
-    it.scoped("succeeds with the time of the round trip", () =>
+    it.effect("succeeds with the time of the round trip", () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected()
         yield* Effect.all([from(pair, role).delay("30 millis"), from(pair, peerRole).delay("12 millis")])
-        const pinging = yield* Effect.fork(sockets[role].ping())
+        const pinging = yield* Effect.forkChild(sockets[role].ping())
         yield* settled
         yield* TestClock.adjust("30 millis")
         assert.isTrue(yield* isPending(pinging))
@@ -1399,12 +1387,12 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("is answered by the pong with its payload, which also answers the pings before it", () =>
+    it.effect("is answered by the pong with its payload, and that stands for those before it", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* alone(role)
         const data = utf8("0")
         const pinging = yield* Effect.forEach([data, utf8("1"), utf8("2")], (payload) =>
-          Effect.fork(socket.ping(payload))
+          Effect.forkChild(socket.ping(payload))
         )
         yield* settled
         data[0] = 0
@@ -1422,7 +1410,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("refuses more than 125 bytes, with nothing sent and the connection as it was", () =>
+    it.effect("refuses more than 125 bytes, with nothing sent and the connection as it was", () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected()
         for (const ask of [sockets[role].ping(new Uint8Array(126)), sockets[role].pong(new Uint8Array(126))]) {
@@ -1440,26 +1428,26 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("fails when the connection ends", () =>
+    it.effect("fails when the connection ends", () =>
       Effect.gen(function* () {
         for (const end of ["reset", "close", "eof"] as const) {
           const { eof, inject, pair, socket } = yield* alone(role)
-          const pinging = yield* Effect.fork(socket.ping())
+          const pinging = yield* Effect.forkChild(socket.ping())
           yield* settled
           if (end === "reset") yield* pair.reset
           else if (end === "eof") yield* eof
-          else yield* Effect.zipRight(inject(close(4000)), eof)
+          else yield* Effect.andThen(inject(close(4000)), eof)
           const error = yield* Effect.flip(Fiber.join(pinging))
           assert.strictEqual(error, (yield* socket.closeStatus).error, end)
         }
       })
     )
 
-    it.scoped("is forgotten if interrupted: its pong answers nothing, later pongs do", () =>
+    it.effect("interrupted, is forgotten: its pong answers nothing, later ones do", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* alone(role)
-        const first = yield* Effect.fork(socket.ping(utf8("0")))
-        const second = yield* Effect.fork(socket.ping(utf8("1")))
+        const first = yield* Effect.forkChild(socket.ping(utf8("0")))
+        const second = yield* Effect.forkChild(socket.ping(utf8("1")))
         yield* settled
         yield* Fiber.interrupt(second)
         yield* inject(pong("1"))
@@ -1469,14 +1457,14 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("waits for room as send does, and interrupted then, sends nothing", () =>
+    it.effect("waits for room as send does, and interrupted then, sends nothing", () =>
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* alone(role, { sendHighWaterMark: 10, sendLowWaterMark: 1 })
         yield* from(pair, role).stall
-        yield* Effect.fork(socket.send("0123456789"))
+        yield* Effect.forkChild(socket.send("0123456789"))
         yield* settled
-        const dropped = yield* Effect.fork(socket.ping(utf8("dropped")))
-        const kept = yield* Effect.fork(socket.pong(utf8("kept")))
+        const dropped = yield* Effect.forkChild(socket.ping(utf8("dropped")))
+        const kept = yield* Effect.forkChild(socket.pong(utf8("kept")))
         assert.isTrue(yield* isPending(kept))
         yield* Fiber.interrupt(dropped)
         yield* from(pair, role).unstall
@@ -1487,12 +1475,18 @@ for (const role of roles) {
     )
   })
 
-  it.scoped(`pings and pongs emit those of the peer, as ${role}; slow readers miss all but the newest 16`, () =>
+  it.effect(`pings and pongs tell what the peer sends, as ${role}; slow readers miss all but the newest 16`, () =>
     Effect.gen(function* () {
       const { eof, inject, socket, wrote } = yield* alone(role)
       const decoded = (stream: Stream.Stream<Uint8Array>) =>
         // Not `runCollect`: that of effect 3.22 loses elements of what comes from a full sliding buffer.
-        Effect.fork(Stream.runFold(stream, [] as ReadonlyArray<string>, (all, data) => [...all, latin1(data)]))
+        Effect.forkChild(
+          Stream.runFold(
+            stream,
+            (): ReadonlyArray<string> => [],
+            (all, data) => [...all, latin1(data)]
+          )
+        )
       const pings = yield* decoded(socket.pings)
       const again = yield* decoded(socket.pings)
       const pongs = yield* decoded(socket.pongs)
@@ -1516,7 +1510,7 @@ for (const role of roles) {
 }
 
 describe("fromTransport", () => {
-  it.scoped("has the properties of the connection", () =>
+  it.effect("tells what it knows of the connection", () =>
     Effect.gen(function* () {
       const pair = yield* MockTransport.make()
       const client = yield* WebSocket.fromTransport(pair.client, {
@@ -1565,8 +1559,8 @@ const defectOf = (exit: Exit.Exit<unknown, unknown>): string => {
   return defect instanceof TypeError || defect instanceof RangeError ? defect.message : `none: ${String(exit)}`
 }
 
-describe("the properties of a socket", () => {
-  it.scoped("are its role, and the sizes of its messages and frames", () =>
+describe("what a socket tells of itself", () => {
+  it.effect("its role, and the sizes of what it sends", () =>
     Effect.gen(function* () {
       for (const role of roles) {
         const { socket } = yield* alone(role, { maxFrameSize: 10, maxSendBytes: 20 })
@@ -1577,7 +1571,7 @@ describe("the properties of a socket", () => {
     })
   )
 
-  it.scoped("isWebSocket holds for whole messages only, whichever copy of the package made them", () =>
+  it.effect("isWebSocket holds for whole messages only, whichever copy of the package made them", () =>
     Effect.gen(function* () {
       for (const delivery of ["messages", "streams", "frames"] as const) {
         const { socket } = yield* alone("server", { delivery })
@@ -1597,7 +1591,7 @@ describe("the properties of a socket", () => {
 
 for (const role of roles) {
   describe(`receiveOption, as ${role}`, () => {
-    it.scoped("returns messages, and None after an end that is normal for run", () =>
+    it.effect("gives messages, and None after what run counts as a normal end", () =>
       Effect.gen(function* () {
         for (const [code, ends] of [
           [undefined, true],
@@ -1607,7 +1601,7 @@ for (const role of roles) {
           [4000, false]
         ] as const) {
           const { eof, inject, socket } = yield* alone(role)
-          const waiting = yield* Effect.fork(socket.receiveOption)
+          const waiting = yield* Effect.forkChild(socket.receiveOption)
           yield* settled
           yield* inject(text("a"), text("b"), close(code))
           yield* eof
@@ -1624,15 +1618,15 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("ends while it waits, by our own Close; and fails with a connection that breaks", () =>
+    it.effect("ends while it waits, by our own Close; and fails with a connection that breaks", () =>
       Effect.gen(function* () {
         const sockets = yield* connected()
-        const waiting = yield* Effect.fork(sockets[role].receiveOption)
+        const waiting = yield* Effect.forkChild(sockets[role].receiveOption)
         yield* settled
         yield* sockets[role].close(4000)
         assert.deepStrictEqual(yield* Fiber.join(waiting), Option.none())
         const { pair, socket } = yield* alone(role)
-        const failing = yield* Effect.fork(Effect.flip(socket.receiveOption))
+        const failing = yield* Effect.forkChild(Effect.flip(socket.receiveOption))
         yield* settled
         yield* pair.reset
         assert.deepInclude(fields(yield* Fiber.join(failing)), resetError)
@@ -1641,7 +1635,7 @@ for (const role of roles) {
   })
 
   describe(`receiveWith, as ${role}`, () => {
-    it.scoped("takes messages up to the limit in bytes, with any characters", () =>
+    it.effect("takes messages of at most so many bytes, of whatever characters", () =>
       Effect.gen(function* () {
         const sockets = yield* connected()
         const peer = sockets[other(role)]
@@ -1650,7 +1644,7 @@ for (const role of roles) {
           const message = yield* sockets[role].receiveWith({ maxMessageBytes: 6 })
           assert.strictEqual(size(message), expected)
         }
-        const later = yield* Effect.fork(sockets[role].receiveWith({ maxMessageBytes: 1 }))
+        const later = yield* Effect.forkChild(sockets[role].receiveWith({ maxMessageBytes: 1 }))
         yield* settled
         yield* peer.send("x")
         assert.strictEqual((yield* Fiber.join(later)).data, "x")
@@ -1658,7 +1652,7 @@ for (const role of roles) {
     )
 
     for (const arrival of ["before", "meanwhile"] as const) {
-      it.scoped(
+      it.effect(
         `fails the connection with 1009 for a larger one that arrives ${arrival}, and drops what is behind`,
         () =>
           Effect.gen(function* () {
@@ -1666,8 +1660,8 @@ for (const role of roles) {
             yield* inject(text("small"))
             assert.strictEqual((yield* socket.receiveWith({ maxMessageBytes: 5 })).data, "small")
             const deliver = inject(text("€€".repeat(1)), text("behind"))
-            if (arrival === "before") yield* Effect.zipRight(deliver, settled)
-            const reading = yield* Effect.fork(Effect.flip(socket.receiveWith({ maxMessageBytes: 3 })))
+            if (arrival === "before") yield* Effect.andThen(deliver, settled)
+            const reading = yield* Effect.forkChild(Effect.flip(socket.receiveWith({ maxMessageBytes: 3 })))
             yield* settled
             if (arrival === "meanwhile") yield* deliver
             const error = yield* Fiber.join(reading)
@@ -1690,7 +1684,7 @@ for (const role of roles) {
       )
     }
 
-    it.scoped("fails a connection that is not read, whose peer's Close is found then", () =>
+    it.effect("fails a connection that is not read, whose peer's Close is found then", () =>
       Effect.gen(function* () {
         const { eof, inject, socket, spied } = yield* alone(role, { receiveHighWaterMark: 1 })
         yield* inject(text("large"))
@@ -1705,7 +1699,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("fails with the limit even if the connection has already ended", () =>
+    it.effect("fails with the limit also where the connection has ended before", () =>
       Effect.gen(function* () {
         const { eof, inject, socket } = yield* alone(role)
         yield* inject(text("large"), close(1000))
@@ -1716,7 +1710,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("with a limit that makes no sense is a defect, and takes nothing", () =>
+    it.effect("with a limit that makes no sense is a defect, and takes nothing", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* alone(role)
         yield* inject(text("a"))
@@ -1732,7 +1726,7 @@ for (const role of roles) {
     const tooLarge = (size: number) => ({ ...outbound, limit: "message", max: 6, size })
     const outbound = { _tag: "Payload_too_large", direction: "outbound" }
 
-    it.scoped("refuses a larger message, sends nothing, and the connection goes on", () =>
+    it.effect("refuses a larger message, sends nothing, and the connection goes on", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role, { maxSendBytes: 6 })
         for (const [data, bytes] of [
@@ -1745,7 +1739,7 @@ for (const role of roles) {
             socket.send(data),
             socket.send(data, { maxFrameSize: 1 }),
             Stream.run(Stream.make(data), socket.sink),
-            Channel.runDrain(Channel.pipeTo(Channel.write(Chunk.of(data)), socket.channel()))
+            Stream.runDrain(Stream.pipeThroughChannel(Stream.make(data), socket.channel()))
           ]) {
             assert.deepStrictEqual(fields(yield* Effect.flip(refused)), tooLarge(bytes))
           }
@@ -1758,7 +1752,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("sendAll sends the messages before the refused one, and none behind it", () =>
+    it.effect("sendAll sends what is before the refused one, and nothing behind it", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role, { maxSendBytes: 6 })
         const refused = yield* Effect.flip(socket.sendAll(["a", "b", "1234567", "c"]))
@@ -1769,7 +1763,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("sendStream: of each part; before anything was sent the connection goes on, later it is closed", () =>
+    it.effect("sendStream: of each part; before anything was sent the connection goes on, later it is closed", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role, { maxSendBytes: 6 })
         yield* socket.sendStream(Stream.make("123456", "123456"))
@@ -1784,7 +1778,7 @@ for (const role of roles) {
     )
 
     for (const sendStrategy of ["suspend", "dropping", "sliding", "close", "abort"] as const) {
-      it.scoped(`is refused at once even if there is no room, with the strategy ${sendStrategy}`, () =>
+      it.effect(`is refused at once also where there is no room, with the strategy ${sendStrategy}`, () =>
         Effect.gen(function* () {
           const { pair, socket, wrote } = yield* alone(role, {
             maxSendBytes: 100,
@@ -1793,9 +1787,9 @@ for (const role of roles) {
             sendStrategy
           })
           yield* from(pair, role).stall
-          yield* Effect.fork(socket.send("0123456789"))
+          yield* Effect.forkChild(socket.send("0123456789"))
           yield* settled
-          const refused = yield* Effect.fork(Effect.flip(socket.send("x".repeat(101))))
+          const refused = yield* Effect.forkChild(Effect.flip(socket.send("x".repeat(101))))
           yield* settled
           // It does not wait for room.
           assert.isFalse(yield* isPending(refused))
@@ -1808,10 +1802,10 @@ for (const role of roles) {
       )
     }
 
-    it.scoped("is refused after the connection's error, while that is closing", () =>
+    it.effect("is refused after the connection's error, while that is closing", () =>
       Effect.gen(function* () {
         const { socket } = yield* alone(role, { maxSendBytes: 6 })
-        yield* Effect.fork(socket.close())
+        yield* Effect.forkChild(socket.close())
         yield* settled
         assert.strictEqual((yield* Effect.flip(socket.send("1234567")))._tag, "Connection_closed")
       })
@@ -1819,7 +1813,7 @@ for (const role of roles) {
   })
 
   describe(`maxFrameSize of one send, as ${role}`, () => {
-    it.scoped("replaces that of the connection, smaller or larger", () =>
+    it.effect("replaces that of the connection, smaller or larger", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role, { maxFrameSize: 3 })
         yield* socket.send("abcd", { maxFrameSize: 2 })
@@ -1843,7 +1837,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("also of a message that waits for room, or is kept by the strategy sliding", () =>
+    it.effect("also of a message that waits for room, or is kept by the strategy sliding", () =>
       Effect.gen(function* () {
         for (const sendStrategy of ["suspend", "sliding"] as const) {
           const { pair, socket, wrote } = yield* alone(role, {
@@ -1852,9 +1846,9 @@ for (const role of roles) {
             sendStrategy
           })
           yield* from(pair, role).stall
-          yield* Effect.fork(socket.send("x".repeat(100)))
+          yield* Effect.forkChild(socket.send("x".repeat(100)))
           yield* settled
-          const waiting = yield* Effect.fork(socket.send("abc", { maxFrameSize: 2 }))
+          const waiting = yield* Effect.forkChild(socket.send("abc", { maxFrameSize: 2 }))
           yield* settled
           yield* from(pair, role).unstall
           yield* Fiber.join(waiting)
@@ -1864,7 +1858,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("that makes no sense is a defect, with nothing sent and the connection as it was", () =>
+    it.effect("that makes no sense is a defect, with nothing sent and the connection as it was", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         for (const maxFrameSize of [0, -1, 1.5, NaN, Infinity]) {
@@ -1884,7 +1878,7 @@ for (const role of roles) {
     )
   })
 
-  it.scoped(`sendAll refuses a single message, as ${role}`, () =>
+  it.effect(`one message is none for sendAll, as ${role}`, () =>
     Effect.gen(function* () {
       const { socket, wrote } = yield* alone(role)
       for (const one of ["", "hello", new Uint8Array(0), utf8("hello"), new Text("a"), 3, null, undefined]) {
@@ -1903,14 +1897,14 @@ for (const role of roles) {
       socket.sendAll([data]),
       WebSocket.broadcast([socket], data),
       Stream.run(Stream.make(data), socket.sink),
-      Channel.runDrain(Channel.pipeTo(Channel.write(Chunk.of(data)), socket.channel())),
+      Stream.runDrain(Stream.pipeThroughChannel(Stream.make(data), socket.channel())),
       socket.sendStream(Stream.make(data)),
       socket.sendStream({ _tag: "Text", data: Stream.make(data) }),
       socket.sendStream(data),
       ...(data === undefined ? [] : [socket.ping(data), socket.pong(data)])
     ]
 
-    it.scoped("is a defect of every function that sends, sends nothing, and leaves the connection unchanged", () =>
+    it.effect("is a defect of whatever sends it, with nothing sent and the connection as it was", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         for (const [name, mistake] of mistakes) {
@@ -1925,18 +1919,18 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("is a defect at once even if there is no room, and waiting messages are sent", () =>
+    it.effect("is one at once also where there is no room, and what waits is sent", () =>
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* alone(role, { sendHighWaterMark: 10, sendLowWaterMark: 1 })
         yield* from(pair, role).stall
-        const first = yield* Effect.fork(socket.send("0123456789"))
+        const first = yield* Effect.forkChild(socket.send("0123456789"))
         yield* settled
-        const waiting = yield* Effect.fork(socket.send("waiting"))
+        const waiting = yield* Effect.forkChild(socket.send("waiting"))
         for (const [name, mistake] of mistakes) {
           const exits = yield* Effect.forEach(sends(socket, mistake as never).slice(0, 5), Effect.exit)
           assert.isTrue(exits.every(isDefect), name)
         }
-        const pong = yield* Effect.fork(socket.pong(new Uint8Array(3).buffer as never))
+        const pong = yield* Effect.forkChild(socket.pong(new Uint8Array(3).buffer as never))
         assert.isTrue(isDefect(yield* Effect.exit(socket.pong(3 as never))))
         yield* settled
         yield* from(pair, role).unstall
@@ -1946,13 +1940,13 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("in a handler of run ends the run with the defect, and the next one goes on", () =>
+    it.effect("in a handler of run ends the run with the defect, and the next one goes on", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* alone(role)
         for (const arrival of ["before", "meanwhile"] as const) {
           for (const [name, mistake] of mistakes) {
             if (arrival === "before") yield* inject(text("a"), text("b"))
-            const running = yield* Effect.fork(Effect.exit(socket.run(() => socket.send(mistake as never))))
+            const running = yield* Effect.forkChild(Effect.exit(socket.run(() => socket.send(mistake as never))))
             yield* settled
             if (arrival === "meanwhile") yield* inject(text("a"), text("b"))
             assert.isTrue(isDefect(yield* Fiber.join(running)), name)
@@ -1965,7 +1959,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("in the middle of a stream closes the connection, because sent parts cannot be taken back", () =>
+    it.effect("in the middle of a stream closes the connection, because what has begun cannot be taken back", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         assert.isTrue(isDefect(yield* Effect.exit(socket.sendStream(Stream.make("a", 3 as never)))))
@@ -1974,7 +1968,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("holds an ArrayBuffer or another view: that is sent as its bytes, and a ping of it is answered", () =>
+    it.effect("holds an ArrayBuffer or another view: that is sent as its bytes, and a ping of it is answered", () =>
       Effect.gen(function* () {
         const sockets = yield* connected()
         const { buffer } = utf8("buffer").slice()
@@ -1984,7 +1978,7 @@ for (const role of roles) {
         yield* socket.sendAll([view as never])
         yield* WebSocket.broadcast([socket], { _tag: "Binary", data: buffer } as never)
         yield* socket.sendStream(Stream.make(view as never, buffer as never))
-        yield* Effect.zipRight(socket.ping(view as never), socket.ping(buffer as never))
+        yield* Effect.andThen(socket.ping(view as never), socket.ping(buffer as never))
         const received = yield* Effect.replicateEffect(sockets[other(role)].receive, 4)
         assert.deepStrictEqual(
           received.map(({ data }) => data),
@@ -1993,7 +1987,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("an invalid close code is a defect, and sends no Close", () =>
+    it.effect("a close code that is none is a defect, and sends no Close", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         for (const code of ["Kicked", null, {}])
@@ -2004,7 +1998,7 @@ for (const role of roles) {
     )
   })
 
-  it.scoped(`recordFrames tells in which frames a message came, as ${role}`, () =>
+  it.effect(`recordFrames tells in which frames a message came, as ${role}`, () =>
     Effect.gen(function* () {
       const { inject, socket } = yield* alone(role, { recordFrames: true })
       yield* inject(text("hel", false), ping("p"), continuation("lo"), text("whole"))
@@ -2021,7 +2015,7 @@ for (const role of roles) {
     })
   )
 
-  it.scoped(`an app's own close codes have names, as ${role}`, () =>
+  it.effect(`an app's own close codes have names, as ${role}`, () =>
     Effect.gen(function* () {
       const codes = CloseCode.makeRegistry({ Kicked: 4001 })
       const sockets = yield* connected()
@@ -2033,7 +2027,7 @@ for (const role of roles) {
 }
 
 describe("broadcast of a message above maxSendBytes", () => {
-  it.scoped("skips the connections that refuse it, without a fiber for any of them", () =>
+  it.effect("passes by the connections that refuse it, without a fiber for any of them", () =>
     Effect.gen(function* () {
       const strict = yield* connected({ maxSendBytes: 3 })
       const free = yield* connected()
@@ -2056,11 +2050,11 @@ describe("random", () => {
     }
   }
 
-  it.scoped("is the source of a client's mask keys, and of the payloads of pings and heartbeats", () =>
+  it.effect("is the source of a client's mask keys, and of the payloads of pings and heartbeats", () =>
     Effect.gen(function* () {
       const run = Effect.gen(function* () {
         const { pair, socket } = yield* alone("client", { random: counting() })
-        yield* Effect.fork(socket.ping())
+        yield* Effect.forkChild(socket.ping())
         yield* settled
         yield* socket.send("hello")
         yield* TestClock.adjust("25 seconds")
@@ -2080,13 +2074,13 @@ describe("random", () => {
       // The bytes of the pings; the keys were drawn between them, many at once.
       assert.deepStrictEqual([...sent[0]!.payload], [0, 1, 2, 3, 4, 5, 6, 7])
       const { pair, socket } = yield* alone("server", { random: counting() })
-      yield* Effect.fork(socket.ping())
+      yield* Effect.forkChild(socket.ping())
       yield* settled
       assert.deepStrictEqual([...(yield* framesFrom(pair, "server"))[0]!.payload], [0, 1, 2, 3, 4, 5, 6, 7])
     })
   )
 
-  it.scoped("that throws is replaced by the secure source, and no callback throws", () =>
+  it.effect("that throws is replaced by the secure one: nothing gets out of a callback", () =>
     Effect.gen(function* () {
       const random = {
         getRandomValues: () => {

@@ -3,10 +3,11 @@ import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import type { Zlib } from "@effect-websocket/platform/Zlib"
 import { NodeZlib } from "@effect-websocket/platform/node"
-import { assert, describe, it } from "@effect/vitest"
 import { HandshakeRejected, IoError, type HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
-import { Cause, Duration, Effect, Exit, Fiber, Option, Scope, TestClock } from "effect"
+import { Option } from "effect"
+import { Cause, Duration, Effect, Exit, Fiber, Scope, TestClock } from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import { finalizersIn, isInterrupted, settled } from "./support.js"
 
 /** A dial that a test answers, and a record of its calls. */
@@ -158,7 +159,7 @@ describe("connect", () => {
       for (const region of [Effect.interruptible, Effect.uninterruptible]) {
         const { calls, client } = scripted()
         const connecting = region(Effect.flip(Effect.scoped(client.connect("ws://test", { openTimeout: "2 seconds" }))))
-        const fiber = yield* Effect.fork(connecting)
+        const fiber = yield* Effect.forkChild(connecting)
         yield* TestClock.adjust("1999 millis")
         assert.deepStrictEqual(calls, ["dial ws://test/"])
         yield* TestClock.adjust("1 millis")
@@ -173,7 +174,7 @@ describe("connect", () => {
   it.effect("drops the request if it is interrupted while it dials, and does not wait for the end of its scope", () =>
     Effect.gen(function* () {
       const { calls, client } = scripted()
-      const fiber = yield* Effect.fork(client.connect("ws://test"))
+      const fiber = yield* Effect.forkChild(client.connect("ws://test"))
       yield* TestClock.adjust(1)
       yield* Fiber.interrupt(fiber)
       assert.deepStrictEqual(calls, ["dial ws://test/", "drop"])
@@ -185,11 +186,12 @@ describe("connect", () => {
       const pair = yield* MockTransport.make()
       const server = yield* WebSocket.fromTransport(pair.server, { role: "server" })
       const { answerNow, calls, client } = scripted()
-      const fiber = yield* Effect.fork(client.connect("ws://test"))
+      const fiber = yield* Effect.forkChild(client.connect("ws://test"))
       yield* TestClock.adjust(1)
       answerNow(accepted(pair))
-      const exit = yield* Fiber.interrupt(fiber)
-      assert.isTrue(Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause))
+      yield* Fiber.interrupt(fiber)
+      const exit = yield* Fiber.await(fiber)
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
       const status = yield* server.closeStatus
       assert.deepStrictEqual([status.received?.code, status.clean], [1001, true])
       assert.deepStrictEqual(calls, ["dial ws://test/"])
@@ -211,7 +213,7 @@ describe("connect", () => {
       ]
       for (const options of nonsense) {
         const exit = yield* Effect.exit(Effect.scoped(client.connect("ws://test", options)))
-        assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause), JSON.stringify(options))
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause), JSON.stringify(options))
       }
       assert.deepStrictEqual(calls, [])
     })
@@ -222,7 +224,7 @@ describe("connect", () => {
       const limits = { maxMessageBytes: 10, maxFragments: 20 }
       const client = WebSocketClient.make(() => () => {}, { openTimeout: "2 seconds", limits })
       const attempt = (options?: WebSocketClient.ConnectOptions) =>
-        Effect.fork(Effect.exit(Effect.scoped(client.connect("ws://test", options))))
+        Effect.forkChild(Effect.exit(Effect.scoped(client.connect("ws://test", options))))
       const short = yield* attempt()
       const long = yield* attempt({ openTimeout: "3 seconds" })
       yield* TestClock.adjust("2 seconds")
@@ -245,7 +247,7 @@ describe("connect", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.scoped("aborts the transport of a dial's second callback, and of one after the drop", () =>
+  it.effect("aborts the transport of a dial's second callback, and of one after the drop", () =>
     Effect.gen(function* () {
       const pairs = [yield* MockTransport.make(), yield* MockTransport.make(), yield* MockTransport.make()] as const
       let callBack = (_pair: MockTransport.Pair): void => {}
@@ -253,14 +255,14 @@ describe("connect", () => {
         callBack = (pair) => done(accepted(pair)(headers))
         return () => {}
       })
-      const connecting = yield* Effect.fork(client.connect("ws://test"))
+      const connecting = yield* Effect.forkChild(client.connect("ws://test"))
       yield* settled
       callBack(pairs[0])
       callBack(pairs[1])
       const socket = yield* Fiber.join(connecting)
       yield* Effect.addFinalizer(() => socket.abort)
       assert.isTrue(yield* socket.isOpen)
-      const interrupted = yield* Effect.fork(client.connect("ws://test"))
+      const interrupted = yield* Effect.forkChild(client.connect("ws://test"))
       yield* settled
       yield* Fiber.interrupt(interrupted)
       callBack(pairs[2])
@@ -305,14 +307,14 @@ describe("connect", () => {
     Effect.gen(function* () {
       const { calls, client } = scripted()
       const scope = yield* Scope.make()
-      const fiber = yield* Effect.fork(client.connect("ws://test").pipe(Scope.extend(scope)))
+      const fiber = yield* Effect.forkChild(client.connect("ws://test").pipe(Scope.provide(scope)))
       yield* settled
       assert.deepStrictEqual(calls, ["dial ws://test/"])
       yield* Scope.close(scope, Exit.void)
       assert.isTrue(isInterrupted(yield* Fiber.await(fiber)))
       assert.deepStrictEqual(calls, ["dial ws://test/", "drop"])
       // In a scope that is over.
-      const late = yield* Effect.exit(client.connect("ws://test").pipe(Scope.extend(scope)))
+      const late = yield* Effect.exit(client.connect("ws://test").pipe(Scope.provide(scope)))
       assert.isTrue(isInterrupted(late))
       assert.strictEqual(calls.filter((call) => call === "drop").length, calls.length / 2)
     })
@@ -322,7 +324,7 @@ describe("connect", () => {
     Effect.gen(function* () {
       const scope = yield* Effect.scope
       const pair = yield* MockTransport.make()
-      yield* WebSocket.fromTransport(pair.server, { role: "server" }).pipe(Scope.extend(yield* Scope.make()))
+      yield* WebSocket.fromTransport(pair.server, { role: "server" }).pipe(Scope.provide(yield* Scope.make()))
       const before = finalizersIn(scope)
       const socket = yield* scripted(accepted(pair)).client.connect("ws://test/x", { limits: { maxFragments: 3 } })
       assert.deepStrictEqual(

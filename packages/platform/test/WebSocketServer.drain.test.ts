@@ -2,15 +2,15 @@
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
-import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Scope, TestClock } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Scope, TestClock } from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import { isDefect, isPending, settled } from "./support.js"
 
 const connect = (path: string) => WebSocketClient.connect(`ws://test${path}`)
 
 const echo = (socket: WebSocketServer.ServerWebSocket) => socket.run((message) => socket.send(message))
 
-const quiet = Logger.remove(Logger.defaultLogger)
+const quiet = Logger.withoutDefault
 
 /** A server in a scope that a test may close, with clients in another. */
 const started = <A>(
@@ -27,7 +27,7 @@ const started = <A>(
     yield* Effect.addFinalizer(() => Scope.close(outer, Exit.void))
     yield* settled
     return {
-      connect: (path: string) => connect(path).pipe(Effect.provide(services), Scope.extend(outer)),
+      connect: (path: string) => connect(path).pipe(Effect.provide(services), Scope.provide(outer)),
       drain: (options?: WebSocketServer.DrainOptions) => Effect.provide(WebSocketServer.drain(options), services),
       release: Scope.close(inner, Exit.void),
       services: Context.get(services, WebSocketServer.WebSocketServer)
@@ -38,16 +38,16 @@ const received = (socket: { readonly closeStatus: Effect.Effect<{ readonly recei
   Effect.map(socket.closeStatus, (status) => status.received)
 
 describe("drain", () => {
-  it.scoped("closes all connections within the window, refuses others with 503, awaits handlers, and reports", () =>
+  it.effect("closes everyone within the window, refuses others with 503, waits for handlers, and reports", () =>
     Effect.gen(function* () {
       const saved = yield* Deferred.make<void>()
       const handlers = WebSocketServer.layerHandler((socket) =>
-        Effect.zipRight(echo(socket), socket.url === "/slow" ? Deferred.await(saved) : Effect.void)
+        Effect.andThen(echo(socket), socket.url === "/slow" ? Deferred.await(saved) : Effect.void)
       )
       const server = yield* started(handlers, { retryAfter: "9 seconds" })
       const clients = yield* Effect.forEach(["/slow", ...Array.from({ length: 19 }, (_, i) => `/${i}`)], server.connect)
-      const drained = yield* Effect.fork(server.drain({ code: 1012, reason: "restart", window: "10 seconds" }))
-      const again = yield* Effect.fork(server.drain())
+      const drained = yield* Effect.forkChild(server.drain({ code: 1012, reason: "restart", window: "10 seconds" }))
+      const again = yield* Effect.forkChild(server.drain())
       yield* settled
       const late = yield* Effect.flip(server.connect("/late"))
       assert(late._tag === "Handshake_rejected")
@@ -73,7 +73,7 @@ describe("drain", () => {
     })
   )
 
-  it.scoped("interrupts the remaining handlers and drops the remaining connections at the deadline", () =>
+  it.effect("interrupts at the deadline what is left, and drops it", () =>
     Effect.gen(function* () {
       let interrupted = 0
       const handlers = WebSocketServer.layerHandler((socket) =>
@@ -84,7 +84,7 @@ describe("drain", () => {
       const server = yield* started(handlers)
       const stuck = yield* server.connect("/stuck")
       yield* server.connect("/fine")
-      const drained = yield* Effect.fork(server.drain({ timeout: "3 seconds" }))
+      const drained = yield* Effect.forkChild(server.drain({ timeout: "3 seconds" }))
       assert.deepStrictEqual(yield* received(stuck), { code: 1001, reason: "" })
       yield* TestClock.adjust("2999 millis")
       assert.isTrue(yield* isPending(drained))
@@ -95,12 +95,12 @@ describe("drain", () => {
     })
   )
 
-  it.scoped("also ends for handlers that cannot be interrupted, and in fibers that cannot be", () =>
+  it.effect("also ends for handlers that cannot be interrupted, and in fibers that cannot be", () =>
     Effect.gen(function* () {
       const never = yield* Deferred.make<void>()
       const server = yield* started(WebSocketServer.layerHandler(() => Effect.uninterruptible(Deferred.await(never))))
       yield* server.connect("/")
-      const drained = yield* Effect.fork(Effect.uninterruptible(server.drain({ timeout: "3 seconds" })))
+      const drained = yield* Effect.forkChild(Effect.uninterruptible(server.drain({ timeout: "3 seconds" })))
       yield* settled
       yield* TestClock.adjust("3 seconds")
       assert.deepStrictEqual(yield* Fiber.join(drained), { closed: 1, dropped: 0, interrupted: 1 })
@@ -108,18 +108,18 @@ describe("drain", () => {
     })
   )
 
-  it.scoped("loses nothing that was accepted for sending", () =>
+  it.effect("loses nothing that was accepted for sending", () =>
     Effect.gen(function* () {
       const server = yield* started(
         WebSocketServer.layerHandler((socket) =>
-          Effect.zipRight(
+          Effect.andThen(
             Effect.forEach([1, 2, 3], (n) => socket.send(String(n)), { discard: true }),
-            Effect.zipRight(socket.receive, Effect.never)
+            Effect.andThen(socket.receive, Effect.never)
           )
         )
       )
       const client = yield* server.connect("/")
-      yield* Effect.fork(server.drain({ timeout: "1 seconds" }))
+      yield* Effect.forkChild(server.drain({ timeout: "1 seconds" }))
       const data: Array<unknown> = []
       yield* client.run((message) => void data.push(message.data))
       assert.deepStrictEqual(data, ["1", "2", "3"])
@@ -127,11 +127,11 @@ describe("drain", () => {
     })
   )
 
-  it.scoped("of a route leaves others alone", () =>
+  it.effect("of a route leaves others alone", () =>
     Effect.gen(function* () {
       const server = yield* started(WebSocketServer.layerRoute({ path: "/stays", handler: echo }))
       const scope = yield* Effect.scope
-      const route = yield* Scope.extend(server.services.route({ path: "/goes" }), scope)
+      const route = yield* Scope.provide(server.services.route({ path: "/goes" }), scope)
       yield* Effect.forkIn(route.run(echo), scope)
       const goes = yield* server.connect("/goes")
       const stays = yield* server.connect("/stays")
@@ -156,7 +156,7 @@ describe("drain", () => {
     ["a reason of 124 bytes", { reason: "ü".repeat(62) }],
     ["a deadline of zero", { timeout: 0 }]
   ] as const) {
-    it.scoped(`with ${name} is a defect`, () =>
+    it.effect(`with ${name} is a defect`, () =>
       Effect.gen(function* () {
         const made = Effect.scoped(
           WebSocketServer.make(
@@ -175,19 +175,18 @@ describe("drain", () => {
 })
 
 describe("the layer of a handler", () => {
-  it.scoped("with `drain`, lets its handlers end, and logs the report", () =>
+  it.effect("with `drain`, lets its handlers end, and says in the log what came of them", () =>
     Effect.gen(function* () {
       const log: Array<unknown> = []
-      const logger = Logger.replace(
-        Logger.defaultLogger,
+      const logger = Logger.layer([
         Logger.make(({ message }) => log.push(Array.isArray(message) ? message[0] : message))
-      )
+      ])
       let saved = 0
       const handler = (socket: WebSocketServer.ServerWebSocket) =>
-        Effect.zipRight(
+        Effect.andThen(
           echo(socket),
-          Effect.zipRight(
-            Effect.yieldNow(),
+          Effect.andThen(
+            Effect.yieldNow,
             Effect.sync(() => saved++)
           )
         )
@@ -207,7 +206,7 @@ describe("the layer of a handler", () => {
     })
   )
 
-  it.scoped("without it, interrupts them at once", () =>
+  it.effect("without it, interrupts them at once", () =>
     Effect.gen(function* () {
       let interrupted = 0
       const server = yield* started(

@@ -4,7 +4,7 @@ import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import * as Origin from "@effect-websocket/protocol/Origin"
-import { assert, describe, it } from "@effect/vitest"
+import { Option } from "effect"
 import {
   Cause,
   Context,
@@ -15,10 +15,10 @@ import {
   Fiber,
   Layer,
   Logger,
-  Option,
   Scope,
   TestClock
-} from "effect"
+} from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import { isDefect, isPending, settled, upgradeRequest } from "./support.js"
 
 const connect = (path: string, options?: WebSocketClient.ConnectOptions) =>
@@ -33,7 +33,7 @@ const refusal = (path: string, options?: WebSocketClient.ConnectOptions) =>
 const refusalLine = (path: string, options?: WebSocketClient.ConnectOptions) =>
   Effect.map(refusal(path, options), ({ body, status }) => [status, body])
 
-const silent = Logger.remove(Logger.defaultLogger)
+const silent = Logger.withoutDefault
 
 /** Runs a test against a route. */
 const withRoute = <A, E, R>(
@@ -46,7 +46,7 @@ const withRoute = <A, E, R>(
     Effect.provide(silent)
   )
 
-class Users extends Context.Tag("Users")<Users, (name: string) => Option.Option<{ readonly name: string }>>() {}
+class Users extends Context.Service<Users, (name: string) => Option.Option<{ readonly name: string }>>()("Users") {}
 
 describe("a check", () => {
   it.effect("sees the request, and hands a value to the handler", () =>
@@ -66,7 +66,7 @@ describe("a check", () => {
                   options: { limits: { maxMessageBytes: 10 } }
                 })
           }),
-        handler: (socket) => Effect.zipRight(socket.send(socket.value.name), socket.closeStatus)
+        handler: (socket) => Effect.andThen(socket.send(socket.value.name), socket.closeStatus)
       }).pipe(Layer.provide(Layer.succeed(Users, (name) => (name === "Ada" ? Option.some({ name }) : Option.none()))))
       yield* withRoute(
         route,
@@ -153,7 +153,7 @@ describe("a check", () => {
   it.effect("selects a subprotocol of those that are offered, and none if none is offered", () =>
     Effect.gen(function* () {
       const log: Array<string> = []
-      const logger = Logger.make(({ logLevel, message }) => void log.push(`${logLevel.label} ${String(message)}`))
+      const logger = Logger.make((entry) => void log.push(`${Logger.levelOf(entry)} ${String(entry.message)}`))
       const asked: Array<ReadonlyArray<string>> = []
       const route = WebSocketServer.layerRoute({
         protocols: (offered) => {
@@ -183,7 +183,7 @@ describe("a check", () => {
       }).pipe(
         Effect.scoped,
         Effect.provide(Layer.provideMerge(route, WebSocketTest.layer)),
-        Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+        Effect.provide(Logger.layer([logger]))
       )
     })
   )
@@ -223,7 +223,7 @@ describe("a check", () => {
       yield* withRoute(
         route,
         Effect.gen(function* () {
-          const waiting = yield* Effect.fork(refusalLine("/"))
+          const waiting = yield* Effect.forkChild(refusalLine("/"))
           yield* TestClock.adjust("1999 millis")
           assert.isTrue(yield* isPending(waiting))
           yield* TestClock.adjust("1 millis")
@@ -339,7 +339,7 @@ describe("routes", () => {
     withRoute(
       Layer.empty,
       Effect.gen(function* () {
-        const early = yield* Effect.fork(greetingOf("/a"))
+        const early = yield* Effect.forkChild(greetingOf("/a"))
         yield* settled
         const scope = yield* Scope.make()
         yield* Layer.buildWithScope(greet("/a", "a"), scope)
@@ -357,7 +357,7 @@ describe("routes", () => {
       Layer.empty,
       Effect.gen(function* () {
         const route = yield* WebSocketServer.route({ path: "/a", check: () => Effect.succeed(UpgradeCheck.accept(7)) })
-        const client = yield* Effect.fork(connect("/a"))
+        const client = yield* Effect.forkChild(connect("/a"))
         const socket = yield* route.accept()
         assert.strictEqual(socket.value + 1, 8)
         yield* Fiber.join(client)
@@ -418,7 +418,7 @@ describe("layerHandler with terms of its own", () => {
       Effect.gen(function* () {
         const scope = yield* Scope.make()
         yield* Layer.buildWithScope(greeter, scope)
-        const accepted = yield* Effect.fork(Effect.scoped(WebSocketServer.accept()))
+        const accepted = yield* Effect.forkChild(Effect.scoped(WebSocketServer.accept()))
         yield* Layer.build(WebSocketServer.layerHandler((socket) => socket.send("server")))
         yield* settled
         assert.deepStrictEqual(yield* refusalLine("/a"), [403, "Who?"])
@@ -437,7 +437,7 @@ describe("layerHandler with terms of its own", () => {
     withRoute(
       Layer.empty,
       Effect.gen(function* () {
-        const early = yield* Effect.fork(refusalLine("/early"))
+        const early = yield* Effect.forkChild(refusalLine("/early"))
         yield* settled
         yield* Layer.build(greeter)
         assert.deepStrictEqual(yield* Fiber.join(early), [403, "Who?"])
@@ -453,7 +453,7 @@ describe("layerHandler with terms of its own", () => {
         const scope = yield* Scope.make()
         const handler = WebSocketServer.layerHandler(
           (socket) =>
-            Effect.zipRight(
+            Effect.andThen(
               socket.closeStatus,
               Effect.sync(() => (saved = true))
             ),
@@ -482,16 +482,15 @@ describe("run", () => {
         },
         onError: (cause, socket) =>
           Effect.gen(function* () {
-            const failure: Option.Option<"typed"> = Cause.failureOption(cause)
+            const failure: Option.Option<"typed"> = Cause.findErrorOption(cause)
             causes.push([socket.url, Option.getOrUndefined(failure)])
             yield* Effect.ignore(socket.close(4000, "hook"))
             if (socket.url === "/die") yield* Effect.die("hook")
           })
       })
-      const logger = Logger.replace(
-        Logger.defaultLogger,
+      const logger = Logger.layer([
         Logger.make(({ message }) => entries.push(Array.isArray(message) ? message[0] : message))
-      )
+      ])
       yield* Effect.gen(function* () {
         const codes: Array<number | undefined> = []
         for (const path of ["/fail", "/die", "/end", "/interrupt"]) {
@@ -513,7 +512,7 @@ describe("run", () => {
       let most = 0
       const handler = (socket: WebSocketServer.ServerWebSocket) =>
         Effect.ensuring(
-          Effect.zipRight(
+          Effect.andThen(
             Effect.sync(() => {
               most = Math.max(most, ++running)
             }),
@@ -524,7 +523,7 @@ describe("run", () => {
       yield* withRoute(
         WebSocketServer.layerHandler(handler, { concurrency: 2 }),
         Effect.gen(function* () {
-          const clients = yield* Effect.forEach([1, 2, 3, 4, 5], (n) => Effect.fork(connect(`/${n}`)))
+          const clients = yield* Effect.forEach([1, 2, 3, 4, 5], (n) => Effect.forkChild(connect(`/${n}`)))
           yield* settled
           const polls = yield* Effect.forEach(clients, isPending)
           assert.deepStrictEqual(polls, [false, false, true, true, true])

@@ -3,14 +3,14 @@ import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
-import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, FiberId, Layer, Logger, Scope, TestClock } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Logger, Scope, TestClock } from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import { interruptedAt } from "./scheduling.js"
 import { isPending, settled } from "./support.js"
 
 const connect = (path: string) => WebSocketClient.connect(`ws://test${path}`)
 
-const quiet = Logger.remove(Logger.defaultLogger)
+const quiet = Logger.withoutDefault
 
 const server = (options: WebSocketServer.Options = {}) => Layer.merge(WebSocketTest.layerWith(options), quiet)
 
@@ -29,7 +29,7 @@ const refusal = (path: string) =>
 const refused = [503, "7"]
 
 describe("stop", () => {
-  it.scoped("refuses new requests, keeps open connections, and leaves closing them to drain", () =>
+  it.effect("refuses who comes, keeps who is there, and leaves the rest to drain", () =>
     Effect.gen(function* () {
       yield* Layer.build(Echo)
       const client = yield* connect("/echo")
@@ -48,7 +48,7 @@ describe("stop", () => {
     }).pipe(Effect.provide(server({ retryAfter: "7 seconds" })))
   )
 
-  it.scoped("refuses requests whose check is under way, and interrupts the check", () =>
+  it.effect("refuses those whose check is under way, and interrupts it", () =>
     Effect.gen(function* () {
       const begun = yield* Deferred.make<void>()
       let interrupted = 0
@@ -57,14 +57,14 @@ describe("stop", () => {
           path: "/slow",
           check: () =>
             Deferred.succeed(begun, undefined).pipe(
-              Effect.zipRight(Effect.sleep("5 seconds")),
+              Effect.andThen(Effect.sleep("5 seconds")),
               Effect.as(UpgradeCheck.accept()),
               Effect.onInterrupt(() => Effect.sync(() => interrupted++))
             ),
           handler: () => Effect.never
         })
       )
-      const waiting = yield* Effect.fork(refusal("/slow"))
+      const waiting = yield* Effect.forkChild(refusal("/slow"))
       yield* Deferred.await(begun)
       yield* WebSocketServer.stop
       assert.deepStrictEqual(yield* Fiber.join(waiting), refused)
@@ -73,13 +73,13 @@ describe("stop", () => {
     }).pipe(Effect.provide(server({ retryAfter: "7 seconds" })))
   )
 
-  it.scoped("refuses requests that wait for an accept; an accept that waits gets no request", () =>
+  it.effect("refuses those who wait for an accept; an accept that waits gets nobody", () =>
     Effect.gen(function* () {
-      const waiting = yield* Effect.fork(refusal("/a"))
+      const waiting = yield* Effect.forkChild(refusal("/a"))
       yield* settled
       yield* WebSocketServer.stop
       assert.deepStrictEqual(yield* Fiber.join(waiting), refused)
-      const accepting = yield* Effect.fork(Effect.scoped(WebSocketServer.accept()))
+      const accepting = yield* Effect.forkChild(Effect.scoped(WebSocketServer.accept()))
       assert.deepStrictEqual(yield* refusal("/b"), refused)
       assert.isTrue(yield* isPending(accepting))
       // A route that comes later is as stopped as the others.
@@ -89,12 +89,12 @@ describe("stop", () => {
     }).pipe(Effect.provide(server({ retryAfter: "7 seconds" })))
   )
 
-  it.scoped("refuses requests that wait for a handler to end, and lets the handlers continue", () =>
+  it.effect("refuses those who wait for a handler to end, and lets the handlers go on", () =>
     Effect.gen(function* () {
       const handle = (socket: WebSocketServer.ServerWebSocket) => socket.run((message) => socket.send(message))
       yield* Layer.build(WebSocketServer.layerHandler(handle, { concurrency: 1 }))
       const client = yield* connect("/first")
-      const waiting = yield* Effect.fork(refusal("/second"))
+      const waiting = yield* Effect.forkChild(refusal("/second"))
       yield* settled
       yield* WebSocketServer.stop
       assert.deepStrictEqual(yield* Fiber.join(waiting), refused)
@@ -104,18 +104,18 @@ describe("stop", () => {
     }).pipe(Effect.provide(server({ retryAfter: "7 seconds", heartbeatInterval: "10 minutes" })))
   )
 
-  it.scoped("interrupted between any two operations, has stopped or has not begun", () =>
+  it.effect("interrupted between any two operations, has stopped or has not begun", () =>
     Effect.gen(function* () {
       const outcomes = new Set<boolean>()
       for (let k = 1; ; k++) {
         const scope = yield* Scope.make()
         const context = yield* Layer.buildWithScope(server(), scope)
-        const accepting = yield* Effect.fork(Effect.provide(Effect.scoped(WebSocketServer.accept()), context))
+        const accepting = yield* Effect.forkChild(Effect.provide(Effect.scoped(WebSocketServer.accept()), context))
         const { isInterrupted } = yield* interruptedAt(k, Effect.provide(WebSocketServer.stop, context))
-        const connected = yield* Effect.isSuccess(connect("/")).pipe(Effect.provide(context), Scope.extend(scope))
+        const connected = yield* Effect.isSuccess(connect("/")).pipe(Effect.provide(context), Scope.provide(scope))
         outcomes.add(connected)
         yield* Fiber.interrupt(accepting)
-        yield* Scope.close(scope, Exit.interrupt(FiberId.none))
+        yield* Scope.close(scope, Exit.interrupt())
         if (isInterrupted) continue
         assert.isFalse(connected)
         break

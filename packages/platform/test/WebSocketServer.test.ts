@@ -4,9 +4,9 @@ import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import { NodeZlib } from "@effect-websocket/platform/node"
-import { assert, describe, it } from "@effect/vitest"
 import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as Origin from "@effect-websocket/protocol/Origin"
+import { Schedule } from "effect"
 import {
   Cause,
   Context,
@@ -14,17 +14,14 @@ import {
   Effect,
   Exit,
   Fiber,
-  FiberId,
-  HashMap,
   Layer,
   Logger,
-  LogLevel,
   Metric,
-  Schedule,
   Scope,
   Stream,
   TestClock
-} from "effect"
+} from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import { deafPeer, isInterrupted, isPending, outcome, settled, upgradeRequest, wrote } from "./support.js"
 
 const echo = (socket: WebSocketServer.ServerWebSocket) => socket.run((message) => socket.send(message))
@@ -32,15 +29,15 @@ const echo = (socket: WebSocketServer.ServerWebSocket) => socket.run((message) =
 /** What is logged, with its level and whether it names the connection. */
 const captured = Effect.sync(() => {
   const entries: Array<readonly [level: string, url: unknown, message: unknown]> = []
-  const logger = Logger.make(({ annotations, logLevel, message }) => {
-    const url = HashMap.get(annotations, "websocket.url")
+  const logger = Logger.make((entry) => {
+    const { message } = entry
     entries.push([
-      logLevel.label,
-      url._tag === "Some" ? url.value : undefined,
+      Logger.levelOf(entry),
+      Logger.annotationsOf(entry)["websocket.url"],
       Array.isArray(message) ? message[0] : message
     ])
   })
-  const layer = Layer.merge(Logger.replace(Logger.defaultLogger, logger), Logger.minimumLogLevel(LogLevel.Debug))
+  const layer = Layer.merge(Logger.layer([logger]), Logger.minimumLogLevel("Debug"))
   return { entries, layer }
 })
 
@@ -62,10 +59,10 @@ describe("accept", () => {
   it.effect("hands over a connection with its request, which its scope closes", () =>
     Effect.gen(function* () {
       const client = yield* WebSocketClient.connect("ws://test/chat?room=1", { protocols: ["b", "a"] }).pipe(
-        Effect.fork
+        Effect.forkChild
       )
       const scope = yield* Scope.make()
-      const socket = yield* Scope.extend(WebSocketServer.accept(), scope)
+      const socket = yield* Scope.provide(WebSocketServer.accept(), scope)
       assert.strictEqual(socket.request.url, "/chat?room=1")
       assert.strictEqual(socket.url, "/chat?room=1")
       assert.deepStrictEqual(socket.request.protocols, ["b", "a"])
@@ -114,8 +111,8 @@ describe("accept", () => {
       const { offer, service } = yield* WebSocketServer.make({ hostname: "test", port: 80, url: "ws://test" })
       const pair = yield* MockTransport.make()
       yield* WebSocket.fromTransport(pair.client, { role: "client" })
-      const first = yield* Effect.fork(Effect.scoped(service.accept()))
-      const second = yield* Effect.fork(Effect.scoped(Effect.map(service.accept(), ({ url }) => url)))
+      const first = yield* Effect.forkChild(Effect.scoped(service.accept()))
+      const second = yield* Effect.forkChild(Effect.scoped(Effect.map(service.accept(), ({ url }) => url)))
       yield* settled
       let upgrades = 0
       offer({
@@ -126,9 +123,9 @@ describe("accept", () => {
         }
       })
       // The first has been woken, but has not run yet.
-      first.unsafeInterruptAsFork(FiberId.none)
+      Fiber.interruptUnsafe(first)
       const exit = yield* Fiber.await(first)
-      assert.isTrue(Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause))
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
       assert.strictEqual(yield* Fiber.join(second), "/")
       assert.strictEqual(upgrades, 1)
     }).pipe(Effect.scoped)
@@ -139,7 +136,7 @@ describe("accept", () => {
       throw new Error(`bug in ${name}`)
     }
   })
-  it.scoped.each([
+  it.effect.each([
     ["isGone", throwing("isGone")],
     ["onGone", throwing("onGone")],
     ["upgrade", throwing("upgrade")],
@@ -159,12 +156,12 @@ describe("accept", () => {
       yield* client.send("hello")
       assert.strictEqual((yield* client.receive).data, "hello")
       yield* client.close()
-    }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger)))
+    }).pipe(Effect.provide(Logger.withoutDefault))
   )
 
   it.effect("answers 503 to a request that nobody takes in time", () =>
     Effect.gen(function* () {
-      const client = yield* Effect.fork(Effect.flip(Effect.scoped(WebSocketClient.connect("ws://test"))))
+      const client = yield* Effect.forkChild(Effect.flip(Effect.scoped(WebSocketClient.connect("ws://test"))))
       yield* TestClock.adjust("3999 millis")
       assert.strictEqual((yield* Fiber.poll(client))._tag, "None")
       yield* TestClock.adjust("1 millis")
@@ -225,11 +222,11 @@ describe("run", () => {
 
   it.effect("interrupted, closes all connections with 1001, after the finalizers of their handlers", () =>
     Effect.gen(function* () {
-      const running = yield* Effect.fork(
+      const running = yield* Effect.forkChild(
         WebSocketServer.run((socket) =>
-          Effect.zipRight(
+          Effect.andThen(
             Effect.addFinalizer(() => Effect.ignore(socket.send("goodbye"))),
-            Effect.zipRight(socket.send("hello"), Effect.never)
+            Effect.andThen(socket.send("hello"), Effect.never)
           )
         )
       )
@@ -250,25 +247,25 @@ describe("the layer", () => {
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(WebSocketTest.layer, scope)
       const outer = yield* Scope.make()
-      const clients = yield* Effect.fork(
+      const clients = yield* Effect.forkChild(
         Effect.all(
           [WebSocketClient.connect("ws://test/taken"), Effect.flip(WebSocketClient.connect("ws://test/waiting"))],
           {
             concurrency: "unbounded"
           }
-        ).pipe(Effect.provide(context), Scope.extend(outer))
+        ).pipe(Effect.provide(context), Scope.provide(outer))
       )
-      const accepted = yield* WebSocketServer.accept().pipe(Effect.provide(context), Scope.extend(outer))
+      const accepted = yield* WebSocketServer.accept().pipe(Effect.provide(context), Scope.provide(outer))
       yield* settled
-      const next = yield* Effect.fork(WebSocketServer.accept().pipe(Effect.provide(context), Scope.extend(outer)))
+      const next = yield* Effect.forkChild(WebSocketServer.accept().pipe(Effect.provide(context), Scope.provide(outer)))
       yield* Fiber.interrupt(next)
       yield* Scope.close(scope, Exit.void)
       const [taken, refused] = yield* Fiber.join(clients).pipe(Effect.orDie, Effect.exit, Effect.flatten)
       assert.strictEqual((yield* accepted.closeStatus).sent?.code, 1001)
       assert.strictEqual((yield* taken.closeStatus).received?.code, 1001)
       assert.include(["Handshake_rejected"], refused._tag)
-      const late = yield* Effect.exit(WebSocketServer.accept().pipe(Effect.provide(context), Scope.extend(outer)))
-      assert.isTrue(Exit.isFailure(late) && Cause.isInterruptedOnly(late.cause))
+      const late = yield* Effect.exit(WebSocketServer.accept().pipe(Effect.provide(context), Scope.provide(outer)))
+      assert.isTrue(Exit.isFailure(late) && Cause.hasInterruptsOnly(late.cause))
       yield* Scope.close(outer, Exit.void)
     })
   )
@@ -294,7 +291,7 @@ describe("a request", () => {
       const [error] = yield* Effect.all(
         [
           Effect.flip(WebSocketClient.connect("ws://test/x", { protocols: ["a"] })),
-          Effect.fork(WebSocketServer.run(echo))
+          Effect.forkChild(WebSocketServer.run(echo))
         ],
         { concurrency: "unbounded" }
       ).pipe(
@@ -327,7 +324,7 @@ describe("a request", () => {
         throw new Error("bug")
       }
       const exit = yield* Effect.exit(WebSocketServer.acceptAttempt(attempt("13"), { origin }))
-      assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
       assert.deepStrictEqual(answers, [101, 426, 500])
       yield* socket.abort
     }).pipe(Effect.scoped)
@@ -337,7 +334,7 @@ describe("a request", () => {
     Effect.gen(function* () {
       for (const protocols of [["a b"], [""], ["a", "a"]]) {
         const exit = yield* Effect.exit(Effect.scoped(WebSocketServer.make(listening, { protocols })))
-        assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause), JSON.stringify(protocols))
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause), JSON.stringify(protocols))
       }
     })
   )
@@ -352,7 +349,7 @@ describe("a request", () => {
         { limits: { maxFragments: 0 } }
       ]) {
         const exit = yield* Effect.exit(Effect.scoped(Layer.build(WebSocketTest.layerWith(options))))
-        assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause), JSON.stringify(options))
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause), JSON.stringify(options))
       }
     })
   )
@@ -387,7 +384,7 @@ describe("offer", () => {
   it.effect("hands requests out in their order, and answers each when it is taken", () =>
     Effect.gen(function* () {
       const { offer, service } = yield* WebSocketServer.make(listening)
-      const early = yield* Effect.fork(service.accept())
+      const early = yield* Effect.forkChild(service.accept())
       yield* settled
       const requests = yield* Effect.forEach(["/0", "/1", "/2"], (url) => requested(url))
       for (const { attempt } of requests) offer(attempt)
@@ -428,7 +425,7 @@ describe("offer", () => {
   it.effect("keeps a request for the next accept if the one that waited was interrupted", () =>
     Effect.gen(function* () {
       const { offer, service } = yield* WebSocketServer.make(listening)
-      const waiting = yield* Effect.fork(service.accept())
+      const waiting = yield* Effect.forkChild(service.accept())
       yield* settled
       yield* Fiber.interrupt(waiting)
       const { answers, attempt, pair } = yield* requested("/")
@@ -444,9 +441,9 @@ describe("offer", () => {
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const { offer, service } = yield* WebSocketServer.make(listening, { handshakeTimeout: "4 seconds" }).pipe(
-        Scope.extend(scope)
+        Scope.provide(scope)
       )
-      const waiting = yield* Effect.fork(Effect.scoped(service.accept()))
+      const waiting = yield* Effect.forkChild(Effect.scoped(service.accept()))
       yield* settled
       yield* Fiber.interrupt(waiting)
       const [first, second, third] = [yield* requested("/"), yield* requested("/"), yield* requested("/")]
@@ -457,7 +454,7 @@ describe("offer", () => {
       yield* settled
       yield* TestClock.adjust("1 seconds")
       assert.deepStrictEqual([first.answers, second.answers], [[503], []])
-      const accepting = yield* Effect.fork(Effect.scoped(Effect.uninterruptible(service.accept())))
+      const accepting = yield* Effect.forkChild(Effect.scoped(Effect.uninterruptible(service.accept())))
       yield* settled
       assert.deepStrictEqual(second.answers, [101])
       yield* second.pair.reset
@@ -536,7 +533,7 @@ describe("offer", () => {
     Effect.gen(function* () {
       for (const [exit, code] of [
         [Exit.void, 1000],
-        [Exit.interrupt(FiberId.none), 1001],
+        [Exit.interrupt(), 1001],
         [Exit.fail("no"), 1011]
       ] as const) {
         const { attempt, pair } = yield* requested("/")
@@ -544,7 +541,7 @@ describe("offer", () => {
         const scope = yield* Scope.make()
         const { offer, service } = yield* WebSocketServer.make(listening)
         offer(attempt)
-        yield* Scope.extend(service.accept(), scope)
+        yield* Scope.provide(service.accept(), scope)
         yield* Scope.close(scope, exit)
         assert.deepStrictEqual(outcome(yield* client.closeStatus), [code, code, "remote", true])
       }
@@ -555,16 +552,16 @@ describe("offer", () => {
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const { offer, service } = yield* WebSocketServer.make(listening, { closeTimeout: "1 seconds" }).pipe(
-        Scope.extend(scope)
+        Scope.provide(scope)
       )
       const requests = yield* Effect.replicateEffect(requested("/"), 5)
       const outer = yield* Scope.make()
       for (const { attempt, pair } of requests) {
         deafPeer(pair, "client")
         offer(attempt)
-        yield* Scope.extend(service.accept(), outer)
+        yield* Scope.provide(service.accept(), outer)
       }
-      const stopping = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const stopping = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* settled
       for (const { pair } of requests) assert.deepStrictEqual(yield* wrote(pair, "server"), ["Close 1001"])
       yield* TestClock.adjust("999 millis")
@@ -582,9 +579,9 @@ describe("effects around a handler", () => {
     <A, E, R>(handler: (socket: WebSocketServer.ServerWebSocket) => Effect.Effect<A, E, R>) =>
     (socket: WebSocketServer.ServerWebSocket) =>
       Effect.acquireUseRelease(
-        Metric.increment(clients),
+        Metric.modify(clients, 1),
         () => handler(socket),
-        () => Metric.incrementBy(clients, -1)
+        () => Metric.modify(clients, -1)
       )
 
   it.effect("run beside it and around it, and end before the Close", () =>
@@ -599,7 +596,7 @@ describe("effects around a handler", () => {
               Effect.onInterrupt(() => note("ticker")),
               Effect.forkScoped
             )
-            yield* Effect.addFinalizer(() => Effect.zipRight(note("last finalizer"), Effect.ignore(socket.send("bye"))))
+            yield* Effect.addFinalizer(() => Effect.andThen(note("last finalizer"), Effect.ignore(socket.send("bye"))))
             yield* socket.run(({ data }) => (data === "fail" ? Effect.fail("no") : socket.send(data)))
           })
         ),
@@ -626,7 +623,7 @@ describe("effects around a handler", () => {
         // The other one goes on, until the server stops.
         yield* other.send("hello")
         yield* Stream.runDrain(Stream.takeUntil(other.messages, ({ data }) => data === "hello"))
-        const stopping = yield* Effect.fork(Scope.close(scope, Exit.void))
+        const stopping = yield* Effect.forkChild(Scope.close(scope, Exit.void))
         yield* WebSocketTest.expectMessage(other, "bye")
         assert.strictEqual((yield* other.closeStatus).received?.code, 1001)
         yield* Fiber.join(stopping)
@@ -637,7 +634,7 @@ describe("effects around a handler", () => {
 })
 
 describe("run, over requests made by hand", () => {
-  class Greeting extends Context.Tag("Greeting")<Greeting, string>() {}
+  class Greeting extends Context.Service<Greeting, string>()("Greeting") {}
 
   it.effect("gives handlers their services, and does not wait for one to take the next connection", () =>
     Effect.gen(function* () {
@@ -648,12 +645,12 @@ describe("run, over requests made by hand", () => {
       )
       const running = yield* service
         .run((socket) =>
-          Effect.zipRight(
+          Effect.andThen(
             Effect.flatMap(Greeting, (greeting) => socket.send(greeting)),
             Effect.never
           )
         )
-        .pipe(Effect.provideService(Greeting, "hi"), Effect.fork)
+        .pipe(Effect.provideService(Greeting, "hi"), Effect.forkChild)
       for (const { attempt } of requests) offer(attempt)
       for (const client of clients) assert.strictEqual((yield* client.receive).data, "hi")
       yield* Fiber.interrupt(running)
@@ -701,7 +698,7 @@ describe("run, over requests made by hand", () => {
     Effect.gen(function* () {
       const { offer, service } = yield* WebSocketServer.make(listening, { closeTimeout: "1 seconds" })
       const requests = yield* Effect.replicateEffect(requested("/"), 3)
-      const running = yield* Effect.fork(service.run(() => Effect.never))
+      const running = yield* Effect.forkChild(service.run(() => Effect.never))
       for (const { attempt, pair } of requests) {
         deafPeer(pair, "client")
         offer(attempt)
@@ -752,7 +749,7 @@ describe("a layer that is built in an uninterruptible region", () => {
           assert.strictEqual((yield* client.receive).data, "hello")
           yield* Scope.close(scope, Exit.void)
           assert.deepStrictEqual(outcome(yield* client.closeStatus), [1001, 1001, "remote", true])
-        }).pipe(Effect.scoped, Effect.provide(Logger.remove(Logger.defaultLogger)))
+        }).pipe(Effect.scoped, Effect.provide(Logger.withoutDefault))
       )
     }
   }
@@ -770,7 +767,7 @@ describe("a layer that is built in an uninterruptible region", () => {
       const connecting = yield* WebSocketClient.connect("ws://test/").pipe(
         Effect.provide(context),
         Effect.flip,
-        Effect.fork
+        Effect.forkChild
       )
       yield* settled
       yield* TestClock.adjust("1 second")

@@ -1,8 +1,8 @@
 /** What a batch of messages costs, in numbers that do not depend on the clock: writes, turns of fibers, bytes allocated. */
 import type { Transport, TransportSink } from "@effect-websocket/platform/Transport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Scheduler, Stream } from "effect"
+import { Effect, Scheduler, Stream } from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import { collectGarbage } from "./collectGarbage.js"
 import { binary, deafSink, ping, roles, sentTo, settled, text, type Role } from "./support.js"
 
@@ -45,7 +45,7 @@ type Socket = WebSocket.WebSocket
 const echoes = {
   run: (socket: Socket) => socket.run((message) => socket.send(message)),
   "run, with an effect that is not ours": (socket: Socket) =>
-    socket.run((message) => Effect.zipRight(Effect.void, socket.send(message))),
+    socket.run((message) => Effect.andThen(Effect.void, socket.send(message))),
   receive: (socket: Socket) =>
     Effect.gen(function* () {
       for (;;) yield* socket.send(yield* socket.receive)
@@ -79,7 +79,7 @@ for (const role of roles) {
   describe(`a batch, as ${role}`, () => {
     for (const [name, echo] of Object.entries(echoes)) {
       for (const count of counts) {
-        it.scoped(`of ${count} messages that ${name} answers is one write`, () =>
+        it.effect(`of ${count} messages that ${name} answers is one write`, () =>
           Effect.gen(function* () {
             const { counts, receive } = yield* echoing(role, echo)
             for (let chunk = 1; chunk <= 3; chunk++) {
@@ -92,7 +92,7 @@ for (const role of roles) {
       }
     }
 
-    it.scoped("is answered within the read by run", () =>
+    it.effect("is answered within the read by run", () =>
       Effect.gen(function* () {
         const { counts, receive } = yield* echoing(role, echoes.run)
         for (let chunk = 1; chunk <= 3; chunk++) {
@@ -102,7 +102,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("of messages and pings is one write with run", () =>
+    it.effect("of messages and pings is one write with run", () =>
       Effect.gen(function* () {
         const { counts, receive } = yield* echoing(role, echoes.run)
         receive(sentTo(role, ping("1"), text("a"), ping("2"), text("b"), ping("3")))
@@ -119,7 +119,7 @@ for (const role of roles) {
       ["messages", 1]
     ] as const) {
       for (const count of counts) {
-        it.scoped(`of ${count} messages takes ${turns} turns of the fiber with ${name}`, () =>
+        it.effect(`of ${count} messages takes ${turns} turns of the fiber with ${name}`, () =>
           Effect.gen(function* () {
             const { receive, scheduler } = yield* echoing(role, echoes[name])
             for (let chunk = 1; chunk <= 3; chunk++) {
@@ -141,7 +141,7 @@ describe("allocations", () => {
     [1, 1400],
     [16, 500]
   ] as const) {
-    it.scoped(`for a message of 125 B that run echoes are at most ${limit} bytes, in batches of ${count}`, () =>
+    it.effect(`for a message of 125 B that run echoes are at most ${limit} bytes, in batches of ${count}`, () =>
       Effect.gen(function* () {
         const { receive } = yield* echoing("server", echoes.run)
         const chunk = sentTo("server", ...Array.from({ length: count }, () => text("x".repeat(125))))

@@ -1,6 +1,6 @@
-import { assert, describe, it } from "@effect/vitest"
 import type { WebSocket } from "@effect-websocket/platform"
-import { Duration, Effect, Fiber, Stream, TestClock } from "effect"
+import { Duration, Effect, Fiber, Stream, TestClock } from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import { timersOf } from "../src/internal/timers.js"
 import {
   alone,
@@ -28,7 +28,7 @@ const brisk = { heartbeatInterval: "5 seconds", heartbeatTimeout: "4 seconds" } 
 
 /** Lets time pass, and all that happens in each second happen in it. */
 const seconds = (count: number) =>
-  Effect.forEach(Array.from({ length: count }), () => Effect.zipRight(TestClock.adjust("1 seconds"), settled), {
+  Effect.forEach(Array.from({ length: count }), () => Effect.andThen(TestClock.adjust("1 seconds"), settled), {
     discard: true
   })
 
@@ -36,10 +36,10 @@ const quiet = { heartbeatInterval: Duration.infinity } as const
 
 for (const role of roles) {
   describe(`heartbeat, as ${role}`, () => {
-    it.scoped("pings after 25 seconds without a frame, and fails 20 seconds later", () =>
+    it.effect("pings after 25 seconds without a frame, and fails 20 seconds later", () =>
       Effect.gen(function* () {
         const { seen, socket, wrote } = yield* alone(role)
-        const reading = yield* Effect.fork(Effect.flip(socket.receive))
+        const reading = yield* Effect.forkChild(Effect.flip(socket.receive))
         yield* TestClock.adjust("24999 millis")
         assert.deepStrictEqual(yield* wrote, [])
         yield* TestClock.adjust("1 millis")
@@ -65,7 +65,7 @@ for (const role of roles) {
       ["a message", text("hello")],
       ["a part of one", text("hel", false)]
     ] as const) {
-      it.scoped(`takes ${name} for a sign of life, and counts anew from it`, () =>
+      it.effect(`takes ${name} for a sign of life, and counts anew from it`, () =>
         Effect.gen(function* () {
           const { inject, pair, socket, wrote } = yield* alone(role)
           yield* TestClock.adjust("44 seconds")
@@ -87,7 +87,7 @@ for (const role of roles) {
       )
     }
 
-    it.scoped("sends no ping while frames come", () =>
+    it.effect("sends no ping while frames come", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* alone(role)
         for (let i = 0; i < 10; i++) {
@@ -102,20 +102,20 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("has payloads that cannot be guessed", () =>
+    it.effect("has payloads that cannot be guessed", () =>
       Effect.gen(function* () {
         const { pings, socket } = yield* Effect.map(connected(), (ends) => ({
           socket: ends[role],
           pings: from(ends.pair, role).written
         }))
-        yield* Effect.fork(socket.run(() => {}))
+        yield* Effect.forkChild(socket.run(() => {}))
         yield* TestClock.adjust("60 seconds")
         const bytes = yield* pings
         assert.isAbove(new Set(bytes).size, 10)
       })
     )
 
-    it.scoped("looks again if the sign waits to be read because this process was busy", () =>
+    it.effect("is patient where the sign waits to be read, because this process was busy", () =>
       Effect.gen(function* () {
         const { inject, pair, socket, wrote } = yield* alone(role)
         yield* from(pair, other(role)).stall
@@ -135,7 +135,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("expects no sign of life while the app does not read", () =>
+    it.effect("takes no reading for no sign while the app does not read", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* alone(role, { receiveHighWaterMark: 1 })
         yield* inject(text("one"), text("two"))
@@ -147,11 +147,11 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("finds a peer that neither reads nor sends, and adds nothing to its unread output", () =>
+    it.effect("finds a peer that neither reads nor sends, and adds nothing to what it does not read", () =>
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* alone(role, { sendHighWaterMark: 10 })
         yield* from(pair, role).stall
-        yield* Effect.fork(socket.send("0123456789"))
+        yield* Effect.forkChild(socket.send("0123456789"))
         yield* settled
         yield* TestClock.adjust("45 seconds")
         yield* settledLate
@@ -166,14 +166,15 @@ for (const role of roles) {
       ["one message", (socket: WebSocket.WebSocket) => socket.send(new Uint8Array(1_000_000))],
       [
         "a stream",
-        (socket: WebSocket.WebSocket) => socket.sendStream(Stream.take(Stream.repeatValue(new Uint8Array(10_000)), 100))
+        (socket: WebSocket.WebSocket) =>
+          socket.sendStream(Stream.take(Stream.fromEffectRepeat(Effect.succeed(new Uint8Array(10_000))), 100))
       ]
     ] as const) {
-      it.scoped(`leaves alone a peer that is slow to read ${name}`, () =>
+      it.effect(`leaves alone a peer that is slow to read ${name}`, () =>
         Effect.gen(function* () {
           const { pair, socket, wrote } = yield* alone(role, brisk)
           yield* from(pair, role).throttle(50_000)
-          const sending = yield* Effect.fork(send(socket))
+          const sending = yield* Effect.forkChild(send(socket))
           yield* seconds(18)
           assert.isTrue(yield* socket.isOpen)
           yield* seconds(3)
@@ -186,12 +187,12 @@ for (const role of roles) {
       )
     }
 
-    it.scoped("finds a peer that is gone in the middle of a transfer, at most one interval later than others", () =>
+    it.effect("finds a peer that is gone in the middle of a transfer, at most one interval later than others", () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* alone(role, brisk)
         const outbound = from(pair, role)
         yield* outbound.throttle(50_000)
-        yield* Effect.fork(socket.send(new Uint8Array(1_000_000)))
+        yield* Effect.forkChild(socket.send(new Uint8Array(1_000_000)))
         yield* seconds(11)
         yield* outbound.stall
         yield* seconds(14)
@@ -202,7 +203,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("does not count bytes that the transport takes at once as a sign of life", () =>
+    it.effect("takes what its transport takes at once for no sign of life", () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* alone(role, brisk)
         yield* from(pair, role).drop
@@ -215,13 +216,13 @@ for (const role of roles) {
       })
     )
 
-    it.scoped(
+    it.effect(
       "waits longer for the answer to a ping behind a slow transfer, up to the time that the transfer took",
       () =>
         Effect.gen(function* () {
           const { inject, pair, socket } = yield* alone(role, brisk)
           yield* from(pair, role).throttle(50_000)
-          yield* Effect.fork(socket.send(new Uint8Array(1_000_000)))
+          yield* Effect.forkChild(socket.send(new Uint8Array(1_000_000)))
           yield* seconds(20)
           // An idle peer is given nine.
           yield* seconds(20)
@@ -234,18 +235,18 @@ for (const role of roles) {
         })
     )
 
-    it.scoped("counts the bytes of a message that arrives slowly as signs of life", () =>
+    it.effect("hears a peer whose message arrives slowly", () =>
       Effect.gen(function* () {
         const ends = yield* connected(brisk)
         yield* from(ends.pair, role).throttle(50_000)
-        yield* Effect.fork(ends[role].send(new Uint8Array(1_000_000)))
-        const receiving = yield* Effect.fork(ends[other(role)].receive)
+        yield* Effect.forkChild(ends[role].send(new Uint8Array(1_000_000)))
+        const receiving = yield* Effect.forkChild(ends[other(role)].receive)
         yield* seconds(20)
         assert.strictEqual((yield* Fiber.join(receiving)).data.length, 1_000_000)
       })
     )
 
-    it.scoped("can be off, or of other times", () =>
+    it.effect("can be off, or of other times", () =>
       Effect.gen(function* () {
         const off = yield* alone(role, quiet)
         const quick = yield* alone(role, { heartbeatInterval: "1 seconds", heartbeatTimeout: "2 seconds" })
@@ -263,24 +264,24 @@ for (const role of roles) {
   })
 
   describe(`the other deadlines, as ${role}`, () => {
-    it.scoped("are none unless asked for", () =>
+    it.effect("are none unless asked for", () =>
       Effect.gen(function* () {
         const { inject, pair, socket } = yield* alone(role, { ...quiet, sendHighWaterMark: 10 })
         yield* inject(text("hel", false))
         yield* from(pair, role).stall
-        yield* Effect.fork(socket.send("0123456789"))
+        yield* Effect.forkChild(socket.send("0123456789"))
         yield* settled
         yield* TestClock.adjust("365 days")
         assert.isTrue(yield* socket.isOpen)
       })
     )
 
-    it.scoped("maxLifetime closes with 1001, however busy the connection is", () =>
+    it.effect("maxLifetime closes with 1001, however busy the connection is", () =>
       Effect.gen(function* () {
         const ends = yield* connected({ ...quiet, maxLifetime: "1 minutes" })
         const [socket, peer] = [ends[role], ends[other(role)]]
-        yield* Effect.fork(peer.run(() => {}))
-        const reading = yield* Effect.fork(socket.run(() => {}))
+        yield* Effect.forkChild(peer.run(() => {}))
+        const reading = yield* Effect.forkChild(socket.run(() => {}))
         for (let second = 1; second < 60; second++) {
           yield* TestClock.adjust("1 seconds")
           yield* peer.send("hello")
@@ -292,7 +293,7 @@ for (const role of roles) {
       }).pipe(Effect.scoped)
     )
 
-    it.scoped("idleTimeout closes with 1001 after a time without a message in either direction", () =>
+    it.effect("idleTimeout closes with 1001 after a time without a message in either direction", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* alone(role, { ...quiet, idleTimeout: "10 seconds" })
         yield* TestClock.adjust("9 seconds")
@@ -313,7 +314,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("messageTimeout fails with 1008 if a message that has begun does not end", () =>
+    it.effect("messageTimeout fails with 1008 where a message that has begun does not end", () =>
       Effect.gen(function* () {
         const { inject, injectBytes, socket, wrote } = yield* alone(role, { ...quiet, messageTimeout: "10 seconds" })
         yield* inject(text("whole"))
@@ -339,7 +340,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("writeTimeout drops a peer that reads none of the bytes that wait for it", () =>
+    it.effect("writeTimeout drops a peer that reads nothing of what waits for it", () =>
       Effect.gen(function* () {
         const { pair, seen, socket } = yield* alone(role, {
           ...quiet,
@@ -350,7 +351,7 @@ for (const role of roles) {
         const outbound = from(pair, role)
         yield* outbound.split(1)
         yield* outbound.delay("3 seconds")
-        const slow = yield* Effect.fork(socket.send("0123456789"))
+        const slow = yield* Effect.forkChild(socket.send("0123456789"))
         yield* TestClock.adjust("9 seconds")
         yield* Fiber.join(slow)
         yield* outbound.delay(0)
@@ -358,7 +359,7 @@ for (const role of roles) {
         assert.isTrue(yield* socket.isOpen)
 
         yield* outbound.stall
-        const stuck = yield* Effect.fork(Effect.flip(socket.send("0123456789")))
+        const stuck = yield* Effect.forkChild(Effect.flip(socket.send("0123456789")))
         yield* settled
         yield* TestClock.adjust("9999 millis")
         assert.isTrue(yield* socket.isOpen)
@@ -369,12 +370,12 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("writeTimeout and idleTimeout do not end the connection of a peer that reads one message slowly", () =>
+    it.effect("writeTimeout and idleTimeout let a peer be that takes its time for one message", () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* alone(role, { ...quiet, idleTimeout: "3 seconds", writeTimeout: "2 seconds" })
         const outbound = from(pair, role)
         yield* outbound.throttle(100_000)
-        const sending = yield* Effect.fork(socket.send(new Uint8Array(1_000_000)))
+        const sending = yield* Effect.forkChild(socket.send(new Uint8Array(1_000_000)))
         yield* seconds(8)
         assert.isTrue(yield* socket.isOpen)
         yield* seconds(2)
@@ -382,7 +383,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("writeTimeout counts what the peer has read, whatever else has to wait meanwhile", () =>
+    it.effect("writeTimeout counts what the peer has read, whatever else has to wait meanwhile", () =>
       Effect.gen(function* () {
         const { inject, pair, socket } = yield* alone(role, {
           ...quiet,
@@ -392,7 +393,7 @@ for (const role of roles) {
         })
         const outbound = from(pair, role)
         yield* outbound.throttle(10)
-        const sending = yield* Effect.fork(socket.send(new Uint8Array(100)))
+        const sending = yield* Effect.forkChild(socket.send(new Uint8Array(100)))
         yield* settled
         for (let second = 0; second < 8; second++) {
           // Their answers are larger than what leaves.
@@ -405,7 +406,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("writeTimeout does not drop a peer that reads slowly", () =>
+    it.effect("writeTimeout lets a peer be that reads slowly", () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* alone(role, {
           ...quiet,
@@ -416,7 +417,7 @@ for (const role of roles) {
         const outbound = from(pair, role)
         yield* outbound.stall
         yield* outbound.split(1)
-        const slow = yield* Effect.fork(socket.send("0123456789"))
+        const slow = yield* Effect.forkChild(socket.send("0123456789"))
         yield* settled
         for (let i = 0; i < 5; i++) {
           yield* TestClock.adjust("8 seconds")

@@ -1,8 +1,8 @@
 /** How much a peer may send per time. */
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, TestClock } from "effect"
+import { Effect, Fiber, TestClock } from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import { alone, close, isDefect, isPending, settled, text } from "./support.js"
 
 const joined = (receiveRate: WebSocket.ReceiveRate) =>
@@ -11,12 +11,12 @@ const joined = (receiveRate: WebSocket.ReceiveRate) =>
     const client = yield* WebSocket.fromTransport(pair.client, { role: "client" })
     const server = yield* WebSocket.fromTransport(pair.server, { role: "server", receiveRate })
     const data: Array<unknown> = []
-    const running = yield* Effect.fork(server.run((message) => void data.push(message.data)))
+    const running = yield* Effect.forkChild(server.run((message) => void data.push(message.data)))
     return { client, server, data, running }
   })
 
 describe("receiveRate", () => {
-  it.scoped("suspends reading until the rate is kept, and loses nothing", () =>
+  it.effect("suspends reading until the rate is kept, and loses nothing", () =>
     Effect.gen(function* () {
       const { client, data } = yield* joined({ messages: 2, interval: "2 seconds" })
       for (let n = 1; n <= 5; n++) {
@@ -38,7 +38,7 @@ describe("receiveRate", () => {
     })
   )
 
-  it.scoped("never stops data within the rate", () =>
+  it.effect("lets through what keeps to it, for ever", () =>
     Effect.gen(function* () {
       const { client, data } = yield* joined({ messages: 1, interval: "1 seconds", strategy: "close" })
       for (let n = 1; n <= 20; n++) {
@@ -50,7 +50,7 @@ describe("receiveRate", () => {
     })
   )
 
-  it.scoped("closes with 1008, behind the messages that were sent before", () =>
+  it.effect("closes with 1008, after what was sent before", () =>
     Effect.gen(function* () {
       const { client, data, running } = yield* joined({ bytes: 20, interval: "1 seconds", strategy: "close" })
       yield* client.send("12345678")
@@ -63,24 +63,24 @@ describe("receiveRate", () => {
     })
   )
 
-  it.scoped("holds up no closing while it suspends", () =>
+  it.effect("holds up no closing while it suspends", () =>
     Effect.gen(function* () {
       const { client, server } = yield* joined({ messages: 1, interval: "1 hours" })
       yield* client.send("1")
       yield* settled
       yield* client.send("2")
       yield* settled
-      const closing = yield* Effect.fork(server.close())
+      const closing = yield* Effect.forkChild(server.close())
       assert.isFalse(yield* isPending(closing))
       assert.isTrue((yield* client.closeStatus).clean)
     })
   )
 
-  it.scoped("holds up no Close behind data that arrives while it closes", () =>
+  it.effect("holds up no Close behind what comes while it closes", () =>
     Effect.gen(function* () {
       const { inject, pair, socket } = yield* alone("server", { receiveRate: { bytes: 20, interval: "1 hours" } })
-      yield* Effect.fork(socket.run(() => {}))
-      const closing = yield* Effect.fork(socket.close())
+      yield* Effect.forkChild(socket.run(() => {}))
+      const closing = yield* Effect.forkChild(socket.close())
       yield* settled
       for (let n = 0; n < 3; n++) {
         yield* inject(text("too much"))

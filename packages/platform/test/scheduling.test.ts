@@ -1,5 +1,5 @@
-import { assert, it } from "@effect/vitest"
-import { Effect, Exit, Fiber } from "effect"
+import { Effect, Exit, Fiber } from "./effect/index.js"
+import { assert, it } from "./effect/vitest.js"
 import { interruptedAt, yieldingAt, yieldingOnce } from "./scheduling.js"
 
 const steps = (log: Array<string>, name: string, count: number) =>
@@ -8,7 +8,7 @@ const steps = (log: Array<string>, name: string, count: number) =>
 it.effect("a scheduler that yields between any two operations lets two fibers take turns", () =>
   Effect.gen(function* () {
     const log: Array<string> = []
-    const both = Effect.all([Effect.fork(steps(log, "a", 50)), Effect.fork(steps(log, "b", 50))])
+    const both = Effect.all([Effect.forkChild(steps(log, "a", 50)), Effect.forkChild(steps(log, "b", 50))])
     const fibers = yield* Effect.withScheduler(both, yieldingAt(1))
     yield* Fiber.joinAll(fibers)
     const turns = log.slice(log.indexOf("b0"), log.indexOf("a49")).map((step) => step[0])
@@ -24,7 +24,7 @@ it.effect("a scheduler that yields once calls back between two operations", () =
       const log: Array<string> = []
       let position: number | undefined
       const scheduler = yieldingOnce(k, () => (position = log.length))
-      const fiber = yield* Effect.fork(Effect.withScheduler(steps(log, "", 3), scheduler))
+      const fiber = yield* Effect.forkChild(Effect.withScheduler(steps(log, "", 3), scheduler))
       yield* Fiber.join(fiber)
       assert.deepEqual(log, ["0", "1", "2"])
       if (position === undefined) break
@@ -40,7 +40,7 @@ it.effect("an interruption arrives before each operation, and behind the last on
     for (let k = 1; ; k++) {
       const log: Array<string> = []
       const { exit, isInterrupted } = yield* interruptedAt(k, steps(log, "", 2))
-      assert.strictEqual(Exit.isInterrupted(exit), isInterrupted)
+      assert.strictEqual(Exit.hasInterrupts(exit), isInterrupted)
       if (!isInterrupted) break
       done.push(log.length)
     }

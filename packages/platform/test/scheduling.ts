@@ -1,5 +1,5 @@
 /** Schedulers that make fibers yield where a test wants them to, and interruptions that arrive there. */
-import { Effect, Fiber, FiberId, Scheduler, type Exit } from "effect"
+import { Effect, Fiber, Scheduler, type Exit } from "./effect/index.js"
 
 // What Effect 3 does when a fiber goes on: it restores the fiber's priority, and comes back to where it was. Were these counted
 // too, a fiber that yields at each operation would never get on.
@@ -8,7 +8,7 @@ const operationsToResume = 10
 /** Counts the operations of all fibers that it runs, and makes a fiber yield before the ones that are due. */
 class YieldingScheduler extends Scheduler.MixedScheduler {
   private operations = 0
-  private readonly resuming = new WeakMap<Fiber.RuntimeFiber<unknown, unknown>, number>()
+  private readonly resuming = new WeakMap<Fiber.Fiber<unknown, unknown>, number>()
   private readonly isDue: (operation: number) => boolean
   private readonly onYield: () => void
 
@@ -18,7 +18,7 @@ class YieldingScheduler extends Scheduler.MixedScheduler {
     this.onYield = onYield
   }
 
-  override shouldYield(fiber: Fiber.RuntimeFiber<unknown, unknown>): number | false {
+  override shouldYield(fiber: Fiber.Fiber<unknown, unknown>): number | false {
     const resuming = this.resuming.get(fiber) ?? 0
     if (resuming > 0) {
       this.resuming.set(fiber, resuming - 1)
@@ -55,9 +55,9 @@ export const interruptedAt = <A, E, R>(
     let isInterrupted = false
     const scheduler = yieldingOnce(k, () => {
       isInterrupted = true
-      fiber.unsafeInterruptAsFork(FiberId.none)
+      Fiber.interruptUnsafe(fiber)
     })
-    const fiber: Fiber.RuntimeFiber<A, E> = yield* Effect.fork(Effect.withScheduler(effect, scheduler))
+    const fiber: Fiber.Fiber<A, E> = yield* Effect.forkChild(Effect.withScheduler(effect, scheduler))
     const exit = yield* Fiber.await(fiber)
     return { exit, isInterrupted }
   })

@@ -6,7 +6,8 @@ import { assert } from "@effect/vitest"
 import type { Delivery } from "@effect-websocket/protocol/Connection"
 import type * as Frame from "@effect-websocket/protocol/Frame"
 import { frames } from "@effect-websocket/protocol/FrameDecoder"
-import { Cause, Effect, Exit, Fiber, Predicate, type Scope } from "effect"
+import { Predicate } from "effect"
+import { Cause, Effect, Exit, Fiber, type Scope } from "./effect/index.js"
 import { deafSink, other, sentTo, show, type Role } from "./engine/support.js"
 
 export * from "./engine/support.js"
@@ -15,18 +16,19 @@ export * from "./engine/support.js"
 export const settled = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
 
 /** Behind what was put off to the end of the turn: equal timers fire in the order in which they were set. */
-export const settledLate = Effect.zipRight(
+export const settledLate = Effect.andThen(
   settled,
   Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 0)))
 )
 
-export const isPending = <A, E>(fiber: Fiber.RuntimeFiber<A, E>) =>
-  Effect.map(Effect.zipRight(settled, Fiber.poll(fiber)), (exit) => exit._tag === "None")
+export const isPending = <A, E>(fiber: Fiber.Fiber<A, E>) =>
+  Effect.map(Effect.andThen(settled, Fiber.poll(fiber)), (exit) => exit._tag === "None")
 
 export const isInterrupted = (exit: Exit.Exit<unknown, unknown>): boolean =>
-  Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)
+  Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
 
-export const isDefect = (exit: Exit.Exit<unknown, unknown>): boolean => Exit.isFailure(exit) && Cause.isDie(exit.cause)
+export const isDefect = (exit: Exit.Exit<unknown, unknown>): boolean =>
+  Exit.isFailure(exit) && Cause.hasDies(exit.cause)
 
 /** How many finalizers a scope has. */
 export const finalizersIn = (scope: Scope.Scope): number => {

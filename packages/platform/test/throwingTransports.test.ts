@@ -2,9 +2,9 @@ import type { Transport, TransportSink } from "@effect-websocket/platform/Transp
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
-import { assert, describe, it } from "@effect/vitest"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
-import { Effect, Exit, Scope } from "effect"
+import { Effect, Exit, Scope } from "./effect/index.js"
+import { assert, describe, it } from "./effect/vitest.js"
 import { deafSink, fields, ping, type Role, sentTo, settled, text, upgradeRequest } from "./support.js"
 
 const methods = ["start", "pause", "resume", "write", "end", "abort", "release", "bufferedBytes"] as const
@@ -103,7 +103,7 @@ describe("a transport of the app's that throws", () => {
           yield* settled
           yield* Effect.exit(socket.send("from a fiber"))
           yield* socket.bufferedBytes
-          yield* Effect.fork(socket.close())
+          yield* Effect.forkChild(socket.close())
           state.sink.onEof()
           yield* socket.abort
           const { error } = yield* socket.closeStatus
@@ -129,7 +129,7 @@ describe("a transport of the app's that throws", () => {
       const silent: Transport = { ...transport, bufferedBytes: 0, abort: () => void deaf++, end: () => void deaf++ }
       const scope = yield* Scope.make()
       const open = WebSocket.fromTransport(silent, { role: "server", closeTimeout: "1 millis" })
-      const socket = yield* Scope.extend(open, scope)
+      const socket = yield* Scope.provide(open, scope)
       yield* Scope.close(scope, Exit.void)
       assert.isFalse((yield* socket.closeStatus).clean)
       assert.isAbove(deaf, 0)

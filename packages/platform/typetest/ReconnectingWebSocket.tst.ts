@@ -1,7 +1,7 @@
 import * as ReconnectingWebSocket from "@effect-websocket/platform/ReconnectingWebSocket"
 import type { PayloadTooLarge } from "@effect-websocket/protocol/Errors"
-import type { Effect } from "effect"
 import { describe, expect, test } from "tstyche"
+import type { Effect } from "../test/effect/index.js"
 
 declare const socket: ReconnectingWebSocket.ReconnectingWebSocket
 

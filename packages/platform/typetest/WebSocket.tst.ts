@@ -2,7 +2,7 @@ import type { ConnectionError, PayloadTooLarge, ProtocolError } from "@effect-we
 import type { Message } from "@effect-websocket/protocol/Message"
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
-import { Context, Data, Effect, type Duration, type Option, type Scope, type Sink, Stream } from "effect"
+import { Data, type Option, type Sink } from "effect"
 import type { Delivery } from "@effect-websocket/protocol/Connection"
 import type { Frame } from "@effect-websocket/protocol/Frame"
 import { isFrameWebSocket, type FrameWebSocket } from "@effect-websocket/platform/FrameWebSocket"
@@ -14,12 +14,13 @@ import {
 } from "@effect-websocket/platform/StreamingWebSocket"
 import type { Transport } from "@effect-websocket/platform/Transport"
 import { describe, expect, test } from "tstyche"
+import { Context, Effect, type Duration, type Scope, Stream } from "../test/effect/index.js"
 
 declare const socket: WebSocket.WebSocket
 declare const message: Message
 
 class Refused extends Data.TaggedError("Refused")<{}> {}
-class Users extends Context.Tag("Users")<Users, ReadonlySet<string>>() {}
+class Users extends Context.Service<Users, ReadonlySet<string>>()("Users") {}
 
 declare const texts: Stream.Stream<string, Refused, Users>
 declare const bytes: Stream.Stream<Uint8Array>

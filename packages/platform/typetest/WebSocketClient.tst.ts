@@ -6,9 +6,10 @@ import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
 import type { WebSocketServer } from "@effect-websocket/platform/WebSocketServer"
-import * as Cookies from "@effect/platform/Cookies"
-import { Config, type Context, Effect, Layer, Redacted, type Scope } from "effect"
+import { Redacted } from "effect"
 import { describe, expect, test } from "tstyche"
+import { Config, type Context, Effect, Layer, type Scope } from "../test/effect/index.js"
+import * as Cookies from "../test/effect/Cookies.js"
 
 describe("connect", () => {
   const connected = WebSocketClient.connect("ws://127.0.0.1:8080")
@@ -94,9 +95,9 @@ describe("connect of Node", () => {
 
 test("connect of Node can be the one of a client", () => {
   expect<{ readonly connect: typeof NodeWebSocketClient.connect }>().type.toBeAssignableTo<
-    Context.Tag.Service<WebSocketClient.WebSocketClient>
+    Context.Service.Shape<typeof WebSocketClient.WebSocketClient>
   >()
-  const secure: Context.Tag.Service<WebSocketClient.WebSocketClient> = {
+  const secure: Context.Service.Shape<typeof WebSocketClient.WebSocketClient> = {
     connect: (url, options) => NodeWebSocketClient.connect(url, { ...options, tls: { ca: "" } })
   }
   expect(Layer.succeed(WebSocketClient.WebSocketClient, secure)).type.toBe<
@@ -113,7 +114,7 @@ describe("cookies", () => {
   })
 
   test("may come from Config, one by one or as a whole", () => {
-    expect(NodeWebSocketClient.layerConfig).type.toBeCallableWith({ cookies: { theme: Config.string("THEME") } })
+    expect(NodeWebSocketClient.layerConfig).type.toBeCallableWith({ cookies: { theme: Config.String("THEME") } })
     expect(NodeWebSocketClient.layerConfig).type.toBeCallableWith({ cookies: Config.succeed(Cookies.empty) })
   })
 })

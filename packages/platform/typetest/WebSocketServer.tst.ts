@@ -8,13 +8,14 @@ import type { WebSocket } from "@effect-websocket/platform/WebSocket"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketUpgrade from "@effect-websocket/platform/WebSocketUpgrade"
 import type { HttpServerRequest, HttpServerResponse } from "@effect/platform"
-import { type Cause, Config, type ConfigError, Context, Data, Effect, Layer, type Scope, Stream } from "effect"
+import { type ConfigError, Data } from "effect"
 import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
 import { describe, expect, test } from "tstyche"
+import { type Cause, Config, Context, Effect, Layer, type Scope, Stream } from "../test/effect/index.js"
 
 class Refused extends Data.TaggedError("Refused")<{}> {}
-class Users extends Context.Tag("Users")<Users, ReadonlySet<string>>() {}
+class Users extends Context.Service<Users, ReadonlySet<string>>()("Users") {}
 
 declare const handler: (socket: WebSocketServer.ServerWebSocket) => Effect.Effect<number, Refused, Users | Scope.Scope>
 
@@ -141,7 +142,7 @@ describe("delivery", () => {
     const frames = WebSocketServer.run((socket) => socket.run((frame) => socket.send(frame)), { delivery: "frames" })
     expect(frames).type.toBe<Effect.Effect<never, never, WebSocketServer.WebSocketServer>>()
     const streams = WebSocketServer.layerHandler(
-      (socket) => Stream.runForEach(socket.messages, (message) => Effect.zipRight(Users, socket.sendStream(message))),
+      (socket) => Stream.runForEach(socket.messages, (message) => Effect.andThen(Users, socket.sendStream(message))),
       { delivery: "streams" }
     )
     expect(streams).type.toBe<Layer.Layer<never, never, WebSocketServer.WebSocketServer | Users>>()
@@ -223,15 +224,15 @@ describe("layers of Node", () => {
   })
 
   test("take either from Config", () => {
-    expect(NodeWebSocketServer.layerConfig({ port: Config.integer("PORT"), host: Config.string("HOST") })).type.toBe<
+    expect(NodeWebSocketServer.layerConfig({ port: Config.Int("PORT"), host: Config.String("HOST") })).type.toBe<
       Layer.Layer<WebSocketServer.WebSocketServer, ConfigError.ConfigError | IoError>
     >()
-    expect(NodeWebSocketServer.layerConfig).type.toBeCallableWith({ socketPath: Config.string("SOCKET") })
+    expect(NodeWebSocketServer.layerConfig).type.toBeCallableWith({ socketPath: Config.String("SOCKET") })
     expect(NodeWebSocketServer.layerConfig).type.not.toBeCallableWith({
-      port: Config.integer("PORT"),
-      socketPath: Config.string("SOCKET")
+      port: Config.Int("PORT"),
+      socketPath: Config.String("SOCKET")
     })
-    expect(NodeWebSocketServer.layerConfig).type.not.toBeCallableWith({ host: Config.string("HOST") })
+    expect(NodeWebSocketServer.layerConfig).type.not.toBeCallableWith({ host: Config.String("HOST") })
   })
 
   test("tell where they listen", () => {

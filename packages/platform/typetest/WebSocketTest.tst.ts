@@ -1,7 +1,7 @@
 import { type MockPeer, type MockTransport, type WebSocket, WebSocketTest } from "@effect-websocket/platform"
 import { Message } from "@effect-websocket/protocol"
-import type { Effect, Scope } from "effect"
 import { describe, expect, test } from "tstyche"
+import type { Effect, Scope } from "../test/effect/index.js"
 
 declare const socket: WebSocket.WebSocket
 

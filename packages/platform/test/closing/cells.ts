@@ -1,7 +1,7 @@
 /** The dimensions of the closing matrix, the cells that cannot happen, and the expected result of all others. */
 import type { WebSocket } from "@effect-websocket/platform/WebSocket"
 import type { WebSocketError } from "@effect-websocket/protocol/Errors"
-import { Effect } from "effect"
+import { Effect } from "../effect/index.js"
 
 export const roles = ["client", "server"] as const
 export type Role = (typeof roles)[number]

@@ -7,7 +7,6 @@ import type { Transport } from "@effect-websocket/platform/Transport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
-import { assert, describe, it } from "@effect/vitest"
 import type { HeaderRecord, WebSocketError } from "@effect-websocket/protocol/Errors"
 import { acceptValue } from "@effect-websocket/protocol/Handshake"
 import {
@@ -20,11 +19,11 @@ import {
   Fiber,
   Layer,
   Logger,
-  Runtime,
   Scope,
   Supervisor,
   TestClock
-} from "effect"
+} from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { Link } from "../../src/engine/connection/Link.js"
 import { MessageSender } from "../../src/engine/connection/MessageSender.js"
 import { awaitClosed } from "../../src/internal/scopes.js"
@@ -47,7 +46,7 @@ import {
 } from "./cells.js"
 import { assertDocumented, keyOf, roleTable } from "./report.js"
 
-class Connected extends Context.Tag("test/Connected")<Connected, WebSocket.WebSocket>() {}
+class Connected extends Context.Service<Connected, WebSocket.WebSocket>()("test/Connected") {}
 
 /** A transport that records what arrives on it, who started it, and whether it has ended. */
 const recorded = (transport: Transport) => {
@@ -93,7 +92,7 @@ const nameExit = (exit: Exit.Exit<unknown, WebSocketError>): string =>
   Exit.match(exit, {
     onSuccess: () => "done",
     onFailure: (cause) => {
-      const failure = Cause.failureOption(cause)
+      const failure = Cause.findErrorOption(cause)
       return failure._tag === "Some" ? nameError(failure.value) : isInterrupted(exit) ? "interrupted" : "died"
     }
   })
@@ -135,7 +134,7 @@ const start = ({ ending, moment, role }: Cell, transport: Transport) =>
     const { offer, service: server } = yield* WebSocketServer.make(
       { hostname: "test", port: 80, url: "ws://test" },
       options(moment)
-    ).pipe(Scope.extend(role === "server" ? ownerScope : yield* Effect.scope))
+    ).pipe(Scope.provide(role === "server" ? ownerScope : yield* Effect.scope))
     const request101 = Effect.sync(() =>
       offer({
         request: upgradeRequest,
@@ -152,29 +151,29 @@ const start = ({ ending, moment, role }: Cell, transport: Transport) =>
     const acquire = role === "client" ? client.connect("ws://test", options(moment)) : server.accept()
     const lastWord = (socket: WebSocket.WebSocket) =>
       Effect.addFinalizer(() =>
-        Effect.zipRight(
+        Effect.andThen(
           role === "server" && ending === "release" ? Deferred.await(released) : Effect.void,
           Effect.ignore(socket.send("bye"))
         )
       )
     const act = (socket: WebSocket.WebSocket) =>
-      Effect.zipRight(
+      Effect.andThen(
         Deferred.succeed(opened, socket),
         Effect.onExit(activity(moment, socket, 4 * 65536), (exit) => Deferred.succeed(activityExit, exit))
       )
     const acquireAll = Effect.tap(acquire, (socket) =>
-      Effect.when(lastWord(socket), () => moment === "in a finalizer of the app")
+      moment === "in a finalizer of the app" ? lastWord(socket) : Effect.void
     )
     const app = (socket: WebSocket.WebSocket) => Effect.raceFirst(act(socket), Deferred.await(trigger))
 
     const inLayer = role === "client" && ending === "release"
-    const main = yield* Effect.fork(
+    const main = yield* Effect.forkChild(
       inLayer
-        ? Effect.flatMap(Layer.buildWithScope(Layer.scoped(Connected, acquireAll), ownerScope), (context) =>
+        ? Effect.flatMap(Layer.buildWithScope(Layer.effect(Connected, acquireAll), ownerScope), (context) =>
             act(Context.get(context, Connected))
           )
         : early && role === "client" && ending !== "interruption"
-          ? Effect.scoped(Effect.zipRight(Effect.forkScoped(acquire), Deferred.await(trigger)))
+          ? Effect.scoped(Effect.andThen(Effect.forkScoped(acquire), Deferred.await(trigger)))
           : role === "server" && moment === "in `run`'s handler"
             ? server.run(app)
             : Effect.scoped(Effect.flatMap(acquireAll, app))
@@ -186,19 +185,19 @@ const start = ({ ending, moment, role }: Cell, transport: Transport) =>
         : Fiber.await(main)
     const endNow: Effect.Effect<unknown> =
       ending === "release"
-        ? Effect.zipRight(Scope.close(ownerScope, Exit.void), Deferred.succeed(released, undefined))
+        ? Effect.andThen(Scope.close(ownerScope, Exit.void), Deferred.succeed(released, undefined))
         : ending === "interruption"
           ? Fiber.interrupt(main)
-          : Effect.zipRight(
+          : Effect.andThen(
               Deferred.done(
                 trigger,
                 ending === "success" ? Exit.void : ending === "failure" ? Exit.fail("no") : Exit.die("no")
               ),
               over
             )
-    const begun = Effect.sync(() => Runtime.runFork(runtime)(Effect.zipRight(endNow, Clock.currentTimeMillis)))
+    const begun = Effect.sync(() => Effect.runForkWith(runtime)(Effect.andThen(endNow, Clock.currentTimeMillis)))
     const fiber = yield* Deferred.make<Fiber.Fiber<number>>()
-    if (early) inTheStepOfThe101 = () => Deferred.unsafeDone(fiber, begun)
+    if (early) inTheStepOfThe101 = () => Deferred.doneUnsafe(fiber, begun)
     const ask = role === "server" ? request101 : Effect.void
     if (!early) {
       yield* ask
@@ -213,12 +212,12 @@ const start = ({ ending, moment, role }: Cell, transport: Transport) =>
       opened,
       activityExit,
       /** Begins to end, and returns a fiber that succeeds with the time. */
-      end: Effect.zipRight(
+      end: Effect.andThen(
         early ? ask : Effect.flatMap(begun, (ending) => Deferred.succeed(fiber, ending)),
         Deferred.await(fiber)
       ),
       /** Ends what is left of the app, after its end. */
-      cleanUp: Effect.zipRight(Fiber.interrupt(main), Scope.close(ownerScope, Exit.void))
+      cleanUp: Effect.andThen(Fiber.interrupt(main), Scope.close(ownerScope, Exit.void))
     }
   })
 
@@ -235,8 +234,8 @@ const run = (cell: Cell) =>
     const peer = yield* WebSocket.fromTransport(theirs.transport, {
       role: other(role),
       closeTimeout: 3 * closeTimeout
-    }).pipe(Scope.extend(peerScope))
-    const peerRun = yield* Effect.fork(peer.run(() => {}))
+    }).pipe(Scope.provide(peerScope))
+    const peerRun = yield* Effect.forkChild(peer.run(() => {}))
 
     const suspended = moment === "suspended in `send`" || moment === "in a fragmented send"
     if (suspended || moment === "while already closing") yield* outbound.stall
@@ -247,7 +246,7 @@ const run = (cell: Cell) =>
 
     if (behaviour === "answers late") yield* inbound.delay(lateBy)
     if (behaviour === "never answers") yield* inbound.drop
-    if (behaviour === "vanishes") yield* Effect.zipRight(inbound.drop, outbound.drop)
+    if (behaviour === "vanishes") yield* Effect.andThen(inbound.drop, outbound.drop)
     const answers = behaviour === "answers" || behaviour === "answers late" || behaviour === "never answers"
     if (!answers) yield* outbound.stall
 
@@ -311,12 +310,9 @@ const runAll = (cell: Cell) =>
     const result = yield* Effect.supervised(Effect.scoped(run(cell)), supervisor)
     yield* settled
     const left = yield* supervisor.value
-    assert.deepStrictEqual(
-      left.map((fiber) => fiber.id()),
-      []
-    )
+    assert.lengthOf(left, 0)
     return result
-  }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger)))
+  }).pipe(Effect.provide(Logger.withoutDefault))
 
 const results = new Map<string, Result>()
 

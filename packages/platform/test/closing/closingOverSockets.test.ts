@@ -6,12 +6,12 @@
 import type { Options, WebSocket } from "@effect-websocket/platform/WebSocket"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Runtime, Scope, TestClock } from "effect"
 import { spawn } from "node:child_process"
 import dns from "node:dns"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Scope, TestClock } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import {
   answer101,
   connect,
@@ -49,7 +49,7 @@ import { assertDocumented, impossibleTable, openingTable } from "./report.js"
 
 afterEach(noHandlesLeft)
 
-class Connected extends Context.Tag("test/Connected")<Connected, WebSocket>() {}
+class Connected extends Context.Service<Connected, WebSocket>()("test/Connected") {}
 
 /**
  * An app that acquires a connection and uses it, in a fiber and a scope of its own or, as a client whose layer is released,
@@ -65,9 +65,9 @@ const start = <E>(
     const trigger = yield* Deferred.make<void, string>()
     const layerScope = yield* Scope.make()
     const inLayer = ending === "release" && releaseServer === undefined
-    const main = yield* Effect.fork(
+    const main = yield* Effect.forkChild(
       inLayer
-        ? Effect.flatMap(Layer.buildWithScope(Layer.scoped(Connected, acquire), layerScope), (context) =>
+        ? Effect.flatMap(Layer.buildWithScope(Layer.effect(Connected, acquire), layerScope), (context) =>
             use(Context.get(context, Connected))
           )
         : Effect.scoped(Effect.raceFirst(Effect.flatMap(acquire, use), Deferred.await(trigger)))
@@ -80,13 +80,13 @@ const start = <E>(
           ? Effect.asVoid(Fiber.interrupt(main))
           : ending === "release"
             ? (releaseServer ?? Scope.close(layerScope, Exit.void))
-            : Effect.zipRight(Deferred.done(trigger, exit), Effect.asVoid(Fiber.await(main)))
+            : Effect.andThen(Deferred.done(trigger, exit), Effect.asVoid(Fiber.await(main)))
     }
   })
 
 /** Starts an effect at once, not in a later turn. */
 const startNow = <A>(effect: Effect.Effect<A>): Effect.Effect<Fiber.Fiber<A>> =>
-  Effect.map(Effect.runtime<never>(), (runtime) => Runtime.runFork(runtime)(effect))
+  Effect.map(Effect.runtime<never>(), (runtime) => Effect.runForkWith(runtime)(effect))
 
 const assertEnded = (ending: Ending, exit: Exit.Exit<unknown, unknown>) => {
   if (ending === "success") assert.isTrue(Exit.isSuccess(exit))
@@ -105,11 +105,11 @@ const never = { openTimeout: "1 hours" } as const
 const heldLookup = Effect.acquireRelease(
   Effect.sync(() => {
     const original = dns.lookup
-    const held = Deferred.unsafeMake<() => void>(Fiber.id(Fiber.void))
+    const held = Deferred.makeUnsafe<() => void>()
     const lookup = (...parameters: ReadonlyArray<unknown>) => {
       const callback = parameters.at(-1)
       assert(typeof callback === "function")
-      Deferred.unsafeDone(
+      Deferred.doneUnsafe(
         held,
         Exit.succeed(() => callback(null, [{ address: "127.0.0.1", family: 4 }]))
       )
@@ -125,7 +125,7 @@ const heldLookup = Effect.acquireRelease(
 
 /** A port at which connecting never ends: its process is stopped, and its queue is full. */
 const fullPort = Effect.acquireRelease(
-  Effect.async<{ readonly port: number; readonly release: () => void }>((resume) => {
+  Effect.callback<{ readonly port: number; readonly release: () => void }>((resume) => {
     const code = `require("net").createServer().listen({ port: 0, host: "127.0.0.1", backlog: 1 }, function () {
       console.log(this.address().port)
     })`
@@ -214,7 +214,7 @@ const runOpening: Record<string, (cell: OpeningCell) => Effect.Effect<void, unkn
   "server, TLS": ({ behaviour }) =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
-      const server = yield* serve({ tls }).pipe(Scope.extend(scope))
+      const server = yield* serve({ tls }).pipe(Scope.provide(scope))
       const peer = yield* rawClient(server.address.port)
       // The beginning of a ClientHello whose rest never comes.
       peer.write(Uint8Array.of(0x16, 3, 1, 2, 0, 1))
@@ -228,8 +228,8 @@ const runOpening: Record<string, (cell: OpeningCell) => Effect.Effect<void, unkn
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const arrived = yield* Deferred.make<void>()
-      const origin = () => void Deferred.unsafeDone(arrived, Exit.void)
-      const server = yield* serve({ origin }).pipe(Scope.extend(scope))
+      const origin = () => void Deferred.doneUnsafe(arrived, Exit.void)
+      const server = yield* serve({ origin }).pipe(Scope.provide(scope))
       const peer = yield* rawClient(server.address.port)
       peer.write(upgradeRequest())
       yield* Deferred.await(arrived)
@@ -253,8 +253,8 @@ describe("before the 101", () => {
   for (const cell of openingCells) {
     if (impossible(cell) !== undefined) continue
     const { behaviour, ending, opening, role } = cell
-    it.scoped(`${role}, ${opening}, ${ending}; the peer ${behaviour}`, () =>
-      Effect.zipRight(
+    it.effect(`${role}, ${opening}, ${ending}; the peer ${behaviour}`, () =>
+      Effect.andThen(
         runOpening[`${role}, ${opening}`]!(cell),
         Effect.sync(() => run.add(cell))
       )
@@ -292,7 +292,7 @@ const secured = (raw: Net.Socket): TlsPeer => new TlsPeer(new Tls.TLSSocket(raw,
 
 const tlsClient = (port: number): Effect.Effect<TlsPeer, never, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.async<TlsPeer>((resume) => {
+    Effect.callback<TlsPeer>((resume) => {
       const raw = Net.connect({ host: "127.0.0.1", port, allowHalfOpen: true })
       const secure: Tls.TLSSocket = Tls.connect({ socket: raw, ca: tls.cert, host: "127.0.0.1" }, () =>
         resume(Effect.succeed(peer))
@@ -314,13 +314,12 @@ const opened = ({ ending, moment, role }: Cell, transport: TransportName) =>
     }
     const socket = yield* Deferred.make<WebSocket>()
     const use = (opened: WebSocket) =>
-      Effect.zipRight(Deferred.succeed(socket, opened), activity(moment, opened, 8 * 1024 * 1024))
+      Effect.andThen(Deferred.succeed(socket, opened), activity(moment, opened, 8 * 1024 * 1024))
     const withLastWord = <E>(acquire: Effect.Effect<WebSocket, E, Scope.Scope>) =>
       Effect.tap(acquire, (opened) =>
-        Effect.when(
-          Effect.addFinalizer(() => Effect.ignore(opened.send("bye"))),
-          () => moment === "in a finalizer of the app"
-        )
+        moment === "in a finalizer of the app"
+          ? Effect.addFinalizer(() => Effect.ignore(opened.send("bye")))
+          : Effect.void
       )
     if (role === "client") {
       const server = yield* rawServer()
@@ -336,7 +335,7 @@ const opened = ({ ending, moment, role }: Cell, transport: TransportName) =>
       return { ...app, peer, socket: yield* Deferred.await(socket) }
     }
     const scope = yield* Scope.make()
-    const server = yield* serve({ ...options, ...(transport === "TLS" ? { tls } : {}) }).pipe(Scope.extend(scope))
+    const server = yield* serve({ ...options, ...(transport === "TLS" ? { tls } : {}) }).pipe(Scope.provide(scope))
     yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
     const app = yield* start(ending, withLastWord(server.accept()), use, Scope.close(scope, Exit.void))
     const peer = yield* (transport === "TCP" ? rawClient : tlsClient)(server.address.port)
@@ -428,7 +427,7 @@ for (const transport of transports) {
           for (const behaviour of overSockets) {
             const cell: Cell = { role, moment, ending, behaviour }
             if (!chosen(cell)) continue
-            it.scoped(`${moment}, ${ending}; the peer ${behaviour}`, () => runOpen(cell, transport))
+            it.effect(`${moment}, ${ending}; the peer ${behaviour}`, () => runOpen(cell, transport))
           }
         }
       }

@@ -7,14 +7,14 @@ import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
-import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, FiberId, Layer, Logger, Scope, TestClock } from "effect"
+import { Clock, Effect, Exit, Fiber, Layer, Logger, Scope, TestClock } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { alone, close, from, other, outcome, roles, settled, shown, upgradeRequest, wrote } from "../support.js"
 import { closeTimeout } from "./cells.js"
 
 const ways: ReadonlyArray<readonly [name: string, exit: Exit.Exit<void, string>, code: number]> = [
   ["success", Exit.void, 1000],
-  ["interruption", Exit.interrupt(FiberId.none), 1001],
+  ["interruption", Exit.interrupt(), 1001],
   ["failure", Exit.fail("no"), 1011]
 ]
 
@@ -30,7 +30,7 @@ describe("two scopes at the same moment", () => {
             const { offer, service } = yield* WebSocketServer.make(
               { hostname: "test", port: 80, url: "ws://test" },
               { closeTimeout }
-            ).pipe(Scope.extend(layerScope))
+            ).pipe(Scope.provide(layerScope))
             offer({
               request: upgradeRequest,
               remoteAddress: undefined,
@@ -39,13 +39,13 @@ describe("two scopes at the same moment", () => {
               reject: () => {}
             })
             const scope = yield* Scope.make()
-            const socket = yield* service.accept().pipe(Scope.extend(scope))
+            const socket = yield* service.accept().pipe(Scope.provide(scope))
             const closed = yield* Effect.all(
               [Scope.close(scope, firstExit), Scope.close(layerScope, secondExit)].map((closing) =>
-                Effect.zipRight(closing, Clock.currentTimeMillis)
+                Effect.andThen(closing, Clock.currentTimeMillis)
               ),
               { concurrency: "unbounded" }
-            ).pipe(Effect.fork)
+            ).pipe(Effect.forkChild)
             yield* TestClock.adjust(closeTimeout)
             assert.deepStrictEqual(yield* Fiber.join(closed), [closeTimeout, closeTimeout])
             assert.deepStrictEqual(yield* wrote(pair, "server"), [`Close ${code}`])
@@ -62,11 +62,11 @@ for (const role of roles) {
       ["our Close is sent and the peer's arrives: each keeps its code", "Close 4000 ours", "local"],
       ["the peer's Close arrives just before ours is sent: the peer's code is sent back", "Close 4001", "remote"]
     ] as const) {
-      it.scoped(`${order}; clean`, () =>
+      it.effect(`${order}; clean`, () =>
         Effect.gen(function* () {
           const { eof, inject, pair, socket } = yield* alone(role)
-          const closing = yield* Effect.fork(socket.close(4000, "ours"))
-          if (initiator === "local") yield* Effect.yieldNow()
+          const closing = yield* Effect.forkChild(socket.close(4000, "ours"))
+          if (initiator === "local") yield* Effect.yieldNow
           yield* inject(close(4001, "theirs"))
           yield* settled
           yield* eof
@@ -83,13 +83,13 @@ for (const role of roles) {
         const pair = yield* MockTransport.make()
         const scope = yield* Scope.make()
         const socket = yield* WebSocket.fromTransport(pair[role], { role, receiveHighWaterMark: 1000 }).pipe(
-          Scope.extend(scope)
+          Scope.provide(scope)
         )
         const peer = yield* WebSocket.fromTransport(pair[other(role)], { role: other(role) }).pipe(
-          Scope.extend(yield* Scope.make())
+          Scope.provide(yield* Scope.make())
         )
-        yield* Effect.fork(peer.run(() => {}))
-        const flooding = yield* Effect.fork(
+        yield* Effect.forkChild(peer.run(() => {}))
+        const flooding = yield* Effect.forkChild(
           Effect.forEach(Array.from({ length: 100 }), () => peer.send(new Uint8Array(10_000)), { discard: true })
         )
         yield* settled
@@ -102,11 +102,11 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("ends at the deadline, not clean, if both Closes are sent and ours is never read", () =>
+    it.effect("ends at the deadline, not clean, if both Closes are sent and ours is never read", () =>
       Effect.gen(function* () {
         const { inject, pair, socket } = yield* alone(role)
         yield* from(pair, role).stall
-        const closing = yield* Effect.fork(socket.close(4000))
+        const closing = yield* Effect.forkChild(socket.close(4000))
         yield* settled
         yield* inject(close(4000))
         yield* TestClock.adjust(closeTimeout)
@@ -115,10 +115,10 @@ for (const role of roles) {
       })
     )
 
-    it.scoped("ends at once, not clean, if abort is called during the closing handshake", () =>
+    it.effect("ends at once, not clean, if abort is called during the closing handshake", () =>
       Effect.gen(function* () {
         const { pair, seen, socket } = yield* alone(role)
-        const closing = yield* Effect.fork(socket.close(4000))
+        const closing = yield* Effect.forkChild(socket.close(4000))
         yield* settled
         yield* Effect.all([socket.abort, socket.abort, socket.close()], { concurrency: "unbounded" })
         yield* Fiber.join(closing)
@@ -129,7 +129,7 @@ for (const role of roles) {
       })
     )
 
-    it.scoped(
+    it.effect(
       "sends waiting messages and the Close of an ending scope in their order, to a peer that does not read",
       () =>
         Effect.gen(function* () {
@@ -137,13 +137,13 @@ for (const role of roles) {
           const outbound = from(pair, role)
           const scope = yield* Scope.make()
           const socket = yield* WebSocket.fromTransport(pair[role], { role, sendHighWaterMark: 10 }).pipe(
-            Scope.extend(scope)
+            Scope.provide(scope)
           )
           yield* outbound.stall
-          const sending = yield* Effect.fork(socket.send("x".repeat(100)))
-          yield* Effect.fork(socket.send("never"))
+          const sending = yield* Effect.forkChild(socket.send("x".repeat(100)))
+          yield* Effect.forkChild(socket.send("never"))
           yield* settled
-          const closing = yield* Effect.fork(Scope.close(scope, Exit.interrupt(FiberId.none)))
+          const closing = yield* Effect.forkChild(Scope.close(scope, Exit.interrupt()))
           yield* settled
           assert.deepStrictEqual(shown(other(role), yield* outbound.written), [`Text ${"x".repeat(100)}`, "Close 1001"])
           yield* pair.reset
@@ -159,7 +159,7 @@ describe("the release of a server's layer while handlers run", () => {
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const handlers = WebSocketServer.layerHandler((socket) =>
-        Effect.zipRight(
+        Effect.andThen(
           Effect.addFinalizer(() => Effect.ignore(socket.send("bye"))),
           socket.run(() => Effect.never)
         )
@@ -168,7 +168,7 @@ describe("the release of a server's layer while handlers run", () => {
       yield* Layer.buildWithScope(Layer.provide(handlers, Layer.succeedContext(test)), scope)
       const clients = yield* Effect.forEach(Array.from({ length: 3 }), () =>
         WebSocketClient.connect("ws://test").pipe(Effect.provide(test))
-      ).pipe(Scope.extend(yield* Scope.make()))
+      ).pipe(Scope.provide(yield* Scope.make()))
       yield* Effect.forEach(clients, (client) => client.send("go"))
       yield* settled
       yield* Scope.close(scope, Exit.void)
@@ -176,6 +176,6 @@ describe("the release of a server's layer while handlers run", () => {
         assert.strictEqual((yield* client.receive).data, "bye")
         assert.deepStrictEqual(outcome(yield* client.closeStatus), [1001, 1001, "remote", true])
       }
-    }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger)))
+    }).pipe(Effect.provide(Logger.withoutDefault))
   )
 })

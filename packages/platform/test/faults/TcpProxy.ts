@@ -1,6 +1,6 @@
 /** A TCP proxy on loopback that does to the bytes what a test asks for. */
-import { Effect, Queue, type Scope } from "effect"
 import * as Net from "node:net"
+import { Effect, Queue, type Scope } from "../effect/index.js"
 import { listen } from "../node/support.js"
 
 /** What happens to one direction. All of it may be changed while bytes are on their way. */
@@ -144,7 +144,7 @@ export const make = (upstream: number): Effect.Effect<TcpProxy, never, Scope.Sco
         client: new Direction(client, target, conditions.client),
         server: new Direction(target, client, conditions.server)
       }
-      Queue.unsafeOffer(links, {
+      Queue.offerUnsafe(links, {
         change: (from, changes) => {
           Object.assign(conditions[from], changes)
           directions[from].go()

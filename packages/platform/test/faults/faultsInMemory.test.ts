@@ -1,9 +1,9 @@
 /** Faults between two endpoints in memory, on `TestClock`. */
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
-import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, Scope, TestClock } from "effect"
 import * as fc from "fast-check"
+import { Clock, Effect, Exit, Fiber, Scope, TestClock } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { deafPeer, from, other, roles, settled, settledLate, type Role } from "../support.js"
 import { assertOver, assertPrefix, ending, ManualClock, messages, noAlarms, plain, watch, wholeIn } from "./session.js"
 
@@ -17,7 +17,7 @@ const options = { maxFrameSize: 20, closeTimeout }
 /** Time that passes, with the turns that what happens in it asks for. */
 const pass = (millis: number) =>
   Effect.clockWith((clock) =>
-    clock instanceof ManualClock ? Effect.zipRight(clock.pass(millis), settledLate) : Effect.die("not our clock")
+    clock instanceof ManualClock ? Effect.andThen(clock.pass(millis), settledLate) : Effect.die("not our clock")
   )
 
 const onManualClock = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -30,10 +30,10 @@ const record = (role: Role) =>
       const pair = yield* MockTransport.make()
       const socket = yield* WebSocket.fromTransport(pair[role], { role, ...options })
       const peer = yield* WebSocket.fromTransport(pair[other(role)], { role: other(role), ...options })
-      const reading = yield* Effect.fork(peer.run(() => {}))
+      const reading = yield* Effect.forkChild(peer.run(() => {}))
       for (const message of messages) {
         yield* socket.send(message)
-        if (typeof message === "string") yield* Effect.fork(socket.ping(Buffer.from("p")))
+        if (typeof message === "string") yield* Effect.forkChild(socket.ping(Buffer.from("p")))
         yield* settled
       }
       yield* socket.close(1000, "bye")
@@ -56,7 +56,7 @@ describe("a session that is cut off", () => {
             const pair = yield* MockTransport.make()
             deafPeer(pair, other(role))
             const { state, transport } = ending(pair[role])
-            const socket = yield* Scope.extend(WebSocket.fromTransport(transport, { role, closeTimeout }), scope)
+            const socket = yield* Scope.provide(WebSocket.fromTransport(transport, { role, closeTimeout }), scope)
             const watched = yield* watch(socket)
             yield* from(pair, other(role)).inject(part)
             yield* settled
@@ -120,7 +120,7 @@ describe("any faults in any order", () => {
       const pair = yield* MockTransport.make()
       const ends = { client: ending(pair.client), server: ending(pair.server) }
       const open = (role: Role) =>
-        Scope.extend(WebSocket.fromTransport(ends[role].transport, { role, ...options }), scope)
+        Scope.provide(WebSocket.fromTransport(ends[role].transport, { role, ...options }), scope)
       const sockets = { client: yield* open("client"), server: yield* open("server") }
       const watched = { client: yield* watch(sockets.client), server: yield* watch(sockets.server) }
       const sent: Record<Role, Array<unknown>> = { client: [], server: [] }
@@ -162,7 +162,7 @@ describe("any faults in any order", () => {
             yield* pair.reset
             break
           case "Close":
-            yield* Effect.fork(sockets[each.role].close(4000))
+            yield* Effect.forkChild(sockets[each.role].close(4000))
             break
           case "Pass":
             yield* pass(each.millis)
@@ -181,7 +181,7 @@ describe("any faults in any order", () => {
       }
 
       const begin = yield* Clock.currentTimeMillis
-      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* pass(closeTimeout + 1000)
       yield* Fiber.join(closing)
       assert.isAtMost((yield* Clock.currentTimeMillis) - begin, longest)
@@ -201,7 +201,7 @@ describe("any faults in any order", () => {
 
 describe("a Close and data that cross", () => {
   for (const role of roles) {
-    it.scoped(`delivers what the peer sent before it knew, as ${role}`, () =>
+    it.effect(`delivers what the peer sent before it knew, as ${role}`, () =>
       Effect.gen(function* () {
         const pair = yield* MockTransport.make()
         const socket = yield* WebSocket.fromTransport(pair[role], { role, ...options })
@@ -211,8 +211,8 @@ describe("a Close and data that cross", () => {
         // The Close is on its way for longer than it takes the peer to send.
         yield* from(pair, role).delay("1 second")
         yield* socket.send("before the Close")
-        const closing = yield* Effect.fork(socket.close(4000, "crossing"))
-        yield* Effect.yieldNow()
+        const closing = yield* Effect.forkChild(socket.close(4000, "crossing"))
+        yield* Effect.yieldNow
         for (const message of messages) yield* peer.send(message)
         yield* pass(2000)
         yield* Fiber.join(closing)
@@ -229,7 +229,7 @@ describe("a Close and data that cross", () => {
       }).pipe(onManualClock)
     )
 
-    it.scoped(`completes if both sides close at once, the ${role} first`, () =>
+    it.effect(`completes where both close at once, first of all ${role}`, () =>
       Effect.gen(function* () {
         const pair = yield* MockTransport.make()
         yield* pair.delay("1 second")
@@ -237,9 +237,9 @@ describe("a Close and data that cross", () => {
         const peer = yield* WebSocket.fromTransport(pair[other(role)], { role: other(role), ...options })
         yield* Effect.addFinalizer(() => pair.reset)
         const watched = { socket: yield* watch(socket), peer: yield* watch(peer) }
-        yield* Effect.fork(socket.close(4001))
+        yield* Effect.forkChild(socket.close(4001))
         yield* pass(500)
-        yield* Effect.fork(peer.close(4002))
+        yield* Effect.forkChild(peer.close(4002))
         yield* pass(4000)
         const ours = yield* assertOver(socket, watched.socket)
         const theirs = yield* assertOver(peer, watched.peer)
@@ -255,8 +255,8 @@ describe("a clock that jumps", () => {
   /** The time of day jumps; the monotonic time goes on. */
   class JumpingClock extends ManualClock {
     offset = 0
-    override unsafeCurrentTimeMillis(): number {
-      return super.unsafeCurrentTimeMillis() + this.offset
+    override timeOfDay(): number {
+      return this.now() + this.offset
     }
   }
 
@@ -264,7 +264,7 @@ describe("a clock that jumps", () => {
     ["forward by a year", 365 * 86_400_000],
     ["back by a year", -365 * 86_400_000]
   ] as const) {
-    it.scoped(`ends nothing, ${name}, and goes on to notice silence`, () =>
+    it.effect(`ends nothing, ${name}, and goes on to notice silence`, () =>
       Effect.gen(function* () {
         const clock = new JumpingClock()
         yield* Effect.withClock(
@@ -296,7 +296,7 @@ describe("a clock that jumps", () => {
     )
   }
 
-  it.scoped("ends a connection once if the process slept through every deadline", () =>
+  it.effect("ends a connection once where the process slept through every deadline", () =>
     Effect.gen(function* () {
       const pair = yield* MockTransport.make()
       const client = yield* WebSocket.fromTransport(pair.client, { role: "client", idleTimeout: "1 minute" })

@@ -1,7 +1,7 @@
 /** Faults between a client and a server of ours, over TCP. */
 import type * as WebSocket from "@effect-websocket/platform/WebSocket"
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Scope, Exit } from "effect"
+import { Effect, Fiber, Scope, Exit } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { connect, eventually, mebibyte, noHandlesLeft, serve } from "../node/support.js"
 import { assertOver, assertPrefix, messages, plain, watch, type Data, type Watched } from "./session.js"
 import * as TcpProxy from "./TcpProxy.js"
@@ -73,7 +73,7 @@ describe("nothing is lost", () => {
     ["in pieces of three bytes, late", { pieceBytes: 3, turns: 2 }],
     ["late", { turns: 20 }]
   ] as const) {
-    it.scopedLive(name, () =>
+    it.live(name, () =>
       Effect.gen(function* () {
         const { open } = yield* behindProxy
         yield* Effect.scoped(Effect.flatMap(open({ client: conditions, server: conditions }), whole))
@@ -82,7 +82,7 @@ describe("nothing is lost", () => {
   }
 
   for (const stalled of ["client", "server"] as const) {
-    it.scopedLive(`behind a stall of the bytes from the ${stalled}, with more than the buffers hold`, () =>
+    it.live(`behind a stall of what the ${stalled} says, with more than the buffers hold`, () =>
       Effect.gen(function* () {
         const { open } = yield* behindProxy
         yield* Effect.scoped(
@@ -91,12 +91,12 @@ describe("nothing is lost", () => {
             const [from, to] = stalled === "client" ? [opened.client, opened.server] : [opened.server, opened.client]
             opened.link.change(stalled, { stalled: true })
             const chunks = Array.from({ length: 8 }, (_, i) => new Uint8Array(2 * mebibyte).fill(i))
-            const sending = yield* Effect.fork(sendAll(from.socket, chunks))
+            const sending = yield* Effect.forkChild(sendAll(from.socket, chunks))
             // A stall in one direction holds up nothing in the other.
             yield* sendAll(to.socket, messages)
             yield* arrived(from, messages.length)
             assert.strictEqual(to.watched.received.length, 0)
-            assert.isTrue(sending.unsafePoll() === null)
+            assert.isTrue(Fiber.pollUnsafe(sending) === undefined)
             opened.link.change(stalled, { stalled: false })
             yield* Fiber.join(sending)
             yield* arrived(to, chunks.length)
@@ -122,13 +122,13 @@ for (const from of ["client", "server"] as const) {
   const total = sizes.reduce((sum, size) => sum + size, 0)
 
   for (const cut of ["end", "reset"] as const) {
-    describe(`the bytes from the ${from} are cut off by a ${cut}`, () => {
-      it.scopedLive("behind every byte", () =>
+    describe(`what the ${from} says is cut off by a ${cut}`, () => {
+      it.live("behind every byte", () =>
         Effect.gen(function* () {
           const { open } = yield* behindProxy
           for (let cutAfter = 0; cutAfter < total; cutAfter++) {
             const scope = yield* Scope.make()
-            const opened = yield* Scope.extend(open(), scope)
+            const opened = yield* Scope.provide(open(), scope)
             const [own, peer] = from === "client" ? [opened.client, opened.server] : [opened.server, opened.client]
             opened.link.change(from, { cutAfter, cut })
             yield* Effect.ignore(sendAll(own.socket, short))
@@ -150,14 +150,16 @@ for (const from of ["client", "server"] as const) {
 }
 
 describe("both sides learn of it", () => {
-  it.scopedLive("if the connection is reset in the middle of large messages", () =>
+  it.live("where the connection is reset in the middle of large messages", () =>
     Effect.gen(function* () {
       const { open } = yield* behindProxy
       yield* Effect.scoped(
         Effect.gen(function* () {
           const opened = yield* open()
           const large = Array.from({ length: 4 }, (_, i) => new Uint8Array(mebibyte).fill(i))
-          const sending = yield* Effect.fork(Effect.exit(sendAll(opened.client.socket, [...large, ...large, ...large])))
+          const sending = yield* Effect.forkChild(
+            Effect.exit(sendAll(opened.client.socket, [...large, ...large, ...large]))
+          )
           yield* arrived(opened.server, 1)
           opened.link.reset()
           yield* bothClosed(opened)
@@ -173,7 +175,7 @@ describe("both sides learn of it", () => {
 
 describe("a Close and data on their way", () => {
   for (const first of ["client", "server"] as const) {
-    it.scopedLive(`cross if the ${first} closes and its Close is held up`, () =>
+    it.live(`cross, where the ${first} closes and its Close is held up`, () =>
       Effect.gen(function* () {
         const { open } = yield* behindProxy
         yield* Effect.scoped(
@@ -183,8 +185,8 @@ describe("a Close and data on their way", () => {
             yield* sendAll(own.socket, ["before"])
             yield* arrived(peer, 1)
             opened.link.change(first, { stalled: true })
-            const closing = yield* Effect.fork(own.socket.close(4000))
-            yield* eventually(() => closing.unsafePoll() === null)
+            const closing = yield* Effect.forkChild(own.socket.close(4000))
+            yield* eventually(() => Fiber.pollUnsafe(closing) === undefined)
             yield* sendAll(peer.socket, messages)
             opened.link.change(first, { stalled: false })
             yield* Fiber.join(closing)

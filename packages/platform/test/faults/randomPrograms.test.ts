@@ -2,8 +2,8 @@
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Runtime, Scope } from "effect"
 import * as fc from "fast-check"
+import { Effect, Fiber, Exit, Scope } from "../effect/index.js"
 import { from, other, roles, settledLate, type Role } from "../support.js"
 import { assertOver, ManualClock, messages, noAlarms, plain, watch, type Watched } from "./session.js"
 
@@ -126,7 +126,7 @@ class Close implements Command {
   }
   check = ({ closed }: Readonly<Model>): boolean => !closed.includes(this.role) && closed.length < 2
   async run(model: Model, real: Real): Promise<void> {
-    await real.run(Effect.forkDaemon(real.sockets[this.role].close(this.role === "client" ? 4001 : 4002)))
+    await real.run(Effect.forkDetach(real.sockets[this.role].close(this.role === "client" ? 4001 : 4002)))
     if (!model.arrived.has(other(this.role))) model.closed.push(this.role)
     await verify(model, real)
   }
@@ -155,11 +155,11 @@ const runProgram = (program: Iterable<Command>) =>
         const scope = yield* Scope.make()
         const pair = yield* MockTransport.make()
         const open = (role: Role) =>
-          Scope.extend(WebSocket.fromTransport(pair[role], { role, closeTimeout, maxFrameSize: 20 }), scope)
+          Scope.provide(WebSocket.fromTransport(pair[role], { role, closeTimeout, maxFrameSize: 20 }), scope)
         const sockets = { client: yield* open("client"), server: yield* open("server") }
         const watched = { client: yield* watch(sockets.client), server: yield* watch(sockets.server) }
         const runtime = yield* Effect.runtime<never>()
-        const real = new Real((effect) => Runtime.runPromise(runtime)(effect), pair, sockets, watched)
+        const real = new Real((effect) => Effect.runPromiseWith(runtime)(effect), pair, sockets, watched)
         const model: Model = {
           sent: { client: [], server: [] },
           stalled: { client: false, server: false },
@@ -175,9 +175,9 @@ const runProgram = (program: Iterable<Command>) =>
           // What was said before a Close arrives before it.
           assert.deepStrictEqual(watched[other(first)].received, model.sent[first])
         }
-        const releasing = yield* Effect.fork(Scope.close(scope, Exit.void))
+        const releasing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
         yield* clock.pass(closeTimeout + 1000)
-        yield* releasing.await
+        yield* Fiber.await(releasing)
         for (const role of roles) {
           const { clean, received, sent } = yield* assertOver(sockets[role], watched[role])
           assert.isTrue(clean)

@@ -5,7 +5,8 @@ import { assert } from "@effect/vitest"
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import { frames } from "@effect-websocket/protocol/FrameDecoder"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
-import { Clock, Duration, Effect, Exit, Fiber, Option } from "effect"
+import { Option } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber } from "../effect/index.js"
 import { timersOf } from "../../src/internal/timers.js"
 import { settled, settledLate, type Role } from "../support.js"
 
@@ -29,14 +30,14 @@ export const plain = (data: Data): string | ReadonlyArray<number> =>
 export interface Watched {
   readonly received: Array<ReturnType<typeof plain>>
   readonly errors: Array<ConnectionError>
-  readonly running: Fiber.RuntimeFiber<Exit.Exit<void, ConnectionError>>
+  readonly running: Fiber.Fiber<Exit.Exit<void, ConnectionError>>
 }
 
 export const watch = (socket: WebSocket.WebSocket): Effect.Effect<Watched> =>
   Effect.gen(function* () {
     const received: Watched["received"] = []
     const errors: Watched["errors"] = []
-    const running = yield* Effect.forkDaemon(
+    const running = yield* Effect.forkDetach(
       Effect.exit(
         Effect.tapError(
           socket.run((message) => void received.push(plain(message.data))),
@@ -53,22 +54,16 @@ interface Sleeper {
 }
 
 /** Time that passes when it is told to. `TestClock` waits 10 ms of real time in each step, which is too long for properties. */
-export class ManualClock implements Clock.Clock {
-  readonly [Clock.ClockTypeId]: Clock.ClockTypeId = Clock.ClockTypeId
+export class ManualClock extends Clock.ClockClass {
   private time = 0
   private readonly sleepers = new Set<Sleeper>()
 
-  unsafeCurrentTimeMillis(): number {
+  now(): number {
     return this.time
   }
-  unsafeCurrentTimeNanos(): bigint {
-    return BigInt(Math.round(this.time * 1_000_000))
-  }
-  readonly currentTimeMillis = Effect.sync(() => this.unsafeCurrentTimeMillis())
-  readonly currentTimeNanos = Effect.sync(() => this.unsafeCurrentTimeNanos())
 
   sleep(duration: Duration.Duration): Effect.Effect<void> {
-    return Effect.async((resume) => {
+    return Effect.callback((resume) => {
       const sleeper = { time: this.time + Duration.toMillis(duration), wake: () => resume(Effect.void) }
       this.sleepers.add(sleeper)
       return Effect.sync(() => this.sleepers.delete(sleeper))
@@ -77,31 +72,32 @@ export class ManualClock implements Clock.Clock {
 
   /** Lets time pass from one sleeper to the next, each with the turns that it asks for. */
   pass(millis: number): Effect.Effect<void> {
-    return Effect.gen(this, function* () {
-      const end = this.time + millis
-      yield* settledLate
-      // What an alarm has put off to another turn may sleep in its turn.
-      for (let idle = 0; idle < 3;) {
-        const [first] = [...this.sleepers].sort((a, b) => a.time - b.time)
-        if (first === undefined || first.time > end) {
-          idle++
-        } else {
-          idle = 0
-          this.time = Math.max(this.time, first.time)
-          this.sleepers.delete(first)
-          first.wake()
-        }
-        yield* settledLate
+    return Effect.gen(() => this.passing(this.time + millis))
+  }
+
+  private *passing(end: number) {
+    yield* settledLate
+    // What an alarm has put off to another turn may sleep in its turn.
+    for (let idle = 0; idle < 3;) {
+      const [first] = [...this.sleepers].sort((a, b) => a.time - b.time)
+      if (first === undefined || first.time > end) {
+        idle++
+      } else {
+        idle = 0
+        this.time = Math.max(this.time, first.time)
+        this.sleepers.delete(first)
+        first.wake()
       }
-      this.time = end
-    })
+      yield* settledLate
+    }
+    this.time = end
   }
 }
 
 /** The connection is over: one terminal error, which is also what everything that is asked later fails with. */
 export const assertOver = (socket: WebSocket.WebSocket, { errors, running }: Watched) =>
   Effect.gen(function* () {
-    const over = yield* Effect.fork(socket.closeStatus)
+    const over = yield* Effect.forkChild(socket.closeStatus)
     yield* settled
     const status = yield* Fiber.poll(over)
     if (Option.isNone(status) || !Exit.isSuccess(status.value)) return assert.fail("The connection is not over")

@@ -1,15 +1,15 @@
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import type { Transport, TransportSink, WriteResult } from "@effect-websocket/platform/Transport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
-import { assert, describe, it } from "@effect/vitest"
 import { IoError, type ConnectionError } from "@effect-websocket/protocol/Errors"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import { frames } from "@effect-websocket/protocol/FrameDecoder"
 import * as FrameEncoder from "@effect-websocket/protocol/FrameEncoder"
 import * as Message from "@effect-websocket/protocol/Message"
-import { Chunk, Effect, Exit, Fiber, Scope, Stream, TestClock } from "effect"
 import { NodeZlib } from "@effect-websocket/platform/node"
 import type { Zlib } from "@effect-websocket/platform/Zlib"
+import { Effect, Exit, Fiber, Scope, Stream, TestClock } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { timers } from "../../src/internal/timers.js"
 import { makeWebSocket } from "../../src/internal/deliveries.js"
 import type { MessageWebSocketImpl } from "../../src/internal/MessageWebSocketImpl.js"
@@ -141,7 +141,7 @@ describe("memory", () => {
 
 describe("writing", () => {
   for (const role of roles) {
-    it.scoped(`writes once for all that is sent in one turn, and within that turn, as ${role}`, () =>
+    it.effect(`writes once for all that is sent in one turn, and within that turn, as ${role}`, () =>
       Effect.gen(function* () {
         const { spies, ...sockets } = yield* pairOfSpies
         const socket = sockets[role]
@@ -155,7 +155,7 @@ describe("writing", () => {
       })
     )
 
-    it.scoped(`does not wait for the end of the turn with more than 64 KiB, as ${role}`, () =>
+    it.effect(`does not wait for the end of the turn with more than 64 KiB, as ${role}`, () =>
       Effect.gen(function* () {
         const pair = yield* MockTransport.make()
         const { transport, writes } = spy(pair[role])
@@ -169,7 +169,7 @@ describe("writing", () => {
       })
     )
 
-    it.scoped(`sends what was sent in a turn and the Close that follows in one write, as ${role}`, () =>
+    it.effect(`sends what was sent in a turn and the Close that follows in one write, as ${role}`, () =>
       Effect.gen(function* () {
         const { spies, ...sockets } = yield* pairOfSpies
         yield* sockets[role].send("last")
@@ -189,7 +189,7 @@ describe("writing", () => {
         ["messages", (socket) => Stream.runForEach(socket.messages, (message) => socket.send(message))]
       ]
     for (const [name, reply] of replying) {
-      it.scoped(`writes once for the replies to one read that are made by ${name}, as ${role}`, () =>
+      it.effect(`writes once for the replies to one read that are made by ${name}, as ${role}`, () =>
         Effect.gen(function* () {
           const { spies, ...sockets } = yield* pairOfSpies
           yield* Effect.forkScoped(reply(sockets[role]))
@@ -209,13 +209,11 @@ describe("writing", () => {
     }
   }
 
-  it.scoped("does not hold replies back while the handler of the next message takes its time", () =>
+  it.effect("does not hold replies back while the handler of the next message takes its time", () =>
     Effect.gen(function* () {
       const { inject, socket, wrote } = yield* alone("server")
       yield* Effect.forkScoped(
-        socket.run(({ data }) =>
-          data === "slow" ? Effect.never : Effect.zipRight(Effect.yieldNow(), socket.send(data))
-        )
+        socket.run(({ data }) => (data === "slow" ? Effect.never : Effect.andThen(Effect.yieldNow, socket.send(data))))
       )
       yield* inject(text("quick"), text("slow"), text("third"))
       yield* settled
@@ -223,7 +221,7 @@ describe("writing", () => {
     })
   )
 
-  it.scoped("writes the same bytes even if the transport takes them later", () =>
+  it.effect("writes the same bytes once the transport has them, also where it takes them later", () =>
     Effect.gen(function* () {
       const { control, transport, written } = manual(pending)
       const socket = yield* WebSocket.fromTransport(transport, { role: "server" })
@@ -237,7 +235,7 @@ describe("writing", () => {
     })
   )
 
-  it.scoped("copies large bytes if no caller waits until they are out", () =>
+  it.effect("copies large bytes where nobody waits until they are out", () =>
     Effect.gen(function* () {
       const { control, transport, written } = manual(pending)
       const socket = yield* WebSocket.fromTransport(transport, {
@@ -254,20 +252,20 @@ describe("writing", () => {
     })
   )
 
-  it.scoped("writes nothing but a Close above the high-water mark, until the drain", () =>
+  it.effect("writes nothing but a Close above the high-water mark, until the drain", () =>
     Effect.gen(function* () {
       for (const closes of [false, true]) {
         const { calls, control, transport, written } = manual(congested)
         const socket = yield* WebSocket.fromTransport(transport, { role: "server" })
-        const sending = yield* Effect.forEach(["a", "b", "c"], (data) => Effect.fork(socket.send(data)))
+        const sending = yield* Effect.forEach(["a", "b", "c"], (data) => Effect.forkChild(socket.send(data)))
         yield* settled
         const before = calls.length
-        const late = yield* Effect.fork(socket.send("d"))
+        const late = yield* Effect.forkChild(socket.send("d"))
         control.sink?.onChunk(Uint8Array.of(0x89, 0x80, 0, 0, 0, 0), true)
         assert.isTrue(yield* isPending(late))
         assert.strictEqual(calls.length, before)
         if (closes) {
-          yield* Effect.fork(socket.close())
+          yield* Effect.forkChild(socket.close())
           yield* settled
           assert.strictEqual(calls.length, before + 1)
         } else {
@@ -286,7 +284,7 @@ describe("writing", () => {
 })
 
 describe("the transport's reports", () => {
-  it.scoped("a transport that is over at once ends the connection", () =>
+  it.effect("a transport that is over at once ends the connection", () =>
     Effect.gen(function* () {
       const { control, transport } = manual(clear)
       const socket = yield* WebSocket.fromTransport(transport, { role: "client" })
@@ -296,7 +294,7 @@ describe("the transport's reports", () => {
     })
   )
 
-  it.scoped("gives a chunk back that was owned and is not used any more", () =>
+  it.effect("gives a chunk back that was owned and is not used any more", () =>
     Effect.gen(function* () {
       const { control, transport } = manual(clear)
       const released: Array<Uint8Array> = []
@@ -313,16 +311,16 @@ describe("the transport's reports", () => {
       assert.deepStrictEqual(released, pieces.slice(0, 2))
       const received = yield* socket.receiveAll
       const expected = Message.binary(message.payload)
-      assert.deepStrictEqual(Chunk.toReadonlyArray(received), [expected, expected])
+      assert.deepStrictEqual(Array.from(received), [expected, expected])
       control.sink?.onClose()
     })
   )
 
-  it.scoped("an error is the connection's, and the transport is dropped", () =>
+  it.effect("an error is the connection's, and the transport is dropped", () =>
     Effect.gen(function* () {
       const { calls, control, transport } = manual(clear)
       const socket = yield* WebSocket.fromTransport(transport, { role: "client" })
-      const reading = yield* Effect.fork(Effect.flip(socket.receive))
+      const reading = yield* Effect.forkChild(Effect.flip(socket.receive))
       yield* settled
       const error = new IoError({ reason: "Reset", operation: "read" })
       control.sink?.onError(error)
@@ -332,7 +330,7 @@ describe("the transport's reports", () => {
     })
   )
 
-  it.scoped("an error after the connection's end changes nothing", () =>
+  it.effect("an error after the connection's end changes nothing", () =>
     Effect.gen(function* () {
       const { inject, pair, socket } = yield* alone("client")
       yield* inject(close(1000))
@@ -344,7 +342,7 @@ describe("the transport's reports", () => {
     })
   )
 
-  it.scoped("a Close behind an unread message takes effect at the end of the turn", () =>
+  it.effect("what is behind an unread message and a Close takes effect at the end of the turn", () =>
     Effect.gen(function* () {
       const { inject, pair, socket, wrote } = yield* alone("client")
       yield* inject(ping("p"), text("one"), close(1000))
@@ -357,7 +355,7 @@ describe("the transport's reports", () => {
 })
 
 describe("time", () => {
-  it.scoped("nothing is left of the deadlines of a connection that is over", () =>
+  it.effect("nothing is left of the deadlines of a connection that is over", () =>
     Effect.gen(function* () {
       const { client, pair, server } = yield* connected()
       const alarms = timersOf(yield* Effect.clock)["heap"]
@@ -370,13 +368,13 @@ describe("time", () => {
     })
   )
 
-  it.scoped("the deadline starts with the closing, whichever side began it, and only once", () =>
+  it.effect("the deadline starts with the closing, whoever began, and only once", () =>
     Effect.gen(function* () {
       const { inject, socket, wrote } = yield* alone("client", { closeTimeout: "1 seconds" })
       yield* inject(close(4000))
       yield* settled
       yield* TestClock.adjust("600 millis")
-      const closing = yield* Effect.fork(socket.close())
+      const closing = yield* Effect.forkChild(socket.close())
       yield* TestClock.adjust("399 millis")
       assert.isTrue(yield* isPending(closing))
       yield* TestClock.adjust("1 millis")
@@ -393,7 +391,7 @@ describe("time", () => {
         Effect.flatMap((socket) => socket.close()),
         Effect.scoped,
         Effect.uninterruptible,
-        Effect.fork
+        Effect.forkChild
       )
       yield* settled
       yield* TestClock.adjust("1 seconds")
@@ -411,7 +409,7 @@ describe("owners", () => {
         const ends = yield* Effect.all({
           client: WebSocket.fromTransport(pair.client, { role: "client" }),
           server: WebSocket.fromTransport(pair.server, { role: "server" })
-        }).pipe(Scope.extend(scope))
+        }).pipe(Scope.provide(scope))
         assert.strictEqual(finalizersIn(scope), 2)
         if (end === "close") yield* ends.client.close()
         else if (end === "peer") yield* ends.server.close()
@@ -429,7 +427,7 @@ describe("owners", () => {
     Effect.gen(function* () {
       const scopes = [yield* Scope.make(), yield* Scope.make()] as const
       const pair = yield* MockTransport.make()
-      const peer = yield* WebSocket.fromTransport(pair.client, { role: "client" }).pipe(Scope.extend(scopes[0]))
+      const peer = yield* WebSocket.fromTransport(pair.client, { role: "client" }).pipe(Scope.provide(scopes[0]))
       const negotiated = { url: "/", agreement: { protocol: undefined, extensions: [] } }
       const mode = { delivery: "messages" } as const
       const socket = makeWebSocket("server", pair.server, resolve(), yield* timers, negotiated, mode, undefined)
@@ -446,7 +444,7 @@ describe("owners", () => {
     })
   )
 
-  it.scoped("a failure of the connection leaves no waiting fiber behind", () =>
+  it.effect("the failure of what a connection is for leaves no waiting fiber behind", () =>
     Effect.gen(function* () {
       const { pair, socket } = yield* alone("client", { sendHighWaterMark: 1, sendLowWaterMark: 1 })
       yield* from(pair, "client").stall
@@ -456,9 +454,9 @@ describe("owners", () => {
         socket.send("b"),
         socket.ping()
       ]
-      const waiting = yield* Effect.forEach(asked, (effect) => Effect.fork(Effect.flip(effect)))
-      const streams = yield* Effect.fork(Stream.runDrain(Stream.merge(socket.pings, socket.pongs)))
-      const closing = yield* Effect.fork(socket.closeStatus)
+      const waiting = yield* Effect.forEach(asked, (effect) => Effect.forkChild(Effect.flip(effect)))
+      const streams = yield* Effect.forkChild(Stream.runDrain(Stream.merge(socket.pings, socket.pongs)))
+      const closing = yield* Effect.forkChild(socket.closeStatus)
       yield* settled
       yield* pair.reset
       for (const fiber of waiting) assert.deepStrictEqual(fields(yield* Fiber.join(fiber)), resetError)
@@ -522,30 +520,30 @@ describe("compression on another thread", () => {
   const larger = `${large}${large}`
 
   for (const role of roles) {
-    it.scoped(`begins at 64 KiB, unless the message is sent as it is, as ${role}`, () =>
+    it.effect(`begins at 64 KiB, unless the message is sent as it is, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, sent, socket } = yield* deflating(role, { sendHighWaterMark: 1024 * 1024 })
         yield* socket.send(large.slice(0, 65_535))
         yield* socket.send(large, { compress: false })
         yield* socket.send("small")
         assert.deepStrictEqual(jobs, [])
-        yield* Effect.fork(socket.send(large))
+        yield* Effect.forkChild(socket.send(large))
         yield* settled
         assert.lengthOf(jobs, 1)
         assert.deepStrictEqual(yield* sent, ["compressed text", `text ${large.length}`, "text 5"])
       })
     )
 
-    it.scoped(`holds back messages, not pings and pongs, as ${role}`, () =>
+    it.effect(`holds back messages, not pings and pongs, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, peer, sent, socket } = yield* deflating(role)
         const fibers = yield* Effect.forEach(["first", large, "second", larger, "third"], (data) =>
-          Effect.fork(socket.send(data))
+          Effect.forkChild(socket.send(data))
         )
         yield* settled
         assert.isTrue(yield* isPending(fibers[2]!))
         yield* socket.pong(new Uint8Array(3))
-        yield* Effect.fork(peer.receive)
+        yield* Effect.forkChild(peer.receive)
         yield* peer.ping(new Uint8Array(4))
         yield* socket.ping(new Uint8Array(5))
         assert.deepStrictEqual(yield* sent, ["text 5", "pong 3", "pong 4", "ping 5"])
@@ -568,10 +566,10 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`sends a message uncompressed if it does not become smaller, as ${role}`, () =>
+    it.effect(`sends as it is what does not become smaller, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, peer, sent, socket } = yield* deflating(role)
-        yield* Effect.fork(Effect.forEach([large, larger], (data) => socket.send(data)))
+        yield* Effect.forkChild(Effect.forEach([large, larger], (data) => socket.send(data)))
         yield* settled
         jobs[0]!.finish("larger")
         yield* settled
@@ -584,12 +582,12 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`sends nothing of a message whose send is interrupted, and goes on, as ${role}`, () =>
+    it.effect(`sends nothing of a message whose send is interrupted, and goes on, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, peer, sent, socket } = yield* deflating(role)
-        const first = yield* Effect.fork(socket.send(large))
-        const second = yield* Effect.fork(socket.send(larger))
-        const third = yield* Effect.fork(socket.send("third"))
+        const first = yield* Effect.forkChild(socket.send(large))
+        const second = yield* Effect.forkChild(socket.send(larger))
+        const third = yield* Effect.forkChild(socket.send("third"))
         yield* settled
         yield* Fiber.interrupt(first)
         assert.deepStrictEqual(
@@ -621,10 +619,12 @@ describe("compression on another thread", () => {
       ["an abort", ({ socket }) => socket.abort, closedError(1006, "local", false)]
     ]
     for (const [name, end, expected] of endings) {
-      it.scoped(`${name} is not held back, and drops unsent messages, as ${role}`, () =>
+      it.effect(`${name} is not held back, and drops what is not sent yet, as ${role}`, () =>
         Effect.gen(function* () {
           const { jobs, peer, sent, socket } = yield* deflating(role)
-          const fibers = yield* Effect.forEach([large, "second"], (data) => Effect.fork(Effect.flip(socket.send(data))))
+          const fibers = yield* Effect.forEach([large, "second"], (data) =>
+            Effect.forkChild(Effect.flip(socket.send(data)))
+          )
           yield* settled
           yield* end({ socket, peer })
           for (const fiber of fibers) assert.deepStrictEqual(fields(yield* Fiber.join(fiber)), expected)
@@ -638,12 +638,12 @@ describe("compression on another thread", () => {
       )
     }
 
-    it.scoped(`does not begin before there is room, as ${role}`, () =>
+    it.effect(`does not begin before there is room, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, pair, socket } = yield* deflating(role, { sendHighWaterMark: 1000 })
         yield* from(pair, role).stall
-        yield* Effect.fork(socket.send(new Uint8Array(2000), { compress: false }))
-        const sending = yield* Effect.fork(socket.send(large))
+        yield* Effect.forkChild(socket.send(new Uint8Array(2000), { compress: false }))
+        const sending = yield* Effect.forkChild(socket.send(large))
         yield* settled
         assert.deepStrictEqual(jobs, [])
         yield* from(pair, role).unstall

@@ -1,19 +1,22 @@
+import * as fc from "fast-check"
 import { NodeZlib } from "@effect-websocket/platform/node"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import type { StreamData } from "@effect-websocket/platform/StreamingWebSocket"
 import type { Zlib } from "@effect-websocket/platform/Zlib"
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import type { Transport, TransportSink } from "@effect-websocket/platform/Transport"
-import { assert, describe, it } from "@effect/vitest"
 import { frames } from "@effect-websocket/protocol/FrameDecoder"
 import { Text } from "@effect-websocket/protocol/Message"
-import { Effect, Exit, FastCheck, Fiber, Option, Queue, Stream, TestClock } from "effect"
+import { Option } from "effect"
+import { Cause, Effect, Exit, Fiber, Queue, Stream, TestClock } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { timers } from "../../src/internal/timers.js"
 import { makeWebSocket } from "../../src/internal/deliveries.js"
 import { SendingWebSocket } from "../../src/internal/SendingWebSocket.js"
 import { sentEffect } from "../../src/internal/sending.js"
 import { placeIn } from "../../src/internal/scopes.js"
 import { resolve } from "../../src/internal/settings.js"
+import { property } from "../property.js"
 import {
   alone,
   close,
@@ -55,12 +58,12 @@ const assertAtRest = (socket: WebSocket.WebSocket) => {
 const source = <A extends string | Uint8Array>() =>
   Effect.map(Queue.unbounded<A | null>(), (queue) => {
     const state = { pulled: 0, finalized: 0 }
-    const stream = Stream.fromQueue(queue, { maxChunkSize: 1 }).pipe(
+    const stream = Stream.fromEffectRepeat(Queue.take(queue)).pipe(
       Stream.takeWhile((part): part is A => part !== null),
       Stream.tap(() => Effect.sync(() => state.pulled++)),
       Stream.ensuring(Effect.sync(() => state.finalized++))
     )
-    const feed = (...parts: ReadonlyArray<A | null>) => Effect.zipRight(Queue.offerAll(queue, parts), settled)
+    const feed = (...parts: ReadonlyArray<A | null>) => Effect.andThen(Queue.offerAll(queue, parts), settled)
     return { state, stream, feed }
   })
 
@@ -81,7 +84,7 @@ describe("sendStream", () => {
       ["an option, which is one too", Option.some(utf8("one")) as never, ["Binary… one", "Continuation"]]
     ]
     for (const [name, data, expected] of cases) {
-      it.scoped(`sends ${name}, as ${role}`, () =>
+      it.effect(`sends ${name}, as ${role}`, () =>
         Effect.gen(function* () {
           const { socket, wrote } = yield* alone(role)
           yield* socket.sendStream(data)
@@ -92,7 +95,7 @@ describe("sendStream", () => {
       )
     }
 
-    it.scoped(`fragments larger parts by maxFrameSize, as ${role}`, () =>
+    it.effect(`fragments larger parts by maxFrameSize, as ${role}`, () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role, { maxFrameSize: 4 })
         yield* socket.sendStream(Stream.make("abcdefghi", "jklm"))
@@ -107,11 +110,11 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`sends parts as they come, as ${role}`, () =>
+    it.effect(`sends parts as they come, as ${role}`, () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         const { feed, stream } = yield* source<string>()
-        yield* Effect.fork(socket.sendStream(stream))
+        yield* Effect.forkChild(socket.sendStream(stream))
         yield* feed("one")
         assert.deepStrictEqual(yield* wrote, ["Text… one"])
         yield* feed("two")
@@ -119,11 +122,11 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`lets other messages wait for its end, in order, and nothing else, as ${role}`, () =>
+    it.effect(`lets other messages wait for its end, in order, and nothing else, as ${role}`, () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* alone(role)
         const { feed, stream } = yield* source<string>()
-        yield* Effect.fork(socket.sendStream(stream))
+        yield* Effect.forkChild(socket.sendStream(stream))
         yield* feed("one")
         const later = yield* Effect.forEach(
           [
@@ -132,10 +135,10 @@ describe("sendStream", () => {
             Stream.run(Stream.make("third", "fourth"), socket.sink),
             socket.send("fifth")
           ],
-          (sending) => Effect.zipLeft(Effect.fork(sending), settled)
+          (sending) => Effect.tap(Effect.forkChild(sending), settled)
         )
         yield* socket.pong(utf8("pong"))
-        yield* Effect.fork(socket.ping(utf8("ping")))
+        yield* Effect.forkChild(socket.ping(utf8("ping")))
         yield* inject(ping("answered"))
         for (const fiber of later) assert.isTrue(yield* isPending(fiber))
         assert.deepStrictEqual(yield* wrote, ["Text… one", "Pong pong", "Ping ping", "Pong answered"])
@@ -156,7 +159,7 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`takes its turn in the order of the calls, as ${role}`, () =>
+    it.effect(`takes its turn in the order of the calls, as ${role}`, () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         yield* Effect.all(
@@ -168,14 +171,14 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`suspends above the high-water mark, and resumes, as ${role}`, () =>
+    it.effect(`suspends above the high-water mark, and resumes, as ${role}`, () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 1000, sendLowWaterMark: 10 })
         const socket = sockets[role]
         let pulled = 0
         const parts = Stream.tap(Stream.range(0, 99, 1), () => Effect.sync(() => pulled++))
         yield* from(pair, role).stall
-        const sending = yield* Effect.fork(socket.sendStream(Stream.map(parts, (i) => `${i} `.padEnd(100, "x"))))
+        const sending = yield* Effect.forkChild(socket.sendStream(Stream.map(parts, (i) => `${i} `.padEnd(100, "x"))))
         assert.isTrue(yield* isPending(sending))
         assert.isAtLeast(pulled, 8)
         assert.isAtMost(pulled, 11)
@@ -189,15 +192,15 @@ describe("sendStream", () => {
     )
 
     for (const sendStrategy of ["suspend", "dropping", "sliding", "close", "abort"] as const) {
-      it.scoped(`drops no part and closes nothing with the strategy ${sendStrategy}, as ${role}`, () =>
+      it.effect(`drops no part and closes nothing with the strategy ${sendStrategy}, as ${role}`, () =>
         Effect.gen(function* () {
           const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1, sendStrategy })
           const socket = sockets[role]
           yield* from(pair, role).stall
           // What it finds no room for does not even begin.
-          const filling = yield* Effect.fork(socket.send("0123456789"))
+          const filling = yield* Effect.forkChild(socket.send("0123456789"))
           yield* settled
-          const sending = yield* Effect.fork(socket.sendStream(Stream.make("0123456789", "0123456789", "0")))
+          const sending = yield* Effect.forkChild(socket.sendStream(Stream.make("0123456789", "0123456789", "0")))
           assert.isTrue(yield* isPending(sending))
           assert.deepStrictEqual(yield* wrote(pair, role), ["Text 0123456789"])
           assert.isBelow(yield* socket.bufferedBytes, 20)
@@ -211,7 +214,7 @@ describe("sendStream", () => {
       )
     }
 
-    it.scoped(`keeps its turn while the strategy sliding drops messages, as ${role}`, () =>
+    it.effect(`keeps its turn where the strategy sliding drops messages, as ${role}`, () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected({
           sendHighWaterMark: 200,
@@ -223,7 +226,7 @@ describe("sendStream", () => {
         yield* socket.send("0".repeat(200))
         yield* settled
         yield* socket.send("dropped")
-        const sending = yield* Effect.fork(socket.sendStream(Stream.make("kept")))
+        const sending = yield* Effect.forkChild(socket.sendStream(Stream.make("kept")))
         yield* settled
         for (let i = 0; i < 9; i++) yield* socket.send(`${i}`)
         yield* from(pair, role).unstall
@@ -248,16 +251,21 @@ describe("sendStream", () => {
         check: (exit: Exit.Exit<unknown, unknown>) => boolean
       ]
     > = [
-      ["fails", Stream.fail("broken"), 1011, (exit) => Exit.isFailure(exit) && exit.cause._tag === "Fail"],
+      [
+        "fails",
+        Stream.fail("broken"),
+        1011,
+        (exit) => Exit.isFailure(exit) && Option.isSome(Cause.findErrorOption(exit.cause))
+      ],
       ["dies", Stream.die("broken"), 1011, isDefect],
       ["interrupts itself", Stream.fromEffect(Effect.interrupt), 1001, isInterrupted]
     ]
     for (const [name, last, code, check] of failures) {
-      it.scoped(`closes with ${code} if the stream ${name} behind its first part, as ${role}`, () =>
+      it.effect(`closes with ${code} where the stream ${name} behind its first part, as ${role}`, () =>
         Effect.gen(function* () {
           const { inject, socket, wrote } = yield* alone(role)
-          const sending = yield* Effect.fork(socket.sendStream(Stream.concat(Stream.make("one"), last)))
-          const behind = yield* Effect.fork(Effect.flip(Effect.zipRight(Effect.yieldNow(), socket.send("behind"))))
+          const sending = yield* Effect.forkChild(socket.sendStream(Stream.concat(Stream.make("one"), last)))
+          const behind = yield* Effect.forkChild(Effect.flip(Effect.andThen(Effect.yieldNow, socket.send("behind"))))
           assert.isTrue(check(yield* Fiber.await(sending)))
           assert.deepStrictEqual(fields(yield* Fiber.join(behind)), closedError(code, "local", false))
           yield* settled
@@ -268,7 +276,7 @@ describe("sendStream", () => {
         })
       )
 
-      it.scoped(`sends nothing, and the connection continues, if the stream ${name} at once, as ${role}`, () =>
+      it.effect(`sends nothing, and the connection goes on, where the stream ${name} at once, as ${role}`, () =>
         Effect.gen(function* () {
           const { socket, wrote } = yield* alone(role)
           assert.isTrue(check(yield* Effect.exit(socket.sendStream(Stream.concat(Stream.make(""), last)))))
@@ -280,16 +288,16 @@ describe("sendStream", () => {
       )
     }
 
-    it.scoped(
+    it.effect(
       `interrupted, closes with 1001 where something was sent, and waits for the stream's finalizers, as ${role}`,
       () =>
         Effect.gen(function* () {
           const { socket, wrote } = yield* alone(role)
           const { feed, state, stream } = yield* source<string>()
           const slow = Stream.ensuring(stream, Effect.sleep("1 seconds"))
-          const sending = yield* Effect.fork(socket.sendStream(slow))
+          const sending = yield* Effect.forkChild(socket.sendStream(slow))
           yield* feed("one")
-          const interrupting = yield* Effect.fork(Fiber.interrupt(sending))
+          const interrupting = yield* Effect.forkChild(Effect.andThen(Fiber.interrupt(sending), Fiber.await(sending)))
           assert.isTrue(yield* isPending(interrupting))
           assert.strictEqual(state.finalized, 1)
           yield* TestClock.adjust("1 seconds")
@@ -300,12 +308,12 @@ describe("sendStream", () => {
         })
     )
 
-    it.scoped(`interrupted before its first part, sends nothing, and the connection goes on, as ${role}`, () =>
+    it.effect(`interrupted before its first part, sends nothing, and the connection goes on, as ${role}`, () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         const { feed, state, stream } = yield* source<string>()
-        const sending = yield* Effect.fork(socket.sendStream(stream))
-        const later = yield* Effect.zipRight(settled, Effect.fork(socket.send("later")))
+        const sending = yield* Effect.forkChild(socket.sendStream(stream))
+        const later = yield* Effect.andThen(settled, Effect.forkChild(socket.send("later")))
         yield* feed("")
         assert.isTrue(yield* isPending(later))
         yield* Fiber.interrupt(sending)
@@ -317,14 +325,14 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`interrupted while it waits for its turn, leaves nothing behind, as ${role}`, () =>
+    it.effect(`interrupted while it waits for its turn, leaves nothing behind, as ${role}`, () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         const { feed, stream } = yield* source<string>()
-        const first = yield* Effect.fork(socket.sendStream(stream))
+        const first = yield* Effect.forkChild(socket.sendStream(stream))
         yield* feed("one")
         let ran = false
-        const second = yield* Effect.fork(
+        const second = yield* Effect.forkChild(
           socket.sendStream(
             Stream.suspend(() => {
               ran = true
@@ -332,7 +340,7 @@ describe("sendStream", () => {
             })
           )
         )
-        const third = yield* Effect.zipRight(settled, Effect.fork(socket.send("third")))
+        const third = yield* Effect.andThen(settled, Effect.forkChild(socket.send("third")))
         yield* settled
         yield* Fiber.interrupt(second)
         yield* feed(null)
@@ -345,15 +353,15 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`interrupted between the end of its wait and its turn, leaves nothing behind, as ${role}`, () =>
+    it.effect(`interrupted between the end of its wait and its turn, leaves nothing behind, as ${role}`, () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         const { feed, stream } = yield* source<string>()
         // In one step the second is interrupted and told that it is its turn.
         const last = Effect.suspend(() => Fiber.interruptFork(second))
-        yield* Effect.fork(socket.sendStream(Stream.concat(stream, Stream.drain(Stream.fromEffect(last)))))
+        yield* Effect.forkChild(socket.sendStream(Stream.concat(stream, Stream.drain(Stream.fromEffect(last)))))
         yield* feed("one")
-        const second: Fiber.RuntimeFiber<void, unknown> = yield* Effect.fork(socket.sendStream(Stream.make("never")))
+        const second: Fiber.Fiber<void, unknown> = yield* Effect.forkChild(socket.sendStream(Stream.make("never")))
         yield* settled
         yield* feed(null)
         yield* Fiber.await(second)
@@ -364,15 +372,17 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`interrupted behind its last part, while it waits for room, closes nothing, as ${role}`, () =>
+    it.effect(`interrupted behind its last part, while it waits for room, closes nothing, as ${role}`, () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 12, sendLowWaterMark: 1 })
         const socket = sockets[role]
         yield* from(pair, role).stall
-        const sending = yield* Effect.fork(socket.sendStream(Stream.make("0")))
+        const sending = yield* Effect.forkChild(socket.sendStream(Stream.make("0")))
         yield* settled
-        const filling = yield* Effect.fork(Effect.zipRight(socket.sendStream(Stream.make("0123456789")), Effect.never))
-        assert.isTrue(yield* isPending(sending).pipe(Effect.zipRight(isPending(filling))))
+        const filling = yield* Effect.forkChild(
+          Effect.andThen(socket.sendStream(Stream.make("0123456789")), Effect.never)
+        )
+        assert.isTrue(yield* isPending(sending).pipe(Effect.andThen(isPending(filling))))
         yield* Fiber.interrupt(sending)
         yield* from(pair, role).unstall
         yield* settled
@@ -384,12 +394,12 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`interrupted in the middle while it waits for room, closes with 1001, as ${role}`, () =>
+    it.effect(`interrupted in the middle while it waits for room, closes with 1001, as ${role}`, () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1 })
         const socket = sockets[role]
         yield* from(pair, role).stall
-        const sending = yield* Effect.fork(socket.sendStream(Stream.make("0123456789", "not sent")))
+        const sending = yield* Effect.forkChild(socket.sendStream(Stream.make("0123456789", "not sent")))
         assert.isTrue(yield* isPending(sending))
         yield* Fiber.interrupt(sending)
         yield* from(pair, role).unstall
@@ -405,13 +415,13 @@ describe("sendStream", () => {
       })
     )
 
-    type Alone = Effect.Effect.Success<ReturnType<typeof alone<"messages">>>
+    type Alone = Effect.Success<ReturnType<typeof alone<"messages">>>
     const endings: ReadonlyArray<
       readonly [name: string, end: (alone: Alone) => Effect.Effect<unknown, unknown>, expected: Record<string, unknown>]
     > = [
       ["the peer's Close", ({ inject }) => inject(close(4001, "bye")), closedError(4001, "remote", true, "bye")],
-      ["a Close of ours", ({ socket }) => Effect.fork(socket.close(4000)), closedError(4000, "local", false)],
-      ["an abort", ({ socket }) => Effect.fork(socket.abort), closedError(1006, "local", false)],
+      ["a Close of ours", ({ socket }) => Effect.forkChild(socket.close(4000)), closedError(4000, "local", false)],
+      ["an abort", ({ socket }) => Effect.forkChild(socket.abort), closedError(1006, "local", false)],
       ["a reset", ({ pair }) => pair.reset, resetError],
       ["the end of the peer's input", ({ eof }) => eof, closedError(1006, "remote", false)],
       [
@@ -422,13 +432,13 @@ describe("sendStream", () => {
     ]
     for (const [name, end, expected] of endings) {
       for (const region of ["interruptible", "uninterruptible"] as const) {
-        it.scoped(`fails at once at ${name}, while its stream has nothing, in an ${region} region, as ${role}`, () =>
+        it.effect(`fails at once at ${name}, while its stream has nothing, in an ${region} region, as ${role}`, () =>
           Effect.gen(function* () {
             const ends = yield* alone(role)
             const { feed, state, stream } = yield* source<string>()
-            const sending = yield* Effect.fork(Effect[region](Effect.flip(ends.socket.sendStream(stream))))
+            const sending = yield* Effect.forkChild(Effect[region](Effect.flip(ends.socket.sendStream(stream))))
             yield* feed("one")
-            const waiting = yield* Effect.fork(Effect[region](Effect.flip(ends.socket.sendStream(Stream.never))))
+            const waiting = yield* Effect.forkChild(Effect[region](Effect.flip(ends.socket.sendStream(Stream.never))))
             assert.isTrue(yield* isPending(waiting))
             yield* end(ends)
             assert.deepStrictEqual(fields(yield* Fiber.join(sending)), expected)
@@ -446,12 +456,12 @@ describe("sendStream", () => {
       }
     }
 
-    it.scoped(`is not interrupted in an uninterruptible region, as ${role}`, () =>
+    it.effect(`is not interrupted in an uninterruptible region, as ${role}`, () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         const { feed, stream } = yield* source<string>()
         const exits: Array<Exit.Exit<unknown, unknown>> = []
-        const sending = yield* Effect.fork(
+        const sending = yield* Effect.forkChild(
           Effect.uninterruptible(
             Effect.map(Effect.exit(socket.sendStream(stream)), (exit) => {
               exits.push(exit)
@@ -459,7 +469,7 @@ describe("sendStream", () => {
           )
         )
         yield* feed("one")
-        const interrupting = yield* Effect.fork(Fiber.interrupt(sending))
+        const interrupting = yield* Effect.forkChild(Fiber.interrupt(sending))
         assert.isTrue(yield* isPending(interrupting))
         yield* feed("two", null)
         yield* Fiber.join(interrupting)
@@ -470,7 +480,7 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`fails at once on a connection that is closing or over, and does not run the stream, as ${role}`, () =>
+    it.effect(`fails at once on a connection that is closing or over, and does not run the stream, as ${role}`, () =>
       Effect.gen(function* () {
         const { inject, pair, socket } = yield* alone(role)
         let runs = 0
@@ -482,7 +492,7 @@ describe("sendStream", () => {
             })
           )
         )
-        yield* Effect.fork(socket.close(4000))
+        yield* Effect.forkChild(socket.close(4000))
         yield* settled
         assert.deepStrictEqual(fields(yield* sending), closedError(4000, "local", false))
         yield* inject(close(4000))
@@ -496,12 +506,12 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`fails at once on a connection that is closing above the high-water mark, as ${role}`, () =>
+    it.effect(`fails at once on a connection that is closing above the high-water mark, as ${role}`, () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* alone(role, { sendHighWaterMark: 1, sendLowWaterMark: 1 })
         yield* from(pair, role).stall
-        yield* Effect.fork(socket.send("full"))
-        yield* Effect.zipRight(settled, Effect.fork(socket.close(4000)))
+        yield* Effect.forkChild(socket.send("full"))
+        yield* Effect.andThen(settled, Effect.forkChild(socket.close(4000)))
         yield* settled
         const late = [socket.sendStream(Stream.never), socket.send("late"), socket.pong()]
         for (const sending of late) {
@@ -510,25 +520,25 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`may close the connection from within its stream, as ${role}`, () =>
+    it.effect(`may close the connection from within its stream, as ${role}`, () =>
       Effect.gen(function* () {
         const ends = yield* connected()
         const closing = Stream.concat(Stream.make("one"), Stream.drain(Stream.fromEffect(ends[role].close(4000))))
-        yield* Effect.fork(Effect.exit(ends[other(role)].receive))
+        yield* Effect.forkChild(Effect.exit(ends[other(role)].receive))
         const error = yield* Effect.flip(ends[role].sendStream(closing))
         assert.deepStrictEqual(fields(error), closedError(4000, "local", false))
         assert.deepStrictEqual(outcome(yield* ends[role].closeStatus), [4000, 4000, "local", true])
       })
     )
 
-    it.scoped(`keeps the connection from being idle, and does not wait for heartbeats, as ${role}`, () =>
+    it.effect(`keeps the connection from being idle, and does not wait for heartbeats, as ${role}`, () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* alone(role, {
           idleTimeout: "10 seconds",
           heartbeatInterval: "4 seconds"
         })
         const { feed, stream } = yield* source<string>()
-        const sending = yield* Effect.fork(Effect.flip(socket.sendStream(stream)))
+        const sending = yield* Effect.forkChild(Effect.flip(socket.sendStream(stream)))
         for (let i = 0; i < 3; i++) {
           yield* feed(`${i}`)
           yield* TestClock.adjust("9 seconds")
@@ -547,7 +557,7 @@ describe("sendStream", () => {
       })
     )
 
-    it.scoped(`fails with writeTimeout if the peer does not read, as ${role}`, () =>
+    it.effect(`fails with writeTimeout where the peer does not read, as ${role}`, () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* alone(role, {
           sendHighWaterMark: 10,
@@ -555,7 +565,7 @@ describe("sendStream", () => {
           writeTimeout: "1 seconds"
         })
         yield* from(pair, role).stall
-        const sending = yield* Effect.fork(Effect.flip(socket.sendStream(Stream.make("0123456789", "never"))))
+        const sending = yield* Effect.forkChild(Effect.flip(socket.sendStream(Stream.make("0123456789", "never"))))
         assert.isTrue(yield* isPending(sending))
         yield* TestClock.adjust("1 seconds")
         const error = yield* Fiber.join(sending)
@@ -565,16 +575,15 @@ describe("sendStream", () => {
     )
   }
 
-  it.scoped.prop(
+  property(
     "any text, cut anywhere, arrives as it was",
     {
-      role: FastCheck.constantFrom(...roles),
-      texts: FastCheck.array(
-        FastCheck.string({ unit: FastCheck.constantFrom("a", "é", "€", "😀", "\u{10ffff}"), maxLength: 9 }),
-        { maxLength: 9 }
-      ),
-      maxFrameSize: FastCheck.integer({ min: 1, max: 9 }),
-      cut: FastCheck.integer({ min: 1, max: 5 })
+      role: fc.constantFrom(...roles),
+      texts: fc.array(fc.string({ unit: fc.constantFrom("a", "é", "€", "😀", "\u{10ffff}"), maxLength: 9 }), {
+        maxLength: 9
+      }),
+      maxFrameSize: fc.integer({ min: 1, max: 9 }),
+      cut: fc.integer({ min: 1, max: 5 })
     },
     ({ cut, maxFrameSize, role, texts }) =>
       Effect.gen(function* () {
@@ -590,13 +599,13 @@ describe("sendStream", () => {
           assert.deepStrictEqual([message._tag, message.data], ["Text", text])
         }
       }),
-    { fastCheck: { numRuns: 50 } }
+    { numRuns: 50 }
   )
 
-  it.scoped("needs what its stream needs", () =>
+  it.effect("needs what its stream needs", () =>
     Effect.gen(function* () {
       const { socket, wrote } = yield* alone("client")
-      const scoped = Stream.unwrapScoped(
+      const scoped = Stream.unwrap(
         Effect.as(
           Effect.addFinalizer(() => Effect.ignore(socket.pong(utf8("finalized")))),
           Stream.make("one")
@@ -608,13 +617,13 @@ describe("sendStream", () => {
     })
   )
 
-  it.scoped("leaves no fiber behind, however it ends", () =>
+  it.effect("leaves no fiber behind, however it ends", () =>
     Effect.gen(function* () {
       const before = yield* Fiber.roots
       for (const end of ["success", "failure", "interruption", "the end of the connection"] as const) {
         const { pair, socket } = yield* alone("client", { heartbeatInterval: Infinity })
         const last = end === "success" ? Stream.empty : end === "failure" ? Stream.fail(end) : Stream.never
-        const sending = yield* Effect.fork(socket.sendStream(Stream.concat(Stream.make("one"), last)))
+        const sending = yield* Effect.forkChild(socket.sendStream(Stream.concat(Stream.make("one"), last)))
         yield* settled
         if (end === "interruption") yield* Fiber.interrupt(sending)
         yield* pair.reset
@@ -629,12 +638,12 @@ describe("sendStream", () => {
     })
   )
 
-  it.scoped("by many fibers at once, each message arrives whole", () =>
+  it.effect("by many fibers at once, each message arrives whole", () =>
     Effect.gen(function* () {
       for (const role of roles) {
         const { pair, ...ends } = yield* connected({ sendHighWaterMark: 50, sendLowWaterMark: 10 })
         yield* from(pair, role).split(7)
-        const sending = yield* Effect.fork(
+        const sending = yield* Effect.forkChild(
           Effect.forEach(
             Array.from({ length: 200 }, (_, i) => i),
             (i) =>
@@ -642,7 +651,7 @@ describe("sendStream", () => {
                 ? ends[role].send(`${i} ${"x".repeat(20)}`)
                 : ends[role].sendStream(
                     Stream.make(`${i} `, "x".repeat(10), "x".repeat(10)).pipe(
-                      Stream.tap(() => (i % 2 === 0 ? Effect.yieldNow() : Effect.void))
+                      Stream.tap(() => (i % 2 === 0 ? Effect.yieldNow : Effect.void))
                     )
                   ),
             { concurrency: "unbounded", discard: true }
@@ -707,14 +716,14 @@ describe("compression on another thread", () => {
     })
 
   for (const role of roles) {
-    it.scoped(`waits for the end of a stream, and a stream for its end, as ${role}`, () =>
+    it.effect(`waits for the end of a stream, and a stream for its end, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, peer, sent, socket } = yield* deflating(role)
         const { feed, stream } = yield* source<string>()
-        const first = yield* Effect.fork(socket.sendStream(stream))
+        const first = yield* Effect.forkChild(socket.sendStream(stream))
         yield* feed("one")
-        const second = yield* Effect.zipRight(settled, Effect.fork(socket.send(large)))
-        const third = yield* Effect.zipRight(settled, Effect.fork(socket.sendStream(Stream.make("three"))))
+        const second = yield* Effect.andThen(settled, Effect.forkChild(socket.send(large)))
+        const third = yield* Effect.andThen(settled, Effect.forkChild(socket.sendStream(Stream.make("three"))))
         yield* settled
         assert.lengthOf(jobs, 0)
         yield* feed(null)
@@ -736,11 +745,11 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`is sent in fragments of its own size, also as it is, as ${role}`, () =>
+    it.effect(`is sent in fragments of its own size, also as it is, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, peer, sent, socket } = yield* deflating(role, { maxFrameSize: 100_000 })
-        const sending = yield* Effect.fork(socket.send(large, { maxFrameSize: 50 }))
-        const behind = yield* Effect.fork(socket.send("behind", { maxFrameSize: 4 }))
+        const sending = yield* Effect.forkChild(socket.send(large, { maxFrameSize: 50 }))
+        const behind = yield* Effect.forkChild(socket.send("behind", { maxFrameSize: 4 }))
         yield* settled
         jobs[0]!()
         yield* Effect.forEach([sending, behind], Fiber.join)
@@ -759,7 +768,7 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`above maxSendBytes is refused before anything is deflated or queued, as ${role}`, () =>
+    it.effect(`above maxSendBytes is refused before anything is deflated or queued, as ${role}`, () =>
       Effect.gen(function* () {
         let filtered = 0
         const filter = () => {
@@ -773,7 +782,7 @@ describe("compression on another thread", () => {
             compression: { filter }
           })
           // One is under way, behind which the others would wait.
-          yield* Effect.fork(socket.send(large))
+          yield* Effect.forkChild(socket.send(large))
           yield* settled
           filtered = 0
           for (const data of [`${large}x`, "€".repeat(large.length / 2), new Uint8Array(large.length + 1)]) {
@@ -799,29 +808,29 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`is not dropped by the strategy sliding, as ${role}`, () =>
+    it.effect(`is not dropped by the strategy sliding, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, peer, socket } = yield* deflating(role, { sendStrategy: "sliding", sendHighWaterMark: 200 })
-        const sending = yield* Effect.fork(socket.send(large))
+        const sending = yield* Effect.forkChild(socket.send(large))
         yield* settled
         for (let i = 0; i < 9; i++) yield* socket.send(`${i}`)
-        yield* Effect.fork(socket.close(4000))
-        yield* Effect.fork(peer.run(() => {}))
+        yield* Effect.forkChild(socket.close(4000))
+        yield* Effect.forkChild(peer.run(() => {}))
         assert.deepStrictEqual(fields(yield* Effect.flip(Fiber.join(sending))), closedError(4000, "local", false))
         assert.lengthOf(jobs, 1)
         assertAtRest(socket)
       })
     )
 
-    it.scoped(`does not keep a Close from sending the accepted messages behind it, as ${role}`, () =>
+    it.effect(`does not keep a Close from sending what is behind it and was accepted, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, peer, sent, socket } = yield* deflating(role, { sendStrategy: "sliding" })
-        const waits = yield* Effect.fork(Effect.exit(socket.send(large)))
+        const waits = yield* Effect.forkChild(Effect.exit(socket.send(large)))
         yield* settled
         yield* socket.send("accepted")
         yield* socket.send("accepted, too")
-        yield* Effect.fork(socket.close(4000))
-        yield* Effect.fork(peer.run(() => {}))
+        yield* Effect.forkChild(socket.close(4000))
+        yield* Effect.forkChild(peer.run(() => {}))
         yield* settled
         assert.lengthOf(jobs, 1)
         // It was not done yet, so its `send` says that it was not sent.
@@ -830,19 +839,19 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`is sent uncompressed by a Close if it was accepted, as ${role}`, () =>
+    it.effect(`is sent as it is by a Close, where it was accepted, as ${role}`, () =>
       Effect.gen(function* () {
         const options = { sendStrategy: "sliding", sendHighWaterMark: 100_000, sendLowWaterMark: 50_000 } as const
         const { jobs, pair, peer, socket } = yield* deflating(role, options)
         yield* from(pair, role).stall
         // Nothing has room, so both are accepted at once and wait.
-        yield* Effect.fork(socket.send(new Uint8Array(100_000), { compress: false }))
+        yield* Effect.forkChild(socket.send(new Uint8Array(100_000), { compress: false }))
         yield* settled
         yield* socket.send(large)
         yield* socket.send("behind it")
         yield* from(pair, role).unstall
         const received: Array<number> = []
-        yield* Effect.fork(peer.run(({ data }) => void received.push(data.length)))
+        yield* Effect.forkChild(peer.run(({ data }) => void received.push(data.length)))
         yield* settled
         assert.lengthOf(jobs, 1)
         yield* socket.close()
@@ -850,7 +859,7 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`may report its end more than once, and at once, as ${role}`, () =>
+    it.effect(`may report its end more than once, and at once, as ${role}`, () =>
       Effect.gen(function* () {
         const deflateLater: Zlib["deflateLater"] = (data, options, done) => {
           done(NodeZlib.zlib.deflate(data, options))
@@ -867,7 +876,7 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`may call back and then throw, which has no effect, as ${role}`, () =>
+    it.effect(`may call back and then throw, which has no effect, as ${role}`, () =>
       Effect.gen(function* () {
         const deflateLater: Zlib["deflateLater"] = (data, options, done) => {
           done(NodeZlib.zlib.deflate(data, options))
@@ -893,13 +902,13 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`may return nothing to give up with, as ${role}`, () =>
+    it.effect(`may return nothing to give up with, as ${role}`, () =>
       Effect.gen(function* () {
         // As it may be in JavaScript.
         const deflateLater = (() => undefined) as unknown as Zlib["deflateLater"]
         const { sent, socket } = yield* deflating(role, {}, { deflateLater })
-        const first = yield* Effect.fork(socket.send(large))
-        const second = yield* Effect.fork(socket.send("after"))
+        const first = yield* Effect.forkChild(socket.send(large))
+        const second = yield* Effect.forkChild(socket.send("after"))
         assert.isTrue(yield* isPending(second))
         yield* Fiber.interrupt(first)
         yield* Fiber.join(second)
@@ -930,14 +939,14 @@ describe("compression on another thread", () => {
       ]
     ]
     for (const [name, options, own, data] of bugs) {
-      it.scoped(`is a defect of its send if ${name} throws, also behind another message, as ${role}`, () =>
+      it.effect(`is a defect of its send where ${name} throws, also behind another message, as ${role}`, () =>
         Effect.gen(function* () {
           const { pair, peer, socket } = yield* deflating(role, options, own)
           yield* from(pair, role).stall
-          const first = yield* Effect.fork(socket.send(new Uint8Array(70_000), { compress: false }))
+          const first = yield* Effect.forkChild(socket.send(new Uint8Array(70_000), { compress: false }))
           yield* settled
-          const second = yield* Effect.fork(Effect.exit(socket.send(data)))
-          const third = yield* Effect.fork(socket.send("after", { compress: false }))
+          const second = yield* Effect.forkChild(Effect.exit(socket.send(data)))
+          const third = yield* Effect.forkChild(socket.send("after", { compress: false }))
           yield* settled
           yield* from(pair, role).unstall
           yield* Fiber.join(first)
@@ -953,7 +962,7 @@ describe("compression on another thread", () => {
       )
     }
 
-    it.scoped(`ends the connection if deflate throws for an accepted message, as ${role}`, () =>
+    it.effect(`ends the connection where deflate throws for what was accepted, as ${role}`, () =>
       Effect.gen(function* () {
         const options = { sendStrategy: "sliding", compression: { threshold: 0 } } as const
         const { pair, socket } = yield* deflating(role, options, { deflate: throws })
@@ -969,7 +978,7 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.scoped(`fails with 1011 if inflate throws, as ${role}`, () =>
+    it.effect(`fails with 1011 where inflate throws, as ${role}`, () =>
       Effect.gen(function* () {
         const { peer, socket } = yield* deflating(role, {}, { inflate: throws })
         yield* peer.send("x".repeat(2000), { compress: true })
@@ -1005,15 +1014,15 @@ describe("a message that waited for its turn", () => {
     return { transport, written, control }
   }
 
-  it.scoped("is done when there is room behind it, since until then its bytes are not copied", () =>
+  it.effect("is done when there is room behind it, since until then its bytes are not copied", () =>
     Effect.gen(function* () {
       const { control, transport, written } = manual()
       const socket = yield* WebSocket.fromTransport(transport, { role: "server", sendHighWaterMark: 10 })
       control.belowHighWater = false
-      yield* Effect.fork(socket.send("0123456789"))
+      yield* Effect.forkChild(socket.send("0123456789"))
       yield* settled
       const bytes = new Uint8Array(1000).fill(65)
-      const sending = yield* Effect.fork(socket.send(bytes))
+      const sending = yield* Effect.forkChild(socket.send(bytes))
       assert.isTrue(yield* isPending(sending))
       control.sink?.onDrain()
       assert.isTrue(yield* isPending(sending))
@@ -1025,7 +1034,7 @@ describe("a message that waited for its turn", () => {
     })
   )
 
-  it.scoped("finds room that came before it began to wait", () =>
+  it.effect("finds room that came before it began to wait", () =>
     Effect.gen(function* () {
       const { control, transport } = manual()
       const socket = yield* WebSocket.fromTransport(transport, { role: "server", sendHighWaterMark: 10 })

@@ -2,8 +2,8 @@ import * as CookieJar from "@effect-websocket/platform/CookieJar"
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Scope } from "effect"
+import { Effect, Exit, Scope } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { interruptedAt } from "../scheduling.js"
 import { finalizersIn, settled } from "../support.js"
 
@@ -48,10 +48,7 @@ const recorded = () => {
 describe("connect, interrupted before any operation", () => {
   for (const [name, jar] of [
     ["a jar in memory", { cookieHeader: () => Effect.succeed("c=3"), setCookies: () => Effect.void }],
-    [
-      "a jar that yields",
-      { cookieHeader: () => Effect.as(Effect.yieldNow(), "c=3"), setCookies: () => Effect.yieldNow() }
-    ]
+    ["a jar that yields", { cookieHeader: () => Effect.as(Effect.yieldNow, "c=3"), setCookies: () => Effect.yieldNow }]
   ] as const) {
     it.live(`leaves nothing open, with ${name}`, () =>
       Effect.gen(function* () {
@@ -61,7 +58,7 @@ describe("connect, interrupted before any operation", () => {
           const scope = yield* Scope.make()
           const connecting = client
             .connect("ws://test/")
-            .pipe(Effect.provideService(CookieJar.CookieJar, jar), Scope.extend(scope))
+            .pipe(Effect.provideService(CookieJar.CookieJar, jar), Scope.provide(scope))
           const trial = yield* interruptedAt(k, connecting)
           isInterrupted = trial.isInterrupted
           yield* Scope.close(scope, Exit.void)

@@ -4,10 +4,11 @@ import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
-import { assert, describe, it } from "@effect/vitest"
 import type { Delivery } from "@effect-websocket/protocol/Connection"
 import * as Frame from "@effect-websocket/protocol/Frame"
-import { Cause, Effect, Exit, Fiber, Layer, Option, type Scope, Stream } from "effect"
+import { Option } from "effect"
+import { Cause, Effect, Exit, Fiber, Layer, type Scope, Stream } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { resolveMode, settingsFor } from "../../src/internal/deliveries.js"
 import { FrameWebSocketImpl } from "../../src/internal/FrameWebSocketImpl.js"
 import { MessageWebSocketImpl } from "../../src/internal/MessageWebSocketImpl.js"
@@ -66,7 +67,7 @@ const layers = WebSocketTest.layerWith({ compression: true, zlib: NodeZlib.zlib 
 
 describe("options of another delivery are a defect", () => {
   for (const options of invalid) {
-    it.scoped(`of fromTransport, connect, accept and run: ${JSON.stringify(options)}`, () =>
+    it.effect(`of fromTransport, connect, accept and run: ${JSON.stringify(options)}`, () =>
       Effect.gen(function* () {
         const pair = yield* MockTransport.make()
         const all: ReadonlyArray<
@@ -95,7 +96,7 @@ describe("one server", () => {
   }
 
   for (const client of ["messages", "streams", "frames"] as const) {
-    it.scoped(`accepts one connection after another as it likes; a client of ${client}`, () =>
+    it.effect(`accepts one connection after another as it likes; a client of ${client}`, () =>
       Effect.gen(function* () {
         for (const server of ["messages", "streams", "frames"] as const) {
           const both = yield* Effect.all(
@@ -117,7 +118,7 @@ describe("one server", () => {
     )
   }
 
-  it.scoped("runs handlers of several deliveries beside accept", () =>
+  it.effect("runs handlers of several deliveries beside accept", () =>
     Effect.gen(function* () {
       const text = "x".repeat(2000)
       const exchange = Effect.gen(function* () {
@@ -127,12 +128,12 @@ describe("one server", () => {
         yield* socket.close()
         return data
       }).pipe(Effect.scoped)
-      const accepted = yield* Effect.fork(
+      const accepted = yield* Effect.forkChild(
         Effect.scoped(
           Effect.flatMap(WebSocketServer.accept(), (socket) => socket.run((message) => socket.send(message)))
         )
       )
-      yield* Effect.yieldNow()
+      yield* Effect.yieldNow
       assert.strictEqual(yield* exchange, text)
       yield* Fiber.join(accepted)
 
@@ -146,8 +147,8 @@ describe("one server", () => {
       )
       const messages = WebSocketServer.run((socket) => socket.run((message) => socket.send(message)))
       for (const run of [streams, frames, messages]) {
-        const running = yield* Effect.fork(run)
-        yield* Effect.yieldNow()
+        const running = yield* Effect.forkChild(run)
+        yield* Effect.yieldNow
         assert.strictEqual(yield* exchange, text)
         yield* Fiber.interrupt(running)
       }
@@ -156,7 +157,7 @@ describe("one server", () => {
     }).pipe(Effect.provide(layers))
   )
 
-  it.scoped("layerHandler takes a delivery", () =>
+  it.effect("layerHandler takes a delivery", () =>
     Effect.gen(function* () {
       const socket = yield* WebSocketClient.connect("ws://test", { delivery: "frames" })
       yield* socket.send(Frame.binary(utf8("one"), { fin: false }))
@@ -174,7 +175,7 @@ describe("one server", () => {
     )
   )
 
-  it.scoped("streams carry compressed messages as one part, and sendStream compresses nothing", () =>
+  it.effect("streams carry compressed messages as one part, and sendStream compresses nothing", () =>
     Effect.gen(function* () {
       const [client, server] = yield* Effect.all(
         [

@@ -2,6 +2,8 @@ import { ConnectionClosed, IoError, type ConnectionError } from "@effect-websock
 import * as Frame from "@effect-websocket/protocol/Frame"
 import { frames } from "@effect-websocket/protocol/FrameDecoder"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
+import { Cause, Effect } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import {
   describeData,
   describeEnding,
@@ -15,8 +17,6 @@ import {
   isExpectedClose,
   isSameFrame
 } from "../../src/internal/expectation.js"
-import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect } from "effect"
 
 /** A function that a test calls. The effect that it returns fails later, elsewhere. */
 const expectSomething = () => expecting("this", expectSomething)("that")

@@ -1,5 +1,6 @@
-import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Either, Fiber, Option, Stream } from "effect"
+import { Option } from "effect"
+import { Cause, Effect, Exit, Fiber, Stream } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { Inbox } from "../../src/internal/inbox.js"
 import { interruptedAt } from "../scheduling.js"
 import { isPending, settled } from "../support.js"
@@ -13,7 +14,7 @@ describe("Inbox", () => {
     Effect.gen(function* () {
       const inbox = new Inbox<object, string>(2)
       assert.strictEqual(inbox.offer(a), Effect.void)
-      const offering = yield* Effect.fork(inbox.offer(b))
+      const offering = yield* Effect.forkChild(inbox.offer(b))
       assert.isTrue(yield* isPending(offering))
       assert.strictEqual(yield* inbox.receive, a)
       yield* Fiber.join(offering)
@@ -24,14 +25,14 @@ describe("Inbox", () => {
   it.effect("gives each item to one reader", () =>
     Effect.gen(function* () {
       const inbox = new Inbox<object, string>(2)
-      const fibers = yield* Effect.replicateEffect(Effect.fork(inbox.receive), 2)
+      const fibers = yield* Effect.replicateEffect(Effect.forkChild(inbox.receive), 2)
       yield* settled
       yield* inbox.offer(a)
       yield* settled
       const done = yield* Effect.forEach(fibers, Fiber.poll)
       assert.strictEqual(done.filter((exit) => exit._tag === "Some").length, 1)
       yield* inbox.offer(b)
-      assert.sameMembers([...(yield* Fiber.join(Fiber.all(fibers)))], [a, b])
+      assert.sameMembers([...(yield* Fiber.joinAll(fibers))], [a, b])
     })
   )
 
@@ -43,9 +44,9 @@ describe("Inbox", () => {
         yield* inbox.offer(b)
         const chunks: Array<Array<object>> = []
         const reading = yield* inbox.stream.pipe(
-          Stream.runForEachChunk((chunk) => Effect.sync(() => chunks.push([...chunk]))),
+          Stream.runForEachArray((chunk) => Effect.sync(() => chunks.push([...chunk]))),
           Effect.exit,
-          Effect.fork
+          Effect.forkChild
         )
         yield* settled
         inbox.end(Cause.fail("no"), isNormal)
@@ -62,13 +63,13 @@ describe("Inbox", () => {
         const inbox = new Inbox<object, string>(3)
         yield* inbox.offer(a)
         assert.deepStrictEqual(yield* inbox.receiveOption, Option.some(a))
-        const waiting = yield* Effect.fork(Effect.either(inbox.receiveOption))
+        const waiting = yield* Effect.forkChild(Effect.exit(inbox.receiveOption))
         assert.isTrue(yield* isPending(waiting))
         yield* inbox.offer(b)
         inbox.end(Cause.fail("no"), isNormal)
-        assert.deepStrictEqual(yield* Fiber.join(waiting), Either.right(Option.some(b)))
-        const end = isNormal ? Either.right(Option.none()) : Either.left("no")
-        assert.deepStrictEqual(yield* Effect.either(inbox.receiveOption), end)
+        assert.deepStrictEqual(yield* Fiber.join(waiting), Exit.succeed(Option.some(b)))
+        const end = isNormal ? Exit.succeed(Option.none()) : Exit.fail("no")
+        assert.deepStrictEqual(yield* Effect.exit(inbox.receiveOption), end)
       }
     })
   )
@@ -76,7 +77,7 @@ describe("Inbox", () => {
   it.effect("wakes writers and readers at its end; the items that wait can be taken", () =>
     Effect.gen(function* () {
       const inbox = new Inbox<object, string>(1)
-      const offering = yield* Effect.fork(inbox.offer(a))
+      const offering = yield* Effect.forkChild(inbox.offer(a))
       yield* settled
       inbox.end(Cause.fail("no"), true)
       yield* Fiber.join(offering)
@@ -84,7 +85,7 @@ describe("Inbox", () => {
       assert.strictEqual(yield* inbox.receive, a)
       assert.strictEqual(yield* Effect.flip(inbox.receive), "no")
       const empty = new Inbox<object, string>(1)
-      const receiving = yield* Effect.fork(Effect.flip(empty.receive))
+      const receiving = yield* Effect.forkChild(Effect.flip(empty.receive))
       yield* settled
       empty.end(Cause.fail("no"), true)
       assert.strictEqual(yield* Fiber.join(receiving), "no")
@@ -102,7 +103,7 @@ describe("Inbox", () => {
             taken.push(item)
             return Effect.void
           })
-          const fiber = yield* Effect.fork(interruptedAt(k, receiving))
+          const fiber = yield* Effect.forkChild(interruptedAt(k, receiving))
           yield* settled
           yield* inbox.offer(a)
           isInterrupted = (yield* Fiber.join(fiber)).isInterrupted

@@ -1,5 +1,5 @@
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber } from "effect"
+import { Effect, Exit, Fiber } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { Outbox } from "../../src/engine/client/Outbox.js"
 import { offer, OutgoingMessage } from "../../src/internal/outgoing.js"
 import { interruptedAt } from "../scheduling.js"
@@ -13,7 +13,7 @@ describe("offer", () => {
       const outbox = new Outbox<OutgoingMessage>(1, "suspend")
       const [first, second] = [message(), message()]
       assert.strictEqual(yield* offer(outbox, first, 1), 1)
-      const offering = yield* Effect.fork(offer(outbox, second, 2))
+      const offering = yield* Effect.forkChild(offer(outbox, second, 2))
       assert.isTrue(yield* isPending(offering))
       outbox.remove(first)
       assert.strictEqual(yield* Fiber.join(offering), 2)
@@ -44,7 +44,7 @@ describe("offer", () => {
       const outbox = new Outbox<OutgoingMessage>(1, "suspend")
       const [first, second] = [message(), message()]
       outbox.place(first)
-      const offering = yield* Effect.fork(offer(outbox, second, 1))
+      const offering = yield* Effect.forkChild(offer(outbox, second, 1))
       yield* settled
       yield* Fiber.interrupt(offering)
       outbox.remove(first)
@@ -55,7 +55,7 @@ describe("offer", () => {
   it.effect("reports the outcome once, also to a caller that asks later", () =>
     Effect.gen(function* () {
       const dropped = message()
-      const waiting = yield* Effect.fork(dropped.outcome)
+      const waiting = yield* Effect.forkChild(dropped.outcome)
       yield* settled
       dropped.drop()
       dropped.settle(Exit.succeed("delivered"))

@@ -1,6 +1,7 @@
+import { Effect } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import type { Closable, Owner } from "../../src/engine/connection/Closables.js"
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Option, Runtime, Schedule } from "effect"
+import { Option, Schedule } from "effect"
 import { Reconnecting } from "../../src/internal/reconnecting.js"
 import { settled } from "../support.js"
 
@@ -30,7 +31,7 @@ describe("Reconnecting", () => {
         outboxStrategy: "suspend"
       })
       const place = new Place()
-      reconnecting.start(Runtime.defaultRuntime, place)
+      reconnecting.start(Effect.runSync(Effect.runtime<never>()), place)
       yield* settled
       const outcome = yield* reconnecting.offer("a")
       assert.isTrue(place.members.has(reconnecting))

@@ -1,5 +1,5 @@
-import { assert, describe, it } from "@effect/vitest"
-import { Cause, Clock, Effect, ExecutionStrategy, Exit, Fiber, FiberId, Scope, TestClock } from "effect"
+import { Cause, Clock, Effect, Exit, Fiber, Scope, TestClock } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { Closables, closedAtOnce, type Closable } from "../../src/engine/connection/Closables.js"
 import { closeAll, delegatingScope, placeIn } from "../../src/internal/scopes.js"
 import { finalizersIn, isPending, settled } from "../support.js"
@@ -36,7 +36,7 @@ describe("closeAll", () => {
       const closables = new Closables()
       const members = yield* Effect.replicateEffect(makeMember(), 3)
       for (const { closable } of members) closables.add(closable)
-      const closing = yield* Effect.fork(closeAll(closables, 1001))
+      const closing = yield* Effect.forkChild(closeAll(closables, 1001))
       yield* settled
       assert.deepStrictEqual(
         members.map(({ codes }) => codes),
@@ -81,10 +81,10 @@ describe("closeAll", () => {
 describe("placeIn", () => {
   for (const [name, exit, code] of [
     ["success", Exit.void, 1000],
-    ["interruption", Exit.interrupt(FiberId.none), 1001],
+    ["interruption", Exit.interrupt(), 1001],
     ["failure", Exit.fail("no"), 1011],
     ["defect", Exit.die("no"), 1011],
-    ["failure and interruption", Exit.failCause(Cause.parallel(Cause.fail("no"), Cause.interrupt(FiberId.none))), 1011]
+    ["failure and interruption", Exit.failCause(Cause.combine(Cause.fail("no"), Cause.interrupt())), 1011]
   ] as const) {
     it.effect(`closes with ${code} after ${name}, and later members with 1001`, () =>
       Effect.gen(function* () {
@@ -135,7 +135,7 @@ describe("placeIn", () => {
         })
       )
       yield* released("c")
-      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* settled
       const codes = () => members.map(({ codes }) => codes.length)
       assert.deepStrictEqual([log, codes()], [["c"], [0, 1]])
@@ -171,7 +171,7 @@ describe("placeIn", () => {
           return member
         })
       )
-      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* settled
       assert.deepStrictEqual(order, [3, 2, 1, 0])
       for (const { end } of members) yield* end
@@ -189,7 +189,7 @@ describe("placeIn", () => {
           placeIn(scope).add(closable)
           yield* Scope.addFinalizer(scope, Effect.void)
         }
-        const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+        const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
         const told = () => [patient, first, last].map(({ waits }) => waits)
         yield* TestClock.adjust(499)
         assert.deepStrictEqual(told(), [[], [], [0]])
@@ -214,7 +214,7 @@ describe("placeIn", () => {
       placeIn(scope).add(first.closable)
       yield* Scope.addFinalizer(scope, Effect.sleep("1 hour"))
       placeIn(scope).add(last.closable)
-      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* TestClock.adjust(100)
       yield* last.end
       yield* TestClock.adjust("59 minutes")
@@ -229,13 +229,13 @@ describe("placeIn", () => {
 
   it.effect("in a scope that runs its finalizers at once, all begin to close at once", () =>
     Effect.gen(function* () {
-      const scope = yield* Scope.make(ExecutionStrategy.parallel)
+      const scope = yield* Scope.make("parallel")
       const members = yield* Effect.replicateEffect(makeMember(), 3)
       for (const { closable } of members) {
         placeIn(scope).add(closable)
         yield* Scope.addFinalizer(scope, Effect.void)
       }
-      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* settled
       assert.deepStrictEqual(
         members.map(({ waits }) => waits),
@@ -259,7 +259,7 @@ describe("placeIn", () => {
       })
       const members = yield* Effect.replicateEffect(makeMember(), 2)
       for (const { closable } of members) placeIn(scope).add(closable)
-      const closing = yield* Effect.fork(Scope.close(inner, Exit.void))
+      const closing = yield* Effect.forkChild(Scope.close(inner, Exit.void))
       yield* settled
       const codes = () => members.map(({ codes }) => codes)
       assert.deepStrictEqual(codes(), [[], [1000]])

@@ -1,8 +1,9 @@
 import type { Options } from "@effect-websocket/platform/WebSocket"
 import { NodeZlib } from "@effect-websocket/platform/node"
 import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
-import { assert, describe, it } from "@effect/vitest"
-import { ConfigError, Duration, Effect, Exit } from "effect"
+import { Duration, Effect, Exit } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
+import { configError } from "../../src/internal/effect.js"
 import { delay, fromConfig, resolve, resolveClient, timeout } from "../../src/internal/settings.js"
 
 const defaults = {
@@ -284,7 +285,7 @@ describe("fromConfig", () => {
         ["Only one of socketPath and proxy can be the route", []]
       ] as const) {
         const error = yield* Effect.flip(fromConfig(Effect.die(new RangeError(message))))
-        assert.deepStrictEqual(error, ConfigError.InvalidData([...path], message))
+        assert.deepStrictEqual(error, configError([...path], message))
       }
       const defect = new TypeError("closeTimeout must be")
       assert.deepStrictEqual(yield* Effect.exit(fromConfig(Effect.die(defect))), Exit.die(defect))
@@ -295,7 +296,7 @@ describe("fromConfig", () => {
 describe("delay", () => {
   it("is finite and from zero on", () => {
     for (const input of [-1, NaN, Infinity, "-1 seconds", "soon", Duration.infinity] as const) {
-      assert.throws(() => delay("window", input as Duration.DurationInput), RangeError, /^window must be a finite/)
+      assert.throws(() => delay("window", input as Duration.Input), RangeError, /^window must be a finite/)
     }
     for (const [input, millis] of [
       [0, 0],
@@ -303,7 +304,7 @@ describe("delay", () => {
       [1_000_000n, 1],
       [[1, 500_000], 1000.5]
     ] as const) {
-      assert.strictEqual(delay("window", input as Duration.DurationInput), millis)
+      assert.strictEqual(delay("window", input as Duration.Input), millis)
     }
   })
 })

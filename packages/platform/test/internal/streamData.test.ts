@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Stream } from "effect"
+import { Effect, Stream } from "../effect/index.js"
 import { toStream } from "../../src/internal/streamData.js"
 import { mistakes, utf8 } from "../support.js"
 

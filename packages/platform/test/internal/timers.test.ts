@@ -1,5 +1,5 @@
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, TestClock } from "effect"
+import { Effect, TestClock } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { notSet, type Alarm } from "../../src/engine/time/Timers.js"
 import { timers, timersOf } from "../../src/internal/timers.js"
 
@@ -24,13 +24,13 @@ describe("the timers of a clock of Effect", () => {
       const cleared = alarm()
       timers.set(alarm(), 10)
       timers.set(cleared, 20)
-      assert.lengthOf(yield* TestClock.sleeps(), 1)
+      assert.lengthOf(yield* TestClock.sleeps, 1)
       yield* TestClock.adjust("10 millis")
       assert.deepStrictEqual(fires, [10])
       timers.clear(cleared)
       yield* TestClock.adjust("20 millis")
       assert.deepStrictEqual(fires, [10])
-      assert.lengthOf(yield* TestClock.sleeps(), 0)
+      assert.lengthOf(yield* TestClock.sleeps, 0)
     })
   )
 })

@@ -1,5 +1,5 @@
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber } from "effect"
+import { Effect, Exit, Fiber } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { together } from "../../src/internal/together.js"
 import { interruptedAt, maxOperations } from "../scheduling.js"
 import { isInterrupted, settled } from "../support.js"
@@ -8,7 +8,7 @@ describe("together", () => {
   it.effect("waits for all, in their order, and one that fails does not end the others", () =>
     Effect.gen(function* () {
       const exits = yield* together<number, string, never>([
-        Effect.as(Effect.yieldNow(), 1),
+        Effect.as(Effect.yieldNow, 1),
         Effect.fail("no"),
         Effect.die("bug"),
         Effect.as(settled, 2)
@@ -27,7 +27,7 @@ describe("together", () => {
           () => Effect.never,
           () => Effect.sync(() => running--)
         )
-        const fiber = yield* Effect.fork(interruptedAt(k, together([each, each, each])))
+        const fiber = yield* Effect.forkChild(interruptedAt(k, together([each, each, each])))
         yield* settled
         const poll = yield* Fiber.poll(fiber)
         if (poll._tag === "None") {

@@ -6,13 +6,14 @@ import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import type * as WebSocket from "@effect-websocket/platform/WebSocket"
 import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Option } from "effect"
+import { Option } from "effect"
+import { Effect, Layer } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 
 const rounds = Number(process.env["RACES"] ?? 1_000)
 
 /** Time that passes while Node looks for what has arrived: the closest race. */
-const oneTurn = Effect.async<void>((resume) => {
+const oneTurn = Effect.callback<void>((resume) => {
   const immediate = setImmediate(() => resume(Effect.void))
   return Effect.sync(() => clearImmediate(immediate))
 })

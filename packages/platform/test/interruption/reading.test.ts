@@ -5,8 +5,9 @@
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import type { Message } from "@effect-websocket/protocol/Message"
-import { assert, describe, it } from "@effect/vitest"
-import { Channel, Chunk, Effect, Either, Fiber, FiberId, Option, Stream, type Scope } from "effect"
+import { Option } from "effect"
+import { Effect, Fiber, Stream, type Scope } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { interruptedAt, maxOperations, yieldingAt, yieldingOnce } from "../scheduling.js"
 import { settled, text, sentTo } from "../support.js"
 
@@ -57,10 +58,10 @@ const trialOf =
           { onChunk() {}, onEof() {}, onDrain() {}, onError() {}, onClose() {} },
           { high: 1e6, low: 1e6 }
         )
-        if (arrival === "before") yield* Effect.zipRight(deliver, settled)
-        const reading = yield* Effect.fork(interruptedAt(k, Effect.scoped(way.read(socket, note))))
+        if (arrival === "before") yield* Effect.andThen(deliver, settled)
+        const reading = yield* Effect.forkChild(interruptedAt(k, Effect.scoped(way.read(socket, note))))
         yield* settled
-        if (arrival === "meanwhile") yield* Effect.zipRight(deliver, settled)
+        if (arrival === "meanwhile") yield* Effect.andThen(deliver, settled)
         // It waits for more, or is done.
         yield* Fiber.interrupt(reading)
         for (let before = -1; got.length > before && got.length < sent.length;) {
@@ -78,19 +79,6 @@ const messages = (read: Read<WebSocket.WebSocket>): Trial =>
 /** The value of an effect that may be interrupted, noted where nothing can be interrupted any more. */
 const noted = <A, E, R>(effect: Effect.Effect<A, E, R>, note: (value: A) => void): Effect.Effect<void, E, R> =>
   Effect.uninterruptibleMask((restore) => Effect.map(restore(effect), note))
-
-/** What consumes a stream in the step that emits. */
-const consume = <A, E>(stream: Stream.Stream<A, E>, note: (values: Iterable<A>) => void): Effect.Effect<void, E> => {
-  const consumer: Channel.Channel<never, Chunk.Chunk<A>, E, E, void, unknown> = Channel.readWith({
-    onInput: (chunk: Chunk.Chunk<A>) => {
-      note(chunk)
-      return consumer
-    },
-    onFailure: (error: E) => Channel.fail(error),
-    onDone: () => Channel.void
-  })
-  return Channel.run(Channel.pipeTo(Stream.toChannel(stream), consumer))
-}
 
 const ways = {
   receive: messages((socket, note) => noted(socket.receive, (message) => note(textOf(message)))),
@@ -115,8 +103,8 @@ const ways = {
   "run, with a handler of several steps": messages((socket, note) =>
     socket.run((message) =>
       Effect.uninterruptible(
-        Effect.zipRight(
-          Effect.yieldNow(),
+        Effect.andThen(
+          Effect.yieldNow,
           Effect.sync(() => note(textOf(message)))
         )
       )
@@ -128,21 +116,21 @@ const ways = {
   "run, where nothing can be interrupted but the handler": messages((socket, note) =>
     Effect.interruptible(socket.run((message) => Effect.uninterruptible(Effect.sync(() => note(textOf(message))))))
   ),
-  messages: messages((socket, note) => consume(socket.messages, collect(note))),
+  messages: messages((socket, note) => Stream.consume(socket.messages, collect(note))),
   "receive of streams": trialOf({
     open: openStreams,
     read: (socket, note) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(restore(socket.receive), (message) =>
           Effect.map(Stream.runCollect<string | Uint8Array, unknown, never>(message.data), (parts) =>
-            note(Chunk.toReadonlyArray(parts).join(""))
+            note(Array.from(parts).join(""))
           )
         )
       ),
     rest: (socket, note) =>
       Effect.flatMap(socket.receive, (message) =>
         Effect.map(Stream.runCollect<string | Uint8Array, unknown, never>(message.data), (parts) =>
-          note(Chunk.toReadonlyArray(parts).join(""))
+          note(Array.from(parts).join(""))
         )
       )
   }),
@@ -152,14 +140,14 @@ const ways = {
       Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(restore(socket.receiveOption), (message) =>
           Effect.map(Stream.runCollect<string | Uint8Array, unknown, never>(Option.getOrThrow(message).data), (parts) =>
-            note(Chunk.toReadonlyArray(parts).join(""))
+            note(Array.from(parts).join(""))
           )
         )
       ),
     rest: (socket, note) =>
       Effect.flatMap(socket.receive, (message) =>
         Effect.map(Stream.runCollect<string | Uint8Array, unknown, never>(message.data), (parts) =>
-          note(Chunk.toReadonlyArray(parts).join(""))
+          note(Array.from(parts).join(""))
         )
       )
   }),
@@ -237,9 +225,9 @@ describe("receiveWith, of a message that is larger", () => {
               pair.client.write([sentTo("server", text("ab"))])
               yield* settled
               yield* Effect.exit(interruptedAt(k, Effect.exit(socket.receiveWith({ maxMessageBytes: 1 }))))
-              const next = yield* Effect.either(socket.receive)
+              const next = yield* Effect.match(socket.receive, { onFailure: ({ _tag }) => _tag, onSuccess: textOf })
               pair.client.abort()
-              return Either.match(next, { onLeft: ({ _tag }) => _tag, onRight: textOf })
+              return next
             })
           )
           outcomes.add(outcome)
@@ -261,10 +249,10 @@ describe("a handler of run during whose call the fiber is interrupted", () => {
               const pair = yield* MockTransport.make()
               const socket = yield* openMessages(pair.server)
               const handled: Array<string> = []
-              const reading: Fiber.RuntimeFiber<void, unknown> = yield* Effect.fork(
+              const reading: Fiber.Fiber<void, unknown> = yield* Effect.forkChild(
                 Effect.withScheduler(
                   socket.run((message) => {
-                    reading.unsafeInterruptAsFork(FiberId.none)
+                    Fiber.interruptUnsafe(reading)
                     return Effect.uninterruptible(Effect.sync(() => handled.push(textOf(message))))
                   }),
                   yieldingOnce(k)

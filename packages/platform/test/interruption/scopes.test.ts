@@ -1,5 +1,5 @@
-import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { maxOperations } from "../scheduling.js"
 import { enumerations } from "./scopes.js"
 

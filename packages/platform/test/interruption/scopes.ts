@@ -10,7 +10,8 @@ import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import { assert } from "@effect/vitest"
 import * as Frame from "@effect-websocket/protocol/Frame"
-import { Effect, Exit, Fiber, Layer, Logger, Schedule, Scope } from "effect"
+import { Schedule } from "effect"
+import { Effect, Exit, Fiber, Layer, Logger, Scope } from "../effect/index.js"
 import { interruptedAt, yieldingAt, yieldingOnce } from "../scheduling.js"
 import { latin1, settled } from "../support.js"
 
@@ -22,7 +23,7 @@ const noted = <A>(log: Array<A>, value: A): Effect.Effect<void> => {
   return Effect.void
 }
 
-const quiet = Logger.remove(Logger.defaultLogger)
+const quiet = Logger.withoutDefault
 
 const withTest = <A, E>(
   test: Effect.Effect<
@@ -41,9 +42,9 @@ const accept: Enumeration = (k) =>
   withTest(
     Effect.gen(function* () {
       const [mine, other] = [yield* Scope.make(), yield* Scope.make()]
-      const first = yield* Effect.fork(interruptedAt(k, Scope.extend(WebSocketServer.accept(), mine)))
+      const first = yield* Effect.forkChild(interruptedAt(k, Scope.provide(WebSocketServer.accept(), mine)))
       yield* settled
-      const second = yield* Effect.fork(Scope.extend(WebSocketServer.accept(), other))
+      const second = yield* Effect.forkChild(Scope.provide(WebSocketServer.accept(), other))
       yield* settled
       // Nobody forgets the request.
       const client = yield* WebSocketClient.connect(url)
@@ -51,7 +52,7 @@ const accept: Enumeration = (k) =>
       const isSecond = (yield* Fiber.poll(second))._tag === "Some"
       assert.strictEqual(yield* open, 1)
       // Nor is the connection without an owner.
-      yield* Effect.fork(client.run(() => {}))
+      yield* Effect.forkChild(client.run(() => {}))
       yield* Scope.close(isSecond ? other : mine, Exit.void)
       assert.strictEqual(yield* open, 0)
       if (!isSecond) {
@@ -59,7 +60,7 @@ const accept: Enumeration = (k) =>
         return (yield* Fiber.join(first)).isInterrupted
       }
       const { exit, isInterrupted } = yield* Fiber.join(first)
-      assert.isTrue(Exit.isInterrupted(exit))
+      assert.isTrue(Exit.hasInterrupts(exit))
       yield* Scope.close(mine, Exit.void)
       return isInterrupted
     })
@@ -70,7 +71,7 @@ const drain: Enumeration = (k) =>
     Effect.gen(function* () {
       yield* Effect.forkScoped(WebSocketServer.run((socket) => socket.run(() => {})))
       const client = yield* WebSocketClient.connect(url)
-      yield* Effect.fork(client.run(() => {}))
+      yield* Effect.forkChild(client.run(() => {}))
       const { isInterrupted } = yield* interruptedAt(k, WebSocketServer.drain())
       // Whether or not the first one began, there is a report, and only one.
       assert.deepStrictEqual(yield* WebSocketServer.drain(), { closed: 1, dropped: 0, interrupted: 0 })
@@ -85,7 +86,7 @@ const drainRoute: Enumeration = (k) =>
       const route = yield* WebSocketServer.route({ path: "/" })
       yield* route.serve((socket) => socket.run(() => {}))
       const client = yield* WebSocketClient.connect(url)
-      yield* Effect.fork(client.run(() => {}))
+      yield* Effect.forkChild(client.run(() => {}))
       const { isInterrupted } = yield* interruptedAt(k, route.drain())
       assert.deepStrictEqual(yield* route.drain(), { closed: 1, dropped: 0, interrupted: 0 })
       assert.deepStrictEqual(yield* WebSocketServer.drain(), { closed: 1, dropped: 0, interrupted: 0 })
@@ -98,7 +99,7 @@ const connect: Enumeration = (k) =>
     Effect.gen(function* () {
       yield* Effect.forkScoped(WebSocketServer.run((socket) => socket.run(() => {})))
       const scope = yield* Scope.make()
-      const { isInterrupted } = yield* interruptedAt(k, Scope.extend(WebSocketClient.connect(url), scope))
+      const { isInterrupted } = yield* interruptedAt(k, Scope.provide(WebSocketClient.connect(url), scope))
       yield* Scope.close(scope, Exit.void)
       yield* settled
       assert.strictEqual(yield* open, 0)
@@ -163,7 +164,7 @@ const offer: Enumeration = (k) =>
     Effect.gen(function* () {
       const socket = yield* ReconnectingWebSocket.make(url, { ...options, outboxCapacity: 1 })
       const before = yield* socket.offer("before")
-      const offering = yield* Effect.fork(interruptedAt(k, Effect.flatten(socket.offer("it"))))
+      const offering = yield* Effect.forkChild(interruptedAt(k, Effect.flatten(socket.offer("it"))))
       yield* settled
       const peer = yield* WebSocketTest.acceptPeer()
       const after = yield* socket.send("after")
@@ -197,7 +198,7 @@ const receive: Enumeration = (k) =>
       // One is there, the other one wakes.
       yield* peer.send(Frame.text("a"))
       yield* settled
-      const fiber = yield* Effect.fork(interruptedAt(k, Effect.zipRight(receiving, receiving)))
+      const fiber = yield* Effect.forkChild(interruptedAt(k, Effect.andThen(receiving, receiving)))
       yield* settled
       yield* peer.send(Frame.text("b"))
       const { isInterrupted } = yield* Fiber.join(fiber)
@@ -228,7 +229,7 @@ const makeReconnecting: Enumeration = (k) =>
       yield* Effect.forkScoped(WebSocketServer.run((socket) => socket.run(() => {})))
       const scope = yield* Scope.make()
       const making = Effect.flatMap(ReconnectingWebSocket.make(url, options), (socket) => socket.awaitOpen)
-      const { isInterrupted } = yield* interruptedAt(k, Scope.extend(making, scope))
+      const { isInterrupted } = yield* interruptedAt(k, Scope.provide(making, scope))
       yield* Scope.close(scope, Exit.void)
       yield* settled
       assert.strictEqual(yield* open, 0)
@@ -255,10 +256,10 @@ const closeWhileSending: Enumeration = (k) =>
       })
       state.socket = yield* Effect.withScheduler(ReconnectingWebSocket.make(url, options), scheduler)
       const socket = state.socket
-      const sending = yield* Effect.forEach(["a", "b", "c"], (text) => Effect.fork(socket.send(text)))
+      const sending = yield* Effect.forEach(["a", "b", "c"], (text) => Effect.forkChild(socket.send(text)))
       for (let turn = 0; turn < 5; turn++) yield* settled
       yield* closing
-      const outcomes = yield* Fiber.join(Fiber.all(sending))
+      const outcomes = yield* Fiber.joinAll(sending)
       yield* settled
       const texts = ["a", "b", "c"].filter((_, i) => received.includes(["a", "b", "c"][i]))
       assert.deepStrictEqual(received, texts)
@@ -276,9 +277,9 @@ const nextAttempt: Enumeration = (k) =>
     Effect.gen(function* () {
       const got: Array<WebSocketTest.ConnectionAttempt> = []
       const next = Effect.flatMap(WebSocketTest.nextAttempt, (attempt) => noted(got, attempt))
-      const first = yield* Effect.fork(interruptedAt(k, next))
+      const first = yield* Effect.forkChild(interruptedAt(k, next))
       yield* settled
-      const connecting = yield* Effect.fork(Effect.flip(WebSocketClient.connect(url)))
+      const connecting = yield* Effect.forkChild(Effect.flip(WebSocketClient.connect(url)))
       yield* settled
       const { isInterrupted } = yield* Fiber.join(first)
       if (got.length === 0) yield* next
@@ -300,7 +301,7 @@ const peerReceive: Enumeration = (k) =>
     const receiving = Effect.flatMap(peer.receive, ({ payload }) => noted(texts, latin1(payload)))
     yield* other.send(Frame.text("a"))
     yield* settled
-    const fiber = yield* Effect.fork(interruptedAt(k, Effect.zipRight(receiving, receiving)))
+    const fiber = yield* Effect.forkChild(interruptedAt(k, Effect.andThen(receiving, receiving)))
     yield* settled
     yield* other.send(Frame.text("b"))
     const { isInterrupted } = yield* Fiber.join(fiber)

@@ -1,8 +1,8 @@
 /** An interruption at every operation of every way to send: a message is sent whole or not at all, and nothing waits for ever. */
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Effect, Fiber, Stream } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { interruptedAt, maxOperations } from "../scheduling.js"
 import { settled } from "../support.js"
 
@@ -26,16 +26,16 @@ const trial = (way: (socket: WebSocket.WebSocket) => Effect.Effect<unknown, unkn
       })
       yield* pair.serverToClient.stall
       // No room is left, so all that follows has to wait.
-      const first = yield* Effect.fork(socket.send("x".repeat(200)))
+      const first = yield* Effect.forkChild(socket.send("x".repeat(200)))
       yield* settled
-      const sending = yield* Effect.fork(interruptedAt(k, way(socket)))
+      const sending = yield* Effect.forkChild(interruptedAt(k, way(socket)))
       yield* settled
       yield* Fiber.interruptFork(sending)
       yield* settled
       const peer = yield* WebSocket.fromTransport(pair.client, { role: "client" })
       yield* pair.serverToClient.unstall
       yield* Fiber.await(first)
-      const last = yield* Effect.fork(socket.send("last"))
+      const last = yield* Effect.forkChild(socket.send("last"))
       const got: Array<string> = []
       while (got.at(-1) !== "last") got.push(String((yield* peer.receive).data))
       yield* Fiber.await(last)

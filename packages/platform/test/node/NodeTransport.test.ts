@@ -1,10 +1,10 @@
-import { afterEach, assert, describe, it } from "@effect/vitest"
 import type { Transport } from "@effect-websocket/platform/Transport"
 import { NodeTransport } from "@effect-websocket/platform/node"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
-import { Effect, Fiber, TestClock } from "effect"
 import { Socket } from "node:net"
 import { Duplex, type DuplexOptions, PassThrough } from "node:stream"
+import { Effect, Fiber, TestClock } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { deafSink } from "../support.js"
 import { eventually, facts, ioFacts, mebibyte, noHandlesLeft, rawClient, rawServer, settled, start } from "./support.js"
 
@@ -29,7 +29,7 @@ const fill = (transport: Transport): number => {
 }
 
 describe("writing", () => {
-  it.scopedLive("reports that the kernel has taken everything", () =>
+  it.live("tells that the kernel has taken everything", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -42,7 +42,7 @@ describe("writing", () => {
     })
   )
 
-  it.scopedLive("reports that bytes wait, and whether they are below the mark", () =>
+  it.live("tells that bytes wait, and below which mark", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -70,7 +70,7 @@ describe("writing", () => {
     })
   )
 
-  it.scopedLive("drains again after every time it was above the mark", () =>
+  it.live("drains again after every time it was above the mark", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -86,7 +86,7 @@ describe("writing", () => {
     })
   )
 
-  it.scopedLive("does no harm after the end, or without a byte", () =>
+  it.live("does no harm after the end, or without a byte", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -106,7 +106,7 @@ describe("writing", () => {
     })
   )
 
-  it.scopedLive("half-closes behind what was written, and reads on", () =>
+  it.live("half-closes behind what was written, and reads on", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -127,7 +127,7 @@ describe("writing", () => {
     })
   )
 
-  it.scopedLive("drops everything when it is aborted", () =>
+  it.live("drops everything when it is aborted", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -145,7 +145,7 @@ describe("writing", () => {
 })
 
 describe("reading", () => {
-  it.scopedLive("delivers the head first, and nothing before the start", () =>
+  it.live("delivers the head first, and nothing before the start", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket, Buffer.from("head "))
@@ -161,7 +161,7 @@ describe("reading", () => {
     })
   )
 
-  it.scopedLive("delivers the head even if the peer has already gone", () =>
+  it.live("has the head where the peer has gone already", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket, Buffer.from("head"))
@@ -175,7 +175,7 @@ describe("reading", () => {
     })
   )
 
-  it.scopedLive("pushes back while it is paused, and loses nothing", () =>
+  it.live("pushes back while it is paused, and loses nothing", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -199,7 +199,7 @@ describe("reading", () => {
     })
   )
 
-  it.scopedLive("gives back the memory of chunks if Node supports it and nobody else may use them", () =>
+  it.live("gives back the memory of what it read, where Node can and nobody else may use it", () =>
     Effect.gen(function* () {
       const { socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -216,7 +216,7 @@ describe("reading", () => {
     })
   )
 
-  it.scopedLive("passes on as owned only chunks that nobody else can hold", () =>
+  it.live("passes on as its own only what nobody else can hold", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket, Buffer.from("head "))
@@ -241,7 +241,7 @@ describe("reading", () => {
     })
   )
 
-  it.scopedLive("reports a reset, and then its end, once", () =>
+  it.live("tells a reset, and then its end, once", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -257,7 +257,7 @@ describe("reading", () => {
     })
   )
 
-  it.scopedLive("reports a write that fails", () =>
+  it.live("tells a write that fails", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -395,7 +395,7 @@ describe("any duplex", () => {
     Effect.gen(function* () {
       const { held, stream, taken } = manualStream()
       const socket = yield* WebSocket.fromTransport(NodeTransport.make(stream), { role: "server" })
-      const sending = yield* Effect.fork(socket.send(new Uint8Array(mebibyte)))
+      const sending = yield* Effect.forkChild(socket.send(new Uint8Array(mebibyte)))
       yield* taken
       for (let slice = 0; slice < 4; slice++) {
         yield* TestClock.adjust("30 seconds")
@@ -404,7 +404,7 @@ describe("any duplex", () => {
       yield* Fiber.join(sending)
       assert.isTrue(yield* socket.isOpen)
       assert.isAtLeast(Buffer.concat(held).length, mebibyte)
-      yield* Effect.fork(socket.abort)
+      yield* Effect.forkChild(socket.abort)
     }).pipe(Effect.scoped)
   )
 })
@@ -414,7 +414,7 @@ describe("a stream of the app's", () => {
     ["emits no close", { emitClose: false }],
     ["is never done with its destruction", { destroy: () => {} }]
   ])("that %s is given up once it is dropped", ([, options]) =>
-    Effect.async<void>((resume) => {
+    Effect.callback<void>((resume) => {
       const stream = new Duplex({ read: () => {}, write: (_chunk, _encoding, callback) => callback(), ...options })
       const transport = NodeTransport.make(stream)
       transport.start({ ...deafSink, onClose: () => resume(Effect.void) }, marks)

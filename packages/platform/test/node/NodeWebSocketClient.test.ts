@@ -1,13 +1,14 @@
-import { afterEach, assert, describe, it } from "@effect/vitest"
 import * as CookieJar from "@effect-websocket/platform/CookieJar"
 import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
 import { isHandshakeRejected } from "@effect-websocket/protocol/Errors"
 import * as Frame from "@effect-websocket/protocol/Frame"
-import { Deferred, Effect, Exit, Fiber, Redacted, Scope } from "effect"
+import { Redacted } from "effect"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
+import { Deferred, Effect, Exit, Fiber, Scope } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import {
   answer101,
   childScope,
@@ -41,7 +42,7 @@ afterEach(noHandlesLeft)
 const attempt = (act: (peer: Peer) => Effect.Effect<void>, options?: WebSocketClient.ConnectOptions) =>
   Effect.gen(function* () {
     const server = yield* rawServer()
-    const connecting = yield* Effect.fork(Effect.scoped(Effect.asVoid(connect(server.url, options))))
+    const connecting = yield* Effect.forkChild(Effect.scoped(Effect.asVoid(connect(server.url, options))))
     const peer = yield* server.next
     yield* act(peer)
     const error = yield* Effect.flip(Fiber.join(connecting))
@@ -59,7 +60,7 @@ const connected = (options?: WebSocketClient.ConnectOptions, behind?: Uint8Array
   Effect.gen(function* () {
     const server = yield* rawServer()
     const scope = yield* childScope
-    const connecting = yield* Effect.fork(Scope.extend(connect(`${server.url}/chat?room=1`, options), scope))
+    const connecting = yield* Effect.forkChild(Scope.provide(connect(`${server.url}/chat?room=1`, options), scope))
     const peer = yield* server.next
     const request = yield* peer.answer(behind === undefined ? {} : { behind })
     const socket = yield* Fiber.join(connecting)
@@ -67,7 +68,7 @@ const connected = (options?: WebSocketClient.ConnectOptions, behind?: Uint8Array
   })
 
 describe("the request", () => {
-  it.scopedLive("has the headers that RFC 6455 requires, and those of the app", () =>
+  it.live("has the headers that RFC 6455 requires, and those of the app", () =>
     Effect.gen(function* () {
       const { peer, request, scope, socket } = yield* connected({
         headers: { "X-Room": ["1", "2"], Cookie: "a=b" },
@@ -84,15 +85,15 @@ describe("the request", () => {
       assert.deepStrictEqual(request.match(/X-Room: \d/g), ["X-Room: 1", "X-Room: 2"])
       assert.strictEqual(header(request, "Sec-WebSocket-Extensions"), undefined)
       assert.strictEqual(socket.remoteAddress, "127.0.0.1")
-      yield* Effect.fork(peer.farewell)
+      yield* Effect.forkChild(peer.farewell)
       yield* Scope.close(scope, Exit.void)
     })
   )
 
-  it.scopedLive("names an IPv6 host in brackets", () =>
+  it.live("names an IPv6 host in brackets", () =>
     Effect.gen(function* () {
       const server = yield* rawServer({ host: "::1" })
-      const connecting = yield* Effect.fork(Effect.scoped(connect(`ws://[::1]:${server.port}`)))
+      const connecting = yield* Effect.forkChild(Effect.scoped(connect(`ws://[::1]:${server.port}`)))
       const peer = yield* server.next
       const request = yield* peer.until("\r\n\r\n")
       assert.strictEqual(header(request, "Host"), `[::1]:${server.port}`)
@@ -113,13 +114,13 @@ describe("the request", () => {
         const server = Tls.createServer(tls, (socket) => {
           socket.on("error", () => {})
           socket.once("data", (bytes) => {
-            Deferred.unsafeDone(requests, Exit.succeed(bytes.toString("latin1")))
+            Deferred.doneUnsafe(requests, Exit.succeed(bytes.toString("latin1")))
             socket.end("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
           })
         })
         const port = yield* listen(server)
         // A socket that is connected already leads to the port, whatever the URL says.
-        const socket = yield* Effect.async<Net.Socket>((resume) => {
+        const socket = yield* Effect.callback<Net.Socket>((resume) => {
           const socket = Net.connect(port, "127.0.0.1", () => resume(Effect.succeed(socket)))
         })
         const error = yield* WebSocketClient.connect(url).pipe(
@@ -156,7 +157,7 @@ describe("the request", () => {
         assert.strictEqual(facts(error)["_tag"], "Protocol_error")
         assert.strictEqual(facts(error)["origin"], "local")
         // The only connection that was made is one of our own, of which the server has told.
-        yield* Effect.async<void>((resume) => {
+        yield* Effect.callback<void>((resume) => {
           const socket = Net.connect(port, "127.0.0.1").resume()
           socket.once("close", () => resume(Effect.void))
         })
@@ -256,7 +257,7 @@ describe("the answer", () => {
     (bytes) =>
       Effect.gen(function* () {
         const error = yield* attempt(
-          (peer) => answering(bytes)(peer).pipe(Effect.zipRight(elapse("300 millis")), Effect.zipRight(peer.left)),
+          (peer) => answering(bytes)(peer).pipe(Effect.andThen(elapse("300 millis")), Effect.andThen(peer.left)),
           { openTimeout: "300 millis" }
         )
         assert.deepStrictEqual(facts(error), ioFacts("Timeout", "open"))
@@ -277,7 +278,7 @@ describe("the answer", () => {
           Effect.gen(function* () {
             if (name !== requestGone) yield* peer.until("\r\n\r\n")
             if (bytes !== "")
-              yield* Effect.async<void>((resume) => void peer.socket.write(bytes, () => resume(Effect.void)))
+              yield* Effect.callback<void>((resume) => void peer.socket.write(bytes, () => resume(Effect.void)))
             peer[leave]()
           })
         )
@@ -294,7 +295,7 @@ describe("the answer", () => {
   it.live.each(["reset", "end"] as const)("tells a %s right behind the 101", (leave) =>
     Effect.gen(function* () {
       const server = yield* rawServer()
-      const using = yield* Effect.fork(
+      const using = yield* Effect.forkChild(
         Effect.scoped(Effect.flip(Effect.flatMap(connect(server.url), (socket) => socket.receive)))
       )
       const peer = yield* server.next
@@ -329,7 +330,7 @@ describe("no way to the server", () => {
     Effect.scoped(
       Effect.gen(function* () {
         const server = yield* rawServer()
-        const connecting = yield* Effect.fork(Effect.scoped(connect(server.url)))
+        const connecting = yield* Effect.forkChild(Effect.scoped(connect(server.url)))
         const peer = yield* server.next
         yield* peer.until("\r\n\r\n")
         yield* Fiber.interrupt(connecting)
@@ -340,7 +341,7 @@ describe("no way to the server", () => {
 })
 
 describe("wss:", () => {
-  it.scopedLive("works with a trusted certificate, also for 1 MiB", () =>
+  it.live("works with a trusted certificate, also for 1 MiB", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho({ tls })
       const payload = new Uint8Array(mebibyte).fill(7)
@@ -359,7 +360,7 @@ describe("wss:", () => {
     })
   )
 
-  it.scopedLive("fails for a certificate that is not trusted", () =>
+  it.live("fails for a certificate that is not trusted", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho({ tls })
       const error = yield* Effect.flip(Effect.scoped(connect(server.address.url)))
@@ -371,7 +372,7 @@ describe("wss:", () => {
     Effect.scoped(
       Effect.gen(function* () {
         const server = yield* rawServer()
-        const connecting = yield* Effect.fork(Effect.scoped(connect(`wss://127.0.0.1:${server.port}`)))
+        const connecting = yield* Effect.forkChild(Effect.scoped(connect(`wss://127.0.0.1:${server.port}`)))
         const peer = yield* server.next
         peer.write("HTTP/1.1 400 Bad Request\r\n\r\n")
         assert.deepStrictEqual(facts(yield* Effect.flip(Fiber.join(connecting))), ioFacts("Tls", "tls"))
@@ -384,7 +385,7 @@ describe("wss:", () => {
       Effect.gen(function* () {
         for (const leave of ["reset", "end"] as const) {
           const server = yield* rawServer()
-          const connecting = yield* Effect.fork(Effect.scoped(connect(`wss://127.0.0.1:${server.port}`)))
+          const connecting = yield* Effect.forkChild(Effect.scoped(connect(`wss://127.0.0.1:${server.port}`)))
           const peer = yield* server.next
           yield* peer.until("\u0016")
           peer[leave]()
@@ -396,7 +397,7 @@ describe("wss:", () => {
 })
 
 describe("the connection", () => {
-  it.scopedLive("keeps the frames that come in one packet with the answer", () =>
+  it.live("keeps the frames that come in one packet with the answer", () =>
     Effect.gen(function* () {
       const { peer, scope, socket } = yield* connected(
         {},
@@ -410,12 +411,12 @@ describe("the connection", () => {
       assert.strictEqual((yield* socket.receive).data, "early")
       assert.strictEqual((yield* socket.receive).data.length, 100_000)
       assert.strictEqual((yield* socket.receive).data, "cut")
-      yield* Effect.fork(peer.farewell)
+      yield* Effect.forkChild(peer.farewell)
       yield* Scope.close(scope, Exit.void)
     })
   )
 
-  it.scopedLive("masks every frame with another key", () =>
+  it.live("masks every frame with another key", () =>
     Effect.gen(function* () {
       const { peer, scope, socket } = yield* connected()
       yield* socket.send("one")
@@ -428,7 +429,7 @@ describe("the connection", () => {
           [first.text, true, "two"]
         ]
       )
-      yield* Effect.fork(peer.farewell)
+      yield* Effect.forkChild(peer.farewell)
       yield* Scope.close(scope, Exit.void)
     })
   )
@@ -457,7 +458,7 @@ describe("the connection", () => {
     )
   )
 
-  it.scopedLive("reports an end without a Close, and a reset", () =>
+  it.live("reports an end without a Close, and a reset", () =>
     Effect.gen(function* () {
       const ended = yield* connected()
       ended.peer.end()
@@ -481,7 +482,7 @@ describe("scopes", () => {
     Effect.scoped(
       Effect.gen(function* () {
         const server = yield* rawServer()
-        const fiber = yield* Effect.fork(Effect.scoped(Effect.zipRight(connect(server.url), use)))
+        const fiber = yield* Effect.forkChild(Effect.scoped(Effect.andThen(connect(server.url), use)))
         const peer = yield* server.next
         yield* peer.answer()
         assert.deepStrictEqual((yield* peer.farewell).payload, closing(code))
@@ -491,15 +492,15 @@ describe("scopes", () => {
     )
   )
 
-  it.scopedLive("waits for the server to end TCP", () =>
+  it.live("waits for the server to end TCP", () =>
     Effect.gen(function* () {
       const { peer, scope, socket } = yield* connected()
-      const closed = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const closed = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       const close = yield* peer.frame
       peer.write(frame(first.close, close.payload, false))
       yield* settled(() => peer.socket.bytesRead)
       assert.strictEqual(peer.socket.readableEnded, false)
-      assert.strictEqual(closed.unsafePoll(), null)
+      assert.isUndefined(Fiber.pollUnsafe(closed))
       peer.end()
       yield* Fiber.join(closed)
       assert.strictEqual((yield* socket.closeStatus).clean, true)
@@ -511,18 +512,18 @@ describe("scopes", () => {
       Effect.gen(function* () {
         const server = yield* rawServer()
         const open = yield* Deferred.make<void>()
-        const fiber = yield* Effect.fork(
+        const fiber = yield* Effect.forkChild(
           Effect.scoped(
-            Effect.zipRight(
+            Effect.andThen(
               connect(server.url, { closeTimeout: "50 millis" }),
-              Effect.zipRight(Deferred.succeed(open, undefined), Effect.never)
+              Effect.andThen(Deferred.succeed(open, undefined), Effect.never)
             )
           )
         )
         const peer = yield* server.next
         yield* peer.answer()
         yield* Deferred.await(open)
-        const interrupted = yield* Effect.fork(Fiber.interrupt(fiber))
+        const interrupted = yield* Effect.forkChild(Fiber.interrupt(fiber))
         assert.deepStrictEqual((yield* peer.frame).payload, closing(1001))
         yield* elapse("50 millis")
         yield* Fiber.join(interrupted)
@@ -531,13 +532,13 @@ describe("scopes", () => {
     )
   )
 
-  it.scoped("drops a server that never reads", () =>
+  it.effect("drops a server that never reads", () =>
     Effect.gen(function* () {
       const { peer, scope, socket } = yield* connected({ closeTimeout: "50 millis" })
       peer.socket.pause()
-      const sender = yield* Effect.fork(Effect.forever(socket.send(new Uint8Array(65536))))
+      const sender = yield* Effect.forkChild(Effect.forever(socket.send(new Uint8Array(65536))))
       yield* stalled(socket)
-      const closed = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const closed = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* elapse("50 millis")
       yield* Fiber.join(closed)
       assert.strictEqual((yield* socket.closeStatus).clean, false)
@@ -557,8 +558,8 @@ describe("connect without a client", () => {
     Effect.scoped(
       Effect.gen(function* () {
         const server = yield* rawServer()
-        const connecting = Effect.zipRight(NodeWebSocketClient.connect(server.url), use)
-        const fiber = yield* Effect.fork(Effect.scoped(connecting))
+        const connecting = Effect.andThen(NodeWebSocketClient.connect(server.url), use)
+        const fiber = yield* Effect.forkChild(Effect.scoped(connecting))
         const peer = yield* server.next
         yield* peer.answer()
         assert.deepStrictEqual((yield* peer.farewell).payload, closing(code))
@@ -567,25 +568,25 @@ describe("connect without a client", () => {
     )
   )
 
-  it.scopedLive("fails as connect of a client does, and leaves nothing", () =>
+  it.live("fails as connect of a client does, and leaves nothing", () =>
     Effect.gen(function* () {
       const server = yield* rawServer()
       const open = (options?: NodeWebSocketClient.ConnectOptions) =>
         Effect.asVoid(Effect.scoped(NodeWebSocketClient.connect(server.url, options)))
 
-      const rejected = yield* Effect.fork(Effect.flip(open()))
+      const rejected = yield* Effect.forkChild(Effect.flip(open()))
       const first = yield* server.next
       yield* answering("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")(first)
       const error = yield* Fiber.join(rejected)
       assert.isTrue(isHandshakeRejected(error) && error.status === 404)
       yield* first.left
 
-      const late = yield* Effect.fork(Effect.flip(open({ openTimeout: "50 millis" })))
+      const late = yield* Effect.forkChild(Effect.flip(open({ openTimeout: "50 millis" })))
       const second = yield* server.next
       assert.deepStrictEqual(facts(yield* Fiber.join(late)), ioFacts("Timeout", "open"))
       yield* second.left
 
-      const interrupted = yield* Effect.fork(open())
+      const interrupted = yield* Effect.forkChild(open())
       const third = yield* server.next
       yield* Fiber.interrupt(interrupted)
       yield* third.left
@@ -604,7 +605,7 @@ describe("connect without a client", () => {
     })
   )
 
-  it.scopedLive("has the deliveries, the subprotocols and the compression of a client", () =>
+  it.live("has the deliveries, the subprotocols and the compression of a client", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho({ protocols: ["chat"], compression: true })
       const { hostname, port } = server.address
@@ -621,29 +622,29 @@ describe("connect without a client", () => {
     })
   )
 
-  it.scopedLive("sends the cookies of the jar and its own, which the server decodes to the same values", () =>
+  it.live("sends the cookies of the jar and its own, which the server decodes to the same values", () =>
     Effect.gen(function* () {
       const server = yield* serve()
       const route = yield* server.route({
         check: () => Effect.succeed(UpgradeCheck.accept(undefined, { headers: { "Set-Cookie": "session=1" } }))
       })
       const cookies = { theme: "dark & light; 100%", name: "Zoë" }
-      const seen = yield* Effect.fork(
+      const seen = yield* Effect.forkChild(
         Effect.replicateEffect(Effect.scoped(Effect.map(route.accept(), ({ request }) => request.cookies)), 2)
       )
       const visit = Effect.scoped(
         Effect.flatMap(NodeWebSocketClient.connect(server.address.url, { cookies }), (socket) => socket.closeStatus)
       )
-      yield* Effect.zipRight(visit, visit).pipe(Effect.provide(CookieJar.layer))
+      yield* Effect.andThen(visit, visit).pipe(Effect.provide(CookieJar.layer))
       assert.deepStrictEqual(yield* Fiber.join(seen), [cookies, { session: "1", ...cookies }])
     })
   )
 
-  it.scopedLive("has a key from the app's source of randomness", () =>
+  it.live("has a key from the app's source of randomness", () =>
     Effect.gen(function* () {
       const server = yield* rawServer()
       const random = { getRandomValues: (bytes: Uint8Array) => void bytes.fill(7) }
-      yield* Effect.fork(Effect.scoped(NodeWebSocketClient.connect(server.url, { random })))
+      yield* Effect.forkChild(Effect.scoped(NodeWebSocketClient.connect(server.url, { random })))
       const peer = yield* server.next
       assert.strictEqual(header(yield* peer.until("\r\n\r\n"), "Sec-WebSocket-Key"), "BwcHBwcHBwcHBwcHBwcHBw==")
     })
@@ -651,17 +652,17 @@ describe("connect without a client", () => {
 })
 
 describe("backpressure", () => {
-  it.scopedLive("suspends send while the server does not read, within bounded memory", () =>
+  it.live("suspends send while the server does not read, within bounded memory", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* connected()
       peer.socket.pause()
       const payload = new Uint8Array(65536)
       const before = memory()
       let sent = 0
-      yield* Effect.fork(
-        Effect.repeatN(
+      yield* Effect.forkChild(
+        Effect.repeat(
           Effect.tap(socket.send(payload), () => Effect.sync(() => sent++)),
-          9999
+          { times: 9999 }
         )
       )
       yield* stalled(socket)
@@ -675,7 +676,7 @@ describe("backpressure", () => {
     })
   )
 
-  it.scopedLive("pauses the transport while nobody reads, and loses nothing", () =>
+  it.live("pauses the transport while nobody reads, and loses nothing", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* connected()
       for (let i = 0; i < 1000; i++) peer.write(frame(first.binary, stamped(i), false))
@@ -689,13 +690,13 @@ describe("backpressure", () => {
     })
   )
 
-  it.scopedLive("holds between both ends of the library", () =>
+  it.live("holds between both ends of the library", () =>
     Effect.gen(function* () {
       const server = yield* serve()
-      const connecting = yield* Effect.fork(connect(server.address.url))
+      const connecting = yield* Effect.forkChild(connect(server.address.url))
       const receiver = yield* server.accept()
       const sender = yield* Fiber.join(connecting)
-      const sending = yield* Effect.fork(
+      const sending = yield* Effect.forkChild(
         Effect.forEach(
           Array.from({ length: 1000 }, (_, i) => i),
           (i) => sender.send(stamped(i)),
@@ -703,7 +704,7 @@ describe("backpressure", () => {
         )
       )
       yield* stalled(sender)
-      assert.strictEqual(sending.unsafePoll(), null)
+      assert.isUndefined(Fiber.pollUnsafe(sending))
       for (let i = 0; i < 1000; i++) {
         const { data } = yield* receiver.receive
         assert.isTrue(typeof data !== "string" && Buffer.from(data).readUInt32BE() === i)

@@ -1,13 +1,13 @@
-import { afterEach, assert, describe, it } from "@effect/vitest"
 import { NodeWebSocketServer } from "@effect-websocket/platform/node"
 import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as Origin from "@effect-websocket/protocol/Origin"
-import { Cause, Deferred, Effect, Exit, Fiber, FiberId, Layer, Queue, Scope } from "effect"
 import * as Http from "node:http"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Queue, Scope } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { collectGarbage } from "../collectGarbage.js"
 import { interruptedAt } from "../scheduling.js"
 import {
@@ -56,7 +56,7 @@ const assertServes = (port: number) =>
   )
 
 describe("a handler with a check", () => {
-  it.scopedLive("answers 403 before the upgrade, and opens for the others", () =>
+  it.live("answers 403 before the upgrade, and opens for the others", () =>
     Effect.gen(function* () {
       const server = yield* serve()
       const check = ({ headers }: UpgradeCheck.Request) => headers["x-token"] === "secret"
@@ -81,7 +81,7 @@ describe("a handler with a check", () => {
 })
 
 describe("the opening handshake", () => {
-  it.scopedLive("answers 101 and hands the request over", () =>
+  it.live("answers 101 and hands the request over", () =>
     Effect.gen(function* () {
       const server = yield* serve({ protocols: ["b", "a"] })
       const peer = yield* rawClient(server.address.port)
@@ -140,7 +140,7 @@ describe("the opening handshake", () => {
     )
   )
 
-  it.scopedLive("answers 426 to a request that is not an upgrade", () =>
+  it.live("answers 426 to what is no upgrade", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho()
       const peer = yield* rawClient(server.address.port)
@@ -154,7 +154,7 @@ describe("the opening handshake", () => {
     })
   )
 
-  it.scopedLive("answers 400 to anything that is not HTTP", () =>
+  it.live("answers 400 to what is no HTTP", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho()
       const peer = yield* rawClient(server.address.port)
@@ -164,7 +164,7 @@ describe("the opening handshake", () => {
     })
   )
 
-  it.scopedLive("answers 431 to endless header bytes", () =>
+  it.live("answers 431 to endless header bytes", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho()
       const peer = yield* rawClient(server.address.port)
@@ -189,7 +189,7 @@ describe("the opening handshake", () => {
     )
   )
 
-  it.scopedLive("asks the origin policy it was given", () =>
+  it.live("asks the origin policy it was given", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho({ origin: Origin.allowList(["https://good.example"]) })
       const good = yield* rawClient(server.address.port)
@@ -223,7 +223,7 @@ describe("the opening handshake", () => {
       )
   )
 
-  it.scopedLive("gives up on a TLS handshake that does not come", () =>
+  it.live("gives up on a TLS handshake that does not come", () =>
     Effect.gen(function* () {
       const patient = yield* serveEcho({ tls })
       const other = yield* rawClient(patient.address.port)
@@ -234,7 +234,7 @@ describe("the opening handshake", () => {
     })
   )
 
-  it.scopedLive("answers 503 if no accept takes the request in time", () =>
+  it.live("answers 503 where no accept takes the request in time", () =>
     Effect.gen(function* () {
       const server = yield* serve({ handshakeTimeout: "100 millis" })
       const peer = yield* rawClient(server.address.port)
@@ -243,7 +243,7 @@ describe("the opening handshake", () => {
     })
   )
 
-  it.scopedLive("keeps the frames that come in one packet with the request", () =>
+  it.live("keeps the frames that come in one packet with the request", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho()
       const peer = yield* rawClient(server.address.port)
@@ -277,7 +277,7 @@ describe("the opening handshake", () => {
         for (const leave of ["reset", "end"] as const) {
           const peer = yield* rawClient(server.address.port)
           if (bytes !== "")
-            yield* Effect.async<void>((resume) => void peer.socket.write(bytes, () => resume(Effect.void)))
+            yield* Effect.callback<void>((resume) => void peer.socket.write(bytes, () => resume(Effect.void)))
           peer[leave]()
           if (leave === "reset") yield* peer.closed
           yield* assertServes(server.address.port)
@@ -286,7 +286,7 @@ describe("the opening handshake", () => {
     )
   )
 
-  it.scopedLive("survives a reset while the request waits for an accept", () =>
+  it.live("survives a reset while the request waits for an accept", () =>
     Effect.gen(function* () {
       const server = yield* serve()
       const gone = yield* rawClient(server.address.port)
@@ -366,7 +366,7 @@ describe("bad input", () => {
     )
   )
 
-  it.scopedLive("ignores data behind a Close", () =>
+  it.live("ignores data behind a Close", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho()
       const peer = yield* rawWebSocket(server.address.port)
@@ -376,7 +376,7 @@ describe("bad input", () => {
     })
   )
 
-  it.scopedLive("reports an end without a Close, and a reset", () =>
+  it.live("tells an end without a Close, and a reset", () =>
     Effect.gen(function* () {
       const server = yield* serve()
       const ended = yield* rawClient(server.address.port)
@@ -406,21 +406,21 @@ describe("scopes", () => {
       const peer = yield* rawClient(server.address.port)
       peer.write(upgradeRequest())
       const scope = yield* childScope
-      const socket = yield* Scope.extend(server.accept(), scope)
+      const socket = yield* Scope.provide(server.accept(), scope)
       yield* peer.until("\r\n\r\n")
       return { server, peer, scope, socket }
     })
 
   it.live.each<readonly [name: string, exit: Exit.Exit<void, string>, code: number]>([
     ["a success", Exit.void, 1000],
-    ["an interruption", Exit.interrupt(FiberId.none), 1001],
+    ["an interruption", Exit.interrupt(), 1001],
     ["a failure", Exit.fail("no"), 1011],
     ["a defect", Exit.die("no"), 1011]
   ])("closes after %s", ([, exit, code]) =>
     Effect.scoped(
       Effect.gen(function* () {
         const { peer, scope, socket } = yield* accepted()
-        const closed = yield* Effect.fork(Scope.close(scope, exit))
+        const closed = yield* Effect.forkChild(Scope.close(scope, exit))
         assert.deepStrictEqual((yield* peer.farewell).payload, closing(code))
         yield* Fiber.join(closed)
         const status = yield* socket.closeStatus
@@ -460,23 +460,23 @@ describe("scopes", () => {
     )
   )
 
-  it.scopedLive("closes with 1001 when run is interrupted", () =>
+  it.live("closes with 1001 when run is interrupted", () =>
     Effect.gen(function* () {
       const server = yield* serve()
-      const running = yield* Effect.fork(server.run(() => Effect.never))
+      const running = yield* Effect.forkChild(server.run(() => Effect.never))
       const peer = yield* rawWebSocket(server.address.port)
-      const interrupted = yield* Effect.fork(Fiber.interrupt(running))
+      const interrupted = yield* Effect.forkChild(Fiber.interrupt(running))
       assert.deepStrictEqual((yield* peer.farewell).payload, closing(1001))
       yield* Fiber.join(interrupted)
     })
   )
 
-  it.scoped("drops a peer that never answers the Close, also for an interrupted fiber", () =>
+  it.effect("drops a peer that never answers the Close, also for an interrupted fiber", () =>
     Effect.gen(function* () {
       const server = yield* serve({ closeTimeout: "50 millis" })
-      const running = yield* Effect.fork(server.run(() => Effect.never))
+      const running = yield* Effect.forkChild(server.run(() => Effect.never))
       const peer = yield* rawWebSocket(server.address.port)
-      const interrupted = yield* Effect.fork(Fiber.interrupt(running))
+      const interrupted = yield* Effect.forkChild(Fiber.interrupt(running))
       assert.deepStrictEqual((yield* peer.frame).payload, closing(1001))
       yield* elapse("50 millis")
       yield* Fiber.join(interrupted)
@@ -484,18 +484,18 @@ describe("scopes", () => {
     })
   )
 
-  it.scoped("drops a peer that never reads", () =>
+  it.effect("drops a peer that never reads", () =>
     Effect.gen(function* () {
       const { peer, scope, socket } = yield* accepted({ closeTimeout: "50 millis" })
       peer.socket.pause()
-      const sender = yield* Effect.fork(Effect.forever(socket.send(new Uint8Array(65536))))
+      const sender = yield* Effect.forkChild(Effect.forever(socket.send(new Uint8Array(65536))))
       yield* stalled(socket)
-      const closed = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const closed = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* elapse("50 millis")
       yield* Fiber.join(closed)
       assert.strictEqual((yield* socket.closeStatus).clean, false)
       const exit = yield* Fiber.await(sender)
-      assert.deepStrictEqual(Exit.isFailure(exit) && exit.cause._tag === "Fail" && facts(exit.cause.error), {
+      assert.deepStrictEqual(Exit.isFailure(exit) && facts(Cause.squash(exit.cause)), {
         ...closedFacts(1006, "local", false)
       })
       peer.socket.resume()
@@ -508,12 +508,12 @@ describe("scopes", () => {
       const port = yield* Effect.scoped(
         Effect.gen(function* () {
           const scope = yield* childScope
-          const server = yield* Scope.extend(serve(), scope)
+          const server = yield* Scope.provide(serve(), scope)
           const peers: Array<Peer> = []
           for (let i = 0; i < 3; i++) {
             const peer = yield* rawClient(server.address.port)
             peer.write(upgradeRequest())
-            yield* Scope.extend(server.accept(), yield* Effect.scope)
+            yield* Scope.provide(server.accept(), yield* Effect.scope)
             yield* peer.until("\r\n\r\n")
             peers.push(peer)
           }
@@ -525,7 +525,7 @@ describe("scopes", () => {
           const refused = yield* rawClient(server.address.port)
           refused.write(upgradeRequest({ Upgrade: undefined }))
           yield* readResponse(refused)
-          const released = yield* Effect.fork(Scope.close(scope, Exit.void))
+          const released = yield* Effect.forkChild(Scope.close(scope, Exit.void))
           // All Closes go out before the first is answered.
           const closes = yield* Effect.forEach(peers, (peer) => peer.frame)
           assert.deepStrictEqual(
@@ -533,7 +533,7 @@ describe("scopes", () => {
             peers.map(() => closing(1001))
           )
           assert.strictEqual((yield* readResponse(waiting)).status, 503)
-          const late = yield* Effect.async<string>((resume) => {
+          const late = yield* Effect.callback<string>((resume) => {
             const socket = Net.connect(server.address.port, "127.0.0.1")
             socket.once("error", (error: NodeJS.ErrnoException) => resume(Effect.succeed(error.code ?? "")))
           })
@@ -554,7 +554,7 @@ describe("scopes", () => {
 })
 
 describe("the listener", () => {
-  it.scopedLive("reports its address", () =>
+  it.live("tells its address", () =>
     Effect.gen(function* () {
       const local = yield* serve()
       assert.isAbove(local.address.port, 0)
@@ -569,7 +569,7 @@ describe("the listener", () => {
     })
   )
 
-  it.scopedLive("fails if the port is in use", () =>
+  it.live("fails where the port is in use", () =>
     Effect.gen(function* () {
       const { address } = yield* serve()
       const error = yield* Effect.flip(Effect.scoped(serve({ port: address.port })))
@@ -578,17 +578,17 @@ describe("the listener", () => {
     })
   )
 
-  it.scopedLive("serves wss:", () =>
+  it.live("serves wss:", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho({ tls })
       const peer = yield* Effect.acquireRelease(
-        Effect.async<Peer>((resume) => {
+        Effect.callback<Peer>((resume) => {
           const socket = Tls.connect({ port: server.address.port, host: "127.0.0.1", ca: tls.cert }, () =>
             resume(Effect.succeed(new Peer(socket)))
           )
         }),
         (peer) =>
-          Effect.zipRight(
+          Effect.andThen(
             Effect.sync(() => peer.socket.destroy()),
             peer.closed
           )
@@ -605,11 +605,11 @@ describe("the listener", () => {
 })
 
 describe("fromUpgrade", () => {
-  it.scopedLive("accepts on a server of the app, with the head", () =>
+  it.live("accepts on a server of one's own, head and all", () =>
     Effect.gen(function* () {
       const own = Http.createServer((_, response) => response.end("mine"))
       const upgrades = yield* Queue.unbounded<readonly [Http.IncomingMessage, Duplex, Buffer]>()
-      own.on("upgrade", (...upgrade) => Queue.unsafeOffer(upgrades, upgrade))
+      own.on("upgrade", (...upgrade) => Queue.offerUnsafe(upgrades, upgrade))
       const port = yield* listen(own)
 
       const good = yield* rawClient(port)
@@ -619,7 +619,7 @@ describe("fromUpgrade", () => {
           const socket = yield* NodeWebSocketServer.fromUpgrade(...(yield* Queue.take(upgrades)))
           yield* good.until("\r\n\r\n")
           assert.strictEqual((yield* socket.receive).data, "early")
-          yield* Effect.forkDaemon(good.farewell)
+          yield* Effect.forkDetach(good.farewell)
         })
       )
       yield* good.closed
@@ -638,11 +638,11 @@ describe("fromUpgrade", () => {
     })
   )
 
-  it.scopedLive("is a defect for a socket that carries a WebSocket, which goes on", () =>
+  it.live("is a defect for a socket that carries a WebSocket, which goes on", () =>
     Effect.gen(function* () {
       const own = Http.createServer()
       const upgrades = yield* Queue.unbounded<readonly [Http.IncomingMessage, Duplex, Buffer]>()
-      own.on("upgrade", (...upgrade) => Queue.unsafeOffer(upgrades, upgrade))
+      own.on("upgrade", (...upgrade) => Queue.offerUnsafe(upgrades, upgrade))
       const port = yield* listen(own)
       const peer = yield* rawClient(port)
       peer.write(upgradeRequest())
@@ -653,24 +653,24 @@ describe("fromUpgrade", () => {
           const socket = yield* NodeWebSocketServer.fromUpgrade(...upgrade)
           for (const second of [calledBefore, NodeWebSocketServer.fromUpgrade(...upgrade)]) {
             const exit = yield* Effect.exit(second)
-            assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+            assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
           }
           const head = yield* peer.until("\r\n\r\n")
           assert.isTrue(head.endsWith("\r\n\r\n"))
           peer.write(frame(first.text, "heard", true))
           assert.strictEqual((yield* socket.receive).data, "heard")
-          yield* Effect.forkDaemon(peer.farewell)
+          yield* Effect.forkDetach(peer.farewell)
         })
       )
       yield* peer.closed
     })
   )
 
-  it.scopedLive("opens nothing for a client that ended before, at whatever moment", () =>
+  it.live("opens nothing for a client that ended before, at whatever moment", () =>
     Effect.gen(function* () {
       const own = Http.createServer()
       const upgrades = yield* Queue.unbounded<readonly [Http.IncomingMessage, Duplex, Buffer]>()
-      own.on("upgrade", (...upgrade) => Queue.unsafeOffer(upgrades, upgrade))
+      own.on("upgrade", (...upgrade) => Queue.offerUnsafe(upgrades, upgrade))
       const port = yield* listen(own)
       for (const when of ["before the call", "behind the call"] as const) {
         const peer = yield* rawClient(port)
@@ -687,32 +687,32 @@ describe("fromUpgrade", () => {
     })
   )
 
-  it.scopedLive("answers in the order of the requests", () =>
+  it.live("answers in the order of the requests", () =>
     Effect.gen(function* () {
       const responses: Array<Http.ServerResponse> = []
       const own = Http.createServer((_, response) => responses.push(response))
       const upgrades = yield* Queue.unbounded<readonly [Http.IncomingMessage, Duplex, Buffer]>()
-      own.on("upgrade", (...upgrade) => Queue.unsafeOffer(upgrades, upgrade))
+      own.on("upgrade", (...upgrade) => Queue.offerUnsafe(upgrades, upgrade))
       const peer = yield* rawClient(yield* listen(own))
       peer.write(`GET / HTTP/1.1\r\nHost: a\r\n\r\n${upgradeRequest()}`)
-      const accepting = yield* Effect.fork(NodeWebSocketServer.fromUpgrade(...(yield* Queue.take(upgrades))))
-      yield* Effect.yieldNow()
+      const accepting = yield* Effect.forkChild(NodeWebSocketServer.fromUpgrade(...(yield* Queue.take(upgrades))))
+      yield* Effect.yieldNow
       responses[0]?.end("mine")
       assert.match(yield* peer.until("mine"), /^HTTP\/1\.1 200 /)
       assert.match(yield* peer.until("\r\n\r\n"), /^HTTP\/1\.1 101 /)
-      const socket = yield* accepting
-      yield* Effect.forkDaemon(peer.farewell)
+      const socket = yield* Fiber.join(accepting)
+      yield* Effect.forkDetach(peer.farewell)
       yield* socket.close()
     })
   )
 
-  it.scopedLive("answers nobody, and leaves no listener, if it is interrupted before its turn", () =>
+  it.live("answers nobody, and leaves no listener, if it is interrupted before its turn", () =>
     Effect.gen(function* () {
       let waits = 0
       const responses: Array<Http.ServerResponse> = []
       const own = Http.createServer((_, response) => responses.push(response))
       const upgrades = yield* Queue.unbounded<readonly [Http.IncomingMessage, Duplex, Buffer]>()
-      own.on("upgrade", (...upgrade) => Queue.unsafeOffer(upgrades, upgrade))
+      own.on("upgrade", (...upgrade) => Queue.offerUnsafe(upgrades, upgrade))
       const port = yield* listen(own)
       for (let k = 1; k <= 20; k++) {
         const peer = yield* rawClient(port)
@@ -727,9 +727,11 @@ describe("fromUpgrade", () => {
         ]
         const before = listeners()
         // Between two operations, or in the wait itself.
-        const accepting = yield* Effect.fork(interruptedAt(k, NodeWebSocketServer.fromUpgrade(...upgrade)))
-        yield* eventually(() => accepting.unsafePoll() !== null || response.listenerCount("close") > before.at(-1)!)
-        const waited = accepting.unsafePoll() === null
+        const accepting = yield* Effect.forkChild(interruptedAt(k, NodeWebSocketServer.fromUpgrade(...upgrade)))
+        yield* eventually(
+          () => Fiber.pollUnsafe(accepting) !== undefined || response.listenerCount("close") > before.at(-1)!
+        )
+        const waited = Fiber.pollUnsafe(accepting) === undefined
         yield* Fiber.interrupt(accepting)
         if (waited) assert.deepStrictEqual(listeners(), before)
         else assert.deepStrictEqual([listeners().at(0), listeners().at(-1)], [before.at(0), before.at(-1)])
@@ -745,7 +747,7 @@ describe("fromUpgrade", () => {
 })
 
 describe("backpressure", () => {
-  it.scopedLive("suspends send while the peer does not read, within bounded memory", () =>
+  it.live("suspends send while the peer does not read, within bounded memory", () =>
     Effect.gen(function* () {
       const server = yield* serve()
       const peer = yield* rawClient(server.address.port)
@@ -757,10 +759,10 @@ describe("backpressure", () => {
       const total = 10_000
       const before = memory()
       let sent = 0
-      const sender = yield* Effect.fork(
-        Effect.repeatN(
+      const sender = yield* Effect.forkChild(
+        Effect.repeat(
           Effect.tap(socket.send(payload), () => Effect.sync(() => sent++)),
-          total - 1
+          { times: total - 1 }
         )
       )
       yield* stalled(socket)
@@ -782,7 +784,7 @@ describe("backpressure", () => {
     })
   )
 
-  it.scopedLive("pauses the transport while nobody reads, and loses nothing", () =>
+  it.live("pauses the transport while nobody reads, and loses nothing", () =>
     Effect.gen(function* () {
       const server = yield* serve()
       const peer = yield* rawClient(server.address.port)

@@ -19,22 +19,10 @@ import {
   HttpServerResponse
 } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import {
-  Context,
-  Deferred,
-  Effect,
-  Exit,
-  Layer,
-  Logger,
-  Option,
-  Redacted,
-  Schema,
-  Scope,
-  Stream,
-  type Tracer
-} from "effect"
+import { Option, Redacted, Schema, type Tracer } from "effect"
 import * as Http from "node:http"
+import { Context, Deferred, Effect, Exit, Layer, Logger, Scope, Stream } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import {
   childScope,
   closing,
@@ -52,7 +40,7 @@ import {
 
 afterEach(noHandlesLeft)
 
-const quiet = Logger.remove(Logger.defaultLogger)
+const quiet = Logger.withoutDefault
 
 const servicesOf = (server: Http.Server, options?: WebSocketServer.Options) =>
   Layer.orDie(
@@ -86,7 +74,7 @@ const serveRouter = <E>(
 
 const echo = WebSocketUpgrade.upgrade((socket) => socket.run((message) => socket.send(message)))
 
-class User extends Context.Tag("User")<User, { readonly name: string }>() {}
+class User extends Context.Service<User, { readonly name: string }>()("User") {}
 
 const authorized = HttpMiddleware.make((app) =>
   Effect.gen(function* () {
@@ -98,7 +86,7 @@ const authorized = HttpMiddleware.make((app) =>
 )
 
 describe("the subprotocol of an upgrade", () => {
-  it.scopedLive("is one that the client offers, and none if it offers none", () =>
+  it.live("is one that the client offers, and none if it offers none", () =>
     Effect.gen(function* () {
       const { port } = yield* serveRouter(
         HttpRouter.empty.pipe(
@@ -124,7 +112,7 @@ describe("the subprotocol of an upgrade", () => {
 })
 
 describe("in an HttpRouter", () => {
-  it.scopedLive("stands behind middleware: authorization, CORS, cookies, spans and logs", () =>
+  it.live("stands behind middleware: authorization, CORS, cookies, spans and logs", () =>
     Effect.gen(function* () {
       const logged: Array<unknown> = []
       const spans: Array<Tracer.AnySpan> = []
@@ -150,10 +138,7 @@ describe("in an HttpRouter", () => {
         HttpRouter.use(authorized),
         HttpRouter.use(HttpMiddleware.cors({ allowedOrigins: ["http://127.0.0.1"] }))
       )
-      const logger = Logger.replace(
-        Logger.defaultLogger,
-        Logger.make(({ annotations }) => logged.push(Object.fromEntries(annotations)["http.status"]))
-      )
+      const logger = Logger.layer([Logger.make((entry) => logged.push(Logger.annotationsOf(entry)["http.status"]))])
       // The types of `use` do not tell that the middleware provides the user.
       const provided = router as HttpRouter.HttpRouter<never, WebSocketUpgrade.WebSocketUpgrade>
       const { port } = yield* serveRouter(provided, {}, logger)
@@ -189,7 +174,7 @@ describe("in an HttpRouter", () => {
     })
   )
 
-  it.scopedLive("answers 426 to a request that is not an upgrade", () =>
+  it.live("answers 426 to what is no upgrade", () =>
     Effect.gen(function* () {
       const { port } = yield* serveRouter(HttpRouter.get(HttpRouter.empty, "/", echo))
       const peer = yield* rawClient(port)
@@ -199,7 +184,7 @@ describe("in an HttpRouter", () => {
     })
   )
 
-  it.scopedLive("upgrades nothing if middleware replaces the response of the route", () =>
+  it.live("upgrades nothing where middleware decides otherwise behind the route", () =>
     Effect.gen(function* () {
       let handled = false
       const route = WebSocketUpgrade.upgrade(() =>
@@ -224,7 +209,7 @@ describe("in an HttpRouter", () => {
     })
   )
 
-  it.scopedLive("is not ended by a peer that resets while middleware still decides", () =>
+  it.live("is not ended by a peer that resets while middleware still decides", () =>
     Effect.gen(function* () {
       const decided = yield* Deferred.make<void>()
       const asked = yield* Deferred.make<void>()
@@ -232,8 +217,8 @@ describe("in an HttpRouter", () => {
       const router = HttpRouter.empty.pipe(
         HttpRouter.get(
           "/",
-          Effect.zipRight(
-            Effect.zipRight(Deferred.succeed(asked, undefined), Deferred.await(decided)).pipe(
+          Effect.andThen(
+            Effect.andThen(Deferred.succeed(asked, undefined), Deferred.await(decided)).pipe(
               Effect.onInterrupt(() => Effect.sync(() => interrupted++))
             ),
             echo
@@ -255,7 +240,7 @@ describe("in an HttpRouter", () => {
     })
   )
 
-  it.scopedLive("leaves no request waiting behind a refused handshake", () =>
+  it.live("leaves no request waiting behind a refused handshake", () =>
     Effect.gen(function* () {
       const ended = yield* Deferred.make<Exit.Exit<unknown, unknown>>()
       const router = HttpRouter.get(
@@ -271,14 +256,14 @@ describe("in an HttpRouter", () => {
     })
   )
 
-  it.scopedLive("opens nothing after a drain has reported, wherever the request is", () =>
+  it.live("opens nothing after a drain has reported, wherever the request is", () =>
     Effect.gen(function* () {
       for (const place of ["before the route", "behind the route"] as const) {
         const entered = yield* Deferred.make<void>()
         const decided = yield* Deferred.make<void>()
-        const wait = Effect.zipRight(Deferred.succeed(entered, undefined), Deferred.await(decided))
+        const wait = Effect.andThen(Deferred.succeed(entered, undefined), Deferred.await(decided))
         const slow = HttpMiddleware.make((app) =>
-          place === "before the route" ? Effect.zipRight(wait, app) : Effect.zipLeft(app, wait)
+          place === "before the route" ? Effect.andThen(wait, app) : Effect.tap(app, wait)
         )
         const router = HttpRouter.empty.pipe(HttpRouter.get("/", echo), HttpRouter.use(slow))
         const { context, port } = yield* serveRouter(router, { retryAfter: "7 seconds" })
@@ -296,13 +281,13 @@ describe("in an HttpRouter", () => {
     })
   )
 
-  it.scopedLive("answers 503 at handshakeTimeout, wherever the request is, and interrupts it", () =>
+  it.live("answers 503 at handshakeTimeout, wherever the request is, and interrupts it", () =>
     Effect.gen(function* () {
       for (const place of ["before the route", "behind the route"] as const) {
         const interrupted = yield* Deferred.make<void>()
         const wait = Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined))
         const slow = HttpMiddleware.make((app) =>
-          place === "before the route" ? Effect.zipRight(wait, app) : Effect.zipLeft(app, wait)
+          place === "before the route" ? Effect.andThen(wait, app) : Effect.tap(app, wait)
         )
         const router = HttpRouter.empty.pipe(HttpRouter.get("/", echo), HttpRouter.use(slow))
         const { port } = yield* serveRouter(router, { handshakeTimeout: "50 millis", retryAfter: "7 seconds" })
@@ -316,7 +301,7 @@ describe("in an HttpRouter", () => {
     })
   )
 
-  it.scopedLive("keeps a connection, and a long response, beyond handshakeTimeout", () =>
+  it.live("keeps a connection, and a long response, beyond handshakeTimeout", () =>
     Effect.gen(function* () {
       const router = HttpRouter.empty.pipe(
         HttpRouter.get("/", echo),
@@ -340,14 +325,14 @@ describe("in an HttpRouter", () => {
     })
   )
 
-  it.scopedLive("interrupts the middleware of a client that has ended", () =>
+  it.live("interrupts the middleware of a client that has ended", () =>
     Effect.gen(function* () {
       const entered = yield* Deferred.make<void>()
       const interrupted = yield* Deferred.make<void>()
       const slow = HttpMiddleware.make((app) =>
-        Effect.zipRight(
+        Effect.andThen(
           Deferred.succeed(entered, undefined),
-          Effect.zipRight(
+          Effect.andThen(
             Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined)),
             app
           )
@@ -363,10 +348,10 @@ describe("in an HttpRouter", () => {
     })
   )
 
-  it.scopedLive("released, closes its connections with 1001 before the HTTP server waits for them", () =>
+  it.live("released, closes its connections with 1001 before the HTTP server waits for them", () =>
     Effect.gen(function* () {
       const scope = yield* childScope
-      const { port, server } = yield* Scope.extend(serveRouter(HttpRouter.get(HttpRouter.empty, "/", echo)), scope)
+      const { port, server } = yield* Scope.provide(serveRouter(HttpRouter.get(HttpRouter.empty, "/", echo)), scope)
       const client = yield* connect(`ws://127.0.0.1:${port}/`)
       yield* client.send("hello")
       assert.strictEqual((yield* client.receive).data, "hello")
@@ -376,15 +361,15 @@ describe("in an HttpRouter", () => {
     })
   )
 
-  it.scopedLive("released with `drain`, lets its handlers end", () =>
+  it.live("released with `drain`, lets its handlers end", () =>
     Effect.gen(function* () {
       const scope = yield* childScope
       let saved = false
       const route = WebSocketUpgrade.upgrade((socket) =>
-        Effect.zipRight(
+        Effect.andThen(
           socket.run((message) => socket.send(message)),
-          Effect.zipRight(
-            Effect.yieldNow(),
+          Effect.andThen(
+            Effect.yieldNow,
             Effect.sync(() => {
               saved = true
             })
@@ -394,7 +379,7 @@ describe("in an HttpRouter", () => {
       const app = serveRouter(HttpRouter.get(HttpRouter.empty, "/", route), {
         drain: { code: 1012, reason: "new version" }
       })
-      const { port } = yield* Scope.extend(app, scope)
+      const { port } = yield* Scope.provide(app, scope)
       const client = yield* connect(`ws://127.0.0.1:${port}/`)
       yield* client.send("hello")
       assert.strictEqual((yield* client.receive).data, "hello")
@@ -451,7 +436,7 @@ describe("in an HttpApi", () => {
     )
   )
 
-  it.scopedLive("is an endpoint behind its security, beside others, and a route beside the API", () =>
+  it.live("is an endpoint behind its security, beside others, and a route beside the API", () =>
     Effect.gen(function* () {
       const { port } = yield* serveApi
       const client = yield* HttpApiClient.make(api, { baseUrl: `http://127.0.0.1:${port}` })

@@ -15,12 +15,12 @@ import {
   HttpServerResponse
 } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer, Logger, type Scope } from "effect"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import { Readable } from "node:stream"
 import * as Tls from "node:tls"
+import { Context, Effect, Fiber, Layer, Logger, type Scope } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import {
   acceptOfKey,
   closing,
@@ -61,7 +61,7 @@ const routes = Layer.mergeAll(
   WebSocketServer.layerRoute({ path: "/undecided", check: () => Effect.never, handler: () => Effect.void })
 )
 
-const quiet = Logger.remove(Logger.defaultLogger)
+const quiet = Logger.withoutDefault
 
 const withRoutes = (
   server: Layer.Layer<WebSocketServer.WebSocketServer, unknown>,
@@ -110,7 +110,7 @@ const echo = Effect.gen(function* () {
 })
 
 const files = WebSocketUpgrade.upgrade((socket) => socket.send(socket.request.path))
-const undecided = Effect.zipLeft(
+const undecided = Effect.tap(
   WebSocketUpgrade.upgrade(() => Effect.void),
   Effect.never
 )
@@ -141,7 +141,7 @@ const apiServer = HttpApiBuilder.serve().pipe(
         )
         yield* router.get(
           "/undecided",
-          Effect.zipLeft(
+          Effect.tap(
             upgrade(() => Effect.void),
             Effect.never
           )
@@ -181,7 +181,7 @@ const client = ({ port, secure }: Attached): Effect.Effect<Peer, never, Scope.Sc
   secure
     ? Effect.flatMap(rawClient(port), ({ socket }) =>
         Effect.acquireRelease(
-          Effect.async<Peer>((resume) => {
+          Effect.callback<Peer>((resume) => {
             const peer = new Peer(Tls.connect({ socket, ca: tls.cert }, () => resume(Effect.succeed(peer))))
             // TLS cannot send a RST; what carries it can.
             peer.reset = () => void socket.resetAndDestroy()
@@ -251,7 +251,7 @@ const modes: ReadonlyArray<
 describe.each(modes)("on %s", (_, attachWith) => {
   const attach = attachWith(options)
 
-  it.scopedLive("accepts, and loses nothing that came behind the request", () =>
+  it.live("accepts, and loses nothing that came behind the request", () =>
     Effect.gen(function* () {
       const server = yield* attach
       const peer = yield* greet(server)
@@ -262,7 +262,7 @@ describe.each(modes)("on %s", (_, attachWith) => {
     })
   )
 
-  it.scopedLive("takes the beginning of a path", () =>
+  it.live("takes the beginning of a path", () =>
     Effect.gen(function* () {
       const peer = yield* client(yield* attach)
       peer.write(get("/files/a/b?c"))
@@ -316,7 +316,7 @@ describe.each(modes)("on %s", (_, attachWith) => {
       )
     ]
   ]
-  it.scopedLive.each(refused)("refuses %s, completely", ([, request, expected]) =>
+  it.live.each(refused)("refuses %s, completely", ([, request, expected]) =>
     Effect.gen(function* () {
       const server = yield* attach
       const peer = yield* client(server)
@@ -328,7 +328,7 @@ describe.each(modes)("on %s", (_, attachWith) => {
     })
   )
 
-  it.scopedLive("refuses more than the limit, with 503, until there is room again", () =>
+  it.live("refuses more than the limit, with 503, until there is room again", () =>
     Effect.gen(function* () {
       const server = yield* attach
       const leaving = yield* greet(server)
@@ -340,14 +340,14 @@ describe.each(modes)("on %s", (_, attachWith) => {
         text("503 Service Unavailable", "The server has all the connections that it may have", plain, "retry-after: 7")
       )
       leaving.reset()
-      yield* Effect.repeat(Effect.zipRight(Effect.yieldNow(), Effect.zipRight(turn, open(server))), {
+      yield* Effect.repeat(Effect.andThen(Effect.yieldNow, Effect.andThen(turn, open(server))), {
         until: (count) => count === 1
       })
       yield* greet(server)
     })
   )
 
-  it.scopedLive("refuses more than a client may have, and faster than it may, with 429", () =>
+  it.live("refuses more than a client may have, and faster than it may, with 429", () =>
     Effect.gen(function* () {
       const many = yield* attachWith({ admission: { maxConnectionsPerKey: 1 }, retryAfter: "7 seconds" })
       yield* greet(many)
@@ -369,7 +369,7 @@ describe.each(modes)("on %s", (_, attachWith) => {
     })
   )
 
-  it.scopedLive("answers 400 to anything that is not HTTP, and ends", () =>
+  it.live("answers 400 to what is no HTTP, and ends", () =>
     Effect.gen(function* () {
       const server = yield* attach
       const peer = yield* client(server)
@@ -383,7 +383,7 @@ describe.each(modes)("on %s", (_, attachWith) => {
     })
   )
 
-  it.scopedLive("drops a client that ends before it is answered, whatever it sent, and frees its place", () =>
+  it.live("drops a client that ends before it is answered, whatever it sent, and frees its place", () =>
     Effect.gen(function* () {
       const server = yield* attach
       for (const behind of ["", "one", "one and two"]) {
@@ -399,7 +399,7 @@ describe.each(modes)("on %s", (_, attachWith) => {
     })
   )
 
-  it.scopedLive("sends 100 before 101 to a client that expects it", () =>
+  it.live("sends 100 before 101 to a client that expects it", () =>
     Effect.gen(function* () {
       const peer = yield* client(yield* attach)
       peer.write(get("/echo", { ...ada, Expect: "100-continue" }))
@@ -408,7 +408,7 @@ describe.each(modes)("on %s", (_, attachWith) => {
     })
   )
 
-  it.scopedLive("outlives a reset in the middle of the handshake", () =>
+  it.live("outlives a reset in the middle of the handshake", () =>
     Effect.gen(function* () {
       const server = yield* attach
       for (const end of [20, undefined]) {
@@ -418,7 +418,7 @@ describe.each(modes)("on %s", (_, attachWith) => {
         peer.reset()
         yield* peer.closed
       }
-      yield* Effect.repeat(Effect.zipRight(turn, open(server)), { until: (count) => count === 0 })
+      yield* Effect.repeat(Effect.andThen(turn, open(server)), { until: (count) => count === 0 })
       yield* greet(server)
     })
   )
@@ -434,7 +434,7 @@ describe.each([
   ["HTTP", own],
   ["TLS", ownTls]
 ] as const)("listening by itself, over %s", (_, attach) => {
-  it.scopedLive("drops the oldest of too many silent sockets, and no others", () =>
+  it.live("drops the oldest of too many who say nothing, and nobody else", () =>
     Effect.gen(function* () {
       const server = yield* attach({ admission: { maxHandshakes: 1 } })
       const talking = yield* greet(server)
@@ -450,19 +450,19 @@ describe.each([
 })
 
 describe("listening by itself", () => {
-  it.scopedLive("over TLS, drops a client whose TCP ends alone, whatever it sent, and frees its place", () =>
+  it.live("over TLS, drops a client whose TCP ends alone, whatever it sent, and frees its place", () =>
     Effect.gen(function* () {
       const server = yield* ownTls({ admission: { maxConnections: 1 } })
       for (const behind of ["", "one"]) {
         const { socket } = yield* rawClient(server.port)
-        const secure = yield* Effect.async<Tls.TLSSocket>((resume) => {
+        const secure = yield* Effect.callback<Tls.TLSSocket>((resume) => {
           const secure: Tls.TLSSocket = Tls.connect({ socket, ca: tls.cert }, () => resume(Effect.succeed(secure)))
         })
         secure.on("error", () => {})
-        const left = Effect.async<void>((resume) => void secure.once("end", () => resume(Effect.void)).resume())
+        const left = Effect.callback<void>((resume) => void secure.once("end", () => resume(Effect.void)).resume())
         const sent = Buffer.concat([Buffer.from(get("/undecided", ada)), frame(first.text, behind, true)])
-        yield* Effect.async<void>((resume) => void secure.write(sent, () => resume(Effect.void)))
-        const leaving = yield* Effect.fork(left)
+        yield* Effect.callback<void>((resume) => void secure.write(sent, () => resume(Effect.void)))
+        const leaving = yield* Effect.forkChild(left)
         yield* turn
         socket.end()
         yield* Fiber.join(leaving)
@@ -472,7 +472,7 @@ describe("listening by itself", () => {
     })
   )
 
-  it.scopedLive("answers 426 to another protocol, and takes no upgrade behind the end of a connection", () =>
+  it.live("answers 426 to another protocol, and takes no upgrade behind the end of a connection", () =>
     Effect.gen(function* () {
       const peer = yield* client(yield* own(options))
       peer.write(get("/echo", { "Sec-WebSocket-Key": undefined, Upgrade: "h2c" }) + get("/echo", ada))
@@ -485,7 +485,7 @@ describe("listening by itself", () => {
 })
 
 describe("attached beside others", () => {
-  it.scopedLive("answers pipelined requests in their order, a long response too", () =>
+  it.live("answers pipelined requests in their order, a long response too", () =>
     Effect.gen(function* () {
       const answers: Array<Http.ServerResponse> = []
       const long = "x".repeat(4 * mebibyte)
@@ -509,7 +509,7 @@ describe("attached beside others", () => {
     })
   )
 
-  it.scopedLive("leaves them the upgrades that are theirs, and all plain requests", () =>
+  it.live("leaves them the upgrades that are theirs, and all plain requests", () =>
     Effect.gen(function* () {
       const server = Http.createServer((_, response) => response.end("plain"))
       server.on("upgrade", (request, socket) => {
@@ -527,7 +527,7 @@ describe("attached beside others", () => {
     })
   )
 
-  it.scopedLive("answers 503 while it stops, and leaves the server as it was", () =>
+  it.live("answers 503 while it stops, and leaves the server as it was", () =>
     Effect.gen(function* () {
       const server = Http.createServer((_, response) => response.end("plain"))
       const port = yield* listen(server)

@@ -1,8 +1,6 @@
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
 import * as CookieJar from "@effect-websocket/platform/CookieJar"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Scope, Supervisor } from "effect"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import { mkdtemp, rm } from "node:fs/promises"
@@ -10,13 +8,15 @@ import * as Net from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Duplex } from "node:stream"
+import { Effect, Exit, Fiber, Layer, Scope, Supervisor } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { certificates } from "./certificates.js"
 import { socksProxy } from "./proxies.js"
 import { listen, noHandlesLeft, serveEcho } from "./support.js"
 
 afterEach(noHandlesLeft)
 
-const turn = Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void)))
+const turn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
 
 const tls = { ca: certificates.ca.cert }
 
@@ -68,8 +68,8 @@ const unixSocketTo = (port: number) =>
       client.pipe(upstream).pipe(client)
     })
     yield* Effect.acquireRelease(
-      Effect.async<void>((resume) => void server.listen(path, () => resume(Effect.void))),
-      () => Effect.async<void>((resume) => void server.close(() => resume(Effect.void)))
+      Effect.callback<void>((resume) => void server.listen(path, () => resume(Effect.void))),
+      () => Effect.callback<void>((resume) => void server.close(() => resume(Effect.void)))
     )
     return path
   })
@@ -221,16 +221,16 @@ for (const by of ["its fiber", "its scope"] as const) {
             const attempt = (turns: number) =>
               Effect.gen(function* () {
                 const scope = yield* Scope.make()
-                const fiber = yield* Effect.supervised(Effect.fork(Scope.extend(connect, scope)), supervisor)
+                const fiber = yield* Effect.supervised(Effect.forkChild(Scope.provide(connect, scope)), supervisor)
                 for (let passed = 0; passed < turns; passed++) yield* turn
-                const done = fiber.unsafePoll() !== null
+                const done = Fiber.pollUnsafe(fiber) !== undefined
                 if (by === "its fiber") {
                   yield* Fiber.interrupt(fiber)
                   yield* Scope.close(scope, Exit.void)
                 } else {
                   yield* Scope.close(scope, Exit.void)
                   const exit = yield* Fiber.await(fiber)
-                  if (!done) assert.isTrue(Exit.isInterrupted(exit))
+                  if (!done) assert.isTrue(Exit.hasInterrupts(exit))
                 }
                 let now = yield* left()
                 // No timer bounds it, for that would be one that is left.
@@ -255,7 +255,7 @@ for (const by of ["its fiber", "its scope"] as const) {
 
 it.live("a dropped stream of the app's has only Node's listeners", () =>
   Effect.gen(function* () {
-    const turns = Effect.repeatN(turn, 9)
+    const turns = Effect.repeat(turn, { times: 9 })
     const make = () => new Duplex({ read() {}, write() {} })
     const events = (stream: Duplex) => stream.eventNames().filter((name) => stream.listenerCount(name) > 0)
     const control = make()
@@ -264,7 +264,7 @@ it.live("a dropped stream of the app's has only Node's listeners", () =>
     control.once("error", () => {})
     const stream = make()
     const client = yield* NodeWebSocketClient.make({ createConnection: () => stream })
-    const fiber = yield* Effect.fork(Effect.scoped(client.connect("ws://localhost")))
+    const fiber = yield* Effect.forkChild(Effect.scoped(client.connect("ws://localhost")))
     yield* turns
     assert.isAbove(stream.writableLength, 0)
     request.destroy()
@@ -281,7 +281,7 @@ describe("real servers", () => {
       Effect.provide(NodeWebSocketClient.layer)
     )
 
-  it.scopedLive("may redirect in chains, to each other, and for ever", () =>
+  it.live("may redirect in chains, to each other, and for ever", () =>
     Effect.gen(function* () {
       const asked: Array<string> = []
       const port = yield* talking((path) => {
@@ -297,7 +297,7 @@ describe("real servers", () => {
     })
   )
 
-  it.scopedLive("may refuse with a body that never ends, or hardly begins", () =>
+  it.live("may refuse with a body that never ends, or hardly begins", () =>
     Effect.gen(function* () {
       for (const [pieces, text] of [
         [["HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n", "3\r\nno,\r\n"], "no,"],
@@ -327,7 +327,7 @@ it.live("a jar and a client are layers of their own", () =>
       })
     )
     const connecting = Effect.flip(Effect.scoped(WebSocketClient.connect(`ws://localhost:${port}`)))
-    yield* Effect.zipRight(connecting, connecting).pipe(
+    yield* Effect.andThen(connecting, connecting).pipe(
       Effect.provide(Layer.merge(NodeWebSocketClient.layer, CookieJar.layer))
     )
     assert.deepStrictEqual(requests, ["", "a=1"])

@@ -1,13 +1,14 @@
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Cause, Config, ConfigProvider, Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect"
+import { Redacted } from "effect"
 import { mkdtemp, rm } from "node:fs/promises"
 import * as Net from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Duplex } from "node:stream"
 import * as Tls from "node:tls"
+import { Cause, Config, ConfigProvider, Effect, Exit, Fiber, Layer, Scope } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { certificates, type Certificate } from "./certificates.js"
 import { httpProxy, socks4Proxy, socksProxy } from "./proxies.js"
 import {
@@ -81,14 +82,14 @@ const unixServer = (path: string, certificate?: Certificate) =>
     }
     const server = certificate === undefined ? Net.createServer(accept) : Tls.createServer(certificate, accept)
     yield* Effect.acquireRelease(
-      Effect.async<void>((resume) => void server.listen(path, () => resume(Effect.void))),
-      () => Effect.async<void>((resume) => void server.close(() => resume(Effect.void)))
+      Effect.callback<void>((resume) => void server.listen(path, () => resume(Effect.void))),
+      () => Effect.callback<void>((resume) => void server.close(() => resume(Effect.void)))
     )
     return requests
   })
 
 describe("a Unix domain socket", () => {
-  it.scopedLive("is in the URL, or an option", () =>
+  it.live("is in the URL, or an option", () =>
     Effect.gen(function* () {
       const path = join(yield* unixFolder, "a.sock")
       const requests = yield* unixServer(path)
@@ -112,7 +113,7 @@ describe("a Unix domain socket", () => {
     })
   )
 
-  it.scopedLive("fails if nobody listens", () =>
+  it.live("fails if nobody listens", () =>
     Effect.gen(function* () {
       const path = join(yield* unixFolder, "none.sock")
       for (const [url, options] of [
@@ -138,13 +139,13 @@ describe("a Unix domain socket", () => {
 })
 
 describe("a stream of the app's", () => {
-  it.scopedLive("may be connecting, connected, or another duplex than a socket", () =>
+  it.live("may be connecting, connected, or another duplex than a socket", () =>
     Effect.gen(function* () {
       const [plain, secure] = yield* servers
       for (const url of [plain, secure]) {
         const port = Number(new URL(url).port)
         yield* echoes(url, { createConnection: ({ port }) => Net.connect(Number(port), "127.0.0.1") })
-        const connected = yield* Effect.async<Net.Socket>((resume) => {
+        const connected = yield* Effect.callback<Net.Socket>((resume) => {
           const socket = Net.connect(port, "127.0.0.1", () => resume(Effect.succeed(socket)))
         })
         yield* echoes(url, { createConnection: () => connected })
@@ -194,7 +195,7 @@ describe("a stream of the app's", () => {
     })
   )
 
-  it.scopedLive("that throws while it writes fails its own connection, and never the process", () =>
+  it.live("that throws while it writes fails its own connection, and never the process", () =>
     Effect.gen(function* () {
       const [plain] = yield* servers
       const bug = new Error("bug")
@@ -233,10 +234,10 @@ describe("a stream of the app's", () => {
 })
 
 describe("TCP", () => {
-  it.scopedLive("uses the local address and the family of the options", () =>
+  it.live("uses the local address and the family of the options", () =>
     Effect.gen(function* () {
       const server = yield* rawServer()
-      const connecting = yield* Effect.fork(
+      const connecting = yield* Effect.forkChild(
         refusal(`ws://localhost:${server.port}`, { localAddress: "127.0.0.2", family: 4 })
       )
       const peer = yield* server.next
@@ -246,7 +247,7 @@ describe("TCP", () => {
     })
   )
 
-  it.scopedLive("tries all addresses of a name", () =>
+  it.live("tries all addresses of a name", () =>
     Effect.gen(function* () {
       const [plain, secure] = yield* servers
       // The servers have 127.0.0.1 only; `localhost` may be ::1 as well.
@@ -267,7 +268,7 @@ describe("the endpoint of one connection, apart from its URL", () => {
       assert.isTrue((yield* socket.closeStatus).clean)
     }).pipe(Effect.scoped)
 
-  it.scopedLive("is a TCP address, with TLS or without", () =>
+  it.live("is a TCP address, with TLS or without", () =>
     Effect.gen(function* () {
       const [plain, secure] = yield* servers
       const at = (url: string) => () => Net.connect(Number(new URL(url).port), "127.0.0.1")
@@ -282,7 +283,7 @@ describe("the endpoint of one connection, apart from its URL", () => {
     })
   )
 
-  it.scopedLive("is a Unix domain socket, with TLS or without", () =>
+  it.live("is a Unix domain socket, with TLS or without", () =>
     Effect.gen(function* () {
       const folder = yield* unixFolder
       for (const [url, certificate] of [
@@ -300,7 +301,7 @@ describe("the endpoint of one connection, apart from its URL", () => {
     })
   )
 
-  it.scopedLive("is behind a proxy, or has an address of its own on this side", () =>
+  it.live("is behind a proxy, or has an address of its own on this side", () =>
     Effect.gen(function* () {
       const proxy = yield* proxies["http:"]()
       const urls = yield* servers
@@ -310,7 +311,7 @@ describe("the endpoint of one connection, apart from its URL", () => {
         urls.map((url) => new URL(url).host)
       )
       const server = yield* rawServer()
-      const connecting = yield* Effect.fork(
+      const connecting = yield* Effect.forkChild(
         Effect.flip(Effect.scoped(NodeWebSocketClient.connect(server.url, { localAddress: "127.0.0.2", family: 4 })))
       )
       const peer = yield* server.next
@@ -335,7 +336,7 @@ describe("the endpoint of one connection, apart from its URL", () => {
       ]
       for (const options of unusable) {
         const exit = yield* Effect.exit(Effect.scoped(NodeWebSocketClient.connect("ws://localhost", options)))
-        assert(Exit.isFailure(exit) && Cause.isDie(exit.cause), Object.keys(options).join())
+        assert(Exit.isFailure(exit) && Cause.hasDies(exit.cause), Object.keys(options).join())
       }
     })
   )
@@ -355,7 +356,7 @@ const accountProxies = {
 const proxyTls = tls
 
 for (const scheme of ["http:", "https:", "socks5:"] as const) {
-  it.scopedLive(`a proxy with ${scheme} may require an account, which may be Redacted`, () =>
+  it.live(`a proxy with ${scheme} may require an account, which may be Redacted`, () =>
     Effect.gen(function* () {
       const proxy = yield* accountProxies[scheme]()
       const [, url] = yield* servers
@@ -373,7 +374,7 @@ for (const scheme of ["http:", "https:", "socks5:"] as const) {
 
 for (const scheme of ["http:", "https:", "socks4:", "socks5:"] as const) {
   describe(`a proxy with ${scheme}`, () => {
-    it.scopedLive("connects to ws: and wss:", () =>
+    it.live("connects to ws: and wss:", () =>
       Effect.gen(function* () {
         const proxy = yield* proxies[scheme]()
         const urls = yield* servers
@@ -385,7 +386,7 @@ for (const scheme of ["http:", "https:", "socks4:", "socks5:"] as const) {
       })
     )
 
-    it.scopedLive("does not replace the check of the server's certificate", () =>
+    it.live("does not replace the check of the server's certificate", () =>
       Effect.gen(function* () {
         const proxy = yield* proxies[scheme]()
         const server = yield* serveEcho({ tls: certificates.elsewhere })
@@ -394,7 +395,7 @@ for (const scheme of ["http:", "https:", "socks4:", "socks5:"] as const) {
       })
     )
 
-    it.scopedLive("fails if it cannot reach the server", () =>
+    it.live("fails if it cannot reach the server", () =>
       Effect.gen(function* () {
         const proxy = yield* proxies[scheme]()
         const port = yield* Effect.scoped(listen(Net.createServer()))
@@ -413,32 +414,32 @@ for (const scheme of ["http:", "https:", "socks4:", "socks5:"] as const) {
       })
     )
 
-    it.scopedLive("is dropped if it sends nothing, and leaves nothing", () =>
+    it.live("is dropped if it sends nothing, and leaves nothing", () =>
       Effect.gen(function* () {
         const server = yield* rawServer()
         const proxy = `${scheme}//127.0.0.1:${server.port}`
-        const timingOut = yield* Effect.fork(refusal("ws://localhost", { proxy, openTimeout: "300 millis" }))
+        const timingOut = yield* Effect.forkChild(refusal("ws://localhost", { proxy, openTimeout: "300 millis" }))
         const first = yield* server.next
         assert.deepStrictEqual(facts(yield* Fiber.join(timingOut)), ioFacts("Timeout", "open"))
         yield* first.left
-        const interrupted = yield* Effect.fork(refusal("ws://localhost", { proxy }))
+        const interrupted = yield* Effect.forkChild(refusal("ws://localhost", { proxy }))
         const second = yield* server.next
         yield* Fiber.interrupt(interrupted)
         yield* second.left
         const scope = yield* childScope
-        yield* Effect.fork(Scope.extend(connectWith("ws://localhost", { proxy }), scope))
+        yield* Effect.forkChild(Scope.provide(connectWith("ws://localhost", { proxy }), scope))
         const third = yield* server.next
         yield* Scope.close(scope, Exit.void)
         yield* third.left
       })
     )
 
-    it.scopedLive("fails if it speaks another protocol, or ends", () =>
+    it.live("fails if it speaks another protocol, or ends", () =>
       Effect.gen(function* () {
         const server = yield* rawServer()
         const proxy = `${scheme}//127.0.0.1:${server.port}`
         for (const leave of ["reset", "end", "talk"] as const) {
-          const connecting = yield* Effect.fork(refusal("ws://localhost", { proxy }))
+          const connecting = yield* Effect.forkChild(refusal("ws://localhost", { proxy }))
           const peer = yield* server.next
           yield* Effect.race(
             peer.until("\r\n\r\n"),
@@ -457,7 +458,7 @@ for (const scheme of ["http:", "https:", "socks4:", "socks5:"] as const) {
 }
 
 describe("an https: proxy", () => {
-  it.scopedLive("shows a certificate of its own", () =>
+  it.live("shows a certificate of its own", () =>
     Effect.gen(function* () {
       const proxy = yield* proxies["https:"]()
       const error = yield* refusal("ws://localhost", { proxy: proxy.url })
@@ -475,7 +476,7 @@ const sentTo = (
 ) =>
   Effect.gen(function* () {
     const server = yield* rawServer()
-    const connecting = yield* Effect.fork(refusal(url, { proxy: `${proxy}:${server.port}` }))
+    const connecting = yield* Effect.forkChild(refusal(url, { proxy: `${proxy}:${server.port}` }))
     const peer = yield* server.next
     const sent: Array<string> = []
     for (const [i, length] of lengths.entries()) {
@@ -545,7 +546,7 @@ describe("SOCKS", () => {
       [[5, 0], granted5]
     ]
   ] as const) {
-    it.scopedLive(`${name} is requested with the bytes of its specification`, () =>
+    it.live(`${name} is requested with the bytes of its specification`, () =>
       Effect.gen(function* () {
         const outcome = yield* sentTo(
           proxy,
@@ -667,7 +668,7 @@ describe("SOCKS", () => {
       "The name of the server is too long for SOCKS"
     ]
   ] as const) {
-    it.scopedLive(`fails: ${name}`, () =>
+    it.live(`fails: ${name}`, () =>
       Effect.gen(function* () {
         const { error } = yield* sentTo(proxy, url, answers, lengths)
         assert.deepStrictEqual(facts(error), ioFacts("Proxy", "proxy"))
@@ -677,10 +678,10 @@ describe("SOCKS", () => {
     )
   }
 
-  it.scopedLive("fails if it ends in the middle of an answer", () =>
+  it.live("fails if it ends in the middle of an answer", () =>
     Effect.gen(function* () {
       const server = yield* rawServer()
-      const connecting = yield* Effect.fork(refusal("ws://a", { proxy: `socks5://127.0.0.1:${server.port}` }))
+      const connecting = yield* Effect.forkChild(refusal("ws://a", { proxy: `socks5://127.0.0.1:${server.port}` }))
       const peer = yield* server.next
       yield* peer.bytesOf(3)
       peer.write(Buffer.from([5]))
@@ -692,11 +693,11 @@ describe("SOCKS", () => {
 })
 
 describe("an HTTP proxy", () => {
-  it.scopedLive("gets an IPv6 address in brackets, and may refuse with any status", () =>
+  it.live("gets an IPv6 address in brackets, and may refuse with any status", () =>
     Effect.gen(function* () {
       for (const status of ["407 Proxy Authentication Required", "200"]) {
         const server = yield* rawServer()
-        const connecting = yield* Effect.fork(
+        const connecting = yield* Effect.forkChild(
           refusal("ws://[2001:db8::1]", { proxy: `http://127.0.0.1:${server.port}` })
         )
         const peer = yield* server.next
@@ -726,7 +727,7 @@ describe("an HTTP proxy that sends informational responses", () => {
     Effect.gen(function* () {
       const server = yield* rawServer()
       const proxy = `http://127.0.0.1:${server.port}`
-      const connecting = yield* Effect.fork(refusal(url, { proxy, ...options }))
+      const connecting = yield* Effect.forkChild(refusal(url, { proxy, ...options }))
       const peer = yield* server.next
       yield* peer.until("\r\n\r\n")
       return { peer, error: Fiber.join(connecting) }
@@ -735,7 +736,7 @@ describe("an HTTP proxy that sends informational responses", () => {
     "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\nX: y\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n"
 
   for (const size of [1, 7, 1000]) {
-    it.scopedLive(`gives a tunnel after them, in chunks of ${size}`, () =>
+    it.live(`gives a tunnel after them, in chunks of ${size}`, () =>
       Effect.gen(function* () {
         const { error, peer } = yield* asked("ws://a.test")
         const bytes = Buffer.from(`${informational}HTTP/1.0 200 Connection established\r\nVia: b\r\n\r\n`)
@@ -760,7 +761,7 @@ describe("an HTTP proxy that sends informational responses", () => {
     ["stops after one", "HTTP/1.1 100 Continue\r\n\r\n", "The proxy ended the connection"],
     ["speaks otherwise", "HTTP/1.1 1000 Continue\r\n\r\n", "The answer of the proxy is not HTTP"]
   ] as const) {
-    it.scopedLive(`and ${name}`, () =>
+    it.live(`and ${name}`, () =>
       Effect.gen(function* () {
         const { error: failing, peer } = yield* asked("ws://a.test")
         peer.write(answer)
@@ -774,10 +775,10 @@ describe("an HTTP proxy that sends informational responses", () => {
   }
 })
 
-it.scopedLive("a server may send informational responses before its 101", () =>
+it.live("a server may send informational responses before its 101", () =>
   Effect.gen(function* () {
     const server = yield* rawServer()
-    const connecting = yield* Effect.fork(connectWith(`ws://127.0.0.1:${server.port}`, {}))
+    const connecting = yield* Effect.forkChild(connectWith(`ws://127.0.0.1:${server.port}`, {}))
     const peer = yield* server.next
     const request = yield* peer.until("\r\n\r\n")
     peer.write("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n")
@@ -826,7 +827,7 @@ describe("the environment", () => {
         })
     )
 
-  it.scopedLive("names the proxies, if the option says so", () =>
+  it.live("names the proxies, if the option says so", () =>
     Effect.gen(function* () {
       const http = yield* proxies["http:"]()
       const socks = yield* proxies["socks5:"]()
@@ -840,7 +841,7 @@ describe("the environment", () => {
     })
   )
 
-  it.scopedLive("may leave out the scheme of a proxy, which then is http:", () =>
+  it.live("may leave out the scheme of a proxy, which then is http:", () =>
     Effect.gen(function* () {
       const proxy = yield* proxies["http:"]()
       const urls = yield* servers
@@ -862,12 +863,12 @@ describe("the environment", () => {
     })
   )
 
-  it.scopedLive("names the servers that need no proxy", () =>
+  it.live("names the servers that need no proxy", () =>
     Effect.gen(function* () {
       const all = yield* proxies["http:"]()
       const [plain] = yield* servers
       yield* Effect.scoped(
-        Effect.zipRight(
+        Effect.andThen(
           withEnvironment({ ALL_PROXY: all.url, NO_PROXY: "example.com, localhost" }),
           echoes(plain, { proxy: "environment" })
         )
@@ -879,7 +880,7 @@ describe("the environment", () => {
     })
   )
 
-  it.scopedLive("may be wrong, and the error does not show its value", () =>
+  it.live("may be wrong, and the error does not show its value", () =>
     Effect.gen(function* () {
       yield* withEnvironment({ HTTP_PROXY: "ftp://user:MARK@localhost" })
       const error = yield* refusal("ws://localhost", { proxy: "environment" })
@@ -913,15 +914,15 @@ describe("options that make no sense", () => {
     Effect.gen(function* () {
       for (const options of nonsense) {
         const exit = yield* Effect.exit(Effect.scoped(Layer.build(NodeWebSocketClient.layerWith(options))))
-        assert(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+        assert(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
         assert.notInclude(Cause.pretty(exit.cause), "MARK")
       }
-      const error = yield* Layer.build(NodeWebSocketClient.layerConfig({ proxy: Config.redacted("PROXY") })).pipe(
+      const error = yield* Layer.build(NodeWebSocketClient.layerConfig({ proxy: Config.Redacted("PROXY") })).pipe(
         Effect.scoped,
         Effect.flip,
-        Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["PROXY", "ftp://user:MARK@localhost"]])))
+        Effect.withConfigProvider(ConfigProvider.fromEnvRecord({ PROXY: "ftp://user:MARK@localhost" }))
       )
-      assert.strictEqual(error._op, "InvalidData")
+      assert.strictEqual(Config.errorFacts(error).kind, "InvalidData")
       assert.notInclude(String(error), "MARK")
     })
   )

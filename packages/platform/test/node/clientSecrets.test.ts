@@ -3,26 +3,12 @@ import { NodeWebSocketClient } from "@effect-websocket/platform/node"
 import * as ReconnectingWebSocket from "@effect-websocket/platform/ReconnectingWebSocket"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import { IoError } from "@effect-websocket/protocol/Errors"
-import * as Cookies from "@effect/platform/Cookies"
-import { afterEach, assert, it } from "@effect/vitest"
-import {
-  Cause,
-  Config,
-  ConfigProvider,
-  Context,
-  Effect,
-  Exit,
-  Inspectable,
-  Layer,
-  Logger,
-  LogLevel,
-  Option,
-  Redacted,
-  Stream,
-  Tracer
-} from "effect"
+import { Inspectable, Option, Redacted, Tracer } from "effect"
 import * as Net from "node:net"
 import { inspect } from "node:util"
+import { Cause, Config, ConfigProvider, Context, Effect, Exit, Layer, Logger, Stream } from "../effect/index.js"
+import * as Cookies from "../effect/Cookies.js"
+import { afterEach, assert, it } from "../effect/vitest.js"
 import { certificates, passphrase } from "./certificates.js"
 import { httpProxy, socksProxy } from "./proxies.js"
 import { listen, noHandlesLeft, serveEcho } from "./support.js"
@@ -38,12 +24,11 @@ const overhear = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     const hear = (value: unknown) =>
       heard.push(inspect(value, { depth: 20, showHidden: true }), String(value), Inspectable.toStringUnknown(value))
     const loggers = Layer.mergeAll(
-      Logger.replace(
-        Logger.defaultLogger,
-        Logger.make((entry) => heard.push(Logger.logfmtLogger.log(entry)))
-      ),
-      Logger.add(Logger.make((entry) => heard.push(inspect(Logger.structuredLogger.log(entry), { depth: 20 })))),
-      Logger.minimumLogLevel(LogLevel.All)
+      Logger.layer([
+        Logger.make((entry) => heard.push(Logger.formatLogFmt.log(entry))),
+        Logger.make((entry) => heard.push(inspect(Logger.formatStructured.log(entry), { depth: 20 })))
+      ]),
+      Logger.minimumLogLevel("All")
     )
     const tracer = Tracer.make({
       span: (name, parent, context, links, startTime, kind) => {
@@ -86,8 +71,8 @@ const overhear = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     )
     hear(exit)
     if (Exit.isFailure(exit)) {
-      heard.push(Cause.pretty(exit.cause, { renderErrorCause: true }))
-      const failure = Option.getOrUndefined(Cause.failureOption(exit.cause))
+      heard.push(Cause.prettyWithCauses(exit.cause))
+      const failure = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
       hear(failure)
       // Through every cause of a cause.
       for (let cause: unknown = failure; cause instanceof Error; cause = cause.cause) {
@@ -103,7 +88,7 @@ const account = { username: "user", password: `${mark}-proxy` }
 /** What an app would never want to be read. */
 const request: WebSocketClient.ConnectOptions = {
   headers: { "X-Api-Key": `${mark}-header` },
-  cookies: Cookies.fromIterable([]).pipe(Cookies.unsafeSet("session", `${mark}-cookie`)),
+  cookies: Cookies.fromIterable([]).pipe(Cookies.setUnsafe("session", `${mark}-cookie`)),
   query: { token: `${mark}-query` },
   maxRedirects: 2
 }
@@ -210,21 +195,19 @@ it.live(
 
 it.live("a client, its options and their config show no secret", () =>
   Effect.gen(function* () {
-    const provider = ConfigProvider.fromMap(
-      new Map([
-        ["PASSWORD", `${mark}-password`],
-        ["PROXY", `http://user:${mark}-proxy@localhost`],
-        ["URL", `wss://user:${mark}-url@localhost`],
-        ["KEY", `${mark} no key`]
-      ])
-    )
-    const good = NodeWebSocketClient.layerConfig({
-      auth: Config.all({ username: Config.succeed("user"), password: Config.redacted("PASSWORD") }),
-      proxy: Config.redacted("PROXY"),
-      baseUrl: Config.redacted("URL")
+    const provider = ConfigProvider.fromEnvRecord({
+      PASSWORD: `${mark}-password`,
+      PROXY: `http://user:${mark}-proxy@localhost`,
+      URL: `wss://user:${mark}-url@localhost`,
+      KEY: `${mark} no key`
     })
-    const badKey = NodeWebSocketClient.layerConfig({ tls: { key: Config.redacted("KEY") } })
-    const badUrl = NodeWebSocketClient.layerConfig({ baseUrl: Config.redacted("KEY") })
+    const good = NodeWebSocketClient.layerConfig({
+      auth: Config.all({ username: Config.succeed("user"), password: Config.Redacted("PASSWORD") }),
+      proxy: Config.Redacted("PROXY"),
+      baseUrl: Config.Redacted("URL")
+    })
+    const badKey = NodeWebSocketClient.layerConfig({ tls: { key: Config.Redacted("KEY") } })
+    const badUrl = NodeWebSocketClient.layerConfig({ baseUrl: Config.Redacted("KEY") })
     for (const layer of [good, badKey, badUrl]) {
       const { text } = yield* overhear(
         Effect.withConfigProvider(Effect.scoped(Layer.build(layer)), provider).pipe(

@@ -1,10 +1,11 @@
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Cause, ConfigProvider, Config, Effect, Exit, Layer, Redacted } from "effect"
+import { Redacted } from "effect"
 import * as Net from "node:net"
 import type { TLSSocket } from "node:tls"
 import * as Tls from "node:tls"
+import { Cause, ConfigProvider, Config, Effect, Exit, Layer } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { certificates, passphrase, type Certificate } from "./certificates.js"
 import { answer101, facts, ioFacts, listen, noHandlesLeft } from "./support.js"
 
@@ -44,7 +45,7 @@ const connectWith = (url: string, tls: NodeWebSocketClient.TlsOptions, options: 
   )
 
 describe("the server's certificate", () => {
-  it.scopedLive("may be good", () =>
+  it.live("may be good", () =>
     Effect.gen(function* () {
       const { clients, port } = yield* tlsServer(certificates.good)
       yield* connectWith(`wss://localhost:${port}`, { ca })
@@ -71,7 +72,7 @@ describe("the server's certificate", () => {
       {}
     ]
   ] as const) {
-    it.scopedLive(`${name}: ${reason}, unless verification is off`, () =>
+    it.live(`${name}: ${reason}, unless verification is off`, () =>
       Effect.gen(function* () {
         const { port } = yield* tlsServer(certificate)
         const url = `wss://localhost:${port}`
@@ -81,7 +82,7 @@ describe("the server's certificate", () => {
     )
   }
 
-  it.scopedLive("is verified although the environment switches it off", () =>
+  it.live("is verified although the environment switches it off", () =>
     Effect.gen(function* () {
       const { port } = yield* tlsServer(certificates.selfSigned)
       yield* Effect.acquireRelease(
@@ -95,7 +96,7 @@ describe("the server's certificate", () => {
     })
   )
 
-  it.scopedLive("belongs to the requested name", () =>
+  it.live("belongs to the requested name", () =>
     Effect.gen(function* () {
       const { clients, port } = yield* tlsServer(certificates.elsewhere)
       yield* connectWith(`wss://127.0.0.1:${port}`, { ca, servername: "elsewhere.example" })
@@ -103,7 +104,7 @@ describe("the server's certificate", () => {
     })
   )
 
-  it.scopedLive("is verified over a stream of the app's", () =>
+  it.live("is verified over a stream of the app's", () =>
     Effect.gen(function* () {
       const { port } = yield* tlsServer(certificates.elsewhere)
       const createConnection = () => Net.connect(port, "127.0.0.1")
@@ -129,7 +130,7 @@ describe("the client's certificate", () => {
       }
     ]
   ] as const) {
-    it.scopedLive(`is sent, with its key ${name}`, () =>
+    it.live(`is sent, with its key ${name}`, () =>
       Effect.gen(function* () {
         const { clients, port } = yield* tlsServer(certificates.good, mutual)
         yield* connectWith(`wss://localhost:${port}`, { ca, ...tls })
@@ -138,30 +139,24 @@ describe("the client's certificate", () => {
     )
   }
 
-  it.scopedLive("may come from Config", () =>
+  it.live("may come from Config", () =>
     Effect.gen(function* () {
       const { clients, port } = yield* tlsServer(certificates.good, mutual)
       const layer = NodeWebSocketClient.layerConfig({
-        tls: { ca: Config.string("CA"), cert: Config.string("CERT"), key: Config.redacted("KEY") }
+        tls: { ca: Config.String("CA"), cert: Config.String("CERT"), key: Config.Redacted("KEY") }
       })
       yield* WebSocketClient.connect(`wss://localhost:${port}`).pipe(
         Effect.scoped,
         Effect.provide(layer),
         Effect.withConfigProvider(
-          ConfigProvider.fromMap(
-            new Map([
-              ["CA", ca],
-              ["CERT", certificates.client.cert],
-              ["KEY", certificates.client.key]
-            ])
-          )
+          ConfigProvider.fromEnvRecord({ CA: ca, CERT: certificates.client.cert, KEY: certificates.client.key })
         )
       )
       assert.strictEqual(clients[0]?.subject, "client")
     })
   )
 
-  it.scopedLive("may be for one connection, beside a client without one", () =>
+  it.live("may be for one connection, beside a client without one", () =>
     Effect.gen(function* () {
       const { clients, port } = yield* tlsServer(certificates.good, { ...mutual, rejectUnauthorized: false })
       const url = `wss://localhost:${port}`
@@ -182,7 +177,7 @@ describe("the client's certificate", () => {
     })
   )
 
-  it.scopedLive("fails if the server misses it or does not trust it", () =>
+  it.live("fails if the server misses it or does not trust it", () =>
     Effect.gen(function* () {
       for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
         const { clients, port } = yield* tlsServer(certificates.good, mutual)
@@ -209,8 +204,8 @@ describe("the client's certificate", () => {
         { key: Redacted.make(certificates.secretClient.key), passphrase: Redacted.make("MARK wrong") }
       ]) {
         const exit = yield* Effect.exit(Effect.scoped(Layer.build(NodeWebSocketClient.layerWith({ tls }))))
-        assert(Exit.isFailure(exit) && Cause.isDie(exit.cause))
-        const said = Cause.pretty(exit.cause, { renderErrorCause: true })
+        assert(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+        const said = Cause.prettyWithCauses(exit.cause)
         assert.match(said, /RangeError: tls cannot be used/)
         assert.notInclude(said, "MARK")
       }

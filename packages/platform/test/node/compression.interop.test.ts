@@ -3,12 +3,12 @@
  * each.
  */
 import type { Options } from "@effect-websocket/platform/WebSocket"
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
 import { once } from "node:events"
 import type { AddressInfo } from "node:net"
 import { WebSocket as UndiciWebSocket } from "undici"
 import { type PerMessageDeflateOptions, WebSocket as WsClient, WebSocketServer as WsServer } from "ws"
+import { Effect } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { connect, noHandlesLeft, serveEcho } from "./support.js"
 
 afterEach(noHandlesLeft)
@@ -137,7 +137,7 @@ const all = messages()
 
 describe("our server and a client of ws", () => {
   for (const [server, client] of takeovers) {
-    it.scopedLive(
+    it.live(
       title(server, client),
       () =>
         Effect.gen(function* () {
@@ -178,7 +178,7 @@ describe("our server and a client of ws", () => {
 
 describe("our client and a server of ws", () => {
   for (const [server, client] of takeovers) {
-    it.scopedLive(
+    it.live(
       title(server, client),
       () =>
         Effect.gen(function* () {
@@ -189,7 +189,7 @@ describe("our client and a server of ws", () => {
                 Effect.sync(
                   () => new WsServer({ port: 0, host: "127.0.0.1", perMessageDeflate: wsOptions(combination) })
                 ),
-                (wsServer) => Effect.async<void>((resume) => wsServer.close(() => resume(Effect.void)))
+                (wsServer) => Effect.callback<void>((resume) => wsServer.close(() => resume(Effect.void)))
               )
               yield* Effect.promise(() => once(wsServer, "listening"))
               wsServer.on("connection", (socket) =>
@@ -207,7 +207,7 @@ describe("our client and a server of ws", () => {
                   [],
                 parametersOf(combination)
               )
-              yield* Effect.fork(Effect.forEach(all, (data) => socket.send(data)))
+              yield* Effect.forkChild(Effect.forEach(all, (data) => socket.send(data)))
               for (const [i, data] of all.entries()) {
                 const received = (yield* socket.receive).data
                 assertSame(received, data, `${label}, message ${i}`)
@@ -223,7 +223,7 @@ describe("our client and a server of ws", () => {
 
 describe("our server and a client of undici", () => {
   for (const [server, client] of takeovers) {
-    it.scopedLive(
+    it.live(
       title(server, client),
       () =>
         Effect.gen(function* () {

@@ -3,13 +3,13 @@ import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/plat
 import type { StreamedMessage } from "@effect-websocket/platform/StreamingWebSocket"
 import type * as WebSocket from "@effect-websocket/platform/WebSocket"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
-import { afterEach, assert, describe, it } from "@effect/vitest"
 import type { Delivery } from "@effect-websocket/protocol/Connection"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
-import { Deferred, Effect, Exit, Fiber, Queue, type Scope, Stream } from "effect"
 import * as Http from "node:http"
 import { WebSocket as Ws, WebSocketServer as WsServer } from "ws"
+import { Deferred, Effect, Exit, Fiber, Queue, type Scope, Stream } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { closedFacts, eventually, facts, listen, mebibyte, noHandlesLeft, serve } from "./support.js"
 
 afterEach(noHandlesLeft)
@@ -19,7 +19,7 @@ type Seen = { readonly _tag: "Message" | "Ping" | "Pong" | "Close" | "Error"; re
 const watch = (socket: Ws) =>
   Effect.gen(function* () {
     const seen = yield* Queue.unbounded<Seen>()
-    const see = (_tag: Seen["_tag"], data: string) => void Queue.unsafeOffer(seen, { _tag, data })
+    const see = (_tag: Seen["_tag"], data: string) => void Queue.offerUnsafe(seen, { _tag, data })
     socket.on("message", (data) => see("Message", String(data)))
     socket.on("ping", (data) => see("Ping", String(data)))
     socket.on("pong", (data) => see("Pong", String(data)))
@@ -28,13 +28,13 @@ const watch = (socket: Ws) =>
     return { socket, next: Queue.take(seen) }
   })
 
-type Foreign = Effect.Effect.Success<ReturnType<typeof watch>>
+type Foreign = Effect.Success<ReturnType<typeof watch>>
 
 const wsServer = Effect.gen(function* () {
   const accepted = yield* Queue.unbounded<Ws>()
   const http = Http.createServer()
   const server = new WsServer({ server: http, perMessageDeflate: { threshold: 0 } })
-  server.on("connection", (socket) => Queue.unsafeOffer(accepted, socket))
+  server.on("connection", (socket) => Queue.offerUnsafe(accepted, socket))
   const port = yield* listen(http)
   return { url: `ws://127.0.0.1:${port}`, accept: Effect.flatMap(Queue.take(accepted), watch) }
 })
@@ -82,7 +82,12 @@ const open = {
 const stringsOf = (message: StreamedMessage): Stream.Stream<string, unknown> =>
   message._tag === "Text" ? message.data : Stream.map(message.data, (bytes) => Buffer.from(bytes).toString("latin1"))
 
-const joined = (message: StreamedMessage) => Stream.runFold(stringsOf(message), "", (all, part) => all + part)
+const joined = (message: StreamedMessage) =>
+  Stream.runFold(
+    stringsOf(message),
+    () => "",
+    (all, part) => all + part
+  )
 
 for (const role of ["client", "server"] as const) {
   describe(`sendStream, as ${role}`, () => {
@@ -96,13 +101,13 @@ for (const role of ["client", "server"] as const) {
         const paused = Stream.concat(
           Stream.take(parts, 50),
           Stream.concat(
-            Stream.drain(Stream.fromEffect(Effect.zipRight(Deferred.succeed(began, undefined), Deferred.await(goOn)))),
+            Stream.drain(Stream.fromEffect(Effect.andThen(Deferred.succeed(began, undefined), Deferred.await(goOn)))),
             Stream.drop(parts, 50)
           )
         )
-        const sending = yield* Effect.fork(socket.sendStream(paused))
+        const sending = yield* Effect.forkChild(socket.sendStream(paused))
         yield* Deferred.await(began)
-        const behind = yield* Effect.fork(socket.send("behind"))
+        const behind = yield* Effect.forkChild(socket.send("behind"))
         yield* Effect.raceFirst(socket.ping(Buffer.from("ping")), Effect.forever(socket.receive))
         assert.deepStrictEqual(yield* peer.next, { _tag: "Ping", data: "ping" })
         yield* Deferred.succeed(goOn, undefined)
@@ -118,11 +123,11 @@ for (const role of ["client", "server"] as const) {
         Effect.gen(function* () {
           const { peer, socket } = yield* open[role]({ delivery: "messages" })
           const began = yield* Deferred.make<void>()
-          const last = Effect.zipRight(
+          const last = Effect.andThen(
             Deferred.succeed(began, undefined),
             how === "fails" ? Effect.fail("broken") : Effect.never
           )
-          const sending = yield* Effect.fork(
+          const sending = yield* Effect.forkChild(
             socket.sendStream(Stream.concat(Stream.make("begun"), Stream.drain(Stream.fromEffect(last))))
           )
           yield* Deferred.await(began)
@@ -139,13 +144,13 @@ for (const role of ["client", "server"] as const) {
         peer.socket.pause()
         let sent = 0
         let finalized = false
-        const endless = Stream.repeatEffect(
+        const endless = Stream.fromEffectRepeat(
           Effect.sync(() => {
             sent++
             return Buffer.alloc(64 * 1024)
           })
         )
-        const sending = yield* Effect.fork(
+        const sending = yield* Effect.forkChild(
           Effect.flip(
             socket.sendStream(
               Stream.ensuring(
@@ -157,7 +162,7 @@ for (const role of ["client", "server"] as const) {
             )
           )
         )
-        yield* Effect.repeat(Effect.zipRight(Effect.yieldNow(), socket.bufferedBytes), {
+        yield* Effect.repeat(Effect.andThen(Effect.yieldNow, socket.bufferedBytes), {
           until: (bytes) => bytes >= 64 * 1024
         })
         assert.isAtMost(yield* socket.bufferedBytes, 256 * 1024)
@@ -186,7 +191,9 @@ for (const role of ["client", "server"] as const) {
         peer.socket.send("one ", { fin: false, compress: false })
         const message = yield* socket.receive
         const parts = yield* Queue.unbounded<string>()
-        const reading = yield* Effect.fork(Stream.runForEach(stringsOf(message), (part) => Queue.offer(parts, part)))
+        const reading = yield* Effect.forkChild(
+          Stream.runForEach(stringsOf(message), (part) => Queue.offer(parts, part))
+        )
         assert.strictEqual(yield* Queue.take(parts), "one ")
         peer.socket.send("two", { fin: true, compress: false })
         assert.strictEqual(yield* Queue.take(parts), "two")
@@ -215,7 +222,9 @@ for (const role of ["client", "server"] as const) {
     it.live("echo a message to ws while it still arrives", () =>
       Effect.gen(function* () {
         const { peer, socket } = yield* open[role]({ delivery: "streams" })
-        yield* Effect.fork(Effect.ignore(Stream.runForEach(socket.messages, (message) => socket.sendStream(message))))
+        yield* Effect.forkChild(
+          Effect.ignore(Stream.runForEach(socket.messages, (message) => socket.sendStream(message)))
+        )
         peer.socket.send("begins", { fin: false, compress: false })
         peer.socket.ping("p")
         assert.deepStrictEqual(yield* peer.next, { _tag: "Pong", data: "p" })
@@ -234,7 +243,7 @@ for (const role of ["client", "server"] as const) {
           const { peer, socket } = yield* open[role]({ delivery: "streams" })
           peer.socket.send("begun", { fin: false, compress: false })
           const message = yield* socket.receive
-          const reading = yield* Effect.fork(Effect.flip(joined(message)))
+          const reading = yield* Effect.forkChild(Effect.flip(joined(message)))
           if (way === "close") peer.socket.close(1000)
           else peer.socket.terminate()
           const error = yield* Fiber.join(reading)
@@ -295,7 +304,7 @@ for (const role of ["client", "server"] as const) {
       Effect.gen(function* () {
         for (const closes of [true, false]) {
           const peer = yield* Deferred.make<Foreign>()
-          const closed = yield* Effect.fork(
+          const closed = yield* Effect.forkChild(
             Effect.flatMap(Deferred.await(peer), ({ next }) =>
               Effect.repeat(next, { until: ({ _tag }) => _tag === "Close" })
             )

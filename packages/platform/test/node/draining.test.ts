@@ -1,8 +1,8 @@
 /** Many connections that are drained while they talk. `pnpm --filter soak drain` does it with thousands, in processes of their own. */
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import { NodeWebSocketServer } from "@effect-websocket/platform/node"
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer, Logger } from "effect"
+import { Context, Effect, Fiber, Layer, Logger } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { connect, eventually, noHandlesLeft } from "./support.js"
 
 afterEach(noHandlesLeft)
@@ -10,7 +10,7 @@ afterEach(noHandlesLeft)
 const connections = 200
 
 describe("drain under traffic", () => {
-  it.scopedLive(`closes ${connections} connections with 1001, each behind all that was accepted for sending`, () =>
+  it.live(`closes ${connections} connections with 1001, each behind all that was accepted for sending`, () =>
     Effect.gen(function* () {
       const accepted = new Map<string, number>()
       const numbering = WebSocketServer.layerHandler((socket) =>
@@ -21,7 +21,7 @@ describe("drain under traffic", () => {
       )
       const services = yield* Layer.build(
         Layer.provideMerge(numbering, NodeWebSocketServer.layer({ port: 0, host: "127.0.0.1" })).pipe(
-          Layer.provideMerge(Logger.remove(Logger.defaultLogger))
+          Layer.provideMerge(Logger.withoutDefault)
         )
       )
       const server = Context.get(services, WebSocketServer.WebSocketServer)
@@ -37,7 +37,7 @@ describe("drain under traffic", () => {
               return Effect.ignore(socket.send("more"))
             })
             yield* socket.send("first")
-            return { path, seen, socket, fiber: yield* Effect.fork(talking) }
+            return { path, seen, socket, fiber: yield* Effect.forkChild(talking) }
           }),
         { concurrency: 20 }
       )

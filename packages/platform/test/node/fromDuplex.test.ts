@@ -4,12 +4,13 @@ import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
 import * as Extension from "@effect-websocket/protocol/Extension"
 import { isKey } from "@effect-websocket/protocol/Handshake"
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, FiberId, Option, Queue, Scope } from "effect"
+import { Option } from "effect"
 import * as Http2 from "node:http2"
 import * as Net from "node:net"
 import { Duplex, PassThrough, Transform, type DuplexOptions } from "node:stream"
 import * as Tls from "node:tls"
+import { Cause, Deferred, Effect, Fiber, Exit, Queue, Scope } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { interruptedAt } from "../scheduling.js"
 import {
   acceptOfKey,
@@ -36,7 +37,7 @@ afterEach(noHandlesLeft)
 
 /** The request that a stream begins with, and what came behind it. The stream is left as it is between two reads: paused. */
 const readRequest = (duplex: Duplex): Effect.Effect<{ readonly request: string; readonly head: Buffer }> =>
-  Effect.async((resume) => {
+  Effect.callback((resume) => {
     let bytes = Buffer.alloc(0)
     const onData = (chunk: Buffer): void => {
       bytes = Buffer.concat([bytes, chunk])
@@ -55,7 +56,7 @@ const keyOf = (request: string): string => header(request, "Sec-WebSocket-Key") 
 const sockets = <S extends Net.Server>(server: S, event: "connection" | "secureConnection" = "connection") =>
   Effect.gen(function* () {
     const accepted = yield* Queue.unbounded<Net.Socket>()
-    server.on(event, (socket: Net.Socket) => Queue.unsafeOffer(accepted, socket))
+    server.on(event, (socket: Net.Socket) => Queue.offerUnsafe(accepted, socket))
     const port = yield* listen(server)
     return { port, next: Queue.take(accepted) }
   })
@@ -96,7 +97,7 @@ const answer = (lines: ReadonlyArray<string> = []): string =>
 const text = (data: string): Buffer => frame(first.text, data, true)
 
 describe("over TCP", () => {
-  it.scopedLive("answers 101, keeps frames that came with the request, and closes at the end of the scope", () =>
+  it.live("answers 101, keeps frames that came with the request, and closes at the end of the scope", () =>
     Effect.gen(function* () {
       const server = yield* sockets(Net.createServer())
       const peer = yield* rawClient(server.port)
@@ -129,14 +130,14 @@ describe("over TCP", () => {
           yield* socket.send("hello")
           const { masked, payload } = yield* peer.frame
           assert.deepStrictEqual([masked, payload.toString()], [false, "hello"])
-          return yield* Effect.forkDaemon(peer.farewell)
+          return yield* Effect.forkDetach(peer.farewell)
         })
       )
-      assert.deepStrictEqual((yield* closed).payload, closing(1000))
+      assert.deepStrictEqual((yield* Fiber.join(closed)).payload, closing(1000))
     })
   )
 
-  it.scopedLive("obeys the limits, and fails with a reset", () =>
+  it.live("obeys the limits, and fails with a reset", () =>
     Effect.gen(function* () {
       const server = yield* sockets(Net.createServer())
       const accept = Effect.gen(function* () {
@@ -157,7 +158,7 @@ describe("over TCP", () => {
     })
   )
 
-  it.scopedLive("has the delivery of its options", () =>
+  it.live("delivers what is asked for", () =>
     Effect.gen(function* () {
       const server = yield* sockets(Net.createServer())
       const peer = yield* rawClient(server.port)
@@ -172,10 +173,10 @@ describe("over TCP", () => {
   )
 })
 
-it.scopedLive("over TLS, with a client of the library's", () =>
+it.live("over TLS, with a client of the library's", () =>
   Effect.gen(function* () {
     const server = yield* sockets(Tls.createServer(tls), "secureConnection")
-    const client = yield* Effect.fork(
+    const client = yield* Effect.forkChild(
       WebSocketClient.connect(`wss://localhost:${server.port}/chat`).pipe(
         Effect.provide(NodeWebSocketClient.layerWith({ tls: { ca: tls.cert } }))
       )
@@ -183,7 +184,7 @@ it.scopedLive("over TLS, with a client of the library's", () =>
     const duplex = yield* server.next
     const { head, request } = yield* readRequest(duplex)
     const socket = yield* NodeWebSocketServer.fromDuplex(duplex, { key: keyOf(request), head })
-    const connected = yield* client
+    const connected = yield* Fiber.join(client)
     yield* connected.send("secret")
     assert.strictEqual((yield* socket.receive).data, "secret")
     yield* Effect.all([connected.close(4000), socket.closeStatus], { concurrency: 2 })
@@ -191,13 +192,13 @@ it.scopedLive("over TLS, with a client of the library's", () =>
   })
 )
 
-it.scopedLive("over a stream of HTTP/2, as through a tunnel", () =>
+it.live("over a stream of HTTP/2, as through a tunnel", () =>
   Effect.gen(function* () {
     const streams = yield* Queue.unbounded<Http2.ServerHttp2Stream>()
     const server = Http2.createServer()
     server.on("stream", (stream: Http2.ServerHttp2Stream) => {
       stream.respond({ ":status": 200 })
-      Queue.unsafeOffer(streams, stream)
+      Queue.offerUnsafe(streams, stream)
     })
     const port = yield* listen(server)
     const session = yield* Effect.acquireRelease(
@@ -205,11 +206,11 @@ it.scopedLive("over a stream of HTTP/2, as through a tunnel", () =>
       (session) => Effect.sync(() => session.destroy())
     )
     const tunnel = session.request({ ":method": "CONNECT", ":authority": "localhost" }, { endStream: false })
-    const client = yield* Effect.fork(clientOver(tunnel))
+    const client = yield* Effect.forkChild(clientOver(tunnel))
     const duplex = yield* Queue.take(streams)
     const { head, request } = yield* readRequest(duplex)
     const socket = yield* NodeWebSocketServer.fromDuplex(duplex, { key: keyOf(request), head })
-    const connected = yield* client
+    const connected = yield* Fiber.join(client)
     yield* connected.send("x".repeat(300_000))
     assert.strictEqual((yield* socket.receive).data.length, 300_000)
     yield* socket.send("back")
@@ -224,10 +225,10 @@ describe("over a pair in memory", () => {
     "several lines": (offered: string) => ["x-unknown", offered],
     parsed: () => [Extension.make("permessage-deflate", [["client_max_window_bits", true]])]
   })) {
-    it.scopedLive(`compresses if the client offers it, as ${name}`, () =>
+    it.live(`compresses where the client offers it, as ${name}`, () =>
       Effect.gen(function* () {
         const [near, far] = pair()
-        const client = yield* Effect.fork(clientOver(far, { compression: true }))
+        const client = yield* Effect.forkChild(clientOver(far, { compression: true }))
         const { head, request } = yield* readRequest(near)
         const offered = header(request, "Sec-WebSocket-Extensions") ?? ""
         assert.include(offered, "permessage-deflate")
@@ -237,7 +238,7 @@ describe("over a pair in memory", () => {
           compression: { threshold: 0 },
           extensions: extensions(offered)
         })
-        const connected = yield* client
+        const connected = yield* Fiber.join(client)
         for (const { extensions } of [socket, connected])
           assert.isTrue(Extension.includes(extensions, "permessage-deflate"))
         const data = "compress me ".repeat(1000)
@@ -250,7 +251,7 @@ describe("over a pair in memory", () => {
     )
   }
 
-  it.scopedLive("agrees on no extension that is not offered or not wanted", () =>
+  it.live("agrees on no extension that is not offered or not wanted", () =>
     Effect.gen(function* () {
       const offer = "permessage-deflate"
       for (const options of [
@@ -292,7 +293,7 @@ describe("a stream that is handed over", () => {
       ["with what it has read", true],
       ["with nothing read", false]
     ] as const) {
-      it.scopedLive(`${name}, ${kind}, is read on`, () =>
+      it.live(`${name}, ${kind}, is read on`, () =>
         Effect.gen(function* () {
           const duplex = new Recorder()
           prepare(duplex)
@@ -307,7 +308,7 @@ describe("a stream that is handed over", () => {
     }
   }
 
-  it.scopedLive("within its last read, keeps the bytes behind the request, even if others still listen", () =>
+  it.live("within its last read, keeps what came behind the request, whoever still listens", () =>
     Effect.gen(function* () {
       const duplex = new Recorder()
       const opened = yield* Deferred.make<string>()
@@ -321,7 +322,7 @@ describe("a stream that is handed over", () => {
           NodeWebSocketServer.fromDuplex(duplex, { key, head }).pipe(
             Effect.flatMap((socket) => socket.receive),
             Effect.flatMap(({ data }) => Deferred.succeed(opened, String(data))),
-            Scope.extend(scope)
+            Scope.provide(scope)
           )
         )
       })
@@ -331,7 +332,7 @@ describe("a stream that is handed over", () => {
     })
   )
 
-  it.scopedLive("may reuse its memory", () =>
+  it.live("may reuse its memory", () =>
     Effect.gen(function* () {
       const memory = Buffer.alloc(64)
       const duplex = new Recorder()
@@ -359,7 +360,7 @@ describe("a request that cannot be accepted", () => {
     "an extension that is no token": { key, extensions: [Extension.make("a b")] }
   }
   for (const [name, options] of Object.entries(refused)) {
-    it.scopedLive(`${name} is a local error, and the app answers`, () =>
+    it.live(`${name} is a local error, and the app answers`, () =>
       Effect.gen(function* () {
         const server = yield* sockets(Net.createServer())
         const peer = yield* rawClient(server.port)
@@ -389,7 +390,7 @@ describe("a request that cannot be accepted", () => {
     }
   }
   for (const [name, end] of Object.entries(ended)) {
-    it.scopedLive(`a stream that ${name} is an IoError, and nothing is written`, () =>
+    it.live(`a stream that ${name} is an IoError, and nothing is written`, () =>
       Effect.gen(function* () {
         const duplex = new Recorder()
         yield* end(duplex)
@@ -400,13 +401,13 @@ describe("a request that cannot be accepted", () => {
     )
   }
 
-  it.scopedLive("more than the budget is an IoError, and nothing is written", () =>
+  it.live("more than the budget is an IoError, and nothing is written", () =>
     Effect.gen(function* () {
       const budget = yield* ByteBudget.make(1)
       const holder = new Recorder()
       const holding = yield* NodeWebSocketServer.fromDuplex(holder, { key, budget })
       holder.push(text("more than a byte"))
-      yield* Effect.repeat(Effect.zipRight(Effect.yieldNow(), budget.usage), { until: (usage) => usage.isExhausted })
+      yield* Effect.repeat(Effect.andThen(Effect.yieldNow, budget.usage), { until: (usage) => usage.isExhausted })
       const duplex = new Recorder()
       const error = yield* Effect.flip(NodeWebSocketServer.fromDuplex(duplex, { key, budget }))
       assert.deepStrictEqual(facts(error), ioFacts("Budget", "accept"))
@@ -426,7 +427,7 @@ describe("a request that cannot be accepted", () => {
     "with an encoding": () => new PassThrough().setEncoding("utf8")
   }
   for (const [name, make] of Object.entries(noBytes)) {
-    it.scopedLive(`a stream ${name} is a defect, and nothing is written`, () =>
+    it.live(`a stream ${name} is a defect, and nothing is written`, () =>
       Effect.gen(function* () {
         const duplex = make()
         const exit = yield* Effect.exit(NodeWebSocketServer.fromDuplex(duplex, { key }))
@@ -438,7 +439,7 @@ describe("a request that cannot be accepted", () => {
     )
   }
 
-  it.scopedLive("a stream that carries a WebSocket is a defect, and nothing is written", () =>
+  it.live("a stream that carries a WebSocket is a defect, and nothing is written", () =>
     Effect.gen(function* () {
       const duplex = new Recorder()
       const socket = yield* NodeWebSocketServer.fromDuplex(duplex, { key, closeTimeout: 1 })
@@ -454,18 +455,18 @@ describe("a request that cannot be accepted", () => {
     })
   )
 
-  it.scopedLive("options that make no sense are a defect, and nothing is written", () =>
+  it.live("options that make no sense are a defect, and nothing is written", () =>
     Effect.gen(function* () {
       const duplex = new Recorder()
       const exit = yield* Effect.exit(NodeWebSocketServer.fromDuplex(duplex, { key, closeTimeout: 0 }))
-      assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
       assert.strictEqual(duplex.written, "")
     })
   )
 })
 
 describe("errors of the stream", () => {
-  it.scopedLive("end no process: before the effect runs, after a refusal, and while it is open", () =>
+  it.live("end no process: before the effect runs, after a refusal, and while it is open", () =>
     Effect.gen(function* () {
       const before = new Recorder()
       const accepting = NodeWebSocketServer.fromDuplex(before, { key })
@@ -487,7 +488,7 @@ describe("errors of the stream", () => {
     })
   )
 
-  it.scopedLive("thrown by its methods fail the connection", () =>
+  it.live("thrown by its methods fail the connection", () =>
     Effect.gen(function* () {
       for (const failing of [1, 2]) {
         let writes = 0
@@ -499,7 +500,7 @@ describe("errors of the stream", () => {
           }
         })
         const socket = yield* NodeWebSocketServer.fromDuplex(duplex, { key })
-        const sent = yield* Effect.exit(Effect.zipRight(socket.send("a"), socket.receive))
+        const sent = yield* Effect.exit(Effect.andThen(socket.send("a"), socket.receive))
         assert.isTrue(Exit.isFailure(sent))
         const { error } = yield* socket.closeStatus
         assert.strictEqual(error._tag, "Io_error")
@@ -516,7 +517,7 @@ describe("a stream of an uncommon kind", () => {
     "that is never destroyed to the end": { destroy() {} }
   }
   for (const [name, options] of Object.entries(kinds)) {
-    it.scopedLive(`${name} has an end`, () =>
+    it.live(`${name} has an end`, () =>
       Effect.gen(function* () {
         const make = () => new Duplex({ read() {}, write: (_chunk, _encoding, done) => done(), ...options })
         const closing = make()
@@ -535,7 +536,7 @@ describe("a stream of an uncommon kind", () => {
     )
   }
 
-  it.scopedLive("that is corked is written to", () =>
+  it.live("that is corked is written to", () =>
     Effect.gen(function* () {
       const duplex = new Recorder()
       duplex.cork()
@@ -547,7 +548,7 @@ describe("a stream of an uncommon kind", () => {
   )
 })
 
-it.scopedLive("the end of the peer ends the connection", () =>
+it.live("the end of the peer ends the connection", () =>
   Effect.gen(function* () {
     const duplex = new Recorder()
     const socket = yield* NodeWebSocketServer.fromDuplex(duplex, { key })
@@ -567,10 +568,10 @@ it.live("interrupted between any two operations, it has written nothing, or its 
       const scope = yield* Scope.make()
       const { exit, isInterrupted } = yield* interruptedAt(
         k,
-        NodeWebSocketServer.fromDuplex(duplex, { key, closeTimeout: "1 seconds" }).pipe(Scope.extend(scope))
+        NodeWebSocketServer.fromDuplex(duplex, { key, closeTimeout: "1 seconds" }).pipe(Scope.provide(scope))
       )
       const { written } = duplex
-      const release = yield* Effect.fork(Scope.close(scope, Exit.interrupt(FiberId.none)))
+      const release = yield* Effect.forkChild(Scope.close(scope, Exit.interrupt()))
       if (written === "") assert.isFalse(duplex.destroyed)
       else {
         yield* eventually(() => duplex.written !== written)
@@ -578,7 +579,7 @@ it.live("interrupted between any two operations, it has written nothing, or its 
         duplex.push(frame(first.close, closing(1001), true))
       }
       duplex.push(null)
-      yield* release
+      yield* Fiber.join(release)
       seen.add(`${written === "" ? "nothing" : "open"} ${exit._tag}`)
       duplex.destroy()
       if (!isInterrupted) break
@@ -587,13 +588,13 @@ it.live("interrupted between any two operations, it has written nothing, or its 
   })
 )
 
-it.scopedLive("a scope that has ended closes it at once", () =>
+it.live("a scope that has ended closes it at once", () =>
   Effect.gen(function* () {
     const scope = yield* childScope
     yield* Scope.close(scope, Exit.void)
     const [near, far] = pair()
     const peer = new Peer(Object.assign(far, { setNoDelay: () => far }) as unknown as Net.Socket)
-    const socket = yield* Scope.extend(NodeWebSocketServer.fromDuplex(near, { key }), scope)
+    const socket = yield* Scope.provide(NodeWebSocketServer.fromDuplex(near, { key }), scope)
     yield* peer.until("\r\n\r\n")
     assert.deepStrictEqual((yield* peer.frame).payload, closing(1001))
     yield* socket.abort

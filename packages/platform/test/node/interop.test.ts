@@ -1,7 +1,7 @@
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Effect, Queue, Stream, type Scope } from "effect"
 import { WebSocket as UndiciWebSocket } from "undici"
 import { WebSocket as WsClient, WebSocketServer as WsServer } from "ws"
+import { Effect, Fiber, Queue, Stream, type Scope } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { closedFacts, connect, facts, mebibyte, noHandlesLeft, serve, serveEcho } from "./support.js"
 
 afterEach(noHandlesLeft)
@@ -30,7 +30,7 @@ const bytesOf = (data: unknown): Uint8Array =>
 
 const watchWs = (socket: WsClient): Effect.Effect<Foreign & { readonly socket: WsClient }> =>
   Effect.map(Queue.unbounded<Seen>(), (seen) => {
-    const see = (event: Seen) => Queue.unsafeOffer(seen, event)
+    const see = (event: Seen) => Queue.offerUnsafe(seen, event)
     socket.on("open", () => see({ _tag: "Open", protocol: socket.protocol }))
     socket.on("message", (data, binary) =>
       see({ _tag: "Message", data: binary ? bytesOf(data) : Buffer.from(bytesOf(data)).toString() })
@@ -59,7 +59,7 @@ const undiciClient = (url: string, protocols: Array<string> = []): Effect.Effect
   Effect.map(Queue.unbounded<Seen>(), (seen) => {
     const socket = new UndiciWebSocket(url, protocols)
     socket.binaryType = "arraybuffer"
-    const see = (event: Seen) => Queue.unsafeOffer(seen, event)
+    const see = (event: Seen) => Queue.offerUnsafe(seen, event)
     socket.addEventListener("open", () => see({ _tag: "Open", protocol: socket.protocol }))
     socket.addEventListener("message", ({ data }) =>
       see({ _tag: "Message", data: typeof data === "string" ? data : bytesOf(data) })
@@ -78,7 +78,7 @@ const wsServer = (options: { readonly protocol?: string } = {}) =>
     const accepted = yield* Queue.unbounded<WsClient>()
     const { protocol } = options
     const server = yield* Effect.acquireRelease(
-      Effect.async<WsServer>((resume) => {
+      Effect.callback<WsServer>((resume) => {
         const server: WsServer = new WsServer(
           {
             port: 0,
@@ -87,10 +87,10 @@ const wsServer = (options: { readonly protocol?: string } = {}) =>
           },
           () => resume(Effect.succeed(server))
         )
-        server.on("connection", (socket) => Queue.unsafeOffer(accepted, socket))
+        server.on("connection", (socket) => Queue.offerUnsafe(accepted, socket))
       }),
       (server) =>
-        Effect.async<void>((resume) => {
+        Effect.callback<void>((resume) => {
           for (const socket of server.clients) socket.terminate()
           server.close(() => resume(Effect.void))
         })
@@ -121,7 +121,7 @@ describe.each([
   ["ws", wsClient],
   ["undici", undiciClient]
 ] as const)("our server and a client of %s", (_, client) => {
-  it.scopedLive("echoes every kind of message", () =>
+  it.live("echoes every kind of message", () =>
     Effect.gen(function* () {
       const { address } = yield* serveEcho()
       const peer = yield* client(address.url)
@@ -137,7 +137,7 @@ describe.each([
     })
   )
 
-  it.scopedLive("agrees on a subprotocol", () =>
+  it.live("agrees on a subprotocol", () =>
     Effect.gen(function* () {
       const { address } = yield* serveEcho({ protocols: ["v2", "v1"] })
       const peer = yield* client(address.url, ["v1", "v2"])
@@ -147,7 +147,7 @@ describe.each([
     })
   )
 
-  it.scopedLive("closes first, with a code and a reason", () =>
+  it.live("closes first, with a code and a reason", () =>
     Effect.gen(function* () {
       const server = yield* serve()
       const peer = yield* client(server.address.url)
@@ -162,7 +162,7 @@ describe.each([
     })
   )
 
-  it.scopedLive("is closed by the client, with and without a code and a reason", () =>
+  it.live("is closed by the client, with and without a code and a reason", () =>
     Effect.gen(function* () {
       const server = yield* serve()
       for (const [code, reason] of [
@@ -187,7 +187,7 @@ describe.each([
 })
 
 describe("our server and a client of ws", () => {
-  it.scopedLive("joins fragments, with a ping between them", () =>
+  it.live("joins fragments, with a ping between them", () =>
     Effect.gen(function* () {
       const { address } = yield* serveEcho()
       const { next, socket } = yield* wsClient(address.url)
@@ -203,26 +203,26 @@ describe("our server and a client of ws", () => {
     })
   )
 
-  it.scopedLive("pings, and reports pings and pongs", () =>
+  it.live("pings, and tells pings and pongs", () =>
     Effect.gen(function* () {
       const server = yield* serve()
       const { next, socket: foreign } = yield* wsClient(server.address.url)
       const socket = yield* server.accept()
       yield* next
-      const pongs = yield* Effect.fork(Stream.runCollect(Stream.take(socket.pongs, 2)))
-      const pings = yield* Effect.fork(Stream.runCollect(Stream.take(socket.pings, 1)))
-      yield* Effect.yieldNow()
+      const pongs = yield* Effect.forkChild(Stream.runCollect(Stream.take(socket.pongs, 2)))
+      const pings = yield* Effect.forkChild(Stream.runCollect(Stream.take(socket.pings, 1)))
+      yield* Effect.yieldNow
       yield* socket.ping(new Uint8Array([1, 2]))
       assert.deepStrictEqual(yield* next, { _tag: "Ping", data: new Uint8Array([1, 2]) })
       foreign.pong("unasked")
       foreign.ping("theirs")
       assert.deepStrictEqual(yield* next, { _tag: "Pong", data: Uint8Array.from(Buffer.from("theirs")) })
       assert.deepStrictEqual(
-        Array.from(yield* pongs, (data) => Buffer.from(data).toString()),
+        Array.from(yield* Fiber.join(pongs), (data) => Buffer.from(data).toString()),
         ["\u0001\u0002", "unasked"]
       )
       assert.deepStrictEqual(
-        Array.from(yield* pings, (data) => Buffer.from(data).toString()),
+        Array.from(yield* Fiber.join(pings), (data) => Buffer.from(data).toString()),
         ["theirs"]
       )
       yield* socket.close()
@@ -231,7 +231,7 @@ describe("our server and a client of ws", () => {
 })
 
 describe("our client and a server of ws", () => {
-  it.scopedLive("exchanges every kind of message, whole and in fragments", () =>
+  it.live("exchanges every kind of message, whole and in fragments", () =>
     Effect.gen(function* () {
       const server = yield* wsServer()
       for (const maxFrameSize of [undefined, 60_000]) {
@@ -250,7 +250,7 @@ describe("our client and a server of ws", () => {
     })
   )
 
-  it.scopedLive("joins fragments, and pings both ways", () =>
+  it.live("joins fragments, and pings both ways", () =>
     Effect.gen(function* () {
       const server = yield* wsServer()
       const socket = yield* connect(server.url)
@@ -266,7 +266,7 @@ describe("our client and a server of ws", () => {
     })
   )
 
-  it.scopedLive("agrees on a subprotocol", () =>
+  it.live("agrees on a subprotocol", () =>
     Effect.gen(function* () {
       const server = yield* wsServer({ protocol: "v1" })
       const socket = yield* connect(server.url, { protocols: ["v2", "v1"] })
@@ -275,7 +275,7 @@ describe("our client and a server of ws", () => {
     })
   )
 
-  it.scopedLive("closes first, with a code and a reason", () =>
+  it.live("closes first, with a code and a reason", () =>
     Effect.gen(function* () {
       const server = yield* wsServer()
       const socket = yield* connect(server.url)
@@ -288,7 +288,7 @@ describe("our client and a server of ws", () => {
     })
   )
 
-  it.scopedLive("is closed by the server, with and without a code and a reason", () =>
+  it.live("is closed by the server, with and without a code and a reason", () =>
     Effect.gen(function* () {
       const server = yield* wsServer()
       for (const [code, reason] of [

@@ -1,10 +1,11 @@
 import { WebSocketClient, WebSocketServer } from "@effect-websocket/platform"
 import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
 import { Origin } from "@effect-websocket/protocol"
-import { assert, describe, it } from "@effect/vitest"
-import { Cause, Config, ConfigProvider, Context, Effect, Exit, Fiber, Layer, Logger, Option } from "effect"
+import { Option } from "effect"
 import * as Net from "node:net"
 import { afterEach } from "vitest"
+import { Cause, Config, ConfigProvider, Context, Effect, Exit, Fiber, Layer, Logger } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { facts, header, ioFacts, listen, noHandlesLeft, rawServer, tls } from "./support.js"
 
 afterEach(noHandlesLeft)
@@ -12,31 +13,25 @@ afterEach(noHandlesLeft)
 /** Builds a layer that reads these variables, and logs nothing. */
 const build = <A, E>(layer: Layer.Layer<A, E>, variables: Record<string, string>) =>
   Layer.build(layer).pipe(
-    Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables)))),
-    Effect.provide(Logger.remove(Logger.defaultLogger))
+    Effect.withConfigProvider(ConfigProvider.fromEnvRecord(variables)),
+    Effect.provide(Logger.withoutDefault)
   )
 
-/** What a `ConfigError` is about. */
-const configFacts = (error: unknown) => {
-  const { _op, message, path } = error as { _op: string; message: string; path: ReadonlyArray<string> }
-  return { _op, message, path }
-}
-
-const number = Config.number("N")
-const duration = Config.duration("N")
+const number = Config.Number("N")
+const duration = Config.Duration("N")
 
 const defectOf = (exit: Exit.Exit<unknown, unknown>) =>
   Exit.isFailure(exit) ? Option.getOrUndefined(Cause.dieOption(exit.cause)) : undefined
 
 describe("NodeWebSocketServer.layerConfig", () => {
   const Server = NodeWebSocketServer.layerConfig({
-    port: Config.integer("PORT"),
-    host: Config.string("HOST").pipe(Config.withDefault("127.0.0.1")),
-    tls: { key: Config.string("KEY"), cert: Config.string("CERT") },
-    origin: Config.array(Config.string(), "ORIGINS").pipe(Config.map(Origin.allowList)),
-    protocols: Config.array(Config.string(), "PROTOCOLS"),
-    limits: { maxMessageBytes: Config.integer("MAX_MESSAGE_BYTES") },
-    closeTimeout: Config.duration("CLOSE_TIMEOUT")
+    port: Config.Int("PORT"),
+    host: Config.String("HOST").pipe(Config.withDefault("127.0.0.1")),
+    tls: { key: Config.String("KEY"), cert: Config.String("CERT") },
+    origin: Config.strings("ORIGINS").pipe(Config.map(Origin.allowList)),
+    protocols: Config.strings("PROTOCOLS"),
+    limits: { maxMessageBytes: Config.Int("MAX_MESSAGE_BYTES") },
+    closeTimeout: Config.Duration("CLOSE_TIMEOUT")
   })
   const variables = {
     PORT: "0",
@@ -48,7 +43,7 @@ describe("NodeWebSocketServer.layerConfig", () => {
     CLOSE_TIMEOUT: "2 seconds"
   }
 
-  it.scopedLive("serves with the values of the config", () =>
+  it.live("serves with what the config says", () =>
     Effect.gen(function* () {
       const server = Context.get(yield* build(Server, variables), WebSocketServer.WebSocketServer)
       assert.match(server.address.url, /^wss:\/\/127\.0\.0\.1:\d+$/)
@@ -66,17 +61,17 @@ describe("NodeWebSocketServer.layerConfig", () => {
     })
   )
 
-  it.scopedLive("takes a config of the whole", () =>
+  it.live("takes a config of the whole", () =>
     Effect.gen(function* () {
       const layer = NodeWebSocketServer.layerConfig(
-        Config.map(Config.integer("PORT"), (port) => ({ port, host: "127.0.0.1" }))
+        Config.map(Config.Int("PORT"), (port) => ({ port, host: "127.0.0.1" }))
       )
       const server = Context.get(yield* build(layer, { PORT: "0" }), WebSocketServer.WebSocketServer)
       assert.match(server.address.url, /^ws:\/\/127\.0\.0\.1:\d+$/)
     })
   )
 
-  for (const [name, value, op, path] of [
+  for (const [name, value, kind, path] of [
     ["PORT", undefined, "MissingData", ["PORT"]],
     ["PORT", "http", "InvalidData", ["PORT"]],
     ["CLOSE_TIMEOUT", "soon", "InvalidData", ["CLOSE_TIMEOUT"]]
@@ -87,7 +82,7 @@ describe("NodeWebSocketServer.layerConfig", () => {
         const error = yield* Effect.flip(
           Effect.scoped(build(Server, value === undefined ? others : { ...others, [name]: value }))
         )
-        assert.deepInclude(configFacts(error), { _op: op, path })
+        assert.deepInclude(Config.errorFacts(error), { kind, path })
       })
     )
   }
@@ -104,7 +99,7 @@ describe("NodeWebSocketServer.layerConfig", () => {
     maxSendBytes: [{ port, host, maxSendBytes: number }, "0"],
     "limits.maxFragments": [{ port, host, limits: { maxFragments: number } }, "0"],
     "compression.maxRatio": [{ port, host, compression: Config.map(number, (maxRatio) => ({ maxRatio })) }, "0.5"],
-    "drain.reason": [{ port, host, drain: { reason: Config.string("N") } }, "ü".repeat(62)],
+    "drain.reason": [{ port, host, drain: { reason: Config.String("N") } }, "ü".repeat(62)],
     "drain.window": [{ port, host, drain: { window: duration } }, "31 seconds"],
     "drain.timeout": [{ port, host, drain: { timeout: duration } }, "0 millis"],
     "admission.maxConnections": [{ port, host, admission: { maxConnections: number } }, "0"],
@@ -117,23 +112,23 @@ describe("NodeWebSocketServer.layerConfig", () => {
       "1.5"
     ],
     retryAfter: [{ port, host, retryAfter: duration }, "0 millis"],
-    host: [{ port, host: Config.string("N").pipe(Config.map((text) => text.trim())) }, " "],
-    protocols: [{ port, host, protocols: Config.array(Config.string(), "N") }, "a b"],
-    tls: [{ port, host, tls: { key: Config.string("N") } }, "no key"]
+    host: [{ port, host: Config.String("N").pipe(Config.map((text) => text.trim())) }, " "],
+    protocols: [{ port, host, protocols: Config.strings("N") }, "a b"],
+    tls: [{ port, host, tls: { key: Config.String("N") } }, "no key"]
   }
   for (const [name, [config, value]] of Object.entries(nonsense)) {
     it.effect(`fails with a ConfigError for a ${name} of ${value}, which is a defect in plain options`, () =>
       Effect.gen(function* () {
-        const error = configFacts(
+        const error = Config.errorFacts(
           yield* Effect.flip(Effect.scoped(build(NodeWebSocketServer.layerConfig(config), { N: value })))
         )
-        assert.strictEqual(error._op, "InvalidData")
+        assert.strictEqual(error.kind, "InvalidData")
         assert.deepStrictEqual(error.path, name.split("."))
         assert.match(error.message, new RegExp(`^${name} (must|cannot) `))
 
         const options = yield* Effect.withConfigProvider(
           Config.unwrap<NodeWebSocketServer.Options>(config),
-          ConfigProvider.fromMap(new Map([["N", value]]))
+          ConfigProvider.fromEnvRecord({ N: value })
         )
         const exit = yield* Effect.exit(Effect.scoped(Layer.build(NodeWebSocketServer.layer(options))))
         assert.instanceOf(defectOf(exit), RangeError)
@@ -143,15 +138,15 @@ describe("NodeWebSocketServer.layerConfig", () => {
 
   it.effect("fails with a ConfigError for an origin that no page has", () =>
     Effect.gen(function* () {
-      const origin = Config.array(Config.string(), "N").pipe(Config.map(Origin.allowList))
+      const origin = Config.strings("N").pipe(Config.map(Origin.allowList))
       const layer = NodeWebSocketServer.layerConfig({ port, host, origin })
-      const error = configFacts(yield* Effect.flip(Effect.scoped(build(layer, { N: "https://*.example.com" }))))
-      assert.deepInclude(error, { _op: "InvalidData", path: ["origin"] })
+      const error = Config.errorFacts(yield* Effect.flip(Effect.scoped(build(layer, { N: "https://*.example.com" }))))
+      assert.deepInclude(error, { kind: "InvalidData", path: ["origin"] })
       assert.include(error.message, 'origin cannot be "https://*.example.com"')
     })
   )
 
-  it.scopedLive("fails with an IoError if the port is in use", () =>
+  it.live("fails with an IoError where the port is in use", () =>
     Effect.gen(function* () {
       const taken = yield* listen(Net.createServer())
       const error = yield* Effect.flip(
@@ -163,20 +158,20 @@ describe("NodeWebSocketServer.layerConfig", () => {
 })
 
 describe("NodeWebSocketServer.layer", () => {
-  it.scopedLive("takes a timeout that is not a whole number of milliseconds", () =>
+  it.live("takes a timeout that is no whole number of milliseconds", () =>
     Layer.build(NodeWebSocketServer.layer({ port: 0, host: "127.0.0.1", handshakeTimeout: "1500 micros" }))
   )
 })
 
 describe("NodeWebSocketClient.layerConfig", () => {
   const Client = NodeWebSocketClient.layerConfig({
-    openTimeout: Config.duration("OPEN_TIMEOUT"),
-    limits: { maxMessageBytes: Config.integer("MAX_MESSAGE_BYTES") },
-    tls: { ca: Config.string("CA") }
+    openTimeout: Config.Duration("OPEN_TIMEOUT"),
+    limits: { maxMessageBytes: Config.Int("MAX_MESSAGE_BYTES") },
+    tls: { ca: Config.String("CA") }
   })
   const variables = { OPEN_TIMEOUT: "50 millis", MAX_MESSAGE_BYTES: "1234", CA: String(tls.cert) }
 
-  it.scopedLive("connects with the values of the config", () =>
+  it.live("connects with what the config says", () =>
     Effect.gen(function* () {
       const client = Context.get(yield* build(Client, variables), WebSocketClient.WebSocketClient)
       const server = Context.get(
@@ -193,18 +188,18 @@ describe("NodeWebSocketClient.layerConfig", () => {
     })
   )
 
-  it.scopedLive("sends the request of the config", () =>
+  it.live("asks for what the config says", () =>
     Effect.gen(function* () {
       const server = yield* rawServer()
       const layer = NodeWebSocketClient.layerConfig({
-        baseUrl: Config.redacted("URL"),
-        protocols: Config.array(Config.nonEmptyString(), "PROTOCOLS"),
-        auth: Config.all({ token: Config.redacted("TOKEN") }),
-        headers: Config.map(Config.string("VERSION"), (version) => ({ "X-Version": version }))
+        baseUrl: Config.Redacted("URL"),
+        protocols: Config.nonEmptyStrings("PROTOCOLS"),
+        auth: Config.all({ token: Config.Redacted("TOKEN") }),
+        headers: Config.map(Config.String("VERSION"), (version) => ({ "X-Version": version }))
       })
       const variables = { URL: `${server.url}/api/`, PROTOCOLS: "one, two", TOKEN: "abc", VERSION: "3" }
       const client = Context.get(yield* build(layer, variables), WebSocketClient.WebSocketClient)
-      const connecting = yield* Effect.fork(Effect.exit(Effect.scoped(client.connect("chat"))))
+      const connecting = yield* Effect.forkChild(Effect.exit(Effect.scoped(client.connect("chat"))))
       const peer = yield* server.next
       const request = yield* peer.until("\r\n\r\n")
       assert.match(request, /^GET \/api\/chat HTTP\/1\.1\r\n/)
@@ -219,7 +214,7 @@ describe("NodeWebSocketClient.layerConfig", () => {
   it.effect("fails with a ConfigError if a variable is missing", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(Effect.scoped(build(Client, { ...variables, OPEN_TIMEOUT: "soon" })))
-      assert.deepInclude(configFacts(error), { _op: "InvalidData", path: ["OPEN_TIMEOUT"] })
+      assert.deepInclude(Config.errorFacts(error), { kind: "InvalidData", path: ["OPEN_TIMEOUT"] })
     })
   )
 
@@ -227,23 +222,23 @@ describe("NodeWebSocketClient.layerConfig", () => {
     openTimeout: [{ openTimeout: duration }, "0 millis"],
     sendLowWaterMark: [{ sendLowWaterMark: number }, "65537"],
     "limits.maxMessageBytes": [{ limits: { maxMessageBytes: number } }, "1e9"],
-    tls: [{ tls: { cert: Config.string("N") } }, "no certificate"],
-    baseUrl: [{ baseUrl: Config.string("N") }, "/relative"],
-    protocols: [{ protocols: Config.array(Config.string(), "N") }, "a, a"]
+    tls: [{ tls: { cert: Config.String("N") } }, "no certificate"],
+    baseUrl: [{ baseUrl: Config.String("N") }, "/relative"],
+    protocols: [{ protocols: Config.strings("N") }, "a, a"]
   }
   for (const [name, [config, value]] of Object.entries(nonsense)) {
     it.effect(`fails with a ConfigError for a ${name} of ${value}, which is a defect in plain options`, () =>
       Effect.gen(function* () {
-        const error = configFacts(
+        const error = Config.errorFacts(
           yield* Effect.flip(Effect.scoped(build(NodeWebSocketClient.layerConfig(config), { N: value })))
         )
-        assert.strictEqual(error._op, "InvalidData")
+        assert.strictEqual(error.kind, "InvalidData")
         assert.deepStrictEqual(error.path, name.split("."))
         assert.match(error.message, new RegExp(`^${name} (must|cannot) `))
 
         const options = yield* Effect.withConfigProvider(
           Config.unwrap<NodeWebSocketClient.Options>(config),
-          ConfigProvider.fromMap(new Map([["N", value]]))
+          ConfigProvider.fromEnvRecord({ N: value })
         )
         const exit = yield* Effect.exit(Effect.scoped(Layer.build(NodeWebSocketClient.layerWith(options))))
         assert.instanceOf(defectOf(exit), RangeError)

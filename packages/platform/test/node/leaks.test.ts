@@ -1,26 +1,12 @@
 import { type WebSocket, WebSocketClient, WebSocketServer, WebSocketTest } from "@effect-websocket/platform"
 import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
-import { assert, it } from "@effect/vitest"
-import {
-  Array,
-  Cause,
-  Context,
-  Data,
-  Effect,
-  Exit,
-  Fiber,
-  Layer,
-  Logger,
-  Option,
-  Runtime,
-  type Scope,
-  Stream,
-  Supervisor
-} from "effect"
+import { Array, Data, Option } from "effect"
 import type { EventEmitter } from "node:events"
 import * as Http from "node:http"
 import * as Net from "node:net"
 import { getHeapSpaceStatistics } from "node:v8"
+import { Cause, Context, Effect, Exit, Fiber, Layer, Logger, type Scope, Stream, Supervisor } from "../effect/index.js"
+import { assert, it } from "../effect/vitest.js"
 import { collectGarbage } from "../collectGarbage.js"
 import { answer101, first, frame, listen, serve, tls, upgradeRequest } from "./support.js"
 
@@ -30,7 +16,7 @@ const sockets = () =>
 
 /** Lets turns of the event loop go by, until something is done or there were enough of them. */
 const turnsUntil = (isDone: () => boolean, enough: number) =>
-  Effect.async<void>((resume) => {
+  Effect.callback<void>((resume) => {
     let turns = 0
     const look = () => {
       if (turns++ === enough || isDone()) resume(Effect.void)
@@ -95,7 +81,7 @@ const exchanges = {
   interruption: Effect.gen(function* () {
     const socket = yield* WebSocketClient.connect((yield* WebSocketServer.address).url)
     yield* Effect.forkScoped(socket.receive)
-    yield* Effect.yieldNow()
+    yield* Effect.yieldNow
     yield* Effect.interrupt
   }),
   abort: Effect.gen(function* () {
@@ -115,7 +101,7 @@ for (const [name, exchange] of Object.entries(exchanges)) {
       assert.deepStrictEqual(sockets(), [])
       const timers = yield* countTimers(
         Effect.gen(function* () {
-          const exit = yield* Effect.scoped(exchange).pipe(Effect.exit, Effect.provide(services), Effect.fork)
+          const exit = yield* Effect.scoped(exchange).pipe(Effect.exit, Effect.provide(services), Effect.forkChild)
           const outcome = Exit.flatten(yield* Fiber.await(exit))
           assert.strictEqual(Exit.isSuccess(outcome), name === "success" || name === "abort")
         })
@@ -164,13 +150,12 @@ const handlers: Readonly<
 > = {
   "/echo": (socket) => socket.run((message) => socket.send(message)),
   "/end": (socket) => socket.receive,
-  "/fail": (socket) => Effect.zipRight(socket.receive, Effect.fail(new TestFailure())),
-  "/die": (socket) => Effect.zipRight(socket.receive, Effect.dieMessage("defect")),
-  "/abort": (socket) => Effect.zipRight(socket.receive, socket.abort),
-  "/close": (socket) => Effect.zipRight(socket.receive, socket.close(4000, "enough")),
-  "/flood": (socket) =>
-    Effect.zipRight(Effect.replicateEffect(socket.send(large), 3), Stream.runDrain(socket.messages)),
-  "/release": (socket) => Effect.zipRight(Effect.forkScoped(Effect.forever(socket.receive)), Effect.yieldNow()),
+  "/fail": (socket) => Effect.andThen(socket.receive, Effect.fail(new TestFailure())),
+  "/die": (socket) => Effect.andThen(socket.receive, Effect.die(new Error("defect"))),
+  "/abort": (socket) => Effect.andThen(socket.receive, socket.abort),
+  "/close": (socket) => Effect.andThen(socket.receive, socket.close(4000, "enough")),
+  "/flood": (socket) => Effect.andThen(Effect.replicateEffect(socket.send(large), 3), Stream.runDrain(socket.messages)),
+  "/release": (socket) => Effect.andThen(Effect.forkScoped(Effect.forever(socket.receive)), Effect.yieldNow),
   "/idle": () => turnsUntil(() => false, 20)
 }
 const handle = (socket: WebSocketServer.ServerWebSocket) => handlers[socket.url]!(socket)
@@ -179,27 +164,27 @@ const handle = (socket: WebSocketServer.ServerWebSocket) => handlers[socket.url]
 const behaviours: ReadonlyArray<
   (socket: WebSocket.WebSocket) => Effect.Effect<unknown, { readonly _tag: string }, Scope.Scope>
 > = [
-  (socket) => Effect.zipRight(socket.send("hello"), socket.receive),
-  (socket) => Effect.zipRight(socket.send("hello"), Effect.forever(socket.receive)),
-  (socket) => Effect.zipRight(socket.send("hello"), Stream.runDrain(socket.messages)),
+  (socket) => Effect.andThen(socket.send("hello"), socket.receive),
+  (socket) => Effect.andThen(socket.send("hello"), Effect.forever(socket.receive)),
+  (socket) => Effect.andThen(socket.send("hello"), Stream.runDrain(socket.messages)),
   (socket) =>
-    Effect.zipRight(
+    Effect.andThen(
       socket.send("hello"),
       socket.run(() => Effect.never)
     ),
   (socket) =>
-    Effect.zipRight(
+    Effect.andThen(
       socket.send("hello"),
       // Not for ever: in memory it would leave no time for anything else.
       Stream.runForEach(Stream.take(socket.messages, 20), (message) => socket.send(message))
     ),
-  (socket) => Effect.zipRight(socket.send(large), socket.receive),
-  (socket) => Effect.zipRight(Effect.replicateEffect(socket.send(large), 3), socket.receive),
-  (socket) => Effect.zipRight(Effect.forkScoped(Stream.runDrain(socket.pongs)), socket.ping()),
-  (socket) => Effect.zipRight(socket.send("hello"), Effect.fail(new TestFailure())),
-  (socket) => Effect.zipRight(socket.send("hello"), Effect.dieMessage("defect")),
-  (socket) => Effect.zipRight(socket.send("hello"), socket.close(4001, "enough")),
-  (socket) => Effect.zipRight(socket.send("hello"), socket.abort),
+  (socket) => Effect.andThen(socket.send(large), socket.receive),
+  (socket) => Effect.andThen(Effect.replicateEffect(socket.send(large), 3), socket.receive),
+  (socket) => Effect.andThen(Effect.forkScoped(Stream.runDrain(socket.pongs)), socket.ping()),
+  (socket) => Effect.andThen(socket.send("hello"), Effect.fail(new TestFailure())),
+  (socket) => Effect.andThen(socket.send("hello"), Effect.die(new Error("defect"))),
+  (socket) => Effect.andThen(socket.send("hello"), socket.close(4001, "enough")),
+  (socket) => Effect.andThen(socket.send("hello"), socket.abort),
   () => Effect.void
 ]
 
@@ -240,7 +225,7 @@ const rudeServer = (random: Random) =>
 
 /** Sends some of a request and of a message, and leaves. */
 const rudeClient = (url: string, random: Random) =>
-  Effect.async<void>((resume) => {
+  Effect.callback<void>((resume) => {
     const bytes = Buffer.concat([Buffer.from(upgradeRequest()), frame(first.text, large.subarray(0, 1000), true)])
     const socket = Net.connect(Number(new URL(url).port), "127.0.0.1", () => {
       socket.write(bytes.subarray(0, random(bytes.length)), () => {
@@ -267,7 +252,7 @@ const servers = (random: Random) =>
     const runtime = yield* Effect.runtime<never>()
     http.on("upgrade", (request, socket, head: Buffer) => {
       const upgraded = NodeWebSocketServer.fromUpgrade(request, socket, head)
-      Runtime.runFork(runtime)(Effect.exit(Effect.scoped(Effect.flatMap(upgraded, handle))))
+      Effect.runForkWith(runtime)(Effect.exit(Effect.scoped(Effect.flatMap(upgraded, handle))))
     })
     const port = yield* listen(http)
 
@@ -298,7 +283,7 @@ const listeners = (emitter: EventEmitter) =>
   emitter.eventNames().map((name) => [String(name), emitter.listenerCount(name)] as const)
 
 /** A connection that is interrupted at a random moment, unless it has come to its end by itself. Returns how it ended. */
-const cycle = ({ connect, rude }: Effect.Effect.Success<ReturnType<typeof servers>>, random: Random) =>
+const cycle = ({ connect, rude }: Effect.Success<ReturnType<typeof servers>>, random: Random) =>
   Effect.gen(function* () {
     if (random(20) === 0) {
       yield* rude(random)
@@ -306,7 +291,7 @@ const cycle = ({ connect, rude }: Effect.Effect.Success<ReturnType<typeof server
     }
     const connecting = connect(random)
     const behave = oneOf(random, behaviours)
-    const fiber = yield* Effect.fork(
+    const fiber = yield* Effect.forkChild(
       random(8) === 0
         ? // It belongs to the scope of the whole test, which must hold nothing that is over.
           Effect.acquireUseRelease(
@@ -316,14 +301,15 @@ const cycle = ({ connect, rude }: Effect.Effect.Success<ReturnType<typeof server
           )
         : Effect.scoped(Effect.flatMap(connecting, behave))
     )
-    yield* turnsUntil(() => fiber.unsafePoll() !== null, random(4) === 0 ? 100 : random(20))
-    return outcomeOf(yield* Fiber.interrupt(fiber))
+    yield* turnsUntil(() => Fiber.pollUnsafe(fiber) !== undefined, random(4) === 0 ? 100 : random(20))
+    yield* Fiber.interrupt(fiber)
+    return outcomeOf(yield* Fiber.await(fiber))
   })
 
 const outcomeOf = (exit: Exit.Exit<unknown, { readonly _tag: string }>): string => {
   if (Exit.isSuccess(exit)) return "success"
-  const failure = Option.getOrUndefined(Cause.failureOption(exit.cause))
-  return failure?._tag ?? (Cause.isDie(exit.cause) ? "defect" : "interruption")
+  const failure = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+  return failure?._tag ?? (Cause.hasDies(exit.cause) ? "defect" : "interruption")
 }
 
 const outcomes = [
@@ -396,7 +382,7 @@ it.live(
           Effect.supervised(supervisor),
           Effect.scoped,
           Effect.provide(NodeWebSocketClient.layerWith({ tls: { ca: tls.cert } })),
-          Effect.provide(Logger.remove(Logger.defaultLogger))
+          Effect.provide(Logger.withoutDefault)
         )
       )
       assert.strictEqual(timers, 0)

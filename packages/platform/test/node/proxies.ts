@@ -1,10 +1,10 @@
 /** Proxies for clients to go through, that others have written; but for SOCKS 4, which no package speaks. */
-import { Effect } from "effect"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import * as Net from "node:net"
 import { createProxy } from "proxy"
 import { createServer as createSocksServer, events } from "simple-socks"
+import { Effect } from "../effect/index.js"
 import type { Certificate } from "./certificates.js"
 import { listen } from "./support.js"
 

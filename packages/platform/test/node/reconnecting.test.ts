@@ -1,10 +1,11 @@
 import * as ReconnectingWebSocket from "@effect-websocket/platform/ReconnectingWebSocket"
 import * as NodeWebSocketClient from "@effect-websocket/platform/node/NodeWebSocketClient"
-import { afterAll, assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Schedule, Scope, Stream } from "effect"
+import { Schedule } from "effect"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { createInterface } from "node:readline"
+import { Effect, Exit, Fiber, Scope, Stream } from "../effect/index.js"
+import { afterAll, assert, describe, it } from "../effect/vitest.js"
 import { bundle } from "./programs.js"
 
 const programs = bundle("recorder")
@@ -30,15 +31,15 @@ const recorder = (port: number, received: Array<number>) =>
   )
 
 describe("a reconnecting client, over TCP", () => {
-  it.scopedLive("survives a server that is killed and started again", () =>
+  it.live("survives a server that is killed and started again", () =>
     Effect.gen(function* () {
       const received: Array<number> = []
       let scope = yield* Scope.make()
-      const { port } = yield* Scope.extend(recorder(0, received), scope)
+      const { port } = yield* Scope.provide(recorder(0, received), scope)
       const socket = yield* ReconnectingWebSocket.make(`ws://127.0.0.1:${port}`, {
         schedule: Schedule.spaced("20 millis")
       })
-      const echoed = yield* Effect.fork(Stream.runCollect(Stream.map(socket.messages, ({ data }) => Number(data))))
+      const echoed = yield* Effect.forkChild(Stream.runCollect(Stream.map(socket.messages, ({ data }) => Number(data))))
       const outcomes: Array<ReconnectingWebSocket.Outcome> = []
       const send = (from: number, count: number) =>
         Effect.forEach(
@@ -51,10 +52,10 @@ describe("a reconnecting client, over TCP", () => {
       const between = 50
       for (let kill = 0; kill < kills; kill++) {
         yield* send(kill * between, between / 2)
-        const rest = yield* Effect.fork(send(kill * between + between / 2, between / 2))
+        const rest = yield* Effect.forkChild(send(kill * between + between / 2, between / 2))
         yield* Scope.close(scope, Exit.void)
         scope = yield* Scope.make()
-        yield* Scope.extend(recorder(port, received), scope)
+        yield* Scope.provide(recorder(port, received), scope)
         yield* Fiber.join(rest)
       }
       const total = kills * between + 1

@@ -1,9 +1,9 @@
-import { afterAll, assert, describe, it } from "@effect/vitest"
-import { Effect, type Scope } from "effect"
 import { type ChildProcessByStdio, spawn } from "node:child_process"
 import { once } from "node:events"
 import { createInterface } from "node:readline"
 import type { Readable } from "node:stream"
+import { Effect, type Scope } from "../effect/index.js"
+import { afterAll, assert, describe, it } from "../effect/vitest.js"
 import { bundle } from "./programs.js"
 import {
   answer101,
@@ -87,7 +87,7 @@ const shortTimeout = 300
 
 describe("a server", () => {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    it.scopedLive(`closes all connections with 1001 on ${signal}, and ends by itself, with 0`, () =>
+    it.live(`closes everyone with 1001 on ${signal} and ends by itself, with 0`, () =>
       Effect.gen(function* () {
         const server = yield* startServer(longTimeout)
         const receiving = yield* server.connect("/receive")
@@ -112,7 +112,7 @@ describe("a server", () => {
     )
   }
 
-  it.scopedLive("drops peers that do not read or do not answer after closeTimeout", () =>
+  it.live("drops after closeTimeout who does not read or does not answer", () =>
     Effect.gen(function* () {
       const server = yield* startServer(shortTimeout)
       const silent = yield* server.connect("/receive")
@@ -129,7 +129,7 @@ describe("a server", () => {
     })
   )
 
-  it.scopedLive("ends at once on a second signal", () =>
+  it.live("ends at once on a second signal", () =>
     Effect.gen(function* () {
       const server = yield* startServer(longTimeout)
       const silent = yield* server.connect("/receive")
@@ -143,7 +143,7 @@ describe("a server", () => {
     })
   )
 
-  it.scopedLive("sends no Close on SIGKILL", () =>
+  it.live("says no goodbye on SIGKILL", () =>
     Effect.gen(function* () {
       const server = yield* startServer(longTimeout)
       const peer = yield* server.connect("/receive")
@@ -155,7 +155,7 @@ describe("a server", () => {
     })
   )
 
-  it.scopedLive("sends no Close on process.exit", () =>
+  it.live("says no goodbye on process.exit", () =>
     Effect.gen(function* () {
       const server = yield* startServer(longTimeout)
       const peer = yield* server.connect("/receive")
@@ -168,7 +168,7 @@ describe("a server", () => {
     })
   )
 
-  it.scopedLive("sends no Close on an uncaught exception", () =>
+  it.live("says no goodbye on an exception that nobody catches", () =>
     Effect.gen(function* () {
       const server = yield* startServer(longTimeout)
       const peer = yield* server.connect("/receive")
@@ -195,7 +195,7 @@ describe("a server that drains", () => {
     return server
   })
 
-  it.scopedLive("waits for its handlers on SIGTERM, answers others with 503, reports, and ends by itself, with 0", () =>
+  it.live("waits for its handlers on SIGTERM, answers others with 503, reports, and ends by itself, with 0", () =>
     Effect.gen(function* () {
       const server = yield* startSaving
       const late = yield* rawClient(server.port)
@@ -211,7 +211,7 @@ describe("a server that drains", () => {
     })
   )
 
-  it.scopedLive("ends at once on a second SIGTERM", () =>
+  it.live("ends at once on a second SIGTERM", () =>
     Effect.gen(function* () {
       const server = yield* startSaving
       server.process.kill("SIGTERM")
@@ -221,7 +221,7 @@ describe("a server that drains", () => {
 })
 
 describe("a client", () => {
-  it.scopedLive("closes connections with 1001 on SIGINT, drops attempts to connect, and ends by itself, with 0", () =>
+  it.live("closes what is open with 1001 on SIGINT, drops what is not yet, and ends by itself, with 0", () =>
     Effect.gen(function* () {
       const server = yield* rawServer()
       const client = yield* start("client", String(longTimeout), `${server.url}/open`, `${server.url}/dialling`)
@@ -252,7 +252,7 @@ describe("a client", () => {
     })
   )
 
-  it.scopedLive("drops after closeTimeout a server that does not answer", () =>
+  it.live("drops after closeTimeout a server that does not answer", () =>
     Effect.gen(function* () {
       const server = yield* rawServer()
       const client = yield* start("client", String(shortTimeout), server.url)

@@ -2,10 +2,10 @@
 import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import { NodeWebSocketServer } from "@effect-websocket/platform/node"
-import { afterEach, assert, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Layer, Logger } from "effect"
 import * as Http from "node:http"
 import * as Net from "node:net"
+import { Context, Deferred, Effect, Layer, Logger } from "../effect/index.js"
+import { afterEach, assert, it } from "../effect/vitest.js"
 import {
   first,
   frame,
@@ -38,7 +38,7 @@ const assertEchoes = (peer: Peer) =>
   })
 
 const isRefused = (port: number): Effect.Effect<boolean> =>
-  Effect.async((resume) => {
+  Effect.callback((resume) => {
     const socket = Net.connect({ host: "127.0.0.1", port }, () => {
       socket.destroy()
       resume(Effect.succeed(false))
@@ -46,7 +46,7 @@ const isRefused = (port: number): Effect.Effect<boolean> =>
     socket.on("error", () => resume(Effect.succeed(true)))
   })
 
-it.scopedLive("a server of its own frees its port, answers clients that are connected, and keeps its WebSockets", () =>
+it.live("a server of its own frees its port, answers who is connected, and keeps its WebSockets", () =>
   Effect.gen(function* () {
     const server = yield* serveEcho()
     const { port } = server.address
@@ -68,12 +68,12 @@ it.scopedLive("a server of its own frees its port, answers clients that are conn
     yield* assertEchoes(talking)
     yield* assertEchoes(yield* rawWebSocket(port))
     assert.strictEqual(server.address.port, port)
-    yield* Effect.forkDaemon(talking.farewell)
+    yield* Effect.forkDetach(talking.farewell)
     assert.deepStrictEqual(yield* server.drain(), { closed: 1, dropped: 0, interrupted: 0 })
   })
 )
 
-it.scopedLive("a server of its own refuses requests that wait for an accept", () =>
+it.live("a server of its own refuses who waits for an accept", () =>
   Effect.gen(function* () {
     const server = yield* serve()
     const waiting = yield* rawClient(server.address.port)
@@ -87,7 +87,7 @@ it.scopedLive("a server of its own refuses requests that wait for an accept", ()
   })
 )
 
-it.scopedLive("an attached server refuses the requests for its routes, and HTTP continues", () =>
+it.live("an attached server refuses what is its own, and HTTP goes on", () =>
   Effect.gen(function* () {
     const checking = yield* Deferred.make<void>()
     const http = Http.createServer((_, response) => response.end("mine"))
@@ -100,13 +100,13 @@ it.scopedLive("an attached server refuses the requests for its routes, and HTTP 
       WebSocketServer.layerRoute({
         path: "/slow",
         check: () =>
-          Effect.as(Effect.zipRight(Deferred.succeed(checking, undefined), Effect.never), UpgradeCheck.accept()),
+          Effect.as(Effect.andThen(Deferred.succeed(checking, undefined), Effect.never), UpgradeCheck.accept()),
         handler: () => Effect.void
       })
     )
     const services = yield* Layer.build(
       Layer.provideMerge(routes, NodeWebSocketServer.layerAttached(http)).pipe(
-        Layer.provideMerge(Logger.remove(Logger.defaultLogger))
+        Layer.provideMerge(Logger.withoutDefault)
       )
     )
     const server = Context.get(services, WebSocketServer.WebSocketServer)
@@ -124,7 +124,7 @@ it.scopedLive("an attached server refuses the requests for its routes, and HTTP 
     assert.strictEqual((yield* readResponse(plain)).body, "mine")
     assert.strictEqual(server.address.port, port)
     yield* assertEchoes(talking)
-    yield* Effect.forkDaemon(talking.farewell)
+    yield* Effect.forkDetach(talking.farewell)
     yield* server.drain()
   })
 )

@@ -6,22 +6,20 @@ import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/plat
 import type { IoError } from "@effect-websocket/protocol/Errors"
 import { acceptValue } from "@effect-websocket/protocol/Handshake"
 import { assert } from "@effect/vitest"
+import { readFileSync } from "node:fs"
+import * as Net from "node:net"
 import {
   type Cause,
-  Chunk,
   Clock,
   Context,
   Duration,
   Effect,
-  ExecutionStrategy,
   Layer,
   Logger,
   Queue,
   Scope,
   TestClock
-} from "effect"
-import { readFileSync } from "node:fs"
-import * as Net from "node:net"
+} from "../effect/index.js"
 
 // -------------------------------------------------------------------------------------------------------------------
 // Waiting for what happens
@@ -37,7 +35,7 @@ class Watched {
 
   /** The first value that `look` finds. It looks at once, and after every change. */
   await<A>(look: () => A | undefined): Effect.Effect<A> {
-    return Effect.async<A>((resume) => {
+    return Effect.callback<A>((resume) => {
       const watcher = () => {
         try {
           const found = look()
@@ -58,7 +56,7 @@ class Watched {
 
 /** Waits until something holds that no event tells about, by looking in every turn of the event loop. */
 export const eventually = (holds: () => boolean): Effect.Effect<void> =>
-  Effect.async<void>((resume) => {
+  Effect.callback<void>((resume) => {
     let timer: NodeJS.Immediate | undefined
     const look = () => {
       if (holds()) resume(Effect.void)
@@ -85,14 +83,14 @@ export const settled = (read: () => number): Effect.Effect<number> =>
   })
 
 /** Moves the `TestClock` on by a time, once something sleeps for exactly that. */
-export const elapse = (time: Duration.DurationInput): Effect.Effect<void> =>
+export const elapse = (time: Duration.Input): Effect.Effect<void> =>
   Effect.gen(function* () {
     const wake = (yield* Clock.currentTimeMillis) + Duration.toMillis(time)
-    let sleeping: Chunk.Chunk<number>
+    let sleeping: ReadonlyArray<number>
     do {
-      yield* Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void)))
-      sleeping = yield* TestClock.sleeps()
-    } while (!Chunk.contains(sleeping, wake))
+      yield* Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
+      sleeping = yield* TestClock.sleeps
+    } while (!sleeping.includes(wake))
     yield* TestClock.adjust(time)
   })
 
@@ -106,7 +104,7 @@ export const memory = (): number => {
 
 /** Waits until a connection has as much to write as it takes without waiting. */
 export const stalled = (socket: WebSocket): Effect.Effect<number> =>
-  Effect.repeat(Effect.zipRight(Effect.yieldNow(), socket.bufferedBytes), { until: (bytes) => bytes >= 65536 })
+  Effect.repeat(Effect.andThen(Effect.yieldNow, socket.bufferedBytes), { until: (bytes) => bytes >= 65536 })
 
 /** 64 KiB that begin with a number. */
 export const stamped = (index: number): Buffer => {
@@ -326,15 +324,17 @@ export class Peer extends Watched {
 
   /** Reads a Close, answers it in kind, and ends after the other side, which is a server, has ended. */
   get farewell(): Effect.Effect<Frame> {
-    return Effect.gen(this, function* () {
-      const received = yield* this.frame
-      assert.strictEqual(received.first, first.close)
-      this.write(frame(first.close, received.payload, !received.masked))
-      if (!received.masked) assert.strictEqual((yield* this.rest).length, 0)
-      this.end()
-      yield* this.closed
-      return received
-    })
+    return Effect.gen(() => this.sayFarewell())
+  }
+
+  private *sayFarewell() {
+    const received = yield* this.frame
+    assert.strictEqual(received.first, first.close)
+    this.write(frame(first.close, received.payload, !received.masked))
+    if (!received.masked) assert.strictEqual((yield* this.rest).length, 0)
+    this.end()
+    yield* this.closed
+    return received
   }
 }
 
@@ -363,13 +363,13 @@ export const listen = <S extends Net.Server>(
     socket.once("close", () => sockets.delete(socket))
   })
   return Effect.acquireRelease(
-    Effect.async<number>((resume) => {
+    Effect.callback<number>((resume) => {
       server.listen(options.port ?? 0, options.host ?? "127.0.0.1", () =>
         resume(Effect.succeed((server.address() as Net.AddressInfo).port))
       )
     }),
     () =>
-      Effect.async<void>((resume) => {
+      Effect.callback<void>((resume) => {
         server.close(() => resume(Effect.void))
         for (const socket of sockets) socket.destroy()
       })
@@ -381,7 +381,7 @@ export const rawServer = (options: { readonly host?: string } = {}) =>
   Effect.gen(function* () {
     const peers = yield* Queue.unbounded<Peer>()
     const server = Net.createServer({ allowHalfOpen: true }, (socket) => {
-      Queue.unsafeOffer(peers, new Peer(socket))
+      Queue.offerUnsafe(peers, new Peer(socket))
     })
     const port = yield* listen(server, options)
     return { port, url: `ws://127.0.0.1:${port}`, next: Queue.take(peers) }
@@ -390,7 +390,7 @@ export const rawServer = (options: { readonly host?: string } = {}) =>
 /** A raw peer that is connected to a port. */
 export const rawClient = (port: number): Effect.Effect<Peer, never, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.async<Peer>((resume) => {
+    Effect.callback<Peer>((resume) => {
       const socket: Net.Socket = Net.connect({ host: "127.0.0.1", port, allowHalfOpen: true }, () =>
         resume(Effect.succeed(peer))
       )
@@ -466,12 +466,11 @@ const fixture = (name: string): Buffer => readFileSync(new URL(`./fixtures/${nam
 /** A certificate that signs itself, for localhost and 127.0.0.1. */
 export const tls = { key: fixture("key.pem"), cert: fixture("cert.pem") }
 
-const quietly = Effect.provide(Logger.remove(Logger.defaultLogger))
+const quietly = Effect.provide(Logger.withoutDefault)
 
 /** A scope that a test may close before its own ends. */
-export const childScope: Effect.Effect<Scope.CloseableScope, never, Scope.Scope> = Effect.flatMap(
-  Effect.scope,
-  (scope) => Scope.fork(scope, ExecutionStrategy.sequential)
+export const childScope: Effect.Effect<Scope.Closeable, never, Scope.Scope> = Effect.flatMap(Effect.scope, (scope) =>
+  Scope.fork(scope, "sequential")
 )
 
 /** A server on an ephemeral port of 127.0.0.1, released with the scope. */
@@ -525,10 +524,11 @@ export interface LogEntry {
 export const withLog = <A, E, R>(use: (log: ReadonlyArray<LogEntry>) => Effect.Effect<A, E, R>) =>
   Effect.suspend(() => {
     const log: Array<LogEntry> = []
-    const logger = Logger.make(({ cause, logLevel, message }) => {
-      log.push({ level: logLevel.label, message: Array.isArray(message) ? message : [message], cause })
+    const logger = Logger.make((entry) => {
+      const { cause, message } = entry
+      log.push({ level: Logger.levelOf(entry), message: Array.isArray(message) ? message : [message], cause })
     })
-    return Effect.provide(use(log), Logger.replace(Logger.defaultLogger, logger))
+    return Effect.provide(use(log), Logger.layer([logger]))
   })
 
 /** A sink that remembers what a transport reports. */

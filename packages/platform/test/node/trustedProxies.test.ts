@@ -1,12 +1,12 @@
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer } from "effect"
 import { mkdtemp, rm } from "node:fs/promises"
 import * as Http from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { Context, Effect, Layer } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { noHandlesLeft } from "./support.js"
 
 afterEach(noHandlesLeft)
@@ -17,7 +17,7 @@ const temporaryDirectory = Effect.acquireRelease(
 )
 
 const Address = WebSocketServer.layerHandler((socket) =>
-  Effect.zipRight(socket.send(String(socket.request.clientAddress)), Effect.never)
+  Effect.andThen(socket.send(String(socket.request.clientAddress)), Effect.never)
 )
 
 /** What clients behind a proxy are known by, one after the other; or the status with which they are refused. */
@@ -44,7 +44,7 @@ const knownAs = (
 const perKey = (connections: number) => ({ maxConnectionsPerKey: connections })
 
 describe("clients behind a proxy", () => {
-  it.scopedLive("have limits of their own, whatever form their addresses are in", () =>
+  it.live("have limits of their own, whatever form their addresses are in", () =>
     Effect.gen(function* () {
       const server = NodeWebSocketServer.layer({
         port: 0,
@@ -63,7 +63,7 @@ describe("clients behind a proxy", () => {
     })
   )
 
-  it.scopedLive("have limits of their own behind a Unix domain socket, if that is trusted", () =>
+  it.live("have limits of their own behind a Unix domain socket, if that is trusted", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const run = (name: string, trustUnixSocket: boolean) =>
@@ -71,8 +71,8 @@ describe("clients behind a proxy", () => {
           const path = join(directory, name)
           const http = Http.createServer()
           yield* Effect.acquireRelease(
-            Effect.async<void>((resume) => void http.listen(path, () => resume(Effect.void))),
-            () => Effect.async<void>((resume) => void http.close(() => resume(Effect.void)))
+            Effect.callback<void>((resume) => void http.listen(path, () => resume(Effect.void))),
+            () => Effect.callback<void>((resume) => void http.close(() => resume(Effect.void)))
           )
           const proxies = { trusted: () => false, header: "forwarded", trustUnixSocket }
           const server = NodeWebSocketServer.layerAttached(http, { proxies, admission: perKey(1) })

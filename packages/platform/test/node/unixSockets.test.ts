@@ -2,20 +2,7 @@
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import {
-  Cause,
-  Config,
-  ConfigError,
-  ConfigProvider,
-  Context,
-  Effect,
-  Exit,
-  Layer,
-  Logger,
-  Option,
-  type Scope
-} from "effect"
+import { Option } from "effect"
 import { existsSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import * as Http from "node:http"
@@ -23,6 +10,8 @@ import * as Net from "node:net"
 import { tmpdir } from "node:os"
 import { join, relative } from "node:path"
 import { WebSocket as WsClient } from "ws"
+import { Cause, Config, ConfigProvider, Context, Effect, Exit, Layer, Logger, type Scope } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { eventually, facts, ioFacts, noHandlesLeft, Peer, tls, upgradeRequest } from "./support.js"
 
 afterEach(noHandlesLeft)
@@ -39,8 +28,8 @@ const echo = WebSocketServer.layerHandler((socket) =>
 /** A server that says what it was asked for and sent. */
 const serve = <E>(
   server: Layer.Layer<WebSocketServer.WebSocketServer, E>
-): Effect.Effect<Context.Tag.Service<WebSocketServer.WebSocketServer>, E, Scope.Scope> =>
-  Layer.build(Layer.provideMerge(Layer.provideMerge(echo, server), Logger.remove(Logger.defaultLogger))).pipe(
+): Effect.Effect<Context.Service.Shape<typeof WebSocketServer.WebSocketServer>, E, Scope.Scope> =>
+  Layer.build(Layer.provideMerge(Layer.provideMerge(echo, server), Logger.withoutDefault)).pipe(
     Effect.map((context) => Context.get(context, WebSocketServer.WebSocketServer))
   )
 
@@ -54,7 +43,7 @@ const ask = (url: string, options?: NodeWebSocketClient.Options & WebSocketClien
   ).pipe(Effect.provide(NodeWebSocketClient.layerWith(options ?? {})))
 
 const askWithWs = (url: string) =>
-  Effect.async<string>((resume) => {
+  Effect.callback<string>((resume) => {
     const socket = new WsClient(url)
     socket.on("open", () => socket.send("hello"))
     socket.on("message", (data: Buffer) => {
@@ -66,7 +55,7 @@ const askWithWs = (url: string) =>
 
 const rawPeer = (path: string) =>
   Effect.acquireRelease(
-    Effect.async<Peer>((resume) => {
+    Effect.callback<Peer>((resume) => {
       const socket: Net.Socket = Net.connect({ path, allowHalfOpen: true }, () => resume(Effect.succeed(peer)))
       const peer = new Peer(socket)
     }),
@@ -81,7 +70,7 @@ const defectOf = (exit: Exit.Exit<unknown, unknown>): unknown =>
   Exit.isFailure(exit) ? Option.getOrUndefined(Cause.dieOption(exit.cause)) : undefined
 
 describe("NodeWebSocketServer.layer", () => {
-  it.scopedLive("listens on a path, reports its URL, and leaves no file", () =>
+  it.live("listens on a path, tells its URL, and leaves no file", () =>
     Effect.gen(function* () {
       const socketPath = join(yield* folder, "a.sock")
       yield* Effect.scoped(
@@ -99,7 +88,7 @@ describe("NodeWebSocketServer.layer", () => {
     })
   )
 
-  it.scopedLive("serves a client of ws, over a path that needs no encoding", () =>
+  it.live("serves a client of ws, over a path that needs no encoding", () =>
     Effect.gen(function* () {
       const directory = yield* Effect.acquireRelease(
         Effect.promise(() => mkdtemp(join(tmpdir(), "ws-"))),
@@ -112,7 +101,7 @@ describe("NodeWebSocketServer.layer", () => {
     })
   )
 
-  it.scopedLive("reports an absolute URL for a relative path", () =>
+  it.live("tells an absolute URL of a relative path", () =>
     Effect.gen(function* () {
       const absolute = join(yield* folder, "a.sock")
       const socketPath = relative(process.cwd(), absolute)
@@ -123,7 +112,7 @@ describe("NodeWebSocketServer.layer", () => {
     })
   )
 
-  it.scopedLive("serves TLS there", () =>
+  it.live("serves TLS there", () =>
     Effect.gen(function* () {
       const socketPath = join(yield* folder, "a.sock")
       const { address } = yield* serve(NodeWebSocketServer.layer({ socketPath, tls }))
@@ -132,7 +121,7 @@ describe("NodeWebSocketServer.layer", () => {
     })
   )
 
-  it.scopedLive("checks Host and Origin as over TCP, and trusts the proxy at the other end if it may", () =>
+  it.live("checks Host and Origin as over TCP, and trusts the proxy at the other end if it may", () =>
     Effect.gen(function* () {
       const socketPath = join(yield* folder, "a.sock")
       const { address, connections } = yield* serve(
@@ -165,7 +154,7 @@ describe("NodeWebSocketServer.layer", () => {
     })
   )
 
-  it.scopedLive.each([false, true])("drops the oldest of too many silent sockets, and no others (TLS: %s)", (secure) =>
+  it.live.each([false, true])("drops the oldest of too many who say nothing, and nobody else (TLS: %s)", (secure) =>
     Effect.gen(function* () {
       const socketPath = join(yield* folder, "a.sock")
       const { address } = yield* serve(
@@ -185,7 +174,7 @@ describe("NodeWebSocketServer.layer", () => {
     })
   )
 
-  it.scopedLive("fails if a file is at the path, in use or left behind", () =>
+  it.live("fails where something is at the path, in use or left behind", () =>
     Effect.gen(function* () {
       const socketPath = join(yield* folder, "a.sock")
       const layer = NodeWebSocketServer.layer({ socketPath })
@@ -203,7 +192,7 @@ describe("NodeWebSocketServer.layer", () => {
     })
   )
 
-  it.scopedLive("closes the listener and removes the file when it stops", () =>
+  it.live("closes the listener and removes the file when it stops", () =>
     Effect.gen(function* () {
       const socketPath = join(yield* folder, "a.sock")
       const server = yield* serve(NodeWebSocketServer.layer({ socketPath }))
@@ -219,7 +208,7 @@ describe("NodeWebSocketServer.layer", () => {
 
 describe("options that make no sense", () => {
   const long = `/${"x".repeat(200)}`
-  const text = Config.string("N")
+  const text = Config.String("N")
   const nonsense: Readonly<
     Record<string, readonly [Parameters<typeof NodeWebSocketServer.layerConfig>[0], message: RegExp]>
   > = {
@@ -241,11 +230,12 @@ describe("options that make no sense", () => {
   for (const [name, [config, message]] of Object.entries(nonsense)) {
     it.effect(`are a ConfigError, and a defect in plain options: ${name}`, () =>
       Effect.gen(function* () {
-        const provider = ConfigProvider.fromMap(new Map([["N", "/tmp/a.sock"]]))
-        const error = yield* Effect.flip(Effect.scoped(Layer.build(NodeWebSocketServer.layerConfig(config)))).pipe(
+        const provider = ConfigProvider.fromEnvRecord({ N: "/tmp/a.sock" })
+        const failure = yield* Effect.flip(Effect.scoped(Layer.build(NodeWebSocketServer.layerConfig(config)))).pipe(
           Effect.withConfigProvider(provider)
         )
-        assert(ConfigError.isConfigError(error) && error._op === "InvalidData")
+        const error = Config.errorFacts(failure)
+        assert.strictEqual(error.kind, "InvalidData")
         assert.deepStrictEqual(error.path, error.message.split(" ").slice(0, 1))
         assert.match(error.message, message)
         const options = yield* Effect.withConfigProvider(Config.unwrap<NodeWebSocketServer.Options>(config), provider)
@@ -255,11 +245,11 @@ describe("options that make no sense", () => {
     )
   }
 
-  it.scopedLive("others come from Config", () =>
+  it.live("others come from Config", () =>
     Effect.gen(function* () {
       const socketPath = join(yield* folder, "a.sock")
-      const { address } = yield* serve(NodeWebSocketServer.layerConfig({ socketPath: Config.string("PATH") })).pipe(
-        Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["PATH", socketPath]])))
+      const { address } = yield* serve(NodeWebSocketServer.layerConfig({ socketPath: Config.String("PATH") })).pipe(
+        Effect.withConfigProvider(ConfigProvider.fromEnvRecord({ PATH: socketPath }))
       )
       assert.strictEqual(address.socketPath, socketPath)
       assert.strictEqual(yield* ask(address.url), "/: hello")
@@ -267,13 +257,13 @@ describe("options that make no sense", () => {
   )
 })
 
-it.scopedLive("an attached server reports the address of a server on a path", () =>
+it.live("an attached server tells the address of a server on a path", () =>
   Effect.gen(function* () {
     const socketPath = join(yield* folder, "a.sock")
     const http = Http.createServer()
     yield* Effect.acquireRelease(
-      Effect.async<void>((resume) => void http.listen(socketPath, () => resume(Effect.void))),
-      () => Effect.async<void>((resume) => void http.close(() => resume(Effect.void)))
+      Effect.callback<void>((resume) => void http.listen(socketPath, () => resume(Effect.void))),
+      () => Effect.callback<void>((resume) => void http.close(() => resume(Effect.void)))
     )
     const server = yield* serve(NodeWebSocketServer.layerAttached(http))
     assert.deepInclude(server.address, { hostname: "localhost", port: 0, socketPath })

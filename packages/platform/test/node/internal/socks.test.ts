@@ -1,6 +1,7 @@
+import * as fc from "fast-check"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FastCheck as fc } from "effect"
 import { Duplex } from "node:stream"
+import { Effect } from "../../effect/index.js"
 import { perform, version4, version5 } from "../../../src/node/internal/socks.js"
 
 const target = { host: "a.test", port: 80 }
@@ -12,7 +13,7 @@ const handshakes = {
 
 /** The result of a handshake with a proxy that sends these bytes, piece by piece, and the bytes that are left. */
 const answered = (version: 4 | 5, pieces: ReadonlyArray<Uint8Array>) =>
-  Effect.async<{ readonly refusal: string | undefined; readonly rest: Buffer }>((resume) => {
+  Effect.callback<{ readonly refusal: string | undefined; readonly rest: Buffer }>((resume) => {
     const stream = new Duplex({
       allowHalfOpen: false,
       read() {},

@@ -1,9 +1,9 @@
-import { afterEach, assert, describe, it } from "@effect/vitest"
 import * as HeaderField from "@effect-websocket/protocol/HeaderField"
-import { Effect, Queue } from "effect"
 import * as Http from "node:http"
 import type { Duplex } from "node:stream"
 // Not exported by the package.
+import { Effect, Queue } from "../../effect/index.js"
+import { afterEach, assert, describe, it } from "../../effect/vitest.js"
 import { upgradeAttempt } from "../../../src/node/internal/upgradeAttempt.js"
 import {
   eventually,
@@ -25,7 +25,7 @@ const attempted = (behind = "") =>
   Effect.gen(function* () {
     const upgrades = yield* Queue.unbounded<readonly [Http.IncomingMessage, Duplex, Buffer]>()
     const server = Http.createServer()
-    server.on("upgrade", (...upgrade) => Queue.unsafeOffer(upgrades, upgrade))
+    server.on("upgrade", (...upgrade) => Queue.offerUnsafe(upgrades, upgrade))
     const peer = yield* rawClient(yield* listen(server))
     peer.write(upgradeRequest({ "X-Twice": ["1", "2"] }) + behind)
     const [request, socket, head] = yield* Queue.take(upgrades)
@@ -33,7 +33,7 @@ const attempted = (behind = "") =>
   })
 
 describe("upgradeAttempt", () => {
-  it.scopedLive("has the request, with duplicates visible", () =>
+  it.live("has the request, with duplicates visible", () =>
     Effect.gen(function* () {
       const { attempt } = yield* attempted()
       assert.strictEqual(attempt.request.method, "GET")
@@ -45,7 +45,7 @@ describe("upgradeAttempt", () => {
     })
   )
 
-  it.scopedLive("answers 101, and begins right behind the request", () =>
+  it.live("answers 101, and begins right behind the request", () =>
     Effect.gen(function* () {
       const { attempt, peer } = yield* attempted("early ")
       const transport = attempt.upgrade({ Upgrade: "websocket", "X-Twice": ["1", "2"] })
@@ -64,7 +64,7 @@ describe("upgradeAttempt", () => {
     })
   )
 
-  it.scopedLive("rejects with a whole answer, whatever the client still sends", () =>
+  it.live("rejects with a whole answer, whatever the client still sends", () =>
     Effect.gen(function* () {
       const { attempt, peer, socket } = yield* attempted("behind the request")
       peer.write(Buffer.alloc(4 * mebibyte))
@@ -81,7 +81,7 @@ describe("upgradeAttempt", () => {
     })
   )
 
-  it.scopedLive("survives a client that goes away, before and after the answer", () =>
+  it.live("survives a client that goes away, before and after the answer", () =>
     Effect.gen(function* () {
       for (const answer of ["upgrade", "reject", "none"] as const) {
         for (const when of ["before", "after"] as const) {
@@ -105,7 +105,7 @@ describe("upgradeAttempt", () => {
     })
   )
 
-  it.scopedLive("reports an end while nobody reads, and otherwise keeps the bytes before it", () =>
+  it.live("tells of an end while nobody reads, and keeps what came before it otherwise", () =>
     Effect.gen(function* () {
       for (const sent of ["", "a frame"]) {
         const { attempt, peer, socket } = yield* attempted()
@@ -137,7 +137,7 @@ describe("upgradeAttempt", () => {
     })
   )
 
-  it.scopedLive("leaves bytes that were read to another reader of the socket", () =>
+  it.live("leaves what was read to another reader of the socket", () =>
     Effect.gen(function* () {
       const { attempt, peer, socket } = yield* attempted()
       attempt.onGone?.(() => assert.fail("It is another's"))
@@ -152,7 +152,7 @@ describe("upgradeAttempt", () => {
     })
   )
 
-  it.scopedLive("is gone if the end came before it", () =>
+  it.live("is gone if the end came before it", () =>
     Effect.gen(function* () {
       const { peer, request, socket } = yield* attempted()
       peer.end()

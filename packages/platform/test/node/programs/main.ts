@@ -1,6 +1,6 @@
 import { runMain as nodeRunMain } from "@effect/platform-node/NodeRuntime"
 import { defaultTeardown } from "@effect/platform/Runtime"
-import type { Effect } from "effect/Effect"
+import type { Effect } from "../../effect/Effect.js"
 
 // These programs import modules, not whole packages, which would take longer to load than the tests of them.
 

@@ -2,12 +2,12 @@
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as NodeWebSocketServer from "@effect-websocket/platform/node/NodeWebSocketServer"
 import * as Console from "effect/Console"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import * as Effect from "../../effect/Effect.js"
+import * as Layer from "../../effect/Layer.js"
 import { runMain } from "./main.js"
 
 const Recorder = WebSocketServer.layerHandler((socket) =>
-  socket.run((message) => Effect.zipRight(Console.log(message.data), socket.send(message)))
+  socket.run((message) => Effect.andThen(Console.log(message.data), socket.send(message)))
 )
 
 const Ready = Layer.effectDiscard(Effect.flatMap(WebSocketServer.address, ({ port }) => Console.log(port)))

@@ -5,43 +5,43 @@
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as NodeWebSocketServer from "@effect-websocket/platform/node/NodeWebSocketServer"
 import * as Console from "effect/Console"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import * as Effect from "../../effect/Effect.js"
+import * as Layer from "../../effect/Layer.js"
 import { runMain } from "./main.js"
 
 const handler = (socket: WebSocketServer.ServerWebSocket) => {
   switch (socket.url) {
     case "/receive":
-      return Effect.zipRight(socket.send("ready"), socket.receive)
+      return Effect.andThen(socket.send("ready"), socket.receive)
     case "/run":
-      return socket.run(() => Effect.zipRight(socket.send("ready"), Effect.never))
+      return socket.run(() => Effect.andThen(socket.send("ready"), Effect.never))
     case "/send":
-      return Effect.zipRight(socket.send("ready"), socket.send(new Uint8Array(16 * 1024 * 1024)))
+      return Effect.andThen(socket.send("ready"), socket.send(new Uint8Array(16 * 1024 * 1024)))
     case "/save":
       return socket
         .send("ready")
         .pipe(
-          Effect.zipRight(socket.run(() => {})),
-          Effect.zipRight(Console.log("saving")),
-          Effect.zipRight(Effect.async<void>((resume) => void process.once("SIGUSR2", () => resume(Effect.void)))),
-          Effect.zipRight(Console.log("saved"))
+          Effect.andThen(socket.run(() => {})),
+          Effect.andThen(Console.log("saving")),
+          Effect.andThen(Effect.callback<void>((resume) => void process.once("SIGUSR2", () => resume(Effect.void)))),
+          Effect.andThen(Console.log("saved"))
         )
     case "/exit":
-      return Effect.zipRight(
+      return Effect.andThen(
         socket.receive,
         Effect.sync(() => process.exit(3))
       )
     case "/throw":
-      return Effect.zipRight(
+      return Effect.andThen(
         socket.receive,
-        Effect.async<never>(() => {
+        Effect.callback<never>(() => {
           setImmediate(() => {
             throw new Error("Nobody catches this")
           })
         })
       )
     default:
-      return Effect.dieMessage(`No handler for ${socket.url}`)
+      return Effect.die(new Error(`No handler for ${socket.url}`))
   }
 }
 

@@ -1,0 +1,9 @@
+import { Effect, Stream } from "effect"
+
+export * from "effect/Stream"
+
+/** Consumes a stream in the steps in which it emits. */
+export const consume = <A, E>(
+  stream: Stream.Stream<A, E>,
+  note: (values: Iterable<A>) => void
+): Effect.Effect<void, E> => Stream.runForEachArray(stream, (values) => Effect.sync(() => note(values)))

@@ -1,0 +1,2 @@
+/** Vitest, with tests that are effects. */
+export * from "@effect/vitest"

@@ -1,0 +1,68 @@
+/** Schedulers that make fibers yield where a test wants them to, and interruptions that arrive there. */
+import { Effect, Fiber, Scheduler, type Exit } from "effect"
+
+// What Effect 4 does when a fiber goes on: it takes the result of the yield, and comes back to where it was. Were these counted
+// too, a fiber that yields at each operation would never get on.
+const operationsToResume = 2
+
+/** Counts the operations of all fibers that it runs, and makes a fiber yield before the ones that are due. */
+class YieldingScheduler extends Scheduler.MixedScheduler {
+  private operations = 0
+  private readonly resuming = new WeakMap<Fiber.Fiber<unknown, unknown>, number>()
+  private readonly isDue: (operation: number) => boolean
+  private readonly onYield: () => void
+
+  constructor(isDue: (operation: number) => boolean, onYield: () => void = () => {}) {
+    super()
+    this.isDue = isDue
+    this.onYield = onYield
+  }
+
+  override shouldYield(fiber: Fiber.Fiber<unknown, unknown>): boolean {
+    const resuming = this.resuming.get(fiber) ?? 0
+    if (resuming > 0) {
+      this.resuming.set(fiber, resuming - 1)
+      return false
+    }
+    this.operations++
+    if (!this.isDue(this.operations)) return false
+    this.resuming.set(fiber, operationsToResume)
+    // The fiber has yielded by then, and goes on later.
+    queueMicrotask(this.onYield)
+    return true
+  }
+}
+
+/** Makes a fiber yield at exactly every `k`-th operation; with 1, between any two. */
+export const yieldingAt = (k: number): Scheduler.Scheduler => new YieldingScheduler((operation) => operation % k === 0)
+
+/**
+ * Makes a fiber yield once, before the `k`-th operation since the scheduler was made. `onYield` is called when it has
+ * yielded, before it goes on.
+ */
+export const yieldingOnce = (k: number, onYield?: () => void): Scheduler.Scheduler =>
+  new YieldingScheduler((operation) => operation === k, onYield)
+
+/**
+ * Runs an effect and interrupts it where it yields before its `k`-th operation. `isInterrupted` says whether it came that
+ * far, so that a loop over all `k` knows where to end.
+ */
+export const interruptedAt = <A, E, R>(
+  k: number,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<{ readonly exit: Exit.Exit<A, E>; readonly isInterrupted: boolean }, never, R> =>
+  Effect.gen(function* () {
+    let isInterrupted = false
+    const scheduler = yieldingOnce(k, () => {
+      isInterrupted = true
+      fiber.interruptUnsafe()
+    })
+    const fiber: Fiber.Fiber<A, E> = yield* Effect.forkChild(
+      Effect.provideService(effect, Scheduler.Scheduler, scheduler)
+    )
+    const exit = yield* Fiber.await(fiber)
+    return { exit, isInterrupted }
+  })
+
+/** How many operations the enumerations look at: a number from the environment, or the one that keeps `pnpm test` short. */
+export const maxOperations = (short: number): number => Number(process.env["INTERRUPTIONS"] ?? short)

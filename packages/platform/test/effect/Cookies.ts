@@ -1,0 +1,3 @@
+export * from "@effect/platform/Cookies"
+
+export { unsafeSet as setUnsafe } from "@effect/platform/Cookies"

@@ -1,0 +1,5 @@
+import type { Duration } from "effect"
+
+export * from "effect/Duration"
+
+export type Input = Duration.DurationInput

@@ -1,0 +1,3 @@
+export * from "effect/Layer"
+
+export { scoped as effect } from "effect/Layer"

@@ -1,0 +1,3 @@
+export * from "effect/Metric"
+
+export { incrementBy as modify } from "effect/Metric"

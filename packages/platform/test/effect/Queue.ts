@@ -1,0 +1,3 @@
+export * from "effect/Queue"
+
+export { unsafeOffer as offerUnsafe } from "effect/Queue"

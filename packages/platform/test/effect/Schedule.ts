@@ -1,0 +1,3 @@
+export * from "effect/Schedule"
+
+export { tapOutput as tap } from "effect/Schedule"

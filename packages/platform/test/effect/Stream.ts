@@ -1,0 +1,32 @@
+import { Channel, type Chunk, type Effect, Stream } from "effect"
+
+export * from "effect/Stream"
+
+export {
+  repeatEffect as fromEffectRepeat,
+  runForEachChunk as runForEachArray,
+  unwrapScoped as unwrap
+} from "effect/Stream"
+
+/** Combines all values into one. */
+export const runFold = <A, E, R, S>(
+  stream: Stream.Stream<A, E, R>,
+  initial: () => S,
+  combine: (state: S, value: A) => S
+): Effect.Effect<S, E, R> => Stream.runFold(stream, initial(), combine)
+
+/** Consumes a stream in the steps in which it emits. */
+export const consume = <A, E>(
+  stream: Stream.Stream<A, E>,
+  note: (values: Iterable<A>) => void
+): Effect.Effect<void, E> => {
+  const consumer: Channel.Channel<never, Chunk.Chunk<A>, E, E, void, unknown> = Channel.readWith({
+    onInput: (chunk: Chunk.Chunk<A>) => {
+      note(chunk)
+      return consumer
+    },
+    onFailure: (error: E) => Channel.fail(error),
+    onDone: () => Channel.void
+  })
+  return Channel.run(Channel.pipeTo(Stream.toChannel(stream), consumer))
+}
