@@ -37,7 +37,7 @@ describe("ByteBudget", () => {
     })
   )
 
-  it.effect("of somebody else is a defect", () =>
+  it.effect("that the library did not make is a defect", () =>
     Effect.gen(function* () {
       const pair = yield* MockTransport.make()
       const budget = { maxBytes: 1, usage: Effect.die("no") } as unknown as ByteBudget.ByteBudget
@@ -68,7 +68,7 @@ describe("ByteBudget", () => {
 
   for (const role of roles) {
     describe(`of connections, as ${role}`, () => {
-      it.effect("counts what waits to be read, what has not ended, and what waits to be sent, until it is gone", () =>
+      it.effect("counts unread, unfinished and unsent bytes until they are gone", () =>
         Effect.gen(function* () {
           const budget = yield* ByteBudget.make(1024 * kibibyte)
           const { inject, injectBytes, pair, socket } = yield* alone(role, { budget })
@@ -96,7 +96,7 @@ describe("ByteBudget", () => {
         })
       )
 
-      it.effect("above half of it reads those only that have nothing unread, until half of that is free", () =>
+      it.effect("above half of it reads only connections without unread messages, until half of that is free", () =>
         Effect.gen(function* () {
           const budget = yield* ByteBudget.make(20 * kibibyte)
           const [a, b] = [yield* alone(role, { budget }), yield* alone(role, { budget })]
@@ -115,7 +115,7 @@ describe("ByteBudget", () => {
         })
       )
 
-      it.effect("is not read less because of what is unsent", () =>
+      it.effect("does not read less because of unsent bytes", () =>
         Effect.gen(function* () {
           const budget = yield* ByteBudget.make(20 * kibibyte)
           const { inject, pair, socket, spied } = yield* alone(role, { budget })
@@ -130,7 +130,7 @@ describe("ByteBudget", () => {
         })
       )
 
-      it.effect("makes send wait above half of it, those only of which more than the low-water mark is unsent", () =>
+      it.effect("makes send wait above half of it, if more than the low-water mark of its connection is unsent", () =>
         Effect.gen(function* () {
           const budget = yield* ByteBudget.make(20 * kibibyte)
           const slow = yield* alone(role, { budget, sendLowWaterMark: kibibyte })
@@ -246,7 +246,7 @@ describe("ByteBudget", () => {
         })
       )
 
-      it.effect("closes those that hold most of unfinished messages with 1013, if they do not end", () =>
+      it.effect("closes the connections with the largest unfinished messages with 1013 if these do not end", () =>
         Effect.gen(function* () {
           const budget = yield* ByteBudget.make(20 * kibibyte)
           const [most, less, idle] = [

@@ -108,7 +108,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("leaves pings unanswered where it shall", () =>
+    it.effect("leaves pings unanswered if the options say so", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* framed(role, { answerPings: false })
         const seen = yield* Effect.forkChild(Stream.runHead(socket.pings))
@@ -167,7 +167,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("knows neither messageTimeout nor a limit of fragments", () =>
+    it.effect("has neither a messageTimeout nor a limit of fragments", () =>
       Effect.gen(function* () {
         const limits = { maxFragments: 1, maxMessageBytes: 10 }
         const { inject, socket } = yield* framed(role, { messageTimeout: "1 seconds", limits })
@@ -316,7 +316,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("refuses data above maxSendBytes at once, also where there is no room, and goes on", () =>
+    it.effect("refuses data above maxSendBytes at once, even if there is no room, and continues", () =>
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* framed(role, {
           maxSendBytes: 6,
@@ -341,7 +341,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("of what is no frame is a defect, also where there is no room, and the connection goes on", () =>
+    it.effect("of a value that is not a frame is a defect, even without room, and the connection continues", () =>
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* framed(role, { sendHighWaterMark: 10, sendLowWaterMark: 1 })
         const wrong = [...mistakes.map(([, mistake]) => mistake), "text", utf8("bytes"), { ...text("x"), payload: 3 }]
@@ -365,7 +365,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("refuses what may not travel, with nothing sent, and goes on", () =>
+    it.effect("refuses frames that may not be sent, sends nothing, and continues", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* framed(role)
         const orphan = yield* Effect.flip(socket.send(Frame.continuation("x")))
@@ -449,7 +449,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("fails with the connection's error where that ends while it waits", () =>
+    it.effect("fails with the connection's error if the connection ends while it waits", () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* framed(role, { sendHighWaterMark: 10, sendLowWaterMark: 1 })
         yield* from(pair, role).stall

@@ -122,7 +122,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("skips what was not read of the message before, also what has not arrived", () =>
+    it.effect("skips the unread rest of the previous message, even if it has not arrived yet", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* streaming(role)
         yield* inject(text("one", false), part("two"))
@@ -148,7 +148,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("makes it a defect also where it was being read", () =>
+    it.effect("makes it a defect even while it was being read", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* streaming(role)
         yield* inject(text("one", false))
@@ -250,7 +250,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("knows no limit of messages, but one of frames", () =>
+    it.effect("has no limit of messages, but one of frames", () =>
       Effect.gen(function* () {
         const limits = { maxMessageBytes: 4, maxFragments: 2, maxFrameBytes: 5 }
         const { inject, socket } = yield* streaming(role, { limits })
@@ -344,7 +344,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("after a close of ours, what is dropped leaves no hole", () =>
+    it.effect("after close, dropped parts leave no gap", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* streaming(role, { receiveHighWaterMark: 500 })
         yield* inject(text("start", false))
@@ -368,7 +368,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("knows no messageTimeout, but idleTimeout", () =>
+    it.effect("has no messageTimeout, but an idleTimeout", () =>
       Effect.gen(function* () {
         const options = {
           messageTimeout: "1 seconds",
@@ -476,7 +476,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("echoes a message while it still arrives, and ends with it where it does not", () =>
+    it.effect("echoes a message while it still arrives, and fails if the message does not end", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* streaming(role)
         const echo = yield* Effect.forkChild(

@@ -145,7 +145,7 @@ for (const role of roles) {
       )
     }
 
-    it.effect("close refuses what may not be sent, with nothing sent", () =>
+    it.effect("close refuses a code or reason that may not be sent, and sends nothing", () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected()
         const socket = sockets[role]
@@ -202,7 +202,7 @@ for (const role of roles) {
       ["never reads what fills its buffer", (pair: MockTransport.Pair) => from(pair, role).stall, 200_000],
       ["vanishes", (pair: MockTransport.Pair) => Effect.andThen(from(pair, role).drop, from(pair, peerRole).drop), 0]
     ] as const) {
-      it.effect(`is bounded by closeTimeout where the peer ${behaviour}`, () =>
+      it.effect(`is bounded by closeTimeout if the peer ${behaviour}`, () =>
         Effect.gen(function* () {
           const pair = yield* MockTransport.make()
           const seen = deafPeer(pair, peerRole)
@@ -226,7 +226,7 @@ for (const role of roles) {
       )
     }
 
-    it.effect("is bounded where the peer answers and does not end TCP, and is clean all the same", () =>
+    it.effect("is bounded if the peer answers and does not end TCP, and is clean in any case", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* alone(role, { closeTimeout: "3 seconds" })
         yield* inject(close(1000))
@@ -388,7 +388,7 @@ for (const role of roles) {
         })
     )
 
-    it.effect("fails senders that wait, with nothing sent of theirs, and lets the Close out behind what was sent", () =>
+    it.effect("fails senders that wait, sends none of their messages, and sends the Close behind sent ones", () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1 })
         const socket = sockets[role]
@@ -641,7 +641,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("a message and a Close in one chunk: what run answers goes out before the Close", () =>
+    it.effect("a message and a Close in one chunk: the answers of run go out before the Close", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* alone(role)
         const reading = yield* Effect.forkChild(socket.run(({ data }) => socket.send(`re: ${String(data)}`)))
@@ -657,7 +657,7 @@ for (const role of roles) {
       ["the handler takes its time", (socket: WebSocket.WebSocket) => socket.run(() => Effect.never)],
       ["one message is read", (socket: WebSocket.WebSocket) => Effect.andThen(socket.receive, Effect.never)]
     ] as const) {
-      it.effect(`a message and a Close in one chunk: the Close is answered where ${name}`, () =>
+      it.effect(`a message and a Close in one chunk: the Close is answered if ${name}`, () =>
         Effect.gen(function* () {
           const { eof, inject, socket, wrote } = yield* alone(role)
           const reading = yield* Effect.forkChild(read(socket))
@@ -750,7 +750,7 @@ for (const role of roles) {
 
   describe(`a violation, as ${role}`, () => {
     for (const [name, input, error, code] of violations) {
-      it.effect(`${name} is answered with ${code}, behind what came before it`, () =>
+      it.effect(`${name} is answered with ${code}, behind the messages before it`, () =>
         Effect.gen(function* () {
           const { injectBytes, pair, seen, socket, spied } = yield* alone(role, { limits })
           yield* injectBytes(concat(sentTo(role, text("before")), input, sentTo(role, text("after"))))
@@ -777,7 +777,7 @@ for (const role of roles) {
       )
     }
 
-    it.effect("is answered where nobody reads, and its TCP is ended within closeTimeout", () =>
+    it.effect("is answered even if nobody reads, and TCP ends within closeTimeout", () =>
       Effect.gen(function* () {
         const { injectBytes, socket, wrote } = yield* alone(role, { closeTimeout: "1 seconds" })
         yield* injectBytes(concat(sentTo(role, text("before")), raw(0x83, [0])))
@@ -859,7 +859,7 @@ describe("run", () => {
     ]
   ]
   for (const [name, handler, expected] of failing) {
-    it.effect(`ends as its handler does, which ${name}; what comes after can be read, what was sent is sent`, () =>
+    it.effect(`ends as its handler does, which ${name}; later messages can be read, and sent messages go out`, () =>
       Effect.gen(function* () {
         const { client, server } = yield* connected()
         yield* Effect.forEach(["a", "bad", "b"], (data) => client.send(data))
@@ -964,7 +964,7 @@ describe("broadcast", () => {
     })
   )
 
-  it.effect("sends to all others where a member of the app's throws, dies or fails, and shows the defect then", () =>
+  it.effect("sends to all others if a member of the app's throws, dies or fails, and then reports the defect", () =>
     Effect.gen(function* () {
       const { client, server } = yield* connected()
       const throws = {
@@ -984,7 +984,7 @@ describe("broadcast", () => {
     })
   )
 
-  it.effect("sends to all, past those that are over, and to what is no connection of ours", () =>
+  it.effect("sends to all, skips connections that are over, and accepts objects of the app", () =>
     Effect.gen(function* () {
       const pairs = yield* Effect.replicateEffect(connected(), 3)
       const double: Array<WebSocket.Data> = []
@@ -1155,7 +1155,7 @@ describe("send", () => {
         return { ...ends, outbound, peer: ends[other(role)], socket }
       })
 
-    it.effect(`as ${role}, with "dropping", drops what would have to wait, and nothing else`, () =>
+    it.effect(`as ${role}, with "dropping", drops messages that would have to wait, and no others`, () =>
       Effect.gen(function* () {
         const { outbound, peer, socket } = yield* slow("dropping")
         yield* socket.send("dropped")
@@ -1198,7 +1198,7 @@ describe("send", () => {
       })
     )
 
-    it.effect(`as ${role}, with "sliding", sends what it keeps before a Close of its own`, () =>
+    it.effect(`as ${role}, with "sliding", sends the kept messages before its own Close`, () =>
       Effect.gen(function* () {
         const { outbound, pair, peer, socket } = yield* slow("sliding", 200)
         for (const letter of letters) yield* socket.send(letter)
@@ -1211,7 +1211,7 @@ describe("send", () => {
       })
     )
 
-    it.effect(`as ${role}, with "sliding", drops what it keeps with the connection`, () =>
+    it.effect(`as ${role}, with "sliding", drops the kept messages with the connection`, () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* slow("sliding", 200)
         for (const letter of letters) yield* socket.send(letter)
@@ -1285,7 +1285,7 @@ describe("send", () => {
     })
   )
 
-  it.effect("is refused nothing by a peer's ping flood: pongs that it does not read coalesce to the newest", () =>
+  it.effect("holds few bytes while a peer floods with pings: unread pongs coalesce to the newest", () =>
     Effect.gen(function* () {
       const { inject, pair, socket } = yield* alone("server", { sendHighWaterMark: 100, sendLowWaterMark: 10 })
       yield* pair.serverToClient.stall
@@ -1331,7 +1331,7 @@ describe("sink and channel", () => {
     })
   )
 
-  it.effect("channel fails with what its input fails with, also where the peer says nothing", () =>
+  it.effect("channel fails with the error of its input, even if the peer sends nothing", () =>
     Effect.gen(function* () {
       const { client } = yield* connected()
       const error = yield* Stream.make<Array<WebSocket.Data>>("a").pipe(
@@ -1345,7 +1345,7 @@ describe("sink and channel", () => {
     })
   )
 
-  it.effect("channel fails when the connection does, and ends when it ends normally, though its input goes on", () =>
+  it.effect("channel fails or ends with the connection, even if its input continues", () =>
     Effect.gen(function* () {
       for (const code of [1000, 4000]) {
         const { client, server } = yield* connected()
@@ -1387,7 +1387,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("is answered by the pong with its payload, and that stands for those before it", () =>
+    it.effect("is answered by the pong with its payload, which also answers the pings before it", () =>
       Effect.gen(function* () {
         const { inject, socket, wrote } = yield* alone(role)
         const data = utf8("0")
@@ -1443,7 +1443,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("interrupted, is forgotten: its pong answers nothing, later ones do", () =>
+    it.effect("is forgotten if interrupted: its pong answers nothing, later pongs do", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* alone(role)
         const first = yield* Effect.forkChild(socket.ping(utf8("0")))
@@ -1475,7 +1475,7 @@ for (const role of roles) {
     )
   })
 
-  it.effect(`pings and pongs tell what the peer sends, as ${role}; slow readers miss all but the newest 16`, () =>
+  it.effect(`pings and pongs emit those of the peer, as ${role}; slow readers miss all but the newest 16`, () =>
     Effect.gen(function* () {
       const { eof, inject, socket, wrote } = yield* alone(role)
       const decoded = (stream: Stream.Stream<Uint8Array>) =>
@@ -1510,7 +1510,7 @@ for (const role of roles) {
 }
 
 describe("fromTransport", () => {
-  it.effect("tells what it knows of the connection", () =>
+  it.effect("has the properties of the connection", () =>
     Effect.gen(function* () {
       const pair = yield* MockTransport.make()
       const client = yield* WebSocket.fromTransport(pair.client, {
@@ -1559,8 +1559,8 @@ const defectOf = (exit: Exit.Exit<unknown, unknown>): string => {
   return defect instanceof TypeError || defect instanceof RangeError ? defect.message : `none: ${String(exit)}`
 }
 
-describe("what a socket tells of itself", () => {
-  it.effect("its role, and the sizes of what it sends", () =>
+describe("the properties of a socket", () => {
+  it.effect("are its role, and the sizes of its messages and frames", () =>
     Effect.gen(function* () {
       for (const role of roles) {
         const { socket } = yield* alone(role, { maxFrameSize: 10, maxSendBytes: 20 })
@@ -1591,7 +1591,7 @@ describe("what a socket tells of itself", () => {
 
 for (const role of roles) {
   describe(`receiveOption, as ${role}`, () => {
-    it.effect("gives messages, and None after what run counts as a normal end", () =>
+    it.effect("returns messages, and None after an end that is normal for run", () =>
       Effect.gen(function* () {
         for (const [code, ends] of [
           [undefined, true],
@@ -1635,7 +1635,7 @@ for (const role of roles) {
   })
 
   describe(`receiveWith, as ${role}`, () => {
-    it.effect("takes messages of at most so many bytes, of whatever characters", () =>
+    it.effect("takes messages up to the limit in bytes, with any characters", () =>
       Effect.gen(function* () {
         const sockets = yield* connected()
         const peer = sockets[other(role)]
@@ -1699,7 +1699,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("fails with the limit also where the connection has ended before", () =>
+    it.effect("fails with the limit even if the connection has already ended", () =>
       Effect.gen(function* () {
         const { eof, inject, socket } = yield* alone(role)
         yield* inject(text("large"), close(1000))
@@ -1752,7 +1752,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("sendAll sends what is before the refused one, and nothing behind it", () =>
+    it.effect("sendAll sends the messages before the refused one, and none behind it", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role, { maxSendBytes: 6 })
         const refused = yield* Effect.flip(socket.sendAll(["a", "b", "1234567", "c"]))
@@ -1778,7 +1778,7 @@ for (const role of roles) {
     )
 
     for (const sendStrategy of ["suspend", "dropping", "sliding", "close", "abort"] as const) {
-      it.effect(`is refused at once also where there is no room, with the strategy ${sendStrategy}`, () =>
+      it.effect(`is refused at once even if there is no room, with the strategy ${sendStrategy}`, () =>
         Effect.gen(function* () {
           const { pair, socket, wrote } = yield* alone(role, {
             maxSendBytes: 100,
@@ -1878,7 +1878,7 @@ for (const role of roles) {
     )
   })
 
-  it.effect(`one message is none for sendAll, as ${role}`, () =>
+  it.effect(`sendAll refuses a single message, as ${role}`, () =>
     Effect.gen(function* () {
       const { socket, wrote } = yield* alone(role)
       for (const one of ["", "hello", new Uint8Array(0), utf8("hello"), new Text("a"), 3, null, undefined]) {
@@ -1904,7 +1904,7 @@ for (const role of roles) {
       ...(data === undefined ? [] : [socket.ping(data), socket.pong(data)])
     ]
 
-    it.effect("is a defect of whatever sends it, with nothing sent and the connection as it was", () =>
+    it.effect("is a defect of every function that sends, sends nothing, and leaves the connection unchanged", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         for (const [name, mistake] of mistakes) {
@@ -1919,7 +1919,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("is one at once also where there is no room, and what waits is sent", () =>
+    it.effect("is a defect at once even if there is no room, and waiting messages are sent", () =>
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* alone(role, { sendHighWaterMark: 10, sendLowWaterMark: 1 })
         yield* from(pair, role).stall
@@ -1959,7 +1959,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("in the middle of a stream closes the connection, because what has begun cannot be taken back", () =>
+    it.effect("in the middle of a stream closes the connection, because sent parts cannot be taken back", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         assert.isTrue(isDefect(yield* Effect.exit(socket.sendStream(Stream.make("a", 3 as never)))))
@@ -1987,7 +1987,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("a close code that is none is a defect, and sends no Close", () =>
+    it.effect("an invalid close code is a defect, and sends no Close", () =>
       Effect.gen(function* () {
         const { socket, wrote } = yield* alone(role)
         for (const code of ["Kicked", null, {}])
@@ -2027,7 +2027,7 @@ for (const role of roles) {
 }
 
 describe("broadcast of a message above maxSendBytes", () => {
-  it.effect("passes by the connections that refuse it, without a fiber for any of them", () =>
+  it.effect("skips the connections that refuse it, without a fiber for any of them", () =>
     Effect.gen(function* () {
       const strict = yield* connected({ maxSendBytes: 3 })
       const free = yield* connected()
@@ -2080,7 +2080,7 @@ describe("random", () => {
     })
   )
 
-  it.effect("that throws is replaced by the secure one: nothing gets out of a callback", () =>
+  it.effect("that throws is replaced by the secure source, and no callback throws", () =>
     Effect.gen(function* () {
       const random = {
         getRandomValues: () => {

@@ -38,7 +38,7 @@ const received = (socket: { readonly closeStatus: Effect.Effect<{ readonly recei
   Effect.map(socket.closeStatus, (status) => status.received)
 
 describe("drain", () => {
-  it.effect("closes everyone within the window, refuses others with 503, waits for handlers, and reports", () =>
+  it.effect("closes all connections within the window, refuses others with 503, awaits handlers, and reports", () =>
     Effect.gen(function* () {
       const saved = yield* Deferred.make<void>()
       const handlers = WebSocketServer.layerHandler((socket) =>
@@ -73,7 +73,7 @@ describe("drain", () => {
     })
   )
 
-  it.effect("interrupts at the deadline what is left, and drops it", () =>
+  it.effect("interrupts the remaining handlers and drops the remaining connections at the deadline", () =>
     Effect.gen(function* () {
       let interrupted = 0
       const handlers = WebSocketServer.layerHandler((socket) =>
@@ -175,7 +175,7 @@ describe("drain", () => {
 })
 
 describe("the layer of a handler", () => {
-  it.effect("with `drain`, lets its handlers end, and says in the log what came of them", () =>
+  it.effect("with `drain`, lets its handlers end, and logs the report", () =>
     Effect.gen(function* () {
       const log: Array<unknown> = []
       const logger = Logger.layer([

@@ -29,7 +29,7 @@ const refusal = (path: string) =>
 const refused = [503, "7"]
 
 describe("stop", () => {
-  it.effect("refuses who comes, keeps who is there, and leaves the rest to drain", () =>
+  it.effect("refuses new requests, keeps open connections, and leaves closing them to drain", () =>
     Effect.gen(function* () {
       yield* Layer.build(Echo)
       const client = yield* connect("/echo")
@@ -48,7 +48,7 @@ describe("stop", () => {
     }).pipe(Effect.provide(server({ retryAfter: "7 seconds" })))
   )
 
-  it.effect("refuses those whose check is under way, and interrupts it", () =>
+  it.effect("refuses requests whose check is under way, and interrupts the check", () =>
     Effect.gen(function* () {
       const begun = yield* Deferred.make<void>()
       let interrupted = 0
@@ -73,7 +73,7 @@ describe("stop", () => {
     }).pipe(Effect.provide(server({ retryAfter: "7 seconds" })))
   )
 
-  it.effect("refuses those who wait for an accept; an accept that waits gets nobody", () =>
+  it.effect("refuses requests that wait for an accept; an accept that waits gets no request", () =>
     Effect.gen(function* () {
       const waiting = yield* Effect.forkChild(refusal("/a"))
       yield* settled
@@ -89,7 +89,7 @@ describe("stop", () => {
     }).pipe(Effect.provide(server({ retryAfter: "7 seconds" })))
   )
 
-  it.effect("refuses those who wait for a handler to end, and lets the handlers go on", () =>
+  it.effect("refuses requests that wait for a handler to end, and lets the handlers continue", () =>
     Effect.gen(function* () {
       const handle = (socket: WebSocketServer.ServerWebSocket) => socket.run((message) => socket.send(message))
       yield* Layer.build(WebSocketServer.layerHandler(handle, { concurrency: 1 }))

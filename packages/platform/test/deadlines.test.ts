@@ -115,7 +115,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("is patient where the sign waits to be read, because this process was busy", () =>
+    it.effect("looks again if the sign waits to be read because this process was busy", () =>
       Effect.gen(function* () {
         const { inject, pair, socket, wrote } = yield* alone(role)
         yield* from(pair, other(role)).stall
@@ -135,7 +135,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("takes no reading for no sign while the app does not read", () =>
+    it.effect("expects no sign of life while the app does not read", () =>
       Effect.gen(function* () {
         const { inject, socket } = yield* alone(role, { receiveHighWaterMark: 1 })
         yield* inject(text("one"), text("two"))
@@ -147,7 +147,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("finds a peer that neither reads nor sends, and adds nothing to what it does not read", () =>
+    it.effect("finds a peer that neither reads nor sends, and adds nothing to its unread output", () =>
       Effect.gen(function* () {
         const { pair, socket, wrote } = yield* alone(role, { sendHighWaterMark: 10 })
         yield* from(pair, role).stall
@@ -203,7 +203,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("takes what its transport takes at once for no sign of life", () =>
+    it.effect("does not count bytes that the transport takes at once as a sign of life", () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* alone(role, brisk)
         yield* from(pair, role).drop
@@ -235,7 +235,7 @@ for (const role of roles) {
         })
     )
 
-    it.effect("hears a peer whose message arrives slowly", () =>
+    it.effect("counts the bytes of a message that arrives slowly as signs of life", () =>
       Effect.gen(function* () {
         const ends = yield* connected(brisk)
         yield* from(ends.pair, role).throttle(50_000)
@@ -314,7 +314,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("messageTimeout fails with 1008 where a message that has begun does not end", () =>
+    it.effect("messageTimeout fails with 1008 if a message that has begun does not end", () =>
       Effect.gen(function* () {
         const { inject, injectBytes, socket, wrote } = yield* alone(role, { ...quiet, messageTimeout: "10 seconds" })
         yield* inject(text("whole"))
@@ -340,7 +340,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("writeTimeout drops a peer that reads nothing of what waits for it", () =>
+    it.effect("writeTimeout drops a peer that reads none of the bytes that wait for it", () =>
       Effect.gen(function* () {
         const { pair, seen, socket } = yield* alone(role, {
           ...quiet,
@@ -370,7 +370,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("writeTimeout and idleTimeout let a peer be that takes its time for one message", () =>
+    it.effect("writeTimeout and idleTimeout do not end the connection of a peer that reads one message slowly", () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* alone(role, { ...quiet, idleTimeout: "3 seconds", writeTimeout: "2 seconds" })
         const outbound = from(pair, role)
@@ -406,7 +406,7 @@ for (const role of roles) {
       })
     )
 
-    it.effect("writeTimeout lets a peer be that reads slowly", () =>
+    it.effect("writeTimeout does not drop a peer that reads slowly", () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* alone(role, {
           ...quiet,

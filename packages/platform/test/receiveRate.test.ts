@@ -38,7 +38,7 @@ describe("receiveRate", () => {
     })
   )
 
-  it.effect("lets through what keeps to it, for ever", () =>
+  it.effect("never stops data within the rate", () =>
     Effect.gen(function* () {
       const { client, data } = yield* joined({ messages: 1, interval: "1 seconds", strategy: "close" })
       for (let n = 1; n <= 20; n++) {
@@ -50,7 +50,7 @@ describe("receiveRate", () => {
     })
   )
 
-  it.effect("closes with 1008, after what was sent before", () =>
+  it.effect("closes with 1008, behind the messages that were sent before", () =>
     Effect.gen(function* () {
       const { client, data, running } = yield* joined({ bytes: 20, interval: "1 seconds", strategy: "close" })
       yield* client.send("12345678")
@@ -76,7 +76,7 @@ describe("receiveRate", () => {
     })
   )
 
-  it.effect("holds up no Close behind what comes while it closes", () =>
+  it.effect("holds up no Close behind data that arrives while it closes", () =>
     Effect.gen(function* () {
       const { inject, pair, socket } = yield* alone("server", { receiveRate: { bytes: 20, interval: "1 hours" } })
       yield* Effect.forkChild(socket.run(() => {}))

@@ -229,7 +229,7 @@ describe("a Close and data that cross", () => {
       }).pipe(onManualClock)
     )
 
-    it.effect(`completes where both close at once, first of all ${role}`, () =>
+    it.effect(`completes if both sides close at once, the ${role} first`, () =>
       Effect.gen(function* () {
         const pair = yield* MockTransport.make()
         yield* pair.delay("1 second")
@@ -296,7 +296,7 @@ describe("a clock that jumps", () => {
     )
   }
 
-  it.effect("ends a connection once where the process slept through every deadline", () =>
+  it.effect("ends a connection once if the process slept through every deadline", () =>
     Effect.gen(function* () {
       const pair = yield* MockTransport.make()
       const client = yield* WebSocket.fromTransport(pair.client, { role: "client", idleTimeout: "1 minute" })

@@ -82,7 +82,7 @@ describe("nothing is lost", () => {
   }
 
   for (const stalled of ["client", "server"] as const) {
-    it.live(`behind a stall of what the ${stalled} says, with more than the buffers hold`, () =>
+    it.live(`behind a stall of the bytes from the ${stalled}, with more than the buffers hold`, () =>
       Effect.gen(function* () {
         const { open } = yield* behindProxy
         yield* Effect.scoped(
@@ -122,7 +122,7 @@ for (const from of ["client", "server"] as const) {
   const total = sizes.reduce((sum, size) => sum + size, 0)
 
   for (const cut of ["end", "reset"] as const) {
-    describe(`what the ${from} says is cut off by a ${cut}`, () => {
+    describe(`the bytes from the ${from} are cut off by a ${cut}`, () => {
       it.live("behind every byte", () =>
         Effect.gen(function* () {
           const { open } = yield* behindProxy
@@ -150,7 +150,7 @@ for (const from of ["client", "server"] as const) {
 }
 
 describe("both sides learn of it", () => {
-  it.live("where the connection is reset in the middle of large messages", () =>
+  it.live("if the connection is reset in the middle of large messages", () =>
     Effect.gen(function* () {
       const { open } = yield* behindProxy
       yield* Effect.scoped(
@@ -175,7 +175,7 @@ describe("both sides learn of it", () => {
 
 describe("a Close and data on their way", () => {
   for (const first of ["client", "server"] as const) {
-    it.live(`cross, where the ${first} closes and its Close is held up`, () =>
+    it.live(`cross if the ${first} closes and its Close is held up`, () =>
       Effect.gen(function* () {
         const { open } = yield* behindProxy
         yield* Effect.scoped(

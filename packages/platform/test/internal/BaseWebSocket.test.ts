@@ -221,7 +221,7 @@ describe("writing", () => {
     })
   )
 
-  it.effect("writes the same bytes once the transport has them, also where it takes them later", () =>
+  it.effect("writes the same bytes even if the transport takes them later", () =>
     Effect.gen(function* () {
       const { control, transport, written } = manual(pending)
       const socket = yield* WebSocket.fromTransport(transport, { role: "server" })
@@ -235,7 +235,7 @@ describe("writing", () => {
     })
   )
 
-  it.effect("copies large bytes where nobody waits until they are out", () =>
+  it.effect("copies large bytes if no caller waits until they are out", () =>
     Effect.gen(function* () {
       const { control, transport, written } = manual(pending)
       const socket = yield* WebSocket.fromTransport(transport, {
@@ -342,7 +342,7 @@ describe("the transport's reports", () => {
     })
   )
 
-  it.effect("what is behind an unread message and a Close takes effect at the end of the turn", () =>
+  it.effect("a Close behind an unread message takes effect at the end of the turn", () =>
     Effect.gen(function* () {
       const { inject, pair, socket, wrote } = yield* alone("client")
       yield* inject(ping("p"), text("one"), close(1000))
@@ -368,7 +368,7 @@ describe("time", () => {
     })
   )
 
-  it.effect("the deadline starts with the closing, whoever began, and only once", () =>
+  it.effect("the deadline starts with the closing, whichever side began it, and only once", () =>
     Effect.gen(function* () {
       const { inject, socket, wrote } = yield* alone("client", { closeTimeout: "1 seconds" })
       yield* inject(close(4000))
@@ -444,7 +444,7 @@ describe("owners", () => {
     })
   )
 
-  it.effect("the failure of what a connection is for leaves no waiting fiber behind", () =>
+  it.effect("a failure of the connection leaves no waiting fiber behind", () =>
     Effect.gen(function* () {
       const { pair, socket } = yield* alone("client", { sendHighWaterMark: 1, sendLowWaterMark: 1 })
       yield* from(pair, "client").stall
@@ -566,7 +566,7 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.effect(`sends as it is what does not become smaller, as ${role}`, () =>
+    it.effect(`sends a message uncompressed if it does not become smaller, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, peer, sent, socket } = yield* deflating(role)
         yield* Effect.forkChild(Effect.forEach([large, larger], (data) => socket.send(data)))
@@ -619,7 +619,7 @@ describe("compression on another thread", () => {
       ["an abort", ({ socket }) => socket.abort, closedError(1006, "local", false)]
     ]
     for (const [name, end, expected] of endings) {
-      it.effect(`${name} is not held back, and drops what is not sent yet, as ${role}`, () =>
+      it.effect(`${name} is not held back, and drops unsent messages, as ${role}`, () =>
         Effect.gen(function* () {
           const { jobs, peer, sent, socket } = yield* deflating(role)
           const fibers = yield* Effect.forEach([large, "second"], (data) =>

@@ -214,7 +214,7 @@ describe("sendStream", () => {
       )
     }
 
-    it.effect(`keeps its turn where the strategy sliding drops messages, as ${role}`, () =>
+    it.effect(`keeps its turn while the strategy sliding drops messages, as ${role}`, () =>
       Effect.gen(function* () {
         const { pair, ...sockets } = yield* connected({
           sendHighWaterMark: 200,
@@ -261,7 +261,7 @@ describe("sendStream", () => {
       ["interrupts itself", Stream.fromEffect(Effect.interrupt), 1001, isInterrupted]
     ]
     for (const [name, last, code, check] of failures) {
-      it.effect(`closes with ${code} where the stream ${name} behind its first part, as ${role}`, () =>
+      it.effect(`closes with ${code} if the stream ${name} behind its first part, as ${role}`, () =>
         Effect.gen(function* () {
           const { inject, socket, wrote } = yield* alone(role)
           const sending = yield* Effect.forkChild(socket.sendStream(Stream.concat(Stream.make("one"), last)))
@@ -276,7 +276,7 @@ describe("sendStream", () => {
         })
       )
 
-      it.effect(`sends nothing, and the connection goes on, where the stream ${name} at once, as ${role}`, () =>
+      it.effect(`sends nothing, and the connection continues, if the stream ${name} at once, as ${role}`, () =>
         Effect.gen(function* () {
           const { socket, wrote } = yield* alone(role)
           assert.isTrue(check(yield* Effect.exit(socket.sendStream(Stream.concat(Stream.make(""), last)))))
@@ -557,7 +557,7 @@ describe("sendStream", () => {
       })
     )
 
-    it.effect(`fails with writeTimeout where the peer does not read, as ${role}`, () =>
+    it.effect(`fails with writeTimeout if the peer does not read, as ${role}`, () =>
       Effect.gen(function* () {
         const { pair, socket } = yield* alone(role, {
           sendHighWaterMark: 10,
@@ -822,7 +822,7 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.effect(`does not keep a Close from sending what is behind it and was accepted, as ${role}`, () =>
+    it.effect(`does not keep a Close from sending the accepted messages behind it, as ${role}`, () =>
       Effect.gen(function* () {
         const { jobs, peer, sent, socket } = yield* deflating(role, { sendStrategy: "sliding" })
         const waits = yield* Effect.forkChild(Effect.exit(socket.send(large)))
@@ -839,7 +839,7 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.effect(`is sent as it is by a Close, where it was accepted, as ${role}`, () =>
+    it.effect(`is sent uncompressed by a Close if it was accepted, as ${role}`, () =>
       Effect.gen(function* () {
         const options = { sendStrategy: "sliding", sendHighWaterMark: 100_000, sendLowWaterMark: 50_000 } as const
         const { jobs, pair, peer, socket } = yield* deflating(role, options)
@@ -939,7 +939,7 @@ describe("compression on another thread", () => {
       ]
     ]
     for (const [name, options, own, data] of bugs) {
-      it.effect(`is a defect of its send where ${name} throws, also behind another message, as ${role}`, () =>
+      it.effect(`is a defect of its send if ${name} throws, also behind another message, as ${role}`, () =>
         Effect.gen(function* () {
           const { pair, peer, socket } = yield* deflating(role, options, own)
           yield* from(pair, role).stall
@@ -962,7 +962,7 @@ describe("compression on another thread", () => {
       )
     }
 
-    it.effect(`ends the connection where deflate throws for what was accepted, as ${role}`, () =>
+    it.effect(`ends the connection if deflate throws for an accepted message, as ${role}`, () =>
       Effect.gen(function* () {
         const options = { sendStrategy: "sliding", compression: { threshold: 0 } } as const
         const { pair, socket } = yield* deflating(role, options, { deflate: throws })
@@ -978,7 +978,7 @@ describe("compression on another thread", () => {
       })
     )
 
-    it.effect(`fails with 1011 where inflate throws, as ${role}`, () =>
+    it.effect(`fails with 1011 if inflate throws, as ${role}`, () =>
       Effect.gen(function* () {
         const { peer, socket } = yield* deflating(role, {}, { inflate: throws })
         yield* peer.send("x".repeat(2000), { compress: true })

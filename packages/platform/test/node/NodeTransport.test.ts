@@ -29,7 +29,7 @@ const fill = (transport: Transport): number => {
 }
 
 describe("writing", () => {
-  it.live("tells that the kernel has taken everything", () =>
+  it.live("reports that the kernel has taken everything", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -42,7 +42,7 @@ describe("writing", () => {
     })
   )
 
-  it.live("tells that bytes wait, and below which mark", () =>
+  it.live("reports that bytes wait, and whether they are below the mark", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -161,7 +161,7 @@ describe("reading", () => {
     })
   )
 
-  it.live("has the head where the peer has gone already", () =>
+  it.live("delivers the head even if the peer has already gone", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket, Buffer.from("head"))
@@ -199,7 +199,7 @@ describe("reading", () => {
     })
   )
 
-  it.live("gives back the memory of what it read, where Node can and nobody else may use it", () =>
+  it.live("gives back the memory of chunks if Node supports it and nobody else may use them", () =>
     Effect.gen(function* () {
       const { socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -216,7 +216,7 @@ describe("reading", () => {
     })
   )
 
-  it.live("passes on as its own only what nobody else can hold", () =>
+  it.live("passes on as owned only chunks that nobody else can hold", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket, Buffer.from("head "))
@@ -241,7 +241,7 @@ describe("reading", () => {
     })
   )
 
-  it.live("tells a reset, and then its end, once", () =>
+  it.live("reports a reset, and then its end, once", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)
@@ -257,7 +257,7 @@ describe("reading", () => {
     })
   )
 
-  it.live("tells a write that fails", () =>
+  it.live("reports a write that fails", () =>
     Effect.gen(function* () {
       const { peer, socket } = yield* pair
       const transport = NodeTransport.make(socket)

@@ -140,7 +140,7 @@ describe("the opening handshake", () => {
     )
   )
 
-  it.live("answers 426 to what is no upgrade", () =>
+  it.live("answers 426 to a request that is not an upgrade", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho()
       const peer = yield* rawClient(server.address.port)
@@ -154,7 +154,7 @@ describe("the opening handshake", () => {
     })
   )
 
-  it.live("answers 400 to what is no HTTP", () =>
+  it.live("answers 400 to anything that is not HTTP", () =>
     Effect.gen(function* () {
       const server = yield* serveEcho()
       const peer = yield* rawClient(server.address.port)
@@ -234,7 +234,7 @@ describe("the opening handshake", () => {
     })
   )
 
-  it.live("answers 503 where no accept takes the request in time", () =>
+  it.live("answers 503 if no accept takes the request in time", () =>
     Effect.gen(function* () {
       const server = yield* serve({ handshakeTimeout: "100 millis" })
       const peer = yield* rawClient(server.address.port)
@@ -376,7 +376,7 @@ describe("bad input", () => {
     })
   )
 
-  it.live("tells an end without a Close, and a reset", () =>
+  it.live("reports an end without a Close, and a reset", () =>
     Effect.gen(function* () {
       const server = yield* serve()
       const ended = yield* rawClient(server.address.port)
@@ -554,7 +554,7 @@ describe("scopes", () => {
 })
 
 describe("the listener", () => {
-  it.live("tells its address", () =>
+  it.live("reports its address", () =>
     Effect.gen(function* () {
       const local = yield* serve()
       assert.isAbove(local.address.port, 0)
@@ -569,7 +569,7 @@ describe("the listener", () => {
     })
   )
 
-  it.live("fails where the port is in use", () =>
+  it.live("fails if the port is in use", () =>
     Effect.gen(function* () {
       const { address } = yield* serve()
       const error = yield* Effect.flip(Effect.scoped(serve({ port: address.port })))
@@ -605,7 +605,7 @@ describe("the listener", () => {
 })
 
 describe("fromUpgrade", () => {
-  it.live("accepts on a server of one's own, head and all", () =>
+  it.live("accepts on a server of the app, with the head", () =>
     Effect.gen(function* () {
       const own = Http.createServer((_, response) => response.end("mine"))
       const upgrades = yield* Queue.unbounded<readonly [Http.IncomingMessage, Duplex, Buffer]>()

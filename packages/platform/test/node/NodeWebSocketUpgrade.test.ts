@@ -174,7 +174,7 @@ describe("in an HttpRouter", () => {
     })
   )
 
-  it.live("answers 426 to what is no upgrade", () =>
+  it.live("answers 426 to a request that is not an upgrade", () =>
     Effect.gen(function* () {
       const { port } = yield* serveRouter(HttpRouter.get(HttpRouter.empty, "/", echo))
       const peer = yield* rawClient(port)
@@ -184,7 +184,7 @@ describe("in an HttpRouter", () => {
     })
   )
 
-  it.live("upgrades nothing where middleware decides otherwise behind the route", () =>
+  it.live("upgrades nothing if middleware replaces the response of the route", () =>
     Effect.gen(function* () {
       let handled = false
       const route = WebSocketUpgrade.upgrade(() =>

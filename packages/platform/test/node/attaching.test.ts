@@ -369,7 +369,7 @@ describe.each(modes)("on %s", (_, attachWith) => {
     })
   )
 
-  it.live("answers 400 to what is no HTTP, and ends", () =>
+  it.live("answers 400 to anything that is not HTTP, and ends", () =>
     Effect.gen(function* () {
       const server = yield* attach
       const peer = yield* client(server)
@@ -434,7 +434,7 @@ describe.each([
   ["HTTP", own],
   ["TLS", ownTls]
 ] as const)("listening by itself, over %s", (_, attach) => {
-  it.live("drops the oldest of too many who say nothing, and nobody else", () =>
+  it.live("drops the oldest of too many silent sockets, and no others", () =>
     Effect.gen(function* () {
       const server = yield* attach({ admission: { maxHandshakes: 1 } })
       const talking = yield* greet(server)

@@ -158,7 +158,7 @@ describe("over TCP", () => {
     })
   )
 
-  it.live("delivers what is asked for", () =>
+  it.live("has the delivery of its options", () =>
     Effect.gen(function* () {
       const server = yield* sockets(Net.createServer())
       const peer = yield* rawClient(server.port)
@@ -225,7 +225,7 @@ describe("over a pair in memory", () => {
     "several lines": (offered: string) => ["x-unknown", offered],
     parsed: () => [Extension.make("permessage-deflate", [["client_max_window_bits", true]])]
   })) {
-    it.live(`compresses where the client offers it, as ${name}`, () =>
+    it.live(`compresses if the client offers it, as ${name}`, () =>
       Effect.gen(function* () {
         const [near, far] = pair()
         const client = yield* Effect.forkChild(clientOver(far, { compression: true }))
@@ -308,7 +308,7 @@ describe("a stream that is handed over", () => {
     }
   }
 
-  it.live("within its last read, keeps what came behind the request, whoever still listens", () =>
+  it.live("within its last read, keeps the bytes behind the request, even if others still listen", () =>
     Effect.gen(function* () {
       const duplex = new Recorder()
       const opened = yield* Deferred.make<string>()

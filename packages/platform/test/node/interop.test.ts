@@ -203,7 +203,7 @@ describe("our server and a client of ws", () => {
     })
   )
 
-  it.live("pings, and tells pings and pongs", () =>
+  it.live("pings, and reports pings and pongs", () =>
     Effect.gen(function* () {
       const server = yield* serve()
       const { next, socket: foreign } = yield* wsClient(server.address.url)

@@ -43,7 +43,7 @@ describe("NodeWebSocketServer.layerConfig", () => {
     CLOSE_TIMEOUT: "2 seconds"
   }
 
-  it.live("serves with what the config says", () =>
+  it.live("serves with the values of the config", () =>
     Effect.gen(function* () {
       const server = Context.get(yield* build(Server, variables), WebSocketServer.WebSocketServer)
       assert.match(server.address.url, /^wss:\/\/127\.0\.0\.1:\d+$/)
@@ -146,7 +146,7 @@ describe("NodeWebSocketServer.layerConfig", () => {
     })
   )
 
-  it.live("fails with an IoError where the port is in use", () =>
+  it.live("fails with an IoError if the port is in use", () =>
     Effect.gen(function* () {
       const taken = yield* listen(Net.createServer())
       const error = yield* Effect.flip(
@@ -158,7 +158,7 @@ describe("NodeWebSocketServer.layerConfig", () => {
 })
 
 describe("NodeWebSocketServer.layer", () => {
-  it.live("takes a timeout that is no whole number of milliseconds", () =>
+  it.live("takes a timeout that is not a whole number of milliseconds", () =>
     Layer.build(NodeWebSocketServer.layer({ port: 0, host: "127.0.0.1", handshakeTimeout: "1500 micros" }))
   )
 })
@@ -171,7 +171,7 @@ describe("NodeWebSocketClient.layerConfig", () => {
   })
   const variables = { OPEN_TIMEOUT: "50 millis", MAX_MESSAGE_BYTES: "1234", CA: String(tls.cert) }
 
-  it.live("connects with what the config says", () =>
+  it.live("connects with the values of the config", () =>
     Effect.gen(function* () {
       const client = Context.get(yield* build(Client, variables), WebSocketClient.WebSocketClient)
       const server = Context.get(
@@ -188,7 +188,7 @@ describe("NodeWebSocketClient.layerConfig", () => {
     })
   )
 
-  it.live("asks for what the config says", () =>
+  it.live("sends the request of the config", () =>
     Effect.gen(function* () {
       const server = yield* rawServer()
       const layer = NodeWebSocketClient.layerConfig({

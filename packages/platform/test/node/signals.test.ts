@@ -87,7 +87,7 @@ const shortTimeout = 300
 
 describe("a server", () => {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    it.live(`closes everyone with 1001 on ${signal} and ends by itself, with 0`, () =>
+    it.live(`closes all connections with 1001 on ${signal}, and ends by itself, with 0`, () =>
       Effect.gen(function* () {
         const server = yield* startServer(longTimeout)
         const receiving = yield* server.connect("/receive")
@@ -112,7 +112,7 @@ describe("a server", () => {
     )
   }
 
-  it.live("drops after closeTimeout who does not read or does not answer", () =>
+  it.live("drops peers that do not read or do not answer after closeTimeout", () =>
     Effect.gen(function* () {
       const server = yield* startServer(shortTimeout)
       const silent = yield* server.connect("/receive")
@@ -143,7 +143,7 @@ describe("a server", () => {
     })
   )
 
-  it.live("says no goodbye on SIGKILL", () =>
+  it.live("sends no Close on SIGKILL", () =>
     Effect.gen(function* () {
       const server = yield* startServer(longTimeout)
       const peer = yield* server.connect("/receive")
@@ -155,7 +155,7 @@ describe("a server", () => {
     })
   )
 
-  it.live("says no goodbye on process.exit", () =>
+  it.live("sends no Close on process.exit", () =>
     Effect.gen(function* () {
       const server = yield* startServer(longTimeout)
       const peer = yield* server.connect("/receive")
@@ -168,7 +168,7 @@ describe("a server", () => {
     })
   )
 
-  it.live("says no goodbye on an exception that nobody catches", () =>
+  it.live("sends no Close on an uncaught exception", () =>
     Effect.gen(function* () {
       const server = yield* startServer(longTimeout)
       const peer = yield* server.connect("/receive")
@@ -221,7 +221,7 @@ describe("a server that drains", () => {
 })
 
 describe("a client", () => {
-  it.live("closes what is open with 1001 on SIGINT, drops what is not yet, and ends by itself, with 0", () =>
+  it.live("closes connections with 1001 on SIGINT, drops attempts to connect, and ends by itself, with 0", () =>
     Effect.gen(function* () {
       const server = yield* rawServer()
       const client = yield* start("client", String(longTimeout), `${server.url}/open`, `${server.url}/dialling`)

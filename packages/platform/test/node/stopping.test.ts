@@ -46,7 +46,7 @@ const isRefused = (port: number): Effect.Effect<boolean> =>
     socket.on("error", () => resume(Effect.succeed(true)))
   })
 
-it.live("a server of its own frees its port, answers who is connected, and keeps its WebSockets", () =>
+it.live("a server of its own frees its port, answers clients that are connected, and keeps its WebSockets", () =>
   Effect.gen(function* () {
     const server = yield* serveEcho()
     const { port } = server.address
@@ -73,7 +73,7 @@ it.live("a server of its own frees its port, answers who is connected, and keeps
   })
 )
 
-it.live("a server of its own refuses who waits for an accept", () =>
+it.live("a server of its own refuses requests that wait for an accept", () =>
   Effect.gen(function* () {
     const server = yield* serve()
     const waiting = yield* rawClient(server.address.port)
@@ -87,7 +87,7 @@ it.live("a server of its own refuses who waits for an accept", () =>
   })
 )
 
-it.live("an attached server refuses what is its own, and HTTP goes on", () =>
+it.live("an attached server refuses the requests for its routes, and HTTP continues", () =>
   Effect.gen(function* () {
     const checking = yield* Deferred.make<void>()
     const http = Http.createServer((_, response) => response.end("mine"))

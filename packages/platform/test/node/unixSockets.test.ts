@@ -70,7 +70,7 @@ const defectOf = (exit: Exit.Exit<unknown, unknown>): unknown =>
   Exit.isFailure(exit) ? Option.getOrUndefined(Cause.dieOption(exit.cause)) : undefined
 
 describe("NodeWebSocketServer.layer", () => {
-  it.live("listens on a path, tells its URL, and leaves no file", () =>
+  it.live("listens on a path, reports its URL, and leaves no file", () =>
     Effect.gen(function* () {
       const socketPath = join(yield* folder, "a.sock")
       yield* Effect.scoped(
@@ -101,7 +101,7 @@ describe("NodeWebSocketServer.layer", () => {
     })
   )
 
-  it.live("tells an absolute URL of a relative path", () =>
+  it.live("reports an absolute URL for a relative path", () =>
     Effect.gen(function* () {
       const absolute = join(yield* folder, "a.sock")
       const socketPath = relative(process.cwd(), absolute)
@@ -154,7 +154,7 @@ describe("NodeWebSocketServer.layer", () => {
     })
   )
 
-  it.live.each([false, true])("drops the oldest of too many who say nothing, and nobody else (TLS: %s)", (secure) =>
+  it.live.each([false, true])("drops the oldest of too many silent sockets, and no others (TLS: %s)", (secure) =>
     Effect.gen(function* () {
       const socketPath = join(yield* folder, "a.sock")
       const { address } = yield* serve(
@@ -174,7 +174,7 @@ describe("NodeWebSocketServer.layer", () => {
     })
   )
 
-  it.live("fails where something is at the path, in use or left behind", () =>
+  it.live("fails if a file is at the path, in use or left behind", () =>
     Effect.gen(function* () {
       const socketPath = join(yield* folder, "a.sock")
       const layer = NodeWebSocketServer.layer({ socketPath })
@@ -257,7 +257,7 @@ describe("options that make no sense", () => {
   )
 })
 
-it.live("an attached server tells the address of a server on a path", () =>
+it.live("an attached server reports the address of a server on a path", () =>
   Effect.gen(function* () {
     const socketPath = join(yield* folder, "a.sock")
     const http = Http.createServer()

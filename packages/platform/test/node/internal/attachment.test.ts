@@ -178,14 +178,37 @@ describe("several listeners", () => {
     })
   )
 
-  it.live("keep what they take, and have handshakeTimeout to take it; a reset ends nobody", () =>
-    Effect.gen(function* () {
-      const server = Http.createServer(describeRequest)
-      const theirs: Array<() => void> = []
-      let asked = 0
-      server.on("upgrade", (request, socket) => {
-        asked++
-        if (request.url === "/theirs") theirs.push(() => socket.write("HTTP/1.1 101 Theirs\r\n\r\n"))
+  it.live(
+    "keep the requests that they take, and have handshakeTimeout to take one; a reset does not end the process",
+    () =>
+      Effect.gen(function* () {
+        const server = Http.createServer(describeRequest)
+        const theirs: Array<() => void> = []
+        let asked = 0
+        server.on("upgrade", (request, socket) => {
+          asked++
+          if (request.url === "/theirs") theirs.push(() => socket.write("HTTP/1.1 101 Theirs\r\n\r\n"))
+        })
+        const port = yield* listen(server)
+        yield* attach(server, "/echo", { handshakeTimeout: "200 millis" })
+        const resetting = yield* rawClient(port)
+        resetting.write(upgrade("/nobody"))
+        yield* eventually(() => asked === 1)
+        resetting.reset()
+        const peer = yield* rawClient(port)
+        peer.write(upgrade("/theirs"))
+        yield* eventually(() => theirs.length === 1)
+        theirs[0]?.()
+        assert.strictEqual(yield* peer.until("\r\n\r\n"), "HTTP/1.1 101 Theirs\r\n\r\n")
+        const lost = yield* rawClient(port)
+        lost.write(upgrade("/nobody"))
+        assert.strictEqual((yield* readResponse(lost)).status, 404)
+        assert.strictEqual(peer.unread, 0)
+        const ours = yield* rawClient(port)
+        ours.write(upgrade("/echo"))
+        yield* echoes(ours)
+        // Ours is not shown to others.
+        assert.strictEqual(asked, 3)
       })
   )
 
@@ -202,7 +225,7 @@ describe("several listeners", () => {
     })
   )
 
-  it.live("keep no process alive with the time that they have", () =>
+  it.live("do not keep the process alive while they have time", () =>
     Effect.gen(function* () {
       const server = Http.createServer(describeRequest)
       let asked = 0
@@ -281,7 +304,7 @@ describe("an upgrade behind a request that is not answered yet", () => {
 })
 
 describe("while an app on one port stops", () => {
-  it.live("answers 503 to requests that have no listener any more, and drops what never ends", () =>
+  it.live("answers 503 to requests without a listener, and drops requests and responses that never end", () =>
     Effect.gen(function* () {
       const scope = yield* childScope
       const options = { closeTimeout: "500 millis" } as const

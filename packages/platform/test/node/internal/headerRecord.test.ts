@@ -18,7 +18,7 @@ const recordOf = (...lines: ReadonlyArray<string>) =>
   })
 
 describe("headerRecord", () => {
-  it.live("has a string for what came once, and an array for what came more than once", () =>
+  it.live("has a string for a header that came once, and an array for one that came more than once", () =>
     Effect.gen(function* () {
       const record = yield* recordOf("X-Once: a, b", "X-Thrice: 1", "x-thrice: 2", "X-THRICE: 3", "X-Empty:")
       assert.deepStrictEqual(
@@ -28,7 +28,7 @@ describe("headerRecord", () => {
     })
   )
 
-  it.live("has the names that all objects have only where they were sent", () =>
+  it.live("has the names of properties of every object only if they were sent", () =>
     Effect.gen(function* () {
       assert.isUndefined((yield* recordOf())["constructor"])
       const record = yield* recordOf("constructor: a", "__proto__: b", "__proto__: c")

@@ -105,7 +105,7 @@ describe("upgradeAttempt", () => {
     })
   )
 
-  it.live("tells of an end while nobody reads, and keeps what came before it otherwise", () =>
+  it.live("reports an end while nobody reads, and otherwise keeps the bytes before it", () =>
     Effect.gen(function* () {
       for (const sent of ["", "a frame"]) {
         const { attempt, peer, socket } = yield* attempted()
@@ -137,7 +137,7 @@ describe("upgradeAttempt", () => {
     })
   )
 
-  it.live("leaves what was read to another reader of the socket", () =>
+  it.live("leaves bytes that were read to another reader of the socket", () =>
     Effect.gen(function* () {
       const { attempt, peer, socket } = yield* attempted()
       attempt.onGone?.(() => assert.fail("It is another's"))
