@@ -854,6 +854,76 @@ for (const role of roles) {
       assertError(connection.sendDeflated(deflation, deflated), closedError(1000, "", "local", false))
     })
 
+    it("sends nothing after a Close that the app's filter or zlib sends", () => {
+      for (const code of ["filter", "zlib"]) {
+        const closes = () => {
+          connection.close(1000)
+          return true
+        }
+        const { agreement, settings } = compression()
+        const connection: Connection.Connection = endpoint(role, {
+          compression: {
+            agreement,
+            settings: code === "filter" ? { ...settings, filter: closes } : settings,
+            zlib: code === "zlib" ? { ...zlib, deflate: (...args) => (closes(), zlib.deflate(...args)) } : zlib
+          }
+        })
+        assertError(connection.send(Message.text(long)), closedError(1000, "", "local", false))
+        assert.deepStrictEqual(
+          written(connection).map(({ opcode }) => opcode),
+          [Opcode.Close],
+          code
+        )
+      }
+    })
+
+    it("sends nothing into a fragmented message that the app's filter begins", () => {
+      const { agreement, settings } = compression()
+      for (const passes of [true, false]) {
+        const filter = () => {
+          connection.sendFragment("a", false)
+          return passes
+        }
+        const connection: Connection.Connection = endpoint(role, {
+          compression: { agreement, settings: { ...settings, filter }, zlib }
+        })
+        assertError(connection.send(Message.text(long)), plainError(localFragment))
+        assert.lengthOf(written(connection), 1)
+      }
+    })
+
+    it("sends messages that can be read if others are sent while the app's zlib deflates", () => {
+      let depth = 0
+      const connection: Connection.Connection = endpoint(role, {
+        compression: {
+          ...compression(),
+          zlib: {
+            ...zlib,
+            deflate: (...args) => {
+              if (depth++ === 0) connection.send(Message.text(`${long} inner`))
+              return zlib.deflate(...args)
+            }
+          }
+        }
+      })
+      const peer = endpoint(peerOf(role), { compression: compression() })
+      connection.send(Message.text(`${long} outer`))
+      connection.send(Message.text(long))
+      const stale = connection.deflation(Message.text(long))!
+      const deflated = zlib.deflate(stale.data, stale.options)
+      connection.send(Message.text(`${long} newer`))
+      assert.isUndefined(connection.sendDeflated(stale, deflated))
+      connection.send(Message.text(long))
+      assert.deepStrictEqual(peer.receive(concat(connection.takeOutput())).map(plainEvent), [
+        `Text ${long} inner`,
+        `Text ${long} outer`,
+        `Text ${long}`,
+        `Text ${long} newer`,
+        `Text ${long}`,
+        `Text ${long}`
+      ])
+    })
+
     it("does not change or keep the bytes of the caller", () => {
       const connection = endpoint(role, { compression: compression() })
       const peer = endpoint(peerOf(role), { compression: compression() })

@@ -46,21 +46,20 @@ export class MessageSender extends Sender {
     const compress = options?.compress
     const maxFrameSize = frameSize(options?.maxFrameSize)
     const large = this.host.zlib !== undefined && message.data.length >= deflateLaterLength
-    const first = this.turns.size === 0 && this.underWay === undefined
-    if (connection.phase !== "Open" || (first && !large && flusher.hasRoom())) {
-      return this.sent(this.encode(message, compress, maxFrameSize))
-    }
+    if (this.isOver || (!large && this.isFree)) return this.sent(this.encode(message, compress, maxFrameSize))
     // The size is checked before anything is deflated, queued or dropped.
     const tooLarge = this.refuseSize(message)
     if (tooLarge !== undefined) return tooLarge
     // The app's filter runs here, so that an error it throws is a defect of the caller.
     const decided = connection.compresses(message, compress)
-    const deflation = large && decided ? () => connection.deflation(message, true) : undefined
-    const room = first && flusher.hasRoom()
-    if (settings.sendStrategy === "sliding" && !room) return this.slide(message, decided, large, maxFrameSize)
-    if (first && !room && settings.sendStrategy !== "suspend") {
+    // It may have closed the connection, or sent something.
+    if (this.isOver) return this.sent(this.encode(message, decided, maxFrameSize))
+    if (settings.sendStrategy === "sliding" && !this.isFree) return this.slide(message, decided, large, maxFrameSize)
+    const first = this.turns.size === 0 && this.underWay === undefined
+    if (first && settings.sendStrategy !== "suspend" && !flusher.hasRoom()) {
       return this.sent(this.sendToSlow(message, decided, maxFrameSize))
     }
+    const deflation = large && decided ? () => connection.deflation(message, true) : undefined
     return this.awaitTurn({
       begin: (uncompressed) => this.sendInTurn(message, uncompressed ?? decided, maxFrameSize),
       deflation,

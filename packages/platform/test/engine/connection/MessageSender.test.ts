@@ -229,6 +229,33 @@ describe("without room, with the strategy", () => {
   })
 })
 
+describe("a filter of the app that closes the connection", () => {
+  for (const sendStrategy of ["suspend", "dropping", "sliding", "close", "abort"] as const) {
+    it(`refuses the message, so that nothing follows the Close, with the strategy ${sendStrategy}`, () => {
+      for (const data of ["small", large("L")]) {
+        for (const full of [false, true]) {
+          let armed = false
+          const filter = () => {
+            if (armed) opened.link.startClosing(1000)
+            return true
+          }
+          const opened: ReturnType<typeof make> = make({ filter, settings: { sendStrategy } })
+          if (full) opened.fill()
+          armed = true
+          const { outcomes } = opened.send(data.padEnd(1024, "."))
+          assert.lengthOf(outcomes, 1)
+          assert.deepInclude(fields(outcomes[0]!), { _tag: "Connection_closed" })
+          opened.transport.drain()
+          opened.link.flusher.flush()
+          assert.deepStrictEqual(opened.names, ["Close 1000"])
+          assert.isFalse(opened.sender.roomAwaited)
+          assert.strictEqual(opened.sender.droppableBytes, 0)
+        }
+      }
+    })
+  }
+})
+
 /** A step of a program, by its name. */
 type Step = (state: ReturnType<typeof make> & { readonly sendings: Map<string, Sending> }) => void
 
