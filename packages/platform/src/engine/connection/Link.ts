@@ -1,4 +1,5 @@
 /** Joins a `Connection` to its transport, time, the budget, its reader and its sender. */
+import { encodePayload } from "@effect-websocket/protocol/CloseCode"
 import * as Connection from "@effect-websocket/protocol/Connection"
 import type { ProtocolError } from "@effect-websocket/protocol/Errors"
 import {
@@ -312,10 +313,15 @@ export class Link<Item extends Delivered = Delivered>
 
   /** Sends the accepted messages, and then a Close. Returns an error if that Close may not be sent. Idempotent. */
   startClosing(code: number, reason?: string): ProtocolError | PayloadTooLarge | undefined {
-    if (this.connection.phase === "Open") this.sender.sendAccepted()
-    const refused = this.connection.close(code, reason)
-    if (refused === undefined) this.closing()
-    return refused
+    if (this.connection.phase === "Open") {
+      const payload = encodePayload(code, reason)
+      // A Close that may not be sent changes nothing.
+      if (!(payload instanceof Uint8Array)) return payload
+      this.sender.sendAccepted()
+      this.connection.close(code, reason)
+    }
+    this.closing()
+    return undefined
   }
 
   /** A Close is on its way. Nothing more is sent, and the close timeout begins. */

@@ -224,7 +224,9 @@ export class MessageSender extends Sender {
         this.begin(turn)
         return
       }
+      let isDone = false
       const cancel = zlib.deflateLater(started.data, started.options, (deflated) => {
+        isDone = true
         // The send was cancelled, or zlib has called back before.
         if (this.underWay !== turn) return
         this.underWay = undefined
@@ -236,6 +238,8 @@ export class MessageSender extends Sender {
       // The app's zlib may have returned anything. Wrapped in a function of ours, it cannot keep the next message from its
       // turn after an interruption.
       if (this.underWay === turn) this.cancelDeflating = () => cancel()
+      // It closed the connection before it returned.
+      else if (!isDone) cancelJob(cancel)
     } catch (defect) {
       // The app's zlib called back before it threw.
       if (this.underWay !== turn) return
@@ -244,16 +248,12 @@ export class MessageSender extends Sender {
     }
   }
 
+  /** Stops deflating the message under way. The caller then sends or refuses it, or serves the turns. */
   private stopDeflating(): void {
+    if (!(this.underWay instanceof Turn)) return
     const cancel = this.cancelDeflating
-    if (cancel === undefined) return
-    this.cancelDeflating = undefined
-    this.underWay = undefined
-    try {
-      cancel()
-    } catch {
-      // The app's zlib failed in a job that nobody waits for.
-    }
+    this.underWay = this.cancelDeflating = undefined
+    if (cancel !== undefined) cancelJob(cancel)
   }
 
   // Messages that come from a stream (see `OutgoingStream`)
@@ -318,6 +318,14 @@ export class MessageSender extends Sender {
     this.turns = noTurns
     this.droppable = 0
     for (const turn of turns) turn.settle(error)
+  }
+}
+
+const cancelJob = (cancel: () => void): void => {
+  try {
+    cancel()
+  } catch {
+    // The app's zlib failed in a job that nobody waits for.
   }
 }
 
