@@ -194,11 +194,9 @@ export class Link<Item extends Delivered = Delivered>
 
   /** Fails the connection because of an item that waits to be read. This item is dropped, and so are all items behind it. */
   failReading(code: number, error: ConnectionError): void {
-    const isOver = this.connection.error !== undefined
-    if (!isOver) this.process(this.connection.fail(code, error))
+    if (this.connection.error === undefined) this.fail(code, error)
     // After the failure, because from then on no items are added.
     this.inbox.clear()
-    if (!isOver) this.closing()
     this.inbox.taken()
   }
 
@@ -290,7 +288,7 @@ export class Link<Item extends Delivered = Delivered>
     this.closers = undefined
   }
 
-  /** Lets a Close or a violation take effect that arrived behind messages. */
+  /** Lets a Close or a violation take effect that arrived behind messages, and passes on what that or a Close of ours changes. */
   settle(): void {
     if (this.settleTimer !== undefined) {
       clearTimeout(this.settleTimer)
@@ -320,15 +318,22 @@ export class Link<Item extends Delivered = Delivered>
       this.sender.sendAccepted()
       this.connection.close(code, reason)
     }
-    this.closing()
+    this.settle()
     return undefined
   }
 
-  /** A Close is on its way. Nothing more is sent, and the close timeout begins. */
-  closing(): void {
-    if (this.connection.unsettled) this.settle()
-    this.sender.refuse()
+  private fail(code: number, error: ConnectionError): void {
+    this.process(this.connection.fail(code, error))
     this.flusher.flush()
+  }
+
+  /**
+   * The connection has left the phase `Open`. Nothing more is sent, the close timeout begins, and the peer's end must be seen.
+   * Idempotent.
+   */
+  leaveOpen(): void {
+    this.sender.refuse()
+    this.deadlines.closing()
     this.inbox.resumeAll()
   }
 
@@ -408,18 +413,13 @@ export class Link<Item extends Delivered = Delivered>
 
   shed(maxBytes: number): void {
     const error = new PayloadTooLarge({ limit: "budget", max: maxBytes, size: undefined, direction: "inbound" })
-    this.giveUp(tryAgainLater, error)
+    this.fail(tryAgainLater, error)
   }
 
   /** A message was lost whose caller no longer waits for it. Only the end of the connection can report this. */
   failDeflating(cause: unknown): void {
     const description = `Deflating a message failed: ${cause instanceof Error ? cause.message : String(cause)}`
-    this.giveUp(internalError, localProtocolError(description, "RFC 7692 §7.2.1", internalError))
-  }
-
-  private giveUp(code: number, error: ConnectionError): void {
-    this.process(this.connection.fail(code, error))
-    this.closing()
+    this.fail(internalError, localProtocolError(description, "RFC 7692 §7.2.1", internalError))
   }
 
   // ---------------------------------------------------------------------------------------------------------------
@@ -455,8 +455,7 @@ export class Link<Item extends Delivered = Delivered>
         return
       case "heartbeat":
       case "message":
-        this.process(this.connection.fail(deadline === "message" ? policyViolation : internalError, timedOut(deadline)))
-        this.flusher.flush()
+        this.fail(deadline === "message" ? policyViolation : internalError, timedOut(deadline))
     }
   }
 }

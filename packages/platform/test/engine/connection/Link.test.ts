@@ -267,6 +267,65 @@ describe("closing", () => {
     }
   })
 
+  const pauses: ReadonlyArray<readonly [string, () => Choice["settings"]]> = [
+    ["the high-water mark", () => ({})],
+    ["the rate", () => ({ receiveRate: { perMessage: 500, perByte: 0, burst: 500, closes: false } })],
+    ["the budget", () => ({ budget: new Budget(2000), receiveHighWaterMark: 100_000 })]
+  ]
+  for (const [name, choose] of pauses) {
+    it(`reads on behind the peer's Close, whatever came before it, so that ${name} does not hide the peer's end`, () => {
+      const opened = open({ settings: choose() ?? {} })
+      const data = "x".repeat(2000)
+      opened.receive(text(data), text(data), close(1000))
+      assert.isFalse(opened.link.paused)
+      vi.runAllTimers()
+      assert.deepStrictEqual(opened.wrote(), ["Close 1000"])
+      assert.deepStrictEqual(opened.transport.calls, ["end"])
+    })
+  }
+
+  const ways: ReadonlyArray<readonly [string, (opened: Opened) => void]> = [
+    ["a Close of ours", ({ link }) => void link.startClosing(1000)],
+    ["the peer's Close", ({ receive }) => receive(close(1000))],
+    ["the peer's Close behind a message", ({ receive }) => receive(text("x"), close(1000))],
+    ["a violation behind a message", ({ receive }) => receive(text("x"), continuation("x"))],
+    ["the end of the input", ({ transport }) => transport.sink.onEof()],
+    ["a budget that drops the message", ({ link }) => link.shed(1000)],
+    ["zlib, which fails", ({ link }) => link.failDeflating(new Error("bug"))],
+    ["an item that cannot be read", ({ link }) => link.failReading(1007, link.terminalError("local"))],
+    ["messageTimeout", ({ link }) => link.expire("message")],
+    ["heartbeatTimeout", ({ link }) => link.expire("heartbeat")],
+    ["idleTimeout", ({ link }) => link.expire("idle")],
+    ["maxLifetime", ({ link }) => link.expire("lifetime")]
+  ]
+  for (const [name, leave] of ways) {
+    it(`reads on if it was paused, refuses to send and has its deadline, after ${name}`, () => {
+      const opened = open({ settings: { messageTimeout: 60_000, maxLifetime: 60_000 } })
+      const { clock, link, sender, transport } = opened
+      opened.receive(text("x".repeat(2000)), text("begun", false))
+      opened.receive(continuation("end"))
+      transport.stall()
+      const sending = new Sending(sender.sendNow("y".repeat(98), undefined))
+      const waiting = new Sending(sender.sendNow("waits", undefined))
+      assert.isTrue(link.paused)
+      leave(opened)
+      vi.runAllTimers()
+      assert.isFalse(link.paused)
+      assert.deepStrictEqual(
+        transport.calls.filter((call) => call !== "end"),
+        ["pause", "resume"]
+      )
+      assert.lengthOf(waiting.outcomes, 1)
+      assert.isDefined(waiting.outcomes[0])
+      clock.advance(4999)
+      assert.notInclude(transport.calls, "abort")
+      clock.advance(1)
+      assert.strictEqual(transport.calls.at(-1), "abort")
+      transport.sink.onClose()
+      assert.isFalse(sending.isWaiting)
+    })
+  }
+
   it("takes effect when the reader comes back for more, before the end of the turn", () => {
     const opened = open()
     opened.receive(text("one"), close(1000))
