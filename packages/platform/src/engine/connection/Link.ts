@@ -269,13 +269,13 @@ export class Link<Item extends Delivered = Delivered>
   }
 
   onError(error: IoError): void {
-    this.process(this.connection.abort(error))
+    this.abandon(error)
     this.transport.abort()
   }
 
   onClose(): void {
     if (this.closed) return
-    this.process(this.connection.abort(this.terminalError("remote")))
+    this.abandon(this.terminalError("remote"))
     this.closed = true
     this.account()
     this.ledger?.budget.delete(this)
@@ -340,9 +340,14 @@ export class Link<Item extends Delivered = Delivered>
   /** Drops the connection without a closing handshake. Idempotent. */
   cutShort(): void {
     if (this.closed) return
-    this.cutOff = !this.connection.closeStatus.clean || this.transport.bufferedBytes > 0
-    this.process(this.connection.abort(this.terminalError("local")))
+    this.abandon(this.terminalError("local"))
     this.transport.abort()
+  }
+
+  /** Nothing more arrives or leaves. A Close that has not left by now never does, although an abort forgets it. */
+  private abandon(error: ConnectionError): void {
+    this.cutOff ||= !this.connection.closeStatus.clean || this.flusher.waitingBytes > 0
+    this.process(this.connection.abort(error))
   }
 
   /**
@@ -442,21 +447,11 @@ export class Link<Item extends Delivered = Delivered>
   }
 
   expire(deadline: Deadline): void {
-    switch (deadline) {
-      case "close":
-        this.cutShort()
-        return
-      case "idle":
-      case "lifetime":
-        this.startClosing(goingAway, expiryReasons[deadline])
-        return
-      case "write":
-        this.onError(timedOut(deadline))
-        return
-      case "heartbeat":
-      case "message":
-        this.fail(deadline === "message" ? policyViolation : internalError, timedOut(deadline))
-    }
+    if (deadline === "close") this.cutShort()
+    else if (deadline === "write") this.onError(timedOut(deadline))
+    else if (deadline === "message") this.fail(policyViolation, timedOut(deadline))
+    else if (deadline === "heartbeat") this.fail(internalError, timedOut(deadline))
+    else this.startClosing(goingAway, expiryReasons[deadline])
   }
 }
 

@@ -428,6 +428,43 @@ describe("the end", () => {
     assert.isFalse(opened.link.status.clean)
   })
 
+  const drops: ReadonlyArray<readonly [string, (opened: Opened) => void]> = [
+    ["an abort", ({ link }) => link.cutShort()],
+    [
+      "an error of the transport",
+      ({ transport }) => transport.sink.onError(new IoError({ reason: "Reset", operation: "write" }))
+    ]
+  ]
+  for (const [name, drop] of drops) {
+    it(`is not clean if ${name} cut off bytes of the Close, although a second abort finds nothing left`, () => {
+      const opened = open()
+      opened.transport.stall()
+      opened.sender.sendNow("lost", undefined)
+      opened.receive(close(1000))
+      assert.isAbove(opened.transport.bufferedBytes, 0)
+      drop(opened)
+      opened.transport.bufferedBytes = 0
+      opened.link.cutShort()
+      opened.transport.sink.onClose()
+      assert.isFalse(opened.link.status.clean)
+    })
+  }
+
+  const ends: ReadonlyArray<readonly [string, (opened: Opened) => void]> = [
+    ...drops,
+    ["nothing left of the transport", ({ transport }) => transport.sink.onClose()]
+  ]
+  for (const [name, end] of ends) {
+    it(`is not clean if ${name} came before the answer to a Close behind messages`, () => {
+      const opened = open()
+      opened.receive(text("one"), close(1000))
+      end(opened)
+      opened.transport.sink.onClose()
+      assert.deepStrictEqual(opened.wrote(), [])
+      assert.isFalse(opened.link.status.clean)
+    })
+  }
+
   it("is told to the owners, which begin to close it before", () => {
     const opened = open()
     const owner = new Closables()
