@@ -787,7 +787,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
   }
 
   get outputBytes(): number {
-    return this.sender.writer.output.size
+    return this.sender.outputBytes
   }
 
   takeOutput(): ReadonlyArray<Uint8Array> {

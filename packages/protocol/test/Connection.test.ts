@@ -548,6 +548,14 @@ for (const role of roles) {
       )
     })
 
+    it("counts the pong that waits in place of others", () => {
+      const connection = endpoint(role, { limits: { maxBufferedControlFrames: 1 } })
+      connection.receive(sentTo(role, ping("a"), ping("bc"), ping("d".repeat(125))))
+      const { outputBytes } = connection
+      assert.strictEqual(concat(connection.takeOutput()).length, outputBytes)
+      assert.strictEqual(connection.outputBytes, 0)
+    })
+
     it("answers only the newest ping beyond the limit, and counts again after each take", () => {
       const connection = endpoint(role, { limits: { maxBufferedControlFrames: 3 } })
       for (let i = 0; i < 3; i++) {
@@ -565,7 +573,7 @@ for (const role of roles) {
       const flood = sentTo(role, ...Array.from({ length: 1000 }, (_, i) => ping(new Uint8Array(125).fill(i))))
       for (let i = 0; i < 10; i++) assert.lengthOf(connection.receive(flood), 1000)
       const frameBytes = 125 + (role === "client" ? 6 : 2)
-      assert.strictEqual(connection.outputBytes, 32 * frameBytes)
+      assert.strictEqual(connection.outputBytes, 33 * frameBytes)
       const written = drain(connection)
       assert.lengthOf(written, 33)
       assert.strictEqual(written[32], show(pong(new Uint8Array(125).fill(999))))

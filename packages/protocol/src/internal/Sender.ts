@@ -138,6 +138,11 @@ export class Sender {
     }
   }
 
+  get outputBytes(): number {
+    const { newestPing, writer } = this
+    return newestPing === undefined ? writer.output.size : writer.output.size + writer.frameBytes(newestPing.length)
+  }
+
   takeOutput(): ReadonlyArray<Uint8Array> {
     this.answerNewestPing()
     this.bufferedPongs = 0

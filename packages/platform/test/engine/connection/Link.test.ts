@@ -1,4 +1,5 @@
 import { afterEach, assert, beforeEach, describe, it, vi } from "@effect/vitest"
+import { resolveLimits } from "@effect-websocket/protocol/Connection"
 import { IoError } from "@effect-websocket/protocol/Errors"
 import { Budget } from "../../../src/engine/connection/Budget.js"
 import { Closables } from "../../../src/engine/connection/Closables.js"
@@ -74,6 +75,16 @@ for (const role of roles) {
       assert.strictEqual(opened.link.receivedMessages, 2)
       assert.isAbove(opened.link.receivedBytes, 8)
       assert.deepStrictEqual(taken(opened), ["a", "bc"])
+    })
+
+    it("has each byte of its answer counted, also of a pong for the newest of many pings", () => {
+      const opened = open({ role, settings: { limits: resolveLimits({ maxBufferedControlFrames: 1 }) } })
+      for (const frames of [1, 2, 5]) {
+        opened.receive(...Array.from({ length: frames }, (_, i) => ping("x".repeat(i))))
+        const size = opened.transport.writes.reduce((sum, { length }) => sum + length, 0)
+        assert.strictEqual(opened.link.sentBytes, size)
+        assert.strictEqual(opened.link.leftBytes, size)
+      }
     })
   })
 }
