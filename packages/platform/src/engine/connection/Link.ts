@@ -348,6 +348,7 @@ export class Link<Item extends Delivered = Delivered>
   private abandon(error: ConnectionError): void {
     this.cutOff ||= !this.connection.closeStatus.clean || this.flusher.waitingBytes > 0
     this.process(this.connection.abort(error))
+    this.deadlines.closing()
   }
 
   /**

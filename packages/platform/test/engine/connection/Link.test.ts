@@ -513,6 +513,28 @@ describe("a deadline", () => {
     assert.deepStrictEqual(opened.wrote(), [])
   })
 
+  it("messageTimeout does not end a closing handshake", () => {
+    const opened = open({ settings: { messageTimeout: 1000 } })
+    opened.link.startClosing(1000)
+    opened.receive(text("begun", false))
+    opened.clock.advance(4000)
+    opened.receive(continuation("end"), close(1000))
+    assert.deepStrictEqual(opened.wrote(), ["Close 1000"])
+    assert.isTrue(opened.link.status.clean)
+    opened.transport.sink.onClose()
+  })
+
+  it("does nothing to a transport that was aborted", () => {
+    const opened = open({ settings: { idleTimeout: 1000, heartbeatInterval: 1000, heartbeatTimeout: 1000 } })
+    opened.link.cutShort()
+    opened.clock.advance(4999)
+    vi.runAllTimers()
+    assert.deepStrictEqual(opened.transport.calls, ["abort"])
+    assert.deepStrictEqual(opened.wrote(), [])
+    opened.transport.sink.onClose()
+    assert.strictEqual(opened.clock.sleeping, 0)
+  })
+
   it("writeTimeout drops the peer", () => {
     const opened = open({ settings: { writeTimeout: 1000 } })
     opened.transport.stall()
