@@ -125,9 +125,10 @@ export class Link<Item extends Delivered = Delivered>
 
   /** Starts the transport, and joins the owners that will close the connection. */
   start(...owners: ReadonlyArray<Owner>): void {
-    this.transport.start(this, this.settings.sendMarks)
+    // Before the transport, so that its end stops them whenever it comes.
     this.deadlines.start()
-    this.ledger?.budget.add(this)
+    this.transport.start(this, this.settings.sendMarks)
+    if (!this.closed) this.ledger?.budget.add(this)
     for (const owner of owners) this.addOwner(owner)
   }
 

@@ -4,6 +4,7 @@ import { IoError } from "@effect-websocket/protocol/Errors"
 import { Budget } from "../../../src/engine/connection/Budget.js"
 import { Closables } from "../../../src/engine/connection/Closables.js"
 import { endsNormally } from "../../../src/engine/connection/Link.js"
+import type { TransportSink } from "../../../src/Transport.js"
 import {
   binary,
   close,
@@ -18,6 +19,7 @@ import {
   text,
   utf8
 } from "../support.js"
+import { FakeTransport } from "./FakeTransport.js"
 import { open, Sending, turn, type Choice } from "./open.js"
 
 type Opened = ReturnType<typeof open>
@@ -486,6 +488,27 @@ describe("the end", () => {
     assert.deepStrictEqual(owner.beginClose(1001), [])
     opened.link.addOwner(owner)
     assert.deepStrictEqual(owner.beginClose(1001), [])
+  })
+})
+
+describe("a transport that closes as it starts", () => {
+  it("leaves no deadline, and no member of a budget", () => {
+    class Closing extends FakeTransport {
+      override start(sink: TransportSink): void {
+        sink.onClose()
+      }
+    }
+    const budget = new Budget(1000)
+    const owner = new Closables()
+    const opened = open({
+      transport: new Closing(),
+      settings: { budget, maxLifetime: 1000, idleTimeout: 1000, heartbeatInterval: 1000 }
+    })
+    opened.link.addOwner(owner)
+    assert.strictEqual(opened.clock.sleeping, 0)
+    assert.strictEqual(budget.measure().connections, 0)
+    assert.deepStrictEqual(owner.beginClose(1001), [])
+    assert.isTrue(opened.link.closed)
   })
 })
 

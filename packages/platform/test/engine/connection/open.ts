@@ -47,6 +47,7 @@ export interface Choice {
   readonly zlib?: Zlib
   /** Which messages are compressed. */
   readonly filter?: (message: Message) => boolean
+  readonly transport?: FakeTransport
   /** So that several connections live by one clock. */
   readonly clock?: ManualClock
   readonly timers?: Timers
@@ -56,7 +57,7 @@ export interface Choice {
 export const openWith = <S extends Sender>(makeSender: (link: Link) => S, choice: Choice = {}) => {
   const { clock = new ManualClock(), role = "server", zlib } = choice
   const timers = choice.timers ?? new Timers(clock)
-  const transport = new FakeTransport()
+  const { transport = new FakeTransport() } = choice
   const deflate = PermessageDeflate.resolve(choice.filter && { filter: choice.filter })
   const link = new Link<Delivered>(
     role,
