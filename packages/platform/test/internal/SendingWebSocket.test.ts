@@ -7,9 +7,7 @@ import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import type { Transport, TransportSink } from "@effect-websocket/platform/Transport"
 import { frames } from "@effect-websocket/protocol/FrameDecoder"
 import { Text } from "@effect-websocket/protocol/Message"
-import { Option } from "effect"
-import { Cause, Effect, Exit, Fiber, Queue, Stream, TestClock } from "../effect/index.js"
-import { assert, describe, it } from "../effect/vitest.js"
+import { Cause, Effect, Exit, FastCheck, Fiber, Option, Queue, Stream, TestClock } from "effect"
 import { timers } from "../../src/internal/timers.js"
 import { makeWebSocket } from "../../src/internal/deliveries.js"
 import { SendingWebSocket } from "../../src/internal/SendingWebSocket.js"
@@ -1047,6 +1045,62 @@ describe("a message that waited for its turn", () => {
       yield* waiting
       yield* pong
       control.sink?.onClose()
+    })
+  )
+})
+
+describe("the iterator of the messages that sendAll sends", () => {
+  /** Messages, and how often their `finally` ran. */
+  const messages = (data: ReadonlyArray<string>, fails = false) => {
+    const state = { closed: 0 }
+    const make = function* () {
+      try {
+        yield* data
+      } finally {
+        state.closed++
+        // eslint-disable-next-line no-unsafe-finally
+        if (fails) throw new Error("finally")
+      }
+    }
+    return { state, all: { [Symbol.iterator]: make } }
+  }
+  const tooLong = "x".repeat(20)
+
+  it.scoped("is closed once if a message is refused, is none, or if all are sent", () =>
+    Effect.gen(function* () {
+      const { socket } = yield* alone("client", { maxSendBytes: 10 })
+      const mistake = 3 as never
+      for (const data of [["a", tooLong, "b"], ["a", mistake, "b"], [tooLong], ["a", "b"], []]) {
+        const { all, state } = messages(data)
+        const exit = yield* Effect.exit(socket.sendAll(all))
+        assert.strictEqual(Exit.isSuccess(exit), data.length !== 3 && data[0] !== tooLong)
+        assert.strictEqual(isDefect(exit), data.includes(mistake))
+        assert.strictEqual(state.closed, 1)
+      }
+    })
+  )
+
+  it.scoped("is closed once if sendAll is interrupted while a message waits", () =>
+    Effect.gen(function* () {
+      const { pair, server } = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1 })
+      yield* from(pair, "server").stall
+      const { all, state } = messages(["a".repeat(10), "b"])
+      const sending = yield* Effect.fork(server.sendAll(all))
+      assert.isTrue(yield* isPending(sending))
+      assert.strictEqual(state.closed, 0)
+      assert.isTrue(isInterrupted(yield* Fiber.interrupt(sending)))
+      assert.strictEqual(state.closed, 1)
+    })
+  )
+
+  it.scoped("adds a defect to the error if closing it throws", () =>
+    Effect.gen(function* () {
+      const { socket } = yield* alone("client", { maxSendBytes: 10 })
+      const exit = yield* Effect.exit(socket.sendAll(messages(["a", tooLong], true).all))
+      if (Exit.isSuccess(exit)) return assert.fail("succeeded")
+      const shown = Cause.pretty(exit.cause)
+      assert.include(shown, "finally")
+      assert.include(shown, "maxSendBytes")
     })
   )
 })

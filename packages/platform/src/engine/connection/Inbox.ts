@@ -175,7 +175,9 @@ export class Inbox<Item extends Delivered> {
   }
 
   pause(reason: number): void {
-    if (this.host.connection.phase !== "Open") return
+    const { connection } = this.host
+    // The peer has nothing more to say behind a Close or a violation, and its end must be seen.
+    if (connection.phase !== "Open" || connection.unsettled) return
     if (this.pauses === 0) this.host.transport.pause()
     this.pauses |= reason
   }

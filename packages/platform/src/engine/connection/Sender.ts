@@ -20,7 +20,7 @@ export interface SenderHost {
   startClosing(code: number, reason?: string): SendError | undefined
   cutShort(): void
   /** Called when a Close has been sent. */
-  closing(): void
+  settle(): void
   failDeflating(cause: unknown): void
   /** The error that says why nothing can be sent any more. */
   terminalError(initiator: "local" | "remote"): ConnectionError
