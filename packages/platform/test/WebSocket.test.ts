@@ -2099,14 +2099,14 @@ describe("random", () => {
 })
 
 describe("broadcast over an iterable that throws", () => {
-  it.scoped(
+  it.effect(
     "sends to all connections before the error, also to those that have to wait, and shows the error then",
     () =>
       Effect.gen(function* () {
         const slow = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1 })
         const quick = yield* connected()
         yield* from(slow.pair, "server").stall
-        yield* Effect.fork(slow.server.send("x".repeat(20)))
+        yield* Effect.forkChild(slow.server.send("x".repeat(20)))
         yield* settled
         const bug = new Error("bug")
         const sockets = function* () {
@@ -2114,7 +2114,7 @@ describe("broadcast over an iterable that throws", () => {
           yield quick.server
           throw bug
         }
-        const sending = yield* Effect.fork(WebSocket.broadcast(sockets(), "to all"))
+        const sending = yield* Effect.forkChild(WebSocket.broadcast(sockets(), "to all"))
         assert.isTrue(yield* isPending(sending))
         yield* from(slow.pair, "server").unstall
         assert.deepStrictEqual(yield* Fiber.await(sending), Exit.die(bug))

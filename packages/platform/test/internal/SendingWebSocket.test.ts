@@ -7,7 +7,9 @@ import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import type { Transport, TransportSink } from "@effect-websocket/platform/Transport"
 import { frames } from "@effect-websocket/protocol/FrameDecoder"
 import { Text } from "@effect-websocket/protocol/Message"
-import { Cause, Effect, Exit, FastCheck, Fiber, Option, Queue, Stream, TestClock } from "effect"
+import { Option } from "effect"
+import { Cause, Effect, Exit, Fiber, Queue, Stream, TestClock } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { timers } from "../../src/internal/timers.js"
 import { makeWebSocket } from "../../src/internal/deliveries.js"
 import { SendingWebSocket } from "../../src/internal/SendingWebSocket.js"
@@ -1066,7 +1068,7 @@ describe("the iterator of the messages that sendAll sends", () => {
   }
   const tooLong = "x".repeat(20)
 
-  it.scoped("is closed once if a message is refused, is none, or if all are sent", () =>
+  it.effect("is closed once if a message is refused, is none, or if all are sent", () =>
     Effect.gen(function* () {
       const { socket } = yield* alone("client", { maxSendBytes: 10 })
       const mistake = 3 as never
@@ -1080,12 +1082,12 @@ describe("the iterator of the messages that sendAll sends", () => {
     })
   )
 
-  it.scoped("is closed once if sendAll is interrupted while a message waits", () =>
+  it.effect("is closed once if sendAll is interrupted while a message waits", () =>
     Effect.gen(function* () {
       const { pair, server } = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1 })
       yield* from(pair, "server").stall
       const { all, state } = messages(["a".repeat(10), "b"])
-      const sending = yield* Effect.fork(server.sendAll(all))
+      const sending = yield* Effect.forkChild(server.sendAll(all))
       assert.isTrue(yield* isPending(sending))
       assert.strictEqual(state.closed, 0)
       assert.isTrue(isInterrupted(yield* Fiber.interrupt(sending)))
@@ -1093,7 +1095,7 @@ describe("the iterator of the messages that sendAll sends", () => {
     })
   )
 
-  it.scoped("adds a defect to the error if closing it throws", () =>
+  it.effect("adds a defect to the error if closing it throws", () =>
     Effect.gen(function* () {
       const { socket } = yield* alone("client", { maxSendBytes: 10 })
       const exit = yield* Effect.exit(socket.sendAll(messages(["a", tooLong], true).all))

@@ -478,7 +478,7 @@ describe("the end", () => {
     })
   }
 
-  it("is told to the owners, which begin to close it before", () => {
+  it("is reported to the owners, which begin to close it before", () => {
     const opened = open()
     const owner = new Closables()
     opened.link.addOwner(owner)
