@@ -82,6 +82,13 @@ export class Pair implements Faults {
 
 type Item = Uint8Array | "end"
 
+/** An item that may not be delivered yet. */
+interface Delayed {
+  readonly item: Item
+  /** Whether its own delay has passed. It may still have to wait for the items before it. */
+  isDue: boolean
+}
+
 /** The bytes on their way from one end, the writer, to the other end, the reader. */
 export class Direction implements Faults {
   /** The number of bytes that have not been delivered. */
@@ -91,7 +98,7 @@ export class Direction implements Faults {
   /** Everything that was written, also what was lost. */
   private readonly log: Array<Uint8Array> = []
   // Items on their way are first delayed, then ready. Both lists are in the order of writing.
-  private delayed: Array<Item> = []
+  private delayed: Array<Delayed> = []
   private ready: Array<Item> = []
   private readonly sleeps = new Set<() => void>()
   private splitSize: number | undefined = undefined
@@ -149,7 +156,7 @@ export class Direction implements Faults {
     this.replenishing = false
     this.stalled = false
     this.cancelSleeps()
-    this.ready.push(...this.delayed)
+    for (const { item } of this.delayed) this.ready.push(item)
     this.delayed = []
     this.schedule()
   }
@@ -176,7 +183,7 @@ export class Direction implements Faults {
 
   /** Whether the end of the direction has not been delivered yet. */
   get hasEndOnItsWay(): boolean {
-    return this.ready.includes("end") || this.delayed.includes("end")
+    return this.ready.includes("end") || this.delayed.some(({ item }) => item === "end")
   }
 
   /** Logs what an end writes, and sends it on its way if the end may still send. */
@@ -195,14 +202,19 @@ export class Direction implements Faults {
       this.schedule()
       return
     }
-    this.delayed.push(item)
+    const delayed = { item, isDue: this.delayTime === 0 }
+    this.delayed.push(delayed)
+    if (delayed.isDue) return
     this.after(this.delayTime, () => {
-      // Each sleep that ends frees the first item, so that an item with a shorter delay does not overtake.
-      const first = this.delayed.shift()
-      if (first === undefined) return
-      this.ready.push(first)
-      this.schedule()
+      delayed.isDue = true
+      this.releaseDue()
     })
+  }
+
+  /** Readies the items whose delays have passed. None overtakes an item before it. */
+  private releaseDue(): void {
+    while (this.delayed[0]?.isDue === true) this.ready.push(this.delayed.shift()!.item)
+    this.schedule()
   }
 
   /** Loses everything that is on its way. */
