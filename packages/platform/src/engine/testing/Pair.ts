@@ -1,6 +1,8 @@
 import { IoError } from "@effect-websocket/protocol/Errors"
 import type { Transport, TransportSink, WaterMarks, WriteResult } from "../../Transport.js"
 import { concat } from "../bytes.js"
+import { count } from "../checks.js"
+import { nothingToUndo } from "../connection/Closables.js"
 import type { Clock } from "../time/Clock.js"
 
 /** What can go wrong on the way. The public `MockTransport.Faults` documents it. */
@@ -107,6 +109,7 @@ export class Direction implements Faults {
   private bytesPerSecond = Number.POSITIVE_INFINITY
   private allowance = Number.POSITIVE_INFINITY
   private replenishing = false
+  private stopReplenishing = nothingToUndo
   private stalled = false
   private dropping = false
   private scheduled = false
@@ -121,16 +124,15 @@ export class Direction implements Faults {
   }
 
   split(size: number | undefined): void {
-    this.splitSize = size
+    this.splitSize = size === undefined ? undefined : count("size", size)
   }
 
   delay(time: number): void {
     this.delayTime = time
   }
 
-  throttle(bytesPerSecond = Number.POSITIVE_INFINITY): void {
-    this.bytesPerSecond = bytesPerSecond
-    this.allowance = bytesPerSecond
+  throttle(bytesPerSecond: number | undefined): void {
+    this.setRate(bytesPerSecond === undefined ? Number.POSITIVE_INFINITY : count("bytesPerSecond", bytesPerSecond))
     this.schedule()
   }
 
@@ -151,9 +153,7 @@ export class Direction implements Faults {
   lift(): void {
     this.splitSize = undefined
     this.delayTime = 0
-    this.bytesPerSecond = Number.POSITIVE_INFINITY
-    this.allowance = Number.POSITIVE_INFINITY
-    this.replenishing = false
+    this.setRate(Number.POSITIVE_INFINITY)
     this.stalled = false
     this.cancelSleeps()
     for (const { item } of this.delayed) this.ready.push(item)
@@ -258,31 +258,49 @@ export class Direction implements Faults {
     this.writer.reportDrain()
   }
 
+  /** A rate begins with a second of its own. */
+  private setRate(bytesPerSecond: number): void {
+    this.bytesPerSecond = bytesPerSecond
+    this.allowance = bytesPerSecond
+    this.replenishing = false
+    this.stopReplenishing()
+  }
+
   private replenish(): void {
     if (this.replenishing) return
     this.replenishing = true
-    this.after(1000, () => {
+    this.stopReplenishing = this.after(1000, () => {
       this.replenishing = false
       this.allowance = this.bytesPerSecond
       this.schedule()
     })
   }
 
-  private after(millis: number, task: () => void): void {
+  /** Returns what stops it. */
+  private after(millis: number, task: () => void): () => void {
+    let isOver = false
     // A clock may call back before it returns.
-    let over = false
-    let cancel: (() => void) | undefined
+    let cancel = nothingToUndo
+    const end = (): void => {
+      isOver = true
+      this.sleeps.delete(stop)
+    }
+    const stop = (): void => {
+      if (isOver) return
+      end()
+      cancel()
+    }
+    this.sleeps.add(stop)
     cancel = this.clock.sleep(millis, () => {
-      over = true
-      if (cancel !== undefined) this.sleeps.delete(cancel)
+      if (isOver) return
+      end()
       task()
     })
-    if (!over) this.sleeps.add(cancel)
+    return stop
   }
 
   private cancelSleeps(): void {
-    for (const cancel of this.sleeps) cancel()
-    this.sleeps.clear()
+    for (const stop of this.sleeps) stop()
   }
 }
 
