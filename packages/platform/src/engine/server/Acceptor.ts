@@ -1,7 +1,7 @@
 import { ProtocolError } from "@effect-websocket/protocol/Errors"
 import { attempted, Defect } from "../Defect.js"
 import type { Timers } from "../time/Timers.js"
-import { JointDrain, type Draining, type DrainSettings } from "./Drain.js"
+import { JointDrain, type Drainable, type Draining, type DrainSettings } from "./Drain.js"
 import { Entry, Gate } from "./Gate.js"
 import type { Log } from "./Log.js"
 import { OpenConnections } from "./OpenConnections.js"
@@ -21,7 +21,7 @@ export interface Admitted {
 }
 
 /** Brings requests to upgrade to the routes of a server, and keeps the connections that they become. */
-export class Acceptor implements RouteServer {
+export class Acceptor implements RouteServer, Drainable {
   readonly policy: Policy
   readonly timers: Timers
   readonly log: Log
@@ -162,11 +162,13 @@ export class Acceptor implements RouteServer {
     return [this.fallback, ...this.routes.map(({ route }) => route)]
   }
 
-  /** The drain of all routes that is under way, or one that begins now. */
+  /** The drain of all routes and connections that is under way, or one that begins now. */
   drain(settings: DrainSettings, random: () => number): Draining {
     if (this.draining === undefined) {
       this.stopped = true
-      this.draining = new JointDrain(this.allRoutes.map((route) => route.drain(settings, random)))
+      // A connection may have outlived its route.
+      const drained = new Set<Drainable>([...this.allRoutes, ...this.connections.routes])
+      this.draining = new JointDrain(Array.from(drained, (route) => route.drain(settings, random)))
     }
     return this.draining
   }

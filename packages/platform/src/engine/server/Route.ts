@@ -4,7 +4,7 @@ import { nothingToUndo } from "../connection/Closables.js"
 import type { Timers } from "../time/Timers.js"
 import { Waiters } from "../Waiters.js"
 import type { Check, Outcome } from "./Check.js"
-import { Drain, type Draining, type DrainedHandlers, type DrainSettings } from "./Drain.js"
+import { Drain, type Drainable, type Draining, type DrainedHandlers, type DrainSettings } from "./Drain.js"
 import type { Entry } from "./Gate.js"
 import { Handshaking, type HandshakingRoute } from "./Handshaking.js"
 import type { Log } from "./Log.js"
@@ -43,7 +43,7 @@ export interface RouteServer {
 }
 
 /** The requests for a path: those that are being checked, and those that wait for an `accept`. */
-export class Route implements HandshakingRoute {
+export class Route implements HandshakingRoute, Drainable {
   readonly settings: RouteSettings
   /** The handlers that run for its connections. */
   readonly handlers = new Set<DrainedHandlers>()
@@ -179,7 +179,6 @@ export class Route implements HandshakingRoute {
     this.takers.wakeAll()
   }
 
-  /** The drain that is under way, or one that begins now. */
   drain(settings: DrainSettings, random: () => number): Draining {
     if (this.draining === undefined) {
       const { connections, timers } = this.server

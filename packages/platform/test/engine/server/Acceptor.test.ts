@@ -304,6 +304,36 @@ describe("the end of a server", () => {
     assert.deepStrictEqual(reports, [{ closed: 1, dropped: 0, interrupted: 0 }])
   })
 
+  it("drains the connections of a route that is gone, and waits for their handlers", () => {
+    const { acceptor, addRoute, connector, offer } = make()
+    const route = addRoute("/a")
+    offer("/a")
+    const connection = route.take(connector)
+    let running = 1
+    let ended = (): void => assert.fail("Nobody waits for the handler")
+    route.handlers.add({
+      get size() {
+        return running
+      },
+      whenEmpty: (done) => {
+        ended = done
+        return () => {}
+      },
+      interrupt: () => running
+    })
+    acceptor.remove(route)
+    const reports: Array<unknown> = []
+    acceptor
+      .drain({ code: 1001, reason: "", window: 0, timeout: 1000 }, () => 0)
+      .whenReported((report) => reports.push(report))
+    assert.deepStrictEqual(connection?.codes, [1001])
+    connection?.end()
+    assert.deepStrictEqual(reports, [])
+    running = 0
+    ended()
+    assert.deepStrictEqual(reports, [{ closed: 1, dropped: 0, interrupted: 0 }])
+  })
+
   it("drains a route alone", () => {
     const { acceptor, addRoute, connector, offer } = make()
     const [goes, stays] = [addRoute("/goes"), addRoute("/stays")]
