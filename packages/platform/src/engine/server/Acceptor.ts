@@ -1,4 +1,5 @@
 import { ProtocolError } from "@effect-websocket/protocol/Errors"
+import { goingAway } from "../connection/closeCodes.js"
 import { attempted, Defect } from "../Defect.js"
 import type { Timers } from "../time/Timers.js"
 import { JointDrain, type Drainable, type Draining, type DrainSettings } from "./Drain.js"
@@ -10,7 +11,7 @@ import { checkHandshake, checkOrigin, refuse, rejectAttempt, type Refused } from
 import { Route, stopping, type RouteServer } from "./Route.js"
 import type { Linked } from "./ServerConnection.js"
 import { pathOf, type ServerRequest } from "./ServerRequest.js"
-import { open, type AcceptedRequest, type Connector } from "./Upgrade.js"
+import { open, prepare, type AcceptedRequest, type Connector } from "./Upgrade.js"
 import type { UpgradeAttempt } from "./UpgradeAttempt.js"
 
 /** A request that was admitted to a route. */
@@ -107,11 +108,13 @@ export class Acceptor implements RouteServer, Drainable {
     if (refused !== undefined) return this.refuse(attempt, refused)
     const entry = this.gate.enter(request)
     if (!(entry instanceof Entry)) return this.turnAway(attempt, entry.status, entry.reason, String(entry.retryAfter))
-    if (route !== undefined && route.draining === undefined) return { request, route, entry }
-    entry.leave()
-    return route === undefined
-      ? this.turnAway(attempt, 404, "There is no WebSocket at this path")
-      : this.turnAway(attempt, 503, stopping, this.retryAfter)
+    if (route === undefined) {
+      entry.leave()
+      return this.turnAway(attempt, 404, "There is no WebSocket at this path")
+    }
+    const admitted = { request, route, entry }
+    // The functions of the app that have just run may have stopped the server.
+    return this.refuseLate(attempt, admitted) ? undefined : admitted
   }
 
   private refuse(attempt: UpgradeAttempt, refused: Refused): undefined {
@@ -125,15 +128,18 @@ export class Acceptor implements RouteServer, Drainable {
     this.log("debug", "Refused an upgrade request", reason, attempt)
   }
 
-  /** Answers 503 to an admitted request if the server has begun to stop. Returns whether it has. */
-  refuseLate(attempt: UpgradeAttempt, { entry, route }: Admitted): boolean {
-    if (!this.stopped && route.draining === undefined) return false
+  /** Answers 503 to an admitted request if the server or its route has begun to stop. Returns whether one has. */
+  refuseLate(attempt: UpgradeAttempt, { entry, route }: Pick<Admitted, "entry" | "route">): boolean {
+    if (!this.stopped && !route.stopped && route.draining === undefined) return false
     entry.leave()
     this.turnAway(attempt, 503, stopping, this.retryAfter)
     return true
   }
 
-  /** Opens the connection of an admitted request. There is none if the client has gone, or the answer is not valid. */
+  /**
+   * Opens the connection of an admitted request. There is none if the client has gone, the server has begun to stop, or the answer
+   * is not valid.
+   */
   open<C extends Linked>(
     accepted: AcceptedRequest,
     entry: Entry,
@@ -146,7 +152,9 @@ export class Acceptor implements RouteServer, Drainable {
       entry.leave()
       return undefined
     }
-    const connection = isGone instanceof Defect ? isGone : open(accepted, this.policy.settings, connector)
+    const prepared = isGone instanceof Defect ? isGone : prepare(accepted, this.policy.settings)
+    if (!(prepared instanceof Defect) && this.refuseLate(attempt, { entry, route })) return undefined
+    const connection = prepared instanceof Defect ? prepared : open(prepared, connector)
     if (connection instanceof ProtocolError || connection instanceof Defect) {
       entry.leave()
       const why = connection instanceof Defect ? connection : connection.message
@@ -155,6 +163,8 @@ export class Acceptor implements RouteServer, Drainable {
     }
     this.connections.track(connection.link, accepted.request, entry, accepted.accepted.value, route)
     connection.link.start(this.connections)
+    // The 101 and the start are the app's, too. A drain that they began does not know this connection.
+    if (route.draining !== undefined) connection.link.startClosing(goingAway)
     return connection
   }
 

@@ -33,7 +33,7 @@ export interface RouteServer {
   readonly handshakeTimeout: number
   /** In seconds, as the header has it. */
   readonly retryAfter: string
-  /** Opens the connection of a request. There is none if the client has gone, or the answer is not valid. */
+  /** Opens the connection of a request. It may find that there can be none. */
   open<C extends Linked>(
     accepted: AcceptedRequest,
     entry: Entry,

@@ -351,6 +351,73 @@ describe("the end of a server", () => {
   })
 })
 
+describe("a function of the app that ends the server", () => {
+  const settings = { code: 1001, reason: "", window: 0, timeout: 1000 } as const
+  const ends: Record<string, (acceptor: Acceptor, route: Route) => void> = {
+    "closes it": (acceptor) => acceptor.close(),
+    "stops it": (acceptor) => acceptor.stop(),
+    "drains it": (acceptor) => void acceptor.drain(settings, () => 0),
+    "drains the route": (_, route) => void route.drain(settings, () => 0),
+    "removes the route": (acceptor, route) => acceptor.remove(route)
+  }
+  const functions = ["trusted", "origin", "key", "check", "select", "isGone"] as const
+
+  for (const [name, end] of Object.entries(ends)) {
+    for (const which of functions) {
+      // Its route is not found yet: the server itself takes the request.
+      if (name === "removes the route" && which === "trusted") continue
+      it(`${name} in ${which}: its request gets 503 and no connection`, () => {
+        const called: Array<string> = []
+        const call = (by: string): void => {
+          called.push(by)
+          if (by === which) end(acceptor, route)
+        }
+        const { gate } = policyOf()
+        const { acceptor, addRoute, connector } = make({
+          proxies: { trusted: () => (call("trusted"), false), header: "x-forwarded-for", trustUnixSocket: false },
+          origin: () => void call("origin"),
+          select: () => void call("select"),
+          gate: { ...gate, maxConnectionsPerKey: 9, key: () => (call("key"), "key") }
+        })
+        const route = addRoute("/a", (_, done) => {
+          call("check")
+          done(accepted)
+          return () => {}
+        })
+        const attempt = new FakeAttempt("/a", { "x-forwarded-for": "192.0.2.2", "sec-websocket-protocol": "a" })
+        let isOffered = false
+        Object.defineProperty(attempt, "isGone", {
+          value: () => {
+            if (isOffered) call("isGone")
+            return false
+          }
+        })
+        acceptor.offer(attempt)
+        isOffered = true
+        assert.strictEqual(route.take(connector), undefined)
+        assert.include(called, which)
+        assert.deepStrictEqual([attempt.answers, acceptor.connections.all], [[503], []])
+        assert.deepStrictEqual(connector.made, [])
+      })
+    }
+  }
+
+  it("drains it while the 101 is written: the drain does not know the connection, which is closed", () => {
+    const { acceptor, connector } = make()
+    const attempt = new FakeAttempt()
+    const { upgrade } = attempt
+    Object.defineProperty(attempt, "upgrade", {
+      value: (headers: Record<string, string>) => {
+        acceptor.drain(settings, () => 0)
+        return upgrade(headers)
+      }
+    })
+    acceptor.offer(attempt)
+    const connection = acceptor.fallback.take(connector)
+    assert.deepStrictEqual([attempt.answers, connection?.codes], [[101], [1001]])
+  })
+})
+
 describe("firstMessageTimeout", () => {
   it("closes a connection that says nothing in time with 1008", () => {
     const { acceptor, clock, connector, offer } = make({ firstMessageTimeout: 3_000 })
