@@ -7,7 +7,7 @@ import { Defect } from "../engine/Defect.js"
 import type { Acceptor } from "../engine/server/Acceptor.js"
 import { acceptAll } from "../engine/server/Check.js"
 import type { Policy } from "../engine/server/Policy.js"
-import { checkHandshake, checkOrigin, refuse, type Refused } from "../engine/server/Refused.js"
+import { checkBudget, checkHandshake, checkOrigin, refuse, type Refused } from "../engine/server/Refused.js"
 import type { Route } from "../engine/server/Route.js"
 import type { ServerRequest } from "../engine/server/ServerRequest.js"
 import { open, prepare, type Connector, type Upgraded } from "../engine/server/Upgrade.js"
@@ -162,7 +162,8 @@ export const acceptAttempt = <D extends Delivery>(
 
 const admissible = (attempt: UpgradeAttempt, policy: Policy): ServerRequest | Refused => {
   const request = checkHandshake(attempt, policy)
-  return request._tag === "RefusedRequest" ? request : (checkOrigin(request, policy.origin, policy) ?? request)
+  if (request._tag === "RefusedRequest") return request
+  return checkOrigin(request, policy.origin) ?? checkBudget(policy) ?? request
 }
 
 /** Stops a server, closes its connections with a code, and waits for them. */

@@ -4,11 +4,12 @@ import { attempted, Defect } from "../Defect.js"
 import type { Timers } from "../time/Timers.js"
 import { JointDrain, type Drainable, type Draining, type DrainSettings } from "./Drain.js"
 import { Entry, Gate } from "./Gate.js"
+import type { Handshaking } from "./Handshaking.js"
 import type { Log } from "./Log.js"
 import { OpenConnections } from "./OpenConnections.js"
 import type { Policy } from "./Policy.js"
-import { checkHandshake, checkOrigin, refuse, rejectAttempt, type Refused } from "./Refused.js"
-import { Route, stopping, type RouteServer } from "./Route.js"
+import { checkBudget, checkHandshake, checkOrigin, refuse, rejectAttempt, type Refused } from "./Refused.js"
+import { checkFailure, Route, stopping, uncheckable, type RouteServer } from "./Route.js"
 import type { Linked } from "./ServerConnection.js"
 import { pathOf, type ServerRequest } from "./ServerRequest.js"
 import { open, prepare, type AcceptedRequest, type Connector } from "./Upgrade.js"
@@ -57,7 +58,22 @@ export class Acceptor implements RouteServer, Drainable {
     this.routes.push({ route, matches })
     // From special to general: whole paths, then the longest beginnings, then everything.
     this.routes.sort((left, right) => rank(right.route) - rank(left.route))
-    for (const attempt of this.fallback.removeReady(matches)) this.offer(attempt)
+    for (const handshaking of this.fallback.waiting) {
+      if (matches(handshaking.request.path)) this.pass(handshaking, route)
+    }
+  }
+
+  /** Passes a request that waits for a route to it. The request has a place already: only the route decides about it now. */
+  private pass(handshaking: Handshaking, route: Route): void {
+    const { attempt, request } = handshaking
+    const { origin } = route.settings
+    const refused = origin === this.fallback.settings.origin ? undefined : attempted(() => checkOrigin(request, origin))
+    // The policy may have ended the request, the route or the server.
+    if (!handshaking.isUnderWay || this.hasStopped(route)) return
+    if (refused === undefined) return route.takeOver(handshaking)
+    handshaking.end()
+    if (refused instanceof Defect) this.checkFailed(attempt, refused)
+    else this.refuse(attempt, refused)
   }
 
   remove(route: Route): void {
@@ -85,6 +101,7 @@ export class Acceptor implements RouteServer, Drainable {
     if (admitted === undefined) return
     if (admitted instanceof Defect) return this.checkFailed(attempt, admitted)
     const { entry, request, route } = admitted
+    // If this throws, it was the attempt.
     const received = attempted(() => route.receive(attempt, request, entry))
     if (received instanceof Defect) {
       entry.leave()
@@ -93,8 +110,8 @@ export class Acceptor implements RouteServer, Drainable {
   }
 
   private checkFailed(attempt: UpgradeAttempt, defect: Defect): void {
-    this.log("error", "The check of an upgrade request failed", defect, attempt)
-    rejectAttempt(attempt, 500, {}, "The server could not check the request")
+    this.log("error", checkFailure, defect, attempt)
+    rejectAttempt(attempt, 500, {}, uncheckable)
   }
 
   /** Everything that a request has to pass before its check. A request that does not pass is answered. */
@@ -104,7 +121,7 @@ export class Acceptor implements RouteServer, Drainable {
     const request = checkHandshake(attempt, this.policy)
     if (request._tag === "RefusedRequest") return this.refuse(attempt, request)
     const route = only ?? this.routeOf(request.path)
-    const refused = checkOrigin(request, route?.settings.origin ?? this.policy.origin, this.policy)
+    const refused = checkOrigin(request, route?.settings.origin ?? this.policy.origin) ?? checkBudget(this.policy)
     if (refused !== undefined) return this.refuse(attempt, refused)
     const entry = this.gate.enter(request)
     if (!(entry instanceof Entry)) return this.turnAway(attempt, entry.status, entry.reason, String(entry.retryAfter))
@@ -130,7 +147,7 @@ export class Acceptor implements RouteServer, Drainable {
 
   /** Answers 503 to an admitted request if the server or its route has begun to stop. Returns whether one has. */
   refuseLate(attempt: UpgradeAttempt, { entry, route }: Pick<Admitted, "entry" | "route">): boolean {
-    if (!this.stopped && !route.stopped && route.draining === undefined) return false
+    if (!this.hasStopped(route)) return false
     entry.leave()
     this.turnAway(attempt, 503, stopping, this.retryAfter)
     return true
@@ -166,6 +183,10 @@ export class Acceptor implements RouteServer, Drainable {
     // The 101 and the start are the app's, too. A drain that they began does not know this connection.
     if (route.draining !== undefined) connection.link.startClosing(goingAway)
     return connection
+  }
+
+  private hasStopped(route: Route): boolean {
+    return this.stopped || route.stopped || route.draining !== undefined
   }
 
   private get allRoutes(): ReadonlyArray<Route> {

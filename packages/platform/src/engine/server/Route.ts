@@ -1,6 +1,7 @@
 import type * as Origin from "@effect-websocket/protocol/Origin"
 import type { Selector } from "@effect-websocket/protocol/Subprotocol"
 import { nothingToUndo } from "../connection/Closables.js"
+import { attempted, Defect } from "../Defect.js"
 import type { Timers } from "../time/Timers.js"
 import { Waiters } from "../Waiters.js"
 import type { Check, Outcome } from "./Check.js"
@@ -78,7 +79,16 @@ export class Route implements HandshakingRoute, Drainable {
   }
 
   receive(attempt: UpgradeAttempt, request: ServerRequest, entry: Entry): void {
-    const handshaking = new Handshaking(attempt, request, entry, this)
+    this.begin(new Handshaking(attempt, request, entry, this))
+  }
+
+  /** Takes over a request that waits for a connection of another route. */
+  takeOver(handshaking: Handshaking): void {
+    handshaking.moveTo(this)
+    this.begin(handshaking)
+  }
+
+  private begin(handshaking: Handshaking): void {
     this.handshaking.add(handshaking)
     const { check } = this.settings
     if (check === undefined) {
@@ -86,9 +96,10 @@ export class Route implements HandshakingRoute, Drainable {
       return
     }
     handshaking.setDeadline()
-    const cancel = check(request, (outcome) => this.checked(handshaking, outcome))
+    const cancel = attempted(() => check(handshaking.request, (outcome) => this.checked(handshaking, outcome)))
+    if (cancel instanceof Defect) this.checkFailed(handshaking, checkFailure, cancel)
     // The check may be done, or the client gone.
-    if (this.isChecking(handshaking)) handshaking.cancelCheck = cancel
+    else if (this.isChecking(handshaking)) handshaking.cancelCheck = cancel
   }
 
   private isChecking(handshaking: Handshaking): boolean {
@@ -112,7 +123,7 @@ export class Route implements HandshakingRoute, Drainable {
   }
 
   private checkFailed(handshaking: Handshaking, message: string, detail: unknown): void {
-    handshaking.reject(500, {}, "The server could not check the request")
+    handshaking.reject(500, {}, uncheckable)
     this.server.log("error", message, detail, handshaking.attempt)
   }
 
@@ -132,13 +143,9 @@ export class Route implements HandshakingRoute, Drainable {
     this.ready.delete(handshaking)
   }
 
-  /** Removes requests that wait here for a route that has come meanwhile, and returns their attempts. */
-  removeReady(matches: (path: string) => boolean): ReadonlyArray<UpgradeAttempt> {
-    const attempts = []
-    for (const handshaking of this.ready) {
-      if (matches(handshaking.request.path) && handshaking.end()) attempts.push(handshaking.attempt)
-    }
-    return attempts
+  /** The requests that wait for an `accept`. */
+  get waiting(): Iterable<Handshaking> {
+    return this.ready
   }
 
   /** Opens the connection of the first request that is ready and whose client is still there; it has its 101 then. */
@@ -190,6 +197,12 @@ export class Route implements HandshakingRoute, Drainable {
     return this.draining
   }
 }
+
+/** What the log says if a function of the app throws that decides about a request. */
+export const checkFailure = "The check of an upgrade request failed"
+
+/** The answer to that request. */
+export const uncheckable = "The server could not check the request"
 
 /** The answer to requests that come too late. */
 export const stopping = "The server is stopping"

@@ -231,6 +231,19 @@ describe("a check", () => {
     assert.deepStrictEqual(log, [["error", "It failed", "why"]])
   })
 
+  it("that throws gets its request one answer, 500", () => {
+    const cause = new Error("a bug")
+    const { addRoute, clock, connector, log, offer } = make()
+    const route = addRoute("/a", () => {
+      throw cause
+    })
+    const attempt = offer("/a")
+    clock.advance(10_000)
+    assert.deepStrictEqual([attempt.answers, clock.sleeping], [[500], 0])
+    assert.deepStrictEqual(log, [["error", "The check of an upgrade request failed", new Defect(cause)]])
+    assert.strictEqual(route.take(connector), undefined)
+  })
+
   it("accepts with settings that make no sense: the request gets 500", () => {
     const { addRoute, connector, log, offer } = make()
     const defect = new Defect(new RangeError("no"))
@@ -271,6 +284,102 @@ describe("routes", () => {
     const route = addRoute("/a")
     assert.strictEqual(route.take(connector)?.url, "/a")
     assert.strictEqual(acceptor.fallback.take(connector)?.url, "/b")
+  })
+})
+
+describe("a request that waits for its route", () => {
+  const rate = { burst: 60_000, cost: 60_000 }
+  const limited = { ...policyOf().gate, rate, ratePerKey: rate, key: () => "client" }
+
+  it("is admitted once, and keeps its place and its deadline", () => {
+    const { acceptor, addRoute, clock, connector, offer } = make({
+      gate: { ...limited, maxConnections: 2, maxHandshakes: 1, maxConnectionsPerKey: 1 }
+    })
+    const attempt = offer("/a")
+    clock.advance(9_000)
+    const { check, state } = manual()
+    const route = addRoute("/a", check)
+    assert.deepStrictEqual(attempt.answers, [])
+    assert.strictEqual(acceptor.fallback.take(connector), undefined)
+    state.done(accepted)
+    clock.advance(999)
+    assert.deepStrictEqual(attempt.answers, [])
+    clock.advance(1)
+    assert.deepStrictEqual(attempt.answers, [503])
+    assert.strictEqual(state.cancelled, 0)
+    // Its place is free again.
+    clock.advance(60_000)
+    assert.deepStrictEqual(offer("/a").answers, [])
+    state.done(accepted)
+    assert.strictEqual(route.take(connector)?.url, "/a")
+  })
+
+  it("may leave after it was passed on", () => {
+    const { addRoute, clock, connector, offer } = make({ gate: { ...limited, rate: undefined, ratePerKey: undefined } })
+    const attempt = offer("/a")
+    const { check, state } = manual()
+    const route = addRoute("/a", check)
+    attempt.leave()
+    assert.strictEqual(state.cancelled, 1)
+    state.done(accepted)
+    assert.strictEqual(route.take(connector), undefined)
+    assert.deepStrictEqual([attempt.answers, clock.sleeping], [[], 0])
+  })
+
+  it("is asked for its origin again only if the route has a policy of its own", () => {
+    let asked = 0
+    const { acceptor, addRoute, connector, log, offer } = make({ gate: limited, origin: () => void asked++ })
+    const attempt = offer("/a", { origin: "https://b.example" })
+    const { select } = acceptor.policy
+    const other = new Route(
+      { path: "/other", origin: Origin.allowList(["https://a.example"]), select, check: undefined },
+      acceptor
+    )
+    acceptor.add(other)
+    assert.strictEqual(addRoute("/a").take(connector)?.url, "/a")
+    assert.deepStrictEqual([asked, attempt.answers], [1, [101]])
+    const strict = make()
+    const refused = strict.offer("/a", { origin: "https://b.example" })
+    const own = { path: "/a", origin: Origin.allowList(["https://a.example"]), select, check: undefined }
+    strict.acceptor.add(new Route(own, strict.acceptor))
+    assert.deepStrictEqual([refused.answers, strict.clock.sleeping], [[403], 0])
+    assert.deepStrictEqual([log, strict.log.map(([level]) => level)], [[], ["warning"]])
+  })
+
+  it("gets 500 if the policy of the route throws, and one answer if it ends the server", () => {
+    const cause = new Error("a bug")
+    const policies: ReadonlyArray<readonly [number, (acceptor: Acceptor) => void]> = [
+      [
+        500,
+        () => {
+          throw cause
+        }
+      ],
+      [503, (acceptor) => acceptor.close()],
+      [503, (acceptor) => void acceptor.drain({ code: 1001, reason: "", window: 0, timeout: 1 }, () => 0)]
+    ]
+    for (const [status, policy] of policies) {
+      const { acceptor, clock, connector, offer } = make()
+      const attempt = offer("/a")
+      const { select } = acceptor.policy
+      const origin = () => policy(acceptor) as undefined
+      const route: Route = new Route({ path: "/a", origin, select, check: undefined }, acceptor)
+      acceptor.add(route)
+      assert.deepStrictEqual([attempt.answers, route.take(connector)], [[status], undefined])
+      clock.advance(10_000)
+      assert.deepStrictEqual([attempt.answers, clock.sleeping], [[status], 0])
+    }
+  })
+
+  it("stays with the server if the policy removes the route", () => {
+    const { acceptor, connector, offer } = make()
+    const attempt = offer("/a")
+    const { select } = acceptor.policy
+    const origin = () => acceptor.remove(route) as undefined
+    const route: Route = new Route({ path: "/a", origin, select, check: undefined }, acceptor)
+    acceptor.add(route)
+    assert.deepStrictEqual([attempt.answers, route.take(connector)], [[], undefined])
+    assert.strictEqual(acceptor.fallback.take(connector)?.url, "/a")
   })
 })
 
