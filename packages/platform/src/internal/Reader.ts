@@ -109,9 +109,11 @@ export abstract class Reader<Item extends Delivered> {
         const wake = (): void => {
           if (isInterrupted(this.readingFiber)) return
           try {
-            const next = step()
-            if (next === readable) this.link.inbox.waitOn(wake)
-            else resume(next)
+            for (;;) {
+              const next = step()
+              if (next !== readable) return resume(next)
+              if (this.link.inbox.waitOn(wake)) return
+            }
           } catch (defect) {
             resume(Effect.die(defect))
           }

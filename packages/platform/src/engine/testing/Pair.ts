@@ -3,6 +3,7 @@ import type { Transport, TransportSink, WaterMarks, WriteResult } from "../../Tr
 import { concat } from "../bytes.js"
 import { count } from "../checks.js"
 import { nothingToUndo } from "../connection/Closables.js"
+import { inTurn } from "../inTurn.js"
 import type { Clock } from "../time/Clock.js"
 
 /** What can go wrong on the way. The public `MockTransport.Faults` documents it. */
@@ -408,19 +409,6 @@ export class End implements Transport {
     const { sink } = this
     if (sink !== undefined) queueMicrotask(() => sink.onClose())
   }
-}
-
-// Two apps that answer each other without end would otherwise let no timer fire, not even the timeout of the test.
-const maxTurns = 100_000
-let turns = 0
-const inTurn = (task: () => void): void => {
-  if (turns === 0) {
-    setTimeout(() => {
-      turns = 0
-    }, 0)
-  }
-  if (++turns < maxTurns) queueMicrotask(task)
-  else setTimeout(task, 0)
 }
 
 const clear: WriteResult = { taken: true, belowHighWater: true }
