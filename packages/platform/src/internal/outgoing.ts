@@ -14,7 +14,11 @@ import {
   deferredMakeUnsafe,
   findErrorOption,
   forever,
-  hasDies
+  hasDies,
+  interruptibleFiber,
+  isInterrupted,
+  withFiber,
+  type Fiber
 } from "./effect.js"
 import { Send } from "./sending.js"
 
@@ -26,6 +30,8 @@ const unknown: Exit.Exit<Outcome> = Exit.succeed("unknown")
 export class OutgoingMessage implements Outgoing {
   readonly data: WebSocket.Data
   readonly options: WebSocket.SendOptions | undefined
+  /** The fiber that waits for a place, if it can be interrupted. */
+  private caller: Fiber | undefined = undefined
   private readonly deferred = deferredMakeUnsafe<Outcome, PayloadTooLarge>()
 
   constructor(data: WebSocket.Data, options: WebSocket.SendOptions | undefined) {
@@ -38,6 +44,15 @@ export class OutgoingMessage implements Outgoing {
   /** Waits for the outcome. */
   get outcome(): Effect.Effect<Outcome, PayloadTooLarge> {
     return Deferred.await(this.deferred)
+  }
+
+  get isTakenBack(): boolean {
+    return isInterrupted(this.caller)
+  }
+
+  /** While this fiber waits for a place, its interruption takes the message back. */
+  awaitedBy(caller: Fiber | undefined): void {
+    this.caller = caller
   }
 
   drop(): void {
@@ -54,19 +69,29 @@ export class OutgoingMessage implements Outgoing {
 const isFull = Symbol("isFull")
 
 /**
- * Succeeds with a value once the message has a place or is dropped. An interruption takes the message back: if there is room, the
- * value is handed over in the step in which the message gets its place.
+ * Succeeds with a value once the message has a place or is dropped. An interruption takes the message back: the value is handed
+ * over in the step in which the message gets its place, or after a wait in the step in which this fiber claims it.
  */
 export const offer = <A>(outbox: Outbox<OutgoingMessage>, message: OutgoingMessage, value: A): Effect.Effect<A> => {
   const placed = Effect.sync(() => {
     if (!outbox.place(message)) throw isFull
     return value
   })
-  return catchDefectIf(placed, hasNoPlace, () =>
-    // `remove`, also if the message has a place by now and this fiber has not run yet.
-    awaitCallback<A>((resume) => {
-      outbox.placeLater(message, () => resume(Effect.succeed(value)))
+  const placedLater = Effect.andThen(
+    awaitCallback<void>((resume) => {
+      outbox.placeLater(message, () => resume(Effect.void))
       return () => outbox.remove(message)
+    }),
+    Effect.sync(() => {
+      outbox.claim(message)
+      message.awaitedBy(undefined)
+      return value
+    })
+  )
+  return catchDefectIf(placed, hasNoPlace, () =>
+    withFiber((fiber, status) => {
+      message.awaitedBy(interruptibleFiber(fiber, status))
+      return placedLater
     })
   )
 }

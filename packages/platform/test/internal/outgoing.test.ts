@@ -64,3 +64,29 @@ describe("offer", () => {
     })
   )
 })
+
+describe("an interruption of offer after a wait", () => {
+  it.effect("leaves the message in the outbox only if the value was handed over", () =>
+    Effect.gen(function* () {
+      let handedOver = 0
+      for (let k = 1, isInterrupted = true; isInterrupted; k++) {
+        const outbox = new Outbox<OutgoingMessage>(1, "suspend")
+        const [first, second] = [message(), message()]
+        outbox.place(first)
+        const values: Array<number> = []
+        const offering = Effect.flatMap(offer(outbox, second, 2), (value) => {
+          values.push(value)
+          return Effect.void
+        })
+        const trial = yield* Effect.fork(interruptedAt(k, offering))
+        yield* settled
+        outbox.remove(first)
+        isInterrupted = (yield* Fiber.join(trial)).isInterrupted
+        assert.strictEqual(outbox.size, values.length, `interrupted before operation ${k}`)
+        assert.strictEqual(outbox.has(second), values.length === 1)
+        handedOver += values.length
+      }
+      assert.isAbove(handedOver, 1)
+    })
+  )
+})

@@ -5,6 +5,7 @@ import { Outbox, type Outgoing } from "../../../src/engine/client/Outbox.js"
 class Message implements Outgoing {
   readonly name: string
   drops = 0
+  isTakenBack = false
 
   constructor(name: string) {
     this.name = name
@@ -148,5 +149,52 @@ describe("Outbox", () => {
         }
       )
     )
+  })
+})
+
+describe("a message that got its place after a wait", () => {
+  const placed = () => {
+    const outbox = new Outbox<Message>(1, "suspend")
+    const [first, second, third] = messages(3)
+    assert(first !== undefined && second !== undefined && third !== undefined)
+    const told: Array<string> = []
+    outbox.place(first)
+    outbox.placeLater(second, () => told.push("second"))
+    outbox.placeLater(third, () => told.push("third"))
+    outbox.remove(first)
+    assert.deepStrictEqual(told, ["second"])
+    return { outbox, second, third, told }
+  }
+
+  it("is taken back if its caller is gone before it claims the place, and the next one gets it", () => {
+    const looks: ReadonlyArray<(outbox: Outbox<Message>) => unknown> = [
+      (outbox) => outbox.size,
+      (outbox) => outbox.first,
+      (outbox) => outbox.place(new Message("late")),
+      (outbox) => outbox.whenFilled(() => {})
+    ]
+    for (const look of looks) {
+      const { outbox, second, third, told } = placed()
+      second.isTakenBack = true
+      look(outbox)
+      assert.deepStrictEqual([outbox.first, told], [third, ["second", "third"]])
+      assert.deepStrictEqual([second.drops, outbox.has(second)], [0, false])
+    }
+  })
+
+  it("stays once its caller has claimed the place", () => {
+    const { outbox, second, told } = placed()
+    outbox.claim(second)
+    second.isTakenBack = true
+    assert.deepStrictEqual([outbox.first, outbox.size, told], [second, 1, ["second"]])
+  })
+
+  it("is unclaimed also if there was room when it began to wait", () => {
+    const outbox = new Outbox<Message>(1, "suspend")
+    const message = new Message("")
+    outbox.placeLater(message, () => {})
+    assert.strictEqual(outbox.first, message)
+    message.isTakenBack = true
+    assert.strictEqual(outbox.size, 0)
   })
 })
