@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { frameSize, toMessage } from "../engine/connection/sendable.js"
+import { Wait } from "../engine/connection/Wait.js"
 import type { Outbox, Outcome, Outgoing } from "../engine/client/Outbox.js"
 import type * as WebSocket from "../WebSocket.js"
 import {
@@ -20,7 +21,7 @@ import {
   withFiber,
   type Fiber
 } from "./effect.js"
-import { Send } from "./sending.js"
+import { Send, sentEffect } from "./sending.js"
 
 const dropped: Exit.Exit<Outcome> = Exit.succeed("dropped")
 const delivered: Exit.Exit<Outcome> = Exit.succeed("delivered")
@@ -120,14 +121,15 @@ const sendMessage = (
   Effect.suspend(() => {
     // It was taken back meanwhile.
     if (!outbox.has(message)) return Effect.void
-    const sending = begin(socket, message)
+    const { sending, wait } = begin(socket, message)
     // The connection has ended: the message waits for the next one.
     if (Exit.isExit(sending) && Exit.isFailure(sending) && refusalIn(sending.cause) === undefined) return sending
-    outbox.remove(message)
+    outbox.begin(message)
     return Effect.matchCauseEffect(Effect.interruptible(sending), {
       onFailure: (cause) => {
         const refusal = refusalIn(cause)
-        message.settle(refusal ?? unknown)
+        if (refusal === undefined && wait?.isSent === false) outbox.restore(message)
+        else message.settle(refusal ?? unknown)
         return refusal === undefined ? Effect.failCause(cause) : Effect.void
       },
       onSuccess: () => {
@@ -137,16 +139,21 @@ const sendMessage = (
     })
   })
 
+/** A send that has begun. `wait` is there if it has to wait. */
+interface Begun {
+  readonly sending: Effect.Effect<void, ConnectionError>
+  readonly wait: Wait | undefined
+}
+
 /** Sends in this step as far as there is room. */
-const begin = (
-  socket: WebSocket.WebSocket,
-  { data, options }: OutgoingMessage
-): Effect.Effect<void, ConnectionError> => {
+const begin = (socket: WebSocket.WebSocket, { data, options }: OutgoingMessage): Begun => {
   try {
     const send = socket.send(data, options)
-    return send instanceof Send ? send.asEffect() : send
+    if (!(send instanceof Send)) return { sending: send, wait: undefined }
+    const sent = send.now()
+    return { sending: sentEffect(sent), wait: sent instanceof Wait ? sent : undefined }
   } catch (defect) {
-    return Exit.die(defect)
+    return { sending: Exit.die(defect), wait: undefined }
   }
 }
 

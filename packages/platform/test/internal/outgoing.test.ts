@@ -1,7 +1,9 @@
+import * as MockTransport from "@effect-websocket/platform/MockTransport"
+import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber } from "effect"
 import { Outbox } from "../../src/engine/client/Outbox.js"
-import { offer, OutgoingMessage } from "../../src/internal/outgoing.js"
+import { offer, OutgoingMessage, sendAll } from "../../src/internal/outgoing.js"
 import { interruptedAt } from "../scheduling.js"
 import { isPending, settled } from "../support.js"
 
@@ -87,6 +89,56 @@ describe("an interruption of offer after a wait", () => {
         handedOver += values.length
       }
       assert.isAbove(handedOver, 1)
+    })
+  )
+})
+
+describe("sendAll on a connection that breaks", () => {
+  /** No room is left, so the message of the outbox waits for its turn. */
+  const waiting = Effect.gen(function* () {
+    const pair = yield* MockTransport.make()
+    const marks = { sendHighWaterMark: 1, sendLowWaterMark: 1 }
+    const socket = yield* WebSocket.fromTransport(pair.client, { role: "client", ...marks })
+    yield* pair.clientToServer.stall
+    yield* Effect.fork(Effect.ignore(socket.send("first")))
+    yield* settled
+    const outbox = new Outbox<OutgoingMessage>(1, "suspend")
+    const waits = message()
+    outbox.place(waits)
+    const sending = yield* Effect.fork(sendAll(outbox, socket))
+    yield* settled
+    assert.isFalse(outbox.has(waits))
+    return { outbox, pair, sending, waits }
+  })
+
+  it.scoped("keeps a message of which nothing was sent", () =>
+    Effect.gen(function* () {
+      const { outbox, pair, sending, waits } = yield* waiting
+      yield* pair.reset
+      yield* settled
+      assert.strictEqual(outbox.first, waits)
+      yield* Fiber.interrupt(sending)
+      outbox.close()
+      assert.strictEqual(yield* waits.outcome, "dropped")
+    })
+  )
+
+  it.scoped("keeps that message also if it is interrupted first", () =>
+    Effect.gen(function* () {
+      const { outbox, pair, sending, waits } = yield* waiting
+      yield* Fiber.interrupt(sending)
+      yield* pair.reset
+      assert.strictEqual(outbox.first, waits)
+    })
+  )
+
+  it.scoped("does not keep a message that its caller has taken back", () =>
+    Effect.gen(function* () {
+      const { outbox, pair, sending, waits } = yield* waiting
+      outbox.remove(waits)
+      yield* pair.reset
+      yield* Fiber.interrupt(sending)
+      assert.strictEqual(outbox.size, 0)
     })
   )
 })

@@ -5,7 +5,8 @@ import { Waiters } from "../Waiters.js"
  *
  * - `"delivered"`: it was handed to the socket of a connection, once.
  * - `"dropped"`: it was never sent, and will not be.
- * - `"unknown"`: the connection ended while the message was being sent. It is not sent again, because it may have arrived.
+ * - `"unknown"`: the connection ended while the message was being sent. It is not sent again, because it may have arrived. If
+ *   nothing of the message was sent yet, it waits for the next connection instead.
  *
  * @since 0.1.0
  * @category models
@@ -17,7 +18,7 @@ export type OutboxStrategy = "suspend" | "dropping" | "sliding"
 
 /** A message in an outbox. */
 export interface Outgoing {
-  /** Whether its caller is gone. Asked only as long as the caller has not claimed the place that the message has got. */
+  /** Whether its caller is gone and does not know that the message has got a place. */
   readonly isTakenBack: boolean
   /** The outbox drops the message, which is out of it for good. */
   drop(): void
@@ -32,6 +33,8 @@ export class Outbox<A extends Outgoing> {
   private readonly waiting = new Map<A, () => void>()
   // The messages that have got a place after a wait, and whose callers do not know it yet.
   private readonly unclaimed = new Set<A>()
+  // The message that is being sent, unless it was taken back.
+  private sending: A | undefined = undefined
   private readonly takers = new Waiters()
   private closed = false
 
@@ -92,8 +95,30 @@ export class Outbox<A extends Outgoing> {
     return this.items.has(item)
   }
 
-  /** Removes a message, which is being sent or is taken back. */
+  /** Removes a message that is being sent. */
+  begin(item: A): void {
+    this.remove(item)
+    this.sending = item
+  }
+
+  /**
+   * Puts a message back before all others, because nothing of it was sent, unless it was taken back meanwhile. There may then be
+   * one message more than there are places.
+   */
+  restore(item: A): void {
+    if (this.sending !== item || item.isTakenBack) return
+    this.sending = undefined
+    // A message that slides out is the oldest.
+    if (this.closed || (this.strategy === "sliding" && this.size >= this.capacity)) return item.drop()
+    const others = [...this.items]
+    this.items.clear()
+    for (const each of [item, ...others]) this.items.add(each)
+    this.takers.wakeAll()
+  }
+
+  /** Removes a message that is taken back. */
   remove(item: A): void {
+    if (this.sending === item) this.sending = undefined
     this.waiting.delete(item)
     this.unclaimed.delete(item)
     if (this.items.delete(item)) this.admit()

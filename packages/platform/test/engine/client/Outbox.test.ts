@@ -198,3 +198,58 @@ describe("a message that got its place after a wait", () => {
     assert.strictEqual(outbox.size, 0)
   })
 })
+
+describe("a message of which nothing was sent", () => {
+  const begun = (strategy: "suspend" | "dropping" | "sliding" = "suspend", capacity = 2) => {
+    const outbox = new Outbox<Message>(capacity, strategy)
+    const [first, second] = messages(2)
+    assert(first !== undefined && second !== undefined)
+    outbox.place(first)
+    outbox.begin(first)
+    outbox.place(second)
+    return { first, outbox, second }
+  }
+
+  it("comes back before all others, and wakes whoever sends", () => {
+    const { first, outbox, second } = begun()
+    outbox.remove(second)
+    let wakes = 0
+    outbox.whenFilled(() => wakes++)
+    outbox.restore(first)
+    assert.strictEqual(wakes, 1)
+    outbox.place(second)
+    assert.deepStrictEqual([take(outbox), take(outbox)], [first, second])
+  })
+
+  it("comes back before those that have come meanwhile, also if there is no place", () => {
+    for (const strategy of ["suspend", "dropping"] as const) {
+      const { first, outbox, second } = begun(strategy, 1)
+      outbox.restore(first)
+      outbox.restore(first)
+      assert.strictEqual(outbox.size, 2)
+      assert.deepStrictEqual([take(outbox), take(outbox), outbox.size], [first, second, 0])
+      assert.strictEqual(first.drops, 0)
+    }
+  })
+
+  it("is dropped if the outbox is closed, or if it slides out", () => {
+    const closed = begun()
+    closed.outbox.close()
+    closed.outbox.restore(closed.first)
+    const full = begun("sliding", 1)
+    full.outbox.restore(full.first)
+    for (const { first } of [closed, full]) assert.strictEqual(first.drops, 1)
+    assert.strictEqual(full.outbox.first, full.second)
+  })
+
+  it("does not come back if it was taken back meanwhile", () => {
+    const removed = begun()
+    removed.outbox.remove(removed.first)
+    const gone = begun()
+    gone.first.isTakenBack = true
+    for (const { first, outbox, second } of [removed, gone]) {
+      outbox.restore(first)
+      assert.deepStrictEqual([outbox.first, outbox.size, first.drops], [second, 1, 0])
+    }
+  })
+})
