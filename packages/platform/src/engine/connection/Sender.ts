@@ -152,6 +152,10 @@ class RoomWait extends Wait {
     this.control = control
   }
 
+  override get isSent(): boolean {
+    return this.encode === undefined || super.isSent
+  }
+
   protected begin(): void {
     this.sender.queue(this)
   }
