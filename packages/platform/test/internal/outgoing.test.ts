@@ -1,7 +1,7 @@
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber } from "effect"
+import { Effect, Exit, Fiber } from "../effect/index.js"
+import { assert, describe, it } from "../effect/vitest.js"
 import { Outbox } from "../../src/engine/client/Outbox.js"
 import { offer, OutgoingMessage, sendAll } from "../../src/internal/outgoing.js"
 import { interruptedAt } from "../scheduling.js"
@@ -80,7 +80,7 @@ describe("an interruption of offer after a wait", () => {
           values.push(value)
           return Effect.void
         })
-        const trial = yield* Effect.fork(interruptedAt(k, offering))
+        const trial = yield* Effect.forkChild(interruptedAt(k, offering))
         yield* settled
         outbox.remove(first)
         isInterrupted = (yield* Fiber.join(trial)).isInterrupted
@@ -100,18 +100,18 @@ describe("sendAll on a connection that breaks", () => {
     const marks = { sendHighWaterMark: 1, sendLowWaterMark: 1 }
     const socket = yield* WebSocket.fromTransport(pair.client, { role: "client", ...marks })
     yield* pair.clientToServer.stall
-    yield* Effect.fork(Effect.ignore(socket.send("first")))
+    yield* Effect.forkChild(Effect.ignore(socket.send("first")))
     yield* settled
     const outbox = new Outbox<OutgoingMessage>(1, "suspend")
     const waits = message()
     outbox.place(waits)
-    const sending = yield* Effect.fork(sendAll(outbox, socket))
+    const sending = yield* Effect.forkChild(sendAll(outbox, socket))
     yield* settled
     assert.isFalse(outbox.has(waits))
     return { outbox, pair, sending, waits }
   })
 
-  it.scoped("keeps a message of which nothing was sent", () =>
+  it.effect("keeps a message of which nothing was sent", () =>
     Effect.gen(function* () {
       const { outbox, pair, sending, waits } = yield* waiting
       yield* pair.reset
@@ -123,7 +123,7 @@ describe("sendAll on a connection that breaks", () => {
     })
   )
 
-  it.scoped("keeps that message also if it is interrupted first", () =>
+  it.effect("keeps that message also if it is interrupted first", () =>
     Effect.gen(function* () {
       const { outbox, pair, sending, waits } = yield* waiting
       yield* Fiber.interrupt(sending)
@@ -132,7 +132,7 @@ describe("sendAll on a connection that breaks", () => {
     })
   )
 
-  it.scoped("does not keep a message that its caller has taken back", () =>
+  it.effect("does not keep a message that its caller has taken back", () =>
     Effect.gen(function* () {
       const { outbox, pair, sending, waits } = yield* waiting
       outbox.remove(waits)

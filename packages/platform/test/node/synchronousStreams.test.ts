@@ -2,8 +2,8 @@
 import { NodeTransport } from "@effect-websocket/platform/node"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import type { TransportSink } from "@effect-websocket/platform/Transport"
-import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
+import { Effect } from "../effect/index.js"
 import { duplexPair } from "node:stream"
 import { deafSink } from "../support.js"
 import { noHandlesLeft } from "./support.js"
@@ -42,14 +42,14 @@ describe("a transport over a stream that delivers within a write", () => {
     await turn()
   })
 
-  it.scopedLive("carries two WebSockets that answer each other", () =>
+  it.live("carries two WebSockets that answer each other", () =>
     Effect.gen(function* () {
       const [near, far] = duplexPair()
       const client = yield* WebSocket.fromTransport(NodeTransport.make(near), { role: "client" })
       const server = yield* WebSocket.fromTransport(NodeTransport.make(far), { role: "server" })
       let count = 0
-      yield* Effect.fork(server.run((message) => server.send(message)))
-      const playing = yield* Effect.fork(
+      yield* Effect.forkChild(server.run((message) => server.send(message)))
+      const playing = yield* Effect.forkChild(
         client.run((message) => (++count < 1000 ? client.send(message) : client.close()))
       )
       yield* client.send("x")

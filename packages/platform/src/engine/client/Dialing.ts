@@ -295,7 +295,7 @@ const dropAnswer = (dialed: Dialed): void => {
   else if (dialed._tag === "Rejected") quietly(() => dialed.body.drop())
 }
 
-/** An error of the app's dial about a request that nobody waits for is of no interest. */
+/** Calls a function of the app's `dial` for a request that has ended, and ignores what it throws. */
 const quietly = (call: () => void): void => {
   try {
     call()

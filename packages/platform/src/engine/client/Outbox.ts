@@ -20,7 +20,7 @@ export type OutboxStrategy = "suspend" | "dropping" | "sliding"
 export interface Outgoing {
   /** Whether its caller is gone and does not know that the message has got a place. */
   readonly isTakenBack: boolean
-  /** The outbox drops the message, which is out of it for good. */
+  /** Called when the outbox drops the message, which is then no longer in it. */
   drop(): void
 }
 

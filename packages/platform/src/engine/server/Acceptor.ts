@@ -22,7 +22,7 @@ export interface Admitted {
   readonly entry: Entry
 }
 
-/** Brings requests to upgrade to the routes of a server, and keeps the connections that they become. */
+/** Passes upgrade requests to the routes of a server, and keeps its open connections. */
 export class Acceptor implements RouteServer, Drainable {
   readonly policy: Policy
   readonly timers: Timers

@@ -36,7 +36,7 @@ export class OpenConnections extends Closables {
     this.firstMessageTimeout = firstMessageTimeout
   }
 
-  /** Comes before the connection starts. `route` accepted it. */
+  /** Tracks a connection, which must not have started yet. `route` accepted it. */
   track(connection: ServerConnection, request: ServerRequest, entry: Entry, value: unknown, route: Drainable): void {
     entry.opened()
     const firstMessageAlarm = this.awaitFirstMessage(connection)

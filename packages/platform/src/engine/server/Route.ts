@@ -204,5 +204,5 @@ export const checkFailure = "The check of an upgrade request failed"
 /** The answer to that request. */
 export const uncheckable = "The server could not check the request"
 
-/** The answer to requests that come too late. */
+/** The text of the answer to requests that come too late. */
 export const stopping = "The server is stopping"
