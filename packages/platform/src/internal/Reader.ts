@@ -115,18 +115,14 @@ export abstract class Reader<Item extends Delivered> {
           let next: Effect.Effect<unknown, E | ConnectionError, R>
           handling = true
           try {
-            for (;;) {
-              const next = step()
-              if (next !== readable) return resume(next)
-              if (this.link.inbox.waitOn(wake)) return
-            }
+            do next = step()
+            while (next === readable && handled === undefined && !this.link.inbox.waitOn(wake))
           } catch (defect) {
             next = Effect.die(defect)
           }
           handling = false
           if (handled !== undefined) handled()
-          else if (next === readable) this.link.inbox.waitOn(wake)
-          else resume(next)
+          else if (next !== readable) resume(next)
         }
         this.link.inbox.whenReadable(wake)
       })
