@@ -27,7 +27,8 @@ const published: Manifest = {
   peerDependencies,
   peerDependenciesMeta
 }
-if (!published.version.startsWith("4.")) throw new Error(`packages/platform has the version ${platform.version}, not 3.x`)
+if (!published.version.startsWith("4."))
+  throw new Error(`packages/platform has the version ${platform.version}, not 3.x`)
 
 rmSync(target, { recursive: true, force: true })
 for (const folder of ["dist", "src"]) cpSync(`${source}/${folder}`, `${target}/${folder}`, { recursive: true })
