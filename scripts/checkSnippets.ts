@@ -10,7 +10,12 @@ import ts from "typescript"
 
 /** Where the programs for each version of Effect are checked, because that version is found from there, and what is not. */
 const versions = [
-  { name: "Effect 4", mark: "effect-4", folder: "packages/platform-effect4", foreign: /\/(effect@3|@effect\+platform@)/ },
+  {
+    name: "Effect 4",
+    mark: "effect-4",
+    folder: "packages/platform-effect4",
+    foreign: /\/(effect@3|@effect\+platform@)/
+  },
   { name: "Effect 3", mark: "effect-3", folder: ".", foreign: /\/effect@4/ }
 ] as const
 type Version = (typeof versions)[number]
@@ -115,16 +120,27 @@ const check = ({ folder, foreign, mark, name }: Version): void => {
   for (const { file, messageText, start = 0 } of ts.getPreEmitDiagnostics(program)) {
     const snippet = programs.get(file?.fileName ?? "")
     const at = file === undefined ? 0 : ts.getLineAndCharacterOfPosition(file, start).line
-    const place = snippet === undefined ? file?.fileName : `${snippet.file}:${snippet.line + Math.max(0, at - snippet.added)}`
+    const place =
+      snippet === undefined ? file?.fileName : `${snippet.file}:${snippet.line + Math.max(0, at - snippet.added)}`
     problems.push(`${place}: on ${name}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`)
   }
   // The compiler looks for a module that one of them lacks in the root, too.
-  for (const [path, snippet] of programs) {
-    const source = program.getSourceFile(path)
-    for (const { fileName } of source?.imports ?? []) void fileName
+  for (const [path, { code, file, line }] of programs) {
+    for (const { fileName } of ts.preProcessFile(code).importedFiles) {
+      const { resolvedModule } = ts.resolveModuleName(
+        fileName,
+        path,
+        options,
+        ts.sys,
+        undefined,
+        undefined,
+        ts.ModuleKind.ESNext
+      )
+      if (foreign.test(resolvedModule?.resolvedFileName ?? "")) {
+        problems.push(`${file}:${line}: on ${name}: there is no "${fileName}"`)
+      }
+    }
   }
-  const strays = program.getSourceFiles().filter(({ fileName }) => foreign.test(fileName))
-  if (strays.length > 0) problems.push(`on ${name}: something imports ${strays[0]!.fileName}`)
   console.log(`${programs.size} snippets on ${name}`)
 }
 for (const version of versions) check(version)
