@@ -62,13 +62,11 @@ const problems: Array<string> = []
 for (const file of files) {
   const whole = readFileSync(file, "utf8")
   const text = file.endsWith(".ts") ? whole.replaceAll(/^[ \t]*\* ?/gm, "") : whole
-  // The README of a package is about one version.
-  const only = versions.find(({ folder }) => file === `${folder}/README.md` && folder !== ".")?.mark ?? ""
-  let preamble = { code: "", mark: only as string }
+  let preamble = { code: "", mark: "" }
   for (const match of text.matchAll(
     /^```ts(?: (\S+))?\n(.*?)^```|^\|[^\n]*\| example *\|\n[^\n]*\n((?:\|[^\n]*\n)+)/gms
   )) {
-    const [, mark = only, code, rows = ""] = match
+    const [, mark = "", code, rows = ""] = match
     const line = lines(text.slice(0, match.index)) + 1
     if (code === undefined) {
       const { code: before, mark } = preamble
