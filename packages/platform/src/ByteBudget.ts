@@ -95,14 +95,12 @@ export type Usage = BudgetUsage
  *
  * const used = Metric.gauge("websocket_bytes")
  *
- * const Server = Layer.unwrapScoped(
- *   Effect.gen(function* () {
- *     const budget = yield* ByteBudget.make(256 * 1024 * 1024)
- *     const report = Effect.flatMap(budget.usage, ({ usedBytes }) => Metric.set(used, usedBytes))
- *     yield* report.pipe(Effect.delay("1 second"), Effect.forever, Effect.forkScoped)
- *     return NodeWebSocketServer.layer({ port: 8080, budget })
- *   })
- * )
+ * const program = Effect.gen(function* () {
+ *   const budget = yield* ByteBudget.make(256 * 1024 * 1024)
+ *   const report = Effect.flatMap(budget.usage, ({ usedBytes }) => Metric.update(used, usedBytes))
+ *   yield* report.pipe(Effect.delay("1 second"), Effect.forever, Effect.forkScoped)
+ *   yield* Layer.launch(NodeWebSocketServer.layer({ port: 8080, budget }))
+ * }).pipe(Effect.scoped)
  * ```
  *
  * @since 0.1.0

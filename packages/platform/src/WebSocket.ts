@@ -403,8 +403,10 @@ export interface WebSocket extends AnyWebSocket {
  * const size = Effect.gen(function* () {
  *   const socket = yield* WebSocketClient.connect("ws://127.0.0.1:8080/film", { delivery: "streams" })
  *   const message = yield* socket.receive
- *   if (message._tag === "Text") return 0
- *   return yield* Stream.runFold(message.data, 0, (sum, part) => sum + part.length)
+ *   let bytes = 0
+ *   if (message._tag === "Text") return bytes
+ *   yield* Stream.runForEach(message.data, (part) => Effect.sync(() => (bytes += part.length)))
+ *   return bytes
  * }).pipe(Effect.scoped)
  * ```
  *

@@ -78,8 +78,8 @@ export const retryAfter = ({ headers }: HandshakeRejected): Effect.Effect<Option
   })
 
 /**
- * Decodes the JSON body of a rejected response with a schema. Fails with a `ParseError` if the body is not JSON, for
- * example because it was cut off, or if the schema does not accept it.
+ * Decodes the JSON body of a rejected response with a schema. Fails with the error of `Schema` (`SchemaError` on Effect 4,
+ * `ParseError` on Effect 3) if the body is not JSON, for example because it was cut off, or if the schema does not accept it.
  *
  * @example
  * ```ts

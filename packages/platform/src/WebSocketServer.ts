@@ -458,17 +458,14 @@ const onTerms = <Value, E, R>(
  * ```ts
  * import { UpgradeCheck, WebSocketServer } from "@effect-websocket/platform"
  * import { NodeWebSocketServer } from "@effect-websocket/platform/node"
- * import { Context, Effect, Layer } from "effect"
+ * import { Effect, Layer } from "effect"
  *
- * class Users extends Context.Tag("Users")<
- *   Users,
- *   { readonly ofToken: (token: string) => Effect.Effect<{ readonly name: string }, "unknown"> }
- * >() {}
+ * declare const userOf: (token: string) => Effect.Effect<{ readonly name: string }, "unknown">
  *
  * const Chat = WebSocketServer.layerRoute({
  *   path: "/chat",
  *   check: (request) =>
- *     Effect.flatMap(Users, (users) => users.ofToken(request.cookies["token"] ?? "")).pipe(
+ *     userOf(request.cookies["token"] ?? "").pipe(
  *       Effect.map((user) => UpgradeCheck.accept(user)),
  *       Effect.mapError(() => UpgradeCheck.reject(401, { body: "Log in first" }))
  *     ),

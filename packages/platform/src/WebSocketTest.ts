@@ -231,12 +231,12 @@ export const nextAttempt: Effect.Effect<ConnectionAttempt, never, WebSocketTest>
  * ```ts
  * import { WebSocketClient, WebSocketTest } from "@effect-websocket/platform"
  * import { Frame } from "@effect-websocket/protocol"
- * import { Effect } from "effect"
+ * import { Effect, Fiber } from "effect"
  *
  * const test = Effect.gen(function* () {
- *   const connecting = yield* Effect.fork(WebSocketClient.connect("ws://test"))
+ *   const connecting = yield* Effect.forkScoped(WebSocketClient.connect("ws://test"))
  *   const peer = yield* WebSocketTest.acceptPeer()
- *   const socket = yield* connecting
+ *   const socket = yield* Fiber.join(connecting)
  *   yield* peer.send(Frame.text("hello"))
  *   yield* WebSocketTest.expectMessage(socket, "hello")
  * }).pipe(Effect.scoped, Effect.provide(WebSocketTest.layer))

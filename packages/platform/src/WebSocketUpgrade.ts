@@ -1,5 +1,5 @@
 /**
- * WebSockets in the routes of an `@effect/platform` server: behind its middleware, on the port of its HTTP.
+ * WebSockets in the routes of Effect's HTTP server: behind its middleware, on the port of its HTTP.
  *
  * @since 0.1.0
  */
@@ -70,7 +70,7 @@ export interface Service {
 }
 
 /**
- * The service that upgrades requests of an `@effect/platform` server. See `Service`.
+ * The service that upgrades requests of Effect's HTTP server. See `Service`.
  *
  * @since 0.1.0
  * @category tags
@@ -89,7 +89,33 @@ export class WebSocketUpgrade extends ContextService<WebSocketUpgrade, Service>(
  * alone are released by then.
  *
  * @example
- * ```ts
+ * ```ts effect-4
+ * import { WebSocketUpgrade } from "@effect-websocket/platform"
+ * import * as NodeWebSocketUpgrade from "@effect-websocket/platform/node/NodeWebSocketUpgrade"
+ * import { NodeHttpServer } from "@effect/platform-node"
+ * import { Layer } from "effect"
+ * import { HttpRouter, HttpServerResponse } from "effect/http"
+ * import { createServer } from "node:http"
+ *
+ * const App = Layer.merge(
+ *   HttpRouter.add("GET", "/", HttpServerResponse.text("hello")),
+ *   HttpRouter.add(
+ *     "GET",
+ *     "/echo",
+ *     WebSocketUpgrade.upgrade((socket) => socket.run((message) => socket.send(message)))
+ *   )
+ * )
+ *
+ * const server = createServer()
+ * const Main = HttpRouter.serve(App).pipe(
+ *   Layer.provide(NodeWebSocketUpgrade.layer(server)),
+ *   Layer.provide(NodeHttpServer.layer(() => server, { port: 8080 }))
+ * )
+ * ```
+ *
+ * On Effect 3 the HTTP server is that of `@effect/platform`:
+ *
+ * ```ts effect-3
  * import { WebSocketUpgrade } from "@effect-websocket/platform"
  * import * as NodeWebSocketUpgrade from "@effect-websocket/platform/node/NodeWebSocketUpgrade"
  * import { HttpMiddleware, HttpRouter, HttpServer, HttpServerResponse } from "@effect/platform"

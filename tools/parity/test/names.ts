@@ -57,6 +57,7 @@ export const members: Readonly<Record<string, ReadonlySet<string>>> = {
     "pongs",
     "protocol",
     "receive",
+    "receiveAll",
     "receiveOption",
     "receiveWith",
     "remoteAddress",

@@ -76,15 +76,18 @@ export const layerWith = (options: Options): Layer.Layer<WebSocketClient.WebSock
 /**
  * A client with options from `Config`. An option that makes no sense is a `ConfigError` with the path of the option.
  *
+ * The example is for Effect 4. Effect 3 has `Config.redacted`, `duration` and `integer` in place of `Config.Redacted`, `Duration` and
+ * `Int`.
+ *
  * @example
- * ```ts
+ * ```ts effect-4
  * import { NodeWebSocketClient } from "@effect-websocket/platform/node"
  * import { Config } from "effect"
  *
  * const Client = NodeWebSocketClient.layerConfig({
- *   baseUrl: Config.redacted("WEBSOCKET_URL"),
- *   openTimeout: Config.duration("OPEN_TIMEOUT").pipe(Config.withDefault("10 seconds")),
- *   limits: { maxMessageBytes: Config.integer("MAX_MESSAGE_BYTES") }
+ *   baseUrl: Config.Redacted("WEBSOCKET_URL"),
+ *   openTimeout: Config.Duration("OPEN_TIMEOUT").pipe(Config.withDefault("10 seconds")),
+ *   limits: { maxMessageBytes: Config.Int("MAX_MESSAGE_BYTES") }
  * })
  * ```
  *
@@ -113,15 +116,14 @@ export const layer: Layer.Layer<WebSocketClient.WebSocketClient> = layerWith({})
  * @example
  * ```ts
  * import { NodeWebSocketClient } from "@effect-websocket/platform/node"
- * import { Config, Effect } from "effect"
+ * import { Effect, type Redacted } from "effect"
  * import { readFileSync } from "node:fs"
  *
  * const shared = { openTimeout: "3 seconds", tls: { ca: readFileSync("ca.pem") } } as const
  * const Client = NodeWebSocketClient.layerWith(shared)
  *
  * // One connection with a certificate of the client's own, in a program that uses `Client` for all others.
- * const program = Effect.gen(function* () {
- *   const key = yield* Config.redacted("KEY")
+ * const program = (key: Redacted.Redacted) => Effect.gen(function* () {
  *   const socket = yield* NodeWebSocketClient.connect("wss://admin.internal", {
  *     ...shared,
  *     tls: { ...shared.tls, cert: readFileSync("admin.pem"), key }

@@ -258,17 +258,20 @@ export const layer = (options: Options): Layer.Layer<WebSocketServer.WebSocketSe
  * The same, with options from `Config`. An option that makes no sense is a `ConfigError` with its path. An origin policy is a
  * function, so a `Config` makes it from data.
  *
+ * The example is for Effect 4. Effect 3 has `Config.integer`, `string` and `duration` in place of `Config.Int`, `String` and
+ * `Duration`, and `Config.array(Config.string(), "ORIGINS")` for a list.
+ *
  * @example
- * ```ts
+ * ```ts effect-4
  * import { NodeWebSocketServer } from "@effect-websocket/platform/node"
  * import { Origin } from "@effect-websocket/protocol"
- * import { Config } from "effect"
+ * import { Config, Schema } from "effect"
  *
  * const Server = NodeWebSocketServer.layerConfig({
- *   port: Config.integer("PORT"),
- *   host: Config.string("HOST").pipe(Config.withDefault("127.0.0.1")),
- *   origin: Config.array(Config.string(), "ORIGINS").pipe(Config.map(Origin.allowList)),
- *   closeTimeout: Config.duration("CLOSE_TIMEOUT").pipe(Config.withDefault("5 seconds"))
+ *   port: Config.Int("PORT"),
+ *   host: Config.String("HOST").pipe(Config.withDefault("127.0.0.1")),
+ *   origin: Config.Array(Schema.String, "ORIGINS").pipe(Config.map(Origin.allowList)),
+ *   closeTimeout: Config.Duration("CLOSE_TIMEOUT").pipe(Config.withDefault("5 seconds"))
  * })
  * ```
  *
