@@ -6,4 +6,8 @@ export * from "effect/Stream"
 export const consume = <A, E>(
   stream: Stream.Stream<A, E>,
   note: (values: Iterable<A>) => void
-): Effect.Effect<void, E> => Stream.runForEachArray(stream, (values) => Effect.sync(() => note(values)))
+): Effect.Effect<void, E> =>
+  Stream.runForEachArray(stream, (values) => {
+    note(values)
+    return Effect.void
+  })
