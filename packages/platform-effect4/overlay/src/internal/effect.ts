@@ -429,12 +429,22 @@ const nothing = Symbol("nothing")
 
 const isNothing = (defect: unknown): defect is typeof nothing => defect === nothing
 
+// Between taking a batch and beginning with its first item, the operators of a stream need a few operations each.
+const operationsToHandOn = 256
+
+/**
+ * Whether the fiber will soon yield by itself. If it took a batch now, it might be interrupted before it begins with the
+ * first item.
+ */
+const yieldsSoon = ({ cache, currentOpCount }: Fiber): boolean =>
+  currentOpCount > cache.maxOpsBeforeYield - Math.min(operationsToHandOn, cache.maxOpsBeforeYield / 2)
+
 /**
  * A stream of the items that `take` returns. These are none if another fiber was faster. `reads` waits until there is
  * an item, and then continues as `taken`. At the end it continues as `ended`.
  *
  * The value of `sync` reaches the reader of the stream in the same step that took it. So an interruption cannot lose the
- * batch. For the same reason `nothing` is thrown.
+ * batch. For the same reason `nothing` is thrown, and the fiber yields before it takes rather than soon after.
  */
 export const streamOfReads = <A, E>(
   reads: <B>(taken: Effect.Effect<B>, ended: Effect.Effect<B>) => Effect.Effect<B, E>,
@@ -447,7 +457,10 @@ export const streamOfReads = <A, E>(
   })
   // `reads` does not look at the error of `ended`, so its type leaves it out.
   const read = reads(taken, Cause.done() as Effect.Effect<never>)
-  const pull: Pull.Pull<Batch<A>, E> = catchDefectIf(read, isNothing, () => pull)
+  const reading: Pull.Pull<Batch<A>, E> = catchDefectIf(read, isNothing, () => pull)
+  const pull: Pull.Pull<Batch<A>, E> = Effect.withFiber((fiber) =>
+    yieldsSoon(fiber) ? Effect.andThen(Effect.yieldNow, reading) : reading
+  )
   return Stream.fromPull(Effect.succeed(pull))
 }
 
