@@ -310,6 +310,9 @@ export const interruptibleFiber = (fiber: Fiber, _status: Status): Fiber | undef
 export const isInterrupted = (fiber: Fiber | undefined): boolean =>
   fiber !== undefined && stateOf(fiber)._interruptedCause !== undefined
 
+/** Calls back once each fiber that has yielded has gone on. A fiber of Effect 4 yields to the event loop. */
+export const afterYield: ((callback: () => void) => void) | undefined = (callback) => void setImmediate(callback)
+
 /** Runs an effect and then one of the two continuations, which cannot be interrupted. */
 export const matchCauseUninterruptible = <A, E, R, A2, E2, R2, A3, E3, R3>(
   _status: Status,

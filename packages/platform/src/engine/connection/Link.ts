@@ -69,7 +69,7 @@ export class Link<Item extends Delivered = Delivered>
   readonly deadlines: Deadlines
   readonly flusher: Flusher
   readonly inbox: Inbox<Item>
-  private readonly timers: Timers
+  readonly timers: Timers
   private readonly receiveRate: ReceiveRate | undefined
   // The account of this connection in its budget.
   private readonly ledger: Ledger | undefined
