@@ -122,6 +122,13 @@ export class Flusher {
     this.host.serveBudget()
   }
 
+  /** Writes the answers to what was read, unless a reader that has yielded to the event loop will answer more of it. */
+  flushAnswers(): void {
+    const { connection, timers, unreadBytes } = this.host
+    const waits = this.dirty && timers.afterYield !== undefined && unreadBytes > 0 && connection.phase === "Open"
+    if (!waits) this.flush()
+  }
+
   flush(): void {
     const { closed, connection, deadlines, transport } = this.host
     const open = connection.phase === "Open"

@@ -151,8 +151,8 @@ export class Link<Item extends Delivered = Delivered>
     this.deadlines.receiving(connection.receiving, messaged)
     // A Close or a violation arrived right behind messages. It takes effect when their reader asks for more. The peer waits,
     // so it takes effect at the end of this turn at the latest.
-    if (connection.unsettled) this.settleTimer ??= setTimeout(() => this.settle(), 0)
-    this.flusher.flush()
+    if (connection.unsettled) this.settleTimer ??= this.settleLater()
+    this.flusher.flushAnswers()
     if (this.receiveRate?.exceeds(this.receivedMessages - messagesBefore, chunk.length)) {
       if (this.receiveRate.closes) this.startClosing(policyViolation, "too much per time")
       else inbox.pause(pausedByRate)
@@ -287,6 +287,16 @@ export class Link<Item extends Delivered = Delivered>
     for (const owner of this.owners) owner.delete(this)
     this.closers?.wakeAll()
     this.closers = undefined
+  }
+
+  /** A reader that yields to the event loop takes more than one turn. It has the time if it makes progress in each. */
+  private settleLater(): ReturnType<typeof setTimeout> {
+    const { unreadBytes } = this
+    return setTimeout(() => {
+      const progresses = this.unreadBytes > 0 && this.unreadBytes < unreadBytes
+      if (progresses && this.timers.afterYield !== undefined) this.settleTimer = this.settleLater()
+      else this.settle()
+    }, 0)
   }
 
   /** Lets a Close or a violation take effect that arrived behind messages. */

@@ -216,6 +216,31 @@ describe("a ping", () => {
   })
 })
 
+describe("a Close behind messages", () => {
+  it("takes effect at the end of the turn, whether or not the reader has made progress", () => {
+    const opened = open()
+    opened.receive(text("one"), text("two"), close(1000))
+    opened.link.inbox.next()
+    assert.deepStrictEqual(opened.wrote(), [])
+    vi.advanceTimersToNextTimer()
+    assert.deepStrictEqual(opened.wrote(), ["Close 1000"])
+  })
+
+  it("waits as long as each turn makes progress if the reader yields to the event loop", () => {
+    const opened = open()
+    opened.clock.afterYield = () => {}
+    opened.receive(text("one"), text("two"), text("three"), close(1000))
+    for (let read = 1; read <= 2; read++) {
+      opened.link.inbox.next()
+      opened.link.inbox.taken()
+      vi.advanceTimersToNextTimer()
+      assert.deepStrictEqual(opened.wrote(), [])
+    }
+    vi.advanceTimersToNextTimer()
+    assert.deepStrictEqual(opened.wrote(), ["Close 1000"])
+  })
+})
+
 describe("closing", () => {
   it("sends a Close, reads on for the peer's, and is over when nothing is left of the transport", () => {
     const opened = open()
