@@ -428,7 +428,7 @@ export type BatchChannel<In, Out, InErr, OutErr> = Channel.Channel<
   unknown
 >
 
-/** Returns the value if it is a stream or an effect. */
+/** Returns the value if it is a stream. Every effect is one. */
 export const asStream = <A, E, R>(u: unknown): Stream.Stream<A, E, R> | undefined =>
   isStream<A, E, R>(u) ? u : undefined
 

@@ -3,10 +3,10 @@ import { Scheduler } from "effect"
 export * from "effect/Scheduler"
 
 /** How many turns of the event loop pass until everything that is ready has had its turns: fibers yield to microtasks. */
-export const turnsToSettle = 1
+export const turnsToSettle: number = 1
 
 /** How many turns a reader takes to go on once there is something to read. */
-export const turnsToResume = 1
+export const turnsToResume: number = 1
 
 /** Counts the turns that it gives. */
 export class CountingScheduler extends Scheduler.MixedScheduler {

@@ -418,14 +418,11 @@ export const toBatch = <A>(items: ReadonlyArray<A>): Batch<A> => items as Batch<
 /** A channel from batches to batches, as `Stream.pipeThroughChannel` accepts it. */
 export type BatchChannel<In, Out, InErr, OutErr> = Channel.Channel<Batch<Out>, OutErr, void, Batch<In>, InErr, unknown>
 
-/** Returns the value if it is a stream or an effect. */
-export const asStream = <A, E, R>(u: unknown): Stream.Stream<A, E, R> | undefined => {
-  if (isStream<A, E, R>(u)) return u
-  return isEffect<A, E, R>(u) ? Stream.fromEffect(u) : undefined
-}
+/** Returns the value if it is a stream. In Effect 3 every effect is one. */
+export const asStream = <A, E, R>(u: unknown): Stream.Stream<A, E, R> | undefined =>
+  isStream<A, E, R>(u) ? u : undefined
 
 const isStream = <A, E, R>(u: unknown): u is Stream.Stream<A, E, R> => Stream.isStream(u)
-const isEffect = <A, E, R>(u: unknown): u is Effect.Effect<A, E, R> => Effect.isEffect(u)
 
 // There was no item to take.
 const nothing = Symbol("nothing")

@@ -2,6 +2,9 @@ import { Effect, Stream } from "effect"
 
 export * from "effect/Stream"
 
+/** Values of other modules that are streams, too: an effect or an option is none. */
+export const alsoStreams: ReadonlyArray<readonly [name: string, stream: Stream.Stream<string>]> = []
+
 /** Consumes a stream in the steps in which it emits. */
 export const consume = <A, E>(
   stream: Stream.Stream<A, E>,
