@@ -80,7 +80,7 @@ export class Link<Item extends Delivered = Delivered>
   receivedMessages = 0
   receivedBytes = 0
 
-  private settleTimer: ReturnType<typeof setTimeout> | undefined = undefined
+  private stopSettling: (() => void) | undefined = undefined
   private pings: Pings | undefined = undefined
 
   closed = false
@@ -151,7 +151,7 @@ export class Link<Item extends Delivered = Delivered>
     this.deadlines.receiving(connection.receiving, messaged)
     // A Close or a violation arrived right behind messages. It takes effect when their reader asks for more. The peer waits,
     // so it takes effect at the end of this turn at the latest.
-    if (connection.unsettled) this.settleTimer ??= this.settleLater()
+    if (connection.unsettled) this.stopSettling ??= afterReading(this, () => this.settle())
     this.flusher.flushAnswers()
     if (this.receiveRate?.exceeds(this.receivedMessages - messagesBefore, chunk.length)) {
       if (this.receiveRate.closes) this.startClosing(policyViolation, "too much per time")
@@ -280,7 +280,7 @@ export class Link<Item extends Delivered = Delivered>
     this.closed = true
     this.account()
     this.ledger?.budget.delete(this)
-    if (this.settleTimer !== undefined) clearTimeout(this.settleTimer)
+    this.stopSettling?.()
     this.deadlines.stop()
     this.receiveRate?.stop()
     this.failSends(this.terminalError("local"))
@@ -289,22 +289,10 @@ export class Link<Item extends Delivered = Delivered>
     this.closers = undefined
   }
 
-  /** A reader that yields to the event loop takes more than one turn. It has the time if it makes progress in each. */
-  private settleLater(): ReturnType<typeof setTimeout> {
-    const { unreadBytes } = this
-    return setTimeout(() => {
-      const progresses = this.unreadBytes > 0 && this.unreadBytes < unreadBytes
-      if (progresses && this.timers.afterYield !== undefined) this.settleTimer = this.settleLater()
-      else this.settle()
-    }, 0)
-  }
-
   /** Lets a Close or a violation take effect that arrived behind messages. */
   settle(): void {
-    if (this.settleTimer !== undefined) {
-      clearTimeout(this.settleTimer)
-      this.settleTimer = undefined
-    }
+    this.stopSettling?.()
+    this.stopSettling = undefined
     this.process(this.connection.settle())
     this.flusher.flush()
   }
@@ -513,3 +501,21 @@ export const endsNormally = (error: ConnectionError): boolean =>
   error._tag === "Connection_closed" &&
   error.clean &&
   (error.initiator === "local" || error.code === 1000 || error.code === 1001 || error.code === 1005)
+
+/**
+ * Calls `settle` at the end of this turn. A reader that yields to the event loop takes more than one turn, so it waits for
+ * such a reader as long as each turn makes progress. Returns a function that cancels this.
+ */
+const afterReading = (link: Link<Delivered>, settle: () => void): (() => void) => {
+  let timer: ReturnType<typeof setTimeout>
+  const wait = (): void => {
+    const { timers, unreadBytes } = link
+    timer = setTimeout(() => {
+      const progresses = link.unreadBytes > 0 && link.unreadBytes < unreadBytes
+      if (progresses && timers.afterYield !== undefined) wait()
+      else settle()
+    }, 0)
+  }
+  wait()
+  return () => clearTimeout(timer)
+}
