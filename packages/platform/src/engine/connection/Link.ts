@@ -507,15 +507,22 @@ export const endsNormally = (error: ConnectionError): boolean =>
  * such a reader as long as each turn makes progress. Returns a function that cancels this.
  */
 const afterReading = (link: Link<Delivered>, settle: () => void): (() => void) => {
+  const { afterYield } = link.timers
+  let isCancelled = false
   let timer: ReturnType<typeof setTimeout>
   const wait = (): void => {
-    const { timers, unreadBytes } = link
-    timer = setTimeout(() => {
-      const progresses = link.unreadBytes > 0 && link.unreadBytes < unreadBytes
-      if (progresses && timers.afterYield !== undefined) wait()
+    const { unreadBytes } = link
+    const look = (): void => {
+      if (isCancelled) return
+      if (afterYield !== undefined && link.unreadBytes > 0 && link.unreadBytes < unreadBytes) wait()
       else settle()
-    }, 0)
+    }
+    // The timer may fire before a fiber that has yielded goes on.
+    timer = setTimeout(() => (afterYield === undefined ? look() : afterYield(look)), 0)
   }
   wait()
-  return () => clearTimeout(timer)
+  return () => {
+    isCancelled = true
+    clearTimeout(timer)
+  }
 }
