@@ -124,9 +124,12 @@ export class Flusher {
 
   /** Writes the answers to what was read, unless a reader that has yielded to the event loop will answer more of it. */
   flushAnswers(): void {
+    if (!this.dirty || !this.awaitsAnswers()) this.flush()
+  }
+
+  private awaitsAnswers(): boolean {
     const { connection, timers, unreadBytes } = this.host
-    const waits = this.dirty && timers.afterYield !== undefined && unreadBytes > 0 && connection.phase === "Open"
-    if (!waits) this.flush()
+    return timers.afterYield !== undefined && unreadBytes > 0 && connection.phase === "Open"
   }
 
   flush(): void {

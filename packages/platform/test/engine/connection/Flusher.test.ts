@@ -171,6 +171,16 @@ describe("the output of one turn", () => {
       assert.lengthOf(turn(0), 1)
     })
 
+    it("outlasts the end of another read, but not a Close", async () => {
+      const { connection, flusher, send, turn, writes } = await yielding(100)
+      flusher.flushAnswers()
+      assert.deepStrictEqual(writes, [])
+      send("two")
+      connection.close(1000)
+      flusher.flushAnswers()
+      assert.deepStrictEqual(turn(99), [["Text one", "Text two", "Close 1000"]])
+    })
+
     it("waits one turn for a reader that makes no progress", async () => {
       const { turn } = await yielding(100)
       assert.deepStrictEqual(turn(100), [["Text one"]])
