@@ -18,9 +18,10 @@ export const settled = Effect.promise(async () => {
 })
 
 /** Behind what was put off to the end of the turn: equal timers fire in the order in which they were set. */
-export const settledLate = Effect.andThen(
-  settled,
-  Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 0)))
+export const settledLate = settled.pipe(
+  Effect.andThen(Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 0)))),
+  // On Effect 4 fibers that yielded before go on first.
+  Effect.andThen(settled)
 )
 
 export const isPending = <A, E>(fiber: Fiber.Fiber<A, E>) =>
