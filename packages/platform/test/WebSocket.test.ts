@@ -9,7 +9,19 @@ import { frames as decodeFrames } from "@effect-websocket/protocol/FrameDecoder"
 import { Binary, frames, type Message, size, Text } from "@effect-websocket/protocol/Message"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
 import { Option } from "effect"
-import { Cause, Context, Deferred, Duration, Effect, Exit, Fiber, Scope, Stream, TestClock } from "./effect/index.js"
+import {
+  Cause,
+  Context,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Scheduler,
+  Scope,
+  Stream,
+  TestClock
+} from "./effect/index.js"
 import { assert, describe, it } from "./effect/vitest.js"
 import {
   alone,
@@ -434,12 +446,15 @@ for (const role of roles) {
 // Reading
 // ---------------------------------------------------------------------------------------------------------------------
 
-type Reader = (socket: WebSocket.WebSocket) => Effect.Effect<ReadonlyArray<string | Uint8Array>, ConnectionError>
+type Data = string | Uint8Array
+type Reader = (socket: WebSocket.WebSocket, seen?: Array<Data>) => Effect.Effect<ReadonlyArray<Data>, ConnectionError>
 
 /** Reads again and again, until that fails because of a clean close. */
-const untilClosed = (read: Effect.Effect<Iterable<Message>, ConnectionError>): ReturnType<Reader> =>
+const untilClosed = (
+  read: Effect.Effect<Iterable<Message>, ConnectionError>,
+  seen: Array<Data> = []
+): ReturnType<Reader> =>
   Effect.suspend(() => {
-    const seen: Array<string | Uint8Array> = []
     const loop: Effect.Effect<void, ConnectionError> = Effect.flatMap(read, (messages) => {
       for (const { data } of messages) seen.push(data)
       return loop
@@ -453,18 +468,22 @@ const untilClosed = (read: Effect.Effect<Iterable<Message>, ConnectionError>): R
 
 /** The ways to read everything until the end of the connection. */
 const readers: Record<"run" | "receive" | "receiveAll" | "messages", Reader> = {
-  run: (socket) =>
-    Effect.suspend(() => {
-      const seen: Array<string | Uint8Array> = []
-      return Effect.as(
-        socket.run(({ data }) => void seen.push(data)),
-        seen
-      )
-    }),
-  receive: (socket) => untilClosed(Effect.map(socket.receive, (message) => [message])),
-  receiveAll: (socket) => untilClosed(socket.receiveAll),
-  messages: (socket) =>
-    Effect.map(Stream.runCollect(socket.messages), (messages) => Array.from(messages, ({ data }) => data))
+  run: (socket, seen = []) =>
+    Effect.as(
+      socket.run(({ data }) => void seen.push(data)),
+      seen
+    ),
+  receive: (socket, seen) =>
+    untilClosed(
+      Effect.map(socket.receive, (message) => [message]),
+      seen
+    ),
+  receiveAll: (socket, seen) => untilClosed(socket.receiveAll, seen),
+  messages: (socket, seen = []) =>
+    Effect.as(
+      Stream.runForEach(socket.messages, ({ data }) => Effect.sync(() => seen.push(data))),
+      seen
+    )
 }
 const ways = ["run", "receive", "receiveAll", "messages"] as const
 
@@ -529,13 +548,16 @@ for (const way of ways) {
       it.effect("interrupted between its wake-up and its turn, loses no message", () =>
         Effect.gen(function* () {
           const { inject, socket, spied } = yield* alone("server")
-          const reading = yield* Effect.forkChild(readers[way](socket))
+          const seen: Array<Data> = []
+          const reading = yield* Effect.forkChild(readers[way](socket, seen))
           yield* settled
           spied.state.afterChunk = () => Fiber.interruptUnsafe(reading)
           yield* inject(text("first"), text("second"))
           assert.isTrue(isInterrupted(yield* Fiber.await(reading)))
-          assert.strictEqual((yield* socket.receive).data, "first")
-          assert.strictEqual((yield* socket.receive).data, "second")
+          // A reader that goes on in place has read both.
+          assert.lengthOf(seen, Scheduler.turnsToResume === 0 ? 2 : 0)
+          while (seen.length < 2) seen.push((yield* socket.receive).data)
+          assert.deepStrictEqual(seen, ["first", "second"])
         })
       )
     }
@@ -649,6 +671,22 @@ for (const role of roles) {
         yield* inject(text("one"), text("two"), close(1000, "bye"), text("after"))
         yield* Fiber.join(reading)
         assert.deepStrictEqual(yield* wrote, ["Text re: one", "Text re: two", "Close 1000"])
+      })
+    )
+
+    it.effect("messages and a Close in one chunk: a fiber that answers one after another has the time for all", () =>
+      Effect.gen(function* () {
+        const { inject, socket, wrote } = yield* alone(role)
+        const answer = Effect.flatMap(socket.receive, ({ data }) => {
+          for (const end = performance.now() + 2; performance.now() < end;);
+          return socket.send(`re: ${String(data)}`)
+        })
+        const reading = yield* Effect.forkChild(Effect.forever(answer))
+        yield* settled
+        const sent = ["one", "two", "three", "four", "five"]
+        yield* inject(...sent.map((data) => text(data)), close(1000))
+        yield* Fiber.await(reading)
+        assert.deepStrictEqual(yield* wrote, [...sent.map((data) => `Text re: ${data}`), "Close 1000"])
       })
     )
 
@@ -1502,6 +1540,7 @@ for (const role of roles) {
       assert.deepStrictEqual(yield* Fiber.join(pings), ["a", "c"])
       assert.deepStrictEqual(yield* Fiber.join(again), ["a", "c"])
       assert.deepStrictEqual(yield* Fiber.join(pongs), ["b", "d", ...numbers.slice(-16)])
+      yield* settled
       assert.deepStrictEqual(yield* wrote, ["Pong a", "Pong c", "Close 1000"])
       yield* socket.closeStatus
       assert.lengthOf(yield* Stream.runCollect(socket.pings), 0)

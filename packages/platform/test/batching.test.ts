@@ -29,18 +29,6 @@ const counting = () => {
   return { transport, counts, receive: (chunk: Uint8Array) => sink.onChunk(chunk, true) }
 }
 
-/** Counts the turns that it gives. */
-class CountingScheduler extends Scheduler.MixedScheduler {
-  turns = 0
-  constructor() {
-    super(2048)
-  }
-  override scheduleTask(...task: Parameters<Scheduler.MixedScheduler["scheduleTask"]>): void {
-    this.turns++
-    super.scheduleTask(...task)
-  }
-}
-
 type Socket = WebSocket.WebSocket
 const echoes = {
   run: (socket: Socket) => socket.run((message) => socket.send(message)),
@@ -61,7 +49,7 @@ const echoes = {
 const echoing = (role: Role, echo: (socket: Socket) => Effect.Effect<unknown, unknown>) =>
   Effect.gen(function* () {
     const { counts, receive, transport } = counting()
-    const scheduler = new CountingScheduler()
+    const scheduler = new Scheduler.CountingScheduler()
     const socket = yield* WebSocket.fromTransport(transport, { role })
     yield* Effect.addFinalizer(() => socket.abort)
     yield* Effect.forkScoped(Effect.withScheduler(echo(socket), scheduler))
@@ -113,10 +101,10 @@ for (const role of roles) {
 
     for (const [name, turns] of [
       ["run", 0],
-      ["run, with an effect that is not ours", 1],
-      ["receive", 1],
-      ["receiveAll", 1],
-      ["messages", 1]
+      ["run, with an effect that is not ours", Scheduler.turnsToResume],
+      ["receive", Scheduler.turnsToResume],
+      ["receiveAll", Scheduler.turnsToResume],
+      ["messages", Scheduler.turnsToResume]
     ] as const) {
       for (const count of counts) {
         it.effect(`of ${count} messages takes ${turns} turns of the fiber with ${name}`, () =>

@@ -7,18 +7,21 @@ import type { Delivery } from "@effect-websocket/protocol/Connection"
 import type * as Frame from "@effect-websocket/protocol/Frame"
 import { frames } from "@effect-websocket/protocol/FrameDecoder"
 import { Predicate } from "effect"
-import { Cause, Effect, Exit, Fiber, type Scope } from "./effect/index.js"
+import { Cause, Effect, Exit, Fiber, Scheduler, type Scope } from "./effect/index.js"
 import { deafSink, other, sentTo, show, type Role } from "./engine/support.js"
 
 export * from "./engine/support.js"
 
 /** Gives everything that is ready its turns. */
-export const settled = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+export const settled = Effect.promise(async () => {
+  for (let turn = 0; turn < Scheduler.turnsToSettle; turn++) await new Promise((resolve) => setImmediate(resolve))
+})
 
 /** Behind what was put off to the end of the turn: equal timers fire in the order in which they were set. */
-export const settledLate = Effect.andThen(
-  settled,
-  Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 0)))
+export const settledLate = settled.pipe(
+  Effect.andThen(Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 0)))),
+  // On Effect 4 fibers that yielded before go on first.
+  Effect.andThen(settled)
 )
 
 export const isPending = <A, E>(fiber: Fiber.Fiber<A, E>) =>

@@ -13,7 +13,16 @@ class YieldingScheduler extends Scheduler.MixedScheduler {
   private readonly onYield: () => void
 
   constructor(isDue: (operation: number) => boolean, onYield: () => void = () => {}) {
-    super()
+    // By microtasks, as in Effect 3, so that `settled` waits for a fiber that has yielded many times.
+    super("async", (task) => {
+      let cancelled = false
+      queueMicrotask(() => {
+        if (!cancelled) task()
+      })
+      return () => {
+        cancelled = true
+      }
+    })
     this.isDue = isDue
     this.onYield = onYield
   }

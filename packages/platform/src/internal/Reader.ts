@@ -152,7 +152,9 @@ export abstract class Reader<Item extends Delivered> {
             return pending === undefined ? Effect.failCause(cause) : beginAndInterrupt(pending, cause)
           })
           if (!handling) return end
+          // The handler may have returned by now, because the fiber may have yielded.
           const returned = awaitCallback<void>((resume) => {
+            if (!handling) return resume(Effect.void)
             handled = () => resume(Effect.void)
           })
           return Effect.andThen(returned, end)

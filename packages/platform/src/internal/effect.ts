@@ -311,6 +311,9 @@ export const isInterrupted = (fiber: Fiber | undefined): boolean => {
   return cause !== Cause.empty && !Cause.isEmpty(cause)
 }
 
+/** Calls back once each fiber that has yielded has gone on. Fibers of Effect 3 do so within a few microtasks. */
+export const afterYield: ((callback: () => void) => void) | undefined = undefined
+
 /**
  * Runs an effect and then one of the two continuations, which cannot be interrupted. `uninterruptibleMask` would need
  * more memory for as long as the effect lasts.
@@ -425,7 +428,7 @@ export type BatchChannel<In, Out, InErr, OutErr> = Channel.Channel<
   unknown
 >
 
-/** Returns the value if it is a stream or an effect. */
+/** Returns the value if it is a stream. Every effect is one. */
 export const asStream = <A, E, R>(u: unknown): Stream.Stream<A, E, R> | undefined =>
   isStream<A, E, R>(u) ? u : undefined
 

@@ -3,7 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Clock } from "../engine/time/Clock.js"
 import { Timers } from "../engine/time/Timers.js"
-import { clock, currentTimeMillisUnsafe, interruptUnsafe, monotonicTimeNanosUnsafe } from "./effect.js"
+import { afterYield, clock, currentTimeMillisUnsafe, interruptUnsafe, monotonicTimeNanosUnsafe } from "./effect.js"
 
 /** Adapts a clock of Effect to the engine's interface. */
 const clockOver = (clock: EffectClock.Clock): Clock => ({
@@ -12,7 +12,8 @@ const clockOver = (clock: EffectClock.Clock): Clock => ({
   sleep: (millis, wake) => {
     const fiber = Effect.runFork(Effect.andThen(clock.sleep(Duration.millis(millis)), Effect.sync(wake)))
     return () => interruptUnsafe(fiber)
-  }
+  },
+  afterYield
 })
 
 const byClock = new WeakMap<EffectClock.Clock, Timers>()

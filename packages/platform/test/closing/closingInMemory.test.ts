@@ -300,7 +300,7 @@ const run = (cell: Cell) =>
     assert.strictEqual(sender["turns"].size, 0)
     assert.isUndefined(sender["underWay"])
     assert.isUndefined(link["closers"])
-    assert.isUndefined(link["settleTimer"])
+    assert.isUndefined(link["stopSettling"])
     return result
   })
 

@@ -1,4 +1,4 @@
-import { Channel, type Chunk, type Effect, Stream } from "effect"
+import { Channel, type Chunk, Effect, Option, Stream } from "effect"
 
 export * from "effect/Stream"
 
@@ -7,6 +7,12 @@ export {
   runForEachChunk as runForEachArray,
   unwrapScoped as unwrap
 } from "effect/Stream"
+
+/** Values of other modules that are streams, too, each of the text `"one"`. */
+export const alsoStreams: ReadonlyArray<readonly [name: string, stream: Stream.Stream<string>]> = [
+  ["an effect, which is a stream of one part", Effect.succeed("one")],
+  ["an option, which is one too", Option.some("one") as never]
+]
 
 /** Combines all values into one. */
 export const runFold = <A, E, R, S>(

@@ -7,6 +7,7 @@ interface Sleeper {
 
 /** A clock whose time goes on only when a test says so. */
 export class ManualClock implements Clock {
+  afterYield: Clock["afterYield"] = undefined
   private time = 0
   private offset = 0
   private readonly sleepers = new Set<Sleeper>()

@@ -8,7 +8,7 @@ import type { Transport, TransportSink } from "@effect-websocket/platform/Transp
 import { frames } from "@effect-websocket/protocol/FrameDecoder"
 import { Text } from "@effect-websocket/protocol/Message"
 import { Option } from "effect"
-import { Cause, Effect, Exit, Fiber, Queue, Stream, TestClock } from "../effect/index.js"
+import { Cause, Effect, Exit, Fiber, Queue, Stream, Supervisor, TestClock } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
 import { timers } from "../../src/internal/timers.js"
 import { makeWebSocket } from "../../src/internal/deliveries.js"
@@ -80,8 +80,7 @@ describe("sendStream", () => {
       ["an empty text", Stream.make(""), ["Text"]],
       ["empty bytes", Stream.make(new Uint8Array(0)), ["Binary"]],
       ["empty parts among others", Stream.make("", "a", "", "b", ""), ["Text… a", "Continuation… b", "Continuation"]],
-      ["an effect, which is a stream of one part", Effect.succeed("one"), ["Text… one", "Continuation"]],
-      ["an option, which is one too", Option.some(utf8("one")) as never, ["Binary… one", "Continuation"]]
+      ...Stream.alsoStreams.map(([name, data]) => [name, data, ["Text… one", "Continuation"]] as const)
     ]
     for (const [name, data, expected] of cases) {
       it.effect(`sends ${name}, as ${role}`, () =>
@@ -139,6 +138,7 @@ describe("sendStream", () => {
         )
         yield* socket.pong(utf8("pong"))
         yield* Effect.forkChild(socket.ping(utf8("ping")))
+        yield* settled
         yield* inject(ping("answered"))
         for (const fiber of later) assert.isTrue(yield* isPending(fiber))
         assert.deepStrictEqual(yield* wrote, ["Text… one", "Pong pong", "Ping ping", "Pong answered"])
@@ -619,11 +619,14 @@ describe("sendStream", () => {
 
   it.effect("leaves no fiber behind, however it ends", () =>
     Effect.gen(function* () {
-      const before = yield* Fiber.roots
+      const supervisor = yield* Supervisor.track
       for (const end of ["success", "failure", "interruption", "the end of the connection"] as const) {
         const { pair, socket } = yield* alone("client", { heartbeatInterval: Infinity })
         const last = end === "success" ? Stream.empty : end === "failure" ? Stream.fail(end) : Stream.never
-        const sending = yield* Effect.forkChild(socket.sendStream(Stream.concat(Stream.make("one"), last)))
+        const sending = yield* Effect.supervised(
+          Effect.forkChild(socket.sendStream(Stream.concat(Stream.make("one"), last))),
+          supervisor
+        )
         yield* settled
         if (end === "interruption") yield* Fiber.interrupt(sending)
         yield* pair.reset
@@ -631,10 +634,7 @@ describe("sendStream", () => {
         yield* socket.closeStatus
       }
       yield* settled
-      assert.deepStrictEqual(
-        (yield* Fiber.roots).filter((fiber) => !before.includes(fiber)),
-        []
-      )
+      assert.lengthOf(yield* supervisor.value, 0)
     })
   )
 

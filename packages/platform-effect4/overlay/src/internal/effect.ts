@@ -310,6 +310,9 @@ export const interruptibleFiber = (fiber: Fiber, _status: Status): Fiber | undef
 export const isInterrupted = (fiber: Fiber | undefined): boolean =>
   fiber !== undefined && stateOf(fiber)._interruptedCause !== undefined
 
+/** Calls back once each fiber that has yielded has gone on. A fiber of Effect 4 yields to the event loop. */
+export const afterYield: ((callback: () => void) => void) | undefined = (callback) => void setImmediate(callback)
+
 /** Runs an effect and then one of the two continuations, which cannot be interrupted. */
 export const matchCauseUninterruptible = <A, E, R, A2, E2, R2, A3, E3, R3>(
   _status: Status,
@@ -415,26 +418,33 @@ export const toBatch = <A>(items: ReadonlyArray<A>): Batch<A> => items as Batch<
 /** A channel from batches to batches, as `Stream.pipeThroughChannel` accepts it. */
 export type BatchChannel<In, Out, InErr, OutErr> = Channel.Channel<Batch<Out>, OutErr, void, Batch<In>, InErr, unknown>
 
-/** Returns the value if it is a stream or an effect. */
-export const asStream = <A, E, R>(u: unknown): Stream.Stream<A, E, R> | undefined => {
-  if (isStream<A, E, R>(u)) return u
-  return isEffect<A, E, R>(u) ? Stream.fromEffect(u) : undefined
-}
+/** Returns the value if it is a stream. In Effect 3 every effect is one. */
+export const asStream = <A, E, R>(u: unknown): Stream.Stream<A, E, R> | undefined =>
+  isStream<A, E, R>(u) ? u : undefined
 
 const isStream = <A, E, R>(u: unknown): u is Stream.Stream<A, E, R> => Stream.isStream(u)
-const isEffect = <A, E, R>(u: unknown): u is Effect.Effect<A, E, R> => Effect.isEffect(u)
 
 // There was no item to take.
 const nothing = Symbol("nothing")
 
 const isNothing = (defect: unknown): defect is typeof nothing => defect === nothing
 
+// Between taking a batch and beginning with its first item, the operators of a stream need a few operations each.
+const operationsToHandOn = 256
+
+/**
+ * Whether the fiber will soon yield by itself. If it took a batch now, it might be interrupted before it begins with the
+ * first item.
+ */
+const yieldsSoon = ({ cache, currentOpCount }: Fiber): boolean =>
+  currentOpCount > cache.maxOpsBeforeYield - Math.min(operationsToHandOn, cache.maxOpsBeforeYield / 2)
+
 /**
  * A stream of the items that `take` returns. These are none if another fiber was faster. `reads` waits until there is
  * an item, and then continues as `taken`. At the end it continues as `ended`.
  *
  * The value of `sync` reaches the reader of the stream in the same step that took it. So an interruption cannot lose the
- * batch. For the same reason `nothing` is thrown.
+ * batch. For the same reason `nothing` is thrown, and the fiber yields before it takes rather than soon after.
  */
 export const streamOfReads = <A, E>(
   reads: <B>(taken: Effect.Effect<B>, ended: Effect.Effect<B>) => Effect.Effect<B, E>,
@@ -447,7 +457,10 @@ export const streamOfReads = <A, E>(
   })
   // `reads` does not look at the error of `ended`, so its type leaves it out.
   const read = reads(taken, Cause.done() as Effect.Effect<never>)
-  const pull: Pull.Pull<Batch<A>, E> = catchDefectIf(read, isNothing, () => pull)
+  const reading: Pull.Pull<Batch<A>, E> = catchDefectIf(read, isNothing, () => pull)
+  const pull: Pull.Pull<Batch<A>, E> = Effect.withFiber((fiber) =>
+    yieldsSoon(fiber) ? Effect.andThen(Effect.yieldNow, reading) : reading
+  )
   return Stream.fromPull(Effect.succeed(pull))
 }
 

@@ -1,1 +1,27 @@
+import { Scheduler } from "effect"
+
 export * from "effect/Scheduler"
+
+/**
+ * How many turns of the event loop pass until everything that is ready has had its turns: a fiber that begins or yields takes
+ * one.
+ */
+export const turnsToSettle: number = 5
+
+/** How many turns a reader takes to go on once there is something to read: it goes on in place. */
+export const turnsToResume: number = 0
+
+/** Counts the turns that it gives. */
+export class CountingScheduler extends Scheduler.MixedScheduler {
+  turns = 0
+  override makeDispatcher(): Scheduler.SchedulerDispatcher {
+    const dispatcher = super.makeDispatcher()
+    return {
+      flush: () => dispatcher.flush(),
+      scheduleTask: (task, priority) => {
+        this.turns++
+        dispatcher.scheduleTask(task, priority)
+      }
+    }
+  }
+}

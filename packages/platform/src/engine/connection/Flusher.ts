@@ -1,6 +1,7 @@
 import type { Connection } from "@effect-websocket/protocol/Connection"
 import type { Transport } from "../../Transport.js"
 import type { Deadlines } from "../time/Deadlines.js"
+import type { Timers } from "../time/Timers.js"
 import type { Settings } from "../Settings.js"
 
 /** The connection whose output a flusher writes. */
@@ -9,6 +10,7 @@ export interface FlusherHost {
   readonly transport: Transport
   readonly settings: Settings
   readonly deadlines: Deadlines
+  readonly timers: Timers
   /** Whether the transport has closed. */
   readonly closed: boolean
   /** The bytes that wait to be read. */
@@ -27,6 +29,8 @@ export interface FlusherHost {
 const maxFlushBytes = 64 * 1024
 // A flush waits at most this many turns of the microtask queue for a reader that makes no progress.
 const maxDeferrals = 8
+// How long a flush waits for a reader that makes progress, but yields to the event loop again and again.
+const maxYieldingMillis = 5
 
 // Connections with output that was produced outside of a read. One microtask writes the output of all of them.
 let dirty: Array<Flusher> = []
@@ -98,9 +102,36 @@ export class Flusher {
       markDirty(this)
       return
     }
+    const { timers } = this.host
+    if (unread > 0 && timers.afterYield !== undefined) this.flushAfterYield(timers.afterYield, timers.now)
+    else this.flushNow()
+  }
+
+  /** The reader may have yielded to the event loop. The flush waits for it, as long as it makes progress each time. */
+  private flushAfterYield(afterYield: (callback: () => void) => void, since: number): void {
+    afterYield(() => {
+      const unread = this.host.unreadBytes
+      const waits = unread > 0 && unread !== this.unreadBefore && this.host.timers.now - since < maxYieldingMillis
+      this.unreadBefore = unread
+      if (waits) this.flushAfterYield(afterYield, since)
+      else this.flushNow()
+    })
+  }
+
+  private flushNow(): void {
     this.dirty = false
     this.flush()
     this.host.serveBudget()
+  }
+
+  /** Writes the answers to what was read, unless a reader that has yielded to the event loop will answer more of it. */
+  flushAnswers(): void {
+    if (!this.dirty || !this.awaitsAnswers()) this.flush()
+  }
+
+  private awaitsAnswers(): boolean {
+    const { connection, timers, unreadBytes } = this.host
+    return timers.afterYield !== undefined && unreadBytes > 0 && connection.phase === "Open"
   }
 
   flush(): void {

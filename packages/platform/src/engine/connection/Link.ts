@@ -70,7 +70,7 @@ export class Link<Item extends Delivered = Delivered>
   readonly deadlines: Deadlines
   readonly flusher: Flusher
   readonly inbox: Inbox<Item>
-  private readonly timers: Timers
+  readonly timers: Timers
   private readonly receiveRate: ReceiveRate | undefined
   // The account of this connection in its budget.
   private readonly ledger: Ledger | undefined
@@ -81,7 +81,7 @@ export class Link<Item extends Delivered = Delivered>
   receivedMessages = 0
   receivedBytes = 0
 
-  private settleTimer: ReturnType<typeof setTimeout> | undefined = undefined
+  private stopSettling: (() => void) | undefined = undefined
   private pings: Pings | undefined = undefined
 
   closed = false
@@ -153,8 +153,8 @@ export class Link<Item extends Delivered = Delivered>
     this.deadlines.receiving(connection.receiving, messaged)
     // A Close or a violation arrived right behind messages. It takes effect when their reader asks for more. The peer waits,
     // so it takes effect at the end of this turn at the latest.
-    if (connection.unsettled) this.settleTimer ??= setTimeout(() => this.settle(), 0)
-    this.flusher.flush()
+    if (connection.unsettled) this.stopSettling ??= afterReading(this, () => this.settle())
+    this.flusher.flushAnswers()
     if (this.receiveRate?.exceeds(this.receivedMessages - messagesBefore, chunk.length)) {
       if (this.receiveRate.closes) this.startClosing(policyViolation, "too much per time")
       else inbox.pause(pausedByRate)
@@ -280,7 +280,7 @@ export class Link<Item extends Delivered = Delivered>
     this.closed = true
     this.account()
     this.ledger?.budget.delete(this)
-    if (this.settleTimer !== undefined) clearTimeout(this.settleTimer)
+    this.stopSettling?.()
     this.deadlines.stop()
     this.receiveRate?.stop()
     this.failSends(this.terminalError("local"))
@@ -291,10 +291,8 @@ export class Link<Item extends Delivered = Delivered>
 
   /** Lets a Close or a violation take effect that arrived behind messages, and passes on what that or a Close of ours changes. */
   settle(): void {
-    if (this.settleTimer !== undefined) {
-      clearTimeout(this.settleTimer)
-      this.settleTimer = undefined
-    }
+    this.stopSettling?.()
+    this.stopSettling = undefined
     this.process(this.connection.settle())
     this.flusher.flush()
   }
@@ -505,3 +503,28 @@ export const endsNormally = (error: ConnectionError): boolean =>
   error._tag === "Connection_closed" &&
   error.clean &&
   (error.initiator === "local" || error.code === 1000 || error.code === 1001 || error.code === 1005)
+
+/**
+ * Calls `settle` at the end of this turn. A reader that yields to the event loop takes more than one turn, so it waits for
+ * such a reader as long as each turn makes progress. Returns a function that cancels this.
+ */
+const afterReading = (link: Link<Delivered>, settle: () => void): (() => void) => {
+  const { afterYield } = link.timers
+  let isCancelled = false
+  let timer: ReturnType<typeof setTimeout>
+  const wait = (): void => {
+    const { unreadBytes } = link
+    const look = (): void => {
+      if (isCancelled) return
+      if (afterYield !== undefined && link.unreadBytes > 0 && link.unreadBytes < unreadBytes) wait()
+      else settle()
+    }
+    // The timer may fire before a fiber that has yielded goes on.
+    timer = setTimeout(() => (afterYield === undefined ? look() : afterYield(look)), 0)
+  }
+  wait()
+  return () => {
+    isCancelled = true
+    clearTimeout(timer)
+  }
+}

@@ -9,4 +9,9 @@ export interface Clock {
   timeOfDay(): number
   /** Calls `wake` once after `millis` milliseconds. The returned function cancels this. */
   sleep(millis: number, wake: () => void): () => void
+  /**
+   * Calls back once each fiber that has yielded to the event loop has gone on. `undefined` if fibers that yield go on within a
+   * few microtasks.
+   */
+  readonly afterYield?: ((callback: () => void) => void) | undefined
 }

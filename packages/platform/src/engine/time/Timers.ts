@@ -39,6 +39,10 @@ export class Timers {
     return this.clock.timeOfDay()
   }
 
+  get afterYield(): Clock["afterYield"] {
+    return this.clock.afterYield
+  }
+
   /** Sets an alarm to a time on the scale of `now`. If the alarm is already set, its time changes. */
   set(alarm: Alarm, time: number): void {
     if (alarm.alarmIndex === notSet) {

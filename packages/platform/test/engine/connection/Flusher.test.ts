@@ -13,12 +13,13 @@ import { settings, turn } from "./open.js"
 /** A flusher whose connection and budget are the test's. */
 const make = (own: Partial<Settings> = {}) => {
   const clock = new ManualClock()
+  const timers = new Timers(clock)
   const connection = Connection.make({ role: "server" })
   const transport = new FakeTransport()
   const state = { closed: false, unreadBytes: 0, budgetIsShort: false }
   const log: Array<string> = []
   const all = { ...settings, ...own }
-  const deadlines = new Deadlines(new Timers(clock), all, {
+  const deadlines = new Deadlines(timers, all, {
     paused: false,
     stuckBytes: 0,
     leftBytes: 0,
@@ -30,6 +31,7 @@ const make = (own: Partial<Settings> = {}) => {
     transport,
     settings: all,
     deadlines,
+    timers,
     get closed() {
       return state.closed
     },
@@ -139,6 +141,63 @@ describe("the output of one turn", () => {
     sending.send("one")
     for (let i = 0; i < 20; i++) await Promise.resolve()
     assert.deepStrictEqual(sending.writes, [["Text one"]])
+  })
+
+  describe("of a reader that yields to the event loop", () => {
+    /** A flusher with output and `unread` bytes, once microtasks alone no longer help. */
+    const yielding = async (unread: number) => {
+      const sending = make()
+      const turns: Array<() => void> = []
+      sending.clock.afterYield = (callback) => void turns.push(callback)
+      sending.state.unreadBytes = unread
+      sending.send("one")
+      for (let i = 0; i < 20; i++) await Promise.resolve()
+      return {
+        ...sending,
+        /** A turn of the event loop after which `left` bytes are unread. Returns what was written. */
+        turn: (left: number) => {
+          sending.state.unreadBytes = left
+          for (const callback of turns.splice(0)) callback()
+          return sending.writes
+        }
+      }
+    }
+
+    it("waits as long as each turn makes progress, and for all that is sent meanwhile", async () => {
+      const { send, turn, writes } = await yielding(100)
+      assert.deepStrictEqual(writes, [])
+      for (let left = 99; left > 0; left--) assert.deepStrictEqual(turn(left), [])
+      send("two")
+      assert.deepStrictEqual(turn(0), [["Text one", "Text two"]])
+      assert.lengthOf(turn(0), 1)
+    })
+
+    it("outlasts the end of another read, but not a Close", async () => {
+      const { connection, flusher, send, turn, writes } = await yielding(100)
+      flusher.flushAnswers()
+      assert.deepStrictEqual(writes, [])
+      send("two")
+      connection.close(1000)
+      flusher.flushAnswers()
+      assert.deepStrictEqual(turn(99), [["Text one", "Text two", "Close 1000"]])
+    })
+
+    it("waits one turn for a reader that makes no progress", async () => {
+      const { turn } = await yielding(100)
+      assert.deepStrictEqual(turn(100), [["Text one"]])
+    })
+
+    it("waits 5 milliseconds at most", async () => {
+      const { clock, turn } = await yielding(100)
+      clock.advance(4)
+      assert.deepStrictEqual(turn(99), [])
+      clock.advance(1)
+      assert.deepStrictEqual(turn(98), [["Text one"]])
+    })
+
+    it("does not wait if nothing is unread", async () => {
+      assert.deepStrictEqual((await yielding(0)).writes, [["Text one"]])
+    })
   })
 })
 

@@ -229,6 +229,47 @@ describe("a ping", () => {
   })
 })
 
+describe("a Close behind messages", () => {
+  it("takes effect at the end of the turn, whether or not the reader has made progress", () => {
+    const opened = open()
+    opened.receive(text("one"), text("two"), close(1000))
+    opened.link.inbox.next()
+    assert.deepStrictEqual(opened.wrote(), [])
+    vi.advanceTimersToNextTimer()
+    assert.deepStrictEqual(opened.wrote(), ["Close 1000"])
+  })
+
+  it("waits as long as each turn makes progress if the reader yields to the event loop", () => {
+    const opened = open()
+    let goOn = () => {}
+    opened.clock.afterYield = (callback) => {
+      goOn = callback
+    }
+    opened.receive(text("one"), text("two"), text("three"), close(1000))
+    for (let read = 1; read <= 2; read++) {
+      vi.advanceTimersToNextTimer()
+      opened.link.inbox.next()
+      goOn()
+      assert.deepStrictEqual(opened.wrote(), [])
+    }
+    vi.advanceTimersToNextTimer()
+    assert.deepStrictEqual(opened.wrote(), [])
+    goOn()
+    assert.deepStrictEqual(opened.wrote(), ["Close 1000"])
+  })
+
+  it("is not looked at again once the connection closes by itself", () => {
+    const opened = open()
+    const late: Array<() => void> = []
+    opened.clock.afterYield = (callback) => void late.push(callback)
+    opened.receive(text("one"), close(1000))
+    vi.advanceTimersToNextTimer()
+    opened.link.startClosing(1001)
+    for (const goOn of late) goOn()
+    assert.deepStrictEqual(opened.wrote(), ["Close 1001"])
+  })
+})
+
 describe("closing", () => {
   it("sends a Close, reads on for the peer's, and is over when nothing is left of the transport", () => {
     const opened = open()
