@@ -86,13 +86,15 @@ export class Route implements HandshakingRoute {
       return
     }
     handshaking.setDeadline()
-    const cancel = check(request, (outcome) => this.checked(handshaking, outcome))
-    // The check may be done, or the client gone.
-    if (this.isChecking(handshaking)) handshaking.cancelCheck = cancel
-  }
-
-  private isChecking(handshaking: Handshaking): boolean {
-    return this.handshaking.has(handshaking) && !this.ready.has(handshaking)
+    let isDone = false
+    const cancel = check(request, (outcome) => {
+      isDone = true
+      this.checked(handshaking, outcome)
+    })
+    if (isDone) return
+    // The request may have ended in the call: the check is code of the app, which may have stopped the server.
+    if (this.handshaking.has(handshaking)) handshaking.cancelCheck = cancel
+    else cancel()
   }
 
   private checked(handshaking: Handshaking, outcome: Outcome): void {
