@@ -18,6 +18,9 @@ export { HttpServer, HttpServerRequest, HttpServerResponse } from "@effect/platf
 /** What `NodeHttpServer.layer` provides to an app. */
 export type HttpServices = HttpServer.HttpServer | HttpRouter.HttpRouter.DefaultServices
 
+/** How `NodeHttpServer` listens if a test is about what happens between the end of the app and that of the server. */
+export const listening = { port: 0, host: "127.0.0.1" }
+
 type Answer<E, R> = Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
 
 type RouteAnswer = Answer<never, HttpServerRequest.HttpServerRequest | Scope.Scope | WebSocketUpgrade>

@@ -10,6 +10,9 @@ export { HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 /** What `NodeHttpServer.layer` provides to an app. */
 export type HttpServices = Layer.Success<ReturnType<typeof NodeHttpServer.layer>>
 
+/** How `NodeHttpServer` listens if a test is about what happens between the end of the app and that of the server. */
+export const listening = { port: 0, host: "127.0.0.1", disablePreemptiveShutdown: true }
+
 type Answer<E, R> = Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
 
 type RouteAnswer = Answer<never, HttpServerRequest.HttpServerRequest | Scope.Scope | WebSocketUpgrade>
