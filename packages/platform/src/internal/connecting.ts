@@ -138,7 +138,7 @@ class JarFibers implements Jar {
     let cancelled = false
     const interruptible = Effect.interruptible(effect)
     const fiber = runForkWith(this.runtime)(
-      withFiber((fiber) => {
+      withFiber<A, never, never>((fiber) => {
         // Before the jar's effect begins: on Effect 4 its first step may resume a fiber that interrupts `connect`.
         this.fiber = fiber
         return interruptible
