@@ -541,5 +541,8 @@ const nextTurn = callback<void>((resume) => {
   return Effect.sync(() => clearTimeout(timer))
 })
 
-/** Two turns of the event loop: work that is scheduled for the end of one turn runs in the next. */
-const settled = Effect.andThen(nextTurn, nextTurn)
+/**
+ * Four turns of the event loop. Work that is scheduled for the end of one turn runs in the next, and a fiber of Effect 4 that
+ * starts or yields goes on one turn later.
+ */
+const settled = Effect.repeat(nextTurn, { times: 3 })

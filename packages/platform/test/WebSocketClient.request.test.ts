@@ -8,7 +8,7 @@ import { Inspectable, Redacted } from "effect"
 import { Cause, Deferred, Effect, Exit, Fiber, Schema, Scope, TestClock } from "./effect/index.js"
 import * as Cookies from "./effect/Cookies.js"
 import { assert, describe, it } from "./effect/vitest.js"
-import { fields, finalizersIn, settled, utf8 } from "./support.js"
+import { fields, finalizersIn, isInterrupted, isPending, settled, utf8 } from "./support.js"
 
 interface Asked {
   readonly url: string
@@ -576,6 +576,29 @@ describe("CookieJar", () => {
       yield* Fiber.join(interrupting)
       assert.deepStrictEqual(calls, ["finalizer", "interrupted"])
       assert.deepStrictEqual(asked, [])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("is awaited by connect, also if its first step resumes a fiber that interrupts connect", () =>
+    Effect.gen(function* () {
+      const begun = yield* Deferred.make<void>()
+      const finalizing = yield* Deferred.make<void>()
+      const { client } = yield* network(() => ({ status: 401, headers: { "set-cookie": "a=1" } }))
+      const jar: CookieJar.Service = {
+        cookieHeader: () => Effect.succeed(""),
+        setCookies: () =>
+          Effect.andThen(Deferred.succeed(begun, undefined), Effect.never).pipe(
+            Effect.onInterrupt(() => Deferred.await(finalizing))
+          )
+      }
+      const connecting = yield* Effect.forkChild(
+        Effect.provideService(client.connect("ws://test"), CookieJar.CookieJar, jar)
+      )
+      yield* Deferred.await(begun)
+      Fiber.interruptUnsafe(connecting)
+      assert.isTrue(yield* isPending(connecting))
+      yield* Deferred.succeed(finalizing, undefined)
+      assert.isTrue(isInterrupted(yield* Fiber.await(connecting)))
     }).pipe(Effect.scoped)
   )
 

@@ -68,6 +68,7 @@ describe("stop", () => {
       yield* Deferred.await(begun)
       yield* WebSocketServer.stop
       assert.deepStrictEqual(yield* Fiber.join(waiting), refused)
+      yield* settled
       assert.strictEqual(interrupted, 1)
       assert.deepStrictEqual(yield* WebSocketServer.connections, [])
     }).pipe(Effect.provide(server({ retryAfter: "7 seconds" })))

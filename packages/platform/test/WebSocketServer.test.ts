@@ -291,7 +291,7 @@ describe("a request", () => {
       const [error] = yield* Effect.all(
         [
           Effect.flip(WebSocketClient.connect("ws://test/x", { protocols: ["a"] })),
-          Effect.forkChild(WebSocketServer.run(echo))
+          Effect.forkScoped(WebSocketServer.run(echo))
         ],
         { concurrency: "unbounded" }
       ).pipe(

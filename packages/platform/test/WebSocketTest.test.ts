@@ -529,13 +529,13 @@ describe("nextAttempt", () => {
     it.effect("loses no attempt if it is interrupted, at any moment", () =>
       Effect.gen(function* () {
         const outcomes = new Set<string>()
+        const run = Effect.runForkWith(yield* Effect.runtime<WebSocketClient.WebSocketClient | Scope.Scope>())
         for (let turns = 0; turns < 16; turns++) {
           const asked = yield* Effect.forkChild(WebSocketTest.nextAttempt)
           yield* settled
-          const connecting = yield* connect()
-          yield* Effect.promise(async () => {
-            for (let turn = 0; turn < turns; turn++) await Promise.resolve()
-          })
+          // Dials now, so that only the turns decide how far the attempt gets.
+          const connecting = run(Effect.exit(WebSocketClient.connect("ws://test")))
+          for (let turn = 0; turn < turns; turn++) yield* Effect.promise(() => Promise.resolve())
           yield* Fiber.interrupt(asked)
           const exit = yield* Fiber.await(asked)
           if (Exit.isSuccess(exit)) yield* exit.value.reject(500)

@@ -7,11 +7,11 @@ import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
 import type { WebSocket } from "@effect-websocket/platform/WebSocket"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketUpgrade from "@effect-websocket/platform/WebSocketUpgrade"
-import type { HttpServerRequest, HttpServerResponse } from "@effect/platform"
-import { type ConfigError, Data } from "effect"
+import { Data } from "effect"
 import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
 import { describe, expect, test } from "tstyche"
+import type { HttpServerRequest, HttpServerResponse } from "../test/effect/http.js"
 import { type Cause, Config, Context, Effect, Layer, type Scope, Stream } from "../test/effect/index.js"
 
 class Refused extends Data.TaggedError("Refused")<{}> {}
@@ -225,7 +225,7 @@ describe("layers of Node", () => {
 
   test("take either from Config", () => {
     expect(NodeWebSocketServer.layerConfig({ port: Config.Int("PORT"), host: Config.String("HOST") })).type.toBe<
-      Layer.Layer<WebSocketServer.WebSocketServer, ConfigError.ConfigError | IoError>
+      Layer.Layer<WebSocketServer.WebSocketServer, Config.ConfigError | IoError>
     >()
     expect(NodeWebSocketServer.layerConfig).type.toBeCallableWith({ socketPath: Config.String("SOCKET") })
     expect(NodeWebSocketServer.layerConfig).type.not.toBeCallableWith({

@@ -12,7 +12,15 @@ import type { Timers } from "../engine/time/Timers.js"
 import type { Mode } from "../engine/connection/Link.js"
 import { makeWebSocket, type WebSockets } from "./deliveries.js"
 import { closeCodeOfExit } from "./closeCodeOfExit.js"
-import { awaitCallback, interruptUnsafe, runForkWith, runtime, type Fiber as AnyFiber, type Runtime } from "./effect.js"
+import {
+  awaitCallback,
+  interruptUnsafe,
+  runForkWith,
+  runtime,
+  withFiber,
+  type Fiber as AnyFiber,
+  type Runtime
+} from "./effect.js"
 import { awaitClosed } from "./scopes.js"
 
 /** What a connection is made with, besides the request. */
@@ -106,7 +114,7 @@ class JarFibers implements Jar {
   onFailure: (failure: Exit.Exit<never>) => void = () => {}
   private readonly jar: CookieJar.Service
   private readonly runtime: Runtime<never>
-  private fiber: AnyFiber<unknown, never> | undefined = undefined
+  private fiber: AnyFiber | undefined = undefined
 
   constructor(jar: CookieJar.Service, runtime: Runtime<never>) {
     this.jar = jar
@@ -128,8 +136,14 @@ class JarFibers implements Jar {
 
   private run<A>(effect: Effect.Effect<A>, done: (value: A) => void): () => void {
     let cancelled = false
-    const fiber = runForkWith(this.runtime)(Effect.interruptible(effect))
-    this.fiber = fiber
+    const interruptible = Effect.interruptible(effect)
+    const fiber = runForkWith(this.runtime)(
+      withFiber<A, never, never>((fiber) => {
+        // Before the jar's effect begins: on Effect 4 its first step may resume a fiber that interrupts `connect`.
+        this.fiber = fiber
+        return interruptible
+      })
+    )
     fiber.addObserver((exit) => {
       if (this.fiber === fiber) this.fiber = undefined
       if (cancelled) return

@@ -17,3 +17,9 @@ export { empty as emptyResponse, setHeader, text as textResponse } from "@effect
 export { appendPreResponseHandler } from "@effect/platform/HttpApp"
 
 export { toSetCookieHeaders } from "@effect/platform/Cookies"
+
+/**
+ * Whether the HTTP server of Node closes while the services of its app still exist. With Effect 3 it is released after
+ * them.
+ */
+export const closesBeforeRelease: boolean = false

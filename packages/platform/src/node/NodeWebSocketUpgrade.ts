@@ -6,12 +6,13 @@
  */
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import type { Socket } from "node:net"
-import { layerEffect } from "../internal/effect.js"
-import type { HttpServer, HttpServerRequest } from "../internal/httpServer.js"
+import { layerEffect, runForkWith, runtime as inheritedRuntime, scopeProvide } from "../internal/effect.js"
+import { closesBeforeRelease, type HttpServer, type HttpServerRequest } from "../internal/httpServer.js"
 import type * as WebSocketServer from "../WebSocketServer.js"
 import * as WebSocketUpgrade from "../WebSocketUpgrade.js"
 import { Attachment, memberOf, type Member } from "./internal/attachment.js"
@@ -21,7 +22,8 @@ import { zlib } from "./NodeZlib.js"
  * The service for the server that `NodeHttpServer.layer` was given. It sees requests to upgrade before others do, so that no
  * byte is lost, no reset ends the process, and the end of a client interrupts its request. A request that is not answered
  * within `handshakeTimeout` gets 503, and so does one that finds no listener any more. The scope stops it; see
- * `WebSocketUpgrade.make`.
+ * `WebSocketUpgrade.make`. With Effect 4 the HTTP server waits for its sockets before that, so the service already stops when
+ * the HTTP server begins to close.
  *
  * @since 0.1.0
  * @category constructors
@@ -50,11 +52,17 @@ export const make = (
         }
       )
     }
-    const service = yield* WebSocketUpgrade.make(attemptOf, { ...options, zlib })
+    // A scope of its own, so that the HTTP server can end it first.
+    const scope = yield* Scope.make()
+    const stopped = yield* Effect.cached(Scope.close(scope, Exit.void))
+    yield* Effect.addFinalizer(() => stopped)
+    const service = yield* scopeProvide(WebSocketUpgrade.make(attemptOf, { ...options, zlib }), scope)
+    const runtime = yield* inheritedRuntime<never>()
     const placed = memberOf(options)
     member = {
       ...placed,
       servesHttp: true,
+      onServerClose: closesBeforeRelease ? () => void runForkWith(runtime)(stopped) : undefined,
       claims: () => false,
       offer: (attempt) => attempt.reject(503, { "Retry-After": placed.retryAfter }, "Nobody serves")
     }

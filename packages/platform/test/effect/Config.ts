@@ -2,6 +2,8 @@ import { Config, type ConfigError } from "effect"
 
 export * from "effect/Config"
 
+export type { ConfigError } from "effect/ConfigError"
+
 export {
   duration as Duration,
   integer as Int,

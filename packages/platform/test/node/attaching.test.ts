@@ -3,24 +3,14 @@ import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketUpgrade from "@effect-websocket/platform/WebSocketUpgrade"
 import { NodeWebSocketServer } from "@effect-websocket/platform/node"
-import * as NodeWebSocketUpgrade from "@effect-websocket/platform/node/NodeWebSocketUpgrade"
-import {
-  HttpApi,
-  HttpApiBuilder,
-  HttpApiEndpoint,
-  HttpApiGroup,
-  HttpRouter,
-  HttpServer,
-  HttpServerRequest,
-  HttpServerResponse
-} from "@effect/platform"
-import { NodeHttpServer } from "@effect/platform-node"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import { Readable } from "node:stream"
 import * as Tls from "node:tls"
+import { HttpServerRequest, HttpServerResponse, serveApi, serveRoutes, type Route } from "../effect/http.js"
 import { Context, Effect, Fiber, Layer, Logger, type Scope } from "../effect/index.js"
 import { afterEach, assert, describe, it } from "../effect/vitest.js"
+import { serve, type App } from "./httpApps.js"
 import {
   acceptOfKey,
   closing,
@@ -109,73 +99,27 @@ const echo = Effect.gen(function* () {
   )
 })
 
-const files = WebSocketUpgrade.upgrade((socket) => socket.send(socket.request.path))
-const undecided = Effect.tap(
-  WebSocketUpgrade.upgrade(() => Effect.void),
-  Effect.never
-)
-
 const nothing = HttpServerResponse.text("There is no WebSocket at this path\n", {
   status: 404,
   contentType,
   headers: { connection: "close" }
 })
 
-const router = HttpRouter.empty.pipe(
-  HttpRouter.get("/echo", echo),
-  HttpRouter.get("/files/*", files),
-  HttpRouter.get("/undecided", undecided),
-  HttpRouter.all("*", nothing)
-)
-
-const api = HttpApi.make("api").add(HttpApiGroup.make("group").add(HttpApiEndpoint.get("echo", "/echo")))
-
-const apiServer = HttpApiBuilder.serve().pipe(
-  Layer.provide(
-    HttpApiBuilder.Router.use((router) =>
-      Effect.gen(function* () {
-        const { upgrade } = yield* WebSocketUpgrade.WebSocketUpgrade
-        yield* router.get(
-          "/files/*",
-          upgrade((socket) => socket.send(socket.request.path))
-        )
-        yield* router.get(
-          "/undecided",
-          Effect.tap(
-            upgrade(() => Effect.void),
-            Effect.never
-          )
-        )
-        yield* router.all("*", nothing)
-      })
+const others: ReadonlyArray<Route> = [
+  ["GET", "/files/*", WebSocketUpgrade.upgrade((socket) => socket.send(socket.request.path))],
+  [
+    "GET",
+    "/undecided",
+    Effect.tap(
+      WebSocketUpgrade.upgrade(() => Effect.void),
+      Effect.never
     )
-  ),
-  Layer.provide(HttpApiBuilder.api(api)),
-  Layer.provide(HttpApiBuilder.group(api, "group", (handlers) => handlers.handleRaw("echo", () => echo)))
-)
+  ],
+  ["*", "*", Effect.succeed(nothing)]
+]
 
-const served =
-  (
-    app: Layer.Layer<
-      never,
-      never,
-      HttpServer.HttpServer | HttpRouter.HttpRouter.DefaultServices | WebSocketUpgrade.WebSocketUpgrade
-    >
-  ) =>
-  (options: WebSocketServer.Options) =>
-    Effect.gen(function* () {
-      const server = Http.createServer()
-      const services = app.pipe(
-        Layer.provideMerge(NodeWebSocketUpgrade.layer(server, options)),
-        Layer.provideMerge(NodeHttpServer.layer(() => server, { port: 0, host: "127.0.0.1" })),
-        Layer.provideMerge(quiet)
-      )
-      const context = yield* Layer.build(services)
-      const { address } = Context.get(context, HttpServer.HttpServer)
-      assert(address._tag === "TcpAddress")
-      const { connections } = Context.get(context, WebSocketUpgrade.WebSocketUpgrade)
-      return { port: address.port, secure: false, connections }
-    })
+const served = (app: App) => (options: WebSocketServer.Options) =>
+  Effect.map(serve(app, options), ({ port, service }) => ({ port, secure: false, connections: service.connections }))
 
 const client = ({ port, secure }: Attached): Effect.Effect<Peer, never, Scope.Scope> =>
   secure
@@ -244,8 +188,8 @@ const modes: ReadonlyArray<
   ["a server of its own with TLS", ownTls],
   ["an http.Server", attached],
   ["an https.Server", attachedTls],
-  ["an HttpRouter", served(HttpServer.serve(router))],
-  ["an HttpApi", served(apiServer)]
+  ["an HttpRouter", served(serveRoutes([["GET", "/echo", echo], ...others]))],
+  ["an HttpApi", served(serveApi("/echo", echo, others))]
 ]
 
 describe.each(modes)("on %s", (_, attachWith) => {

@@ -3,10 +3,10 @@ import { NodeWebSocketClient } from "@effect-websocket/platform/node"
 import * as ReconnectingWebSocket from "@effect-websocket/platform/ReconnectingWebSocket"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import { IoError } from "@effect-websocket/protocol/Errors"
-import { Inspectable, Option, Redacted, Tracer } from "effect"
+import { Inspectable, Option, Redacted } from "effect"
 import * as Net from "node:net"
 import { inspect } from "node:util"
-import { Cause, Config, ConfigProvider, Context, Effect, Exit, Layer, Logger, Stream } from "../effect/index.js"
+import { Cause, Config, ConfigProvider, Context, Effect, Exit, Layer, Logger, Stream, Tracer } from "../effect/index.js"
 import * as Cookies from "../effect/Cookies.js"
 import { afterEach, assert, it } from "../effect/vitest.js"
 import { certificates, passphrase } from "./certificates.js"
@@ -30,30 +30,6 @@ const overhear = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
       ]),
       Logger.minimumLogLevel("All")
     )
-    const tracer = Tracer.make({
-      span: (name, parent, context, links, startTime, kind) => {
-        heard.push(name)
-        const attributes = new Map<string, unknown>()
-        return {
-          _tag: "Span",
-          name,
-          spanId: "span",
-          traceId: "trace",
-          parent,
-          context,
-          status: { _tag: "Started", startTime },
-          attributes,
-          links,
-          sampled: true,
-          kind,
-          end: (_time, exit) => hear(exit),
-          attribute: (key, value) => hear([key, value]),
-          event: (event, _time, attributes) => hear([event, attributes]),
-          addLinks: hear
-        }
-      },
-      context: (run) => run()
-    })
     const streams = [process.stdout, process.stderr]
     const exit = yield* Effect.acquireUseRelease(
       Effect.sync(() => {
@@ -66,7 +42,10 @@ const overhear = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
         }
         return writes
       }),
-      () => Effect.exit(effect.pipe(Effect.withSpan("test"), Effect.provide(loggers), Effect.withTracer(tracer))),
+      () =>
+        Effect.exit(
+          effect.pipe(Effect.withSpan("test"), Effect.provide(loggers), Effect.withTracer(Tracer.telling(hear)))
+        ),
       (writes) => Effect.sync(() => streams.forEach((stream, index) => (stream.write = writes[index]!)))
     )
     hear(exit)

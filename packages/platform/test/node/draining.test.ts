@@ -37,7 +37,7 @@ describe("drain under traffic", () => {
               return Effect.ignore(socket.send("more"))
             })
             yield* socket.send("first")
-            return { path, seen, socket, fiber: yield* Effect.forkChild(talking) }
+            return { path, seen, socket, fiber: yield* Effect.forkScoped(talking) }
           }),
         { concurrency: 20 }
       )

@@ -17,3 +17,9 @@ export { empty as emptyResponse, setHeader, text as textResponse } from "effect/
 export { appendPreResponseHandler } from "effect/http/HttpEffect"
 
 export { toSetCookieHeaders } from "effect/http/Cookies"
+
+/**
+ * Whether the HTTP server of Node closes while the services of its app still exist. With Effect 4 it closes
+ * as soon as its app ends, and waits 20 seconds for its sockets.
+ */
+export const closesBeforeRelease: boolean = true

@@ -96,10 +96,17 @@ export class Route implements HandshakingRoute, Drainable {
       return
     }
     handshaking.setDeadline()
-    const cancel = attempted(() => check(handshaking.request, (outcome) => this.checked(handshaking, outcome)))
+    let isDone = false
+    const cancel = attempted(() =>
+      check(handshaking.request, (outcome) => {
+        isDone = true
+        this.checked(handshaking, outcome)
+      })
+    )
     if (cancel instanceof Defect) this.checkFailed(handshaking, checkFailure, cancel)
-    // The check may be done, or the client gone.
     else if (this.isChecking(handshaking)) handshaking.cancelCheck = cancel
+    // The request may have ended in the call: the check is code of the app, which may have stopped the server.
+    else if (!isDone) cancel()
   }
 
   private isChecking(handshaking: Handshaking): boolean {

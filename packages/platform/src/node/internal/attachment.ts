@@ -23,6 +23,8 @@ export interface Member {
   readonly closeTimeout: number
   /** The value of `Retry-After`, in seconds. */
   readonly retryAfter: string
+  /** Called when the HTTP server begins to close. It waits for the connections, so they should end now. */
+  readonly onServerClose?: (() => void) | undefined
 }
 
 /** Picks the options of a server that matter on a shared HTTP server. The options have already been checked. */
@@ -65,6 +67,11 @@ export class Attachment {
     server.emit = (event: string, ...values: Array<unknown>): boolean =>
       this.takes(event, values) || Reflect.apply(emit, server, [event, ...values])
     server.on("close", () => clearInterval(this.stopping))
+    const close: (callback?: (error?: Error) => void) => Http.Server = server.close
+    server.close = (callback) => {
+      for (const member of this.members) member.onServerClose?.()
+      return Reflect.apply(close, server, [callback])
+    }
     // Newer versions of Node ask whether a request is an upgrade.
     const shouldUpgrade: unknown = Reflect.get(server, shouldUpgradeCallback)
     if (typeof shouldUpgrade !== "function") return

@@ -181,6 +181,27 @@ describe("a check", () => {
     assert.strictEqual(route.take(connector), undefined)
   })
 
+  it("is cancelled if its request ends while it begins: it stops the server, or the client goes", () => {
+    const { acceptor, addRoute } = make()
+    let cancelled = 0
+    const leave = (attempt: FakeAttempt): void => attempt.leave()
+    const attempts = [leave, () => acceptor.close()].map((during) => {
+      const attempt = new FakeAttempt("/a")
+      const route = addRoute("/a", () => {
+        during(attempt)
+        return () => void cancelled++
+      })
+      acceptor.offer(attempt)
+      acceptor.remove(route)
+      return attempt
+    })
+    assert.deepStrictEqual(
+      attempts.map(({ answers }) => answers),
+      [[], [503]]
+    )
+    assert.strictEqual(cancelled, 2)
+  })
+
   it("rejects with an HTTP response, and gets 500 for one that cannot be written", () => {
     const { addRoute, log, offer } = make()
     const { check, state } = manual()

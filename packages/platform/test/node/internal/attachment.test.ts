@@ -2,13 +2,13 @@
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import { NodeWebSocketServer } from "@effect-websocket/platform/node"
 import * as NodeWebSocketUpgrade from "@effect-websocket/platform/node/NodeWebSocketUpgrade"
-import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import type { AddressInfo } from "node:net"
 import * as Tls from "node:tls"
-import { Effect, Exit, Layer, Logger, Scope } from "../../effect/index.js"
+import { HttpServerRequest, HttpServerResponse, listening, serveRoutes } from "../../effect/http.js"
+import { Effect, Exit, Fiber, Layer, Logger, Scope } from "../../effect/index.js"
 import { afterEach, assert, describe, it } from "../../effect/vitest.js"
 import {
   childScope,
@@ -136,7 +136,7 @@ const router = (options: WebSocketServer.Options = {}) =>
       const { text } = yield* HttpServerRequest.HttpServerRequest
       return HttpServerResponse.text(`<${yield* Effect.orDie(text)}>`)
     })
-    const app = HttpServer.serve(HttpRouter.all(HttpRouter.empty, "/plain", plain))
+    const app = serveRoutes([["*", "/plain", plain]])
     yield* Layer.build(
       Layer.mergeAll(
         app.pipe(Layer.provide(NodeWebSocketUpgrade.layer(server, options))),
@@ -144,10 +144,7 @@ const router = (options: WebSocketServer.Options = {}) =>
           path: "/echo",
           handler: (socket) => socket.run((message) => socket.send(message))
         }).pipe(Layer.provide(NodeWebSocketServer.layerAttached(server, options)))
-      ).pipe(
-        Layer.provide(NodeHttpServer.layer(() => server, { port: 0, host: "127.0.0.1" })),
-        Layer.provideMerge(quiet)
-      )
+      ).pipe(Layer.provide(NodeHttpServer.layer(() => server, listening)), Layer.provideMerge(quiet))
     )
     return { server, port: (server.address() as AddressInfo).port }
   })
@@ -331,8 +328,8 @@ describe("while an app on one port stops", () => {
       const response = yield* readResponse(keepAlive)
       assert.strictEqual(response.status, 503)
       assert.match(response.head, /connection: close/i)
-      yield* closing
-      yield* left
+      yield* Fiber.join(closing)
+      yield* Fiber.join(left)
       assert.isFalse(server.listening)
       assert.strictEqual(server.listenerCount("upgrade"), 0)
     })
