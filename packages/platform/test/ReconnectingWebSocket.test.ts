@@ -136,6 +136,7 @@ describe("ReconnectingWebSocket", () => {
           )
         )
         const collected = yield* collect(socket)
+        yield* settled
         for (const text of ["a", "b"]) {
           const peer = yield* WebSocketTest.acceptPeer()
           yield* peer.send(Frame.text(text))
