@@ -6,7 +6,7 @@ import { assert } from "@effect/vitest"
 import type { Delivery } from "@effect-websocket/protocol/Connection"
 import type * as Frame from "@effect-websocket/protocol/Frame"
 import { frames } from "@effect-websocket/protocol/FrameDecoder"
-import { Predicate } from "effect"
+import { finalizersOf } from "../src/internal/effect.js"
 import { Cause, Effect, Exit, Fiber, type Scope } from "./effect/index.js"
 import { deafSink, other, sentTo, show, type Role } from "./engine/support.js"
 
@@ -32,12 +32,9 @@ export const isDefect = (exit: Exit.Exit<unknown, unknown>): boolean =>
 
 /** How many finalizers a scope has. */
 export const finalizersIn = (scope: Scope.Scope): number => {
-  const state = Predicate.hasProperty(scope, "state") ? scope.state : undefined
-  if (Predicate.isTagged(state, "Closed")) return 0
-  assert.isTrue(Predicate.hasProperty(state, "finalizers") && state.finalizers instanceof Map)
-  return Predicate.hasProperty(state, "finalizers") && state.finalizers instanceof Map
-    ? state.finalizers.size
-    : Number.NaN
+  const finalizers = finalizersOf(scope)
+  assert(finalizers !== undefined)
+  return finalizers === "closed" ? 0 : finalizers.size
 }
 
 /** How a connection ended: the codes of both Closes, who began, whether it was clean. */
