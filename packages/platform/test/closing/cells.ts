@@ -195,11 +195,7 @@ export const openingOutcome = ({ behaviour, opening, role }: OpeningCell): strin
 }
 
 /** What the app is doing when its side ends. `bytes` is more than a transport takes at once. */
-export const activity = (
-  moment: Moment,
-  socket: WebSocket,
-  bytes: number
-): Effect.Effect<unknown, WebSocketError> => {
+export const activity = (moment: Moment, socket: WebSocket, bytes: number): Effect.Effect<unknown, WebSocketError> => {
   switch (moment) {
     case "suspended in `receive`":
       return socket.receive

@@ -296,5 +296,8 @@ const readUntil = (peer: Peer, total: number) =>
       tail = Buffer.concat([tail, chunk.subarray(-4)]).subarray(-4)
     })
     // The last listener sees the last chunk after this fiber was woken.
-    return Effect.andThen(counted, Effect.map(Effect.yieldNow, () => tail))
+    return Effect.andThen(
+      counted,
+      Effect.map(Effect.yieldNow, () => tail)
+    )
   })
