@@ -136,6 +136,7 @@ describe("ReconnectingWebSocket", () => {
           )
         )
         const collected = yield* collect(socket)
+        yield* settled
         for (const text of ["a", "b"]) {
           const peer = yield* WebSocketTest.acceptPeer()
           yield* peer.send(Frame.text(text))
@@ -881,7 +882,7 @@ describe("ReconnectingWebSocket", () => {
   )
 
   it.effect(
-    "in 200 random outages, loses nothing silently and sends nothing twice",
+    "in 100 random outages, loses nothing silently and sends nothing twice",
     () =>
       withTest(
         Effect.gen(function* () {
@@ -896,8 +897,8 @@ describe("ReconnectingWebSocket", () => {
               )
             )
           )
-          const outages = 200
-          const messages = 1500
+          const outages = 100
+          const messages = 750
           const socket = yield* ReconnectingWebSocket.make(url, {
             schedule: Schedule.spaced("200 millis"),
             sendHighWaterMark: 64,

@@ -366,6 +366,7 @@ for (const role of roles) {
         yield* TestClock.adjust("1 millis")
         assert.deepStrictEqual(fields(yield* Fiber.join(stuck)), timedOut("write"))
         assert.strictEqual((yield* socket.closeStatus).error, yield* Effect.flip(socket.receive))
+        yield* settled
         assert.deepStrictEqual(seen, ["error", "close"])
       })
     )

@@ -194,19 +194,15 @@ export const openingOutcome = ({ behaviour, opening, role }: OpeningCell): strin
     : "The server answers the request with 503 at once, and ends TCP."
 }
 
-/** What the app is doing when its side ends. `fragmentedBytes` is more than a transport takes at once. */
-export const activity = (
-  moment: Moment,
-  socket: WebSocket,
-  fragmentedBytes: number
-): Effect.Effect<unknown, WebSocketError> => {
+/** What the app is doing when its side ends. `bytes` is more than a transport takes at once. */
+export const activity = (moment: Moment, socket: WebSocket, bytes: number): Effect.Effect<unknown, WebSocketError> => {
   switch (moment) {
     case "suspended in `receive`":
       return socket.receive
     case "suspended in `send`":
-      return Effect.forever(socket.send(new Uint8Array(65536)))
+      return Effect.forever(socket.send(new Uint8Array(bytes)))
     case "in a fragmented send":
-      return socket.send(new Uint8Array(fragmentedBytes))
+      return socket.send(new Uint8Array(bytes))
     case "in `run`'s handler":
       return socket.run(() => Effect.never)
     case "while already closing":

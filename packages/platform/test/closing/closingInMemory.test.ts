@@ -26,6 +26,7 @@ import {
 import { assert, describe, it } from "../effect/vitest.js"
 import { Link } from "../../src/engine/connection/Link.js"
 import { MessageSender } from "../../src/engine/connection/MessageSender.js"
+import { deferredDoneUnsafe } from "../../src/internal/effect.js"
 import { awaitClosed } from "../../src/internal/scopes.js"
 import { timersOf } from "../../src/internal/timers.js"
 import { concat, from, isInterrupted, other, sentTo, settled, shown, text, upgradeRequest } from "../support.js"
@@ -196,8 +197,8 @@ const start = ({ ending, moment, role }: Cell, transport: Transport) =>
               over
             )
     const begun = Effect.sync(() => Effect.runForkWith(runtime)(Effect.andThen(endNow, Clock.currentTimeMillis)))
-    const fiber = yield* Deferred.make<Fiber.Fiber<number>>()
-    if (early) inTheStepOfThe101 = () => Deferred.doneUnsafe(fiber, begun)
+    const upgraded = yield* Deferred.make<void>()
+    if (early) inTheStepOfThe101 = () => deferredDoneUnsafe(upgraded, Exit.void)
     const ask = role === "server" ? request101 : Effect.void
     if (!early) {
       yield* ask
@@ -212,14 +213,14 @@ const start = ({ ending, moment, role }: Cell, transport: Transport) =>
       opened,
       activityExit,
       /** Begins to end, and returns a fiber that succeeds with the time. */
-      end: Effect.andThen(
-        early ? ask : Effect.flatMap(begun, (ending) => Deferred.succeed(fiber, ending)),
-        Deferred.await(fiber)
-      ),
+      end: early ? ask.pipe(Effect.andThen(Deferred.await(upgraded)), Effect.andThen(begun)) : begun,
       /** Ends what is left of the app, after its end. */
       cleanUp: Effect.andThen(Fiber.interrupt(main), Scope.close(ownerScope, Exit.void))
     }
   })
+
+/** Gives `Effect.forever` its turns. In Effect 4 it repeats an effect in a turn of the event loop of its own. */
+const repeated = Effect.andThen(settled, settled)
 
 const run = (cell: Cell) =>
   Effect.gen(function* () {
@@ -241,7 +242,7 @@ const run = (cell: Cell) =>
     if (suspended || moment === "while already closing") yield* outbound.stall
     const app = yield* start(cell, own.transport)
     if (moment === "in `run`'s handler") yield* peer.send("go")
-    yield* settled
+    yield* repeated
     if (moment === "while already closing") yield* TestClock.adjust(closingSince)
 
     if (behaviour === "answers late") yield* inbound.delay(lateBy)
@@ -273,6 +274,7 @@ const run = (cell: Cell) =>
     const peerExit = yield* Fiber.poll(peerRun)
     const peerError =
       peerExit._tag === "None" ? "none" : nameError(yield* Effect.map(peer.closeStatus, ({ error }) => error))
+    yield* repeated
     yield* app.cleanUp
     const activity = yield* Deferred.poll(app.activityExit)
     const sent = yield* outbound.written

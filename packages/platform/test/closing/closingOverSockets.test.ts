@@ -28,7 +28,8 @@ import {
   upgradeRequest,
   type Frame
 } from "../node/support.js"
-import { isDefect, isInterrupted } from "../support.js"
+import { deferredDoneUnsafe } from "../../src/internal/effect.js"
+import { isDefect, isInterrupted, settled } from "../support.js"
 import {
   activity,
   behaviours,
@@ -228,7 +229,7 @@ const runOpening: Record<string, (cell: OpeningCell) => Effect.Effect<void, unkn
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const arrived = yield* Deferred.make<void>()
-      const origin = () => void Deferred.doneUnsafe(arrived, Exit.void)
+      const origin = () => deferredDoneUnsafe(arrived, Exit.void)
       const server = yield* serve({ origin }).pipe(Scope.provide(scope))
       const peer = yield* rawClient(server.address.port)
       peer.write(upgradeRequest())
@@ -314,7 +315,7 @@ const opened = ({ ending, moment, role }: Cell, transport: TransportName) =>
     }
     const socket = yield* Deferred.make<WebSocket>()
     const use = (opened: WebSocket) =>
-      Effect.andThen(Deferred.succeed(socket, opened), activity(moment, opened, 8 * 1024 * 1024))
+      Effect.andThen(Deferred.succeed(socket, opened), activity(moment, opened, 4 * 1024 * 1024))
     const withLastWord = <E>(acquire: Effect.Effect<WebSocket, E, Scope.Scope>) =>
       Effect.tap(acquire, (opened) =>
         moment === "in a finalizer of the app"
@@ -362,6 +363,8 @@ const runOpen = (cell: Cell, transport: TransportName) =>
     const { behaviour, ending, moment, role } = cell
     const app = yield* opened(cell, transport)
     const { peer, socket } = app
+    // The app begins its activity.
+    yield* settled
     const masks = role === "server"
     if (moment === "in `run`'s handler") peer.write(frame(first.text, "go", masks))
     if (moment === "suspended in `send`" || moment === "in a fragmented send") yield* stalled(socket)

@@ -125,6 +125,7 @@ for (const role of roles) {
         assert.strictEqual(yield* Clock.currentTimeMillis, 0)
         assert.deepStrictEqual(yield* wrote(pair, role), ["Close 4000"])
         assert.deepStrictEqual(outcome(yield* socket.closeStatus), [4000, undefined, "local", false])
+        yield* settled
         assert.deepStrictEqual(seen, ["error", "close"])
       })
     )

@@ -14,3 +14,6 @@ export const make = (strategy: Strategy = "sequential"): Effect.Effect<Closeable
 
 export const fork = (scope: Scope.Scope, strategy: Strategy = "sequential"): Effect.Effect<Closeable> =>
   Scope.fork(scope, ExecutionStrategy[strategy])
+
+/** Whether a scope of another implementation may hide its finalizers. */
+export const mayHideFinalizers = true

@@ -1,8 +1,8 @@
-/** Faults between two endpoints in memory, on `TestClock`. */
+/** Faults between two endpoints in memory, on a clock of the tests. */
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import * as fc from "fast-check"
-import { Clock, Effect, Exit, Fiber, Scope, TestClock } from "../effect/index.js"
+import { Clock, Effect, Exit, Fiber, Scope } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
 import { deafPeer, from, other, roles, settled, settledLate, type Role } from "../support.js"
 import { assertOver, assertPrefix, ending, ManualClock, messages, noAlarms, plain, watch, wholeIn } from "./session.js"
@@ -296,20 +296,30 @@ describe("a clock that jumps", () => {
     )
   }
 
-  it.effect("ends a connection once if the process slept through every deadline", () =>
-    Effect.gen(function* () {
-      const pair = yield* MockTransport.make()
-      const client = yield* WebSocket.fromTransport(pair.client, { role: "client", idleTimeout: "1 minute" })
-      yield* Effect.addFinalizer(() => pair.reset)
-      const watched = yield* watch(client)
-      deafPeer(pair, "server")
-      yield* TestClock.adjust("1 day")
-      yield* settled
-      yield* TestClock.adjust(longest)
-      yield* settled
-      const { error } = yield* assertOver(client, watched)
-      assert.deepInclude(error, { _tag: "Io_error", reason: "Timeout" })
-      yield* noAlarms
-    })
-  )
+  for (const [deadlines, options, expected] of [
+    ["the heartbeat's", {}, { _tag: "Io_error", reason: "Timeout" }],
+    ["all", { idleTimeout: "1 minute" }, { _tag: "Connection_closed", initiator: "local", clean: false }]
+  ] as const) {
+    it.effect(`ends a connection once if the process slept through its deadlines: ${deadlines}`, () =>
+      Effect.gen(function* () {
+        const clock = new ManualClock()
+        yield* Effect.withClock(
+          Effect.gen(function* () {
+            const pair = yield* MockTransport.make()
+            const client = yield* WebSocket.fromTransport(pair.client, { role: "client", ...options })
+            yield* Effect.addFinalizer(() => pair.reset)
+            const watched = yield* watch(client)
+            deafPeer(pair, "server")
+            yield* clock.sleepThrough(86_400_000)
+            yield* clock.sleepThrough(longest)
+            yield* pass(longest)
+            const { error } = yield* assertOver(client, watched)
+            assert.deepInclude(error, expected)
+            yield* noAlarms
+          }),
+          clock
+        )
+      })
+    )
+  }
 })

@@ -75,6 +75,14 @@ export class ManualClock extends Clock.ClockClass {
     return Effect.gen(() => this.passing(this.time + millis))
   }
 
+  /** Lets time pass while the process sleeps: those whose time has come wake at its end. */
+  sleepThrough(millis: number): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.time += millis
+      return this.pass(0)
+    })
+  }
+
   private *passing(end: number) {
     yield* settledLate
     // What an alarm has put off to another turn may sleep in its turn.

@@ -71,9 +71,16 @@ export { Class as EffectClass } from "effect/Effectable"
 /** Makes a `Deferred` synchronously. */
 export const deferredMakeUnsafe: <A, E = never>() => Deferred.Deferred<A, E> = Deferred.makeUnsafe
 
-/** Completes a `Deferred`. The fibers that wait for it go on later; see `awaitCallback`. */
-export const deferredDoneUnsafe = <A, E>(deferred: Deferred.Deferred<A, E>, exit: Exit.Exit<A, E>): void =>
-  queueMicrotask(() => void Deferred.doneUnsafe(deferred, exit))
+/** Completes a `Deferred` synchronously. The fibers that wait for it go on later; see `awaitCallback`. */
+export const deferredDoneUnsafe = <A, E>(deferred: Deferred.Deferred<A, E>, exit: Exit.Exit<A, E>): void => {
+  const { resumes } = deferred
+  deferred.resumes = undefined
+  Deferred.doneUnsafe(deferred, exit)
+  if (resumes === undefined) return
+  queueMicrotask(() => {
+    for (const resume of resumes) resume(exit)
+  })
+}
 
 // Services and runtimes
 
