@@ -29,7 +29,7 @@ const folders = {
 }
 
 /** The modules that have a twin for Effect 4. */
-const twins = filesIn(overlay).filter((file) => !file.startsWith(folders[overlay]!))
+const twins = filesIn(overlay).filter((file) => !file.startsWith(folders[overlay]))
 
 /** What both have and means different things: single exports, or whole modules. */
 const different: Readonly<Record<string, true | ReadonlyArray<string>>> = {
@@ -153,7 +153,7 @@ const existsIn = (folder: string): ((module: string) => boolean) => {
 }
 const existsOnBoth = [existsIn("packages/platform"), existsIn("packages/platform-effect4")]
 
-const misplaced = [root, overlay].flatMap((base) =>
+const misplaced = ([root, overlay] as const).flatMap((base) =>
   twins.flatMap((file) =>
     neededBy(`${base}/${file}`)
       .filter((module) => /^(effect|@effect\/platform)\//.test(module))
@@ -168,7 +168,7 @@ const strays = fileNames
   .map((file) => `The program for Effect 4 has ${file}`)
 const ofEffect4 = fileNames.filter((file) => file.includes("/effect@4")).length
 
-const sources = filesIn(root).filter((file) => !twins.includes(file) && !file.startsWith(folders[root]!))
+const sources = filesIn(root).filter((file) => !twins.includes(file) && !file.startsWith(folders[root]))
 const problems = [...sources.flatMap(problemsIn), ...twinProblems, ...misplaced, ...strays]
 for (const problem of problems) console.error(problem)
 console.log(`${sources.length} files for both, ${twins.length} twins, ${problems.length} problems`)
