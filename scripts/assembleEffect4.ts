@@ -68,6 +68,16 @@ checkManifest()
 for (const folder of ["src", "test", "typetest"]) {
   assemble(`${target}/${folder}`, `${platform}/${folder}`, `${target}/overlay/${folder}`)
 }
+// The measured programs, which are the same on both versions.
+for (const file of [
+  "servers/effect-websocket.ts",
+  "servers/effectWebSocketEcho.ts",
+  "servers/serve.ts",
+  "clients/effect-websocket.ts",
+  "clients/receive.ts"
+]) {
+  copy(`benchmarks/src/${file}`, `${target}/benchmarks/${file}`)
+}
 assemble(`${target}/protocol/src`, `${protocol}/src`)
 copy(`${protocol}/package.json`, `${target}/protocol/package.json`)
 console.log(`${target}: ${written} files written, ${deleted} deleted`)

@@ -15,7 +15,7 @@ export interface ChildProcess {
 }
 
 export interface Options {
-  /** A file in the same folder as this one. */
+  /** A file, relative to the folder of this one. */
   readonly file: string
   readonly arguments?: ReadonlyArray<string> | undefined
   readonly environment?: Readonly<Record<string, string>> | undefined

@@ -1,5 +1,6 @@
 /**
- * `pnpm bench [case…] [--rounds N] [--seconds S] [--json file] [--server name] [--node file] [--gc-threads]
+ * `pnpm bench [case…] [--rounds N] [--seconds S] [--json file] [--server name] [--effect 3|4] [--node file]
+ * [--gc-threads]
  * [--profiles folder]`: measures the cases, or all of them, and prints a table for each.
  */
 import { Args, Command, Options } from "@effect/cli"
@@ -13,7 +14,7 @@ import { cases } from "./cases.js"
 import { pinned } from "./ChildProcess.js"
 import { measure } from "./measure.js"
 import type { CaseResult, Results } from "./results.js"
-import { bun, versions } from "./subjects.js"
+import { bun, effects, versions } from "./subjects.js"
 import { format, summary } from "./table.js"
 
 const names = [...new Set(cases.map(({ name }) => name))]
@@ -29,6 +30,10 @@ const command = Command.make(
     seconds: Options.float("seconds").pipe(Options.withDescription("How long each time"), Options.withDefault(0.5)),
     json: Options.file("json").pipe(Options.withDescription("Where to write the results"), Options.optional),
     subjects: Options.text("server").pipe(Options.withDescription("Only these servers or clients"), Options.repeated),
+    effects: Options.choice("effect", effects).pipe(
+      Options.withDescription("Only the library on this version of Effect"),
+      Options.repeated
+    ),
     node: Options.file("node", { exists: "yes" }).pipe(
       Options.withDescription("Another Node, which runs what is measured"),
       Options.optional
@@ -41,7 +46,7 @@ const command = Command.make(
       Options.optional
     )
   },
-  ({ chosen, gcThreads, json, node, profiles, rounds, seconds, subjects }) =>
+  ({ chosen, effects: only, gcThreads, json, node, profiles, rounds, seconds, subjects }) =>
     Effect.gen(function* () {
       if (bun === undefined) yield* Console.log("Bun is left out: its binary is not installed on this system.\n")
       if (!pinned) yield* Console.log("Processes are not pinned to cores: there is no taskset, or one core.\n")
@@ -79,7 +84,14 @@ const command = Command.make(
       })
       for (const one of cases) {
         if (chosen.length > 0 && !chosen.includes(one.name)) continue
-        const settings = { rounds, millis: seconds * 1000, flags, node: executable, subjects }
+        const settings = {
+          rounds,
+          millis: seconds * 1000,
+          flags,
+          node: executable,
+          subjects,
+          effects: only.length === 0 ? effects : only
+        }
         const result = yield* measure(one, settings)
         found.push(result)
         // Written after each case, so that a stopped run keeps its results.

@@ -7,7 +7,7 @@ import * as ChildProcess from "./ChildProcess.js"
 import { Port, Result, type Request } from "./load/requests.js"
 import type { CaseResult, Row } from "./results.js"
 import { median, quantile, spread } from "./statistics.js"
-import { baseline, clients, floor, platforms, servers, type Subject } from "./subjects.js"
+import { baseline, clients, floor, nameOn, platforms, servers, type EffectVersion, type Subject } from "./subjects.js"
 
 export interface Settings {
   readonly rounds: number
@@ -17,6 +17,8 @@ export interface Settings {
   /** The Node binary that runs them, if not the current one. */
   readonly node: string | undefined
   readonly subjects: ReadonlyArray<string>
+  /** The versions of Effect that the library runs on. */
+  readonly effects: ReadonlyArray<EffectVersion>
 }
 
 type Failure = ChildProcess.ChildFailed | NotEqual
@@ -174,11 +176,16 @@ const serverContestant = (
     }
   })
 
+// V8's young generation grows with the rate at which connections are opened, up to 100 MB. Divided by the number of
+// connections, that would look like memory of theirs.
+const smallYoungGeneration = "--max-semi-space-size=1"
+
 /** The memory of one of many connections in KiB. Each measurement uses a new process. */
 const idleSample = (subject: Subject, work: Work & { readonly _tag: "Memory" }, settings: Settings) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { child, port } = yield* startServer(subject, work, settings)
+      const flags = [...settings.flags, ...(subject.executable === undefined ? [smallYoungGeneration] : [])]
+      const { child, port } = yield* startServer(subject, work, { ...settings, flags })
       const load = yield* startLoad
       const first = 100
       const { compressed, connections } = work
@@ -272,8 +279,9 @@ const clientContestant = (
   })
 
 const takesPart = (subject: Subject, { only, work }: Case, settings: Settings): boolean =>
-  (only === undefined || only.includes(subject.name)) &&
+  (only === undefined || only.includes(subject.api ?? subject.name)) &&
   (settings.subjects.length === 0 || settings.subjects.includes(subject.name)) &&
+  (subject.effect === undefined || settings.effects.includes(subject.effect)) &&
   (!isCompressed(work) || subject.compresses) &&
   (work._tag !== "Broadcast" || subject.broadcasts)
 
@@ -375,12 +383,17 @@ export const measure = (one: Case, settings: Settings): Effect.Effect<CaseResult
         onSuccess: (rate) => notes.push(`${rate} messages per second`)
       })
     }
-    return result([...samples].map(([name, found]) => toRow(one, name, found, samples)))
+    return result(
+      contestants.flatMap(({ subject }) => {
+        const found = samples.get(subject.name)
+        return found === undefined ? [] : [toRow(one, subject, found, samples)]
+      })
+    )
   }).pipe(Effect.scoped)
 
 const toRow = (
-  { floorTargets, platformTargets, targets }: Case,
-  subject: string,
+  { floorTargets, platformTargets, runTargets, targets }: Case,
+  subject: Subject,
   samples: ReadonlyArray<Sample>,
   all: ReadonlyMap<string, ReadonlyArray<Sample>>
 ): Row => {
@@ -393,16 +406,21 @@ const toRow = (
   const toFloor = ratioTo(floor)
   const toPlatforms = platforms.flatMap((name) => ratioTo(name) ?? [])
   const platformToThis = toPlatforms.length === 0 ? null : 1 / Math.max(...toPlatforms)
-  const target = targets?.[subject]
-  const floorTarget = floorTargets?.[subject]
-  const platformTarget = platformTargets?.[subject]
+  // A target of a way to read holds on both versions of Effect, unless one has a target of its own.
+  const targetOf = (wanted: Readonly<Record<string, number>> | undefined): number | undefined =>
+    wanted?.[subject.name] ?? wanted?.[subject.api ?? subject.name]
+  const target = targetOf(targets)
+  const toRun = ratioTo(nameOn(subject.effect ?? "4", "run"))
+  const runTarget = runTargets?.[subject.name]
+  const floorTarget = targetOf(floorTargets)
+  const platformTarget = targetOf(platformTargets)
   const total = (of: (sample: Sample) => number) => samples.reduce((sum, sample) => sum + of(sample), 0)
   const millis = total((sample) => sample.millis)
   const latencies = samples.flatMap(({ latencies }) => latencies)
   const heaps = samples.flatMap(({ heap }) => heap ?? [])
   const medianOrNull = (found: ReadonlyArray<number>) => (found.length === 0 ? null : median(found))
   return {
-    subject,
+    subject: subject.name,
     values,
     median: median(values),
     spread: spread(values),
@@ -419,6 +437,9 @@ const toRow = (
               holds: toBaseline <= target || (floorTarget !== undefined && toFloor !== null && toFloor <= floorTarget)
             }
           ]),
+      ...(runTarget === undefined || toRun === null
+        ? []
+        : [{ wanted: `≤ ${runTarget} of run`, holds: toRun <= runTarget }]),
       ...(platformTarget === undefined || platformToThis === null
         ? []
         : [{ wanted: `≥ ${platformTarget}×`, holds: platformToThis >= platformTarget }])

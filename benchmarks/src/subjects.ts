@@ -15,6 +15,10 @@ export interface Subject {
   readonly echoesFrames: boolean
   readonly compresses: boolean
   readonly broadcasts: boolean
+  /** The version of Effect, for this library. */
+  readonly effect?: EffectVersion
+  /** This library's way to read. */
+  readonly api?: string
 }
 
 const require = createRequire(import.meta.url)
@@ -29,14 +33,15 @@ const findBun = (): string | undefined => {
 export const bun = findBun()
 
 const Package = Schema.parseJson(Schema.Struct({ version: Schema.String }))
-const versionOf = (name: string): string => {
-  const file = new URL(`../node_modules/${name}/package.json`, import.meta.url)
+const versionOf = (name: string, folder = ".."): string => {
+  const file = new URL(`${folder}/node_modules/${name}/package.json`, import.meta.url)
   return Schema.decodeUnknownSync(Package)(readFileSync(file, "utf8")).version
 }
 
 /** The versions of all compared libraries and runtimes. */
-export const versions: Readonly<Record<string, string>> = Object.fromEntries(
-  [
+export const versions: Readonly<Record<string, string>> = Object.fromEntries([
+  ["effect 4", versionOf("effect", "../../packages/platform-effect4")],
+  ...[
     "@effect-websocket/platform",
     "effect",
     "ws",
@@ -46,7 +51,7 @@ export const versions: Readonly<Record<string, string>> = Object.fromEntries(
     "@effect/platform-node",
     ...(bun === undefined ? [] : ["bun"])
   ].map((name) => [name, versionOf(name)])
-)
+])
 
 // `ws` uses the native masking that the benchmarks install, unless this variable turns it off.
 const plain = { WS_NO_BUFFER_UTIL: "1" }
@@ -61,14 +66,29 @@ export const platforms: ReadonlyArray<string> = [
   "@effect/platform"
 ]
 
+/** The versions of Effect that the library is measured on. */
+export const effects = ["4", "3"] as const
+export type EffectVersion = (typeof effects)[number]
+
+const apis = ["run", "receiveAll", "receive", "messages"]
+
+/** The name of one of this library's ways to read. Without a version, it is the one on Effect 4. */
+export const nameOn = (effect: EffectVersion, api: string): string =>
+  effect === "4" ? api : `${api} on Effect ${effect}`
+
+/** The same programs on both versions. Those on Effect 4 are built in its package. */
 const ours = (folder: string) =>
-  ["run", "receiveAll", "receive", "messages"].map((api) => ({
-    ...able,
-    name: api,
-    file: `${folder}/effect-websocket`,
-    arguments: ["--api", api],
-    broadcasts: api === "run"
-  }))
+  effects.flatMap((effect) =>
+    apis.map((api) => ({
+      ...able,
+      effect,
+      api,
+      name: nameOn(effect, api),
+      file: `${effect === "4" ? "../../packages/platform-effect4/dist-benchmarks/" : ""}${folder}/effect-websocket`,
+      arguments: ["--api", api],
+      broadcasts: api === "run"
+    }))
+  )
 
 export const servers: ReadonlyArray<Subject> = [
   ...ours("servers"),

@@ -9,7 +9,8 @@ export default mergeConfig(
       name: "platform on Effect 4",
       maxWorkers: "100%",
       // As in the root.
-      isolate: false
+      isolate: false,
+      reporters: ["default", "../../scripts/CountReporter.ts"]
     }
   })
 )

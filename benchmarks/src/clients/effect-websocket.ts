@@ -1,7 +1,7 @@
 /** This library's client, in each of its ways to read. */
 import { type WebSocket, WebSocketClient } from "@effect-websocket/platform"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
-import { Chunk, Effect, Stream } from "effect"
+import { Effect, Stream } from "effect"
 import { choose, echo } from "../servers/effectWebSocketEcho.js"
 import { options } from "../servers/serve.js"
 import { connectAll, opened, received, url } from "./receive.js"
@@ -12,7 +12,7 @@ const read = {
   run: (socket: Socket) => socket.run(received),
   receiveAll: (socket: Socket) =>
     Effect.gen(function* () {
-      for (;;) Chunk.forEach(yield* socket.receiveAll, received)
+      for (;;) for (const _ of yield* socket.receiveAll) received()
     }),
   receive: (socket: Socket) =>
     Effect.gen(function* () {

@@ -24,13 +24,13 @@ import type { Transport } from "./Transport.js"
  * @category models
  */
 export interface Faults {
-  /** Delivers chunks of at most `size` bytes; `undefined` removes the limit. */
+  /** Delivers chunks of at most `size` bytes; `undefined` removes the limit. Anything but a positive integer is a defect. */
   readonly split: (size: number | undefined) => Effect.Effect<void>
   /** Delivers everything that is written from now on after this time on `Clock`; zero removes the delay. */
   readonly delay: (time: DurationInput) => Effect.Effect<void>
   /**
    * Delivers at most `bytesPerSecond` bytes, and then as many again after each second on `Clock`; `undefined` removes the limit.
-   * The other bytes stay in the buffer of the writer.
+   * The other bytes stay in the buffer of the writer. Anything but a positive integer is a defect: `stall` delivers nothing.
    */
   readonly throttle: (bytesPerSecond: number | undefined) => Effect.Effect<void>
   /** Delivers nothing: all bytes stay in the buffer of the writer, as if the peer does not read. */

@@ -301,8 +301,9 @@ export interface WebSocket extends AnyWebSocket {
 
   /**
    * Sends several messages in order, each as `send` does. If one is not sent, fails with its error and sends none of
-   * the messages after it. If it is interrupted, each message has been sent either whole or not at all. A single text
-   * or `Uint8Array` in place of a collection of messages is a defect.
+   * the messages after it. If it is interrupted, each message has been sent either whole or not at all. If it stops
+   * early, it closes the iterator of the collection, so that the `finally` of a generator runs. A single text or
+   * `Uint8Array` in place of a collection of messages is a defect.
    */
   sendAll(data: Iterable<Data> & object, options?: SendOptions): Effect.Effect<void, ConnectionError>
 

@@ -925,7 +925,8 @@ describe("ReconnectingWebSocket", () => {
           const finished = yield* Deferred.make<void>()
           yield* Effect.gen(function* () {
             for (let i = 0; i < messages; i++) {
-              const outcome = yield* socket.offer(String(i))
+              // One in ten fills the buffer alone, so that it waits for room after it was sent.
+              const outcome = yield* socket.offer(String(i).padEnd(i % 10 === 0 ? 64 : 0))
               yield* Effect.forkScoped(Effect.map(outcome, (result) => (outcomes[i] = result)))
               yield* Effect.sleep(`${yield* Random.nextIntBetween(0, 300)} millis`)
             }

@@ -2097,3 +2097,32 @@ describe("random", () => {
     })
   )
 })
+
+describe("broadcast over an iterable that throws", () => {
+  it.effect(
+    "sends to all connections before the error, also to those that have to wait, and shows the error then",
+    () =>
+      Effect.gen(function* () {
+        const slow = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1 })
+        const quick = yield* connected()
+        yield* from(slow.pair, "server").stall
+        yield* Effect.forkChild(slow.server.send("x".repeat(20)))
+        yield* settled
+        const bug = new Error("bug")
+        const sockets = function* () {
+          yield slow.server
+          yield quick.server
+          throw bug
+        }
+        const sending = yield* Effect.forkChild(WebSocket.broadcast(sockets(), "to all"))
+        assert.isTrue(yield* isPending(sending))
+        yield* from(slow.pair, "server").unstall
+        assert.deepStrictEqual(yield* Fiber.await(sending), Exit.die(bug))
+        assert.deepStrictEqual(
+          (yield* Effect.replicateEffect(slow.client.receive, 2)).map(({ data }) => data),
+          ["x".repeat(20), "to all"]
+        )
+        assert.strictEqual((yield* quick.client.receive).data, "to all")
+      })
+  )
+})

@@ -125,7 +125,8 @@ const empty = new Uint8Array(0)
  * @category models
  */
 export class Compressor {
-  private readonly zlib: Zlib
+  /** @since 0.1.0 */
+  readonly zlib: Zlib
   private readonly settings: Settings
   private readonly outbound: Direction
   private readonly inbound: Direction
@@ -153,8 +154,8 @@ export class Compressor {
   }
 
   /**
-   * What to deflate for a message; `undefined` if it is sent uncompressed. It is valid until another message is
-   * deflated.
+   * What to deflate for a message; `undefined` if it is sent uncompressed. Its `options.dictionary` is valid until
+   * another message is finished.
    *
    * @since 0.1.0
    */
@@ -184,13 +185,17 @@ export class Compressor {
 
   /**
    * Finishes a message that was deflated elsewhere, and returns what `deflate` would. Pass `undefined` if
-   * `Zlib.deflate` returned it.
+   * `Zlib.deflate` returned it. Returns `undefined` if another message was finished after `deflation`.
    *
    * @since 0.1.0
    */
-  finish({ data }: Deflation, deflated: Uint8Array | undefined): Uint8Array | undefined {
+  finish({ data, options }: Deflation, deflated: Uint8Array | undefined): Uint8Array | undefined {
     if (deflated === undefined || deflated.length - tail.length >= data.length) return undefined
-    this.sent?.push(data)
+    if (this.sent !== undefined) {
+      // Another message came between, so the peer's dictionary is no longer the one that this output refers back to.
+      if (this.sent.contents !== options.dictionary) return undefined
+      this.sent.push(data)
+    }
     return deflated.subarray(0, deflated.length - tail.length)
   }
 

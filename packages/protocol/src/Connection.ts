@@ -333,13 +333,13 @@ export interface Connection {
 
   /**
    * What `send` would deflate for this message, for a caller that deflates on another thread; `undefined` if the
-   * message is not deflated. It is valid until another message is sent.
+   * message is not deflated. Its `options.dictionary` is valid until another message is deflated.
    */
   deflation(message: Message, compress?: boolean): Deflation | undefined
 
   /**
-   * Encodes a message that was deflated elsewhere. Pass `undefined` if deflating it made it larger. `maxFrameSize`
-   * and the errors are those of `send`.
+   * Encodes a message that was deflated elsewhere. Pass `undefined` if deflating it made it larger. If another message
+   * was deflated meanwhile, this one is sent uncompressed. `maxFrameSize` and the errors are those of `send`.
    */
   sendDeflated(deflation: Deflation, deflated: Uint8Array | undefined, maxFrameSize?: number): SendError | undefined
 
@@ -706,7 +706,19 @@ class ConnectionImpl implements Connection, FrameVisitor {
   send(given: Message, compress?: boolean, maxFrameSize = this.maxFrameSize): SendError | undefined {
     const message = toMessage(given)
     if (maxFrameSize !== this.maxFrameSize) positiveInteger("maxFrameSize", maxFrameSize)
-    return this.refusal ?? this.sender.send(message, compress, maxFrameSize)
+    const { compressor, sender } = this
+    if (compressor === undefined) return this.refusal ?? sender.send(message, maxFrameSize)
+    const refused = this.refusal ?? sender.refuseMessage(message.data)
+    if (refused !== undefined) return refused
+    const deflation = compressor.deflation(message, compress)
+    const deflated = deflation && compressor.zlib.deflate(deflation.data, deflation.options)
+    // Refused again if need be, because the filter and zlib are code of the app, which may have closed the connection.
+    return (
+      this.refusal ??
+      (deflation === undefined
+        ? sender.send(message, maxFrameSize)
+        : sender.sendDeflated(deflation, deflated, maxFrameSize))
+    )
   }
 
   compresses(given: Message, compress?: boolean): boolean {
@@ -775,7 +787,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
   }
 
   get outputBytes(): number {
-    return this.sender.writer.output.size
+    return this.sender.outputBytes
   }
 
   takeOutput(): ReadonlyArray<Uint8Array> {

@@ -548,6 +548,14 @@ for (const role of roles) {
       )
     })
 
+    it("counts the pong that waits in place of others", () => {
+      const connection = endpoint(role, { limits: { maxBufferedControlFrames: 1 } })
+      connection.receive(sentTo(role, ping("a"), ping("bc"), ping("d".repeat(125))))
+      const { outputBytes } = connection
+      assert.strictEqual(concat(connection.takeOutput()).length, outputBytes)
+      assert.strictEqual(connection.outputBytes, 0)
+    })
+
     it("answers only the newest ping beyond the limit, and counts again after each take", () => {
       const connection = endpoint(role, { limits: { maxBufferedControlFrames: 3 } })
       for (let i = 0; i < 3; i++) {
@@ -565,7 +573,7 @@ for (const role of roles) {
       const flood = sentTo(role, ...Array.from({ length: 1000 }, (_, i) => ping(new Uint8Array(125).fill(i))))
       for (let i = 0; i < 10; i++) assert.lengthOf(connection.receive(flood), 1000)
       const frameBytes = 125 + (role === "client" ? 6 : 2)
-      assert.strictEqual(connection.outputBytes, 32 * frameBytes)
+      assert.strictEqual(connection.outputBytes, 33 * frameBytes)
       const written = drain(connection)
       assert.lengthOf(written, 33)
       assert.strictEqual(written[32], show(pong(new Uint8Array(125).fill(999))))
@@ -852,6 +860,76 @@ for (const role of roles) {
       connection.sendFragment("b", true)
       connection.close(1000)
       assertError(connection.sendDeflated(deflation, deflated), closedError(1000, "", "local", false))
+    })
+
+    it("sends nothing after a Close that the app's filter or zlib sends", () => {
+      for (const code of ["filter", "zlib"]) {
+        const closes = () => {
+          connection.close(1000)
+          return true
+        }
+        const { agreement, settings } = compression()
+        const connection: Connection.Connection = endpoint(role, {
+          compression: {
+            agreement,
+            settings: code === "filter" ? { ...settings, filter: closes } : settings,
+            zlib: code === "zlib" ? { ...zlib, deflate: (...args) => (closes(), zlib.deflate(...args)) } : zlib
+          }
+        })
+        assertError(connection.send(Message.text(long)), closedError(1000, "", "local", false))
+        assert.deepStrictEqual(
+          written(connection).map(({ opcode }) => opcode),
+          [Opcode.Close],
+          code
+        )
+      }
+    })
+
+    it("sends nothing into a fragmented message that the app's filter begins", () => {
+      const { agreement, settings } = compression()
+      for (const passes of [true, false]) {
+        const filter = () => {
+          connection.sendFragment("a", false)
+          return passes
+        }
+        const connection: Connection.Connection = endpoint(role, {
+          compression: { agreement, settings: { ...settings, filter }, zlib }
+        })
+        assertError(connection.send(Message.text(long)), plainError(localFragment))
+        assert.lengthOf(written(connection), 1)
+      }
+    })
+
+    it("sends messages that can be read if others are sent while the app's zlib deflates", () => {
+      let depth = 0
+      const connection: Connection.Connection = endpoint(role, {
+        compression: {
+          ...compression(),
+          zlib: {
+            ...zlib,
+            deflate: (...args) => {
+              if (depth++ === 0) connection.send(Message.text(`${long} inner`))
+              return zlib.deflate(...args)
+            }
+          }
+        }
+      })
+      const peer = endpoint(peerOf(role), { compression: compression() })
+      connection.send(Message.text(`${long} outer`))
+      connection.send(Message.text(long))
+      const stale = connection.deflation(Message.text(long))!
+      const deflated = zlib.deflate(stale.data, stale.options)
+      connection.send(Message.text(`${long} newer`))
+      assert.isUndefined(connection.sendDeflated(stale, deflated))
+      connection.send(Message.text(long))
+      assert.deepStrictEqual(peer.receive(concat(connection.takeOutput())).map(plainEvent), [
+        `Text ${long} inner`,
+        `Text ${long} outer`,
+        `Text ${long}`,
+        `Text ${long} newer`,
+        `Text ${long}`,
+        `Text ${long}`
+      ])
     })
 
     it("does not change or keep the bytes of the caller", () => {

@@ -115,7 +115,11 @@ export abstract class Reader<Item extends Delivered> {
           let next: Effect.Effect<unknown, E | ConnectionError, R>
           handling = true
           try {
-            next = step()
+            for (;;) {
+              const next = step()
+              if (next !== readable) return resume(next)
+              if (this.link.inbox.waitOn(wake)) return
+            }
           } catch (defect) {
             next = Effect.die(defect)
           }

@@ -8,7 +8,7 @@ import type { Delivered } from "../engine/connection/Inbox.js"
 import type { Link } from "../engine/connection/Link.js"
 import { MessageSender } from "../engine/connection/MessageSender.js"
 import { OutgoingStream } from "../engine/connection/OutgoingStream.js"
-import { toMessages, type Data } from "../engine/connection/sendable.js"
+import { Messages, type Data } from "../engine/connection/sendable.js"
 import type { SendOptions } from "../Options.js"
 import { BaseWebSocket } from "./BaseWebSocket.js"
 import { closeCodeOfExit } from "./closeCodeOfExit.js"
@@ -32,15 +32,15 @@ export abstract class SendingWebSocket<Item extends Delivered, Request> extends 
 
   sendAll(data: Iterable<Data> & object, options?: SendOptions): Effect.Effect<void, ConnectionError> {
     return Effect.suspend(() => {
-      const rest = toMessages(data)
+      const messages = new Messages(data)
       const sendRest: Effect.Effect<void, ConnectionError> = Effect.suspend(() => {
-        for (let next = rest.next(); next.done !== true; next = rest.next()) {
+        for (let next = messages.next(); next.done !== true; next = messages.next()) {
           const sent = this.sender.sendNow(next.value, options)
           if (sent !== undefined) return Effect.andThen(sentEffect(sent), sendRest)
         }
         return Effect.void
       })
-      return sendRest
+      return messages.mustClose ? Effect.onExit(sendRest, () => Effect.sync(() => messages.close())) : sendRest
     })
   }
 

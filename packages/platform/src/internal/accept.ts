@@ -7,10 +7,10 @@ import { Defect } from "../engine/Defect.js"
 import type { Acceptor } from "../engine/server/Acceptor.js"
 import { acceptAll } from "../engine/server/Check.js"
 import type { Policy } from "../engine/server/Policy.js"
-import { checkHandshake, checkOrigin, refuse, type Refused } from "../engine/server/Refused.js"
+import { checkBudget, checkHandshake, checkOrigin, refuse, type Refused } from "../engine/server/Refused.js"
 import type { Route } from "../engine/server/Route.js"
 import type { ServerRequest } from "../engine/server/ServerRequest.js"
-import { open, type Connector, type Upgraded } from "../engine/server/Upgrade.js"
+import { open, prepare, type Connector, type Upgraded } from "../engine/server/Upgrade.js"
 import type { UpgradeAttempt } from "../engine/server/UpgradeAttempt.js"
 import type { Settings } from "../engine/Settings.js"
 import type { Timers } from "../engine/time/Timers.js"
@@ -151,7 +151,8 @@ export const acceptAttempt = <D extends Delivery>(
         return yield* Effect.fail(request.error)
       }
       const accepted = { attempt, request, select: policy.select, accepted: acceptAll }
-      const socket = open(accepted, policy.settings, connector)
+      const prepared = prepare(accepted, policy.settings)
+      const socket = prepared instanceof Defect ? prepared : open(prepared, connector)
       if (socket instanceof Defect) return yield* Effect.die(socket.cause)
       if (socket instanceof ProtocolError) return yield* Effect.fail(socket)
       socket.link.start(placeIn(scope))
@@ -161,7 +162,8 @@ export const acceptAttempt = <D extends Delivery>(
 
 const admissible = (attempt: UpgradeAttempt, policy: Policy): ServerRequest | Refused => {
   const request = checkHandshake(attempt, policy)
-  return request._tag === "RefusedRequest" ? request : (checkOrigin(request, policy.origin, policy) ?? request)
+  if (request._tag === "RefusedRequest") return request
+  return checkOrigin(request, policy.origin) ?? checkBudget(policy) ?? request
 }
 
 /** Stops a server, closes its connections with a code, and waits for them. */

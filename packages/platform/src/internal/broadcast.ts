@@ -23,9 +23,14 @@ export const broadcast = (sockets: Iterable<Sends>, data: Data, options?: SendOp
     const message = toMessage(data)
     frameSize(options?.maxFrameSize)
     const slow: Array<Effect.Effect<void, ConnectionError>> = []
-    for (const socket of sockets) {
-      const sent = sendNow(socket, message, options)
-      if (sent !== undefined) slow.push(sent)
+    try {
+      for (const socket of sockets) {
+        const sent = sendNow(socket, message, options)
+        if (sent !== undefined) slow.push(sent)
+      }
+    } catch (defect) {
+      // The iterable is the app's. The connections before the error still get the message.
+      slow.push(Effect.die(defect))
     }
     if (slow.length === 0) return Effect.void
     // A connection that waits does not delay the others. A defect is reported after all of them have ended.

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { frameSize, toMessage } from "../engine/connection/sendable.js"
+import { Wait } from "../engine/connection/Wait.js"
 import type { Outbox, Outcome, Outgoing } from "../engine/client/Outbox.js"
 import type * as WebSocket from "../WebSocket.js"
 import {
@@ -14,9 +15,13 @@ import {
   deferredMakeUnsafe,
   findErrorOption,
   forever,
-  hasDies
+  hasDies,
+  interruptibleFiber,
+  isInterrupted,
+  withFiber,
+  type Fiber
 } from "./effect.js"
-import { Send } from "./sending.js"
+import { Send, sentEffect } from "./sending.js"
 
 const dropped: Exit.Exit<Outcome> = Exit.succeed("dropped")
 const delivered: Exit.Exit<Outcome> = Exit.succeed("delivered")
@@ -26,6 +31,8 @@ const unknown: Exit.Exit<Outcome> = Exit.succeed("unknown")
 export class OutgoingMessage implements Outgoing {
   readonly data: WebSocket.Data
   readonly options: WebSocket.SendOptions | undefined
+  /** The fiber that waits for a place, if it can be interrupted. */
+  private caller: Fiber | undefined = undefined
   private readonly deferred = deferredMakeUnsafe<Outcome, PayloadTooLarge>()
 
   constructor(data: WebSocket.Data, options: WebSocket.SendOptions | undefined) {
@@ -38,6 +45,15 @@ export class OutgoingMessage implements Outgoing {
   /** Waits for the outcome. */
   get outcome(): Effect.Effect<Outcome, PayloadTooLarge> {
     return Deferred.await(this.deferred)
+  }
+
+  get isTakenBack(): boolean {
+    return isInterrupted(this.caller)
+  }
+
+  /** While this fiber waits for a place, its interruption takes the message back. */
+  awaitedBy(caller: Fiber | undefined): void {
+    this.caller = caller
   }
 
   drop(): void {
@@ -54,19 +70,29 @@ export class OutgoingMessage implements Outgoing {
 const isFull = Symbol("isFull")
 
 /**
- * Succeeds with a value once the message has a place or is dropped. An interruption takes the message back: if there is room, the
- * value is handed over in the step in which the message gets its place.
+ * Succeeds with a value once the message has a place or is dropped. An interruption takes the message back: the value is handed
+ * over in the step in which the message gets its place, or after a wait in the step in which this fiber claims it.
  */
 export const offer = <A>(outbox: Outbox<OutgoingMessage>, message: OutgoingMessage, value: A): Effect.Effect<A> => {
   const placed = Effect.sync(() => {
     if (!outbox.place(message)) throw isFull
     return value
   })
-  return catchDefectIf(placed, hasNoPlace, () =>
-    // `remove`, also if the message has a place by now and this fiber has not run yet.
-    awaitCallback<A>((resume) => {
-      outbox.placeLater(message, () => resume(Effect.succeed(value)))
+  const placedLater = Effect.andThen(
+    awaitCallback<void>((resume) => {
+      outbox.placeLater(message, () => resume(Effect.void))
       return () => outbox.remove(message)
+    }),
+    Effect.sync(() => {
+      outbox.claim(message)
+      message.awaitedBy(undefined)
+      return value
+    })
+  )
+  return catchDefectIf(placed, hasNoPlace, () =>
+    withFiber((fiber, status) => {
+      message.awaitedBy(interruptibleFiber(fiber, status))
+      return placedLater
     })
   )
 }
@@ -95,14 +121,15 @@ const sendMessage = (
   Effect.suspend(() => {
     // It was taken back meanwhile.
     if (!outbox.has(message)) return Effect.void
-    const sending = begin(socket, message)
+    const { sending, wait } = begin(socket, message)
     // The connection has ended: the message waits for the next one.
     if (Exit.isExit(sending) && Exit.isFailure(sending) && refusalIn(sending.cause) === undefined) return sending
-    outbox.remove(message)
+    outbox.begin(message)
     return Effect.matchCauseEffect(Effect.interruptible(sending), {
       onFailure: (cause) => {
         const refusal = refusalIn(cause)
-        message.settle(refusal ?? unknown)
+        if (refusal === undefined && wait?.isSent === false) outbox.restore(message)
+        else message.settle(refusal ?? unknown)
         return refusal === undefined ? Effect.failCause(cause) : Effect.void
       },
       onSuccess: () => {
@@ -112,16 +139,21 @@ const sendMessage = (
     })
   })
 
+/** A send that has begun. `wait` is there if it has to wait. */
+interface Begun {
+  readonly sending: Effect.Effect<void, ConnectionError>
+  readonly wait: Wait | undefined
+}
+
 /** Sends in this step as far as there is room. */
-const begin = (
-  socket: WebSocket.WebSocket,
-  { data, options }: OutgoingMessage
-): Effect.Effect<void, ConnectionError> => {
+const begin = (socket: WebSocket.WebSocket, { data, options }: OutgoingMessage): Begun => {
   try {
     const send = socket.send(data, options)
-    return send instanceof Send ? send.asEffect() : send
+    if (!(send instanceof Send)) return { sending: send, wait: undefined }
+    const sent = send.now()
+    return { sending: sentEffect(sent), wait: sent instanceof Wait ? sent : undefined }
   } catch (defect) {
-    return Exit.die(defect)
+    return { sending: Exit.die(defect), wait: undefined }
   }
 }
 

@@ -8,7 +8,7 @@ import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { TLSSocket } from "node:tls"
 import type { Transport, TransportSink, WaterMarks, WriteResult } from "../Transport.js"
-import { neverThrows } from "../engine/connection/GuardedTransport.js"
+import { GuardedTransport, neverThrows } from "../engine/connection/GuardedTransport.js"
 import { Backlog } from "./internal/backlog.js"
 import { transport } from "./internal/taken.js"
 import { reportThrown } from "./internal/reportThrown.js"
@@ -20,7 +20,12 @@ import { reportThrown } from "./internal/reportThrown.js"
  * @since 0.1.0
  * @category constructors
  */
-export const make = (socket: Duplex, head?: Uint8Array): Transport => new NodeTransport(socket, head)
+export const make = (socket: Duplex, head?: Uint8Array): Transport => {
+  const kind = kindOf(socket)
+  const transport = new NodeTransport(socket, head, kind)
+  // The methods of other streams may throw, and may deliver what the peer answers before they return.
+  return kind === "stream" ? new GuardedTransport(transport) : transport
+}
 
 const noMarks: WaterMarks = { high: 0, low: 0 }
 
@@ -46,11 +51,11 @@ class NodeTransport implements Transport {
   // How many bytes the stream had read before the start and has not delivered yet.
   private readBeforeStart = 0
 
-  constructor(socket: TransportSocket, head: Uint8Array | undefined) {
+  constructor(socket: TransportSocket, head: Uint8Array | undefined, kind: Kind) {
     this.socket = socket
     reportThrown(socket)
     this.remoteAddress = socket.remoteAddress
-    this.kind = kindOf(socket)
+    this.kind = kind
     socket[transport] = this
     // These listeners come first, because an `error` event without a listener ends the process.
     socket.on("error", onError)

@@ -61,13 +61,18 @@ const startNext = (): void => {
   for (const job of waiting) {
     if (running === maxRunning) return
     waiting.delete(job)
-    running++
-    NodeZlib.deflateRaw(job.data, deflateOptions(job.data, job.options), (error, deflated) => {
-      // A thread is free only now, even if nobody waits for the result any more.
-      running--
-      startNext()
-      job.done(error === null ? deflated : undefined)
-    })
+    try {
+      NodeZlib.deflateRaw(job.data, deflateOptions(job.data, job.options), (error, deflated) => {
+        // A thread is free only now, even if nobody waits for the result any more.
+        running--
+        startNext()
+        job.done(error === null ? deflated : undefined)
+      })
+      running++
+    } catch {
+      // Node throws if zlib cannot even begin, for example without memory. Then it has no callback and no thread.
+      setImmediate(() => job.done(undefined))
+    }
   }
 }
 

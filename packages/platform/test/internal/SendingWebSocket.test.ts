@@ -1050,3 +1050,59 @@ describe("a message that waited for its turn", () => {
     })
   )
 })
+
+describe("the iterator of the messages that sendAll sends", () => {
+  /** Messages, and how often their `finally` ran. */
+  const messages = (data: ReadonlyArray<string>, fails = false) => {
+    const state = { closed: 0 }
+    const make = function* () {
+      try {
+        yield* data
+      } finally {
+        state.closed++
+        // eslint-disable-next-line no-unsafe-finally
+        if (fails) throw new Error("finally")
+      }
+    }
+    return { state, all: { [Symbol.iterator]: make } }
+  }
+  const tooLong = "x".repeat(20)
+
+  it.effect("is closed once if a message is refused, is none, or if all are sent", () =>
+    Effect.gen(function* () {
+      const { socket } = yield* alone("client", { maxSendBytes: 10 })
+      const mistake = 3 as never
+      for (const data of [["a", tooLong, "b"], ["a", mistake, "b"], [tooLong], ["a", "b"], []]) {
+        const { all, state } = messages(data)
+        const exit = yield* Effect.exit(socket.sendAll(all))
+        assert.strictEqual(Exit.isSuccess(exit), data.length !== 3 && data[0] !== tooLong)
+        assert.strictEqual(isDefect(exit), data.includes(mistake))
+        assert.strictEqual(state.closed, 1)
+      }
+    })
+  )
+
+  it.effect("is closed once if sendAll is interrupted while a message waits", () =>
+    Effect.gen(function* () {
+      const { pair, server } = yield* connected({ sendHighWaterMark: 10, sendLowWaterMark: 1 })
+      yield* from(pair, "server").stall
+      const { all, state } = messages(["a".repeat(10), "b"])
+      const sending = yield* Effect.forkChild(server.sendAll(all))
+      assert.isTrue(yield* isPending(sending))
+      assert.strictEqual(state.closed, 0)
+      assert.isTrue(isInterrupted(yield* Fiber.interrupt(sending)))
+      assert.strictEqual(state.closed, 1)
+    })
+  )
+
+  it.effect("adds a defect to the error if closing it throws", () =>
+    Effect.gen(function* () {
+      const { socket } = yield* alone("client", { maxSendBytes: 10 })
+      const exit = yield* Effect.exit(socket.sendAll(messages(["a", tooLong], true).all))
+      if (Exit.isSuccess(exit)) return assert.fail("succeeded")
+      const shown = Cause.pretty(exit.cause)
+      assert.include(shown, "finally")
+      assert.include(shown, "maxSendBytes")
+    })
+  )
+})

@@ -1,7 +1,9 @@
+import * as MockTransport from "@effect-websocket/platform/MockTransport"
+import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import { Effect, Exit, Fiber } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
 import { Outbox } from "../../src/engine/client/Outbox.js"
-import { offer, OutgoingMessage } from "../../src/internal/outgoing.js"
+import { offer, OutgoingMessage, sendAll } from "../../src/internal/outgoing.js"
 import { interruptedAt } from "../scheduling.js"
 import { isPending, settled } from "../support.js"
 
@@ -61,6 +63,82 @@ describe("offer", () => {
       dropped.settle(Exit.succeed("delivered"))
       assert.strictEqual(yield* Fiber.join(waiting), "dropped")
       assert.strictEqual(yield* dropped.outcome, "dropped")
+    })
+  )
+})
+
+describe("an interruption of offer after a wait", () => {
+  it.effect("leaves the message in the outbox only if the value was handed over", () =>
+    Effect.gen(function* () {
+      let handedOver = 0
+      for (let k = 1, isInterrupted = true; isInterrupted; k++) {
+        const outbox = new Outbox<OutgoingMessage>(1, "suspend")
+        const [first, second] = [message(), message()]
+        outbox.place(first)
+        const values: Array<number> = []
+        const offering = Effect.flatMap(offer(outbox, second, 2), (value) => {
+          values.push(value)
+          return Effect.void
+        })
+        const trial = yield* Effect.forkChild(interruptedAt(k, offering))
+        yield* settled
+        outbox.remove(first)
+        isInterrupted = (yield* Fiber.join(trial)).isInterrupted
+        assert.strictEqual(outbox.size, values.length, `interrupted before operation ${k}`)
+        assert.strictEqual(outbox.has(second), values.length === 1)
+        handedOver += values.length
+      }
+      assert.isAbove(handedOver, 1)
+    })
+  )
+})
+
+describe("sendAll on a connection that breaks", () => {
+  /** No room is left, so the message of the outbox waits for its turn. */
+  const waiting = Effect.gen(function* () {
+    const pair = yield* MockTransport.make()
+    const marks = { sendHighWaterMark: 1, sendLowWaterMark: 1 }
+    const socket = yield* WebSocket.fromTransport(pair.client, { role: "client", ...marks })
+    yield* pair.clientToServer.stall
+    yield* Effect.forkChild(Effect.ignore(socket.send("first")))
+    yield* settled
+    const outbox = new Outbox<OutgoingMessage>(1, "suspend")
+    const waits = message()
+    outbox.place(waits)
+    const sending = yield* Effect.forkChild(sendAll(outbox, socket))
+    yield* settled
+    assert.isFalse(outbox.has(waits))
+    return { outbox, pair, sending, waits }
+  })
+
+  it.effect("keeps a message of which nothing was sent", () =>
+    Effect.gen(function* () {
+      const { outbox, pair, sending, waits } = yield* waiting
+      yield* pair.reset
+      yield* settled
+      assert.strictEqual(outbox.first, waits)
+      yield* Fiber.interrupt(sending)
+      outbox.close()
+      assert.strictEqual(yield* waits.outcome, "dropped")
+    })
+  )
+
+  it.effect("keeps that message also if it is interrupted first", () =>
+    Effect.gen(function* () {
+      const { outbox, pair, sending, waits } = yield* waiting
+      yield* Fiber.interrupt(sending)
+      yield* pair.reset
+      assert.strictEqual(outbox.first, waits)
+    })
+  )
+
+  it.effect("does not keep a message that its caller has taken back", () =>
+    Effect.gen(function* () {
+      const { outbox, pair, sending, waits } = yield* waiting
+      outbox.remove(waits)
+      yield* pair.reset
+      yield* Fiber.interrupt(sending)
+      assert.strictEqual(outbox.size, 0)
     })
   )
 })

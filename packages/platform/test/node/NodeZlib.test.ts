@@ -120,6 +120,20 @@ describe("deflateLater", () => {
     assert.isUndefined(await later(noise.subarray(0, 500)))
   })
 
+  it("goes on after messages that zlib could not begin, which are not deflated", async () => {
+    // A window that zlib does not have.
+    const failing = [16, 16, 16].map((windowBits) => later(text, { windowBits }))
+    assert.deepStrictEqual(await Promise.all(failing), [undefined, undefined, undefined])
+    const running = [later(text), later(text)]
+    // It begins in a callback of zlib.
+    const waiting = [later(text, { windowBits: 16 }), later(text)]
+    for (const deflated of await Promise.all([...running, waiting[1]!])) assert.isDefined(deflated)
+    assert.isUndefined(await waiting[0]!)
+    const cancel = zlib.deflateLater(text, deflateOptions({ windowBits: 16 }), () => assert.fail("cancelled"))
+    cancel()
+    await new Promise((resolve) => setImmediate(resolve))
+  })
+
   it("runs two at once, in the order in which they came, and those that were given up not at all", async () => {
     const started: Array<Uint8Array> = []
     const callbacks: Array<() => void> = []

@@ -27,6 +27,11 @@ export class FrameWriter {
     return this.maskKey !== undefined
   }
 
+  /** The size of a frame with a payload of `size` bytes. */
+  frameBytes(size: number): number {
+    return headerBytes(size, this.masks) + size
+  }
+
   /** Writes a message in frames of at most `maxFrameSize` bytes. */
   message(message: Message, maxFrameSize: number): void {
     if (message._tag === "Text") this.text(message.data, maxFrameSize)

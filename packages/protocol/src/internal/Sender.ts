@@ -54,19 +54,19 @@ export class Sender {
     )
   }
 
-  send(message: Message, compress: boolean | undefined, maxFrameSize: number) {
+  send(message: Message, maxFrameSize: number) {
     const refused = this.refuseMessage(message.data)
-    if (refused !== undefined) return refused
-    const deflation = this.compressor?.deflation(message, compress)
-    if (deflation === undefined) this.writer.message(message, maxFrameSize)
-    else this.writeDeflated(deflation, this.compressor?.deflate(deflation), maxFrameSize)
-    return undefined
+    if (refused === undefined) this.writer.message(message, maxFrameSize)
+    return refused
   }
 
   sendDeflated(deflation: Deflation, deflated: Uint8Array | undefined, maxFrameSize: number) {
     const refused = this.refuseMessage(deflation.data)
     if (refused !== undefined) return refused
-    this.writeDeflated(deflation, this.compressor?.finish(deflation, deflated), maxFrameSize)
+    const { message } = deflation
+    const payload = this.compressor?.finish(deflation, deflated)
+    if (payload === undefined) this.writer.message(message, maxFrameSize)
+    else this.writer.data(message._tag === "Text" ? Opcode.Text : Opcode.Binary, payload, true, rsv1, maxFrameSize)
     return undefined
   }
 
@@ -138,6 +138,11 @@ export class Sender {
     }
   }
 
+  get outputBytes(): number {
+    const { newestPing, writer } = this
+    return newestPing === undefined ? writer.output.size : writer.output.size + writer.frameBytes(newestPing.length)
+  }
+
   takeOutput(): ReadonlyArray<Uint8Array> {
     this.answerNewestPing()
     this.bufferedPongs = 0
@@ -151,7 +156,8 @@ export class Sender {
     this.writer.frame(Opcode.Pong, payload, 0, payload.length, true)
   }
 
-  private refuseMessage(data: string | Uint8Array): ProtocolError | PayloadTooLarge | undefined {
+  /** Why a message may not begin now. */
+  refuseMessage(data: string | Uint8Array): ProtocolError | PayloadTooLarge | undefined {
     return this.fragmented?.underWay === true
       ? localProtocolError("A message cannot begin inside a fragmented one", "RFC 6455 §5.4")
       : this.refuseSize("message", data)
@@ -163,10 +169,5 @@ export class Sender {
     if ((typeof data === "string" ? data.length * 3 : data.length) <= max) return undefined
     const size = typeof data === "string" ? byteLength(data) : data.length
     return size > max ? new PayloadTooLarge({ limit, max, size, direction: "outbound" }) : undefined
-  }
-
-  private writeDeflated({ message }: Deflation, payload: Uint8Array | undefined, maxFrameSize: number): void {
-    if (payload === undefined) this.writer.message(message, maxFrameSize)
-    else this.writer.data(message._tag === "Text" ? Opcode.Text : Opcode.Binary, payload, true, rsv1, maxFrameSize)
   }
 }

@@ -51,8 +51,8 @@ export type Dialed =
  * Sends an upgrade request, and calls back once with the result. It must not call back before it has returned.
  *
  * The client calls the returned function to drop the request, and then nothing of it may be left. It does not call the function
- * after the callback. An error that a `Dial` throws is a defect of `connect`. The transport of a second or late callback is
- * aborted.
+ * after the callback. An error that a `Dial` throws is a defect of `connect`. If it calls back a second time or too late, the
+ * transport is aborted and the body is dropped.
  *
  * @since 0.1.0
  * @category models

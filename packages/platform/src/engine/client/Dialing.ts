@@ -3,7 +3,8 @@ import {
   isHandshakeRejected,
   isProtocolError,
   type HandshakeRejected,
-  type HeaderRecord
+  type HeaderRecord,
+  type ProtocolError
 } from "@effect-websocket/protocol/Errors"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
 import * as HeaderField from "@effect-websocket/protocol/HeaderField"
@@ -45,6 +46,8 @@ export type DialingResult<A> =
   | { readonly _tag: "Failed"; readonly error: ConnectError }
   | { readonly _tag: "Died"; readonly defect: unknown }
   | { readonly _tag: "Closed" }
+
+type Upgraded = Extract<Dialed, { readonly _tag: "Upgraded" }>
 
 interface Opened<A> {
   readonly _tag: "Opened"
@@ -160,8 +163,7 @@ export class Dialing<A> implements Closable, Alarm {
     this.wait<Dialed>(
       (answered) =>
         dial(request.url, sent, (dialed) => {
-          // A second callback, or one after `drop`: nobody else would close this transport.
-          if (!answered(dialed) && dialed._tag === "Upgraded") guarded(dialed.transport).abort()
+          if (!answered(dialed)) dropAnswer(dialed)
         }),
       (dialed) => this.take(request, redirects, offer, dialed)
     )
@@ -178,21 +180,19 @@ export class Dialing<A> implements Closable, Alarm {
       this.body = dialed.body
       return this.keepCookies(request, redirects, dialed)
     }
-    const { headers, transport } = dialed
-    const accepted = Answer.check(headers, offer, this.plan.settings.compression)
-    if (isProtocolError(accepted)) {
-      guarded(transport).abort()
-      return this.fail(accepted)
-    }
-    const connection = this.open(transport, request.url, accepted)
-    this.keepCookies(request, redirects, { _tag: "Opened", headers, connection })
+    const connection = this.open(dialed, request.url, offer)
+    if (isProtocolError(connection)) return this.fail(connection)
+    this.keepCookies(request, redirects, { _tag: "Opened", headers: dialed.headers, connection })
   }
 
-  private open(transport: Transport, url: URL, accepted: Answer.Accepted): A {
+  /** Returns why the answer is not valid if no connection is made. Its transport is aborted then. */
+  private open({ headers, transport }: Upgraded, url: URL, offer: Handshake.Offer): A | ProtocolError {
     try {
-      return (this.openedConnection = this.plan.open(transport, url, accepted))
+      const accepted = Answer.check(headers, offer, this.plan.settings.compression)
+      if (!isProtocolError(accepted)) return (this.openedConnection = this.plan.open(transport, url, accepted))
+      guarded(transport).abort()
+      return accepted
     } catch (defect) {
-      // No connection owns the transport.
       guarded(transport).abort()
       throw defect
     }
@@ -287,6 +287,12 @@ export class Dialing<A> implements Closable, Alarm {
     quietly(cancelWait)
     if (body !== undefined) quietly(() => body.drop())
   }
+}
+
+/** Drops a second answer, or one that comes after `drop`: nobody else would close its socket. */
+const dropAnswer = (dialed: Dialed): void => {
+  if (dialed._tag === "Upgraded") guarded(dialed.transport).abort()
+  else if (dialed._tag === "Rejected") quietly(() => dialed.body.drop())
 }
 
 /** Calls a function of the app's `dial` for a request that has ended, and ignores what it throws. */

@@ -17,6 +17,8 @@ export interface FlusherHost {
   readonly budgetIsShort: boolean
   /** Reports to the budget what the connection holds now. */
   account(): void
+  /** Called by each flush once the connection has left the phase `Open`. */
+  leaveOpen(): void
   /** Lets sends continue that wait for the budget. */
   serveBudget(): void
 }
@@ -102,7 +104,7 @@ export class Flusher {
   }
 
   flush(): void {
-    const { closed, connection, deadlines, transport } = this.host
+    const { closed, connection, transport } = this.host
     const open = connection.phase === "Open"
     // Pongs wait for room, and coalesce while they wait. A Close does not wait.
     if (connection.outputBytes > 0 && (this.writable || !open) && !closed) {
@@ -113,11 +115,11 @@ export class Flusher {
     }
     this.host.account()
     if (open || this.host.closed) return
-    deadlines.closing()
     if (connection.outputEnded && !this.transportEnded) {
       this.transportEnded = true
       transport.end()
     }
+    this.host.leaveOpen()
   }
 
   setWritable(writable: boolean): void {

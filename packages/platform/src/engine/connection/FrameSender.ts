@@ -16,7 +16,7 @@ export class FrameSender extends Sender {
       const refused = connection.sendFrame(frame)
       if (!control) this.messageSent(refused, frame.fin)
       // The frame was a Close.
-      if (connection.phase !== "Open") this.host.closing()
+      if (connection.phase !== "Open") this.host.settle()
       return refused
     }
     const waits = control ? !flusher.writable && frame.opcode !== Opcode.Close : this.roomAwaited || !flusher.hasRoom()

@@ -1,7 +1,8 @@
 import { IoError } from "@effect-websocket/protocol/Errors"
 import type { Transport, TransportSink, WaterMarks, WriteResult } from "../../Transport.js"
+import { inTurn } from "../inTurn.js"
 
-/** Marks the transports of the library's own clients and servers. These need no guard. */
+/** Marks the transports that keep the contract by themselves: those over sockets of the system. These need no guard. */
 export const neverThrows = Symbol("neverThrows")
 
 const guardKey = Symbol.for("@effect-websocket/platform/GuardedTransport")
@@ -20,11 +21,14 @@ export const unguarded = (transport: Transport): Transport => (isGuarded(transpo
 const isGuarded = (transport: Transport): transport is GuardedTransport => guardKey in transport
 
 /**
- * A guard around a transport of the app. No method of a transport may throw. If one does, the guard ends that connection
- * with the error as the cause. Without the guard, the error could reach a callback of a socket or a timer and end the
- * process.
+ * A guard around a transport of the app, which may break the contract of a transport:
+ *
+ * - If a method throws, the guard ends that connection with the error as the cause. Without the guard, the error could
+ *   reach a callback of a socket or a timer and end the process.
+ * - If a method reports something before it returns, the guard passes the report on in a later turn. Without the guard, a
+ *   connection would read while it writes.
  */
-export class GuardedTransport implements Transport {
+export class GuardedTransport implements Transport, Guard {
   readonly [neverThrows] = true
   readonly [guardKey] = true
   readonly remoteAddress: string | undefined
@@ -32,6 +36,8 @@ export class GuardedTransport implements Transport {
   private sink: TransportSink | undefined = undefined
   private broken = false
   private closed = false
+  // How many calls of methods are under way.
+  private calls = 0
   private abandoning: ReturnType<typeof setTimeout> | undefined = undefined
 
   constructor(transport: Transport) {
@@ -51,11 +57,7 @@ export class GuardedTransport implements Transport {
 
   start(sink: TransportSink, marks: WaterMarks): void {
     this.sink = sink
-    const guarded = new GuardedSink(
-      sink,
-      () => this.broken,
-      () => this.close()
-    )
+    const guarded = new GuardedSink(sink, this)
     this.attempt("start", () => this.transport.start(guarded, marks))
   }
 
@@ -73,11 +75,14 @@ export class GuardedTransport implements Transport {
 
   write(chunks: ReadonlyArray<Uint8Array>): WriteResult {
     if (this.broken) return lost
+    this.calls++
     try {
       return this.transport.write(chunks)
     } catch (cause) {
       this.break("write", cause)
       return lost
+    } finally {
+      this.calls--
     }
   }
 
@@ -91,7 +96,15 @@ export class GuardedTransport implements Transport {
     if (this.sink !== undefined && !this.closed) this.abandoning ??= setTimeout(() => this.close(), abandonMillis)
   }
 
-  private close(): void {
+  get isBroken(): boolean {
+    return this.broken
+  }
+
+  get isCalled(): boolean {
+    return this.calls > 0
+  }
+
+  close(): void {
     if (this.closed) return
     this.closed = this.broken = true
     clearTimeout(this.abandoning)
@@ -100,10 +113,13 @@ export class GuardedTransport implements Transport {
 
   private attempt(operation: string, call: () => void): void {
     if (this.broken) return
+    this.calls++
     try {
       call()
     } catch (cause) {
       this.break(operation, cause)
+    } finally {
+      this.calls--
     }
   }
 
@@ -125,35 +141,72 @@ export class GuardedTransport implements Transport {
 /** The result of a write to a broken transport: the bytes are lost, and the caller need not wait. */
 const lost: WriteResult = { taken: false, belowHighWater: true }
 
-/** Passes on the reports of a transport until the transport is broken. */
+interface Guard {
+  /** Whether the transport has failed or closed. */
+  readonly isBroken: boolean
+  /** Whether a method of the transport is being called. */
+  readonly isCalled: boolean
+  close(): void
+}
+
+/** Passes on the reports of a transport, in order and outside of calls to it, until the transport is broken. */
 class GuardedSink implements TransportSink {
   private readonly sink: TransportSink
-  private readonly isBroken: () => boolean
-  private readonly close: () => void
+  private readonly guard: Guard
+  // The reports that wait for a later turn. There is a list as long as reports wait, so that none overtakes another.
+  private waiting: Array<() => void> | undefined = undefined
 
-  constructor(sink: TransportSink, isBroken: () => boolean, close: () => void) {
+  constructor(sink: TransportSink, guard: Guard) {
     this.sink = sink
-    this.isBroken = isBroken
-    this.close = close
+    this.guard = guard
   }
 
   onChunk(chunk: Uint8Array, owned: boolean): void {
-    if (!this.isBroken()) this.sink.onChunk(chunk, owned)
+    if (this.isDirect) {
+      this.sink.onChunk(chunk, owned)
+      return
+    }
+    // A chunk that is not owned is valid only during this call.
+    const kept = owned ? chunk : chunk.slice()
+    this.report(() => this.sink.onChunk(kept, owned))
   }
 
   onEof(): void {
-    if (!this.isBroken()) this.sink.onEof()
+    this.report(() => this.sink.onEof())
   }
 
   onDrain(): void {
-    if (!this.isBroken()) this.sink.onDrain()
+    this.report(() => this.sink.onDrain())
   }
 
   onError(error: IoError): void {
-    if (!this.isBroken()) this.sink.onError(error)
+    this.report(() => this.sink.onError(error))
   }
 
   onClose(): void {
-    if (!this.isBroken()) this.close()
+    this.report(() => this.guard.close())
+  }
+
+  private get isDirect(): boolean {
+    return this.waiting === undefined && !this.guard.isCalled && !this.guard.isBroken
+  }
+
+  private report(pass: () => void): void {
+    if (this.isDirect) return pass()
+    if (this.guard.isBroken) return
+    if (this.waiting === undefined) {
+      this.waiting = []
+      inTurn(() => this.passWaiting())
+    }
+    this.waiting.push(pass)
+  }
+
+  private passWaiting(): void {
+    const passed = this.waiting ?? []
+    // Not yet `undefined`: what is reported meanwhile follows.
+    const waiting = (this.waiting = [])
+    for (const pass of passed) if (!this.guard.isBroken) pass()
+    if (waiting.length > 0) inTurn(() => this.passWaiting())
+    else this.waiting = undefined
   }
 }

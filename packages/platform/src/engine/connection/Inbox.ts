@@ -136,15 +136,17 @@ export class Inbox<Item extends Delivered> {
 
   /** Calls `wake` once when there is something to read or the connection has ended; at once if that is so now. */
   whenReadable(wake: () => void): void {
-    const { connection } = this.host
-    // An item or the end may have come since the reader looked.
-    if (!this.isEmpty || connection.error !== undefined || connection.unsettled) wake()
-    else this.wake = wake
+    if (this.host.connection.unsettled || !this.waitOn(wake)) wake()
   }
 
-  /** A reader that was woken has taken all items and continues to wait. */
-  waitOn(wake: () => void): void {
+  /**
+   * A reader that was woken has taken all items and continues to wait. Returns false if it need not wait, because an item or
+   * the end has come since the reader looked.
+   */
+  waitOn(wake: () => void): boolean {
+    if (!this.isEmpty || this.host.connection.error !== undefined) return false
     this.wake = wake
+    return true
   }
 
   /** The reader no longer waits for items or takes them. */
@@ -175,7 +177,9 @@ export class Inbox<Item extends Delivered> {
   }
 
   pause(reason: number): void {
-    if (this.host.connection.phase !== "Open") return
+    const { connection } = this.host
+    // The peer has nothing more to say behind a Close or a violation, and its end must be seen.
+    if (connection.phase !== "Open" || connection.unsettled) return
     if (this.pauses === 0) this.host.transport.pause()
     this.pauses |= reason
   }

@@ -1,4 +1,5 @@
 /** Joins a `Connection` to its transport, time, the budget, its reader and its sender. */
+import { encodePayload } from "@effect-websocket/protocol/CloseCode"
 import * as Connection from "@effect-websocket/protocol/Connection"
 import type { ProtocolError } from "@effect-websocket/protocol/Errors"
 import {
@@ -124,9 +125,10 @@ export class Link<Item extends Delivered = Delivered>
 
   /** Starts the transport, and joins the owners that will close the connection. */
   start(...owners: ReadonlyArray<Owner>): void {
-    this.transport.start(this, this.settings.sendMarks)
+    // Before the transport, so that its end stops them whenever it comes.
     this.deadlines.start()
-    this.ledger?.budget.add(this)
+    this.transport.start(this, this.settings.sendMarks)
+    if (!this.closed) this.ledger?.budget.add(this)
     for (const owner of owners) this.addOwner(owner)
   }
 
@@ -193,11 +195,9 @@ export class Link<Item extends Delivered = Delivered>
 
   /** Fails the connection because of an item that waits to be read. This item is dropped, and so are all items behind it. */
   failReading(code: number, error: ConnectionError): void {
-    const isOver = this.connection.error !== undefined
-    if (!isOver) this.process(this.connection.fail(code, error))
+    if (this.connection.error === undefined) this.fail(code, error)
     // After the failure, because from then on no items are added.
     this.inbox.clear()
-    if (!isOver) this.closing()
     this.inbox.taken()
   }
 
@@ -270,13 +270,13 @@ export class Link<Item extends Delivered = Delivered>
   }
 
   onError(error: IoError): void {
-    this.process(this.connection.abort(error))
+    this.abandon(error)
     this.transport.abort()
   }
 
   onClose(): void {
     if (this.closed) return
-    this.process(this.connection.abort(this.terminalError("remote")))
+    this.abandon(this.terminalError("remote"))
     this.closed = true
     this.account()
     this.ledger?.budget.delete(this)
@@ -289,7 +289,7 @@ export class Link<Item extends Delivered = Delivered>
     this.closers = undefined
   }
 
-  /** Lets a Close or a violation take effect that arrived behind messages. */
+  /** Lets a Close or a violation take effect that arrived behind messages, and passes on what that or a Close of ours changes. */
   settle(): void {
     if (this.settleTimer !== undefined) {
       clearTimeout(this.settleTimer)
@@ -312,26 +312,44 @@ export class Link<Item extends Delivered = Delivered>
 
   /** Sends the accepted messages, and then a Close. Returns an error if that Close may not be sent. Idempotent. */
   startClosing(code: number, reason?: string): ProtocolError | PayloadTooLarge | undefined {
-    if (this.connection.phase === "Open") this.sender.sendAccepted()
-    const refused = this.connection.close(code, reason)
-    if (refused === undefined) this.closing()
-    return refused
+    if (this.connection.phase === "Open") {
+      const payload = encodePayload(code, reason)
+      // A Close that may not be sent changes nothing.
+      if (!(payload instanceof Uint8Array)) return payload
+      this.sender.sendAccepted()
+      this.connection.close(code, reason)
+    }
+    this.settle()
+    return undefined
   }
 
-  /** A Close is on its way. Nothing more is sent, and the close timeout begins. */
-  closing(): void {
-    if (this.connection.unsettled) this.settle()
-    this.sender.refuse()
+  private fail(code: number, error: ConnectionError): void {
+    this.process(this.connection.fail(code, error))
     this.flusher.flush()
+  }
+
+  /**
+   * The connection has left the phase `Open`. Nothing more is sent, the close timeout begins, and the peer's end must be seen.
+   * Idempotent.
+   */
+  leaveOpen(): void {
+    this.sender.refuse()
+    this.deadlines.closing()
     this.inbox.resumeAll()
   }
 
   /** Drops the connection without a closing handshake. Idempotent. */
   cutShort(): void {
     if (this.closed) return
-    this.cutOff = !this.connection.closeStatus.clean || this.transport.bufferedBytes > 0
-    this.process(this.connection.abort(this.terminalError("local")))
+    this.abandon(this.terminalError("local"))
     this.transport.abort()
+  }
+
+  /** Nothing more arrives or leaves. A Close that has not left by now never does, although an abort forgets it. */
+  private abandon(error: ConnectionError): void {
+    this.cutOff ||= !this.connection.closeStatus.clean || this.flusher.waitingBytes > 0
+    this.process(this.connection.abort(error))
+    this.deadlines.closing()
   }
 
   /**
@@ -402,18 +420,13 @@ export class Link<Item extends Delivered = Delivered>
 
   shed(maxBytes: number): void {
     const error = new PayloadTooLarge({ limit: "budget", max: maxBytes, size: undefined, direction: "inbound" })
-    this.giveUp(tryAgainLater, error)
+    this.fail(tryAgainLater, error)
   }
 
   /** A message was lost whose caller no longer waits for it. Only the end of the connection can report this. */
   failDeflating(cause: unknown): void {
     const description = `Deflating a message failed: ${cause instanceof Error ? cause.message : String(cause)}`
-    this.giveUp(internalError, localProtocolError(description, "RFC 7692 §7.2.1", internalError))
-  }
-
-  private giveUp(code: number, error: ConnectionError): void {
-    this.process(this.connection.fail(code, error))
-    this.closing()
+    this.fail(internalError, localProtocolError(description, "RFC 7692 §7.2.1", internalError))
   }
 
   // ---------------------------------------------------------------------------------------------------------------
@@ -436,22 +449,11 @@ export class Link<Item extends Delivered = Delivered>
   }
 
   expire(deadline: Deadline): void {
-    switch (deadline) {
-      case "close":
-        this.cutShort()
-        return
-      case "idle":
-      case "lifetime":
-        this.startClosing(goingAway, expiryReasons[deadline])
-        return
-      case "write":
-        this.onError(timedOut(deadline))
-        return
-      case "heartbeat":
-      case "message":
-        this.process(this.connection.fail(deadline === "message" ? policyViolation : internalError, timedOut(deadline)))
-        this.flusher.flush()
-    }
+    if (deadline === "close") this.cutShort()
+    else if (deadline === "write") this.onError(timedOut(deadline))
+    else if (deadline === "message") this.fail(policyViolation, timedOut(deadline))
+    else if (deadline === "heartbeat") this.fail(internalError, timedOut(deadline))
+    else this.startClosing(goingAway, expiryReasons[deadline])
   }
 }
 

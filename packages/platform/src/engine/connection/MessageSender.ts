@@ -46,21 +46,20 @@ export class MessageSender extends Sender {
     const compress = options?.compress
     const maxFrameSize = frameSize(options?.maxFrameSize)
     const large = this.host.zlib !== undefined && message.data.length >= deflateLaterLength
-    const first = this.turns.size === 0 && this.underWay === undefined
-    if (connection.phase !== "Open" || (first && !large && flusher.hasRoom())) {
-      return this.sent(this.encode(message, compress, maxFrameSize))
-    }
+    if (this.isOver || (!large && this.isFree)) return this.sent(this.encode(message, compress, maxFrameSize))
     // The size is checked before anything is deflated, queued or dropped.
     const tooLarge = this.refuseSize(message)
     if (tooLarge !== undefined) return tooLarge
     // The app's filter runs here, so that an error it throws is a defect of the caller.
     const decided = connection.compresses(message, compress)
-    const deflation = large && decided ? () => connection.deflation(message, true) : undefined
-    const room = first && flusher.hasRoom()
-    if (settings.sendStrategy === "sliding" && !room) return this.slide(message, decided, large, maxFrameSize)
-    if (first && !room && settings.sendStrategy !== "suspend") {
+    // It may have closed the connection, or sent something.
+    if (this.isOver) return this.sent(this.encode(message, decided, maxFrameSize))
+    if (settings.sendStrategy === "sliding" && !this.isFree) return this.slide(message, decided, large, maxFrameSize)
+    const first = this.turns.size === 0 && this.underWay === undefined
+    if (first && settings.sendStrategy !== "suspend" && !flusher.hasRoom()) {
       return this.sent(this.sendToSlow(message, decided, maxFrameSize))
     }
+    const deflation = large && decided ? () => connection.deflation(message, true) : undefined
     return this.awaitTurn({
       begin: (uncompressed) => this.sendInTurn(message, uncompressed ?? decided, maxFrameSize),
       deflation,
@@ -225,7 +224,9 @@ export class MessageSender extends Sender {
         this.begin(turn)
         return
       }
+      let isDone = false
       const cancel = zlib.deflateLater(started.data, started.options, (deflated) => {
+        isDone = true
         // The send was cancelled, or zlib has called back before.
         if (this.underWay !== turn) return
         this.underWay = undefined
@@ -237,6 +238,8 @@ export class MessageSender extends Sender {
       // The app's zlib may have returned anything. Wrapped in a function of ours, it cannot keep the next message from its
       // turn after an interruption.
       if (this.underWay === turn) this.cancelDeflating = () => cancel()
+      // It closed the connection before it returned.
+      else if (!isDone) cancelJob(cancel)
     } catch (defect) {
       // The app's zlib called back before it threw.
       if (this.underWay !== turn) return
@@ -245,16 +248,12 @@ export class MessageSender extends Sender {
     }
   }
 
+  /** Stops deflating the message under way. The caller then sends or refuses it, or serves the turns. */
   private stopDeflating(): void {
+    if (!(this.underWay instanceof Turn)) return
     const cancel = this.cancelDeflating
-    if (cancel === undefined) return
-    this.cancelDeflating = undefined
-    this.underWay = undefined
-    try {
-      cancel()
-    } catch {
-      // The app's zlib failed in a job that nobody waits for.
-    }
+    this.underWay = this.cancelDeflating = undefined
+    if (cancel !== undefined) cancelJob(cancel)
   }
 
   // Messages that come from a stream (see `OutgoingStream`)
@@ -319,6 +318,14 @@ export class MessageSender extends Sender {
     this.turns = noTurns
     this.droppable = 0
     for (const turn of turns) turn.settle(error)
+  }
+}
+
+const cancelJob = (cancel: () => void): void => {
+  try {
+    cancel()
+  } catch {
+    // The app's zlib failed in a job that nobody waits for.
   }
 }
 

@@ -35,9 +35,9 @@ export class OutgoingStream implements UnderWay {
   }
 
   fail(error: ConnectionError): void {
-    // The caller has not begun to send parts.
-    if (this.stop === undefined) return
-    this.failure ??= error
+    // The caller has not begun to send parts, or has been stopped.
+    if (this.stop === undefined || this.failure !== undefined) return
+    this.failure = error
     this.stop()
   }
 

@@ -20,7 +20,7 @@ export interface SenderHost {
   startClosing(code: number, reason?: string): SendError | undefined
   cutShort(): void
   /** Called when a Close has been sent. */
-  closing(): void
+  settle(): void
   failDeflating(cause: unknown): void
   /** The error that says why nothing can be sent any more. */
   terminalError(initiator: "local" | "remote"): ConnectionError
@@ -150,6 +150,10 @@ class RoomWait extends Wait {
     this.sender = sender
     this.encode = encode
     this.control = control
+  }
+
+  override get isSent(): boolean {
+    return this.encode === undefined || super.isSent
   }
 
   protected begin(): void {

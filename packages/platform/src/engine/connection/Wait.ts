@@ -14,6 +14,12 @@ export type Sent = Outcome | Wait
 export abstract class Wait {
   private done: ((outcome: Outcome) => void) | undefined = undefined
   private next: Wait | undefined = undefined
+  private hasSent = false
+
+  /** Whether anything of the message has been sent. */
+  get isSent(): boolean {
+    return this.hasSent
+  }
 
   start(done: (outcome: Outcome) => void): void {
     this.done = done
@@ -32,6 +38,7 @@ export abstract class Wait {
     const { done } = this
     if (done === undefined) return
     this.done = undefined
+    this.hasSent = sent === undefined || sent instanceof Wait
     if (!(sent instanceof Wait)) return done(sent)
     this.next = sent
     sent.start(done)

@@ -20,16 +20,43 @@ export const toMessage = (data: Data): Message.Message => {
   return Message.make(data)
 }
 
-/**
- * Checks several messages. Refuses a text or bytes, which are iterable but would be sent character by character or byte by
- * byte.
- */
-export const toMessages = (data: Iterable<Data>): Iterator<Data> => {
-  const isIterable = typeof data === "object" && data !== null && Symbol.iterator in data
-  if (isIterable && !ArrayBuffer.isView(data)) return data[Symbol.iterator]()
-  throw new TypeError(
-    `What sendAll sends must be an iterable of messages, but is ${kindOf(data)}; send takes one message`
-  )
+/** Several messages of the app, taken one after another. */
+export class Messages {
+  private readonly data: Iterable<Data>
+  private rest: Iterator<Data> | undefined = undefined
+
+  /** Refuses a text or bytes, which are iterable but would be sent character by character or byte by byte. */
+  constructor(data: Iterable<Data>) {
+    const isIterable = typeof data === "object" && data !== null && Symbol.iterator in data
+    if (!isIterable || ArrayBuffer.isView(data)) {
+      throw new TypeError(
+        `What sendAll sends must be an iterable of messages, but is ${kindOf(data)}; send takes one message`
+      )
+    }
+    this.data = data
+  }
+
+  /** Whether the iterator may have to be closed. That of an array never has to. */
+  get mustClose(): boolean {
+    return this.data[Symbol.iterator] !== Array.prototype[Symbol.iterator]
+  }
+
+  /** The next message. The first call begins to iterate. */
+  next(): IteratorResult<Data> {
+    const rest = this.rest ?? this.data[Symbol.iterator]()
+    // An iterator that throws is over, as one that has ended.
+    this.rest = undefined
+    const next = rest.next()
+    if (next.done !== true) this.rest = rest
+    return next
+  }
+
+  /** Closes the iterator, if it has begun and is not over, as a `for…of` loop does that stops early. */
+  close(): void {
+    const { rest } = this
+    this.rest = undefined
+    rest?.return?.()
+  }
 }
 
 /** Checks a part of a message that is sent as a stream. */

@@ -1,16 +1,18 @@
 import { ProtocolError } from "@effect-websocket/protocol/Errors"
+import { goingAway } from "../connection/closeCodes.js"
 import { attempted, Defect } from "../Defect.js"
 import type { Timers } from "../time/Timers.js"
-import { JointDrain, type Draining, type DrainSettings } from "./Drain.js"
+import { JointDrain, type Drainable, type Draining, type DrainSettings } from "./Drain.js"
 import { Entry, Gate } from "./Gate.js"
+import type { Handshaking } from "./Handshaking.js"
 import type { Log } from "./Log.js"
 import { OpenConnections } from "./OpenConnections.js"
 import type { Policy } from "./Policy.js"
-import { checkHandshake, checkOrigin, refuse, rejectAttempt, type Refused } from "./Refused.js"
-import { Route, stopping, type RouteServer } from "./Route.js"
+import { checkBudget, checkHandshake, checkOrigin, refuse, rejectAttempt, type Refused } from "./Refused.js"
+import { checkFailure, Route, stopping, uncheckable, type RouteServer } from "./Route.js"
 import type { Linked } from "./ServerConnection.js"
 import { pathOf, type ServerRequest } from "./ServerRequest.js"
-import { open, type AcceptedRequest, type Connector } from "./Upgrade.js"
+import { open, prepare, type AcceptedRequest, type Connector } from "./Upgrade.js"
 import type { UpgradeAttempt } from "./UpgradeAttempt.js"
 
 /** A request that was admitted to a route. */
@@ -21,7 +23,7 @@ export interface Admitted {
 }
 
 /** Passes upgrade requests to the routes of a server, and keeps its open connections. */
-export class Acceptor implements RouteServer {
+export class Acceptor implements RouteServer, Drainable {
   readonly policy: Policy
   readonly timers: Timers
   readonly log: Log
@@ -56,7 +58,22 @@ export class Acceptor implements RouteServer {
     this.routes.push({ route, matches })
     // From specific to general: exact paths, then prefixes from long to short, then everything.
     this.routes.sort((left, right) => rank(right.route) - rank(left.route))
-    for (const attempt of this.fallback.removeReady(matches)) this.offer(attempt)
+    for (const handshaking of this.fallback.waiting) {
+      if (matches(handshaking.request.path)) this.pass(handshaking, route)
+    }
+  }
+
+  /** Passes a request that waits for a route to it. The request has a place already: only the route decides about it now. */
+  private pass(handshaking: Handshaking, route: Route): void {
+    const { attempt, request } = handshaking
+    const { origin } = route.settings
+    const refused = origin === this.fallback.settings.origin ? undefined : attempted(() => checkOrigin(request, origin))
+    // The policy may have ended the request, the route or the server.
+    if (!handshaking.isUnderWay || this.hasStopped(route)) return
+    if (refused === undefined) return route.takeOver(handshaking)
+    handshaking.end()
+    if (refused instanceof Defect) this.checkFailed(attempt, refused)
+    else this.refuse(attempt, refused)
   }
 
   remove(route: Route): void {
@@ -84,6 +101,7 @@ export class Acceptor implements RouteServer {
     if (admitted === undefined) return
     if (admitted instanceof Defect) return this.checkFailed(attempt, admitted)
     const { entry, request, route } = admitted
+    // If this throws, it was the attempt.
     const received = attempted(() => route.receive(attempt, request, entry))
     if (received instanceof Defect) {
       entry.leave()
@@ -92,8 +110,8 @@ export class Acceptor implements RouteServer {
   }
 
   private checkFailed(attempt: UpgradeAttempt, defect: Defect): void {
-    this.log("error", "The check of an upgrade request failed", defect, attempt)
-    rejectAttempt(attempt, 500, {}, "The server could not check the request")
+    this.log("error", checkFailure, defect, attempt)
+    rejectAttempt(attempt, 500, {}, uncheckable)
   }
 
   /** Performs everything that comes before the check of a request. Answers a request that it does not admit. */
@@ -103,15 +121,17 @@ export class Acceptor implements RouteServer {
     const request = checkHandshake(attempt, this.policy)
     if (request._tag === "RefusedRequest") return this.refuse(attempt, request)
     const route = only ?? this.routeOf(request.path)
-    const refused = checkOrigin(request, route?.settings.origin ?? this.policy.origin, this.policy)
+    const refused = checkOrigin(request, route?.settings.origin ?? this.policy.origin) ?? checkBudget(this.policy)
     if (refused !== undefined) return this.refuse(attempt, refused)
     const entry = this.gate.enter(request)
     if (!(entry instanceof Entry)) return this.turnAway(attempt, entry.status, entry.reason, String(entry.retryAfter))
-    if (route !== undefined && route.draining === undefined) return { request, route, entry }
-    entry.leave()
-    return route === undefined
-      ? this.turnAway(attempt, 404, "There is no WebSocket at this path")
-      : this.turnAway(attempt, 503, stopping, this.retryAfter)
+    if (route === undefined) {
+      entry.leave()
+      return this.turnAway(attempt, 404, "There is no WebSocket at this path")
+    }
+    const admitted = { request, route, entry }
+    // The functions of the app that have just run may have stopped the server.
+    return this.refuseLate(attempt, admitted) ? undefined : admitted
   }
 
   private refuse(attempt: UpgradeAttempt, refused: Refused): undefined {
@@ -125,15 +145,18 @@ export class Acceptor implements RouteServer {
     this.log("debug", "Refused an upgrade request", reason, attempt)
   }
 
-  /** Answers 503 to an admitted request if the server has begun to stop. Returns whether it has. */
-  refuseLate(attempt: UpgradeAttempt, { entry, route }: Admitted): boolean {
-    if (!this.stopped && route.draining === undefined) return false
+  /** Answers 503 to an admitted request if the server or its route has begun to stop. Returns whether one has. */
+  refuseLate(attempt: UpgradeAttempt, { entry, route }: Pick<Admitted, "entry" | "route">): boolean {
+    if (!this.hasStopped(route)) return false
     entry.leave()
     this.turnAway(attempt, 503, stopping, this.retryAfter)
     return true
   }
 
-  /** Opens the connection of an admitted request. Returns `undefined` if the client has gone, or if the answer is not valid. */
+  /**
+   * Opens the connection of an admitted request. There is none if the client has gone, the server has begun to stop, or the answer
+   * is not valid.
+   */
   open<C extends Linked>(
     accepted: AcceptedRequest,
     entry: Entry,
@@ -146,7 +169,9 @@ export class Acceptor implements RouteServer {
       entry.leave()
       return undefined
     }
-    const connection = isGone instanceof Defect ? isGone : open(accepted, this.policy.settings, connector)
+    const prepared = isGone instanceof Defect ? isGone : prepare(accepted, this.policy.settings)
+    if (!(prepared instanceof Defect) && this.refuseLate(attempt, { entry, route })) return undefined
+    const connection = prepared instanceof Defect ? prepared : open(prepared, connector)
     if (connection instanceof ProtocolError || connection instanceof Defect) {
       entry.leave()
       const why = connection instanceof Defect ? connection : connection.message
@@ -155,18 +180,26 @@ export class Acceptor implements RouteServer {
     }
     this.connections.track(connection.link, accepted.request, entry, accepted.accepted.value, route)
     connection.link.start(this.connections)
+    // The 101 and the start are the app's, too. A drain that they began does not know this connection.
+    if (route.draining !== undefined) connection.link.startClosing(goingAway)
     return connection
+  }
+
+  private hasStopped(route: Route): boolean {
+    return this.stopped || route.stopped || route.draining !== undefined
   }
 
   private get allRoutes(): ReadonlyArray<Route> {
     return [this.fallback, ...this.routes.map(({ route }) => route)]
   }
 
-  /** The drain of all routes that is under way, or one that begins now. */
+  /** The drain of all routes and connections that is under way, or one that begins now. */
   drain(settings: DrainSettings, random: () => number): Draining {
     if (this.draining === undefined) {
       this.stopped = true
-      this.draining = new JointDrain(this.allRoutes.map((route) => route.drain(settings, random)))
+      // A connection may have outlived its route.
+      const drained = new Set<Drainable>([...this.allRoutes, ...this.connections.routes])
+      this.draining = new JointDrain(Array.from(drained, (route) => route.drain(settings, random)))
     }
     return this.draining
   }

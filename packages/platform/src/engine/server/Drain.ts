@@ -28,6 +28,12 @@ export interface DrainedHandlers {
   interrupt(): number
 }
 
+/** A part of a server that can be drained alone. */
+export interface Drainable {
+  /** The drain that is under way, or one that begins now. */
+  drain(settings: DrainSettings, random: () => number): Draining
+}
+
 /** A drain that has begun. */
 export interface Draining {
   /** Calls back with the report, at once if there is one already. Returns what undoes this; the drain goes on. */

@@ -31,7 +31,7 @@ export class Handshaking implements Alarm, AcceptedRequest {
   readonly attempt: UpgradeAttempt
   readonly request: ServerRequest
   readonly entry: Entry
-  private readonly route: HandshakingRoute
+  private route: HandshakingRoute
 
   constructor(attempt: UpgradeAttempt, request: ServerRequest, entry: Entry, route: HandshakingRoute) {
     this.attempt = attempt
@@ -39,6 +39,11 @@ export class Handshaking implements Alarm, AcceptedRequest {
     this.entry = entry
     this.route = route
     attempt.onGone?.(() => this.end())
+  }
+
+  /** Whether it has neither an answer nor a connection. */
+  get isUnderWay(): boolean {
+    return !this.hasEnded
   }
 
   get select(): Selector {
@@ -68,6 +73,12 @@ export class Handshaking implements Alarm, AcceptedRequest {
 
   reject(status: number, headers: HeaderRecord, body: string): void {
     if (this.end()) rejectAttempt(this.attempt, status, headers, body)
+  }
+
+  /** Another route takes it over, with its entry and its deadline. */
+  moveTo(route: HandshakingRoute): void {
+    this.route.forget(this)
+    this.route = route
   }
 
   /** An `accept` takes it. Its entry stays with the connection. */

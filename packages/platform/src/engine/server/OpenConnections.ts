@@ -1,5 +1,6 @@
 import { Closables, type Closable } from "../connection/Closables.js"
 import { notSet, type Alarm, type Timers } from "../time/Timers.js"
+import type { Drainable } from "./Drain.js"
 import type { Entry } from "./Gate.js"
 import type { ServerConnection } from "./ServerConnection.js"
 import type { ServerRequest } from "./ServerRequest.js"
@@ -19,7 +20,7 @@ export interface OpenConnection {
 interface Tracked extends OpenConnection {
   readonly entry: Entry
   readonly firstMessageAlarm: Alarm | undefined
-  readonly route: object
+  readonly route: Drainable
 }
 
 /** The open connections of a server. */
@@ -36,7 +37,7 @@ export class OpenConnections extends Closables {
   }
 
   /** Tracks a connection, which must not have started yet. `route` accepted it. */
-  track(connection: ServerConnection, request: ServerRequest, entry: Entry, value: unknown, route: object): void {
+  track(connection: ServerConnection, request: ServerRequest, entry: Entry, value: unknown, route: Drainable): void {
     entry.opened()
     const firstMessageAlarm = this.awaitFirstMessage(connection)
     const since = this.timers.now
@@ -58,8 +59,13 @@ export class OpenConnections extends Closables {
     return [...this.tracked.values()]
   }
 
+  /** The routes that accepted them, also those that the server has no more. */
+  get routes(): ReadonlySet<Drainable> {
+    return new Set(Array.from(this.tracked.values(), ({ route }) => route))
+  }
+
   /** Those that a route accepted. */
-  of(route: object): ReadonlyArray<ServerConnection> {
+  of(route: Drainable): ReadonlyArray<ServerConnection> {
     return [...this.tracked.values()].flatMap((tracked) => (tracked.route === route ? [tracked.connection] : []))
   }
 

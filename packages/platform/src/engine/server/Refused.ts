@@ -40,17 +40,16 @@ export const checkHandshake = (
   return makeRequest(checked, remoteAddress, clientAddress(remoteAddress, checked.headers, proxies))
 }
 
-/** Checks the origin of a request and the budget. Returns why the request is refused, if it is. */
-export const checkOrigin = (
-  request: ServerRequest,
-  origin: Origin.Policy,
-  { settings }: Terms
-): Refused | undefined => {
+/** Whether a request comes from an allowed origin. */
+export const checkOrigin = (request: ServerRequest, origin: Origin.Policy): Refused | undefined => {
   const refusal = origin(request)
-  if (refusal !== undefined) {
-    const error = remoteProtocolError(refusal, "RFC 6455 §10.2")
-    return { _tag: "RefusedRequest", status: 403, headers: {}, error }
-  }
+  if (refusal === undefined) return undefined
+  const error = remoteProtocolError(refusal, "RFC 6455 §10.2")
+  return { _tag: "RefusedRequest", status: 403, headers: {}, error }
+}
+
+/** Whether the server has bytes left for another connection. */
+export const checkBudget = ({ settings }: Terms): Refused | undefined => {
   if (settings.budget?.isExhausted !== true) return undefined
   const error = new IoError({ reason: "Budget", operation: "accept" })
   return { _tag: "RefusedRequest", status: 503, headers: {}, error }

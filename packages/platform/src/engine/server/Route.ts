@@ -1,10 +1,11 @@
 import type * as Origin from "@effect-websocket/protocol/Origin"
 import type { Selector } from "@effect-websocket/protocol/Subprotocol"
 import { nothingToUndo } from "../connection/Closables.js"
+import { attempted, Defect } from "../Defect.js"
 import type { Timers } from "../time/Timers.js"
 import { Waiters } from "../Waiters.js"
 import type { Check, Outcome } from "./Check.js"
-import { Drain, type Draining, type DrainedHandlers, type DrainSettings } from "./Drain.js"
+import { Drain, type Drainable, type Draining, type DrainedHandlers, type DrainSettings } from "./Drain.js"
 import type { Entry } from "./Gate.js"
 import { Handshaking, type HandshakingRoute } from "./Handshaking.js"
 import type { Log } from "./Log.js"
@@ -33,7 +34,7 @@ export interface RouteServer {
   readonly handshakeTimeout: number
   /** In seconds, as the header has it. */
   readonly retryAfter: string
-  /** Opens the connection of a request. Returns `undefined` if the client has gone, or if the answer is not valid. */
+  /** Opens the connection of a request. It may find that there can be none. */
   open<C extends Linked>(
     accepted: AcceptedRequest,
     entry: Entry,
@@ -43,7 +44,7 @@ export interface RouteServer {
 }
 
 /** The requests for a path: those that are being checked, and those that wait for an `accept`. */
-export class Route implements HandshakingRoute {
+export class Route implements HandshakingRoute, Drainable {
   readonly settings: RouteSettings
   /** The handlers that run for its connections. */
   readonly handlers = new Set<DrainedHandlers>()
@@ -78,7 +79,16 @@ export class Route implements HandshakingRoute {
   }
 
   receive(attempt: UpgradeAttempt, request: ServerRequest, entry: Entry): void {
-    const handshaking = new Handshaking(attempt, request, entry, this)
+    this.begin(new Handshaking(attempt, request, entry, this))
+  }
+
+  /** Takes over a request that waits for a connection of another route. */
+  takeOver(handshaking: Handshaking): void {
+    handshaking.moveTo(this)
+    this.begin(handshaking)
+  }
+
+  private begin(handshaking: Handshaking): void {
     this.handshaking.add(handshaking)
     const { check } = this.settings
     if (check === undefined) {
@@ -86,9 +96,10 @@ export class Route implements HandshakingRoute {
       return
     }
     handshaking.setDeadline()
-    const cancel = check(request, (outcome) => this.checked(handshaking, outcome))
+    const cancel = attempted(() => check(handshaking.request, (outcome) => this.checked(handshaking, outcome)))
+    if (cancel instanceof Defect) this.checkFailed(handshaking, checkFailure, cancel)
     // The check may be done, or the client gone.
-    if (this.isChecking(handshaking)) handshaking.cancelCheck = cancel
+    else if (this.isChecking(handshaking)) handshaking.cancelCheck = cancel
   }
 
   private isChecking(handshaking: Handshaking): boolean {
@@ -112,7 +123,7 @@ export class Route implements HandshakingRoute {
   }
 
   private checkFailed(handshaking: Handshaking, message: string, detail: unknown): void {
-    handshaking.reject(500, {}, "The server could not check the request")
+    handshaking.reject(500, {}, uncheckable)
     this.server.log("error", message, detail, handshaking.attempt)
   }
 
@@ -132,13 +143,9 @@ export class Route implements HandshakingRoute {
     this.ready.delete(handshaking)
   }
 
-  /** Removes the waiting requests that belong to a route added later, and returns their attempts. */
-  removeReady(matches: (path: string) => boolean): ReadonlyArray<UpgradeAttempt> {
-    const attempts = []
-    for (const handshaking of this.ready) {
-      if (matches(handshaking.request.path) && handshaking.end()) attempts.push(handshaking.attempt)
-    }
-    return attempts
+  /** The requests that wait for an `accept`. */
+  get waiting(): Iterable<Handshaking> {
+    return this.ready
   }
 
   /** Opens the connection of the first request that is ready and whose client is still there, and answers it with 101. */
@@ -179,7 +186,6 @@ export class Route implements HandshakingRoute {
     this.takers.wakeAll()
   }
 
-  /** The drain that is under way, or one that begins now. */
   drain(settings: DrainSettings, random: () => number): Draining {
     if (this.draining === undefined) {
       const { connections, timers } = this.server
@@ -191,6 +197,12 @@ export class Route implements HandshakingRoute {
     return this.draining
   }
 }
+
+/** What the log says if a function of the app throws that decides about a request. */
+export const checkFailure = "The check of an upgrade request failed"
+
+/** The answer to that request. */
+export const uncheckable = "The server could not check the request"
 
 /** The text of the answer to requests that come too late. */
 export const stopping = "The server is stopping"

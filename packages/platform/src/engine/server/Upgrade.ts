@@ -64,16 +64,27 @@ export interface AcceptedRequest {
   readonly accepted: Acceptance
 }
 
-/** Opens the connection of a request that was accepted, or answers 500. */
+/** An accepted request, with all that the app decides about its connection. */
+export interface PreparedRequest extends AcceptedRequest {
+  readonly settings: Settings
+  readonly protocol: string | undefined
+}
+
+/** Asks the app for what is still to decide about an accepted request, or answers 500. */
+export const prepare = (accepted: AcceptedRequest, shared: Settings): PreparedRequest | Defect => {
+  const { attempt, request, select } = accepted
+  const settings = accepted.accepted.settings ?? shared
+  if (settings instanceof Defect) return cannotOpen(attempt, settings)
+  const protocol = attempted(() => selectProtocol(request, accepted.accepted.protocol, select))
+  if (protocol instanceof Defect) return cannotOpen(attempt, protocol)
+  return { attempt, request, select, accepted: accepted.accepted, settings, protocol }
+}
+
+/** Opens the connection of a request, or answers 500. It asks the app for nothing but the 101. */
 export const open = <C extends object>(
-  { accepted, attempt, request, select }: AcceptedRequest,
-  shared: Settings,
+  { accepted, attempt, protocol, request, settings }: PreparedRequest,
   connector: Connector<C, ServerRequest>
 ): C | ProtocolError | Defect => {
-  const settings = accepted.settings ?? shared
-  if (settings instanceof Defect) return cannotOpen(attempt, settings)
-  const protocol = attempted(() => selectProtocol(request, accepted.protocol, select))
-  if (protocol instanceof Defect) return cannotOpen(attempt, protocol)
   const upgrade = (headers: HeaderRecord): Transport => attempt.upgrade(headers)
   const answering = { offer: request, protocol, headers: accepted.headers, url: request.url, request, upgrade }
   // Only the attempt can have thrown this error, and it may have answered before that.

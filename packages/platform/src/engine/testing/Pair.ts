@@ -1,6 +1,9 @@
 import { IoError } from "@effect-websocket/protocol/Errors"
 import type { Transport, TransportSink, WaterMarks, WriteResult } from "../../Transport.js"
 import { concat } from "../bytes.js"
+import { count } from "../checks.js"
+import { nothingToUndo } from "../connection/Closables.js"
+import { inTurn } from "../inTurn.js"
 import type { Clock } from "../time/Clock.js"
 
 /** What can go wrong on the way. The public `MockTransport.Faults` documents it. */
@@ -82,6 +85,13 @@ export class Pair implements Faults {
 
 type Item = Uint8Array | "end"
 
+/** An item that may not be delivered yet. */
+interface Delayed {
+  readonly item: Item
+  /** Whether its own delay has passed. It may still have to wait for the items before it. */
+  isDue: boolean
+}
+
 /** The bytes on their way from one end, the writer, to the other end, the reader. */
 export class Direction implements Faults {
   /** The number of bytes that have not been delivered. */
@@ -91,7 +101,7 @@ export class Direction implements Faults {
   /** Everything that was written, also what was lost. */
   private readonly log: Array<Uint8Array> = []
   // Items on their way are first delayed, then ready. Both lists are in the order of writing.
-  private delayed: Array<Item> = []
+  private delayed: Array<Delayed> = []
   private ready: Array<Item> = []
   private readonly sleeps = new Set<() => void>()
   private splitSize: number | undefined = undefined
@@ -100,6 +110,7 @@ export class Direction implements Faults {
   private bytesPerSecond = Number.POSITIVE_INFINITY
   private allowance = Number.POSITIVE_INFINITY
   private replenishing = false
+  private stopReplenishing = nothingToUndo
   private stalled = false
   private dropping = false
   private scheduled = false
@@ -114,16 +125,15 @@ export class Direction implements Faults {
   }
 
   split(size: number | undefined): void {
-    this.splitSize = size
+    this.splitSize = size === undefined ? undefined : count("size", size)
   }
 
   delay(time: number): void {
     this.delayTime = time
   }
 
-  throttle(bytesPerSecond = Number.POSITIVE_INFINITY): void {
-    this.bytesPerSecond = bytesPerSecond
-    this.allowance = bytesPerSecond
+  throttle(bytesPerSecond: number | undefined): void {
+    this.setRate(bytesPerSecond === undefined ? Number.POSITIVE_INFINITY : count("bytesPerSecond", bytesPerSecond))
     this.schedule()
   }
 
@@ -144,12 +154,10 @@ export class Direction implements Faults {
   lift(): void {
     this.splitSize = undefined
     this.delayTime = 0
-    this.bytesPerSecond = Number.POSITIVE_INFINITY
-    this.allowance = Number.POSITIVE_INFINITY
-    this.replenishing = false
+    this.setRate(Number.POSITIVE_INFINITY)
     this.stalled = false
     this.cancelSleeps()
-    this.ready.push(...this.delayed)
+    for (const { item } of this.delayed) this.ready.push(item)
     this.delayed = []
     this.schedule()
   }
@@ -176,7 +184,7 @@ export class Direction implements Faults {
 
   /** Whether the end of the direction has not been delivered yet. */
   get hasEndOnItsWay(): boolean {
-    return this.ready.includes("end") || this.delayed.includes("end")
+    return this.ready.includes("end") || this.delayed.some(({ item }) => item === "end")
   }
 
   /** Logs what an end writes, and sends it on its way if the end may still send. */
@@ -195,14 +203,19 @@ export class Direction implements Faults {
       this.schedule()
       return
     }
-    this.delayed.push(item)
+    const delayed = { item, isDue: this.delayTime === 0 }
+    this.delayed.push(delayed)
+    if (delayed.isDue) return
     this.after(this.delayTime, () => {
-      // Each sleep that ends frees the first item, so that an item with a shorter delay does not overtake.
-      const first = this.delayed.shift()
-      if (first === undefined) return
-      this.ready.push(first)
-      this.schedule()
+      delayed.isDue = true
+      this.releaseDue()
     })
+  }
+
+  /** Readies the items whose delays have passed. None overtakes an item before it. */
+  private releaseDue(): void {
+    while (this.delayed[0]?.isDue === true) this.ready.push(this.delayed.shift()!.item)
+    this.schedule()
   }
 
   /** Loses everything that is on its way. */
@@ -246,31 +259,49 @@ export class Direction implements Faults {
     this.writer.reportDrain()
   }
 
+  /** A rate begins with a second of its own. */
+  private setRate(bytesPerSecond: number): void {
+    this.bytesPerSecond = bytesPerSecond
+    this.allowance = bytesPerSecond
+    this.replenishing = false
+    this.stopReplenishing()
+  }
+
   private replenish(): void {
     if (this.replenishing) return
     this.replenishing = true
-    this.after(1000, () => {
+    this.stopReplenishing = this.after(1000, () => {
       this.replenishing = false
       this.allowance = this.bytesPerSecond
       this.schedule()
     })
   }
 
-  private after(millis: number, task: () => void): void {
+  /** Returns what stops it. */
+  private after(millis: number, task: () => void): () => void {
+    let isOver = false
     // A clock may call back before it returns.
-    let over = false
-    let cancel: (() => void) | undefined
+    let cancel = nothingToUndo
+    const end = (): void => {
+      isOver = true
+      this.sleeps.delete(stop)
+    }
+    const stop = (): void => {
+      if (isOver) return
+      end()
+      cancel()
+    }
+    this.sleeps.add(stop)
     cancel = this.clock.sleep(millis, () => {
-      over = true
-      if (cancel !== undefined) this.sleeps.delete(cancel)
+      if (isOver) return
+      end()
       task()
     })
-    if (!over) this.sleeps.add(cancel)
+    return stop
   }
 
   private cancelSleeps(): void {
-    for (const cancel of this.sleeps) cancel()
-    this.sleeps.clear()
+    for (const stop of this.sleeps) stop()
   }
 }
 
@@ -378,19 +409,6 @@ export class End implements Transport {
     const { sink } = this
     if (sink !== undefined) queueMicrotask(() => sink.onClose())
   }
-}
-
-// Two apps that answer each other without end would otherwise let no timer fire, not even the timeout of the test.
-const maxTurns = 100_000
-let turns = 0
-const inTurn = (task: () => void): void => {
-  if (turns === 0) {
-    setTimeout(() => {
-      turns = 0
-    }, 0)
-  }
-  if (++turns < maxTurns) queueMicrotask(task)
-  else setTimeout(task, 0)
 }
 
 const clear: WriteResult = { taken: true, belowHighWater: true }

@@ -41,6 +41,7 @@ export class Deadlines implements Alarm {
   private readonly settings: Settings
   private readonly owner: DeadlineOwner
 
+  // Once this is set, no other deadline counts. It is `never` after the end.
   private closeTime: Time = undefined
   private lifetimeTime: Time = undefined
   private writeTime: Time = undefined
@@ -128,31 +129,32 @@ export class Deadlines implements Alarm {
 
   /** The connection is closing: from now on only the close deadline applies. */
   closing(): void {
-    if (this.closeTime !== undefined) return
-    this.stop()
-    this.closeTime = this.timers.now + this.settings.closeTimeout
-    this.setAlarm()
+    if (this.closeTime === undefined) this.endAt(this.timers.now + this.settings.closeTimeout)
   }
 
   /** Shortens the close deadline: `waited` milliseconds of the close timeout had passed before the closing began. */
   closingSince(waited: number): void {
-    if (this.closeTime === undefined) return
+    if (this.closeTime === undefined || this.closeTime === never) return
     this.closeTime = Math.min(this.closeTime, this.timers.now + Math.max(this.settings.closeTimeout - waited, 0))
     this.setAlarm()
   }
 
+  /** The connection has ended: from now on no deadline applies. */
   stop(): void {
-    this.closeTime = this.lifetimeTime = this.writeTime = undefined
-    this.messageTime = this.idleTime = this.heartbeatTime = undefined
+    this.endAt(never)
+  }
+
+  private endAt(closeTime: number): void {
+    this.closeTime = closeTime
     this.awaitsSign = false
     clearTimeout(this.grace)
     clearTimeout(this.progress?.writeGrace)
-    this.timers.clear(this)
+    this.setAlarm()
   }
 
   fire(): void {
     const { now } = this.timers
-    if (isOver(this.closeTime, now)) return this.owner.expire("close")
+    if (this.closeTime !== undefined) return this.owner.expire("close")
     if (isOver(this.lifetimeTime, now)) return this.owner.expire("lifetime")
     if (isOver(this.messageTime, now)) {
       // While reading is paused, the delay is not the peer's fault.
@@ -220,14 +222,15 @@ export class Deadlines implements Alarm {
   }
 
   private setAlarm(): void {
-    const time = Math.min(
-      this.closeTime ?? never,
-      this.lifetimeTime ?? never,
-      this.writeTime ?? never,
-      this.messageTime ?? never,
-      this.idleTime ?? never,
-      this.heartbeatTime ?? never
-    )
+    const time =
+      this.closeTime ??
+      Math.min(
+        this.lifetimeTime ?? never,
+        this.writeTime ?? never,
+        this.messageTime ?? never,
+        this.idleTime ?? never,
+        this.heartbeatTime ?? never
+      )
     if (time === never) this.timers.clear(this)
     else if (this.alarmIndex === notSet || time !== this.alarmTime) this.timers.set(this, time)
   }

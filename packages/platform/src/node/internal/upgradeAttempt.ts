@@ -3,7 +3,6 @@ import * as HeaderField from "@effect-websocket/protocol/HeaderField"
 import { STATUS_CODES, type IncomingMessage } from "node:http"
 import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
-import { GuardedTransport } from "../../engine/connection/GuardedTransport.js"
 import type { Transport } from "../../Transport.js"
 import type { UpgradeAttempt } from "../../WebSocketServer.js"
 import * as NodeTransport from "../NodeTransport.js"
@@ -111,12 +110,11 @@ export const takeOver = (
     socket.setTimeout(0)
     socket.setNoDelay(true)
     socket.write(answer)
-    return transport
+  } else {
+    // The methods of an app's stream may throw. Those of its transport do not.
+    transport.write([answer])
   }
-  // The methods of an app's stream may throw.
-  const guarded = new GuardedTransport(transport)
-  guarded.write([answer])
-  return guarded
+  return transport
 }
 
 /**

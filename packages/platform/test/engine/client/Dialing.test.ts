@@ -159,6 +159,44 @@ describe("Dialing", () => {
     assert.deepStrictEqual([results.length, wrong.aborts, second.aborts], [1, 1, 1])
   })
 
+  it("drops the body of an answer that comes late or second, whatever that throws", () => {
+    const { clock, last, results, start } = setUp()
+    start()
+    clock.advance(10_000)
+    const bodies = [new FakeBody(), new FakeBody()]
+    for (const body of bodies) last().done(rejected(503, {}, body))
+    const broken: RejectedBody = {
+      read: () => {},
+      drop: () => {
+        throw new Error("bug")
+      }
+    }
+    last().done(rejected(503, {}, broken))
+    assert.deepStrictEqual(
+      bodies.map(({ drops }) => drops),
+      [1, 1]
+    )
+    assert.strictEqual(results.length, 1)
+  })
+
+  it("aborts the transport of an answer whose headers cannot be checked", () => {
+    const { last, results, start } = setUp()
+    start()
+    const transport = new FakeTransport()
+    const defect = new Error("bug")
+    const headers = new Proxy<HeaderRecord>(
+      {},
+      {
+        get: () => {
+          throw defect
+        }
+      }
+    )
+    last().done({ _tag: "Upgraded", transport, headers })
+    assert.deepStrictEqual(results, [{ _tag: "Died", defect }])
+    assert.strictEqual(transport.aborts, 1)
+  })
+
   it("is closed by its scope: before it starts nothing is sent, later the request is dropped", () => {
     const before = setUp()
     before.dialing.beginClose()

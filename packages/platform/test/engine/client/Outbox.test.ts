@@ -5,6 +5,7 @@ import { Outbox, type Outgoing } from "../../../src/engine/client/Outbox.js"
 class Message implements Outgoing {
   readonly name: string
   drops = 0
+  isTakenBack = false
 
   constructor(name: string) {
     this.name = name
@@ -148,5 +149,107 @@ describe("Outbox", () => {
         }
       )
     )
+  })
+})
+
+describe("a message that got its place after a wait", () => {
+  const placed = () => {
+    const outbox = new Outbox<Message>(1, "suspend")
+    const [first, second, third] = messages(3)
+    assert(first !== undefined && second !== undefined && third !== undefined)
+    const told: Array<string> = []
+    outbox.place(first)
+    outbox.placeLater(second, () => told.push("second"))
+    outbox.placeLater(third, () => told.push("third"))
+    outbox.remove(first)
+    assert.deepStrictEqual(told, ["second"])
+    return { outbox, second, third, told }
+  }
+
+  it("is taken back if its caller is gone before it claims the place, and the next one gets it", () => {
+    const looks: ReadonlyArray<(outbox: Outbox<Message>) => unknown> = [
+      (outbox) => outbox.size,
+      (outbox) => outbox.first,
+      (outbox) => outbox.place(new Message("late")),
+      (outbox) => outbox.whenFilled(() => {})
+    ]
+    for (const look of looks) {
+      const { outbox, second, third, told } = placed()
+      second.isTakenBack = true
+      look(outbox)
+      assert.deepStrictEqual([outbox.first, told], [third, ["second", "third"]])
+      assert.deepStrictEqual([second.drops, outbox.has(second)], [0, false])
+    }
+  })
+
+  it("stays once its caller has claimed the place", () => {
+    const { outbox, second, told } = placed()
+    outbox.claim(second)
+    second.isTakenBack = true
+    assert.deepStrictEqual([outbox.first, outbox.size, told], [second, 1, ["second"]])
+  })
+
+  it("is unclaimed also if there was room when it began to wait", () => {
+    const outbox = new Outbox<Message>(1, "suspend")
+    const message = new Message("")
+    outbox.placeLater(message, () => {})
+    assert.strictEqual(outbox.first, message)
+    message.isTakenBack = true
+    assert.strictEqual(outbox.size, 0)
+  })
+})
+
+describe("a message of which nothing was sent", () => {
+  const begun = (strategy: "suspend" | "dropping" | "sliding" = "suspend", capacity = 2) => {
+    const outbox = new Outbox<Message>(capacity, strategy)
+    const [first, second] = messages(2)
+    assert(first !== undefined && second !== undefined)
+    outbox.place(first)
+    outbox.begin(first)
+    outbox.place(second)
+    return { first, outbox, second }
+  }
+
+  it("comes back before all others, and wakes whoever sends", () => {
+    const { first, outbox, second } = begun()
+    outbox.remove(second)
+    let wakes = 0
+    outbox.whenFilled(() => wakes++)
+    outbox.restore(first)
+    assert.strictEqual(wakes, 1)
+    outbox.place(second)
+    assert.deepStrictEqual([take(outbox), take(outbox)], [first, second])
+  })
+
+  it("comes back before those that have come meanwhile, also if there is no place", () => {
+    for (const strategy of ["suspend", "dropping"] as const) {
+      const { first, outbox, second } = begun(strategy, 1)
+      outbox.restore(first)
+      outbox.restore(first)
+      assert.strictEqual(outbox.size, 2)
+      assert.deepStrictEqual([take(outbox), take(outbox), outbox.size], [first, second, 0])
+      assert.strictEqual(first.drops, 0)
+    }
+  })
+
+  it("is dropped if the outbox is closed, or if it slides out", () => {
+    const closed = begun()
+    closed.outbox.close()
+    closed.outbox.restore(closed.first)
+    const full = begun("sliding", 1)
+    full.outbox.restore(full.first)
+    for (const { first } of [closed, full]) assert.strictEqual(first.drops, 1)
+    assert.strictEqual(full.outbox.first, full.second)
+  })
+
+  it("does not come back if it was taken back meanwhile", () => {
+    const removed = begun()
+    removed.outbox.remove(removed.first)
+    const gone = begun()
+    gone.first.isTakenBack = true
+    for (const { first, outbox, second } of [removed, gone]) {
+      outbox.restore(first)
+      assert.deepStrictEqual([outbox.first, outbox.size, first.drops], [second, 1, 0])
+    }
   })
 })

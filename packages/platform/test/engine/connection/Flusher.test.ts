@@ -40,6 +40,7 @@ const make = (own: Partial<Settings> = {}) => {
       return state.budgetIsShort
     },
     account: () => {},
+    leaveOpen: () => deadlines.closing(),
     serveBudget: () => void log.push("serve")
   })
   transport.start({ ...deafSink, onDrain: () => flusher.setWritable(true) }, all.sendMarks)

@@ -121,6 +121,126 @@ describe("a guarded transport", () => {
   })
 })
 
+describe("a guarded transport that reports during a call to it", () => {
+  const error = new IoError({ reason: "Reset", operation: "read" })
+  const reports: ReadonlyArray<(sink: TransportSink) => void> = [
+    (sink) => sink.onChunk(Uint8Array.of(1), false),
+    (sink) => sink.onDrain(),
+    (sink) => sink.onChunk(Uint8Array.of(2), true),
+    (sink) => sink.onEof(),
+    (sink) => sink.onError(error),
+    (sink) => sink.onClose()
+  ]
+  const expected = [
+    ["chunk", Uint8Array.of(1), false],
+    "drain",
+    ["chunk", Uint8Array.of(2), true],
+    "eof",
+    error,
+    "close"
+  ]
+
+  /** A transport that reports everything in one of its methods, if it is its turn. */
+  const reporting = (method: keyof Transport, report: (sink: TransportSink) => void) => {
+    const transport = new FakeTransport()
+    const { log, sink } = recorder()
+    const guard = new GuardedTransport(transport)
+    const original: unknown = Reflect.get(transport, method)
+    assert(typeof original === "function")
+    let isOver = false
+    Object.defineProperty(transport, method, {
+      value: (...args: ReadonlyArray<unknown>) => {
+        const result: unknown = Reflect.apply(original, transport, args)
+        if (!isOver) {
+          isOver = true
+          report(transport.sink)
+        }
+        return result
+      }
+    })
+    if (method !== "start") guard.start(sink, marks)
+    return { guard, log, sink, transport }
+  }
+
+  for (const method of ["start", "pause", "resume", "release", "write", "end", "abort"] as const) {
+    it(`has its reports passed on after ${method}, in order`, async () => {
+      const { guard, log, sink } = reporting(method, (reportsTo) => {
+        for (const report of reports) report(reportsTo)
+        assert.deepStrictEqual(log, [])
+      })
+      if (method === "start") guard.start(sink, marks)
+      else if (method === "write") guard.write([chunk])
+      else if (method === "release") guard.release(chunk)
+      else guard[method]()
+      assert.deepStrictEqual(log, [])
+      await turn()
+      assert.deepStrictEqual(log, expected)
+    })
+  }
+
+  it("passes on a copy of a chunk that is valid only during the report", async () => {
+    const reused = Uint8Array.of(1)
+    const { guard, log } = reporting("write", (sink) => {
+      sink.onChunk(reused, false)
+      reused[0] = 9
+    })
+    guard.write([chunk])
+    await turn()
+    assert.deepStrictEqual(log, [["chunk", Uint8Array.of(1), false]])
+  })
+
+  it("passes on later reports behind those that wait", async () => {
+    const { guard, log, transport } = reporting("write", (sink) => sink.onDrain())
+    guard.write([chunk])
+    transport.sink.onEof()
+    assert.deepStrictEqual(log, [])
+    await turn()
+    assert.deepStrictEqual(log, ["drain", "eof"])
+    transport.sink.onDrain()
+    assert.deepStrictEqual(log, ["drain", "eof", "drain"])
+  })
+
+  it("is not called within a report, however often it answers in the same step", async () => {
+    const transport = new FakeTransport()
+    const guard = new GuardedTransport(transport)
+    let depth = 0
+    let count = 0
+    const sink: TransportSink = {
+      ...recorder().sink,
+      onChunk: () => {
+        assert.strictEqual(depth++, 0)
+        if (++count < 1000) guard.write([chunk])
+        depth--
+      }
+    }
+    Object.defineProperty(transport, "write", {
+      value: () => {
+        transport.sink.onChunk(chunk, false)
+        return { taken: true, belowHighWater: true }
+      }
+    })
+    guard.start(sink, marks)
+    guard.write([chunk])
+    for (let i = 0; i < 1000; i++) await Promise.resolve()
+    assert.strictEqual(count, 1000)
+  })
+
+  it("has none passed on once it is broken", async () => {
+    const { guard, log, transport } = reporting("write", (sink) => sink.onDrain())
+    guard.write([chunk])
+    Object.defineProperty(transport, "pause", {
+      value: () => {
+        throw new Error("bug")
+      }
+    })
+    guard.pause()
+    await turn()
+    assert.lengthOf(log, 2)
+    assert.instanceOf(log[0], IoError)
+    assert.strictEqual(log[1], "close")
+  })
+})
+
 describe("a guarded transport that was aborted", () => {
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })

@@ -191,6 +191,24 @@ describe("the reader", () => {
     assert.deepStrictEqual(log, ["one", "two", "three"])
   })
 
+  it("does not continue to wait if an item or the end has come since it looked", () => {
+    const { connection, inbox, push } = make()
+    const log: Array<string> = []
+    const wait = () => inbox.waitOn(() => log.push("woken"))
+    push("one")
+    assert.isFalse(wait())
+    assert.isFalse(inbox.isAwaited)
+    inbox.takeAll()
+    assert.isTrue(wait())
+    push("two")
+    inbox.wakeReader()
+    assert.deepStrictEqual(log, ["woken"])
+    inbox.takeAll()
+    connection.receiveEof()
+    assert.isFalse(wait())
+    assert.deepStrictEqual([log, inbox.isAwaited], [["woken"], false])
+  })
+
   it("is forgotten, and then neither woken nor taking", () => {
     const { inbox, push } = make()
     const log = wakesOf((wake) => inbox.whenReadable(wake))

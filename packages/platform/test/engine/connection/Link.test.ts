@@ -1,8 +1,10 @@
 import { afterEach, assert, beforeEach, describe, it, vi } from "@effect/vitest"
+import { resolveLimits } from "@effect-websocket/protocol/Connection"
 import { IoError } from "@effect-websocket/protocol/Errors"
 import { Budget } from "../../../src/engine/connection/Budget.js"
 import { Closables } from "../../../src/engine/connection/Closables.js"
 import { endsNormally } from "../../../src/engine/connection/Link.js"
+import type { TransportSink } from "../../../src/Transport.js"
 import {
   binary,
   close,
@@ -17,6 +19,7 @@ import {
   text,
   utf8
 } from "../support.js"
+import { FakeTransport } from "./FakeTransport.js"
 import { open, Sending, turn, type Choice } from "./open.js"
 
 type Opened = ReturnType<typeof open>
@@ -74,6 +77,16 @@ for (const role of roles) {
       assert.strictEqual(opened.link.receivedMessages, 2)
       assert.isAbove(opened.link.receivedBytes, 8)
       assert.deepStrictEqual(taken(opened), ["a", "bc"])
+    })
+
+    it("has each byte of its answer counted, also of a pong for the newest of many pings", () => {
+      const opened = open({ role, settings: { limits: resolveLimits({ maxBufferedControlFrames: 1 }) } })
+      for (const frames of [1, 2, 5]) {
+        opened.receive(...Array.from({ length: frames }, (_, i) => ping("x".repeat(i))))
+        const size = opened.transport.writes.reduce((sum, { length }) => sum + length, 0)
+        assert.strictEqual(opened.link.sentBytes, size)
+        assert.strictEqual(opened.link.leftBytes, size)
+      }
     })
   })
 }
@@ -267,6 +280,65 @@ describe("closing", () => {
     }
   })
 
+  const pauses: ReadonlyArray<readonly [string, () => Choice["settings"]]> = [
+    ["the high-water mark", () => ({})],
+    ["the rate", () => ({ receiveRate: { perMessage: 500, perByte: 0, burst: 500, closes: false } })],
+    ["the budget", () => ({ budget: new Budget(2000), receiveHighWaterMark: 100_000 })]
+  ]
+  for (const [name, choose] of pauses) {
+    it(`reads on behind the peer's Close, whatever came before it, so that ${name} does not hide the peer's end`, () => {
+      const opened = open({ settings: choose() ?? {} })
+      const data = "x".repeat(2000)
+      opened.receive(text(data), text(data), close(1000))
+      assert.isFalse(opened.link.paused)
+      vi.runAllTimers()
+      assert.deepStrictEqual(opened.wrote(), ["Close 1000"])
+      assert.deepStrictEqual(opened.transport.calls, ["end"])
+    })
+  }
+
+  const ways: ReadonlyArray<readonly [string, (opened: Opened) => void]> = [
+    ["a Close of ours", ({ link }) => void link.startClosing(1000)],
+    ["the peer's Close", ({ receive }) => receive(close(1000))],
+    ["the peer's Close behind a message", ({ receive }) => receive(text("x"), close(1000))],
+    ["a violation behind a message", ({ receive }) => receive(text("x"), continuation("x"))],
+    ["the end of the input", ({ transport }) => transport.sink.onEof()],
+    ["a budget that drops the message", ({ link }) => link.shed(1000)],
+    ["zlib, which fails", ({ link }) => link.failDeflating(new Error("bug"))],
+    ["an item that cannot be read", ({ link }) => link.failReading(1007, link.terminalError("local"))],
+    ["messageTimeout", ({ link }) => link.expire("message")],
+    ["heartbeatTimeout", ({ link }) => link.expire("heartbeat")],
+    ["idleTimeout", ({ link }) => link.expire("idle")],
+    ["maxLifetime", ({ link }) => link.expire("lifetime")]
+  ]
+  for (const [name, leave] of ways) {
+    it(`reads on if it was paused, refuses to send and has its deadline, after ${name}`, () => {
+      const opened = open({ settings: { messageTimeout: 60_000, maxLifetime: 60_000 } })
+      const { clock, link, sender, transport } = opened
+      opened.receive(text("x".repeat(2000)), text("begun", false))
+      opened.receive(continuation("end"))
+      transport.stall()
+      const sending = new Sending(sender.sendNow("y".repeat(98), undefined))
+      const waiting = new Sending(sender.sendNow("waits", undefined))
+      assert.isTrue(link.paused)
+      leave(opened)
+      vi.runAllTimers()
+      assert.isFalse(link.paused)
+      assert.deepStrictEqual(
+        transport.calls.filter((call) => call !== "end"),
+        ["pause", "resume"]
+      )
+      assert.lengthOf(waiting.outcomes, 1)
+      assert.isDefined(waiting.outcomes[0])
+      clock.advance(4999)
+      assert.notInclude(transport.calls, "abort")
+      clock.advance(1)
+      assert.strictEqual(transport.calls.at(-1), "abort")
+      transport.sink.onClose()
+      assert.isFalse(sending.isWaiting)
+    })
+  }
+
   it("takes effect when the reader comes back for more, before the end of the turn", () => {
     const opened = open()
     opened.receive(text("one"), close(1000))
@@ -369,6 +441,43 @@ describe("the end", () => {
     assert.isFalse(opened.link.status.clean)
   })
 
+  const drops: ReadonlyArray<readonly [string, (opened: Opened) => void]> = [
+    ["an abort", ({ link }) => link.cutShort()],
+    [
+      "an error of the transport",
+      ({ transport }) => transport.sink.onError(new IoError({ reason: "Reset", operation: "write" }))
+    ]
+  ]
+  for (const [name, drop] of drops) {
+    it(`is not clean if ${name} cut off bytes of the Close, although a second abort finds nothing left`, () => {
+      const opened = open()
+      opened.transport.stall()
+      opened.sender.sendNow("lost", undefined)
+      opened.receive(close(1000))
+      assert.isAbove(opened.transport.bufferedBytes, 0)
+      drop(opened)
+      opened.transport.bufferedBytes = 0
+      opened.link.cutShort()
+      opened.transport.sink.onClose()
+      assert.isFalse(opened.link.status.clean)
+    })
+  }
+
+  const ends: ReadonlyArray<readonly [string, (opened: Opened) => void]> = [
+    ...drops,
+    ["nothing left of the transport", ({ transport }) => transport.sink.onClose()]
+  ]
+  for (const [name, end] of ends) {
+    it(`is not clean if ${name} came before the answer to a Close behind messages`, () => {
+      const opened = open()
+      opened.receive(text("one"), close(1000))
+      end(opened)
+      opened.transport.sink.onClose()
+      assert.deepStrictEqual(opened.wrote(), [])
+      assert.isFalse(opened.link.status.clean)
+    })
+  }
+
   it("is reported to the owners, which begin to close it before", () => {
     const opened = open()
     const owner = new Closables()
@@ -379,6 +488,27 @@ describe("the end", () => {
     assert.deepStrictEqual(owner.beginClose(1001), [])
     opened.link.addOwner(owner)
     assert.deepStrictEqual(owner.beginClose(1001), [])
+  })
+})
+
+describe("a transport that closes as it starts", () => {
+  it("leaves no deadline, and no member of a budget", () => {
+    class Closing extends FakeTransport {
+      override start(sink: TransportSink): void {
+        sink.onClose()
+      }
+    }
+    const budget = new Budget(1000)
+    const owner = new Closables()
+    const opened = open({
+      transport: new Closing(),
+      settings: { budget, maxLifetime: 1000, idleTimeout: 1000, heartbeatInterval: 1000 }
+    })
+    opened.link.addOwner(owner)
+    assert.strictEqual(opened.clock.sleeping, 0)
+    assert.strictEqual(budget.measure().connections, 0)
+    assert.deepStrictEqual(owner.beginClose(1001), [])
+    assert.isTrue(opened.link.closed)
   })
 })
 
@@ -404,6 +534,28 @@ describe("a deadline", () => {
     opened.receive(text("begun", false))
     opened.clock.advance(60_000)
     assert.deepStrictEqual(opened.wrote(), [])
+  })
+
+  it("messageTimeout does not end a closing handshake", () => {
+    const opened = open({ settings: { messageTimeout: 1000 } })
+    opened.link.startClosing(1000)
+    opened.receive(text("begun", false))
+    opened.clock.advance(4000)
+    opened.receive(continuation("end"), close(1000))
+    assert.deepStrictEqual(opened.wrote(), ["Close 1000"])
+    assert.isTrue(opened.link.status.clean)
+    opened.transport.sink.onClose()
+  })
+
+  it("does nothing to a transport that was aborted", () => {
+    const opened = open({ settings: { idleTimeout: 1000, heartbeatInterval: 1000, heartbeatTimeout: 1000 } })
+    opened.link.cutShort()
+    opened.clock.advance(4999)
+    vi.runAllTimers()
+    assert.deepStrictEqual(opened.transport.calls, ["abort"])
+    assert.deepStrictEqual(opened.wrote(), [])
+    opened.transport.sink.onClose()
+    assert.strictEqual(opened.clock.sleeping, 0)
   })
 
   it("writeTimeout drops the peer", () => {

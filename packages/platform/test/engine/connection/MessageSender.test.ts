@@ -229,6 +229,81 @@ describe("without room, with the strategy", () => {
   })
 })
 
+describe("a Close that may not be sent", () => {
+  it("is refused, and neither cancels a message that is being deflated nor sends those that wait", () => {
+    for (const [code, reason] of [
+      [1005, ""],
+      [1000, "x".repeat(124)]
+    ] as const) {
+      const opened = make({ settings: { sendStrategy: "sliding", sendMarks: { high: 200_000, low: 100 } } })
+      const sending = opened.send(large("L"))
+      opened.send("a")
+      assert.isDefined(opened.link.startClosing(code, reason))
+      assert.isFalse(opened.zlib.jobs[0]!.cancelled)
+      opened.link.flusher.flush()
+      assert.deepStrictEqual(opened.names, [])
+      opened.zlib.finishOne()
+      opened.link.flusher.flush()
+      assert.deepStrictEqual(sending.outcomes, [undefined])
+      assert.deepStrictEqual(opened.names, ["L", "a"])
+    }
+  })
+})
+
+describe("a zlib of the app that closes the connection as it begins", () => {
+  for (const sendStrategy of ["suspend", "sliding"] as const) {
+    it(`is told to cancel, and the messages are sent or refused, with the strategy ${sendStrategy}`, () => {
+      const opened = make({ settings: { sendStrategy, sendMarks: { high: 200_000, low: 100 } } })
+      const first = opened.send(large("L"))
+      const sendings = [opened.send(large("M")), opened.send("a")]
+      const { zlib } = opened
+      const deflateLater = zlib.deflateLater.bind(zlib)
+      zlib.deflateLater = (...args) => {
+        opened.link.startClosing(1000)
+        return deflateLater(...args)
+      }
+      zlib.finishOne()
+      assert.deepStrictEqual(first.outcomes, [undefined])
+      opened.link.flusher.flush()
+      const isAccepted = sendStrategy === "sliding"
+      assert.deepStrictEqual(opened.names, isAccepted ? ["L", "M", "a", "Close 1000"] : ["L", "Close 1000"])
+      for (const { outcomes } of sendings) {
+        assert.lengthOf(outcomes, 1)
+        assert.strictEqual(outcomes[0] === undefined, isAccepted)
+      }
+      assert.isTrue(zlib.jobs[0]!.cancelled)
+      assert.isTrue(opened.sender["underWay"] === undefined)
+    })
+  }
+})
+
+describe("a filter of the app that closes the connection", () => {
+  for (const sendStrategy of ["suspend", "dropping", "sliding", "close", "abort"] as const) {
+    it(`refuses the message, so that nothing follows the Close, with the strategy ${sendStrategy}`, () => {
+      for (const data of ["small", large("L")]) {
+        for (const full of [false, true]) {
+          let armed = false
+          const filter = () => {
+            if (armed) opened.link.startClosing(1000)
+            return true
+          }
+          const opened: ReturnType<typeof make> = make({ filter, settings: { sendStrategy } })
+          if (full) opened.fill()
+          armed = true
+          const { outcomes } = opened.send(data.padEnd(1024, "."))
+          assert.lengthOf(outcomes, 1)
+          assert.deepInclude(fields(outcomes[0]!), { _tag: "Connection_closed" })
+          opened.transport.drain()
+          opened.link.flusher.flush()
+          assert.deepStrictEqual(opened.names, ["Close 1000"])
+          assert.isFalse(opened.sender.roomAwaited)
+          assert.strictEqual(opened.sender.droppableBytes, 0)
+        }
+      }
+    })
+  }
+})
+
 /** A step of a program, by its name. */
 type Step = (state: ReturnType<typeof make> & { readonly sendings: Map<string, Sending> }) => void
 
@@ -251,6 +326,8 @@ const steps = {
   drained: ({ transport }) => transport.drain(),
   filled: ({ transport }) => transport.stall(),
   closes: ({ link }) => void link.startClosing(1000),
+  // A Close with a code that may not be sent changes nothing.
+  refused: ({ link }) => void link.startClosing(1005),
   ends: ({ transport }) => transport.sink.onClose()
 } satisfies Record<string, Step>
 type Name = keyof typeof steps
@@ -331,6 +408,8 @@ describe("in every order of", () => {
     ["suspend", ["L", "a", "cancel a", "deflated", "drained"]],
     ["suspend", ["L", "M", "cancel L", "deflated", "ends"]],
     ["suspend", ["L", "a", "filled", "deflated", "closes"]],
+    ["suspend", ["L", "M", "cancel L", "refused", "deflated"]],
+    ["sliding", ["L", "a", "deflated", "refused", "drained"]],
     ["sliding", ["L", "a", "deflated", "closes", "drained"]],
     ["sliding", ["L", "M", "deflated", "drained", "ends"]]
   ]

@@ -52,6 +52,26 @@ describe("Wait", () => {
     }
   })
 
+  it("knows whether anything of its message was sent", () => {
+    const isSent = (sent: Outcome | Wait) => {
+      const wait = new TestWait()
+      started(wait)
+      wait.settle(sent)
+      return wait.isSent
+    }
+    assert.deepStrictEqual([undefined, new TestWait(), error, new Defect("bug")].map(isSent), [
+      true,
+      true,
+      false,
+      false
+    ])
+    const cancelled = new TestWait()
+    started(cancelled)
+    cancelled.cancel()
+    cancelled.settle(undefined)
+    assert.isFalse(cancelled.isSent)
+  })
+
   it("may settle as it begins", () => {
     const outcomes = started(new TestWait((wait) => wait.settle(error)))
     assert.lengthOf(outcomes, 1)

@@ -1,6 +1,7 @@
 /** A link over a fake transport and a manual clock, and what a test asks of it. */
 import { resolveLimits } from "@effect-websocket/protocol/Connection"
 import type { Frame } from "@effect-websocket/protocol/Frame"
+import type { Message } from "@effect-websocket/protocol/Message"
 import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import type { Delivered } from "../../../src/engine/connection/Inbox.js"
 import { Link, type Mode } from "../../../src/engine/connection/Link.js"
@@ -44,6 +45,9 @@ export interface Choice {
   readonly mode?: Partial<Mode>
   /** With it, permessage-deflate has been agreed on. */
   readonly zlib?: Zlib
+  /** Which messages are compressed. */
+  readonly filter?: (message: Message) => boolean
+  readonly transport?: FakeTransport
   /** So that several connections live by one clock. */
   readonly clock?: ManualClock
   readonly timers?: Timers
@@ -53,8 +57,8 @@ export interface Choice {
 export const openWith = <S extends Sender>(makeSender: (link: Link) => S, choice: Choice = {}) => {
   const { clock = new ManualClock(), role = "server", zlib } = choice
   const timers = choice.timers ?? new Timers(clock)
-  const transport = new FakeTransport()
-  const deflate = PermessageDeflate.resolve()
+  const { transport = new FakeTransport() } = choice
+  const deflate = PermessageDeflate.resolve(choice.filter && { filter: choice.filter })
   const link = new Link<Delivered>(
     role,
     transport,

@@ -3,6 +3,7 @@ import * as Frame from "@effect-websocket/protocol/Frame"
 import * as Message from "@effect-websocket/protocol/Message"
 import {
   frameSize,
+  Messages,
   pingPayload,
   pongPayload,
   toCloseCode,
@@ -36,6 +37,61 @@ describe("toMessage", () => {
   for (const [name, mistake] of mistakes) {
     it(`refuses ${name}`, () => assert.throws(() => toMessage(mistake as never), TypeError))
   }
+})
+
+describe("several messages", () => {
+  it("are an iterable, but no text and no bytes", () => {
+    for (const given of ["text", utf8("bytes"), new DataView(buffer), 3, null, undefined, {}]) {
+      assert.throws(() => new Messages(given as never), "an iterable of messages")
+    }
+  })
+
+  it("close their iterator once, if it has begun and is not over", () => {
+    const log: Array<string> = []
+    const make = function* () {
+      try {
+        yield "a"
+        yield "b"
+      } finally {
+        log.push("closed")
+      }
+    }
+    for (const taken of [0, 1, 2, 3]) {
+      const messages = new Messages(make())
+      assert.isTrue(messages.mustClose)
+      const all = Array.from({ length: taken }, () => messages.next())
+      assert.deepStrictEqual(
+        all.map(({ done, value }) => (done === true ? "done" : value)),
+        ["a", "b", "done"].slice(0, taken)
+      )
+      assert.lengthOf(log, taken === 3 ? 1 : 0)
+      messages.close()
+      messages.close()
+      assert.lengthOf(log.splice(0), taken === 0 ? 0 : 1)
+    }
+  })
+
+  it("do not close an iterator that threw, or that has nothing to close, such as that of an array", () => {
+    let closed = 0
+    const throwing = {
+      [Symbol.iterator]: () => ({
+        next: () => {
+          throw new Error("bug")
+        },
+        return: () => ({ done: true as const, value: closed++ })
+      })
+    }
+    const messages = new Messages(throwing)
+    assert.throws(() => messages.next(), "bug")
+    messages.close()
+    assert.strictEqual(closed, 0)
+    for (const given of [["a", "b"], new Set(["a", "b"])]) {
+      const plain = new Messages(given)
+      assert.strictEqual(plain.mustClose, !Array.isArray(given))
+      assert.deepStrictEqual(plain.next(), { done: false, value: "a" })
+      plain.close()
+    }
+  })
 })
 
 describe("toPart", () => {

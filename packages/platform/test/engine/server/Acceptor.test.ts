@@ -231,6 +231,19 @@ describe("a check", () => {
     assert.deepStrictEqual(log, [["error", "It failed", "why"]])
   })
 
+  it("that throws gets its request one answer, 500", () => {
+    const cause = new Error("a bug")
+    const { addRoute, clock, connector, log, offer } = make()
+    const route = addRoute("/a", () => {
+      throw cause
+    })
+    const attempt = offer("/a")
+    clock.advance(10_000)
+    assert.deepStrictEqual([attempt.answers, clock.sleeping], [[500], 0])
+    assert.deepStrictEqual(log, [["error", "The check of an upgrade request failed", new Defect(cause)]])
+    assert.strictEqual(route.take(connector), undefined)
+  })
+
   it("accepts with settings that make no sense: the request gets 500", () => {
     const { addRoute, connector, log, offer } = make()
     const defect = new Defect(new RangeError("no"))
@@ -274,6 +287,102 @@ describe("routes", () => {
   })
 })
 
+describe("a request that waits for its route", () => {
+  const rate = { burst: 60_000, cost: 60_000 }
+  const limited = { ...policyOf().gate, rate, ratePerKey: rate, key: () => "client" }
+
+  it("is admitted once, and keeps its place and its deadline", () => {
+    const { acceptor, addRoute, clock, connector, offer } = make({
+      gate: { ...limited, maxConnections: 2, maxHandshakes: 1, maxConnectionsPerKey: 1 }
+    })
+    const attempt = offer("/a")
+    clock.advance(9_000)
+    const { check, state } = manual()
+    const route = addRoute("/a", check)
+    assert.deepStrictEqual(attempt.answers, [])
+    assert.strictEqual(acceptor.fallback.take(connector), undefined)
+    state.done(accepted)
+    clock.advance(999)
+    assert.deepStrictEqual(attempt.answers, [])
+    clock.advance(1)
+    assert.deepStrictEqual(attempt.answers, [503])
+    assert.strictEqual(state.cancelled, 0)
+    // Its place is free again.
+    clock.advance(60_000)
+    assert.deepStrictEqual(offer("/a").answers, [])
+    state.done(accepted)
+    assert.strictEqual(route.take(connector)?.url, "/a")
+  })
+
+  it("may leave after it was passed on", () => {
+    const { addRoute, clock, connector, offer } = make({ gate: { ...limited, rate: undefined, ratePerKey: undefined } })
+    const attempt = offer("/a")
+    const { check, state } = manual()
+    const route = addRoute("/a", check)
+    attempt.leave()
+    assert.strictEqual(state.cancelled, 1)
+    state.done(accepted)
+    assert.strictEqual(route.take(connector), undefined)
+    assert.deepStrictEqual([attempt.answers, clock.sleeping], [[], 0])
+  })
+
+  it("is asked for its origin again only if the route has a policy of its own", () => {
+    let asked = 0
+    const { acceptor, addRoute, connector, log, offer } = make({ gate: limited, origin: () => void asked++ })
+    const attempt = offer("/a", { origin: "https://b.example" })
+    const { select } = acceptor.policy
+    const other = new Route(
+      { path: "/other", origin: Origin.allowList(["https://a.example"]), select, check: undefined },
+      acceptor
+    )
+    acceptor.add(other)
+    assert.strictEqual(addRoute("/a").take(connector)?.url, "/a")
+    assert.deepStrictEqual([asked, attempt.answers], [1, [101]])
+    const strict = make()
+    const refused = strict.offer("/a", { origin: "https://b.example" })
+    const own = { path: "/a", origin: Origin.allowList(["https://a.example"]), select, check: undefined }
+    strict.acceptor.add(new Route(own, strict.acceptor))
+    assert.deepStrictEqual([refused.answers, strict.clock.sleeping], [[403], 0])
+    assert.deepStrictEqual([log, strict.log.map(([level]) => level)], [[], ["warning"]])
+  })
+
+  it("gets 500 if the policy of the route throws, and one answer if it ends the server", () => {
+    const cause = new Error("a bug")
+    const policies: ReadonlyArray<readonly [number, (acceptor: Acceptor) => void]> = [
+      [
+        500,
+        () => {
+          throw cause
+        }
+      ],
+      [503, (acceptor) => acceptor.close()],
+      [503, (acceptor) => void acceptor.drain({ code: 1001, reason: "", window: 0, timeout: 1 }, () => 0)]
+    ]
+    for (const [status, policy] of policies) {
+      const { acceptor, clock, connector, offer } = make()
+      const attempt = offer("/a")
+      const { select } = acceptor.policy
+      const origin = () => policy(acceptor) as undefined
+      const route: Route = new Route({ path: "/a", origin, select, check: undefined }, acceptor)
+      acceptor.add(route)
+      assert.deepStrictEqual([attempt.answers, route.take(connector)], [[status], undefined])
+      clock.advance(10_000)
+      assert.deepStrictEqual([attempt.answers, clock.sleeping], [[status], 0])
+    }
+  })
+
+  it("stays with the server if the policy removes the route", () => {
+    const { acceptor, connector, offer } = make()
+    const attempt = offer("/a")
+    const { select } = acceptor.policy
+    const origin = () => acceptor.remove(route) as undefined
+    const route: Route = new Route({ path: "/a", origin, select, check: undefined }, acceptor)
+    acceptor.add(route)
+    assert.deepStrictEqual([attempt.answers, route.take(connector)], [[], undefined])
+    assert.strictEqual(acceptor.fallback.take(connector)?.url, "/a")
+  })
+})
+
 describe("the end of a server", () => {
   it("answers 503 to requests that wait and to those that come, and leaves connections open", () => {
     const { acceptor, connector, log, offer } = make()
@@ -304,6 +413,36 @@ describe("the end of a server", () => {
     assert.deepStrictEqual(reports, [{ closed: 1, dropped: 0, interrupted: 0 }])
   })
 
+  it("drains the connections of a route that is gone, and waits for their handlers", () => {
+    const { acceptor, addRoute, connector, offer } = make()
+    const route = addRoute("/a")
+    offer("/a")
+    const connection = route.take(connector)
+    let running = 1
+    let ended = (): void => assert.fail("Nobody waits for the handler")
+    route.handlers.add({
+      get size() {
+        return running
+      },
+      whenEmpty: (done) => {
+        ended = done
+        return () => {}
+      },
+      interrupt: () => running
+    })
+    acceptor.remove(route)
+    const reports: Array<unknown> = []
+    acceptor
+      .drain({ code: 1001, reason: "", window: 0, timeout: 1000 }, () => 0)
+      .whenReported((report) => reports.push(report))
+    assert.deepStrictEqual(connection?.codes, [1001])
+    connection?.end()
+    assert.deepStrictEqual(reports, [])
+    running = 0
+    ended()
+    assert.deepStrictEqual(reports, [{ closed: 1, dropped: 0, interrupted: 0 }])
+  })
+
   it("drains a route alone", () => {
     const { acceptor, addRoute, connector, offer } = make()
     const [goes, stays] = [addRoute("/goes"), addRoute("/stays")]
@@ -318,6 +457,73 @@ describe("the end of a server", () => {
     assert.isTrue(acceptor.refuseLate(late, { ...admitted, route: goes }))
     assert.deepStrictEqual(late.answers, [503])
     assert.deepStrictEqual(connection?.codes, [])
+  })
+})
+
+describe("a function of the app that ends the server", () => {
+  const settings = { code: 1001, reason: "", window: 0, timeout: 1000 } as const
+  const ends: Record<string, (acceptor: Acceptor, route: Route) => void> = {
+    "closes it": (acceptor) => acceptor.close(),
+    "stops it": (acceptor) => acceptor.stop(),
+    "drains it": (acceptor) => void acceptor.drain(settings, () => 0),
+    "drains the route": (_, route) => void route.drain(settings, () => 0),
+    "removes the route": (acceptor, route) => acceptor.remove(route)
+  }
+  const functions = ["trusted", "origin", "key", "check", "select", "isGone"] as const
+
+  for (const [name, end] of Object.entries(ends)) {
+    for (const which of functions) {
+      // Its route is not found yet: the server itself takes the request.
+      if (name === "removes the route" && which === "trusted") continue
+      it(`${name} in ${which}: its request gets 503 and no connection`, () => {
+        const called: Array<string> = []
+        const call = (by: string): void => {
+          called.push(by)
+          if (by === which) end(acceptor, route)
+        }
+        const { gate } = policyOf()
+        const { acceptor, addRoute, connector } = make({
+          proxies: { trusted: () => (call("trusted"), false), header: "x-forwarded-for", trustUnixSocket: false },
+          origin: () => void call("origin"),
+          select: () => void call("select"),
+          gate: { ...gate, maxConnectionsPerKey: 9, key: () => (call("key"), "key") }
+        })
+        const route = addRoute("/a", (_, done) => {
+          call("check")
+          done(accepted)
+          return () => {}
+        })
+        const attempt = new FakeAttempt("/a", { "x-forwarded-for": "192.0.2.2", "sec-websocket-protocol": "a" })
+        let isOffered = false
+        Object.defineProperty(attempt, "isGone", {
+          value: () => {
+            if (isOffered) call("isGone")
+            return false
+          }
+        })
+        acceptor.offer(attempt)
+        isOffered = true
+        assert.strictEqual(route.take(connector), undefined)
+        assert.include(called, which)
+        assert.deepStrictEqual([attempt.answers, acceptor.connections.all], [[503], []])
+        assert.deepStrictEqual(connector.made, [])
+      })
+    }
+  }
+
+  it("drains it while the 101 is written: the drain does not know the connection, which is closed", () => {
+    const { acceptor, connector } = make()
+    const attempt = new FakeAttempt()
+    const { upgrade } = attempt
+    Object.defineProperty(attempt, "upgrade", {
+      value: (headers: Record<string, string>) => {
+        acceptor.drain(settings, () => 0)
+        return upgrade(headers)
+      }
+    })
+    acceptor.offer(attempt)
+    const connection = acceptor.fallback.take(connector)
+    assert.deepStrictEqual([attempt.answers, connection?.codes], [[101], [1001]])
   })
 })
 

@@ -110,12 +110,14 @@ describe("Pair", () => {
       pair.delay(time)
       pair.client.write([bytes(value)])
     }
-    for (let time = 0; time <= 30; time++) {
-      await turns()
-      assert.deepStrictEqual(server, ["1", "2", "3"].slice(0, server.length))
-      clock.advance(1)
-    }
+    clock.advance(29)
+    await turns()
+    // None is earlier than its own delay, and none overtakes another.
+    assert.deepStrictEqual(server, [])
+    clock.advance(1)
+    await turns()
     assert.deepStrictEqual(server, ["1", "2", "3"])
+    assert.strictEqual(clock.sleeping, 0)
   })
 
   it("works with a clock that calls back before it returns", async () => {
@@ -156,6 +158,36 @@ describe("Pair", () => {
     pair.throttle(undefined)
     await turns()
     assert.deepStrictEqual(server, ["1 2", "3 4", "5"])
+  })
+
+  it("begins a new second with each throttle", async () => {
+    const clock = new ManualClock()
+    const { pair, server } = started(clock)
+    pair.throttle(1)
+    pair.client.write([bytes(1, 2, 3, 4, 5)])
+    await turns()
+    clock.advance(900)
+    pair.throttle(2)
+    await turns()
+    clock.advance(999)
+    await turns()
+    assert.deepStrictEqual(server, ["1", "2 3"])
+    clock.advance(1)
+    await turns()
+    assert.deepStrictEqual(server, ["1", "2 3", "4 5"])
+    pair.lift()
+    assert.strictEqual(clock.sleeping, 0)
+  })
+
+  it("refuses sizes and rates that are not positive integers", async () => {
+    const { pair, server } = started()
+    for (const mistake of [0, -1, 0.5, Number.NaN, Number.POSITIVE_INFINITY]) {
+      assert.throws(() => pair.split(mistake), /^size must be a positive integer, but is /)
+      assert.throws(() => pair.serverToClient.throttle(mistake), /^bytesPerSecond must be a positive integer, but is /)
+    }
+    pair.client.write([bytes(1, 2)])
+    await turns()
+    assert.deepStrictEqual(server, ["1 2"])
   })
 
   it("delivers nothing to a reader that pauses", async () => {

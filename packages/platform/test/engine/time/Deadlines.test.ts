@@ -396,6 +396,42 @@ describe("the end", () => {
     }
   })
 
+  const events: ReadonlyArray<readonly [string, (made: ReturnType<typeof make>) => void]> = [
+    ["the start", ({ deadlines }) => deadlines.start()],
+    ["something that arrives", ({ deadlines }) => deadlines.heard()],
+    ["a message", ({ deadlines }) => deadlines.messaged()],
+    ["the begin of a message", ({ deadlines }) => deadlines.receiving(true, true)],
+    ["a transport without room", ({ deadlines }) => deadlines.congested(true)],
+    ["a transport with room", ({ deadlines }) => deadlines.congested(false)],
+    ["a call of closing", ({ deadlines }) => deadlines.closing()]
+  ]
+  for (const [name, happens] of events) {
+    it(`has no other deadline after ${name} meanwhile, and none at all after the end`, () => {
+      const settings = { ...all, heartbeatInterval: 100, heartbeatTimeout: 100, closeTimeout: 60_000 }
+      for (const isAwaited of [false, true]) {
+        const made = make(settings)
+        const { clock, deadlines, log } = made
+        // A ping is out, or not.
+        if (isAwaited) clock.advance(100)
+        const before = log.length
+        deadlines.closing()
+        happens(made)
+        for (let i = 0; i < 59; i++) {
+          clock.advance(1000)
+          vi.runAllTimers()
+        }
+        assert.lengthOf(log, before)
+        deadlines.stop()
+        happens(made)
+        deadlines.closingSince(10_000)
+        assert.strictEqual(clock.sleeping, 0)
+        clock.advance(60_000)
+        vi.runAllTimers()
+        assert.lengthOf(log, before)
+      }
+    })
+  }
+
   it("is not brought on by a time that has passed, as long as nothing closes", () => {
     const { clock, deadlines, log } = make({})
     deadlines.closingSince(60_000)
