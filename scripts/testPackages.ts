@@ -158,10 +158,10 @@ const commands = (file: string, beginning: string, version: Version): ReadonlyAr
 
 /** A command of the documentation with our tarballs in place of our names, of any version, and with their folder. */
 const resolved = (command: string, version: Version): string =>
-  command
-    .replaceAll(/ \/tmp\/effect-websocket-(\w+)-\S+\.tgz/g, (_, name: string) => ` ${tarball(name, version)}`)
-    .replaceAll(/(?<= )\/tmp(?=\/| |$)/g, folder)
-    .replaceAll(/ @effect-websocket\/(\w+)(?:@effect3)?(?= |$)/g, (_, name: string) => ` ${tarball(name, version)}`)
+  command.replaceAll(
+    / (?:\/tmp\/effect-websocket-(\w+)-\S+\.tgz|@effect-websocket\/(\w+)(?:@effect3)?|\/tmp)(?=\/| |$)/g,
+    (_, file?: string, name = file) => ` ${name === undefined ? folder : tarball(name, version)}`
+  )
 
 /** Runs a command of the documentation as it is written, apart from the tarballs. */
 const follow = async (file: string, cwd: string, command: string, version: Version): Promise<void> => {
