@@ -4,7 +4,8 @@ const src = "^packages/platform/src/"
 // What a place in packages/platform/src must not import, types included. A file imports only from places above it.
 const platformOrder = [
   // The modules that have a twin for Effect 4.
-  ["internal/(effect|http|httpServer)", ""],
+  ["internal/install-effect@3-or-platform@4/[^/]+", ""],
+  ["internal/(effect|http|httpServer)", "(?!internal/install-)"],
   ["(Options|Transport|UpgradeCheck|Zlib)", "(internal/(?!(effect|http)\\.ts)|WebSocket|Reconnecting|Mock|node)"],
   [
     "engine/(time/|(?!Settings))[^/]+",

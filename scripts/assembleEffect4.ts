@@ -1,6 +1,6 @@
 /**
  * Writes the sources of `packages/platform-effect4`: the folders of `packages/platform`, with the files of the overlay in place of
- * those of the same name, and a copy of the protocol that finds Effect 4 next to it. Nothing of this is committed. Rewrites only
+ * those of the same name, without what only Effect 3 has, and a copy of the protocol that finds Effect 4 next to it. Nothing of this is committed. Rewrites only
  * files that changed, and deletes those that are gone.
  */
 import { deepStrictEqual } from "node:assert"
@@ -15,6 +15,8 @@ interface Manifest {
 const platform = "packages/platform"
 const protocol = "packages/protocol"
 const target = "packages/platform-effect4"
+/** The folder of what Effect 4 lacks. The overlay has another one, of what Effect 3 lacks. */
+const onlyEffect3 = "internal/install-effect@3-or-platform@4/"
 
 /** The files in a folder, if there is one, by their path in it. */
 const filesIn = (folder: string): ReadonlyArray<string> =>
@@ -37,7 +39,13 @@ const copy = (from: string, to: string): void => {
 
 /** Gives a folder the files of the sources, and no others. Of two files with the same name, the later source wins. */
 const assemble = (folder: string, ...sources: ReadonlyArray<string>): void => {
-  const origins = new Map(sources.flatMap((source) => filesIn(source).map((file) => [file, join(source, file)])))
+  const origins = new Map(
+    sources.flatMap((source) =>
+      filesIn(source)
+        .filter((file) => !file.startsWith(onlyEffect3))
+        .map((file) => [file, join(source, file)])
+    )
+  )
   for (const file of filesIn(folder)) {
     if (origins.has(file)) continue
     rmSync(join(folder, file))

@@ -4,9 +4,13 @@
  *
  * - no file uses a name that both have and that means different things, apart from the modules that are written once for each;
  * - the twins of such a module export the same names;
+ * - what only one of them has is imported in a folder whose name says what to install, because the import fails if the other one
+ *   is there;
  * - nothing of Effect 3 is in the program for Effect 4: the compiler looks for a module that Effect 4 lacks in the root, too.
  */
 import { readdirSync, readFileSync } from "node:fs"
+import { createRequire } from "node:module"
+import { resolve } from "node:path"
 import ts from "typescript"
 
 const root = "packages/platform/src"
@@ -18,8 +22,14 @@ const filesIn = (folder: string): ReadonlyArray<string> =>
     .map((file) => file.replaceAll("\\", "/"))
     .filter((file) => file.endsWith(".ts"))
 
+/** The folders of what only one of them has. */
+const folders = {
+  [root]: "internal/install-effect@3-or-platform@4/",
+  [overlay]: "internal/install-effect@4-or-platform@3/"
+}
+
 /** The modules that have a twin for Effect 4. */
-const twins = filesIn(overlay)
+const twins = filesIn(overlay).filter((file) => !file.startsWith(folders[overlay]))
 
 /** What both have and means different things: single exports, or whole modules. */
 const different: Readonly<Record<string, true | ReadonlyArray<string>>> = {
@@ -120,14 +130,46 @@ const twinProblems = twins.flatMap((file) => {
   return unequal.map((name) => `${file}: only one of the twins exports ${name}`)
 })
 
+/** The modules that a file needs when it runs. */
+const neededBy = (file: string): ReadonlyArray<string> =>
+  parse(file).statements.flatMap((statement) => {
+    if (!ts.isImportDeclaration(statement) && !ts.isExportDeclaration(statement)) return []
+    const typeOnly = ts.isImportDeclaration(statement) ? statement.importClause?.isTypeOnly : statement.isTypeOnly
+    const specifier = statement.moduleSpecifier
+    return typeOnly !== true && specifier !== undefined && ts.isStringLiteral(specifier) ? [specifier.text] : []
+  })
+
+/** The modules of Effect that exist for the code in a package. */
+const existsIn = (folder: string): ((module: string) => boolean) => {
+  const require = createRequire(resolve(folder, "package.json"))
+  return (module) => {
+    try {
+      require.resolve(module)
+      return true
+    } catch {
+      return false
+    }
+  }
+}
+const existsOnBoth = [existsIn("packages/platform"), existsIn("packages/platform-effect4")]
+
+const misplaced = ([root, overlay] as const).flatMap((base) =>
+  twins.flatMap((file) =>
+    neededBy(`${base}/${file}`)
+      .filter((module) => /^(effect|@effect\/platform)\//.test(module))
+      .filter((module) => module.startsWith("@") || !existsOnBoth.every((exists) => exists(module)))
+      .map((module) => `${base}/${file}: only one Effect has "${module}"; import it in ${folders[base]}`)
+  )
+)
+
 const { fileNames } = JSON.parse(readFileSync(buildInfo, "utf8")) as { readonly fileNames: ReadonlyArray<string> }
 const strays = fileNames
   .filter((file) => /\/(effect@3|@effect\+platform@)/.test(file))
   .map((file) => `The program for Effect 4 has ${file}`)
 const ofEffect4 = fileNames.filter((file) => file.includes("/effect@4")).length
 
-const sources = filesIn(root).filter((file) => !twins.includes(file))
-const problems = [...sources.flatMap(problemsIn), ...twinProblems, ...strays]
+const sources = filesIn(root).filter((file) => !twins.includes(file) && !file.startsWith(folders[root]))
+const problems = [...sources.flatMap(problemsIn), ...twinProblems, ...misplaced, ...strays]
 for (const problem of problems) console.error(problem)
 console.log(`${sources.length} files for both, ${twins.length} twins, ${problems.length} problems`)
 process.exitCode = problems.length === 0 && sources.length > 0 && ofEffect4 > 0 ? 0 : 1

@@ -27,3 +27,9 @@ export const installNode = (major: Major): string => {
   if (status !== 0) throw new Error(`Node ${version} does not come from npm:\n${error?.message ?? output.join("")}`)
   return binary
 }
+
+/** This Node, or one from npm if Effect 4 needs a newer one. */
+export const nodeForEffect4 = (): string => {
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
+  return major > 22 || (major === 22 && minor >= 19) ? process.execPath : installNode("24")
+}

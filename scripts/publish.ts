@@ -20,9 +20,9 @@ for (const [folder, tag] of Object.entries(tags)) {
     continue
   }
   const args = ["publish", "--tag", tag, "--access", "public", "--no-git-checks", ...process.argv.slice(2)]
-  const { status } = spawnSync("pnpm", args, { cwd: folder, stdio: "inherit" })
+  const { error, status } = spawnSync("pnpm", args, { cwd: folder, stdio: "inherit" })
   if (status !== 0) {
-    console.error(`${name} ${version} was not published`)
+    console.error(`${name} ${version} was not published${error === undefined ? "" : `: ${error.message}`}`)
     process.exitCode = 1
     break
   }

@@ -3,10 +3,7 @@
  * 22.19: an older one is replaced by one from npm.
  */
 import { spawnSync } from "node:child_process"
-import { installNode } from "./nodes.js"
-
-const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
-const node = major > 22 || (major === 22 && minor >= 19) ? process.execPath : installNode("24")
+import { nodeForEffect4 } from "./nodes.js"
 
 const run = (command: string, args: ReadonlyArray<string>, cwd: string): number =>
   spawnSync(command, args, { cwd, stdio: "inherit" }).status ?? 1
@@ -14,5 +11,9 @@ const run = (command: string, args: ReadonlyArray<string>, cwd: string): number 
 const assembled = run(process.execPath, ["--import", "tsx", "scripts/assembleEffect4.ts"], ".")
 process.exitCode =
   assembled === 0
-    ? run(node, ["node_modules/vitest/vitest.mjs", "run", ...process.argv.slice(2)], "packages/platform-effect4")
+    ? run(
+        nodeForEffect4(),
+        ["node_modules/vitest/vitest.mjs", "run", ...process.argv.slice(2)],
+        "packages/platform-effect4"
+      )
     : assembled

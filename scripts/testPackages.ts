@@ -1,17 +1,24 @@
 /**
  * Packs the packages and installs them with the very lines of the documentation, in folders outside the repository and from the
- * registry as it is, for Effect 4 and for Effect 3. There it runs the code of docs/getting-started.md, and type-checks and runs
- * the README's server, client and test, and every module, on each Node that is supported.
+ * registry as it is, for Effect 4 and for Effect 3, and prints a table of what it did:
+ *
+ * - It runs the server, the client and the test of docs/getting-started.md as the page says.
+ * - It type-checks these programs, those of the README and every module with each TypeScript, and runs them on each Node.
+ * - It bundles a client for a browser.
+ * - It installs each package with the other Effect, and checks what npm and Node say.
+ *
+ * With `--all`, it follows every document that has commands to install, even if another one has the same, and every TypeScript
+ * resolves modules in both ways.
  */
 import { deepStrictEqual } from "node:assert"
-import { spawn, spawnSync, type ChildProcess } from "node:child_process"
+import { execFile, spawn, type ChildProcess } from "node:child_process"
 import { once } from "node:events"
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs"
 import { connect, createServer, type AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { delimiter, dirname, join, relative } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { installNode, type Major } from "./nodes.js"
+import { installNode, nodeForEffect4, type Major } from "./nodes.js"
 
 interface Manifest {
   readonly version: string
@@ -27,6 +34,7 @@ interface Version {
   readonly mark: string
   /** The folder that is packed. */
   readonly platform: string
+  readonly readme: string
   readonly majors: ReadonlyArray<Major>
   /** The Node that installs and runs what the documentation says. */
   readonly node: string
@@ -35,6 +43,8 @@ interface Version {
   readonly interrupted: number
   /** Whether the declarations of its vitest satisfy TypeScript 7. */
   readonly testsWithTypeScript7: boolean
+  /** What Node says on the first import if the other Effect is installed. `…` is the folder of the installed packages. */
+  readonly withOtherEffect: string
 }
 
 const versions: ReadonlyArray<Version> = [
@@ -42,26 +52,35 @@ const versions: ReadonlyArray<Version> = [
     name: "Effect 4",
     mark: "effect-4",
     platform: "packages/platform-effect4/published",
+    readme: "packages/platform-effect4/README.md",
     majors: ["22", "24", "26"],
-    node: installNode("24"),
+    node: nodeForEffect4(),
     // vitest 5 refuses the types of Node 20.
     devDependencies: { ...pinned, ...manifest("packages/platform-effect4").devDependencies, "@types/node": "22" },
     interrupted: 130,
-    testsWithTypeScript7: true
+    testsWithTypeScript7: true,
+    withOtherEffect:
+      `Error [ERR_PACKAGE_PATH_NOT_EXPORTED]: Package subpath './Pull' is not defined by "exports" in …/effect/package.json ` +
+      "imported from …/@effect-websocket/platform/dist/internal/install-effect@4-or-platform@3/effect.js"
   },
   {
     name: "Effect 3",
     mark: "effect-3",
     platform: "packages/platform",
+    readme: "packages/platform/README.md",
     majors: ["20", "22", "24", "26"],
     node: process.execPath,
-    devDependencies: pinned,
+    devDependencies: { ...pinned, ...manifest("packages/platform").devDependencies },
     interrupted: 0,
-    testsWithTypeScript7: false
+    testsWithTypeScript7: false,
+    withOtherEffect:
+      "Error [ERR_MODULE_NOT_FOUND]: Cannot find module '…/effect/dist/ConfigError.js' " +
+      "imported from …/@effect-websocket/platform/dist/internal/install-effect@3-or-platform@4/effect.js"
   }
 ]
 const [effect4, effect3] = versions as [Version, Version]
 
+const all = process.argv.includes("--all")
 const packages = ["protocol", "platform"]
 const typescripts = [pinned["typescript"]!, "6.0.3", "7.0.2"]
 /** For what hangs: a busy machine does not take so long. */
@@ -70,24 +89,62 @@ const patience = 120_000
 const folder = mkdtempSync(join(tmpdir(), "effect-websocket-"))
 const children = new Set<ChildProcess>()
 
-const run = (cwd: string, command: string, args: ReadonlyArray<string>): string => {
-  const { error, output, status, stdout } = spawnSync(command, args, { cwd, encoding: "utf8" })
-  if (status !== 0) throw new Error(`${command} ${args.join(" ")}\n${error?.message ?? output.join("")}`)
+interface Row {
+  readonly effect: string
+  readonly what: string
+  readonly seconds: number
+}
+const done: Array<Row> = []
+
+/** Does something, and adds a row to the table. */
+const step = async <A>(version: Version, what: string, action: () => Promise<A>): Promise<A> => {
+  const began = Date.now()
+  const result = await action()
+  const seconds = Math.round((Date.now() - began) / 100) / 10
+  done.push({ effect: version.name, what, seconds })
+  console.log(`${version.name}: ${what} (${seconds} s)`)
+  return result
+}
+
+interface Ended {
+  /** `null` if the program succeeded. */
+  readonly error: Error | null
+  readonly stdout: string
+  readonly output: string
+}
+
+const exec = (cwd: string, command: string, args: ReadonlyArray<string>, env = process.env): Promise<Ended> =>
+  new Promise((resolve) => {
+    const child = execFile(command, args, { cwd, env, timeout: 5 * patience }, (error, stdout, stderr) => {
+      children.delete(child)
+      resolve({ error, stdout, output: stdout + stderr })
+    })
+    children.add(child)
+  })
+
+const run = async (cwd: string, command: string, args: ReadonlyArray<string>): Promise<string> => {
+  const { error, output, stdout } = await exec(cwd, command, args)
+  if (error !== null) throw new Error(`${command} ${args.join(" ")}\n${error.message}\n${output}`)
   return stdout
 }
 
-const install = (name: string, dependencies: Record<string, string>): string => {
-  const project = join(folder, name)
-  mkdirSync(project)
-  writeFileSync(join(project, "package.json"), JSON.stringify({ private: true, type: "module", dependencies }))
-  run(project, "npm", ["install", "--no-audit", "--no-fund"])
-  return project
+const project = (dependencies: Readonly<Record<string, string>>): string => {
+  const path = mkdtempSync(join(folder, "app-"))
+  writeFileSync(join(path, "package.json"), JSON.stringify({ private: true, type: "module", dependencies }))
+  return path
 }
 
-const tarball = (name: string, version: Version): string => {
-  const source = name === "platform" ? version.platform : `packages/${name}`
-  return join(folder, `effect-websocket-${name}-${manifest(source).version}.tgz`)
-}
+const npmInstall = ["install", "--no-audit", "--no-fund"]
+
+const folderOf = (name: string, version: Version): string =>
+  name === "platform" ? version.platform : `packages/${name}`
+
+const tarball = (name: string, version: Version): string =>
+  join(folder, `effect-websocket-${name}-${manifest(folderOf(name, version)).version}.tgz`)
+
+/** Our packages, as dependencies. */
+const ours = (version: Version): Readonly<Record<string, string>> =>
+  Object.fromEntries(packages.map((name) => [`@effect-websocket/${name}`, `file:${tarball(name, version)}`]))
 
 /** The commands of the `sh` blocks for a version that begin with some words. */
 const commands = (file: string, beginning: string, version: Version): ReadonlyArray<string> => {
@@ -99,30 +156,49 @@ const commands = (file: string, beginning: string, version: Version): ReadonlyAr
   return found
 }
 
-/** Runs a command of the documentation as it is written, but for the folder of the tarballs. */
-const follow = (file: string, cwd: string, command: string, version: Version): void => {
-  const line = command
-    .replaceAll(/(?<= )\/tmp(?=\/| |$)/g, folder)
-    .replaceAll(/ @effect-websocket\/(\w+)(?:@effect3)?(?= |$)/g, (_, name: string) => ` ${tarball(name, version)}`)
+/** A command of the documentation with our tarballs in place of our names, of any version, and with their folder. */
+const resolved = (command: string, version: Version): string =>
+  command.replaceAll(
+    / (?:\/tmp\/effect-websocket-(\w+)-\S+\.tgz|@effect-websocket\/(\w+)(?:@effect3)?|\/tmp)(?=\/| |$)/g,
+    (_, file?: string, name = file) => ` ${name === undefined ? folder : tarball(name, version)}`
+  )
+
+/** Runs a command of the documentation as it is written, apart from the tarballs. */
+const follow = async (file: string, cwd: string, command: string, version: Version): Promise<void> => {
+  const line = resolved(command, version)
   const env = { ...process.env, PATH: `${dirname(version.node)}${delimiter}${process.env["PATH"]}` }
-  const { output, status } = spawnSync("sh", ["-c", line], { cwd, encoding: "utf8", env, timeout: 5 * patience })
-  if (status !== 0) throw new Error(`${file} says \`${command}\`, which fails today:\n${output.join("")}`)
+  const { error, output } = await exec(cwd, "sh", ["-c", line], env)
+  if (error !== null) throw new Error(`${file} says \`${command}\`, which fails today:\n${output}`)
 }
 
 const gettingStarted = "docs/getting-started.md"
 
 /** Does in an empty folder what a document says about installation, and returns the folder. */
-const installAs = (file: string, version: Version): string => {
-  const project = mkdtempSync(join(folder, "as-"))
-  // Only one document says how to begin.
-  for (const beginning of ["npm init", "npm pkg"]) {
-    for (const command of commands(gettingStarted, beginning, version)) {
-      follow(gettingStarted, project, command, version)
+const installAs = (file: string, version: Version): Promise<string> =>
+  step(version, `the installation of ${file}`, async () => {
+    const path = mkdtempSync(join(folder, "as-"))
+    // Only one document says how to begin.
+    for (const beginning of ["npm init", "npm pkg"]) {
+      for (const command of commands(gettingStarted, beginning, version)) {
+        await follow(gettingStarted, path, command, version)
+      }
     }
+    for (const command of commands(file, "npm install", version)) await follow(file, path, command, version)
+    return path
+  })
+
+/** Follows documents. One that installs our packages as another one does is followed only with `--all`. */
+const installAsEach = async (files: ReadonlyArray<string>, version: Version): Promise<void> => {
+  const oursOf = (file: string): ReadonlyArray<string> =>
+    commands(file, "npm install", version)
+      .map((command) => resolved(command, version).split(" ").sort().join(" "))
+      .filter((command) => command.includes(folder))
+  const followed = new Set(oursOf(gettingStarted))
+  for (const file of files) {
+    const lines = oursOf(file)
+    if (all || !lines.every((line) => followed.has(line))) await installAs(file, version)
+    for (const line of lines) followed.add(line)
   }
-  for (const command of commands(file, "npm install", version)) follow(file, project, command, version)
-  console.log(`${file}: its installation works on ${version.name}`)
-  return project
 }
 
 /** The versions that are tested, as the documentation says. */
@@ -139,26 +215,21 @@ const checkVersions = (file: string): void => {
   }
 }
 
-/** The sources of a package, without their ending. */
-const sourcesOf = (name: string): ReadonlyArray<string> =>
-  filesIn(`packages/${name}/src`).map((file) => file.replace(/\.ts$/, ""))
-
 const filesIn = (path: string): ReadonlyArray<string> =>
   readdirSync(path, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => relative(path, join(entry.parentPath, entry.name)))
     .sort()
 
-/** The public modules of a package, as they are imported. */
-const modulesOf = (name: string): ReadonlyArray<string> =>
-  sourcesOf(name)
+/** The sources of a package, without their ending. */
+const sourcesOf = (name: string, version: Version): ReadonlyArray<string> =>
+  filesIn(join(folderOf(name, version), "src")).map((file) => file.replace(/\.ts$/, ""))
+
+/** Loads every public module of a package, from what was built and not from the sources. */
+const loadAll = (name: string, version: Version): string =>
+  sourcesOf(name, version)
     .filter((source) => !/(^|\/)(internal|engine)\//.test(source))
     .map((source) => join(`@effect-websocket/${name}`, source.replace(/index$/, "")).replace(/\/$/, ""))
-
-/** Loads every module, from what was built and not from the sources. */
-const loadAll = (names: ReadonlyArray<string>): string =>
-  names
-    .flatMap(modulesOf)
     .map(
       (module, index) =>
         `export * as Module${index} from "${module}"\n` +
@@ -167,32 +238,34 @@ const loadAll = (names: ReadonlyArray<string>): string =>
     .join("")
 
 /** Nothing is missing and nothing is too much. */
-const checkContents = (project: string, name: string): void => {
-  const built = sourcesOf(name).flatMap((source) => [
+const checkContents = (app: string, name: string, version: Version): void => {
+  const built = sourcesOf(name, version).flatMap((source) => [
     `src/${source}.ts`,
     ...["js", "js.map", "d.ts", "d.ts.map"].map((ending) => `dist/${source}.${ending}`)
   ])
   const expected = ["LICENSE", "README.md", "package.json", ...built].sort()
-  deepStrictEqual(filesIn(join(project, "node_modules/@effect-websocket", name)), expected)
+  deepStrictEqual(filesIn(join(app, "node_modules/@effect-websocket", name)), expected)
 }
 
-/** Writes modules and type-checks them with each TypeScript, and with the fastest in both ways to resolve. `dist` has what runs. */
-const compile = (project: string, sources: Record<string, string>, version: Version): void => {
-  mkdirSync(join(project, "src"))
-  for (const [file, code] of Object.entries(sources)) writeFileSync(join(project, "src", file), code)
-  for (const [module, moduleResolution, used] of [
-    ["nodenext", "nodenext", typescripts],
-    ["esnext", "bundler", typescripts.slice(-1)]
-  ] as const) {
-    const options = { target: "es2022", module, moduleResolution, types: ["node"], rootDir: "src", outDir: "dist" }
-    for (const typescript of used) {
+const nodenext = { module: "nodenext", moduleResolution: "nodenext" }
+const bundler = { module: "esnext", moduleResolution: "bundler" }
+
+/** Writes modules and type-checks them and every declaration. `dist` has what runs. */
+const compile = async (app: string, sources: Readonly<Record<string, string>>, version: Version): Promise<void> => {
+  mkdirSync(join(app, "src"))
+  for (const [file, code] of Object.entries(sources)) writeFileSync(join(app, "src", file), code)
+  for (const typescript of typescripts) {
+    for (const resolution of all || typescript === typescripts.at(-1) ? [bundler, nodenext] : [nodenext]) {
+      const options = { ...resolution, target: "es2022", types: ["node"], rootDir: "src", outDir: "dist" }
       const config = {
         include: ["src"],
         exclude: typescript.startsWith("7.") && !version.testsWithTypeScript7 ? ["src/*.test.ts"] : [],
         compilerOptions: { ...options, strict: true, exactOptionalPropertyTypes: true, skipLibCheck: false }
       }
-      writeFileSync(join(project, "tsconfig.json"), JSON.stringify(config))
-      run(project, process.execPath, [join("node_modules", `typescript-${typescript}`, "bin/tsc")])
+      writeFileSync(join(app, "tsconfig.json"), JSON.stringify(config))
+      await step(version, `types with TypeScript ${typescript}, ${resolution.moduleResolution}`, () =>
+        run(app, version.node, [join("node_modules", `typescript-${typescript}`, "bin/tsc")])
+      )
     }
   }
 }
@@ -209,8 +282,8 @@ const snippet = (file: string, heading: string): string => {
   return code
 }
 
-const start = (project: string, node: string, ...args: ReadonlyArray<string>) => {
-  const child = spawn(node, args, { cwd: project, stdio: ["ignore", "pipe", "pipe"], timeout: patience })
+const start = (app: string, node: string, ...args: ReadonlyArray<string>) => {
+  const child = spawn(node, args, { cwd: app, stdio: ["ignore", "pipe", "pipe"], timeout: patience })
   const program = { child, output: "", exit: once(child, "exit") as Promise<[number | null]> }
   const add = (chunk: Buffer) => {
     program.output += chunk.toString()
@@ -244,90 +317,174 @@ const accepts = (port: number): Promise<boolean> =>
     socket.once("connect", () => socket.destroy())
   })
 
-/** The server echoes; when it is interrupted it closes the connection with 1001, which ends the client well. */
-const runReadme = async (project: string, node: string, port: number, version: Version): Promise<void> => {
-  const server = start(project, node, "dist/server.js")
-  await until("the server", () => accepts(port))
-  const client = start(project, node, "dist/client.js")
-  await until("the echo", () => client.output.includes("hello\n"))
+interface Pair {
+  readonly port: number
+  readonly server: ReadonlyArray<string>
+  readonly client: ReadonlyArray<string>
+  readonly prints: string
+  /** Whether the client ends by itself. If not, it reads until the server closes the connection. */
+  readonly ends: boolean
+}
+
+/** Runs a client that prints the answer of a server, and then interrupts the server, which closes the connection with 1001. */
+const runPair = async (app: string, node: string, pair: Pair, version: Version): Promise<void> => {
+  const server = start(app, node, ...pair.server)
+  await until(pair.server.join(" "), () => accepts(pair.port))
+  const client = start(app, node, ...pair.client)
+  if (pair.ends) await client.exit
+  else await until(pair.client.join(" "), () => client.output.includes(pair.prints) || client.child.exitCode !== null)
   server.child.kill("SIGINT")
   const [[clientCode], [serverCode]] = await Promise.all([client.exit, server.exit])
-  if (clientCode !== 0 || serverCode !== version.interrupted) {
+  if (clientCode !== 0 || serverCode !== version.interrupted || client.output !== pair.prints) {
     throw new Error(`client: ${clientCode}\n${client.output}\nserver: ${serverCode}\n${server.output}`)
   }
-  run(project, node, ["node_modules/vitest/vitest.mjs", "run", "--dir", "dist"])
 }
+
+/** The programs of docs/getting-started.md by the names that it gives them. */
+const gettingStartedPrograms = (port: number): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    ["## A server", "## A client", "## A test"].map((heading) => {
+      const code = snippet(gettingStarted, heading).replaceAll("8080", String(port))
+      const file = /^\/\/ (\S+\.ts)\n/.exec(code)?.[1]
+      if (file === undefined) throw new Error(`${gettingStarted} does not name the file below "${heading}"`)
+      return [file, code]
+    })
+  )
 
 /** The programs and the test of docs/getting-started.md, under the `tsx` and the `vitest` that it installs. */
-const runGettingStarted = async (project: string, port: number, version: Version): Promise<void> => {
-  const write = (heading: string): void => {
-    const code = snippet(gettingStarted, heading).replaceAll("8080", String(port))
-    const file = /^\/\/ (\S+\.ts)\n/.exec(code)?.[1]
-    if (file === undefined) throw new Error(`${gettingStarted} does not name the file below "${heading}"`)
-    writeFileSync(join(project, file), code)
-  }
-  for (const heading of ["## A server", "## A client", "## A test"]) write(heading)
-  const [serve, call] = commands(gettingStarted, "npx tsx", version).map((command) => command.split(" ")[2]!)
+const followGettingStarted = async (version: Version): Promise<void> => {
+  const app = await installAs(gettingStarted, version)
+  const port = await freePort()
+  for (const [file, code] of Object.entries(gettingStartedPrograms(port))) writeFileSync(join(app, file), code)
   // Without `npx`, which would be the one that gets the signal.
-  const tsx = ["--import", "tsx"]
-  const server = start(project, version.node, ...tsx, serve!)
-  await until("the server of getting started", () => accepts(port))
-  const client = start(project, version.node, ...tsx, call!)
-  const [clientCode] = await client.exit
-  server.child.kill("SIGINT")
-  const [serverCode] = await server.exit
-  if (clientCode !== 0 || serverCode !== version.interrupted || client.output !== "HELLO\n") {
-    throw new Error(`client: ${clientCode}\n${client.output}\nserver: ${serverCode}\n${server.output}`)
-  }
-  for (const command of commands(gettingStarted, "npx vitest", version)) {
-    follow(gettingStarted, project, command, version)
-  }
-  console.log(`${gettingStarted}: the server, the client and the test run on ${version.name}`)
+  const [server = [], client = []] = commands(gettingStarted, "npx tsx", version).map((command) => [
+    "--import",
+    "tsx",
+    command.split(" ")[2]!
+  ])
+  await step(version, `the programs of ${gettingStarted} with tsx`, () =>
+    runPair(app, version.node, { port, server, client, prints: "HELLO\n", ends: true }, version)
+  )
+  await step(version, `the test of ${gettingStarted}`, async () => {
+    for (const command of commands(gettingStarted, "npx vitest", version)) {
+      await follow(gettingStarted, app, command, version)
+    }
+  })
 }
 
-/** The programs and modules, with the versions that everything else is tested with, on each Node. */
+/** A client without Node, in memory. */
+const browserClient = `
+import { WebSocketClient, WebSocketServer, WebSocketTest } from "@effect-websocket/platform"
+import { Effect } from "effect"
+
+Effect.gen(function* () {
+  yield* Effect.forkScoped(WebSocketServer.run((socket) => socket.run((message) => socket.send(message))))
+  const socket = yield* WebSocketClient.connect("ws://test")
+  yield* socket.send("hello")
+  console.log((yield* socket.receive).data)
+}).pipe(Effect.scoped, Effect.provide(WebSocketTest.layer), Effect.runPromise)
+`
+
+/** For a browser, esbuild refuses every module of Node. */
+const bundleForBrowser = (app: string, version: Version): Promise<void> =>
+  step(version, "a client that is bundled for a browser", async () => {
+    writeFileSync(join(app, "browser.mjs"), browserClient)
+    const options = ["--bundle", "--format=esm", "--platform=browser", "--outfile=bundle.mjs"]
+    await run(app, "node_modules/.bin/esbuild", ["browser.mjs", ...options])
+    const printed = await run(app, version.node, ["bundle.mjs"])
+    if (printed !== "hello\n") throw new Error(`The bundle printed ${printed}`)
+  })
+
+/** The programs and modules, with the versions that everything else is tested with. */
 const testApp = async (version: Version): Promise<void> => {
-  const used = ["effect", "@effect/platform-node", "@effect/vitest", "vitest", "@types/node"]
+  const used = ["effect", "@effect/platform-node", "@effect/vitest", "vitest", "@types/node", "esbuild"]
   // For the declarations of @effect/platform-node 0.x, which are checked as well.
   if (version === effect3) used.push("@effect/platform", "@types/ws")
-  const app = install(version.mark, {
-    ...Object.fromEntries(packages.map((name) => [`@effect-websocket/${name}`, `file:${tarball(name, version)}`])),
+  const app = project({
+    ...ours(version),
     ...Object.fromEntries(used.map((name) => [name, version.devDependencies[name]!])),
     ...compilers
   })
-  for (const name of packages) checkContents(app, name)
+  await step(version, "the installation of the tested versions", () => run(app, "npm", npmInstall))
+  for (const name of packages) checkContents(app, name, version)
+
   const port = await freePort()
-  const sources = {
-    "client.ts": snippet("README.md", "## A client").replaceAll("8080", String(port)),
-    "server.ts": snippet("README.md", "## A server").replaceAll("8080", String(port)),
-    "echo.test.ts": snippet("README.md", "## A test"),
+  const readme = (heading: string): string => snippet("README.md", heading).replaceAll("8080", String(port))
+  const programs = {
+    ...gettingStartedPrograms(port),
+    "readme-server.ts": readme("## A server"),
+    "readme-client.ts": readme("## A client"),
+    "readme.test.ts": readme("## A test"),
     "protocol.ts": snippet("packages/protocol/README.md", "# @effect-websocket/protocol"),
-    "modules.ts": loadAll(packages)
+    ...Object.fromEntries(packages.map((name) => [`${name}-modules.ts`, loadAll(name, version)]))
   }
-  compile(app, sources, version)
-  for (const node of version.majors.map(installNode)) {
-    run(app, node, ["dist/modules.js"])
-    await runReadme(app, node, port, version)
-    const output = run(app, node, ["dist/protocol.js"])
-    if (!output.includes("data: 'hello'")) throw new Error(`The README of protocol printed ${output}`)
-    const running = run(app, node, ["--version"]).trim()
-    console.log(`${version.name}, Node ${running}: the client, the server, the test and every module run`)
+  await compile(app, programs, version)
+  for (const major of version.majors) {
+    const node = installNode(major)
+    const running = (await run(app, node, ["--version"])).trim()
+    await step(version, `the programs, the tests and every module on Node ${running}`, async () => {
+      for (const name of packages) await run(app, node, [`dist/${name}-modules.js`])
+      const shout = { server: ["dist/server.js"], client: ["dist/client.js"], prints: "HELLO\n", ends: true }
+      await runPair(app, node, { port, ...shout }, version)
+      const echo = {
+        server: ["dist/readme-server.js"],
+        client: ["dist/readme-client.js"],
+        prints: "hello\n",
+        ends: false
+      }
+      await runPair(app, node, { port, ...echo }, version)
+      await run(app, node, ["node_modules/vitest/vitest.mjs", "run", "--dir", "dist"])
+      const output = await run(app, node, ["dist/protocol.js"])
+      if (!output.includes("data: 'hello'")) throw new Error(`The README of protocol printed ${output}`)
+    })
+  }
+  await bundleForBrowser(app, version)
+}
+
+/** What npm and Node say if the installed Effect is the other one. */
+const testOtherEffect = async (version: Version): Promise<void> => {
+  const other = version === effect4 ? effect3 : effect4
+  const app = project({ ...ours(version), effect: other.devDependencies["effect"]! })
+  await step(version, `npm refuses ${other.name}`, async () => {
+    const { error, output } = await exec(app, "npm", npmInstall)
+    const peer = `from @effect-websocket/platform@${manifest(version.platform).version}`
+    if (error === null || !output.includes("ERESOLVE") || !output.includes(peer)) {
+      throw new Error(`npm does not say "${peer}":\n${output}`)
+    }
+  })
+  await run(app, "npm", [...npmInstall, "--legacy-peer-deps"])
+  for (const major of version.majors) {
+    await step(version, `Node ${major} says what to install instead of ${other.name}`, async () => {
+      for (const module of ["/WebSocketClient", "", "/node", "/WebSocketUpgrade"]) {
+        writeFileSync(join(app, "index.js"), `import "@effect-websocket/platform${module}"`)
+        const { output } = await exec(app, installNode(major), ["index.js"])
+        const said = /^Error .*$/m.exec(output)?.[0].replaceAll(join(realpathSync(app), "node_modules"), "…")
+        // With `WebSocketUpgrade`, Node may first load another file of the same folder.
+        const folder = dirname(version.withOtherEffect.slice(version.withOtherEffect.lastIndexOf("…")))
+        const readable =
+          module === "/WebSocketClient" ? said === version.withOtherEffect : said?.includes(` imported from ${folder}/`)
+        if (readable !== true) throw new Error(`Node ${major} says ${output}`)
+      }
+    })
   }
 }
 
 const main = async (): Promise<void> => {
   checkVersions("docs/effect-versions.md")
   for (const beginning of ["npx -y pnpm", "npm pack"]) {
-    for (const command of commands(gettingStarted, beginning, effect3)) follow(gettingStarted, ".", command, effect3)
+    for (const command of commands(gettingStarted, beginning, effect3))
+      await follow(gettingStarted, ".", command, effect3)
   }
-  for (const version of versions) {
-    await runGettingStarted(installAs(gettingStarted, version), await freePort(), version)
-    for (const file of ["README.md", "docs/effect-versions.md"]) installAs(file, version)
-  }
-  installAs("packages/protocol/README.md", effect4)
-  installAs("packages/platform-effect4/README.md", effect4)
-  installAs("packages/platform/README.md", effect3)
-  for (const version of versions) await testApp(version)
+  await Promise.all(
+    versions.map(async (version) => {
+      await followGettingStarted(version)
+      const onlyOnce = version === effect4 ? ["packages/protocol/README.md"] : []
+      await installAsEach(["README.md", "docs/effect-versions.md", version.readme, ...onlyOnce], version)
+      await testApp(version)
+      await testOtherEffect(version)
+    })
+  )
+  console.table(versions.flatMap(({ name }) => done.filter(({ effect }) => effect === name)))
 }
 
 try {

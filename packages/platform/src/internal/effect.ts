@@ -7,7 +7,7 @@ import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
 import type * as Clock from "effect/Clock"
 import type * as Config from "effect/Config"
-import * as ConfigErrors from "effect/ConfigError"
+import type * as ConfigErrors from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -15,9 +15,6 @@ import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import type * as Exit from "effect/Exit"
 import type * as Fibers from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
-import * as FiberRef from "effect/FiberRef"
-import * as FiberRefs from "effect/FiberRefs"
 import type * as FiberStatus from "effect/FiberStatus"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
@@ -25,15 +22,28 @@ import type { ParseError } from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
 import * as Runtimes from "effect/Runtime"
-import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Schedule from "effect/Schedule"
-import * as ScheduleDecision from "effect/ScheduleDecision"
-import * as ScheduleIntervals from "effect/ScheduleIntervals"
 import type { Scheduler, Task } from "effect/Scheduler"
 import * as Schemas from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as Subscribables from "effect/Subscribable"
+import type * as Subscribables from "effect/Subscribable"
+import {
+  currentContext,
+  currentLogAnnotations,
+  currentRuntimeFlags,
+  currentScheduler,
+  getFiberRef,
+  interruptedCause,
+  Interruption,
+  InvalidData,
+  isInterruptible,
+  isScheduleDone,
+  makeFiberRefs,
+  makeSubscribable,
+  noFiberId,
+  startOfIntervals
+} from "./install-effect@3-or-platform@4/effect.js"
 
 // Names that moved
 
@@ -83,7 +93,7 @@ export abstract class EffectClass<A, E = never, R = never> extends Effectable.Cl
 }
 
 /** Makes a `Deferred` synchronously. */
-export const deferredMakeUnsafe = <A, E = never>(): Deferred.Deferred<A, E> => Deferred.unsafeMake(FiberId.none)
+export const deferredMakeUnsafe = <A, E = never>(): Deferred.Deferred<A, E> => Deferred.unsafeMake(noFiberId)
 
 /** Completes a `Deferred` synchronously. */
 export const deferredDoneUnsafe: <A, E>(deferred: Deferred.Deferred<A, E>, exit: Exit.Exit<A, E>) => void =
@@ -119,14 +129,11 @@ export const runForkLater = <A, E, R>(runtime: Runtime<R>, effect: Effect.Effect
  */
 export const handlerRuntime = <R>(runtime: Runtime<R>): Runtime<R> =>
   runtime.pipe(
-    Runtimes.enableRuntimeFlag(RuntimeFlags.Interruption),
+    Runtimes.enableRuntimeFlag(Interruption),
     // These are the flags of the fiber that asked for the runtime. Without this reference, each connection has a
     // smaller table.
-    Runtimes.deleteFiberRef(FiberRef.currentRuntimeFlags),
-    Runtimes.setFiberRef(
-      FiberRef.currentScheduler,
-      schedulerOver(FiberRefs.getOrDefault(runtime.fiberRefs, FiberRef.currentScheduler))
-    )
+    Runtimes.deleteFiberRef(currentRuntimeFlags),
+    Runtimes.setFiberRef(currentScheduler, schedulerOver(getFiberRef(runtime.fiberRefs, currentScheduler)))
   )
 
 /**
@@ -146,15 +153,15 @@ export const forkInScope = <A, E, R>(
     {
       updateRefs: (references, fiberId) => {
         const context = Context.add(runtime.context, Scope.Scope, scope)
-        const inherited = FiberRefs.getOrDefault(references, FiberRef.currentLogAnnotations)
+        const inherited = getFiberRef(references, currentLogAnnotations)
         const own = Object.entries(annotations)
         const annotated = HashMap.mutate(inherited, (map) => {
           for (const [name, value] of own) HashMap.set(map, name, value)
         })
-        return FiberRefs.unsafeMake(
+        return makeFiberRefs(
           new Map(references.locals)
-            .set(FiberRef.currentContext, [[fiberId, context]])
-            .set(FiberRef.currentLogAnnotations, [[fiberId, annotated]])
+            .set(currentContext, [[fiberId, context]])
+            .set(currentLogAnnotations, [[fiberId, annotated]])
         )
       }
     }
@@ -193,9 +200,9 @@ export class Delays<In> {
   /** The next delay in milliseconds, counted from `now`. `undefined` once the schedule is done. */
   next(now: number, input: In): Effect.Effect<number | undefined> {
     return Effect.map(this.schedule.step(now, input, this.state), ([state, , decision]) => {
-      if (ScheduleDecision.isDone(decision)) return undefined
+      if (isScheduleDone(decision)) return undefined
       this.state = state
-      return ScheduleIntervals.start(decision.intervals) - now
+      return startOfIntervals(decision.intervals) - now
     })
   }
 }
@@ -207,7 +214,7 @@ export type Subscribable<A> = Subscribables.Subscribable<A>
 export const subscribable: <A>(options: {
   readonly get: Effect.Effect<A>
   readonly changes: Stream.Stream<A>
-}) => Subscribable<A> = Subscribables.make
+}) => Subscribable<A> = makeSubscribable
 
 // Schemas
 
@@ -230,7 +237,7 @@ export type ConfigError = ConfigErrors.ConfigError
 
 /** An error about the value at a path. */
 export const configError = (path: ReadonlyArray<string>, message: string): ConfigError =>
-  ConfigErrors.InvalidData([...path], message)
+  InvalidData([...path], message)
 
 // Clocks
 
@@ -265,7 +272,7 @@ export const observeFiber = <A, E>(fiber: Fiber<A, E>, observer: (exit: Exit.Exi
 }
 
 /** Begins to interrupt a fiber, but does not wait for its end. */
-export const interruptUnsafe = (fiber: Fiber): void => fiber.unsafeInterruptAsFork(FiberId.none)
+export const interruptUnsafe = (fiber: Fiber): void => fiber.unsafeInterruptAsFork(noFiberId)
 
 /**
  * Waits for a callback. `register` returns a function that undoes the registration.
@@ -301,12 +308,12 @@ export interface WaitingReader {
 
 /** The fiber, if it can be interrupted at this point. */
 export const interruptibleFiber = (fiber: Fiber, status: Status): Fiber | undefined =>
-  RuntimeFlags.interruptible(status.runtimeFlags) ? fiber : undefined
+  isInterruptible(status.runtimeFlags) ? fiber : undefined
 
 /** Whether an interruptible fiber has been interrupted. */
 export const isInterrupted = (fiber: Fiber | undefined): boolean => {
   if (fiber === undefined) return false
-  const cause = fiber.getFiberRef(FiberRef.interruptedCause)
+  const cause = fiber.getFiberRef(interruptedCause)
   // Compares first, because the cause is nearly always `Cause.empty` itself, and `isEmpty` would fold it.
   return cause !== Cause.empty && !Cause.isEmpty(cause)
 }
@@ -326,7 +333,7 @@ export const matchCauseUninterruptible = <A, E, R, A2, E2, R2, A3, E3, R3>(
     readonly onSuccess: (value: A) => Effect.Effect<A3, E3, R3>
   }
 ): Effect.Effect<A2 | A3, E2 | E3, R | R2 | R3> => {
-  if (!RuntimeFlags.interruptible(status.runtimeFlags)) return Effect.matchCauseEffect(effect, then)
+  if (!isInterruptible(status.runtimeFlags)) return Effect.matchCauseEffect(effect, then)
   return Effect.uninterruptible(Effect.matchCauseEffect(Effect.interruptible(effect), then))
 }
 

@@ -1,6 +1,7 @@
 /** What `@effect/platform` has for Effect 3, and `effect/http` for Effect 4: cookies and URL parameters. */
 import type * as Cookies_ from "@effect/platform/Cookies"
-import * as UrlParams_ from "@effect/platform/UrlParams"
+import type * as UrlParams_ from "@effect/platform/UrlParams"
+import * as Http from "./install-effect@3-or-platform@4/effect.js"
 
 /** Cookies by name. */
 export type Cookies = Cookies_.Cookies
@@ -8,8 +9,8 @@ export type Cookies = Cookies_.Cookies
 /** What URL parameters can be made of. */
 export type UrlParamsInput = UrlParams_.Input
 
-export { isCookies, parseHeader as parseCookieHeader, toCookieHeader } from "@effect/platform/Cookies"
+export { isCookies, parseCookieHeader, toCookieHeader } from "./install-effect@3-or-platform@4/effect.js"
 
 /** URL parameters by name and value, in their order. */
 export const urlParamsFromInput: (input: UrlParamsInput) => ReadonlyArray<readonly [string, string]> =
-  UrlParams_.fromInput
+  Http.urlParamsFromInput

@@ -6,17 +6,17 @@ import type * as HttpServerResponse_ from "@effect/platform/HttpServerResponse"
 export type HttpServer = HttpServer_.HttpServer
 
 /** The request that a route answers, and the service that a route gets it from. */
-export { HttpServerRequest } from "@effect/platform/HttpServerRequest"
+export { HttpServerRequest } from "./install-effect@3-or-platform@4/httpServer.js"
 
 /** What a route answers. */
 export type HttpServerResponse = HttpServerResponse_.HttpServerResponse
 
-export { empty as emptyResponse, setHeader, text as textResponse } from "@effect/platform/HttpServerResponse"
+export { emptyResponse, setHeader, textResponse } from "./install-effect@3-or-platform@4/httpServer.js"
 
 /** Changes the response of the request after all middleware. */
-export { appendPreResponseHandler } from "@effect/platform/HttpApp"
+export { appendPreResponseHandler } from "./install-effect@3-or-platform@4/httpServer.js"
 
-export { toSetCookieHeaders } from "@effect/platform/Cookies"
+export { toSetCookieHeaders } from "./install-effect@3-or-platform@4/httpServer.js"
 
 /**
  * Whether the HTTP server of Node closes while the services of its app still exist. With Effect 3 it is released after

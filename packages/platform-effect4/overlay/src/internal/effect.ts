@@ -14,17 +14,21 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fibers from "effect/Fiber"
 import type * as Option from "effect/Option"
-import * as Pull from "effect/Pull"
+import type * as Pull from "effect/Pull"
 import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
-import * as References from "effect/References"
-import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Scheduler from "effect/Scheduler"
 import * as Schemas from "effect/Schema"
-import * as SchemaIssue from "effect/SchemaIssue"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import {
+  catchDone,
+  CurrentLogAnnotations,
+  InvalidValue,
+  isSuccess,
+  Pointer
+} from "./install-effect@4-or-platform@3/effect.js"
 
 // Names that moved
 
@@ -62,7 +66,7 @@ export const catchDefectIf = <A, E, R, Defect, A2, E2, R2>(
 ): Effect.Effect<A | A2, E | E2, R | R2> =>
   Effect.catchCause(effect, (cause): Effect.Effect<A2, E | E2, R2> => {
     const defect = Cause.findDefect(cause)
-    return Result.isSuccess(defect) && refinement(defect.success) ? handler(defect.success) : Effect.failCause(cause)
+    return isSuccess(defect) && refinement(defect.success) ? handler(defect.success) : Effect.failCause(cause)
   })
 
 /** An effect as a class. `asEffect` makes the effect that is run. */
@@ -123,8 +127,8 @@ export const forkInScope = <A, E, R>(
   Effect.runForkWith(
     runtime.pipe(
       Context.add(Scope.Scope, scope),
-      Context.add(References.CurrentLogAnnotations, {
-        ...Context.get(runtime, References.CurrentLogAnnotations),
+      Context.add(CurrentLogAnnotations, {
+        ...Context.get(runtime, CurrentLogAnnotations),
         ...annotations
       })
     ) as Context.Context<R>
@@ -170,7 +174,7 @@ export class Delays<In> {
         return this.next(now, input)
       })
     }
-    return Pull.catchDone(
+    return catchDone(
       Effect.map(step(now, input), ([, delay]): number | undefined => Duration.toMillis(delay)),
       () => Effect.succeed(undefined)
     )
@@ -208,9 +212,7 @@ export type ConfigError = Config.ConfigError
 
 /** An error about the value at a path. */
 export const configError = (path: ReadonlyArray<string>, message: string): ConfigError =>
-  new Config.ConfigError(
-    new Schemas.SchemaError(new SchemaIssue.Pointer(path, new SchemaIssue.InvalidValue({ message })))
-  )
+  new Config.ConfigError(new Schemas.SchemaError(new Pointer(path, new InvalidValue({ message }))))
 
 // Clocks
 
@@ -512,7 +514,7 @@ export const duplex = <In, Out, E, InErr = never>(
   Channel.fromTransform((upstream: Pull.Pull<Batch<In>, InErr, unknown>, scope) => {
     const failure = Deferred.makeUnsafe<never, E | InErr>()
     const sending = forever(Effect.flatMap(upstream, (batch) => Effect.forEach(batch, send, { discard: true }))).pipe(
-      Pull.catchDone(() => Effect.sync(end)),
+      catchDone(() => Effect.sync(end)),
       Effect.catchCause((cause) => Deferred.failCause(failure, cause))
     )
     return Effect.andThen(

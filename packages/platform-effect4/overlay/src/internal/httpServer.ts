@@ -6,17 +6,17 @@ import type * as HttpServerResponse_ from "effect/http/HttpServerResponse"
 export type HttpServer = HttpServer_.HttpServer
 
 /** The request that a route answers, and the service that a route gets it from. */
-export { HttpServerRequest } from "effect/http/HttpServerRequest"
+export { HttpServerRequest } from "./install-effect@4-or-platform@3/httpServer.js"
 
 /** What a route answers. */
 export type HttpServerResponse = HttpServerResponse_.HttpServerResponse
 
-export { empty as emptyResponse, setHeader, text as textResponse } from "effect/http/HttpServerResponse"
+export { emptyResponse, setHeader, textResponse } from "./install-effect@4-or-platform@3/httpServer.js"
 
 /** Changes the response of the request after all middleware. */
-export { appendPreResponseHandler } from "effect/http/HttpEffect"
+export { appendPreResponseHandler } from "./install-effect@4-or-platform@3/httpServer.js"
 
-export { toSetCookieHeaders } from "effect/http/Cookies"
+export { toSetCookieHeaders } from "./install-effect@4-or-platform@3/httpServer.js"
 
 /**
  * Whether the HTTP server of Node closes while the services of its app still exist. With Effect 4 it closes
