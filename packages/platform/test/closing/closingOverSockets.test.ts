@@ -229,7 +229,10 @@ const runOpening: Record<string, (cell: OpeningCell) => Effect.Effect<void, unkn
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const arrived = yield* Deferred.make<void>()
-      const origin = () => deferredDoneUnsafe(arrived, Exit.void)
+      const origin = () => {
+        deferredDoneUnsafe(arrived, Exit.void)
+        return undefined
+      }
       const server = yield* serve({ origin }).pipe(Scope.provide(scope))
       const peer = yield* rawClient(server.address.port)
       peer.write(upgradeRequest())

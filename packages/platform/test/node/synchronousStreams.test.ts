@@ -3,7 +3,7 @@ import { NodeTransport } from "@effect-websocket/platform/node"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import type { TransportSink } from "@effect-websocket/platform/Transport"
 import { afterEach, assert, describe, it } from "../effect/vitest.js"
-import { Effect } from "../effect/index.js"
+import { Effect, Fiber } from "../effect/index.js"
 import { duplexPair } from "node:stream"
 import { deafSink } from "../support.js"
 import { noHandlesLeft } from "./support.js"
@@ -53,7 +53,7 @@ describe("a transport over a stream that delivers within a write", () => {
         client.run((message) => (++count < 1000 ? client.send(message) : client.close()))
       )
       yield* client.send("x")
-      yield* playing
+      yield* Fiber.join(playing)
       assert.strictEqual(count, 1000)
     })
   )

@@ -12,10 +12,17 @@ export const turnsToSettle: number = 5
 export const turnsToResume: number = 0
 
 /** Counts the turns that it gives. */
-export class CountingScheduler extends Scheduler.MixedScheduler {
+export class CountingScheduler implements Scheduler.Scheduler {
+  private readonly scheduler = new Scheduler.MixedScheduler()
+  readonly executionMode = this.scheduler.executionMode
   turns = 0
-  override makeDispatcher(): Scheduler.SchedulerDispatcher {
-    const dispatcher = super.makeDispatcher()
+
+  shouldYield(fiber: Parameters<Scheduler.Scheduler["shouldYield"]>[0]): boolean {
+    return this.scheduler.shouldYield(fiber)
+  }
+
+  makeDispatcher(): Scheduler.SchedulerDispatcher {
+    const dispatcher = this.scheduler.makeDispatcher()
     return {
       flush: () => dispatcher.flush(),
       scheduleTask: (task, priority) => {
