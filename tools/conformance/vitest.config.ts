@@ -1,4 +1,4 @@
-import { defineProject, mergeConfig } from "vitest/config"
+import { configDefaults, defineProject, mergeConfig } from "vitest/config"
 import shared, { restoreIt } from "../../vitest.shared.js"
 
 export default mergeConfig(
@@ -7,9 +7,8 @@ export default mergeConfig(
     test: {
       name: "conformance",
       setupFiles: [restoreIt],
-      // `work.ts` counts steps in code that V8 compiles after it: no other file may have loaded the protocol before.
-      isolate: true,
-      poolOptions: { forks: { isolate: true } }
+      // `vitest.work.config.ts` has it.
+      exclude: [...configDefaults.exclude, "test/security/work.test.ts"]
     }
   })
 )
