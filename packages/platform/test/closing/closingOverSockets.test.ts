@@ -318,7 +318,11 @@ const opened = ({ ending, moment, role }: Cell, transport: TransportName) =>
     }
     const socket = yield* Deferred.make<WebSocket>()
     const use = (opened: WebSocket) =>
-      Effect.andThen(Deferred.succeed(socket, opened), activity(moment, opened, 4 * 1024 * 1024))
+      // More than the kernels hold.
+      Effect.andThen(
+        Deferred.succeed(socket, opened),
+        activity(moment, opened, (moment === "in a fragmented send" ? 8 : 4) * 1024 * 1024)
+      )
     const withLastWord = <E>(acquire: Effect.Effect<WebSocket, E, Scope.Scope>) =>
       Effect.tap(acquire, (opened) =>
         moment === "in a finalizer of the app"
@@ -366,12 +370,15 @@ const runOpen = (cell: Cell, transport: TransportName) =>
     const { behaviour, ending, moment, role } = cell
     const app = yield* opened(cell, transport)
     const { peer, socket } = app
+    // A message in fragments is sent only once, so a peer that kept up with it would leave no moment to end in.
+    if (moment === "in a fragmented send") peer.socket.pause()
     // The app begins its activity.
     yield* settled
     const masks = role === "server"
     if (moment === "in `run`'s handler") peer.write(frame(first.text, "go", masks))
     if (moment === "suspended in `send`" || moment === "in a fragmented send") yield* stalled(socket)
     const over = yield* startNow(app.end)
+    peer.socket.resume()
     const read = Effect.map(framesToClose(peer), ({ received, told }) => {
       assert.deepStrictEqual(told, expected(cell).wrote)
       return received
