@@ -115,8 +115,10 @@ export abstract class Reader<Item extends Delivered> {
           let next: Effect.Effect<unknown, E | ConnectionError, R>
           handling = true
           try {
-            do next = step()
-            while (next === readable && handled === undefined && !this.link.inbox.waitOn(wake))
+            for (;;) {
+              next = step()
+              if (next !== readable || handled !== undefined || this.link.inbox.waitOn(wake)) break
+            }
           } catch (defect) {
             next = Effect.die(defect)
           }
