@@ -1631,3 +1631,20 @@ describe("output memory", () => {
     assert.deepStrictEqual(concat(first), copy)
   })
 })
+
+describe("resolveLimits", () => {
+  it("returns limits that all connections share", () => {
+    const limits = Connection.resolveLimits({ maxFragments: 7 })
+    assert.deepStrictEqual(limits, { ...Connection.defaultLimits, maxFragments: 7 })
+    assert.isTrue(Object.isFrozen(limits))
+    assert.strictEqual(Connection.resolveLimits(limits), limits)
+    assert.strictEqual(Connection.make({ role: "server", limits }).limits, limits)
+  })
+
+  it("copies limits that the app may still change", () => {
+    const mine = { ...Connection.defaultLimits }
+    const { limits } = Connection.make({ role: "server", limits: mine })
+    mine.maxFragments = 0
+    assert.deepStrictEqual(limits, Connection.defaultLimits)
+  })
+})
