@@ -22,8 +22,8 @@ export const toMessage = (data: Data): Message.Message => {
 
 /** Several messages of the app, taken one after another. */
 export class Messages {
-  private readonly data: Iterable<Data>
-  private rest: Iterator<Data> | undefined = undefined
+  // `undefined` once it is over.
+  private rest: Iterator<Data> | undefined
 
   /** Refuses a text or bytes, which are iterable but would be sent character by character or byte by byte. */
   constructor(data: Iterable<Data>) {
@@ -33,17 +33,18 @@ export class Messages {
         `What sendAll sends must be an iterable of messages, but is ${kindOf(data)}; send takes one message`
       )
     }
-    this.data = data
+    this.rest = data[Symbol.iterator]()
   }
 
-  /** Whether the iterator may have to be closed. That of an array never has to. */
+  /** Whether the iterator may have to be closed. Those of arrays, sets and chunks never have to. */
   get mustClose(): boolean {
-    return this.data[Symbol.iterator] !== Array.prototype[Symbol.iterator]
+    return this.rest?.return !== undefined
   }
 
-  /** The next message. The first call begins to iterate. */
+  /** The next message. */
   next(): IteratorResult<Data> {
-    const rest = this.rest ?? this.data[Symbol.iterator]()
+    const { rest } = this
+    if (rest === undefined) return { done: true, value: undefined }
     // An iterator that throws is over, as one that has ended.
     this.rest = undefined
     const next = rest.next()
@@ -51,7 +52,7 @@ export class Messages {
     return next
   }
 
-  /** Closes the iterator, if it has begun and is not over, as a `for…of` loop does that stops early. */
+  /** Closes the iterator, if it is not over, as a `for…of` loop does that stops early. */
   close(): void {
     const { rest } = this
     this.rest = undefined
