@@ -1,6 +1,6 @@
 /**
- * The modules of Effect in which Effect 3 and Effect 4 differ, with the names of Effect 4. The tests of both import them from
- * here, and the others from `effect`.
+ * The modules of Effect in which Effect 3 and Effect 4 differ. The tests of both import them from here, and the others from
+ * `effect`. The names are those of Effect 4. The few that it lacks are those of Effect 3, or have been made for the tests.
  */
 export * as Cause from "./Cause.js"
 export * as Clock from "./Clock.js"
