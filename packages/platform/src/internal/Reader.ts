@@ -103,10 +103,10 @@ export abstract class Reader<Item extends Delivered> {
       let pending: Effect.Effect<unknown, E | ConnectionError, R> | undefined
       // Made for the first pending effect, and used for all later ones.
       let begin: typeof pending
-      // Whether the reading side calls the handler, and what then continues this fiber if the handler interrupts it: in
-      // Effect 4 the fiber ends in that call.
+      // Whether the reading side calls the handler, and what to call once the handler has returned if it interrupted this
+      // fiber: in Effect 4 the fiber ends in that call.
       let handling = false
-      let handled: (() => void) | undefined
+      let onReturned: (() => void) | undefined
       const readable = awaitReadable<unknown, E | ConnectionError, R>((resume) => {
         // The reading side calls the handler directly while the fiber keeps waiting. The fiber resumes only for an
         // effect that takes time.
@@ -117,13 +117,13 @@ export abstract class Reader<Item extends Delivered> {
           try {
             for (;;) {
               next = step()
-              if (next !== readable || handled !== undefined || this.link.inbox.waitOn(wake)) break
+              if (next !== readable || onReturned !== undefined || this.link.inbox.waitOn(wake)) break
             }
           } catch (defect) {
             next = Effect.die(defect)
           }
           handling = false
-          if (handled !== undefined) handled()
+          if (onReturned !== undefined) onReturned()
           else if (next !== readable) resume(next)
         }
         this.link.inbox.whenReadable(wake)
@@ -145,8 +145,8 @@ export abstract class Reader<Item extends Delivered> {
       this.claimReader()
       this.runner = readable
       this.readingFiber = interruptibleFiber(fiber, status)
-      const handledAll = handingOver(fiber, Effect.whileLoop({ while: () => !done, body: step, step: constVoid }))
-      return matchCauseUninterruptible(status, handledAll, {
+      const handled = handingOver(fiber, Effect.whileLoop({ while: () => !done, body: step, step: constVoid }))
+      return matchCauseUninterruptible(status, handled, {
         onFailure: (cause) => {
           const end = Effect.suspend(() => {
             this.releaseReader(readable)
@@ -157,7 +157,7 @@ export abstract class Reader<Item extends Delivered> {
           // The handler may have returned by now, because the fiber may have yielded.
           const returned = awaitCallback<void>((resume) => {
             if (!handling) return resume(Effect.void)
-            handled = () => resume(Effect.void)
+            onReturned = () => resume(Effect.void)
           })
           return Effect.andThen(returned, end)
         },

@@ -55,8 +55,7 @@ export class MessageSender extends Sender {
     // It may have closed the connection, or sent something.
     if (this.isOver) return this.sent(this.encode(message, decided, maxFrameSize))
     if (settings.sendStrategy === "sliding" && !this.isFree) return this.slide(message, decided, large, maxFrameSize)
-    const first = this.turns.size === 0 && this.underWay === undefined
-    if (first && settings.sendStrategy !== "suspend" && !flusher.hasRoom()) {
+    if (this.isNext && settings.sendStrategy !== "suspend" && !flusher.hasRoom()) {
       return this.sent(this.sendToSlow(message, decided, maxFrameSize))
     }
     const deflation = large && decided ? () => connection.deflation(message, true) : undefined
@@ -260,7 +259,12 @@ export class MessageSender extends Sender {
 
   /** Whether a message may begin at once. */
   get isFree(): boolean {
-    return this.turns.size === 0 && this.underWay === undefined && this.host.flusher.hasRoom()
+    return this.isNext && this.host.flusher.hasRoom()
+  }
+
+  /** Whether no other message waits or is under way. */
+  private get isNext(): boolean {
+    return this.turns.size === 0 && this.underWay === undefined
   }
 
   /** Makes all later messages wait. Returns an error if nothing can be sent. */
