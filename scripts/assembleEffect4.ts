@@ -54,7 +54,7 @@ const assemble = (folder: string, ...sources: ReadonlyArray<string>): void => {
   for (const [file, origin] of origins) copy(origin, join(folder, file))
 }
 
-/** The manifest names another line of Effect. Everything else is what the other package has, where a copy could fall behind. */
+/** Fails if the manifest has other exports or dependencies than that of the other package. Only its versions differ. */
 const checkManifest = (): void => {
   const [expected, actual] = [platform, target].map((folder) => {
     const { dependencies, exports } = JSON.parse(readFileSync(`${folder}/package.json`, "utf8")) as Manifest

@@ -207,7 +207,8 @@ ${
 `
     : ""
 }- Memory is the additional memory of a process with 5,000 idle connections over one with 100, after a garbage
-  collection, per connection.
+  collection, per connection. V8's young generation is kept small (\`--max-semi-space-size=1\`), because it grows with
+  the rate at which connections are opened, not with their number.
 
 ## Cases
 

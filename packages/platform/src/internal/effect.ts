@@ -439,7 +439,6 @@ export type BatchChannel<In, Out, InErr, OutErr> = Channel.Channel<
 export const asStream = <A, E, R>(u: unknown): Stream.Stream<A, E, R> | undefined =>
   isStream<A, E, R>(u) ? u : undefined
 
-// Every effect is a stream, too.
 const isStream = <A, E, R>(u: unknown): u is Stream.Stream<A, E, R> =>
   Predicate.hasProperty(u, Stream.StreamTypeId) || Effect.isEffect(u)
 

@@ -74,7 +74,7 @@ export class Inbox<Item extends Delivered> {
   push(item: Item): void {
     if (this.host.connection.phase !== "Open") this.dropping ||= this.isAboveHighWater
     if (this.dropping) return
-    // A literal has room for one item, `push` makes room for sixteen.
+    // A literal has room for one item. `push` would make room for sixteen.
     if (this.items === none) this.items = [item]
     else this.items.push(item)
     this.bytes += weight(item)

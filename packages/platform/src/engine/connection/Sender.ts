@@ -19,7 +19,7 @@ export interface SenderHost {
   /** Begins to close. Returns an error if that code or reason may not be sent. */
   startClosing(code: number, reason?: string): SendError | undefined
   cutShort(): void
-  /** Called when a Close has been sent. */
+  /** Called when a Close has been sent in a frame of the app. Passes on what that changes. */
   settle(): void
   failDeflating(cause: unknown): void
   /** The error that says why nothing can be sent any more. */
