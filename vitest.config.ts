@@ -1,11 +1,10 @@
-import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
 
 /** What concerns the whole run; `vitest.workspace.ts` lists the packages. */
 export default defineConfig({
+  // Vitest leaves one core to itself, which is half of a small machine, and asks for little.
   test: {
-    // Vitest would leave a core to itself, and asks for little. One more, because some tests only wait.
-    maxWorkers: availableParallelism() + 1,
+    maxWorkers: "100%",
     minWorkers: 1,
     // The files of a worker share what they import from packages: loading it anew for each was a third of the time.
     isolate: false,
