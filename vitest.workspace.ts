@@ -1,8 +1,20 @@
-import { defineWorkspace } from "vitest/config"
+import { configDefaults, defineWorkspace } from "vitest/config"
+import shared, { restoreIt } from "./vitest.shared.js"
 
 export default defineWorkspace([
   // Not packages/platform-effect4, which runs under vitest 5.
   "packages/{protocol,platform}/vitest*.config.ts",
-  "tools/*/vitest*.config.ts",
-  "examples/vitest.config.ts"
+  // One project, because each transforms and loads the sources for itself.
+  {
+    ...shared,
+    test: {
+      ...shared.test,
+      name: "tools and examples",
+      setupFiles: [restoreIt],
+      include: ["{tools/*,examples}/test/**/*.test.ts"],
+      // `vitest.work.config.ts` has it.
+      exclude: [...configDefaults.exclude, "tools/conformance/test/security/work.test.ts"]
+    }
+  },
+  "tools/conformance/vitest.work.config.ts"
 ])

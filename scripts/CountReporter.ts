@@ -5,7 +5,7 @@ export default class CountReporter implements Reporter {
   onTestRunStart(specifications: ReadonlyArray<TestSpecification>): void {
     // A single file needs no such warning.
     if (specifications.length < 50) return
-    console.log(`${specifications.length} files of tests: about 4 minutes on two cores, longer on a busy machine\n`)
+    console.log(`${specifications.length} files of tests: about 3½ minutes on two cores, longer on a busy machine\n`)
   }
 
   onTestRunEnd(modules: ReadonlyArray<TestModule>): void {

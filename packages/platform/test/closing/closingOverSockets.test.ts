@@ -17,6 +17,7 @@ import {
   connect,
   first,
   frame,
+  mebibyte,
   noHandlesLeft,
   Peer,
   rawClient,
@@ -318,10 +319,10 @@ const opened = ({ ending, moment, role }: Cell, transport: TransportName) =>
     }
     const socket = yield* Deferred.make<WebSocket>()
     const use = (opened: WebSocket) =>
-      // More than the kernels hold.
+      // One message in fragments is more than the kernels hold; of others there are as many as it takes.
       Effect.andThen(
         Deferred.succeed(socket, opened),
-        activity(moment, opened, (moment === "in a fragmented send" ? 8 : 4) * 1024 * 1024)
+        activity(moment, opened, moment === "in a fragmented send" ? 8 * mebibyte : mebibyte)
       )
     const withLastWord = <E>(acquire: Effect.Effect<WebSocket, E, Scope.Scope>) =>
       Effect.tap(acquire, (opened) =>
@@ -370,13 +371,14 @@ const runOpen = (cell: Cell, transport: TransportName) =>
     const { behaviour, ending, moment, role } = cell
     const app = yield* opened(cell, transport)
     const { peer, socket } = app
-    // A message in fragments is sent only once, so a peer that kept up with it would leave no moment to end in.
-    if (moment === "in a fragmented send") peer.socket.pause()
+    // A peer that kept up would leave no moment to end in, or let the app send much more than this takes.
+    const stalls = moment === "suspended in `send`" || moment === "in a fragmented send"
+    if (stalls) peer.socket.pause()
     // The app begins its activity.
     yield* settled
     const masks = role === "server"
     if (moment === "in `run`'s handler") peer.write(frame(first.text, "go", masks))
-    if (moment === "suspended in `send`" || moment === "in a fragmented send") yield* stalled(socket)
+    if (stalls) yield* stalled(socket)
     const over = yield* startNow(app.end)
     peer.socket.resume()
     const read = Effect.map(framesToClose(peer), ({ received, told }) => {

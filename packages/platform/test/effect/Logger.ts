@@ -1,13 +1,10 @@
-import { HashMap, Layer, Logger, LogLevel } from "effect"
+import { Effect, FiberRef, HashMap, HashSet, Layer, Logger, LogLevel } from "effect"
 
 export * from "effect/Logger"
 
 /** Logs by these loggers and no others. */
 export const layer = (loggers: ReadonlyArray<Logger.Logger<unknown, unknown>>): Layer.Layer<never> =>
-  loggers.reduce<Layer.Layer<never>>(
-    (layer, logger) => Layer.merge(layer, Logger.add(logger)),
-    Logger.remove(Logger.defaultLogger)
-  )
+  Layer.scopedDiscard(Effect.locallyScoped(FiberRef.currentLoggers, HashSet.fromIterable(loggers)))
 
 /** Logs what is at least of a level. */
 export const minimumLogLevel = (level: "All" | "Debug"): Layer.Layer<never> =>

@@ -76,10 +76,11 @@ class Direction {
   private next(): Buffer | undefined {
     const [first] = this.queue
     if (this.over || this.conditions.stalled || first === undefined) return undefined
-    // An opening handshake passes whole.
-    const head = first.indexOf("\r\n\r\n")
     const left = this.conditions.cutAfter - this.passed
-    const size = this.inHandshake ? head + 4 : Math.min(first.length, this.conditions.pieceBytes, left)
+    const size = this.inHandshake
+      ? // An opening handshake passes whole.
+        first.indexOf("\r\n\r\n") + 4
+      : Math.min(first.length, this.conditions.pieceBytes, left)
     if (size <= 0) return undefined
     if (size < first.length) this.queue[0] = first.subarray(size)
     else this.queue.shift()

@@ -90,7 +90,7 @@ describe("nothing is lost", () => {
             const opened = yield* open()
             const [from, to] = stalled === "client" ? [opened.client, opened.server] : [opened.server, opened.client]
             opened.link.change(stalled, { stalled: true })
-            const chunks = Array.from({ length: 8 }, (_, i) => new Uint8Array(2 * mebibyte).fill(i))
+            const chunks = Array.from({ length: 5 }, (_, i) => new Uint8Array(2 * mebibyte).fill(i))
             const sending = yield* Effect.forkChild(sendAll(from.socket, chunks))
             // A stall in one direction holds up nothing in the other.
             yield* sendAll(to.socket, messages)

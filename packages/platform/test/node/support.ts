@@ -140,7 +140,11 @@ export const first = { text: 0x81, binary: 0x82, close: 0x88, ping: 0x89, pong: 
 
 const maskKey = Buffer.from([0x37, 0xfa, 0x21, 0x3d])
 
-const masked = (payload: Buffer, key: Buffer): Buffer => Buffer.from(payload.map((byte, i) => byte ^ key[i & 3]!))
+const masked = (payload: Buffer, key: Buffer): Buffer => {
+  const bytes = Buffer.from(payload)
+  for (let i = 0; i < bytes.length; i++) bytes[i]! ^= key[i & 3]!
+  return bytes
+}
 
 export const frame = (firstByte: number, payload: string | Uint8Array, masks: boolean): Buffer => {
   const data = Buffer.from(payload as Uint8Array)
@@ -178,10 +182,40 @@ const parseFrame = (bytes: Buffer): { readonly frame: Frame; readonly size: numb
 // Raw peers
 // -------------------------------------------------------------------------------------------------------------------
 
+/** Bytes in the order in which they arrived. Their room doubles, so that a large frame is not copied for each of its pieces. */
+class Arrived {
+  private room = Buffer.alloc(0)
+  private start = 0
+  private end = 0
+
+  get bytes(): Buffer {
+    return this.room.subarray(this.start, this.end)
+  }
+
+  add(chunk: Buffer): void {
+    if (this.end + chunk.length > this.room.length) {
+      const { bytes } = this
+      // What was taken is part of the old room.
+      this.room = Buffer.alloc(2 * (bytes.length + chunk.length))
+      bytes.copy(this.room)
+      this.start = 0
+      this.end = bytes.length
+    }
+    chunk.copy(this.room, this.end)
+    this.end += chunk.length
+  }
+
+  take(size: number): Buffer {
+    const taken = this.bytes.subarray(0, size)
+    this.start += taken.length
+    return taken
+  }
+}
+
 /** A peer that speaks no WebSocket: a TCP socket, which reads only when it is asked to. */
 export class Peer extends Watched {
   readonly socket: Net.Socket
-  private bytes = Buffer.alloc(0)
+  private readonly arrived = new Arrived()
   private reading = false
   private ended = false
   private isClosed = false
@@ -204,7 +238,7 @@ export class Peer extends Watched {
     if (this.reading) return
     this.reading = true
     this.socket.on("data", (chunk: Buffer) => {
-      this.bytes = Buffer.concat([this.bytes, chunk])
+      this.arrived.add(chunk)
       this.changed()
     })
     this.socket.on("end", () => {
@@ -219,7 +253,7 @@ export class Peer extends Watched {
       return this.await(() => {
         const found = look()
         if (found === undefined && (this.isClosed || this.ended)) {
-          throw new Error(`The peer has ended (${this.error?.code}), behind ${JSON.stringify(String(this.bytes))}`)
+          throw new Error(`The peer has ended (${this.error?.code}), behind ${JSON.stringify(String(this.arrived.bytes))}`)
         }
         return found
       })
@@ -228,31 +262,25 @@ export class Peer extends Watched {
 
   /** How many bytes have arrived that nobody has asked for. */
   get unread(): number {
-    return this.bytes.length
-  }
-
-  private take(size: number): Buffer {
-    const taken = this.bytes.subarray(0, size)
-    this.bytes = this.bytes.subarray(size)
-    return taken
+    return this.arrived.bytes.length
   }
 
   /** Text up to and with a marker. */
   until(marker: string): Effect.Effect<string> {
     return this.expect(() => {
-      const index = this.bytes.indexOf(marker, 0, "latin1")
-      return index < 0 ? undefined : this.take(index + marker.length).toString("latin1")
+      const index = this.arrived.bytes.indexOf(marker, 0, "latin1")
+      return index < 0 ? undefined : this.arrived.take(index + marker.length).toString("latin1")
     })
   }
 
   bytesOf(size: number): Effect.Effect<Buffer> {
-    return this.expect(() => (this.bytes.length < size ? undefined : this.take(size)))
+    return this.expect(() => (this.unread < size ? undefined : this.arrived.take(size)))
   }
 
   get frame(): Effect.Effect<Frame> {
     return this.expect(() => {
-      const parsed = parseFrame(this.bytes)
-      if (parsed !== undefined) this.take(parsed.size)
+      const parsed = parseFrame(this.arrived.bytes)
+      if (parsed !== undefined) this.arrived.take(parsed.size)
       return parsed?.frame
     })
   }
@@ -262,7 +290,7 @@ export class Peer extends Watched {
     return Effect.suspend(() => {
       this.read()
       return this.await(() => {
-        if (this.ended) return this.take(this.bytes.length)
+        if (this.ended) return this.arrived.take(this.unread)
         if (this.isClosed) throw new Error(`No orderly end: ${this.error?.code}`)
         return undefined
       })
@@ -287,8 +315,7 @@ export class Peer extends Watched {
 
   /** All bytes that are still to come, counted and dropped. `look` ends it. */
   count(look: (total: number) => boolean): Effect.Effect<void> {
-    let total = this.bytes.length
-    this.bytes = Buffer.alloc(0)
+    let total = this.arrived.take(this.unread).length
     this.reading = true
     this.socket.removeAllListeners("data")
     this.socket.on("data", (chunk: Buffer) => {
