@@ -4,5 +4,6 @@ export default defineWorkspace([
   // Not packages/platform-effect4, which runs under vitest 5.
   "packages/{protocol,platform}/vitest*.config.ts",
   "tools/*/vitest*.config.ts",
-  "examples/vitest.config.ts"
+  "examples/vitest.config.ts",
+  "benchmarks/vitest.config.ts"
 ])

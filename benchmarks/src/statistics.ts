@@ -1,4 +1,4 @@
-/** Medians and their spread. */
+/** Means, quantiles and spread. */
 
 export const quantile = (values: ReadonlyArray<number>, part: number): number => {
   const sorted = [...values].sort((left, right) => left - right)
@@ -8,6 +8,9 @@ export const quantile = (values: ReadonlyArray<number>, part: number): number =>
   const above = sorted[Math.ceil(position)]!
   return below + (above - below) * (position - Math.floor(position))
 }
+
+export const mean = (values: ReadonlyArray<number>): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length
 
 export const median = (values: ReadonlyArray<number>): number => quantile(values, 0.5)
 

@@ -9,9 +9,8 @@ export const Shape = Schema.Struct({
 })
 
 export const Request = Schema.Union(
-  /** Opens connections, which stay open until `Close`. */
+  /** Opens connections, which stay open, until there are this many. */
   Schema.TaggedStruct("Open", { port: Schema.Number, connections: Schema.Number, compressed: Schema.Boolean }),
-  Schema.TaggedStruct("Close", {}),
   /** Keeps `inFlight` messages in flight on each connection, written in chunks of this size. */
   Schema.TaggedStruct("Exchange", {
     shape: Shape,
@@ -19,8 +18,16 @@ export const Request = Schema.Union(
     chunkBytes: Schema.NullOr(Schema.Number),
     millis: Schema.Number
   }),
-  /** Sends at a rate per second, independent of the echoes. Times every message from the moment at which it was due. */
-  Schema.TaggedStruct("Pace", { shape: Shape, rate: Schema.Number, millis: Schema.Number }),
+  /**
+   * Sends at a rate of messages per second, independent of the echoes, `burst` messages in one write. Times every message
+   * from the moment at which it was due.
+   */
+  Schema.TaggedStruct("Pace", {
+    shape: Shape,
+    rate: Schema.Number,
+    burst: Schema.Number,
+    millis: Schema.Number
+  }),
   /** One connection sends, all receive. */
   Schema.TaggedStruct("Broadcast", { shape: Shape, millis: Schema.Number }),
   /** The first connection sends one message at a fixed interval. The others keep `inFlight` messages in flight. */
