@@ -14,7 +14,7 @@ import { measure } from "./measure.js"
 import { effects } from "./names.js"
 import type { CaseResult, Results } from "./results.js"
 import { bun, versions } from "./subjects.js"
-import { align, format, headline, summary } from "./table.js"
+import { align, format, headline, noise, summary } from "./table.js"
 
 const names = [...new Set(cases.map(({ name }) => name))]
 
@@ -24,7 +24,7 @@ const command = Command.make(
     chosen: Args.choice(names.map((name) => [name, name])).pipe(Args.withDescription(names.join(", ")), Args.repeated),
     rounds: Options.integer("rounds").pipe(
       Options.withDescription("How often each is measured; details at most five times, memory twice"),
-      Options.withDefault(16)
+      Options.withDefault(10)
     ),
     seconds: Options.float("seconds").pipe(Options.withDescription("How long each time"), Options.withDefault(0.15)),
     json: Options.file("json").pipe(Options.withDescription("Where to write the results"), Options.optional),
@@ -103,7 +103,7 @@ const command = Command.make(
         const own = found.filter((result) => result.node === nodeVersion)
         yield* Console.log(`${align(headline(own))}\n\n${summary(nodeVersion, own)}\n`)
       }
-      yield* Console.log(`${minutes().toFixed(1)} minutes.`)
+      yield* Console.log(`${noise(found)}\n${minutes().toFixed(1)} minutes.`)
     })
 )
 

@@ -3,7 +3,7 @@ import { baseline, floor, majorOf } from "./names.js"
 import { dots, lines } from "./plot.js"
 import type { CaseResult, CodecResults, Results } from "./results.js"
 import { groupBy } from "./statistics.js"
-import { figure, headline, headlineCases, sideBySide, summary, type Table } from "./table.js"
+import { figure, headline, headlineCases, noise, sideBySide, summary, type Table } from "./table.js"
 import { targets } from "./targets.js"
 
 export interface Page {
@@ -110,7 +110,7 @@ const growth = (
   ].join("\n\n")
 }
 
-const codecSection = (codec: typeof CodecResults.Type): string => {
+const codecSection = ({ found: codec, node }: CodecResults): string => {
   const compared = [...groupBy(codec, ({ group }) => group)].flatMap(([group, found]) => {
     const [ours, theirs] = ["ours", "ws"].map((name) => found.find((one) => one.name === name)?.nanos ?? null)
     return typeof ours !== "number" || typeof theirs !== "number"
@@ -120,7 +120,7 @@ const codecSection = (codec: typeof CodecResults.Type): string => {
   const alone = codec.filter(({ name }) => name !== "ours" && name !== "ws")
   return `## The codec, without a network
 
-The figures are nanoseconds per message, as medians. The benchmark loads the classes of \`ws\` by file, because they are
+The figures are nanoseconds per message on Node ${majorOf(node)}, as medians. The benchmark loads the classes of \`ws\` by file, because they are
 not part of its API.
 
 ${table([["", "ours", "ws", "ratio"], ...compared])}
@@ -128,7 +128,7 @@ ${table([["", "ours", "ws", "ratio"], ...compared])}
 ${table([["", "ns"], ...alone.map(({ group, name, nanos }) => [`${group} ${name}`, nanos === null ? "–" : figure(nanos)])])}`
 }
 
-export const page = (results: Results, codec: typeof CodecResults.Type, profiles: string | undefined): Page => {
+export const page = (results: Results, codec: CodecResults | undefined, profiles: string | undefined): Page => {
   const plots = new Map<string, string>()
   const plot = (name: string, title: string, svg: string): string => {
     plots.set(name, svg)
@@ -219,7 +219,7 @@ ${table(
   connection.
 - In each round all subjects run, one after another. A figure is the mean of the rounds, so that it includes garbage
   collections that only some rounds have. A ratio is the ratio of two means. Absolute figures only show proportions.
-  Two halves of a run differ by up to 5 %, so smaller differences mean nothing.
+- ${noise(results.cases.filter(({ name }) => inHeadline(name)))} With all rounds it is about half of that.
 - Before the rounds that count, each subject warms up for 1.6 seconds. After that, ratios to \`ws\` no longer fall, except in
   case f. In details it is half of that.
 - Processes are not pinned to cores. The system decides where the program, its helper threads and the load generator run,
@@ -259,7 +259,7 @@ ${single
   .map(([, results]) => section(results))
   .join("\n\n")}
 
-${codec.length === 0 ? "" : codecSection(codec)}
+${codec === undefined ? "" : codecSection(codec)}
 
 ## What this leaves out
 

@@ -14,7 +14,7 @@ const read = <A, I>(name: string, schema: Schema.Schema<A, I>): A =>
 
 const results = read("run", Results)
 if (results.singleThreadedGc) throw new Error(`${fileOf("run")} was measured with --single-threaded-gc`)
-const codec = existsSync(fileOf("codec")) ? read("codec", CodecResults) : []
+const codec = existsSync(fileOf("codec")) ? read("codec", CodecResults) : undefined
 const profiles = "performance/remaining-time.md"
 const { plots, text } = page(results, codec, existsSync(`docs/${profiles}`) ? profiles : undefined)
 

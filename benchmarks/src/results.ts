@@ -15,12 +15,12 @@ export const Row = Schema.Struct({
   values: Schema.Array(Schema.Number),
   /** Their mean. */
   mean: Schema.Number,
-  /** The distance between the quartiles, divided by the median. */
-  spread: Schema.Number,
   /** Ratios of the means. */
   toBaseline: Schema.NullOr(Schema.Number),
   toFloor: Schema.NullOr(Schema.Number),
   toBun: Schema.NullOr(Schema.Number),
+  /** How far the ratio to the baseline in odd rounds is from the one in even rounds, divided by the ratio. */
+  noise: Schema.NullOr(Schema.Number),
   targets: Schema.Array(Verdict),
   /** Messages per second. */
   rate: Schema.NullOr(Schema.Number),
@@ -70,6 +70,8 @@ export const Results = Schema.Struct({
 })
 export type Results = typeof Results.Type
 
-export const CodecResults = Schema.Array(
-  Schema.Struct({ group: Schema.String, name: Schema.String, nanos: Schema.NullOr(Schema.Number) })
-)
+export const CodecResults = Schema.Struct({
+  node: Schema.String,
+  found: Schema.Array(Schema.Struct({ group: Schema.String, name: Schema.String, nanos: Schema.NullOr(Schema.Number) }))
+})
+export type CodecResults = typeof CodecResults.Type

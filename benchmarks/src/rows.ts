@@ -1,7 +1,7 @@
 /** Turns the samples of a case into rows of a table. */
 import { baseline, bunName, type EffectVersion, floor, nameOn } from "./names.js"
 import type { Row } from "./results.js"
-import { mean, median, quantile, spread } from "./statistics.js"
+import { mean, median, quantile } from "./statistics.js"
 import { judge } from "./targets.js"
 
 /** The result of one round for one subject. */
@@ -44,6 +44,15 @@ const ratio = (of: Samples | undefined, to: Samples | undefined): number | null 
     ? null
     : costOf(of) / costOf(to)
 
+const half = (samples: Samples | undefined, parity: number): Samples | undefined =>
+  samples && { ...samples, rounds: samples.rounds.filter((_, round) => round % 2 === parity) }
+
+const noiseOf = (of: Samples, to: Samples | undefined): number | null => {
+  if (of === to) return null
+  const [all, even, odd] = [ratio(of, to), ratio(half(of, 0), half(to, 0)), ratio(half(of, 1), half(to, 1))]
+  return all === null || even === null || odd === null ? null : Math.abs(even - odd) / all
+}
+
 /** The rows of a case that was measured on this major version of Node. */
 export const toRows = (name: string, node: string, all: ReadonlyArray<Samples>): ReadonlyArray<Row> => {
   const find = (subject: string) => all.find((one) => one.subject === subject)
@@ -61,10 +70,10 @@ export const toRows = (name: string, node: string, all: ReadonlyArray<Samples>):
       subject,
       values,
       mean: mean(values),
-      spread: spread(values),
       toBaseline,
       toFloor: ratio(one, find(floor)),
       toBun: ratio(one, find(bunName)),
+      noise: noiseOf(one, find(baseline)),
       targets: judge({ node, case: name, subject, toBaseline, toRun, floorToBaseline }),
       rate: millis === 0 ? null : rateOf(rounds),
       busy: millis === 0 ? null : total(({ cpu }) => cpu) / 1000 / millis,

@@ -1,7 +1,7 @@
 /** Formats results as tables, whose first row names the columns, and as text. */
 import { majorOf } from "./names.js"
 import type { CaseResult, Row } from "./results.js"
-import { groupBy } from "./statistics.js"
+import { groupBy, median, quantile } from "./statistics.js"
 
 export type Table = ReadonlyArray<ReadonlyArray<string>>
 
@@ -32,9 +32,9 @@ const ratio = (value: number | null): string => optional(value, (found) => found
 
 const columns = (unit: string): ReadonlyArray<Column> => [
   { title: unit === "KiB" ? "KiB each" : "CPU µs each", cell: ({ mean }) => figure(mean) },
-  { title: "spread", cell: ({ spread }) => percent(spread) },
   { title: "KiB of heap", cell: ({ heap }) => optional(heap, (value) => value.toFixed(1)) },
   { title: "to ws", cell: ({ toBaseline }) => ratio(toBaseline) },
+  { title: "noise", cell: ({ noise }) => optional(noise, percent) },
   { title: "to raw", cell: ({ toFloor }) => ratio(toFloor) },
   { title: "to Bun", cell: ({ toBun }) => ratio(toBun) },
   { title: "target", cell: verdicts },
@@ -81,6 +81,14 @@ export const sideBySide = (results: ReadonlyArray<CaseResult>): Table => {
       })
     ])
   ]
+}
+
+/** The median and the 90th percentile of the noise of ratios to `ws`. */
+export const noise = (results: ReadonlyArray<CaseResult>): string => {
+  const found = results.flatMap(({ rows }) => rows.flatMap(({ noise }) => noise ?? []))
+  return found.length === 0
+    ? ""
+    : `Between odd and even rounds, ratios to ws differ by ${percent(median(found))} in the median, and by ${percent(quantile(found, 0.9))} at the 90th percentile.`
 }
 
 /** The cases of which the headline consists. */

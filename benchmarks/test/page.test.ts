@@ -54,7 +54,7 @@ describe("tables", () => {
 
 describe("the page", () => {
   it("has a headline for each Node, and one table for each case", () => {
-    const { plots, text } = page(results, [], undefined)
+    const { plots, text } = page(results, undefined, undefined)
     for (const node of ["24", "26"]) assert.include(text, `| to ws, Node ${node} | a |`)
     assert.strictEqual(text.match(/^### a: case a$/gm)?.length, 1)
     assert.include(text, "| 1 KiB | 1024 | 2048 |")
@@ -62,12 +62,12 @@ describe("the page", () => {
   })
 
   it("shows the codec if it was measured", () => {
-    const codec = [
+    const found = [
       { group: "decode", name: "ours", nanos: 50 },
       { group: "decode", name: "ws", nanos: 100 },
       { group: "deflate", name: "alone", nanos: 7 }
     ]
-    const { text } = page(results, codec, "performance/time.md")
+    const { text } = page(results, { node: "v24.1.0", found }, "performance/time.md")
     assert.include(text, "| decode | 50.0 | 100 | 0.50 |")
     assert.include(text, "| deflate alone | 7.00 |")
     assert.include(text, "(performance/time.md)")

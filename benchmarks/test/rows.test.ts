@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { rateOf, toRows } from "../src/rows.js"
-import { quantile, spread } from "../src/statistics.js"
+import { mean, median, quantile } from "../src/statistics.js"
 import { sample, samples } from "./results.js"
 
 describe("toRows", () => {
@@ -12,6 +12,15 @@ describe("toRows", () => {
     assert.strictEqual(run?.toBun, null)
     assert.strictEqual(ws?.toBaseline, 1)
     assert.deepStrictEqual(run?.targets, [{ wanted: "≤ 0.16", ratio: 0.1, holds: true }])
+  })
+
+  it("compares odd with even rounds", () => {
+    const all = [samples("run", [1, 3, 1, 3]), samples("ws", [4, 4, 4, 4])]
+    const [run, ws] = toRows("a", "24", all)
+    assert.strictEqual(run?.toBaseline, 0.5)
+    // 0.25 and 0.75.
+    assert.strictEqual(run?.noise, 1)
+    assert.strictEqual(ws?.noise, null)
   })
 
   it("compares with run on the same version of Effect", () => {
@@ -39,10 +48,11 @@ describe("toRows", () => {
 })
 
 describe("statistics", () => {
-  it("interpolates between values", () => {
+  it("interpolates between values, and takes means", () => {
     assert.strictEqual(quantile([4, 1, 3, 2], 0.5), 2.5)
     assert.strictEqual(quantile([1, 2], 1), 2)
     assert.isNaN(quantile([], 0.5))
-    assert.strictEqual(spread([1, 2, 3, 4, 5]), 2 / 3)
+    assert.strictEqual(median([3, 1, 2]), 2)
+    assert.strictEqual(mean([1, 2, 6]), 3)
   })
 })
