@@ -25,16 +25,16 @@ const mostConnections = (() => {
   return Number.isNaN(limit) ? Number.POSITIVE_INFINITY : limit - 200
 })()
 
-/** A subject that takes part until it fails. */
-interface Participant {
-  readonly contestant: contestants.Contestant
+/** What was measured of a subject so far. */
+interface Record {
+  readonly subject: Subject
   readonly rounds: Array<Sample>
   readonly halfLoad: Array<number>
 }
 
 /**
- * Runs warm-up rounds, then the rounds that count. Each round has a different order of subjects. A subject that fails is left
- * out, and the notes say why.
+ * Measures all subjects of a case. Each runs in one process, or in several ones after another that share the rounds. A process
+ * warms up first. Each round has a different order of subjects. A subject that fails is left out, and the notes say why.
  */
 export const measure = (one: Case, settings: contestants.Settings): Effect.Effect<CaseResult> =>
   Effect.gen(function* () {
@@ -53,71 +53,90 @@ export const measure = (one: Case, settings: contestants.Settings): Effect.Effec
       notes.push(`Left out: a process may not open that many files here (\`ulimit -n\`).`)
       return result([])
     }
+    const records = new Map(
+      (contestants.isClientWork(work) ? clients : servers)
+        .filter((subject) => contestants.takesPart(subject, one, settings))
+        .map((subject): [string, Record] => [subject.name, { subject, rounds: [], halfLoad: [] }])
+    )
     /** The value of an effect. If it fails, the subject is left out. */
-    const attempt = <A>(subject: Subject, effect: Effect.Effect<A, contestants.Failure, Scope.Scope>) =>
+    const attempt = <A>({ name }: Subject, effect: Effect.Effect<A, contestants.Failure, Scope.Scope>) =>
       Effect.map(Effect.either(effect), (outcome) => {
         if (Either.isRight(outcome)) return [outcome.right]
-        notes.push(`${subject.name} is left out: ${outcome.left.message}`)
+        records.delete(name)
+        notes.push(`${name} is left out: ${outcome.left.message}`)
         return []
       })
-    const subjects = (contestants.isClientWork(work) ? clients : servers).filter((subject) =>
-      contestants.takesPart(subject, one, settings)
-    )
-    const started = yield* Effect.forEach(
-      subjects,
-      (subject) => attempt(subject, contestants.make(subject, work, settings)),
-      { concurrency: startAtOnce }
-    )
-    let participants: ReadonlyArray<Participant> = started
-      .flat()
-      .map((contestant) => ({ contestant, rounds: [], halfLoad: [] }))
-    /** Calls the function for all, one after another, beginning with another one in each round. */
-    const play = (
-      round: number,
-      take: (participant: Participant) => Effect.Effect<unknown, contestants.Failure, Scope.Scope>
-    ) =>
-      Effect.gen(function* () {
-        const turn = round % Math.max(participants.length, 1)
-        for (const participant of [...participants.slice(turn), ...participants.slice(0, turn)]) {
-          const [outcome] = yield* attempt(participant.contestant.subject, Effect.as(take(participant), true))
-          if (outcome === undefined) participants = participants.filter((other) => other !== participant)
-        }
-      })
-    if (work._tag !== "Memory") {
-      const millis = (one.detail ? detailWarmUpMillis : warmUpMillis) / warmUpRounds
-      for (let round = 0; round < warmUpRounds; round++) {
-        yield* play(round, ({ contestant }) => contestant.sample(millis))
-      }
-    }
-    const rounds = Math.min(settings.rounds, one.rounds ?? settings.rounds)
-    for (let round = 0; round < rounds; round++) {
-      yield* play(round, ({ contestant, rounds }) =>
-        Effect.map(contestant.sample(settings.millis), (sample) => rounds.push(sample))
+    const processes = one.processes ?? 1
+    const rounds = Math.ceil(Math.min(settings.rounds, one.rounds ?? settings.rounds) / processes)
+    let halfRate: number | undefined
+
+    const measureOnce = Effect.gen(function* () {
+      const started = yield* Effect.forEach(
+        [...records.values()],
+        ({ subject }) => attempt(subject, contestants.make(subject, work, settings)),
+        { concurrency: startAtOnce }
       )
-    }
-    if (one.halfLoad) {
-      const measured = participants.find(({ contestant }) => contestant.subject.name === baseline)
-      if (measured === undefined) {
-        notes.push(`Latency is left out: half load is half of what ${baseline} can do.`)
-      } else {
-        const rate = Math.round(rateOf(measured.rounds) / 2)
-        notes.push(`p50 and p99 are those at half load: ${rate} messages per second, half of what ${baseline} can do.`)
-        for (let round = 0; round < rounds / 2; round++) {
-          yield* play(round, ({ contestant, halfLoad }) =>
-            contestant.pace === undefined
-              ? Effect.void
-              : Effect.map(contestant.pace(rate, settings.millis), (found) => {
-                  for (const latency of found) halfLoad.push(latency)
-                })
+      const all = started.flat()
+      /** Calls the function for all, one after another, beginning with another one in each round. */
+      const play = <A>(
+        round: number,
+        take: (contestant: contestants.Contestant) => Effect.Effect<A, contestants.Failure, Scope.Scope>,
+        onTaken: (record: Record, value: A) => void
+      ) =>
+        Effect.gen(function* () {
+          const turn = round % Math.max(all.length, 1)
+          for (const contestant of [...all.slice(turn), ...all.slice(0, turn)]) {
+            const record = records.get(contestant.subject.name)
+            if (record === undefined) continue
+            for (const value of yield* attempt(contestant.subject, take(contestant))) onTaken(record, value)
+          }
+        })
+      if (work._tag !== "Memory") {
+        const millis = (one.detail ? detailWarmUpMillis : warmUpMillis) / warmUpRounds
+        for (let round = 0; round < warmUpRounds; round++) {
+          yield* play(
+            round,
+            ({ sample }) => sample(millis),
+            () => {}
           )
         }
       }
+      for (let round = 0; round < rounds; round++) {
+        yield* play(
+          round,
+          ({ sample }) => sample(settings.millis),
+          (record, sample) => record.rounds.push(sample)
+        )
+      }
+      const measured = records.get(baseline)
+      if (!one.halfLoad || measured === undefined) return
+      halfRate ??= Math.round(rateOf(measured.rounds) / 2)
+      const rate = halfRate
+      for (let round = 0; round < rounds / 2; round++) {
+        yield* play(
+          round,
+          ({ pace }) => pace?.(rate, settings.millis) ?? Effect.succeed([]),
+          ({ halfLoad }, latencies) => {
+            for (const latency of latencies) halfLoad.push(latency)
+          }
+        )
+      }
+    }).pipe(Effect.scoped)
+
+    for (let process = 0; process < processes; process++) yield* measureOnce
+    if (halfRate !== undefined) {
+      notes.push(
+        `p50 and p99 are those at half load: ${halfRate} messages per second, half of what ${baseline} can do.`
+      )
+    } else if (one.halfLoad) {
+      notes.push(`Latency is left out: half load is half of what ${baseline} can do.`)
     }
-    const samples = participants.map(({ contestant: { subject }, halfLoad, rounds }) => ({
+    const samples = [...records.values()].map(({ halfLoad, rounds: found, subject }) => ({
       subject: subject.name,
       effect: subject.effect,
-      rounds,
+      rounds: found,
+      roundsTogether: processes === 1 ? 1 : rounds,
       halfLoad
     }))
     return result(toRows(one.name, majorOf(settings.nodeVersion), samples))
-  }).pipe(Effect.scoped)
+  })

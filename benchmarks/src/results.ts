@@ -19,7 +19,7 @@ export const Row = Schema.Struct({
   toBaseline: Schema.NullOr(Schema.Number),
   toFloor: Schema.NullOr(Schema.Number),
   toBun: Schema.NullOr(Schema.Number),
-  /** How far the ratio to the baseline in odd rounds is from the one in even rounds, divided by the ratio. */
+  /** How far the ratio to the baseline in odd rounds (or processes) is from the one in even ones, divided by the ratio. */
   noise: Schema.NullOr(Schema.Number),
   targets: Schema.Array(Verdict),
   /** Messages per second. */

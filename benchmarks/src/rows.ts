@@ -23,6 +23,8 @@ export interface Samples {
   readonly subject: string
   readonly effect: EffectVersion | undefined
   readonly rounds: ReadonlyArray<Sample>
+  /** The number of rounds in the same process, if several processes share the rounds; else 1. */
+  readonly roundsTogether: number
   /** The latencies at half load, if the case has it. */
   readonly halfLoad: ReadonlyArray<number>
 }
@@ -45,7 +47,10 @@ const ratio = (of: Samples | undefined, to: Samples | undefined): number | null 
     : costOf(of) / costOf(to)
 
 const half = (samples: Samples | undefined, parity: number): Samples | undefined =>
-  samples && { ...samples, rounds: samples.rounds.filter((_, round) => round % 2 === parity) }
+  samples && {
+    ...samples,
+    rounds: samples.rounds.filter((_, round) => Math.floor(round / samples.roundsTogether) % 2 === parity)
+  }
 
 const noiseOf = (of: Samples, to: Samples | undefined): number | null => {
   if (of === to) return null

@@ -102,16 +102,9 @@ export const servers: ReadonlyArray<Subject> = [
   },
   {
     ...able,
-    name: "@effect/platform socket",
-    file: "servers/effect-platform-socket",
+    name: "@effect/platform",
+    file: "servers/effect-platform",
     environment: plain
-  },
-  {
-    ...able,
-    name: "@effect/platform upgrade",
-    file: "servers/effect-platform-upgrade",
-    environment: plain,
-    compresses: false
   },
   {
     ...able,

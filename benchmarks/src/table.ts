@@ -88,7 +88,7 @@ export const noise = (results: ReadonlyArray<CaseResult>): string => {
   const found = results.flatMap(({ rows }) => rows.flatMap(({ noise }) => noise ?? []))
   return found.length === 0
     ? ""
-    : `Between odd and even rounds, ratios to ws differ by ${percent(median(found))} in the median, and by ${percent(quantile(found, 0.9))} at the 90th percentile.`
+    : `Between odd and even rounds (in c and d: processes), ratios to ws differ by ${percent(median(found))} in the median, and by ${percent(quantile(found, 0.9))} at the 90th percentile.`
 }
 
 /** The cases of which the headline consists. */

@@ -52,7 +52,7 @@ export const targets: ReadonlyArray<Target> = [
   { way: "messages", effects: ["4"], nodes, of: "run", limits: { a: 1.2 } }
 ]
 
-/** If a target and the floor are closer than this to each other, the floor times this counts instead. */
+/** A target that is below the floor times this is out of reach. The floor times this counts instead. */
 const slack = 1.15
 
 /** Figures are compared as they are printed. */
@@ -78,7 +78,7 @@ export const judge = (measured: Measured): ReadonlyArray<Verdict> =>
     if (target === undefined || ratio === null || !nodes.includes(measured.node)) return []
     if (!effects.some((effect) => nameOn(effect, way) === measured.subject)) return []
     const { floorToBaseline: floor } = measured
-    const floorCounts = of === "ws" && floor !== null && target < floor * slack && floor < target * slack
+    const floorCounts = of === "ws" && floor !== null && target < floor * slack
     const limit = floorCounts ? rounded(floor * slack) : target
     const unit = floorCounts ? ` (raw × ${slack})` : of === "run" ? " of run" : ""
     return [{ wanted: `≤ ${limit}${unit}`, ratio: rounded(ratio), holds: rounded(ratio) <= limit }]

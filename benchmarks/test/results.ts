@@ -22,6 +22,7 @@ export const samples = (subject: string, values: ReadonlyArray<number>, halfLoad
     subject,
     effect: ["ws", "raw net", "Bun"].includes(subject) ? undefined : effect,
     rounds: values.map(sample),
+    roundsTogether: 1,
     halfLoad
   }
 }

@@ -1,5 +1,4 @@
 /** The load generator. It takes requests over IPC, and answers after all of its messages have come back. */
-import { Schema } from "effect"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import { encode } from "@effect-websocket/protocol/FrameEncoder"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
@@ -7,7 +6,7 @@ import * as frames from "./frames.js"
 import { LoadConnection } from "./LoadConnection.js"
 import { listen } from "./LoadServer.js"
 import type { Peer } from "./Peer.js"
-import { Request, type Result } from "./requests.js"
+import type { Request, Result } from "./requests.js"
 
 let connections: Array<Peer> = []
 // The side of the connections on which this process is.
@@ -244,6 +243,7 @@ const perform = async (request: Request): Promise<object> => {
 }
 
 process.on("message", (message) => {
-  void perform(Schema.decodeUnknownSync(Request)(message)).then((answer) => process.send?.(answer))
+  // Not decoded: without Effect, this process starts in a fourth of the time.
+  void perform(message as Request).then((answer) => process.send?.(answer))
 })
 process.on("disconnect", () => process.exit())
