@@ -101,7 +101,8 @@ const command = Command.make(
       }
       for (const { nodeVersion } of nodes) {
         const own = found.filter((result) => result.node === nodeVersion)
-        yield* Console.log(`${align(headline(own))}\n\n${summary(nodeVersion, own)}\n`)
+        const { count, missed } = summary(nodeVersion, own)
+        yield* Console.log(`${align(headline(own))}\n\n${[count, ...missed].join("\n  ")}\n`)
       }
       yield* Console.log(`${noise(found)}\n${minutes().toFixed(1)} minutes.`)
     })

@@ -10,9 +10,10 @@ import { clients, servers, type Subject } from "./subjects.js"
 
 /**
  * Code that is not compiled yet, and its compilation, are not a cost of a message. After 1.6 seconds the ratios to `ws` no
- * longer fall; those of cases c and d fall longest.
+ * longer fall; those of cases c and d fall longest. Code that runs once per connection runs a hundredth as often.
  */
 const warmUpMillis = 1600
+const churnWarmUpMillis = 3200
 const detailWarmUpMillis = 800
 const warmUpRounds = 4
 /** How many processes start at the same time. */
@@ -24,6 +25,9 @@ const mostConnections = (() => {
   const limit = Number(stdout)
   return Number.isNaN(limit) ? Number.POSITIVE_INFINITY : limit - 200
 })()
+
+const warmUpOf = ({ detail, work }: Case): number =>
+  detail ? detailWarmUpMillis : work._tag === "Churn" ? churnWarmUpMillis : warmUpMillis
 
 /** What was measured of a subject so far. */
 interface Record {
@@ -92,7 +96,7 @@ export const measure = (one: Case, settings: contestants.Settings): Effect.Effec
           }
         })
       if (work._tag !== "Memory") {
-        const millis = (one.detail ? detailWarmUpMillis : warmUpMillis) / warmUpRounds
+        const millis = warmUpOf(one) / warmUpRounds
         for (let round = 0; round < warmUpRounds; round++) {
           yield* play(
             round,

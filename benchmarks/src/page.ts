@@ -43,6 +43,11 @@ const targetTable: Table = [
   ])
 ]
 
+const targetSummary = (node: string, results: ReadonlyArray<CaseResult>): string => {
+  const { count, missed } = summary(node, results)
+  return [count, ...(missed.length === 0 ? [] : [missed.map((line) => `- ${line}`).join("\n")])].join("\n\n")
+}
+
 // The subjects in the overview of each case, servers and clients alike.
 const shown = ["run", "receiveAll", "receive", "messages", "@effect/platform", floor]
 
@@ -178,12 +183,14 @@ ${plot(
 
 - **run**, **receiveAll**, **receive** and **messages** are this library's ways to read, on Effect 4 if the name does not
   say otherwise. **run, borrowed** and **read buffer** are opt-in.
+- **${baseline}** masks in JavaScript, unless Node has \`http.websocketMask\`, as Node 26.12 does. With **bufferutil** it masks
+  natively on every Node.
 - **${floor}** echoes bytes without reading frames.
 - **Effect 4 sockets** is the socket server of \`@effect/platform-node\` 4, and **@effect/platform** is that of Effect 3.
 
 ## Targets
 
-${results.nodes.map((node) => summary(node, of(node))).join("\n\n")}
+${results.nodes.map((node) => targetSummary(node, of(node))).join("\n\n")}
 
 The highest allowed ratios to \`ws\`, or to \`run\` on the same version of Effect, as \`benchmarks/src/targets.ts\` has them:
 
@@ -216,8 +223,8 @@ ${table(
 - In each round all subjects run, one after another. A figure is the mean of the rounds, so that it includes garbage
   collections that only some rounds have. A ratio is the ratio of two means. Absolute figures only show proportions.
 - ${noise(results.cases.filter(({ name }) => inHeadline(name)))} With all rounds it is about half of that.
-- Before the rounds that count, each subject warms up for 1.6 seconds. After that, ratios to \`ws\` no longer fall, except in
-  case f. In details it is half of that.
+- Before the rounds that count, each process warms up for 1.6 seconds. After that, ratios to \`ws\` no longer fall, except in
+  case f, where it is twice that. In details it is half of that.
 - In cases c and d the rounds are those of three processes of each subject. In one process, V8's collector marks the heap
   again and again; in another, nearly never. A message then costs up to three times as much.
 - Processes are not pinned to cores. The system decides where the program, its helper threads and the load generator run,

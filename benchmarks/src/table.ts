@@ -127,19 +127,23 @@ export const format = (result: CaseResult): string =>
     ...result.notes
   ].join("\n")
 
-/** The number of targets that hold on one Node, and a list of those that were missed. */
-export const summary = (node: string, results: ReadonlyArray<CaseResult>): string => {
+/** How many targets hold on one Node, and those that were missed, in a line for each subject. */
+export const summary = (
+  node: string,
+  results: ReadonlyArray<CaseResult>
+): { readonly count: string; readonly missed: ReadonlyArray<string> } => {
   const targets = results.flatMap(({ name, rows }) =>
     rows.flatMap(({ subject, targets }) => targets.map((target) => ({ ...target, name, subject })))
   )
-  if (targets.length === 0) return `Node ${majorOf(node)}: the measured cases have no targets.`
   const missed = targets.filter(({ holds }) => !holds)
-  const bySubject = [...groupBy(missed, ({ subject }) => subject)].map(
-    ([subject, all]) =>
-      `${subject} in ${all.map(({ name, ratio, wanted }) => `${name} (${ratio}, ${wanted})`).join(", ")}`
-  )
-  return [
-    `Node ${majorOf(node)}: ${targets.length - missed.length} of ${targets.length} targets hold.`,
-    ...(missed.length === 0 ? [] : [`Missed: ${bySubject.join("; ")}.`])
-  ].join(" ")
+  return {
+    count:
+      targets.length === 0
+        ? `Node ${majorOf(node)}: the measured cases have no targets.`
+        : `Node ${majorOf(node)}: ${targets.length - missed.length} of ${targets.length} targets hold.`,
+    missed: [...groupBy(missed, ({ subject }) => subject)].map(
+      ([subject, all]) =>
+        `${subject} misses ${all.map(({ name, ratio, wanted }) => `${name} (${ratio}, ${wanted})`).join(", ")}`
+    )
+  }
 }
