@@ -24,7 +24,7 @@ const command = Command.make(
     chosen: Args.choice(names.map((name) => [name, name])).pipe(Args.withDescription(names.join(", ")), Args.repeated),
     rounds: Options.integer("rounds").pipe(
       Options.withDescription("How often each is measured; details at most five times, memory twice"),
-      Options.withDefault(10)
+      Options.withDefault(8)
     ),
     seconds: Options.float("seconds").pipe(Options.withDescription("How long each time"), Options.withDefault(0.15)),
     json: Options.file("json").pipe(Options.withDescription("Where to write the results"), Options.optional),
