@@ -11,7 +11,7 @@ export default defineWorkspace([
       ...shared.test,
       name: "tools and examples",
       setupFiles: [restoreIt],
-      include: ["{tools/*,examples}/test/**/*.test.ts"],
+      include: ["{tools/*,examples,benchmarks}/test/**/*.test.ts"],
       // `vitest.work.config.ts` has it.
       exclude: [...configDefaults.exclude, "tools/conformance/test/security/work.test.ts"]
     }

@@ -78,6 +78,8 @@ for (const file of [
 ]) {
   copy(`benchmarks/src/${file}`, `${target}/benchmarks/${file}`)
 }
+// A measured program that only Effect 4 can run.
+copy("benchmarks/effect4/servers/effect-socket.ts", `${target}/benchmarks/servers/effect-socket.ts`)
 assemble(`${target}/protocol/src`, `${protocol}/src`)
 copy(`${protocol}/package.json`, `${target}/protocol/package.json`)
 console.log(`${target}: ${written} files written, ${deleted} deleted`)

@@ -1,16 +1,19 @@
 /**
- * `pnpm bench …`: builds the benchmarks and runs them. The measured processes run on Node 24, or on the major or binary that
- * `--node` names. A Node that is not there comes from npm.
+ * `pnpm bench …`: builds the benchmarks and runs them. The measured processes run on Node 24 and on Node 26, or on the majors or
+ * binaries that `--node` names. A Node that is not there comes from npm.
  */
 import { spawnSync } from "node:child_process"
 import { installNode, type Major, nodes } from "./nodes.js"
 
-const isMajor = (name: string): name is Major => name in nodes
+const isMajor = (name: string): name is Major => Object.hasOwn(nodes, name)
 
 const args = process.argv.slice(2)
-const index = args.indexOf("--node")
-const [wanted = "24"] = index < 0 ? [] : args.splice(index, 2).slice(1)
-const node = isMajor(wanted) ? installNode(wanted) : wanted
+const wanted: Array<string> = []
+for (let index = args.indexOf("--node"); index >= 0; index = args.indexOf("--node")) {
+  wanted.push(...args.splice(index, 2).slice(1))
+}
+if (wanted.length === 0) wanted.push("24", "26")
+const binaries = wanted.map((node) => (isMajor(node) ? installNode(node) : node))
 
 const run = (...command: ReadonlyArray<string>): void => {
   const { status } = spawnSync(process.execPath, command, { stdio: "inherit" })
@@ -19,4 +22,4 @@ const run = (...command: ReadonlyArray<string>): void => {
 
 run("--import", "tsx", "scripts/assembleEffect4.ts")
 run("node_modules/typescript/bin/tsc", "-b", "benchmarks", "packages/platform-effect4/tsconfig.benchmarks.json")
-run("benchmarks/dist/main.js", ...args, "--node", node)
+run("benchmarks/dist/main.js", ...args, ...binaries.flatMap((node) => ["--node", node]))

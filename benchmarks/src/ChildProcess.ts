@@ -1,7 +1,6 @@
-/** Child processes for the measured programs and the load. Each is pinned to a core, and takes requests over IPC. */
+/** Child processes for the measured programs and the load. They take requests over IPC. */
 import { Data, Effect, Schema, type Scope } from "effect"
-import { spawn, spawnSync, type ChildProcess as NodeProcess } from "node:child_process"
-import { availableParallelism } from "node:os"
+import { spawn, type ChildProcess as NodeProcess } from "node:child_process"
 import { fileURLToPath } from "node:url"
 
 export class ChildFailed extends Data.TaggedError("ChildFailed")<{ readonly message: string }> {}
@@ -19,17 +18,12 @@ export interface Options {
   readonly file: string
   readonly arguments?: ReadonlyArray<string> | undefined
   readonly environment?: Readonly<Record<string, string>> | undefined
-  /** The core that it runs on, if the system allows a choice. */
-  readonly core: number
   /** The runtime that runs it, if not Node. */
   readonly executable?: string | undefined
   /** The Node binary that runs it, if not the current one. */
   readonly node?: string | undefined
   readonly flags?: ReadonlyArray<string> | undefined
 }
-
-/** Whether processes can be pinned: if `taskset` exists, and there is a core for each side. */
-export const pinned = availableParallelism() > 1 && spawnSync("taskset", ["-c", "0", "true"]).status === 0
 
 // Longer than any load takes, so that only a process that hangs exceeds it.
 const patience = "60 seconds"
@@ -91,9 +85,8 @@ const stop = (child: NodeProcess): Effect.Effect<void> =>
 const start = (options: Options): NodeProcess => {
   const file = fileURLToPath(new URL(`${options.file}.js`, import.meta.url))
   const command = [
-    ...(pinned ? ["taskset", "-c", String(options.core)] : []),
     ...(options.executable === undefined
-      ? [options.node ?? process.execPath, "--expose-gc", ...(options.flags ?? [])]
+      ? [options.node ?? process.execPath, ...(options.flags ?? [])]
       : [options.executable, "run"]),
     file,
     ...(options.arguments ?? [])

@@ -1,7 +1,6 @@
 /**
  * `pnpm bench [case…] [--rounds N] [--seconds S] [--json file] [--server name] [--effect 3|4] [--node file]
- * [--gc-threads]
- * [--profiles folder]`: measures the cases, or all of them, and prints a table for each.
+ * [--single-threaded-gc] [--profiles folder]`: measures the cases, or all of them, on each Node, and prints a table for each.
  */
 import { Args, Command, Options } from "@effect/cli"
 import { NodeContext, NodeRuntime } from "@effect/platform-node"
@@ -11,11 +10,11 @@ import { mkdirSync, writeFileSync } from "node:fs"
 import { availableParallelism, cpus, loadavg, release, totalmem, type } from "node:os"
 import { dirname } from "node:path"
 import { cases } from "./cases.js"
-import { pinned } from "./ChildProcess.js"
 import { measure } from "./measure.js"
+import { effects } from "./names.js"
 import type { CaseResult, Results } from "./results.js"
-import { bun, effects, versions } from "./subjects.js"
-import { format, summary } from "./table.js"
+import { bun, versions } from "./subjects.js"
+import { align, format, headline, noise, summary } from "./table.js"
 
 const names = [...new Set(cases.map(({ name }) => name))]
 
@@ -24,10 +23,10 @@ const command = Command.make(
   {
     chosen: Args.choice(names.map((name) => [name, name])).pipe(Args.withDescription(names.join(", ")), Args.repeated),
     rounds: Options.integer("rounds").pipe(
-      Options.withDescription("How often each is measured; clients and sweeps at most three times, memory twice"),
-      Options.withDefault(5)
+      Options.withDescription("How often each is measured; details at most five times, memory twice"),
+      Options.withDefault(8)
     ),
-    seconds: Options.float("seconds").pipe(Options.withDescription("How long each time"), Options.withDefault(0.5)),
+    seconds: Options.float("seconds").pipe(Options.withDescription("How long each time"), Options.withDefault(0.15)),
     json: Options.file("json").pipe(Options.withDescription("Where to write the results"), Options.optional),
     subjects: Options.text("server").pipe(Options.withDescription("Only these servers or clients"), Options.repeated),
     effects: Options.choice("effect", effects).pipe(
@@ -35,24 +34,21 @@ const command = Command.make(
       Options.repeated
     ),
     node: Options.file("node", { exists: "yes" }).pipe(
-      Options.withDescription("Another Node, which runs what is measured"),
-      Options.optional
+      Options.withDescription("A Node that runs what is measured; without one, this Node"),
+      Options.repeated
     ),
-    gcThreads: Options.boolean("gc-threads").pipe(
-      Options.withDescription("V8's garbage collector keeps its helper threads where it shares one core with them")
+    singleThreadedGc: Options.boolean("single-threaded-gc").pipe(
+      Options.withDescription("V8's garbage collector has no helper threads, which it has by default")
     ),
     profiles: Options.directory("profiles").pipe(
       Options.withDescription("Where to write CPU profiles of the servers that run on Node"),
       Options.optional
     )
   },
-  ({ chosen, effects: only, gcThreads, json, node, profiles, rounds, seconds, subjects }) =>
+  ({ chosen, effects: only, json, node, profiles, rounds, seconds, singleThreadedGc, subjects }) =>
     Effect.gen(function* () {
       if (bun === undefined) yield* Console.log("Bun is left out: its binary is not installed on this system.\n")
-      if (!pinned) yield* Console.log("Processes are not pinned to cores: there is no taskset, or one core.\n")
-      const singleThreadedGc = pinned && !gcThreads
       const flags = [
-        // On one core, the helper threads delay each other and the program by random amounts.
         ...(singleThreadedGc ? ["--single-threaded-gc"] : []),
         ...Option.match(profiles, {
           onNone: () => [],
@@ -61,22 +57,22 @@ const command = Command.make(
       ]
       const start = performance.now()
       const load = loadavg()[0] ?? Number.NaN
-      const executable = Option.getOrUndefined(node)
+      const nodes = (node.length === 0 ? [process.execPath] : node).map((file) => ({
+        node: file,
+        nodeVersion: execFileSync(file, ["--version"], { encoding: "utf8" }).trim()
+      }))
       const minutes = () => (performance.now() - start) / 60_000
-      const version =
-        executable === undefined ? process.version : execFileSync(executable, ["--version"]).toString().trim()
       const found: Array<CaseResult> = []
       const results = (): Results => ({
         date: new Date().toISOString().slice(0, 10),
         minutes: minutes(),
-        node: version,
+        nodes: nodes.map(({ nodeVersion }) => nodeVersion),
         versions,
         system: `${type()} ${release()}`,
         cpu: cpus()[0]?.model ?? "unknown",
         cores: availableParallelism(),
         memoryGibibytes: Math.round(totalmem() / 2 ** 30),
         load,
-        pinned,
         singleThreadedGc,
         rounds,
         seconds,
@@ -84,24 +80,31 @@ const command = Command.make(
       })
       for (const one of cases) {
         if (chosen.length > 0 && !chosen.includes(one.name)) continue
-        const settings = {
-          rounds,
-          millis: seconds * 1000,
-          flags,
-          node: executable,
-          subjects,
-          effects: only.length === 0 ? effects : only
+        for (const each of one.detail ? nodes.slice(0, 1) : nodes) {
+          const settings = {
+            ...each,
+            rounds,
+            millis: seconds * 1000,
+            flags,
+            subjects,
+            effects: only.length === 0 ? effects : only
+          }
+          const result = yield* measure(one, settings)
+          found.push(result)
+          // Written after each case, so that a stopped run keeps its results.
+          if (Option.isSome(json)) {
+            mkdirSync(dirname(json.value), { recursive: true })
+            writeFileSync(json.value, `${JSON.stringify(results())}\n`)
+          }
+          yield* Console.log(`${format(result)}\n`)
         }
-        const result = yield* measure(one, settings)
-        found.push(result)
-        // Written after each case, so that a stopped run keeps its results.
-        if (Option.isSome(json)) {
-          mkdirSync(dirname(json.value), { recursive: true })
-          writeFileSync(json.value, `${JSON.stringify(results())}\n`)
-        }
-        yield* Console.log(`${format(result)}\n`)
       }
-      yield* Console.log(`${summary(found)}\n${minutes().toFixed(1)} minutes.`)
+      for (const { nodeVersion } of nodes) {
+        const own = found.filter((result) => result.node === nodeVersion)
+        const { count, missed } = summary(nodeVersion, own)
+        yield* Console.log(`${align(headline(own))}\n\n${[count, ...missed].join("\n  ")}\n`)
+      }
+      yield* Console.log(`${noise(found)}\n${minutes().toFixed(1)} minutes.`)
     })
 )
 

@@ -7,6 +7,7 @@ const colors: Readonly<Record<string, string>> = {
   receive: "#16a34a",
   messages: "#9333ea",
   ws: "#d97706",
+  Bun: "#db2777",
   "@effect/platform": "#dc2626",
   "raw net": "#6b7280"
 }

@@ -1,4 +1,4 @@
-/** Medians and their spread. */
+/** Means, quantiles and groups. */
 
 export const quantile = (values: ReadonlyArray<number>, part: number): number => {
   const sorted = [...values].sort((left, right) => left - right)
@@ -9,11 +9,10 @@ export const quantile = (values: ReadonlyArray<number>, part: number): number =>
   return below + (above - below) * (position - Math.floor(position))
 }
 
-export const median = (values: ReadonlyArray<number>): number => quantile(values, 0.5)
+export const mean = (values: ReadonlyArray<number>): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length
 
-/** The distance between the quartiles, divided by the median. */
-export const spread = (values: ReadonlyArray<number>): number =>
-  (quantile(values, 0.75) - quantile(values, 0.25)) / median(values)
+export const median = (values: ReadonlyArray<number>): number => quantile(values, 0.5)
 
 /** `Map.groupBy`, which Node 20 lacks. */
 export const groupBy = <A, K>(values: ReadonlyArray<A>, keyOf: (value: A) => K): Map<K, Array<A>> => {

@@ -3,6 +3,7 @@ import { Schema } from "effect"
 import { existsSync, readFileSync, realpathSync } from "node:fs"
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
+import { baseline, bunName, type EffectVersion, effects, floor, nameOn } from "./names.js"
 
 /** A measured server or client, in its own process. */
 export interface Subject {
@@ -18,7 +19,7 @@ export interface Subject {
   /** The version of Effect, for this library. */
   readonly effect?: EffectVersion
   /** This library's way to read. */
-  readonly api?: string
+  readonly way?: string
 }
 
 const require = createRequire(import.meta.url)
@@ -41,6 +42,7 @@ const versionOf = (name: string, folder = ".."): string => {
 /** The versions of all compared libraries and runtimes. */
 export const versions: Readonly<Record<string, string>> = Object.fromEntries([
   ["effect 4", versionOf("effect", "../../packages/platform-effect4")],
+  ["@effect/platform-node 4", versionOf("@effect/platform-node", "../../packages/platform-effect4")],
   ...[
     "@effect-websocket/platform",
     "effect",
@@ -57,55 +59,52 @@ export const versions: Readonly<Record<string, string>> = Object.fromEntries([
 const plain = { WS_NO_BUFFER_UTIL: "1" }
 const able = { echoesFrames: true, compresses: true, broadcasts: true }
 
-export const baseline = "ws"
-export const floor = "raw net"
-/** Servers, and a client, on the sockets of `@effect/platform`. */
-export const platforms: ReadonlyArray<string> = [
-  "@effect/platform socket",
-  "@effect/platform upgrade",
-  "@effect/platform"
+/** One of this library's ways to read. */
+interface Way {
+  readonly name: string
+  readonly arguments: ReadonlyArray<string>
+  readonly broadcasts?: true
+}
+
+const ways: ReadonlyArray<Way> = [
+  { name: "run", arguments: ["--api", "run"], broadcasts: true },
+  { name: "receiveAll", arguments: ["--api", "receiveAll"] },
+  { name: "receive", arguments: ["--api", "receive"] },
+  { name: "messages", arguments: ["--api", "messages"] }
 ]
 
-/** The versions of Effect that the library is measured on. */
-export const effects = ["4", "3"] as const
-export type EffectVersion = (typeof effects)[number]
+/** Programs on Effect 4 are built in the package for it. */
+const builtOnEffect4 = "../../packages/platform-effect4/dist-benchmarks"
 
-const apis = ["run", "receiveAll", "receive", "messages"]
-
-/** The name of one of this library's ways to read. Without a version, it is the one on Effect 4. */
-export const nameOn = (effect: EffectVersion, api: string): string =>
-  effect === "4" ? api : `${api} on Effect ${effect}`
-
-/** The same programs on both versions. Those on Effect 4 are built in its package. */
-const ours = (folder: string) =>
+/** The same programs on both versions. */
+const ours = (folder: string, ways: ReadonlyArray<Way>): ReadonlyArray<Subject> =>
   effects.flatMap((effect) =>
-    apis.map((api) => ({
+    ways.map(({ arguments: arguments_, broadcasts = false, name }) => ({
       ...able,
       effect,
-      api,
-      name: nameOn(effect, api),
-      file: `${effect === "4" ? "../../packages/platform-effect4/dist-benchmarks/" : ""}${folder}/effect-websocket`,
-      arguments: ["--api", api],
-      broadcasts: api === "run"
+      way: name,
+      name: nameOn(effect, name),
+      file: `${effect === "4" ? `${builtOnEffect4}/` : ""}${folder}/effect-websocket`,
+      arguments: arguments_,
+      broadcasts
     }))
   )
 
 export const servers: ReadonlyArray<Subject> = [
-  ...ours("servers"),
+  ...ours("servers", ways),
   { ...able, name: baseline, file: "servers/ws", environment: plain },
   { ...able, name: "ws + bufferutil", file: "servers/ws" },
   {
     ...able,
-    name: "@effect/platform socket",
-    file: "servers/effect-platform-socket",
+    name: "Effect 4 sockets",
+    file: `${builtOnEffect4}/servers/effect-socket`,
     environment: plain
   },
   {
     ...able,
-    name: "@effect/platform upgrade",
-    file: "servers/effect-platform-upgrade",
-    environment: plain,
-    compresses: false
+    name: "@effect/platform",
+    file: "servers/effect-platform",
+    environment: plain
   },
   {
     ...able,
@@ -115,13 +114,13 @@ export const servers: ReadonlyArray<Subject> = [
     compresses: false,
     broadcasts: false
   },
-  ...(bun === undefined ? [] : [{ ...able, name: "Bun", file: "servers/bun", executable: bun }])
+  ...(bun === undefined ? [] : [{ ...able, name: bunName, file: "servers/bun", executable: bun }])
 ]
 
 export const clients: ReadonlyArray<Subject> = [
-  ...ours("clients"),
+  ...ours("clients", ways),
   { ...able, name: baseline, file: "clients/ws", environment: plain },
   { ...able, name: "undici", file: "clients/undici" },
   { ...able, name: "@effect/platform", file: "clients/effect-platform", environment: plain },
-  ...(bun === undefined ? [] : [{ ...able, name: "Bun", file: "clients/bun", executable: bun }])
+  ...(bun === undefined ? [] : [{ ...able, name: bunName, file: "clients/bun", executable: bun }])
 ]

@@ -13,6 +13,7 @@ import { dirname, join } from "node:path"
 import type { Writable } from "node:stream"
 import { parseArgs } from "node:util"
 import { message, type Shape } from "../load/frames.js"
+import type { CodecResults } from "../results.js"
 
 type WsReceiver = Writable
 interface WsSender {
@@ -131,9 +132,9 @@ group("deflate 1 KiB of JSON", () => {
 const { benchmarks } = await run()
 
 if (values.json !== undefined) {
-  const results = benchmarks.flatMap(({ alias, runs }) => {
+  const found = benchmarks.flatMap(({ alias, runs }) => {
     const [group = "", name = ""] = alias.split(": ")
     return runs.map(({ stats }) => ({ group, name, nanos: stats?.p50 ?? null }))
   })
-  writeFileSync(values.json, `${JSON.stringify(results)}\n`)
+  writeFileSync(values.json, `${JSON.stringify({ node: process.version, found } satisfies CodecResults)}\n`)
 }

@@ -1,48 +1,56 @@
 /** The requests to the load generator, and its answers. */
 import { Schema } from "effect"
+import type { Shape } from "./frames.js"
 
-export const Shape = Schema.Struct({
-  kind: Schema.Literal("text", "binary", "json"),
-  bytes: Schema.Number,
-  fragments: Schema.Number,
-  compressed: Schema.Boolean
-})
-
-export const Request = Schema.Union(
-  /** Opens connections, which stay open until `Close`. */
-  Schema.TaggedStruct("Open", { port: Schema.Number, connections: Schema.Number, compressed: Schema.Boolean }),
-  Schema.TaggedStruct("Close", {}),
+export type Request =
+  /** Opens connections, which stay open, until there are this many. */
+  | {
+      readonly _tag: "Open"
+      readonly port: number
+      readonly connections: number
+      readonly compressed: boolean
+    }
   /** Keeps `inFlight` messages in flight on each connection, written in chunks of this size. */
-  Schema.TaggedStruct("Exchange", {
-    shape: Shape,
-    inFlight: Schema.Number,
-    chunkBytes: Schema.NullOr(Schema.Number),
-    millis: Schema.Number
-  }),
-  /** Sends at a rate per second, independent of the echoes. Times every message from the moment at which it was due. */
-  Schema.TaggedStruct("Pace", { shape: Shape, rate: Schema.Number, millis: Schema.Number }),
+  | {
+      readonly _tag: "Exchange"
+      readonly shape: Shape
+      readonly inFlight: number
+      readonly chunkBytes: number | null
+      readonly millis: number
+    }
+  /**
+   * Sends at a rate of messages per second, independent of the echoes, `burst` messages in one write. Times every message
+   * from the moment at which it was due.
+   */
+  | {
+      readonly _tag: "Pace"
+      readonly shape: Shape
+      readonly rate: number
+      readonly burst: number
+      readonly millis: number
+    }
   /** One connection sends, all receive. */
-  Schema.TaggedStruct("Broadcast", { shape: Shape, millis: Schema.Number }),
+  | { readonly _tag: "Broadcast"; readonly shape: Shape; readonly millis: number }
   /** The first connection sends one message at a fixed interval. The others keep `inFlight` messages in flight. */
-  Schema.TaggedStruct("Beside", {
-    shape: Shape,
-    inFlight: Schema.Number,
-    intervalMillis: Schema.Number,
-    millis: Schema.Number
-  }),
+  | {
+      readonly _tag: "Beside"
+      readonly shape: Shape
+      readonly inFlight: number
+      readonly intervalMillis: number
+      readonly millis: number
+    }
   /** Opens a connection, exchanges a message, and performs the closing handshake; `connections` at a time. */
-  Schema.TaggedStruct("Churn", {
-    port: Schema.Number,
-    connections: Schema.Number,
-    shape: Shape,
-    millis: Schema.Number
-  }),
+  | {
+      readonly _tag: "Churn"
+      readonly port: number
+      readonly connections: number
+      readonly shape: Shape
+      readonly millis: number
+    }
   /** Serves a port. Its connections replace the opened ones. */
-  Schema.TaggedStruct("Serve", { compressed: Schema.Boolean }),
+  | { readonly _tag: "Serve"; readonly compressed: boolean }
   /** Sends messages to the last connection as fast as it takes them. */
-  Schema.TaggedStruct("Pour", { shape: Shape, millis: Schema.Number })
-)
-export type Request = typeof Request.Type
+  | { readonly _tag: "Pour"; readonly shape: Shape; readonly millis: number }
 
 const Times = Schema.Array(Schema.Number)
 

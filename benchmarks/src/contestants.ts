@@ -1,0 +1,257 @@
+/** Starts the subjects of a case, and measures one round of one subject. */
+import { Effect, Schema, type Scope } from "effect"
+import type { Case, Work } from "./cases.js"
+import * as ChildProcess from "./ChildProcess.js"
+import { checkServer, makeClientCheck, type NotEqual } from "./equality.js"
+import { Port, Result, type Request } from "./load/requests.js"
+import type { EffectVersion } from "./names.js"
+import type { Sample } from "./rows.js"
+import type { Subject } from "./subjects.js"
+
+export interface Settings {
+  readonly rounds: number
+  readonly millis: number
+  /** Node's options for the measured processes. */
+  readonly flags: ReadonlyArray<string>
+  /** The Node binary that runs them, and its version. */
+  readonly node: string
+  readonly nodeVersion: string
+  readonly subjects: ReadonlyArray<string>
+  /** The versions of Effect that the library runs on. */
+  readonly effects: ReadonlyArray<EffectVersion>
+}
+
+export type Failure = ChildProcess.ChildFailed | NotEqual
+
+const Usage = Schema.Struct({
+  cpu: Schema.Number,
+  heap: Schema.Number,
+  external: Schema.Number,
+  resident: Schema.Number
+})
+const CountedUsage = Schema.Struct({ ...Usage.fields, count: Schema.Number })
+
+type ClientWork = Extract<Work, { readonly _tag: "Client" | "ClientEcho" }>
+
+/** A subject that is ready for repeated measurements. */
+export interface Contestant {
+  readonly subject: Subject
+  readonly sample: (millis: number) => Effect.Effect<Sample, Failure>
+  /** The latencies at a rate of messages per second, if the subject echoes. */
+  readonly pace?: (rate: number, millis: number) => Effect.Effect<ReadonlyArray<number>, Failure>
+}
+
+const startLoad = ChildProcess.make({ file: "load/main" })
+
+const startServer = (subject: Subject, work: Work, { flags, node }: Settings) =>
+  Effect.gen(function* () {
+    const maxMessageBytes = "shape" in work ? Math.max(work.shape.bytes, 1024 * 1024) : 1024 * 1024
+    const child = yield* ChildProcess.make({
+      ...subject,
+      flags,
+      node,
+      arguments: [
+        ...(subject.arguments ?? []),
+        ...(work._tag === "Broadcast" ? ["--broadcast"] : []),
+        ...(work._tag === "Churn" ? ["--closing"] : []),
+        ...(isCompressed(work) ? ["--compression"] : []),
+        ...(work._tag === "Memory" && work.heartbeat ? ["--heartbeat"] : []),
+        "--max-message-bytes",
+        String(maxMessageBytes)
+      ]
+    })
+    const { port } = yield* child.next(Port)
+    return { child, port }
+  })
+
+const isCompressed = (work: Work): boolean =>
+  work._tag === "Memory" ? work.compressed : "shape" in work && work.shape.compressed
+
+const ask = (load: ChildProcess.ChildProcess, request: Request) => load.ask(request, Result)
+
+/** Measures the CPU time that a process uses while an effect runs. Nothing else runs before and after. */
+const during = (child: ChildProcess.ChildProcess, work: Effect.Effect<Result, Failure>) =>
+  Effect.gen(function* () {
+    const before = yield* child.ask("usage", Usage)
+    const result = yield* work
+    const after = yield* child.ask("usage", Usage)
+    return sampleOf(after.cpu - before.cpu, result)
+  })
+
+const sampleOf = (cpu: number, { cpu: loadCpu, messages, ...result }: Result): Sample => ({
+  ...result,
+  value: cpu / messages,
+  messages,
+  cpu,
+  loadCpu,
+  heap: null
+})
+
+const serverContestant = (
+  subject: Subject,
+  work: Exclude<Work, ClientWork>,
+  settings: Settings
+): Effect.Effect<Contestant, Failure, Scope.Scope> =>
+  Effect.gen(function* () {
+    if (work._tag === "Memory") return { subject, sample: () => idleSample(subject, work, settings) }
+    const { child, port } = yield* startServer(subject, work, settings)
+    const load = yield* startLoad
+    if (subject.echoesFrames && "shape" in work && work._tag !== "Broadcast") {
+      yield* checkServer(subject.name, port, work.shape)
+    }
+    if (work._tag !== "Churn") {
+      yield* ask(load, { _tag: "Open", port, connections: work.connections, compressed: isCompressed(work) })
+    }
+    const measured = (requestOf: (millis: number) => Request) => (millis: number) =>
+      during(child, ask(load, requestOf(millis)))
+    switch (work._tag) {
+      case "Echo": {
+        const { chunkBytes = null, inFlight, shape } = work
+        return {
+          subject,
+          sample: measured((millis) => ({ _tag: "Exchange", shape, inFlight, chunkBytes, millis })),
+          pace: (rate, millis) =>
+            Effect.map(ask(load, { _tag: "Pace", shape, rate, burst: inFlight, millis }), ({ latencies }) => latencies)
+        }
+      }
+      case "Paced": {
+        const { rate, shape } = work
+        return { subject, sample: measured((millis) => ({ _tag: "Pace", shape, rate, burst: 1, millis })) }
+      }
+      case "Broadcast":
+        return { subject, sample: measured((millis) => ({ _tag: "Broadcast", shape: work.shape, millis })) }
+      case "Churn": {
+        const { connections, shape } = work
+        return { subject, sample: measured((millis) => ({ _tag: "Churn", port, connections, shape, millis })) }
+      }
+      case "Fairness": {
+        const { inFlight, shape } = work
+        const intervalMillis = 5
+        return { subject, sample: measured((millis) => ({ _tag: "Beside", shape, inFlight, intervalMillis, millis })) }
+      }
+    }
+  })
+
+// V8's young generation grows with the rate at which connections are opened, up to 100 MB. Divided by the number of
+// connections, that would look like memory of theirs.
+const memoryFlags = ["--expose-gc", "--max-semi-space-size=1"]
+
+/** The memory of one of many connections in KiB. Each measurement uses a new process. */
+const idleSample = (subject: Subject, work: Work & { readonly _tag: "Memory" }, settings: Settings) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const flags = [...settings.flags, ...memoryFlags]
+      const { child, port } = yield* startServer(subject, work, { ...settings, flags })
+      const load = yield* startLoad
+      const first = 100
+      const { compressed, connections } = work
+      // The first connections compile code and fill pools.
+      yield* ask(load, { _tag: "Open", port, connections: first, compressed })
+      const before = yield* child.ask("idle", Usage)
+      yield* ask(load, { _tag: "Open", port, connections: first + connections, compressed })
+      yield* Effect.sleep("200 millis")
+      const after = yield* child.ask("idle", Usage)
+      const each = (bytes: number) => bytes / connections / 1024
+      const heap = each(after.heap + after.external - before.heap - before.external)
+      return {
+        value: each(after.resident - before.resident),
+        heap: subject.executable === undefined ? heap : null,
+        messages: 0,
+        millis: 0,
+        cpu: 0,
+        loadCpu: 0,
+        latencies: [],
+        openings: [],
+        closings: []
+      }
+    })
+  )
+
+const startClient = (
+  subject: Subject,
+  port: number,
+  arguments_: ReadonlyArray<string>,
+  { flags, node }: Settings
+): Effect.Effect<ChildProcess.ChildProcess, Failure, Scope.Scope> =>
+  Effect.gen(function* () {
+    const child = yield* ChildProcess.make({
+      ...subject,
+      flags,
+      node,
+      arguments: [...(subject.arguments ?? []), ...arguments_],
+      environment: { ...subject.environment, BENCHMARK_PORT: String(port) }
+    })
+    yield* child.next(Port)
+    return child
+  })
+
+const clientEchoContestant = (
+  subject: Subject,
+  work: Work & { readonly _tag: "ClientEcho" },
+  settings: Settings
+): Effect.Effect<Contestant, Failure, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { connections, inFlight, shape } = work
+    const { compressed } = shape
+    const echo = ["--echo", ...(compressed ? ["--compression"] : [])]
+    yield* Effect.gen(function* () {
+      const { port, result } = yield* makeClientCheck(subject.name, shape)
+      yield* Effect.zipRight(startClient(subject, port, echo, settings), result)
+    }).pipe(Effect.scoped)
+    const load = yield* startLoad
+    const { port } = yield* load.ask({ _tag: "Serve", compressed } satisfies Request, Port)
+    const child = yield* startClient(subject, port, [...echo, "--connections", String(connections)], settings)
+    return {
+      subject,
+      sample: (millis) => during(child, ask(load, { _tag: "Exchange", shape, inFlight, chunkBytes: null, millis }))
+    }
+  })
+
+const clientContestant = (
+  subject: Subject,
+  { shape }: Work & { readonly _tag: "Client" },
+  settings: Settings
+): Effect.Effect<Contestant, Failure, Scope.Scope> =>
+  Effect.gen(function* () {
+    const load = yield* startLoad
+    const { port } = yield* load.ask({ _tag: "Serve", compressed: false } satisfies Request, Port)
+    const child = yield* startClient(subject, port, [], settings)
+    const usage = child.ask("usage", CountedUsage)
+    const counted = (count: number): Effect.Effect<typeof CountedUsage.Type, Failure> =>
+      Effect.flatMap(usage, (found) =>
+        found.count >= count ? Effect.succeed(found) : Effect.delay(counted(count), "5 millis")
+      )
+    return {
+      subject,
+      sample: (millis) =>
+        Effect.gen(function* () {
+          const before = yield* usage
+          const result = yield* ask(load, { _tag: "Pour", shape, millis })
+          const after = yield* counted(before.count + result.messages)
+          return sampleOf(after.cpu - before.cpu, result)
+        })
+    }
+  })
+
+export const isClientWork = (work: Work): work is ClientWork => work._tag === "Client" || work._tag === "ClientEcho"
+
+/** Whether a case measures a subject. A case with few subjects measures the library on one version of Effect. */
+export const takesPart = (subject: Subject, { only, work }: Case, settings: Settings): boolean =>
+  (only === undefined ||
+    (only.includes(subject.way ?? subject.name) &&
+      (subject.effect === undefined || subject.effect === settings.effects[0]))) &&
+  (settings.subjects.length === 0 || settings.subjects.includes(subject.name)) &&
+  (subject.effect === undefined || settings.effects.includes(subject.effect)) &&
+  (!isCompressed(work) || subject.compresses) &&
+  (work._tag !== "Broadcast" || subject.broadcasts)
+
+export const make = (
+  subject: Subject,
+  work: Work,
+  settings: Settings
+): Effect.Effect<Contestant, Failure, Scope.Scope> =>
+  work._tag === "Client"
+    ? clientContestant(subject, work, settings)
+    : work._tag === "ClientEcho"
+      ? clientEchoContestant(subject, work, settings)
+      : serverContestant(subject, work, settings)
