@@ -22,6 +22,7 @@ import { FrameDecoder, type FrameHeader, type FrameVisitor, type Role, type Viol
 import { ClosingHandshake, reasonFor } from "./internal/ClosingHandshake.js"
 import type { DataReader } from "./internal/DataReader.js"
 import { copyOf, GrowingBuffer, mayView } from "./internal/GrowingBuffer.js"
+import { isViewOf } from "./internal/isViewOf.js"
 import * as memory from "./internal/memory.js"
 import { makeReader } from "./internal/makeReader.js"
 import { positiveInteger } from "./internal/positiveInteger.js"
@@ -545,16 +546,14 @@ class ConnectionImpl implements Connection, FrameVisitor {
 
   receive(chunk: Uint8Array, owned = false): ReadonlyArray<Event> {
     if (this.inputEnded || this.pending !== undefined) return noEvents
-    const events: Array<Event> = []
-    this.events = events
-    this.delivered = false
-    this.keepsChunk = false
+    const events: Array<Event> = (this.events = [])
+    this.delivered = this.keepsChunk = false
     // A client's input is not masked, so nothing is unmasked in place and a borrowed chunk can be read where it is.
     const mustCopy = !owned && this.role === "server"
     this.owned = owned || mustCopy
     const bytes = toBytes(chunk, "A chunk")
-    const violation = this.decoder.decode(mustCopy ? copyOf(bytes, 0, bytes.length) : bytes)
-    if (violation !== undefined) this.pending = violation
+    // A Close that the decoder finds is `pending` by now.
+    this.pending = this.decoder.decode(mustCopy ? copyOf(bytes, 0, bytes.length) : bytes) ?? this.pending
     if (this.unsettled && (!this.delivered || this.phase !== "Open")) this.settleInto(events)
     this.events = betweenChunks
     return events
@@ -834,11 +833,6 @@ class ConnectionImpl implements Connection, FrameVisitor {
     this.closing.sent = { code: code ?? noStatus, reason }
     this.sender.sendClose(payload)
   }
-}
-
-const isViewOf = (item: Message | MessagePart | FrameReceived, chunk: Uint8Array): boolean => {
-  const data = item._tag === "Frame" ? item.frame.payload : item.data
-  return typeof data !== "string" && data.buffer === chunk.buffer
 }
 
 tag(ConnectionImpl, TypeId)
