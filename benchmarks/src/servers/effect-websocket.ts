@@ -16,7 +16,12 @@ const broadcast = (socket: Socket) => {
   )
 }
 
-const handler = options.broadcast ? broadcast : choose(echo, options.api)
+const borrowing = {
+  ...echo,
+  borrowed: (socket: Socket) => socket.run((message) => socket.send(message), { borrowed: true })
+}
+
+const handler = options.broadcast ? broadcast : choose(borrowing, options.api)
 
 WebSocketServer.layerHandler(handler).pipe(
   Layer.merge(Layer.effectDiscard(Effect.map(WebSocketServer.address, ({ port }) => serve(port)))),

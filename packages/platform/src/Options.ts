@@ -201,6 +201,22 @@ export interface SendOptions {
 }
 
 /**
+ * How `run` delivers messages.
+ *
+ * @since 3.0.0
+ * @category models
+ */
+export interface RunOptions {
+  /**
+   * Whether the bytes of a binary message are valid only until the effect of its handler is done. Their memory is then used for
+   * later messages, which makes large messages much cheaper. Views that are kept longer become empty, and sending one is a
+   * defect; `Message.keep` makes a copy to keep. `data.buffer` may be larger than the message. Sending the bytes in the handler
+   * is safe: what cannot be written at once is not reused. Default: `false`.
+   */
+  readonly borrowed?: boolean | undefined
+}
+
+/**
  * How one message is received.
  *
  * @since 0.1.0

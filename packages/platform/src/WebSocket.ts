@@ -27,7 +27,7 @@ import { GuardedTransport } from "./engine/connection/GuardedTransport.js"
 import { placeIn } from "./internal/scopes.js"
 import { resolve } from "./internal/settings.js"
 import * as internalTypeId from "./internal/typeId.js"
-import type { ConnectionOptions, DeliveryOptions, ReceiveOptions, SendOptions } from "./Options.js"
+import type { ConnectionOptions, DeliveryOptions, ReceiveOptions, RunOptions, SendOptions } from "./Options.js"
 import type { Transport } from "./Transport.js"
 
 /**
@@ -113,7 +113,7 @@ export type Options = ConnectionOptions
  * @since 0.1.0
  * @category models
  */
-export type { DeliveryOptions, ReceiveOptions, ReceiveRate, SendOptions, SendStrategy } from "./Options.js"
+export type { DeliveryOptions, ReceiveOptions, ReceiveRate, RunOptions, SendOptions, SendStrategy } from "./Options.js"
 
 /**
  * The type of WebSocket for each value of the option `delivery`: whole messages, messages as streams of their parts, or
@@ -330,6 +330,8 @@ export interface WebSocket extends AnyWebSocket {
    * An interruption loses no message. If the handler was already called for a message, its effect begins, and is
    * interrupted at the first point at which it can be.
    *
+   * With the option `borrowed`, a handler that only looks at binary messages, or sends them, costs much less.
+   *
    * Ends after a closing handshake that this side began, or if the peer closes with 1000, 1001 or no code. Fails with:
    *
    * - any other `ConnectionClosed`;
@@ -338,7 +340,8 @@ export interface WebSocket extends AnyWebSocket {
    * - the error of `handler`.
    */
   run<X extends Handled>(
-    handler: (message: Message) => X
+    handler: (message: Message) => X,
+    options?: RunOptions
   ): Effect.Effect<void, HandledError<X> | ConnectionError, HandledContext<X>>
 
   /**

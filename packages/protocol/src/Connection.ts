@@ -22,13 +22,15 @@ import { FrameDecoder, type FrameHeader, type FrameVisitor, type Role, type Viol
 import { ClosingHandshake, reasonFor } from "./internal/ClosingHandshake.js"
 import type { DataReader } from "./internal/DataReader.js"
 import { copyOf, GrowingBuffer, mayView } from "./internal/GrowingBuffer.js"
+import { isViewOf } from "./internal/isViewOf.js"
+import * as memory from "./internal/memory.js"
 import { makeReader } from "./internal/makeReader.js"
 import { positiveInteger } from "./internal/positiveInteger.js"
 import { Sender } from "./internal/Sender.js"
 import { toBytes } from "./internal/toBytes.js"
 import { toMessage } from "./internal/toMessage.js"
 import { isTagged, tag } from "./internal/typeId.js"
-import type { Message } from "./Message.js"
+import { keep, type Message } from "./Message.js"
 import type { MessagePart } from "./MessagePart.js"
 import * as Opcode from "./Opcode.js"
 
@@ -290,6 +292,21 @@ export interface Connection {
    */
   receive(chunk: Uint8Array, owned?: boolean): ReadonlyArray<Event>
 
+  /**
+   * Whether the payloads of the binary messages that `receive` returns from now on are borrowed: the caller passes each
+   * message to `giveBack` when nobody uses it any more. Such a payload may be a part of a larger buffer. A message that is
+   * never given back belongs to the app, like any other. Compressed messages, parts and frames are never borrowed.
+   * Default: `false`.
+   */
+  borrowing: boolean
+
+  /**
+   * Takes back a message whose payload is borrowed, so that its memory can be used for later messages. All views of it
+   * become empty. It has no effect on other messages. Payloads that wait to be written stay as they are, and so do some
+   * others, because the memory that is kept for later messages is limited.
+   */
+  giveBack(message: Message): void
+
   /** Whether a payload that the last `receive` returned may be a view of its chunk. Only an owned chunk has views. */
   readonly keepsChunk: boolean
 
@@ -468,6 +485,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
   error: ConnectionError | undefined = undefined
   outputEnded = false
   keepsChunk = false
+  borrowing = false
 
   private readonly decoder: FrameDecoder
   private reader: DataReader<Message | MessagePart | FrameReceived>
@@ -528,16 +546,14 @@ class ConnectionImpl implements Connection, FrameVisitor {
 
   receive(chunk: Uint8Array, owned = false): ReadonlyArray<Event> {
     if (this.inputEnded || this.pending !== undefined) return noEvents
-    const events: Array<Event> = []
-    this.events = events
-    this.delivered = false
-    this.keepsChunk = false
+    const events: Array<Event> = (this.events = [])
+    this.delivered = this.keepsChunk = false
     // A client's input is not masked, so nothing is unmasked in place and a borrowed chunk can be read where it is.
     const mustCopy = !owned && this.role === "server"
     this.owned = owned || mustCopy
     const bytes = toBytes(chunk, "A chunk")
-    const violation = this.decoder.decode(mustCopy ? copyOf(bytes, 0, bytes.length) : bytes)
-    if (violation !== undefined) this.pending = violation
+    // A Close that the decoder finds is `pending` by now.
+    this.pending = this.decoder.decode(mustCopy ? copyOf(bytes, 0, bytes.length) : bytes) ?? this.pending
     if (this.unsettled && (!this.delivered || this.phase !== "Open")) this.settleInto(events)
     this.events = betweenChunks
     return events
@@ -550,11 +566,11 @@ class ConnectionImpl implements Connection, FrameVisitor {
   onPayload(chunk: Uint8Array, start: number, end: number, final: boolean): Violation | undefined {
     const { length, opcode } = this.decoder
     if (Opcode.isControl(opcode)) return this.onControlPayload(opcode, length, chunk, start, end, final)
-    const result = this.reader.payload(chunk, start, end, final, this.owned)
+    const result = this.reader.payload(chunk, start, end, final, this.owned, this.borrowing)
     if (result === undefined) return undefined
     if (result._tag === "Protocol_error" || result._tag === "Payload_too_large") return result
     this.delivered = true
-    if (mayView(end - start, chunk.length)) this.keepsChunk = true
+    if (mayView(end - start, chunk.length)) this.keepsChunk ||= isViewOf(result, chunk)
     this.events.push(result)
     return undefined
   }
@@ -721,12 +737,17 @@ class ConnectionImpl implements Connection, FrameVisitor {
     )
   }
 
+  giveBack(message: Message): void {
+    if (message._tag === "Binary") memory.giveBack(message.data)
+  }
+
   compresses(given: Message, compress?: boolean): boolean {
     return this.compressor?.compresses(toMessage(given), compress) ?? false
   }
 
   deflation(given: Message, compress?: boolean): Deflation | undefined {
-    return this.compressor?.deflation(toMessage(given), compress)
+    // Another thread must not read memory that the app gives back meanwhile.
+    return this.compressor?.deflation(keep(toMessage(given)), compress)
   }
 
   sendDeflated(

@@ -6,6 +6,7 @@
 import { byteLength, encodeInto } from "#utf8"
 import type { Frame } from "./Frame.js"
 import { framesOf } from "./internal/framing.js"
+import { leaseOf } from "./internal/memory.js"
 import { nameOf, toBytes } from "./internal/toBytes.js"
 import { isTagged, tag } from "./internal/typeId.js"
 
@@ -124,6 +125,31 @@ export const text = (data: string): Text => {
  */
 export const binary = (data: ArrayBufferView | ArrayBufferLike): Binary =>
   new Binary(toBytes(data, "The data of a binary message"))
+
+/**
+ * Returns the message, or a copy of it if its payload is borrowed. A copy belongs to the app.
+ *
+ * @example
+ * ```ts
+ * import * as Connection from "@effect-websocket/protocol/Connection"
+ * import * as Message from "@effect-websocket/protocol/Message"
+ *
+ * const client = Connection.make({ role: "client", maskKey: () => 0 })
+ * client.borrowing = true
+ * const kept: Array<Message.Message> = []
+ * for (const event of client.receive(new Uint8Array([0x82, 1, 42]))) {
+ *   if (!Message.isMessage(event)) continue
+ *   kept.push(Message.keep(event))
+ *   client.giveBack(event)
+ * }
+ * console.log(kept) // [ Binary { data: Uint8Array(1) [ 42 ] } ]
+ * ```
+ *
+ * @since 0.1.0
+ * @category borrowing
+ */
+export const keep = (message: Message): Message =>
+  message._tag === "Binary" && leaseOf(message.data) !== undefined ? new Binary(message.data.slice()) : message
 
 /**
  * Whether a value is a message.

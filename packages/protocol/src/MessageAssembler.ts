@@ -10,9 +10,10 @@ import { rsv1 } from "./Frame.js"
 import type { FrameHeader, Violation } from "./FrameDecoder.js"
 import type { DataReader } from "./internal/DataReader.js"
 import { checkSequence } from "./internal/frameOrder.js"
-import { copyOf, GrowingBuffer, viewOrCopy } from "./internal/GrowingBuffer.js"
+import { copyInto, copyOf, GrowingBuffer, viewOrCopy } from "./internal/GrowingBuffer.js"
 import { invalidUtf8 } from "./internal/invalidUtf8.js"
 import { Utf8Validator } from "./internal/Utf8Validator.js"
+import * as memory from "./internal/memory.js"
 import { Binary, Text, type Message } from "./Message.js"
 import * as Opcode from "./Opcode.js"
 
@@ -92,7 +93,8 @@ export class MessageAssembler implements DataReader<Message> {
   /**
    * Takes a part of a data frame's payload, `chunk[start, end)`; `final` marks the last part of the frame. Returns a
    * message if this part ends one, and a violation if a text is not UTF-8 or the message cannot be inflated. If
-   * `owned` is true, the message may be a view of the chunk.
+   * `owned` is true, the message may be a view of the chunk. If `borrowed` is true, the bytes of a message that is not
+   * compressed are copied into memory that `Connection.giveBack` takes back.
    *
    * @since 0.1.0
    */
@@ -101,21 +103,28 @@ export class MessageAssembler implements DataReader<Message> {
     start: number,
     end: number,
     final: boolean,
-    owned: boolean
+    owned: boolean,
+    borrowed = false
   ): Message | Violation | undefined {
     return final && this.unfragmented && end - start === this.announced
-      ? this.whole(chunk, start, end, owned)
-      : this.append(chunk, start, end, final)
+      ? this.whole(chunk, start, end, owned, borrowed)
+      : this.append(chunk, start, end, final, borrowed)
   }
 
   /**
    * Takes a part of a data frame's payload, `chunk[start, end)`, and copies it; `final` marks the last part of the
    * frame. Returns a message if this part ends one, and a violation if a text is not UTF-8 or the message cannot be
-   * inflated.
+   * inflated. See `payload` for `borrowed`, which has an effect on the first part of a message.
    *
    * @since 0.1.0
    */
-  append(chunk: Uint8Array, start: number, end: number, final: boolean): Message | Violation | undefined {
+  append(
+    chunk: Uint8Array,
+    start: number,
+    end: number,
+    final: boolean,
+    borrowed = false
+  ): Message | Violation | undefined {
     // Compressed text can be checked only once it is inflated.
     if (this.opcode === Opcode.Text && this.inflateThis === undefined) {
       this.validator ??= new Utf8Validator()
@@ -123,6 +132,8 @@ export class MessageAssembler implements DataReader<Message> {
     }
     const limit = this.complete ? this.announced : this.maxReceivedBytes
     const buffer = (this.buffer ??= new GrowingBuffer())
+    // The bytes of a text are no longer needed once it is decoded.
+    if (buffer.size === 0) buffer.pooled = this.inflateThis === undefined && (borrowed || this.opcode === Opcode.Text)
     buffer.append(chunk, start, end, this.announced, limit)
     return final && this.complete ? this.finish(buffer) : undefined
   }
@@ -130,14 +141,19 @@ export class MessageAssembler implements DataReader<Message> {
   /**
    * Takes the whole payload of a frame that is a message by itself. If `owned` is true, a binary message may be a
    * view of the chunk, so that nothing is copied. Returns a violation if a text is not UTF-8 or the message cannot be
-   * inflated.
+   * inflated. See `payload` for `borrowed`.
    *
    * @since 0.1.0
    */
-  whole(chunk: Uint8Array, start: number, end: number, owned: boolean): Message | Violation {
+  whole(chunk: Uint8Array, start: number, end: number, owned: boolean, borrowed = false): Message | Violation {
     const isText = this.opcode === Opcode.Text
     if (this.inflateThis !== undefined) return this.inflated(this.inflateThis, chunk, start, end)
     this.reset()
+    if (!isText && borrowed && end > start) {
+      const bytes = memory.take(end - start)
+      copyInto(bytes, 0, chunk, start, end)
+      return new Binary(memory.lend(bytes))
+    }
     if (!isText) return new Binary(owned ? viewOrCopy(chunk, start, end) : copyOf(chunk, start, end))
     const text = decode(chunk, start, end)
     return text === undefined ? invalidUtf8() : new Text(text)
@@ -178,11 +194,14 @@ export class MessageAssembler implements DataReader<Message> {
   private finish(buffer: GrowingBuffer): Message | Violation {
     const isText = this.opcode === Opcode.Text
     if (isText && this.validator?.complete === false) return invalidUtf8()
-    const { size } = buffer
+    const { pooled, size } = buffer
     const bytes = buffer.take()
     if (this.inflateThis !== undefined) return this.inflated(this.inflateThis, bytes, 0, size)
     this.reset()
-    return toMessage(isText, bytes, 0, size)
+    if (pooled && !isText) return new Binary(memory.lend(bytes.subarray(0, size)))
+    const message = toMessage(isText, bytes, 0, size)
+    if (pooled) memory.putBack(bytes)
+    return message
   }
 
   private inflated(inflate: Inflate, bytes: Uint8Array, start: number, end: number): Message | Violation {

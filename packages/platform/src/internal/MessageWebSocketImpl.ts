@@ -5,7 +5,7 @@ import type * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
 import { messageTooBig } from "../engine/connection/closeCodes.js"
 import { exceeds, type Data } from "../engine/connection/sendable.js"
-import type { ReceiveOptions } from "../Options.js"
+import type { ReceiveOptions, RunOptions } from "../Options.js"
 import type { Handled, HandledContext, HandledError } from "./handled.js"
 import { duplex, type Batch, type BatchChannel } from "./effect.js"
 import { SendingWebSocket } from "./SendingWebSocket.js"
@@ -61,11 +61,13 @@ export class MessageWebSocketImpl<Request = undefined> extends SendingWebSocket<
   }
 
   run<X extends Handled>(
-    handler: (message: Message) => X
+    handler: (message: Message) => X,
+    options?: RunOptions
   ): Effect.Effect<void, HandledError<X> | ConnectionError, HandledContext<X>> {
     // The conditional types above determine the types of the returned effect; inference cannot resolve them.
     return this.runItems(
-      handler as (message: Message) => Effect.Effect<unknown, HandledError<X>, HandledContext<X>> | void
+      handler as (message: Message) => Effect.Effect<unknown, HandledError<X>, HandledContext<X>> | void,
+      options?.borrowed === true ? (message) => this.link.connection.giveBack(message) : undefined
     )
   }
 

@@ -94,8 +94,10 @@ export abstract class Reader<Item extends Delivered> {
     )
   }
 
+  /** `giveBack`, if given, is called for each item when its handler is done: the items are borrowed. */
   protected runItems<E, R>(
-    handler: (item: Item) => Effect.Effect<unknown, E, R> | void
+    handler: (item: Item) => Effect.Effect<unknown, E, R> | void,
+    giveBack?: (item: Item) => void
   ): Effect.Effect<void, E | ConnectionError, R> {
     return withFiber((fiber, status) => {
       let done = false
@@ -129,7 +131,7 @@ export abstract class Reader<Item extends Delivered> {
         this.link.inbox.whenReadable(wake)
       })
       const step = (): Effect.Effect<unknown, E | ConnectionError, R> => {
-        pending = this.handleBatch(handler)
+        pending = this.handleBatch(handler, giveBack)
         if (pending !== undefined) {
           return (begin ??= Effect.suspend(() => {
             const effect = pending ?? Effect.void
@@ -144,6 +146,7 @@ export abstract class Reader<Item extends Delivered> {
       }
       this.claimReader()
       this.runner = readable
+      this.link.connection.borrowing = giveBack !== undefined
       this.readingFiber = interruptibleFiber(fiber, status)
       const handled = handingOver(fiber, Effect.whileLoop({ while: () => !done, body: step, step: constVoid }))
       return matchCauseUninterruptible(status, handled, {
@@ -174,7 +177,8 @@ export abstract class Reader<Item extends Delivered> {
    * does not, or `undefined` if no item is left. All that the handler sends is written in one write.
    */
   private handleBatch<E, R>(
-    handler: (item: Item) => Effect.Effect<unknown, E, R> | void
+    handler: (item: Item) => Effect.Effect<unknown, E, R> | void,
+    giveBack: ((item: Item) => void) | undefined
   ): Effect.Effect<unknown, E | ConnectionError, R> | undefined {
     const { flusher, inbox } = this.link
     flusher.cork()
@@ -186,13 +190,15 @@ export abstract class Reader<Item extends Delivered> {
           return undefined
         }
         let effect: Effect.Effect<unknown, E | ConnectionError, R> | void = handler(item)
-        if (effect === undefined || effect === Effect.void) continue
         if (effect instanceof Send) {
           const sent = effect.now()
-          if (sent === undefined) continue
-          effect = sentEffect(sent)
+          effect = sent === undefined ? undefined : sentEffect(sent)
         }
-        return effect
+        if (effect === undefined || effect === Effect.void) {
+          giveBack?.(item)
+          continue
+        }
+        return giveBack === undefined ? effect : Effect.onExit(effect, () => Effect.sync(() => giveBack(item)))
       }
     } finally {
       inbox.taken()
@@ -270,6 +276,7 @@ export abstract class Reader<Item extends Delivered> {
   releaseReader(runner = this.runner): void {
     if (this.runner !== runner) return
     this.runner = undefined
+    this.link.connection.borrowing = false
     this.readingFiber = undefined
     this.link.inbox.forgetReader()
   }

@@ -4,6 +4,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import { keep } from "@effect-websocket/protocol/Message"
 import { frameSize, toMessage } from "../engine/connection/sendable.js"
 import { Wait } from "../engine/connection/Wait.js"
 import type { Outbox, Outcome, Outgoing } from "../engine/client/Outbox.js"
@@ -36,9 +37,9 @@ export class OutgoingMessage implements Outgoing {
   private readonly deferred = deferredMakeUnsafe<Outcome, PayloadTooLarge>()
 
   constructor(data: WebSocket.Data, options: WebSocket.SendOptions | undefined) {
-    toMessage(data)
+    // A copy of borrowed bytes, because the message may wait longer than they are valid.
+    this.data = keep(toMessage(data))
     frameSize(options?.maxFrameSize)
-    this.data = data
     this.options = options
   }
 

@@ -1,5 +1,7 @@
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
+import * as Connection from "@effect-websocket/protocol/Connection"
+import * as Message from "@effect-websocket/protocol/Message"
 import { Effect, Exit, Fiber } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
 import { Outbox } from "../../src/engine/client/Outbox.js"
@@ -8,6 +10,19 @@ import { interruptedAt } from "../scheduling.js"
 import { isPending, settled } from "../support.js"
 
 const message = () => new OutgoingMessage("a", undefined)
+
+describe("OutgoingMessage", () => {
+  it("has a copy of borrowed bytes, because it may wait longer than they are valid", () => {
+    const connection = Connection.make({ role: "client", maskKey: () => 0 })
+    connection.borrowing = true
+    const [borrowed] = connection.receive(Uint8Array.of(0x82, 3, 1, 2, 3))
+    assert.isTrue(Message.isMessage(borrowed))
+    if (!Message.isMessage(borrowed)) return
+    const { data } = new OutgoingMessage(borrowed, undefined)
+    connection.giveBack(borrowed)
+    assert.deepStrictEqual(data, Message.binary(Uint8Array.of(1, 2, 3)))
+  })
+})
 
 describe("offer", () => {
   it.effect("hands over its value once the message has a place", () =>

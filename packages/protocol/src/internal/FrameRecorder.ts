@@ -36,13 +36,14 @@ export class FrameRecorder implements DataReader<Message> {
     start: number,
     end: number,
     final: boolean,
-    owned: boolean
+    owned: boolean,
+    borrowed: boolean
   ): Message | Violation | undefined {
     const { fin, frames, length, masked, opcode, rsv } = this
     this.buffer.append(chunk, start, end, length, length)
     this.recordedBytes += end - start
     if (final) frames.push(new Frame(fin, rsv, opcode, masked, this.buffer.take().subarray(0, length)))
-    const result = this.assembler.payload(chunk, start, end, final, owned)
+    const result = this.assembler.payload(chunk, start, end, final, owned, borrowed)
     if (result !== undefined) {
       recordFrames(result, frames)
       this.frames = []

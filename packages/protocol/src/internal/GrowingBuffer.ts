@@ -1,9 +1,12 @@
+import { allocate } from "#allocate"
+import * as memory from "./memory.js"
+
 // The most that is allocated because of a header alone, before its bytes arrive.
 const maxInitialBytes = 1024 * 1024
 const minCapacity = 256
 // Fewer bytes are copied one by one, which is cheaper than making a view.
 const smallCopy = 32
-const empty = new Uint8Array(0)
+const empty: Uint8Array<ArrayBuffer> = new Uint8Array(0)
 
 /**
  * Joins parts into one buffer. It at least doubles when it grows, so that every byte is copied a constant number of
@@ -11,6 +14,8 @@ const empty = new Uint8Array(0)
  */
 export class GrowingBuffer {
   size = 0
+  /** Whether the memory is given back, once the parts are joined. It may change only between messages. */
+  pooled = false
   private bytes = empty
 
   /**
@@ -24,8 +29,9 @@ export class GrowingBuffer {
       // and again.
       const believed = Math.min(expected, Math.max(maxInitialBytes, 4 * this.bytes.length))
       const wanted = Math.max(2 * this.bytes.length, believed, minCapacity)
-      const grown = new Uint8Array(Math.max(needed, Math.min(limit, wanted)))
+      const grown = (this.pooled ? memory.take : allocate)(Math.max(needed, Math.min(limit, wanted)))
       copyInto(grown, 0, this.bytes, 0, this.size)
+      if (this.pooled) memory.putBack(this.bytes)
       this.bytes = grown
     }
     copyInto(this.bytes, this.size, chunk, start, end)
@@ -34,11 +40,11 @@ export class GrowingBuffer {
 
   /** How many bytes of memory the buffer has. */
   get capacity(): number {
-    return this.bytes.length
+    return this.bytes.buffer.byteLength
   }
 
   /** Returns the buffer, whose first `size` bytes count, and starts a new one. */
-  take(): Uint8Array {
+  take(): Uint8Array<ArrayBuffer> {
     const { bytes } = this
     this.bytes = empty
     this.size = 0
@@ -55,7 +61,7 @@ export const copyInto = (target: Uint8Array, offset: number, source: Uint8Array,
 
 /** A copy of `bytes[start, end)`. */
 export const copyOf = (bytes: Uint8Array, start: number, end: number): Uint8Array => {
-  const copy = new Uint8Array(end - start)
+  const copy = allocate(end - start)
   copyInto(copy, 0, bytes, start, end)
   return copy
 }

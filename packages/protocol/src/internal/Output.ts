@@ -9,6 +9,8 @@
  * its transport is behind, or if they are spread over several blocks. A connection then keeps alive at most twice the
  * bytes that wait, and one block.
  */
+import { leaseOf, type Lease } from "./memory.js"
+
 const blockBytes = 64 * 1024
 /** A frame of more bytes gets a buffer of its own, which is cheaper than a place in a block. */
 export const maxPooledBytes = blockBytes / 2
@@ -23,6 +25,11 @@ interface Block {
 
 let current: Block | undefined
 const spare: Array<Block> = []
+
+interface Leases {
+  readonly waiting: Array<Lease>
+  readonly taken: ReadonlyArray<Lease>
+}
 
 const nextBlock = (): Block => {
   current = spare.pop() ?? { bytes: new Uint8Array(blockBytes), position: 0, pieces: 0 }
@@ -78,6 +85,8 @@ export class Output {
   // The blocks of the last `take`.
   private taken: Block | undefined = undefined
   private takenBefore: ReadonlyArray<Block> | undefined = undefined
+  // The leases of the borrowed memory in all pieces up to the next `recycle`.
+  private leases: Leases | undefined = undefined
   // Output was taken and not recycled, so further output may have to wait.
   private behind = false
 
@@ -118,6 +127,12 @@ export class Output {
   /** Adds bytes without copying them. */
   append(bytes: Uint8Array): void {
     this.seal()
+    const lease = leaseOf(bytes)
+    if (lease !== undefined) {
+      lease.uses++
+      this.leases ??= { waiting: [], taken: [] }
+      this.leases.waiting.push(lease)
+    }
     this.add(bytes)
     this.size += bytes.length
   }
@@ -145,6 +160,10 @@ export class Output {
   private takePieces(): ReadonlyArray<Uint8Array> {
     const pieces = this.pieces ?? noPieces
     this.pieces = undefined
+    if (this.leases !== undefined) {
+      const { taken, waiting } = this.leases
+      this.leases = { waiting: [], taken: [...taken, ...waiting] }
+    }
     this.size = 0
     this.behind ||= pieces.length > 0
     return pieces
@@ -153,10 +172,16 @@ export class Output {
   /** Allows the memory of the last `take` to be reused. */
   recycle(): void {
     this.behind = false
+    if (this.leases !== undefined) this.releaseLeases(this.leases)
     if (this.taken !== undefined) release(this.taken)
     if (this.takenBefore !== undefined) for (const block of this.takenBefore) release(block)
     this.taken = undefined
     this.takenBefore = undefined
+  }
+
+  private releaseLeases({ taken, waiting }: Leases): void {
+    for (const lease of taken) lease.uses--
+    this.leases = waiting.length === 0 ? undefined : { waiting, taken: [] }
   }
 
   private piece(block: Block): Uint8Array {

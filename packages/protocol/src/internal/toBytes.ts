@@ -1,13 +1,20 @@
+import { isGivenBack } from "./memory.js"
+
 /**
  * Returns a `Uint8Array` over the same memory as `data`. Throws a `TypeError` that begins with `what` for a value
  * that has no bytes.
  */
 export const toBytes = (data: unknown, what: string): Uint8Array => {
-  if (data instanceof Uint8Array) return data
+  if (data instanceof Uint8Array) return valid(data, what)
   // Also true for a `Uint8Array` of another realm, for which `instanceof` is false.
   if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
   if (isBuffer(data)) return new Uint8Array(data)
   throw new TypeError(`${what} must be a Uint8Array or another view of an ArrayBuffer, not ${nameOf(data)}`)
+}
+
+const valid = (data: Uint8Array, what: string): Uint8Array => {
+  if (isGivenBack(data)) throw new TypeError(`${what} was borrowed, and has been given back`)
+  return data
 }
 
 const isBuffer = (data: unknown): data is ArrayBufferLike => {

@@ -8,7 +8,7 @@ export const toMessage = (given: Message): Message => (isWellFormed(given) ? giv
 const isWellFormed = (message: Message): boolean =>
   message?._tag === "Text"
     ? typeof message.data === "string"
-    : message?._tag === "Binary" && message.data instanceof Uint8Array
+    : message?._tag === "Binary" && message.data instanceof Uint8Array && message.data.length > 0
 
 const convert = (given: Message): Message => {
   if (given?._tag === "Text") return text(given.data)

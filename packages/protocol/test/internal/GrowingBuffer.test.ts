@@ -38,6 +38,17 @@ describe("GrowingBuffer", () => {
     )
   })
 
+  it("holds all parts in memory that is used again", () => {
+    const parts = Array.from({ length: 40 }, (_, i) => new Uint8Array(100).fill(i))
+    for (let round = 0; round < 3; round++) {
+      const buffer = new GrowingBuffer()
+      buffer.pooled = true
+      for (const part of parts) buffer.append(part, 0, part.length, 0, 2 ** 30)
+      assert.strictEqual(buffer.capacity & (buffer.capacity - 1), 0)
+      assert.strictEqual(hex(buffer.take().subarray(0, 4000)), hex(concat(parts)))
+    }
+  })
+
   it("holds nothing before the first byte, whatever is announced", () => {
     assert.strictEqual(capacity([], 2 ** 40, 2 ** 41), 0)
     assert.strictEqual(capacity([0, 0], 2 ** 40, 2 ** 41), 0)

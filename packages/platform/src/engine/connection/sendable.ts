@@ -14,9 +14,11 @@ export type Data = string | Uint8Array | Message.Message
 /** Converts a text, bytes or a message to a message. */
 export const toMessage = (data: Data): Message.Message => {
   if (typeof data === "string") return new Message.Text(data)
-  if (data instanceof Uint8Array) return new Message.Binary(data)
+  // `Message.binary` checks whether an empty view was borrowed and has been given back.
+  if (data instanceof Uint8Array) return data.length === 0 ? Message.binary(data) : new Message.Binary(data)
   if (data?._tag === "Text") return typeof data.data === "string" ? data : Message.text(data.data)
-  if (data?._tag === "Binary") return data.data instanceof Uint8Array ? data : Message.binary(data.data)
+  if (data?._tag === "Binary")
+    return data.data instanceof Uint8Array && data.data.length > 0 ? data : Message.binary(data.data)
   return Message.make(data)
 }
 

@@ -1,0 +1,8 @@
+import { Buffer } from "node:buffer"
+
+// Below this, Node takes about as long as V8, which fills the memory with zeros.
+const minUninitialised = 4096
+
+/** See `allocate.ts`. */
+export const allocate = (size: number): Uint8Array<ArrayBuffer> =>
+  size < minUninitialised ? new Uint8Array(size) : new Uint8Array(Buffer.allocUnsafeSlow(size).buffer, 0, size)
