@@ -282,7 +282,7 @@ const takesPart = (subject: Subject, { only, work }: Case, settings: Settings): 
   (only === undefined || only.includes(subject.api ?? subject.name)) &&
   (settings.subjects.length === 0 || settings.subjects.includes(subject.name)) &&
   (subject.effect === undefined || settings.effects.includes(subject.effect)) &&
-  (!isCompressed(work) || subject.compresses) &&
+  (isCompressed(work) ? subject.compresses : subject.onlyCompresses !== true) &&
   (work._tag !== "Broadcast" || subject.broadcasts)
 
 /** Half of the number of messages that the baseline echoes per second. */

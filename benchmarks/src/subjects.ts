@@ -14,6 +14,8 @@ export interface Subject {
   /** Whether it reads messages. The floor does not. */
   readonly echoesFrames: boolean
   readonly compresses: boolean
+  /** It differs from another subject in compression only. */
+  readonly onlyCompresses?: boolean
   readonly broadcasts: boolean
   /** The version of Effect, for this library. */
   readonly effect?: EffectVersion
@@ -46,6 +48,7 @@ export const versions: Readonly<Record<string, string>> = Object.fromEntries([
     "effect",
     "ws",
     "bufferutil",
+    "minizlib",
     "undici",
     "@effect/platform",
     "@effect/platform-node",
@@ -92,6 +95,15 @@ const ours = (folder: string) =>
 
 export const servers: ReadonlyArray<Subject> = [
   ...ours("servers"),
+  ...ours("servers")
+    .filter(({ api }) => api === "run")
+    .map((subject) => ({
+      ...subject,
+      name: `${subject.name}, minizlib`,
+      api: "run, minizlib",
+      arguments: [...subject.arguments, "--minizlib"],
+      onlyCompresses: true
+    })),
   { ...able, name: baseline, file: "servers/ws", environment: plain },
   { ...able, name: "ws + bufferutil", file: "servers/ws" },
   {
