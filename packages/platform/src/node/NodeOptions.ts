@@ -65,8 +65,8 @@ export interface TlsOptions extends Omit<
  */
 export interface ZlibOptions {
   /**
-   * The implementation of DEFLATE that `compression` uses. Default: `NodeZlib.zlib`. With `NodeZlib.fromMinizlib`, frequent small
-   * messages take half of the time.
+   * The implementation of DEFLATE that `compression` uses. Default: `NodeZlib.zlib`. With `NodeZlib.fromMinizlib`, frequent
+   * messages of a few KiB are deflated in half of the time.
    */
   readonly zlib?: Zlib | undefined
 }
