@@ -35,6 +35,8 @@ const parts: ReadonlyArray<Part> = [
   { file: `${src}/Options.ts`, name: "ReceiveOptions", title: "One `receiveWith`" },
   { file: `${src}/Options.ts`, name: "ClientOptions", title: "Clients" },
   { file: `${src}/Options.ts`, name: "RequestOptions", title: "Requests of clients" },
+  { file: `${src}/node/NodeOptions.ts`, name: "ZlibOptions", title: "Compression on Node" },
+  { file: `${src}/node/NodeOptions.ts`, name: "MinizlibOptions", title: "`NodeZlib.fromMinizlib`" },
   { file: `${src}/node/NodeOptions.ts`, name: "ClientOptions", title: "Clients on Node" },
   {
     file: `${src}/node/NodeOptions.ts`,

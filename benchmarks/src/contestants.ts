@@ -243,6 +243,7 @@ export const takesPart = (subject: Subject, { only, work }: Case, settings: Sett
   (settings.subjects.length === 0 || settings.subjects.includes(subject.name)) &&
   (subject.effect === undefined || settings.effects.includes(subject.effect)) &&
   (!isCompressed(work) || subject.compresses) &&
+  (subject.only === undefined || (work._tag === "Echo" && isCompressed(work) === (subject.only === "compressed"))) &&
   (work._tag !== "Broadcast" || subject.broadcasts)
 
 export const make = (

@@ -5,6 +5,9 @@ import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
 import { baseline, bunName, type EffectVersion, effects, floor, nameOn } from "./names.js"
 
+/** Echoes with compression, or without. */
+type OnlyEchoes = "compressed" | "plain"
+
 /** A measured server or client, in its own process. */
 export interface Subject {
   readonly name: string
@@ -15,6 +18,8 @@ export interface Subject {
   /** Whether it reads messages. The floor does not. */
   readonly echoesFrames: boolean
   readonly compresses: boolean
+  /** It differs from another subject only in echoes with compression, or only in those without. */
+  readonly only?: OnlyEchoes
   readonly broadcasts: boolean
   /** The version of Effect, for this library. */
   readonly effect?: EffectVersion
@@ -48,6 +53,7 @@ export const versions: Readonly<Record<string, string>> = Object.fromEntries([
     "effect",
     "ws",
     "bufferutil",
+    "minizlib",
     "undici",
     "@effect/platform",
     "@effect/platform-node",
@@ -64,6 +70,7 @@ interface Way {
   readonly name: string
   readonly arguments: ReadonlyArray<string>
   readonly broadcasts?: true
+  readonly only?: OnlyEchoes
 }
 
 const ways: ReadonlyArray<Way> = [
@@ -73,14 +80,21 @@ const ways: ReadonlyArray<Way> = [
   { name: "messages", arguments: ["--api", "messages"] }
 ]
 
+/** The ways of a server that an app has to choose. */
+const optional: ReadonlyArray<Way> = [
+  { name: "run, borrowed", arguments: ["--api", "borrowed"], only: "plain" },
+  { name: "run, minizlib", arguments: ["--api", "run", "--minizlib"], only: "compressed" }
+]
+
 /** Programs on Effect 4 are built in the package for it. */
 const builtOnEffect4 = "../../packages/platform-effect4/dist-benchmarks"
 
 /** The same programs on both versions. */
 const ours = (folder: string, ways: ReadonlyArray<Way>): ReadonlyArray<Subject> =>
   effects.flatMap((effect) =>
-    ways.map(({ arguments: arguments_, broadcasts = false, name }) => ({
+    ways.map(({ arguments: arguments_, broadcasts = false, name, only }) => ({
       ...able,
+      ...(only && { only }),
       effect,
       way: name,
       name: nameOn(effect, name),
@@ -91,7 +105,7 @@ const ours = (folder: string, ways: ReadonlyArray<Way>): ReadonlyArray<Subject> 
   )
 
 export const servers: ReadonlyArray<Subject> = [
-  ...ours("servers", ways),
+  ...ours("servers", [...ways, ...optional]),
   { ...able, name: baseline, file: "servers/ws", environment: plain },
   { ...able, name: "ws + bufferutil", file: "servers/ws" },
   {

@@ -1,7 +1,8 @@
 /** This library's server, in each of its ways to read. */
 import { WebSocket, WebSocketServer } from "@effect-websocket/platform"
-import { NodeWebSocketServer } from "@effect-websocket/platform/node"
+import { NodeWebSocketServer, NodeZlib } from "@effect-websocket/platform/node"
 import { Duration, Effect, Layer } from "effect"
+import * as minizlib from "minizlib"
 import { choose, echo } from "./effectWebSocketEcho.js"
 import { options, serve } from "./serve.js"
 
@@ -31,6 +32,7 @@ WebSocketServer.layerHandler(handler).pipe(
       host: "127.0.0.1",
       limits: { maxMessageBytes: options.maxMessageBytes },
       compression: options.compression,
+      ...(options.minizlib ? { zlib: NodeZlib.fromMinizlib(minizlib) } : {}),
       ...(options.heartbeat ? {} : { heartbeatInterval: Duration.infinity })
     })
   ),

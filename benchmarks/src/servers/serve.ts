@@ -6,6 +6,8 @@ const { values } = parseArgs({
     // Whether a message is sent back, or to all connections.
     broadcast: { type: "boolean", default: false },
     compression: { type: "boolean", default: false },
+    // Whether this library compresses with `minizlib`.
+    minizlib: { type: "boolean", default: false },
     heartbeat: { type: "boolean", default: false },
     // Connections are opened and closed.
     closing: { type: "boolean", default: false },

@@ -58,8 +58,26 @@ export interface Inflated {
 }
 
 /**
- * An implementation of raw DEFLATE (RFC 1951). It is synchronous and has no state between calls. It must not change
- * or keep its arguments.
+ * A compressor that keeps its state between the messages of one direction. So it need not be made for each message, nor
+ * read the dictionary again.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DeflateStream {
+  /**
+   * Does what `Zlib.deflate` does. If `options.dictionary` is not the view that the last `sent` was called with, the stream
+   * is behind or ahead of the peer: it starts again from the dictionary.
+   */
+  deflate(data: Uint8Array, options: DeflateOptions): Uint8Array | undefined
+
+  /** The last output goes to the peer. The next message follows it if its dictionary is this view. */
+  sent(dictionary: Uint8Array): void
+}
+
+/**
+ * An implementation of raw DEFLATE (RFC 1951). It is synchronous. `deflate` and `inflate` have no state between calls, and
+ * must not change or keep their arguments.
  *
  * @since 0.1.0
  * @category models
@@ -77,6 +95,9 @@ export interface Zlib {
    * ends before such a block, and `"TooLarge"` above `maxBytes`.
    */
   inflate(data: Uint8Array, options: InflateOptions): Inflated | "Corrupt" | "TooLarge"
+
+  /** Makes a compressor for one direction with context takeover. Default: none, so that `deflate` is called instead. */
+  deflateStream?(): DeflateStream
 }
 
 /**
@@ -132,6 +153,10 @@ export class Compressor {
   private readonly inbound: Direction
   private readonly sent: Window | undefined
   private readonly received: Window | undefined
+  // Made on first use: many connections send no message that is compressed.
+  private stream: DeflateStream | undefined = undefined
+  // The output of `stream` that is not finished yet.
+  private streamed: Uint8Array | undefined = undefined
 
   constructor({ agreement, settings, zlib }: Options) {
     this.zlib = zlib
@@ -180,12 +205,26 @@ export class Compressor {
    * @since 0.1.0
    */
   deflate(deflation: Deflation): Uint8Array | undefined {
-    return this.finish(deflation, this.zlib.deflate(deflation.data, deflation.options))
+    return this.finish(deflation, this.run(deflation))
   }
 
   /**
-   * Finishes a message that was deflated elsewhere, and returns what `deflate` would. Pass `undefined` if
-   * `Zlib.deflate` returned it. Returns `undefined` if another message was finished after `deflation`.
+   * Calls zlib. Pass the result to `finish`.
+   *
+   * @since 0.1.0
+   */
+  run({ data, options }: Deflation): Uint8Array | undefined {
+    if (this.sent === undefined) return this.zlib.deflate(data, options)
+    this.stream ??= this.zlib.deflateStream?.()
+    if (this.stream === undefined) return this.zlib.deflate(data, options)
+    const deflated = this.stream.deflate(data, options)
+    this.streamed = deflated
+    return deflated
+  }
+
+  /**
+   * Finishes a message that `run` deflated, or that was deflated elsewhere, and returns what `deflate` would. Pass
+   * `undefined` if `Zlib.deflate` returned it. Returns `undefined` if another message was finished after `deflation`.
    *
    * @since 0.1.0
    */
@@ -195,6 +234,8 @@ export class Compressor {
       // Another message came between, so the peer's dictionary is no longer the one that this output refers back to.
       if (this.sent.contents !== options.dictionary) return undefined
       this.sent.push(data)
+      if (deflated === this.streamed) this.stream?.sent(this.sent.contents)
+      this.streamed = undefined
     }
     return deflated.subarray(0, deflated.length - tail.length)
   }

@@ -727,7 +727,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
     const refused = this.refusal ?? sender.refuseMessage(message.data)
     if (refused !== undefined) return refused
     const deflation = compressor.deflation(message, compress)
-    const deflated = deflation && compressor.zlib.deflate(deflation.data, deflation.options)
+    const deflated = deflation && compressor.run(deflation)
     // Refused again if need be, because the filter and zlib are code of the app, which may have closed the connection.
     return (
       this.refusal ??

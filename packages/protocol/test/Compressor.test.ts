@@ -276,6 +276,59 @@ describe("inflating", () => {
   })
 })
 
+describe("a stream of zlib", () => {
+  /** A stream that deflates as zlib does, and writes down what it is told. */
+  const streaming = () => {
+    const seen: Array<string> = []
+    const name = (dictionary: Uint8Array) => Buffer.from(dictionary).toString()
+    const withStreams: Zlib = {
+      ...zlib,
+      deflateStream: () => ({
+        deflate: (data, options) => {
+          seen.push(`deflate behind ${name(options.dictionary)}`)
+          return zlib.deflate(data, options)
+        },
+        sent: (dictionary) => void seen.push(`sent ${name(dictionary)}`)
+      })
+    }
+    return { seen, zlib: withStreams }
+  }
+  const a = utf8("a".repeat(30))
+  const b = utf8("b".repeat(30))
+
+  it("learns which output was sent, and the dictionary after it", () => {
+    const { seen, zlib: withStreams } = streaming()
+    const compressor = make({ zlib: withStreams, outbound: takeover(9) })
+    deflate(compressor, Message.binary(a), true)
+    deflate(compressor, Message.binary(b), true)
+    const [first, second] = [Buffer.from(a).toString(), Buffer.from(b).toString()]
+    assert.deepStrictEqual(seen, [
+      "deflate behind ",
+      `sent ${first}`,
+      `deflate behind ${first}`,
+      `sent ${first}${second}`
+    ])
+  })
+
+  it("does not learn of messages that were not sent, or were deflated elsewhere", () => {
+    const { seen, zlib: withStreams } = streaming()
+    const compressor = make({ zlib: withStreams })
+    deflate(compressor, Message.binary(arbitraries.noise(30, 1)), true)
+    const early = compressor.deflation(Message.binary(a), true)!
+    const output = compressor.run(early)
+    const later = compressor.deflation(Message.binary(b), true)!
+    assert.isDefined(compressor.finish(later, zlib.deflate(b, later.options)))
+    assert.isUndefined(compressor.finish(early, output))
+    assert.deepStrictEqual(seen, ["deflate behind ", "deflate behind "])
+  })
+
+  it("is not made without context takeover", () => {
+    const { seen, zlib: withStreams } = streaming()
+    assert.isDefined(deflate(make({ zlib: withStreams, outbound: takeover(9, false) }), Message.binary(a), true))
+    assert.isEmpty(seen)
+  })
+})
+
 describe("with a peer that keeps live streams", () => {
   for (const windowBits of [9, 12, 15]) {
     for (const contextTakeover of [true, false]) {

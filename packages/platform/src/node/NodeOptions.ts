@@ -11,6 +11,7 @@ import type * as Https from "node:https"
 import type { Duplex } from "node:stream"
 import type * as Tls from "node:tls"
 import type * as Options from "../Options.js"
+import type { Zlib } from "../Zlib.js"
 
 /**
  * How a client speaks TLS: the options of Node's `tls.connect`, except those for the route and those that switch off
@@ -57,13 +58,27 @@ export interface TlsOptions extends Omit<
 }
 
 /**
+ * The implementation of compression, for clients and servers.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ZlibOptions {
+  /**
+   * The implementation of DEFLATE that `compression` uses. Default: `NodeZlib.zlib`. With `NodeZlib.fromMinizlib`, frequent
+   * messages of a few KiB are deflated in half of the time.
+   */
+  readonly zlib?: Zlib | undefined
+}
+
+/**
  * The options of a client, which hold for all of its connections. At most one of `socketPath`, `createConnection` and `proxy` is
  * given.
  *
  * @since 0.1.0
  * @category models
  */
-export interface ClientOptions extends Options.ClientOptions {
+export interface ClientOptions extends Options.ClientOptions, ZlibOptions {
   /**
    * The URL that the URLs of `connect` are relative to. A user name and password in it are sent to its origin only.
    * Default: none, so that URLs are absolute.
@@ -112,7 +127,7 @@ export interface ConnectOptions<D extends Delivery = "messages"> extends ClientO
  * @since 0.1.0
  * @category models
  */
-export interface ListenOptions extends Options.ServerOptions {
+export interface ListenOptions extends Options.ServerOptions, ZlibOptions {
   /**
    * Certificate and key, for `wss:`, and the other options of Node's `https.createServer`. The text of a key that is
    * `Redacted` is `Redacted.value(key)`. Default: none, so that the server speaks `ws:`. To see a client's certificate,
@@ -164,7 +179,7 @@ export interface SocketPathOptions extends ListenOptions {
  * @category models
  */
 export interface DuplexOptions<D extends Delivery = "messages">
-  extends Options.ConnectionOptions, Options.DeliveryOptions<D> {
+  extends Options.ConnectionOptions, Options.DeliveryOptions<D>, ZlibOptions {
   /** The `Sec-WebSocket-Key` of the client. Required. */
   readonly key: string
   /** The bytes that came behind the request. Default: none. */
@@ -178,4 +193,48 @@ export interface DuplexOptions<D extends Delivery = "messages">
   readonly extensions?: string | ReadonlyArray<string> | ReadonlyArray<Extension.Extension> | undefined
   /** The target of the request, as the `url` of the connection. Default: empty. */
   readonly url?: string | undefined
+}
+
+/**
+ * The part of the package `minizlib` that `NodeZlib.fromMinizlib` uses.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Minizlib {
+  readonly DeflateRaw: new (options: {
+    readonly windowBits: number
+    readonly level: number
+    readonly memLevel: number
+    readonly flush: number
+    readonly chunkSize: number
+    readonly dictionary?: Uint8Array
+  }) => MinizlibStream
+}
+
+/**
+ * A compressor of the package `minizlib`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface MinizlibStream {
+  write(data: Uint8Array): unknown
+  read(): Uint8Array | null
+  on(event: "error", listener: (error: unknown) => void): unknown
+  close(): void
+}
+
+/**
+ * The options of `NodeZlib.fromMinizlib`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface MinizlibOptions {
+  /**
+   * The memory of all compressors that are kept, in bytes. With the default settings of compression, one takes 116 KiB; with a
+   * window of 15 bits and `memLevel` 8, 340 KiB. A connection that finds no room makes one-shot calls. Default: 32 MiB.
+   */
+  readonly maxBytes?: number | undefined
 }

@@ -49,7 +49,7 @@ export const make = (options: Options = {}): Effect.Effect<WebSocketClient.Servi
       checkProtocols(options.protocols)
       return dialWith(options)
     })
-    return WebSocketClient.make(yield* dial, { ...options, zlib, schemes })
+    return WebSocketClient.make(yield* dial, { ...options, zlib: options.zlib ?? zlib, schemes })
   })
 
 /**
@@ -151,8 +151,8 @@ export const connect = <D extends Delivery = "messages">(
   options: ConnectOptions<D> = {}
 ): Effect.Effect<WebSocket.Deliveries[D], WebSocketClient.ConnectError, Scope.Scope> => {
   // `client.connect` gets the other options, so that a mistake in them fails as it does with a client.
-  const { autoSelectFamily, baseUrl, createConnection, family, localAddress, proxy, proxyTls, socketPath, tls } =
+  const { autoSelectFamily, baseUrl, createConnection, family, localAddress, proxy, proxyTls, socketPath, tls, zlib } =
     options
   const route = { autoSelectFamily, createConnection, family, localAddress, proxy, proxyTls, socketPath, tls }
-  return Effect.flatMap(make({ ...route, baseUrl }), (client) => client.connect(url, options))
+  return Effect.flatMap(make({ ...route, baseUrl, zlib }), (client) => client.connect(url, options))
 }

@@ -45,7 +45,7 @@ import { headerRecord } from "./internal/headerRecord.js"
 import { afterResponses, pendingResponse } from "./internal/pipelining.js"
 import { checkTls } from "./internal/tls.js"
 import { PendingSockets } from "./internal/pendingSockets.js"
-import type { DuplexOptions, PortOptions, SocketPathOptions } from "./NodeOptions.js"
+import type { DuplexOptions, PortOptions, SocketPathOptions, ZlibOptions } from "./NodeOptions.js"
 import { zlib } from "./NodeZlib.js"
 import { destroyOnError, hasEnded, takeOver, upgradeAttempt, type NodeAttempt } from "./internal/upgradeAttempt.js"
 
@@ -55,7 +55,7 @@ import { destroyOnError, hasEnded, takeOver, upgradeAttempt, type NodeAttempt } 
  * @since 0.1.0
  * @category models
  */
-export type { DuplexOptions, ListenOptions, PortOptions, SocketPathOptions } from "./NodeOptions.js"
+export type { DuplexOptions, ListenOptions, PortOptions, SocketPathOptions, ZlibOptions } from "./NodeOptions.js"
 
 /**
  * The options of a server that listens by itself: on a port, or on a Unix domain socket.
@@ -88,7 +88,7 @@ export const make = (options: Options): Effect.Effect<WebSocketServer.Service, I
     })
     const { offer, service } = yield* WebSocketServer.make(addressOf(server, options.tls !== undefined), {
       ...options,
-      zlib
+      zlib: options.zlib ?? zlib
     })
     // Finalizers run from last to first: stop listening, close the connections, drop what is left.
     yield* Effect.addFinalizer(() => Effect.sync(() => server.close()))
@@ -142,7 +142,7 @@ export const make = (options: Options): Effect.Effect<WebSocketServer.Service, I
  */
 export const attach = (
   server: Http.Server,
-  options: WebSocketServer.Options = {}
+  options: WebSocketServer.Options & ZlibOptions = {}
 ): Effect.Effect<WebSocketServer.Service, never, Scope.Scope> =>
   Effect.gen(function* () {
     const attachment = Attachment.of(server)
@@ -153,7 +153,7 @@ export const attach = (
       () => addressOf(server, server instanceof Tls.Server),
       {
         ...options,
-        zlib
+        zlib: options.zlib ?? zlib
       }
     )
     member = { ...memberOf(options), claims, offer }
@@ -185,7 +185,7 @@ export const attach = (
  */
 export const layerAttached = (
   server: Http.Server,
-  options?: WebSocketServer.Options
+  options?: WebSocketServer.Options & ZlibOptions
 ): Layer.Layer<WebSocketServer.WebSocketServer> => layerEffect(WebSocketServer.WebSocketServer, attach(server, options))
 
 /**
@@ -314,11 +314,14 @@ export const fromUpgrade = <D extends Delivery = "messages">(
   request: Http.IncomingMessage,
   socket: Duplex,
   head: Uint8Array,
-  options?: WebSocketServer.Options & WebSocket.DeliveryOptions<D>
+  options?: WebSocketServer.Options & ZlibOptions & WebSocket.DeliveryOptions<D>
 ): Effect.Effect<WebSocketServer.ServerWebSocket<D>, ProtocolError | IoError, Scope.Scope> => {
   // Checked before anything listens to the socket, and again when its turn has come.
   if (isTaken(socket)) return takenTwice
-  const accepted = acceptInTurn(request, upgradeAttempt(request, socket, head), { ...options, zlib })
+  const accepted = acceptInTurn(request, upgradeAttempt(request, socket, head), {
+    ...options,
+    zlib: options?.zlib ?? zlib
+  })
   return Effect.suspend(() => (isTaken(socket) ? takenTwice : accepted))
 }
 
@@ -372,7 +375,7 @@ export const fromDuplex = <D extends Delivery = "messages">(
       const mode = yield* Effect.sync(() => resolveMode(options))
       const settings = yield* Effect.sync(() => {
         checkStream(duplex)
-        return resolve(options, zlib)
+        return resolve(options, options.zlib ?? zlib)
       })
       const { head, key, protocol, url = "" } = options
       const protocols = protocol === undefined ? [] : [protocol]

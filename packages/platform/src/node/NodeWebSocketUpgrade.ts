@@ -16,6 +16,7 @@ import { closesBeforeRelease, type HttpServer, type HttpServerRequest } from "..
 import type * as WebSocketServer from "../WebSocketServer.js"
 import * as WebSocketUpgrade from "../WebSocketUpgrade.js"
 import { Attachment, memberOf, type Member } from "./internal/attachment.js"
+import type { ZlibOptions } from "./NodeOptions.js"
 import { zlib } from "./NodeZlib.js"
 
 /**
@@ -30,7 +31,7 @@ import { zlib } from "./NodeZlib.js"
  */
 export const make = (
   server: Http.Server,
-  options: WebSocketServer.Options = {}
+  options: WebSocketServer.Options & ZlibOptions = {}
 ): Effect.Effect<WebSocketUpgrade.Service, never, Scope.Scope> =>
   Effect.gen(function* () {
     const attachment = Attachment.of(server)
@@ -56,7 +57,10 @@ export const make = (
     const scope = yield* Scope.make()
     const stopped = yield* Effect.cached(Scope.close(scope, Exit.void))
     yield* Effect.addFinalizer(() => stopped)
-    const service = yield* scopeProvide(WebSocketUpgrade.make(attemptOf, { ...options, zlib }), scope)
+    const service = yield* scopeProvide(
+      WebSocketUpgrade.make(attemptOf, { ...options, zlib: options.zlib ?? zlib }),
+      scope
+    )
     const runtime = yield* inheritedRuntime<never>()
     const placed = memberOf(options)
     member = {
@@ -79,7 +83,7 @@ export const make = (
  */
 export const layer = (
   server: Http.Server,
-  options?: WebSocketServer.Options
+  options?: WebSocketServer.Options & ZlibOptions
 ): Layer.Layer<WebSocketUpgrade.WebSocketUpgrade, never, HttpServer> =>
   layerEffect(WebSocketUpgrade.WebSocketUpgrade, make(server, options))
 

@@ -5,7 +5,10 @@
  */
 import type { DeflateOptions, Inflated, InflateOptions } from "@effect-websocket/protocol/Compressor"
 import * as NodeZlib from "node:zlib"
+import { bytes } from "../engine/checks.js"
 import type { Zlib } from "../Zlib.js"
+import { PooledStream, StreamPool } from "./internal/zlibStreams.js"
+import type { Minizlib, MinizlibOptions } from "./NodeOptions.js"
 
 /**
  * Calls zlib once per message, so that no connection holds a zlib stream of its own. The layers for Node use it. Pass it to
@@ -45,6 +48,38 @@ export const zlib: Zlib = {
       job.done = ignore
     }
   }
+}
+
+/**
+ * The package `minizlib`, and how much memory its compressors may take; see `NodeOptions`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type { Minizlib, MinizlibOptions, MinizlibStream } from "./NodeOptions.js"
+
+/**
+ * Like `zlib`, but the connections with context takeover that have sent most recently keep their compressors. Making a
+ * compressor, and giving it the last messages to refer back to, takes longer than deflating a message of a few KiB.
+ *
+ * Node has no documented way to use a compressor synchronously. The package `minizlib`, which npm itself uses, has one. Install
+ * it, and pass it here. Make one such value for the whole process, because each one has its own `maxBytes`.
+ *
+ * @example
+ * ```ts
+ * import { NodeWebSocketServer, NodeZlib } from "@effect-websocket/platform/node"
+ * import * as minizlib from "minizlib"
+ *
+ * const zlib = NodeZlib.fromMinizlib(minizlib)
+ * const Server = NodeWebSocketServer.layer({ port: 8080, compression: true, zlib })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromMinizlib = (minizlib: Minizlib, { maxBytes = 32 * 1024 * 1024 }: MinizlibOptions = {}): Zlib => {
+  const pool = new StreamPool(minizlib, bytes("maxBytes", maxBytes))
+  return { ...zlib, deflateStream: () => new PooledStream(pool, zlib) }
 }
 
 interface Job {
