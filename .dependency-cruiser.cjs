@@ -45,15 +45,15 @@ module.exports = {
           "^packages/protocol/src",
           "effect/dist/esm/Data\\.js$",
           "@noble/hashes/legacy\\.js$",
-          "^(node:)?buffer$"
+          "^(node:)?(buffer|crypto)$"
         ]
       }
     },
     {
-      name: "protocol-buffer-in-utf8-only",
-      comment: "utf8.node.ts is the one place of protocol that may import node:buffer",
+      name: "protocol-node-in-node-files-only",
+      comment: "internal/*.node.ts are the only files of protocol that may import node:*",
       severity: "error",
-      from: { path: "^packages/protocol/src", pathNot: "internal/utf8\\.node\\.ts$" },
+      from: { path: "^packages/protocol/src", pathNot: "internal/[a-z0-9]+\\.node\\.ts$" },
       to: { dependencyTypes: ["core"] }
     },
     {

@@ -131,6 +131,40 @@ describe("accept", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect(
+    "starts the handler in the step in which a request is ready, and watches for the client's end only if it waits",
+    () =>
+      Effect.gen(function* () {
+        const { offer, service } = yield* WebSocketServer.make({ hostname: "test", port: 80, url: "ws://test" })
+        const steps: Array<string> = []
+        const offerOne = Effect.map(MockTransport.make(), (pair) => {
+          offer({
+            ...attemptOf("13"),
+            onGone: () => void steps.push("watched"),
+            upgrade: () => {
+              steps.push("upgraded")
+              return pair.server
+            }
+          })
+          return { client: pair.client, steps: steps.splice(0) }
+        })
+        const handler = () => Effect.sync(() => void steps.push("handled"))
+        yield* Effect.forkScoped(service.run(handler, { concurrency: 1 }))
+        yield* settled
+        const first = yield* offerOne
+        // There is no room before the first connection is closed.
+        const second = yield* offerOne
+        const client = yield* WebSocket.fromTransport(first.client, { role: "client" })
+        assert.strictEqual((yield* client.closeStatus).received?.code, 1000)
+        yield* settled
+        yield* WebSocket.fromTransport(second.client, { role: "client" })
+        assert.deepStrictEqual(
+          [first.steps, second.steps, steps],
+          [["upgraded", "handled"], ["watched"], ["upgraded", "handled"]]
+        )
+      }).pipe(Effect.scoped)
+  )
+
   const throwing = (name: "isGone" | "onGone" | "reject" | "upgrade"): Partial<WebSocketServer.UpgradeAttempt> => ({
     [name]: () => {
       throw new Error(`bug in ${name}`)

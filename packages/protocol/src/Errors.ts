@@ -22,6 +22,9 @@ export type Endpoint = "local" | "remote"
  */
 export type HeaderRecord = Readonly<Record<string, string | ReadonlyArray<string> | undefined>>
 
+// Not part of ECMAScript; engines without it ignore it.
+const stackTraceLimit = "stackTraceLimit"
+
 /**
  * The connection is closing or has been closed.
  *
@@ -29,6 +32,8 @@ export type HeaderRecord = Readonly<Record<string, string | ReadonlyArray<string
  * - `reason`: the text of the Close, at most 123 bytes of UTF-8.
  * - `initiator`: who sent the first Close, or who dropped the connection.
  * - `clean`: both Close frames were exchanged (RFC 6455 §7.1.4). 1006 is never clean.
+ *
+ * Its `stack` has no frames: they would show only this library, and every connection ends with this error.
  *
  * @example
  * ```ts
@@ -47,6 +52,14 @@ export class ConnectionClosed extends Data.TaggedError("Connection_closed")<{
   readonly initiator: Endpoint
   readonly clean: boolean
 }> {
+  constructor(closing: Pick<ConnectionClosed, "code" | "reason" | "initiator" | "clean">) {
+    // Recording the frames takes ten times as long as all the rest.
+    const limit: unknown = Reflect.get(Error, stackTraceLimit)
+    Reflect.set(Error, stackTraceLimit, 0)
+    super(closing)
+    Reflect.set(Error, stackTraceLimit, limit)
+  }
+
   /** @since 0.1.0 */
   override get message(): string {
     const reason = this.reason === "" ? "" : ` (${this.reason})`

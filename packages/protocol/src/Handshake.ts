@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { sha1 } from "@noble/hashes/legacy.js"
+import { sha1Base64 } from "#sha1"
 import { localProtocolError, remoteProtocolError, type HeaderRecord, type ProtocolError } from "./Errors.js"
 import * as Extension from "./Extension.js"
 import * as HeaderField from "./HeaderField.js"
@@ -80,10 +80,7 @@ export const isKey = (text: string): boolean => Base64.isBase64Of16(text)
  * @since 0.1.0
  * @category keys
  */
-export const acceptValue = (key: string): string => {
-  const text = key + guid
-  return Base64.encode(sha1(Uint8Array.from(text, (character) => character.charCodeAt(0))))
-}
+export const acceptValue = (key: string): string => sha1Base64(key + guid)
 
 /**
  * Whether a `Sec-WebSocket-Accept` is the right answer to a key.
@@ -264,9 +261,11 @@ export const checkRequest = (request: HttpRequest): UpgradeRequest | RefusedRequ
   if (isError(key)) return refuseWith(key)
   if (key === undefined) return refuse("Sec-WebSocket-Key is missing")
   if (!isKey(key)) return refuse("Sec-WebSocket-Key is not the base64 of 16 bytes")
-  const protocols = Subprotocol.parse(headers["sec-websocket-protocol"] ?? [])
+  // All requests without these headers share the empty lists.
+  const { "sec-websocket-extensions": extensionLines, "sec-websocket-protocol": protocolLines } = headers
+  const protocols = protocolLines === undefined ? none : Subprotocol.parse(protocolLines)
   if (isError(protocols)) return refuseWith(protocols)
-  const extensions = Extension.parse(headers["sec-websocket-extensions"] ?? [])
+  const extensions = extensionLines === undefined ? none : Extension.parse(extensionLines)
   if (isError(extensions)) return refuseWith(extensions)
   const origin = single(headers, "origin")
   if (isError(origin)) return refuseWith(origin)
@@ -313,14 +312,14 @@ export const responseHeaders = (
   }
   const extensions = Extension.format(agreed)
   if (typeof extensions !== "string") return extensions
-  return {
-    ...extra,
+  const own: Record<string, string> = {
     Upgrade: "websocket",
     Connection: "Upgrade",
-    "Sec-WebSocket-Accept": acceptValue(request.key),
-    ...(selected === "" ? {} : { "Sec-WebSocket-Protocol": selected }),
-    ...(extensions === "" ? {} : { "Sec-WebSocket-Extensions": extensions })
+    "Sec-WebSocket-Accept": acceptValue(request.key)
   }
+  if (selected !== "") own["Sec-WebSocket-Protocol"] = selected
+  if (extensions !== "") own["Sec-WebSocket-Extensions"] = extensions
+  return headers === undefined ? own : { ...extra, ...own }
 }
 
 /**
@@ -403,10 +402,17 @@ const refuseWith = (error: ProtocolError): RefusedRequest => ({
 const refuse = (description: string): RefusedRequest => refuseWith(remoteProtocolError(description, "RFC 6455 §4.2.1"))
 
 const hasBody = (headers: HeaderRecord): boolean =>
-  HeaderField.values(headers, "transfer-encoding").length > 0 ||
-  HeaderField.values(headers, "content-length").some((length) => !/^0+$/.test(length.trim()))
+  listOf(headers["transfer-encoding"]).length > 0 ||
+  listOf(headers["content-length"]).some((length) => !/^0+$/.test(length.trim()))
+
+const none: ReadonlyArray<never> = Object.freeze([])
+
+/** The values of a header that may be missing. */
+const listOf = (value: string | ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
+  typeof value === "string" ? [value] : (value ?? none)
 
 const isAtLeastHttp11 = (httpVersion: string): boolean => {
+  if (httpVersion === "1.1") return true
   const [major = 0, minor = 0] = httpVersion.split(".").map(Number)
   return major > 1 || (major === 1 && minor >= 1)
 }
@@ -424,7 +430,9 @@ const findUnoffered = (
 ): string | undefined => agreed.find(({ name }) => !offered.some((offer) => offer.name === name))?.name
 
 const requireToken = (headers: HeaderRecord, name: string, token: string): ProtocolError | undefined => {
-  const tokens = HeaderField.parseTokens(headers[name] ?? [])
+  const value = headers[name] ?? none
+  if (typeof value === "string" && value.toLowerCase() === token) return undefined
+  const tokens = HeaderField.parseTokens(value)
   if (isError(tokens)) return tokens
   return tokens.some((candidate) => candidate.toLowerCase() === token)
     ? undefined

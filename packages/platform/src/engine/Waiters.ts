@@ -1,14 +1,15 @@
 /** Callbacks that wait for an event, in the order in which they were added. Each is called at most once. */
 export class Waiters {
-  private wakes = new Set<() => void>()
+  // Made for the first one.
+  private wakes: Set<() => void> | undefined = undefined
 
   get size(): number {
-    return this.wakes.size
+    return this.wakes?.size ?? 0
   }
 
   /** Adds a callback. Returns a function that removes it, even while other callbacks are being called. */
   add(wake: () => void): () => void {
-    const { wakes } = this
+    const wakes = (this.wakes ??= new Set())
     wakes.add(wake)
     return () => {
       wakes.delete(wake)
@@ -17,8 +18,10 @@ export class Waiters {
 
   /** Calls the first callback. Returns whether there was one. */
   wakeOne(): boolean {
-    for (const wake of this.wakes) {
-      this.wakes.delete(wake)
+    const { wakes } = this
+    if (wakes === undefined) return false
+    for (const wake of wakes) {
+      wakes.delete(wake)
       wake()
       return true
     }
@@ -27,12 +30,9 @@ export class Waiters {
 
   /** Calls all current callbacks. If the app's code adds more during these calls, they wait for the next call. */
   wakeAll(): void {
-    if (this.wakes.size === 0) return
     const woken = this.wakes
-    this.wakes = new Set()
-    for (const wake of woken) {
-      woken.delete(wake)
-      wake()
-    }
+    if (woken === undefined) return
+    this.wakes = undefined
+    for (const wake of woken) wake()
   }
 }

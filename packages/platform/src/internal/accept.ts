@@ -3,6 +3,7 @@ import { IoError, ProtocolError } from "@effect-websocket/protocol/Errors"
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { nothingToUndo } from "../engine/connection/Closables.js"
 import { Defect } from "../engine/Defect.js"
 import type { Acceptor } from "../engine/server/Acceptor.js"
 import { acceptAll } from "../engine/server/Check.js"
@@ -19,7 +20,7 @@ import type { Request } from "../UpgradeCheck.js"
 import type { Deliveries } from "../WebSocket.js"
 import type { Mode } from "../engine/connection/Link.js"
 import { makeWebSocket, settingsFor, type WebSockets } from "./deliveries.js"
-import { callback, forever, handlerRuntime, type Runtime } from "./effect.js"
+import { callback, handlerRuntime, type Runtime } from "./effect.js"
 import { Handlers, type Job } from "./handlers.js"
 import { closeAll, placeIn } from "./scopes.js"
 
@@ -109,6 +110,52 @@ export const jobOf = <A, E, R, D extends Delivery, Value, R2>(
   onError: onError && ((cause, socket) => onError(cause, withValue<D, Value>(socket)))
 })
 
+/** Takes each request of a route in the step in which it is ready, and starts a handler for its connection. */
+class Serving<D extends Delivery, A, E, R> {
+  private readonly route: Route
+  private readonly connector: ServerConnector<D>
+  private readonly handlers: Handlers
+  private readonly job: Job<ServerWebSockets[D], A, E, R>
+  private stopWaiting = nothingToUndo
+  private stopped = false
+  private onRouteStopped = nothingToUndo
+
+  constructor(route: Route, connector: ServerConnector<D>, handlers: Handlers, job: Job<ServerWebSockets[D], A, E, R>) {
+    this.route = route
+    this.connector = connector
+    this.handlers = handlers
+    this.job = job
+  }
+
+  /** Waits until the route has stopped. */
+  readonly untilRouteStops = callback<never>((resume) => {
+    this.onRouteStopped = () => resume(Effect.interrupt)
+    this.serve()
+  })
+
+  stop(): void {
+    this.stopped = true
+    this.stopWaiting()
+  }
+
+  private readonly serve = (): void => {
+    const { connector, handlers, job, route } = this
+    while (!this.stopped) {
+      if (route.stopped) return this.onRouteStopped()
+      if (!handlers.hasRoom) {
+        this.stopWaiting = handlers.whenRoom(this.serve)
+        return
+      }
+      const socket = route.take(connector)
+      if (socket !== undefined) handlers.start(socket, job)
+      else if (!route.isReady) {
+        this.stopWaiting = route.whenReady(this.serve)
+        return
+      }
+    }
+  }
+}
+
 /** Runs a handler for each connection of a route, and never ends by itself. */
 export const runHandlers = <D extends Delivery, A, E, R>(
   route: Route,
@@ -118,15 +165,14 @@ export const runHandlers = <D extends Delivery, A, E, R>(
 ): Effect.Effect<never> =>
   Effect.uninterruptibleMask((restore) => {
     const handlers = new Handlers(concurrency)
+    const serving = new Serving(route, connector, handlers, job)
     route.handlers.add(handlers)
-    const started = Effect.andThen(
-      restore(handlers.awaitRoom),
-      // In the step that took the connection, so that it always has an owner that closes it.
-      Effect.map(next(route, restore, connector), (socket) => handlers.start(socket, job))
-    )
-    return Effect.onExit(forever(started), () =>
-      Effect.map(handlers.stop, () => {
-        route.handlers.delete(handlers)
+    return Effect.onExit(restore(serving.untilRouteStops), () =>
+      Effect.suspend(() => {
+        serving.stop()
+        return Effect.map(handlers.stop, () => {
+          route.handlers.delete(handlers)
+        })
       })
     )
   })

@@ -392,6 +392,21 @@ export const handOver = <A, E, R>(fiber: Fiber, effect: Effect.Effect<A, E, R>):
 
 export type Closeable = Scope.CloseableScope
 
+/** Makes a scope synchronously. */
+export const scopeMakeUnsafe = (): Closeable => Effect.runSync(Scope.make())
+
+/** Closes a scope. Returns the effect of its finalizers, if there are any. */
+export const scopeCloseUnsafe = (
+  scope: Closeable,
+  exit: Exit.Exit<unknown, unknown>
+): Effect.Effect<void> | undefined => {
+  const finalizers = finalizersOf(scope)
+  if (!(finalizers instanceof Map) || finalizers.size > 0) return Scope.close(scope, exit)
+  // As `Scope.close` does. Running that effect would take a fiber.
+  Reflect.set(scope, "state", { _tag: "Closed", exit })
+  return undefined
+}
+
 /** Runs an effect in a scope, and leaves the scope open. */
 export { extend as scopeProvide } from "effect/Scope"
 

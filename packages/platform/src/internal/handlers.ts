@@ -3,7 +3,7 @@ import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import { annotations } from "./annotations.js"
 import type { DrainedHandlers } from "../engine/server/Drain.js"
 import type { Linked } from "../engine/server/ServerConnection.js"
@@ -20,11 +20,11 @@ import {
   hasDies,
   hasInterruptsOnly,
   interruptUnsafe,
-  type Closeable,
+  scopeCloseUnsafe,
+  scopeMakeUnsafe,
   type Fiber,
   type Runtime
 } from "./effect.js"
-import { awaitClosed } from "./scopes.js"
 
 /** A connection as its handler gets it. */
 export interface ServerSocket extends Linked {
@@ -41,13 +41,17 @@ export interface Job<S extends ServerSocket, A, E, R> {
   readonly onError: ((cause: Cause.Cause<E>, socket: S) => Effect.Effect<unknown, never, R>) | undefined
 }
 
+interface Member {
+  interrupt(): void
+}
+
 /**
- * The handlers of one `run`. An idle connection costs one fiber and no wrapping effects. The services of its handler
- * are in the runtime of the fiber. Its release has a short-lived fiber of its own.
+ * The handlers of one `run`. A connection costs one fiber and no wrapping effects. The services of its handler are in the runtime
+ * of the fiber. Its release has a fiber only if the app or the log takes part in it.
  */
 export class Handlers implements DrainedHandlers {
   private readonly maximum: number
-  private readonly fibers = new Set<Fiber>()
+  private readonly members = new Set<Member>()
   private readonly roomWaiters = new Waiters()
   private readonly emptyWaiters = new Waiters()
 
@@ -56,48 +60,42 @@ export class Handlers implements DrainedHandlers {
   }
 
   get size(): number {
-    return this.fibers.size
+    return this.members.size
   }
 
   start<S extends ServerSocket, A, E, R>(socket: S, job: Job<S, A, E, R>): void {
-    const scope = Effect.runSync(Scope.make())
-    // As a value, because the runtime would log a failure as unobserved. An interruption stays an interruption.
-    const handled = Effect.matchCauseEffect(new HandlerEffect(socket, job), {
-      onFailure: asFailure<E>,
-      onSuccess: asSuccess<A>
-    })
-    this.supervise(fork(job.runtime, handled, socket, scope), (exit) => {
-      const released = Effect.uninterruptible(release(socket, job, scope, flattenExit(exit)))
-      this.supervise(fork(job.runtime, released, socket, scope))
-    })
+    const handling = new Handling(socket, job, this)
+    this.members.add(handling)
+    handling.begin()
   }
 
-  /** Waits until one more may start. */
-  readonly awaitRoom: Effect.Effect<void> = awaitCallback<void>((resume) => {
-    if (this.fibers.size < this.maximum) return resume(Effect.void)
-    return this.roomWaiters.add(() => resume(Effect.void))
-  })
+  /** A handler has ended, and its connection is released. */
+  released(handling: Member): void {
+    this.members.delete(handling)
+    if (this.hasRoom) this.roomWaiters.wakeOne()
+    if (this.members.size === 0) this.emptyWaiters.wakeAll()
+  }
 
-  private supervise<A1, E1>(fiber: Fiber<A1, E1>, onExit?: (exit: Exit.Exit<A1, E1>) => void): void {
-    this.fibers.add(fiber)
-    fiber.addObserver((exit) => {
-      this.fibers.delete(fiber)
-      onExit?.(exit)
-      if (this.fibers.size < this.maximum) this.roomWaiters.wakeOne()
-      if (this.fibers.size === 0) this.emptyWaiters.wakeAll()
-    })
+  /** Whether one more may start. */
+  get hasRoom(): boolean {
+    return this.members.size < this.maximum
+  }
+
+  /** Calls back once one more may start. Nothing may start now. Returns what undoes this. */
+  whenRoom(done: () => void): () => void {
+    return this.roomWaiters.add(done)
   }
 
   /** Interrupts all handlers at once, and returns how many there were. */
   interrupt(): number {
-    const { size } = this.fibers
-    for (const fiber of this.fibers) interruptUnsafe(fiber)
+    const { size } = this.members
+    for (const handling of this.members) handling.interrupt()
     return size
   }
 
   /** Calls back once all handlers have ended and their connections are released; at once if there are none. */
   whenEmpty(done: () => void): () => void {
-    if (this.fibers.size > 0) return this.emptyWaiters.add(done)
+    if (this.members.size > 0) return this.emptyWaiters.add(done)
     done()
     return nothingToUndo
   }
@@ -109,17 +107,69 @@ export class Handlers implements DrainedHandlers {
   })
 }
 
-/** The handler of a connection as an effect. It takes less memory than a closure in `Effect.suspend` does. */
-class HandlerEffect<S extends ServerSocket, A, E, R> extends EffectClass<A, E, R> {
+/**
+ * The handler of one connection, and the release of both. It is the handler as an effect, because a closure in `Effect.suspend`
+ * takes more memory.
+ */
+class Handling<S extends ServerSocket, A, E, R> extends EffectClass<A, E, R> {
   private readonly socket: S
   private readonly job: Job<S, A, E, R>
-  constructor(socket: S, job: Job<S, A, E, R>) {
+  private readonly scope = scopeMakeUnsafe()
+  private readonly handlers: Handlers
+  // What runs: the handler, or what the app and the log do at its end.
+  private fiber: Fiber | undefined = undefined
+
+  constructor(socket: S, job: Job<S, A, E, R>, handlers: Handlers) {
     super()
     this.socket = socket
     this.job = job
+    this.handlers = handlers
   }
+
   asEffect(): Effect.Effect<A, E, R> {
     return this.job.handler(this.socket)
+  }
+
+  begin(): void {
+    // As a value, because the runtime would log a failure as unobserved. An interruption stays an interruption.
+    const handled = Effect.matchCauseEffect(this, { onFailure: asFailure<E>, onSuccess: asSuccess<A> })
+    this.fork(handled, (exit) => this.end(flattenExit(exit)))
+  }
+
+  interrupt(): void {
+    if (this.fiber !== undefined) interruptUnsafe(this.fiber)
+  }
+
+  private fork<A1, E1>(effect: Effect.Effect<A1, E1, R>, onExit: (exit: Exit.Exit<A1, E1>) => void): void {
+    const { job, scope, socket } = this
+    const fiber = forkInScope(job.runtime, effect, scope, annotations(socket.url, socket.remoteAddress))
+    this.fiber = fiber
+    fiber.addObserver(onExit)
+  }
+
+  /** First come `onError` of the app, and then its finalizers: both may still use the connection. */
+  private end(exit: Exit.Exit<A, E>): void {
+    const { job, scope, socket } = this
+    this.fiber = undefined
+    const { onError } = job
+    const failed = Exit.isFailure(exit) && !hasInterruptsOnly(exit.cause)
+    const hook = failed && onError !== undefined ? reported(() => onError(exit.cause, socket)) : undefined
+    const finalized = Effect.suspend(() => scopeCloseUnsafe(scope, exit) ?? Effect.void)
+    const last = hook === undefined ? scopeCloseUnsafe(scope, exit) : Effect.andThen(hook, finalized)
+    if (last === undefined) this.close(exit)
+    else this.fork(Effect.uninterruptible(Effect.exit(last)), () => this.close(exit))
+  }
+
+  /** Closes the connection with the code for the exit of its handler. */
+  private close(exit: Exit.Exit<A, E>): void {
+    const { handlers, job, socket } = this
+    this.fiber = undefined
+    socket.link.beginClose(closeCodeOfExit(exit))
+    socket.link.whenClosed(() => {
+      const report = job.onError === undefined ? failureReport(exit) : undefined
+      if (report === undefined) handlers.released(this)
+      else this.fork(report, () => handlers.released(this))
+    })
   }
 }
 
@@ -128,44 +178,15 @@ const asFailure = <E>(cause: Cause.Cause<E>): Effect.Effect<Exit.Exit<never, E>>
   Effect.succeed(Exit.failCause(cause))
 const asSuccess = <A>(value: A): Effect.Effect<Exit.Exit<A>> => Effect.succeed(Exit.succeed(value))
 
-const fork = <A, E, R>(
-  runtime: Runtime<Exclude<R, Scope.Scope>>,
-  effect: Effect.Effect<A, E, R>,
-  socket: ServerSocket,
-  scope: Scope.Scope
-): Fiber<A, E> => forkInScope(runtime, effect, scope, annotations(socket.url, socket.remoteAddress))
-
-/**
- * Closes a connection with the code for the exit of its handler. First come `onError` of the app, and then its finalizers: both
- * may still use the connection.
- */
-const release = <S extends ServerSocket, A, E, R>(
-  socket: S,
-  { onError }: Job<S, A, E, R>,
-  scope: Closeable,
-  exit: Exit.Exit<unknown, E>
-): Effect.Effect<void, never, R> => {
-  const failed = Exit.isFailure(exit) && !hasInterruptsOnly(exit.cause)
-  const hook = failed && onError !== undefined ? reported(() => onError(exit.cause, socket)) : Effect.void
-  return hook.pipe(
-    Effect.andThen(Effect.exit(Scope.close(scope, exit))),
-    Effect.andThen(
-      Effect.suspend(() => {
-        socket.link.beginClose(closeCodeOfExit(exit))
-        return Effect.andThen(awaitClosed(socket.link), onError === undefined ? logFailure(exit) : Effect.void)
-      })
-    )
-  )
-}
-
 /** Runs the hook so that it can be interrupted. Otherwise a hook could keep a server from ending. */
 const reported = <R>(hook: () => Effect.Effect<unknown, never, R>): Effect.Effect<void, never, R> =>
   catchCause(Effect.asVoid(Effect.interruptible(Effect.suspend(hook))), (cause) =>
     hasInterruptsOnly(cause) ? Effect.void : Effect.logError("onError of a connection died", cause)
   )
 
-const logFailure = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
-  if (Exit.isSuccess(exit) || hasInterruptsOnly(exit.cause)) return Effect.void
+/** What the log says about the exit of a handler, if anything. */
+const failureReport = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined => {
+  if (Exit.isSuccess(exit) || hasInterruptsOnly(exit.cause)) return undefined
   const { cause } = exit
   if (hasDies(cause)) return Effect.logError("The handler of a connection died", cause)
   const failure = Option.getOrUndefined(findErrorOption(cause))

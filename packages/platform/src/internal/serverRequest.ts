@@ -10,5 +10,5 @@ class CookieRequest extends ServerRequest {
   }
 }
 
-export const makeRequest: MakeRequest = (request, remoteAddress, clientAddress) =>
-  new CookieRequest(request, remoteAddress, clientAddress)
+export const makeRequest: MakeRequest = (request, remoteAddress, forwarded) =>
+  new CookieRequest(request, remoteAddress, forwarded)

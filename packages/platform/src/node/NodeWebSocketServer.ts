@@ -103,16 +103,10 @@ export const make = (options: Options): Effect.Effect<WebSocketServer.Service, I
       ...memberOf(options),
       claims: () => true,
       offer: (attempt) => {
-        const { socket } = attempt
-        pending.delete(socket)
-        offer({
-          ...attempt,
-          reject: (status, headers, body) => {
-            pending.add(socket)
-            attempt.reject(status, headers, body)
-          }
-        })
-      }
+        pending.delete(attempt.socket)
+        offer(attempt)
+      },
+      onReject: (socket) => pending.add(socket)
     })
     return {
       ...service,
@@ -543,7 +537,7 @@ const addressOf = (server: Http.Server, secure: boolean): WebSocketServer.Addres
  */
 const refuse = (request: Http.IncomingMessage, response: Http.ServerResponse): ProtocolError | undefined => {
   const { headers } = request
-  const meant = asksForWebSocket(headers) || headers["sec-websocket-key"] !== undefined
+  const meant = asksForWebSocket(request) || headers["sec-websocket-key"] !== undefined
   const checked = checkRequest({
     method: request.method ?? "",
     url: request.url ?? "",

@@ -16,7 +16,7 @@ export class ClosingHandshake {
     return { sent, received, initiator, clean: sent !== undefined && received !== undefined }
   }
 
-  /** A Close was sent and is not answered yet. Made once, because the stack of an error is expensive. */
+  /** A Close was sent and is not answered yet. Made once, because every send until then fails with it. */
   unanswered(): ConnectionClosed {
     return (this.unansweredError ??= new ConnectionClosed({ ...this.sent!, initiator: this.initiator!, clean: false }))
   }

@@ -16,7 +16,13 @@ export const encode = (bytes: Uint8Array): string => {
 export const isBase64Of16 = (text: string): boolean => {
   if (text.length !== 24 || text[22] !== "=" || text[23] !== "=") return false
   for (let i = 0; i < 22; i++) {
-    if (!alphabet.includes(text[i]!)) return false
+    if (!isDigit(text.charCodeAt(i))) return false
   }
   return true
+}
+
+/** Whether a UTF-16 unit is a digit of base64: `A` to `Z`, `a` to `z`, `0` to `9`, `+` or `/`. */
+const isDigit = (unit: number): boolean => {
+  const letter = unit | 0x20
+  return (letter >= 0x61 && letter <= 0x7a) || (unit >= 0x2f && unit <= 0x39) || unit === 0x2b
 }

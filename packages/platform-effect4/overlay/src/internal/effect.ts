@@ -392,6 +392,12 @@ export const handOver = <A, E, R>(fiber: Fiber, effect: Effect.Effect<A, E, R>):
 
 export type Closeable = Scope.Closeable
 
+/** Makes a scope synchronously. */
+export { makeUnsafe as scopeMakeUnsafe } from "effect/Scope"
+
+/** Closes a scope. Returns the effect of its finalizers, if there are any. */
+export { closeUnsafe as scopeCloseUnsafe } from "effect/Scope"
+
 /** Runs an effect in a scope, and leaves the scope open. */
 export { provide as scopeProvide } from "effect/Scope"
 

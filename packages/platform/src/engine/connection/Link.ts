@@ -134,8 +134,8 @@ export class Link<Item extends Delivered = Delivered>
 
   addOwner(owner: Owner): void {
     if (this.closed) return owner.delete(this)
-    // `[...owners, owner]` would allocate room for sixteen more.
-    this.owners = this.owners.concat(owner)
+    // `[...owners, owner]` would allocate room for sixteen more, and `concat` takes long. Most connections have one owner.
+    this.owners = this.owners.length === 0 ? [owner] : this.owners.concat(owner)
     owner.add(this)
   }
 
@@ -350,10 +350,7 @@ export class Link<Item extends Delivered = Delivered>
     this.deadlines.closing()
   }
 
-  /**
-   * The error of the connection, or else an error for an end without a Close. It is created only when needed, because its
-   * stack trace takes long.
-   */
+  /** The error of the connection, or else an error for an end without a Close, which is made only when it is needed. */
   terminalError(initiator: "local" | "remote"): ConnectionError {
     return this.connection.error ?? abnormal(initiator)
   }
@@ -470,7 +467,12 @@ const makeConnection = (
 ): Connection.Connection => {
   const options = {
     compression: settings.compression && deflate && { ...settings.compression, agreement: deflate },
-    ...mode,
+    delivery: mode.delivery,
+    answerPings: mode.answerPings,
+    answerClose: mode.answerClose,
+    recordFrames: mode.recordFrames,
+    rsv: mode.rsv,
+    opcodes: mode.opcodes,
     limits: settings.limits,
     maxFrameSize: settings.maxFrameSize,
     maxSendBytes: settings.maxSendBytes,

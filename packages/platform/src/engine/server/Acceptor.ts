@@ -8,8 +8,17 @@ import type { Handshaking } from "./Handshaking.js"
 import type { Log } from "./Log.js"
 import { OpenConnections } from "./OpenConnections.js"
 import type { Policy } from "./Policy.js"
-import { checkBudget, checkHandshake, checkOrigin, refuse, rejectAttempt, type Refused } from "./Refused.js"
-import { checkFailure, Route, stopping, uncheckable, type RouteServer } from "./Route.js"
+import {
+  checkBudget,
+  checkFailure,
+  checkHandshake,
+  checkOrigin,
+  refuse,
+  rejectAttempt,
+  uncheckable,
+  type Refused
+} from "./Refused.js"
+import { Route, stopping, type RouteServer } from "./Route.js"
 import type { Linked } from "./ServerConnection.js"
 import { pathOf, type ServerRequest } from "./ServerRequest.js"
 import { open, prepare, type AcceptedRequest, type Connector } from "./Upgrade.js"

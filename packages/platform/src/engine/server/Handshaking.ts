@@ -1,9 +1,10 @@
 import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
 import type { Selector } from "@effect-websocket/protocol/Subprotocol"
+import { attempted, Defect } from "../Defect.js"
 import { notSet, type Alarm, type Timers } from "../time/Timers.js"
 import { acceptAll, type Acceptance } from "./Check.js"
 import type { Entry } from "./Gate.js"
-import { rejectAttempt } from "./Refused.js"
+import { checkFailure, rejectAttempt } from "./Refused.js"
 import type { ServerRequest } from "./ServerRequest.js"
 import type { AcceptedRequest } from "./Upgrade.js"
 import type { UpgradeAttempt } from "./UpgradeAttempt.js"
@@ -18,6 +19,8 @@ export interface HandshakingRoute {
   readonly retryAfter: string
   /** Called when the request is no longer under way. */
   forget(handshaking: Handshaking): void
+  /** Called with an error that the code of the app has thrown. Answers the request. */
+  checkFailed(handshaking: Handshaking, message: string, detail: unknown): void
 }
 
 /** A request on its way to an `accept`: while it is checked, and while it waits. One alarm covers both. */
@@ -38,7 +41,6 @@ export class Handshaking implements Alarm, AcceptedRequest {
     this.request = request
     this.entry = entry
     this.route = route
-    attempt.onGone?.(() => this.end())
   }
 
   /** Whether it has neither an answer nor a connection. */
@@ -50,10 +52,13 @@ export class Handshaking implements Alarm, AcceptedRequest {
     return this.route.select
   }
 
-  /** Sets its deadline, once. */
-  setDeadline(): void {
+  /** It has to wait. Sets its deadline, and watches whether the client goes away, once. */
+  wait(): void {
     const { handshakeTimeout, timers } = this.route
-    if (this.alarmIndex === notSet) timers.set(this, timers.now + handshakeTimeout)
+    if (this.alarmIndex !== notSet) return
+    timers.set(this, timers.now + handshakeTimeout)
+    const watched = attempted(() => this.attempt.onGone?.(() => this.end()))
+    if (watched instanceof Defect) this.route.checkFailed(this, checkFailure, watched)
   }
 
   fire(): void {

@@ -20,7 +20,8 @@ export interface Refused {
 export type MakeRequest = (
   request: Handshake.UpgradeRequest,
   remoteAddress: string | undefined,
-  clientAddress: string | undefined
+  /** The address of the client if trusted proxies decide about it. */
+  forwarded: string | undefined
 ) => ServerRequest
 
 /** What the checks of a request need. */
@@ -37,7 +38,7 @@ export const checkHandshake = (
 ): ServerRequest | Refused => {
   const checked = Handshake.checkRequest(request)
   if (checked._tag === "RefusedRequest") return checked
-  return makeRequest(checked, remoteAddress, clientAddress(remoteAddress, checked.headers, proxies))
+  return makeRequest(checked, remoteAddress, proxies && clientAddress(remoteAddress, checked.headers, proxies))
 }
 
 /** Whether a request comes from an allowed origin. */
@@ -88,3 +89,9 @@ export const invalidAnswer = (status: number, headers: HeaderRecord): string | u
 }
 
 const reserved = new Set(["connection", "content-length", "transfer-encoding", "upgrade"])
+
+/** What the log says if a function of the app throws that decides about a request. */
+export const checkFailure = "The check of an upgrade request failed"
+
+/** The answer to that request. */
+export const uncheckable = "The server could not check the request"

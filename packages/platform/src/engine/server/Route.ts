@@ -10,7 +10,7 @@ import type { Entry } from "./Gate.js"
 import { Handshaking, type HandshakingRoute } from "./Handshaking.js"
 import type { Log } from "./Log.js"
 import type { OpenConnections } from "./OpenConnections.js"
-import { invalidAnswer } from "./Refused.js"
+import { checkFailure, invalidAnswer, uncheckable } from "./Refused.js"
 import type { Linked } from "./ServerConnection.js"
 import type { ServerRequest } from "./ServerRequest.js"
 import type { AcceptedRequest, Connector } from "./Upgrade.js"
@@ -53,7 +53,8 @@ export class Route implements HandshakingRoute, Drainable {
   used = false
   stopped = false
   private readonly server: RouteServer
-  private readonly handshaking = new Set<Handshaking>()
+  // Each request is in one of these as long as it is under way.
+  private readonly checking = new Set<Handshaking>()
   private readonly ready = new Set<Handshaking>()
   private readonly takers = new Waiters()
 
@@ -89,13 +90,14 @@ export class Route implements HandshakingRoute, Drainable {
   }
 
   private begin(handshaking: Handshaking): void {
-    this.handshaking.add(handshaking)
     const { check } = this.settings
     if (check === undefined) {
       this.makeReady(handshaking)
       return
     }
-    handshaking.setDeadline()
+    this.checking.add(handshaking)
+    handshaking.wait()
+    if (!handshaking.isUnderWay) return
     let isDone = false
     const cancel = attempted(() =>
       check(handshaking.request, (outcome) => {
@@ -104,19 +106,16 @@ export class Route implements HandshakingRoute, Drainable {
       })
     )
     if (cancel instanceof Defect) this.checkFailed(handshaking, checkFailure, cancel)
-    else if (this.isChecking(handshaking)) handshaking.cancelCheck = cancel
+    else if (this.checking.has(handshaking)) handshaking.cancelCheck = cancel
     // The request may have ended in the call: the check is code of the app, which may have stopped the server.
     else if (!isDone) cancel()
   }
 
-  private isChecking(handshaking: Handshaking): boolean {
-    return this.handshaking.has(handshaking) && !this.ready.has(handshaking)
-  }
-
   private checked(handshaking: Handshaking, outcome: Outcome): void {
     handshaking.cancelCheck = undefined
-    if (!this.handshaking.has(handshaking)) return
+    if (!this.checking.has(handshaking)) return
     if (outcome._tag === "Acceptance") {
+      this.checking.delete(handshaking)
       handshaking.accepted = outcome
       this.makeReady(handshaking)
     } else if (outcome._tag === "Rejection") {
@@ -129,7 +128,7 @@ export class Route implements HandshakingRoute, Drainable {
     }
   }
 
-  private checkFailed(handshaking: Handshaking, message: string, detail: unknown): void {
+  checkFailed(handshaking: Handshaking, message: string, detail: unknown): void {
     handshaking.reject(500, {}, uncheckable)
     this.server.log("error", message, detail, handshaking.attempt)
   }
@@ -142,11 +141,11 @@ export class Route implements HandshakingRoute, Drainable {
   /** Wakes one of those that wait for a request. If nobody waits, the requests have a deadline from now on. */
   private wakeTaker(): void {
     if (this.takers.wakeOne()) return
-    for (const handshaking of this.ready) handshaking.setDeadline()
+    for (const handshaking of this.ready) handshaking.wait()
   }
 
   forget(handshaking: Handshaking): void {
-    this.handshaking.delete(handshaking)
+    this.checking.delete(handshaking)
     this.ready.delete(handshaking)
   }
 
@@ -166,13 +165,18 @@ export class Route implements HandshakingRoute, Drainable {
     return undefined
   }
 
+  /** Whether `take` may find something, or the route has stopped. */
+  get isReady(): boolean {
+    return this.stopped || this.ready.size > 0
+  }
+
   /**
    * Calls back once `take` may find something, or the route has stopped. A caller that then takes nothing must call the
    * returned function, so that the request goes to another one.
    */
   whenReady(wake: () => void): () => void {
     let remove = nothingToUndo
-    if (this.stopped || this.ready.size > 0) wake()
+    if (this.isReady) wake()
     else remove = this.takers.add(wake)
     return () => {
       remove()
@@ -183,7 +187,7 @@ export class Route implements HandshakingRoute, Drainable {
   /** Admits no more requests. Those that are under way get 503. */
   close(): void {
     const headers = { "Retry-After": this.retryAfter }
-    for (const handshaking of this.handshaking) handshaking.reject(503, headers, stopping)
+    for (const handshaking of [...this.checking, ...this.ready]) handshaking.reject(503, headers, stopping)
   }
 
   /** As `close`, and also ends every wait for a request. */
@@ -204,12 +208,6 @@ export class Route implements HandshakingRoute, Drainable {
     return this.draining
   }
 }
-
-/** What the log says if a function of the app throws that decides about a request. */
-export const checkFailure = "The check of an upgrade request failed"
-
-/** The answer to that request. */
-export const uncheckable = "The server could not check the request"
 
 /** The text of the answer to requests that come too late. */
 export const stopping = "The server is stopping"

@@ -1,6 +1,7 @@
 import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
 import type { Extension } from "@effect-websocket/protocol/Extension"
 import type { UpgradeRequest } from "@effect-websocket/protocol/Handshake"
+import { plainAddress } from "./forwarded.js"
 
 /** A request with everything that a check may ask for. Nothing is parsed before it is asked for. */
 export abstract class ServerRequest implements UpgradeRequest {
@@ -13,9 +14,10 @@ export abstract class ServerRequest implements UpgradeRequest {
   readonly origin: string | undefined
   readonly host: string
   readonly remoteAddress: string | undefined
-  readonly clientAddress: string | undefined
+  // The client's address if trusted proxies decide about it.
+  private readonly forwarded: string | undefined
 
-  constructor(request: UpgradeRequest, remoteAddress: string | undefined, clientAddress: string | undefined) {
+  constructor(request: UpgradeRequest, remoteAddress: string | undefined, forwarded: string | undefined) {
     this.url = request.url
     this.headers = request.headers
     this.key = request.key
@@ -24,7 +26,11 @@ export abstract class ServerRequest implements UpgradeRequest {
     this.origin = request.origin
     this.host = request.host
     this.remoteAddress = remoteAddress
-    this.clientAddress = clientAddress
+    this.forwarded = forwarded
+  }
+
+  get clientAddress(): string | undefined {
+    return this.forwarded ?? plainAddress(this.remoteAddress)
   }
 
   get path(): string {

@@ -18,10 +18,9 @@ export interface ProxySettings {
 export const clientAddress = (
   remoteAddress: string | undefined,
   headers: HeaderRecord,
-  proxies: ProxySettings | undefined
+  proxies: ProxySettings
 ): string | undefined => {
-  let address = remoteAddress === undefined ? undefined : (canonical(remoteAddress) ?? remoteAddress)
-  if (proxies === undefined) return address
+  let address = plainAddress(remoteAddress)
   const { header, trustUnixSocket, trusted } = proxies
   const listed = HeaderField.values(headers, header).join(",")
   let end = listed.length
@@ -38,6 +37,10 @@ export const clientAddress = (
   }
   return address
 }
+
+/** The address of a socket in one form, such as that of an IPv4 client on a socket for IPv6. */
+export const plainAddress = (remoteAddress: string | undefined): string | undefined =>
+  remoteAddress === undefined ? undefined : (canonical(remoteAddress) ?? remoteAddress)
 
 /**
  * The last separator before `end` that is not within a quoted string; -1 if there is none. Quotes are paired from the end,

@@ -15,6 +15,8 @@ export interface Member {
   readonly claims: (url: string) => boolean
   /** Passes a request to this server, which answers it. No other listener takes this request. */
   readonly offer: (attempt: NodeAttempt) => void
+  /** Called before the server refuses a request: its socket stays open until the client has the answer. */
+  readonly onReject?: ((socket: Socket) => void) | undefined
   /** Whether the HTTP app answers upgrade requests, and gets their attempts from `attemptOf`. */
   readonly servesHttp: boolean
   /** How long an upgrade request may stay unanswered, in milliseconds. */
@@ -177,7 +179,7 @@ export class Attachment {
       this.pass(request, socket, head, last)
       return false
     }
-    const attempt = upgradeAttempt(request, socket, head)
+    const attempt = upgradeAttempt(request, socket, head, taker.onReject)
     if (this.isCut(request)) attempt.reject(431, {}, "The request has too many headers")
     else taker.offer(attempt)
     return true
@@ -198,8 +200,8 @@ export class Attachment {
    * Whether a request is treated as an ordinary one. RFC 9110 §7.8 lets a server ignore protocols that it does not speak,
    * but other listeners may speak them.
    */
-  private isOrdinary({ headers }: Http.IncomingMessage): boolean {
-    if (this.members.length === 0 || asksForWebSocket(headers)) return false
+  private isOrdinary(request: Http.IncomingMessage): boolean {
+    if (this.members.length === 0 || asksForWebSocket(request)) return false
     return !this.isShared || this.members.some(({ servesHttp }) => servesHttp)
   }
 
@@ -289,9 +291,18 @@ const bytesWritten = (socket: Duplex): number => (socket instanceof Socket ? soc
 const tokens = (field: string | undefined): ReadonlyArray<string> =>
   (field ?? "").split(",").map((token) => token.trim().toLowerCase())
 
-/** Whether an upgrade request names the protocol `websocket`, possibly among others. */
-export const asksForWebSocket = ({ upgrade }: Http.IncomingHttpHeaders): boolean =>
-  tokens(upgrade).includes("websocket")
+/**
+ * Whether an upgrade request names the protocol `websocket`, possibly among others. Reads the raw headers, because Node would make
+ * an object of all of them.
+ */
+export const asksForWebSocket = ({ rawHeaders }: Http.IncomingMessage): boolean => {
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]!.length !== "upgrade".length || rawHeaders[i]!.toLowerCase() !== "upgrade") continue
+    const value = rawHeaders[i + 1]!
+    if (value === "websocket" || tokens(value).includes("websocket")) return true
+  }
+  return false
+}
 
 /** Formats the head of a request again, without `upgrade` in `Connection`, so that its `Upgrade` header has no effect. */
 const ordinaryHead = ({ httpVersion, method, rawHeaders, url }: Http.IncomingMessage): string => {

@@ -6,23 +6,27 @@ import { Socket } from "node:net"
  * HTTP server, which `NodeWebSocketServer` sets.
  */
 export class PendingSockets {
-  // Each with its listener.
-  private readonly sockets = new Map<Socket, () => void>()
+  private readonly sockets = new Set<Socket>()
   private readonly maximum: number
+  /** The listener of all sockets. */
+  private readonly onClose: (this: Socket) => void
 
   constructor(maximum: number) {
     this.maximum = maximum
+    const { sockets } = this
+    this.onClose = function () {
+      sockets.delete(this)
+    }
   }
 
   add(carried: Socket): void {
     const socket = carrierOf(carried)
     if (socket.destroyed) return
     this.remove(socket)
-    const onClose = () => this.sockets.delete(socket)
-    socket.once("close", onClose)
-    this.sockets.set(socket, onClose)
+    socket.on("close", this.onClose)
+    this.sockets.add(socket)
     if (this.sockets.size <= this.maximum) return
-    for (const oldest of this.sockets.keys()) {
+    for (const oldest of this.sockets) {
       this.remove(oldest)
       oldest.destroy()
       return
@@ -35,10 +39,7 @@ export class PendingSockets {
 
   /** Leaves nothing on the socket, which may have a long life as a connection. */
   private remove(socket: Socket): void {
-    const onClose = this.sockets.get(socket)
-    if (onClose === undefined) return
-    this.sockets.delete(socket)
-    socket.off("close", onClose)
+    if (this.sockets.delete(socket)) socket.off("close", this.onClose)
   }
 }
 

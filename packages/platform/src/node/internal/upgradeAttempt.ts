@@ -1,5 +1,4 @@
 import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
-import * as HeaderField from "@effect-websocket/protocol/HeaderField"
 import { STATUS_CODES, type IncomingMessage } from "node:http"
 import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
@@ -22,8 +21,13 @@ export interface NodeAttempt extends UpgradeAttempt {
   readonly abandon: () => void
 }
 
-/** Makes an upgrade attempt from the arguments of Node's `upgrade` event. */
-export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: Uint8Array): NodeAttempt => {
+/** Makes an upgrade attempt from the arguments of Node's `upgrade` event. `onReject` is called before each refusal. */
+export const upgradeAttempt = (
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Uint8Array,
+  onReject?: (socket: Socket) => void
+): NodeAttempt => {
   // This comes first, because a reset in the middle of the handshake must not end the process.
   destroyOnError(socket)
   reportThrown(socket)
@@ -35,14 +39,10 @@ export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: U
   const isGone = (): boolean => hasEnded(socket)
   // The client's end has already come, and no event will report it again.
   if (isGone()) socket.destroy()
+  const headers = headerRecord(request)
   return {
     socket: request.socket,
-    request: {
-      method: request.method ?? "",
-      url: request.url ?? "",
-      httpVersion: request.httpVersion,
-      headers: headerRecord(request)
-    },
+    request: { method: request.method ?? "", url: request.url ?? "", httpVersion: request.httpVersion, headers },
     remoteAddress: (socket instanceof Socket ? socket : request.socket).remoteAddress,
     isGone,
     onGone: (listener) => {
@@ -52,12 +52,13 @@ export const upgradeAttempt = (request: IncomingMessage, socket: Duplex, head: U
         socket.destroy()
       })
     },
-    upgrade: (headers) => {
+    upgrade: (answer) => {
       answered()
       // RFC 9110 §7.8: a server sends 100 before 101.
-      return takeOver(socket, head, headers, expectsContinue(request) ? formatHead(100, {}) : "")
+      return takeOver(socket, head, answer, expectsContinue(headers) ? formatHead(100, {}) : "")
     },
     reject: (status, headers, body) => {
+      onReject?.(request.socket)
       answered()
       if (socket.destroyed || !socket.writable) return
       dropInTime(socket)
@@ -100,7 +101,7 @@ export const takeOver = (
   headers: HeaderRecord,
   interim = ""
 ): Transport => {
-  const answer = Buffer.from(interim + formatHead(101, headers), "latin1")
+  const answer = interim + formatHead(101, headers)
   const transport = NodeTransport.make(socket, head)
   // The transport listens instead. With a second listener, Node would keep a list of them for the life of the connection.
   stopDestroyOnError(socket)
@@ -109,10 +110,10 @@ export const takeOver = (
   if (socket instanceof Socket) {
     socket.setTimeout(0)
     socket.setNoDelay(true)
-    socket.write(answer)
+    socket.write(answer, "latin1")
   } else {
     // The methods of an app's stream may throw. Those of its transport do not.
-    transport.write([answer])
+    transport.write([Buffer.from(answer, "latin1")])
   }
   return transport
 }
@@ -155,7 +156,7 @@ const dropInTime = (socket: Duplex): void => {
 
 /** Destroys the socket on an error. Adds only one listener, however often it is called. */
 export const destroyOnError = (socket: Duplex): void => {
-  if (!socket.listeners("error").includes(destroy)) socket.on("error", destroy)
+  if (socket.listenerCount("error", destroy) === 0) socket.on("error", destroy)
 }
 
 /** Removes that listener, because Node or a transport now has a listener of its own. */
@@ -166,7 +167,8 @@ function destroy(this: Duplex): void {
   this.destroy()
 }
 
-const expectsContinue = ({ headers }: IncomingMessage): boolean => headers.expect?.toLowerCase() === "100-continue"
+const expectsContinue = ({ expect }: HeaderRecord): boolean =>
+  typeof expect === "string" && expect.toLowerCase() === "100-continue"
 
 const formatRefusal = (status: number, headers: HeaderRecord, body: string): Buffer => {
   const text = Buffer.from(body === "" ? "" : `${body}\n`)
@@ -182,6 +184,11 @@ const formatRefusal = (status: number, headers: HeaderRecord, body: string): Buf
 
 /** Formats an HTTP/1.1 response head. The handshake has already checked the names and values. */
 const formatHead = (status: number, headers: HeaderRecord): string => {
-  const lines = HeaderField.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("")}\r\n`
+  let lines = ""
+  for (const name of Object.keys(headers)) {
+    const values = headers[name] ?? []
+    if (typeof values === "string") lines += `${name}: ${values}\r\n`
+    else for (const value of values) lines += `${name}: ${value}\r\n`
+  }
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines}\r\n`
 }
