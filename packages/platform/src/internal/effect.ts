@@ -442,27 +442,7 @@ export const asStream = <A, E, R>(u: unknown): Stream.Stream<A, E, R> | undefine
 const isStream = <A, E, R>(u: unknown): u is Stream.Stream<A, E, R> =>
   Predicate.hasProperty(u, Stream.StreamTypeId) || Effect.isEffect(u)
 
-/**
- * A stream of the items that `take` returns. These are none if another fiber was faster. `reads` waits until there is
- * an item, and then continues as `taken`. At the end it continues as `ended`.
- *
- * This form has the fewest steps for a batch. A stream with an optional error or with a state takes twice as many. A
- * channel takes and emits in one step. If an effect took the batch, an interruption after it would lose the batch.
- */
-export const streamOfReads = <A, E>(
-  reads: <B>(taken: Effect.Effect<B>, ended: Effect.Effect<B>) => Effect.Effect<B, E>,
-  take: () => ReadonlyArray<A>
-): Stream.Stream<A, E> => {
-  const next = reads(Effect.succeed(true), Effect.succeed(false))
-  const emitted = Channel.suspend(() => {
-    const items = take()
-    return items.length === 0 ? batches : Channel.flatMap(Channel.write(Chunk.unsafeFromArray(items)), () => batches)
-  })
-  const batches: Channel.Channel<Chunk.Chunk<A>, unknown, E> = Channel.flatMap(Channel.fromEffect(next), (more) =>
-    more ? emitted : Channel.void
-  )
-  return Stream.fromChannel(batches)
-}
+export { streamOfReads } from "./install-effect@3-or-platform@4/streams.js"
 
 /** Adds items to a stream, or ends it. */
 export interface Emit<A> {
