@@ -292,19 +292,12 @@ export const awaitCallback = <A, E = never>(
   })
 
 /**
- * Waits for the callback of a reader. Only Effect 4 releases the reader after an interruption. In Effect 3 a finalizer
- * would cost more than the rest of the wait. So a reader remembers its fiber and asks `isInterrupted`.
+ * Waits for the callback of a reader. An interruption leaves the callback behind, so a reader remembers its fiber and
+ * asks `isInterrupted`: a finalizer would cost more than the rest of the wait.
  */
-export const awaitReadable = <A, E, R>(
-  register: (resume: (effect: Effect.Effect<A, E, R>) => void) => void,
-  _reader?: WaitingReader
-): Effect.Effect<A, E, R> => Effect.async(register)
-
-/** A reader that waits for a callback. */
-export interface WaitingReader {
-  readonly waiting: (() => void) | undefined
-  releaseReader(): void
-}
+export const awaitReadable: <A, E, R>(
+  register: (resume: (effect: Effect.Effect<A, E, R>) => void) => void
+) => Effect.Effect<A, E, R> = Effect.async
 
 /** The fiber, if it can be interrupted at this point. */
 export const interruptibleFiber = (fiber: Fiber, status: Status): Fiber | undefined =>
@@ -356,12 +349,31 @@ class HandOver implements Scheduler {
   }
 
   scheduleTask(task: Task, priority: number, fiber?: Fiber): void {
-    this.scheduler.scheduleTask(task, priority, fiber)
+    if (fiber === undefined || fiber !== resuming) return this.scheduler.scheduleTask(task, priority, fiber)
+    resuming = undefined
+    task()
   }
 }
 
 // One variable is enough: no other code runs between the step that sets it and the fiber's next operation.
 let handing: Fiber | undefined
+
+// The fiber that is being resumed in place.
+let resuming: Fiber | undefined
+
+/**
+ * Resumes a fiber that waits in `awaitReadable`. It continues in this call, as in Effect 4, if its scheduler supports
+ * `handOver`, otherwise within a few microtasks.
+ */
+export const resumeInPlace = <A, E, R>(
+  fiber: Fiber | undefined,
+  resume: (effect: Effect.Effect<A, E, R>) => void,
+  effect: Effect.Effect<A, E, R>
+): void => {
+  resuming = fiber
+  resume(effect)
+  resuming = undefined
+}
 
 const byScheduler = new WeakMap<Scheduler, Scheduler>()
 
