@@ -1,6 +1,8 @@
 /** What a batch of messages costs, in numbers that do not depend on the clock: writes, turns of fibers, bytes allocated. */
 import type { Transport, TransportSink } from "@effect-websocket/platform/Transport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
+import { identity } from "effect/Function"
+import { schedulerOver } from "../src/internal/effect.js"
 import { Effect, Scheduler, Stream } from "./effect/index.js"
 import { assert, describe, it } from "./effect/vitest.js"
 import { collectGarbage } from "./collectGarbage.js"
@@ -46,13 +48,17 @@ const echoes = {
 }
 
 /** An echo that waits for its first chunk. */
-const echoing = (role: Role, echo: (socket: Socket) => Effect.Effect<unknown, unknown>) =>
+const echoing = (
+  role: Role,
+  echo: (socket: Socket) => Effect.Effect<unknown, unknown>,
+  over: (scheduler: Scheduler.Scheduler) => Scheduler.Scheduler = identity
+) =>
   Effect.gen(function* () {
     const { counts, receive, transport } = counting()
     const scheduler = new Scheduler.CountingScheduler()
     const socket = yield* WebSocket.fromTransport(transport, { role })
     yield* Effect.addFinalizer(() => socket.abort)
-    yield* Effect.forkScoped(Effect.withScheduler(echo(socket), scheduler))
+    yield* Effect.forkScoped(Effect.withScheduler(echo(socket), over(scheduler)))
     yield* settled
     scheduler.turns = 0
     return { counts, receive, scheduler }
@@ -80,15 +86,18 @@ for (const role of roles) {
       }
     }
 
-    it.effect("is answered within the read by run", () =>
-      Effect.gen(function* () {
-        const { counts, receive } = yield* echoing(role, echoes.run)
-        for (let chunk = 1; chunk <= 3; chunk++) {
-          receive(messages(role, 16))
-          assert.strictEqual(counts.writes, chunk)
-        }
-      })
-    )
+    for (const [name, echo] of Object.entries(echoes)) {
+      it.effect(`is answered within the read by ${name}, with the scheduler of handlers`, () =>
+        Effect.gen(function* () {
+          const { counts, receive, scheduler } = yield* echoing(role, echo, schedulerOver)
+          for (let chunk = 1; chunk <= 3; chunk++) {
+            receive(messages(role, 16))
+            assert.strictEqual(counts.writes, chunk)
+          }
+          assert.strictEqual(scheduler.turns, 0)
+        })
+      )
+    }
 
     it.effect("of messages and pings is one write with run", () =>
       Effect.gen(function* () {
@@ -101,7 +110,7 @@ for (const role of roles) {
 
     for (const [name, turns] of [
       ["run", 0],
-      ["run, with an effect that is not ours", Scheduler.turnsToResume],
+      ["run, with an effect that is not ours", 0],
       ["receive", Scheduler.turnsToResume],
       ["receiveAll", Scheduler.turnsToResume],
       ["messages", Scheduler.turnsToResume]

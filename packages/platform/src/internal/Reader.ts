@@ -22,6 +22,7 @@ import {
   interruptibleFiber,
   isInterrupted,
   matchCauseUninterruptible,
+  resumeInPlace,
   streamOfReads,
   toBatch,
   withFiber,
@@ -126,7 +127,7 @@ export abstract class Reader<Item extends Delivered> {
           }
           handling = false
           if (onReturned !== undefined) onReturned()
-          else if (next !== readable) resume(next)
+          else if (next !== readable) resumeInPlace(fiber, resume, next)
         }
         this.link.inbox.whenReadable(wake)
       })
@@ -237,13 +238,13 @@ export abstract class Reader<Item extends Delivered> {
     taken: Effect.Effect<A, E>,
     ended: (error: ConnectionError) => Effect.Effect<A, E>
   ): Effect.Effect<A, E> {
-    const readable = awaitReadable<A, E, never>(
-      (resume) =>
-        this.link.inbox.whenReadable(() => {
-          this.readingFiber = undefined
-          resume(looking)
-        }),
-      this
+    const readable = awaitReadable<A, E, never>((resume) =>
+      this.link.inbox.whenReadable(() => {
+        const fiber = this.readingFiber
+        this.readingFiber = undefined
+        // The reading side is prepared for code of the app at this point, because it calls the handlers of `run` here, too.
+        resumeInPlace(fiber, resume, looking)
+      })
     )
     const looking = withFiber<A, E>((fiber, status) => {
       this.claimReader()
@@ -267,13 +268,8 @@ export abstract class Reader<Item extends Delivered> {
     this.releaseReader()
   }
 
-  /** What is called when there is something to read, if a reader waits. */
-  get waiting(): (() => void) | undefined {
-    return this.link.inbox.waiting
-  }
-
   /** Does nothing if another reader has taken over. */
-  releaseReader(runner = this.runner): void {
+  private releaseReader(runner = this.runner): void {
     if (this.runner !== runner) return
     this.runner = undefined
     this.link.connection.borrowing = false

@@ -33,15 +33,23 @@ export abstract class SendingWebSocket<Item extends Delivered, Request> extends 
   sendAll(data: Iterable<Data> & object, options?: SendOptions): Effect.Effect<void, ConnectionError> {
     return Effect.suspend(() => {
       const messages = new Messages(data)
-      const sendRest: Effect.Effect<void, ConnectionError> = Effect.suspend(() => {
-        for (let next = messages.next(); next.done !== true; next = messages.next()) {
-          const sent = this.sender.sendNow(next.value, options)
-          if (sent !== undefined) return Effect.andThen(sentEffect(sent), sendRest)
-        }
-        return Effect.void
-      })
-      return messages.mustClose ? Effect.onExit(sendRest, () => Effect.sync(() => messages.close())) : sendRest
+      if (!messages.mustClose) return this.sendRest(messages, options)
+      const sending = Effect.suspend(() => this.sendRest(messages, options))
+      return Effect.onExit(sending, () => Effect.sync(() => messages.close()))
     })
+  }
+
+  /** Sends until a message has to wait. Returns an effect that waits for it and sends the others. */
+  private sendRest(messages: Messages, options: SendOptions | undefined): Effect.Effect<void, ConnectionError> {
+    for (let next = messages.next(); next.done !== true; next = messages.next()) {
+      const sent = this.sender.sendNow(next.value, options)
+      if (sent === undefined) continue
+      return Effect.andThen(
+        sentEffect(sent),
+        Effect.suspend(() => this.sendRest(messages, options))
+      )
+    }
+    return Effect.void
   }
 
   get sink(): Sink.Sink<void, Data, never, ConnectionError> {

@@ -292,19 +292,12 @@ export const awaitCallback = <A, E = never>(
   })
 
 /**
- * Waits for the callback of a reader. Only Effect 4 releases the reader after an interruption. In Effect 3 a finalizer
- * would cost more than the rest of the wait. So a reader remembers its fiber and asks `isInterrupted`.
+ * Waits for the callback of a reader. An interruption leaves the callback behind, so a reader remembers its fiber and
+ * asks `isInterrupted`: a finalizer would cost more than the rest of the wait.
  */
-export const awaitReadable = <A, E, R>(
-  register: (resume: (effect: Effect.Effect<A, E, R>) => void) => void,
-  _reader?: WaitingReader
-): Effect.Effect<A, E, R> => Effect.async(register)
-
-/** A reader that waits for a callback. */
-export interface WaitingReader {
-  readonly waiting: (() => void) | undefined
-  releaseReader(): void
-}
+export const awaitReadable: <A, E, R>(
+  register: (resume: (effect: Effect.Effect<A, E, R>) => void) => void
+) => Effect.Effect<A, E, R> = Effect.async
 
 /** The fiber, if it can be interrupted at this point. */
 export const interruptibleFiber = (fiber: Fiber, status: Status): Fiber | undefined =>
@@ -356,12 +349,31 @@ class HandOver implements Scheduler {
   }
 
   scheduleTask(task: Task, priority: number, fiber?: Fiber): void {
-    this.scheduler.scheduleTask(task, priority, fiber)
+    if (fiber === undefined || fiber !== resuming) return this.scheduler.scheduleTask(task, priority, fiber)
+    resuming = undefined
+    task()
   }
 }
 
 // One variable is enough: no other code runs between the step that sets it and the fiber's next operation.
 let handing: Fiber | undefined
+
+// The fiber that is being resumed in place.
+let resuming: Fiber | undefined
+
+/**
+ * Resumes a fiber that waits in `awaitReadable`. It continues in this call, as in Effect 4, if its scheduler supports
+ * `handOver`, otherwise within a few microtasks.
+ */
+export const resumeInPlace = <A, E, R>(
+  fiber: Fiber | undefined,
+  resume: (effect: Effect.Effect<A, E, R>) => void,
+  effect: Effect.Effect<A, E, R>
+): void => {
+  resuming = fiber
+  resume(effect)
+  resuming = undefined
+}
 
 const byScheduler = new WeakMap<Scheduler, Scheduler>()
 
@@ -457,27 +469,7 @@ export const asStream = <A, E, R>(u: unknown): Stream.Stream<A, E, R> | undefine
 const isStream = <A, E, R>(u: unknown): u is Stream.Stream<A, E, R> =>
   Predicate.hasProperty(u, Stream.StreamTypeId) || Effect.isEffect(u)
 
-/**
- * A stream of the items that `take` returns. These are none if another fiber was faster. `reads` waits until there is
- * an item, and then continues as `taken`. At the end it continues as `ended`.
- *
- * This form has the fewest steps for a batch. A stream with an optional error or with a state takes twice as many. A
- * channel takes and emits in one step. If an effect took the batch, an interruption after it would lose the batch.
- */
-export const streamOfReads = <A, E>(
-  reads: <B>(taken: Effect.Effect<B>, ended: Effect.Effect<B>) => Effect.Effect<B, E>,
-  take: () => ReadonlyArray<A>
-): Stream.Stream<A, E> => {
-  const next = reads(Effect.succeed(true), Effect.succeed(false))
-  const emitted = Channel.suspend(() => {
-    const items = take()
-    return items.length === 0 ? batches : Channel.flatMap(Channel.write(Chunk.unsafeFromArray(items)), () => batches)
-  })
-  const batches: Channel.Channel<Chunk.Chunk<A>, unknown, E> = Channel.flatMap(Channel.fromEffect(next), (more) =>
-    more ? emitted : Channel.void
-  )
-  return Stream.fromChannel(batches)
-}
+export { streamOfReads } from "./install-effect@3-or-platform@4/streams.js"
 
 /** Adds items to a stream, or ends it. */
 export interface Emit<A> {

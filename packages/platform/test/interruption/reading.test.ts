@@ -117,6 +117,12 @@ const ways = {
     Effect.interruptible(socket.run((message) => Effect.uninterruptible(Effect.sync(() => note(textOf(message))))))
   ),
   messages: messages((socket, note) => Stream.consume(socket.messages, collect(note))),
+  "messages, each batch of them": messages((socket, note) =>
+    Stream.runForEachArray(socket.messages, (batch) => {
+      collect(note)(batch)
+      return Effect.void
+    })
+  ),
   "receive of streams": trialOf({
     open: openStreams,
     read: (socket, note) =>

@@ -280,28 +280,19 @@ export const callback: <A, E = never>(
 ) => Effect.Effect<A, E> = awaitCallback
 
 /**
- * Waits for the callback of a reader. An interruption releases the reader, unless another one waits by then. The fiber
- * continues in the callback, which is faster: the reading side is prepared for code of the app at this point, because
- * it calls the handlers of `run` there, too.
+ * Waits for the callback of a reader. An interruption leaves the callback behind, so a reader remembers its fiber and
+ * asks `isInterrupted`: a finalizer would cost a quarter of the wait.
  */
 export const awaitReadable = <A, E, R>(
-  register: (resume: (effect: Effect.Effect<A, E, R>) => void) => void,
-  reader?: WaitingReader
-): Effect.Effect<A, E, R> =>
-  Effect.callback<A, E, R>((resume) => {
-    register(resume)
-    if (reader === undefined) return
-    const { waiting } = reader
-    return Effect.sync(() => {
-      if (reader.waiting === waiting) reader.releaseReader()
-    })
-  })
+  register: (resume: (effect: Effect.Effect<A, E, R>) => void) => void
+): Effect.Effect<A, E, R> => Effect.callback<A, E, R>((resume) => register(resume))
 
-/** A reader that waits for a callback. */
-export interface WaitingReader {
-  readonly waiting: (() => void) | undefined
-  releaseReader(): void
-}
+/** Resumes a fiber that waits in `awaitReadable`. It continues in this call. */
+export const resumeInPlace = <A, E, R>(
+  _fiber: Fiber | undefined,
+  resume: (effect: Effect.Effect<A, E, R>) => void,
+  effect: Effect.Effect<A, E, R>
+): void => resume(effect)
 
 /** What a fiber of Effect 4 has, but its type does not show. */
 interface FiberState {

@@ -52,8 +52,10 @@ const markDirty = (flusher: Flusher): void => {
 export class Flusher {
   writable = true
   sentBytes = 0
-  // The current operation flushes when it ends.
-  private corked = false
+  // The operations under way that flush when they end.
+  private corks = 0
+  // Something was sent in one of them.
+  private answered = false
   private dirty = false
   private deferrals = 0
   private unreadBefore = 0
@@ -64,21 +66,27 @@ export class Flusher {
     this.host = host
   }
 
-  /** From now on, output is not written before `uncork` or a flush. */
+  /** From now on, output is not written before `uncork`, `endRead` or a flush. */
   cork(): void {
-    this.corked = true
+    this.corks++
   }
 
   uncork(): void {
-    this.corked = false
+    this.corks--
     // Later, because more may be sent in this turn.
-    if (this.host.connection.outputBytes > 0) this.flushLater()
+    if (this.corks === 0 && this.host.connection.outputBytes > 0) this.flushLater()
+  }
+
+  /** Undoes a `cork`. The caller continues with `flushAnswers`. */
+  endRead(): void {
+    this.corks--
   }
 
   /** Something was sent. Writes it at once if it is large, otherwise at the end of the turn. */
   sent(): void {
     if (this.host.connection.outputBytes >= this.flushBytes) this.flush()
-    else if (!this.corked) this.flushLater()
+    else if (this.corks === 0) this.flushLater()
+    else this.answered = true
   }
 
   /** Output that waits for the end of the turn counts towards the high-water mark. */
@@ -124,19 +132,18 @@ export class Flusher {
     this.host.serveBudget()
   }
 
-  /** Writes the answers to what was read, unless a reader that has yielded to the event loop will answer more of it. */
+  /** Writes the answers to what was read. If the reader is not done yet, they wait for its other answers. */
   flushAnswers(): void {
-    if (!this.dirty || !this.awaitsAnswers()) this.flush()
-  }
-
-  private awaitsAnswers(): boolean {
-    const { connection, timers, unreadBytes } = this.host
-    return timers.afterYield !== undefined && unreadBytes > 0 && connection.phase === "Open"
+    const { connection, unreadBytes } = this.host
+    const awaitsAnswers = unreadBytes > 0 && connection.phase === "Open"
+    if (awaitsAnswers && (this.answered || this.dirty)) this.flushLater()
+    else this.flush()
   }
 
   flush(): void {
     const { closed, connection, transport } = this.host
     const open = connection.phase === "Open"
+    this.answered = false
     // Pongs wait for room, and coalesce while they wait. A Close does not wait.
     if (connection.outputBytes > 0 && (this.writable || !open) && !closed) {
       this.sentBytes += connection.outputBytes

@@ -129,11 +129,6 @@ export class Inbox<Item extends Delivered> {
     return this.wake !== undefined
   }
 
-  /** What wakes the reader that waits. */
-  get waiting(): (() => void) | undefined {
-    return this.wake
-  }
-
   /** Calls `wake` once when there is something to read or the connection has ended; at once if that is so now. */
   whenReadable(wake: () => void): void {
     if (this.host.connection.unsettled || !this.waitOn(wake)) wake()

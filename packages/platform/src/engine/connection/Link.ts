@@ -144,17 +144,23 @@ export class Link<Item extends Delivered = Delivered>
   // ---------------------------------------------------------------------------------------------------------------
 
   onChunk(chunk: Uint8Array, owned: boolean): void {
-    const { connection, inbox } = this
+    const { connection, flusher, inbox } = this
     const idle = !inbox.isAwaited
     this.deadlines.heard()
     this.receivedBytes += chunk.length
     const messagesBefore = this.receivedMessages
-    const messaged = this.process(connection.receive(chunk, owned))
+    let messaged: boolean
+    flusher.cork()
+    try {
+      messaged = this.process(connection.receive(chunk, owned))
+    } finally {
+      flusher.endRead()
+    }
     this.deadlines.receiving(connection.receiving, messaged)
     // A Close or a violation arrived right behind messages. It takes effect when their reader asks for more. The peer waits,
     // so it takes effect at the end of this turn at the latest.
     if (connection.unsettled) this.stopSettling ??= afterReading(this, () => this.settle())
-    this.flusher.flushAnswers()
+    flusher.flushAnswers()
     if (this.receiveRate?.exceeds(this.receivedMessages - messagesBefore, chunk.length)) {
       if (this.receiveRate.closes) this.startClosing(policyViolation, "too much per time")
       else inbox.pause(pausedByRate)
