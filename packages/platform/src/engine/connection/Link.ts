@@ -143,13 +143,13 @@ export class Link<Item extends Delivered = Delivered>
   // Reading
   // ---------------------------------------------------------------------------------------------------------------
 
-  onChunk(chunk: Uint8Array, owned: boolean): void {
+  onChunk(chunk: Uint8Array, owned: boolean, mutable?: boolean): void {
     const { connection, inbox } = this
     const idle = !inbox.isAwaited
     this.deadlines.heard()
     this.receivedBytes += chunk.length
     const messagesBefore = this.receivedMessages
-    const messaged = this.process(connection.receive(chunk, owned))
+    const messaged = this.process(connection.receive(chunk, owned, mutable))
     this.deadlines.receiving(connection.receiving, messaged)
     // A Close or a violation arrived right behind messages. It takes effect when their reader asks for more. The peer waits,
     // so it takes effect at the end of this turn at the latest.
