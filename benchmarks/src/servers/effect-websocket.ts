@@ -26,6 +26,7 @@ WebSocketServer.layerHandler(handler).pipe(
       host: "127.0.0.1",
       limits: { maxMessageBytes: options.maxMessageBytes },
       compression: options.compression,
+      unsafeReadBuffer: options["read-buffer"],
       ...(options.heartbeat ? {} : { heartbeatInterval: Duration.infinity })
     })
   ),

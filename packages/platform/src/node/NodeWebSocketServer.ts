@@ -45,9 +45,16 @@ import { headerRecord } from "./internal/headerRecord.js"
 import { afterResponses, pendingResponse } from "./internal/pipelining.js"
 import { checkTls } from "./internal/tls.js"
 import { PendingSockets } from "./internal/pendingSockets.js"
-import type { DuplexOptions, PortOptions, SocketPathOptions } from "./NodeOptions.js"
+import type { DuplexOptions, PortOptions, ServerOptions, SocketPathOptions } from "./NodeOptions.js"
 import { zlib } from "./NodeZlib.js"
-import { destroyOnError, hasEnded, takeOver, upgradeAttempt, type NodeAttempt } from "./internal/upgradeAttempt.js"
+import {
+  destroyOnError,
+  hasEnded,
+  takeOver,
+  upgradeAttempt,
+  withOptions,
+  type NodeAttempt
+} from "./internal/upgradeAttempt.js"
 
 /**
  * The options of servers that listen by themselves, and of `fromDuplex`; see `NodeOptions`.
@@ -55,7 +62,7 @@ import { destroyOnError, hasEnded, takeOver, upgradeAttempt, type NodeAttempt } 
  * @since 0.1.0
  * @category models
  */
-export type { DuplexOptions, ListenOptions, PortOptions, SocketPathOptions } from "./NodeOptions.js"
+export type { DuplexOptions, ListenOptions, PortOptions, ServerOptions, SocketPathOptions } from "./NodeOptions.js"
 
 /**
  * The options of a server that listens by itself: on a port, or on a Unix domain socket.
@@ -106,7 +113,7 @@ export const make = (options: Options): Effect.Effect<WebSocketServer.Service, I
         const { socket } = attempt
         pending.delete(socket)
         offer({
-          ...attempt,
+          ...withOptions(attempt, options),
           reject: (status, headers, body) => {
             pending.add(socket)
             attempt.reject(status, headers, body)
@@ -142,7 +149,7 @@ export const make = (options: Options): Effect.Effect<WebSocketServer.Service, I
  */
 export const attach = (
   server: Http.Server,
-  options: WebSocketServer.Options = {}
+  options: ServerOptions = {}
 ): Effect.Effect<WebSocketServer.Service, never, Scope.Scope> =>
   Effect.gen(function* () {
     const attachment = Attachment.of(server)
@@ -156,7 +163,7 @@ export const attach = (
         zlib
       }
     )
-    member = { ...memberOf(options), claims, offer }
+    member = { ...memberOf(options), claims, offer: (attempt) => offer(withOptions(attempt, options)) }
     attachment.add(member)
     return service
   })
@@ -185,7 +192,7 @@ export const attach = (
  */
 export const layerAttached = (
   server: Http.Server,
-  options?: WebSocketServer.Options
+  options?: ServerOptions
 ): Layer.Layer<WebSocketServer.WebSocketServer> => layerEffect(WebSocketServer.WebSocketServer, attach(server, options))
 
 /**
@@ -314,11 +321,14 @@ export const fromUpgrade = <D extends Delivery = "messages">(
   request: Http.IncomingMessage,
   socket: Duplex,
   head: Uint8Array,
-  options?: WebSocketServer.Options & WebSocket.DeliveryOptions<D>
+  options?: ServerOptions & WebSocket.DeliveryOptions<D>
 ): Effect.Effect<WebSocketServer.ServerWebSocket<D>, ProtocolError | IoError, Scope.Scope> => {
   // Checked before anything listens to the socket, and again when its turn has come.
   if (isTaken(socket)) return takenTwice
-  const accepted = acceptInTurn(request, upgradeAttempt(request, socket, head), { ...options, zlib })
+  const accepted = acceptInTurn(request, withOptions(upgradeAttempt(request, socket, head), options), {
+    ...options,
+    zlib
+  })
   return Effect.suspend(() => (isTaken(socket) ? takenTwice : accepted))
 }
 
@@ -388,7 +398,7 @@ export const fromDuplex = <D extends Delivery = "messages">(
       }
       // Without types, it may be the value of a header that is missing.
       const offer = { key: typeof key === "string" ? key : "", protocols, extensions: offered }
-      const upgrade = (headers: HeaderRecord): Transport => takeOver(duplex, head, headers)
+      const upgrade = (headers: HeaderRecord): Transport => takeOver(duplex, head, headers, options.unsafeReadBuffer)
       const connector = connectorOf<D, undefined>(mode, services)
       const socket = answer({ offer, protocol, url, request: undefined, upgrade }, settings, connector)
       if (socket instanceof ProtocolError) return yield* Effect.fail(socket)
