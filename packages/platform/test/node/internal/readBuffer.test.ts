@@ -13,7 +13,7 @@ import {
   listen,
   mebibyte,
   noHandlesLeft,
-  Peer,
+  type Peer,
   rawClient,
   rawServer,
   serveEcho,
