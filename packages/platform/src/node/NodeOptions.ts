@@ -116,7 +116,7 @@ export interface UnsafeOptions {
   /**
    * Whether accepted TCP and Unix sockets read into one buffer of 64 KiB, which all of them share. Reading then allocates
    * nothing, so that a server that receives much spends less time on garbage collection. Node documents this for outgoing
-   * sockets only, whose option `onread` clients here always use. For accepted sockets it takes private properties of
+   * sockets only, as the option `onread`. For accepted sockets it takes private properties of
    * `net.Socket`. If a version of Node does not have exactly these, the option has no effect; if it uses them in another way, it
    * may lose or corrupt bytes, or end the process. So test your app with it on each version of Node that you deploy. It has
    * no effect on TLS. Code that runs the event loop inside of a callback, as native addons can, must not be used together

@@ -13,27 +13,10 @@ interface Reader {
 
 type ReadSocket = Net.Socket & { readonly [transport]?: Reader }
 
-/** Passes the bytes in the buffer to the transport of the socket. Until it has started, the stream gets a copy of them. */
-const deliver = (socket: ReadSocket, size: number): boolean =>
-  socket[transport]?.takeBorrowed(new Uint8Array(buffer.buffer, 0, size)) === true ||
-  socket.push(Buffer.from(buffer.subarray(0, size)))
-
 /**
- * Connects a socket that reads into one buffer, which all such sockets share, so that reading allocates nothing.
- * A socket with `onread` puts nothing into its stream, but Node's HTTP client reads from the stream. So do the transport, for
- * what arrives before it starts, and other listeners.
- */
-export const connect = (options: Net.NetConnectOpts): Net.Socket => {
-  const socket: ReadSocket = Net.connect({
-    ...options,
-    onread: { buffer, callback: (size) => deliver(socket, size) }
-  })
-  return socket
-}
-
-/**
- * Makes an accepted socket read into the same buffer. Node has no documented way to do it, so this does what the option
- * `onread` does. It does nothing if the socket is not one of the system, or if this version of Node does it in another way.
+ * Makes an accepted socket read into one buffer, which all such sockets share, so that reading allocates nothing. Node has
+ * no documented way to do it, so this does what the option `onread` of an outgoing socket does. It does nothing
+ * if the socket is not one of the system, or if this version of Node does it in another way.
  */
 export const adopt = (socket: Duplex): void => {
   const [properties] = (probed ??= [findProperties()])
@@ -43,13 +26,18 @@ export const adopt = (socket: Duplex): void => {
   const useUserBuffer: unknown = Reflect.get(handle, "useUserBuffer")
   if (typeof useUserBuffer !== "function" || Reflect.get(socket, properties.buffer) !== null) return
   Reflect.set(socket, properties.buffer, buffer)
-  Reflect.set(socket, properties.callback, deliverThis)
+  Reflect.set(socket, properties.callback, deliver)
   Reflect.apply(useUserBuffer, handle, [buffer])
 }
 
-// All accepted sockets share it, so that none needs a closure.
-function deliverThis(this: ReadSocket, size: number): boolean {
-  return deliver(this, size)
+/**
+ * Passes the bytes in the buffer to the transport of the socket. The stream gets a copy of those that arrive before the
+ * transport has started, and of those that others listen to. All accepted sockets share this function, so that none needs a
+ * closure.
+ */
+function deliver(this: ReadSocket, size: number): boolean {
+  const taken = this[transport]?.takeBorrowed(new Uint8Array(buffer.buffer, 0, size)) === true
+  return taken || this.push(Buffer.from(buffer.subarray(0, size)))
 }
 
 interface Properties {

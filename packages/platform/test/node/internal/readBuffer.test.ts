@@ -4,7 +4,7 @@ import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import * as ReadBuffer from "../../../src/node/internal/readBuffer.js"
 import type { TransportSink } from "../../../src/Transport.js"
-import { Effect, Queue, type Scope } from "../../effect/index.js"
+import { Effect, Queue } from "../../effect/index.js"
 import { afterEach, assert, describe, it } from "../../effect/vitest.js"
 import { deafSink } from "../../support.js"
 import {
@@ -13,7 +13,6 @@ import {
   listen,
   mebibyte,
   noHandlesLeft,
-  type Peer,
   rawClient,
   rawServer,
   serveEcho,
@@ -22,33 +21,14 @@ import {
 
 afterEach(noHandlesLeft)
 
-interface Pair {
-  readonly socket: Socket
-  readonly peer: Peer
-}
-
-/** The ways to a socket that reads into the shared buffer. */
-const ways: ReadonlyArray<readonly [string, Effect.Effect<Pair, never, Scope.Scope>]> = [
-  [
-    "an outgoing socket",
-    Effect.gen(function* () {
-      const server = yield* rawServer()
-      const socket = ReadBuffer.connect({ host: "127.0.0.1", port: server.port, allowHalfOpen: true })
-      yield* Effect.addFinalizer(() => Effect.sync(() => void socket.destroy()))
-      return { socket, peer: yield* server.next }
-    })
-  ],
-  [
-    "an accepted socket",
-    Effect.gen(function* () {
-      const server = yield* rawServer()
-      const peer = yield* rawClient(server.port)
-      const { socket } = yield* server.next
-      ReadBuffer.adopt(socket)
-      return { socket, peer }
-    })
-  ]
-]
+/** Both ends of a TCP connection: an accepted socket that reads into the shared buffer, and its peer. */
+const pair = Effect.gen(function* () {
+  const server = yield* rawServer()
+  const peer = yield* rawClient(server.port)
+  const { socket } = yield* server.next
+  ReadBuffer.adopt(socket)
+  return { socket, peer }
+})
 
 /** Starts a transport with a sink that writes down what it is given and how. */
 const record = (socket: Socket, head?: Uint8Array) => {
@@ -69,93 +49,91 @@ const record = (socket: Socket, head?: Uint8Array) => {
   return { transport, events, buffers, start: () => transport.start(sink, { high: 65536, low: 0 }), sink }
 }
 
-for (const [name, pair] of ways) {
-  describe(`${name} that reads into the shared buffer`, () => {
-    it.live("delivers all bytes in order: those that came before the start as copies, later ones in the buffer", () =>
-      Effect.gen(function* () {
-        const { peer, socket } = yield* pair
-        peer.write("early")
-        yield* eventually(() => socket.bytesRead === 5)
-        const { buffers, events, start, transport } = record(socket, Buffer.from("head"))
-        start()
-        yield* eventually(() => events.length === 2)
-        peer.write("late")
-        yield* eventually(() => events.length === 3)
-        peer.end()
-        yield* eventually(() => events.includes("eof"))
-        transport.write([Buffer.from("half-open")])
-        transport.end()
-        yield* eventually(() => events.includes("close"))
-        assert.strictEqual((yield* peer.rest).toString(), "half-open")
-        assert.deepStrictEqual(events, ["head", "early", "late in the buffer", "eof", "close"])
-        assert.strictEqual(buffers.size, 1)
-      })
-    )
+describe("an accepted socket that reads into the shared buffer", () => {
+  it.live("delivers all bytes in order: those that came before the start as copies, later ones in the buffer", () =>
+    Effect.gen(function* () {
+      const { peer, socket } = yield* pair
+      peer.write("early")
+      yield* eventually(() => socket.bytesRead === 5)
+      const { buffers, events, start, transport } = record(socket, Buffer.from("head"))
+      start()
+      yield* eventually(() => events.length === 2)
+      peer.write("late")
+      yield* eventually(() => events.length === 3)
+      peer.end()
+      yield* eventually(() => events.includes("eof"))
+      transport.write([Buffer.from("half-open")])
+      transport.end()
+      yield* eventually(() => events.includes("close"))
+      assert.strictEqual((yield* peer.rest).toString(), "half-open")
+      assert.deepStrictEqual(events, ["head", "early", "late in the buffer", "eof", "close"])
+      assert.strictEqual(buffers.size, 1)
+    })
+  )
 
-    it.live("reads nothing while it is paused, and loses nothing", () =>
-      Effect.gen(function* () {
-        const { peer, socket } = yield* pair
-        const { sink, start, transport } = record(socket)
-        const sent = Buffer.from(Uint8Array.from({ length: 32 * mebibyte }, (_, i) => i % 251))
-        const parts: Array<Uint8Array> = []
-        let received = 0
-        sink.onChunk = (chunk) => {
-          parts.push(chunk.slice())
-          received += chunk.length
-          transport.pause()
-          if (parts.length > 1) transport.resume()
-        }
-        start()
-        peer.write(sent)
-        yield* eventually(() => received > 0)
-        assert.strictEqual(yield* settled(() => received), parts[0]!.length)
-        assert.isAbove(peer.socket.writableLength, 0)
-        transport.resume()
-        yield* eventually(() => received === sent.length)
-        assert.isTrue(Buffer.concat(parts).equals(sent))
-        transport.abort()
-      })
-    )
+  it.live("reads nothing while it is paused, and loses nothing", () =>
+    Effect.gen(function* () {
+      const { peer, socket } = yield* pair
+      const { sink, start, transport } = record(socket)
+      const sent = Buffer.from(Uint8Array.from({ length: 32 * mebibyte }, (_, i) => i % 251))
+      const parts: Array<Uint8Array> = []
+      let received = 0
+      sink.onChunk = (chunk) => {
+        parts.push(chunk.slice())
+        received += chunk.length
+        transport.pause()
+        if (parts.length > 1) transport.resume()
+      }
+      start()
+      peer.write(sent)
+      yield* eventually(() => received > 0)
+      assert.strictEqual(yield* settled(() => received), parts[0]!.length)
+      assert.isAbove(peer.socket.writableLength, 0)
+      transport.resume()
+      yield* eventually(() => received === sent.length)
+      assert.isTrue(Buffer.concat(parts).equals(sent))
+      transport.abort()
+    })
+  )
 
-    it.live("leaves the stream to other listeners", () =>
-      Effect.gen(function* () {
-        const { peer, socket } = yield* pair
-        const { events, start, transport } = record(socket)
-        start()
-        const heard: Array<string> = []
-        const listener = (chunk: Buffer) => heard.push(chunk.toString())
-        socket.on("data", listener)
-        peer.write("for both")
-        yield* eventually(() => events.length === 1)
-        socket.off("data", listener)
-        peer.write("for one")
-        yield* eventually(() => events.length === 2)
-        assert.deepStrictEqual(events, ["for both", "for one in the buffer"])
-        assert.deepStrictEqual(heard, ["for both"])
-        transport.abort()
-      })
-    )
+  it.live("leaves the stream to other listeners", () =>
+    Effect.gen(function* () {
+      const { peer, socket } = yield* pair
+      const { events, start, transport } = record(socket)
+      start()
+      const heard: Array<string> = []
+      const listener = (chunk: Buffer) => heard.push(chunk.toString())
+      socket.on("data", listener)
+      peer.write("for both")
+      yield* eventually(() => events.length === 1)
+      socket.off("data", listener)
+      peer.write("for one")
+      yield* eventually(() => events.length === 2)
+      assert.deepStrictEqual(events, ["for both", "for one in the buffer"])
+      assert.deepStrictEqual(heard, ["for both"])
+      transport.abort()
+    })
+  )
 
-    it.live("may be dropped while it delivers, and reports a reset", () =>
-      Effect.gen(function* () {
-        const first = yield* pair
-        const dropped = record(first.socket)
-        dropped.sink.onChunk = () => dropped.transport.abort()
-        dropped.start()
-        first.peer.write("x")
-        yield* eventually(() => dropped.events.includes("close"))
-        const second = yield* pair
-        const reset = record(second.socket)
-        const errors: Array<unknown> = []
-        reset.sink.onError = (error) => errors.push(error.reason)
-        reset.start()
-        second.peer.reset()
-        yield* eventually(() => reset.events.includes("close"))
-        assert.deepStrictEqual(errors, ["Reset"])
-      })
-    )
-  })
-}
+  it.live("may be dropped while it delivers, and reports a reset", () =>
+    Effect.gen(function* () {
+      const first = yield* pair
+      const dropped = record(first.socket)
+      dropped.sink.onChunk = () => dropped.transport.abort()
+      dropped.start()
+      first.peer.write("x")
+      yield* eventually(() => dropped.events.includes("close"))
+      const second = yield* pair
+      const reset = record(second.socket)
+      const errors: Array<unknown> = []
+      reset.sink.onError = (error) => errors.push(error.reason)
+      reset.start()
+      second.peer.reset()
+      yield* eventually(() => reset.events.includes("close"))
+      assert.deepStrictEqual(errors, ["Reset"])
+    })
+  )
+})
 
 describe("an accepted socket", () => {
   it.live("reads as usual if Node lacks what the buffer needs, or if it is patched", () =>
