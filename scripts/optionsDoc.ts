@@ -60,6 +60,7 @@ const parts: ReadonlyArray<Part> = [
   { file: `${src}/WebSocketServer.ts`, name: "RouteOptions", title: "Routes" },
   { file: `${src}/UpgradeCheck.ts`, name: "AcceptOptions", title: "An accepted request" },
   { file: `${src}/WebSocketUpgrade.ts`, name: "UpgradeOptions", title: "`WebSocketUpgrade.upgrade`" },
+  { file: `${src}/node/NodeOptions.ts`, name: "UnsafeOptions", title: "Unsafe options of servers on Node" },
   { file: `${src}/node/NodeOptions.ts`, name: "ListenOptions", title: "Servers that listen on Node" },
   { file: `${src}/node/NodeOptions.ts`, name: "PortOptions", title: "Servers on a port" },
   { file: `${src}/node/NodeOptions.ts`, name: "SocketPathOptions", title: "Servers on a Unix domain socket" },

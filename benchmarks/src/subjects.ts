@@ -83,6 +83,7 @@ const ways: ReadonlyArray<Way> = [
 /** The ways of a server that an app has to choose. */
 const optional: ReadonlyArray<Way> = [
   { name: "run, borrowed", arguments: ["--api", "borrowed"], only: "plain" },
+  { name: "run, borrowed + read buffer", arguments: ["--api", "borrowed", "--read-buffer"], only: "plain" },
   { name: "run, minizlib", arguments: ["--api", "run", "--minizlib"], only: "compressed" }
 ]
 

@@ -33,6 +33,7 @@ WebSocketServer.layerHandler(handler).pipe(
       limits: { maxMessageBytes: options.maxMessageBytes },
       compression: options.compression,
       ...(options.minizlib ? { zlib: NodeZlib.fromMinizlib(minizlib) } : {}),
+      unsafeReadBuffer: options["read-buffer"],
       ...(options.heartbeat ? {} : { heartbeatInterval: Duration.infinity })
     })
   ),

@@ -16,6 +16,8 @@ const { values } = parseArgs({
     connections: { type: "string", default: "1" },
     // How the messages are read, if there is a choice.
     api: { type: "string", default: "run" },
+    // This library's server reads into one shared buffer.
+    "read-buffer": { type: "boolean", default: false },
     "max-message-bytes": { type: "string", default: String(1024 * 1024) }
   }
 })

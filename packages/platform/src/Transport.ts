@@ -15,9 +15,10 @@ import type { IoError } from "@effect-websocket/protocol/Errors"
 export interface TransportSink {
   /**
    * Bytes arrived. If `owned` is true, the sink may change and keep them. Otherwise they are valid only during the
-   * call.
+   * call, and the sink may change them only if `mutable` is true, as it is for a buffer that the transport fills again
+   * after the call. Default for `mutable`: `owned`.
    */
-  onChunk(chunk: Uint8Array, owned: boolean): void
+  onChunk(chunk: Uint8Array, owned: boolean, mutable?: boolean): void
   /** The peer will send no more bytes. */
   onEof(): void
   /**

@@ -288,9 +288,11 @@ export interface Connection {
    * Close are returned first; see `unsettled`.
    *
    * If `owned` is true, the chunk belongs to the connection from now on: the connection may change it, and payloads
-   * may be views of it. Otherwise the connection neither changes nor keeps it.
+   * may be views of it. Otherwise the connection does not keep it, and changes it only if `mutable` is true. A server
+   * unmasks in place, so it has to copy a chunk that it may not change. `mutable` is for a buffer that the caller fills
+   * again after each call. Default: `mutable` is `owned`, and `owned` is false.
    */
-  receive(chunk: Uint8Array, owned?: boolean): ReadonlyArray<Event>
+  receive(chunk: Uint8Array, owned?: boolean, mutable?: boolean): ReadonlyArray<Event>
 
   /**
    * Whether the payloads of the binary messages that `receive` returns from now on are borrowed: the caller passes each
@@ -544,12 +546,12 @@ class ConnectionImpl implements Connection, FrameVisitor {
     return (this.handshake ??= new ClosingHandshake())
   }
 
-  receive(chunk: Uint8Array, owned = false): ReadonlyArray<Event> {
+  receive(chunk: Uint8Array, owned = false, mutable = owned): ReadonlyArray<Event> {
     if (this.inputEnded || this.pending !== undefined) return noEvents
     const events: Array<Event> = (this.events = [])
     this.delivered = this.keepsChunk = false
-    // A client's input is not masked, so nothing is unmasked in place and a borrowed chunk can be read where it is.
-    const mustCopy = !owned && this.role === "server"
+    // A client's input is not masked, so nothing is unmasked in place and any chunk can be read where it is.
+    const mustCopy = !mutable && this.role === "server"
     this.owned = owned || mustCopy
     const bytes = toBytes(chunk, "A chunk")
     // A Close that the decoder finds is `pending` by now.

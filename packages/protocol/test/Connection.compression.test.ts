@@ -17,6 +17,7 @@ import {
   continuation,
   echo,
   endpoint,
+  owned,
   peerOf,
   ping,
   plainError,
@@ -189,7 +190,7 @@ for (const role of roles) {
     const limits = { maxMessageBytes: 1000 }
     const bomb = deflated(new Uint8Array(1001))
     const ended = (input: ReadonlyArray<Frame>, limited: Connection.Options["limits"]) =>
-      echo(role, sentTo(role, ...input), 100, true, { ...options, limits: limited }).ended.map(plainError)
+      echo(role, sentTo(role, ...input), 100, owned, { ...options, limits: limited }).ended.map(plainError)
     const tooLarge = (limit: string, max: number, size?: number) => [
       { _tag: "Payload_too_large", limit, max, size, direction: "inbound" }
     ]

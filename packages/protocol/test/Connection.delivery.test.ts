@@ -16,6 +16,7 @@ import {
   drain,
   endpoint,
   latin1,
+  owned,
   peerOf,
   ping,
   plainError,
@@ -28,6 +29,7 @@ import {
   unfinished,
   violated,
   type Endpoint,
+  type Ownership,
   type Role
 } from "./endpoints.js"
 import { concat, facts, localFacts, tooLargeFacts, utf8 } from "./support.js"
@@ -38,14 +40,14 @@ const receive = (connection: Connection.Connection, ...input: ReadonlyArray<Fram
 
 const euro = utf8("€")
 
-/** All events of some chunks. Borrowed chunks are overwritten afterwards. */
-const play = (role: Role, chunks: ReadonlyArray<Uint8Array>, owned: boolean, options: Endpoint) => {
+/** All events of some chunks. Chunks that are not owned are overwritten afterwards. */
+const play = (role: Role, chunks: ReadonlyArray<Uint8Array>, ownership: Ownership, options: Endpoint) => {
   const connection = endpoint(role, options)
   const events: Array<Connection.Event> = []
   for (const chunk of chunks) {
     const bytes = chunk.slice()
-    events.push(...connection.receive(bytes, owned))
-    if (!owned || !connection.keepsChunk) bytes.fill(0xaa)
+    events.push(...connection.receive(bytes, ...ownership))
+    if (ownership !== owned || !connection.keepsChunk) bytes.fill(0xaa)
     events.push(...connection.settle())
   }
   return [...events, ...connection.receiveEof()]
@@ -434,19 +436,26 @@ describe("properties", () => {
       [close(1001, "bye")]
     )
     fc.assert(
-      fc.property(fc.constantFrom(...roles), input, bad, Any.cuts, fc.boolean(), (role, input, bad, cuts, owned) => {
-        const bytes = sentTo(role, ...input, ...bad)
-        const whole = play(role, [bytes], true, {}).map(plainEvent)
-        assert.deepStrictEqual(join(play(role, Any.split(bytes, cuts), owned, { delivery: "streams" })), whole)
-      }),
+      fc.property(
+        fc.constantFrom(...roles),
+        input,
+        bad,
+        Any.cuts,
+        Any.ownership,
+        (role, input, bad, cuts, ownership) => {
+          const bytes = sentTo(role, ...input, ...bad)
+          const whole = play(role, [bytes], owned, {}).map(plainEvent)
+          assert.deepStrictEqual(join(play(role, Any.split(bytes, cuts), ownership, { delivery: "streams" })), whole)
+        }
+      ),
       { numRuns: 300 }
     )
   })
 
   it("the frames are those that were sent, however the input is split", () => {
     fc.assert(
-      fc.property(fc.constantFrom(...roles), input, Any.cuts, fc.boolean(), (role, input, cuts, owned) => {
-        const events = play(role, Any.split(sentTo(role, ...input), cuts), owned, { delivery: "frames" })
+      fc.property(fc.constantFrom(...roles), input, Any.cuts, Any.ownership, (role, input, cuts, ownership) => {
+        const events = play(role, Any.split(sentTo(role, ...input), cuts), ownership, { delivery: "frames" })
         const found = events.flatMap((event) => (event._tag === "Frame" ? [show(event.frame)] : []))
         assert.deepStrictEqual(found, input.map(show))
       }),

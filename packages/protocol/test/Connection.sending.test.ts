@@ -7,7 +7,7 @@ import * as Message from "@effect-websocket/protocol/Message"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
 import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import { runInNewContext } from "node:vm"
-import { drain, endpoint, peerOf, plainEvent, roles } from "./endpoints.js"
+import { drain, endpoint, mutable, peerOf, plainEvent, roles } from "./endpoints.js"
 import { concat, facts, tooLargeFacts, utf8 } from "./support.js"
 import { zlib } from "./zlib.js"
 
@@ -226,7 +226,12 @@ for (const role of roles) {
       for (const size of [1, 3, chunk.length]) {
         const connection = endpoint(role, { recordFrames: true })
         const events: Array<Connection.Event> = []
-        for (let at = 0; at < chunk.length; at += size) events.push(...connection.receive(chunk.slice(at, at + size)))
+        const buffer = new Uint8Array(size)
+        for (let at = 0; at < chunk.length; at += size) {
+          buffer.set(chunk.subarray(at, at + size))
+          events.push(...connection.receive(buffer.subarray(0, Math.min(size, chunk.length - at)), ...mutable))
+          buffer.fill(0xaa)
+        }
         const messages = events.filter(Message.isMessage)
         const masked = role === "server"
         assert.deepStrictEqual(messages.map(Message.frames), [

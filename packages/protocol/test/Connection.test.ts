@@ -10,12 +10,15 @@ import * as fc from "fast-check"
 import * as Any from "./arbitraries.js"
 import {
   binary,
+  borrowed,
   close,
   closed,
   continuation,
   drain,
   endpoint,
   latin1,
+  mutable,
+  owned,
   peerOf,
   ping,
   plainError,
@@ -30,6 +33,7 @@ import {
   violated,
   type End,
   type Endpoint,
+  type Ownership,
   type Plain,
   type Role
 } from "./endpoints.js"
@@ -1000,6 +1004,18 @@ for (const role of roles) {
       })
     }
 
+    it("may change a mutable chunk during the call, and keeps none of it", () => {
+      const chunk = sentTo(role, text("x".repeat(100)), binary(large), ping("ping"))
+      const events = endpoint(role).receive(chunk, ...mutable)
+      assert.include(latin1(chunk), "x".repeat(100), "unmasked in place, without a copy")
+      chunk.fill(0xaa)
+      assert.deepStrictEqual(events.map(plainEvent), [
+        `Text ${"x".repeat(100)}`,
+        `Binary ${latin1(large)}`,
+        "Ping ping"
+      ])
+    })
+
     it("takes a large payload from an owned chunk without copying it", () => {
       const chunk = sentTo(role, binary(large))
       const [event] = endpoint(role).receive(chunk, true)
@@ -1302,13 +1318,18 @@ describe("two endpoints", () => {
 })
 
 /** Feeds chunks, settles what waits before the next one, and ends the input. */
-const play = (role: Role, chunks: ReadonlyArray<Uint8Array>, owned: boolean, limits?: Partial<Connection.Limits>) => {
+const play = (
+  role: Role,
+  chunks: ReadonlyArray<Uint8Array>,
+  ownership: Ownership,
+  limits?: Partial<Connection.Limits>
+) => {
   const connection = endpoint(role, { limits })
   const events: Array<Connection.Event> = []
   for (const chunk of chunks) {
     const bytes = chunk.slice()
-    events.push(...connection.receive(bytes, owned))
-    if (!owned || !connection.keepsChunk) bytes.fill(0xaa)
+    events.push(...connection.receive(bytes, ...ownership))
+    if (ownership !== owned || !connection.keepsChunk) bytes.fill(0xaa)
     events.push(...connection.settle())
   }
   const before = connection.closeStatus
@@ -1383,9 +1404,9 @@ const tight: Partial<Connection.Limits> = {
 describe("properties", () => {
   it("all messages before a violation or Close are delivered, then one Ended, however the input is split", () => {
     fc.assert(
-      fc.property(session, Any.cuts, fc.boolean(), (session, cuts, owned) => {
+      fc.property(session, Any.cuts, Any.ownership, (session, cuts, ownership) => {
         const { end, role, steps } = session
-        const { after, before, events, written } = play(role, Any.split(bytesOf(session), cuts), owned, {
+        const { after, before, events, written } = play(role, Any.split(bytesOf(session), cuts), ownership, {
           maxBufferedControlFrames: 1000
         })
         const last = end?.[1].error ?? closedError(1006, "", "remote", false)
@@ -1405,12 +1426,12 @@ describe("properties", () => {
     role: Role,
     bytes: Uint8Array,
     cuts: ReadonlyArray<number>,
-    owned: boolean,
+    ownership: Ownership,
     limits: Partial<Connection.Limits>
   ) => {
-    const whole = play(role, [bytes], true, limits)
-    assert.deepStrictEqual(play(role, Any.split(bytes, cuts), owned, limits), whole)
-    assert.deepStrictEqual(play(role, Any.split(bytes, [...bytes.keys()]), owned, limits), whole)
+    const whole = play(role, [bytes], owned, limits)
+    assert.deepStrictEqual(play(role, Any.split(bytes, cuts), ownership, limits), whole)
+    assert.deepStrictEqual(play(role, Any.split(bytes, [...bytes.keys()]), ownership, limits), whole)
     const ended = whole.events.map((event) => typeof event !== "string")
     assert.strictEqual(ended.indexOf(true), ended.length - 1)
   }
@@ -1423,16 +1444,16 @@ describe("properties", () => {
         session.map((session) => ({ ...session, steps: session.steps.slice(0, 3) })),
         fc.array(mutation, { maxLength: 3 }),
         Any.cuts,
-        fc.boolean(),
+        Any.ownership,
         limits,
-        (session, mutations, cuts, owned, limits) => {
+        (session, mutations, cuts, ownership, limits) => {
           // The cost is in the octets fed one by one, and the errors are in the headers.
           let bytes = bytesOf(session).subarray(0, 2000)
           for (const { at, insert, remove } of mutations) {
             const start = at % (bytes.length + 1)
             bytes = concat([bytes.subarray(0, start), insert, bytes.subarray(start + remove)])
           }
-          sameForAnySplit(session.role, bytes, cuts, owned, limits)
+          sameForAnySplit(session.role, bytes, cuts, ownership, limits)
         }
       ),
       { numRuns: 300 }
@@ -1449,9 +1470,10 @@ describe("properties", () => {
         fc.constantFrom(...roles),
         fc.array(octet, { maxLength: 60 }),
         Any.cuts,
-        fc.boolean(),
+        Any.ownership,
         limits,
-        (role, octets, cuts, owned, limits) => sameForAnySplit(role, Uint8Array.from(octets), cuts, owned, limits)
+        (role, octets, cuts, ownership, limits) =>
+          sameForAnySplit(role, Uint8Array.from(octets), cuts, ownership, limits)
       ),
       { numRuns: 1000 }
     )
@@ -1493,7 +1515,7 @@ describe("properties", () => {
             ? [...messages.map(plainEvent), closedError(1000, "bye", "remote", true)]
             : [...messages.slice(0, refused).map(plainEvent), refusal(messages[refused]!)!]
         const limits = { maxMessageBytes, maxFrameBytes, maxFragments }
-        const { events } = play(peerOf(role), Any.split(concat(sender.takeOutput()), cuts), false, limits)
+        const { events } = play(peerOf(role), Any.split(concat(sender.takeOutput()), cuts), borrowed, limits)
         sender.recycleOutput()
         assert.deepStrictEqual(events, expected)
       }),

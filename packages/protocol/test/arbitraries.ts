@@ -2,7 +2,10 @@ import * as Frame from "@effect-websocket/protocol/Frame"
 import type { Element } from "@effect-websocket/protocol/HeaderField"
 import * as Opcode from "@effect-websocket/protocol/Opcode"
 import * as fc from "fast-check"
+import { borrowed, mutable, owned } from "./endpoints.js"
 import { utf8, wellFormed } from "./support.js"
+
+export const ownership = fc.constantFrom(owned, mutable, borrowed)
 
 export const maskKey = fc.integer({ min: 0, max: 0xffffffff })
 

@@ -161,8 +161,15 @@ export interface Echoed {
   readonly endedAt: number | undefined
 }
 
+/** Who may do what with a chunk: the arguments `owned` and `mutable` of `receive`. */
+export type Ownership = readonly [owned: boolean, mutable: boolean]
+
+export const owned: Ownership = [true, true]
+export const mutable: Ownership = [false, true]
+export const borrowed: Ownership = [false, false]
+
 /** Feeds bytes in chunks of `chop` to an endpoint that echoes every message. */
-export const echo = (role: Role, input: Uint8Array, chop: number, owned: boolean, options?: Endpoint): Echoed => {
+export const echo = (role: Role, input: Uint8Array, chop: number, ownership: Ownership, options?: Endpoint): Echoed => {
   const connection = endpoint(role, options)
   const bytes = Uint8Array.from(input)
   const output: Array<Uint8Array> = []
@@ -177,9 +184,9 @@ export const echo = (role: Role, input: Uint8Array, chop: number, owned: boolean
   }
   for (let start = 0; start < bytes.length; start += chop) {
     const chunk = bytes.subarray(start, start + chop)
-    handle(connection.receive(chunk, owned))
+    handle(connection.receive(chunk, ...ownership))
     // What was only lent is overwritten at once, as a read buffer would be.
-    if (!owned) chunk.fill(0xaa)
+    if (ownership !== owned) chunk.fill(0xaa)
     handle(connection.settle())
     if (ended.length > 0) endedAt ??= Math.min(start + chop, bytes.length)
     if (connection.outputBytes > 0) {
@@ -191,9 +198,10 @@ export const echo = (role: Role, input: Uint8Array, chop: number, owned: boolean
 }
 
 const styles = [
-  { style: "one owned chunk", chop: Number.MAX_SAFE_INTEGER, owned: true },
-  { style: "one borrowed chunk", chop: Number.MAX_SAFE_INTEGER, owned: false },
-  { style: "octets", chop: 1, owned: false }
+  { style: "one owned chunk", chop: Number.MAX_SAFE_INTEGER, ownership: owned },
+  { style: "one mutable chunk", chop: Number.MAX_SAFE_INTEGER, ownership: mutable },
+  { style: "one borrowed chunk", chop: Number.MAX_SAFE_INTEGER, ownership: borrowed },
+  { style: "octets", chop: 1, ownership: borrowed }
 ]
 
 /** Runs each case in both roles, its input in one chunk and octet by octet; the outcome is always the same. */
@@ -203,14 +211,14 @@ export const conformance = (
   chops: ReadonlyArray<number> = [],
   options?: Endpoint
 ): void => {
-  const all = [...styles, ...chops.map((chop) => ({ style: `chops of ${chop}`, chop, owned: true }))]
+  const all = [...styles, ...chops.map((chop) => ({ style: `chops of ${chop}`, chop, ownership: owned }))]
   for (const role of roles) {
     describe(`${title}, as ${role}`, () => {
       for (const { end, input, name, output } of cases) {
         it(name, () => {
           const bytes = sentTo(role, ...input)
-          for (const { chop, owned, style } of all) {
-            const { connection, ended, written } = echo(role, bytes, chop, owned, options)
+          for (const { chop, ownership, style } of all) {
+            const { connection, ended, written } = echo(role, bytes, chop, ownership, options)
             assert.deepStrictEqual(written, [...output, ...(end === undefined ? [] : [end.close])].map(show), style)
             assert.deepStrictEqual(ended.map(plainError), end === undefined ? [] : [end.error], style)
             const violation = end?.error["_tag"] === "Protocol_error"

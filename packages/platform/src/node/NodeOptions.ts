@@ -122,12 +122,39 @@ export interface ClientOptions extends Options.ClientOptions, ZlibOptions {
 export interface ConnectOptions<D extends Delivery = "messages"> extends ClientOptions, Options.DeliveryOptions<D> {}
 
 /**
+ * The options of servers on Node that depend on how Node works inside.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface UnsafeOptions {
+  /**
+   * Whether accepted TCP and Unix sockets read into one buffer of 64 KiB, which all of them share. Reading then allocates
+   * nothing, so that a server that receives much spends less time on garbage collection. Node documents this for outgoing
+   * sockets only, as the option `onread`. For accepted sockets it takes private properties of
+   * `net.Socket`. If a version of Node does not have exactly these, the option has no effect; if it uses them in another way, it
+   * may lose or corrupt bytes, or end the process. So test your app with it on each version of Node that you deploy. It has
+   * no effect on TLS. Code that runs the event loop inside of a callback, as native addons can, must not be used together
+   * with it. Default: `false`.
+   */
+  readonly unsafeReadBuffer?: boolean | undefined
+}
+
+/**
+ * The options of a server on an HTTP server of the app, and of `fromUpgrade`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ServerOptions extends Options.ServerOptions, ZlibOptions, UnsafeOptions {}
+
+/**
  * The options of a server that listens by itself, besides those of every server: on a port or on a path.
  *
  * @since 0.1.0
  * @category models
  */
-export interface ListenOptions extends Options.ServerOptions, ZlibOptions {
+export interface ListenOptions extends ServerOptions {
   /**
    * Certificate and key, for `wss:`, and the other options of Node's `https.createServer`. The text of a key that is
    * `Redacted` is `Redacted.value(key)`. Default: none, so that the server speaks `ws:`. To see a client's certificate,
@@ -179,7 +206,7 @@ export interface SocketPathOptions extends ListenOptions {
  * @category models
  */
 export interface DuplexOptions<D extends Delivery = "messages">
-  extends Options.ConnectionOptions, Options.DeliveryOptions<D>, ZlibOptions {
+  extends Options.ConnectionOptions, Options.DeliveryOptions<D>, ZlibOptions, UnsafeOptions {
   /** The `Sec-WebSocket-Key` of the client. Required. */
   readonly key: string
   /** The bytes that came behind the request. Default: none. */

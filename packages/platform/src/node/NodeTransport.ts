@@ -4,12 +4,11 @@
  * @since 0.1.0
  */
 import { IoError } from "@effect-websocket/protocol/Errors"
-import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
-import { TLSSocket } from "node:tls"
 import type { Transport, TransportSink, WaterMarks, WriteResult } from "../Transport.js"
 import { GuardedTransport, neverThrows } from "../engine/connection/GuardedTransport.js"
 import { Backlog } from "./internal/backlog.js"
+import { kindOf, type Kind } from "./internal/kind.js"
 import { transport } from "./internal/taken.js"
 import { reportThrown } from "./internal/reportThrown.js"
 
@@ -191,6 +190,16 @@ class NodeTransport implements Transport {
     this.sink?.onChunk(chunk, this.isOwned(chunk))
   }
 
+  /** Takes bytes that are valid only during the call, unless the stream has to deliver them. */
+  takeBorrowed(chunk: Uint8Array): boolean {
+    const { sink, socket } = this
+    // Bytes that the stream holds come first. Others who read from the stream see only what the stream delivers.
+    if (sink === undefined || socket.readableLength > 0 || socket.listenerCount("data") > 1) return false
+    if (this.kind !== "kernel") return false
+    sink.onChunk(chunk, false, true)
+    return true
+  }
+
   /** Whether nobody else can hold a chunk that was read. */
   private isOwned(chunk: Uint8Array): boolean {
     if (this.kind === "stream") return false
@@ -231,30 +240,6 @@ class NodeTransport implements Transport {
 const transfer: unknown = Reflect.get(ArrayBuffer.prototype, "transfer")
 // A transfer costs more than a smaller buffer does.
 const minReleasedBytes = 32 * 1024
-
-/**
- * Who may hold the memory of chunks.
- *
- * - `kernel`: the kernel copies written bytes before they count as written, and each chunk is read into new memory.
- * - `tls`: each chunk is read into new memory, but written bytes may still be held.
- * - `stream`: another stream may hold written bytes, and may have passed the chunks that are read to others.
- */
-type Kind = "kernel" | "tls" | "stream"
-
-const kindOf = (socket: Duplex): Kind => {
-  // A subclass of these, or a patched socket, may do anything.
-  const prototype: unknown = Object.getPrototypeOf(socket)
-  if (prototype !== Socket.prototype && prototype !== TLSSocket.prototype) return "stream"
-  if (patchable.some((method) => Object.hasOwn(socket, method))) return "stream"
-  if (prototype === TLSSocket.prototype) return "tls"
-  const handle: unknown = Reflect.get(socket, "_handle")
-  const isSystemHandle = typeof handle === "object" && handle !== null && systemHandles.has(handle.constructor.name)
-  return isSystemHandle ? "kernel" : "stream"
-}
-
-const patchable = ["write", "_write", "_writev", "push", "_read"]
-// A socket over another stream has a handle too, but not one of these.
-const systemHandles = new Set(["TCP", "Pipe"])
 
 // A large message is written in slices of this many bytes, because a stream reports progress only for whole writes.
 const sliceBytes = 256 * 1024

@@ -45,9 +45,16 @@ import { headerRecord } from "./internal/headerRecord.js"
 import { afterResponses, pendingResponse } from "./internal/pipelining.js"
 import { checkTls } from "./internal/tls.js"
 import { PendingSockets } from "./internal/pendingSockets.js"
-import type { DuplexOptions, PortOptions, SocketPathOptions, ZlibOptions } from "./NodeOptions.js"
+import type { DuplexOptions, PortOptions, ServerOptions, SocketPathOptions } from "./NodeOptions.js"
 import { zlib } from "./NodeZlib.js"
-import { destroyOnError, hasEnded, takeOver, upgradeAttempt, type NodeAttempt } from "./internal/upgradeAttempt.js"
+import {
+  destroyOnError,
+  hasEnded,
+  takeOver,
+  upgradeAttempt,
+  withOptions,
+  type NodeAttempt
+} from "./internal/upgradeAttempt.js"
 
 /**
  * The options of servers that listen by themselves, and of `fromDuplex`; see `NodeOptions`.
@@ -55,7 +62,14 @@ import { destroyOnError, hasEnded, takeOver, upgradeAttempt, type NodeAttempt } 
  * @since 0.1.0
  * @category models
  */
-export type { DuplexOptions, ListenOptions, PortOptions, SocketPathOptions, ZlibOptions } from "./NodeOptions.js"
+export type {
+  DuplexOptions,
+  ListenOptions,
+  PortOptions,
+  ServerOptions,
+  SocketPathOptions,
+  ZlibOptions
+} from "./NodeOptions.js"
 
 /**
  * The options of a server that listens by itself: on a port, or on a Unix domain socket.
@@ -104,7 +118,7 @@ export const make = (options: Options): Effect.Effect<WebSocketServer.Service, I
       claims: () => true,
       offer: (attempt) => {
         pending.delete(attempt.socket)
-        offer(attempt)
+        offer(withOptions(attempt, options))
       },
       onReject: (socket) => pending.add(socket)
     })
@@ -136,7 +150,7 @@ export const make = (options: Options): Effect.Effect<WebSocketServer.Service, I
  */
 export const attach = (
   server: Http.Server,
-  options: WebSocketServer.Options & ZlibOptions = {}
+  options: ServerOptions = {}
 ): Effect.Effect<WebSocketServer.Service, never, Scope.Scope> =>
   Effect.gen(function* () {
     const attachment = Attachment.of(server)
@@ -150,7 +164,7 @@ export const attach = (
         zlib: options.zlib ?? zlib
       }
     )
-    member = { ...memberOf(options), claims, offer }
+    member = { ...memberOf(options), claims, offer: (attempt) => offer(withOptions(attempt, options)) }
     attachment.add(member)
     return service
   })
@@ -179,7 +193,7 @@ export const attach = (
  */
 export const layerAttached = (
   server: Http.Server,
-  options?: WebSocketServer.Options & ZlibOptions
+  options?: ServerOptions
 ): Layer.Layer<WebSocketServer.WebSocketServer> => layerEffect(WebSocketServer.WebSocketServer, attach(server, options))
 
 /**
@@ -308,11 +322,11 @@ export const fromUpgrade = <D extends Delivery = "messages">(
   request: Http.IncomingMessage,
   socket: Duplex,
   head: Uint8Array,
-  options?: WebSocketServer.Options & ZlibOptions & WebSocket.DeliveryOptions<D>
+  options?: ServerOptions & WebSocket.DeliveryOptions<D>
 ): Effect.Effect<WebSocketServer.ServerWebSocket<D>, ProtocolError | IoError, Scope.Scope> => {
   // Checked before anything listens to the socket, and again when its turn has come.
   if (isTaken(socket)) return takenTwice
-  const accepted = acceptInTurn(request, upgradeAttempt(request, socket, head), {
+  const accepted = acceptInTurn(request, withOptions(upgradeAttempt(request, socket, head), options), {
     ...options,
     zlib: options?.zlib ?? zlib
   })
@@ -385,7 +399,7 @@ export const fromDuplex = <D extends Delivery = "messages">(
       }
       // Without types, it may be the value of a header that is missing.
       const offer = { key: typeof key === "string" ? key : "", protocols, extensions: offered }
-      const upgrade = (headers: HeaderRecord): Transport => takeOver(duplex, head, headers)
+      const upgrade = (headers: HeaderRecord): Transport => takeOver(duplex, head, headers, options.unsafeReadBuffer)
       const connector = connectorOf<D, undefined>(mode, services)
       const socket = answer({ offer, protocol, url, request: undefined, upgrade }, settings, connector)
       if (socket instanceof ProtocolError) return yield* Effect.fail(socket)

@@ -16,7 +16,7 @@ import { closesBeforeRelease, type HttpServer, type HttpServerRequest } from "..
 import type * as WebSocketServer from "../WebSocketServer.js"
 import * as WebSocketUpgrade from "../WebSocketUpgrade.js"
 import { Attachment, memberOf, type Member } from "./internal/attachment.js"
-import type { ZlibOptions } from "./NodeOptions.js"
+import type { ServerOptions } from "./NodeOptions.js"
 import { zlib } from "./NodeZlib.js"
 
 /**
@@ -31,7 +31,7 @@ import { zlib } from "./NodeZlib.js"
  */
 export const make = (
   server: Http.Server,
-  options: WebSocketServer.Options & ZlibOptions = {}
+  options: ServerOptions = {}
 ): Effect.Effect<WebSocketUpgrade.Service, never, Scope.Scope> =>
   Effect.gen(function* () {
     const attachment = Attachment.of(server)
@@ -48,7 +48,7 @@ export const make = (
           upgrade: (headers) => {
             const response: unknown = NodeHttpServerRequest.toServerResponse(request)
             if (response instanceof Http.ServerResponse) letGo(response, attempt.socket)
-            return attempt.upgrade(headers)
+            return attempt.upgrade(headers, options.unsafeReadBuffer)
           }
         }
       )
@@ -83,7 +83,7 @@ export const make = (
  */
 export const layer = (
   server: Http.Server,
-  options?: WebSocketServer.Options & ZlibOptions
+  options?: ServerOptions
 ): Layer.Layer<WebSocketUpgrade.WebSocketUpgrade, never, HttpServer> =>
   layerEffect(WebSocketUpgrade.WebSocketUpgrade, make(server, options))
 

@@ -161,14 +161,14 @@ class GuardedSink implements TransportSink {
     this.guard = guard
   }
 
-  onChunk(chunk: Uint8Array, owned: boolean): void {
+  onChunk(chunk: Uint8Array, owned: boolean, mutable?: boolean): void {
     if (this.isDirect) {
-      this.sink.onChunk(chunk, owned)
+      this.sink.onChunk(chunk, owned, mutable)
       return
     }
     // A chunk that is not owned is valid only during this call.
     const kept = owned ? chunk : chunk.slice()
-    this.report(() => this.sink.onChunk(kept, owned))
+    this.report(() => this.sink.onChunk(kept, owned, mutable))
   }
 
   onEof(): void {

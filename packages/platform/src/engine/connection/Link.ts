@@ -143,7 +143,7 @@ export class Link<Item extends Delivered = Delivered>
   // Reading
   // ---------------------------------------------------------------------------------------------------------------
 
-  onChunk(chunk: Uint8Array, owned: boolean): void {
+  onChunk(chunk: Uint8Array, owned: boolean, mutable?: boolean): void {
     const { connection, flusher, inbox } = this
     const idle = !inbox.isAwaited
     this.deadlines.heard()
@@ -152,7 +152,7 @@ export class Link<Item extends Delivered = Delivered>
     let messaged: boolean
     flusher.cork()
     try {
-      messaged = this.process(connection.receive(chunk, owned))
+      messaged = this.process(connection.receive(chunk, owned, mutable))
     } finally {
       flusher.endRead()
     }

@@ -249,9 +249,9 @@ export class Attachment {
     const discard = (): void => void socket.resume()
     const attempt: NodeAttempt = {
       ...found,
-      upgrade: (headers: HeaderRecord) => {
+      upgrade: (headers: HeaderRecord, unsafeReadBuffer?: boolean) => {
         forget()
-        return found.upgrade(headers)
+        return found.upgrade(headers, unsafeReadBuffer)
       }
     }
     const { handshakeTimeout } = serving ?? last

@@ -4,8 +4,10 @@ import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import type { Transport } from "../../Transport.js"
 import type { UpgradeAttempt } from "../../WebSocketServer.js"
+import type { UnsafeOptions } from "../NodeOptions.js"
 import * as NodeTransport from "../NodeTransport.js"
 import { headerRecord } from "./headerRecord.js"
+import * as ReadBuffer from "./readBuffer.js"
 import { reportThrown } from "./reportThrown.js"
 
 // A client that does not read a refusal is dropped after this time.
@@ -15,6 +17,7 @@ const rejectTimeoutMillis = 5000
 export interface NodeAttempt extends UpgradeAttempt {
   /** The socket of its request. */
   readonly socket: Socket
+  readonly upgrade: (headers: HeaderRecord, unsafeReadBuffer?: boolean) => Transport
   /** Like `reject`, but then drops the socket. Other holders of the socket see that the client is gone. */
   readonly rejectAndDrop: (status: number, headers: HeaderRecord, body: string) => void
   /** Leaves the socket to other listeners, and stops watching for its end. */
@@ -52,10 +55,10 @@ export const upgradeAttempt = (
         socket.destroy()
       })
     },
-    upgrade: (answer) => {
+    upgrade: (answer, unsafeReadBuffer) => {
       answered()
       // RFC 9110 §7.8: a server sends 100 before 101.
-      return takeOver(socket, head, answer, expectsContinue(headers) ? formatHead(100, {}) : "")
+      return takeOver(socket, head, answer, unsafeReadBuffer, expectsContinue(headers) ? formatHead(100, {}) : "")
     },
     reject: (status, headers, body) => {
       onReject?.(request.socket)
@@ -79,6 +82,10 @@ export const upgradeAttempt = (
   }
 }
 
+/** The attempt, with the options of the server that answers it. */
+export const withOptions = (attempt: NodeAttempt, { unsafeReadBuffer }: UnsafeOptions = {}): NodeAttempt =>
+  unsafeReadBuffer === true ? { ...attempt, upgrade: (headers) => attempt.upgrade(headers, true) } : attempt
+
 /**
  * Whether a peer is gone or has ended its input. This includes the end of a paused stream, which has not been emitted yet.
  */
@@ -99,10 +106,12 @@ export const takeOver = (
   socket: Duplex,
   head: Uint8Array | undefined,
   headers: HeaderRecord,
+  unsafeReadBuffer = false,
   interim = ""
 ): Transport => {
   const answer = interim + formatHead(101, headers)
   const transport = NodeTransport.make(socket, head)
+  if (unsafeReadBuffer) ReadBuffer.adopt(socket)
   // The transport listens instead. With a second listener, Node would keep a list of them for the life of the connection.
   stopDestroyOnError(socket)
   // A corked stream would hold back the bytes that are written to it.

@@ -189,6 +189,16 @@ describe("a guarded transport that reports during a call to it", () => {
     assert.deepStrictEqual(log, [["chunk", Uint8Array.of(1), false]])
   })
 
+  it("passes on whether the sink may change a chunk", async () => {
+    const { guard, sink, transport } = reporting("write", (sink) => sink.onChunk(chunk, false, true))
+    const passed: Array<unknown> = []
+    sink.onChunk = (_chunk, _owned, mutable) => passed.push(mutable)
+    transport.sink.onChunk(chunk, false, true)
+    guard.write([chunk])
+    await turn()
+    assert.deepStrictEqual(passed, [true, true])
+  })
+
   it("passes on later reports behind those that wait", async () => {
     const { guard, log, transport } = reporting("write", (sink) => sink.onDrain())
     guard.write([chunk])
