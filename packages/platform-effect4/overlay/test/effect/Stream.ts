@@ -14,3 +14,8 @@ export const consume = <A, E>(
     note(values)
     return Effect.void
   })
+
+/**
+ * The bytes that a text of 125 bytes may take if a stream delivers it in a batch, and it is sent again. Effect 3 needs more.
+ */
+export const bytesPerItem: number = 530

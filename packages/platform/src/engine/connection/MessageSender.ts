@@ -41,12 +41,23 @@ export class MessageSender extends Sender {
 
   /** Throws if `data` is not a message, or if an option is invalid. */
   sendNow(data: Data, options: SendOptions | undefined): Sent {
-    const { connection, flusher, settings } = this.host
     const message = toMessage(data)
     const compress = options?.compress
     const maxFrameSize = frameSize(options?.maxFrameSize)
     const large = this.host.zlib !== undefined && message.data.length >= deflateLaterLength
-    if (this.isOver || (!large && this.isFree)) return this.sent(this.encode(message, compress, maxFrameSize))
+    return this.isOver || (!large && this.isFree)
+      ? this.sent(this.encode(message, compress, maxFrameSize))
+      : this.sendOrWait(message, compress, maxFrameSize, large)
+  }
+
+  // Apart from `sendNow`, because what its functions capture is allocated when it is called.
+  private sendOrWait(
+    message: Message,
+    compress: boolean | undefined,
+    maxFrameSize: number | undefined,
+    large: boolean
+  ): Sent {
+    const { connection, flusher, settings } = this.host
     // The size is checked before anything is deflated, queued or dropped.
     const tooLarge = this.refuseSize(message)
     if (tooLarge !== undefined) return tooLarge
