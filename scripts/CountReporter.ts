@@ -1,13 +1,7 @@
-import type { Reporter, TestModule, TestSpecification } from "vitest/node"
+import type { Reporter, TestModule } from "vitest/node"
 
-/** Says before a whole run how long it takes, and prints the number of tests as the last line of any run. */
+/** Prints the number of tests as the last line of a run. */
 export default class CountReporter implements Reporter {
-  onTestRunStart(specifications: ReadonlyArray<TestSpecification>): void {
-    // A single file needs no such warning.
-    if (specifications.length < 50) return
-    console.log(`${specifications.length} files of tests: about 3½ minutes on two cores, longer on a busy machine\n`)
-  }
-
   onTestRunEnd(modules: ReadonlyArray<TestModule>): void {
     const count = { passed: 0, failed: 0, skipped: 0, pending: 0 }
     for (const module of modules) {

@@ -1,6 +1,7 @@
 /**
- * `pnpm test`: all tests. Those of the platform package run on both versions of Effect, each with a Vitest of its own, at the
- * same time. With arguments it runs the tests on Effect 3 only, and passes the arguments to Vitest.
+ * `pnpm test`: all tests, in three Vitests at the same time: the platform package on Effect 3, the same on Effect 4, and all
+ * else. Vitest runs the projects of a workspace one after the other, and a core is idle while the last file of each ends. With
+ * arguments it runs the tests on Effect 3 only, and passes the arguments to one Vitest.
  */
 import { spawn, spawnSync } from "node:child_process"
 
@@ -34,11 +35,18 @@ const args = process.argv.slice(2)
 if (args.length > 0) {
   process.exitCode = spawnSync(process.execPath, [...vitest, ...args], { stdio: "inherit" }).status ?? 1
 } else {
-  const onEffect4 = run(["--import", "tsx", "scripts/testEffect4.ts"], /* shows */ false)
-  const onEffect3 = await run(vitest, /* shows */ true)
-  const later = await onEffect4
-  console.log(`\nOn Effect 4:\n${later.output}`)
-  const outcomes = [onEffect3, later]
+  console.log("All tests: about 2½ minutes on two cores, longer on a busy machine\n")
+  const others = [
+    { title: "On Effect 4", outcome: run(["--import", "tsx", "scripts/testEffect4.ts"], /* shows */ false) },
+    { title: "Protocol, tools and examples", outcome: run([...vitest, "--project", "!platform"], /* shows */ false) }
+  ]
+  // The longest.
+  const outcomes = [await run([...vitest, "--project", "platform"], /* shows */ true)]
+  for (const { title, outcome } of others) {
+    const ended = await outcome
+    console.log(`\n${title}:\n${ended.output}`)
+    outcomes.push(ended)
+  }
   const counts = outcomes.map(({ output }) => countsIn(output))
   // A run that did not get as far as its count has failed.
   process.exitCode = outcomes.every(({ status }, index) => status === 0 && counts[index]?.length === 3) ? 0 : 1

@@ -98,5 +98,6 @@ export class Backlog {
 
 const none = new Uint8Array(0)
 
+// Besides the first chunk, of which some was taken, the memory of the last one may be unused: half a block for each.
 const trimmed = (chunk: Uint8Array): Uint8Array =>
-  chunk.buffer.byteLength > 2 * chunk.length + maxCopiedBytes ? new Uint8Array(chunk) : chunk
+  chunk.buffer.byteLength > 2 * chunk.length + maxTailBytes ? new Uint8Array(chunk) : chunk

@@ -59,6 +59,13 @@ describe("Backlog", () => {
               { what: "take", size: 65_539 },
               { what: "copy", size: 1 }
             ]
+          ],
+          [
+            [
+              { what: "copy", size: 65_536 },
+              { what: "copy", size: 1 },
+              { what: "take", size: 65_535 }
+            ]
           ]
         ]
       }
