@@ -203,10 +203,23 @@ describe("sending what was borrowed", () => {
     assert.lengthOf(bytesOf(message), size)
     other.takeOutput()
     other.send(Message.text("last"))
-    other.takeOutput()
     other.recycleOutput()
     connection.giveBack(message)
     assert.lengthOf(bytesOf(message), 0)
+  })
+
+  it("never uses a payload again whose output was not recycled before the next was taken", () => {
+    const { connection, message } = lent()
+    const { connection: second, message: next } = lent()
+    const other = endpoint("server")
+    other.send(message)
+    other.takeOutput()
+    other.send(next)
+    other.takeOutput()
+    other.recycleOutput()
+    connection.giveBack(message)
+    second.giveBack(next)
+    assert.deepStrictEqual([bytesOf(message).length, bytesOf(next).length], [size, 0])
   })
 
   it("copies a small payload, and everything that a client sends", () => {

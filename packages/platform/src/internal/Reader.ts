@@ -95,7 +95,7 @@ export abstract class Reader<Item extends Delivered> {
     )
   }
 
-  /** `giveBack`, if given, is called for each item when its handler is done: the items are borrowed. */
+  /** `giveBack`, if given, is called for each item once its handler is done: the items are borrowed. */
   protected runItems<E, R>(
     handler: (item: Item) => Effect.Effect<unknown, E, R> | void,
     giveBack?: (item: Item) => void
@@ -110,6 +110,20 @@ export abstract class Reader<Item extends Delivered> {
       // fiber: in Effect 4 the fiber ends in that call.
       let handling = false
       let onReturned: (() => void) | undefined
+      // The borrowed item whose handler was called. Its effect is handed over as it is, so that it is certain to begin.
+      let lent: Item | undefined
+      const handle =
+        giveBack === undefined
+          ? handler
+          : (item: Item) => {
+              takeBack()
+              lent = item
+              return handler(item)
+            }
+      const takeBack = (): void => {
+        if (lent !== undefined) giveBack?.(lent)
+        lent = undefined
+      }
       const readable = awaitReadable<unknown, E | ConnectionError, R>((resume) => {
         // The reading side calls the handler directly while the fiber keeps waiting. The fiber resumes only for an
         // effect that takes time.
@@ -132,7 +146,9 @@ export abstract class Reader<Item extends Delivered> {
         this.link.inbox.whenReadable(wake)
       })
       const step = (): Effect.Effect<unknown, E | ConnectionError, R> => {
-        pending = this.handleBatch(handler, giveBack)
+        // The effect before it, if there was one, has succeeded.
+        takeBack()
+        pending = this.handleBatch(handle)
         if (pending !== undefined) {
           return (begin ??= Effect.suspend(() => {
             const effect = pending ?? Effect.void
@@ -140,6 +156,7 @@ export abstract class Reader<Item extends Delivered> {
             return handOver(fiber, effect)
           }))
         }
+        takeBack()
         const error = this.link.inbox.error
         if (error === undefined) return readable
         done = true
@@ -155,7 +172,8 @@ export abstract class Reader<Item extends Delivered> {
           const end = Effect.suspend(() => {
             this.releaseReader(readable)
             // If the handler was called for a message, its effect must begin.
-            return pending === undefined ? Effect.failCause(cause) : beginAndInterrupt(pending, cause)
+            const ended = pending === undefined ? Effect.failCause(cause) : beginAndInterrupt(pending, cause)
+            return Effect.ensuring(ended, Effect.sync(takeBack))
           })
           if (!handling) return end
           // The handler may have returned by now, because the fiber may have yielded.
@@ -178,8 +196,7 @@ export abstract class Reader<Item extends Delivered> {
    * does not, or `undefined` if no item is left. All that the handler sends is written in one write.
    */
   private handleBatch<E, R>(
-    handler: (item: Item) => Effect.Effect<unknown, E, R> | void,
-    giveBack: ((item: Item) => void) | undefined
+    handler: (item: Item) => Effect.Effect<unknown, E, R> | void
   ): Effect.Effect<unknown, E | ConnectionError, R> | undefined {
     const { flusher, inbox } = this.link
     flusher.cork()
@@ -191,15 +208,13 @@ export abstract class Reader<Item extends Delivered> {
           return undefined
         }
         let effect: Effect.Effect<unknown, E | ConnectionError, R> | void = handler(item)
+        if (effect === undefined || effect === Effect.void) continue
         if (effect instanceof Send) {
           const sent = effect.now()
-          effect = sent === undefined ? undefined : sentEffect(sent)
+          if (sent === undefined) continue
+          effect = sentEffect(sent)
         }
-        if (effect === undefined || effect === Effect.void) {
-          giveBack?.(item)
-          continue
-        }
-        return giveBack === undefined ? effect : Effect.onExit(effect, () => Effect.sync(() => giveBack(item)))
+        return effect
       }
     } finally {
       inbox.taken()

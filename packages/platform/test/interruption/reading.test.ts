@@ -110,6 +110,9 @@ const ways = {
       )
     )
   ),
+  "run of borrowed messages, with a handler that cannot be interrupted": messages((socket, note) =>
+    socket.run((message) => Effect.uninterruptible(Effect.sync(() => note(textOf(message)))), { borrowed: true })
+  ),
   "run, with a handler that returns nothing": messages((socket, note) =>
     socket.run((message) => note(textOf(message)))
   ),

@@ -85,7 +85,7 @@ export class Output {
   // The blocks of the last `take`.
   private taken: Block | undefined = undefined
   private takenBefore: ReadonlyArray<Block> | undefined = undefined
-  // The leases of the borrowed memory in all pieces up to the next `recycle`.
+  // The leases of the borrowed memory in the pieces that wait, and in those of the last `take`.
   private leases: Leases | undefined = undefined
   // Output was taken and not recycled, so further output may have to wait.
   private behind = false
@@ -160,10 +160,9 @@ export class Output {
   private takePieces(): ReadonlyArray<Uint8Array> {
     const pieces = this.pieces ?? noPieces
     this.pieces = undefined
-    if (this.leases !== undefined) {
-      const { taken, waiting } = this.leases
-      this.leases = { waiting: [], taken: [...taken, ...waiting] }
-    }
+    const waiting = this.leases?.waiting
+    // Memory that was taken before and not recycled is left to the garbage collector, as the blocks are.
+    this.leases = waiting === undefined || waiting.length === 0 ? undefined : { waiting: [], taken: waiting }
     this.size = 0
     this.behind ||= pieces.length > 0
     return pieces
