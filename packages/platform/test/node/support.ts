@@ -253,7 +253,9 @@ export class Peer extends Watched {
       return this.await(() => {
         const found = look()
         if (found === undefined && (this.isClosed || this.ended)) {
-          throw new Error(`The peer has ended (${this.error?.code}), behind ${JSON.stringify(String(this.arrived.bytes))}`)
+          throw new Error(
+            `The peer has ended (${this.error?.code}), behind ${JSON.stringify(String(this.arrived.bytes))}`
+          )
         }
         return found
       })
