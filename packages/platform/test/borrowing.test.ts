@@ -2,6 +2,7 @@
 import type { Transport, TransportSink } from "@effect-websocket/platform/Transport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import * as Connection from "@effect-websocket/protocol/Connection"
+import * as Frame from "@effect-websocket/protocol/Frame"
 import * as Message from "@effect-websocket/protocol/Message"
 import { Cause, Deferred, Effect, Exit, Fiber } from "./effect/index.js"
 import { assert, describe, it } from "./effect/vitest.js"
@@ -310,6 +311,38 @@ for (const role of roles) {
         assert.isTrue(isDefect(exits[0]!))
       })
     )
+
+    for (const [what, size] of [
+      ["pong", 100],
+      ["frame", 100],
+      ["frame", 100_000]
+    ] as const) {
+      it.effect(`can no longer be sent as a ${what} of ${size} bytes that waited: a defect of the caller`, () =>
+        Effect.gen(function* () {
+          const { inject, socket } = yield* alone(role)
+          const target = yield* connected({ delivery: "frames" })
+          const outbound = from(target.pair, role)
+          yield* outbound.stall
+          yield* Effect.forkScoped(target[role].send(Frame.binary(payload(200_000))))
+          const sending: Array<Fiber.Fiber<void, unknown>> = []
+          yield* Effect.forkScoped(
+            socket.run((message) => {
+              const bytes = bytesOf(message)
+              const send = target[role].send(what === "pong" ? Frame.pong(bytes) : Frame.binary(bytes))
+              return Effect.map(Effect.forkDetach(Effect.andThen(Effect.void, send)), (fiber) => {
+                sending.push(fiber)
+                return Effect.yieldNow
+              })
+            }, borrowed)
+          )
+          yield* settled
+          yield* inject(binary(payload(size)))
+          yield* settled
+          yield* outbound.unstall
+          assert.isTrue(isDefect(yield* Fiber.await(sending[0]!)))
+        })
+      )
+    }
 
     it.effect("reach every connection of a broadcast", () =>
       Effect.gen(function* () {

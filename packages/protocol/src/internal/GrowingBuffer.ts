@@ -46,6 +46,8 @@ export class GrowingBuffer {
   /** Returns the buffer, whose first `size` bytes count, and starts a new one. */
   take(): Uint8Array<ArrayBuffer> {
     const { bytes } = this
+    // The app may look at the memory behind its bytes, where nothing was written.
+    if (!this.pooled) bytes.fill(0, this.size)
     this.bytes = empty
     this.size = 0
     return bytes

@@ -55,7 +55,14 @@ const hasRoomFor = ({ byteLength }: ArrayBuffer): boolean =>
   byteLength > 0 &&
   byteLength === 2 ** bitsFor(byteLength) &&
   byteLength <= 2 ** maxBits &&
-  spareBytes + byteLength <= maxSpareBytes
+  (spareBytes + byteLength <= maxSpareBytes || makeRoom(byteLength))
+
+/** Drops the buffers of all other sizes. They may be those of messages that come no more. Returns whether there is room. */
+const makeRoom = (size: number): boolean => {
+  for (const [bits, buffers] of spare.entries()) if (2 ** bits !== size) buffers.length = 0
+  spareBytes = spare[bitsFor(size)]!.length * size
+  return spareBytes + size <= maxSpareBytes
+}
 
 const keep = (buffer: ArrayBuffer): void => {
   spareBytes += buffer.byteLength

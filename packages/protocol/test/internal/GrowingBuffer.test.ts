@@ -131,4 +131,15 @@ describe("GrowingBuffer", () => {
     assert.strictEqual(hex(viewOrCopy(view, 2, 27)), hex(view.subarray(2, 27)))
     assert.strictEqual(viewOrCopy(view, 0, 24).buffer.byteLength, 24)
   })
+
+  it("has zeros behind the bytes, whatever was in its memory before", () => {
+    for (let i = 0; i < 50; i++) {
+      // Freed memory with content, which may be used for the buffer.
+      for (let j = 0; j < 20; j++) Buffer.allocUnsafeSlow(20_000).fill(255)
+      const buffer = new GrowingBuffer()
+      buffer.append(new Uint8Array(1), 0, 1, 1, 40_000)
+      buffer.append(new Uint8Array(10_000), 0, 10_000, 20_000, 40_000)
+      assert.isTrue(new Uint8Array(buffer.take().buffer).every((byte) => byte === 0))
+    }
+  })
 })

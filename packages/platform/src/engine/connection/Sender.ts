@@ -1,5 +1,6 @@
 import type { Connection, SendError } from "@effect-websocket/protocol/Connection"
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
+import { attempted, Defect } from "../Defect.js"
 import type { Zlib } from "../../Zlib.js"
 import type { Settings } from "../Settings.js"
 import type { Deadlines } from "../time/Deadlines.js"
@@ -67,7 +68,7 @@ export class Sender {
     const hasRoom = control ? host.flusher.writable : host.flusher.hasRoom()
     const isNext = encode === undefined || this.waits.size === 0
     if ((hasRoom && isNext) || (encode !== undefined && host.connection.phase !== "Open")) {
-      return wait.settle(encode === undefined ? undefined : this.sent(encode(), true, control))
+      return wait.settle(this.sentNow(wait))
     }
     if (this.waits === noWaits) this.waits = new Set()
     this.waits.add(wait)
@@ -96,10 +97,19 @@ export class Sender {
       // A control frame does not wait for the budget.
       if (!wait.control && !flusher.hasRoom()) continue
       this.waits.delete(wait)
-      // As with a send that did not wait, it is done once there is room again.
-      wait.settle(wait.encode === undefined ? undefined : this.sent(wait.encode(), true, wait.control))
+      wait.settle(this.sentNow(wait))
     }
     this.serve()
+  }
+
+  /**
+   * Sends what has waited. As with a send that did not wait, it is done once there is room again. This runs in callbacks of
+   * transports, so bytes that were borrowed and given back meanwhile are a defect of the caller that waits.
+   */
+  private sentNow({ control, encode }: RoomWait): Sent {
+    if (encode === undefined) return undefined
+    const refused = attempted(encode)
+    return refused instanceof Defect ? refused : this.sent(refused, true, control)
   }
 
   /** Lets messages continue that wait for their turn. */
@@ -114,7 +124,7 @@ export class Sender {
       const { encode } = wait
       if (encode === undefined) continue
       this.waits.delete(wait)
-      wait.settle(encode())
+      wait.settle(attempted(encode))
     }
   }
 
