@@ -37,8 +37,10 @@ export class OutgoingMessage implements Outgoing {
   private readonly deferred = deferredMakeUnsafe<Outcome, PayloadTooLarge>()
 
   constructor(data: WebSocket.Data, options: WebSocket.SendOptions | undefined) {
+    const message = toMessage(data)
+    const kept = keep(message)
     // A copy of borrowed bytes, because the message may wait longer than they are valid.
-    this.data = keep(toMessage(data))
+    this.data = kept === message ? data : kept
     frameSize(options?.maxFrameSize)
     this.options = options
   }
