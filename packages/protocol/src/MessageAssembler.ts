@@ -132,8 +132,7 @@ export class MessageAssembler implements DataReader<Message> {
     }
     const limit = this.complete ? this.announced : this.maxReceivedBytes
     const buffer = (this.buffer ??= new GrowingBuffer())
-    // The bytes of a text are no longer needed once it is decoded.
-    if (buffer.size === 0) buffer.pooled = this.inflateThis === undefined && (borrowed || this.opcode === Opcode.Text)
+    if (buffer.size === 0) buffer.pooled = borrowed && this.opcode === Opcode.Binary && this.inflateThis === undefined
     buffer.append(chunk, start, end, this.announced, limit)
     return final && this.complete ? this.finish(buffer) : undefined
   }
@@ -198,10 +197,7 @@ export class MessageAssembler implements DataReader<Message> {
     const bytes = buffer.take()
     if (this.inflateThis !== undefined) return this.inflated(this.inflateThis, bytes, 0, size)
     this.reset()
-    if (pooled && !isText) return new Binary(memory.lend(bytes.subarray(0, size)))
-    const message = toMessage(isText, bytes, 0, size)
-    if (pooled) memory.putBack(bytes)
-    return message
+    return pooled ? new Binary(memory.lend(bytes.subarray(0, size))) : toMessage(isText, bytes, 0, size)
   }
 
   private inflated(inflate: Inflate, bytes: Uint8Array, start: number, end: number): Message | Violation {
