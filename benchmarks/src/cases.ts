@@ -61,7 +61,7 @@ const kibibyte = 1024
 const mebibyte = 1024 * 1024
 
 const few = 5
-const several = 3
+const several = 2
 
 const main: ReadonlyArray<Case> = [
   { name: "a", title: "125 B text, 64 connections, 1 in flight", work: echo(text(125), 64, 1), halfLoad: true },
