@@ -117,8 +117,8 @@ class Serving<D extends Delivery, A, E, R> {
   private readonly handlers: Handlers
   private readonly job: Job<ServerWebSockets[D], A, E, R>
   private stopWaiting = nothingToUndo
+  private forgetRoute = nothingToUndo
   private stopped = false
-  private onRouteStopped = nothingToUndo
 
   constructor(route: Route, connector: ServerConnector<D>, handlers: Handlers, job: Job<ServerWebSockets[D], A, E, R>) {
     this.route = route
@@ -129,19 +129,20 @@ class Serving<D extends Delivery, A, E, R> {
 
   /** Waits until the route has stopped. */
   readonly untilRouteStops = callback<never>((resume) => {
-    this.onRouteStopped = () => resume(Effect.interrupt)
+    // Also if there is no room for a handler, and so nothing waits for a request.
+    this.forgetRoute = this.route.whenStopped(() => resume(Effect.interrupt))
     this.serve()
   })
 
   stop(): void {
     this.stopped = true
     this.stopWaiting()
+    this.forgetRoute()
   }
 
   private readonly serve = (): void => {
     const { connector, handlers, job, route } = this
-    while (!this.stopped) {
-      if (route.stopped) return this.onRouteStopped()
+    while (!this.stopped && !route.stopped) {
       if (!handlers.hasRoom) {
         this.stopWaiting = handlers.whenRoom(this.serve)
         return
