@@ -184,6 +184,31 @@ describe("accept", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("closes the connection of a request whose 101 interrupts it", () =>
+    Effect.gen(function* () {
+      const { offer, service } = yield* WebSocketServer.make({ hostname: "test", port: 80, url: "ws://test" })
+      const pair = yield* MockTransport.make()
+      const client = yield* WebSocket.fromTransport(pair.client, { role: "client" })
+      const steps: Array<string> = []
+      const handler = () => Effect.onExit(Effect.never, () => Effect.sync(() => void steps.push("handler ended")))
+      const run = yield* Effect.forkChild(
+        Effect.onExit(service.run(handler), () => Effect.sync(() => void steps.push("run ended")))
+      )
+      yield* settled
+      offer({
+        ...attemptOf("13"),
+        upgrade: () => {
+          Fiber.interruptUnsafe(run)
+          return pair.server
+        }
+      })
+      assert.strictEqual((yield* client.closeStatus).received?.code, 1001)
+      assert.isTrue(isInterrupted(yield* Fiber.await(run)))
+      // In one Effect, the interruption comes before a handler could start; in the other, after that.
+      assert.strictEqual(steps.at(-1), "run ended")
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("ends with its server, also without room for another handler", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()

@@ -4,6 +4,7 @@ import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { nothingToUndo } from "../engine/connection/Closables.js"
+import { goingAway } from "../engine/connection/closeCodes.js"
 import { Defect } from "../engine/Defect.js"
 import type { Acceptor } from "../engine/server/Acceptor.js"
 import { acceptAll } from "../engine/server/Check.js"
@@ -148,6 +149,8 @@ class Serving<D extends Delivery, A, E, R> {
         return
       }
       const socket = route.take(connector)
+      // The 101 is the app's, too, and may have interrupted `run`.
+      if (this.stopped) return socket?.link.beginClose(goingAway)
       if (socket !== undefined) handlers.start(socket, job)
       else if (!route.isReady) {
         this.stopWaiting = route.whenReady(this.serve)
