@@ -165,6 +165,69 @@ describe("accept", () => {
       }).pipe(Effect.scoped)
   )
 
+  it.effect.each(["handler", "onError"] as const)("is interrupted by the first step of a %s", (by) =>
+    Effect.gen(function* () {
+      const { offer, service } = yield* WebSocketServer.make({ hostname: "test", port: 80, url: "ws://test" })
+      const pair = yield* MockTransport.make()
+      const client = yield* WebSocket.fromTransport(pair.client, { role: "client" })
+      let run: Fiber.Fiber<never, unknown> | undefined
+      const interrupting = Effect.suspend(() => {
+        if (run !== undefined) Fiber.interruptUnsafe(run)
+        return Effect.never
+      })
+      const handler = () => (by === "handler" ? interrupting : Effect.fail("failed"))
+      run = yield* Effect.forkChild(service.run(handler, { onError: () => interrupting }))
+      yield* settled
+      offer({ ...attemptOf("13"), upgrade: () => pair.server })
+      assert.isTrue(isInterrupted(yield* Fiber.await(run)))
+      assert.strictEqual((yield* client.closeStatus).received?.code, by === "handler" ? 1001 : 1011)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("closes the connection of a request whose 101 interrupts it", () =>
+    Effect.gen(function* () {
+      const { offer, service } = yield* WebSocketServer.make({ hostname: "test", port: 80, url: "ws://test" })
+      const pair = yield* MockTransport.make()
+      const client = yield* WebSocket.fromTransport(pair.client, { role: "client" })
+      const steps: Array<string> = []
+      const handler = () => Effect.onExit(Effect.never, () => Effect.sync(() => void steps.push("handler ended")))
+      const run = yield* Effect.forkChild(
+        Effect.onExit(service.run(handler), () => Effect.sync(() => void steps.push("run ended")))
+      )
+      yield* settled
+      offer({
+        ...attemptOf("13"),
+        upgrade: () => {
+          Fiber.interruptUnsafe(run)
+          return pair.server
+        }
+      })
+      assert.strictEqual((yield* client.closeStatus).received?.code, 1001)
+      assert.isTrue(isInterrupted(yield* Fiber.await(run)))
+      // In one Effect, the interruption comes before a handler could start; in the other, after that.
+      assert.strictEqual(steps.at(-1), "run ended")
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("ends with its server, also without room for another handler", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const { offer, service } = yield* Scope.provide(
+        WebSocketServer.make({ hostname: "test", port: 80, url: "ws://test" }),
+        scope
+      )
+      const pair = yield* MockTransport.make()
+      yield* WebSocket.fromTransport(pair.client, { role: "client" })
+      // This handler does not notice that its connection is closed.
+      const run = yield* Effect.forkChild(service.run(() => Effect.never, { concurrency: 1 }))
+      yield* settled
+      offer({ ...attemptOf("13"), upgrade: () => pair.server })
+      yield* settled
+      yield* Scope.close(scope, Exit.void)
+      assert.isTrue(isInterrupted(yield* Fiber.await(run)))
+    }).pipe(Effect.scoped)
+  )
+
   const throwing = (name: "isGone" | "onGone" | "reject" | "upgrade"): Partial<WebSocketServer.UpgradeAttempt> => ({
     [name]: () => {
       throw new Error(`bug in ${name}`)

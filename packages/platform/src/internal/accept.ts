@@ -4,6 +4,7 @@ import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { nothingToUndo } from "../engine/connection/Closables.js"
+import { goingAway } from "../engine/connection/closeCodes.js"
 import { Defect } from "../engine/Defect.js"
 import type { Acceptor } from "../engine/server/Acceptor.js"
 import { acceptAll } from "../engine/server/Check.js"
@@ -117,8 +118,8 @@ class Serving<D extends Delivery, A, E, R> {
   private readonly handlers: Handlers
   private readonly job: Job<ServerWebSockets[D], A, E, R>
   private stopWaiting = nothingToUndo
+  private forgetRoute = nothingToUndo
   private stopped = false
-  private onRouteStopped = nothingToUndo
 
   constructor(route: Route, connector: ServerConnector<D>, handlers: Handlers, job: Job<ServerWebSockets[D], A, E, R>) {
     this.route = route
@@ -129,24 +130,27 @@ class Serving<D extends Delivery, A, E, R> {
 
   /** Waits until the route has stopped. */
   readonly untilRouteStops = callback<never>((resume) => {
-    this.onRouteStopped = () => resume(Effect.interrupt)
+    // Also if there is no room for a handler, and so nothing waits for a request.
+    this.forgetRoute = this.route.whenStopped(() => resume(Effect.interrupt))
     this.serve()
   })
 
   stop(): void {
     this.stopped = true
     this.stopWaiting()
+    this.forgetRoute()
   }
 
   private readonly serve = (): void => {
     const { connector, handlers, job, route } = this
-    while (!this.stopped) {
-      if (route.stopped) return this.onRouteStopped()
+    while (!this.stopped && !route.stopped) {
       if (!handlers.hasRoom) {
         this.stopWaiting = handlers.whenRoom(this.serve)
         return
       }
       const socket = route.take(connector)
+      // The 101 is the app's, too, and may have interrupted `run`.
+      if (this.stopped) return socket?.link.beginClose(goingAway)
       if (socket !== undefined) handlers.start(socket, job)
       else if (!route.isReady) {
         this.stopWaiting = route.whenReady(this.serve)

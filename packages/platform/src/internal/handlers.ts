@@ -118,6 +118,8 @@ class Handling<S extends ServerSocket, A, E, R> extends EffectClass<A, E, R> {
   private readonly handlers: Handlers
   // What runs: the handler, or what the app and the log do at its end.
   private fiber: Fiber | undefined = undefined
+  // Whether an interruption came in the first step of what runs, when its fiber was not known yet.
+  private interrupted = false
 
   constructor(socket: S, job: Job<S, A, E, R>, handlers: Handlers) {
     super()
@@ -137,13 +139,16 @@ class Handling<S extends ServerSocket, A, E, R> extends EffectClass<A, E, R> {
   }
 
   interrupt(): void {
-    if (this.fiber !== undefined) interruptUnsafe(this.fiber)
+    if (this.fiber === undefined) this.interrupted = true
+    else interruptUnsafe(this.fiber)
   }
 
   private fork<A1, E1>(effect: Effect.Effect<A1, E1, R>, onExit: (exit: Exit.Exit<A1, E1>) => void): void {
     const { job, scope, socket } = this
+    this.interrupted = false
     const fiber = forkInScope(job.runtime, effect, scope, annotations(socket.url, socket.remoteAddress))
     this.fiber = fiber
+    if (this.interrupted) interruptUnsafe(fiber)
     fiber.addObserver(onExit)
   }
 

@@ -57,6 +57,7 @@ export class Route implements HandshakingRoute, Drainable {
   private readonly checking = new Set<Handshaking>()
   private readonly ready = new Set<Handshaking>()
   private readonly takers = new Waiters()
+  private readonly stopWaiters = new Waiters()
 
   constructor(settings: RouteSettings, server: RouteServer) {
     this.settings = settings
@@ -195,6 +196,14 @@ export class Route implements HandshakingRoute, Drainable {
     this.stopped = true
     this.close()
     this.takers.wakeAll()
+    this.stopWaiters.wakeAll()
+  }
+
+  /** Calls back once the route has stopped, at once if it has. Returns what undoes this. */
+  whenStopped(done: () => void): () => void {
+    if (!this.stopped) return this.stopWaiters.add(done)
+    done()
+    return nothingToUndo
   }
 
   drain(settings: DrainSettings, random: () => number): Draining {

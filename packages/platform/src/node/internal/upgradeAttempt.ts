@@ -39,8 +39,12 @@ export const upgradeAttempt = (
     stopWatching?.()
     stopWatching = undefined
   }
-  const isGone = (): boolean => hasEnded(socket)
-  // The client's end has already come, and no event will report it again.
+  // An end that comes while nobody watches is not reported again, and would leave the socket half-open.
+  const isGone = (): boolean => {
+    const ended = hasEnded(socket)
+    if (ended && socket.writable) socket.destroy()
+    return ended
+  }
   if (isGone()) socket.destroy()
   const headers = headerRecord(request)
   return {

@@ -4,7 +4,7 @@ import type { Duplex } from "node:stream"
 // Not exported by the package.
 import { Effect, Queue } from "../../effect/index.js"
 import { afterEach, assert, describe, it } from "../../effect/vitest.js"
-import { upgradeAttempt } from "../../../src/node/internal/upgradeAttempt.js"
+import { hasEnded, upgradeAttempt } from "../../../src/node/internal/upgradeAttempt.js"
 import {
   eventually,
   header,
@@ -102,6 +102,17 @@ describe("upgradeAttempt", () => {
           } else if (when === "after") yield* leave()
         }
       }
+    })
+  )
+
+  it.live("drops a client whose end came while nobody watched for it", () =>
+    Effect.gen(function* () {
+      const { attempt, peer, socket } = yield* attempted()
+      peer.end()
+      yield* eventually(() => hasEnded(socket))
+      assert.isFalse(socket.destroyed)
+      assert.isTrue(attempt.isGone())
+      yield* peer.closed
     })
   )
 
