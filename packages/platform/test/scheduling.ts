@@ -1,4 +1,5 @@
 /** Schedulers that make fibers yield where a test wants them to, and interruptions that arrive there. */
+import { identity } from "effect/Function"
 import { Effect, Fiber, Scheduler, type Exit } from "./effect/index.js"
 
 // What Effect 3 does when a fiber goes on: it restores the fiber's priority, and comes back to where it was. Were these counted
@@ -45,11 +46,12 @@ export const yieldingOnce = (k: number, onYield?: () => void): Scheduler.Schedul
 
 /**
  * Runs an effect and interrupts it where it yields before its `k`-th operation. `isInterrupted` says whether it came that
- * far, so that a loop over all `k` knows where to end.
+ * far, so that a loop over all `k` knows where to end. `over` changes the scheduler.
  */
 export const interruptedAt = <A, E, R>(
   k: number,
-  effect: Effect.Effect<A, E, R>
+  effect: Effect.Effect<A, E, R>,
+  over: (scheduler: Scheduler.Scheduler) => Scheduler.Scheduler = identity
 ): Effect.Effect<{ readonly exit: Exit.Exit<A, E>; readonly isInterrupted: boolean }, never, R> =>
   Effect.gen(function* () {
     let isInterrupted = false
@@ -57,7 +59,7 @@ export const interruptedAt = <A, E, R>(
       isInterrupted = true
       Fiber.interruptUnsafe(fiber)
     })
-    const fiber: Fiber.Fiber<A, E> = yield* Effect.forkChild(Effect.withScheduler(effect, scheduler))
+    const fiber: Fiber.Fiber<A, E> = yield* Effect.forkChild(Effect.withScheduler(effect, over(scheduler)))
     const exit = yield* Fiber.await(fiber)
     return { exit, isInterrupted }
   })

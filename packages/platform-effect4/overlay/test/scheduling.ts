@@ -1,5 +1,6 @@
 /** Schedulers that make fibers yield where a test wants them to, and interruptions that arrive there. */
 import { Effect, Fiber, Scheduler, type Exit } from "effect"
+import { identity } from "effect/Function"
 
 // What Effect 4 does when a fiber goes on: it takes the result of the yield, and comes back to where it was. Were these counted
 // too, a fiber that yields at each operation would never get on.
@@ -54,11 +55,12 @@ export const yieldingOnce = (k: number, onYield?: () => void): Scheduler.Schedul
 
 /**
  * Runs an effect and interrupts it where it yields before its `k`-th operation. `isInterrupted` says whether it came that
- * far, so that a loop over all `k` knows where to end.
+ * far, so that a loop over all `k` knows where to end. `over` changes the scheduler.
  */
 export const interruptedAt = <A, E, R>(
   k: number,
-  effect: Effect.Effect<A, E, R>
+  effect: Effect.Effect<A, E, R>,
+  over: (scheduler: Scheduler.Scheduler) => Scheduler.Scheduler = identity
 ): Effect.Effect<{ readonly exit: Exit.Exit<A, E>; readonly isInterrupted: boolean }, never, R> =>
   Effect.gen(function* () {
     let isInterrupted = false
@@ -67,7 +69,7 @@ export const interruptedAt = <A, E, R>(
       fiber.interruptUnsafe()
     })
     const fiber: Fiber.Fiber<A, E> = yield* Effect.forkChild(
-      Effect.provideService(effect, Scheduler.Scheduler, scheduler)
+      Effect.provideService(effect, Scheduler.Scheduler, over(scheduler))
     )
     const exit = yield* Fiber.await(fiber)
     return { exit, isInterrupted }

@@ -6,6 +6,8 @@ import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import type { Message } from "@effect-websocket/protocol/Message"
 import { Option } from "effect"
+import { identity } from "effect/Function"
+import { schedulerOver } from "../../src/internal/effect.js"
 import { Effect, Fiber, Stream, type Scope } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
 import { interruptedAt, maxOperations, yieldingAt, yieldingOnce } from "../scheduling.js"
@@ -33,8 +35,11 @@ const openStreams = (transport: MockTransport.Pair["server"]) =>
 const openFrames = (transport: MockTransport.Pair["server"]) =>
   WebSocket.fromTransport(transport, { role: "server", delivery: "frames" })
 
-/** When the messages arrive: before the reader begins, or while it waits. */
-const arrivals = ["before", "meanwhile"] as const
+/**
+ * When the messages arrive: before the reader begins, while it waits, or while it waits with the scheduler of handlers, so that
+ * it continues within the read.
+ */
+const arrivals = ["before", "meanwhile", "meanwhile, for a handler"] as const
 
 const sent = ["a", "b", "c"]
 const bytes = sentTo("server", ...sent.map((data) => text(data)))
@@ -59,9 +64,10 @@ const trialOf =
           { high: 1e6, low: 1e6 }
         )
         if (arrival === "before") yield* Effect.andThen(deliver, settled)
-        const reading = yield* Effect.forkChild(interruptedAt(k, Effect.scoped(way.read(socket, note))))
+        const over = arrival === "meanwhile, for a handler" ? schedulerOver : identity
+        const reading = yield* Effect.forkChild(interruptedAt(k, Effect.scoped(way.read(socket, note)), over))
         yield* settled
-        if (arrival === "meanwhile") yield* Effect.andThen(deliver, settled)
+        if (arrival !== "before") yield* Effect.andThen(deliver, settled)
         // It waits for more, or is done.
         yield* Fiber.interrupt(reading)
         for (let before = -1; got.length > before && got.length < sent.length;) {

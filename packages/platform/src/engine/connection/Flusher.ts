@@ -141,11 +141,11 @@ export class Flusher {
   }
 
   flush(): void {
-    const { closed, connection, transport } = this.host
+    const { connection, transport } = this.host
     const open = connection.phase === "Open"
     this.answered = false
     // Pongs wait for room, and coalesce while they wait. A Close does not wait.
-    if (connection.outputBytes > 0 && (this.writable || !open) && !closed) {
+    if (connection.outputBytes > 0 && (this.writable || !open) && !this.transportEnded) {
       this.sentBytes += connection.outputBytes
       const { belowHighWater, taken } = transport.write(connection.takeOutput())
       if (taken) connection.recycleOutput()
@@ -158,6 +158,11 @@ export class Flusher {
       transport.end()
     }
     this.host.leaveOpen()
+  }
+
+  /** The transport is closed or about to be aborted: from now on, it gets no output, and no end. */
+  stop(): void {
+    this.transportEnded = true
   }
 
   setWritable(writable: boolean): void {

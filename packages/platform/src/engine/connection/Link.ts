@@ -354,6 +354,7 @@ export class Link<Item extends Delivered = Delivered>
   /** Nothing more arrives or leaves. A Close that has not left by now never does, although an abort forgets it. */
   private abandon(error: ConnectionError): void {
     this.cutOff ||= !this.connection.closeStatus.clean || this.flusher.waitingBytes > 0
+    this.flusher.stop()
     this.process(this.connection.abort(error))
     this.deadlines.closing()
   }

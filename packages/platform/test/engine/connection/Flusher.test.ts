@@ -285,6 +285,7 @@ describe("the end of the output", () => {
     connection.receive(sentTo("client", text("not masked")))
     assert.isAbove(connection.outputBytes, 0)
     state.closed = true
+    flusher.stop()
     flusher.flush()
     assert.deepStrictEqual(transport.writes, [])
     assert.deepStrictEqual(transport.calls, [])

@@ -426,6 +426,20 @@ describe("closing", () => {
 })
 
 describe("the end", () => {
+  it("gives an aborted transport neither the answers of the read in which it was aborted nor an end", async () => {
+    const opened = open()
+    const { link, receive, sender, transport } = opened
+    readAll(opened, (data) => {
+      sender.sendNow(`answer to ${data}`, undefined)
+      link.cutShort()
+    })
+    receive(text("question"), close(1000))
+    await turn()
+    assert.deepStrictEqual(transport.writes, [])
+    assert.deepStrictEqual(transport.calls, ["abort"])
+    assert.strictEqual(link.sentBytes, 0)
+  })
+
   const ways: ReadonlyArray<readonly [string, (opened: Opened) => void, object]> = [
     ["an abort", ({ link }) => link.cutShort(), closedError(1006, "local", false)],
     [
