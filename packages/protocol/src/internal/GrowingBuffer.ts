@@ -14,7 +14,7 @@ const empty: Uint8Array<ArrayBuffer> = new Uint8Array(0)
  */
 export class GrowingBuffer {
   size = 0
-  /** Whether the memory is given back, once the parts are joined. It may change only between messages. */
+  /** Whether the memory is from `memory.take`, for a message that the app borrows. It may change only between messages. */
   pooled = false
   private bytes = empty
 

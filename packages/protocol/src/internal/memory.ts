@@ -47,18 +47,18 @@ export const take = (size: number): Uint8Array<ArrayBuffer> => {
 
 /** Returns memory from `take` that nobody refers to. */
 export const putBack = ({ buffer }: Uint8Array<ArrayBuffer>): void => {
-  if (hasRoomFor(buffer)) keep(buffer)
+  if (makeRoomFor(buffer)) keep(buffer)
 }
 
-/** Whether a buffer is one of those that are kept, and there is room for it. */
-const hasRoomFor = ({ byteLength }: ArrayBuffer): boolean =>
+/** Whether a buffer has one of the sizes that are kept, and there is room for it, if need be in place of other sizes. */
+const makeRoomFor = ({ byteLength }: ArrayBuffer): boolean =>
   byteLength > 0 &&
   byteLength === 2 ** bitsFor(byteLength) &&
   byteLength <= 2 ** maxBits &&
-  (spareBytes + byteLength <= maxSpareBytes || makeRoom(byteLength))
+  (spareBytes + byteLength <= maxSpareBytes || dropOthers(byteLength))
 
 /** Drops the buffers of all other sizes. They may be those of messages that come no more. Returns whether there is room. */
-const makeRoom = (size: number): boolean => {
+const dropOthers = (size: number): boolean => {
   for (const [bits, buffers] of spare.entries()) if (2 ** bits !== size) buffers.length = 0
   spareBytes = spare[bitsFor(size)]!.length * size
   return spareBytes + size <= maxSpareBytes
@@ -87,7 +87,7 @@ export const giveBack = (bytes: Uint8Array): void => {
   const lease = leaseOf(bytes)
   if (lease === undefined || lease.uses > 0) return
   const { buffer } = bytes
-  if (!(buffer instanceof ArrayBuffer) || !hasRoomFor(buffer)) return
+  if (!(buffer instanceof ArrayBuffer) || !makeRoomFor(buffer)) return
   const leased: Leased = buffer
   leased[leaseKey] = null
   keep(transfer(buffer))
