@@ -92,6 +92,14 @@ export abstract class EffectClass<A, E = never, R = never> extends Effectable.Cl
   }
 }
 
+/** An effect as a class that is given its fiber. `begin` makes the effect that is run. */
+export abstract class FiberEffect<A, E = never, R = never> extends Effectable.Class<A, E, R> {
+  abstract begin(fiber: Fiber, status: Status): Effect.Effect<A, E, R>
+  commit(): Effect.Effect<A, E, R> {
+    return Effect.withFiberRuntime((fiber, status) => this.begin(fiber, status))
+  }
+}
+
 /** Makes a `Deferred` synchronously. */
 export const deferredMakeUnsafe = <A, E = never>(): Deferred.Deferred<A, E> => Deferred.unsafeMake(noFiberId)
 
