@@ -54,6 +54,7 @@ export interface FinalStatus extends Connection.CloseStatus {
 }
 
 const pingBytes = 8
+const noOwners: ReadonlyArray<Owner> = []
 
 /** One connection. It reads in order, sends through its `sender`, answers, keeps its deadlines, and closes. */
 export class Link<Item extends Delivered = Delivered>
@@ -75,7 +76,9 @@ export class Link<Item extends Delivered = Delivered>
   // The account of this connection in its budget.
   private readonly ledger: Ledger | undefined
   private senderOrNone: Sender | undefined = undefined
-  private owners: ReadonlyArray<Owner> = []
+  // Most connections have one owner. A list of one would take more memory.
+  private owner: Owner | undefined = undefined
+  private otherOwners: ReadonlyArray<Owner> = noOwners
 
   // A message counts when it has ended. The bytes are those of the transport, without the handshake.
   receivedMessages = 0
@@ -134,8 +137,8 @@ export class Link<Item extends Delivered = Delivered>
 
   addOwner(owner: Owner): void {
     if (this.closed) return owner.delete(this)
-    // `[...owners, owner]` would allocate room for sixteen more, and `concat` takes long. Most connections have one owner.
-    this.owners = this.owners.length === 0 ? [owner] : this.owners.concat(owner)
+    if (this.owner === undefined) this.owner = owner
+    else this.otherOwners = this.otherOwners.concat(owner)
     owner.add(this)
   }
 
@@ -292,7 +295,8 @@ export class Link<Item extends Delivered = Delivered>
     this.deadlines.stop()
     this.receiveRate?.stop()
     this.failSends(this.terminalError("local"))
-    for (const owner of this.owners) owner.delete(this)
+    this.owner?.delete(this)
+    for (const owner of this.otherOwners) owner.delete(this)
     this.closers?.wakeAll()
     this.closers = undefined
   }
