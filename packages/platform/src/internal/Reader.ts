@@ -8,7 +8,7 @@ import {
   handingOver,
   interruptibleFiber,
   isInterrupted,
-  matchCauseUninterruptible,
+  onExitUninterruptible,
   streamOfReads,
   toBatch,
   withFiber,
@@ -79,10 +79,7 @@ export abstract class Reader<Item extends Delivered> implements ReadingHost<Item
       this.runner = running
       this.link.connection.borrowing = giveBack !== undefined
       this.readingFiber = interruptibleFiber(fiber, status)
-      return matchCauseUninterruptible(status, handingOver(fiber, running), {
-        onFailure: (cause) => running.failed(cause),
-        onSuccess: (_) => running.succeeded()
-      })
+      return onExitUninterruptible(status, handingOver(fiber, running), (exit) => running.end(exit))
     })
   }
 

@@ -1,5 +1,4 @@
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
-import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -9,7 +8,6 @@ import { endsNormally } from "../engine/connection/Link.js"
 import {
   awaitCallback,
   awaitReadable,
-  combineCauses,
   deferredDoneUnsafe,
   deferredMakeUnsafe,
   EffectClass,
@@ -32,7 +30,7 @@ export type Handler<Item, E, R> = (item: Item) => Effect.Effect<unknown, E, R> |
  * waits, in one object, because an idle connection keeps it.
  */
 export class Running<Item extends Delivered, E, R>
-  extends EffectClass<unknown, E | ConnectionError, R>
+  extends EffectClass<void, E | ConnectionError, R>
   implements InboxReader
 {
   private readonly host: ReadingHost<Item>
@@ -44,8 +42,8 @@ export class Running<Item extends Delivered, E, R>
   // The effect that the handler returned and that the fiber has not begun.
   private pending: Effect.Effect<unknown, E | ConnectionError, R> | undefined = undefined
   // Made for the first pending effect, and used for all later ones.
-  private beginning: Effect.Effect<unknown, E | ConnectionError, R> | undefined = undefined
-  private resume: ((effect: Effect.Effect<unknown, E | ConnectionError, R>) => void) | undefined = undefined
+  private beginning: Effect.Effect<void, E | ConnectionError, R> | undefined = undefined
+  private resume: ((effect: Effect.Effect<void, E | ConnectionError, R>) => void) | undefined = undefined
   // Whether the reading side calls the handler, and what to call once the handler has returned if it interrupted this
   // fiber: in Effect 4 the fiber ends in that call.
   private handling = false
@@ -65,11 +63,11 @@ export class Running<Item extends Delivered, E, R>
     this.giveBack = giveBack
   }
 
-  asEffect(): Effect.Effect<unknown, E | ConnectionError, R> {
+  asEffect(): Effect.Effect<void, E | ConnectionError, R> {
     return this.step() ?? this.awaitItems
   }
 
-  private get awaitItems(): Effect.Effect<unknown, E | ConnectionError, R> {
+  private get awaitItems(): Effect.Effect<void, E | ConnectionError, R> {
     return awaitReadable((resume) => {
       this.resume = resume
       this.host.link.inbox.whenReadable(this)
@@ -83,7 +81,7 @@ export class Running<Item extends Delivered, E, R>
   wake(): void {
     const { host, resume } = this
     if (resume === undefined || isInterrupted(host.readingFiber)) return
-    let next: Effect.Effect<unknown, E | ConnectionError, R> | undefined
+    let next: Effect.Effect<void, E | ConnectionError, R> | undefined
     this.handling = true
     try {
       for (;;) {
@@ -102,7 +100,7 @@ export class Running<Item extends Delivered, E, R>
   }
 
   /** Handles the items that wait. Returns what the fiber does next, or `undefined` if it has to wait for items. */
-  private step(): Effect.Effect<unknown, E | ConnectionError, R> | undefined {
+  private step(): Effect.Effect<void, E | ConnectionError, R> | undefined {
     // The effect before it, if there was one, has succeeded.
     this.takeBack()
     this.pending = this.handleBatch()
@@ -113,7 +111,7 @@ export class Running<Item extends Delivered, E, R>
     return endsNormally(error) ? Effect.void : Effect.fail(error)
   }
 
-  private beginPending(): Effect.Effect<unknown, E | ConnectionError, R> {
+  private beginPending(): Effect.Effect<void, E | ConnectionError, R> {
     const begun = Effect.suspend(() => {
       const effect = this.pending ?? Effect.void
       this.pending = undefined
@@ -164,18 +162,17 @@ export class Running<Item extends Delivered, E, R>
     this.giveBack?.(lent)
   }
 
-  succeeded(): Effect.Effect<void> {
-    this.host.releaseReader(this)
-    return Effect.void
-  }
-
-  failed(cause: Cause.Cause<E | ConnectionError>): Effect.Effect<never, E | ConnectionError, R> {
+  end(exit: Exit.Exit<void, E | ConnectionError>): Effect.Effect<void, E | ConnectionError, R> {
+    if (Exit.isSuccess(exit)) {
+      this.host.releaseReader(this)
+      return Effect.void
+    }
     const end = Effect.suspend(() => {
       this.host.releaseReader(this)
       // If the handler was called for a message, its effect must begin.
-      const ended = this.pending === undefined ? Effect.failCause(cause) : beginAndInterrupt(this.pending, cause)
+      const begun = this.pending === undefined ? Effect.void : beginAndInterrupt(this.pending)
       return Effect.ensuring(
-        ended,
+        begun,
         Effect.sync(() => this.takeBack())
       )
     })
@@ -191,12 +188,9 @@ export class Running<Item extends Delivered, E, R>
 
 /**
  * Begins an effect in a new fiber, because this one has been interrupted, and then interrupts the new fiber. The effect
- * ends at the first point at which it can be interrupted.
+ * ends at the first point at which it can be interrupted. Fails if it fails by itself.
  */
-const beginAndInterrupt = <E, R>(
-  effect: Effect.Effect<unknown, E, R>,
-  cause: Cause.Cause<E>
-): Effect.Effect<never, E, R> => {
+const beginAndInterrupt = <E, R>(effect: Effect.Effect<unknown, E, R>): Effect.Effect<void, E, R> => {
   const begun = deferredMakeUnsafe<void>()
   const beginning = withFiber<unknown, E, R>((fiber) => {
     const begin = Effect.suspend(() => {
@@ -209,9 +203,7 @@ const beginAndInterrupt = <E, R>(
     Effect.andThen(
       Deferred.await(begun),
       Effect.flatMap(Effect.andThen(Fiber.interrupt(fiber), Fiber.await(fiber)), (exit) =>
-        Effect.failCause(
-          Exit.isSuccess(exit) || hasInterruptsOnly(exit.cause) ? cause : combineCauses(cause, exit.cause)
-        )
+        Exit.isSuccess(exit) || hasInterruptsOnly(exit.cause) ? Effect.void : Effect.failCause(exit.cause)
       )
     )
   )

@@ -35,7 +35,7 @@ import {
 
 export { catch as catch_, catchCause, catchDefect, forkChild, forkDetach, tapCause } from "effect/Effect"
 
-export { combine as combineCauses, findErrorOption, hasDies, hasInterruptsOnly } from "effect/Cause"
+export { findErrorOption, hasDies, hasInterruptsOnly } from "effect/Cause"
 
 export { hasInterrupts as exitHasInterrupts } from "effect/Exit"
 
@@ -335,16 +335,12 @@ export const isInterrupted = (fiber: Fiber | undefined): boolean =>
 /** Calls back once each fiber that has yielded has gone on. A fiber of Effect 4 yields to the event loop. */
 export const afterYield: ((callback: () => void) => void) | undefined = (callback) => void setImmediate(callback)
 
-/** Runs an effect and then one of the two continuations, which cannot be interrupted. */
-export const matchCauseUninterruptible = <A, E, R, A2, E2, R2, A3, E3, R3>(
+/** Runs an effect and then `finalize`, which cannot be interrupted. If both fail, the failure has both causes. */
+export const onExitUninterruptible = <A, E, R, E2, R2>(
   _status: Status,
   effect: Effect.Effect<A, E, R>,
-  then: {
-    readonly onFailure: (cause: Cause.Cause<E>) => Effect.Effect<A2, E2, R2>
-    readonly onSuccess: (value: A) => Effect.Effect<A3, E3, R3>
-  }
-): Effect.Effect<A2 | A3, E2 | E3, R | R2 | R3> =>
-  Effect.uninterruptibleMask((restore) => Effect.matchCauseEffect(restore(effect), then))
+  finalize: (exit: Exit.Exit<A, E>) => Effect.Effect<void, E2, R2>
+): Effect.Effect<A, E | E2, R | R2> => Effect.onExit(effect, finalize)
 
 /**
  * A fiber may yield and be interrupted between two operations. An effect that was returned but has not begun is then
