@@ -54,6 +54,8 @@ export interface FinalStatus extends Connection.CloseStatus {
 }
 
 const pingBytes = 8
+const randomPing = ({ random }: Settings): Uint8Array => randomBytesFrom(random, pingBytes)
+
 const noOwners: ReadonlyArray<Owner> = []
 
 /** One connection. It reads in order, sends through its `sender`, answers, keeps its deadlines, and closes. */
@@ -229,7 +231,7 @@ export class Link<Item extends Delivered = Delivered>
 
   /** Makes a ping for `sendPing`. Throws if `data` is too long for a ping. */
   makePing(data?: Uint8Array): PendingPing {
-    return new PendingPing(data === undefined ? this.randomPing() : pingPayload(data), this.timers.now)
+    return new PendingPing(data === undefined ? randomPing(this.settings) : pingPayload(data), this.timers.now)
   }
 
   sendPing(ping: PendingPing): Sent {
@@ -247,10 +249,6 @@ export class Link<Item extends Delivered = Delivered>
   sendPong(data: Uint8Array | undefined): Sent {
     const payload = pongPayload(data)
     return this.sender.sendControl(() => this.connection.pong(payload))
-  }
-
-  private randomPing(): Uint8Array {
-    return randomBytesFrom(this.settings.random, pingBytes)
   }
 
   /** Calls `listener` for pings, pongs and the end. Returns a function that removes it. */
@@ -452,7 +450,7 @@ export class Link<Item extends Delivered = Delivered>
   sendHeartbeat(): void {
     // A ping would have to wait behind other output. Whether that output leaves says just as much about the peer.
     if (!this.flusher.writable) return
-    this.connection.ping(this.randomPing())
+    this.connection.ping(randomPing(this.settings))
     this.flusher.flush()
   }
 
