@@ -1,0 +1,210 @@
+import type { ConnectionError } from "@effect-websocket/protocol/Errors"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import type { Delivered, InboxReader } from "../engine/connection/Inbox.js"
+import { endsNormally } from "../engine/connection/Link.js"
+import {
+  awaitCallback,
+  awaitReadable,
+  deferredDoneUnsafe,
+  deferredMakeUnsafe,
+  EffectClass,
+  forkDetach,
+  handingOver,
+  handOver,
+  hasInterruptsOnly,
+  isInterrupted,
+  resumeInPlace,
+  withFiber,
+  type Fiber as AnyFiber
+} from "./effect.js"
+import type { ReadingHost } from "./Reading.js"
+import { Send, sentEffect } from "./sending.js"
+
+export type Handler<Item, E, R> = (item: Item) => Effect.Effect<unknown, E, R> | void
+
+/**
+ * One `run`: calls its handler for each item. It is the effect that the fiber runs, and the reader of the inbox while the fiber
+ * waits, in one object, because an idle connection keeps it.
+ */
+export class Running<Item extends Delivered, E, R>
+  extends EffectClass<void, E | ConnectionError, R>
+  implements InboxReader
+{
+  private readonly host: ReadingHost<Item>
+  private readonly fiber: AnyFiber
+  private readonly handler: Handler<Item, E, R>
+  private readonly giveBack: ((item: Item) => void) | undefined
+  // The borrowed item whose handler was called. Its effect is handed over as it is, so that it is certain to begin.
+  private lent: Item | undefined = undefined
+  // The effect that the handler returned and that the fiber has not begun.
+  private pending: Effect.Effect<unknown, E | ConnectionError, R> | undefined = undefined
+  // Made for the first pending effect, and used for all later ones.
+  private beginning: Effect.Effect<void, E | ConnectionError, R> | undefined = undefined
+  private resume: ((effect: Effect.Effect<void, E | ConnectionError, R>) => void) | undefined = undefined
+  // Whether the reading side calls the handler, and what to call once the handler has returned if it interrupted this
+  // fiber: in Effect 4 the fiber ends in that call.
+  private handling = false
+  private onReturned: (() => void) | undefined = undefined
+
+  /** `giveBack`, if given, is called for each item once its handler is done: the items are borrowed. */
+  constructor(
+    host: ReadingHost<Item>,
+    fiber: AnyFiber,
+    handler: Handler<Item, E, R>,
+    giveBack: ((item: Item) => void) | undefined
+  ) {
+    super()
+    this.host = host
+    this.fiber = fiber
+    this.handler = handler
+    this.giveBack = giveBack
+  }
+
+  asEffect(): Effect.Effect<void, E | ConnectionError, R> {
+    return this.step() ?? this.awaitItems
+  }
+
+  private get awaitItems(): Effect.Effect<void, E | ConnectionError, R> {
+    return awaitReadable((resume) => {
+      this.resume = resume
+      this.host.link.inbox.whenReadable(this)
+    })
+  }
+
+  /**
+   * The reading side calls the handler directly while the fiber keeps waiting. The fiber resumes only for an effect that
+   * takes time.
+   */
+  wake(): void {
+    const { host, resume } = this
+    if (resume === undefined || isInterrupted(host.readingFiber)) return
+    let next: Effect.Effect<void, E | ConnectionError, R> | undefined
+    this.handling = true
+    try {
+      for (;;) {
+        next = this.step()
+        if (next !== undefined || this.onReturned !== undefined || host.link.inbox.waitOn(this)) break
+      }
+    } catch (defect) {
+      next = Effect.die(defect)
+    }
+    this.handling = false
+    if (this.onReturned !== undefined) this.onReturned()
+    else if (next !== undefined) {
+      this.resume = undefined
+      resumeInPlace(this.fiber, resume, next)
+    }
+  }
+
+  /** Handles the items that wait. Returns what the fiber does next, or `undefined` if it has to wait for items. */
+  private step(): Effect.Effect<void, E | ConnectionError, R> | undefined {
+    // The effect before it, if there was one, has succeeded.
+    this.takeBack()
+    this.pending = this.handleBatch()
+    if (this.pending !== undefined) return (this.beginning ??= this.beginPending())
+    this.takeBack()
+    const { error } = this.host.link.inbox
+    if (error === undefined) return undefined
+    return endsNormally(error) ? Effect.void : Effect.fail(error)
+  }
+
+  private beginPending(): Effect.Effect<void, E | ConnectionError, R> {
+    const begun = Effect.suspend(() => {
+      const effect = this.pending ?? Effect.void
+      this.pending = undefined
+      return handOver(this.fiber, effect)
+    })
+    return Effect.flatMap(begun, () => this)
+  }
+
+  /**
+   * Calls the handler for the items that wait, as long as its effects complete at once. Returns the first effect that
+   * does not, or `undefined` if no item is left. All that the handler sends is written in one write.
+   */
+  private handleBatch(): Effect.Effect<unknown, E | ConnectionError, R> | undefined {
+    const { flusher, inbox } = this.host.link
+    const { giveBack, handler } = this
+    flusher.cork()
+    try {
+      for (;;) {
+        const item = inbox.next()
+        if (item === undefined) {
+          flusher.flush()
+          return undefined
+        }
+        if (giveBack !== undefined) {
+          this.takeBack()
+          this.lent = item
+        }
+        let effect: Effect.Effect<unknown, E | ConnectionError, R> | void = handler(item)
+        if (effect === undefined || effect === Effect.void) continue
+        if (effect instanceof Send) {
+          const sent = effect.now()
+          if (sent === undefined) continue
+          effect = sentEffect(sent)
+        }
+        return effect
+      }
+    } finally {
+      inbox.taken()
+      // The returned effect may send more.
+      flusher.uncork()
+    }
+  }
+
+  private takeBack(): void {
+    const { lent } = this
+    if (lent === undefined) return
+    this.lent = undefined
+    this.giveBack?.(lent)
+  }
+
+  end(exit: Exit.Exit<void, E | ConnectionError>): Effect.Effect<void, E | ConnectionError, R> {
+    if (Exit.isSuccess(exit)) {
+      this.host.releaseReader(this)
+      return Effect.void
+    }
+    const end = Effect.suspend(() => {
+      this.host.releaseReader(this)
+      // If the handler was called for a message, its effect must begin.
+      const begun = this.pending === undefined ? Effect.void : beginAndInterrupt(this.pending)
+      return Effect.ensuring(
+        begun,
+        Effect.sync(() => this.takeBack())
+      )
+    })
+    if (!this.handling) return end
+    // The handler may have returned by now, because the fiber may have yielded.
+    const returned = awaitCallback<void>((resume) => {
+      if (!this.handling) return resume(Effect.void)
+      this.onReturned = () => resume(Effect.void)
+    })
+    return Effect.andThen(returned, end)
+  }
+}
+
+/**
+ * Begins an effect in a new fiber, because this one has been interrupted, and then interrupts the new fiber. The effect
+ * ends at the first point at which it can be interrupted. Fails if it fails by itself.
+ */
+const beginAndInterrupt = <E, R>(effect: Effect.Effect<unknown, E, R>): Effect.Effect<void, E, R> => {
+  const begun = deferredMakeUnsafe<void>()
+  const beginning = withFiber<unknown, E, R>((fiber) => {
+    const begin = Effect.suspend(() => {
+      deferredDoneUnsafe(begun, Exit.void)
+      return handOver(fiber, effect)
+    })
+    return handingOver(fiber, begin)
+  })
+  return Effect.flatMap(forkDetach(Effect.interruptible(beginning)), (fiber) =>
+    Effect.andThen(
+      Deferred.await(begun),
+      Effect.flatMap(Effect.andThen(Fiber.interrupt(fiber), Fiber.await(fiber)), (exit) =>
+        Exit.isSuccess(exit) || hasInterruptsOnly(exit.cause) ? Effect.void : Effect.failCause(exit.cause)
+      )
+    )
+  )
+}
