@@ -96,9 +96,8 @@ const serverContestant = (
     if (work._tag === "Memory") return { subject, sample: () => idleSample(subject, work, settings) }
     const { child, port } = yield* startServer(subject, work, settings)
     const load = yield* startLoad
-    if (subject.echoesFrames && "shape" in work && work._tag !== "Broadcast") {
-      yield* checkServer(subject.name, port, work.shape)
-    }
+    // A broadcast also goes to its sender, so with one connection it is an echo.
+    if (subject.echoesFrames && "shape" in work) yield* checkServer(subject.name, port, work.shape)
     if (work._tag !== "Churn") {
       yield* ask(load, { _tag: "Open", port, connections: work.connections, compressed: isCompressed(work) })
     }
