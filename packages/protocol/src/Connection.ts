@@ -7,7 +7,6 @@
  *
  * @since 0.1.0
  */
-import { countOutside } from "#countOutside"
 import * as CloseCode from "./CloseCode.js"
 import { Compressor, type Deflation, type Options as CompressorOptions } from "./Compressor.js"
 import {
@@ -557,7 +556,6 @@ class ConnectionImpl implements Connection, FrameVisitor {
     const bytes = toBytes(chunk, "A chunk")
     // A Close that the decoder finds is `pending` by now.
     this.pending = this.decoder.decode(mustCopy ? copyOf(bytes, 0, bytes.length) : bytes) ?? this.pending
-    if (this.keepsChunk) countOutside(bytes.length)
     if (this.unsettled && (!this.delivered || this.phase !== "Open")) this.settleInto(events)
     this.events = betweenChunks
     return events

@@ -15,7 +15,7 @@ const young = () => {
 const fillMost = (): void => {
   let { capacity, used } = young()
   while (used < capacity * 0.6) {
-    new Array(10_000).fill(0)
+    Array.from({ length: 10_000 })
     ;({ capacity, used } = young())
   }
 }
