@@ -20,6 +20,8 @@ const platformOrder = [
   ["WebSocket", "(WebSocket(Client|Server|Upgrade|Test)|Reconnecting|Mock|node)"],
   ["WebSocket(Client|Server)", "(WebSocket(Test|Upgrade)|Mock|node)"],
   ["WebSocketUpgrade", "(WebSocketTest|Mock|node)"],
+  ["EffectSocket", "(WebSocket(Test|Upgrade)|Reconnecting|Mock|node|rpc/)"],
+  ["rpc/[^/]+", "(WebSocketTest|Mock|node)"],
   ["MockTransport", "(MockPeer|WebSocketTest|node)"],
   ["MockPeer", "(WebSocketTest|node)"],
   ["WebSocketTest", "node"]
@@ -77,13 +79,27 @@ module.exports = {
       to: { path: "node/NodeWebSocketUpgrade\\.ts$" }
     },
     {
+      name: "rpc-in-one-file-only",
+      comment: "@effect/rpc is an optional peer",
+      severity: "error",
+      from: { path: "^packages/platform/src", pathNot: "internal/rpc\\.ts$" },
+      to: { path: "@effect/rpc/" }
+    },
+    {
+      name: "nothing-else-needs-rpc",
+      severity: "error",
+      from: { path: "^packages/platform/src", pathNot: "^packages/platform/src/rpc/" },
+      to: { path: "packages/platform/src/(rpc/|internal/rpc\\.ts$)" }
+    },
+    {
       name: "tools-use-public-exports",
       comment: "tools import what is published; only the tests of tools/conformance look inside",
       severity: "error",
       from: { path: "^tools/", pathNot: "^tools/conformance/test/" },
       to: {
         path: "^packages/",
-        pathNot: "^packages/(protocol|platform)/src/([A-Z][A-Za-z]+|index|node/[A-Z][A-Za-z]+|node/index)\\.ts$"
+        pathNot:
+          "^packages/(protocol|platform)/src/([A-Z][A-Za-z]+|index|(node|rpc)/[A-Z][A-Za-z]+|(node|rpc)/index)\\.ts$"
       }
     },
     {
@@ -105,7 +121,7 @@ module.exports = {
       from: { path: "^packages/[^/]+/src" },
       to: {
         dependencyTypes: ["npm-no-pkg", "npm-unknown", "npm-dev"],
-        pathNot: ["effect/dist", "@effect/platform(-node)?/dist", "^packages/protocol"]
+        pathNot: ["effect/dist", "@effect/(platform(-node)?|rpc)/dist", "^packages/protocol"]
       }
     },
     {
