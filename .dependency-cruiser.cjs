@@ -73,10 +73,11 @@ module.exports = {
       to: { path: "@effect/platform-node/" }
     },
     {
-      name: "nothing-needs-the-optional-peer",
+      name: "optional-peer-is-loaded-on-demand",
+      comment: "an app without @effect/platform-node imports the index of /node, too",
       severity: "error",
       from: { path: "^packages/platform/src" },
-      to: { path: "node/NodeWebSocketUpgrade\\.ts$" }
+      to: { path: "@effect/platform-node/", dynamic: false, dependencyTypesNot: ["type-only"] }
     },
     {
       name: "rpc-in-one-file-only",

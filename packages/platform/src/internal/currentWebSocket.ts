@@ -8,14 +8,18 @@ import { awaitCallback, catch_ } from "./effect.js"
 /** The connection that a `Socket` of Effect writes to. While there is none, writes wait for the next one. */
 export class CurrentWebSocket {
   private socket: WebSocket | undefined
+  private readonly isOnly: boolean
   private readonly waiters = new Waiters()
 
+  /** With an argument, that connection is the only one, and remains the current one after its end. */
   constructor(socket?: WebSocket) {
     this.socket = socket
+    this.isOnly = socket !== undefined
   }
 
   /** Makes a connection the current one, for as long as the scope. */
   set(socket: WebSocket): Effect.Effect<void, never, Scope.Scope> {
+    if (this.isOnly) return Effect.void
     return Effect.acquireRelease(
       Effect.sync(() => {
         this.socket = socket
@@ -58,7 +62,8 @@ export class CurrentWebSocket {
 
 /**
  * Drops what is written to a connection that is closing or over. Its reader reports the end. A failure here would be a
- * defect of the RPC call that writes, and a wait would block the RPC client that acknowledges a chunk before it reads on.
+ * defect of the RPC call that writes. A wait would block the RPC client that acknowledges a chunk before it reads on, and
+ * the RPC server that replies to its last calls before it ends.
  */
 const unlessOver = (effect: Effect.Effect<void, ConnectionError>): Effect.Effect<void, ConnectionError> =>
   catch_(effect, (error) =>

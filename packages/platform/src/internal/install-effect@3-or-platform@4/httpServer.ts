@@ -1,5 +1,5 @@
 /** See `effect.ts`. */
 export { toSetCookieHeaders } from "@effect/platform/Cookies"
 export { appendPreResponseHandler } from "@effect/platform/HttpApp"
-export { HttpServerRequest } from "@effect/platform/HttpServerRequest"
+export { fromWeb as requestFromWeb, HttpServerRequest } from "@effect/platform/HttpServerRequest"
 export { empty as emptyResponse, setHeader, text as textResponse } from "@effect/platform/HttpServerResponse"
