@@ -20,7 +20,7 @@ const platformOrder = [
   ["WebSocket", "(WebSocket(Client|Server|Upgrade|Test)|Reconnecting|Mock|node)"],
   ["WebSocket(Client|Server)", "(WebSocket(Test|Upgrade)|Mock|node)"],
   ["WebSocketUpgrade", "(WebSocketTest|Mock|node)"],
-  ["EffectSocket", "(WebSocket(Test|Upgrade)|Reconnecting|Mock|node|rpc/)"],
+  ["EffectSocket", "(WebSocket(Test|Upgrade)|Mock|node|rpc/)"],
   ["rpc/[^/]+", "(WebSocketTest|Mock|node)"],
   ["MockTransport", "(MockPeer|WebSocketTest|node)"],
   ["MockPeer", "(WebSocketTest|node)"],

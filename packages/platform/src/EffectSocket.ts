@@ -16,8 +16,10 @@
  */
 import { isIoError, isWebSocketError } from "@effect-websocket/protocol/Errors"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { closeCodeOfExit } from "./internal/closeCodeOfExit.js"
 import { CurrentWebSocket } from "./internal/currentWebSocket.js"
 import { layerEffect } from "./internal/effect.js"
@@ -29,6 +31,8 @@ import {
   socketServerAddress,
   type SocketServerService
 } from "./internal/socket.js"
+import { Sessions } from "./internal/sessions.js"
+import * as ReconnectingWebSocket from "./ReconnectingWebSocket.js"
 import type * as WebSocket from "./WebSocket.js"
 import { connect, type ConnectOptions, type WebSocketClient } from "./WebSocketClient.js"
 import { WebSocketServer, type RouteOptions } from "./WebSocketServer.js"
@@ -117,6 +121,59 @@ export const layer = <E = never, R = never>(
   url: string | URL | Effect.Effect<string | URL, E, R>,
   options?: Options
 ): Layer.Layer<Socket, never, WebSocketClient | Exclude<R, Scope.Scope>> => layerEffect(Socket, make(url, options))
+
+/**
+ * As `make`, but a `ReconnectingWebSocket` makes the connections: its `schedule`, `classify`, `onConnect` and the server's
+ * `Retry-After` decide when it connects again. It connects at once, and until the scope ends. A reader waits for the next
+ * connection, so it sees no attempt that failed. After the failure that is final, or that is classified as an end, each reader
+ * fails with an open error. By default 1000 is such an end, also if a reader closes with it at the end of a success.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeReconnecting = <E = never, R = never>(
+  url: string | URL | Effect.Effect<string | URL, E, R>,
+  { onConnect = () => Effect.void, ...options }: ReconnectingOptions<E, R> = {}
+): Effect.Effect<Socket, never, WebSocketClient | Scope.Scope | R> =>
+  Effect.gen(function* () {
+    const sessions = new Sessions<ReconnectingWebSocket.Failure<E>>()
+    const reconnecting = yield* ReconnectingWebSocket.make(url, {
+      ...options,
+      onConnect: (socket, connection) => Effect.andThen(onConnect(socket, connection), sessions.session(socket))
+    })
+    // Ends with the failure, also after a normal end. What a connection leaves unread is dropped with it.
+    const end = Effect.andThen(Effect.exit(Stream.runDrain(reconnecting.messages)), reconnecting.receive)
+    yield* Effect.forkScoped(
+      Effect.map(Effect.exit(end), (exit) => {
+        if (Exit.isFailure(exit)) sessions.endWith(Exit.failCause(exit.cause))
+      })
+    )
+    const connect = Effect.mapError(sessions.next, (error) => socketOpenError(error, isTimeout(error)))
+    return makeSocket(connect, new CurrentWebSocket())
+  })
+
+/**
+ * The options of `makeReconnecting`: those of `ReconnectingWebSocket.make`, except those of its outbox.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ReconnectingOptions<E = never, R = never> = Omit<
+  ReconnectingWebSocket.Options<E, R>,
+  "outboxCapacity" | "outboxStrategy"
+>
+
+/**
+ * The service `Socket` that `makeReconnecting` makes.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerReconnecting = <E = never, R = never>(
+  url: string | URL | Effect.Effect<string | URL, E, R>,
+  options?: ReconnectingOptions<E, R>
+): Layer.Layer<Socket, never, WebSocketClient | Exclude<R, Scope.Scope>> =>
+  layerEffect(Socket, makeReconnecting(url, options))
 
 /**
  * The service `SocketServer` over a `WebSocketServer`, whose `run` runs a handler for each connection; see

@@ -7,7 +7,8 @@ import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import { isHandshakeRejected, isIoError, isPayloadTooLarge, isProtocolError } from "@effect-websocket/protocol/Errors"
 import * as Frame from "@effect-websocket/protocol/Frame"
-import { Context, Deferred, Effect, Exit, Fiber, Queue, Scope, Stream } from "./effect/index.js"
+import { Schedule } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Queue, Scope, Stream, TestClock } from "./effect/index.js"
 import {
   CloseEvent,
   handlersRunAtOnce,
@@ -372,6 +373,86 @@ describe("make", () => {
 })
 
 class Name extends Context.Service<Name, string>()("Name") {}
+
+describe("makeReconnecting", () => {
+  const schedule = Schedule.spaced("1 seconds")
+
+  it.effect("waits for a connection while attempts fail, and has each reader take one", () =>
+    inMemory(
+      Effect.gen(function* () {
+        const greeted: Array<number> = []
+        const socket = yield* EffectSocket.makeReconnecting("ws://test", {
+          schedule,
+          onConnect: (connection, count) =>
+            Effect.andThen(
+              connection.send(`hi ${count}`),
+              Effect.sync(() => void greeted.push(count))
+            )
+        })
+        const { write } = yield* writer(socket)
+        const first = yield* collecting(socket)
+        yield* Effect.flatMap(WebSocketTest.nextAttempt, ({ reject }) => reject(503))
+        yield* settled
+        yield* TestClock.adjust("1 seconds")
+        const peer = yield* WebSocketServer.accept()
+        yield* first.opened
+        yield* WebSocketTest.expectMessage(peer, "hi 1")
+        yield* write("hello")
+        yield* WebSocketTest.expectMessage(peer, "hello")
+        yield* peer.send("text")
+        assert.strictEqual(yield* first.received, "text")
+        yield* peer.close(1012)
+        assert.strictEqual(closed(yield* first.ended).code, 1012)
+        const second = yield* collecting(socket)
+        assert.isTrue(yield* isPending(second.fiber))
+        yield* TestClock.adjust("1 seconds")
+        const next = yield* WebSocketServer.accept()
+        yield* WebSocketTest.expectMessage(next, "hi 2")
+        yield* second.opened
+        // The end of a reader closes its connection, and the next reader gets another one.
+        const interrupting = yield* Effect.forkScoped(Fiber.interrupt(second.fiber))
+        yield* WebSocketTest.expectClose(next, { code: 1001 })
+        yield* Fiber.join(interrupting)
+        yield* settled
+        yield* TestClock.adjust("1 seconds")
+        const last = yield* WebSocketServer.accept()
+        yield* WebSocketTest.expectMessage(last, "hi 3")
+        const third = yield* collecting(socket)
+        yield* last.send("unread")
+        assert.strictEqual(yield* third.received, "unread")
+        assert.deepStrictEqual(greeted, [1, 2, 3])
+      })
+    )
+  )
+
+  it.effect("fails with the failure that is final, each reader", () =>
+    inMemory(
+      Effect.gen(function* () {
+        const socket = yield* EffectSocket.makeReconnecting("ws://test", { schedule })
+        const { ended } = yield* reading(socket)
+        yield* Effect.flatMap(WebSocketTest.nextAttempt, ({ reject }) => reject(401))
+        for (const end of [yield* ended, yield* read(socket)]) {
+          assert(end._tag === "Open" && isHandshakeRejected(end.cause))
+          assert.strictEqual(end.cause.status, 401)
+        }
+      })
+    )
+  )
+
+  it.effect("gives no reader a connection after a failure that is classified as an end", () =>
+    inMemory(
+      Effect.gen(function* () {
+        const socket = yield* EffectSocket.makeReconnecting("ws://test", { schedule })
+        const { ended, opened } = yield* reading(socket)
+        const peer = yield* WebSocketServer.accept()
+        yield* opened
+        yield* peer.close(1000)
+        assert.strictEqual((yield* ended)._tag, "Normal")
+        assert.strictEqual((yield* read(socket))._tag, "Open")
+      })
+    )
+  )
+})
 
 /** A client and its connection of the server. */
 const connected = (options?: WebSocketClient.ConnectOptions) =>

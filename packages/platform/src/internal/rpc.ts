@@ -30,10 +30,10 @@ export const layerClientProtocol = (
   options?: ClientProtocolOptions
 ): Layer.Layer<ClientProtocol, never, Socket_.Socket | RpcSerialization> => RpcClient.layerProtocolSocket(options)
 
-/** Options with which the client connects again at once, for as long as the predicate holds. */
-export const retryWhile = (predicate: () => boolean): ClientProtocolOptions => ({
-  retrySchedule: Schedule.recurWhile(predicate)
-})
+/** Options with which the client reads again at once, unless there will be no other connection. */
+export const readAgain: ClientProtocolOptions = {
+  retrySchedule: Schedule.recurWhile(({ reason }: Socket_.SocketError) => reason !== "Open" && reason !== "OpenTimeout")
+}
 
 /** The protocol of a server, and a function that serves one connection. */
 export interface ServerConnections {

@@ -10,6 +10,7 @@ import type * as Scope from "effect/Scope"
 import * as EffectSocket from "../EffectSocket.js"
 import {
   layerClientProtocol,
+  readAgain,
   type ClientProtocol,
   type ClientProtocolOptions,
   type RpcSerialization
@@ -56,3 +57,27 @@ export const layerProtocol = <E = never, R = never>(
   { rpc, ...options }: Options = {}
 ): Layer.Layer<ClientProtocol, never, WebSocketClient | RpcSerialization | Exclude<R, Scope.Scope>> =>
   Layer.provide(layerClientProtocol(rpc), EffectSocket.layer(url, options))
+
+/**
+ * The options of `layerProtocolReconnecting`: those of `EffectSocket.makeReconnecting`, and `rpc`, as in `Options`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ReconnectingOptions<E = never, R = never> extends EffectSocket.ReconnectingOptions<E, R> {
+  readonly rpc?: ClientProtocolOptions | undefined
+}
+
+/**
+ * As `layerProtocol`, but a `ReconnectingWebSocket` makes the connections: its `schedule`, `classify`, `onConnect` and the
+ * server's `Retry-After` decide when it connects again. An attempt that fails does not fail a call: calls before the first
+ * connection wait for it. After the final failure, all calls fail with it.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerProtocolReconnecting = <E = never, R = never>(
+  url: string | URL | Effect.Effect<string | URL, E, R>,
+  { rpc, ...options }: ReconnectingOptions<E, R> = {}
+): Layer.Layer<ClientProtocol, never, WebSocketClient | RpcSerialization | Exclude<R, Scope.Scope>> =>
+  Layer.provide(layerClientProtocol({ ...readAgain, ...rpc }), EffectSocket.layerReconnecting(url, options))

@@ -4,6 +4,7 @@ import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/plat
 import * as NodeWebSocketUpgrade from "@effect-websocket/platform/node/NodeWebSocketUpgrade"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import { NodeHttpServer } from "@effect/platform-node"
+import { Schedule } from "effect"
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
 import { serveRoutes } from "../effect/http.js"
@@ -115,6 +116,21 @@ export const ours: Transport = {
       return Context.get(context, WebSocketServer.WebSocketServer).address.port
     }),
   client
+}
+
+/** This library on both sides, with a client that reconnects by itself. */
+export const reconnecting: Transport = {
+  ...ours,
+  client: (port) =>
+    Layer.provide(
+      WebSocketRpcClient.layerProtocolReconnecting(urlOf(port), {
+        headers: { "x-name": "ann" },
+        schedule: Schedule.spaced("10 millis"),
+        // It goes on after a request that was too large.
+        classify: () => "reconnect"
+      }),
+      NodeWebSocketClient.layer
+    )
 }
 
 /** This library in a route of Effect's HTTP server. */

@@ -15,12 +15,13 @@ import { assert, afterEach, describe, it } from "../effect/vitest.js"
 import * as TcpProxy from "../faults/TcpProxy.js"
 import { noHandlesLeft, rawServer } from "../node/support.js"
 import { isInterrupted, isPending } from "../support.js"
-import { app, builtIn, Calls, callerOf, inRoute, ours, quietly, type Transport } from "./app.js"
+import { app, builtIn, Calls, callerOf, inRoute, ours, quietly, reconnecting, type Transport } from "./app.js"
 
 afterEach(noHandlesLeft)
 
 const transports: ReadonlyArray<readonly [string, Transport]> = [
   ["this library", ours],
+  ["this library, reconnecting", reconnecting],
   ["this library in a route", inRoute],
   ["Effect", builtIn]
 ]
@@ -76,7 +77,8 @@ describe.each(transports)("RPC over %s", (_, transport) => {
       const stopping = yield* Effect.forkScoped(Scope.close(first, Exit.void))
       const losses = yield* ends
       // The server of RPC interrupts its calls before the connections close.
-      if (transport === ours) assert.deepStrictEqual(losses, ["interrupted", "interrupted"])
+      if (transport === ours || transport === reconnecting)
+        assert.deepStrictEqual(losses, ["interrupted", "interrupted"])
       else if (transport === inRoute) for (const loss of losses) assert.include(["interrupted", 1001], loss)
       else assert.deepStrictEqual(losses, [builtInLosses.stopped, builtInLosses.stopped])
       yield* Fiber.join(stopping)

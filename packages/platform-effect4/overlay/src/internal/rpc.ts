@@ -35,10 +35,13 @@ export const layerClientProtocol = (
 ): Layer.Layer<ClientProtocol, never, Socket_.Socket | RpcSerialization> =>
   layerProtocolSocket({ pingInterval: Duration.infinity, ...options })
 
-/** Options with which the client connects again at once, for as long as the predicate holds. */
-export const retryWhile = (predicate: () => boolean): ClientProtocolOptions => ({
-  retryPolicy: Schedule.while(Schedule.forever, predicate)
-})
+/** Options with which the client reads again at once, unless there will be no other connection. */
+export const readAgain: ClientProtocolOptions = {
+  retryPolicy: Schedule.while(
+    Schedule.forever,
+    ({ input }: Schedule.Metadata<number, Socket_.SocketError>) => input.reason._tag !== "SocketOpenError"
+  )
+}
 
 /** The protocol of a server, and a function that serves one connection. */
 export interface ServerConnections {
