@@ -19,12 +19,13 @@ const platformOrder = [
   ["internal/[^/]+", "(WebSocket(Client|Server|Upgrade|Test)|Reconnecting|Mock|node)"],
   ["WebSocket", "(WebSocket(Client|Server|Upgrade|Test)|Reconnecting|Mock|node)"],
   ["WebSocket(Client|Server)", "(WebSocket(Test|Upgrade)|Mock|node)"],
-  ["WebSocketUpgrade", "(WebSocketTest|Mock|node)"],
+  ["WebSocketUpgrade", "(WebSocketTest|WebSocketUpgradeTest|Mock|node)"],
   ["EffectSocket", "(WebSocket(Test|Upgrade)|Mock|node|rpc/)"],
   ["rpc/[^/]+", "(WebSocketTest|Mock|node)"],
   ["MockTransport", "(MockPeer|WebSocketTest|node)"],
   ["MockPeer", "(WebSocketTest|node)"],
-  ["WebSocketTest", "node"]
+  ["WebSocketTest", "node"],
+  ["WebSocketUpgradeTest", "(MockPeer|WebSocketTest|node)"]
 ]
 
 module.exports = {

@@ -65,4 +65,8 @@ export * as WebSocketUpgrade from "./WebSocketUpgrade.js"
 /**
  * @since 0.1.0
  */
+export * as WebSocketUpgradeTest from "./WebSocketUpgradeTest.js"
+/**
+ * @since 0.1.0
+ */
 export * as Zlib from "./Zlib.js"

@@ -1,5 +1,5 @@
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import type * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { Waiters } from "../engine/Waiters.js"
 import type { WebSocket } from "../WebSocket.js"
