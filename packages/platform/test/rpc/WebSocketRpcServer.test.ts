@@ -13,7 +13,7 @@ const started = (transport: Transport, options?: { readonly concurrency: number 
   Effect.gen(function* () {
     const calls = new Calls()
     const port = yield* transport.serve(app(calls, options))
-    return { calls, port, caller: yield* callerOf(transport, port) }
+    return { calls, port, caller: yield* callerOf(transport.client(port)) }
   })
 
 const transports: ReadonlyArray<readonly [string, Transport]> = [
@@ -91,7 +91,7 @@ describe.each(transports)("RPC over %s", (_, transport) => {
       const port = yield* transport.serve(app(calls))
       yield* Effect.scoped(
         Effect.gen(function* () {
-          const caller = yield* callerOf(transport, port)
+          const caller = yield* callerOf(transport.client(port))
           yield* Effect.forkScoped(caller.hang())
           assert.strictEqual(yield* Queue.take(calls.started), "hang")
         })

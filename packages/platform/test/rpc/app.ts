@@ -165,7 +165,7 @@ export const builtIn: Transport = {
 }
 
 /** A client of the procedures, for as long as the scope. */
-export const callerOf = (transport: Transport, port: number) =>
-  Effect.flatMap(Layer.build(transport.client(port)), (context) => Effect.provide(RpcClient.make(Procedures), context))
+export const callerOf = <R>(protocol: Layer.Layer<RpcClient.Protocol, never, R>) =>
+  Effect.flatMap(Layer.build(protocol), (context) => Effect.provide(RpcClient.make(Procedures), context))
 
 export const quietly = Effect.provide(Logger.withoutDefault)

@@ -72,7 +72,7 @@ describe.each(transports)("RPC over %s", (_, transport) => {
       const calls = new Calls()
       const first = yield* Scope.make()
       const port = yield* Effect.provideService(transport.serve(app(calls)), Scope.Scope, first)
-      const caller = yield* callerOf(transport, port)
+      const caller = yield* callerOf(transport.client(port))
       const ends = yield* underWay(caller, calls)
       const stopping = yield* Effect.forkScoped(Scope.close(first, Exit.void))
       const losses = yield* ends
@@ -92,7 +92,7 @@ describe.each(transports)("RPC over %s", (_, transport) => {
     Effect.gen(function* () {
       const calls = new Calls()
       const proxy = yield* TcpProxy.make(yield* transport.serve(app(calls)))
-      const caller = yield* callerOf(transport, proxy.port)
+      const caller = yield* callerOf(transport.client(proxy.port))
       const link = yield* proxy.nextLink
       const ends = yield* underWay(caller, calls)
       link.reset()
@@ -108,7 +108,7 @@ describe.each(transports)("RPC over %s", (_, transport) => {
   it.effect("keeps a connection with a stream that nobody reads", () =>
     Effect.gen(function* () {
       const calls = new Calls()
-      const caller = yield* callerOf(transport, yield* transport.serve(app(calls)))
+      const caller = yield* callerOf(transport.client(yield* transport.serve(app(calls))))
       const goOn = yield* Deferred.make<void>()
       let count = 0
       const streaming = yield* Effect.forkScoped(
@@ -140,7 +140,7 @@ describe.each(transports)("RPC over %s", (_, transport) => {
     Effect.gen(function* () {
       const calls = new Calls()
       const proxy = yield* TcpProxy.make(yield* transport.serve(app(calls, { concurrency: 1 })))
-      const caller = yield* callerOf(transport, proxy.port)
+      const caller = yield* callerOf(transport.client(proxy.port))
       const link = yield* proxy.nextLink
       yield* caller.echo({ text: "ready" })
       link.change("server", { stalled: true })
@@ -168,7 +168,7 @@ describe.each(transports)("RPC over %s", (_, transport) => {
     Effect.gen(function* () {
       const server = yield* rawServer()
       const scope = yield* Scope.make()
-      yield* Effect.provideService(callerOf(transport, server.port), Scope.Scope, scope)
+      yield* Effect.provideService(callerOf(transport.client(server.port)), Scope.Scope, scope)
       const peer = yield* server.next
       yield* peer.until("\r\n\r\n")
       yield* Scope.close(scope, Exit.void)
@@ -181,7 +181,7 @@ describe.each(transports)("RPC over %s", (_, transport) => {
     it.live("closes with 1009 after a request above `limits.maxMessageBytes`, and goes on", () =>
       Effect.gen(function* () {
         const calls = new Calls()
-        const caller = yield* callerOf(transport, yield* transport.serve(app(calls)))
+        const caller = yield* callerOf(transport.client(yield* transport.serve(app(calls))))
         const error = yield* Effect.flip(caller.echo({ text: "x".repeat(2 * 1024 * 1024) }))
         assert.strictEqual(closeCodeOf(error), 1009)
         yield* recovered(caller)

@@ -65,3 +65,6 @@ export const builtInDropsSlowReaders = true
 
 /** How the client of Effect reports a server of Effect that stops, and a network that breaks. */
 export const builtInLosses = { stopped: 1001, broken: "other" }
+
+/** How many pings the client of RPC sends in a minute. */
+export const clientPings = 0
