@@ -8,8 +8,9 @@
  *   `sendHighWaterMark` it waits for the peer. What is written to a connection that is closing or over is dropped, as by the
  *   standard `WebSocket`, because the reader reports that end. A message above `maxSendBytes`, and a `CloseEvent` that may
  *   not be sent, are write errors; nothing is sent then.
- * - The end of a connection is a `SocketCloseError` with the code of the Close that ended it, or 1006 if there was none. Its
- *   `cause` is the error of the connection; on Effect 4 that is the `cause` of the error's `reason`. On Effect 3 `run` succeeds after a normal end, as `WebSocket.run` defines it.
+ * - The end of a connection is a `SocketCloseError` with the code of the Close that ended it, 1005 if that had none, or 1006 if
+ *   there was no Close. Its `cause` is the error of the connection; on Effect 4 that is the `cause` of the error's `reason`. On
+ *   Effect 3 `run` succeeds after 1000.
  * - A failed attempt to connect is an open error, whose `cause` says why: `HandshakeRejected`, `IoError`, or `ProtocolError`.
  *
  * @since 0.1.0

@@ -176,9 +176,14 @@ describe("make", () => {
             yield* end(yield* WebSocketTest.acceptPeer())
             return yield* ended
           })
-        for (const code of [1000, 1001, undefined]) {
-          const end = yield* endAfter((peer) => Effect.andThen(peer.sendClose(code), peer.answerClose()))
-          assert.strictEqual(end._tag, "Normal")
+        const normal = yield* endAfter((peer) => Effect.andThen(peer.sendClose(1000), peer.answerClose()))
+        assert.strictEqual(normal._tag, "Normal")
+        for (const [sent, code] of [
+          [1001, 1001],
+          [undefined, 1005]
+        ]) {
+          const end = yield* endAfter((peer) => Effect.andThen(peer.sendClose(sent), peer.answerClose()))
+          assert.strictEqual(closed(end).code, code)
         }
         const policy = closed(yield* endAfter((peer) => Effect.andThen(peer.sendClose(1008, "no"), peer.answerClose())))
         assert.deepStrictEqual([policy.code, policy.reason], [1008, "no"])

@@ -1,6 +1,7 @@
 /** What `@effect/platform` has for Effect 3, and `effect/socket` for Effect 4: sockets of messages, and their servers. */
 import type * as Socket_ from "@effect/platform/Socket"
 import type * as SocketServer_ from "@effect/platform/SocketServer"
+import * as CloseCode from "@effect-websocket/protocol/CloseCode"
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -36,6 +37,12 @@ const closeError = (error: ConnectionError): SocketError => {
   return closed
 }
 
+/** As with the sockets of Effect, only 1000 is no error. */
+const endOf = (error: ConnectionError): Effect.Effect<void, SocketError> =>
+  closeOf(error).code === normal ? Effect.void : Effect.fail(closeError(error))
+
+const normal = CloseCode.fromName("NormalClosure")
+
 const writeError = (cause: unknown): SocketError => new SocketGenericError({ reason: "Write", cause })
 
 const encoder = new TextEncoder()
@@ -64,7 +71,12 @@ export const makeSocket = (
           const handling = handler(data)
           if (Effect.isEffect(handling)) fork(handling)
         })
-        return yield* Effect.raceFirst(Effect.mapError(reading, closeError), FiberSet.join(fibers))
+        const ended = Effect.matchEffect(reading, {
+          onFailure: (error) => Effect.fail(closeError(error)),
+          // `receive` has the code, also after a normal end.
+          onSuccess: () => Effect.matchEffect(socket.receive, { onFailure: endOf, onSuccess: () => Effect.void })
+        })
+        return yield* Effect.raceFirst(ended, FiberSet.join(fibers))
       })
     )
   const write = (data: Uint8Array | string | Socket_.CloseEvent): Effect.Effect<void, SocketError> =>

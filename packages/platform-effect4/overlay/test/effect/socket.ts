@@ -16,7 +16,7 @@ const endOf = (error: Socket.SocketError): End => {
   const { reason } = error
   switch (reason._tag) {
     case "SocketCloseError":
-      return [1000, 1001, 1005].includes(reason.code)
+      return reason.code === 1000
         ? { _tag: "Normal" }
         : { _tag: "Close", code: reason.code, reason: reason.closeReason, cause: reason.cause }
     case "SocketOpenError":
