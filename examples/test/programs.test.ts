@@ -17,7 +17,7 @@ type Program = ChildProcessByStdio<null, Readable, Readable>
 // The programs are bundled, so that Node does not compile the sources at the start of each process.
 const folder = mkdtempSync(join(tmpdir(), "effect-websocket-examples-"))
 buildSync({
-  entryPoints: ["demo", "echo-server", "large-message", "autobahn-client"].map((name) =>
+  entryPoints: ["demo", "echo-server", "large-message", "autobahn-client", "rpc"].map((name) =>
     fileURLToPath(new URL(`../src/${name}.ts`, import.meta.url))
   ),
   outdir: folder,
@@ -29,7 +29,9 @@ buildSync({
   target: "node20",
   conditions: ["@effect-websocket/source"],
   // Dependencies that are CommonJS need `require`.
-  banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url)' }
+  banner: {
+    js: 'import { createRequire as requireFor } from "node:module"; const require = requireFor(import.meta.url)'
+  }
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
@@ -58,6 +60,16 @@ const next = <A>(socket: WebSocket, event: string, pick: (first: A, second: bool
     const [first, second] = await once(socket, event)
     return pick(first, second)
   })
+
+describe("rpc", () => {
+  it.scopedLive("calls procedures over a WebSocket and exits by itself", () =>
+    Effect.gen(function* () {
+      const { code, lines } = yield* Effect.flatMap(start("rpc"), output)
+      assert.strictEqual(code, 0)
+      assert.deepStrictEqual(lines, ["hello ann", "3", "2", "1", "lift-off"])
+    })
+  )
+})
 
 describe("demo", () => {
   it.scopedLive("shows each thing and exits by itself", () =>

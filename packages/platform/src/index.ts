@@ -9,6 +9,10 @@ export * as CookieJar from "./CookieJar.js"
 /**
  * @since 0.1.0
  */
+export * as EffectSocket from "./EffectSocket.js"
+/**
+ * @since 0.1.0
+ */
 export * as FrameWebSocket from "./FrameWebSocket.js"
 /**
  * @since 0.1.0
@@ -58,6 +62,10 @@ export * as WebSocketTest from "./WebSocketTest.js"
  * @since 0.1.0
  */
 export * as WebSocketUpgrade from "./WebSocketUpgrade.js"
+/**
+ * @since 0.1.0
+ */
+export * as WebSocketUpgradeTest from "./WebSocketUpgradeTest.js"
 /**
  * @since 0.1.0
  */
