@@ -89,6 +89,8 @@ class FailureEvent extends Event {
   }
 }
 
+Object.defineProperty(FailureEvent, "name", { value: "ErrorEvent" })
+
 // Every runtime has it. Without the types of the DOM, TypeScript does not know it.
 declare const MessageEvent: new (
   type: string,
