@@ -6,7 +6,7 @@ import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import { WebSocketConstructorTag } from "../src/internal/webSocketConstructor.js"
 import { collectGarbage } from "./collectGarbage.js"
-import { Context, Effect, Exit, Layer, Queue, Scope } from "./effect/index.js"
+import { Context, Effect, Exit, Fiber, Layer, Queue, Scope, TestClock } from "./effect/index.js"
 import { assert, describe, it } from "./effect/vitest.js"
 import { finalizersIn, latin1, settled } from "./support.js"
 
@@ -401,6 +401,47 @@ describe("the end", () => {
         yield* peer.sendClose(3001, "theirs")
         yield* peer.end
         assert.strictEqual(yield* next, "close 3001 theirs, clean")
+      })
+    )
+  )
+
+  it.effect("begins with the peer's Close", () =>
+    withTest(
+      Effect.gen(function* () {
+        const { more, next, peer, socket } = yield* opened()
+        yield* peer.sendClose(1001, "restart")
+        yield* peer.expectClose({ code: 1001 })
+        yield* settled
+        assert.strictEqual(socket.readyState, socket.CLOSING)
+        assert.strictEqual(yield* more, 0)
+        yield* peer.end
+        assert.strictEqual(yield* next, "close 1001 restart, clean")
+        assert.strictEqual(socket.readyState, socket.CLOSED)
+      })
+    )
+  )
+
+  it.effect("comes with that of the scope, also for messages that wait", () =>
+    withTest(
+      Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        const { next, socket } = yield* Scope.provide(
+          connect({ sendHighWaterMark: 10, closeTimeout: "1 seconds" }),
+          scope
+        )
+        const peer = yield* WebSocketTest.acceptPeer()
+        assert.strictEqual(yield* next, "open")
+        const network = yield* WebSocketTest.network(peer)
+        yield* network.clientToServer.stall
+        for (let i = 0; i < 3; i++) socket.send("ten bytes!")
+        yield* settled
+        const closing = yield* Effect.forkScoped(Scope.close(scope, Exit.void))
+        yield* settled
+        yield* TestClock.adjust("1 seconds")
+        yield* Fiber.join(closing)
+        assert.include(yield* next, "error ")
+        assert.strictEqual(yield* next, "close 1006 ")
+        assert.isAtLeast(socket.bufferedAmount, 20)
       })
     )
   )

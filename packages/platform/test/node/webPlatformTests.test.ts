@@ -158,7 +158,7 @@ describe("the constructor", () => {
   )
 
   it.live(
-    "constructor/004, 005, 010, 011; Create-protocol-with-space, -asciiSep, -nonAscii, -repeated(-case-insensitive)",
+    "constructor/004, 005, 007, 021; Create-protocol-with-space, -asciiSep, -nonAscii, -repeated(-case-insensitive)",
     () =>
       Effect.gen(function* () {
         const { WebSocket, url } = yield* setup()
@@ -171,7 +171,7 @@ describe("the constructor", () => {
   )
 
   it.live(
-    "constructor/006, 009, 012; Create-valid-url-protocol(-string), -array-protocols, -protocol-empty; protocol/001",
+    "constructor/006, 009, 022; Create-valid-url-protocol(-string), -array-protocols, -protocol-empty; protocol/001",
     () =>
       Effect.gen(function* () {
         const { WebSocket, url } = yield* setup()
@@ -192,7 +192,7 @@ describe("the constructor", () => {
       })
   )
 
-  it.live("constructor/007, 017; opening-handshake/003", () =>
+  it.live("constructor/012", () =>
     Effect.gen(function* () {
       // None of the offered subprotocols is one of the server's.
       const { WebSocket, url } = yield* setup()
@@ -204,7 +204,7 @@ describe("the constructor", () => {
     })
   )
 
-  it.live("constructor/008, 016, 018, 019, 020; url/001 to 006; Create-verify-url-set-*-port", () =>
+  it.live("constructor/008, 016 to 020 (a NUL within the query); url/001 to 006; Create-verify-url-set-*-port", () =>
     Effect.gen(function* () {
       const { WebSocket } = yield* setup()
       for (const [url, normalised] of [
@@ -213,6 +213,9 @@ describe("the constructor", () => {
         ["wss://127.0.0.1:443", "wss://127.0.0.1/"],
         ["WS://LOCALHOST:9/Echo", "ws://localhost:9/Echo"],
         ["ws://127.0.0.1:9/?\u00e5\u00e4\u00f6", "ws://127.0.0.1:9/?%C3%A5%C3%A4%C3%B6"],
+        ["ws://127.0.0.1:9/?x\u0000y", "ws://127.0.0.1:9/?x%00y"],
+        ["ws:127.0.0.1:9/echo", "ws://127.0.0.1:9/echo"],
+        ["wss:/127.0.0.1:9/echo", "wss://127.0.0.1:9/echo"],
         [" ws://127.0.0.1:9/a/../b ", "ws://127.0.0.1:9/b"]
       ] as const) {
         const socket = new WebSocket(url)
@@ -222,6 +225,23 @@ describe("the constructor", () => {
         assert.strictEqual(socket.url, normalised)
         socket.close()
       }
+    })
+  )
+
+  it.live("constructor/013; CloseEvent/004", () =>
+    Effect.gen(function* () {
+      const { WebSocket, url } = yield* setup()
+      const closed = yield* Queue.unbounded<StandardWebSocket.CloseEvent>()
+      for (let i = 0; i < 25; i++) {
+        const socket = new WebSocket(url)
+        socket.onopen = () => socket.send(`${i}`)
+        socket.onmessage = ({ data }) => {
+          assert.strictEqual(data, `${i}`)
+          socket.close()
+        }
+        socket.onclose = (event) => void Queue.offerUnsafe(closed, event)
+      }
+      for (let i = 0; i < 25; i++) assert.isTrue((yield* Queue.take(closed)).wasClean)
     })
   )
 })
