@@ -58,11 +58,7 @@ type Outgoing =
   | { readonly _tag: "Message"; readonly data: OutgoingData; readonly bytes: number }
   | { readonly _tag: "Close"; readonly code: number | undefined; readonly reason: string }
 
-/**
- * Events are fired in tasks of their own, in order, as the standard says: the microtasks of one event run before the next
- * event.
- */
-const queueTask: (task: () => void) => void = typeof setImmediate === "function" ? setImmediate : setTimeout
+const later: (task: () => void) => void = typeof setImmediate === "function" ? setImmediate : setTimeout
 
 /** A connection as the WebSockets standard describes it. It passes its events to `fire`. */
 export class StandardConnection {
@@ -74,6 +70,7 @@ export class StandardConnection {
   private readonly fire: (event: Event) => void
   private readonly fiber: Fiber<CloseStatus, unknown>
   private socket: WebSocket | undefined = undefined
+  private tasks = 0
   private outgoing: Array<Outgoing> = []
   private wakeSender: (() => void) | undefined = undefined
   /** The bytes of messages that the socket has not taken. They stay if the connection ends. */
@@ -142,10 +139,10 @@ export class StandardConnection {
             localProtocolError("The server selected none of the subprotocols", "WebSockets standard §2.2")
           )
         }
-        queueTask(() => this.open(socket))
+        this.queueTask(() => this.open(socket))
         yield* forkChild(catchCause(this.sendAll(socket), (cause) => this.failSending(socket, cause)))
         yield* Effect.ignore(forever(Effect.flatMap(socket.receiveAll, (batch) => this.deliver(batch))))
-        queueTask(() => {
+        this.queueTask(() => {
           this.readyState = CLOSING
         })
         return yield* socket.closeStatus
@@ -164,11 +161,30 @@ export class StandardConnection {
     this.fire(new Event("open"))
   }
 
+  /**
+   * Events are fired in tasks of their own, in order, as the standard says: the microtasks of one event run before the next
+   * event.
+   */
+  private queueTask(task: () => void): void {
+    this.tasks++
+    later(() => {
+      this.tasks--
+      task()
+    })
+  }
+
   /** Fires an event for each message, and then goes on. */
   private deliver(messages: Batch<Message>): Effect.Effect<void> {
-    return awaitCallback<void>((resume) => {
-      for (const message of messages) queueTask(() => this.deliverOne(message))
-      queueTask(() => resume(Effect.void))
+    return Effect.suspend(() => {
+      // The read is a task of its own, which is enough for one message.
+      let isInTask = this.tasks === 0
+      for (const message of messages) {
+        if (isInTask) this.deliverOne(message)
+        else this.queueTask(() => this.deliverOne(message))
+        isInTask = false
+      }
+      if (this.tasks === 0) return Effect.void
+      return awaitCallback<void>((resume) => this.queueTask(() => resume(Effect.void)))
     })
   }
 
@@ -224,14 +240,14 @@ export class StandardConnection {
 
   private end(exit: Exit.Exit<CloseStatus, unknown>): void {
     const { code, error, reason, wasClean } = this.outcome(exit)
-    queueTask(() => {
+    this.queueTask(() => {
       this.readyState = CLOSED
       this.countTaken()
       this.socket = undefined
       this.outgoing = []
       if (error !== undefined) this.fire(errorEvent(error))
     })
-    queueTask(() => this.fire(closeEvent({ wasClean, code, reason })))
+    this.queueTask(() => this.fire(closeEvent({ wasClean, code, reason })))
   }
 
   private outcome(exit: Exit.Exit<CloseStatus, unknown>): Outcome {
