@@ -5,7 +5,7 @@ const src = "^packages/platform/src/"
 const platformOrder = [
   // The modules that have a twin for Effect 4.
   ["internal/install-effect@3-or-platform@4/[^/]+", ""],
-  ["internal/(effect|http|httpServer)", "(?!internal/install-)"],
+  ["internal/(effect|http|httpServer|webSocketConstructor)", "(?!internal/install-)"],
   ["(Options|Transport|UpgradeCheck|Zlib)", "(internal/(?!(effect|http)\\.ts)|WebSocket|Reconnecting|Mock|node)"],
   [
     "engine/(time/|(?!Settings))[^/]+",
@@ -18,7 +18,8 @@ const platformOrder = [
   ["engine/testing/[^/]+", "(internal|WebSocket|Reconnecting|Mock|node)"],
   ["internal/[^/]+", "(WebSocket(Client|Server|Upgrade|Test)|Reconnecting|Mock|node)"],
   ["WebSocket", "(WebSocket(Client|Server|Upgrade|Test)|Reconnecting|Mock|node)"],
-  ["WebSocket(Client|Server)", "(WebSocket(Test|Upgrade)|Mock|node)"],
+  ["WebSocket(Client|Server)", "(WebSocket(Test|Upgrade)|StandardWebSocket|Mock|node)"],
+  ["StandardWebSocket", "(WebSocket(Server|Test|Upgrade)|Reconnecting|Mock|node)"],
   ["WebSocketUpgrade", "(WebSocketTest|WebSocketUpgradeTest|Mock|node)"],
   ["EffectSocket", "(WebSocket(Test|Upgrade)|Mock|node|rpc/)"],
   ["rpc/[^/]+", "(WebSocketTest|Mock|node)"],

@@ -81,7 +81,7 @@ describe("demo", () => {
         'send("hello")                      came back: "hello"',
         "came back: Uint8Array [1, 2, 3]",
         'came back: "in fragments of 4 bytes"',
-        "`maxMessageBytes` allows 8",
+        "`limits.maxMessageBytes` allows 8",
         "the server closed: 1009",
         "403 The origin",
         "sent Close 1001, received Close 1001, clean"

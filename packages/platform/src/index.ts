@@ -31,6 +31,10 @@ export * as Options from "./Options.js"
  */
 export * as ReconnectingWebSocket from "./ReconnectingWebSocket.js"
 /**
+ * @since 3.0.0
+ */
+export * as StandardWebSocket from "./StandardWebSocket.js"
+/**
  * @since 0.1.0
  */
 export * as StreamingWebSocket from "./StreamingWebSocket.js"

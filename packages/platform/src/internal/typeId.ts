@@ -6,6 +6,9 @@ export const frameWebSocket: unique symbol = Symbol.for("@effect-websocket/platf
 /** The key under which a WebSocket keeps its transport. It is not part of the public API. */
 export const transportKey: unique symbol = Symbol.for("@effect-websocket/platform/WebSocket/transport")
 
+/** The key under which a WebSocket keeps the effect that closes it with an empty Close. It is not part of the public API. */
+export const closeWithoutCode: unique symbol = Symbol.for("@effect-websocket/platform/WebSocket/closeWithoutCode")
+
 /**
  * Marks the instances of a class. The mark is on the prototype, so instances do not grow, and it is not enumerable, so
  * comparing and printing ignore it.

@@ -319,7 +319,7 @@ export class Link<Item extends Delivered = Delivered>
   }
 
   /** Sends the accepted messages, and then a Close. Returns an error if that Close may not be sent. Idempotent. */
-  startClosing(code: number, reason?: string): ProtocolError | PayloadTooLarge | undefined {
+  startClosing(code: number | undefined, reason?: string): ProtocolError | PayloadTooLarge | undefined {
     if (this.connection.phase === "Open") {
       const payload = encodePayload(code, reason)
       // A Close that may not be sent changes nothing.
