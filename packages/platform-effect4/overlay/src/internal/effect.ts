@@ -524,8 +524,8 @@ class PullChannel<A, E> {
 const plainChannel = <A, E>(pull: Pull.Pull<A, E>): Channel.Channel<A, E> => Channel.fromPull(Effect.succeed(pull))
 
 /**
- * A channel of `Channel.fromPull` keeps four closures for each connection, and a handler of their failure. If a channel consists
- * only of its transformation, this class can have the transformation as a property that is made when the channel is run.
+ * A channel of `Channel.fromPull` keeps three closures for each connection. If a channel consists only of its transformation,
+ * this class can have it as a property that is made when the channel is run.
  */
 const channelOf: <A, E>(pull: Pull.Pull<A, E>) => Channel.Channel<A, E> = (() => {
   const plain = plainChannel(done)
