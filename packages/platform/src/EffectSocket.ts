@@ -20,10 +20,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import { closeCodeOfExit } from "./internal/closeCodeOfExit.js"
 import { CurrentWebSocket } from "./internal/currentWebSocket.js"
-import { layerEffect } from "./internal/effect.js"
+import { forkDetach, layerEffect } from "./internal/effect.js"
 import {
   makeSocket,
   Socket,
@@ -142,10 +141,10 @@ export const makeReconnecting = <E = never, R = never>(
       ...options,
       onConnect: (socket, connection) => Effect.andThen(onConnect(socket, connection), sessions.session(socket))
     })
-    // Ends with the failure, also after a normal end. What a connection leaves unread is dropped with it.
-    const end = Effect.andThen(Effect.exit(Stream.runDrain(reconnecting.messages)), reconnecting.receive)
-    yield* Effect.forkScoped(
-      Effect.map(Effect.exit(end), (exit) => {
+    // It never receives a message, because `onConnect` lasts as long as the connection. It fails at the end of the scope, too;
+    // a fiber of the scope would be interrupted before that.
+    yield* forkDetach(
+      Effect.map(Effect.exit(reconnecting.receive), (exit) => {
         if (Exit.isFailure(exit)) sessions.endWith(Exit.failCause(exit.cause))
       })
     )

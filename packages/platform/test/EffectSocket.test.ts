@@ -430,6 +430,46 @@ describe("makeReconnecting", () => {
     )
   )
 
+  it.effect("leaves the messages before the end of a connection to its reader", () =>
+    inMemory(
+      Effect.gen(function* () {
+        const socket = yield* EffectSocket.makeReconnecting("ws://test", { schedule })
+        const seen: Array<string | Uint8Array> = []
+        const goOn = yield* Deferred.make<void>()
+        const { ended } = yield* reading(socket, (data) => {
+          seen.push(data)
+          return data === "a" ? Deferred.await(goOn) : undefined
+        })
+        const peer = yield* WebSocketServer.accept()
+        yield* peer.send("a")
+        yield* settled
+        yield* peer.sendAll(["b", "c"])
+        yield* peer.close(1012)
+        yield* settled
+        yield* Deferred.succeed(goOn, undefined)
+        assert.strictEqual(closed(yield* ended).code, 1012)
+        assert.deepStrictEqual(seen, ["a", "b", "c"])
+      })
+    )
+  )
+
+  it.effect("fails readers once its scope ends", () =>
+    inMemory(
+      Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        const socket = yield* Effect.provideService(
+          EffectSocket.makeReconnecting("ws://test", { schedule }),
+          Scope.Scope,
+          scope
+        )
+        const { ended } = yield* reading(socket)
+        yield* WebSocketTest.nextAttempt
+        yield* Scope.close(scope, Exit.void)
+        for (const end of [yield* ended, yield* read(socket)]) assert.strictEqual(end._tag, "Open")
+      })
+    )
+  )
+
   it.effect("fails with the failure that is final, each reader", () =>
     inMemory(
       Effect.gen(function* () {
