@@ -353,6 +353,26 @@ describe("make", () => {
       )
   )
 
+  it.effect("lets a handler write once more when its reader is interrupted", () =>
+    inMemory(
+      Effect.gen(function* () {
+        const socket = yield* EffectSocket.make("ws://test")
+        const { write } = yield* writer(socket)
+        const { fiber, opened } = yield* reading(socket, () =>
+          Effect.ensuring(Effect.never, Effect.orDie(write("bye")))
+        )
+        const peer = yield* WebSocketServer.accept()
+        yield* opened
+        yield* peer.send("hello")
+        yield* settled
+        const interrupting = yield* Effect.forkScoped(Fiber.interrupt(fiber))
+        yield* WebSocketTest.expectMessage(peer, "bye")
+        yield* WebSocketTest.expectClose(peer, { code: 1001 })
+        yield* Fiber.join(interrupting)
+      })
+    )
+  )
+
   it.effect("is the `Socket` of a channel, in both directions", () =>
     inMemory(
       Effect.gen(function* () {
