@@ -7,7 +7,7 @@
  * - `writer` is independent of a single connection. While there is none, a write waits for the next one. Above
  *   `sendHighWaterMark` it waits for the peer. What is written to a connection that is closing or over is dropped, as by the
  *   standard `WebSocket`, because the reader reports that end. A message above `maxSendBytes`, and a `CloseEvent` that may
- *   not be sent, are write errors; nothing is sent then.
+ *   not be sent, are write errors: it is not sent, and neither is what `writeAll` (Effect 4) has after it.
  * - The end of a connection is a `SocketCloseError` with the code of the Close that ended it, 1005 if that had none, or 1006 if
  *   there was no Close. Its `cause` is the error of the connection; on Effect 4 that is the `cause` of the error's `reason`. On
  *   Effect 3 `run` succeeds after 1000.
@@ -125,8 +125,9 @@ export const layer = <E = never, R = never>(
 /**
  * As `make`, but a `ReconnectingWebSocket` makes the connections: its `schedule`, `classify`, `onConnect` and the server's
  * `Retry-After` decide when it connects again. It connects at once, and until the scope ends. A reader waits for the next
- * connection, so it sees no attempt that failed. After the failure that is final, or that is classified as an end, each reader
- * fails with an open error. By default 1000 is such an end, also if a reader closes with it at the end of a success.
+ * connection, so it sees no attempt that failed. A connection that ends before a reader takes it is dropped, with its messages.
+ * After the failure that is final, or that is classified as an end, and at the end of the scope, each reader fails with an open
+ * error. By default 1000 is such an end, also if a reader closes with it at the end of a success.
  *
  * @since 0.1.0
  * @category constructors
