@@ -77,10 +77,11 @@ export const makeSocket = (
           // `receive` has the code, also after a normal end.
           onSuccess: () => Effect.matchEffect(socket.receive, { onFailure: endOf, onSuccess: () => Effect.void })
         })
-        const end = yield* Effect.forkIn(ended, scope)
+        // With `exit`, because a fiber that fails is logged.
+        const end = yield* Effect.forkIn(Effect.exit(ended), scope)
         // May wait for a reply, so messages are read meanwhile.
         if (options?.onOpen !== undefined) yield* options.onOpen
-        return yield* Effect.raceFirst(Fiber.join(end), FiberSet.join(fibers))
+        return yield* Effect.raceFirst(Effect.flatten(Fiber.join(end)), FiberSet.join(fibers))
       })
     ).pipe(Effect.interruptible)
   const write = (data: Uint8Array | string | Socket_.CloseEvent): Effect.Effect<void, SocketError> =>
