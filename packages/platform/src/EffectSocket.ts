@@ -7,7 +7,7 @@
  * - `writer` is independent of a single connection. While there is none, a write waits for the next one. Above
  *   `sendHighWaterMark` it waits for the peer. What is written to a connection that is closing or over is dropped, as by the
  *   standard `WebSocket`, because the reader reports that end. A message above `maxSendBytes`, and a `CloseEvent` that may
- *   not be sent, are write errors; nothing is sent then.
+ *   not be sent, are write errors: it is not sent, and neither is what `writeAll` (Effect 4) has after it.
  * - The end of a connection is a `SocketCloseError` with the code of the Close that ended it, 1005 if that had none, or 1006 if
  *   there was no Close. Its `cause` is the error of the connection; on Effect 4 that is the `cause` of the error's `reason`. On
  *   Effect 3 `run` succeeds after 1000.
@@ -20,10 +20,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import { closeCodeOfExit } from "./internal/closeCodeOfExit.js"
 import { CurrentWebSocket } from "./internal/currentWebSocket.js"
-import { layerEffect } from "./internal/effect.js"
+import { forkDetach, layerEffect } from "./internal/effect.js"
 import {
   makeSocket,
   Socket,
@@ -126,8 +125,9 @@ export const layer = <E = never, R = never>(
 /**
  * As `make`, but a `ReconnectingWebSocket` makes the connections: its `schedule`, `classify`, `onConnect` and the server's
  * `Retry-After` decide when it connects again. It connects at once, and until the scope ends. A reader waits for the next
- * connection, so it sees no attempt that failed. After the failure that is final, or that is classified as an end, each reader
- * fails with an open error. By default 1000 is such an end, also if a reader closes with it at the end of a success.
+ * connection, so it sees no attempt that failed. A connection that ends before a reader takes it is dropped, with its messages.
+ * After the failure that is final, or that is classified as an end, and at the end of the scope, each reader fails with an open
+ * error. By default 1000 is such an end, also if a reader closes with it at the end of a success.
  *
  * @since 0.1.0
  * @category constructors
@@ -142,10 +142,10 @@ export const makeReconnecting = <E = never, R = never>(
       ...options,
       onConnect: (socket, connection) => Effect.andThen(onConnect(socket, connection), sessions.session(socket))
     })
-    // Ends with the failure, also after a normal end. What a connection leaves unread is dropped with it.
-    const end = Effect.andThen(Effect.exit(Stream.runDrain(reconnecting.messages)), reconnecting.receive)
-    yield* Effect.forkScoped(
-      Effect.map(Effect.exit(end), (exit) => {
+    // It never receives a message, because `onConnect` lasts as long as the connection. It fails at the end of the scope, too;
+    // a fiber of the scope would be interrupted before that.
+    yield* forkDetach(
+      Effect.map(Effect.exit(reconnecting.receive), (exit) => {
         if (Exit.isFailure(exit)) sessions.endWith(Exit.failCause(exit.cause))
       })
     )

@@ -145,7 +145,8 @@ export const layer: Layer.Layer<
 const nobodyServes = (attempt: UpgradeAttempt): void => attempt.reject(503, {}, "Nobody serves\n")
 
 const webRequest = ({ headers, method, url }: UpgradeAttempt["request"]): Request =>
-  new Request(new URL(url, "http://test"), { method, headers: [...pairsOf(Handshake.lowerCaseNames(headers))] })
+  // Not relative to a URL: a path may begin with two slashes.
+  new Request(`http://test${url}`, { method, headers: [...pairsOf(Handshake.lowerCaseNames(headers))] })
 
 function* pairsOf(headers: HeaderRecord): Iterable<[string, string]> {
   for (const [name, value] of Object.entries(headers)) {

@@ -353,6 +353,26 @@ describe("make", () => {
       )
   )
 
+  it.effect("lets a handler write once more when its reader is interrupted", () =>
+    inMemory(
+      Effect.gen(function* () {
+        const socket = yield* EffectSocket.make("ws://test")
+        const { write } = yield* writer(socket)
+        const { fiber, opened } = yield* reading(socket, () =>
+          Effect.ensuring(Effect.never, Effect.orDie(write("bye")))
+        )
+        const peer = yield* WebSocketServer.accept()
+        yield* opened
+        yield* peer.send("hello")
+        yield* settled
+        const interrupting = yield* Effect.forkScoped(Fiber.interrupt(fiber))
+        yield* WebSocketTest.expectMessage(peer, "bye")
+        yield* WebSocketTest.expectClose(peer, { code: 1001 })
+        yield* Fiber.join(interrupting)
+      })
+    )
+  )
+
   it.effect("is the `Socket` of a channel, in both directions", () =>
     inMemory(
       Effect.gen(function* () {
@@ -426,6 +446,46 @@ describe("makeReconnecting", () => {
         yield* last.send("unread")
         assert.strictEqual(yield* third.received, "unread")
         assert.deepStrictEqual(greeted, [1, 2, 3])
+      })
+    )
+  )
+
+  it.effect("leaves the messages before the end of a connection to its reader", () =>
+    inMemory(
+      Effect.gen(function* () {
+        const socket = yield* EffectSocket.makeReconnecting("ws://test", { schedule })
+        const seen: Array<string | Uint8Array> = []
+        const goOn = yield* Deferred.make<void>()
+        const { ended } = yield* reading(socket, (data) => {
+          seen.push(data)
+          return data === "a" ? Deferred.await(goOn) : undefined
+        })
+        const peer = yield* WebSocketServer.accept()
+        yield* peer.send("a")
+        yield* settled
+        yield* peer.sendAll(["b", "c"])
+        yield* peer.close(1012)
+        yield* settled
+        yield* Deferred.succeed(goOn, undefined)
+        assert.strictEqual(closed(yield* ended).code, 1012)
+        assert.deepStrictEqual(seen, ["a", "b", "c"])
+      })
+    )
+  )
+
+  it.effect("fails readers once its scope ends", () =>
+    inMemory(
+      Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        const socket = yield* Effect.provideService(
+          EffectSocket.makeReconnecting("ws://test", { schedule }),
+          Scope.Scope,
+          scope
+        )
+        const { ended } = yield* reading(socket)
+        yield* WebSocketTest.nextAttempt
+        yield* Scope.close(scope, Exit.void)
+        for (const end of [yield* ended, yield* read(socket)]) assert.strictEqual(end._tag, "Open")
       })
     )
   )

@@ -46,6 +46,7 @@ describe("an app in memory", () => {
       const page = yield* rejected("/page")
       assert.deepStrictEqual([page.status, page.text, page.headers["x-seen"]], [200, "a page", "yes"])
       assert.strictEqual((yield* rejected("/other")).status, 404)
+      assert.strictEqual((yield* rejected("ws://test//")).status, 404)
     }).pipe(Effect.provide(WebSocketUpgradeTest.layer))
   )
 

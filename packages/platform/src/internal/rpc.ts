@@ -4,6 +4,7 @@ import type * as Socket_ from "@effect/platform/Socket"
 import * as RpcClient from "@effect/rpc/RpcClient"
 import type * as RpcSerialization_ from "@effect/rpc/RpcSerialization"
 import * as RpcServer from "@effect/rpc/RpcServer"
+import { isWebSocketError } from "@effect-websocket/protocol/Errors"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
@@ -30,9 +31,15 @@ export const layerClientProtocol = (
   options?: ClientProtocolOptions
 ): Layer.Layer<ClientProtocol, never, Socket_.Socket | RpcSerialization> => RpcClient.layerProtocolSocket(options)
 
-/** Options with which the client reads again at once, unless there will be no other connection. */
+/**
+ * Options with which the client reads again at once, unless there will be no other connection. Its own pings that have no
+ * answer are an `OpenTimeout`, too, but not one of an attempt.
+ */
 export const readAgain: ClientProtocolOptions = {
-  retrySchedule: Schedule.recurWhile(({ reason }: Socket_.SocketError) => reason !== "Open" && reason !== "OpenTimeout")
+  retrySchedule: Schedule.recurWhile(
+    ({ cause, reason }: Socket_.SocketError) =>
+      reason !== "Open" && (reason !== "OpenTimeout" || !isWebSocketError(cause))
+  )
 }
 
 /** The protocol of a server, and a function that serves one connection. */

@@ -1,3 +1,4 @@
+import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
@@ -12,8 +13,11 @@ export class Sessions<E> {
   private end: Exit.Exit<never, E> | undefined = undefined
   private readonly waiters = new Waiters()
 
-  /** Offers a connection until it is over. */
-  session(socket: WebSocket): Effect.Effect<void> {
+  /**
+   * Offers a connection until it is over, and fails with its error. A success would let the reconnecting client read what the
+   * reader has yet to read.
+   */
+  session(socket: WebSocket): Effect.Effect<never, ConnectionError> {
     const offered = Effect.sync(() => {
       this.socket = socket
       this.waiters.wakeAll()
@@ -21,7 +25,8 @@ export class Sessions<E> {
     const withdrawn = Effect.sync(() => {
       if (this.socket === socket) this.socket = undefined
     })
-    return Effect.ensuring(Effect.andThen(offered, socket.closeStatus), withdrawn)
+    const ended = Effect.flatMap(socket.closeStatus, ({ error }) => Effect.fail(error))
+    return Effect.ensuring(Effect.andThen(offered, ended), withdrawn)
   }
 
   /** There will be no other connection. */

@@ -5,6 +5,7 @@ import * as CloseCode from "@effect-websocket/protocol/CloseCode"
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
 import * as Scope from "effect/Scope"
 import type { WebSocket } from "../WebSocket.js"
@@ -63,10 +64,10 @@ export const makeSocket = (
     Effect.scopedWith((scope) =>
       Effect.gen(function* () {
         const socket = yield* Scope.extend(connect, scope)
+        // Before the handlers, so that it outlives them: a finalizer of a handler may write, and must not wait.
+        yield* Scope.extend(current.set(socket), scope)
         const fibers = yield* Scope.extend(FiberSet.make<unknown, E>(), scope)
         const fork = yield* FiberSet.runtime(fibers)<R>()
-        yield* Scope.extend(current.set(socket), scope)
-        if (options?.onOpen !== undefined) yield* options.onOpen
         const reading = socket.run(({ data }) => {
           const handling = handler(data)
           if (Effect.isEffect(handling)) fork(handling)
@@ -76,9 +77,13 @@ export const makeSocket = (
           // `receive` has the code, also after a normal end.
           onSuccess: () => Effect.matchEffect(socket.receive, { onFailure: endOf, onSuccess: () => Effect.void })
         })
-        return yield* Effect.raceFirst(ended, FiberSet.join(fibers))
+        // With `exit`, because a fiber that fails is logged.
+        const end = yield* Effect.forkIn(Effect.exit(ended), scope)
+        // May wait for a reply, so messages are read meanwhile.
+        if (options?.onOpen !== undefined) yield* options.onOpen
+        return yield* Effect.raceFirst(Effect.flatten(Fiber.join(end)), FiberSet.join(fibers))
       })
-    )
+    ).pipe(Effect.interruptible)
   const write = (data: Uint8Array | string | Socket_.CloseEvent): Effect.Effect<void, SocketError> =>
     Effect.mapError(isCloseEvent(data) ? current.close(data.code, data.reason) : current.send(data), writeError)
   return {

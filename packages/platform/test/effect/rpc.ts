@@ -66,3 +66,6 @@ export const builtInLosses = { stopped: 1005, broken: 1000 }
 
 /** How many pings the client of RPC sends in a minute. */
 export const clientPings = 6
+
+/** Has the client of RPC ping every 10 seconds. It always does. */
+export const pings = {}

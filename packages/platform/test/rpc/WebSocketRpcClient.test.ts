@@ -4,7 +4,7 @@ import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import { Cause, Effect, Exit, Fiber, Layer, Scope, TestClock } from "../effect/index.js"
-import { clientPings, serializations, soon } from "../effect/rpc.js"
+import { clientPings, pings, serializations, soon } from "../effect/rpc.js"
 import { assert, describe, it } from "../effect/vitest.js"
 import { isPending, settled } from "../support.js"
 import { app, Calls, callerOf } from "./app.js"
@@ -84,6 +84,27 @@ describe("layerProtocolReconnecting", () => {
       yield* Effect.flatMap(WebSocketTest.nextAttempt, ({ reject }) => reject(401))
       assert.strictEqual((yield* Fiber.join(waiting))._tag, "RpcClientError")
       assert.strictEqual((yield* Effect.flip(caller.echo({ text: "b" })))._tag, "RpcClientError")
+    }).pipe(inMemory)
+  )
+
+  it.effect("goes on with the next connection after its pings had no answer", () =>
+    Effect.gen(function* () {
+      const caller = yield* callerOf(WebSocketRpcClient.layerProtocolReconnecting("/rpc", { rpc: pings }))
+      const lost = yield* Effect.forkScoped(Effect.flip(caller.hang()))
+      const silent = yield* WebSocketServer.accept()
+      yield* Effect.forkScoped(silent.run(() => {}))
+      for (let sent = 0; sent < 2; sent++) {
+        yield* settled
+        yield* TestClock.adjust("10 seconds")
+      }
+      assert.strictEqual((yield* Fiber.join(lost))._tag, "RpcClientError")
+      yield* settled
+      yield* TestClock.adjust("1 seconds")
+      const next = yield* WebSocketServer.accept()
+      yield* settled
+      const call = yield* Effect.forkScoped(caller.echo({ text: "again" }))
+      assert.isTrue(yield* isPending(call))
+      assert.include(String((yield* next.receive).data), "again")
     }).pipe(inMemory)
   )
 })

@@ -68,3 +68,6 @@ export const builtInLosses = { stopped: 1001, broken: "other" }
 
 /** How many pings the client of RPC sends in a minute. */
 export const clientPings = 0
+
+/** Has the client of RPC ping every 10 seconds. */
+export const pings = { pingInterval: "10 seconds" } as const
