@@ -27,6 +27,10 @@ export * as Options from "./Options.js"
  */
 export * as ReconnectingWebSocket from "./ReconnectingWebSocket.js"
 /**
+ * @since 3.0.0
+ */
+export * as Serialization from "./Serialization.js"
+/**
  * @since 0.1.0
  */
 export * as StreamingWebSocket from "./StreamingWebSocket.js"
@@ -42,6 +46,10 @@ export * as UpgradeCheck from "./UpgradeCheck.js"
  * @since 0.1.0
  */
 export * as WebSocket from "./WebSocket.js"
+/**
+ * @since 3.0.0
+ */
+export * as WebSocketChannel from "./WebSocketChannel.js"
 /**
  * @since 0.1.0
  */

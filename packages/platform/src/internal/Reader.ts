@@ -29,7 +29,10 @@ import {
   type Batch,
   type Fiber as AnyFiber
 } from "./effect.js"
-import { Send, sentEffect } from "./sending.js"
+import { InPlace } from "./sending.js"
+
+/** There is no item to handle. */
+export const nothing: unique symbol = Symbol("nothing")
 
 /** Reads the items of a connection: one at a time, in batches, as a stream, or with a handler. */
 export abstract class Reader<Item extends Delivered> {
@@ -100,6 +103,39 @@ export abstract class Reader<Item extends Delivered> {
     handler: (item: Item) => Effect.Effect<unknown, E, R> | void,
     giveBack?: (item: Item) => void
   ): Effect.Effect<void, E | ConnectionError, R> {
+    const { inbox } = this.link
+    if (giveBack === undefined) {
+      return this.runSteps(() => {
+        const item = inbox.next()
+        return item === undefined ? nothing : handler(item)
+      })
+    }
+    return Effect.suspend(() => {
+      // The borrowed item whose handler was called. Its effect is handed over as it is, so that it is certain to begin.
+      let lent: Item | undefined
+      const takeBack = (): void => {
+        if (lent !== undefined) giveBack(lent)
+        lent = undefined
+      }
+      const handleNext = (): Effect.Effect<unknown, E, R> | typeof nothing | void => {
+        takeBack()
+        const item = inbox.next()
+        if (item === undefined) return nothing
+        lent = item
+        return handler(item)
+      }
+      return this.runSteps(handleNext, takeBack)
+    })
+  }
+
+  /**
+   * Calls `handleNext` for as long as there are items, and runs the effects that it returns. It takes the next item in the
+   * step in which it calls the handler. `takeBack`, if given, is called once a handler is done.
+   */
+  runSteps<E, R>(
+    handleNext: () => Effect.Effect<unknown, E, R> | typeof nothing | void,
+    takeBack?: () => void
+  ): Effect.Effect<void, E | ConnectionError, R> {
     return withFiber((fiber, status) => {
       let done = false
       // The effect that the handler returned and that the fiber has not begun.
@@ -110,20 +146,6 @@ export abstract class Reader<Item extends Delivered> {
       // fiber: in Effect 4 the fiber ends in that call.
       let handling = false
       let onReturned: (() => void) | undefined
-      // The borrowed item whose handler was called. Its effect is handed over as it is, so that it is certain to begin.
-      let lent: Item | undefined
-      const handle =
-        giveBack === undefined
-          ? handler
-          : (item: Item) => {
-              takeBack()
-              lent = item
-              return handler(item)
-            }
-      const takeBack = (): void => {
-        if (lent !== undefined) giveBack?.(lent)
-        lent = undefined
-      }
       const readable = awaitReadable<unknown, E | ConnectionError, R>((resume) => {
         // The reading side calls the handler directly while the fiber keeps waiting. The fiber resumes only for an
         // effect that takes time.
@@ -147,8 +169,8 @@ export abstract class Reader<Item extends Delivered> {
       })
       const step = (): Effect.Effect<unknown, E | ConnectionError, R> => {
         // The effect before it, if there was one, has succeeded.
-        takeBack()
-        pending = this.handleBatch(handle)
+        takeBack?.()
+        pending = this.handleBatch(handleNext)
         if (pending !== undefined) {
           return (begin ??= Effect.suspend(() => {
             const effect = pending ?? Effect.void
@@ -156,7 +178,7 @@ export abstract class Reader<Item extends Delivered> {
             return handOver(fiber, effect)
           }))
         }
-        takeBack()
+        takeBack?.()
         const error = this.link.inbox.error
         if (error === undefined) return readable
         done = true
@@ -164,7 +186,7 @@ export abstract class Reader<Item extends Delivered> {
       }
       this.claimReader()
       this.runner = readable
-      this.link.connection.borrowing = giveBack !== undefined
+      this.link.connection.borrowing = takeBack !== undefined
       this.readingFiber = interruptibleFiber(fiber, status)
       const handled = handingOver(fiber, Effect.whileLoop({ while: () => !done, body: step, step: constVoid }))
       return matchCauseUninterruptible(status, handled, {
@@ -173,7 +195,7 @@ export abstract class Reader<Item extends Delivered> {
             this.releaseReader(readable)
             // If the handler was called for a message, its effect must begin.
             const ended = pending === undefined ? Effect.failCause(cause) : beginAndInterrupt(pending, cause)
-            return Effect.ensuring(ended, Effect.sync(takeBack))
+            return takeBack === undefined ? ended : Effect.ensuring(ended, Effect.sync(takeBack))
           })
           if (!handling) return end
           // The handler may have returned by now, because the fiber may have yielded.
@@ -196,25 +218,21 @@ export abstract class Reader<Item extends Delivered> {
    * does not, or `undefined` if no item is left. All that the handler sends is written in one write.
    */
   private handleBatch<E, R>(
-    handler: (item: Item) => Effect.Effect<unknown, E, R> | void
+    handleNext: () => Effect.Effect<unknown, E, R> | typeof nothing | void
   ): Effect.Effect<unknown, E | ConnectionError, R> | undefined {
     const { flusher, inbox } = this.link
     flusher.cork()
     try {
       for (;;) {
-        const item = inbox.next()
-        if (item === undefined) {
+        const effect = handleNext()
+        if (effect === nothing) {
           flusher.flush()
           return undefined
         }
-        let effect: Effect.Effect<unknown, E | ConnectionError, R> | void = handler(item)
         if (effect === undefined || effect === Effect.void) continue
-        if (effect instanceof Send) {
-          const sent = effect.now()
-          if (sent === undefined) continue
-          effect = sentEffect(sent)
-        }
-        return effect
+        if (!(effect instanceof InPlace)) return effect
+        const rest: Effect.Effect<unknown, E, R> | undefined = effect.begin()
+        if (rest !== undefined) return rest
       }
     } finally {
       inbox.taken()
@@ -253,7 +271,15 @@ export abstract class Reader<Item extends Delivered> {
     taken: Effect.Effect<A, E>,
     ended: (error: ConnectionError) => Effect.Effect<A, E>
   ): Effect.Effect<A, E> {
-    const readable = awaitReadable<A, E, never>((resume) =>
+    return this.readingNext(() => (isReady() ? taken : undefined), ended)
+  }
+
+  /** As `reading`. `next` returns the effect to continue with, or `undefined` to wait. */
+  readingNext<A, E, R>(
+    next: () => Effect.Effect<A, E, R> | undefined,
+    ended: (error: ConnectionError) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E, R> {
+    const readable = awaitReadable<A, E, R>((resume) =>
       this.link.inbox.whenReadable(() => {
         const fiber = this.readingFiber
         this.readingFiber = undefined
@@ -261,9 +287,10 @@ export abstract class Reader<Item extends Delivered> {
         resumeInPlace(fiber, resume, looking)
       })
     )
-    const looking = withFiber<A, E>((fiber, status) => {
+    const looking = withFiber<A, E, R>((fiber, status) => {
       this.claimReader()
-      if (isReady()) {
+      const taken = next()
+      if (taken !== undefined) {
         this.link.inbox.taking = true
         this.readingFiber = interruptibleFiber(fiber, status)
         return taken
@@ -274,6 +301,18 @@ export abstract class Reader<Item extends Delivered> {
       return readable
     })
     return looking
+  }
+
+  /** Runs an effect as the reader, between two readings: another reader is a defect meanwhile. */
+  asReader<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.suspend(() => {
+      const token = {}
+      this.runner = token
+      return Effect.ensuring(
+        effect,
+        Effect.sync(() => this.releaseReader(token))
+      )
+    })
   }
 
   private claimReader(): void {

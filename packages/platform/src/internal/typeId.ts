@@ -6,6 +6,12 @@ export const frameWebSocket: unique symbol = Symbol.for("@effect-websocket/platf
 /** The key under which a WebSocket keeps its transport. It is not part of the public API. */
 export const transportKey: unique symbol = Symbol.for("@effect-websocket/platform/WebSocket/transport")
 
+/** The key under which a WebSocket keeps its reader. It is not part of the public API. */
+export const readerKey: unique symbol = Symbol.for("@effect-websocket/platform/WebSocket/reader")
+
+export const webSocketChannel: unique symbol = Symbol.for("@effect-websocket/platform/WebSocketChannel")
+export const typedWebSocket: unique symbol = Symbol.for("@effect-websocket/platform/TypedWebSocket")
+
 /**
  * Marks the instances of a class. The mark is on the prototype, so instances do not grow, and it is not enumerable, so
  * comparing and printing ignore it.

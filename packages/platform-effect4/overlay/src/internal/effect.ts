@@ -203,6 +203,48 @@ export const decodeJson = <A, I, R>(schema: Schema<A, I, R>): ((text: string) =>
   return (text) => decode(text)
 }
 
+/** Any schema. */
+export type AnySchema = Schemas.Constraint
+
+/** The values that a schema decodes to. */
+export type SchemaType<S extends AnySchema> = S["Type"]
+
+/** The services that decoding needs. */
+export type DecodingServices<S extends AnySchema> = S["DecodingServices"]
+
+/** The services that encoding needs. */
+export type EncodingServices<S extends AnySchema> = S["EncodingServices"]
+
+/** Decodes a value of any kind. If nothing has to be awaited, `valueOf` and `errorOf` tell the result. */
+export const decodeUnknown = <S extends AnySchema>(
+  schema: S
+): ((value: unknown) => Effect.Effect<SchemaType<S>, SchemaError, DecodingServices<S>>) => {
+  const decode = Schemas.decodeUnknownEffect(schema)
+  return (value) => decode(value)
+}
+
+/** Encodes a value. If nothing has to be awaited, `valueOf` and `errorOf` tell the result. */
+export const encodeUnknown = <S extends AnySchema>(
+  schema: S
+): ((value: unknown) => Effect.Effect<unknown, SchemaError, EncodingServices<S>>) => {
+  const encode = Schemas.encodeUnknownEffect(schema)
+  return (value) => encode(value)
+}
+
+/** The effect has not succeeded yet. */
+export const unknownYet: unique symbol = Symbol("unknownYet")
+
+/** The value of an effect that has succeeded already. */
+export const valueOf = <A, E, R>(effect: Effect.Effect<A, E, R>): A | typeof unknownYet =>
+  Exit.isExit(effect) && Exit.isSuccess(effect) ? (effect.value as A) : unknownYet
+
+/** The error of an effect that has failed already. */
+export const errorOf = <A, E, R>(effect: Effect.Effect<A, E, R>): E | undefined => {
+  if (!Exit.isExit(effect) || Exit.isSuccess(effect)) return undefined
+  const error = Cause.findErrorOption(effect.cause as Cause.Cause<E>)
+  return error._tag === "Some" ? error.value : undefined
+}
+
 // Configuration
 
 /** Options, or a `Config` of some or all of them. */
@@ -452,10 +494,10 @@ const yieldsSoon = ({ cache, currentOpCount }: Fiber): boolean =>
  * The value of `sync` reaches the reader of the stream in the same step that took it. So an interruption cannot lose the
  * batch. For the same reason `nothing` is thrown, and the fiber yields before it takes rather than soon after.
  */
-export const streamOfReads = <A, E>(
-  reads: <B>(taken: Effect.Effect<B>, ended: Effect.Effect<B>) => Effect.Effect<B, E>,
+export const streamOfReads = <A, E, R = never>(
+  reads: <B>(taken: Effect.Effect<B>, ended: Effect.Effect<B>) => Effect.Effect<B, E, R>,
   take: () => ReadonlyArray<A>
-): Stream.Stream<A, E> => {
+): Stream.Stream<A, E, R> => {
   const taken = Effect.sync(() => {
     const items = take()
     if (items.length === 0) throw nothing
@@ -463,8 +505,8 @@ export const streamOfReads = <A, E>(
   })
   // `reads` does not look at the error of `ended`, so its type leaves it out.
   const read = reads(taken, Cause.done() as Effect.Effect<never>)
-  const reading: Pull.Pull<Batch<A>, E> = catchDefectIf(read, isNothing, () => pull)
-  const pull: Pull.Pull<Batch<A>, E> = Effect.withFiber((fiber) =>
+  const reading: Pull.Pull<Batch<A>, E, void, R> = catchDefectIf(read, isNothing, () => pull)
+  const pull: Pull.Pull<Batch<A>, E, void, R> = Effect.withFiber((fiber) =>
     yieldsSoon(fiber) ? Effect.andThen(Effect.yieldNow, reading) : reading
   )
   return Stream.fromPull(Effect.succeed(pull))

@@ -1,0 +1,192 @@
+import { remoteProtocolError, type ConnectionError } from "@effect-websocket/protocol/Errors"
+import type { Message } from "@effect-websocket/protocol/Message"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Stream from "effect/Stream"
+import { endsNormally } from "../engine/connection/Link.js"
+import { closeCodeOf, type Codec } from "./Codec.js"
+import { streamOfReads, toBatch, type Batch } from "./effect.js"
+import { InvalidMessage } from "./InvalidMessage.js"
+import { nothing, type Reader } from "./Reader.js"
+
+/** What happens to a message that is invalid: see `WebSocketChannel.OnInvalid`. */
+export type OnInvalid<R> =
+  "close" | "fail" | ((error: InvalidMessage, message: Message) => Effect.Effect<unknown, never, R> | void)
+
+/**
+ * Reads the values of messages. A message stays in the inbox until its last value is taken, or until it was refused. So an
+ * interruption while it is decoded loses nothing: the next read decodes it again.
+ */
+export class ValueReader<A, E, R> {
+  private readonly reader: Reader<Message>
+  private readonly codec: Codec<A, never, R, unknown>
+  private readonly onInvalid: OnInvalid<R>
+  // The first message of the inbox once it is decoded, its values, and how many of them were taken.
+  private message: Message | undefined = undefined
+  private values: ReadonlyArray<A> = []
+  private taken = 0
+  // The effect that the message needs before it has values.
+  private preparation: Effect.Effect<void, E, R> | undefined = undefined
+  private prepared: Message | undefined = undefined
+  private receiveOnce: Effect.Effect<A, E | ConnectionError, R> | undefined = undefined
+
+  constructor(reader: Reader<Message>, codec: Codec<A, never, R, unknown>, onInvalid: OnInvalid<R>) {
+    this.reader = reader
+    this.codec = codec
+    this.onInvalid = onInvalid
+  }
+
+  get receive(): Effect.Effect<A, E | ConnectionError, R> {
+    return (this.receiveOnce ??= this.reading(() => this.take(), Effect.fail))
+  }
+
+  get receiveOption(): Effect.Effect<Option.Option<A>, E | ConnectionError, R> {
+    return this.reading(
+      () => Option.some(this.take()),
+      (error) => (endsNormally(error) ? Effect.succeed(Option.none()) : Effect.fail(error))
+    )
+  }
+
+  get receiveAll(): Effect.Effect<Batch<A>, E | ConnectionError, R> {
+    return this.reading(() => toBatch(this.takeAll()), Effect.fail)
+  }
+
+  get messages(): Stream.Stream<A, E | ConnectionError, R> {
+    return streamOfReads<A, E | ConnectionError, R>(
+      (taken, ended) => this.readingNext(taken, (error) => (endsNormally(error) ? ended : Effect.fail(error))),
+      () => (this.prepare() === true ? this.takeAll() : [])
+    )
+  }
+
+  run<E2, R2>(
+    handler: (value: A) => Effect.Effect<unknown, E2, R2> | void
+  ): Effect.Effect<void, E | E2 | ConnectionError, R | R2> {
+    return this.reader.runSteps<E | E2, R | R2>(() => {
+      const ready = this.prepare()
+      if (ready === true) return handler(this.takeValue())
+      return ready ?? nothing
+    })
+  }
+
+  private reading<B>(
+    take: () => B,
+    ended: (error: ConnectionError) => Effect.Effect<B, E | ConnectionError>
+  ): Effect.Effect<B, E | ConnectionError, R> {
+    return this.readingNext(Effect.sync(take), ended)
+  }
+
+  /** Waits for a value, and then continues as `taken`, which takes it in one step. */
+  private readingNext<B>(
+    taken: Effect.Effect<B>,
+    ended: (error: ConnectionError) => Effect.Effect<B, E | ConnectionError>
+  ): Effect.Effect<B, E | ConnectionError, R> {
+    const next: Effect.Effect<B, E | ConnectionError, R> = this.reader.readingNext<B, E | ConnectionError, R>(() => {
+      const ready = this.prepare()
+      if (ready === true) return taken
+      return ready === undefined ? undefined : Effect.andThen(this.reader.asReader(ready), next)
+    }, ended)
+    return next
+  }
+
+  /** Whether there is a value. It may take an effect to know. `undefined` if no message waits. */
+  private prepare(): true | Effect.Effect<void, E, R> | undefined {
+    for (;;) {
+      const message = this.inbox.first
+      if (message === undefined) return undefined
+      if (message === this.message) return true
+      if (message === this.prepared) return this.preparation
+      const decoded = this.codec.decode(message)
+      const preparation =
+        decoded instanceof InvalidMessage
+          ? this.refuse(message, decoded)
+          : Effect.isEffect(decoded)
+            ? this.awaiting(message, decoded)
+            : this.accept(message, decoded)
+      if (preparation !== undefined) {
+        this.prepared = message
+        this.preparation = preparation
+        return preparation
+      }
+    }
+  }
+
+  private accept(message: Message, values: ReadonlyArray<A>): undefined {
+    if (values.length === 0) return this.drop(message)
+    this.prepared = undefined
+    this.message = message
+    this.values = values
+    this.taken = 0
+  }
+
+  private awaiting(
+    message: Message,
+    decoding: Effect.Effect<ReadonlyArray<A>, InvalidMessage, R>
+  ): Effect.Effect<void, E, R> {
+    return Effect.matchEffect(decoding, {
+      onFailure: (error) => Effect.suspend(() => this.refuse(message, error) ?? Effect.void),
+      onSuccess: (values) =>
+        Effect.sync(() => {
+          // The connection may have dropped the message meanwhile.
+          if (this.inbox.first === message) this.accept(message, values)
+        })
+    })
+  }
+
+  /** Does what is to be done about an invalid message, and returns the rest of it. */
+  private refuse(message: Message, error: InvalidMessage): Effect.Effect<void, E, R> | undefined {
+    const { onInvalid } = this
+    const drop = Effect.sync(() => this.drop(message))
+    if (onInvalid === "close") {
+      const code = closeCodeOf(error)
+      this.reader.link.failReading(code, remoteProtocolError(error.message, "RFC 6455 §7.4.1", code))
+      return undefined
+    }
+    if (onInvalid === "fail") {
+      // Only the type of the channel says that it fails.
+      return Effect.andThen(drop, Effect.fail(error)) as Effect.Effect<never, InvalidMessage & E>
+    }
+    const reported = onInvalid(error, message)
+    if (reported !== undefined) return Effect.andThen(reported, drop)
+    this.drop(message)
+    return undefined
+  }
+
+  private drop(message: Message): undefined {
+    const { inbox } = this
+    this.prepared = undefined
+    if (inbox.first === message) inbox.next()
+    inbox.taken()
+  }
+
+  private take(): A {
+    const value = this.takeValue()
+    this.inbox.taken()
+    return value
+  }
+
+  /** Takes the next value. There must be one. The caller calls `taken` of the inbox. */
+  private takeValue(): A {
+    const { inbox, message, values } = this
+    if (message === undefined || inbox.first !== message) throw new Error("Two fibers read from one WebSocket at once")
+    const value = values[this.taken++]!
+    if (this.taken === values.length) {
+      this.message = undefined
+      this.values = []
+      inbox.next()
+    }
+    return value
+  }
+
+  /** Takes the values that wait. There must be one. */
+  private takeAll(): ReadonlyArray<A> {
+    const values: Array<A> = []
+    do values.push(this.takeValue())
+    while (this.prepare() === true)
+    this.inbox.taken()
+    return values
+  }
+
+  private get inbox(): Reader<Message>["link"]["inbox"] {
+    return this.reader.link.inbox
+  }
+}
