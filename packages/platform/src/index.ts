@@ -11,6 +11,10 @@ export * as CookieJar from "./CookieJar.js"
  */
 export * as FrameWebSocket from "./FrameWebSocket.js"
 /**
+ * @since 3.0.0
+ */
+export * as JsonRpc from "./JsonRpc.js"
+/**
  * @since 0.1.0
  */
 export * as MockPeer from "./MockPeer.js"
@@ -22,6 +26,10 @@ export * as MockTransport from "./MockTransport.js"
  * @since 0.1.0
  */
 export * as Options from "./Options.js"
+/**
+ * @since 3.0.0
+ */
+export * as PendingCalls from "./PendingCalls.js"
 /**
  * @since 0.1.0
  */
