@@ -237,7 +237,10 @@ export type CallError = ResponseError | InvalidMessage | PendingCalls.CallError
 export interface Options<Handlers extends ReadonlyArray<Handler<unknown>>> extends PendingCalls.Options {
   /** The methods that the peer can call. Default: none. If two have the same name, the last one counts. */
   readonly handlers?: Handlers | undefined
-  /** How many requests and notifications of the peer run at once. Default: 64. One more is answered with -32000. */
+  /**
+   * How many requests and notifications of the peer run at once. Default: 64. One more request is answered with -32000. One more
+   * notification is dropped.
+   */
   readonly maxRunning?: number | undefined
   /** How many requests, notifications and responses the peer may put into a batch. Default: 100. A larger one is answered with -32600. */
   readonly maxBatch?: number | undefined

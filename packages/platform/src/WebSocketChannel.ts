@@ -204,7 +204,7 @@ export interface TypedWebSocket<out In, in Out, out E = never, out RIn = never, 
    * `WebSocket.sendAll`.
    */
   readonly sendAll: (
-    values: Iterable<Out>,
+    values: Iterable<Out> & object,
     options?: WebSocket.SendOptions
   ) => Effect.Effect<void, ConnectionError | InvalidMessage, ROut>
 

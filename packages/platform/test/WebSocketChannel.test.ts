@@ -189,6 +189,18 @@ describe("a message that cannot be decoded", () => {
     })
   )
 
+  it.effect("is an object that would change the prototype of what it decodes to", () =>
+    Effect.gen(function* () {
+      const Fields = Schema.recordOf(Schema.Unknown)
+      const { client, server } = yield* typed(
+        WebSocketChannel.make({ fromClient: Fields, fromServer: Fields, onInvalid: "fail" })
+      )
+      yield* client.sendAll([`{"a":1,"__proto__":{"admin":true}}`, `{"a":"__proto__"}`])
+      assert.strictEqual((yield* Effect.flip(server.receive))._tag, "Invalid_message")
+      assert.deepStrictEqual(yield* server.receive, { a: "__proto__" })
+    })
+  )
+
   it.effect("is what a recursive schema cannot follow, not a defect", () =>
     Effect.gen(function* () {
       const channel = WebSocketChannel.make({ fromClient: Schema.Nested, fromServer: Schema.Nested, onInvalid: "fail" })

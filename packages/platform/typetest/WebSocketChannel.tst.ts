@@ -52,6 +52,8 @@ describe("a side", () => {
     expect(client.send).type.not.toBeCallableWith("text")
     expect(server.sendAll).type.toBeCallableWith([{ answer: 1 }])
     expect(server.sendAll).type.not.toBeCallableWith([{ ask: 1 }])
+    expect(namedClient.sendAll).type.toBeCallableWith(["ada"])
+    expect(namedClient.sendAll).type.not.toBeCallableWith("ada")
     expect(client.send({ ask: 1 })).type.toBe<Effect.Effect<void, ConnectionError | InvalidMessage>>()
   })
 

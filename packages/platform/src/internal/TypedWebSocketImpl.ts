@@ -45,7 +45,10 @@ export class TypedWebSocketImpl<In, Out, E, RIn, ROut> {
     return new SendValue(this, value, options)
   }
 
-  sendAll(values: Iterable<Out>, options?: SendOptions): Effect.Effect<void, ConnectionError | InvalidMessage, ROut> {
+  sendAll(
+    values: Iterable<Out> & object,
+    options?: SendOptions
+  ): Effect.Effect<void, ConnectionError | InvalidMessage, ROut> {
     return Effect.suspend(() => {
       const { codec } = this.side
       const all = Array.from(values)

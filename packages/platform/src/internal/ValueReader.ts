@@ -123,13 +123,18 @@ export class ValueReader<A, E, R> {
     decoding: Effect.Effect<ReadonlyArray<A>, InvalidMessage, R>
   ): Effect.Effect<void, E, R> {
     return Effect.matchEffect(decoding, {
-      onFailure: (error) => Effect.suspend(() => this.refuse(message, error) ?? Effect.void),
+      onFailure: (error) =>
+        Effect.suspend(() => (this.isAwaiting(message) ? this.refuse(message, error) : undefined) ?? Effect.void),
       onSuccess: (values) =>
         Effect.sync(() => {
-          // The connection may have dropped the message meanwhile.
-          if (this.inbox.first === message) this.accept(message, values)
+          if (this.isAwaiting(message)) this.accept(message, values)
         })
     })
+  }
+
+  /** Whether a message still waits to be decoded. The connection may have dropped it, and another reader may have decoded it. */
+  private isAwaiting(message: Message): boolean {
+    return this.inbox.first === message && this.message !== message
   }
 
   /** Does what is to be done about an invalid message, and returns the rest of it. */
