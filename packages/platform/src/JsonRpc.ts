@@ -13,6 +13,7 @@ import type * as Scope from "effect/Scope"
 import { count } from "./engine/checks.js"
 import type { AnySchema, DecodingServices, EncodingServices, SchemaType } from "./internal/effect.js"
 import { decodeUnknown, encodeUnknown } from "./internal/effect.js"
+import { converting } from "./internal/Codec.js"
 import { InvalidMessage } from "./internal/InvalidMessage.js"
 import { internalError, invalidParams, JsonRpcSession, type Failure, type Invoked } from "./internal/JsonRpcSession.js"
 import * as PendingCalls from "./PendingCalls.js"
@@ -142,11 +143,10 @@ export const handler: {
   return {
     method: method.method,
     handle: (params, peer) =>
-      Effect.suspend(() => decode(params)).pipe(
-        Effect.mapError(() => invalidParams),
+      converting(decode, params, () => invalidParams).pipe(
         Effect.flatMap((params) => handle(params, peer)),
         Effect.flatMap((result) =>
-          encode === undefined ? Effect.void : Effect.mapError(encode(result), () => internalError)
+          encode === undefined ? Effect.void : converting(encode, result, () => internalError)
         )
       )
   }
@@ -201,15 +201,16 @@ const invocation = <Params extends AnySchema, Result extends AnySchema>(
 ) => ({
   _tag: method._tag,
   method: method.method,
-  params: Effect.suspend(() => encodeUnknown(method.params)(params)).pipe(
-    Effect.mapError(() => refused("outbound")),
-    Effect.filterOrFail(isParams, () => refused("outbound"))
+  params: Effect.filterOrFail(
+    converting(encodeUnknown(method.params), params, () => refused("outbound")),
+    isParams,
+    () => refused("outbound")
   ),
   // The overloads of `invoke` tell the two results apart.
   result: (value: unknown): Effect.Effect<never, InvalidMessage, DecodingServices<Result>> =>
     (method._tag === "Notification"
       ? Effect.succeed(undefined)
-      : Effect.mapError(decodeUnknown(method.result)(value), () => refused("inbound"))) as Effect.Effect<
+      : converting(decodeUnknown(method.result), value, () => refused("inbound"))) as Effect.Effect<
       never,
       InvalidMessage,
       DecodingServices<Result>

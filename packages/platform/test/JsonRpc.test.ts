@@ -231,6 +231,24 @@ describe("a call", () => {
     })
   )
 
+  it.effect("fails typed if a result is too deep for its schema, and a request with such parameters is refused", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* connected()
+      const Deep = JsonRpc.request("deep", { params: Schema.Nested, result: Schema.Nested })
+      const near = yield* JsonRpc.make(client, {
+        handlers: [JsonRpc.handler(Deep, (nested) => Effect.succeed(nested))]
+      })
+      yield* Effect.forkScoped(Effect.exit(near.run))
+      const calling = yield* Effect.forkChild(Effect.flip(near.call(Deep, [])))
+      yield* server.receive
+      const deep = `${"[".repeat(100_000)}${"]".repeat(100_000)}`
+      yield* server.send(`{"jsonrpc":"2.0","id":1,"result":${deep}}`)
+      assert.strictEqual((yield* Fiber.join(calling))._tag, "Invalid_message")
+      yield* server.send(`{"jsonrpc":"2.0","id":2,"method":"deep","params":${deep}}`)
+      assert.deepStrictEqual(JSON.parse(String((yield* server.receive).data)), error(2, -32602, "Invalid params"))
+    })
+  )
+
   it.effect("ends with the connection", () =>
     Effect.gen(function* () {
       const { near, server } = yield* pair()

@@ -94,6 +94,17 @@ export class Codec<In, Out, RIn, ROut> {
   }
 }
 
+/** Converts a value. Fails with the result of `refuse` if the schema refuses it, or if it is too deep for a recursive schema. */
+export const converting = <A, R, E>(convert: Convert<A, R>, value: unknown, refuse: () => E): Effect.Effect<A, E, R> =>
+  catchDefectIf(
+    Effect.mapError(
+      Effect.suspend(() => convert(value)),
+      refuse
+    ),
+    isStackOverflow,
+    () => Effect.fail(refuse())
+  )
+
 const isStackOverflow = (defect: unknown): defect is RangeError =>
   defect instanceof RangeError && defect.message.includes("stack")
 
