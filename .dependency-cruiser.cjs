@@ -5,7 +5,7 @@ const src = "^packages/platform/src/"
 const platformOrder = [
   // The modules that have a twin for Effect 4.
   ["internal/install-effect@3-or-platform@4/[^/]+", ""],
-  ["internal/(effect|http|httpServer)", "(?!internal/install-)"],
+  ["internal/(effect|http|httpServer|webSocketConstructor)", "(?!internal/install-)"],
   ["(Options|Transport|UpgradeCheck|Zlib)", "(internal/(?!(effect|http)\\.ts)|WebSocket|Reconnecting|Mock|node)"],
   [
     "engine/(time/|(?!Settings))[^/]+",
@@ -18,11 +18,15 @@ const platformOrder = [
   ["engine/testing/[^/]+", "(internal|WebSocket|Reconnecting|Mock|node)"],
   ["internal/[^/]+", "(WebSocket(Client|Server|Upgrade|Channel|Test)|Reconnecting|Mock|node)"],
   ["WebSocket", "(WebSocket(Client|Server|Upgrade|Channel|Test)|Reconnecting|Mock|node)"],
-  ["WebSocket(Client|Server)", "(WebSocket(Test|Upgrade|Channel)|Mock|node)"],
-  ["(WebSocketUpgrade|WebSocketChannel)", "(WebSocketTest|Mock|node)"],
+  ["WebSocket(Client|Server)", "(WebSocket(Test|Upgrade|Channel)|StandardWebSocket|Mock|node)"],
+  ["StandardWebSocket", "(WebSocket(Server|Test|Upgrade|Channel)|Reconnecting|Mock|node)"],
+  ["(WebSocketUpgrade|WebSocketChannel)", "(WebSocketTest|WebSocketUpgradeTest|Mock|node)"],
+  ["EffectSocket", "(WebSocket(Test|Upgrade|Channel)|Mock|node|rpc/)"],
+  ["rpc/[^/]+", "(WebSocketTest|Mock|node)"],
   ["MockTransport", "(MockPeer|WebSocketTest|node)"],
   ["MockPeer", "(WebSocketTest|node)"],
-  ["WebSocketTest", "node"]
+  ["WebSocketTest", "node"],
+  ["WebSocketUpgradeTest", "(MockPeer|WebSocketTest|node)"]
 ]
 
 module.exports = {
@@ -71,10 +75,24 @@ module.exports = {
       to: { path: "@effect/platform-node/" }
     },
     {
-      name: "nothing-needs-the-optional-peer",
+      name: "optional-peer-is-loaded-on-demand",
+      comment: "an app without @effect/platform-node imports the index of /node, too",
       severity: "error",
       from: { path: "^packages/platform/src" },
-      to: { path: "node/NodeWebSocketUpgrade\\.ts$" }
+      to: { path: "@effect/platform-node/", dynamic: false, dependencyTypesNot: ["type-only"] }
+    },
+    {
+      name: "rpc-in-one-file-only",
+      comment: "@effect/rpc is an optional peer",
+      severity: "error",
+      from: { path: "^packages/platform/src", pathNot: "internal/rpc\\.ts$" },
+      to: { path: "@effect/rpc/" }
+    },
+    {
+      name: "nothing-else-needs-rpc",
+      severity: "error",
+      from: { path: "^packages/platform/src", pathNot: "^packages/platform/src/rpc/" },
+      to: { path: "packages/platform/src/(rpc/|internal/rpc\\.ts$)" }
     },
     {
       name: "tools-use-public-exports",
@@ -83,7 +101,8 @@ module.exports = {
       from: { path: "^tools/", pathNot: "^tools/conformance/test/" },
       to: {
         path: "^packages/",
-        pathNot: "^packages/(protocol|platform)/src/([A-Z][A-Za-z]+|index|node/[A-Z][A-Za-z]+|node/index)\\.ts$"
+        pathNot:
+          "^packages/(protocol|platform)/src/([A-Z][A-Za-z]+|index|(node|rpc)/[A-Z][A-Za-z]+|(node|rpc)/index)\\.ts$"
       }
     },
     {
@@ -105,7 +124,7 @@ module.exports = {
       from: { path: "^packages/[^/]+/src" },
       to: {
         dependencyTypes: ["npm-no-pkg", "npm-unknown", "npm-dev"],
-        pathNot: ["effect/dist", "@effect/platform(-node)?/dist", "^packages/protocol"]
+        pathNot: ["effect/dist", "@effect/(platform(-node)?|rpc)/dist", "^packages/protocol"]
       }
     },
     {

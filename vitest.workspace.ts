@@ -11,6 +11,8 @@ export default defineWorkspace([
       ...shared.test,
       name: "tools and examples",
       setupFiles: [restoreIt],
+      // Vite would find another build of `graphql` than Node does for `graphql-ws`, and the two do not work together.
+      server: { deps: { inline: [/graphql/] } },
       include: ["{tools/*,examples,benchmarks}/test/**/*.test.ts"],
       // `vitest.work.config.ts` has it.
       exclude: [...configDefaults.exclude, "tools/conformance/test/security/work.test.ts"]

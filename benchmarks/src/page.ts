@@ -225,6 +225,8 @@ ${table(
 - ${noise(results.cases.filter(({ name }) => inHeadline(name)))} With all rounds it is about half of that.
 - Before the rounds that count, each process warms up for 1.6 seconds. After that, ratios to \`ws\` no longer fall, except in
   case f, where it is twice that. In details it is half of that.
+- In case g each round begins with 17 broadcasts that do not count. After a pause, Linux acknowledges the first 16 segments
+  of a connection at once, in the time of the sender. A message then costs up to twice as much, with all subjects.
 - In cases c and d the rounds are those of two processes of each subject. In one process, V8's collector marks the heap
   again and again; in another, nearly never. A message then costs up to three times as much.
 - Processes are not pinned to cores. The system decides where the program, its helper threads and the load generator run,

@@ -132,8 +132,7 @@ export const servers: ReadonlyArray<Subject> = [
     name: floor,
     file: "servers/raw",
     echoesFrames: false,
-    compresses: false,
-    broadcasts: false
+    compresses: false
   },
   ...(bun === undefined ? [] : [{ ...able, name: bunName, file: "servers/bun", executable: bun }])
 ]

@@ -17,7 +17,7 @@ type Program = ChildProcessByStdio<null, Readable, Readable>
 // The programs are bundled, so that Node does not compile the sources at the start of each process.
 const folder = mkdtempSync(join(tmpdir(), "effect-websocket-examples-"))
 buildSync({
-  entryPoints: ["demo", "echo-server", "large-message", "autobahn-client"].map((name) =>
+  entryPoints: ["demo", "echo-server", "large-message", "autobahn-client", "rpc"].map((name) =>
     fileURLToPath(new URL(`../src/${name}.ts`, import.meta.url))
   ),
   outdir: folder,
@@ -29,7 +29,9 @@ buildSync({
   target: "node20",
   conditions: ["@effect-websocket/source"],
   // Dependencies that are CommonJS need `require`.
-  banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url)' }
+  banner: {
+    js: 'import { createRequire as requireFor } from "node:module"; const require = requireFor(import.meta.url)'
+  }
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
@@ -59,6 +61,16 @@ const next = <A>(socket: WebSocket, event: string, pick: (first: A, second: bool
     return pick(first, second)
   })
 
+describe("rpc", () => {
+  it.scopedLive("calls procedures over a WebSocket and exits by itself", () =>
+    Effect.gen(function* () {
+      const { code, lines } = yield* Effect.flatMap(start("rpc"), output)
+      assert.strictEqual(code, 0)
+      assert.deepStrictEqual(lines, ["hello ann", "3", "2", "1", "lift-off"])
+    })
+  )
+})
+
 describe("demo", () => {
   it.scopedLive("shows each thing and exits by itself", () =>
     Effect.gen(function* () {
@@ -69,7 +81,7 @@ describe("demo", () => {
         'send("hello")                      came back: "hello"',
         "came back: Uint8Array [1, 2, 3]",
         'came back: "in fragments of 4 bytes"',
-        "`maxMessageBytes` allows 8",
+        "`limits.maxMessageBytes` allows 8",
         "the server closed: 1009",
         "403 The origin",
         "sent Close 1001, received Close 1001, clean"

@@ -93,18 +93,20 @@ const exchange = (
   })
 }
 
-const broadcast = (shape: frames.Shape, millis: number) => {
+const broadcast = (shape: frames.Shape, atLeast: number, millis: number) => {
   const message = frames.message(shape, 0)
   return measure(millis, (isOver, count, done) => {
     let outstanding = connections.length
+    let sent = 1
     for (const connection of connections) {
       connection.onMessages = (received) => {
         count(received)
         outstanding -= received
         if (outstanding > 0) return
-        if (isOver()) {
+        if (isOver() && sent >= atLeast) {
           done()
         } else {
+          sent++
           outstanding = connections.length
           connections[0]!.write(message)
         }
@@ -230,7 +232,7 @@ const perform = async (request: Request): Promise<object> => {
     case "Pace":
       return pace(request.shape, request.rate, request.burst, request.millis)
     case "Broadcast":
-      return broadcast(request.shape, request.millis)
+      return broadcast(request.shape, request.atLeast, request.millis)
     case "Beside":
       return beside(request.shape, request.inFlight, request.intervalMillis, request.millis)
     case "Churn":

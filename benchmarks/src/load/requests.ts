@@ -29,8 +29,8 @@ export type Request =
       readonly burst: number
       readonly millis: number
     }
-  /** One connection sends, all receive. */
-  | { readonly _tag: "Broadcast"; readonly shape: Shape; readonly millis: number }
+  /** One connection sends, all receive, `atLeast` times. */
+  | { readonly _tag: "Broadcast"; readonly shape: Shape; readonly atLeast: number; readonly millis: number }
   /** The first connection sends one message at a fixed interval. The others keep `inFlight` messages in flight. */
   | {
       readonly _tag: "Beside"

@@ -8,6 +8,7 @@
  *
  * @since 0.1.0
  */
+import type { Name as CloseCodeName } from "@effect-websocket/protocol/CloseCode"
 import type { Delivery, Limits } from "@effect-websocket/protocol/Connection"
 import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
 import type { RandomSource } from "@effect-websocket/protocol/Mask"
@@ -449,9 +450,14 @@ export interface ServerOptions extends ConnectionOptions {
   readonly handshakeTimeout?: DurationInput | undefined
   /**
    * The time within which the first message of a connection must arrive, for example if clients log in with it.
-   * Default: none. Afterwards the connection is closed with 1008.
+   * Default: none. Afterwards the connection is closed with `firstMessageCloseCode`.
    */
   readonly firstMessageTimeout?: DurationInput | undefined
+  /**
+   * The code with which a connection is closed after `firstMessageTimeout`: a number or a registered name. Default: 1008. Protocols of
+   * apps may have a code of their own for this, such as 4408 of GraphQL. A code that may not be sent is a defect.
+   */
+  readonly firstMessageCloseCode?: number | CloseCodeName | undefined
   /** How many connections and handshakes are admitted; see `AdmissionOptions`. Default: 1,024 handshakes, else no limit. */
   readonly admission?: AdmissionOptions | undefined
   /** The proxies in front of the server; see `Proxies`. Default: none, so that no such header is read. */

@@ -4,7 +4,12 @@
  * @since 0.1.0
  */
 import type * as CloseCode from "@effect-websocket/protocol/CloseCode"
-import { isWebSocketError, type PayloadTooLarge, type ProtocolError } from "@effect-websocket/protocol/Errors"
+import {
+  isWebSocketError,
+  type HeaderRecord,
+  type PayloadTooLarge,
+  type ProtocolError
+} from "@effect-websocket/protocol/Errors"
 import type { Message } from "@effect-websocket/protocol/Message"
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
@@ -15,11 +20,11 @@ import { count } from "./engine/checks.js"
 import type { OutboxStrategy, Outcome } from "./engine/client/Outbox.js"
 import { capDelays, runtime as inheritedRuntime, type DurationInput, type Subscribable } from "./internal/effect.js"
 import { Reconnecting, type ReconnectingPlan } from "./internal/reconnecting.js"
-import type { Decision, Failure, State } from "./internal/reconnectingState.js"
+import type { Decision, Failure, SendOptions, State } from "./internal/reconnectingState.js"
 import { placeIn } from "./internal/scopes.js"
 import { defaults, timeout } from "./internal/settings.js"
 import type * as WebSocket from "./WebSocket.js"
-import { WebSocketClient, type ConnectOptions, type Service } from "./WebSocketClient.js"
+import { WebSocketClient, type ConnectOptions, type Credentials, type Service } from "./WebSocketClient.js"
 
 /**
  * The outcome of a message: `"delivered"`, `"dropped"` or `"unknown"`.
@@ -30,12 +35,12 @@ import { WebSocketClient, type ConnectOptions, type Service } from "./WebSocketC
 export type { Outcome } from "./engine/client/Outbox.js"
 
 /**
- * Why a connection was not made or ended, what follows, and the state of the logical connection.
+ * Why a connection was not made or ended, what follows, how one message is sent, and the state of the logical connection.
  *
  * @since 0.1.0
  * @category models
  */
-export type { Decision, Failure, State } from "./internal/reconnectingState.js"
+export type { Decision, Failure, SendOptions, State } from "./internal/reconnectingState.js"
 
 /**
  * The options, besides those of each `connect`. A message always waits for room on its connection, so there is no `sendStrategy`.
@@ -45,8 +50,20 @@ export type { Decision, Failure, State } from "./internal/reconnectingState.js"
  */
 export interface Options<E = never, R = never> extends Omit<
   ConnectOptions,
-  "delivery" | "answerPings" | "answerClose" | "rsv" | "opcodes" | "sendStrategy"
+  "delivery" | "answerPings" | "answerClose" | "rsv" | "opcodes" | "sendStrategy" | "headers" | "auth" | "protocols"
 > {
+  /**
+   * Headers of each request, as in `Options.RequestOptions`, or an effect that makes them anew before each attempt. Default: none.
+   * The failure of such an effect is classified like any other.
+   */
+  readonly headers?: HeaderRecord | Effect.Effect<HeaderRecord, E, R> | undefined
+  /**
+   * The credentials of each request, as in `Options.RequestOptions`, or an effect that gets them before each attempt, for example a
+   * token that expires. Default: none.
+   */
+  readonly auth?: Credentials | Effect.Effect<Credentials, E, R> | undefined
+  /** The subprotocols to offer, or an effect that selects them before each attempt. Default: none. */
+  readonly protocols?: ReadonlyArray<string> | Effect.Effect<ReadonlyArray<string>, E, R> | undefined
   /**
    * The delays between attempts. A server's `Retry-After` makes a delay longer. Default: `defaultSchedule`, which is exponential
    * from 100 milliseconds, at most 30 seconds, with jitter, without an end. Once the schedule is done, the last failure is final.
@@ -119,18 +136,28 @@ export interface ReconnectingWebSocket<E = never> {
    * Fails only with an outbound `PayloadTooLarge`, if the message is above the connection's `maxSendBytes`. Dies if the
    * app's `compression.filter` throws. In both cases the message is not sent, and those behind it are. Anything but
    * text or bytes, and options that make no sense, are a defect at once.
+   *
+   * With `validFor`, a message that must not be sent late is dropped instead.
    */
-  send(data: WebSocket.Data, options?: WebSocket.SendOptions): Effect.Effect<Outcome, PayloadTooLarge>
+  send(data: WebSocket.Data, options?: SendOptions): Effect.Effect<Outcome, PayloadTooLarge>
 
   /**
    * Puts a message into the outbox. Succeeds once the message has a place there, with an effect that waits for its outcome
    * and fails and dies as `send` does. `offer` itself never fails. Interrupting it takes the message back. Bytes must not change
    * until the outcome is known.
    */
-  offer(data: WebSocket.Data, options?: WebSocket.SendOptions): Effect.Effect<Effect.Effect<Outcome, PayloadTooLarge>>
+  offer(data: WebSocket.Data, options?: SendOptions): Effect.Effect<Effect.Effect<Outcome, PayloadTooLarge>>
 
   /** How many messages wait in the outbox. */
   readonly waitingMessages: Effect.Effect<number>
+
+  /**
+   * Makes another connection at once, for example because the network or the user has changed. A connection that is open is closed
+   * with 1000 first, within its `closeTimeout`; an attempt or a delay under way is given up. The schedule restarts, and `classify`
+   * is not asked. Succeeds once the next attempt begins; `awaitOpen` then waits for it. Does nothing if the logical connection is
+   * over.
+   */
+  readonly reconnect: Effect.Effect<void>
 
   /**
    * Ends it: drops the messages in the outbox, closes the connection as `WebSocket.close` does, and makes no other one. If the code
@@ -184,8 +211,8 @@ export const defaultSchedule: Schedule.Schedule<unknown> = Schedule.exponential(
 
 /**
  * Connects, and reconnects until the scope ends or `close` is called. It does not wait for the first connection: see
- * `awaitOpen`. The URL may be an effect, which runs before each attempt, for example to get a token or to choose
- * another host.
+ * `awaitOpen`. The URL, `headers`, `auth` and `protocols` may be effects, which run before each attempt, for example to get a token
+ * or to choose another host.
  *
  * The end of the scope closes the connection as it does for `WebSocketClient.connect`, and drops the messages in the outbox.
  * Options that make no sense are a defect.
@@ -230,20 +257,30 @@ export const make = <E = never, R = never>(
 const resolve = <E, R>(
   url: string | URL | Effect.Effect<string | URL, E, R>,
   {
+    auth,
     classify: classifyFailure = classify,
+    headers,
     maxRetryAfter = defaults.maxRetryAfter,
     onConnect = () => Effect.void,
     outboxCapacity = defaults.outboxCapacity,
     outboxStrategy = defaults.outboxStrategy,
+    protocols,
     schedule = defaultSchedule,
     stableAfter = defaults.stableAfter,
     ...connectOptions
   }: Options<E, R>,
   client: Service
 ): ReconnectingPlan<E, R> => ({
-  url: Effect.isEffect(url) ? url : Effect.succeed(url),
-  // A message that a connection drops by itself would count as delivered.
-  connect: (url) => client.connect(url, { ...connectOptions, sendStrategy: "suspend" }),
+  connect: Effect.gen(function* () {
+    const target = yield* current(url)
+    const request = {
+      headers: yield* current(headers),
+      auth: yield* current(auth),
+      protocols: yield* current(protocols)
+    }
+    // A message that a connection drops by itself would count as delivered.
+    return yield* client.connect(target, { ...connectOptions, ...request, sendStrategy: "suspend" })
+  }),
   schedule,
   stableMillis: timeout("stableAfter", stableAfter),
   maxRetryAfterMillis: timeout("maxRetryAfter", maxRetryAfter),
@@ -252,3 +289,7 @@ const resolve = <E, R>(
   outboxCapacity: count("outboxCapacity", outboxCapacity),
   outboxStrategy
 })
+
+/** The value of an option that may be an effect. */
+const current = <A, E, R>(option: A | Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.isEffect(option) ? option : Effect.succeed(option)

@@ -91,7 +91,7 @@ export class WebSocketUpgrade extends ContextService<WebSocketUpgrade, Service>(
  * @example
  * ```ts effect-4
  * import { WebSocketUpgrade } from "@effect-websocket/platform"
- * import * as NodeWebSocketUpgrade from "@effect-websocket/platform/node/NodeWebSocketUpgrade"
+ * import { NodeWebSocketUpgrade } from "@effect-websocket/platform/node"
  * import { NodeHttpServer } from "@effect/platform-node"
  * import { Layer } from "effect"
  * import { HttpRouter, HttpServerResponse } from "effect/http"
@@ -117,7 +117,7 @@ export class WebSocketUpgrade extends ContextService<WebSocketUpgrade, Service>(
  *
  * ```ts effect-3
  * import { WebSocketUpgrade } from "@effect-websocket/platform"
- * import * as NodeWebSocketUpgrade from "@effect-websocket/platform/node/NodeWebSocketUpgrade"
+ * import { NodeWebSocketUpgrade } from "@effect-websocket/platform/node"
  * import { HttpMiddleware, HttpRouter, HttpServer, HttpServerResponse } from "@effect/platform"
  * import { NodeHttpServer } from "@effect/platform-node"
  * import { Layer } from "effect"

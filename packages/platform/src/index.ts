@@ -9,6 +9,10 @@ export * as CookieJar from "./CookieJar.js"
 /**
  * @since 0.1.0
  */
+export * as EffectSocket from "./EffectSocket.js"
+/**
+ * @since 0.1.0
+ */
 export * as FrameWebSocket from "./FrameWebSocket.js"
 /**
  * @since 3.0.0
@@ -38,6 +42,10 @@ export * as ReconnectingWebSocket from "./ReconnectingWebSocket.js"
  * @since 3.0.0
  */
 export * as Serialization from "./Serialization.js"
+/**
+ * @since 3.0.0
+ */
+export * as StandardWebSocket from "./StandardWebSocket.js"
 /**
  * @since 0.1.0
  */
@@ -74,6 +82,10 @@ export * as WebSocketTest from "./WebSocketTest.js"
  * @since 0.1.0
  */
 export * as WebSocketUpgrade from "./WebSocketUpgrade.js"
+/**
+ * @since 0.1.0
+ */
+export * as WebSocketUpgradeTest from "./WebSocketUpgradeTest.js"
 /**
  * @since 0.1.0
  */

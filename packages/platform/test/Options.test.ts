@@ -68,6 +68,7 @@ describe("the docstrings of the options", () => {
       "ReceiveRate.strategy": defaults.receiveRateStrategy,
       "ClientOptions.openTimeout": defaults.openTimeout,
       "ClientOptions.maxRedirects": defaults.maxRedirects,
+      "ServerOptions.firstMessageCloseCode": defaults.firstMessageCloseCode,
       "ServerOptions.handshakeTimeout": defaults.handshakeTimeout,
       "ServerOptions.admission": defaults.maxHandshakes,
       "ServerOptions.retryAfter": defaults.retryAfter,

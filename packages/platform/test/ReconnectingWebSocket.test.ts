@@ -9,7 +9,7 @@ import {
   PayloadTooLarge,
   ProtocolError
 } from "@effect-websocket/protocol/Errors"
-import { Option, Random } from "effect"
+import { Option, Random, Redacted } from "effect"
 import type * as MockPeer from "@effect-websocket/platform/MockPeer"
 import * as Frame from "@effect-websocket/protocol/Frame"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
@@ -997,6 +997,309 @@ describe("an effect of the app's that the supervisor runs", () => {
         yield* peer.sendClose(1001)
         yield* peer.end
         assert.strictEqual(yield* stateOf(socket), "Closed")
+      })
+    )
+  )
+})
+
+describe("reconnect", () => {
+  it.effect("closes the connection with 1000, makes another, and keeps the messages that wait", () =>
+    withTest(
+      Effect.gen(function* () {
+        const { peer, socket } = yield* opened()
+        const network = yield* WebSocketTest.network(peer)
+        yield* network.clientToServer.stall
+        yield* socket.offer(new Uint8Array(100_000))
+        const waiting = yield* socket.offer("waits")
+        yield* settled
+        const reconnecting = yield* Effect.forkScoped(socket.reconnect)
+        yield* settled
+        yield* network.clientToServer.unstall
+        yield* peer.expectFrame((frame) => frame.payload.length === 100_000)
+        assert.deepStrictEqual(yield* peer.answerClose(), { code: 1000, reason: "" })
+        const next = yield* WebSocketTest.acceptPeer()
+        yield* Fiber.join(reconnecting)
+        yield* socket.awaitOpen
+        assert.strictEqual(yield* textFrom(next), "waits")
+        assert.strictEqual(yield* waiting, "delivered")
+        assert.deepStrictEqual(yield* socket.state.get, { _tag: "Open", connection: 2 })
+      })
+    )
+  )
+
+  it.effect("gives up a delay, and restarts the schedule", () =>
+    withTest(
+      Effect.gen(function* () {
+        const socket = yield* ReconnectingWebSocket.make(url, { schedule: Schedule.exponential("1 minutes") })
+        yield* Effect.flatMap(WebSocketTest.nextAttempt, (attempt) => attempt.unreachable)
+        yield* settled
+        assert.strictEqual((yield* socket.state.get)._tag, "Waiting")
+        yield* socket.reconnect
+        assert.deepStrictEqual(yield* socket.state.get, { _tag: "Connecting", attempt: 1 })
+        yield* Effect.flatMap(WebSocketTest.nextAttempt, (attempt) => attempt.unreachable)
+        yield* settled
+        const state = yield* socket.state.get
+        assert(state._tag === "Waiting")
+        assert.strictEqual(Duration.toMillis(state.delay), 60_000)
+      })
+    )
+  )
+
+  it.effect("gives up an attempt, and an `onConnect` that hangs", () =>
+    withTest(
+      Effect.gen(function* () {
+        const socket = yield* ReconnectingWebSocket.make(url, {
+          ...everySecond,
+          onConnect: (_, connection) => (connection === 1 ? Effect.never : Effect.void)
+        })
+        // Nobody answers the first attempt.
+        yield* WebSocketTest.nextAttempt
+        yield* socket.reconnect
+        const peer = yield* WebSocketTest.acceptPeer()
+        yield* settled
+        const reconnecting = yield* Effect.forkScoped(socket.reconnect)
+        yield* peer.answerClose({ code: 1000 })
+        yield* WebSocketTest.acceptPeer()
+        yield* Fiber.join(reconnecting)
+        yield* socket.awaitOpen
+        assert.deepStrictEqual(yield* socket.state.get, { _tag: "Open", connection: 2 })
+      })
+    )
+  )
+
+  it.effect("does nothing after the end", () =>
+    withTest(
+      Effect.gen(function* () {
+        const { peer, socket } = yield* opened()
+        yield* closeBy(peer, 1000)
+        yield* settled
+        yield* socket.reconnect
+        assert.deepStrictEqual(yield* socket.state.get, { _tag: "Closed", failure: undefined })
+      })
+    )
+  )
+
+  it.effect("ends with `close`", () =>
+    withTest(
+      Effect.gen(function* () {
+        const { peer, socket } = yield* opened()
+        const reconnecting = yield* Effect.forkScoped(socket.reconnect)
+        yield* peer.expectClose({ code: 1000 })
+        const closing = yield* Effect.forkScoped(socket.close())
+        yield* Fiber.join(reconnecting)
+        yield* peer.sendClose(1000)
+        yield* peer.end
+        yield* Fiber.join(closing)
+        assert.deepStrictEqual(yield* socket.state.get, { _tag: "Closed", failure: undefined })
+      })
+    )
+  )
+})
+
+describe("effects of an attempt", () => {
+  it.effect("make headers, credentials and subprotocols anew each time", () =>
+    withTest(
+      Effect.gen(function* () {
+        let attempts = 0
+        yield* ReconnectingWebSocket.make(url, {
+          ...everySecond,
+          headers: Effect.sync(() => ({ "X-Attempt": String(++attempts) })),
+          auth: Effect.sync(() => ({ token: Redacted.make(`token${attempts}`) })),
+          protocols: Effect.sync(() => [`v${attempts}`])
+        })
+        for (const number of [1, 2]) {
+          const attempt = yield* WebSocketTest.nextAttempt
+          assert.deepInclude(attempt.request.headers, {
+            "x-attempt": String(number),
+            authorization: `Bearer token${number}`,
+            "sec-websocket-protocol": `v${number}`
+          })
+          yield* attempt.unreachable
+          yield* settled
+          yield* TestClock.adjust("1 seconds")
+        }
+      })
+    )
+  )
+
+  it.effect("are classified if they fail", () =>
+    withTest(
+      Effect.gen(function* () {
+        const seen: Array<unknown> = []
+        const socket = yield* ReconnectingWebSocket.make(url, {
+          auth: Effect.fail("no token" as const),
+          classify: (failure) => {
+            seen.push(failure)
+            return "fail"
+          }
+        })
+        const exit = yield* Effect.exit(socket.awaitOpen)
+        assert.deepStrictEqual(exit, Exit.fail("no token"))
+        assert.deepStrictEqual(seen, ["no token"])
+      })
+    )
+  )
+})
+
+describe("validFor", () => {
+  it.effect("drops a message after a time without a connection", () =>
+    withTest(
+      Effect.gen(function* () {
+        const socket = yield* ReconnectingWebSocket.make(url, everySecond)
+        const attempt = yield* WebSocketTest.nextAttempt
+        const order = yield* socket.offer("order", { validFor: "5 seconds" })
+        yield* socket.offer("later")
+        const sending = yield* Effect.forkScoped(socket.send("order", { validFor: "5 seconds" }))
+        yield* settled
+        yield* TestClock.adjust("4999 millis")
+        assert.strictEqual(yield* socket.waitingMessages, 3)
+        yield* TestClock.adjust("1 millis")
+        assert.strictEqual(yield* order, "dropped")
+        assert.strictEqual(yield* Fiber.join(sending), "dropped")
+        assert.strictEqual(yield* socket.waitingMessages, 1)
+        const peer = yield* attempt.accept()
+        assert.strictEqual(yield* textFrom(peer), "later")
+      })
+    )
+  )
+
+  it.effect("delivers a message in time, also on a later connection", () =>
+    withTest(
+      Effect.gen(function* () {
+        const { peer, socket } = yield* opened()
+        yield* peer.abort
+        yield* settled
+        const order = yield* socket.offer("order", { validFor: "5 seconds" })
+        yield* TestClock.adjust("1 seconds")
+        const next = yield* WebSocketTest.acceptPeer()
+        assert.strictEqual(yield* textFrom(next), "order")
+        assert.strictEqual(yield* order, "delivered")
+        yield* TestClock.adjust("1 hours")
+      })
+    )
+  )
+
+  it.effect("drops a message that waits for a slow peer", () =>
+    withTest(
+      Effect.gen(function* () {
+        const { peer, socket } = yield* opened({ heartbeatInterval: Duration.infinity })
+        const network = yield* WebSocketTest.network(peer)
+        yield* network.clientToServer.stall
+        yield* socket.offer(new Uint8Array(100_000))
+        const order = yield* socket.offer("order", { validFor: "5 seconds" })
+        const behind = yield* socket.offer("behind it")
+        yield* settled
+        yield* TestClock.adjust("5 seconds")
+        assert.strictEqual(yield* order, "dropped")
+        yield* network.clientToServer.unstall
+        yield* peer.expectFrame((frame) => frame.payload.length === 100_000)
+        assert.strictEqual(yield* textFrom(peer), "behind it")
+        assert.strictEqual(yield* behind, "delivered")
+      })
+    )
+  )
+
+  it.effect("drops a message that waits for a place", () =>
+    withTest(
+      Effect.gen(function* () {
+        const socket = yield* ReconnectingWebSocket.make(url, { ...everySecond, outboxCapacity: 1 })
+        yield* socket.offer("first")
+        const offering = yield* Effect.forkScoped(socket.offer("order", { validFor: "5 seconds" }))
+        yield* settled
+        yield* TestClock.adjust("5 seconds")
+        assert.strictEqual(yield* yield* Fiber.join(offering), "dropped")
+        assert.strictEqual(yield* socket.waitingMessages, 1)
+      })
+    )
+  )
+
+  it.effect("binds a message to the connection that is open", () =>
+    withTest(
+      Effect.gen(function* () {
+        const { peer, socket } = yield* opened()
+        assert.strictEqual(yield* socket.send("now", { validFor: "connection" }), "delivered")
+        assert.strictEqual(yield* textFrom(peer), "now")
+        const network = yield* WebSocketTest.network(peer)
+        yield* network.clientToServer.stall
+        yield* socket.offer(new Uint8Array(100_000))
+        const [begun, behind] = [
+          yield* socket.offer("begun", { validFor: "connection" }),
+          yield* socket.offer("behind", { validFor: "connection" })
+        ]
+        const any = yield* socket.offer("any")
+        yield* settled
+        yield* network.reset
+        assert.strictEqual(yield* begun, "dropped")
+        assert.strictEqual(yield* behind, "dropped")
+        yield* settled
+        // None is open.
+        assert.strictEqual(yield* socket.send("none", { validFor: "connection" }), "dropped")
+        yield* TestClock.adjust("1 seconds")
+        const next = yield* WebSocketTest.acceptPeer()
+        assert.strictEqual(yield* textFrom(next), "any")
+        assert.strictEqual(yield* any, "delivered")
+      })
+    )
+  )
+
+  it.effect("must be a duration that makes sense", () =>
+    withTest(
+      Effect.gen(function* () {
+        const socket = yield* ReconnectingWebSocket.make(url, everySecond)
+        assert.isTrue(isDefect(yield* Effect.exit(socket.send("order", { validFor: -1 }))))
+      })
+    )
+  )
+})
+
+describe("a close by the app", () => {
+  /** The app closes the connection that `onConnect` got with 1000. */
+  const closedByApp = (options: ReconnectingWebSocket.Options = {}) =>
+    Effect.gen(function* () {
+      let close: Effect.Effect<void> = Effect.void
+      const { peer, socket } = yield* opened({
+        ...options,
+        onConnect: (connection) => Effect.sync(() => (close = connection.close()))
+      })
+      const closing = yield* Effect.forkScoped(close)
+      yield* peer.answerClose({ code: 1000 })
+      yield* Fiber.join(closing)
+      yield* settled
+      return yield* socket.state.get
+    })
+
+  it.effect("ends the logical connection by default", () =>
+    withTest(
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* closedByApp(), { _tag: "Closed", failure: undefined })
+      })
+    )
+  )
+
+  it.effect("is followed by another connection if `classify` says so", () =>
+    withTest(
+      Effect.gen(function* () {
+        const state = yield* closedByApp({
+          classify: (failure) =>
+            failure._tag === "Connection_closed" && failure.initiator === "local"
+              ? "reconnect"
+              : ReconnectingWebSocket.classify(failure)
+        })
+        assert.strictEqual(state._tag, "Waiting")
+      })
+    )
+  )
+})
+
+describe("idleTimeout", () => {
+  it.effect("makes another connection if the feed is silent", () =>
+    withTest(
+      Effect.gen(function* () {
+        const { peer, socket } = yield* opened({ idleTimeout: "10 seconds", heartbeatInterval: Duration.infinity })
+        yield* TestClock.adjust("10 seconds")
+        yield* peer.answerClose({ code: 1001 })
+        yield* settled
+        assert.strictEqual((yield* socket.state.get)._tag, "Waiting")
       })
     )
   )

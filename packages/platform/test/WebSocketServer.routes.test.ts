@@ -605,4 +605,26 @@ describe("firstMessageTimeout", () => {
       { firstMessageTimeout: "2 seconds", heartbeatInterval: Duration.infinity }
     )
   )
+
+  it.effect("closes with `firstMessageCloseCode`", () =>
+    withRoute(
+      WebSocketServer.layerHandler((socket) => socket.run((message) => socket.send(message))),
+      Effect.gen(function* () {
+        const socket = yield* connect("/")
+        yield* TestClock.adjust("2 seconds")
+        assert.deepStrictEqual((yield* socket.closeStatus).received, { code: 4408, reason: "no message in time" })
+      }),
+      { firstMessageTimeout: "2 seconds", firstMessageCloseCode: 4408 }
+    )
+  )
+
+  it.effect("refuses a code that may not be sent", () =>
+    Effect.gen(function* () {
+      for (const firstMessageCloseCode of [1005, 1006, 2000, 5000, "AbnormalClosure"] as const) {
+        const layer = WebSocketTest.layerWith({ firstMessageTimeout: "2 seconds", firstMessageCloseCode })
+        const exit = yield* Effect.exit(Effect.scoped(Layer.build(layer)))
+        assert(isDefect(exit))
+      }
+    })
+  )
 })

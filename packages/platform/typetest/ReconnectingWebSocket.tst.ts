@@ -1,7 +1,8 @@
 import * as ReconnectingWebSocket from "@effect-websocket/platform/ReconnectingWebSocket"
+import type * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import type { PayloadTooLarge } from "@effect-websocket/protocol/Errors"
 import { describe, expect, test } from "tstyche"
-import type { Effect } from "../test/effect/index.js"
+import { Effect, type Scope } from "../test/effect/index.js"
 
 declare const socket: ReconnectingWebSocket.ReconnectingWebSocket
 
@@ -20,4 +21,22 @@ test("has options of a connection of messages", () => {
   expect(ReconnectingWebSocket.make).type.toBeCallableWith("ws://test", { maxSendBytes: 1000, recordFrames: true })
   expect(ReconnectingWebSocket.make).type.not.toBeCallableWith("ws://test", { opcodes: [3] })
   expect(ReconnectingWebSocket.make).type.not.toBeCallableWith("ws://test", { rsv: 4 })
+})
+
+test("collects the errors and the services of the effects of an attempt", () => {
+  class NoToken {
+    readonly _tag = "NoToken"
+  }
+  class Tokens {
+    readonly tokens = true
+  }
+  const headers: Effect.Effect<{ readonly "X-Token": string }, NoToken, Tokens> = Effect.never
+  expect(ReconnectingWebSocket.make("ws://test", { headers })).type.toBe<
+    Effect.Effect<
+      ReconnectingWebSocket.ReconnectingWebSocket<NoToken>,
+      never,
+      WebSocketClient.WebSocketClient | Scope.Scope | Tokens
+    >
+  >()
+  expect(ReconnectingWebSocket.make).type.toBeCallableWith("ws://test", { protocols: Effect.succeed(["v1"]) })
 })

@@ -161,7 +161,7 @@ export class PayloadTooLarge extends Data.TaggedError("Payload_too_large")<{
       `${what} has ${this.size === undefined ? `more ${unit} than are allowed` : `${grouped(this.size)} ${unit}`}`
     switch (this.limit) {
       case "message":
-        return `${has("The message", "bytes")}; \`${this.direction === "outbound" ? "maxSendBytes" : "maxMessageBytes"}\` allows ${max}`
+        return `${has("The message", "bytes")}; \`${this.direction === "outbound" ? "maxSendBytes" : "limits.maxMessageBytes"}\` allows ${max}`
       case "frame":
         if (this.direction === "outbound") return `${has("The frame", "bytes")}; \`maxSendBytes\` allows ${max}`
         // Both limits apply to the delivery "frames"; the smaller one counts.

@@ -10,7 +10,7 @@ import { rsv1 } from "./Frame.js"
 import type { FrameHeader, Violation } from "./FrameDecoder.js"
 import type { DataReader } from "./internal/DataReader.js"
 import { checkSequence } from "./internal/frameOrder.js"
-import { copyInto, copyOf, GrowingBuffer, viewOrCopy } from "./internal/GrowingBuffer.js"
+import { copyInto, GrowingBuffer, partOf, viewOrCopy } from "./internal/GrowingBuffer.js"
 import { invalidUtf8 } from "./internal/invalidUtf8.js"
 import { Utf8Validator } from "./internal/Utf8Validator.js"
 import * as memory from "./internal/memory.js"
@@ -153,7 +153,7 @@ export class MessageAssembler implements DataReader<Message> {
       copyInto(bytes, 0, chunk, start, end)
       return new Binary(memory.lend(bytes))
     }
-    if (!isText) return new Binary(owned ? viewOrCopy(chunk, start, end) : copyOf(chunk, start, end))
+    if (!isText) return new Binary(partOf(chunk, start, end, owned))
     const text = decode(chunk, start, end)
     return text === undefined ? invalidUtf8() : new Text(text)
   }

@@ -436,7 +436,7 @@ for (const role of roles) {
         "limit",
         binary(new Uint8Array(11)),
         {
-          close: close(1009, "The message has 11 bytes; `maxMessageBytes` allows 10"),
+          close: close(1009, "The message has 11 bytes; `limits.maxMessageBytes` allows 10"),
           error: inboundLimit("message", 10, 11)
         },
         false

@@ -45,7 +45,7 @@ const cases: ReadonlyArray<{
     tag: "Payload_too_large",
     error: new Errors.PayloadTooLarge(tooLarge),
     guard: Errors.isPayloadTooLarge,
-    message: "The message has 11 bytes; `maxMessageBytes` allows 10"
+    message: "The message has 11 bytes; `limits.maxMessageBytes` allows 10"
   },
   {
     tag: "Io_error",
@@ -98,11 +98,11 @@ describe("Errors", () => {
     ],
     [
       new Errors.PayloadTooLarge({ ...tooLarge, max: 1_048_576, size: 2_097_152 }),
-      "The message has 2,097,152 bytes; `maxMessageBytes` allows 1,048,576"
+      "The message has 2,097,152 bytes; `limits.maxMessageBytes` allows 1,048,576"
     ],
     [
       new Errors.PayloadTooLarge({ ...tooLarge, size: undefined }),
-      "The message has more bytes than are allowed; `maxMessageBytes` allows 10"
+      "The message has more bytes than are allowed; `limits.maxMessageBytes` allows 10"
     ],
     [
       new Errors.PayloadTooLarge({ ...tooLarge, limit: "frame", max: 1000, size: 1001 }),

@@ -27,10 +27,7 @@ export class FrameWebSocketImpl<Request = undefined> extends BaseWebSocket<Frame
   }
 
   get receiveOption(): Effect.Effect<Option.Option<Frame>, ConnectionError> {
-    return this.readingOption(
-      () => this.isReadable,
-      () => this.takeItem().frame
-    )
+    return this.readingOption(() => this.takeItem().frame)
   }
 
   get frames(): Stream.Stream<Frame, ConnectionError> {

@@ -8,6 +8,7 @@ import { exceeds, type Data } from "../engine/connection/sendable.js"
 import type { ReceiveOptions, RunOptions } from "../Options.js"
 import type { Handled, HandledContext, HandledError } from "./handled.js"
 import { duplex, type Batch, type BatchChannel } from "./effect.js"
+import { Reading } from "./Reading.js"
 import { SendingWebSocket } from "./SendingWebSocket.js"
 import { bytes } from "../engine/checks.js"
 import type { Reader } from "./Reader.js"
@@ -27,25 +28,18 @@ export class MessageWebSocketImpl<Request = undefined> extends SendingWebSocket<
   }
 
   get receiveOption(): Effect.Effect<Option.Option<Message>, ConnectionError> {
-    return this.readingOption(
-      () => this.isReadable,
-      () => this.takeItem()
-    )
+    return this.readingOption(() => this.takeItem())
   }
 
   receiveWith(options: ReceiveOptions): Effect.Effect<Message, ConnectionError> {
     return Effect.suspend(() => {
       const max = bytes("maxMessageBytes", options.maxMessageBytes)
-      let refused: PayloadTooLarge | undefined
-      return this.reading(
-        () => {
-          refused = this.refuseNext(max)
-          return this.isReadable
-        },
-        Effect.sync(() => this.takeItem()),
-        // If no message was refused, the connection has ended with its own error.
-        (error) => Effect.fail(refused ?? error)
-      )
+      const taken = Effect.sync(() => this.takeItem())
+      const reading: LimitedReading = new LimitedReading(this, taken, undefined, () => {
+        reading.refused = this.refuseNext(max)
+        return this.isReadable
+      })
+      return reading
     })
   }
 
@@ -85,6 +79,15 @@ export class MessageWebSocketImpl<Request = undefined> extends SendingWebSocket<
       // not ended the connection.
       () => this.link.startClosing(1000)
     )
+  }
+}
+
+class LimitedReading extends Reading<Message, Message> {
+  refused: PayloadTooLarge | undefined = undefined
+
+  // If no message was refused, the connection has ended with its own error.
+  protected override failure(error: ConnectionError): ConnectionError {
+    return this.refused ?? error
   }
 }
 

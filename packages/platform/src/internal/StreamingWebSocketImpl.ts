@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { streamOfReads } from "./effect.js"
+import { Reading } from "./Reading.js"
 import { SendingWebSocket } from "./SendingWebSocket.js"
 import type { StreamedMessage } from "./streamData.js"
 import { streamingWebSocket, tag } from "./typeId.js"
@@ -14,22 +15,23 @@ export class StreamingWebSocketImpl<Request = undefined> extends SendingWebSocke
   // The message that was received last. Reading from an earlier message is a defect.
   private current: object | undefined = undefined
 
-  readonly receive: Effect.Effect<StreamedMessage, ConnectionError> = this.reading(
-    () => this.beginsMessage(),
+  readonly receive: Effect.Effect<StreamedMessage, ConnectionError> = new Reading(
+    this,
     Effect.sync(() => this.takeMessage()),
-    Effect.fail
+    undefined,
+    () => this.beginsMessage()
   )
 
   get receiveOption(): Effect.Effect<Option.Option<StreamedMessage>, ConnectionError> {
     return this.readingOption(
-      () => this.beginsMessage(),
-      () => this.takeMessage()
+      () => this.takeMessage(),
+      () => this.beginsMessage()
     )
   }
 
   readonly messages: Stream.Stream<StreamedMessage, ConnectionError> = this.streaming(
-    () => this.beginsMessage(),
-    () => [this.takeMessage()]
+    () => [this.takeMessage()],
+    () => this.beginsMessage()
   )
 
   /** Skips the rest of the previous message. Returns whether the next message has begun to arrive. */
@@ -71,7 +73,7 @@ export class StreamingWebSocketImpl<Request = undefined> extends SendingWebSocke
       throw new Error("The stream of a message was read after the next message was asked for, which skipped the rest")
     }
     const parts = streamOfReads<A, ConnectionError>((taken, end) => {
-      const next = this.reading(isReady, taken, Effect.fail)
+      const next = new Reading(this, taken, undefined, isReady)
       return Effect.suspend(() => (ended ? end : next))
     }, takeParts)
     let begun = false

@@ -3,11 +3,12 @@ import type { Message } from "@effect-websocket/protocol/Message"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
-import { endsNormally } from "../engine/connection/Link.js"
 import { closeCodeOf, type Codec } from "./Codec.js"
-import { streamOfReads, toBatch, type Batch } from "./effect.js"
+import { streamOfReads, toBatch, withFiber, type Batch, type Fiber } from "./effect.js"
 import { InvalidMessage } from "./InvalidMessage.js"
-import { nothing, type Reader } from "./Reader.js"
+import type { Reader } from "./Reader.js"
+import { Reading } from "./Reading.js"
+import { nothing, Running, type Handler } from "./Running.js"
 
 /** What happens to a message that is invalid: see `WebSocketChannel.OnInvalid`. */
 export type OnInvalid<R> =
@@ -18,7 +19,7 @@ export type OnInvalid<R> =
  * interruption while it is decoded loses nothing: the next read decodes it again.
  */
 export class ValueReader<A, E, R> {
-  private readonly reader: Reader<Message>
+  readonly reader: Reader<Message>
   private readonly codec: Codec<A, never, R, unknown>
   private readonly onInvalid: OnInvalid<R>
   // The first message of the inbox once it is decoded, its values, and how many of them were taken.
@@ -37,59 +38,37 @@ export class ValueReader<A, E, R> {
   }
 
   get receive(): Effect.Effect<A, E | ConnectionError, R> {
-    return (this.receiveOnce ??= this.reading(() => this.take(), Effect.fail))
+    return (this.receiveOnce ??= this.reading(() => this.take()))
   }
 
   get receiveOption(): Effect.Effect<Option.Option<A>, E | ConnectionError, R> {
-    return this.reading(
-      () => Option.some(this.take()),
-      (error) => (endsNormally(error) ? Effect.succeed(Option.none()) : Effect.fail(error))
-    )
+    return this.reading(() => Option.some(this.take()), Effect.succeed(Option.none()))
   }
 
   get receiveAll(): Effect.Effect<Batch<A>, E | ConnectionError, R> {
-    return this.reading(() => toBatch(this.takeAll()), Effect.fail)
+    return this.reading(() => toBatch(this.takeAll()))
   }
 
   get messages(): Stream.Stream<A, E | ConnectionError, R> {
     return streamOfReads<A, E | ConnectionError, R>(
-      (taken, ended) => this.readingNext(taken, (error) => (endsNormally(error) ? ended : Effect.fail(error))),
-      () => (this.prepare() === true ? this.takeAll() : [])
+      (taken, ended) => new ValueReading(this, taken, ended),
+      () => this.takeAll(),
+      true
     )
   }
 
-  run<E2, R2>(
-    handler: (value: A) => Effect.Effect<unknown, E2, R2> | void
-  ): Effect.Effect<void, E | E2 | ConnectionError, R | R2> {
-    return this.reader.runSteps<E | E2, R | R2>(() => {
-      const ready = this.prepare()
-      if (ready === true) return handler(this.takeValue())
-      return ready ?? nothing
-    })
+  run<E2, R2>(handler: Handler<A, E2, R2>): Effect.Effect<void, E | E2 | ConnectionError, R | R2> {
+    return withFiber((fiber, status) =>
+      this.reader.runAsReader(new ValueRunning<A, E | E2, R | R2>(this, fiber, handler), status)
+    )
   }
 
-  private reading<B>(
-    take: () => B,
-    ended: (error: ConnectionError) => Effect.Effect<B, E | ConnectionError>
-  ): Effect.Effect<B, E | ConnectionError, R> {
-    return this.readingNext(Effect.sync(take), ended)
-  }
-
-  /** Waits for a value, and then continues as `taken`, which takes it in one step. */
-  private readingNext<B>(
-    taken: Effect.Effect<B>,
-    ended: (error: ConnectionError) => Effect.Effect<B, E | ConnectionError>
-  ): Effect.Effect<B, E | ConnectionError, R> {
-    const next: Effect.Effect<B, E | ConnectionError, R> = this.reader.readingNext<B, E | ConnectionError, R>(() => {
-      const ready = this.prepare()
-      if (ready === true) return taken
-      return ready === undefined ? undefined : Effect.andThen(this.reader.asReader(ready), next)
-    }, ended)
-    return next
+  private reading<B>(take: () => B, normalEnd?: Effect.Effect<B>): Effect.Effect<B, E | ConnectionError, R> {
+    return new ValueReading(this, Effect.sync(take), normalEnd)
   }
 
   /** Whether there is a value. It may take an effect to know. `undefined` if no message waits. */
-  private prepare(): true | Effect.Effect<void, E, R> | undefined {
+  prepare(): true | Effect.Effect<void, E, R> | undefined {
     for (;;) {
       const message = this.inbox.first
       if (message === undefined) return undefined
@@ -170,7 +149,7 @@ export class ValueReader<A, E, R> {
   }
 
   /** Takes the next value. There must be one. The caller calls `taken` of the inbox. */
-  private takeValue(): A {
+  takeValue(): A {
     const { inbox, message, values } = this
     if (message === undefined || inbox.first !== message) throw new Error("Two fibers read from one WebSocket at once")
     const value = values[this.taken++]!
@@ -193,5 +172,39 @@ export class ValueReader<A, E, R> {
 
   private get inbox(): Reader<Message>["link"]["inbox"] {
     return this.reader.link.inbox
+  }
+}
+
+/** Waits until there is a value, and runs the effects that are needed to know. */
+class ValueReading<B, E, R> extends Reading<B, Message, E, R> {
+  private readonly values: ValueReader<unknown, E, R>
+
+  constructor(values: ValueReader<unknown, E, R>, taken: Effect.Effect<B>, normalEnd?: Effect.Effect<B>) {
+    super(values.reader, taken, normalEnd)
+    this.values = values
+  }
+
+  protected override next(): Effect.Effect<B, E | ConnectionError, R> | undefined {
+    const ready = this.values.prepare()
+    if (ready === true) return this.taken
+    return ready === undefined ? undefined : Effect.flatMap(this.values.reader.asReader(ready), () => this)
+  }
+}
+
+/** Handles the values, and runs the effects that are needed to know them. */
+class ValueRunning<A, E, R> extends Running<Message, E, R> {
+  private readonly values: ValueReader<A, E, R>
+  private readonly handler: Handler<A, E, R>
+
+  constructor(values: ValueReader<A, E, R>, fiber: Fiber, handler: Handler<A, E, R>) {
+    super(values.reader, fiber)
+    this.values = values
+    this.handler = handler
+  }
+
+  protected handleNext(): Effect.Effect<unknown, E, R> | typeof nothing | void {
+    const { handler, values } = this
+    const ready = values.prepare()
+    return ready === true ? handler(values.takeValue()) : (ready ?? nothing)
   }
 }

@@ -7,7 +7,7 @@ import { awaitClosed } from "./scopes.js"
 
 /** A connection that can be closed. */
 interface Closing extends Closable {
-  startClosing(code: number, reason?: string): ProtocolError | PayloadTooLarge | undefined
+  startClosing(code: number | undefined, reason?: string): ProtocolError | PayloadTooLarge | undefined
   cutShort(): void
 }
 
@@ -20,6 +20,13 @@ export const close = (
   Effect.suspend(() => {
     const refused = connection.startClosing(toCloseCode(code), reason)
     return refused === undefined ? awaitClosed(connection) : Effect.fail(refused)
+  })
+
+/** Performs the closing handshake with an empty Close, and waits until the connection is closed. */
+export const closeWithoutCode = (connection: Closing): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    connection.startClosing(undefined)
+    return awaitClosed(connection)
   })
 
 /** Drops the connection without a handshake, and waits until it is closed. */

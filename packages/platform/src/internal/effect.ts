@@ -14,7 +14,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import type * as Either from "effect/Either"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import type * as Fibers from "effect/Fiber"
 import type * as FiberStatus from "effect/FiberStatus"
 import * as HashMap from "effect/HashMap"
@@ -65,8 +65,7 @@ export {
 export {
   failureOption as findErrorOption,
   isDie as hasDies,
-  isInterruptedOnly as hasInterruptsOnly,
-  sequential as combineCauses
+  isInterruptedOnly as hasInterruptsOnly
 } from "effect/Cause"
 
 export { flatten as flattenExit, isInterrupted as exitHasInterrupts } from "effect/Exit"
@@ -90,6 +89,14 @@ export abstract class EffectClass<A, E = never, R = never> extends Effectable.Cl
   abstract asEffect(): Effect.Effect<A, E, R>
   commit(): Effect.Effect<A, E, R> {
     return this.asEffect()
+  }
+}
+
+/** An effect as a class that is given its fiber. `begin` makes the effect that is run. */
+export abstract class FiberEffect<A, E = never, R = never> extends Effectable.Class<A, E, R> {
+  abstract begin(fiber: Fiber, status: Status): Effect.Effect<A, E, R>
+  commit(): Effect.Effect<A, E, R> {
+    return Effect.withFiberRuntime((fiber, status) => this.begin(fiber, status))
   }
 }
 
@@ -357,19 +364,24 @@ export const isInterrupted = (fiber: Fiber | undefined): boolean => {
 export const afterYield: ((callback: () => void) => void) | undefined = undefined
 
 /**
- * Runs an effect and then one of the two continuations, which cannot be interrupted. `uninterruptibleMask` would need
- * more memory for as long as the effect lasts.
+ * Runs an effect and then `finalize`, which cannot be interrupted. If both fail, the failure has both causes. `Effect.onExit`
+ * would need more memory for as long as the effect lasts.
  */
-export const matchCauseUninterruptible = <A, E, R, A2, E2, R2, A3, E3, R3>(
+export const onExitUninterruptible = <A, E, R, E2, R2>(
   status: Status,
   effect: Effect.Effect<A, E, R>,
-  then: {
-    readonly onFailure: (cause: Cause.Cause<E>) => Effect.Effect<A2, E2, R2>
-    readonly onSuccess: (value: A) => Effect.Effect<A3, E3, R3>
-  }
-): Effect.Effect<A2 | A3, E2 | E3, R | R2 | R3> => {
-  if (!isInterruptible(status.runtimeFlags)) return Effect.matchCauseEffect(effect, then)
-  return Effect.uninterruptible(Effect.matchCauseEffect(Effect.interruptible(effect), then))
+  finalize: (exit: Exit.Exit<A, E>) => Effect.Effect<void, E2, R2>
+): Effect.Effect<A, E | E2, R | R2> => {
+  const isInterruptibleNow = isInterruptible(status.runtimeFlags)
+  const finalized = Effect.matchCauseEffect(isInterruptibleNow ? Effect.interruptible(effect) : effect, {
+    onFailure: (cause) =>
+      Effect.matchCauseEffect(finalize(Exit.failCause(cause)), {
+        onFailure: (another) => Effect.failCause(Cause.sequential<E | E2, E | E2>(cause, another)),
+        onSuccess: () => Effect.failCause(cause)
+      }),
+    onSuccess: (value) => Effect.as(finalize(Exit.succeed(value)), value)
+  })
+  return isInterruptibleNow ? Effect.uninterruptible(finalized) : finalized
 }
 
 /**

@@ -1,8 +1,10 @@
 import { isPayloadTooLarge, type ConnectionError, type PayloadTooLarge } from "@effect-websocket/protocol/Errors"
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { constVoid } from "effect/Function"
 import * as Option from "effect/Option"
 import { keep } from "@effect-websocket/protocol/Message"
 import { frameSize, toMessage } from "../engine/connection/sendable.js"
@@ -22,7 +24,7 @@ import {
   withFiber,
   type Fiber
 } from "./effect.js"
-import { Send, sentEffect } from "./sending.js"
+import { outcomeEffect, Send } from "./sending.js"
 
 const dropped: Exit.Exit<Outcome> = Exit.succeed("dropped")
 const delivered: Exit.Exit<Outcome> = Exit.succeed("delivered")
@@ -32,17 +34,26 @@ const unknown: Exit.Exit<Outcome> = Exit.succeed("unknown")
 export class OutgoingMessage implements Outgoing {
   readonly data: WebSocket.Data
   readonly options: WebSocket.SendOptions | undefined
+  /** The only connection on which the message is valid; `undefined` if it is valid on any. */
+  readonly connection: WebSocket.WebSocket | undefined
+  /** When it stops being valid, in milliseconds of the clock. */
+  deadline = Number.POSITIVE_INFINITY
+  /** Called once its outcome is known. */
+  onSettled: () => void = constVoid
+  /** Gives up a send that has begun, unless something was sent. */
+  private giveUp: (() => void) | undefined = undefined
   /** The fiber that waits for a place, if it can be interrupted. */
   private caller: Fiber | undefined = undefined
   private readonly deferred = deferredMakeUnsafe<Outcome, PayloadTooLarge>()
 
-  constructor(data: WebSocket.Data, options: WebSocket.SendOptions | undefined) {
+  constructor(data: WebSocket.Data, options: WebSocket.SendOptions | undefined, connection?: WebSocket.WebSocket) {
     const message = toMessage(data)
     const kept = keep(message)
     // A copy of borrowed bytes, because the message may wait longer than they are valid.
     this.data = kept === message ? data : kept
     frameSize(options?.maxFrameSize)
     this.options = options
+    this.connection = connection
   }
 
   /** Waits for the outcome. */
@@ -63,9 +74,29 @@ export class OutgoingMessage implements Outgoing {
     this.settle(dropped)
   }
 
-  /** Reports the outcome, or why no connection can send the message. */
+  /** The deadline has passed. A message of which something was sent goes on. */
+  expire(outbox: Outbox<OutgoingMessage>): void {
+    if (!outbox.drop(this)) this.giveUp?.()
+  }
+
+  /** Waits for a send that has begun. If the deadline passes before anything was sent, nothing will be. */
+  awaitSent(wait: Wait): Effect.Effect<void, ConnectionError> {
+    return awaitCallback<void, ConnectionError>((resume) => {
+      this.giveUp = () => {
+        if (wait.isSent) return
+        wait.cancel()
+        this.drop()
+        resume(Effect.void)
+      }
+      wait.start((outcome) => resume(outcomeEffect(outcome)))
+      return () => wait.cancel()
+    })
+  }
+
+  /** Reports the outcome, or why no connection can send the message. The first report counts. */
   settle(outcome: Exit.Exit<Outcome, PayloadTooLarge>): void {
     deferredDoneUnsafe(this.deferred, outcome)
+    this.onSettled()
   }
 }
 
@@ -106,7 +137,15 @@ const hasNoPlace = (defect: unknown): defect is typeof isFull => defect === isFu
 export const sendAll = (outbox: Outbox<OutgoingMessage>, socket: WebSocket.WebSocket): Effect.Effect<never> => {
   const next = Effect.suspend(() => {
     const { first } = outbox
-    return first === undefined ? filled(outbox) : Effect.uninterruptible(sendMessage(outbox, socket, first))
+    if (first === undefined) return filled(outbox)
+    const sent = Effect.uninterruptible(sendMessage(outbox, socket, first))
+    if (first.deadline === Number.POSITIVE_INFINITY) return sent
+    // The process may have slept past the deadline, so that the alarm comes too late.
+    return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      if (now < first.deadline) return sent
+      outbox.drop(first)
+      return Effect.void
+    })
   })
   // Fails only with the connection.
   return Effect.andThen(Effect.ignore(forever(next)), Effect.never)
@@ -124,6 +163,10 @@ const sendMessage = (
   Effect.suspend(() => {
     // It was taken back meanwhile.
     if (!outbox.has(message)) return Effect.void
+    if (message.connection !== undefined && message.connection !== socket) {
+      outbox.drop(message)
+      return Effect.void
+    }
     const { sending, wait } = begin(socket, message)
     // The connection has ended: the message waits for the next one.
     if (Exit.isExit(sending) && Exit.isFailure(sending) && refusalIn(sending.cause) === undefined) return sending
@@ -131,8 +174,9 @@ const sendMessage = (
     return Effect.matchCauseEffect(Effect.interruptible(sending), {
       onFailure: (cause) => {
         const refusal = refusalIn(cause)
-        if (refusal === undefined && wait?.isSent === false) outbox.restore(message)
-        else message.settle(refusal ?? unknown)
+        if (refusal !== undefined || wait?.isSent !== false) message.settle(refusal ?? unknown)
+        else if (message.connection === undefined) outbox.restore(message)
+        else message.drop()
         return refusal === undefined ? Effect.failCause(cause) : Effect.void
       },
       onSuccess: () => {
@@ -149,12 +193,13 @@ interface Begun {
 }
 
 /** Sends in this step as far as there is room. */
-const begin = (socket: WebSocket.WebSocket, { data, options }: OutgoingMessage): Begun => {
+const begin = (socket: WebSocket.WebSocket, message: OutgoingMessage): Begun => {
   try {
-    const send = socket.send(data, options)
+    const send = socket.send(message.data, message.options)
     if (!(send instanceof Send)) return { sending: send, wait: undefined }
     const sent = send.now()
-    return { sending: sentEffect(sent), wait: sent instanceof Wait ? sent : undefined }
+    if (!(sent instanceof Wait)) return { sending: outcomeEffect(sent), wait: undefined }
+    return { sending: message.awaitSent(sent), wait: sent }
   } catch (defect) {
     return { sending: Exit.die(defect), wait: undefined }
   }

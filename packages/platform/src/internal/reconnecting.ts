@@ -21,9 +21,11 @@ import { Outbox, type OutboxStrategy, type Outcome } from "../engine/client/Outb
 import * as RetryAfter from "../engine/client/RetryAfter.js"
 import { closedAtOnce, type Closable, type Owner } from "../engine/connection/Closables.js"
 import { toCloseCode } from "../engine/connection/sendable.js"
+import { Waiters } from "../engine/Waiters.js"
 import type * as WebSocket from "../WebSocket.js"
 import { closeCodeOfExit } from "./closeCodeOfExit.js"
 import {
+  awaitCallback,
   catch_,
   catchDefect,
   Delays,
@@ -40,13 +42,14 @@ import {
 } from "./effect.js"
 import { Inbox } from "./inbox.js"
 import { offer, OutgoingMessage, sendAll } from "./outgoing.js"
-import { ObservedState, type Decision, type Failure, type State } from "./reconnectingState.js"
+import { ObservedState, type Decision, type Failure, type SendOptions, type State } from "./reconnectingState.js"
 import { awaitClosed, delegatingScope } from "./scopes.js"
+import { timeout } from "./settings.js"
 
 /** What a logical connection is made with: all options, with their defaults. */
 export interface ReconnectingPlan<E, R> {
-  readonly url: Effect.Effect<string | URL, E, R>
-  readonly connect: (url: string | URL) => Effect.Effect<WebSocket.WebSocket, ConnectError, Scope.Scope>
+  /** Makes one attempt. */
+  readonly connect: Effect.Effect<WebSocket.WebSocket, ConnectError | E, Scope.Scope | R>
   readonly schedule: Schedule.Schedule<unknown, Failure<E>>
   readonly stableMillis: number
   readonly maxRetryAfterMillis: number
@@ -67,7 +70,15 @@ export class Reconnecting<E, R> implements Closable, Owner {
   private readonly observed = new ObservedState<E>()
   private supervisor: AnyFiber<void, never> | undefined = undefined
   private place: Owner | undefined = undefined
+  private runtime: Runtime<R> | undefined = undefined
   private socket: WebSocket.WebSocket | undefined = undefined
+  /** The connection on which messages are sent. */
+  private openSocket: WebSocket.WebSocket | undefined = undefined
+  /** Whether `reconnect` was called since the last attempt began. */
+  private isRequested = false
+  private onRequest: (() => void) | undefined = undefined
+  /** The callers of `reconnect`, which wait for the next attempt. */
+  private readonly requests = new Waiters()
   /** The connection, or the dialing that may become one. */
   private member: Closable | undefined = undefined
   private closing: { readonly code: number; readonly waited: number } | undefined = undefined
@@ -83,6 +94,7 @@ export class Reconnecting<E, R> implements Closable, Owner {
 
   start(runtime: Runtime<R>, place: Owner): void {
     this.place = place
+    this.runtime = runtime
     // Interruptible although `make` is not. It begins later, so that it is interruptible from its first step on.
     this.supervisor = runForkLater(runtime, this.supervise)
     place.add(this)
@@ -125,8 +137,16 @@ export class Reconnecting<E, R> implements Closable, Owner {
       let attempt = 1
       const delays = new Delays(this.plan.schedule)
       for (;;) {
+        this.isRequested = false
         this.observed.set({ _tag: "Connecting", attempt })
-        const { failure, millis } = yield* this.connection
+        this.requests.wakeAll()
+        const ended = yield* Effect.raceFirst(this.connection, this.requested)
+        if (ended === undefined || this.isRequested) {
+          attempt = 1
+          delays.reset()
+          continue
+        }
+        const { failure, millis } = ended
         const decision = this.plan.classify(failure)
         if (decision !== "reconnect") return this.finish(failure, decision)
         if (millis >= this.plan.stableMillis) {
@@ -140,7 +160,11 @@ export class Reconnecting<E, R> implements Closable, Owner {
         const delay = Duration.millis(Math.max(scheduled, Math.min(asked, this.plan.maxRetryAfterMillis)))
         attempt++
         this.observed.set({ _tag: "Waiting", attempt, delay, failure })
-        yield* Effect.sleep(delay)
+        yield* Effect.raceFirst(Effect.sleep(delay), this.requested)
+        if (this.isRequested) {
+          attempt = 1
+          delays.reset()
+        }
       }
     }.bind(this)
   ).pipe(
@@ -150,6 +174,15 @@ export class Reconnecting<E, R> implements Closable, Owner {
     Effect.onInterrupt(() => Effect.sync(() => this.finishInterrupted()))
   )
 
+  /** Ends once `reconnect` is called. */
+  private readonly requested: Effect.Effect<undefined> = awaitCallback((resume) => {
+    if (this.isRequested) return resume(Effect.succeed(undefined))
+    this.onRequest = () => resume(Effect.succeed(undefined))
+    return () => {
+      this.onRequest = undefined
+    }
+  })
+
   /** One real connection: why it ended, and how long it was open. */
   private readonly connection: Effect.Effect<{ readonly failure: Failure<E>; readonly millis: number }, never, R> =
     Effect.acquireUseRelease(
@@ -157,8 +190,7 @@ export class Reconnecting<E, R> implements Closable, Owner {
       (scope) =>
         Effect.gen(
           function* (this: Reconnecting<E, R>) {
-            const url = yield* this.plan.url
-            const socket = yield* scopeProvide(this.plan.connect(url), scope)
+            const socket = yield* scopeProvide(this.plan.connect, scope)
             this.socket = socket
             const start = yield* Clock.currentTimeMillis
             const failure = yield* Effect.flip(this.use(socket))
@@ -171,12 +203,15 @@ export class Reconnecting<E, R> implements Closable, Owner {
   private release(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
     return Effect.suspend(() => {
       // The caller that stops this closes the connection, because only the caller knows the code.
+      const { openSocket } = this
+      this.openSocket = undefined
+      if (openSocket !== undefined) this.outbox.dropWhere(({ connection }) => connection === openSocket)
       if (this.stopped) return Effect.void
       this.socket = undefined
-      this.member?.beginClose(closeCodeOfExit(exit))
+      this.member?.beginClose(this.isRequested ? normalClosure : closeCodeOfExit(exit))
       // If an effect of the app was interrupted, the logical connection ends, so there is no next connection that must
       // wait.
-      return exitHasInterrupts(exit) ? Effect.void : awaitClosed(this)
+      return exitHasInterrupts(exit) && !this.isRequested ? Effect.void : awaitClosed(this)
     })
   }
 
@@ -185,6 +220,7 @@ export class Reconnecting<E, R> implements Closable, Owner {
       function* (this: Reconnecting<E, R>) {
         this.connections++
         yield* this.plan.onConnect(socket, this.connections)
+        this.openSocket = socket
         this.observed.set({ _tag: "Open", connection: this.connections })
         const sending = yield* forkChild(sendAll(this.outbox, socket))
         yield* Effect.ignore(socket.run((message) => this.inbox.offer(message)))
@@ -220,19 +256,61 @@ export class Reconnecting<E, R> implements Closable, Owner {
     return this.inbox.receiveOption
   }
 
-  offer(data: WebSocket.Data, options?: WebSocket.SendOptions): Effect.Effect<Effect.Effect<Outcome, PayloadTooLarge>> {
+  offer(data: WebSocket.Data, options?: SendOptions): Effect.Effect<Effect.Effect<Outcome, PayloadTooLarge>> {
+    return Effect.suspend(() => this.enqueue(this.outgoing(data, options)))
+  }
+
+  send(data: WebSocket.Data, options?: SendOptions): Effect.Effect<Outcome, PayloadTooLarge> {
     return Effect.suspend(() => {
-      const message = new OutgoingMessage(data, options)
-      return offer(this.outbox, message, message.outcome)
+      const outgoing = this.outgoing(data, options)
+      return Effect.flatten(this.enqueue(outgoing)).pipe(
+        Effect.onInterrupt(() =>
+          Effect.sync(() => {
+            outgoing.message.onSettled()
+            this.outbox.remove(outgoing.message)
+          })
+        )
+      )
     })
   }
 
-  send(data: WebSocket.Data, options?: WebSocket.SendOptions): Effect.Effect<Outcome, PayloadTooLarge> {
-    return Effect.suspend(() => {
-      const message = new OutgoingMessage(data, options)
-      return Effect.flatten(offer(this.outbox, message, message.outcome)).pipe(
-        Effect.onInterrupt(() => Effect.sync(() => this.outbox.remove(message)))
-      )
+  /** Throws for data and options that make no sense. */
+  private outgoing(data: WebSocket.Data, { validFor, ...options }: SendOptions = {}): Outgoing {
+    if (validFor !== "connection") {
+      const millis = validFor === undefined ? Number.POSITIVE_INFINITY : timeout("validFor", validFor)
+      return { message: new OutgoingMessage(data, options), millis }
+    }
+    const message = new OutgoingMessage(data, options, this.openSocket)
+    return { message, millis: this.openSocket === undefined ? 0 : Number.POSITIVE_INFINITY }
+  }
+
+  /** Gives a message a place, and succeeds with an effect that waits for its outcome. */
+  private enqueue({ message, millis }: Outgoing): Effect.Effect<Effect.Effect<Outcome, PayloadTooLarge>> {
+    const placed = offer(this.outbox, message, message.outcome)
+    if (millis === Number.POSITIVE_INFINITY) return placed
+    return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      if (millis === 0) {
+        message.drop()
+        return Effect.succeed(message.outcome)
+      }
+      message.deadline = now + millis
+      const { runtime } = this
+      if (runtime !== undefined) {
+        const expired = Effect.sync(() => message.expire(this.outbox))
+        const alarm = runForkLater(runtime, Effect.andThen(Effect.sleep(Duration.millis(millis)), expired))
+        message.onSettled = () => interruptUnsafe(alarm)
+      }
+      return placed
+    })
+  }
+
+  get reconnect(): Effect.Effect<void> {
+    return awaitCallback((resume) => {
+      if (this.end !== undefined) return resume(Effect.void)
+      const forget = this.requests.add(() => resume(Effect.void))
+      this.isRequested = true
+      this.onRequest?.()
+      return forget
     })
   }
 
@@ -281,11 +359,20 @@ export class Reconnecting<E, R> implements Closable, Owner {
     if (this.end !== undefined) return
     this.end = exit
     this.outbox.close()
+    this.requests.wakeAll()
     this.inbox.end(cause, Exit.isSuccess(exit))
     this.leaveScope()
     this.observed.set({ _tag: "Closed", failure })
   }
 }
+
+/** A message, and how long it is valid, in milliseconds. */
+interface Outgoing {
+  readonly message: OutgoingMessage
+  readonly millis: number
+}
+
+const normalClosure = CloseCode.fromName("NormalClosure")
 
 const closedLocally = (): ConnectionClosed =>
   new ConnectionClosed({ code: 1000, reason: "", initiator: "local", clean: true })

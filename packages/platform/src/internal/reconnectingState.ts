@@ -3,15 +3,35 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { ConnectError } from "../engine/client/Dial.js"
-import { streamOfCallback, subscribable, type Subscribable } from "./effect.js"
+import type { SendOptions as ConnectionSendOptions } from "../Options.js"
+import { streamOfCallback, subscribable, type DurationInput, type Subscribable } from "./effect.js"
 
 /**
- * Why a connection was not made, or ended. `E` is the error of `onConnect` and of the effect of the URL.
+ * Why a connection was not made, or ended. `E` is the error of `onConnect` and of the effects of the URL, `headers`, `auth`
+ * and `protocols`.
  *
  * @since 0.1.0
  * @category errors
  */
 export type Failure<E = never> = ConnectError | ConnectionError | E
+
+/**
+ * How one message is sent: the options of `WebSocket.send`, and how long the message is valid.
+ *
+ * @since 3.0.0
+ * @category models
+ */
+export interface SendOptions extends ConnectionSendOptions {
+  /**
+   * How long the message may wait before it is sent. It is dropped afterwards, and its outcome is `"dropped"`.
+   *
+   * - a duration: until this time has passed since `send` or `offer` began;
+   * - `"connection"`: as long as the connection lasts that is open now. If none is open, the message is dropped at once.
+   *
+   * Default: until the logical connection is closed. A message of which something has been sent is not dropped.
+   */
+  readonly validFor?: DurationInput | "connection" | undefined
+}
 
 /**
  * What follows a failure: another connection, a normal end, or a failure of the logical connection.

@@ -1,9 +1,10 @@
-import { encodePayload } from "@effect-websocket/protocol/CloseCode"
+import * as CloseCode from "@effect-websocket/protocol/CloseCode"
 import { PayloadTooLarge } from "@effect-websocket/protocol/Errors"
 import * as HeaderField from "@effect-websocket/protocol/HeaderField"
 import * as Origin from "@effect-websocket/protocol/Origin"
 import * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
 import { count } from "../engine/checks.js"
+import { toCloseCode } from "../engine/connection/sendable.js"
 import { attempted, type Defect } from "../engine/Defect.js"
 import type { Rate } from "../engine/Rate.js"
 import type { DrainSettings } from "../engine/server/Drain.js"
@@ -43,12 +44,19 @@ export const resolvePolicy = (options: ServerMakeOptions): ServerPolicy => ({
     options.firstMessageTimeout === undefined
       ? Number.POSITIVE_INFINITY
       : timeout("firstMessageTimeout", options.firstMessageTimeout),
+  firstMessageCloseCode: resolveCloseCode("firstMessageCloseCode", options.firstMessageCloseCode),
   gate: resolveGate(options.admission ?? {}, options.retryAfter),
   proxies: resolveProxies(options.proxies),
   makeRequest,
   drain: resolveDrain(options.drain ?? {}),
   drains: options.drain !== undefined
 })
+
+const resolveCloseCode = (name: string, code: number | CloseCode.Name = defaults.firstMessageCloseCode): number => {
+  const number = toCloseCode(code)
+  if (CloseCode.isSendable(number)) return number
+  throw new RangeError(`${name} must be a code that may be sent in a Close, but is ${shown(code)}`)
+}
 
 export const resolveProtocols = (protocols: ReadonlyArray<string> | Subprotocol.Selector): Subprotocol.Selector => {
   if (typeof protocols === "function") return protocols
@@ -99,7 +107,7 @@ export const resolveProxies = (proxies: Proxies | undefined): ProxySettings | un
 export const resolveDrain = (options: DrainOptions): DrainSettings => {
   const { code = defaults.drainCode, reason = "", window = defaults.drainWindow } = options
   if (code !== 1001 && code !== 1012) throw new RangeError(`drain.code must be 1001 or 1012, but is ${shown(code)}`)
-  const refused = encodePayload(code, reason)
+  const refused = CloseCode.encodePayload(code, reason)
   if (refused instanceof PayloadTooLarge) {
     throw new RangeError(
       `drain.reason must have at most ${refused.max} bytes of UTF-8, but ${shown(reason)} has ${refused.size}`

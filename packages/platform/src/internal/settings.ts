@@ -38,6 +38,7 @@ export const defaults = {
   maxHandshakes: 1024,
   retryAfter: Duration.seconds(5),
   drainCode: 1001,
+  firstMessageCloseCode: 1008,
   drainWindow: Duration.zero,
   drainTimeout: Duration.seconds(30),
   // Clients that reconnect. A server may ask for up to ten times the longest delay of the schedule. That allows for a

@@ -95,7 +95,8 @@ export const make = (options: Options): Effect.Effect<WebSocketServer.Service, I
       // Node counts in whole milliseconds.
       return Math.ceil(timeout("handshakeTimeout", options.handshakeTimeout ?? defaults.handshakeTimeout))
     })
-    const server = yield* listen(options, {
+    const pending = new PendingSockets(options.admission?.maxHandshakes ?? defaults.maxHandshakes)
+    const server = yield* listen(options, pending, {
       headersTimeout: handshakeTimeout,
       requestTimeout: handshakeTimeout,
       connectionsCheckingInterval: Math.min(handshakeTimeout, 1000)
@@ -106,8 +107,6 @@ export const make = (options: Options): Effect.Effect<WebSocketServer.Service, I
     })
     // Finalizers run from last to first: stop listening, close the connections, drop what is left.
     yield* Effect.addFinalizer(() => Effect.sync(() => server.close()))
-    const pending = new PendingSockets(options.admission?.maxHandshakes ?? defaults.maxHandshakes)
-    server.on("connection", (socket: Socket) => pending.add(socket))
     const runtime = yield* inheritedRuntime<never>()
     server.on("request", (request: Http.IncomingMessage, response: Http.ServerResponse) => {
       const error = refuse(request, response)
@@ -487,8 +486,12 @@ const checkAddress = ({ host, port, socketPath }: Options): void => {
 
 const maxPathBytes = process.platform === "win32" ? Number.POSITIVE_INFINITY : process.platform === "linux" ? 107 : 103
 
-/** Listens until the scope ends, and then drops all remaining sockets. */
-const listen = (options: Options, httpOptions: Http.ServerOptions): Effect.Effect<Http.Server, IoError, Scope.Scope> =>
+/** Listens until the scope ends, and then drops the sockets that are pending. By then all connections are closed. */
+const listen = (
+  options: Options,
+  pending: PendingSockets,
+  httpOptions: Http.ServerOptions
+): Effect.Effect<Http.Server, IoError, Scope.Scope> =>
   Effect.gen(function* () {
     const server: Http.Server =
       options.tls === undefined
@@ -496,26 +499,18 @@ const listen = (options: Options, httpOptions: Http.ServerOptions): Effect.Effec
         : Https.createServer({ handshakeTimeout: httpOptions.headersTimeout, ...options.tls, ...httpOptions })
     // Node's limit of a head bounds them. Of more than 1,000 it would drop the rest, which may say that there is a body.
     server.maxHeadersCount = 0
-    const sockets = new Set<Socket>()
     let closed = false
     server.once("close", () => {
       closed = true
     })
-    // One function for all: `once` and a closure take a quarter of a kilobyte for each connection.
-    const forget = function (this: Socket): void {
-      sockets.delete(this)
-    }
-    server.on("connection", (socket: Socket) => {
-      sockets.add(socket)
-      socket.on("close", forget)
-    })
+    server.on("connection", (socket: Socket) => pending.add(socket))
     yield* Effect.addFinalizer(() =>
       callback<void>((resume) => {
         // Not the callback of `close`: it is called at once if `close` was called before.
         if (closed) resume(Effect.void)
         else server.once("close", () => resume(Effect.void))
         server.close()
-        for (const socket of sockets) socket.destroy()
+        pending.destroyAll()
       })
     )
     yield* callback<void, IoError>((resume) => {

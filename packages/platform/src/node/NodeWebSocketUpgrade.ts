@@ -1,10 +1,9 @@
 /**
- * `WebSocketUpgrade` beside `NodeHttpServer` of `@effect/platform-node`, which this module needs and the rest of the package
- * does not.
+ * `WebSocketUpgrade` beside `NodeHttpServer` of `@effect/platform-node`. That package is loaded when the service is made, so an
+ * app without it can import this module, too.
  *
  * @since 0.1.0
  */
-import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
@@ -39,14 +38,14 @@ export const make = (
     // Finalizers run from last to first: it still answers while the connections are closed.
     yield* Effect.addFinalizer(() => Effect.sync(() => member && attachment.remove(member)))
     const attemptOf = (request: HttpServerRequest): WebSocketServer.UpgradeAttempt | undefined => {
-      const incoming: unknown = NodeHttpServerRequest.toIncomingMessage(request)
+      const incoming: unknown = toIncomingMessage(request)
       // With Effect 4 a request may be one of HTTP/2, which is never an attempt.
       const attempt = incoming instanceof Http.IncomingMessage ? attachment.attemptOf(incoming) : undefined
       return (
         attempt && {
           ...attempt,
           upgrade: (headers) => {
-            const response: unknown = NodeHttpServerRequest.toServerResponse(request)
+            const response: unknown = toServerResponse(request)
             if (response instanceof Http.ServerResponse) letGo(response, attempt.socket)
             return attempt.upgrade(headers, options.unsafeReadBuffer)
           }
@@ -71,6 +70,8 @@ export const make = (
       offer: (attempt) => attempt.reject(503, { "Retry-After": placed.retryAfter }, "Nobody serves")
     }
     attachment.add(member)
+    // Behind the step above, because requests may arrive already. Nothing takes one before the service is there.
+    const { toIncomingMessage, toServerResponse } = yield* platformNode
     return service
   })
 
@@ -86,6 +87,13 @@ export const layer = (
   options?: ServerOptions
 ): Layer.Layer<WebSocketUpgrade.WebSocketUpgrade, never, HttpServer> =>
   layerEffect(WebSocketUpgrade.WebSocketUpgrade, make(server, options))
+
+// The handler lets bundlers, too, do without the package.
+const platformNode = Effect.promise(() =>
+  import("@effect/platform-node/NodeHttpServerRequest").catch((cause: unknown) => {
+    throw new Error("NodeWebSocketUpgrade needs the package @effect/platform-node", { cause })
+  })
+)
 
 /** The HTTP layer holds a response that would write into the socket. Without the socket, it ends and writes nothing. */
 const letGo = (response: Http.ServerResponse, socket: Socket): void => {

@@ -17,4 +17,8 @@ export * as NodeWebSocketServer from "./NodeWebSocketServer.js"
 /**
  * @since 0.1.0
  */
+export * as NodeWebSocketUpgrade from "./NodeWebSocketUpgrade.js"
+/**
+ * @since 0.1.0
+ */
 export * as NodeZlib from "./NodeZlib.js"

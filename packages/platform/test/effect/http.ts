@@ -5,6 +5,7 @@ import {
   HttpApiBuilder,
   HttpApiEndpoint,
   HttpApiGroup,
+  HttpLayerRouter,
   HttpMiddleware,
   HttpRouter,
   HttpServer,
@@ -56,3 +57,21 @@ export const serveApi = (path: `/${string}`, answer: RouteAnswer, routes: Readon
     Layer.provide(HttpApiBuilder.group(api, "group", (handlers) => handlers.handleRaw("endpoint", () => answer)))
   )
 }
+
+/** Routes behind a middleware, without a server. */
+export const routesInMemory = (routes: ReadonlyArray<Route>, middleware: Middleware = (answer) => answer) =>
+  Effect.succeed(
+    HttpRouter.use(
+      routes.reduce(
+        (router, [method, path, answer]) => HttpRouter.route(method)(router, path, answer),
+        HttpRouter.empty as HttpRouter.HttpRouter<never, WebSocketUpgrade>
+      ),
+      middleware
+    )
+  )
+
+/** A server of routes that are layers, and of routes beside an API that are added with the service. */
+export const serveLayers = (routes: ReadonlyArray<Route>): App =>
+  HttpLayerRouter.serve(
+    Layer.mergeAll(Layer.empty, ...routes.map(([method, path, answer]) => HttpLayerRouter.add(method, path, answer)))
+  )

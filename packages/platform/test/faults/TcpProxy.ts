@@ -127,6 +127,13 @@ export interface TcpProxy {
 export const make = (upstream: number): Effect.Effect<TcpProxy, never, Scope.Scope> =>
   Effect.gen(function* () {
     const links = yield* Queue.unbounded<Link>()
+    const targets = new Set<Net.Socket>()
+    // `listen` destroys the sockets of the clients.
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        for (const target of targets) target.destroy()
+      })
+    )
     let prepared: Partial<Record<From, Partial<Conditions>>> = {}
     const server = Net.createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
       const conditions = {
@@ -134,6 +141,8 @@ export const make = (upstream: number): Effect.Effect<TcpProxy, never, Scope.Sco
         server: { ...unharmed, ...prepared.server }
       }
       const target = Net.connect({ port: upstream, host: "127.0.0.1", allowHalfOpen: true, noDelay: true })
+      targets.add(target)
+      target.on("close", () => targets.delete(target))
       for (const [own, peer] of [
         [client, target],
         [target, client]

@@ -20,8 +20,7 @@ describe("Reconnecting", () => {
     Effect.gen(function* () {
       const interrupted: Array<string> = []
       const reconnecting = new Reconnecting<never, never>({
-        url: Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted.push("url"))),
-        connect: () => Effect.never,
+        connect: Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted.push("connect"))),
         schedule: Schedule.forever,
         stableMillis: 1,
         maxRetryAfterMillis: 1,
@@ -44,7 +43,7 @@ describe("Reconnecting", () => {
       assert.deepStrictEqual(Effect.runSync(reconnecting.receiveOption), Option.none())
       assert.strictEqual(place.members.size, 0)
       yield* settled
-      assert.deepStrictEqual(interrupted, ["url"])
+      assert.deepStrictEqual(interrupted, ["connect"])
     })
   )
 })

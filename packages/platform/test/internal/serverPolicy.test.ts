@@ -8,6 +8,7 @@ describe("resolvePolicy", () => {
     const policy = resolvePolicy({})
     assert.strictEqual(policy.handshakeTimeout, 10_000)
     assert.strictEqual(policy.firstMessageTimeout, Infinity)
+    assert.strictEqual(policy.firstMessageCloseCode, 1008)
     assert.strictEqual(policy.proxies, undefined)
     assert.deepStrictEqual(policy.drain, { code: 1001, reason: "", window: 0, timeout: 30_000 })
     assert.isFalse(policy.drains)

@@ -1,7 +1,7 @@
 /** WebSockets in the routes of an HTTP router, behind its middleware. */
 import * as WebSocketUpgrade from "@effect-websocket/platform/WebSocketUpgrade"
 import type * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
-import { HttpServerResponse, serveRoutes, type Middleware, type Route } from "../effect/http.js"
+import { HttpServerResponse, serveLayers, serveRoutes, type Middleware, type Route } from "../effect/http.js"
 import { Deferred, Effect, Exit, Scope, Stream } from "../effect/index.js"
 import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { serve } from "./httpApps.js"
@@ -47,6 +47,17 @@ describe("the subprotocol of an upgrade", () => {
       const error = yield* Effect.flip(said(["chat.v1"]))
       assert(error._tag === "Handshake_rejected")
       assert.strictEqual(error.status, 500)
+    })
+  )
+})
+
+describe("in a router of layers", () => {
+  it.live("upgrades, with the service that the server is given", () =>
+    Effect.gen(function* () {
+      const { port } = yield* serve(serveLayers([["GET", "/echo", echo]]))
+      const socket = yield* connect(`ws://127.0.0.1:${port}/echo`)
+      yield* socket.send("hello")
+      assert.strictEqual((yield* socket.receive).data, "hello")
     })
   )
 })

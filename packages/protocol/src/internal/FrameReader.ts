@@ -3,7 +3,7 @@ import type { FrameHeader, Violation } from "../FrameDecoder.js"
 import * as Opcode from "../Opcode.js"
 import type { DataReader } from "./DataReader.js"
 import { checkOrder } from "./frameOrder.js"
-import { copyOf, GrowingBuffer, viewOrCopy } from "./GrowingBuffer.js"
+import { GrowingBuffer, partOf } from "./GrowingBuffer.js"
 import { invalidUtf8 } from "./invalidUtf8.js"
 import { Utf8Validator } from "./Utf8Validator.js"
 
@@ -49,7 +49,7 @@ export class FrameReader implements DataReader<FrameReceived> {
     const { fin, length, masked, opcode, rsv } = this
     let payload: Uint8Array
     if (final && end - start === length) {
-      payload = owned ? viewOrCopy(chunk, start, end) : copyOf(chunk, start, end)
+      payload = partOf(chunk, start, end, owned)
     } else {
       this.buffer.append(chunk, start, end, length, length)
       if (!final) return undefined

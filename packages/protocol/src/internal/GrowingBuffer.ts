@@ -1,4 +1,5 @@
 import { allocate } from "#allocate"
+import { countOutside } from "#countOutside"
 import * as memory from "./memory.js"
 
 // The most that is allocated because of a header alone, before its bytes arrive.
@@ -76,3 +77,12 @@ export const viewOrCopy = (bytes: Uint8Array, start: number, end: number): Uint8
   mayView(end - start, bytes.buffer.byteLength)
     ? new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start)
     : copyOf(bytes, start, end)
+
+/** The bytes `chunk[start, end)` for the app: a view of the chunk only if it is `owned`. */
+export const partOf = (chunk: Uint8Array, start: number, end: number, owned: boolean): Uint8Array => {
+  if (!owned) return copyOf(chunk, start, end)
+  const part = viewOrCopy(chunk, start, end)
+  // The chunk now lives as long as its part.
+  if (part.buffer === chunk.buffer) countOutside(part.length)
+  return part
+}

@@ -6,7 +6,7 @@ import { BinaryPart, TextPart, type MessagePart } from "../MessagePart.js"
 import * as Opcode from "../Opcode.js"
 import type { DataReader } from "./DataReader.js"
 import { checkSequence } from "./frameOrder.js"
-import { copyInto, copyOf, viewOrCopy } from "./GrowingBuffer.js"
+import { copyInto, copyOf, partOf } from "./GrowingBuffer.js"
 import { invalidUtf8 } from "./invalidUtf8.js"
 import { lastBoundary, Utf8Validator } from "./Utf8Validator.js"
 
@@ -51,8 +51,7 @@ export class PartReader implements DataReader<MessagePart> {
     }
     const last = final && this.ending
     const { first } = this
-    const part =
-      this.opcode === Opcode.Text ? this.text(chunk, start, end, last) : this.binary(chunk, start, end, owned)
+    const part = this.opcode === Opcode.Text ? this.text(chunk, start, end, last) : partOf(chunk, start, end, owned)
     if (part === undefined) return invalidUtf8()
     if (last) this.opcode = Opcode.Continuation
     if (part.length === 0 && !last) return undefined
@@ -66,10 +65,6 @@ export class PartReader implements DataReader<MessagePart> {
 
   get heldBytes(): number {
     return this.assembler.heldBytes
-  }
-
-  private binary(chunk: Uint8Array, start: number, end: number, owned: boolean): Uint8Array {
-    return owned ? viewOrCopy(chunk, start, end) : copyOf(chunk, start, end)
   }
 
   /** The text of a part; `undefined` if it is not UTF-8. */

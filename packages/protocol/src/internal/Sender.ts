@@ -28,8 +28,9 @@ export interface Options {
 
 /** What one open connection sends: checks messages, fragments and frames against the rules and limits, and writes them. */
 export class Sender {
-  readonly maxFrameSize: number
-  readonly maxSendBytes: number
+  // `undefined` if there is no limit, because each number that is not a small integer takes memory of its own.
+  private readonly frameLimit: number | undefined
+  private readonly sendLimit: number | undefined
   readonly writer: FrameWriter
   private readonly compressor: Compressor | undefined
   private readonly maxBufferedPongs: number
@@ -42,8 +43,9 @@ export class Sender {
 
   constructor(options: Options, maxBufferedPongs: number, compressor: Compressor | undefined) {
     const { maxCopiedBytes = defaultMaxCopiedBytes, opcodes = noOpcodes } = options
-    this.maxFrameSize = positiveInteger("maxFrameSize", options.maxFrameSize ?? Number.MAX_SAFE_INTEGER)
-    this.maxSendBytes = positiveInteger("maxSendBytes", options.maxSendBytes ?? Number.MAX_SAFE_INTEGER)
+    const { maxFrameSize, maxSendBytes } = options
+    this.frameLimit = maxFrameSize === undefined ? undefined : positiveInteger("maxFrameSize", maxFrameSize)
+    this.sendLimit = maxSendBytes === undefined ? undefined : positiveInteger("maxSendBytes", maxSendBytes)
     this.maxBufferedPongs = maxBufferedPongs
     this.rsv = options.rsv ?? 0
     this.opcodes = opcodes.length === 0 ? noOpcodes : [...opcodes]
@@ -52,6 +54,14 @@ export class Sender {
       options.role === "client" ? options.maskKey : undefined,
       positiveInteger("maxCopiedBytes", maxCopiedBytes)
     )
+  }
+
+  get maxFrameSize(): number {
+    return this.frameLimit ?? Number.MAX_SAFE_INTEGER
+  }
+
+  get maxSendBytes(): number {
+    return this.sendLimit ?? Number.MAX_SAFE_INTEGER
   }
 
   send(message: Message, maxFrameSize: number) {

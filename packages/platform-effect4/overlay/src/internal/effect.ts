@@ -11,6 +11,7 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { Class, Prototype } from "effect/Effectable"
 import * as Exit from "effect/Exit"
 import type * as Fibers from "effect/Fiber"
 import type * as Option from "effect/Option"
@@ -34,7 +35,7 @@ import {
 
 export { catch as catch_, catchCause, catchDefect, forkChild, forkDetach, tapCause } from "effect/Effect"
 
-export { combine as combineCauses, findErrorOption, hasDies, hasInterruptsOnly } from "effect/Cause"
+export { findErrorOption, hasDies, hasInterruptsOnly } from "effect/Cause"
 
 export { hasInterrupts as exitHasInterrupts } from "effect/Exit"
 
@@ -70,7 +71,28 @@ export const catchDefectIf = <A, E, R, Defect, A2, E2, R2>(
   })
 
 /** An effect as a class. `asEffect` makes the effect that is run. */
-export { Class as EffectClass } from "effect/Effectable"
+export { Class as EffectClass }
+
+/** An effect as a class that is given its fiber. `begin` makes the effect that is run. */
+export abstract class FiberEffect<A, E = never, R = never> extends Class<A, E, R> {
+  abstract begin(fiber: Fiber, status: Status): Effect.Effect<A, E, R>
+  asEffect(): Effect.Effect<A, E, R> {
+    return Effect.withFiber((fiber) => this.begin(fiber, undefined))
+  }
+}
+
+// As `Effectable.Mixin` does it. `asEffect` would take a closure and a step of the fiber each time.
+Object.defineProperties(
+  FiberEffect.prototype,
+  Object.getOwnPropertyDescriptors(
+    Prototype<FiberEffect<unknown, unknown, unknown>>({
+      label: "FiberEffect",
+      evaluate(fiber) {
+        return this.begin(fiber, undefined)
+      }
+    })
+  )
+)
 
 /** Makes a `Deferred` synchronously. */
 export const deferredMakeUnsafe: <A, E = never>() => Deferred.Deferred<A, E> = Deferred.makeUnsafe
@@ -327,7 +349,7 @@ export const callback: <A, E = never>(
  */
 export const awaitReadable = <A, E, R>(
   register: (resume: (effect: Effect.Effect<A, E, R>) => void) => void
-): Effect.Effect<A, E, R> => Effect.callback<A, E, R>((resume) => register(resume))
+): Effect.Effect<A, E, R> => Effect.callback<A, E, R>(register)
 
 /** Resumes a fiber that waits in `awaitReadable`. It continues in this call. */
 export const resumeInPlace = <A, E, R>(
@@ -355,16 +377,12 @@ export const isInterrupted = (fiber: Fiber | undefined): boolean =>
 /** Calls back once each fiber that has yielded has gone on. A fiber of Effect 4 yields to the event loop. */
 export const afterYield: ((callback: () => void) => void) | undefined = (callback) => void setImmediate(callback)
 
-/** Runs an effect and then one of the two continuations, which cannot be interrupted. */
-export const matchCauseUninterruptible = <A, E, R, A2, E2, R2, A3, E3, R3>(
+/** Runs an effect and then `finalize`, which cannot be interrupted. If both fail, the failure has both causes. */
+export const onExitUninterruptible = <A, E, R, E2, R2>(
   _status: Status,
   effect: Effect.Effect<A, E, R>,
-  then: {
-    readonly onFailure: (cause: Cause.Cause<E>) => Effect.Effect<A2, E2, R2>
-    readonly onSuccess: (value: A) => Effect.Effect<A3, E3, R3>
-  }
-): Effect.Effect<A2 | A3, E2 | E3, R | R2 | R3> =>
-  Effect.uninterruptibleMask((restore) => Effect.matchCauseEffect(restore(effect), then))
+  finalize: (exit: Exit.Exit<A, E>) => Effect.Effect<void, E2, R2>
+): Effect.Effect<A, E | E2, R | R2> => Effect.onExit(effect, finalize)
 
 /**
  * A fiber may yield and be interrupted between two operations. An effect that was returned but has not begun is then
@@ -488,28 +506,45 @@ const yieldsSoon = ({ cache, currentOpCount }: Fiber): boolean =>
   currentOpCount > cache.maxOpsBeforeYield - Math.min(operationsToHandOn, cache.maxOpsBeforeYield / 2)
 
 /**
- * A stream of the items that `take` returns. These are none if another fiber was faster. `reads` waits until there is
- * an item, and then continues as `taken`. At the end it continues as `ended`.
+ * A stream of the items that `take` returns. `reads` waits until there is an item, and then continues as `taken`. At the
+ * end it continues as `ended`. `take` may return no items if another fiber was faster, unless it is `exclusive`.
  *
  * The value of `sync` reaches the reader of the stream in the same step that took it. So an interruption cannot lose the
  * batch. For the same reason `nothing` is thrown, and the fiber yields before it takes rather than soon after.
  */
 export const streamOfReads = <A, E, R = never>(
   reads: <B>(taken: Effect.Effect<B>, ended: Effect.Effect<B>) => Effect.Effect<B, E, R>,
-  take: () => ReadonlyArray<A>
+  take: () => ReadonlyArray<A>,
+  exclusive = false
 ): Stream.Stream<A, E, R> => {
-  const taken = Effect.sync(() => {
-    const items = take()
-    if (items.length === 0) throw nothing
-    return toBatch(items)
-  })
-  // `reads` does not look at the error of `ended`, so its type leaves it out.
-  const read = reads(taken, Cause.done() as Effect.Effect<never>)
-  const reading: Pull.Pull<Batch<A>, E, void, R> = catchDefectIf(read, isNothing, () => pull)
-  const pull: Pull.Pull<Batch<A>, E, void, R> = Effect.withFiber((fiber) =>
-    yieldsSoon(fiber) ? Effect.andThen(Effect.yieldNow, reading) : reading
+  // A function of this form can be run as it is.
+  const takeBatch = take as () => Batch<A>
+  const read = reads(Effect.sync(exclusive ? takeBatch : () => orNothing(takeBatch())), done)
+  const pull: Pull.Pull<Batch<A>, E, void, R> = new Pulling(
+    exclusive ? read : catchDefectIf(read, isNothing, () => pull)
   )
   return Stream.fromPull(Effect.succeed(pull))
+}
+
+// The end of a stream. `reads` does not look at its error, so its type leaves it out.
+const done = Cause.done() as Effect.Effect<never>
+
+const orNothing = <A extends ReadonlyArray<unknown>>(items: A): A => {
+  if (items.length === 0) throw nothing
+  return items
+}
+
+class Pulling<A, E, R> extends FiberEffect<A, E, R> {
+  private readonly read: Effect.Effect<A, E, R>
+
+  constructor(read: Effect.Effect<A, E, R>) {
+    super()
+    this.read = read
+  }
+
+  begin(fiber: Fiber): Effect.Effect<A, E, R> {
+    return yieldsSoon(fiber) ? Effect.andThen(Effect.yieldNow, this.read) : this.read
+  }
 }
 
 /** Adds items to a stream, or ends it. */

@@ -16,6 +16,12 @@ export { emptyResponse, setHeader, textResponse } from "./install-effect@4-or-pl
 /** Changes the response of the request after all middleware. */
 export { appendPreResponseHandler } from "./install-effect@4-or-platform@3/httpServer.js"
 
+/** Requests and responses of `fetch`. */
+export { requestFromWeb, responseToWeb } from "./install-effect@4-or-platform@3/httpServer.js"
+
+/** Answers a request with the response of an app, after all middleware. */
+export { toHandled } from "./install-effect@4-or-platform@3/httpServer.js"
+
 export { toSetCookieHeaders } from "./install-effect@4-or-platform@3/httpServer.js"
 
 /**

@@ -39,3 +39,10 @@ export const serveApi = (path: `/${string}`, answer: RouteAnswer, routes: Readon
   const group = HttpApiBuilder.group(api, "group", (handlers) => handlers.handleRaw("endpoint", () => answer))
   return HttpRouter.serve(Layer.merge(layerOf(routes), Layer.provide(HttpApiBuilder.layer(api), group)))
 }
+
+/** Routes behind a middleware, without a server. */
+export const routesInMemory = (routes: ReadonlyArray<Route>, middleware: Middleware = (answer) => answer) =>
+  HttpRouter.toHttpEffect(Layer.provide(layerOf(routes), HttpRouter.middleware(middleware).layer))
+
+/** A server of routes that are layers. */
+export const serveLayers = (routes: ReadonlyArray<Route>): App => HttpRouter.serve(layerOf(routes))

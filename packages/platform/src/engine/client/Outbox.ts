@@ -124,6 +124,21 @@ export class Outbox<A extends Outgoing> {
     if (this.items.delete(item)) this.admit()
   }
 
+  /** Drops a message that nobody has begun to send. Returns false if there is no such message. */
+  drop(item: A): boolean {
+    const placed = this.waiting.get(item)
+    if (placed === undefined && !this.items.has(item)) return false
+    this.remove(item)
+    item.drop()
+    placed?.()
+    return true
+  }
+
+  /** Drops the messages that nobody has begun to send and that `matches` selects. */
+  dropWhere(matches: (item: A) => boolean): void {
+    for (const item of [...this.items, ...this.waiting.keys()]) if (matches(item)) this.drop(item)
+  }
+
   /** An interruption between the place and the claim calls nothing back. So whoever looks at the places removes them. */
   private removeTakenBack(): void {
     for (const item of this.unclaimed) if (item.isTakenBack) this.remove(item)

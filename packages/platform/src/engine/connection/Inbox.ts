@@ -28,6 +28,12 @@ export interface InboxHost {
   settle(): void
 }
 
+/** A reader that waits for items. */
+export interface InboxReader {
+  /** Called once when there is something to read or the connection has ended. */
+  wake(): void
+}
+
 /** The reasons to pause reading, as bits. */
 export const pausedByInbox = 1
 export const pausedByBudget = 2
@@ -48,7 +54,7 @@ export class Inbox<Item extends Delivered> {
   private items: Array<Item> = none
   // The index of the first item that waits.
   private head = 0
-  private wake: (() => void) | undefined = undefined
+  private reader: InboxReader | undefined = undefined
   private pauses = 0
   // Items that arrive are dropped. Once one is, so are all later ones, so that the reader never sees a gap.
   private dropping = false
@@ -126,36 +132,36 @@ export class Inbox<Item extends Delivered> {
   // The reader
 
   get isAwaited(): boolean {
-    return this.wake !== undefined
+    return this.reader !== undefined
   }
 
-  /** Calls `wake` once when there is something to read or the connection has ended; at once if that is so now. */
-  whenReadable(wake: () => void): void {
-    if (this.host.connection.unsettled || !this.waitOn(wake)) wake()
+  /** Wakes the reader once there is something to read or the connection has ended; at once if that is so now. */
+  whenReadable(reader: InboxReader): void {
+    if (this.host.connection.unsettled || !this.waitOn(reader)) reader.wake()
   }
 
   /**
    * A reader that was woken has taken all items and continues to wait. Returns false if it need not wait, because an item or
    * the end has come since the reader looked.
    */
-  waitOn(wake: () => void): boolean {
+  waitOn(reader: InboxReader): boolean {
     if (!this.isEmpty || this.host.connection.error !== undefined) return false
-    this.wake = wake
+    this.reader = reader
     return true
   }
 
   /** The reader no longer waits for items or takes them. */
   forgetReader(): void {
-    this.wake = undefined
+    this.reader = undefined
     this.taking = false
   }
 
   /** Wakes the reader. The reader takes the items itself, so nothing is lost if it is interrupted before its turn. */
   wakeReader(): void {
-    const { wake } = this
-    if (wake === undefined || (this.isEmpty && this.host.connection.error === undefined)) return
-    this.wake = undefined
-    wake()
+    const { reader } = this
+    if (reader === undefined || (this.isEmpty && this.host.connection.error === undefined)) return
+    this.reader = undefined
+    reader.wake()
   }
 
   /** Why no more items will come. Asked once the inbox is empty. */

@@ -54,6 +54,9 @@ export interface FinalStatus extends Connection.CloseStatus {
 }
 
 const pingBytes = 8
+const randomPing = ({ random }: Settings): Uint8Array => randomBytesFrom(random, pingBytes)
+
+const noOwners: ReadonlyArray<Owner> = []
 
 /** One connection. It reads in order, sends through its `sender`, answers, keeps its deadlines, and closes. */
 export class Link<Item extends Delivered = Delivered>
@@ -75,7 +78,9 @@ export class Link<Item extends Delivered = Delivered>
   // The account of this connection in its budget.
   private readonly ledger: Ledger | undefined
   private senderOrNone: Sender | undefined = undefined
-  private owners: ReadonlyArray<Owner> = []
+  // Most connections have one owner. A list of one would take more memory.
+  private owner: Owner | undefined = undefined
+  private otherOwners: ReadonlyArray<Owner> = noOwners
 
   // A message counts when it has ended. The bytes are those of the transport, without the handshake.
   receivedMessages = 0
@@ -134,8 +139,8 @@ export class Link<Item extends Delivered = Delivered>
 
   addOwner(owner: Owner): void {
     if (this.closed) return owner.delete(this)
-    // `[...owners, owner]` would allocate room for sixteen more, and `concat` takes long. Most connections have one owner.
-    this.owners = this.owners.length === 0 ? [owner] : this.owners.concat(owner)
+    if (this.owner === undefined) this.owner = owner
+    else this.otherOwners = this.otherOwners.concat(owner)
     owner.add(this)
   }
 
@@ -226,7 +231,7 @@ export class Link<Item extends Delivered = Delivered>
 
   /** Makes a ping for `sendPing`. Throws if `data` is too long for a ping. */
   makePing(data?: Uint8Array): PendingPing {
-    return new PendingPing(data === undefined ? this.randomPing() : pingPayload(data), this.timers.now)
+    return new PendingPing(data === undefined ? randomPing(this.settings) : pingPayload(data), this.timers.now)
   }
 
   sendPing(ping: PendingPing): Sent {
@@ -244,10 +249,6 @@ export class Link<Item extends Delivered = Delivered>
   sendPong(data: Uint8Array | undefined): Sent {
     const payload = pongPayload(data)
     return this.sender.sendControl(() => this.connection.pong(payload))
-  }
-
-  private randomPing(): Uint8Array {
-    return randomBytesFrom(this.settings.random, pingBytes)
   }
 
   /** Calls `listener` for pings, pongs and the end. Returns a function that removes it. */
@@ -292,7 +293,8 @@ export class Link<Item extends Delivered = Delivered>
     this.deadlines.stop()
     this.receiveRate?.stop()
     this.failSends(this.terminalError("local"))
-    for (const owner of this.owners) owner.delete(this)
+    this.owner?.delete(this)
+    for (const owner of this.otherOwners) owner.delete(this)
     this.closers?.wakeAll()
     this.closers = undefined
   }
@@ -317,7 +319,7 @@ export class Link<Item extends Delivered = Delivered>
   }
 
   /** Sends the accepted messages, and then a Close. Returns an error if that Close may not be sent. Idempotent. */
-  startClosing(code: number, reason?: string): ProtocolError | PayloadTooLarge | undefined {
+  startClosing(code: number | undefined, reason?: string): ProtocolError | PayloadTooLarge | undefined {
     if (this.connection.phase === "Open") {
       const payload = encodePayload(code, reason)
       // A Close that may not be sent changes nothing.
@@ -448,7 +450,7 @@ export class Link<Item extends Delivered = Delivered>
   sendHeartbeat(): void {
     // A ping would have to wait behind other output. Whether that output leaves says just as much about the peer.
     if (!this.flusher.writable) return
-    this.connection.ping(this.randomPing())
+    this.connection.ping(randomPing(this.settings))
     this.flusher.flush()
   }
 

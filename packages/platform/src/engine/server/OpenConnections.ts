@@ -2,6 +2,7 @@ import { Closables, type Closable } from "../connection/Closables.js"
 import { notSet, type Alarm, type Timers } from "../time/Timers.js"
 import type { Drainable } from "./Drain.js"
 import type { Entry } from "./Gate.js"
+import type { Policy } from "./Policy.js"
 import type { ServerConnection } from "./ServerConnection.js"
 import type { ServerRequest } from "./ServerRequest.js"
 
@@ -23,17 +24,19 @@ interface Tracked extends OpenConnection {
   readonly route: Drainable
 }
 
+type FirstMessagePolicy = Pick<Policy, "firstMessageTimeout" | "firstMessageCloseCode">
+
 /** The open connections of a server. */
 export class OpenConnections extends Closables {
   private readonly tracked = new Map<Closable, Tracked>()
   private readonly timers: Timers
-  private readonly firstMessageTimeout: number
+  private readonly policy: FirstMessagePolicy
   private lastId = 0
 
-  constructor(timers: Timers, firstMessageTimeout: number) {
+  constructor(timers: Timers, policy: FirstMessagePolicy) {
     super()
     this.timers = timers
-    this.firstMessageTimeout = firstMessageTimeout
+    this.policy = policy
   }
 
   /** Tracks a connection, which must not have started yet. `route` accepted it. */
@@ -70,15 +73,16 @@ export class OpenConnections extends Closables {
   }
 
   private awaitFirstMessage(connection: ServerConnection): Alarm | undefined {
-    if (this.firstMessageTimeout === Number.POSITIVE_INFINITY) return undefined
+    const { firstMessageCloseCode, firstMessageTimeout } = this.policy
+    if (firstMessageTimeout === Number.POSITIVE_INFINITY) return undefined
     const alarm: Alarm = {
       alarmTime: 0,
       alarmIndex: notSet,
       fire: () => {
-        if (connection.receivedMessages === 0) connection.startClosing(1008, "no message in time")
+        if (connection.receivedMessages === 0) connection.startClosing(firstMessageCloseCode, "no message in time")
       }
     }
-    this.timers.set(alarm, this.timers.now + this.firstMessageTimeout)
+    this.timers.set(alarm, this.timers.now + firstMessageTimeout)
     return alarm
   }
 }

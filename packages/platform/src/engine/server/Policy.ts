@@ -12,6 +12,8 @@ export interface Policy {
   readonly select: Subprotocol.Selector
   readonly handshakeTimeout: number
   readonly firstMessageTimeout: number
+  /** The code of the Close after `firstMessageTimeout`. */
+  readonly firstMessageCloseCode: number
   readonly gate: GateSettings
   readonly proxies: ProxySettings | undefined
   readonly makeRequest: MakeRequest

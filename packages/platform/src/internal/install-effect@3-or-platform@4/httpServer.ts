@@ -1,5 +1,10 @@
 /** See `effect.ts`. */
 export { toSetCookieHeaders } from "@effect/platform/Cookies"
-export { appendPreResponseHandler } from "@effect/platform/HttpApp"
-export { HttpServerRequest } from "@effect/platform/HttpServerRequest"
-export { empty as emptyResponse, setHeader, text as textResponse } from "@effect/platform/HttpServerResponse"
+export { appendPreResponseHandler, toHandled } from "@effect/platform/HttpApp"
+export { fromWeb as requestFromWeb, HttpServerRequest } from "@effect/platform/HttpServerRequest"
+export {
+  empty as emptyResponse,
+  setHeader,
+  text as textResponse,
+  toWeb as responseToWeb
+} from "@effect/platform/HttpServerResponse"

@@ -11,14 +11,16 @@ import * as Stream from "effect/Stream"
 
 /**
  * A stream of the items that `take` returns. These are none if another fiber was faster. `reads` waits until there is
- * an item, and then continues as `taken`. At the end it continues as `ended`.
+ * an item, and then continues as `taken`. At the end it continues as `ended`. The twin in Effect 4 also takes whether
+ * `take` always returns items.
  *
  * The items reach the reader of the stream in the same step that took them. If an effect took them, an interruption after
  * it would lose them.
  */
 export const streamOfReads = <A, E, R = never>(
   reads: <B>(taken: Effect.Effect<B>, ended: Effect.Effect<B>) => Effect.Effect<B, E, R>,
-  take: () => ReadonlyArray<A>
+  take: () => ReadonlyArray<A>,
+  _exclusive = false
 ): Stream.Stream<A, E, R> => {
   const next = reads(Effect.succeed(true), Effect.succeed(false))
   const goOn = () => batches

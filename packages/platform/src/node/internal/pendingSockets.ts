@@ -37,6 +37,10 @@ export class PendingSockets {
     this.remove(carrierOf(carried))
   }
 
+  destroyAll(): void {
+    for (const socket of this.sockets) socket.destroy()
+  }
+
   /** Leaves nothing on the socket, which may have a long life as a connection. */
   private remove(socket: Socket): void {
     if (this.sockets.delete(socket)) socket.off("close", this.onClose)

@@ -253,3 +253,46 @@ describe("a message of which nothing was sent", () => {
     }
   })
 })
+
+describe("drop", () => {
+  it("drops a message with a place, and admits the next one", () => {
+    const outbox = new Outbox<Message>(1, "suspend")
+    const [a, b] = messages(2)
+    assert(a !== undefined && b !== undefined)
+    const placed: Array<string> = []
+    outbox.place(a)
+    outbox.placeLater(b, () => placed.push("b"))
+    assert.isTrue(outbox.drop(a))
+    assert.isFalse(outbox.drop(a))
+    assert.deepStrictEqual([a.drops, placed, outbox.first], [1, ["b"], b])
+  })
+
+  it("drops a message that waits for a place, and tells its caller", () => {
+    const outbox = new Outbox<Message>(1, "suspend")
+    const [a, b] = messages(2)
+    assert(a !== undefined && b !== undefined)
+    const placed: Array<string> = []
+    outbox.place(a)
+    outbox.placeLater(b, () => placed.push("b"))
+    assert.isTrue(outbox.drop(b))
+    assert.deepStrictEqual([b.drops, placed, outbox.size], [1, ["b"], 1])
+  })
+
+  it("leaves a message that is being sent", () => {
+    const outbox = new Outbox<Message>(1, "suspend")
+    const [a] = messages(1)
+    assert(a !== undefined)
+    outbox.place(a)
+    outbox.begin(a)
+    assert.isFalse(outbox.drop(a))
+    assert.strictEqual(a.drops, 0)
+  })
+
+  it("drops those that are selected", () => {
+    const outbox = new Outbox<Message>(3, "suspend")
+    const all = messages(4)
+    for (const message of all) outbox.placeLater(message, () => {})
+    outbox.dropWhere(({ name }) => name !== "1")
+    assert.deepStrictEqual([all.map(({ drops }) => drops), outbox.size], [[1, 0, 1, 1], 1])
+  })
+})

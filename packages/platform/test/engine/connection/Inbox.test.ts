@@ -146,7 +146,7 @@ describe("the reader", () => {
     assert.isTrue(unsettled.connection.unsettled)
     for (const { inbox } of [something, violated, unsettled]) {
       assert.deepStrictEqual(
-        wakesOf((wake) => inbox.whenReadable(wake)),
+        wakesOf((wake) => inbox.whenReadable({ wake })),
         ["woken"]
       )
       assert.isFalse(inbox.isAwaited)
@@ -155,7 +155,7 @@ describe("the reader", () => {
 
   it("is woken once, by an item", () => {
     const { inbox, push } = make()
-    const log = wakesOf((wake) => inbox.whenReadable(wake))
+    const log = wakesOf((wake) => inbox.whenReadable({ wake }))
     assert.isTrue(inbox.isAwaited)
     // A ping brings nothing to read.
     inbox.wakeReader()
@@ -169,7 +169,7 @@ describe("the reader", () => {
 
   it("is woken by the end", () => {
     const { connection, inbox } = make()
-    const log = wakesOf((wake) => inbox.whenReadable(wake))
+    const log = wakesOf((wake) => inbox.whenReadable({ wake }))
     connection.receiveEof()
     inbox.wakeReader()
     assert.deepStrictEqual(log, ["woken"])
@@ -180,9 +180,9 @@ describe("the reader", () => {
     const log: Array<string | undefined> = []
     const wake = () => {
       log.push(...texts(inbox.takeAll()))
-      inbox.waitOn(wake)
+      inbox.waitOn({ wake })
     }
-    inbox.whenReadable(wake)
+    inbox.whenReadable({ wake })
     push("one", "two")
     inbox.wakeReader()
     inbox.wakeReader()
@@ -194,7 +194,7 @@ describe("the reader", () => {
   it("does not continue to wait if an item or the end has come since it looked", () => {
     const { connection, inbox, push } = make()
     const log: Array<string> = []
-    const wait = () => inbox.waitOn(() => log.push("woken"))
+    const wait = () => inbox.waitOn({ wake: () => void log.push("woken") })
     push("one")
     assert.isFalse(wait())
     assert.isFalse(inbox.isAwaited)
@@ -211,7 +211,7 @@ describe("the reader", () => {
 
   it("is forgotten, and then neither woken nor taking", () => {
     const { inbox, push } = make()
-    const log = wakesOf((wake) => inbox.whenReadable(wake))
+    const log = wakesOf((wake) => inbox.whenReadable({ wake }))
     inbox.taking = true
     inbox.forgetReader()
     assert.isFalse(inbox.taking)

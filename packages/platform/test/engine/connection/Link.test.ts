@@ -28,9 +28,9 @@ type Opened = ReturnType<typeof open>
 const readAll = ({ link }: Opened, each: (data: string) => void): void => {
   const wake = (): void => {
     for (const item of link.inbox.takeAll()) if (item._tag === "Text") each(item.data)
-    if (link.connection.error === undefined) link.inbox.waitOn(wake)
+    if (link.connection.error === undefined) link.inbox.waitOn({ wake })
   }
-  link.inbox.whenReadable(wake)
+  link.inbox.whenReadable({ wake })
 }
 
 /** What waits in the inbox. */
@@ -460,7 +460,7 @@ describe("the end", () => {
       const sendings = ["x".repeat(98), "waits"].map((data) => new Sending(sender.sendNow(data, undefined)))
       const errors: Array<unknown> = []
       sent.whenAnswered((answer) => errors.push(answer))
-      link.inbox.whenReadable(() => errors.push(link.inbox.error))
+      link.inbox.whenReadable({ wake: () => void errors.push(link.inbox.error) })
       link.listen((event) => errors.push(event._tag === "Ended" && event.error))
       end(opened)
       transport.sink.onClose()

@@ -186,6 +186,7 @@ export const policyOf = (own: Partial<Policy> = {}): Policy => ({
   select: Subprotocol.byServerPreference([]),
   handshakeTimeout: 10_000,
   firstMessageTimeout: Infinity,
+  firstMessageCloseCode: 1008,
   gate: {
     maxConnections: Infinity,
     maxHandshakes: 1024,

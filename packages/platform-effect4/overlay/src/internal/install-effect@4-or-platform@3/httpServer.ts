@@ -1,5 +1,10 @@
 /** See `effect.ts`. */
 export { toSetCookieHeaders } from "effect/http/Cookies"
-export { appendPreResponseHandler } from "effect/http/HttpEffect"
-export { HttpServerRequest } from "effect/http/HttpServerRequest"
-export { empty as emptyResponse, setHeader, text as textResponse } from "effect/http/HttpServerResponse"
+export { appendPreResponseHandler, toHandled } from "effect/http/HttpEffect"
+export { fromWeb as requestFromWeb, HttpServerRequest } from "effect/http/HttpServerRequest"
+export {
+  empty as emptyResponse,
+  setHeader,
+  text as textResponse,
+  toWeb as responseToWeb
+} from "effect/http/HttpServerResponse"

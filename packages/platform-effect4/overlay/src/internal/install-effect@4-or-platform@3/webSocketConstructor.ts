@@ -1,0 +1,2 @@
+/** See `effect.ts`. */
+export { WebSocketConstructor } from "effect/socket/Socket"

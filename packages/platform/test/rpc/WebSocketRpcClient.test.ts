@@ -1,0 +1,89 @@
+/** The protocol of an RPC client, in memory. */
+import { WebSocketRpcClient, WebSocketRpcServer } from "@effect-websocket/platform/rpc"
+import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
+import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
+import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
+import { Cause, Effect, Exit, Fiber, Layer, Scope, TestClock } from "../effect/index.js"
+import { clientPings, serializations, soon } from "../effect/rpc.js"
+import { assert, describe, it } from "../effect/vitest.js"
+import { isPending, settled } from "../support.js"
+import { app, Calls, callerOf } from "./app.js"
+
+const inMemory = Effect.provide(Layer.merge(WebSocketTest.layer, serializations["NDJSON"]!))
+
+const serve = (options?: WebSocketServer.RouteOptions) =>
+  Effect.asVoid(Layer.build(Layer.provide(app(new Calls()), WebSocketRpcServer.layerProtocol(options))))
+
+describe("layerProtocol", () => {
+  it.effect("runs the effect of the URL before each attempt, and calls wait for the first connection", () =>
+    Effect.gen(function* () {
+      let attempts = 0
+      const url = Effect.sync(() => `/rpc?attempt=${++attempts}`)
+      const caller = yield* callerOf(WebSocketRpcClient.layerProtocol(url, { rpc: soon }))
+      const waiting = yield* Effect.forkScoped(caller.echo({ text: "early" }))
+      assert.isTrue(yield* isPending(waiting))
+      const first = yield* Scope.make()
+      yield* Effect.provideService(serve(), Scope.Scope, first)
+      assert.strictEqual(yield* Fiber.join(waiting), "early")
+      const closing = yield* Effect.forkScoped(Scope.close(first, Exit.void))
+      yield* Fiber.join(closing)
+      yield* settled
+      yield* serve()
+      yield* TestClock.adjust("10 millis")
+      yield* settled
+      assert.strictEqual(yield* caller.echo({ text: "again" }), "again")
+      assert.strictEqual(attempts, 2)
+    }).pipe(inMemory)
+  )
+
+  it.effect("fails calls with the refusal of the server", () =>
+    Effect.gen(function* () {
+      yield* serve({ check: () => Effect.succeed(UpgradeCheck.reject(401)) })
+      const caller = yield* callerOf(WebSocketRpcClient.layerProtocol("/rpc"))
+      const error = yield* Effect.flip(caller.echo({ text: "a" }))
+      assert.strictEqual(error._tag, "RpcClientError")
+    }).pipe(inMemory)
+  )
+
+  it.effect("makes a defect of a call above `maxSendBytes`, and stays connected", () =>
+    Effect.gen(function* () {
+      yield* serve()
+      const caller = yield* callerOf(WebSocketRpcClient.layerProtocol("/rpc", { maxSendBytes: 1000 }))
+      const exit = yield* Effect.exit(caller.echo({ text: "x".repeat(1000) }))
+      assert(Exit.isFailure(exit))
+      assert.isTrue(Cause.hasDies(exit.cause))
+      assert.strictEqual(yield* caller.echo({ text: "a" }), "a")
+      assert.strictEqual((yield* WebSocketServer.connections).length, 1)
+    }).pipe(inMemory)
+  )
+
+  it.effect("does not ping on top of the heartbeat, where Effect allows it", () =>
+    Effect.gen(function* () {
+      yield* serve()
+      const caller = yield* callerOf(WebSocketRpcClient.layerProtocol("/rpc"))
+      yield* caller.echo({ text: "a" })
+      for (let seconds = 0; seconds < 60; seconds += 5) {
+        yield* TestClock.adjust("5 seconds")
+        yield* settled
+      }
+      const [connection] = yield* WebSocketServer.connections
+      assert.strictEqual(connection?.receivedMessages, 1 + clientPings)
+      assert.strictEqual(yield* caller.echo({ text: "still" }), "still")
+    }).pipe(inMemory)
+  )
+})
+
+describe("layerProtocolReconnecting", () => {
+  it.effect("lets calls wait while attempts fail, and fails them after the failure that is final", () =>
+    Effect.gen(function* () {
+      const caller = yield* callerOf(WebSocketRpcClient.layerProtocolReconnecting("/rpc"))
+      const waiting = yield* Effect.forkScoped(Effect.flip(caller.echo({ text: "a" })))
+      yield* Effect.flatMap(WebSocketTest.nextAttempt, ({ unreachable }) => unreachable)
+      assert.isTrue(yield* isPending(waiting))
+      yield* TestClock.adjust("1 seconds")
+      yield* Effect.flatMap(WebSocketTest.nextAttempt, ({ reject }) => reject(401))
+      assert.strictEqual((yield* Fiber.join(waiting))._tag, "RpcClientError")
+      assert.strictEqual((yield* Effect.flip(caller.echo({ text: "b" })))._tag, "RpcClientError")
+    }).pipe(inMemory)
+  )
+})
