@@ -49,7 +49,7 @@ module.exports = {
           "^packages/protocol/src",
           "effect/dist/esm/Data\\.js$",
           "@noble/hashes/legacy\\.js$",
-          "^(node:)?(buffer|crypto)$"
+          "^(node:)?(buffer|crypto|v8)$"
         ]
       }
     },
@@ -57,7 +57,7 @@ module.exports = {
       name: "protocol-node-in-node-files-only",
       comment: "internal/*.node.ts are the only files of protocol that may import node:*",
       severity: "error",
-      from: { path: "^packages/protocol/src", pathNot: "internal/[a-z0-9]+\\.node\\.ts$" },
+      from: { path: "^packages/protocol/src", pathNot: "internal/[A-Za-z0-9]+\\.node\\.ts$" },
       to: { dependencyTypes: ["core"] }
     },
     {

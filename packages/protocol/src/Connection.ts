@@ -818,7 +818,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
   }
 
   recycleOutput(): void {
-    this.sender.writer.output.recycle()
+    this.sender.recycle()
   }
 
   get closeExpected(): boolean {

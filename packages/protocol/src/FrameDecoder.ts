@@ -83,6 +83,8 @@ export interface Options {
 
 const maxHeaderBytes = 14
 const maxControlPayloadBytes = 125
+// No number can hold a larger length.
+const maxLength = Number.MAX_SAFE_INTEGER
 const protocolErrorCode = 1002
 // One bit for each opcode that RFC 6455 defines.
 const definedOpcodes = 0b0000_0111_0000_0111
@@ -108,7 +110,8 @@ export class FrameDecoder implements FrameHeader {
 
   private readonly visitor: FrameVisitor
   private readonly masked: boolean
-  private readonly maxFrameBytes: number
+  // `undefined` if there is no limit, because each number that is not a small integer takes memory of its own.
+  private readonly frameLimit: number | undefined
   private readonly forbiddenRsv: number
   private readonly allowedOpcodes: number
   private maskKey = 0
@@ -123,8 +126,8 @@ export class FrameDecoder implements FrameHeader {
   constructor(options: Options, visitor: FrameVisitor) {
     this.visitor = visitor
     this.masked = options.role === "server"
-    this.maxFrameBytes = Math.min(options.maxFrameBytes ?? Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)
-    const { opcodes = [], rsv = 0 } = options
+    const { maxFrameBytes = maxLength, opcodes = [], rsv = 0 } = options
+    this.frameLimit = maxFrameBytes < maxLength ? maxFrameBytes : undefined
     if (!Number.isInteger(rsv) || rsv < 0 || rsv > 7)
       throw new RangeError(`rsv must be an integer from 0 to 7, not ${rsv}`)
     this.forbiddenRsv = 7 & ~rsv
@@ -268,15 +271,17 @@ export class FrameDecoder implements FrameHeader {
       const high = uint32(bytes, start + 2)
       const low = uint32(bytes, start + 6)
       if (high === 0 && low < 0x10000) return violation("A length is not in its shortest form", "RFC 6455 §5.2")
-      if (high > 0x1fffff) return tooLarge(this.maxFrameBytes, undefined)
+      if (high > 0x1fffff) return tooLarge(this.frameLimit ?? maxLength, undefined)
       this.length = high * 0x100000000 + low
     }
-    return this.length > this.maxFrameBytes ? tooLarge(this.maxFrameBytes, this.length) : undefined
+    const { frameLimit } = this
+    return frameLimit !== undefined && this.length > frameLimit ? tooLarge(frameLimit, this.length) : undefined
   }
 
   private begin(bytes: Uint8Array, start: number, size: number): void {
     this.remaining = this.length
-    if (this.masked) this.maskKey = uint32(bytes, start + size - 4)
+    // Signed, because only a small integer takes no memory of its own.
+    if (this.masked) this.maskKey = uint32(bytes, start + size - 4) | 0
   }
 }
 

@@ -61,7 +61,8 @@ export abstract class Reader<Item extends Delivered> implements ReadingHost<Item
 
   /** All items that wait, in batches. Ends after a normal end. It is not kept, because few apps ask for it twice. */
   protected get items(): Stream.Stream<Item, ConnectionError> {
-    return this.streaming(() => this.takeBatch())
+    // A bound function takes half the memory of a closure with its context, and a stream that waits keeps it.
+    return this.streaming(this.takeBatch.bind(this))
   }
 
   /** `take` must take at least one item. */

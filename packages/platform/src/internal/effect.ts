@@ -70,6 +70,21 @@ export {
 
 export { flatten as flattenExit, isInterrupted as exitHasInterrupts } from "effect/Exit"
 
+/** An effect to fork in a fiber that nobody joins. It is a value, because the runtime would log its failure as unobserved. */
+export const quiet = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<Exit.Exit<A, E>, never, R> =>
+  Effect.matchCauseEffect(effect, { onFailure: asFailure<E>, onSuccess: asSuccess<A> })
+
+// `Effect.exit` would make functions of its own for each fiber, and keep them as long as the fiber.
+const asFailure = <E>(cause: Cause.Cause<E>): Effect.Effect<Exit.Exit<never, E>> =>
+  Effect.succeed(Exit.failCause(cause))
+const asSuccess = <A>(value: A): Effect.Effect<Exit.Exit<A>> => Effect.succeed(Exit.succeed(value))
+
+/** The exit of a fiber that runs such an effect. */
+export type QuietExit<A, E> = Exit.Exit<Exit.Exit<A, E>>
+
+/** The exit of the effect. An interruption stays an interruption. */
+export const exitOfQuiet: <A, E>(exit: QuietExit<A, E>) => Exit.Exit<A, E> = Exit.flatten
+
 /** The inputs that are accepted as a duration. */
 export type DurationInput = Duration.DurationInput
 

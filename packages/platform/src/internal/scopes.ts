@@ -14,7 +14,7 @@ export const awaitClosed = (closable: Closable): Effect.Effect<void> =>
   awaitCallback<void>((resume) => closable.whenClosed(() => resume(Effect.void)))
 
 /** Begins to close all members in one step, and then waits for all of them. */
-export const closeAll = (closables: Closables, code: number): Effect.Effect<void> =>
+export const closeAll = (closables: Pick<Closables, "beginClose">, code: number): Effect.Effect<void> =>
   Effect.suspend(() => Effect.forEach(closables.beginClose(code), awaitClosed, { discard: true }))
 
 /**

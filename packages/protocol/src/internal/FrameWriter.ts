@@ -11,14 +11,17 @@ const maxHeaderBytes = 14
 /** The largest masked payload that is written into a shared block together with its header. */
 export const maxPooledPayloadBytes = maxPooledBytes - maxHeaderBytes
 
-/** Encodes the frames of one connection into its output. A client's are masked. */
-export class FrameWriter {
-  readonly output = new Output()
+/**
+ * Encodes the frames of one connection into its output. A client's are masked. It is the output, because an object of its own
+ * would take memory in every connection.
+ */
+export class FrameWriter extends Output {
   private readonly maskKey: (() => number) | undefined
   private readonly maxCopiedBytes: number
 
   /** `maskKey` is `undefined` for a server. See `Connection.Options` for `maxCopiedBytes`. */
   constructor(maskKey: (() => number) | undefined, maxCopiedBytes: number) {
+    super()
     this.maskKey = maskKey
     this.maxCopiedBytes = maxCopiedBytes
   }
@@ -56,18 +59,17 @@ export class FrameWriter {
     const size = end - start
     const first = firstByte(fin, rsv, opcode)
     const header = headerBytes(size, this.masks)
-    const { output } = this
     if (size > this.maxCopiedBytes && !this.masks) {
-      output.reserve(header)
-      output.commit(writeHeader(output.bytes, output.offset, first, size, undefined))
-      output.append(size === data.length ? data : data.subarray(start, end))
+      this.reserve(header)
+      this.commit(writeHeader(this.bytes, this.offset, first, size, undefined))
+      this.append(size === data.length ? data : data.subarray(start, end))
       return
     }
-    output.reserve(header + size)
-    const { bytes, offset } = output
+    this.reserve(header + size)
+    const { bytes, offset } = this
     copyInto(bytes, offset + header, data, start, end)
     this.headerAndMask(bytes, offset, first, offset + header, size)
-    output.commit(offset + header + size)
+    this.commit(offset + header + size)
   }
 
   private text(text: string, maxFrameSize: number): void {
@@ -77,16 +79,15 @@ export class FrameWriter {
       return
     }
     const masked = this.masks
-    const { output } = this
-    output.reserve(maxHeaderBytes + maxBytes)
-    const { bytes, offset } = output
+    this.reserve(maxHeaderBytes + maxBytes)
+    const { bytes, offset } = this
     // Most text is ASCII, so its size is guessed and it is written in place. A wrong guess moves it.
     const guessed = offset + headerBytes(text.length, masked)
     const size = encodeInto(text, bytes, guessed)
     const start = offset + headerBytes(size, masked)
     if (start !== guessed) bytes.copyWithin(start, guessed, guessed + size)
     this.headerAndMask(bytes, offset, firstByte(true, 0, Opcode.Text), start, size)
-    output.commit(start + size)
+    this.commit(start + size)
   }
 
   private longText(text: string, maxFrameSize: number): void {
@@ -95,13 +96,12 @@ export class FrameWriter {
       this.data(Opcode.Text, encodeText(text), true, 0, maxFrameSize)
       return
     }
-    const { output } = this
     const header = headerBytes(size, this.masks)
-    output.reserve(header + size)
-    const { bytes, offset } = output
+    this.reserve(header + size)
+    const { bytes, offset } = this
     encodeInto(text, bytes, offset + header)
     this.headerAndMask(bytes, offset, firstByte(true, 0, Opcode.Text), offset + header, size)
-    output.commit(offset + header + size)
+    this.commit(offset + header + size)
   }
 
   private headerAndMask(bytes: Uint8Array, offset: number, first: number, start: number, size: number): void {

@@ -27,11 +27,10 @@ export interface Options {
 }
 
 /** What one open connection sends: checks messages, fragments and frames against the rules and limits, and writes them. */
-export class Sender {
+export class Sender extends FrameWriter {
   // `undefined` if there is no limit, because each number that is not a small integer takes memory of its own.
   private readonly frameLimit: number | undefined
   private readonly sendLimit: number | undefined
-  readonly writer: FrameWriter
   private readonly compressor: Compressor | undefined
   private readonly maxBufferedPongs: number
   private readonly rsv: number
@@ -43,6 +42,7 @@ export class Sender {
 
   constructor(options: Options, maxBufferedPongs: number, compressor: Compressor | undefined) {
     const { maxCopiedBytes = defaultMaxCopiedBytes, opcodes = noOpcodes } = options
+    super(options.role === "client" ? options.maskKey : undefined, positiveInteger("maxCopiedBytes", maxCopiedBytes))
     const { maxFrameSize, maxSendBytes } = options
     this.frameLimit = maxFrameSize === undefined ? undefined : positiveInteger("maxFrameSize", maxFrameSize)
     this.sendLimit = maxSendBytes === undefined ? undefined : positiveInteger("maxSendBytes", maxSendBytes)
@@ -50,10 +50,6 @@ export class Sender {
     this.rsv = options.rsv ?? 0
     this.opcodes = opcodes.length === 0 ? noOpcodes : [...opcodes]
     this.compressor = compressor
-    this.writer = new FrameWriter(
-      options.role === "client" ? options.maskKey : undefined,
-      positiveInteger("maxCopiedBytes", maxCopiedBytes)
-    )
   }
 
   get maxFrameSize(): number {
@@ -66,7 +62,7 @@ export class Sender {
 
   send(message: Message, maxFrameSize: number) {
     const refused = this.refuseMessage(message.data)
-    if (refused === undefined) this.writer.message(message, maxFrameSize)
+    if (refused === undefined) this.message(message, maxFrameSize)
     return refused
   }
 
@@ -75,8 +71,8 @@ export class Sender {
     if (refused !== undefined) return refused
     const { message } = deflation
     const payload = this.compressor?.finish(deflation, deflated)
-    if (payload === undefined) this.writer.message(message, maxFrameSize)
-    else this.writer.data(message._tag === "Text" ? Opcode.Text : Opcode.Binary, payload, true, rsv1, maxFrameSize)
+    if (payload === undefined) this.message(message, maxFrameSize)
+    else this.data(message._tag === "Text" ? Opcode.Text : Opcode.Binary, payload, true, rsv1, maxFrameSize)
     return undefined
   }
 
@@ -86,13 +82,13 @@ export class Sender {
     const refused = this.refuseSize("frame", data) ?? fragmented.refusePart(opcode)
     if (refused !== undefined) return refused
     const next = fragmented.underWay ? Opcode.Continuation : opcode
-    this.writer.data(next, fragmented.addPart(opcode, data, fin), fin, 0, this.maxPartSize)
+    this.data(next, fragmented.addPart(opcode, data, fin), fin, 0, this.maxPartSize)
     return undefined
   }
 
   /** A masked part is copied into a shared block, so that a message of any length takes no memory of its own. */
   private get maxPartSize(): number {
-    return this.writer.masks ? Math.min(this.maxFrameSize, maxPooledPayloadBytes) : this.maxFrameSize
+    return this.masks ? Math.min(this.maxFrameSize, maxPooledPayloadBytes) : this.maxFrameSize
   }
 
   /** Why a frame may never be sent on this connection, whatever was sent before it. */
@@ -115,7 +111,7 @@ export class Sender {
     const fragmented = (this.fragmented ??= new FragmentedMessage())
     const refused = this.refuseSize("frame", payload) ?? fragmented.addFrame(opcode, payload, fin, rsv)
     if (refused !== undefined) return refused
-    this.writer.frame(opcode, payload, 0, payload.length, fin, rsv)
+    this.frame(opcode, payload, 0, payload.length, fin, rsv)
     return undefined
   }
 
@@ -128,20 +124,20 @@ export class Sender {
         direction: "outbound"
       })
     }
-    this.writer.frame(opcode, data, 0, data.length, true)
+    this.frame(opcode, data, 0, data.length, true)
     return undefined
   }
 
   /** Writes a Close, behind a pong that waits: nothing may follow a Close. */
   sendClose(payload: Uint8Array): void {
     this.answerNewestPing()
-    this.writer.frame(Opcode.Close, payload, 0, payload.length, true)
+    this.frame(Opcode.Close, payload, 0, payload.length, true)
   }
 
   answerPing(payload: Uint8Array): void {
     if (this.bufferedPongs < this.maxBufferedPongs) {
       this.bufferedPongs++
-      this.writer.frame(Opcode.Pong, payload, 0, payload.length, true)
+      this.frame(Opcode.Pong, payload, 0, payload.length, true)
     } else {
       // §5.5.3: a pong may answer only the most recent ping. Copied, because the payload belongs to the event.
       this.newestPing = copyOf(payload, 0, payload.length)
@@ -149,21 +145,21 @@ export class Sender {
   }
 
   get outputBytes(): number {
-    const { newestPing, writer } = this
-    return newestPing === undefined ? writer.output.size : writer.output.size + writer.frameBytes(newestPing.length)
+    const { newestPing, size } = this
+    return newestPing === undefined ? size : size + this.frameBytes(newestPing.length)
   }
 
   takeOutput(): ReadonlyArray<Uint8Array> {
     this.answerNewestPing()
     this.bufferedPongs = 0
-    return this.writer.output.take()
+    return this.take()
   }
 
   private answerNewestPing(): void {
     const payload = this.newestPing
     if (payload === undefined) return
     this.newestPing = undefined
-    this.writer.frame(Opcode.Pong, payload, 0, payload.length, true)
+    this.frame(Opcode.Pong, payload, 0, payload.length, true)
   }
 
   /** Why a message may not begin now. */

@@ -53,6 +53,15 @@ export const forever = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<
 export const flattenExit = <A, E, E2>(exit: Exit.Exit<Exit.Exit<A, E>, E2>): Exit.Exit<A, E | E2> =>
   Exit.isSuccess(exit) ? exit.value : Exit.failCause(exit.cause)
 
+/** An effect to fork in a fiber that nobody joins, so that the runtime does not log its failure. Effect 4 never does. */
+export const quiet = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => effect
+
+/** The exit of a fiber that runs such an effect. */
+export type QuietExit<A, E> = Exit.Exit<A, E>
+
+/** The exit of the effect. */
+export const exitOfQuiet = <A, E>(exit: QuietExit<A, E>): Exit.Exit<A, E> => exit
+
 /** The inputs that are accepted as a duration. */
 export type DurationInput = Duration.Input
 
@@ -145,16 +154,16 @@ export const forkInScope = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   scope: Scope.Scope,
   annotations: Readonly<Record<string, string>>
-): Fiber<A, E> =>
-  Effect.runForkWith(
+): Fiber<A, E> => {
+  const inherited = Context.get(runtime, CurrentLogAnnotations)
+  const isPlain = Object.keys(inherited).length === 0
+  return Effect.runForkWith(
     runtime.pipe(
       Context.add(Scope.Scope, scope),
-      Context.add(CurrentLogAnnotations, {
-        ...Context.get(runtime, CurrentLogAnnotations),
-        ...annotations
-      })
+      Context.add(CurrentLogAnnotations, isPlain ? annotations : { ...inherited, ...annotations })
     ) as Context.Context<R>
   )(effect)
+}
 
 /** Layers whose effects have a scope. The scope lasts as long as the layer. */
 export {
@@ -523,7 +532,7 @@ export const streamOfReads = <A, E, R = never>(
   const pull: Pull.Pull<Batch<A>, E, void, R> = new Pulling(
     exclusive ? read : catchDefectIf(read, isNothing, () => pull)
   )
-  return Stream.fromPull(Effect.succeed(pull))
+  return Stream.fromChannel(channelOf(pull))
 }
 
 // The end of a stream. `reads` does not look at its error, so its type leaves it out.
@@ -546,6 +555,38 @@ class Pulling<A, E, R> extends FiberEffect<A, E, R> {
     return yieldsSoon(fiber) ? Effect.andThen(Effect.yieldNow, this.read) : this.read
   }
 }
+
+/** The channel of a pull, and of nothing else: it cannot fail to begin, and needs no scope. */
+class PullChannel<A, E, R> {
+  readonly pull: Pull.Pull<A, E, void, R>
+
+  constructor(pull: Pull.Pull<A, E, void, R>) {
+    this.pull = pull
+  }
+}
+
+type ChannelOf = <A, E, R>(pull: Pull.Pull<A, E, void, R>) => Channel.Channel<A, E, void, unknown, unknown, unknown, R>
+
+const plainChannel: ChannelOf = (pull) => Channel.fromPull(Effect.succeed(pull))
+
+/**
+ * A channel of `Channel.fromPull` keeps three closures for each connection. If a channel consists only of its transformation,
+ * this class can have it as a property that is made when the channel is run.
+ */
+const channelOf: ChannelOf = (() => {
+  const plain = plainChannel(done)
+  const [key, ...others] = Reflect.ownKeys(plain)
+  if (key === undefined || others.length > 0 || Reflect.get(plain, key) !== Channel.toTransform(plain))
+    return plainChannel
+  Object.setPrototypeOf(PullChannel.prototype, Object.getPrototypeOf(plain))
+  Object.defineProperty(PullChannel.prototype, key, {
+    get(this: PullChannel<unknown, unknown, unknown>) {
+      return () => Effect.succeed(this.pull)
+    }
+  })
+  return <A, E, R>(pull: Pull.Pull<A, E, void, R>) =>
+    new PullChannel(pull) as unknown as Channel.Channel<A, E, void, unknown, unknown, unknown, R>
+})()
 
 /** Adds items to a stream, or ends it. */
 export interface Emit<A> {

@@ -47,10 +47,16 @@ export class Closables implements Owner {
    */
   beginClose(code: number): ReadonlyArray<Closable> {
     this.code = code
-    const members = [...this.members]
-    for (const member of members) member.beginClose(code)
-    return members
+    return beginCloseAll(this.members, code)
   }
+}
+
+/** Begins to close members in one step, and returns them. */
+export const beginCloseAll = (members: Iterable<Closable>, code: number): ReadonlyArray<Closable> => {
+  // A copy, because members may end as they begin to close.
+  const all = [...members]
+  for (const member of all) member.beginClose(code)
+  return all
 }
 
 /** `whenClosed` returns this if there is no callback to remove. */

@@ -34,6 +34,8 @@ const maxKeyLength = 128
 export const wholeSeconds = (millis: number): number => Math.max(1, Math.ceil(millis / 1000))
 
 interface Holder {
+  /** `undefined` for the one of all requests. */
+  readonly key: string | undefined
   entries: number
   /** The state of its rate of handshakes. */
   paidAt: number
@@ -44,7 +46,7 @@ export class Gate {
   private readonly settings: GateSettings
   private readonly timers: Timers
   private readonly holders = new Map<string, Holder>()
-  private readonly all: Holder = { entries: 0, paidAt: 0 }
+  private readonly all: Holder = { key: undefined, entries: 0, paidAt: 0 }
   private handshakes = 0
 
   constructor(settings: GateSettings, timers: Timers) {
@@ -73,7 +75,7 @@ export class Gate {
     this.handshakes++
     this.all.entries++
     if (holder !== undefined) holder.entries++
-    return new Entry(this, key, holder)
+    return new Entry(this, holder)
   }
 
   /** A handshake has ended. */
@@ -81,9 +83,9 @@ export class Gate {
     this.handshakes--
   }
 
-  left(key: string | undefined, holder: Holder | undefined): void {
+  left(holder: Holder | undefined): void {
     this.all.entries--
-    if (key !== undefined && holder !== undefined && --holder.entries === 0) this.forget(key, holder)
+    if (holder?.key !== undefined && --holder.entries === 0) this.forget(holder.key, holder)
   }
 
   private keyOf(request: KeyRequest): string | undefined {
@@ -96,7 +98,7 @@ export class Gate {
     const known = this.holders.get(key)
     if (known !== undefined) return known
     for (let looks = this.holders.size < maxKeys ? 0 : maxLooks; looks > 0; looks--) this.forgetOldest()
-    const holder = { entries: 0, paidAt: now }
+    const holder = { key, entries: 0, paidAt: now }
     this.holders.set(key, holder)
     return holder
   }
@@ -130,29 +132,26 @@ const waitFor = (holder: Holder, { burst, cost }: Rate, now: number): number =>
 
 /** The place of one admitted request, until its connection has ended. */
 export class Entry {
-  private handshaking = true
-  private inside = true
+  private phase: "Handshaking" | "Open" | "Left" = "Handshaking"
   private readonly gate: Gate
-  private readonly key: string | undefined
   private readonly holder: Holder | undefined
 
-  constructor(gate: Gate, key: string | undefined, holder: Holder | undefined) {
+  constructor(gate: Gate, holder: Holder | undefined) {
     this.gate = gate
-    this.key = key
     this.holder = holder
   }
 
   /** The handshake has ended. */
   opened(): void {
-    if (!this.handshaking) return
-    this.handshaking = false
+    if (this.phase !== "Handshaking") return
+    this.phase = "Open"
     this.gate.handshakeEnded()
   }
 
   leave(): void {
     this.opened()
-    if (!this.inside) return
-    this.inside = false
-    this.gate.left(this.key, this.holder)
+    if (this.phase === "Left") return
+    this.phase = "Left"
+    this.gate.left(this.holder)
   }
 }

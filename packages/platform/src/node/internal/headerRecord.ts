@@ -2,8 +2,10 @@ import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
 import type { IncomingMessage } from "node:http"
 
 // A prototype without properties, so that a lookup finds only headers that were sent. The prototype of a record is not
-// `null` itself, because V8 would then store the record as a hash table.
-const prototype: object = Object.create(null)
+// `null` itself, because V8 would then store the record as a hash table. From a constructor, V8 learns for how many properties
+// to leave room; without one, it would put those after the fourth into an object of their own.
+const Headers = function () {} as unknown as new () => Record<string, string | Array<string>>
+Headers.prototype = Object.create(null)
 
 // The last value of each header that most clients, or all connections of one client, send with the same value.
 const lastValues = new Map<string, string>(
@@ -37,7 +39,7 @@ const sharedValue = (name: string, value: string): string => {
  * header named `constructor` in Node 20.19, and it stops at the server's `maxHeadersCount`.
  */
 export const headerRecord = ({ rawHeaders }: IncomingMessage): HeaderRecord => {
-  const record: Record<string, string | Array<string>> = Object.create(prototype)
+  const record = new Headers()
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!.toLowerCase()
     const value = sharedValue(name, rawHeaders[i + 1]!)
