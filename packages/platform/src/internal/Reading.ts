@@ -58,9 +58,12 @@ export class Reading<A, Item extends Delivered, E = never, R = never>
       return normalEnd !== undefined && endsNormally(error) ? normalEnd : Effect.fail(this.failure(error))
     }
     host.readingFiber = interruptibleFiber(fiber, status)
+    // In this step, because the fiber may yield before it waits: another reader would register in its place.
+    this.resume = undefined
+    inbox.waitOn(this)
     return awaitReadable((resume) => {
       this.resume = resume
-      inbox.whenReadable(this)
+      if (!inbox.isAwaited) this.wake()
     })
   }
 
@@ -78,10 +81,13 @@ export class Reading<A, Item extends Delivered, E = never, R = never>
 
   wake(): void {
     const { host, resume } = this
+    // The fiber has yielded before it waits. It keeps its claim, and goes on as soon as it waits.
+    host.link.inbox.taking = resume === undefined
+    if (resume === undefined) return
     const fiber = host.readingFiber
     host.readingFiber = undefined
     this.resume = undefined
     // The reading side is prepared for code of the app at this point, because it calls the handlers of `run` here, too.
-    if (resume !== undefined) resumeInPlace(fiber, resume, this)
+    resumeInPlace(fiber, resume, this)
   }
 }

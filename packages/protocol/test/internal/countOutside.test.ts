@@ -21,14 +21,28 @@ const fillMost = (): void => {
 }
 
 describe("countOutside.node.ts", () => {
+  const countOutside = node.counterOf(node.maxOutsideOn("24.0.0"))
+
+  it("fills nothing before Node 24", () => {
+    assert.strictEqual(node.maxOutsideOn("22.23.3"), Number.POSITIVE_INFINITY)
+    assert.strictEqual(node.maxOutsideOn("26.12.1"), 32 * mebibyte)
+  })
+
   it("makes V8 collect young garbage once 32 MiB lie outside of the heap", () => {
-    node.countOutside(32 * mebibyte)
+    countOutside(32 * mebibyte)
     fillMost()
-    node.countOutside(31 * mebibyte)
+    countOutside(31 * mebibyte)
     assert.isAbove(young().used, young().capacity * 0.5)
-    node.countOutside(mebibyte)
+    countOutside(mebibyte)
     assert.isBelow(young().used, young().capacity * 0.5)
     assert.isEmpty(node.garbage)
+  })
+
+  it("fills no young generation that is larger than Node's default, because that would be a long pause", () => {
+    const countOutside = node.counterOf(1, () => 65 * mebibyte)
+    fillMost()
+    countOutside(1)
+    assert.isAbove(young().used, young().capacity * 0.5)
   })
 })
 
