@@ -50,6 +50,7 @@ export interface Case {
 const text = (bytes: number): Shape => ({ kind: "text", bytes, fragments: 1, compressed: false })
 const binary = (bytes: number, fragments = 1): Shape => ({ kind: "binary", bytes, fragments, compressed: false })
 const json = (bytes: number): Shape => ({ kind: "json", bytes, fragments: 1, compressed: true })
+const record = (bytes: number): Shape => ({ kind: "record", bytes, fragments: 1, compressed: false })
 const echo = (shape: Shape, connections: number, inFlight: number): Work => ({
   _tag: "Echo",
   shape,
@@ -104,6 +105,12 @@ const main: ReadonlyArray<Case> = [
 ]
 
 const details: ReadonlyArray<Case> = [
+  ...[1, 16].map((inFlight): Case => ({
+    name: inFlight === 1 ? "json" : `json-${inFlight}`,
+    title: `JSON objects of 125 B that are parsed, 64 connections, ${inFlight} in flight`,
+    work: echo(record(125), 64, inFlight),
+    only: ["run", "typed", "typed, compiled"]
+  })),
   {
     name: "fairness",
     title: "a quiet connection beside sixteen with 64 messages of 125 B in flight each",

@@ -6,7 +6,7 @@ import { checkServer, makeClientCheck, type NotEqual } from "./equality.js"
 import { Port, Result, type Request } from "./load/requests.js"
 import type { EffectVersion } from "./names.js"
 import type { Sample } from "./rows.js"
-import type { Subject } from "./subjects.js"
+import type { OnlyEchoes, Subject } from "./subjects.js"
 
 export interface Settings {
   readonly rounds: number
@@ -61,6 +61,7 @@ const startServer = (subject: Subject, work: Work, { flags, node }: Settings) =>
         ...(work._tag === "Broadcast" ? ["--broadcast"] : []),
         ...(work._tag === "Churn" ? ["--closing"] : []),
         ...(isCompressed(work) ? ["--compression"] : []),
+        ...(kindOf(work) === "records" ? ["--parse"] : []),
         ...(work._tag === "Memory" && work.heartbeat ? ["--heartbeat"] : []),
         "--max-message-bytes",
         String(maxMessageBytes)
@@ -69,6 +70,9 @@ const startServer = (subject: Subject, work: Work, { flags, node }: Settings) =>
     const { port } = yield* child.next(Port)
     return { child, port }
   })
+
+const kindOf = (work: Work): OnlyEchoes =>
+  isCompressed(work) ? "compressed" : "shape" in work && work.shape.kind === "record" ? "records" : "plain"
 
 const isCompressed = (work: Work): boolean =>
   work._tag === "Memory" ? work.compressed : "shape" in work && work.shape.compressed
@@ -252,7 +256,7 @@ export const takesPart = (subject: Subject, { only, work }: Case, settings: Sett
   (settings.subjects.length === 0 || settings.subjects.includes(subject.name)) &&
   (subject.effect === undefined || settings.effects.includes(subject.effect)) &&
   (!isCompressed(work) || subject.compresses) &&
-  (subject.only === undefined || (work._tag === "Echo" && isCompressed(work) === (subject.only === "compressed"))) &&
+  (subject.only === undefined || (work._tag === "Echo" && kindOf(work) === subject.only)) &&
   (work._tag !== "Broadcast" || subject.broadcasts)
 
 export const make = (

@@ -5,8 +5,8 @@ import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
 import { baseline, bunName, type EffectVersion, effects, floor, nameOn } from "./names.js"
 
-/** Echoes with compression, or without. */
-type OnlyEchoes = "compressed" | "plain"
+/** Echoes with compression, without, or of records that are parsed. */
+export type OnlyEchoes = "compressed" | "plain" | "records"
 
 /** A measured server or client, in its own process. */
 export interface Subject {
@@ -18,7 +18,7 @@ export interface Subject {
   /** Whether it reads messages. The floor does not. */
   readonly echoesFrames: boolean
   readonly compresses: boolean
-  /** It differs from another subject only in echoes with compression, or only in those without. */
+  /** It differs from another subject only in echoes of this kind. */
   readonly only?: OnlyEchoes
   readonly broadcasts: boolean
   /** The version of Effect, for this library. */
@@ -71,6 +71,8 @@ interface Way {
   readonly arguments: ReadonlyArray<string>
   readonly broadcasts?: true
   readonly only?: OnlyEchoes
+  /** The versions of Effect that have it. Default: all. */
+  readonly effects?: ReadonlyArray<EffectVersion>
 }
 
 const ways: ReadonlyArray<Way> = [
@@ -82,6 +84,8 @@ const ways: ReadonlyArray<Way> = [
 
 /** The ways of a server that an app has to choose. */
 const optional: ReadonlyArray<Way> = [
+  { name: "typed", arguments: ["--api", "typed"], only: "records" },
+  { name: "typed, compiled", arguments: ["--api", "typed", "--compile"], only: "records", effects: ["4"] },
   { name: "run, borrowed", arguments: ["--api", "borrowed"], only: "plain" },
   { name: "run, borrowed + read buffer", arguments: ["--api", "borrowed", "--read-buffer"], only: "plain" },
   { name: "run, minizlib", arguments: ["--api", "run", "--minizlib"], only: "compressed" }
@@ -93,16 +97,18 @@ const builtOnEffect4 = "../../packages/platform-effect4/dist-benchmarks"
 /** The same programs on both versions. */
 const ours = (folder: string, ways: ReadonlyArray<Way>): ReadonlyArray<Subject> =>
   effects.flatMap((effect) =>
-    ways.map(({ arguments: arguments_, broadcasts = false, name, only }) => ({
-      ...able,
-      ...(only && { only }),
-      effect,
-      way: name,
-      name: nameOn(effect, name),
-      file: `${effect === "4" ? `${builtOnEffect4}/` : ""}${folder}/effect-websocket`,
-      arguments: arguments_,
-      broadcasts
-    }))
+    ways
+      .filter((way) => way.effects?.includes(effect) !== false)
+      .map(({ arguments: arguments_, broadcasts = false, name, only }) => ({
+        ...able,
+        ...(only && { only }),
+        effect,
+        way: name,
+        name: nameOn(effect, name),
+        file: `${effect === "4" ? `${builtOnEffect4}/` : ""}${folder}/effect-websocket`,
+        arguments: arguments_,
+        broadcasts
+      }))
   )
 
 export const servers: ReadonlyArray<Subject> = [

@@ -49,7 +49,9 @@ export const targets: ReadonlyArray<Target> = [
     of: "ws",
     limits: { a: 1.15, b: 0.22, c: 0.6, d: 0.6, e: 0.6, memory: 1.6 }
   },
-  { way: "messages", effects: ["4"], nodes, of: "run", limits: { a: 1.2 } }
+  { way: "messages", effects: ["4"], nodes, of: "run", limits: { a: 1.2 } },
+  { way: "typed", effects, nodes, of: "run", limits: { json: 1.3 } },
+  { way: "typed, compiled", effects: ["4"], nodes, of: "run", limits: { json: 1.3, "json-16": 1.3 } }
 ]
 
 /** A target that is below the floor times this is out of reach. The floor times this counts instead. */

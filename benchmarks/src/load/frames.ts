@@ -6,7 +6,8 @@ import { randomBytes } from "node:crypto"
 import { constants, deflateRawSync } from "node:zlib"
 
 export interface Shape {
-  readonly kind: "text" | "binary" | "json"
+  /** A record is a JSON object as apps send them. */
+  readonly kind: "text" | "binary" | "json" | "record"
   readonly bytes: number
   readonly fragments: number
   readonly compressed: boolean
@@ -23,6 +24,8 @@ export const payload = ({ bytes, kind }: Shape, number: number): Buffer => {
       ).subarray(0, bytes)
     case "json":
       return json(bytes, number)
+    case "record":
+      return record(bytes, number)
   }
 }
 
@@ -34,6 +37,18 @@ const json = (bytes: number, number: number): Buffer => {
   })
   const text = JSON.stringify(records).slice(0, bytes - 2)
   return Buffer.from(`"${text.replaceAll('"', "'")}"`)
+}
+
+const record = (bytes: number, number: number): Buffer => {
+  const text = (name: string): string =>
+    JSON.stringify({
+      id: number,
+      name,
+      price: (number % 9973) / 100,
+      available: number % 3 === 0,
+      tags: ["new", "red"]
+    })
+  return Buffer.from(text("x".repeat(Math.max(0, bytes - text("").length))))
 }
 
 const rsv1 = 4

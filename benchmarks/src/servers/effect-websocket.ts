@@ -1,7 +1,7 @@
 /** This library's server, in each of its ways to read. */
-import { WebSocket, WebSocketServer } from "@effect-websocket/platform"
+import { WebSocket, WebSocketChannel, WebSocketServer } from "@effect-websocket/platform"
 import { NodeWebSocketServer, NodeZlib } from "@effect-websocket/platform/node"
-import { Duration, Effect, Layer } from "effect"
+import { Duration, Effect, Layer, Schema } from "effect"
 import * as minizlib from "minizlib"
 import { choose, echo } from "./effectWebSocketEcho.js"
 import { options, serve } from "./serve.js"
@@ -17,12 +17,32 @@ const broadcast = (socket: Socket) => {
   )
 }
 
-const borrowing = {
+// A module that only Effect 4 has.
+const compiler: string = "effect/schema/SchemaJITCompiler/enable"
+if (options.compile) await import(compiler)
+
+const Item = Schema.Struct({
+  id: Schema.Number,
+  name: Schema.String,
+  price: Schema.Number,
+  available: Schema.Boolean,
+  tags: Schema.Array(Schema.String)
+})
+const Items = WebSocketChannel.make({ fromClient: Item, fromServer: Item })
+
+/** The same app with `JSON.parse`, as one writes it by hand. */
+const parsed = (socket: WebSocket.WebSocket) =>
+  socket.run(({ data }) => socket.send(JSON.stringify(JSON.parse(String(data)))))
+
+const ways = {
   ...echo,
+  ...(options.parse ? { run: parsed } : {}),
+  typed: (socket: WebSocket.WebSocket) =>
+    Effect.flatMap(WebSocketChannel.client(Items, socket), (items) => items.run((item) => items.send(item))),
   borrowed: (socket: Socket) => socket.run((message) => socket.send(message), { borrowed: true })
 }
 
-const handler = options.broadcast ? broadcast : choose(borrowing, options.api)
+const handler = options.broadcast ? broadcast : choose(ways, options.api)
 
 WebSocketServer.layerHandler(handler).pipe(
   Layer.merge(Layer.effectDiscard(Effect.map(WebSocketServer.address, ({ port }) => serve(port)))),

@@ -8,6 +8,10 @@ const { values } = parseArgs({
     compression: { type: "boolean", default: false },
     // Whether this library compresses with `minizlib`.
     minizlib: { type: "boolean", default: false },
+    // Messages are parsed and made again.
+    parse: { type: "boolean", default: false },
+    // Effect 4 compiles its schemas.
+    compile: { type: "boolean", default: false },
     heartbeat: { type: "boolean", default: false },
     // Connections are opened and closed.
     closing: { type: "boolean", default: false },

@@ -4,7 +4,7 @@
  *
  * The module also has the tools of a test:
  *
- * - expectations on a connection: `expectMessage`, `expectNoMessage`, `expectClose`;
+ * - expectations on a connection: `expectMessage`, `expectValue`, `expectNoMessage`, `expectClose`;
  * - peers that the test scripts frame by frame, in place of the server (`acceptPeer`) or of the client (`connectPeer`);
  * - the attempts to connect before they are answered: `nextAttempt`;
  * - the network under a connection: `network`.
@@ -12,7 +12,12 @@
  * @since 0.1.0
  */
 import * as CloseCode from "@effect-websocket/protocol/CloseCode"
-import { type Endpoint, type HeaderRecord, ProtocolError } from "@effect-websocket/protocol/Errors"
+import {
+  type ConnectionError,
+  type Endpoint,
+  type HeaderRecord,
+  ProtocolError
+} from "@effect-websocket/protocol/Errors"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
 import type { Binary, Message, Text } from "@effect-websocket/protocol/Message"
 import * as Context from "effect/Context"
@@ -42,11 +47,14 @@ import {
   describeError,
   describeExpectedClose,
   describePredicate,
+  describeValue,
   ExpectationFailed,
   type ExpectedClose,
   expecting,
   isExpectedClose
 } from "./internal/expectation.js"
+import type { InvalidMessage } from "./internal/InvalidMessage.js"
+import { isSameValue } from "./internal/sameValue.js"
 import { placeIn } from "./internal/scopes.js"
 import { transportKey } from "./internal/typeId.js"
 import { takeAfter } from "./internal/waiting.js"
@@ -358,6 +366,46 @@ export function expectMessage(socket: WebSocket.WebSocket, expected: ExpectedMes
 }
 
 /**
+ * Expects the next value of a typed connection to be equal to a value, or to satisfy a predicate. Returns the value. Arrays, plain
+ * objects and bytes are compared by what they hold, other values by `Equal.equals`.
+ *
+ * Anything else that comes, the end of the connection and an invalid message included, is a defect (`ExpectationFailed`). It reads as
+ * `socket.receive` does.
+ *
+ * For the other functions of this module, pass `socket.webSocket`.
+ *
+ * @example
+ * ```ts
+ * import { WebSocketChannel, WebSocketTest } from "@effect-websocket/platform"
+ * import { Effect, Schema } from "effect"
+ *
+ * const Chat = WebSocketChannel.make({ fromClient: Schema.String, fromServer: Schema.Struct({ said: Schema.String }) })
+ *
+ * const test = Effect.gen(function* () {
+ *   const socket = yield* WebSocketChannel.connect(Chat, "ws://test")
+ *   yield* socket.send("hello")
+ *   yield* WebSocketTest.expectValue(socket, { said: "hello" })
+ * })
+ * ```
+ *
+ * @since 3.0.0
+ * @category expectations
+ */
+export const expectValue = <In, R = never>(
+  socket: { readonly receive: Effect.Effect<In, ConnectionError | InvalidMessage, R> },
+  expected: NoInfer<In> | ((value: NoInfer<In>) => boolean)
+): Effect.Effect<In, never, R> => {
+  const refute = expecting(
+    isPredicate<In>(expected) ? `a value ${describePredicate(expected)}` : describeValue(expected),
+    expectValue
+  )
+  return Effect.matchEffect(socket.receive, {
+    onFailure: (error) => refute(error._tag === "Invalid_message" ? error.message : describeError(error)),
+    onSuccess: (value) => (isExpectedValue(expected, value) ? Effect.succeed(value) : refute(describeValue(value)))
+  })
+}
+
+/**
  * Expects that nothing that was done so far brings a message or the end of the connection. Everything that is ready gets its turn,
  * but no time passes on `Clock`.
  *
@@ -428,6 +476,11 @@ export const expectClose = (
       )
   })
 }
+
+const isExpectedValue = <In>(expected: In | ((value: In) => boolean), value: In): boolean =>
+  isPredicate<In>(expected) ? expected(value) : isSameValue(expected, value)
+
+const isPredicate = <In>(expected: unknown): expected is (value: In) => boolean => typeof expected === "function"
 
 const listening: WebSocketServer.Address = { hostname: "test", port: 80, url: "ws://test" }
 

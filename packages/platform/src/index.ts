@@ -15,6 +15,10 @@ export * as EffectSocket from "./EffectSocket.js"
  */
 export * as FrameWebSocket from "./FrameWebSocket.js"
 /**
+ * @since 3.0.0
+ */
+export * as JsonRpc from "./JsonRpc.js"
+/**
  * @since 0.1.0
  */
 export * as MockPeer from "./MockPeer.js"
@@ -27,9 +31,17 @@ export * as MockTransport from "./MockTransport.js"
  */
 export * as Options from "./Options.js"
 /**
+ * @since 3.0.0
+ */
+export * as PendingCalls from "./PendingCalls.js"
+/**
  * @since 0.1.0
  */
 export * as ReconnectingWebSocket from "./ReconnectingWebSocket.js"
+/**
+ * @since 3.0.0
+ */
+export * as Serialization from "./Serialization.js"
 /**
  * @since 3.0.0
  */
@@ -50,6 +62,10 @@ export * as UpgradeCheck from "./UpgradeCheck.js"
  * @since 0.1.0
  */
 export * as WebSocket from "./WebSocket.js"
+/**
+ * @since 3.0.0
+ */
+export * as WebSocketChannel from "./WebSocketChannel.js"
 /**
  * @since 0.1.0
  */

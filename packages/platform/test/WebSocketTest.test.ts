@@ -1,7 +1,13 @@
-import { type WebSocket, WebSocketClient, WebSocketServer, WebSocketTest } from "@effect-websocket/platform"
+import {
+  type WebSocket,
+  WebSocketChannel,
+  WebSocketClient,
+  WebSocketServer,
+  WebSocketTest
+} from "@effect-websocket/platform"
 import { NodeZlib } from "@effect-websocket/platform/node"
 import { CloseCode, Frame, Message } from "@effect-websocket/protocol"
-import { Cause, Deferred, Effect, Exit, Fiber, Layer, Scope, TestClock } from "./effect/index.js"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Schema, Scope, TestClock } from "./effect/index.js"
 import { assert, describe, it, layer } from "./effect/vitest.js"
 import { connected, facts, fields, isDefect, isPending, outcome, settled, utf8 } from "./support.js"
 
@@ -625,4 +631,46 @@ describe("connectPeer", () => {
       })
     )
   })
+})
+
+describe("expectValue", () => {
+  const Chat = WebSocketChannel.make({ fromClient: Schema.Unknown, fromServer: Schema.Unknown, onInvalid: "fail" })
+  const opened = Effect.gen(function* () {
+    const { client, server } = yield* connected()
+    return { client, server: yield* WebSocketChannel.server(Chat, server as WebSocketServer.ServerWebSocket) }
+  })
+  const message = <A>(exit: Exit.Exit<A, unknown>): string =>
+    Exit.isFailure(exit) ? String(Cause.squash(exit.cause)) : "a success"
+
+  it.effect("compares what values hold, or asks a predicate", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* opened
+      const value = { a: [1, { b: null }], c: "text" }
+      yield* client.sendAll([value, value].map((value) => JSON.stringify(value)))
+      assert.deepStrictEqual(yield* WebSocketTest.expectValue(server, { c: "text", a: [1, { b: null }] }), value)
+      yield* WebSocketTest.expectValue(server, (value) => typeof value === "object")
+    })
+  )
+
+  it.effect("says what came instead", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* opened
+      const cases: ReadonlyArray<readonly [unknown, string, string]> = [
+        [{ a: 1 }, `{"a":2}`, `Expected the value {"a":1}, but got the value {"a":2}`],
+        [{ a: 1 }, `{"a":1,"b":1}`, `Expected the value {"a":1}, but got the value {"a":1,"b":1}`],
+        [[1], "[1,2]", "Expected the value [1], but got the value [1,2]"],
+        [1n, "1", "Expected a value of the type bigint, but got the value 1"],
+        [1, "no JSON", "Expected the value 1, but got The message is not JSON"]
+      ]
+      for (const [expected, sent, described] of cases) {
+        yield* client.send(sent)
+        assert.include(message(yield* Effect.exit(WebSocketTest.expectValue(server, expected))), described)
+      }
+      yield* Effect.forkChild(client.close())
+      assert.include(
+        message(yield* Effect.exit(WebSocketTest.expectValue(server, 1))),
+        "but got the end of the connection with 1000"
+      )
+    })
+  )
 })

@@ -11,11 +11,17 @@ import { duplex, type Batch, type BatchChannel } from "./effect.js"
 import { Reading } from "./Reading.js"
 import { SendingWebSocket } from "./SendingWebSocket.js"
 import { bytes } from "../engine/checks.js"
-import { tag, webSocket } from "./typeId.js"
+import type { Reader } from "./Reader.js"
+import { readerKey, tag, webSocket } from "./typeId.js"
 
 /** Delivers whole messages. */
 export class MessageWebSocketImpl<Request = undefined> extends SendingWebSocket<Message, Request> {
   declare readonly [webSocket]: typeof webSocket
+
+  /** A `TypedWebSocket` reads with it. */
+  get [readerKey](): Reader<Message> {
+    return this
+  }
 
   get receive(): Effect.Effect<Message, ConnectionError> {
     return this.receiveItem

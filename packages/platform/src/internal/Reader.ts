@@ -13,10 +13,11 @@ import {
   toBatch,
   withFiber,
   type Batch,
-  type Fiber
+  type Fiber,
+  type Status
 } from "./effect.js"
 import { Reading, type ReadingHost } from "./Reading.js"
-import { Running, type Handler } from "./Running.js"
+import { ItemRunning, type Handler, type Running } from "./Running.js"
 
 /** Reads the items of a connection: one at a time, in batches, as a stream, or with a handler. */
 export abstract class Reader<Item extends Delivered> implements ReadingHost<Item> {
@@ -75,12 +76,34 @@ export abstract class Reader<Item extends Delivered> implements ReadingHost<Item
     giveBack?: (item: Item) => void
   ): Effect.Effect<void, E | ConnectionError, R> {
     return withFiber((fiber, status) => {
-      const running = new Running(this, fiber, handler, giveBack)
-      this.claimReader()
-      this.runner = running
-      this.link.connection.borrowing = giveBack !== undefined
-      this.readingFiber = interruptibleFiber(fiber, status)
-      return onExitUninterruptible(status, handingOver(fiber, running), (exit) => running.end(exit))
+      const running = new ItemRunning(this, fiber, handler, giveBack)
+      return this.runAsReader(running, status, giveBack !== undefined)
+    })
+  }
+
+  /** Begins a `run` in its fiber. */
+  runAsReader<E, R>(
+    running: Running<Item, E, R>,
+    status: Status,
+    borrowing = false
+  ): Effect.Effect<void, E | ConnectionError, R> {
+    const { fiber } = running
+    this.claimReader()
+    this.runner = running
+    this.link.connection.borrowing = borrowing
+    this.readingFiber = interruptibleFiber(fiber, status)
+    return onExitUninterruptible(status, handingOver(fiber, running), (exit) => running.end(exit))
+  }
+
+  /** Runs an effect as the reader, between two readings: another reader is a defect meanwhile. */
+  asReader<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.suspend(() => {
+      const token = {}
+      this.runner = token
+      return Effect.ensuring(
+        effect,
+        Effect.sync(() => this.releaseReader(token))
+      )
     })
   }
 

@@ -21,12 +21,15 @@ export interface ReadingHost<Item extends Delivered> {
  *
  * Most connections wait in one, so it is an effect and the reader of the inbox in one small object.
  */
-export class Reading<A, Item extends Delivered> extends FiberEffect<A, ConnectionError> implements InboxReader {
+export class Reading<A, Item extends Delivered, E = never, R = never>
+  extends FiberEffect<A, E | ConnectionError, R>
+  implements InboxReader
+{
   private readonly host: ReadingHost<Item>
-  private readonly taken: Effect.Effect<A>
+  protected readonly taken: Effect.Effect<A>
   private readonly normalEnd: Effect.Effect<A> | undefined
   private readonly isReady: (() => boolean) | undefined
-  private resume: ((effect: Effect.Effect<A, ConnectionError>) => void) | undefined = undefined
+  private resume: ((effect: Effect.Effect<A, E | ConnectionError, R>) => void) | undefined = undefined
 
   /**
    * `normalEnd` is the result if no more items come because the connection has ended normally; without it, every end is a
@@ -40,14 +43,15 @@ export class Reading<A, Item extends Delivered> extends FiberEffect<A, Connectio
     this.isReady = isReady
   }
 
-  begin(fiber: Fiber, status: Status): Effect.Effect<A, ConnectionError> {
-    const { host, isReady, normalEnd } = this
+  begin(fiber: Fiber, status: Status): Effect.Effect<A, E | ConnectionError, R> {
+    const { host, normalEnd } = this
     const { inbox } = host.link
     host.claimReader()
-    if (isReady === undefined ? !inbox.isEmpty : isReady()) {
+    const next = this.next()
+    if (next !== undefined) {
       inbox.taking = true
       host.readingFiber = interruptibleFiber(fiber, status)
-      return this.taken
+      return next
     }
     const { error } = inbox
     if (error !== undefined) {
@@ -61,6 +65,13 @@ export class Reading<A, Item extends Delivered> extends FiberEffect<A, Connectio
       this.resume = resume
       if (!inbox.isAwaited) this.wake()
     })
+  }
+
+  /** What to continue with, or `undefined` to wait. */
+  protected next(): Effect.Effect<A, E | ConnectionError, R> | undefined {
+    const { isReady } = this
+    const ready = isReady === undefined ? !this.host.link.inbox.isEmpty : isReady()
+    return ready ? this.taken : undefined
   }
 
   /** The failure that follows from the error of the connection. */

@@ -21,24 +21,21 @@ import {
   type Fiber as AnyFiber
 } from "./effect.js"
 import type { ReadingHost } from "./Reading.js"
-import { Send, sentEffect } from "./sending.js"
+import { InPlace } from "./sending.js"
 
-export type Handler<Item, E, R> = (item: Item) => Effect.Effect<unknown, E, R> | void
+/** There is nothing to handle. */
+export const nothing: unique symbol = Symbol("nothing")
 
 /**
- * One `run`: calls its handler for each item. It is the effect that the fiber runs, and the reader of the inbox while the fiber
- * waits, in one object, because an idle connection keeps it.
+ * One `run`: calls a handler as long as there is something to handle, and runs the effects that it returns. It is the effect that
+ * the fiber runs, and the reader of the inbox while the fiber waits, in one object, because an idle connection keeps it.
  */
-export class Running<Item extends Delivered, E, R>
+export abstract class Running<Item extends Delivered, E, R>
   extends EffectClass<void, E | ConnectionError, R>
   implements InboxReader
 {
-  private readonly host: ReadingHost<Item>
-  private readonly fiber: AnyFiber
-  private readonly handler: Handler<Item, E, R>
-  private readonly giveBack: ((item: Item) => void) | undefined
-  // The borrowed item whose handler was called. Its effect is handed over as it is, so that it is certain to begin.
-  private lent: Item | undefined = undefined
+  readonly fiber: AnyFiber
+  protected readonly host: ReadingHost<Item>
   // The effect that the handler returned and that the fiber has not begun.
   private pending: Effect.Effect<unknown, E | ConnectionError, R> | undefined = undefined
   // Made for the first pending effect, and used for all later ones.
@@ -49,19 +46,17 @@ export class Running<Item extends Delivered, E, R>
   private handling = false
   private onReturned: (() => void) | undefined = undefined
 
-  /** `giveBack`, if given, is called for each item once its handler is done: the items are borrowed. */
-  constructor(
-    host: ReadingHost<Item>,
-    fiber: AnyFiber,
-    handler: Handler<Item, E, R>,
-    giveBack: ((item: Item) => void) | undefined
-  ) {
+  constructor(host: ReadingHost<Item>, fiber: AnyFiber) {
     super()
     this.host = host
     this.fiber = fiber
-    this.handler = handler
-    this.giveBack = giveBack
   }
+
+  /** Takes what is next and calls the handler with it, in one step. Returns the effect to run, if there is one. */
+  protected abstract handleNext(): Effect.Effect<unknown, E, R> | typeof nothing | void
+
+  /** Called once a handler is done, and at the end. */
+  protected takeBack(): void {}
 
   asEffect(): Effect.Effect<void, E | ConnectionError, R> {
     return this.step() ?? this.awaitItems
@@ -126,40 +121,24 @@ export class Running<Item extends Delivered, E, R>
    */
   private handleBatch(): Effect.Effect<unknown, E | ConnectionError, R> | undefined {
     const { flusher, inbox } = this.host.link
-    const { giveBack, handler } = this
     flusher.cork()
     try {
       for (;;) {
-        const item = inbox.next()
-        if (item === undefined) {
+        const effect = this.handleNext()
+        if (effect === nothing) {
           flusher.flush()
           return undefined
         }
-        if (giveBack !== undefined) {
-          this.takeBack()
-          this.lent = item
-        }
-        let effect: Effect.Effect<unknown, E | ConnectionError, R> | void = handler(item)
         if (effect === undefined || effect === Effect.void) continue
-        if (effect instanceof Send) {
-          const sent = effect.now()
-          if (sent === undefined) continue
-          effect = sentEffect(sent)
-        }
-        return effect
+        if (!(effect instanceof InPlace)) return effect
+        const rest: Effect.Effect<unknown, E, R> | undefined = effect.begin()
+        if (rest !== undefined) return rest
       }
     } finally {
       inbox.taken()
       // The returned effect may send more.
       flusher.uncork()
     }
-  }
-
-  private takeBack(): void {
-    const { lent } = this
-    if (lent === undefined) return
-    this.lent = undefined
-    this.giveBack?.(lent)
   }
 
   end(exit: Exit.Exit<void, E | ConnectionError>): Effect.Effect<void, E | ConnectionError, R> {
@@ -183,6 +162,46 @@ export class Running<Item extends Delivered, E, R>
       this.onReturned = () => resume(Effect.void)
     })
     return Effect.andThen(returned, end)
+  }
+}
+
+export type Handler<Item, E, R> = (item: Item) => Effect.Effect<unknown, E, R> | void
+
+/** Handles the items of the inbox. */
+export class ItemRunning<Item extends Delivered, E, R> extends Running<Item, E, R> {
+  private readonly handler: Handler<Item, E, R>
+  private readonly giveBack: ((item: Item) => void) | undefined
+  // The borrowed item whose handler was called. Its effect is handed over as it is, so that it is certain to begin.
+  private lent: Item | undefined = undefined
+
+  /** `giveBack`, if given, is called for each item once its handler is done: the items are borrowed. */
+  constructor(
+    host: ReadingHost<Item>,
+    fiber: AnyFiber,
+    handler: Handler<Item, E, R>,
+    giveBack: ((item: Item) => void) | undefined
+  ) {
+    super(host, fiber)
+    this.handler = handler
+    this.giveBack = giveBack
+  }
+
+  protected handleNext(): Effect.Effect<unknown, E, R> | typeof nothing | void {
+    const { giveBack, handler } = this
+    const item = this.host.link.inbox.next()
+    if (item === undefined) return nothing
+    if (giveBack !== undefined) {
+      this.takeBack()
+      this.lent = item
+    }
+    return handler(item)
+  }
+
+  protected override takeBack(): void {
+    const { lent } = this
+    if (lent === undefined) return
+    this.lent = undefined
+    this.giveBack?.(lent)
   }
 }
 

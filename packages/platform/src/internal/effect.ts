@@ -13,6 +13,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
+import type * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type * as Fibers from "effect/Fiber"
 import type * as FiberStatus from "effect/FiberStatus"
@@ -249,6 +250,47 @@ export const decodeJson = <A, I, R>(schema: Schema<A, I, R>): ((text: string) =>
   const decode = Schemas.decode(Schemas.parseJson(schema))
   return (text) => decode(text)
 }
+
+/** Any schema. */
+export type AnySchema = Schemas.Schema.All
+
+/** The values that a schema decodes to. */
+export type SchemaType<S extends AnySchema> = Schemas.Schema.Type<S>
+
+/** The services that decoding needs. Schemas of Effect 3 do not tell them apart from those of encoding. */
+export type DecodingServices<S extends AnySchema> = Schemas.Schema.Context<S>
+
+/** The services that encoding needs. */
+export type EncodingServices<S extends AnySchema> = Schemas.Schema.Context<S>
+
+type SchemaOf<S extends AnySchema> = Schema<SchemaType<S>, Schemas.Schema.Encoded<S>, DecodingServices<S>>
+
+/** Decodes a value of any kind. If nothing has to be awaited, `valueOf` and `errorOf` tell the result. */
+export const decodeUnknown = <S extends AnySchema>(
+  schema: S
+): ((value: unknown) => Effect.Effect<SchemaType<S>, SchemaError, DecodingServices<S>>) => {
+  const decode = Schemas.decodeUnknown(schema as SchemaOf<S>)
+  return (value) => decode(value)
+}
+
+/** Encodes a value. If nothing has to be awaited, `valueOf` and `errorOf` tell the result. */
+export const encodeUnknown = <S extends AnySchema>(
+  schema: S
+): ((value: unknown) => Effect.Effect<unknown, SchemaError, EncodingServices<S>>) => {
+  const encode = Schemas.encodeUnknown(schema as SchemaOf<S>)
+  return (value) => encode(value)
+}
+
+/** The effect has not succeeded yet. */
+export const unknownYet: unique symbol = Symbol("unknownYet")
+
+/** The value of an effect that has succeeded already. */
+export const valueOf = <A, E, R>(effect: Effect.Effect<A, E, R>): A | typeof unknownYet =>
+  Predicate.isTagged(effect, "Right") ? (effect as Either.Right<never, A>).right : unknownYet
+
+/** The error of an effect that has failed already. */
+export const errorOf = <A, E, R>(effect: Effect.Effect<A, E, R>): E | undefined =>
+  Predicate.isTagged(effect, "Left") ? (effect as Either.Left<E, never>).left : undefined
 
 // Configuration
 

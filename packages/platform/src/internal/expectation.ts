@@ -84,6 +84,17 @@ export const describePredicate = (predicate: (...args: never) => unknown): strin
 export const describeData = (data: string | Uint8Array): string =>
   typeof data === "string" ? `the text ${describeText(data)}` : `the bytes ${describeBytes(data)}`
 
+/** A value as JSON, if it has any. */
+export const describeValue = (value: unknown): string => {
+  try {
+    const json: unknown = JSON.stringify(value)
+    const text = typeof json === "string" ? json : String(value)
+    return `the value ${text.length <= shownUnits ? text : `${text.slice(0, shownUnits)}…`}`
+  } catch {
+    return `a value of the type ${typeof value}`
+  }
+}
+
 export const describeError = (error: ConnectionError): string => {
   if (error._tag !== "Connection_closed") return `the end of the connection by ${error._tag}: ${error.message}`
   const { clean, code, initiator, reason } = error

@@ -23,11 +23,18 @@ export interface SendsNow<Data> {
   sendNow(data: Data, options: SendOptions | undefined): Sent
 }
 
-/**
- * The effect that `send` returns. `run` performs it directly, without a step of the fiber. Any other fiber runs it as
- * an effect.
- */
-export class Send<Data> extends EffectClass<void, ConnectionError> {
+/** An effect that `run` performs directly, without a step of the fiber. Any other fiber runs it as an effect. */
+export abstract class InPlace<E, R = never> extends EffectClass<void, E, R> {
+  /** Performs it. Returns the rest, if it does not succeed at once. Throws what is a defect of the fiber. */
+  abstract begin(): Effect.Effect<void, E, R> | undefined
+
+  asEffect(): Effect.Effect<void, E, R> {
+    return this.begin() ?? Effect.void
+  }
+}
+
+/** The effect that `send` returns. */
+export class Send<Data> extends InPlace<ConnectionError> {
   private readonly sender: SendsNow<Data>
   private readonly data: Data
   private readonly options: SendOptions | undefined
@@ -44,7 +51,8 @@ export class Send<Data> extends EffectClass<void, ConnectionError> {
     return this.sender.sendNow(this.data, this.options)
   }
 
-  asEffect(): Effect.Effect<void, ConnectionError> {
-    return sentEffect(this.now())
+  begin(): Effect.Effect<void, ConnectionError> | undefined {
+    const sent = this.now()
+    return sent === undefined ? undefined : sentEffect(sent)
   }
 }

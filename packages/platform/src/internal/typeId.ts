@@ -6,8 +6,14 @@ export const frameWebSocket: unique symbol = Symbol.for("@effect-websocket/platf
 /** The key under which a WebSocket keeps its transport. It is not part of the public API. */
 export const transportKey: unique symbol = Symbol.for("@effect-websocket/platform/WebSocket/transport")
 
+/** The key under which a WebSocket keeps its reader. It is not part of the public API. */
+export const readerKey: unique symbol = Symbol.for("@effect-websocket/platform/WebSocket/reader")
+
 /** The key under which a WebSocket keeps the effect that closes it with an empty Close. It is not part of the public API. */
 export const closeWithoutCode: unique symbol = Symbol.for("@effect-websocket/platform/WebSocket/closeWithoutCode")
+
+export const webSocketChannel: unique symbol = Symbol.for("@effect-websocket/platform/WebSocketChannel")
+export const typedWebSocket: unique symbol = Symbol.for("@effect-websocket/platform/TypedWebSocket")
 
 /**
  * Marks the instances of a class. The mark is on the prototype, so instances do not grow, and it is not enumerable, so

@@ -3,12 +3,14 @@
  * `INTERRUPTIONS` says how many operations are looked at, as in `pnpm interruptions`.
  */
 import * as MockTransport from "@effect-websocket/platform/MockTransport"
+import type * as Serialization from "@effect-websocket/platform/Serialization"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
+import * as WebSocketChannel from "@effect-websocket/platform/WebSocketChannel"
 import type { Message } from "@effect-websocket/protocol/Message"
 import { Option } from "effect"
 import { identity } from "effect/Function"
 import { schedulerOver } from "../../src/internal/effect.js"
-import { Effect, Fiber, Stream, type Scope } from "../effect/index.js"
+import { Effect, Fiber, Schema, Stream, type Scope } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
 import { interruptedAt, maxOperations, yieldingAt, yieldingOnce } from "../scheduling.js"
 import { settled, text, sentTo } from "../support.js"
@@ -21,6 +23,8 @@ interface Way<S> {
   readonly read: Read<S>
   /** What is left, as another reader gets it. */
   readonly rest: Read<S>
+  /** What the peer sends. */
+  readonly bytes?: Uint8Array
 }
 
 const textOf = (message: Message): string => String(message.data)
@@ -58,7 +62,7 @@ const trialOf =
         const note = (data: string): void => {
           got.push(data)
         }
-        const deliver = Effect.sync(() => void pair.client.write([bytes]))
+        const deliver = Effect.sync(() => void pair.client.write([way.bytes ?? bytes]))
         pair.client.start(
           { onChunk() {}, onEof() {}, onDrain() {}, onError() {}, onClose() {} },
           { high: 1e6, low: 1e6 }
@@ -85,6 +89,46 @@ const messages = (read: Read<WebSocket.WebSocket>): Trial =>
 /** The value of an effect that may be interrupted, noted where nothing can be interrupted any more. */
 const noted = <A, E, R>(effect: Effect.Effect<A, E, R>, note: (value: A) => void): Effect.Effect<void, E, R> =>
   Effect.uninterruptibleMask((restore) => Effect.map(restore(effect), note))
+
+const lines: Serialization.Serialization = {
+  kind: "Text",
+  name: "lines",
+  joins: true,
+  encode: (values) => values.join("\n"),
+  decode: (text) => text.split("\n")
+}
+
+/** Decodes with an effect that yields. */
+const Slow = Schema.transformEffect(Schema.String, Schema.String, {
+  decode: (value: string) => Effect.as(Effect.yieldNow, value),
+  encode: (value: string) => Effect.succeed(value)
+})
+
+const channels = {
+  values: { schema: Schema.String, bytes },
+  "several values in a message": { schema: Schema.String, bytes: sentTo("server", text("a\nb"), text("c")) },
+  "values that are decoded by an effect": { schema: Slow, bytes: sentTo("server", text("a\nb"), text("c")) }
+}
+
+type Typed = WebSocketChannel.TypedWebSocket<string, string>
+
+const typed = ({ bytes, schema }: (typeof channels)[keyof typeof channels], read: Read<Typed>): Trial => {
+  const channel = WebSocketChannel.make({ fromClient: schema, fromServer: schema, serialization: lines })
+  return trialOf({
+    open: (transport) => Effect.flatMap(openMessages(transport), (socket) => WebSocketChannel.client(channel, socket)),
+    read,
+    rest: (socket, note) => noted(socket.receive, note),
+    bytes
+  })
+}
+
+const typedReads: Readonly<Record<string, Read<Typed>>> = {
+  "receive, again and again,": (socket, note) => Effect.forever(noted(socket.receive, note)),
+  receiveOption: (socket, note) => noted(socket.receiveOption, Option.match({ onNone: () => {}, onSome: note })),
+  receiveAll: (socket, note) => noted(socket.receiveAll, (values) => Array.from(values).forEach(note)),
+  run: (socket, note) => socket.run((value) => Effect.uninterruptible(Effect.sync(() => note(value)))),
+  messages: (socket, note) => Stream.consume(socket.messages, (values) => Array.from(values).forEach(note))
+}
 
 const ways = {
   receive: messages((socket, note) => noted(socket.receive, (message) => note(textOf(message)))),
@@ -131,6 +175,11 @@ const ways = {
       collect(note)(batch)
       return Effect.void
     })
+  ),
+  ...Object.fromEntries(
+    Object.entries(channels).flatMap(([name, channel]) =>
+      Object.entries(typedReads).map(([read, way]) => [`${read} of ${name}`, typed(channel, way)])
+    )
   ),
   "receive of streams": trialOf({
     open: openStreams,

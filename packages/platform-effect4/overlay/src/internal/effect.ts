@@ -234,6 +234,48 @@ export const decodeJson = <A, I, R>(schema: Schema<A, I, R>): ((text: string) =>
   return (text) => decode(text)
 }
 
+/** Any schema. */
+export type AnySchema = Schemas.Constraint
+
+/** The values that a schema decodes to. */
+export type SchemaType<S extends AnySchema> = S["Type"]
+
+/** The services that decoding needs. */
+export type DecodingServices<S extends AnySchema> = S["DecodingServices"]
+
+/** The services that encoding needs. */
+export type EncodingServices<S extends AnySchema> = S["EncodingServices"]
+
+/** Decodes a value of any kind. If nothing has to be awaited, `valueOf` and `errorOf` tell the result. */
+export const decodeUnknown = <S extends AnySchema>(
+  schema: S
+): ((value: unknown) => Effect.Effect<SchemaType<S>, SchemaError, DecodingServices<S>>) => {
+  const decode = Schemas.decodeUnknownEffect(schema)
+  return (value) => decode(value)
+}
+
+/** Encodes a value. If nothing has to be awaited, `valueOf` and `errorOf` tell the result. */
+export const encodeUnknown = <S extends AnySchema>(
+  schema: S
+): ((value: unknown) => Effect.Effect<unknown, SchemaError, EncodingServices<S>>) => {
+  const encode = Schemas.encodeUnknownEffect(schema)
+  return (value) => encode(value)
+}
+
+/** The effect has not succeeded yet. */
+export const unknownYet: unique symbol = Symbol("unknownYet")
+
+/** The value of an effect that has succeeded already. */
+export const valueOf = <A, E, R>(effect: Effect.Effect<A, E, R>): A | typeof unknownYet =>
+  Exit.isExit(effect) && Exit.isSuccess(effect) ? (effect.value as A) : unknownYet
+
+/** The error of an effect that has failed already. */
+export const errorOf = <A, E, R>(effect: Effect.Effect<A, E, R>): E | undefined => {
+  if (!Exit.isExit(effect) || Exit.isSuccess(effect)) return undefined
+  const error = Cause.findErrorOption(effect.cause as Cause.Cause<E>)
+  return error._tag === "Some" ? error.value : undefined
+}
+
 // Configuration
 
 /** Options, or a `Config` of some or all of them. */
@@ -479,15 +521,17 @@ const yieldsSoon = ({ cache, currentOpCount }: Fiber): boolean =>
  * The value of `sync` reaches the reader of the stream in the same step that took it. So an interruption cannot lose the
  * batch. For the same reason `nothing` is thrown, and the fiber yields before it takes rather than soon after.
  */
-export const streamOfReads = <A, E>(
-  reads: <B>(taken: Effect.Effect<B>, ended: Effect.Effect<B>) => Effect.Effect<B, E>,
+export const streamOfReads = <A, E, R = never>(
+  reads: <B>(taken: Effect.Effect<B>, ended: Effect.Effect<B>) => Effect.Effect<B, E, R>,
   take: () => ReadonlyArray<A>,
   exclusive = false
-): Stream.Stream<A, E> => {
+): Stream.Stream<A, E, R> => {
   // A function of this form can be run as it is.
   const takeBatch = take as () => Batch<A>
   const read = reads(Effect.sync(exclusive ? takeBatch : () => orNothing(takeBatch())), done)
-  const pull: Pull.Pull<Batch<A>, E> = new Pulling(exclusive ? read : catchDefectIf(read, isNothing, () => pull))
+  const pull: Pull.Pull<Batch<A>, E, void, R> = new Pulling(
+    exclusive ? read : catchDefectIf(read, isNothing, () => pull)
+  )
   return Stream.fromChannel(channelOf(pull))
 }
 
@@ -499,46 +543,49 @@ const orNothing = <A extends ReadonlyArray<unknown>>(items: A): A => {
   return items
 }
 
-class Pulling<A, E> extends FiberEffect<A, E> {
-  private readonly read: Effect.Effect<A, E>
+class Pulling<A, E, R> extends FiberEffect<A, E, R> {
+  private readonly read: Effect.Effect<A, E, R>
 
-  constructor(read: Effect.Effect<A, E>) {
+  constructor(read: Effect.Effect<A, E, R>) {
     super()
     this.read = read
   }
 
-  begin(fiber: Fiber): Effect.Effect<A, E> {
+  begin(fiber: Fiber): Effect.Effect<A, E, R> {
     return yieldsSoon(fiber) ? Effect.andThen(Effect.yieldNow, this.read) : this.read
   }
 }
 
 /** The channel of a pull, and of nothing else: it cannot fail to begin, and needs no scope. */
-class PullChannel<A, E> {
-  readonly pull: Pull.Pull<A, E>
+class PullChannel<A, E, R> {
+  readonly pull: Pull.Pull<A, E, void, R>
 
-  constructor(pull: Pull.Pull<A, E>) {
+  constructor(pull: Pull.Pull<A, E, void, R>) {
     this.pull = pull
   }
 }
 
-const plainChannel = <A, E>(pull: Pull.Pull<A, E>): Channel.Channel<A, E> => Channel.fromPull(Effect.succeed(pull))
+type ChannelOf = <A, E, R>(pull: Pull.Pull<A, E, void, R>) => Channel.Channel<A, E, void, unknown, unknown, unknown, R>
+
+const plainChannel: ChannelOf = (pull) => Channel.fromPull(Effect.succeed(pull))
 
 /**
  * A channel of `Channel.fromPull` keeps three closures for each connection. If a channel consists only of its transformation,
  * this class can have it as a property that is made when the channel is run.
  */
-const channelOf: <A, E>(pull: Pull.Pull<A, E>) => Channel.Channel<A, E> = (() => {
+const channelOf: ChannelOf = (() => {
   const plain = plainChannel(done)
   const [key, ...others] = Reflect.ownKeys(plain)
   if (key === undefined || others.length > 0 || Reflect.get(plain, key) !== Channel.toTransform(plain))
     return plainChannel
   Object.setPrototypeOf(PullChannel.prototype, Object.getPrototypeOf(plain))
   Object.defineProperty(PullChannel.prototype, key, {
-    get(this: PullChannel<unknown, unknown>) {
+    get(this: PullChannel<unknown, unknown, unknown>) {
       return () => Effect.succeed(this.pull)
     }
   })
-  return <A, E>(pull: Pull.Pull<A, E>) => new PullChannel(pull) as unknown as Channel.Channel<A, E>
+  return <A, E, R>(pull: Pull.Pull<A, E, void, R>) =>
+    new PullChannel(pull) as unknown as Channel.Channel<A, E, void, unknown, unknown, unknown, R>
 })()
 
 /** Adds items to a stream, or ends it. */

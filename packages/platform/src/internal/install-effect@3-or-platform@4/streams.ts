@@ -17,11 +17,11 @@ import * as Stream from "effect/Stream"
  * The items reach the reader of the stream in the same step that took them. If an effect took them, an interruption after
  * it would lose them.
  */
-export const streamOfReads = <A, E>(
-  reads: <B>(taken: Effect.Effect<B>, ended: Effect.Effect<B>) => Effect.Effect<B, E>,
+export const streamOfReads = <A, E, R = never>(
+  reads: <B>(taken: Effect.Effect<B>, ended: Effect.Effect<B>) => Effect.Effect<B, E, R>,
   take: () => ReadonlyArray<A>,
   _exclusive = false
-): Stream.Stream<A, E> => {
+): Stream.Stream<A, E, R> => {
   const next = reads(Effect.succeed(true), Effect.succeed(false))
   const goOn = () => batches
   const emitted = Channel.suspend(() => {
@@ -29,7 +29,7 @@ export const streamOfReads = <A, E>(
     return items.length === 0 ? batches : Channel.flatMap(Channel.write(Chunk.unsafeFromArray(items)), goOn)
   })
   // This form has the fewest steps of all streams. One with an optional error or with a state takes twice as many.
-  const batches: Batches<A, E> = Channel.flatMap(Channel.fromEffect(next), (more) => (more ? emitted : Channel.void))
+  const batches: Batches<A, E, R> = Channel.flatMap(Channel.fromEffect(next), (more) => (more ? emitted : Channel.void))
   const nextItems = reads<ReadonlyArray<A> | undefined>(Effect.sync(take), Effect.succeed(undefined))
   // `Stream.run` calls this method. All operators of a stream use its channel as it is.
   const pipe = (...steps: ReadonlyArray<(value: unknown) => unknown>): unknown => {
@@ -43,8 +43,8 @@ export const streamOfReads = <A, E>(
   return Stream.fromChannel(Object.assign(batches, { pipe }))
 }
 
-type Batches<A, E> = Channel.Channel<Chunk.Chunk<A>, unknown, E>
-type SinkChannel = Channel.Channel<unknown, unknown, unknown, unknown, unknown, unknown>
+type Batches<A, E, R> = Channel.Channel<Chunk.Chunk<A>, unknown, E, unknown, unknown, unknown, R>
+type SinkChannel<R> = Channel.Channel<unknown, unknown, unknown, unknown, unknown, unknown, R>
 
 // The operations of channels that are recognised. Any other one is left to the executor of Effect.
 
@@ -92,22 +92,22 @@ const sinkOf = (piped: unknown, source: unknown): unknown => {
 }
 
 /** What a stream passes to its sink: the items that wait, or `undefined` at the end. */
-type NextItems<A, E> = Effect.Effect<ReadonlyArray<A> | undefined, E>
+type NextItems<A, E, R> = Effect.Effect<ReadonlyArray<A> | undefined, E, R>
 
 /** Passes the items of a source to a sink in one effect, for as long as the sink only reads and runs effects. */
-class SinkRun<A, E> {
-  private readonly source: Batches<A, E>
-  private readonly nextItems: NextItems<A, E>
+class SinkRun<A, E, R> {
+  private readonly source: Batches<A, E, R>
+  private readonly nextItems: NextItems<A, E, R>
   private readonly each: HandlerOfEach<A> | undefined
   private readonly sink: unknown
   // What the sink does next.
   private current: unknown
-  private effect: Effect.Effect<unknown, unknown> = Effect.void
+  private effect: Effect.Effect<unknown, unknown, R> = Effect.void
   // The operation that `effect` belongs to, or `undefined` if the effect reads.
   private run: Run | undefined = undefined
   private isOver = false
 
-  constructor(source: Batches<A, E>, nextItems: NextItems<A, E>, sink: unknown) {
+  constructor(source: Batches<A, E, R>, nextItems: NextItems<A, E, R>, sink: unknown) {
     this.source = source
     this.nextItems = nextItems
     this.sink = sink
@@ -116,7 +116,7 @@ class SinkRun<A, E> {
   }
 
   /** Succeeds with the channel that does the rest. */
-  asEffect(): Effect.Effect<SinkChannel> {
+  asEffect(): Effect.Effect<SinkChannel<R>, never, R> {
     const loop = Effect.whileLoop({
       while: () => this.advance(),
       body: () => this.effect,
@@ -161,7 +161,10 @@ class SinkRun<A, E> {
   }
 }
 
-const through = <A>(upstream: Channel.Channel<Chunk.Chunk<A>, unknown, unknown>, sink: unknown): SinkChannel =>
+const through = <A, R>(
+  upstream: Channel.Channel<Chunk.Chunk<A>, unknown, unknown, unknown, unknown, unknown, R>,
+  sink: unknown
+): SinkChannel<R> =>
   Channel.pipeToOrFail(upstream, sink as Channel.Channel<unknown, Chunk.Chunk<A>, unknown, never, unknown, unknown>)
 
 /** The operation that runs the handler of `Sink.forEach` for each of `items`. */
