@@ -396,6 +396,7 @@ describe("ReconnectingWebSocket", () => {
   // As from a queue that was shut down, or a fiber that another one interrupted.
   it.effect.each<[string, Effect.Effect<string>, ReconnectingWebSocket.Options<"no">]>([
     ["the URL", Effect.interrupt, {}],
+    ["the headers", Effect.succeed(url), { headers: Effect.interrupt }],
     ["onConnect", Effect.succeed(url), { onConnect: () => Effect.interrupt }],
     [
       "the schedule",
