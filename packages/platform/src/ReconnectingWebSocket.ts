@@ -106,7 +106,8 @@ export interface ReconnectingWebSocket<E = never> {
 
   /**
    * Waits until it is open. Succeeds also if it was closed without a failure. Fails with the final failure. Dies if an effect of
-   * the app's (the URL, `onConnect`, the schedule) died or ended with an interruption; `messages` and `receive` die then, too.
+   * the app's (for an attempt, `onConnect`, the schedule) died or ended with an interruption; `messages` and `receive` die then,
+   * too.
    */
   readonly awaitOpen: Effect.Effect<void, Failure<E>>
 

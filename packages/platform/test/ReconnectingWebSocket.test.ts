@@ -396,6 +396,7 @@ describe("ReconnectingWebSocket", () => {
   // As from a queue that was shut down, or a fiber that another one interrupted.
   it.effect.each<[string, Effect.Effect<string>, ReconnectingWebSocket.Options<"no">]>([
     ["the URL", Effect.interrupt, {}],
+    ["the headers", Effect.succeed(url), { headers: Effect.interrupt }],
     ["onConnect", Effect.succeed(url), { onConnect: () => Effect.interrupt }],
     [
       "the schedule",
@@ -1045,6 +1046,20 @@ describe("reconnect", () => {
     )
   )
 
+  it.effect("gives up a schedule that hangs", () =>
+    withTest(
+      Effect.gen(function* () {
+        const schedule = Schedule.tap(Schedule.forever, () => Effect.never)
+        const socket = yield* ReconnectingWebSocket.make(url, { schedule })
+        yield* Effect.flatMap(WebSocketTest.nextAttempt, (attempt) => attempt.unreachable)
+        yield* settled
+        yield* socket.reconnect
+        yield* WebSocketTest.acceptPeer()
+        yield* socket.awaitOpen
+      })
+    )
+  )
+
   it.effect("gives up an attempt, and an `onConnect` that hangs", () =>
     withTest(
       Effect.gen(function* () {
@@ -1208,6 +1223,27 @@ describe("validFor", () => {
         yield* settled
         yield* TestClock.adjust("5 seconds")
         assert.strictEqual(yield* yield* Fiber.join(offering), "dropped")
+        assert.strictEqual(yield* socket.waitingMessages, 1)
+      })
+    )
+  )
+
+  it.live("leaves no timers for messages that are taken back while they wait for a place", () =>
+    withTest(
+      Effect.gen(function* () {
+        const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length
+        const socket = yield* ReconnectingWebSocket.make(url, { outboxCapacity: 1 })
+        yield* WebSocketTest.nextAttempt
+        yield* socket.offer("first")
+        const before = timers()
+        const offering = yield* Effect.forEach(Array.from({ length: 50 }), () =>
+          Effect.forkScoped(socket.offer("order", { validFor: "1 hours" }))
+        )
+        yield* settled
+        assert.isAtLeast(timers() - before, 50)
+        for (const fiber of offering) yield* Fiber.interrupt(fiber)
+        yield* settled
+        assert.isBelow(timers() - before, 50)
         assert.strictEqual(yield* socket.waitingMessages, 1)
       })
     )

@@ -4,6 +4,7 @@ import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import type * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import * as Frame from "@effect-websocket/protocol/Frame"
+import { runInNewContext } from "node:vm"
 import { WebSocketConstructorTag } from "../src/internal/webSocketConstructor.js"
 import { collectGarbage } from "./collectGarbage.js"
 import { Context, Effect, Exit, Fiber, Layer, Queue, Scope, TestClock } from "./effect/index.js"
@@ -104,6 +105,32 @@ describe("the constructor", () => {
         )
         const WithBase = yield* StandardWebSocket.make({ baseUrl: "https://test/app/" })
         assert.strictEqual(new WithBase("chat?x").url, "wss://test/app/chat?x")
+      })
+    )
+  )
+
+  it.effect("converts all arguments before it checks one", () =>
+    withTest(
+      Effect.gen(function* () {
+        const WebSocket = yield* StandardWebSocket.make()
+        const broken = {
+          toString: () => {
+            throw new RangeError("a mistake")
+          }
+        }
+        const cases: ReadonlyArray<readonly [args: ReadonlyArray<unknown>, error: string]> = [
+          [[Symbol("x")], "TypeError"],
+          [[broken], "RangeError"],
+          [["malformed", Symbol("x")], "TypeError"],
+          [["malformed", ["a", broken]], "RangeError"],
+          [["malformed", "no token"], "SyntaxError"]
+        ]
+        for (const [args, error] of cases) {
+          assert.strictEqual(
+            thrownBy(() => Reflect.construct(WebSocket, args)),
+            error
+          )
+        }
       })
     )
   )
@@ -283,6 +310,35 @@ describe("send", () => {
     )
   )
 
+  it.effect("reports a failure that has no value", () =>
+    withTest(
+      Effect.gen(function* () {
+        const { next, peer, socket } = yield* opened()
+        const gone = new Blob(["gone"])
+        gone.arrayBuffer = () => Promise.reject(undefined)
+        socket.send(gone)
+        yield* peer.answerClose({ code: 1011 })
+        assert.strictEqual(yield* next, "error undefined")
+        assert.strictEqual(yield* next, "close 1006 ")
+      })
+    )
+  )
+
+  it.effect("is followed by no message once it has failed the connection", () =>
+    withTest(
+      Effect.gen(function* () {
+        const { next, peer, socket } = yield* opened({ maxSendBytes: 3 })
+        socket.send("long")
+        yield* settled
+        assert.strictEqual(socket.readyState, socket.CLOSING)
+        yield* peer.send(Frame.text("late"))
+        yield* peer.answerClose({ code: 1011 })
+        assert.include(yield* next, "error ")
+        assert.strictEqual(yield* next, "close 1006 ")
+      })
+    )
+  )
+
   it.effect("fails the connection if a message is above `maxSendBytes`", () =>
     withTest(
       Effect.gen(function* () {
@@ -308,6 +364,24 @@ describe("send", () => {
         assert.strictEqual(yield* textFrom(peer), "bc")
         assert.strictEqual(yield* textFrom(peer), "abcd")
         assert.strictEqual(yield* textFrom(peer), "d")
+      })
+    )
+  )
+
+  it.effect("takes bytes of another realm, and the bytes of a transferred buffer, of which none are left", () =>
+    withTest(
+      Effect.gen(function* () {
+        const { peer, socket } = yield* opened()
+        const transferred = new Uint8Array(3)
+        structuredClone(transferred.buffer, { transfer: [transferred.buffer] })
+        socket.send(runInNewContext("Uint8Array.of(0x61, 0x62).buffer"))
+        socket.send(runInNewContext("Uint8Array.of(0x63, 0x64).subarray(1)"))
+        socket.send(transferred)
+        socket.send(transferred.buffer)
+        for (const expected of ["ab", "d", "", ""]) {
+          const { opcode, payload } = yield* peer.receive
+          assert.deepStrictEqual([opcode, latin1(payload)], [2, expected])
+        }
       })
     )
   )

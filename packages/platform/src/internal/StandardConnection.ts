@@ -78,7 +78,7 @@ export class StandardConnection {
   /** The bytes of messages that the socket has taken. Some of them may not have been written. */
   private takenBytes = 0
   /** Why this side failed the connection, if it did. */
-  private failure: { readonly error: unknown } | undefined = undefined
+  private failure: Failure | undefined = undefined
 
   constructor(plan: StandardPlan, request: StandardRequest, fire: (event: Event) => void) {
     this.request = request
@@ -142,12 +142,16 @@ export class StandardConnection {
         this.queueTask(() => this.open(socket))
         yield* forkChild(catchCause(this.sendAll(socket), (cause) => this.failSending(socket, cause)))
         yield* Effect.ignore(forever(Effect.flatMap(socket.receiveAll, (batch) => this.deliver(batch))))
-        this.queueTask(() => {
-          this.readyState = CLOSING
-        })
+        this.startClosing()
         return yield* socket.closeStatus
       }.bind(this)
     )
+  }
+
+  private startClosing(): void {
+    this.queueTask(() => {
+      this.readyState = CLOSING
+    })
   }
 
   private open(socket: WebSocket): void {
@@ -234,18 +238,19 @@ export class StandardConnection {
     return Effect.flatMap(socket.isOpen, (isOpen) => {
       if (!isOpen) return Effect.void
       this.failure = { error: Cause.squash(cause) }
+      this.startClosing()
       return Effect.ignore(socket.close("InternalError"))
     })
   }
 
   private end(exit: Exit.Exit<CloseStatus, unknown>): void {
-    const { code, error, reason, wasClean } = this.outcome(exit)
+    const { code, failure, reason, wasClean } = this.outcome(exit)
     this.queueTask(() => {
       this.readyState = CLOSED
       this.countTaken()
       this.socket = undefined
       this.outgoing = []
-      if (error !== undefined) this.fire(errorEvent(error))
+      if (failure !== undefined) this.fire(errorEvent(failure.error))
     })
     this.queueTask(() => this.fire(closeEvent({ wasClean, code, reason })))
   }
@@ -260,8 +265,12 @@ export class StandardConnection {
     const { clean, error, received } = exit.value
     // The connection was lost, or the peer broke a rule or a limit.
     if (received === undefined || error._tag !== "Connection_closed") return failed(error)
-    return { wasClean: clean, code: received.code, reason: received.reason, error: undefined }
+    return { wasClean: clean, code: received.code, reason: received.reason, failure: undefined }
   }
+}
+
+interface Failure {
+  readonly error: unknown
 }
 
 interface Outcome {
@@ -269,10 +278,10 @@ interface Outcome {
   readonly code: number
   readonly reason: string
   /** Why the connection failed, if it did. */
-  readonly error: unknown
+  readonly failure: Failure | undefined
 }
 
-const failed = (error: unknown): Outcome => ({ wasClean: false, code: 1006, reason: "", error })
+const failed = (error: unknown): Outcome => ({ wasClean: false, code: 1006, reason: "", failure: { error } })
 
 const closeSocket = (socket: WebSocket, code: number | undefined, reason: string): Effect.Effect<void> => {
   if (code !== undefined) return Effect.ignore(socket.close(code, reason))

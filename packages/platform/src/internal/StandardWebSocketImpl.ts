@@ -107,12 +107,13 @@ export class StandardWebSocketImpl extends EventTarget {
     headers?: Readonly<Record<string, string>>
   ) {
     super()
-    const parsed = parseUrl(url, plan.baseUrl)
+    // Web IDL converts all arguments before the constructor looks at one.
+    const [input, offered] = [`${url}`, toSequence(protocols)]
+    const parsed = parseUrl(input, plan.baseUrl)
+    checkProtocols(offered)
     this.#url = parsed.href
-    this.#connection = new StandardConnection(
-      plan,
-      { url: parsed, protocols: toProtocols(protocols), headers },
-      (event) => this.dispatchEvent(event)
+    this.#connection = new StandardConnection(plan, { url: parsed, protocols: offered, headers }, (event) =>
+      this.dispatchEvent(event)
     )
   }
 
@@ -226,7 +227,7 @@ export const requireArguments = (name: string, count: number): void => {
   if (count === 0) throw new TypeError(`${name} needs at least one argument`)
 }
 
-const parseUrl = (input: string | URL, base: string | undefined): URL => {
+const parseUrl = (input: string, base: string | undefined): URL => {
   let url: URL
   try {
     url = new URL(input, base)
@@ -245,26 +246,37 @@ const parseUrl = (input: string | URL, base: string | undefined): URL => {
   return url
 }
 
-const toProtocols = (protocols: string | Iterable<string> | undefined): ReadonlyArray<string> => {
+const toSequence = (protocols: string | Iterable<string> | undefined): ReadonlyArray<string> => {
   const isSequence = typeof protocols === "object" && protocols !== null && Symbol.iterator in protocols
-  const list = isSequence ? Array.from(protocols, (each) => `${each}`) : protocols === undefined ? [] : [`${protocols}`]
-  const different = new Set(list.map((each) => each.toLowerCase()))
-  if (!list.every(HeaderField.isToken)) {
+  if (isSequence) return Array.from(protocols, (each) => `${each}`)
+  return protocols === undefined ? [] : [`${protocols}`]
+}
+
+const checkProtocols = (protocols: ReadonlyArray<string>): void => {
+  if (!protocols.every(HeaderField.isToken)) {
     throw new DOMException("A subprotocol is not a token (RFC 9110 §5.6.2)", "SyntaxError")
   }
-  if (different.size < list.length) throw new DOMException("A subprotocol is given twice", "SyntaxError")
-  return list
+  const different = new Set(protocols.map((each) => each.toLowerCase()))
+  if (different.size < protocols.length) throw new DOMException("A subprotocol is given twice", "SyntaxError")
 }
 
 /** Copies bytes, because the caller may change them before they are sent. */
 const toOutgoing = (data: unknown): OutgoingData => {
   if (typeof data === "string" || data instanceof Blob) return data
-  if (data instanceof ArrayBuffer) return new Uint8Array(data.slice(0))
+  if (isArrayBuffer(data)) return copyOf(data, 0, data.byteLength)
   if (!ArrayBuffer.isView(data)) return `${data}`
   const { buffer, byteLength, byteOffset } = data
-  if (!(buffer instanceof ArrayBuffer)) throw new TypeError("A view of shared memory cannot be sent")
-  return new Uint8Array(buffer.slice(byteOffset, byteOffset + byteLength))
+  if (!isArrayBuffer(buffer)) throw new TypeError("A view of shared memory cannot be sent")
+  return copyOf(buffer, byteOffset, byteLength)
 }
+
+/** Also true for a buffer of another realm, for which `instanceof` is false. */
+const isArrayBuffer = (data: unknown): data is ArrayBuffer =>
+  Object.prototype.toString.call(data) === "[object ArrayBuffer]"
+
+/** A buffer that was transferred has no bytes, and cannot be read. */
+const copyOf = (buffer: ArrayBuffer, start: number, size: number): Uint8Array =>
+  size === 0 ? new Uint8Array(0) : new Uint8Array(buffer.slice(start, start + size))
 
 const sizeOf = (data: OutgoingData): number =>
   typeof data === "string" ? Message.size(Message.text(data)) : data instanceof Blob ? data.size : data.length

@@ -40,7 +40,9 @@ export class OutgoingMessage implements Outgoing {
   deadline = Number.POSITIVE_INFINITY
   /** Called once its outcome is known. */
   onSettled: () => void = constVoid
-  /** Gives up a send that has begun, unless something was sent. */
+  /** Whether the deadline has passed since the message left the outbox. */
+  private hasExpired = false
+  /** Gives up the send that waits, unless something was sent. */
   private giveUp: (() => void) | undefined = undefined
   /** The fiber that waits for a place, if it can be interrupted. */
   private caller: Fiber | undefined = undefined
@@ -65,6 +67,11 @@ export class OutgoingMessage implements Outgoing {
     return isInterrupted(this.caller)
   }
 
+  /** Whether it may wait for another connection. */
+  get mayWait(): boolean {
+    return this.connection === undefined && !this.hasExpired
+  }
+
   /** While this fiber waits for a place, its interruption takes the message back. */
   awaitedBy(caller: Fiber | undefined): void {
     this.caller = caller
@@ -76,20 +83,34 @@ export class OutgoingMessage implements Outgoing {
 
   /** The deadline has passed. A message of which something was sent goes on. */
   expire(outbox: Outbox<OutgoingMessage>): void {
-    if (!outbox.drop(this)) this.giveUp?.()
+    if (outbox.drop(this)) return
+    this.hasExpired = true
+    this.giveUp?.()
   }
 
   /** Waits for a send that has begun. If the deadline passes before anything was sent, nothing will be. */
   awaitSent(wait: Wait): Effect.Effect<void, ConnectionError> {
     return awaitCallback<void, ConnectionError>((resume) => {
+      // The fiber may have yielded since the message left the outbox.
+      if (this.hasExpired) {
+        this.drop()
+        return resume(Effect.void)
+      }
       this.giveUp = () => {
         if (wait.isSent) return
+        this.giveUp = undefined
         wait.cancel()
         this.drop()
         resume(Effect.void)
       }
-      wait.start((outcome) => resume(outcomeEffect(outcome)))
-      return () => wait.cancel()
+      wait.start((outcome) => {
+        this.giveUp = undefined
+        resume(outcomeEffect(outcome))
+      })
+      return () => {
+        this.giveUp = undefined
+        wait.cancel()
+      }
     })
   }
 
@@ -175,7 +196,7 @@ const sendMessage = (
       onFailure: (cause) => {
         const refusal = refusalIn(cause)
         if (refusal !== undefined || wait?.isSent !== false) message.settle(refusal ?? unknown)
-        else if (message.connection === undefined) outbox.restore(message)
+        else if (message.mayWait) outbox.restore(message)
         else message.drop()
         return refusal === undefined ? Effect.failCause(cause) : Effect.void
       },

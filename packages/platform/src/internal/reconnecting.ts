@@ -154,13 +154,15 @@ export class Reconnecting<E, R> implements Closable, Owner {
           delays.reset()
         }
         const now = yield* Clock.currentTimeMillis
-        const scheduled = yield* delays.next(now, failure)
-        if (scheduled === undefined) return this.finish(failure, "fail")
-        const asked = isHandshakeRejected(failure) ? (RetryAfter.parse(failure.headers, now) ?? 0) : 0
-        const delay = Duration.millis(Math.max(scheduled, Math.min(asked, this.plan.maxRetryAfterMillis)))
-        attempt++
-        this.observed.set({ _tag: "Waiting", attempt, delay, failure })
-        yield* Effect.raceFirst(Effect.sleep(delay), this.requested)
+        const scheduled = yield* Effect.raceFirst(delays.next(now, failure), this.requested)
+        if (!this.isRequested) {
+          if (scheduled === undefined) return this.finish(failure, "fail")
+          const asked = isHandshakeRejected(failure) ? (RetryAfter.parse(failure.headers, now) ?? 0) : 0
+          const delay = Duration.millis(Math.max(scheduled, Math.min(asked, this.plan.maxRetryAfterMillis)))
+          attempt++
+          this.observed.set({ _tag: "Waiting", attempt, delay, failure })
+          yield* Effect.raceFirst(Effect.sleep(delay), this.requested)
+        }
         if (this.isRequested) {
           attempt = 1
           delays.reset()
@@ -263,15 +265,18 @@ export class Reconnecting<E, R> implements Closable, Owner {
   send(data: WebSocket.Data, options?: SendOptions): Effect.Effect<Outcome, PayloadTooLarge> {
     return Effect.suspend(() => {
       const outgoing = this.outgoing(data, options)
-      return Effect.flatten(this.enqueue(outgoing)).pipe(
-        Effect.onInterrupt(() =>
-          Effect.sync(() => {
-            outgoing.message.onSettled()
-            this.outbox.remove(outgoing.message)
-          })
-        )
-      )
+      return this.takenBackOnInterrupt(outgoing.message, Effect.flatten(this.enqueue(outgoing)))
     })
+  }
+
+  /** An interruption takes the message back, and ends its alarm. */
+  private takenBackOnInterrupt<A, X>(message: OutgoingMessage, effect: Effect.Effect<A, X>): Effect.Effect<A, X> {
+    return Effect.onInterrupt(effect, () =>
+      Effect.sync(() => {
+        message.onSettled()
+        this.outbox.remove(message)
+      })
+    )
   }
 
   /** Throws for data and options that make no sense. */
@@ -288,7 +293,7 @@ export class Reconnecting<E, R> implements Closable, Owner {
   private enqueue({ message, millis }: Outgoing): Effect.Effect<Effect.Effect<Outcome, PayloadTooLarge>> {
     const placed = offer(this.outbox, message, message.outcome)
     if (millis === Number.POSITIVE_INFINITY) return placed
-    return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    const limited = Effect.flatMap(Clock.currentTimeMillis, (now) => {
       if (millis === 0) {
         message.drop()
         return Effect.succeed(message.outcome)
@@ -302,6 +307,7 @@ export class Reconnecting<E, R> implements Closable, Owner {
       }
       return placed
     })
+    return this.takenBackOnInterrupt(message, limited)
   }
 
   get reconnect(): Effect.Effect<void> {
@@ -350,7 +356,7 @@ export class Reconnecting<E, R> implements Closable, Owner {
 
   private finishInterrupted(): void {
     if (this.end !== undefined) return
-    const defect = new Error("The effect of the URL, onConnect or the schedule ended with an interruption")
+    const defect = new Error("An effect for an attempt, onConnect or the schedule ended with an interruption")
     this.finishWith(Exit.die(defect), Cause.die(defect))
   }
 

@@ -2,9 +2,11 @@ import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import * as Connection from "@effect-websocket/protocol/Connection"
 import * as Message from "@effect-websocket/protocol/Message"
+import { IoError } from "@effect-websocket/protocol/Errors"
 import { Effect, Exit, Fiber } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
 import { Outbox } from "../../src/engine/client/Outbox.js"
+import { Wait } from "../../src/engine/connection/Wait.js"
 import { offer, OutgoingMessage, sendAll } from "../../src/internal/outgoing.js"
 import { interruptedAt } from "../scheduling.js"
 import { isPending, settled } from "../support.js"
@@ -22,6 +24,42 @@ describe("OutgoingMessage", () => {
     connection.giveBack(borrowed)
     assert.deepStrictEqual(data, Message.binary(Uint8Array.of(1, 2, 3)))
   })
+})
+
+describe("the deadline of a message", () => {
+  /** A send that waits until the test settles it. */
+  class Waiting extends Wait {
+    hasBegun = false
+    protected begin(): void {
+      this.hasBegun = true
+    }
+    protected undo(): void {}
+  }
+
+  it.effect("may pass between the begin of the send and its wait: nothing is sent", () =>
+    Effect.gen(function* () {
+      const [late, wait] = [message(), new Waiting()]
+      late.expire(new Outbox<OutgoingMessage>(1, "suspend"))
+      yield* late.awaitSent(wait)
+      assert.isFalse(wait.hasBegun)
+      assert.strictEqual(yield* late.outcome, "dropped")
+    })
+  )
+
+  it.effect("does not change the outcome of a later send that did not wait", () =>
+    Effect.gen(function* () {
+      const [again, wait] = [message(), new Waiting()]
+      const sending = yield* Effect.forkChild(Effect.exit(again.awaitSent(wait)))
+      yield* settled
+      wait.settle(new IoError({ reason: "Reset", operation: "read" }))
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(sending)))
+      assert.isTrue(again.mayWait)
+      again.expire(new Outbox<OutgoingMessage>(1, "suspend"))
+      again.settle(Exit.succeed("delivered"))
+      assert.strictEqual(yield* again.outcome, "delivered")
+      assert.isFalse(again.mayWait)
+    })
+  )
 })
 
 describe("offer", () => {
