@@ -329,10 +329,12 @@ describe("send", () => {
       Effect.gen(function* () {
         const { next, peer, socket } = yield* opened({ maxSendBytes: 3 })
         socket.send("long")
+        yield* peer.expectClose({ code: 1011 })
         yield* settled
         assert.strictEqual(socket.readyState, socket.CLOSING)
         yield* peer.send(Frame.text("late"))
-        yield* peer.answerClose({ code: 1011 })
+        yield* peer.sendClose(1011)
+        yield* peer.end
         assert.include(yield* next, "error ")
         assert.strictEqual(yield* next, "close 1006 ")
       })
