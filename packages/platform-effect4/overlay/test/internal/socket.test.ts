@@ -10,10 +10,11 @@ describe("reader", () => {
     Effect.gen(function* () {
       const socket = yield* EffectSocket.make("ws://test")
       const scope = yield* Scope.make()
-      const { pull, upgrade } = yield* Scope.provide(socket.reader, scope)
+      const connecting = yield* Effect.forkScoped(Scope.provide(socket.reader, scope))
+      const peer = yield* WebSocketServer.accept()
+      const { pull, upgrade } = yield* Fiber.join(connecting)
       assert.strictEqual((yield* Effect.flip(upgrade())).reason._tag, "SocketUpgradeError")
       const pulling = yield* Effect.forkScoped(Effect.flip(pull))
-      const peer = yield* WebSocketServer.accept()
       const closing = yield* Effect.forkScoped(Scope.close(scope, Exit.fail("no")))
       yield* WebSocketTest.expectClose(peer, { code: 1011 })
       yield* Fiber.join(closing)
