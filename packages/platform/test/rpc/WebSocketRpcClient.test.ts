@@ -3,7 +3,7 @@ import { WebSocketRpcClient, WebSocketRpcServer } from "@effect-websocket/platfo
 import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
-import { Cause, Effect, Exit, Fiber, Layer, Scope, TestClock } from "../effect/index.js"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Scope, TestClock } from "../effect/index.js"
 import { clientPings, pings, serializations, soon } from "../effect/rpc.js"
 import { assert, describe, it } from "../effect/vitest.js"
 import { isPending, settled } from "../support.js"
@@ -102,9 +102,18 @@ describe("layerProtocolReconnecting", () => {
       yield* TestClock.adjust("1 seconds")
       const next = yield* WebSocketServer.accept()
       yield* settled
-      const call = yield* Effect.forkScoped(caller.echo({ text: "again" }))
+      const call = yield* Effect.forkScoped(Effect.flip(caller.echo({ text: "again" })))
       assert.isTrue(yield* isPending(call))
-      assert.include(String((yield* next.receive).data), "again")
+      const asked = yield* Deferred.make<void>()
+      yield* Effect.forkScoped(
+        next.run(({ data }) =>
+          String(data).includes("again") ? Effect.asVoid(Deferred.succeed(asked, undefined)) : undefined
+        )
+      )
+      yield* Deferred.await(asked)
+      // A client of Effect 4 whose scope ends would wait for the answer.
+      yield* next.abort
+      assert.strictEqual((yield* Fiber.join(call))._tag, "RpcClientError")
     }).pipe(inMemory)
   )
 })
