@@ -62,7 +62,7 @@ export const streamsDoNotBlock = true
 export const builtInDropsSlowReaders = false
 
 /** How the client of Effect reports a server of Effect that stops, and a network that breaks. */
-export const builtInLosses = { stopped: 1005, broken: 1000 }
+export const builtInLosses = { stopped: 1005, broken: "WebSocket" in globalThis ? "other" : 1000 }
 
 /** How many pings the client of RPC sends in a minute. */
 export const clientPings = 6

@@ -120,7 +120,7 @@ for (const [name, exchange] of Object.entries(exchanges)) {
 // Until the code is compiled and Node's pools are full.
 const warmUp = 1_000
 // What is made once, such as a source map, grows one of the rounds; what each cycle leaves behind grows all of them.
-const rounds = 3
+const rounds = 2
 const cycles = 800
 const concurrency = 50
 // One object in four cycles is found, and 500 bytes in each.
