@@ -26,7 +26,7 @@ interface Tracked extends OpenConnection {
 
 type FirstMessagePolicy = Pick<Policy, "firstMessageTimeout" | "firstMessageCloseCode">
 
-/** The open connections of a server. They are `Closables`, whose set would take 36 bytes for each. */
+/** The open connections of a server. They end together as `Closables` do, whose own set would take 36 bytes for each. */
 export class OpenConnections implements Owner {
   private readonly tracked = new Map<Closable, Tracked>()
   private code: number | undefined = undefined

@@ -255,25 +255,26 @@ describe("a message of which nothing was sent", () => {
 })
 
 describe("drop", () => {
-  it("drops a message with a place, and admits the next one", () => {
+  // The only place is taken by `a`, and `b` waits for it.
+  const full = () => {
     const outbox = new Outbox<Message>(1, "suspend")
     const [a, b] = messages(2)
     assert(a !== undefined && b !== undefined)
     const placed: Array<string> = []
     outbox.place(a)
     outbox.placeLater(b, () => placed.push("b"))
+    return { a, b, outbox, placed }
+  }
+
+  it("drops a message with a place, and admits the next one", () => {
+    const { a, b, outbox, placed } = full()
     assert.isTrue(outbox.drop(a))
     assert.isFalse(outbox.drop(a))
     assert.deepStrictEqual([a.drops, placed, outbox.first], [1, ["b"], b])
   })
 
   it("drops a message that waits for a place, and tells its caller", () => {
-    const outbox = new Outbox<Message>(1, "suspend")
-    const [a, b] = messages(2)
-    assert(a !== undefined && b !== undefined)
-    const placed: Array<string> = []
-    outbox.place(a)
-    outbox.placeLater(b, () => placed.push("b"))
+    const { b, outbox, placed } = full()
     assert.isTrue(outbox.drop(b))
     assert.deepStrictEqual([b.drops, placed, outbox.size], [1, ["b"], 1])
   })
