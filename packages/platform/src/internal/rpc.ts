@@ -1,5 +1,4 @@
 /** What `@effect/rpc` has for Effect 3, and `effect/rpc` for Effect 4: the protocols of RPC clients and servers. */
-import type * as HttpServerRequest_ from "@effect/platform/HttpServerRequest"
 import type * as Socket_ from "@effect/platform/Socket"
 import * as RpcClient from "@effect/rpc/RpcClient"
 import type * as RpcSerialization_ from "@effect/rpc/RpcSerialization"
@@ -10,7 +9,8 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import { HttpServerRequest, requestFromWeb } from "./install-effect@3-or-platform@4/httpServer.js"
+import { HttpServerRequest } from "./install-effect@3-or-platform@4/httpServer.js"
+import { upgradedRequest } from "./upgradedRequest.js"
 
 /** The serialisation of messages. */
 export type RpcSerialization = RpcSerialization_.RpcSerialization
@@ -57,16 +57,6 @@ export const makeServerConnections: Effect.Effect<ServerConnections, never, RpcS
   ({ httpApp, protocol }) => ({
     protocol,
     serve: (socket, headers) =>
-      Effect.asVoid(Effect.provideService(httpApp, HttpServerRequest, upgraded(socket, headers)))
+      Effect.asVoid(Effect.provideService(httpApp, HttpServerRequest, upgradedRequest(socket, headers)))
   })
 )
-
-/** A request that has been upgraded. The app above asks for nothing else of it. */
-const upgraded = (
-  socket: Socket_.Socket,
-  headers: Readonly<Record<string, string>>
-): HttpServerRequest_.HttpServerRequest =>
-  Object.defineProperties(requestFromWeb(new Request("http://localhost")), {
-    headers: { value: headers },
-    upgrade: { value: Effect.succeed(socket) }
-  })

@@ -2,7 +2,6 @@
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as HttpServerRequest_ from "effect/http/HttpServerRequest"
 import type * as Layer from "effect/Layer"
 import type * as RpcClient_ from "effect/rpc/RpcClient"
 import type * as RpcSerialization_ from "effect/rpc/RpcSerialization"
@@ -10,8 +9,9 @@ import type * as RpcServer_ from "effect/rpc/RpcServer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Socket_ from "effect/socket/Socket"
-import { HttpServerRequest, requestFromWeb } from "./install-effect@4-or-platform@3/httpServer.js"
+import { HttpServerRequest } from "./install-effect@4-or-platform@3/httpServer.js"
 import { layerProtocolSocket, makeProtocolWithHttpEffectWebsocket } from "./install-effect@4-or-platform@3/rpc.js"
+import { upgradedRequest } from "./upgradedRequest.js"
 
 /** The serialisation of messages. */
 export type RpcSerialization = RpcSerialization_.RpcSerialization
@@ -58,16 +58,6 @@ export const makeServerConnections: Effect.Effect<ServerConnections, never, RpcS
   ({ httpEffect, protocol }) => ({
     protocol,
     serve: (socket, headers) =>
-      Effect.asVoid(Effect.provideService(httpEffect, HttpServerRequest, upgraded(socket, headers)))
+      Effect.asVoid(Effect.provideService(httpEffect, HttpServerRequest, upgradedRequest(socket, headers)))
   })
 )
-
-/** A request that has been upgraded. The effect above asks for nothing else of it. */
-const upgraded = (
-  socket: Socket_.Socket,
-  headers: Readonly<Record<string, string>>
-): HttpServerRequest_.HttpServerRequest =>
-  Object.defineProperties(requestFromWeb(new Request("http://localhost")), {
-    headers: { value: headers },
-    upgrade: { value: Effect.succeed(socket) }
-  })
