@@ -25,7 +25,8 @@ const run = (args: ReadonlyArray<string>, shows: boolean): Promise<Outcome> =>
     child.once("close", (code) => resolve({ status: code ?? 1, output }))
   })
 
-/** The last line of `CountReporter`. */
+/** What `CountReporter` prints last. */
+const failureLines = /^Failed: .*$/gm
 const countLine = /^Tests: (\d+) passed, (\d+) failed, (\d+) skipped$/m
 const countsIn = (output: string): ReadonlyArray<number> => (countLine.exec(output) ?? []).slice(1).map(Number)
 
@@ -50,6 +51,8 @@ if (args.length > 0) {
   const counts = outcomes.map(({ output }) => countsIn(output))
   // A run that did not get as far as its count has failed.
   process.exitCode = outcomes.every(({ status }, index) => status === 0 && counts[index]?.length === 3) ? 0 : 1
+  // Again, because the end of a long output is what is kept of it.
+  for (const { output } of outcomes) for (const [line] of output.matchAll(failureLines)) console.log(line)
   const [passed, failed, skipped] = [0, 1, 2].map((place) => counts.reduce((sum, each) => sum + (each[place] ?? 0), 0))
   console.log(`Tests: ${passed} passed, ${failed} failed, ${skipped} skipped`)
 }
