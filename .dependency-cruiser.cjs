@@ -49,7 +49,7 @@ module.exports = {
           "^packages/protocol/src",
           "effect/dist/esm/Data\\.js$",
           "@noble/hashes/legacy\\.js$",
-          "^(node:)?(buffer|crypto|process|v8)$"
+          "^(node:)?(buffer|crypto|http|process|v8)$"
         ]
       }
     },
