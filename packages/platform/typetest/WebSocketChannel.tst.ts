@@ -158,20 +158,23 @@ describe("a reconnecting client", () => {
   })
 
   test("has the errors and services of its options, its schemas and its policy", () => {
-    expect(
-      WebSocketChannel.reconnecting(
-        Failing,
-        Effect.map(auth, (token) => `ws://test/${token}`),
-        {
-          onConnect: (connection) => Effect.andThen(connection.receive, connection.send({ ask: 1 })),
-          classify: (failure) => (failure._tag === "Invalid_message" ? "reconnect" : "fail")
-        }
-      )
-    ).type.toBeAssignableTo<
+    const url = Effect.map(auth, (token) => `ws://test/${token}`)
+    expect(WebSocketChannel.reconnecting(Failing, url)).type.toBe<
       Effect.Effect<
-        WebSocketChannel.TypedReconnectingWebSocket<AnswerType, AskType, unknown>,
+        WebSocketChannel.TypedReconnectingWebSocket<AnswerType, AskType, NoToken | InvalidMessage>,
         never,
         WebSocketClient.WebSocketClient | Scope.Scope | Tokens
+      >
+    >()
+    const hooked = WebSocketChannel.reconnecting(Failing, "ws://test", {
+      onConnect: (connection) => Effect.andThen(connection.receive, connection.send({ ask: 1 })),
+      classify: (failure) => (failure._tag === "Invalid_message" ? "reconnect" : "fail")
+    })
+    expect(hooked).type.toBe<
+      Effect.Effect<
+        WebSocketChannel.TypedReconnectingWebSocket<AnswerType, AskType, ConnectionError | InvalidMessage>,
+        never,
+        WebSocketClient.WebSocketClient | Scope.Scope
       >
     >()
     const mirrored = WebSocketChannel.make({ fromClient: Answer, fromServer: User })

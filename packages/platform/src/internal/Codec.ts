@@ -2,17 +2,9 @@ import type { Message } from "@effect-websocket/protocol/Message"
 import * as Effect from "effect/Effect"
 import { unsupportedData, invalidPayload } from "../engine/connection/closeCodes.js"
 import type { Serialization } from "../Serialization.js"
-import {
-  catchDefectIf,
-  decodeUnknown,
-  encodeUnknown,
-  errorOf,
-  plainShape,
-  unknownYet,
-  valueOf,
-  type AnySchema
-} from "./effect.js"
+import { catchDefectIf, decodeUnknown, encodeUnknown, errorOf, unknownYet, valueOf, type AnySchema } from "./effect.js"
 import { InvalidMessage } from "./InvalidMessage.js"
+import { plainShapeOf } from "./plainShapeOf.js"
 
 /** A result that is there, an error, or an effect if something has to be awaited. */
 type Result<A, R> = A | InvalidMessage | Effect.Effect<A, InvalidMessage, R>
@@ -111,7 +103,7 @@ export class Codec<In, Out, RIn, ROut> {
   }
 }
 
-const sameBy = (schema: AnySchema): ((value: unknown) => boolean) => plainShape(schema)?.matches ?? (() => false)
+const sameBy = (schema: AnySchema): ((value: unknown) => boolean) => plainShapeOf(schema.ast)?.matches ?? (() => false)
 
 /** Converts a value. Fails with the result of `refuse` if the schema refuses it, or if it is too deep for a recursive schema. */
 export const converting = <A, R, E>(convert: Convert<A, R>, value: unknown, refuse: () => E): Effect.Effect<A, E, R> =>

@@ -45,8 +45,6 @@ import {
   noFiberId,
   startOfIntervals
 } from "./install-effect@3-or-platform@4/effect.js"
-import { plainShapeOf } from "./install-effect@3-or-platform@4/plainShapeOf.js"
-import type { PlainShape } from "./plainShape.js"
 
 // Names that moved
 
@@ -282,9 +280,6 @@ export const encodeUnknown = <S extends AnySchema>(
   const encode = Schemas.encodeUnknown(schema as SchemaOf<S>)
   return (value) => encode(value)
 }
-
-/** The shape of the values that a schema decodes and encodes to equal ones. `undefined` if it is not that simple. */
-export const plainShape = (schema: AnySchema): PlainShape | undefined => plainShapeOf(schema.ast)
 
 /** The effect has not succeeded yet. */
 export const unknownYet: unique symbol = Symbol("unknownYet")

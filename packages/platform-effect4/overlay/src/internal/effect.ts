@@ -30,8 +30,6 @@ import {
   isSuccess,
   Pointer
 } from "./install-effect@4-or-platform@3/effect.js"
-import { plainShapeOf } from "./install-effect@4-or-platform@3/plainShapeOf.js"
-import type { PlainShape } from "./plainShape.js"
 
 // Names that moved
 
@@ -263,9 +261,6 @@ export const encodeUnknown = <S extends AnySchema>(
   const encode = Schemas.encodeUnknownEffect(schema)
   return (value) => encode(value)
 }
-
-/** The shape of the values that a schema decodes and encodes to equal ones. `undefined` if it is not that simple. */
-export const plainShape = (schema: AnySchema): PlainShape | undefined => plainShapeOf(schema.ast)
 
 /** The effect has not succeeded yet. */
 export const unknownYet: unique symbol = Symbol("unknownYet")

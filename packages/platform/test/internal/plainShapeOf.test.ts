@@ -1,5 +1,6 @@
 /** A value that a shape matches is one that the schema itself decodes and encodes to an equal value. */
-import { decodeUnknown, encodeUnknown, plainShape, valueOf, type AnySchema } from "../../src/internal/effect.js"
+import { decodeUnknown, encodeUnknown, valueOf, type AnySchema } from "../../src/internal/effect.js"
+import { plainShapeOf } from "../../src/internal/plainShapeOf.js"
 import { Effect, Schema } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
 
@@ -82,11 +83,11 @@ const values: ReadonlyArray<unknown> = [
 const decoded = (schema: AnySchema, value: unknown): unknown => valueOf(decodeUnknown(schema)(value))
 const encoded = (schema: AnySchema, value: unknown): unknown => valueOf(encodeUnknown(schema)(value))
 
-describe("plainShape", () => {
+describe("plainShapeOf", () => {
   for (const [name, schema] of Object.entries(plain)) {
     it.effect(`${name}: matches only what the schema leaves as it is`, () =>
       Effect.sync(() => {
-        const shape = plainShape(schema)
+        const shape = plainShapeOf(schema.ast)
         assert.isDefined(shape)
         let matched = 0
         for (const value of values) {
@@ -102,7 +103,7 @@ describe("plainShape", () => {
 
   it.effect("matches the usual values, in any order of their properties", () =>
     Effect.sync(() => {
-      const matching = (schema: AnySchema, value: unknown) => plainShape(schema)?.matches(value)
+      const matching = (schema: AnySchema, value: unknown) => plainShapeOf(schema.ast)?.matches(value)
       assert.isTrue(matching(Person, { age: 1, name: "a" }))
       assert.isTrue(matching(Person, { name: "a" }))
       assert.isFalse(matching(Person, { name: "a", other: 1 }))
@@ -114,6 +115,6 @@ describe("plainShape", () => {
   )
 
   for (const [name, schema] of Object.entries(others)) {
-    it.effect(`${name}: has none`, () => Effect.sync(() => assert.isUndefined(plainShape(schema))))
+    it.effect(`${name}: has none`, () => Effect.sync(() => assert.isUndefined(plainShapeOf(schema.ast))))
   }
 })

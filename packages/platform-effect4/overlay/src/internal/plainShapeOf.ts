@@ -8,7 +8,7 @@ import {
   union,
   type PlainProperty,
   type PlainShape
-} from "../plainShape.js"
+} from "./plainShape.js"
 
 /** The shape of a schema that only validates. `undefined` if it transforms or checks values, or is of a kind that JSON lacks. */
 export const plainShapeOf = (ast: AST.AST): PlainShape | undefined => {

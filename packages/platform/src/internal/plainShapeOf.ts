@@ -1,6 +1,6 @@
 import * as Option from "effect/Option"
 import * as AST from "effect/SchemaAST"
-import { anything, array, literal, primitive, record, refined, union, type PlainShape } from "../plainShape.js"
+import { anything, array, literal, primitive, record, refined, union, type PlainShape } from "./plainShape.js"
 
 /** The shape of a schema that only validates. `undefined` if it transforms values, or is of a kind that JSON lacks. */
 export const plainShapeOf = (ast: AST.AST): PlainShape | undefined => {
