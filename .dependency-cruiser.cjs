@@ -16,8 +16,10 @@ const platformOrder = [
   ["engine/client/[^/]+", "engine/server"],
   ["engine/server/[^/]+", "engine/client"],
   ["engine/testing/[^/]+", "(internal|WebSocket|Reconnecting|Mock|node)"],
-  ["internal/[^/]+", "(WebSocket(Client|Server|Upgrade|Channel|Test)|Reconnecting|Mock|node)"],
+  ["internal/(?!makeReconnecting)[^/]+", "(WebSocket(Client|Server|Upgrade|Channel|Test)|Reconnecting|Mock|node)"],
   ["WebSocket", "(WebSocket(Client|Server|Upgrade|Channel|Test)|Reconnecting|Mock|node)"],
+  // It connects with the service of WebSocketClient.
+  ["internal/makeReconnecting", "(WebSocket(Server|Upgrade|Channel|Test)|ReconnectingWebSocket|Mock|node)"],
   ["WebSocket(Client|Server)", "(WebSocket(Test|Upgrade|Channel)|StandardWebSocket|Mock|node)"],
   ["StandardWebSocket", "(WebSocket(Server|Test|Upgrade|Channel)|Reconnecting|Mock|node)"],
   ["(WebSocketUpgrade|WebSocketChannel)", "(WebSocketTest|WebSocketUpgradeTest|Mock|node)"],

@@ -164,7 +164,8 @@ class SendValue<Out, R> extends InPlace<ConnectionError | InvalidMessage, R> {
   }
 }
 
-const encoded = <Out, R>(
+/** The message for some values. */
+export const encoded = <Out, R>(
   codec: Codec<unknown, Out, unknown, R>,
   values: ReadonlyArray<Out>
 ): Effect.Effect<string | Uint8Array, InvalidMessage, R> =>
