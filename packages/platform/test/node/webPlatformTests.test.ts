@@ -247,6 +247,24 @@ describe("the constructor", () => {
 })
 
 describe("constants and attributes", () => {
+  it.live("idlharness: the lengths of the functions, and calls on other objects", () =>
+    Effect.gen(function* () {
+      const { WebSocket } = yield* setup()
+      const { close, send } = WebSocket.prototype
+      assert.deepStrictEqual([Reflect.get(WebSocket, "length"), close.length, send.length], [1, 0, 1])
+      assert.instanceOf(
+        thrownBy(() => Reflect.apply(close, {}, [])),
+        TypeError
+      )
+      for (const name of ["url", "readyState", "bufferedAmount", "protocol", "extensions", "binaryType"]) {
+        assert.instanceOf(
+          thrownBy(() => Reflect.get(WebSocket.prototype, name)),
+          TypeError
+        )
+      }
+    })
+  )
+
   it.live("constants/001 to 006", () =>
     Effect.gen(function* () {
       const { WebSocket, url } = yield* setup()
