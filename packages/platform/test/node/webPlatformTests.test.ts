@@ -283,28 +283,32 @@ describe("constants and attributes", () => {
     })
   )
 
-  it.live("readyState/001 to 008; bufferedAmount/001 to 003, 006, 010, -deleting, -getting; extensions/001", () =>
-    Effect.gen(function* () {
-      const { WebSocket, url } = yield* setup()
-      const socket = new WebSocket(url)
-      for (const [name, value] of [
-        ["readyState", 0],
-        ["bufferedAmount", 0],
-        ["extensions", ""],
-        ["protocol", ""]
-      ] as const) {
-        assert.isFalse(Reflect.set(socket, name, "other"))
-        Reflect.deleteProperty(socket, name)
-        assert.strictEqual(Reflect.get(socket, name), value)
-        assert.isTrue(name in WebSocket.prototype)
-      }
-      yield* once(socket, "open")
-      assert.strictEqual(socket.readyState, WebSocket.OPEN)
-      socket.close()
-      assert.strictEqual(socket.readyState, WebSocket.CLOSING)
-      yield* once(socket, "close")
-      assert.strictEqual(socket.readyState, WebSocket.CLOSED)
-    })
+  it.live(
+    "readyState/001 to 008; bufferedAmount/001 to 003, 006, 010, -defineProperty-getter, -deleting, -getting; extensions/001",
+    () =>
+      Effect.gen(function* () {
+        const { WebSocket, url } = yield* setup()
+        const socket = new WebSocket(url)
+        for (const [name, value] of [
+          ["readyState", 0],
+          ["bufferedAmount", 0],
+          ["extensions", ""],
+          ["protocol", ""]
+        ] as const) {
+          assert.isFalse(Reflect.set(socket, name, "other"))
+          Reflect.deleteProperty(socket, name)
+          assert.strictEqual(Reflect.get(socket, name), value)
+          assert.isTrue(name in WebSocket.prototype)
+        }
+        yield* once(socket, "open")
+        assert.strictEqual(socket.readyState, WebSocket.OPEN)
+        socket.close()
+        assert.strictEqual(socket.readyState, WebSocket.CLOSING)
+        yield* once(socket, "close")
+        assert.strictEqual(socket.readyState, WebSocket.CLOSED)
+        Object.defineProperty(WebSocket.prototype, "bufferedAmount", { get: () => "mine" })
+        assert.strictEqual(Reflect.get(socket, "bufferedAmount"), "mine")
+      })
   )
 
   it.live("Create-Secure-extensions-empty", () =>
