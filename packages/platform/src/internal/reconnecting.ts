@@ -212,9 +212,7 @@ export class Reconnecting<S, A, E, R> implements Closable, Owner {
   private release(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
     return Effect.suspend(() => {
       // The caller that stops this closes the connection, because only the caller knows the code.
-      const { openSocket } = this
-      this.openSocket = undefined
-      if (openSocket !== undefined) this.outbox.dropWhere(({ connection }) => connection === openSocket)
+      if (this.openSocket !== undefined) this.leave(this.openSocket)
       if (this.stopped) return Effect.void
       this.socket = undefined
       this.member?.beginClose(this.isRequested ? normalClosure : closeCodeOfExit(exit))
@@ -222,6 +220,12 @@ export class Reconnecting<S, A, E, R> implements Closable, Owner {
       // wait.
       return exitHasInterrupts(exit) && !this.isRequested ? Effect.void : awaitClosed(this)
     })
+  }
+
+  /** Drops the messages that are valid only on a connection that has ended. */
+  private leave(socket: WebSocket.WebSocket): void {
+    if (this.openSocket === socket) this.openSocket = undefined
+    this.outbox.dropWhere(({ connection }) => connection === socket)
   }
 
   private use(socket: WebSocket.WebSocket): Effect.Effect<never, Failure<E>, R> {
@@ -233,6 +237,8 @@ export class Reconnecting<S, A, E, R> implements Closable, Owner {
         this.openSocket = socket
         this.observed.set({ _tag: "Open", connection: this.connections })
         const sending = yield* forkChild(sendAll(this.outbox, socket))
+        // If nobody reads, reading does not end with the connection.
+        yield* forkChild(Effect.map(socket.closeStatus, () => this.leave(socket)))
         yield* this.plan.read(adopted, (item) => this.inbox.offer(item))
         // A message that is being sent fails with the connection.
         yield* Fiber.interrupt(sending)
