@@ -18,9 +18,9 @@ import {
   RunnerServer,
   RunnerStorage,
   sendsAgain,
-  Sharding,
   ShardingConfig,
-  type RunnerServices
+  type RunnerServices,
+  type Sharding
 } from "../effect/cluster.js"
 import { listening } from "../effect/http.js"
 import {

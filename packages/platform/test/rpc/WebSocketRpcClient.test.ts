@@ -4,7 +4,7 @@ import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import { Cause, Deferred, Effect, Exit, Fiber, Layer, Scope, TestClock } from "../effect/index.js"
-import { clientPings, closeCodeOf, pings, serializations, soon } from "../effect/rpc.js"
+import { clientPings, closeCodeOf, learnsOfEndLate, pings, serializations, soon } from "../effect/rpc.js"
 import { assert, describe, it } from "../effect/vitest.js"
 import { isPending, settled } from "../support.js"
 import { app, Calls, callerOf } from "./app.js"
@@ -45,19 +45,22 @@ describe("layerProtocol", () => {
     }).pipe(inMemory)
   )
 
-  it.effect("ends while the peer closes its connection, although a call has no answer", () =>
+  it.effect("waits at most a second for a connection to interrupt a call, and not while the peer closes it", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       yield* Effect.gen(function* () {
         const caller = yield* callerOf(WebSocketRpcClient.layerProtocol("/rpc"))
         yield* Effect.forkScoped(caller.hang())
-        // Its scope ends first. The client then reads the Close, while the call is interrupted.
+        // Its scope ends first, and then the call is interrupted while the client reads the Close.
         const peer = yield* WebSocketServer.accept()
         yield* peer.receive
         yield* Effect.forkScoped(peer.run(() => {}))
         yield* settled
       }).pipe(Effect.provideService(Scope.Scope, scope))
-      yield* Scope.close(scope, Exit.void)
+      const closing = yield* Effect.forkScoped(Scope.close(scope, Exit.void))
+      assert.strictEqual(yield* isPending(closing), learnsOfEndLate)
+      if (learnsOfEndLate) yield* TestClock.adjust("1 seconds")
+      yield* Fiber.join(closing)
     }).pipe(inMemory)
   )
 
