@@ -16,13 +16,16 @@ const platformOrder = [
   ["engine/client/[^/]+", "engine/server"],
   ["engine/server/[^/]+", "engine/client"],
   ["engine/testing/[^/]+", "(internal|WebSocket|Reconnecting|Mock|node)"],
-  ["internal/[^/]+", "(WebSocket(Client|Server|Upgrade|Channel|Test)|Reconnecting|Mock|node)"],
+  ["internal/(?!makeReconnecting)[^/]+", "(WebSocket(Client|Server|Upgrade|Channel|Test)|Reconnecting|Mock|node)"],
   ["WebSocket", "(WebSocket(Client|Server|Upgrade|Channel|Test)|Reconnecting|Mock|node)"],
+  // It connects with the service of WebSocketClient.
+  ["internal/makeReconnecting", "(WebSocket(Server|Upgrade|Channel|Test)|ReconnectingWebSocket|Mock|node)"],
   ["WebSocket(Client|Server)", "(WebSocket(Test|Upgrade|Channel)|StandardWebSocket|Mock|node)"],
   ["StandardWebSocket", "(WebSocket(Server|Test|Upgrade|Channel)|Reconnecting|Mock|node)"],
   ["(WebSocketUpgrade|WebSocketChannel)", "(WebSocketTest|WebSocketUpgradeTest|Mock|node)"],
-  ["EffectSocket", "(WebSocket(Test|Upgrade|Channel)|Mock|node|rpc/)"],
-  ["rpc/[^/]+", "(WebSocketTest|Mock|node)"],
+  ["EffectSocket", "(WebSocket(Test|Upgrade|Channel)|Mock|node|rpc/|cluster/)"],
+  ["rpc/[^/]+", "(WebSocketTest|Mock|node|cluster/)"],
+  ["cluster/[^/]+", "(WebSocketTest|Mock|node)"],
   ["MockTransport", "(MockPeer|WebSocketTest|node)"],
   ["MockPeer", "(WebSocketTest|node)"],
   ["WebSocketTest", "node"],
@@ -49,7 +52,7 @@ module.exports = {
           "^packages/protocol/src",
           "effect/dist/esm/Data\\.js$",
           "@noble/hashes/legacy\\.js$",
-          "^(node:)?(buffer|crypto|process|v8)$"
+          "^(node:)?(buffer|crypto|http|process|v8)$"
         ]
       }
     },
@@ -91,8 +94,24 @@ module.exports = {
     {
       name: "nothing-else-needs-rpc",
       severity: "error",
-      from: { path: "^packages/platform/src", pathNot: "^packages/platform/src/rpc/" },
+      from: {
+        path: "^packages/platform/src",
+        pathNot: "^packages/platform/src/(rpc/|cluster/|internal/cluster\\.ts$)"
+      },
       to: { path: "packages/platform/src/(rpc/|internal/rpc\\.ts$)" }
+    },
+    {
+      name: "cluster-in-one-file-only",
+      comment: "@effect/cluster is an optional peer",
+      severity: "error",
+      from: { path: "^packages/platform/src", pathNot: "internal/cluster\\.ts$" },
+      to: { path: "@effect/cluster/" }
+    },
+    {
+      name: "nothing-else-needs-cluster",
+      severity: "error",
+      from: { path: "^packages/platform/src", pathNot: "^packages/platform/src/cluster/" },
+      to: { path: "packages/platform/src/(cluster/|internal/cluster\\.ts$)" }
     },
     {
       name: "tools-use-public-exports",
@@ -102,7 +121,7 @@ module.exports = {
       to: {
         path: "^packages/",
         pathNot:
-          "^packages/(protocol|platform)/src/([A-Z][A-Za-z]+|index|(node|rpc)/[A-Z][A-Za-z]+|(node|rpc)/index)\\.ts$"
+          "^packages/(protocol|platform)/src/([A-Z][A-Za-z]+|index|(node|rpc|cluster)/([A-Z][A-Za-z]+|index))\\.ts$"
       }
     },
     {
@@ -124,7 +143,7 @@ module.exports = {
       from: { path: "^packages/[^/]+/src" },
       to: {
         dependencyTypes: ["npm-no-pkg", "npm-unknown", "npm-dev"],
-        pathNot: ["effect/dist", "@effect/(platform(-node)?|rpc)/dist", "^packages/protocol"]
+        pathNot: ["effect/dist", "@effect/(platform(-node)?|rpc|cluster)/dist", "^packages/protocol"]
       }
     },
     {

@@ -399,7 +399,7 @@ const bundleForBrowser = (app: string, version: Version): Promise<void> =>
 const testApp = async (version: Version): Promise<void> => {
   const used = ["effect", "@effect/platform-node", "@effect/vitest", "vitest", "@types/node", "esbuild"]
   // For the declarations of @effect/platform-node 0.x, which are checked as well.
-  if (version === effect3) used.push("@effect/platform", "@effect/rpc", "@types/ws")
+  if (version === effect3) used.push("@effect/platform", "@effect/rpc", "@effect/cluster", "@types/ws")
   const app = project({
     ...ours(version),
     ...Object.fromEntries(used.map((name) => [name, version.devDependencies[name]!])),

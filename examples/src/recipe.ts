@@ -8,6 +8,7 @@ const recipes: Readonly<Record<string, () => Promise<{ readonly program: Effect.
   partysocket: () => import("./recipes/partysocket.js"),
   rxjs: () => import("./recipes/rxjs.js"),
   "socket.io": () => import("./recipes/socket.io.js"),
+  "vscode-jsonrpc": () => import("./recipes/vscode-jsonrpc.js"),
   "y-websocket": () => import("./recipes/y-websocket.js")
 }
 

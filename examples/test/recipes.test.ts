@@ -10,7 +10,9 @@ import * as Mqtt from "../src/recipes/mqtt.js"
 import * as Party from "../src/recipes/partysocket.js"
 import * as Rxjs from "../src/recipes/rxjs.js"
 import * as SocketIo from "../src/recipes/socket.io.js"
+import * as VscodeJsonRpc from "../src/recipes/vscode-jsonrpc.js"
 import * as Yjs from "../src/recipes/y-websocket.js"
+import { RpcServer } from "../src/json-rpc.js"
 import { Rooms } from "../src/recipes/y-websocket/Rooms.js"
 
 /** Builds a handler over a server on loopback, and succeeds with the URL. */
@@ -173,6 +175,24 @@ describe("mqtt", () => {
       }
       yield* Effect.promise(() => all)
       assert.deepStrictEqual(received, [0, 5, 200_000])
+    }).pipe(live)
+  )
+})
+
+describe("vscode-jsonrpc", () => {
+  it.scopedLive("calls the server, is called by it, and gets notifications", () =>
+    Effect.gen(function* () {
+      const connection = yield* VscodeJsonRpc.connect(yield* serve(RpcServer))
+      connection.onRequest("name", () => "Ada")
+      const left: Array<number> = []
+      connection.onNotification("left", ({ count }: { readonly count: number }) => void left.push(count))
+      const calls = [
+        connection.sendRequest("add", 1, 2),
+        connection.sendRequest("greet"),
+        connection.sendRequest("countdown", { from: 2, millis: 1 })
+      ]
+      assert.deepStrictEqual(yield* Effect.promise(() => Promise.all(calls)), [3, "Hello Ada", "liftoff"])
+      assert.deepStrictEqual(left, [2, 1])
     }).pipe(live)
   )
 })

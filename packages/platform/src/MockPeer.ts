@@ -25,7 +25,7 @@ import {
   type Refute
 } from "./internal/expectation.js"
 import { placeIn } from "./internal/scopes.js"
-import { takeAfter } from "./internal/waiting.js"
+import { outrun, takeAfter } from "./internal/waiting.js"
 import type { Transport } from "./Transport.js"
 
 /**
@@ -230,7 +230,7 @@ class Peer implements MockPeer {
       const { ending, nextFrame } = this.script
       return nextFrame === undefined && ending !== undefined ? refute(describeEnding(ending)) : Effect.void
     })
-    return takeAfter(wait, () => this.script.takeFrame())
+    return takeAfter(wait, () => this.script.takeFrame() ?? outrun)
   }
 
   /** Waits for a frame or the end. */

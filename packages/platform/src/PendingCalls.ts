@@ -12,7 +12,14 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { count } from "./engine/checks.js"
-import { deferredDoneUnsafe, deferredMakeUnsafe, forkDetach, type DurationInput } from "./internal/effect.js"
+import {
+  deferredDoneUnsafe,
+  deferredMakeUnsafe,
+  forkDetach,
+  hasInterruptsOnly,
+  tapCause,
+  type DurationInput
+} from "./internal/effect.js"
 import type * as WebSocket from "./WebSocket.js"
 
 /**
@@ -65,7 +72,7 @@ export interface PendingCalls<A, E> {
    * with that of the reply.
    *
    * If the call is interrupted, or its timeout passes, its reply will be ignored, and `cancel`, if given, tells the peer. Nothing
-   * waits for `cancel`. It is not called if `send` failed.
+   * waits for `cancel`. It is not called if `send` failed or died.
    */
   readonly call: <E2, R, R2 = never>(
     send: (id: number) => Effect.Effect<void, E2, R>,
@@ -162,7 +169,9 @@ class Calls<A, E> implements PendingCalls<A, E> {
       (calls) => {
         // A request that was refused is not cancelled.
         const forget = Effect.sync(() => calls.forEach(({ id }) => this.pending.delete(id)))
-        const sent = Effect.tapError(send(calls.map(({ id }) => id)), () => forget)
+        const sent = tapCause(send(calls.map(({ id }) => id)), (cause) =>
+          hasInterruptsOnly(cause) ? Effect.void : forget
+        )
         const replies = Effect.forEach(calls, ({ reply }) => Effect.exit(Deferred.await(reply)))
         return this.limited(Effect.andThen(sent, replies))
       },

@@ -10,7 +10,8 @@ import * as internal from "./internal/json.js"
  *
  * - `name`: names it in errors.
  * - `joins`: whether one message can have several values. `sendAll` then sends one message.
- * - `encode`, `decode`: convert the values of a message. If they throw, the message is invalid.
+ * - `encode`, `decode`: convert the values of a message. If they throw, the message is invalid. `encode` must not change the values,
+ *   and `decode` must not keep them.
  *
  * @since 3.0.0
  * @category models

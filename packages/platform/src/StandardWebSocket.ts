@@ -96,7 +96,8 @@ export interface Constructor {
 export const make = (options: Options = {}): Effect.Effect<Constructor, never, WebSocketClient | Scope.Scope> =>
   Effect.map(makePlan(options), (plan) => {
     class WebSocket extends StandardWebSocketImpl {
-      constructor(url: string | URL, protocols?: string | Iterable<string>) {
+      // The default makes `length` 1, as Web IDL says.
+      constructor(url: string | URL, protocols: string | Iterable<string> = []) {
         requireArguments("WebSocket", arguments.length)
         super(plan, url, protocols)
       }

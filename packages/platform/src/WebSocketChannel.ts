@@ -23,9 +23,12 @@ import type * as Stream from "effect/Stream"
 import { Codec } from "./internal/Codec.js"
 import type { AnySchema, Batch, DecodingServices, EncodingServices, SchemaType } from "./internal/effect.js"
 import type * as internalInvalid from "./internal/InvalidMessage.js"
+import * as internalReconnecting from "./internal/makeReconnecting.js"
 import * as internalTypeId from "./internal/typeId.js"
+import { TypedReconnectingImpl, typedUsage } from "./internal/TypedReconnectingImpl.js"
 import * as internal from "./internal/TypedWebSocketImpl.js"
 import type { OnInvalid as AnyOnInvalid } from "./internal/ValueReader.js"
+import type * as ReconnectingWebSocket from "./ReconnectingWebSocket.js"
 import * as Serialization from "./Serialization.js"
 import * as UpgradeCheck from "./UpgradeCheck.js"
 import type * as WebSocket from "./WebSocket.js"
@@ -475,6 +478,137 @@ export const server = <C extends AnyChannel, Value>(
     selected(channel, socket),
     (one) => new internal.AcceptedWebSocketImpl(socket, sidesOf(one).server) as object as ServerSocket<C, Value>
   )
+
+/**
+ * A logical connection that reconnects, with typed messages. It has what a `ReconnectingWebSocket` has, and its outcomes. `ROut` are
+ * the services that encoding needs.
+ *
+ * @since 3.0.0
+ * @category models
+ */
+export interface TypedReconnectingWebSocket<out In, in Out, out E = never, out ROut = never> extends Omit<
+  ReconnectingWebSocket.ReconnectingWebSocket<E>,
+  "messages" | "receive" | "receiveOption" | "send" | "offer"
+> {
+  /** The values of all connections, in order. Ends and fails as `ReconnectingWebSocket.messages` does. */
+  readonly messages: Stream.Stream<In, ReconnectingWebSocket.Failure<E>>
+
+  /** The next value, of any connection. Fails as `ReconnectingWebSocket.receive` does. Interrupting it loses no value. */
+  readonly receive: Effect.Effect<In, ReconnectingWebSocket.Failure<E>>
+
+  /** As `receive`, but `None` if `messages` would end. */
+  readonly receiveOption: Effect.Effect<Option.Option<In>, ReconnectingWebSocket.Failure<E>>
+
+  /**
+   * Encodes a value and sends it, as `ReconnectingWebSocket.send` does and with its outcome. Fails with an outbound `InvalidMessage`,
+   * and sends nothing, if the value cannot be encoded.
+   */
+  send(
+    value: Out,
+    options?: ReconnectingWebSocket.SendOptions
+  ): Effect.Effect<ReconnectingWebSocket.Outcome, PayloadTooLarge | InvalidMessage, ROut>
+
+  /**
+   * Encodes a value and puts it into the outbox, as `ReconnectingWebSocket.offer` does. Fails with an outbound `InvalidMessage` if the
+   * value cannot be encoded.
+   */
+  offer(
+    value: Out,
+    options?: ReconnectingWebSocket.SendOptions
+  ): Effect.Effect<Effect.Effect<ReconnectingWebSocket.Outcome, PayloadTooLarge>, InvalidMessage, ROut>
+}
+
+/**
+ * The reconnecting client of a channel. `E` is the error of the effects of its options.
+ *
+ * @since 3.0.0
+ * @category models
+ */
+export type ReconnectingClient<C extends Any, E = never> =
+  C extends WebSocketChannel<infer FromClient, infer FromServer, infer P>
+    ? TypedReconnectingWebSocket<
+        SchemaType<FromServer>,
+        SchemaType<FromClient>,
+        E | InvalidError<P>,
+        EncodingServices<FromClient>
+      >
+    : never
+
+/**
+ * The options of `reconnecting`: those of `ReconnectingWebSocket.make`. `onConnect` gets the connection with its types, and `classify`
+ * also decides on the `InvalidMessage` of the policy `"fail"`.
+ *
+ * @since 3.0.0
+ * @category models
+ */
+export type ReconnectingOptions<C extends Any, E = never, R = never> = internalReconnecting.ReconnectingOptions<
+  ClientSocket<C>,
+  E | InvalidError<C["onInvalid"]>,
+  R
+>
+
+/**
+ * The services that decoding the messages of a server needs, and those of the policy for invalid ones.
+ *
+ * @since 3.0.0
+ * @category models
+ */
+export type ReconnectingServices<C extends Any> = DecodingServices<C["fromServer"]> | InvalidContext<C["onInvalid"]>
+
+/**
+ * Connects and reconnects as `ReconnectingWebSocket.make` does, and types each connection. `onConnect` gets the typed connection.
+ * Messages are decoded as they arrive, and wait as values for a reader.
+ *
+ * By default an invalid message closes its connection, and its `ProtocolError` is final. With the policy `"fail"`, it closes its
+ * connection, too, and `classify` decides on the `InvalidMessage`; by default it is final. Use a function to skip invalid messages.
+ *
+ * @example
+ * ```ts
+ * import { WebSocketChannel } from "@effect-websocket/platform"
+ * import { NodeWebSocketClient } from "@effect-websocket/platform/node"
+ * import { Console, Effect, Schema, Stream } from "effect"
+ *
+ * const Prices = WebSocketChannel.make({
+ *   fromClient: Schema.Struct({ subscribe: Schema.String }),
+ *   fromServer: Schema.Struct({ price: Schema.Number })
+ * })
+ *
+ * const program = Effect.gen(function* () {
+ *   const socket = yield* WebSocketChannel.reconnecting(Prices, "wss://example.com/prices", {
+ *     onConnect: (connection) => connection.send({ subscribe: "ACME" })
+ *   })
+ *   yield* socket.send({ subscribe: "EMCA" }, { validFor: "10 seconds" })
+ *   yield* Stream.runForEach(socket.messages, ({ price }) => Console.log(price))
+ * }).pipe(Effect.scoped, Effect.provide(NodeWebSocketClient.layer))
+ * ```
+ *
+ * @since 3.0.0
+ * @category constructors
+ */
+export const reconnecting = <C extends Any, E = never, R = never>(
+  channel: C,
+  url: string | URL | Effect.Effect<string | URL, E, R>,
+  options: ReconnectingOptions<C, E, R> = {}
+): Effect.Effect<
+  ReconnectingClient<C, E>,
+  never,
+  WebSocketClient.WebSocketClient | Scope.Scope | R | ReconnectingServices<C>
+> => {
+  const side = sidesOf(channel).client as internal.Side<unknown, unknown, ReconnectingServices<C>, unknown>
+  type Failing = E | InvalidError<C["onInvalid"]>
+  type Options = internalReconnecting.ReconnectingOptions<AnyTyped<Failing, C>, Failing, R | ReconnectingServices<C>>
+  return Effect.map(
+    internalReconnecting.makeReconnecting(
+      url,
+      // The types of the connection follow from the channel.
+      options as object as Options,
+      typedUsage<unknown, unknown, Failing, ReconnectingServices<C>, unknown>(side)
+    ),
+    (untyped) => new TypedReconnectingImpl(untyped, side.codec) as object as ReconnectingClient<C, E>
+  )
+}
+
+type AnyTyped<E, C extends Any> = internal.TypedWebSocketImpl<unknown, unknown, E, ReconnectingServices<C>, unknown>
 
 /**
  * The options of `layerHandler`: those of `WebSocketServer.layerHandler` except the delivery. With `protocols`, the subprotocols are those

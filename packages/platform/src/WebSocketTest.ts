@@ -57,7 +57,7 @@ import type { InvalidMessage } from "./internal/InvalidMessage.js"
 import { isSameValue } from "./internal/sameValue.js"
 import { placeIn } from "./internal/scopes.js"
 import { transportKey } from "./internal/typeId.js"
-import { takeAfter } from "./internal/waiting.js"
+import { outrun, takeAfter } from "./internal/waiting.js"
 import * as MockPeer from "./MockPeer.js"
 import * as MockTransport from "./MockTransport.js"
 import type { Transport } from "./Transport.js"
@@ -499,7 +499,7 @@ const takeFrom = (exchanges: Exchanges): Effect.Effect<ConnectionAttempt> =>
       const taken = exchanges.take()
       unobserve()
       leave()
-      return taken && connectionAttempt(exchanges, taken)
+      return taken === undefined ? outrun : connectionAttempt(exchanges, taken)
     })
   })
 

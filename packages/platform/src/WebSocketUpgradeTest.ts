@@ -11,8 +11,14 @@ import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { Exchanges } from "./engine/testing/Exchange.js"
-import { ContextService, layerEffectContext, runSyncWith, runtime as inheritedRuntime } from "./internal/effect.js"
+import { Exchanges, type OfferedAttempt } from "./engine/testing/Exchange.js"
+import {
+  ContextService,
+  interruptUnsafe,
+  layerEffectContext,
+  runSyncWith,
+  runtime as inheritedRuntime
+} from "./internal/effect.js"
 import {
   HttpServerRequest,
   requestFromWeb,
@@ -49,7 +55,8 @@ export class WebSocketUpgradeTest extends ContextService<WebSocketUpgradeTest, S
 
 /**
  * Serves an app until the scope ends. Each request to upgrade of the client goes to it, whatever the host of its URL. A response
- * that does not upgrade is a `HandshakeRejected` of the client. If no app is served, the client gets 503.
+ * that does not upgrade is a `HandshakeRejected` of the client, whose `bodyTruncated` says that the stream of its body has failed.
+ * If the client leaves, its request is interrupted. If no app is served, the client gets 503.
  *
  * On Effect 3 the app is an `HttpApp`, such as an `HttpRouter`. On Effect 4 it is what `HttpRouter.toHttpEffect` makes.
  *
@@ -89,11 +96,24 @@ export const layerWith = (
         Effect.gen(function* () {
           const fibers = yield* FiberSet.make<void>()
           const fork = yield* FiberSet.runtime(fibers)<Exclude<Exclude<R, Scope.Scope>, HttpServerRequest>>()
-          const serving = (attempt: UpgradeAttempt): void => {
+          const serving = (attempt: OfferedAttempt): void => {
             const web = webRequest(attempt.request)
-            attempts.set(web, attempt)
+            let leave = (): void => {}
+            let fiber: ReturnType<typeof fork> | undefined
+            attempts.set(web, {
+              ...attempt,
+              onGone: (listener) => {
+                leave = listener
+              }
+            })
+            attempt.onGone?.(() => {
+              leave()
+              if (fiber !== undefined) interruptUnsafe(fiber)
+            })
             const handled = toHandled(app, (_, response) => answer(attempt, response))
-            fork(Effect.provideService(handled, HttpServerRequest, requestFromWeb(web)))
+            fiber = fork(Effect.provideService(handled, HttpServerRequest, requestFromWeb(web)))
+            // Effect 4 runs the app in the step that starts it, in which the client may leave.
+            if (attempt.isGone()) interruptUnsafe(fiber)
           }
           yield* Effect.acquireRelease(
             Effect.sync(() => {
@@ -155,12 +175,35 @@ function* pairsOf(headers: HeaderRecord): Iterable<[string, string]> {
 }
 
 /** Answers with the response, unless it has upgraded the request. */
-const answer = (attempt: UpgradeAttempt, response: HttpServerResponse): Effect.Effect<void> => {
+const answer = (attempt: OfferedAttempt, response: HttpServerResponse): Effect.Effect<void> => {
   if (response.status === 101) return Effect.void
-  return Effect.promise(async () => {
+  return Effect.promise(async (signal) => {
     const web = responseToWeb(response)
     const { "set-cookie": _, ...headers } = Object.fromEntries(web.headers)
     const cookies = web.headers.getSetCookie()
-    attempt.reject(web.status, cookies.length === 0 ? headers : { ...headers, "set-cookie": cookies }, await web.text())
+    const { body, isTruncated } = await bodyOf(web, signal)
+    attempt.reject(
+      web.status,
+      cookies.length === 0 ? headers : { ...headers, "set-cookie": cookies },
+      body,
+      isTruncated
+    )
   })
+}
+
+/** The body of a response, as far as its stream goes. */
+const bodyOf = async ({ body }: Response, signal: AbortSignal) => {
+  const decoder = new TextDecoder()
+  let text = ""
+  if (body === null) return { body: text, isTruncated: false }
+  const reader = body.getReader()
+  signal.addEventListener("abort", () => void reader.cancel().catch(() => {}))
+  try {
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      text += decoder.decode(next.value, { stream: true })
+    }
+    return { body: text + decoder.decode(), isTruncated: false }
+  } catch {
+    return { body: text, isTruncated: true }
+  }
 }

@@ -128,6 +128,24 @@ describe("make", () => {
     )
   )
 
+  it.effect("drops what is written while a reader that was interrupted closes its connection", () =>
+    inMemory(
+      Effect.gen(function* () {
+        const socket = yield* EffectSocket.make("ws://test")
+        const { write } = yield* writer(socket)
+        const { fiber, opened } = yield* reading(socket)
+        const peer = yield* WebSocketServer.accept()
+        yield* opened
+        // The answer to the Close does not arrive.
+        yield* (yield* WebSocketTest.network(peer)).serverToClient.stall
+        const closing = yield* Effect.forkScoped(Fiber.interrupt(fiber))
+        assert.isTrue(yield* isPending(closing))
+        yield* write("late")
+        assert.isTrue(yield* isPending(closing))
+      })
+    )
+  )
+
   it.effect("fails with an open error that says why", () =>
     inMemory(
       Effect.gen(function* () {

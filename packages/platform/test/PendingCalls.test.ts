@@ -54,6 +54,47 @@ describe("a call", () => {
     })
   )
 
+  it.effect("fails with all others that wait, and none is cancelled", () =>
+    Effect.gen(function* () {
+      const { calls, client, send, server } = yield* opened()
+      const cancelled: Array<number> = []
+      const cancel = (id: number) => Effect.sync(() => void cancelled.push(id))
+      const call = Effect.flip(calls.call(send, cancel))
+      const waiting = yield* Effect.forkChild(
+        Effect.all(
+          Array.from({ length: 1000 }, () => call),
+          { concurrency: "unbounded" }
+        )
+      )
+      yield* settled
+      assert.strictEqual(yield* calls.size, 1000)
+      yield* server.abort
+      const errors = yield* Fiber.join(waiting)
+      assert.deepStrictEqual(new Set(errors), new Set([(yield* client.closeStatus).error]))
+      yield* settled
+      assert.deepStrictEqual([cancelled, yield* calls.size], [[], 0])
+      assert.isFalse(calls.reply(1000, Exit.succeed("late")))
+    })
+  )
+
+  it.effect("that is replied to in the step of its interruption is not cancelled, and its id is not used again", () =>
+    Effect.gen(function* () {
+      const { calls, ids, send } = yield* opened()
+      const cancelled: Array<number> = []
+      const waiting = yield* Effect.forkChild(calls.call(send, (id) => Effect.sync(() => void cancelled.push(id))))
+      yield* settled
+      const interrupting = yield* Effect.forkChild(Fiber.interrupt(waiting))
+      assert.isTrue(calls.reply(1, Exit.succeed("reply")))
+      yield* Fiber.join(interrupting)
+      const next = yield* Effect.forkChild(calls.call(send))
+      yield* settled
+      assert.isFalse(calls.reply(1, Exit.succeed("again")))
+      assert.isTrue(calls.reply(2, Exit.succeed("two")))
+      assert.strictEqual(yield* Fiber.join(next), "two")
+      assert.deepStrictEqual([ids, cancelled], [[1, 2], []])
+    })
+  )
+
   it.effect("fails when the scope of the calls ends", () =>
     Effect.gen(function* () {
       const { client } = yield* connected()
@@ -72,7 +113,7 @@ describe("a call", () => {
       const cancelled: Array<number> = []
       const cancel = (id: number) => Effect.sync(() => void cancelled.push(id))
       assert.strictEqual(yield* Effect.flip(calls.call(() => Effect.fail("unsent" as const), cancel)), "unsent")
-      assert.isTrue(isDefect(yield* Effect.exit(calls.call(() => Effect.die("bug")))))
+      assert.isTrue(isDefect(yield* Effect.exit(calls.call(() => Effect.die("bug"), cancel))))
       yield* settled
       assert.deepStrictEqual([cancelled, yield* calls.size], [[], 0])
     })

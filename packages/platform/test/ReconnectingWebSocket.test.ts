@@ -1279,6 +1279,31 @@ describe("validFor", () => {
     )
   )
 
+  it.effect("drops messages of a connection that ends while nobody reads", () =>
+    withTest(
+      Effect.gen(function* () {
+        const { peer, socket } = yield* opened({ sendHighWaterMark: 10 })
+        const network = yield* WebSocketTest.network(peer)
+        yield* network.clientToServer.stall
+        yield* socket.offer("more than ten bytes")
+        const kept = yield* socket.offer("kept")
+        const bound = yield* socket.offer("bound", { validFor: "connection" })
+        // More than the logical connection holds for its readers.
+        yield* peer.send(...Array.from({ length: 40 }, () => Frame.text("x")))
+        yield* settled
+        yield* peer.abort
+        assert.strictEqual(yield* bound, "dropped")
+        assert.strictEqual(yield* socket.send("late", { validFor: "connection" }), "dropped")
+        for (let i = 0; i < 40; i++) yield* socket.receive
+        yield* settled
+        yield* TestClock.adjust("1 seconds")
+        const next = yield* WebSocketTest.acceptPeer()
+        assert.strictEqual(yield* textFrom(next), "kept")
+        assert.strictEqual(yield* kept, "delivered")
+      })
+    )
+  )
+
   it.effect("must be a duration that makes sense", () =>
     withTest(
       Effect.gen(function* () {

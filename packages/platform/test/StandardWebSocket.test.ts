@@ -9,7 +9,7 @@ import { WebSocketConstructorTag } from "../src/internal/webSocketConstructor.js
 import { collectGarbage } from "./collectGarbage.js"
 import { Context, Effect, Exit, Fiber, Layer, Queue, Scope, TestClock } from "./effect/index.js"
 import { assert, describe, it } from "./effect/vitest.js"
-import { finalizersIn, latin1, settled } from "./support.js"
+import { finalizersIn, latin1, settled, settledLate } from "./support.js"
 
 const url = "ws://test/chat"
 
@@ -191,6 +191,63 @@ describe("messages", () => {
         yield* peer.send(...["a", "b", "c", "d", "e"].map((text) => Frame.text(text)))
         yield* Effect.promise(() => read)
         assert.deepStrictEqual(seen, ["a", "b", "c", "d", "e"])
+      })
+    )
+  )
+
+  it.effect("arrive in tasks of their own, also if several chunks arrive in one step, or for two sockets", () =>
+    withTest(
+      Effect.gen(function* () {
+        const one = yield* opened()
+        const two = yield* opened()
+        const seen: Array<string> = []
+        const all = new Promise<void>((resolve) => {
+          for (const { socket } of [one, two]) {
+            socket.onmessage = ({ data }) => {
+              seen.push(`${data}`)
+              const later = async () => {
+                for (let i = 0; i < 3; i++) await undefined
+                if (seen.push(`after ${data}`) === 8) resolve()
+              }
+              void later()
+            }
+          }
+        })
+        yield* Effect.sync(() => {
+          for (const [{ peer }, text] of [
+            [one, "a"],
+            [one, "b"],
+            [two, "c"],
+            [one, "d"]
+          ] as const) {
+            Effect.runSync(peer.send(Frame.text(text)))
+          }
+        })
+        yield* Effect.promise(() => all)
+        const texts = seen.filter((text) => text.length === 1)
+        assert.deepStrictEqual(
+          seen,
+          texts.flatMap((text) => [text, `after ${text}`])
+        )
+        assert.deepStrictEqual(
+          seen.filter((text) => "abd".includes(text)),
+          ["a", "b", "d"]
+        )
+      })
+    )
+  )
+
+  it.effect("can be answered, also if a Close arrived with them", () =>
+    withTest(
+      Effect.gen(function* () {
+        const { next, peer, socket } = yield* opened()
+        socket.onmessage = ({ data }) => void Promise.resolve().then(() => socket.send(`${data}, too`))
+        yield* peer.send(Frame.text("last"), Frame.close(1000))
+        assert.strictEqual(yield* textFrom(peer), "last, too")
+        yield* peer.expectClose({ code: 1000 })
+        yield* peer.end
+        assert.strictEqual(yield* next, "message last")
+        assert.strictEqual(yield* next, "close 1000 , clean")
       })
     )
   )
@@ -388,11 +445,18 @@ describe("send", () => {
     )
   )
 
-  it.effect("refuses shared memory, symbols and no argument", () =>
+  it.effect("refuses shared and resizable memory, symbols and no argument", () =>
     withTest(
       Effect.gen(function* () {
         const { socket } = yield* opened()
-        const refused = [[new Uint8Array(new SharedArrayBuffer(1))], [Symbol("x")], []]
+        const resizable: ArrayBuffer = Reflect.construct(ArrayBuffer, [1, { maxByteLength: 2 }])
+        const refused = [
+          [new Uint8Array(new SharedArrayBuffer(1))],
+          [resizable],
+          [new Uint8Array(resizable)],
+          [Symbol("x")],
+          []
+        ]
         for (const values of refused) {
           assert.strictEqual(
             thrownBy(() => Reflect.apply(socket.send, socket, values)),
@@ -433,6 +497,89 @@ describe("send", () => {
         socket.send("é")
         socket.send(new Blob(["abc"]))
         assert.strictEqual(socket.bufferedAmount, 2 + 3)
+      })
+    )
+  )
+})
+
+describe("close", () => {
+  it.effect("refuses a BigInt as the code", () =>
+    withTest(
+      Effect.gen(function* () {
+        const { socket } = yield* opened()
+        assert.strictEqual(
+          thrownBy(() => Reflect.apply(socket.close, socket, [1000n])),
+          "TypeError"
+        )
+        assert.strictEqual(socket.readyState, socket.OPEN)
+      })
+    )
+  )
+})
+
+describe("readyState", () => {
+  /** The socket is `CLOSING` although the peer has not answered, and from then on no message arrives. */
+  const isClosing = ({ more, next, peer, socket }: Effect.Success<ReturnType<typeof opened>>, code: number) =>
+    Effect.gen(function* () {
+      yield* peer.expectClose({ code })
+      yield* settled
+      assert.strictEqual(socket.readyState, socket.CLOSING)
+      yield* peer.send(Frame.text("late"))
+      yield* settled
+      assert.strictEqual(yield* more, 0)
+      yield* peer.sendClose(code)
+      yield* peer.end
+      return yield* next
+    })
+
+  it.effect("is CLOSING once a timeout or a limit of the rate closes the connection", () =>
+    withTest(
+      Effect.gen(function* () {
+        const idle = yield* opened({ idleTimeout: "1 seconds" })
+        yield* TestClock.adjust("1 seconds")
+        assert.strictEqual(yield* isClosing(idle, 1001), "close 1001 , clean")
+
+        const flooded = yield* opened({ receiveRate: { messages: 3, interval: "1 seconds", strategy: "close" } })
+        // The first two events wait for their tasks while more arrives than the rate allows.
+        flooded.socket.addEventListener(
+          "message",
+          () => Effect.runSync(flooded.peer.send(Frame.text("c"), Frame.text("d"))),
+          { once: true }
+        )
+        yield* flooded.peer.send(Frame.text("a"), Frame.text("b"))
+        for (const text of ["a", "b", "c", "d"]) assert.strictEqual(yield* flooded.next, `message ${text}`)
+        assert.strictEqual(yield* isClosing(flooded, 1008), "close 1008 , clean")
+      })
+    )
+  )
+
+  it.effect("is CLOSING once the heartbeat has failed, or the peer has broken a rule", () =>
+    withTest(
+      Effect.gen(function* () {
+        const silent = yield* opened({ heartbeatInterval: "1 seconds", heartbeatTimeout: "1 seconds" })
+        yield* TestClock.adjust("1 seconds")
+        yield* settledLate
+        yield* TestClock.adjust("1 seconds")
+        yield* settledLate
+        assert.strictEqual(silent.socket.readyState, silent.socket.CLOSING)
+
+        const broken = yield* opened()
+        yield* broken.peer.send(Frame.continuation("no beginning"))
+        assert.include(yield* isClosing(broken, 1002), "error ")
+        assert.strictEqual(yield* broken.next, "close 1006 ")
+      })
+    )
+  )
+
+  it.effect("is CLOSING once the scope ends", () =>
+    withTest(
+      Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        const watched = yield* Scope.provide(connect(), scope)
+        const peer = yield* WebSocketTest.acceptPeer()
+        assert.strictEqual(yield* watched.next, "open")
+        yield* Effect.forkScoped(Scope.close(scope, Exit.void))
+        assert.strictEqual(yield* isClosing({ ...watched, peer }, 1000), "close 1000 , clean")
       })
     )
   )

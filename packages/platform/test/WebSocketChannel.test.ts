@@ -10,7 +10,20 @@ import type * as WebSocket from "@effect-websocket/platform/WebSocket"
 import type { Message } from "@effect-websocket/protocol/Message"
 import * as msgpackr from "msgpackr"
 import { Option } from "effect"
-import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Schema, Stream } from "./effect/index.js"
+import {
+  Cause,
+  Context,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Schedule,
+  Schema,
+  Scope,
+  Stream,
+  TestClock
+} from "./effect/index.js"
 import { assert, describe, it, layer } from "./effect/vitest.js"
 import { connected, isDefect, isPending, outcome, settled } from "./support.js"
 
@@ -522,5 +535,148 @@ describe("an app", () => {
       yield* WebSocketChannel.broadcast(new Set<(typeof sockets)[number]>(), 8)
       assert.strictEqual(encodings, 2)
     })
+  )
+})
+
+describe("a reconnecting client", () => {
+  const url = "ws://test/sums"
+
+  /** Every test has a network and a clock of its own. */
+  const withTest = <A, E>(
+    test: Effect.Effect<
+      A,
+      E,
+      WebSocketClient.WebSocketClient | WebSocketServer.WebSocketServer | WebSocketTest.WebSocketTest | Scope.Scope
+    >
+  ) => test.pipe(Effect.scoped, Effect.provide(Layer.fresh(WebSocketTest.layer)))
+
+  const everySecond = { schedule: Schedule.spaced("1 second") }
+  const accepted = Effect.flatMap(WebSocketServer.accept(), (socket) => WebSocketChannel.server(Sums, socket))
+
+  it.effect("goes on over an outage: hooks, values and outcomes", () =>
+    withTest(
+      Effect.gen(function* () {
+        const connections: Array<number> = []
+        const socket = yield* WebSocketChannel.reconnecting(Sums, url, {
+          ...everySecond,
+          onConnect: (connection, number) => {
+            connections.push(number)
+            return connection.send({ ask: 100 * number })
+          }
+        })
+        const outage = yield* Scope.make()
+        const first = yield* Effect.provideService(accepted, Scope.Scope, outage)
+        assert.deepStrictEqual(yield* first.receive, { ask: 100 })
+        assert.strictEqual(yield* socket.send({ ask: 1 }), "delivered")
+        assert.deepStrictEqual(yield* first.receive, { ask: 1 })
+        yield* first.send({ answer: 1 })
+        yield* socket.awaitOpen
+        yield* settled
+        yield* first.abort
+        yield* settled
+
+        const late = yield* Effect.forkChild(socket.send({ ask: 2 }, { validFor: "500 millis" }))
+        const outcome = yield* socket.offer({ ask: 3 })
+        yield* settled
+        assert.strictEqual(yield* socket.waitingMessages, 2)
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* Fiber.join(late), "dropped")
+        const second = yield* accepted
+        assert.deepStrictEqual(yield* second.receive, { ask: 200 })
+        assert.deepStrictEqual(yield* second.receive, { ask: 3 })
+        assert.strictEqual(yield* outcome, "delivered")
+        yield* second.sendAll([{ answer: 2 }, { answer: 3 }])
+        assert.deepStrictEqual(yield* socket.receive, { answer: 1 })
+        assert.deepStrictEqual(yield* socket.receiveOption, Option.some({ answer: 2 }))
+        const rest = yield* Effect.forkChild(Stream.runCollect(socket.messages))
+        yield* settled
+        yield* second.close()
+        assert.deepStrictEqual([...(yield* Fiber.join(rest))], [{ answer: 3 }])
+        assert.deepStrictEqual(connections, [1, 2])
+        assert.deepStrictEqual(yield* socket.state.get, { _tag: "Closed", failure: undefined })
+        yield* socket.close()
+        assert.strictEqual(yield* socket.send({ ask: 4 }), "dropped")
+      })
+    )
+  )
+
+  it.effect("sends nothing of a value that cannot be encoded", () =>
+    withTest(
+      Effect.gen(function* () {
+        const socket = yield* WebSocketChannel.reconnecting(Sums, url)
+        const server = yield* accepted
+        const wrong = { ask: "secret" } as object as { readonly ask: number }
+        for (const attempt of [Effect.asVoid(socket.send(wrong)), Effect.asVoid(socket.offer(wrong))]) {
+          const error = yield* Effect.flip(attempt)
+          assert.isTrue(WebSocketChannel.isInvalidMessage(error))
+          assert.notInclude(JSON.stringify(error), "secret")
+        }
+        yield* socket.send({ ask: 1 })
+        assert.deepStrictEqual(yield* server.receive, { ask: 1 })
+      })
+    )
+  )
+
+  it.effect("an invalid message ends it by default, behind the values before it", () =>
+    withTest(
+      Effect.gen(function* () {
+        const socket = yield* WebSocketChannel.reconnecting(Sums, url, everySecond)
+        const server = yield* WebSocketServer.accept()
+        yield* server.sendAll([`{"answer":1}`, "no JSON", `{"answer":2}`])
+        assert.deepStrictEqual(yield* socket.receive, { answer: 1 })
+        assert.strictEqual((yield* Effect.flip(socket.receive))._tag, "Protocol_error")
+        const { received } = yield* server.closeStatus
+        assert.strictEqual(received?.code, 1007)
+      })
+    )
+  )
+
+  it.effect("with the policy to fail, `classify` decides", () =>
+    withTest(
+      Effect.gen(function* () {
+        const Strict = WebSocketChannel.make({ fromClient: Ask, fromServer: Answer, onInvalid: "fail" })
+        const failures: Array<string> = []
+        const socket = yield* WebSocketChannel.reconnecting(Strict, url, {
+          ...everySecond,
+          classify: (failure) => {
+            failures.push(failure._tag)
+            return failures.length === 1 ? "reconnect" : "fail"
+          }
+        })
+        const first = yield* WebSocketServer.accept()
+        yield* first.sendAll([`{"answer":1}`, new Uint8Array([1])])
+        assert.strictEqual((yield* first.closeStatus).received?.code, 1003)
+        yield* TestClock.adjust("1 second")
+        const second = yield* WebSocketServer.accept()
+        yield* second.sendAll([`{"answer":2}`, "no JSON"])
+        assert.deepStrictEqual(yield* socket.receive, { answer: 1 })
+        assert.deepStrictEqual(yield* socket.receive, { answer: 2 })
+        assert.isTrue(WebSocketChannel.isInvalidMessage(yield* Effect.flip(socket.receive)))
+        assert.deepStrictEqual(failures, ["Invalid_message", "Invalid_message"])
+        assert.strictEqual((yield* second.closeStatus).received?.code, 1007)
+      })
+    )
+  )
+
+  it.effect("a function skips an invalid message, and `onConnect` leaves later values of a message to readers", () =>
+    withTest(
+      Effect.gen(function* () {
+        const skipped: Array<string> = []
+        const Lines = WebSocketChannel.make({
+          fromClient: Ask,
+          fromServer: Schema.NullOr(Schema.Number),
+          serialization: Serialization.ndjson,
+          onInvalid: ({ reason }) => void skipped.push(reason)
+        })
+        const socket = yield* WebSocketChannel.reconnecting(Lines, url, {
+          onConnect: (connection) => connection.receive
+        })
+        const server = yield* WebSocketServer.accept()
+        yield* server.sendAll(["1\n2\n", `"x"`, "null"])
+        assert.strictEqual(yield* socket.receive, 2)
+        assert.isNull(yield* socket.receive)
+        assert.deepStrictEqual(skipped, ["schema"])
+      })
+    )
   )
 })

@@ -3,7 +3,7 @@ import { connect } from "@effect-websocket/platform/WebSocketClient"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import * as WebSocketUpgrade from "@effect-websocket/platform/WebSocketUpgrade"
 import * as WebSocketUpgradeTest from "@effect-websocket/platform/WebSocketUpgradeTest"
-import { Effect, Exit, Scope } from "./effect/index.js"
+import { Deferred, Effect, Exit, Fiber, Scope, Stream } from "./effect/index.js"
 import { HttpServerRequest, HttpServerResponse, routesInMemory } from "./effect/http.js"
 import { assert, describe, it } from "./effect/vitest.js"
 
@@ -47,6 +47,32 @@ describe("an app in memory", () => {
       assert.deepStrictEqual([page.status, page.text, page.headers["x-seen"]], [200, "a page", "yes"])
       assert.strictEqual((yield* rejected("/other")).status, 404)
       assert.strictEqual((yield* rejected("ws://test//")).status, 404)
+    }).pipe(Effect.provide(WebSocketUpgradeTest.layer))
+  )
+
+  it.effect("interrupts the request of a client that leaves before the answer", () =>
+    Effect.gen(function* () {
+      const begun = yield* Deferred.make<void>()
+      const interrupted = yield* Deferred.make<void>()
+      const slow = Effect.andThen(Deferred.succeed(begun, undefined), Effect.never).pipe(
+        Effect.onInterrupt(() => Deferred.succeed(interrupted, undefined))
+      )
+      yield* WebSocketUpgradeTest.serve(yield* routesInMemory([["GET", "/slow", slow]]))
+      const connecting = yield* Effect.forkScoped(connect("/slow"))
+      yield* Deferred.await(begun)
+      yield* Fiber.interrupt(connecting)
+      yield* Deferred.await(interrupted)
+    }).pipe(Effect.provide(WebSocketUpgradeTest.layer))
+  )
+
+  it.effect("answers with the part of a body that came before its stream failed", () =>
+    Effect.gen(function* () {
+      const body = Stream.concat(Stream.make(new TextEncoder().encode("half")), Stream.fail("lost"))
+      const page = Effect.succeed(HttpServerResponse.stream(body, { status: 200 }))
+      yield* WebSocketUpgradeTest.serve(yield* routesInMemory([["GET", "/page", page]]))
+      const error = yield* Effect.flip(Effect.scoped(connect("/page")))
+      assert(error._tag === "Handshake_rejected")
+      assert.deepStrictEqual([error.status, error.text, error.bodyTruncated], [200, "half", true])
     }).pipe(Effect.provide(WebSocketUpgradeTest.layer))
   )
 

@@ -1,5 +1,11 @@
-import { Serialization, WebSocketChannel, type WebSocketClient, type WebSocketServer } from "@effect-websocket/platform"
-import type { ConnectionError, ProtocolError } from "@effect-websocket/protocol/Errors"
+import {
+  type ReconnectingWebSocket,
+  Serialization,
+  WebSocketChannel,
+  type WebSocketClient,
+  type WebSocketServer
+} from "@effect-websocket/platform"
+import type { ConnectionError, PayloadTooLarge, ProtocolError } from "@effect-websocket/protocol/Errors"
 import { Data, type Option } from "effect"
 import { describe, expect, test } from "tstyche"
 import { Context, Effect, type Layer, Schema, type Scope, Stream } from "../test/effect/index.js"
@@ -127,6 +133,67 @@ describe("subprotocols", () => {
     >()
     expect(WebSocketChannel.connect).type.not.toBeCallableWith(Versions, "ws://test", { protocols: ["v1"] })
     expect(WebSocketChannel.connect).type.toBeCallableWith(Sums, "ws://test", { protocols: ["sums"] })
+  })
+})
+
+declare const reconnecting: WebSocketChannel.ReconnectingClient<typeof Sums>
+
+describe("a reconnecting client", () => {
+  class NoToken {
+    readonly _tag = "NoToken"
+  }
+  class Tokens {
+    readonly tokens = true
+  }
+  const auth: Effect.Effect<string, NoToken, Tokens> = Effect.never
+
+  test("has the types of its channel", () => {
+    expect(WebSocketChannel.reconnecting(Sums, "ws://test")).type.toBe<
+      Effect.Effect<
+        WebSocketChannel.TypedReconnectingWebSocket<AnswerType, AskType>,
+        never,
+        WebSocketClient.WebSocketClient | Scope.Scope
+      >
+    >()
+  })
+
+  test("has the errors and services of its options, its schemas and its policy", () => {
+    const url = Effect.map(auth, (token) => `ws://test/${token}`)
+    expect(WebSocketChannel.reconnecting(Failing, url)).type.toBe<
+      Effect.Effect<
+        WebSocketChannel.TypedReconnectingWebSocket<AnswerType, AskType, NoToken | InvalidMessage>,
+        never,
+        WebSocketClient.WebSocketClient | Scope.Scope | Tokens
+      >
+    >()
+    const hooked = WebSocketChannel.reconnecting(Failing, "ws://test", {
+      onConnect: (connection) => Effect.andThen(connection.receive, connection.send({ ask: 1 })),
+      classify: (failure) => (failure._tag === "Invalid_message" ? "reconnect" : "fail")
+    })
+    expect(hooked).type.toBe<
+      Effect.Effect<
+        WebSocketChannel.TypedReconnectingWebSocket<AnswerType, AskType, ConnectionError | InvalidMessage>,
+        never,
+        WebSocketClient.WebSocketClient | Scope.Scope
+      >
+    >()
+    const mirrored = WebSocketChannel.make({ fromClient: Answer, fromServer: User })
+    expect(WebSocketChannel.reconnecting(mirrored, "ws://test")).type.toBe<
+      Effect.Effect<
+        WebSocketChannel.TypedReconnectingWebSocket<string, AnswerType>,
+        never,
+        WebSocketClient.WebSocketClient | Scope.Scope | Users
+      >
+    >()
+  })
+
+  test("sends values, with outcomes", () => {
+    expect(reconnecting.send({ ask: 1 }, { validFor: "connection" })).type.toBe<
+      Effect.Effect<ReconnectingWebSocket.Outcome, PayloadTooLarge | InvalidMessage>
+    >()
+    expect(reconnecting.receive).type.toBe<Effect.Effect<AnswerType, ReconnectingWebSocket.Failure>>()
+    expect(reconnecting.send).type.not.toBeCallableWith({ answer: 1 })
+    expect(WebSocketChannel.reconnecting).type.not.toBeCallableWith(Versions, "ws://test")
   })
 })
 

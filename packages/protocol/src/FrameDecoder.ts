@@ -6,7 +6,7 @@
 import { PayloadTooLarge, remoteProtocolError, type ProtocolError } from "./Errors.js"
 import { Frame } from "./Frame.js"
 import { GrowingBuffer } from "./internal/GrowingBuffer.js"
-import { mask } from "./internal/mask.js"
+import { mask } from "#mask"
 import * as Opcode from "./Opcode.js"
 
 /**

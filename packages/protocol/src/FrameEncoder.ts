@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type { Frame } from "./Frame.js"
-import { mask } from "./internal/mask.js"
+import { mask } from "#mask"
 
 /**
  * The size of a frame's header in bytes, for a payload of `payloadBytes` bytes.

@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { mask } from "./internal/mask.js"
+import { mask } from "#mask"
 
 /**
  * A source of unpredictable bytes, such as `globalThis.crypto`. A test can pass its own.

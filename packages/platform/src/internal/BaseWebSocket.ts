@@ -13,7 +13,7 @@ import * as closing from "./closing.js"
 import { Reader } from "./Reader.js"
 import { awaitClosed } from "./scopes.js"
 import { sentEffect } from "./sending.js"
-import { closeWithoutCode, transportKey } from "./typeId.js"
+import { transportKey } from "./typeId.js"
 
 // The number of newest control frames that are kept for a slow reader of them.
 const controlBuffer = 16
@@ -114,11 +114,6 @@ export abstract class BaseWebSocket<Item extends Delivered, Request> extends Rea
   close(code: number | CloseCode.Name, reason?: string): Effect.Effect<void, ProtocolError | PayloadTooLarge>
   close(code?: number | CloseCode.Name, reason?: string): Effect.Effect<void, ProtocolError | PayloadTooLarge> {
     return closing.close(this.link, code, reason)
-  }
-
-  /** `StandardWebSocket` uses it. */
-  get [closeWithoutCode](): Effect.Effect<void> {
-    return closing.closeWithoutCode(this.link)
   }
 
   get abort(): Effect.Effect<void> {

@@ -4,23 +4,31 @@ import { unsupportedData, invalidPayload } from "../engine/connection/closeCodes
 import type { Serialization } from "../Serialization.js"
 import { catchDefectIf, decodeUnknown, encodeUnknown, errorOf, unknownYet, valueOf, type AnySchema } from "./effect.js"
 import { InvalidMessage } from "./InvalidMessage.js"
+import { plainShapeOf } from "./plainShapeOf.js"
 
 /** A result that is there, an error, or an effect if something has to be awaited. */
 type Result<A, R> = A | InvalidMessage | Effect.Effect<A, InvalidMessage, R>
 
 type Convert<A, R> = (value: unknown) => Effect.Effect<A, unknown, R>
 
+/** What a schema does in one direction. */
+interface Conversion<A, R> {
+  /** Whether it converts a value to an equal one. It may be `false` if it does. */
+  readonly isSame: (value: unknown) => boolean
+  readonly convert: Convert<A, R>
+}
+
 /** Converts the messages of one side of a channel. */
 export class Codec<In, Out, RIn, ROut> {
   private readonly serialization: Serialization
-  private readonly decodeValue: Convert<In, RIn>
-  private readonly encodeValue: Convert<unknown, ROut>
+  private readonly decoding: Conversion<In, RIn>
+  private readonly encoding: Conversion<unknown, ROut>
 
   // The caller says what the schemas decode to, because inference cannot follow schemas through a class.
   constructor(inbound: AnySchema, outbound: AnySchema, serialization: Serialization) {
     this.serialization = serialization
-    this.decodeValue = decodeUnknown(inbound) as Convert<In, RIn>
-    this.encodeValue = encodeUnknown(outbound) as Convert<unknown, ROut>
+    this.decoding = { isSame: sameBy(inbound), convert: decodeUnknown(inbound) as Convert<In, RIn> }
+    this.encoding = { isSame: sameBy(outbound), convert: encodeUnknown(outbound) as Convert<unknown, ROut> }
   }
 
   /** Whether several values can be sent in one message. */
@@ -40,12 +48,12 @@ export class Codec<In, Out, RIn, ROut> {
       // The error may have parts of the message.
       return this.invalid("inbound", "serialization")
     }
-    return this.convert(values, this.decodeValue, "inbound")
+    return this.convert(values, this.decoding, "inbound")
   }
 
   /** The message for some values. */
   encode(values: ReadonlyArray<Out>): Result<string | Uint8Array, ROut> {
-    const encoded = this.convert(values, this.encodeValue, "outbound")
+    const encoded = this.convert(values, this.encoding, "outbound")
     if (encoded instanceof InvalidMessage) return encoded
     if (Array.isArray(encoded)) return this.serialize(encoded)
     return Effect.flatMap(encoded as Effect.Effect<ReadonlyArray<unknown>, InvalidMessage, ROut>, (values) => {
@@ -64,12 +72,13 @@ export class Codec<In, Out, RIn, ROut> {
 
   private convert<A, R>(
     values: ReadonlyArray<unknown>,
-    convert: Convert<A, R>,
+    { convert, isSame }: Conversion<A, R>,
     direction: "inbound" | "outbound"
   ): Result<ReadonlyArray<A>, R> {
     const converted: Array<A> = []
     const refuse = () => this.invalid(direction, "schema")
     try {
+      if (values.every(isSame)) return values as ReadonlyArray<A>
       for (const value of values) {
         const conversion = convert(value)
         const result = valueOf(conversion)
@@ -93,6 +102,8 @@ export class Codec<In, Out, RIn, ROut> {
     return new InvalidMessage({ direction, reason, serialization: this.serialization.name })
   }
 }
+
+const sameBy = (schema: AnySchema): ((value: unknown) => boolean) => plainShapeOf(schema.ast)?.matches ?? (() => false)
 
 /** Converts a value. Fails with the result of `refuse` if the schema refuses it, or if it is too deep for a recursive schema. */
 export const converting = <A, R, E>(convert: Convert<A, R>, value: unknown, refuse: () => E): Effect.Effect<A, E, R> =>

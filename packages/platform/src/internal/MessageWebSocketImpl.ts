@@ -18,7 +18,7 @@ import { readerKey, tag, webSocket } from "./typeId.js"
 export class MessageWebSocketImpl<Request = undefined> extends SendingWebSocket<Message, Request> {
   declare readonly [webSocket]: typeof webSocket
 
-  /** A `TypedWebSocket` reads with it. */
+  /** A `TypedWebSocket` reads with it, and a `StandardWebSocket` closes with its link. */
   get [readerKey](): Reader<Message> {
     return this
   }

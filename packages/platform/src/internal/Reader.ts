@@ -1,4 +1,5 @@
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
+import type { Message } from "@effect-websocket/protocol/Message"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
@@ -18,6 +19,7 @@ import {
 } from "./effect.js"
 import { Reading, type ReadingHost } from "./Reading.js"
 import { ItemRunning, type Handler, type Running } from "./Running.js"
+import { isTagged, readerKey } from "./typeId.js"
 
 /** Reads the items of a connection: one at a time, in batches, as a stream, or with a handler. */
 export abstract class Reader<Item extends Delivered> implements ReadingHost<Item> {
@@ -142,5 +144,9 @@ export abstract class Reader<Item extends Delivered> implements ReadingHost<Item
     this.link.inbox.forgetReader()
   }
 }
+
+/** Whether a WebSocket delivers whole messages and is one of this library's. */
+export const hasReader = (socket: object): socket is { readonly [readerKey]: Reader<Message> } =>
+  isTagged(socket, readerKey)
 
 const twoReaders = "Two fibers read from one WebSocket at once: its messages would be divided between them"

@@ -6,7 +6,9 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { ConnectError } from "../engine/client/Dial.js"
+import type { Link } from "../engine/connection/Link.js"
 import type { CloseStatus, WebSocket } from "../WebSocket.js"
+import { closeWithoutCode } from "./closing.js"
 import {
   awaitCallback,
   catchCause,
@@ -20,8 +22,9 @@ import {
   type Fiber,
   type Runtime
 } from "./effect.js"
+import { hasReader } from "./Reader.js"
 import { closeEvent, errorEvent, messageEvent } from "./standardEvents.js"
-import { closeWithoutCode } from "./typeId.js"
+import { readerKey } from "./typeId.js"
 
 /** The states of a standard WebSocket. */
 export const readyStates = { CONNECTING: 0, OPEN: 1, CLOSING: 2, CLOSED: 3 } as const
@@ -70,7 +73,11 @@ export class StandardConnection {
   private readonly fire: (event: Event) => void
   private readonly fiber: Fiber<CloseStatus, unknown>
   private socket: WebSocket | undefined = undefined
+  /** The link of the socket. A socket of the app's may have none. */
+  private link: Link<Message> | undefined = undefined
   private tasks = 0
+  /** Whether the messages that wait to be read are the last ones before the closing handshake. */
+  private closesBehindMessages = false
   private outgoing: Array<Outgoing> = []
   private wakeSender: (() => void) | undefined = undefined
   /** The bytes of messages that the socket has not taken. They stay if the connection ends. */
@@ -140,6 +147,7 @@ export class StandardConnection {
           )
         }
         this.queueTask(() => this.open(socket))
+        if (hasReader(socket)) this.watchClosing(socket[readerKey].link)
         yield* forkChild(catchCause(this.sendAll(socket), (cause) => this.failSending(socket, cause)))
         yield* Effect.ignore(forever(Effect.flatMap(socket.receiveAll, (batch) => this.deliver(batch))))
         this.startClosing()
@@ -148,9 +156,20 @@ export class StandardConnection {
     )
   }
 
+  /** The client itself begins to close, because of a timeout or a limit, or at the end of the scope. */
+  private watchClosing(link: Link<Message>): void {
+    this.link = link
+    link.listen(({ _tag }) => {
+      // After an error, the reader ends behind the messages that wait.
+      if (_tag !== "Closing" || link.connection.error !== undefined) return
+      if (link.inbox.isEmpty) this.startClosing()
+      else this.closesBehindMessages = true
+    })
+  }
+
   private startClosing(): void {
     this.queueTask(() => {
-      this.readyState = CLOSING
+      if (this.readyState === OPEN) this.readyState = CLOSING
     })
   }
 
@@ -166,8 +185,8 @@ export class StandardConnection {
   }
 
   /**
-   * Events are fired in tasks of their own, in order, as the standard says: the microtasks of one event run before the next
-   * event.
+   * Each event is fired in a task of its own, in order, as the standard says: the microtasks of one event run before the next
+   * event, also if several chunks arrive in one step.
    */
   private queueTask(task: () => void): void {
     this.tasks++
@@ -177,17 +196,14 @@ export class StandardConnection {
     })
   }
 
-  /** Fires an event for each message, and then goes on. */
+  /** Queues an event for each message. */
   private deliver(messages: Batch<Message>): Effect.Effect<void> {
     return Effect.suspend(() => {
-      // The read is a task of its own, which is enough for one message.
-      let isInTask = this.tasks === 0
-      for (const message of messages) {
-        if (isInTask) this.deliverOne(message)
-        else this.queueTask(() => this.deliverOne(message))
-        isInTask = false
-      }
-      if (this.tasks === 0) return Effect.void
+      for (const message of messages) this.queueTask(() => this.deliverOne(message))
+      if (this.closesBehindMessages) this.startClosing()
+      // Reading goes on while one event waits, so that it is not suspended for each message. If a Close arrived behind the
+      // messages, it waits for all events, so that their handlers can still answer.
+      if (this.tasks <= 1 && this.link?.connection.unsettled !== true) return Effect.void
       return awaitCallback<void>((resume) => this.queueTask(() => resume(Effect.void)))
     })
   }
@@ -249,6 +265,7 @@ export class StandardConnection {
       this.readyState = CLOSED
       this.countTaken()
       this.socket = undefined
+      this.link = undefined
       this.outgoing = []
       if (failure !== undefined) this.fire(errorEvent(failure.error))
     })
@@ -285,12 +302,8 @@ const failed = (error: unknown): Outcome => ({ wasClean: false, code: 1006, reas
 
 const closeSocket = (socket: WebSocket, code: number | undefined, reason: string): Effect.Effect<void> => {
   if (code !== undefined) return Effect.ignore(socket.close(code, reason))
-  return hasCloseWithoutCode(socket) ? socket[closeWithoutCode] : socket.close()
+  return hasReader(socket) ? closeWithoutCode(socket[readerKey].link) : socket.close()
 }
-
-/** The sockets of this library have it; a socket of the app's may not. */
-const hasCloseWithoutCode = (socket: object): socket is { readonly [closeWithoutCode]: Effect.Effect<void> } =>
-  closeWithoutCode in socket
 
 const toBinary = (type: BinaryType, data: Uint8Array): Blob | ArrayBufferLike => {
   if (type === "blob") return new Blob([data])

@@ -192,7 +192,8 @@ export class StandardWebSocketImpl extends EventTarget {
     this.#connection.send(converted, sizeOf(converted))
   }
 
-  close(code?: number, reason?: string): void {
+  // The defaults make `length` 0, as Web IDL says.
+  close(code: number | undefined = undefined, reason: string | undefined = undefined): void {
     const clamped = code === undefined ? undefined : clamp(code)
     const text = reason === undefined ? "" : `${reason}`
     if (clamped !== undefined && clamped !== 1000 && !(clamped >= 3000 && clamped <= 4999)) {
@@ -260,7 +261,7 @@ const checkProtocols = (protocols: ReadonlyArray<string>): void => {
   if (different.size < protocols.length) throw new DOMException("A subprotocol is given twice", "SyntaxError")
 }
 
-/** Copies bytes, because the caller may change them before they are sent. */
+/** Copies bytes, because the caller may change them before they are sent. Web IDL refuses bytes that may change their size. */
 const toOutgoing = (data: unknown): OutgoingData => {
   if (typeof data === "string" || data instanceof Blob) return data
   if (isArrayBuffer(data)) return copyOf(data, 0, data.byteLength)
@@ -275,15 +276,20 @@ const isArrayBuffer = (data: unknown): data is ArrayBuffer =>
   Object.prototype.toString.call(data) === "[object ArrayBuffer]"
 
 /** A buffer that was transferred has no bytes, and cannot be read. */
-const copyOf = (buffer: ArrayBuffer, start: number, size: number): Uint8Array =>
-  size === 0 ? new Uint8Array(0) : new Uint8Array(buffer.slice(start, start + size))
+const copyOf = (buffer: ArrayBuffer, start: number, size: number): Uint8Array => {
+  if (isResizable(buffer)) throw new TypeError("A resizable buffer cannot be sent")
+  return size === 0 ? new Uint8Array(0) : new Uint8Array(buffer.slice(start, start + size))
+}
+
+const isResizable = (buffer: ArrayBuffer): boolean => Reflect.get(buffer, "resizable") === true
 
 const sizeOf = (data: OutgoingData): number =>
   typeof data === "string" ? Message.size(Message.text(data)) : data instanceof Blob ? data.size : data.length
 
 /** Converts a number as `[Clamp] unsigned short` of Web IDL: to the nearest integer, the even one of two. */
-const clamp = (value: unknown): number => {
-  const number = Math.min(Math.max(Number(value), 0), 65535)
+const clamp = (value: number): number => {
+  // `Math.max` converts as Web IDL does: it throws a `TypeError` for a BigInt, which `Number` would convert.
+  const number = Math.min(Math.max(value, 0), 65535)
   if (Number.isNaN(number)) return 0
   const floor = Math.floor(number)
   return number - floor === 0.5 ? floor + (floor % 2) : Math.round(number)

@@ -1,6 +1,5 @@
 import type * as CloseCode from "@effect-websocket/protocol/CloseCode"
 import type { ConnectionError, PayloadTooLarge, ProtocolError } from "@effect-websocket/protocol/Errors"
-import type { Message } from "@effect-websocket/protocol/Message"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Option from "effect/Option"
@@ -12,10 +11,10 @@ import type { Codec } from "./Codec.js"
 import type { Batch } from "./effect.js"
 import type { Handled, HandledContext, HandledError } from "./handled.js"
 import { InvalidMessage } from "./InvalidMessage.js"
-import type { Reader } from "./Reader.js"
+import { hasReader } from "./Reader.js"
 import { InPlace } from "./sending.js"
 import { together } from "./together.js"
-import { isTagged, readerKey, tag, typedWebSocket } from "./typeId.js"
+import { readerKey, tag, typedWebSocket } from "./typeId.js"
 import { ValueReader, type OnInvalid } from "./ValueReader.js"
 
 /** One side of a channel. */
@@ -134,9 +133,6 @@ export class AcceptedWebSocketImpl<In, Out, E, RIn, ROut, Request, Value> extend
   }
 }
 
-const hasReader = (socket: object): socket is WebSocket.WebSocket & { readonly [readerKey]: Reader<Message> } =>
-  isTagged(socket, readerKey)
-
 /** The effect that `send` returns. */
 class SendValue<Out, R> extends InPlace<ConnectionError | InvalidMessage, R> {
   private readonly socket: TypedWebSocketImpl<unknown, Out, unknown, unknown, R>
@@ -164,7 +160,8 @@ class SendValue<Out, R> extends InPlace<ConnectionError | InvalidMessage, R> {
   }
 }
 
-const encoded = <Out, R>(
+/** The message for some values. */
+export const encoded = <Out, R>(
   codec: Codec<unknown, Out, unknown, R>,
   values: ReadonlyArray<Out>
 ): Effect.Effect<string | Uint8Array, InvalidMessage, R> =>

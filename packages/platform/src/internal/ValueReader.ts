@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
 import { closeCodeOf, type Codec } from "./Codec.js"
-import { streamOfReads, toBatch, withFiber, type Batch, type Fiber } from "./effect.js"
+import { streamOfReads, toBatch, withFiber, yieldIfSoon, type Batch, type Fiber } from "./effect.js"
 import { InvalidMessage } from "./InvalidMessage.js"
 import type { Reader } from "./Reader.js"
 import { Reading } from "./Reading.js"
@@ -187,7 +187,8 @@ class ValueReading<B, E, R> extends Reading<B, Message, E, R> {
   protected override next(): Effect.Effect<B, E | ConnectionError, R> | undefined {
     const ready = this.values.prepare()
     if (ready === true) return this.taken
-    return ready === undefined ? undefined : Effect.flatMap(this.values.reader.asReader(ready), () => this)
+    if (ready === undefined) return undefined
+    return Effect.flatMap(Effect.andThen(this.values.reader.asReader(ready), yieldIfSoon), () => this)
   }
 }
 

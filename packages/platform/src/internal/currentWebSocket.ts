@@ -17,19 +17,28 @@ export class CurrentWebSocket {
     this.isOnly = socket !== undefined
   }
 
-  /** Makes a connection the current one, for as long as the scope. */
-  set(socket: WebSocket): Effect.Effect<void, never, Scope.Scope> {
-    if (this.isOnly) return Effect.void
-    return Effect.acquireRelease(
-      Effect.sync(() => {
-        this.socket = socket
-        this.waiters.wakeAll()
-      }),
-      () =>
-        Effect.sync(() => {
-          if (this.socket === socket) this.socket = undefined
-        })
-    )
+  /**
+   * Makes the connection that `connect` makes the current one, until it is over at the end of the scope. So what is written
+   * while it closes is dropped, and does not wait for the next one.
+   */
+  connect<E>(connect: Effect.Effect<WebSocket, E, Scope.Scope>): Effect.Effect<WebSocket, E, Scope.Scope> {
+    if (this.isOnly) return connect
+    return Effect.suspend(() => {
+      let connected: WebSocket | undefined
+      const forget = Effect.sync(() => {
+        if (this.socket === connected) this.socket = undefined
+      })
+      // Finalizers run in reverse order, so this one runs behind that of the connection.
+      return Effect.andThen(
+        Effect.addFinalizer(() => forget),
+        Effect.tap(connect, (socket) =>
+          Effect.sync(() => {
+            this.socket = connected = socket
+            this.waiters.wakeAll()
+          })
+        )
+      )
+    })
   }
 
   /** Sends a message. Fails only if the message itself is refused. */

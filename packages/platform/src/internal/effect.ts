@@ -540,6 +540,9 @@ const isStream = <A, E, R>(u: unknown): u is Stream.Stream<A, E, R> =>
 
 export { streamOfReads } from "./install-effect@3-or-platform@4/streams.js"
 
+/** What a fiber does before it takes a batch for a stream. In Effect 4 it may yield. */
+export { void as yieldIfSoon } from "effect/Effect"
+
 /** Adds items to a stream, or ends it. */
 export interface Emit<A> {
   readonly single: (item: A) => void

@@ -4,7 +4,7 @@ import * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
 import { Waiters } from "../engine/Waiters.js"
 import { awaitCallback, streamOfReads } from "./effect.js"
-import { takeAfter } from "./waiting.js"
+import { outrun, takeAfter } from "./waiting.js"
 
 interface End<E> {
   readonly cause: Cause.Cause<E>
@@ -13,7 +13,7 @@ interface End<E> {
 }
 
 /** Holds received messages that wait for a reader. A reader that was interrupted has taken nothing. */
-export class Inbox<A extends object, E> {
+export class Inbox<A, E> {
   private readonly capacity: number
   private readonly items: Array<A> = []
   private readonly readers = new Waiters()
@@ -50,8 +50,8 @@ export class Inbox<A extends object, E> {
     Effect.suspend(() => this.awaitItemOrNormalEnd),
     () => {
       const item = this.take()
-      if (item !== undefined) return Option.some(item)
-      return this.over?.isNormal === true ? Option.none() : undefined
+      if (item !== outrun) return Option.some(item)
+      return this.over?.isNormal === true ? Option.none() : outrun
     }
   )
 
@@ -74,8 +74,9 @@ export class Inbox<A extends object, E> {
     return this.items.length < this.capacity || this.over !== undefined
   }
 
-  private take(): A | undefined {
-    const item = this.items.shift()
+  private take(): A | typeof outrun {
+    if (this.items.length === 0) return outrun
+    const item = this.items.shift()!
     if (this.hasRoom) this.writers.wakeAll()
     return item
   }

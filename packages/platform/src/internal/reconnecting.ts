@@ -5,7 +5,6 @@ import {
   type PayloadTooLarge,
   type ProtocolError
 } from "@effect-websocket/protocol/Errors"
-import type { Message } from "@effect-websocket/protocol/Message"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -46,15 +45,23 @@ import { ObservedState, type Decision, type Failure, type SendOptions, type Stat
 import { awaitClosed, delegatingScope } from "./scopes.js"
 import { timeout } from "./settings.js"
 
+/** How each connection is used. */
+export interface Usage<S, A, E, R> {
+  /** What the app gets of an open connection, and what reads from it. */
+  readonly adopt: (socket: WebSocket.WebSocket) => S
+  /** Reads until the connection is over. Fails only if something else than the connection fails. */
+  readonly read: (adopted: S, deliver: (item: A) => Effect.Effect<void>) => Effect.Effect<void, E, R>
+}
+
 /** What a logical connection is made with: all options, with their defaults. */
-export interface ReconnectingPlan<E, R> {
+export interface ReconnectingPlan<S, A, E, R> extends Usage<S, A, E, R> {
   /** Makes one attempt. */
   readonly connect: Effect.Effect<WebSocket.WebSocket, ConnectError | E, Scope.Scope | R>
   readonly schedule: Schedule.Schedule<unknown, Failure<E>>
   readonly stableMillis: number
   readonly maxRetryAfterMillis: number
   readonly classify: (failure: Failure<E>) => Decision
-  readonly onConnect: (socket: WebSocket.WebSocket, connection: number) => Effect.Effect<unknown, E, R>
+  readonly onConnect: (adopted: S, connection: number) => Effect.Effect<unknown, E, R>
   readonly outboxCapacity: number
   readonly outboxStrategy: OutboxStrategy
 }
@@ -63,10 +70,10 @@ export interface ReconnectingPlan<E, R> {
 const inboxCapacity = 16
 
 /** A logical connection. It owns its connections, and has one place in its scope for all of them. */
-export class Reconnecting<E, R> implements Closable, Owner {
-  private readonly plan: ReconnectingPlan<E, R>
+export class Reconnecting<S, A, E, R> implements Closable, Owner {
+  private readonly plan: ReconnectingPlan<S, A, E, R>
   private readonly outbox: Outbox<OutgoingMessage>
-  private readonly inbox = new Inbox<Message, Failure<E>>(inboxCapacity)
+  private readonly inbox = new Inbox<A, Failure<E>>(inboxCapacity)
   private readonly observed = new ObservedState<E>()
   private supervisor: AnyFiber<void, never> | undefined = undefined
   private place: Owner | undefined = undefined
@@ -87,7 +94,7 @@ export class Reconnecting<E, R> implements Closable, Owner {
   /** How it ended, if it has. */
   private end: Exit.Exit<void, Failure<E>> | undefined = undefined
 
-  constructor(plan: ReconnectingPlan<E, R>) {
+  constructor(plan: ReconnectingPlan<S, A, E, R>) {
     this.plan = plan
     this.outbox = new Outbox(plan.outboxCapacity, plan.outboxStrategy)
   }
@@ -133,7 +140,7 @@ export class Reconnecting<E, R> implements Closable, Owner {
   }
 
   private readonly supervise: Effect.Effect<void, never, R> = Effect.gen(
-    function* (this: Reconnecting<E, R>) {
+    function* (this: Reconnecting<S, A, E, R>) {
       let attempt = 1
       const delays = new Delays(this.plan.schedule)
       for (;;) {
@@ -191,7 +198,7 @@ export class Reconnecting<E, R> implements Closable, Owner {
       delegatingScope(this),
       (scope) =>
         Effect.gen(
-          function* (this: Reconnecting<E, R>) {
+          function* (this: Reconnecting<S, A, E, R>) {
             const socket = yield* scopeProvide(this.plan.connect, scope)
             this.socket = socket
             const start = yield* Clock.currentTimeMillis
@@ -205,9 +212,7 @@ export class Reconnecting<E, R> implements Closable, Owner {
   private release(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
     return Effect.suspend(() => {
       // The caller that stops this closes the connection, because only the caller knows the code.
-      const { openSocket } = this
-      this.openSocket = undefined
-      if (openSocket !== undefined) this.outbox.dropWhere(({ connection }) => connection === openSocket)
+      if (this.openSocket !== undefined) this.leave(this.openSocket)
       if (this.stopped) return Effect.void
       this.socket = undefined
       this.member?.beginClose(this.isRequested ? normalClosure : closeCodeOfExit(exit))
@@ -217,15 +222,24 @@ export class Reconnecting<E, R> implements Closable, Owner {
     })
   }
 
+  /** Drops the messages that are valid only on a connection that has ended. */
+  private leave(socket: WebSocket.WebSocket): void {
+    if (this.openSocket === socket) this.openSocket = undefined
+    this.outbox.dropWhere(({ connection }) => connection === socket)
+  }
+
   private use(socket: WebSocket.WebSocket): Effect.Effect<never, Failure<E>, R> {
     return Effect.gen(
-      function* (this: Reconnecting<E, R>) {
+      function* (this: Reconnecting<S, A, E, R>) {
         this.connections++
-        yield* this.plan.onConnect(socket, this.connections)
+        const adopted = this.plan.adopt(socket)
+        yield* this.plan.onConnect(adopted, this.connections)
         this.openSocket = socket
         this.observed.set({ _tag: "Open", connection: this.connections })
         const sending = yield* forkChild(sendAll(this.outbox, socket))
-        yield* Effect.ignore(socket.run((message) => this.inbox.offer(message)))
+        // If nobody reads, reading does not end with the connection.
+        yield* forkChild(Effect.map(socket.closeStatus, () => this.leave(socket)))
+        yield* this.plan.read(adopted, (item) => this.inbox.offer(item))
         // A message that is being sent fails with the connection.
         yield* Fiber.interrupt(sending)
         const { error } = yield* socket.closeStatus
@@ -246,15 +260,15 @@ export class Reconnecting<E, R> implements Closable, Owner {
     )
   }
 
-  get messages(): Stream.Stream<Message, Failure<E>> {
+  get messages(): Stream.Stream<A, Failure<E>> {
     return this.inbox.stream
   }
 
-  get receive(): Effect.Effect<Message, Failure<E>> {
+  get receive(): Effect.Effect<A, Failure<E>> {
     return this.inbox.receive
   }
 
-  get receiveOption(): Effect.Effect<Option.Option<Message>, Failure<E>> {
+  get receiveOption(): Effect.Effect<Option.Option<A>, Failure<E>> {
     return this.inbox.receiveOption
   }
 
@@ -270,7 +284,7 @@ export class Reconnecting<E, R> implements Closable, Owner {
   }
 
   /** An interruption takes the message back, and ends its alarm. */
-  private takenBackOnInterrupt<A, X>(message: OutgoingMessage, effect: Effect.Effect<A, X>): Effect.Effect<A, X> {
+  private takenBackOnInterrupt<B, X>(message: OutgoingMessage, effect: Effect.Effect<B, X>): Effect.Effect<B, X> {
     return Effect.onInterrupt(effect, () =>
       Effect.sync(() => {
         message.onSettled()

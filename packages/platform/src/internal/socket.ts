@@ -16,7 +16,7 @@ import {
   SocketGenericError,
   SocketTypeId
 } from "./install-effect@3-or-platform@4/socket.js"
-import { closeOf } from "./socketClose.js"
+import { closeOf, dropSilent } from "./socketClose.js"
 
 /** The service of a socket, and the service of a server of sockets. */
 export { Socket, SocketServer } from "./install-effect@3-or-platform@4/socket.js"
@@ -63,9 +63,8 @@ export const makeSocket = (
   ): Effect.Effect<void, SocketError | E, R> =>
     Effect.scopedWith((scope) =>
       Effect.gen(function* () {
-        const socket = yield* Scope.extend(connect, scope)
         // Before the handlers, so that it outlives them: a finalizer of a handler may write, and must not wait.
-        yield* Scope.extend(current.set(socket), scope)
+        const socket = yield* Scope.extend(current.connect(connect), scope)
         const fibers = yield* Scope.extend(FiberSet.make<unknown, E>(), scope)
         const fork = yield* FiberSet.runtime(fibers)<R>()
         const reading = socket.run(({ data }) => {
@@ -73,7 +72,7 @@ export const makeSocket = (
           if (Effect.isEffect(handling)) fork(handling)
         })
         const ended = Effect.matchEffect(reading, {
-          onFailure: (error) => Effect.fail(closeError(error)),
+          onFailure: (error) => Effect.andThen(dropSilent(socket, error), Effect.fail(closeError(error))),
           // `receive` has the code, also after a normal end.
           onSuccess: () => Effect.matchEffect(socket.receive, { onFailure: endOf, onSuccess: () => Effect.void })
         })

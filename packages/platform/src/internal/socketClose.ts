@@ -1,5 +1,7 @@
 import * as CloseCode from "@effect-websocket/protocol/CloseCode"
-import type { ConnectionError } from "@effect-websocket/protocol/Errors"
+import { isIoError, type ConnectionError } from "@effect-websocket/protocol/Errors"
+import * as Effect from "effect/Effect"
+import type { WebSocket } from "../WebSocket.js"
 
 /**
  * The code and the reason with which a `Socket` of Effect reports the end of a connection, as the standard `WebSocket`
@@ -17,6 +19,13 @@ export const closeOf = (error: ConnectionError): CloseCode.CloseReason => {
       return { code: error.limit === "budget" ? tryAgainLater : messageTooBig, reason: error.message }
   }
 }
+
+/**
+ * Drops a connection whose heartbeat has ended it. A peer without a sign of life does not answer the Close, and what waits for
+ * the end of the reader, such as the calls of RPC, would wait for `closeTimeout` as well.
+ */
+export const dropSilent = (socket: WebSocket, error: ConnectionError): Effect.Effect<void> =>
+  isIoError(error) && error.operation === "heartbeat" ? socket.abort : Effect.void
 
 const abnormal = CloseCode.fromName("AbnormalClosure")
 const messageTooBig = CloseCode.fromName("MessageTooBig")

@@ -77,20 +77,6 @@ class FallbackCloseEvent extends Event {
 Object.defineProperty(FallbackCloseEvent, "name", { value: "CloseEvent" })
 Object.defineProperty(FallbackCloseEvent.prototype, Symbol.toStringTag, { value: "CloseEvent", configurable: true })
 
-/** An `Event`, as the standard says, with properties of its own. */
-class FailureEvent extends Event {
-  readonly message: string
-  readonly error: unknown
-
-  constructor(error: unknown) {
-    super("error")
-    this.message = error instanceof Error ? error.message : String(error)
-    this.error = error
-  }
-}
-
-Object.defineProperty(FailureEvent, "name", { value: "ErrorEvent" })
-
 // Every runtime has it. Without the types of the DOM, TypeScript does not know it.
 declare const MessageEvent: new (
   type: string,
@@ -106,7 +92,9 @@ export const closeEvent = (init: CloseEventInit): CloseEvent => {
   return new CloseEvent("close", init)
 }
 
-export const errorEvent = (error: unknown): ErrorEvent => new FailureEvent(error)
+/** An `Event`, as the standard says, with properties of its own. */
+export const errorEvent = (error: unknown): ErrorEvent =>
+  Object.assign(new Event("error"), { error, message: error instanceof Error ? error.message : String(error) })
 
 interface Entry {
   handler: object

@@ -9,9 +9,6 @@ export const transportKey: unique symbol = Symbol.for("@effect-websocket/platfor
 /** The key under which a WebSocket keeps its reader. It is not part of the public API. */
 export const readerKey: unique symbol = Symbol.for("@effect-websocket/platform/WebSocket/reader")
 
-/** The key under which a WebSocket keeps the effect that closes it with an empty Close. It is not part of the public API. */
-export const closeWithoutCode: unique symbol = Symbol.for("@effect-websocket/platform/WebSocket/closeWithoutCode")
-
 export const webSocketChannel: unique symbol = Symbol.for("@effect-websocket/platform/WebSocketChannel")
 export const typedWebSocket: unique symbol = Symbol.for("@effect-websocket/platform/TypedWebSocket")
 

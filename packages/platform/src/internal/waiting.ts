@@ -1,25 +1,25 @@
 import * as Effect from "effect/Effect"
 import { catchDefectIf } from "./effect.js"
 
-// Another fiber took the item for which this one was woken.
-const outrun = Symbol("outrun")
+/** Another fiber took the item for which this one was woken. */
+export const outrun: unique symbol = Symbol("outrun")
 
 /**
- * Waits, and then takes an item. If another fiber was faster, `take` returns `undefined`, and the wait begins again.
+ * Waits, and then takes an item. If another fiber was faster, `take` returns `outrun`, and the wait begins again.
  *
  * An interruption loses no item: the value of `sync` reaches the fiber's next step in the same step that took it. So
  * `take` does not return an effect, because an interruption could replace it. For the same reason `outrun` is thrown.
  */
-export const takeAfter = <A extends object, E, R>(
+export const takeAfter = <A, E, R>(
   wait: Effect.Effect<void, E, R>,
-  take: () => A | undefined
+  take: () => A | typeof outrun
 ): Effect.Effect<A, E, R> => {
   const taking: Effect.Effect<A, E, R> = catchDefectIf(
     Effect.andThen(
       wait,
       Effect.sync(() => {
         const taken = take()
-        if (taken === undefined) throw outrun
+        if (taken === outrun) throw outrun
         return taken
       })
     ),

@@ -4,17 +4,20 @@
  *
  * @since 0.1.0
  */
-import type * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as EffectSocket from "../EffectSocket.js"
+import { layerEffect } from "../internal/effect.js"
 import {
-  layerClientProtocol,
+  ClientProtocol,
+  makeClientProtocol,
   readAgain,
-  type ClientProtocol,
   type ClientProtocolOptions,
+  type ClientProtocolService,
   type RpcSerialization
 } from "../internal/rpc.js"
+import { Socket } from "../internal/socket.js"
 import type { WebSocketClient } from "../WebSocketClient.js"
 
 /**
@@ -37,6 +40,24 @@ export interface Options extends EffectSocket.Options {
  * When a connection ends, each call in flight fails with `RpcClientError`. Calls fail with the same error until there is the
  * next connection. Calls before the first connection wait for it, unless an attempt fails. No call is sent twice.
  *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeProtocol = <E = never, R = never>(
+  url: string | URL | Effect.Effect<string | URL, E, R>,
+  { rpc, ...options }: Options = {}
+): Effect.Effect<
+  ClientProtocolService,
+  never,
+  WebSocketClient | RpcSerialization | Scope.Scope | Exclude<R, Scope.Scope>
+> =>
+  Effect.flatMap(EffectSocket.make(url, options), (socket) =>
+    Effect.provideService(makeClientProtocol(rpc), Socket, socket)
+  )
+
+/**
+ * The protocol that `makeProtocol` makes.
+ *
  * @example
  * ```ts
  * import { WebSocketRpcClient } from "@effect-websocket/platform/rpc"
@@ -54,12 +75,12 @@ export interface Options extends EffectSocket.Options {
  */
 export const layerProtocol = <E = never, R = never>(
   url: string | URL | Effect.Effect<string | URL, E, R>,
-  { rpc, ...options }: Options = {}
+  options?: Options
 ): Layer.Layer<ClientProtocol, never, WebSocketClient | RpcSerialization | Exclude<R, Scope.Scope>> =>
-  Layer.provide(layerClientProtocol(rpc), EffectSocket.layer(url, options))
+  layerEffect(ClientProtocol, makeProtocol(url, options))
 
 /**
- * The options of `layerProtocolReconnecting`: those of `EffectSocket.makeReconnecting`, and `rpc`, as in `Options`.
+ * The options of `makeProtocolReconnecting`: those of `EffectSocket.makeReconnecting`, and `rpc`, as in `Options`.
  *
  * @since 0.1.0
  * @category models
@@ -69,15 +90,29 @@ export interface ReconnectingOptions<E = never, R = never> extends EffectSocket.
 }
 
 /**
- * As `layerProtocol`, but a `ReconnectingWebSocket` makes the connections: its `schedule`, `classify`, `onConnect` and the
+ * As `makeProtocol`, but a `ReconnectingWebSocket` makes the connections: its `schedule`, `classify`, `onConnect` and the
  * server's `Retry-After` decide when it connects again. An attempt that fails does not fail a call: calls before the first
  * connection wait for it. After the final failure, all calls fail with it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeProtocolReconnecting = <E = never, R = never>(
+  url: string | URL | Effect.Effect<string | URL, E, R>,
+  { rpc, ...options }: ReconnectingOptions<E, R> = {}
+): Effect.Effect<ClientProtocolService, never, WebSocketClient | RpcSerialization | Scope.Scope | R> =>
+  Effect.flatMap(EffectSocket.makeReconnecting(url, options), (socket) =>
+    Effect.provideService(makeClientProtocol({ ...readAgain, ...rpc }), Socket, socket)
+  )
+
+/**
+ * The protocol that `makeProtocolReconnecting` makes.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerProtocolReconnecting = <E = never, R = never>(
   url: string | URL | Effect.Effect<string | URL, E, R>,
-  { rpc, ...options }: ReconnectingOptions<E, R> = {}
+  options?: ReconnectingOptions<E, R>
 ): Layer.Layer<ClientProtocol, never, WebSocketClient | RpcSerialization | Exclude<R, Scope.Scope>> =>
-  Layer.provide(layerClientProtocol({ ...readAgain, ...rpc }), EffectSocket.layerReconnecting(url, options))
+  layerEffect(ClientProtocol, makeProtocolReconnecting(url, options))

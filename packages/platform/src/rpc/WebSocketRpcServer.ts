@@ -16,11 +16,13 @@ import { fromWebSocket } from "../EffectSocket.js"
 import { layerEffect } from "../internal/effect.js"
 import { HttpServerRequest, type HttpServerResponse } from "../internal/httpServer.js"
 import {
-  makeServerConnections,
+  makeServerProtocol,
   ServerProtocol,
   type RpcSerialization,
   type ServerProtocolService
 } from "../internal/rpc.js"
+import type { Socket } from "../internal/socket.js"
+import { upgradedRequest } from "../internal/upgradedRequest.js"
 import { WebSocketServer, type RouteOptions } from "../WebSocketServer.js"
 import { WebSocketUpgrade, type UpgradeOptions } from "../WebSocketUpgrade.js"
 
@@ -38,7 +40,7 @@ export const makeProtocol = <Value = undefined, E = never, R = never>(
 ): Effect.Effect<ServerProtocolService, never, WebSocketServer | RpcSerialization | Scope.Scope | R> =>
   Effect.gen(function* () {
     const server = yield* WebSocketServer
-    const { protocol, serve } = yield* makeServerConnections
+    const { protocol, serve } = yield* makeConnections
     const route = options === undefined ? server : yield* server.route(options)
     yield* route.serve((socket) => serve(fromWebSocket(socket), singleHeaders(socket.request.headers)))
     return protocol
@@ -90,12 +92,19 @@ export const makeProtocolUpgrade = <Value = undefined, E = never, R = never>(
 > =>
   Effect.gen(function* () {
     const { upgrade } = yield* WebSocketUpgrade
-    const { protocol, serve } = yield* makeServerConnections
+    const { protocol, serve } = yield* makeConnections
     const response = Effect.flatMap(HttpServerRequest, ({ headers }) =>
       upgrade((socket) => serve(fromWebSocket(socket), headers), options)
     )
     return { protocol, response }
   })
+
+/** The protocol of a server, and a function that serves one connection until it ends. */
+const makeConnections = Effect.map(makeServerProtocol, ({ protocol, response }) => ({
+  protocol,
+  serve: (socket: Socket, headers: Readonly<Record<string, string>>): Effect.Effect<void, never, Scope.Scope> =>
+    Effect.asVoid(Effect.provideService(response, HttpServerRequest, upgradedRequest(socket, headers)))
+}))
 
 /** A header that came more than once has all of its values, as in a `Headers` of `fetch`. */
 const singleHeaders = (headers: HeaderRecord): Record<string, string> =>

@@ -35,3 +35,14 @@ export const recordOf = <A>(value: Schema.Schema<A>): Schema.Schema<{ readonly [
 export interface Nested extends ReadonlyArray<Nested> {}
 
 export const Nested: Schema.Schema<Nested> = Schema.Array(Schema.suspend((): Schema.Schema<Nested> => Nested))
+
+/** Values of either schema. */
+export const unionOf = <A, B>(first: Schema.Schema<A>, second: Schema.Schema<B>): Schema.Schema<A | B> =>
+  Schema.Union(first, second)
+
+/** A list of two values, and then any number of the third schema. */
+export const pairOf = <A, B, C>(
+  first: Schema.Schema<A>,
+  second: Schema.Schema<B>,
+  rest: Schema.Schema<C>
+): Schema.Schema<readonly [A, B, ...ReadonlyArray<C>]> => Schema.Tuple([first, second], rest)

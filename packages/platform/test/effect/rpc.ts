@@ -69,3 +69,6 @@ export const clientPings = 6
 
 /** Has the client of RPC ping every 10 seconds. It always does. */
 export const pings = {}
+
+/** Whether the client of RPC learns of the end of a connection some steps after its socket has none. */
+export const learnsOfEndLate = true

@@ -3,6 +3,8 @@ import { assert, describe, it } from "../effect/vitest.js"
 import type { Closable, Owner } from "../../src/engine/connection/Closables.js"
 import { Option, Schedule } from "effect"
 import { Reconnecting } from "../../src/internal/reconnecting.js"
+import type * as WebSocket from "@effect-websocket/platform/WebSocket"
+import type { Message } from "@effect-websocket/protocol/Message"
 import { settled } from "../support.js"
 
 class Place implements Owner {
@@ -19,7 +21,9 @@ describe("Reconnecting", () => {
   it.effect("ends in the step in which its scope begins to end", () =>
     Effect.gen(function* () {
       const interrupted: Array<string> = []
-      const reconnecting = new Reconnecting<never, never>({
+      const reconnecting = new Reconnecting<WebSocket.WebSocket, Message, never, never>({
+        adopt: (socket) => socket,
+        read: () => Effect.void,
         connect: Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted.push("connect"))),
         schedule: Schedule.forever,
         stableMillis: 1,

@@ -247,6 +247,24 @@ describe("the constructor", () => {
 })
 
 describe("constants and attributes", () => {
+  it.live("idlharness: the lengths of the functions, and calls on other objects", () =>
+    Effect.gen(function* () {
+      const { WebSocket } = yield* setup()
+      const { close, send } = WebSocket.prototype
+      assert.deepStrictEqual([Reflect.get(WebSocket, "length"), close.length, send.length], [1, 0, 1])
+      assert.instanceOf(
+        thrownBy(() => Reflect.apply(close, {}, [])),
+        TypeError
+      )
+      for (const name of ["url", "readyState", "bufferedAmount", "protocol", "extensions", "binaryType"]) {
+        assert.instanceOf(
+          thrownBy(() => Reflect.get(WebSocket.prototype, name)),
+          TypeError
+        )
+      }
+    })
+  )
+
   it.live("constants/001 to 006", () =>
     Effect.gen(function* () {
       const { WebSocket, url } = yield* setup()
@@ -265,28 +283,32 @@ describe("constants and attributes", () => {
     })
   )
 
-  it.live("readyState/001 to 008; bufferedAmount/001 to 003, 006, 010, -deleting, -getting; extensions/001", () =>
-    Effect.gen(function* () {
-      const { WebSocket, url } = yield* setup()
-      const socket = new WebSocket(url)
-      for (const [name, value] of [
-        ["readyState", 0],
-        ["bufferedAmount", 0],
-        ["extensions", ""],
-        ["protocol", ""]
-      ] as const) {
-        assert.isFalse(Reflect.set(socket, name, "other"))
-        Reflect.deleteProperty(socket, name)
-        assert.strictEqual(Reflect.get(socket, name), value)
-        assert.isTrue(name in WebSocket.prototype)
-      }
-      yield* once(socket, "open")
-      assert.strictEqual(socket.readyState, WebSocket.OPEN)
-      socket.close()
-      assert.strictEqual(socket.readyState, WebSocket.CLOSING)
-      yield* once(socket, "close")
-      assert.strictEqual(socket.readyState, WebSocket.CLOSED)
-    })
+  it.live(
+    "readyState/001 to 008; bufferedAmount/001 to 003, 006, 010, -defineProperty-getter, -deleting, -getting; extensions/001",
+    () =>
+      Effect.gen(function* () {
+        const { WebSocket, url } = yield* setup()
+        const socket = new WebSocket(url)
+        for (const [name, value] of [
+          ["readyState", 0],
+          ["bufferedAmount", 0],
+          ["extensions", ""],
+          ["protocol", ""]
+        ] as const) {
+          assert.isFalse(Reflect.set(socket, name, "other"))
+          Reflect.deleteProperty(socket, name)
+          assert.strictEqual(Reflect.get(socket, name), value)
+          assert.isTrue(name in WebSocket.prototype)
+        }
+        yield* once(socket, "open")
+        assert.strictEqual(socket.readyState, WebSocket.OPEN)
+        socket.close()
+        assert.strictEqual(socket.readyState, WebSocket.CLOSING)
+        yield* once(socket, "close")
+        assert.strictEqual(socket.readyState, WebSocket.CLOSED)
+        Object.defineProperty(WebSocket.prototype, "bufferedAmount", { get: () => "mine" })
+        assert.strictEqual<unknown>(Reflect.get(socket, "bufferedAmount"), "mine")
+      })
   )
 
   it.live("Create-Secure-extensions-empty", () =>

@@ -4,7 +4,7 @@ import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import { Cause, Deferred, Effect, Exit, Fiber, Layer, Scope, TestClock } from "../effect/index.js"
-import { clientPings, pings, serializations, soon } from "../effect/rpc.js"
+import { clientPings, closeCodeOf, learnsOfEndLate, pings, serializations, soon } from "../effect/rpc.js"
 import { assert, describe, it } from "../effect/vitest.js"
 import { isPending, settled } from "../support.js"
 import { app, Calls, callerOf } from "./app.js"
@@ -42,6 +42,41 @@ describe("layerProtocol", () => {
       const caller = yield* callerOf(WebSocketRpcClient.layerProtocol("/rpc"))
       const error = yield* Effect.flip(caller.echo({ text: "a" }))
       assert.strictEqual(error._tag, "RpcClientError")
+    }).pipe(inMemory)
+  )
+
+  it.effect("waits at most a second for a connection to interrupt a call, and not while the peer closes it", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      yield* Effect.gen(function* () {
+        const caller = yield* callerOf(WebSocketRpcClient.layerProtocol("/rpc"))
+        yield* Effect.forkScoped(caller.hang())
+        // Its scope ends first, and then the call is interrupted while the client reads the Close.
+        const peer = yield* WebSocketServer.accept()
+        yield* peer.receive
+        yield* Effect.forkScoped(peer.run(() => {}))
+        yield* settled
+      }).pipe(Effect.provideService(Scope.Scope, scope))
+      const closing = yield* Effect.forkScoped(Scope.close(scope, Exit.void))
+      assert.strictEqual(yield* isPending(closing), learnsOfEndLate)
+      if (learnsOfEndLate) yield* TestClock.adjust("1 seconds")
+      yield* Fiber.join(closing)
+    }).pipe(inMemory)
+  )
+
+  it.effect("fails calls as soon as the heartbeat has ended the connection", () =>
+    Effect.gen(function* () {
+      const options = { heartbeatInterval: "2 seconds", heartbeatTimeout: "1 seconds", closeTimeout: "1 hour" } as const
+      const caller = yield* callerOf(WebSocketRpcClient.layerProtocol("/rpc", options))
+      const call = yield* Effect.forkScoped(Effect.flip(caller.hang()))
+      const peer = yield* WebSocketServer.accept()
+      yield* peer.receive
+      yield* (yield* WebSocketTest.network(peer)).serverToClient.stall
+      yield* TestClock.adjust("2 seconds")
+      yield* settled
+      assert.isTrue(yield* isPending(call))
+      yield* TestClock.adjust("1 seconds")
+      assert.strictEqual(closeCodeOf(yield* Fiber.join(call)), 1006)
     }).pipe(inMemory)
   )
 
@@ -111,7 +146,6 @@ describe("layerProtocolReconnecting", () => {
         )
       )
       yield* Deferred.await(asked)
-      // A client of Effect 4 whose scope ends would wait for the answer.
       yield* next.abort
       assert.strictEqual((yield* Fiber.join(call))._tag, "RpcClientError")
     }).pipe(inMemory)

@@ -3,7 +3,7 @@ import { firstByte, headerBytes, writeHeader } from "../FrameEncoder.js"
 import type { Message } from "../Message.js"
 import * as Opcode from "../Opcode.js"
 import { copyInto } from "./GrowingBuffer.js"
-import { mask } from "./mask.js"
+import { mask } from "#mask"
 import { maxPooledBytes, Output } from "./Output.js"
 
 const maxHeaderBytes = 14

@@ -24,7 +24,7 @@ const keyBytes = new Uint8Array(8)
 const keyWord = new BigUint64Array(keyBytes.buffer)
 
 /** The key, rotated by the number of octets of payload that came before. */
-const turned = (key: number, octets: number): number => {
+export const turned = (key: number, octets: number): number => {
   const shift = (octets & 3) << 3
   return shift === 0 ? key : (key << shift) | (key >>> (32 - shift))
 }

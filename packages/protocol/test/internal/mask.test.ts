@@ -1,5 +1,6 @@
 import { assert, describe, it } from "vitest"
 import * as fc from "fast-check"
+import * as node from "../../src/internal/mask.node.js"
 import { mask } from "../../src/internal/mask.js"
 import * as arbitraries from "../arbitraries.js"
 import { fromHex, hex } from "../support.js"
@@ -67,5 +68,30 @@ describe("mask", () => {
         }
       )
     )
+  })
+})
+
+describe("mask.node.ts", () => {
+  /** The same function as Node's, from Node 26.12 on. */
+  const unmask = (bytes: Uint8Array, key: Uint8Array): void => {
+    for (let i = 0; i < bytes.length; i++) bytes[i]! ^= key[i % 4]!
+  }
+
+  it.each([
+    ["with Node's function", node.maskWith(unmask)],
+    ["without it", node.maskWith(undefined)],
+    ["as it is on this Node", node.mask]
+  ])("is correct at every alignment, phase and size, %s", (_, maskHere) => {
+    const source = arbitraries.noise(5000, 3)
+    for (const length of [0, 1, 125, 4095, 4096, 4097, 4103]) {
+      for (let start = 0; start < 8; start++) {
+        for (let phase = 0; phase < 4; phase++) {
+          const [actual, expected] = [source.slice(), source.slice()]
+          maskHere(actual.subarray(1), start, start + length, 0x89abcdef, phase)
+          maskByDefinition(expected.subarray(1), start, start + length, 0x89abcdef, phase)
+          assert.strictEqual(Buffer.compare(actual, expected), 0, `start ${start}, length ${length}, phase ${phase}`)
+        }
+      }
+    }
   })
 })

@@ -543,6 +543,14 @@ const orNothing = <A extends ReadonlyArray<unknown>>(items: A): A => {
   return items
 }
 
+/**
+ * What a fiber does before it takes a batch for a stream. A stream does it before each read. A read that runs effects before it
+ * takes does it once more.
+ */
+export const yieldIfSoon: Effect.Effect<void> = Effect.withFiber((fiber) =>
+  yieldsSoon(fiber) ? Effect.yieldNow : Effect.void
+)
+
 class Pulling<A, E, R> extends FiberEffect<A, E, R> {
   private readonly read: Effect.Effect<A, E, R>
 

@@ -2,38 +2,36 @@
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
 import type * as RpcClient_ from "effect/rpc/RpcClient"
-import type * as RpcSerialization_ from "effect/rpc/RpcSerialization"
 import type * as RpcServer_ from "effect/rpc/RpcServer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Socket_ from "effect/socket/Socket"
-import { HttpServerRequest } from "./install-effect@4-or-platform@3/httpServer.js"
-import { layerProtocolSocket, makeProtocolWithHttpEffectWebsocket } from "./install-effect@4-or-platform@3/rpc.js"
-import { upgradedRequest } from "./upgradedRequest.js"
+import type { HttpServerRequest, HttpServerResponse } from "./httpServer.js"
+import {
+  makeProtocolSocket,
+  makeProtocolWithHttpEffectWebsocket,
+  type RpcSerialization
+} from "./install-effect@4-or-platform@3/rpc.js"
 
-/** The serialisation of messages. */
-export type RpcSerialization = RpcSerialization_.RpcSerialization
+/** The serialisation of messages, the protocol of a client, and the protocol of a server. */
+export { ClientProtocol, RpcSerialization, ServerProtocol } from "./install-effect@4-or-platform@3/rpc.js"
 
-/** The protocol of a client, and the protocol of a server. */
-export type ClientProtocol = RpcClient_.Protocol
-export { ServerProtocol } from "./install-effect@4-or-platform@3/rpc.js"
-
-/** The members of the server's protocol. */
+/** The members of the protocols. */
+export type ClientProtocolService = Context.Service.Shape<typeof RpcClient_.Protocol>
 export type ServerProtocolService = Context.Service.Shape<typeof RpcServer_.Protocol>
 
 /** The options of `RpcClient.layerProtocolSocket`. */
-export type ClientProtocolOptions = NonNullable<Parameters<typeof layerProtocolSocket>[0]>
+export type ClientProtocolOptions = NonNullable<Parameters<typeof makeProtocolSocket>[0]>
 
 /**
  * The protocol of a client over a socket. It sends no pings of its own by default. They would come on top of the heartbeat,
  * and the client would take a server for dead while it waits for a slow reader of a stream.
  */
-export const layerClientProtocol = (
+export const makeClientProtocol = (
   options?: ClientProtocolOptions
-): Layer.Layer<ClientProtocol, never, Socket_.Socket | RpcSerialization> =>
-  layerProtocolSocket({ pingInterval: Duration.infinity, ...options })
+): Effect.Effect<ClientProtocolService, never, Socket_.Socket | RpcSerialization | Scope.Scope> =>
+  makeProtocolSocket({ pingInterval: Duration.infinity, ...options })
 
 /** Options with which the client reads again at once, unless there will be no other connection. */
 export const readAgain: ClientProtocolOptions = {
@@ -43,21 +41,15 @@ export const readAgain: ClientProtocolOptions = {
   )
 }
 
-/** The protocol of a server, and a function that serves one connection. */
-export interface ServerConnections {
-  readonly protocol: ServerProtocolService
-  /** Ends with the connection. Each call has the headers, before its own. */
-  readonly serve: (
-    socket: Socket_.Socket,
-    headers: Readonly<Record<string, string>>
-  ) => Effect.Effect<void, never, Scope.Scope>
-}
-
-export const makeServerConnections: Effect.Effect<ServerConnections, never, RpcSerialization> = Effect.map(
-  makeProtocolWithHttpEffectWebsocket,
-  ({ httpEffect, protocol }) => ({
-    protocol,
-    serve: (socket, headers) =>
-      Effect.asVoid(Effect.provideService(httpEffect, HttpServerRequest, upgradedRequest(socket, headers)))
-  })
-)
+/**
+ * The protocol of a server, and the response to a request that is upgraded. It ends with the connection. Each call has the
+ * headers of the request, before its own.
+ */
+export const makeServerProtocol: Effect.Effect<
+  {
+    readonly protocol: ServerProtocolService
+    readonly response: Effect.Effect<HttpServerResponse, never, HttpServerRequest | Scope.Scope>
+  },
+  never,
+  RpcSerialization
+> = Effect.map(makeProtocolWithHttpEffectWebsocket, ({ httpEffect, protocol }) => ({ protocol, response: httpEffect }))

@@ -22,7 +22,7 @@ import {
   SocketWriteError,
   unixPathAddress
 } from "./install-effect@4-or-platform@3/socket.js"
-import { closeOf } from "./socketClose.js"
+import { closeOf, dropSilent } from "./socketClose.js"
 
 /** The service of a socket, and the service of a server of sockets. */
 export { Socket, SocketServer } from "./install-effect@4-or-platform@3/socket.js"
@@ -52,12 +52,11 @@ export const makeSocket = (
   current: CurrentWebSocket
 ): Socket_.Socket => {
   const reader: Socket_.Socket["reader"] = Effect.gen(function* () {
-    const socket = yield* connect
-    yield* current.set(socket)
+    const socket = yield* current.connect(connect)
     return {
-      pull: Effect.mapBoth(socket.receiveAll, {
-        onFailure: closeError,
-        onSuccess: (messages) => Arr.map(messages, ({ data }) => data)
+      pull: Effect.matchEffect(socket.receiveAll, {
+        onFailure: (error) => Effect.andThen(dropSilent(socket, error), Effect.fail(closeError(error))),
+        onSuccess: (messages) => Effect.succeed(Arr.map(messages, ({ data }) => data))
       }),
       upgrade: SocketUpgradeError.unsupported
     }

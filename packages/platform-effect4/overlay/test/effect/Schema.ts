@@ -40,3 +40,14 @@ export const recordOf = <A>(value: Schema.Codec<A>): Schema.Codec<{ readonly [ke
 export interface Nested extends ReadonlyArray<Nested> {}
 
 export const Nested: Schema.Codec<Nested> = Schema.Array(Schema.suspend((): Schema.Codec<Nested> => Nested))
+
+/** Values of either schema. */
+export const unionOf = <A, B>(first: Schema.Codec<A>, second: Schema.Codec<B>): Schema.Codec<A | B> =>
+  Schema.Union([first, second])
+
+/** A list of two values, and then any number of the third schema. */
+export const pairOf = <A, B, C>(
+  first: Schema.Codec<A>,
+  second: Schema.Codec<B>,
+  rest: Schema.Codec<C>
+): Schema.Codec<readonly [A, B, ...Array<C>]> => Schema.TupleWithRest(Schema.Tuple([first, second]), [rest])

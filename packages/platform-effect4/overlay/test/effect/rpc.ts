@@ -71,3 +71,6 @@ export const clientPings = 0
 
 /** Has the client of RPC ping every 10 seconds. */
 export const pings = { pingInterval: "10 seconds" } as const
+
+/** Whether the client of RPC learns of the end of a connection some steps after its socket has none. */
+export const learnsOfEndLate = false

@@ -25,7 +25,7 @@ import { closedAtOnce, type Closable, type Owner } from "./Closables.js"
 import { abnormalClosure, goingAway, internalError, policyViolation, tryAgainLater } from "./closeCodes.js"
 import { Flusher, type FlusherHost } from "./Flusher.js"
 import { Inbox, pausedByBudget, pausedByInbox, pausedByRate, type Delivered, type InboxHost } from "./Inbox.js"
-import { PendingPing, Pings, type ControlEvent } from "./Pings.js"
+import { PendingPing, Pings, type Closing, type ControlEvent } from "./Pings.js"
 import { ReceiveRate } from "./ReceiveRate.js"
 import { pingPayload, pongPayload } from "./sendable.js"
 import type { Sender, SenderHost } from "./Sender.js"
@@ -55,6 +55,8 @@ export interface FinalStatus extends Connection.CloseStatus {
 
 const pingBytes = 8
 const randomPing = ({ random }: Settings): Uint8Array => randomBytesFrom(random, pingBytes)
+
+const closing: Closing = { _tag: "Closing" }
 
 const noOwners: ReadonlyArray<Owner> = []
 
@@ -344,6 +346,7 @@ export class Link<Item extends Delivered = Delivered>
     this.sender.refuse()
     this.deadlines.closing()
     this.inbox.resumeAll()
+    this.pings?.tell(closing)
   }
 
   /** Drops the connection without a closing handshake. Idempotent. */
@@ -425,8 +428,7 @@ export class Link<Item extends Delivered = Delivered>
   }
 
   shed(maxBytes: number): void {
-    const error = new PayloadTooLarge({ limit: "budget", max: maxBytes, size: undefined, direction: "inbound" })
-    this.fail(tryAgainLater, error)
+    this.fail(tryAgainLater, overBudget(maxBytes))
   }
 
   /** A message was lost whose caller no longer waits for it. Only the end of the connection can report this. */
@@ -466,6 +468,9 @@ export class Link<Item extends Delivered = Delivered>
 const expiryReasons = { idle: "idle", lifetime: "maximum lifetime" }
 
 const timedOut = (operation: string): IoError => new IoError({ reason: "Timeout", operation })
+
+const overBudget = (max: number): PayloadTooLarge =>
+  new PayloadTooLarge({ limit: "budget", max, size: undefined, direction: "inbound" })
 
 const abnormal = (initiator: "local" | "remote"): ConnectionClosed =>
   new ConnectionClosed({ code: abnormalClosure, reason: "", initiator, clean: false })

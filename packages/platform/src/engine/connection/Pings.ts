@@ -2,8 +2,13 @@ import type { PingReceived, PongReceived, Ended } from "@effect-websocket/protoc
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import { isSameBytes } from "../bytes.js"
 
+/** The connection has left the phase `Open`. Listeners may receive it several times. */
+export interface Closing {
+  readonly _tag: "Closing"
+}
+
 /** An event that listeners receive. */
-export type ControlEvent = PingReceived | PongReceived | Ended
+export type ControlEvent = PingReceived | PongReceived | Closing | Ended
 
 /** The milliseconds between a ping and its pong, or the error if no pong will come. */
 export type Answer = number | ConnectionError

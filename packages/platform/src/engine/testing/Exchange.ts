@@ -17,7 +17,12 @@ interface Pair {
 }
 
 type Done = (answer: Answer) => void
-type Offer = (attempt: UpgradeAttempt) => void
+type Offer = (attempt: OfferedAttempt) => void
+
+/** What the server gets. It may say that the body of its rejection has been cut off. */
+export interface OfferedAttempt extends UpgradeAttempt {
+  readonly reject: (status: number, headers: HeaderRecord, body: string, bodyTruncated?: boolean) => void
+}
 
 /** A valid request to upgrade that a test has taken. */
 export interface Taken {
@@ -125,7 +130,7 @@ export class Exchange {
   private readonly onOver: () => void
   private dropped = false
   /** What the server has while it may answer. */
-  private offered: UpgradeAttempt | undefined = undefined
+  private offered: OfferedAttempt | undefined = undefined
   private onGone: (() => void) | undefined = undefined
 
   constructor(pair: Pair, request: Handshake.HttpRequest, done: Done, onOver: () => void) {
@@ -146,7 +151,7 @@ export class Exchange {
 
   /** Lets the server answer. */
   offerTo(offer: Offer): void {
-    const attempt: UpgradeAttempt = {
+    const attempt: OfferedAttempt = {
       request: this.request,
       remoteAddress: this.pair.client.remoteAddress,
       isGone: () => this.dropped || this.offered !== attempt,
@@ -154,8 +159,8 @@ export class Exchange {
         this.onGone = listener
       },
       upgrade: (headers) => this.upgrade(headers),
-      reject: (status, headers, body) => {
-        if (this.offered === attempt) this.reject(status, headers, body)
+      reject: (status, headers, body, bodyTruncated) => {
+        if (this.offered === attempt) this.reject(status, headers, body, bodyTruncated)
       }
     }
     this.offered = attempt
@@ -175,12 +180,12 @@ export class Exchange {
   }
 
   /** Answers with another status. */
-  reject(status: number, headers: HeaderRecord, body: string): void {
+  reject(status: number, headers: HeaderRecord, body: string, bodyTruncated = false): void {
     const rejected = {
       status,
       headers: Handshake.lowerCaseNames(headers),
       body: new TextEncoder().encode(body),
-      bodyTruncated: false
+      bodyTruncated
     }
     this.answer({ _tag: "Failed", error: new HandshakeRejected(rejected) })
   }

@@ -450,6 +450,20 @@ describe("the end", () => {
     ["the end of the input", ({ transport }) => transport.sink.onEof(), closedError(1006, "remote", false)],
     ["nothing left of the transport", ({ transport }) => transport.sink.onClose(), closedError(1006, "remote", false)]
   ]
+  it("is announced to listeners once this side closes, before the peer has answered", () => {
+    const { link, receive } = open()
+    const heard: Array<string> = []
+    link.listen(({ _tag }) =>
+      heard.push(`${_tag} ${link.connection.error === undefined ? "without" : "with"} an error`)
+    )
+    receive(text("before"))
+    assert.deepStrictEqual(heard, [])
+    link.startClosing(1000)
+    assert.deepStrictEqual([...new Set(heard)], ["Closing without an error"])
+    link.cutShort()
+    link.onClose()
+  })
+
   for (const [name, end, expected] of ways) {
     it(`by ${name} fails everything that waits with one error, and all that comes later`, () => {
       const opened = open()
@@ -461,7 +475,7 @@ describe("the end", () => {
       const errors: Array<unknown> = []
       sent.whenAnswered((answer) => errors.push(answer))
       link.inbox.whenReadable({ wake: () => void errors.push(link.inbox.error) })
-      link.listen((event) => errors.push(event._tag === "Ended" && event.error))
+      link.listen((event) => event._tag === "Ended" && errors.push(event.error))
       end(opened)
       transport.sink.onClose()
       const { error } = link.connection
