@@ -80,9 +80,11 @@ export class Inbox<Item extends Delivered> {
   push(item: Item): void {
     if (this.host.connection.phase !== "Open") this.dropping ||= this.isAboveHighWater
     if (this.dropping) return
-    // A literal has room for one item. `push` would make room for sixteen.
-    if (this.items === none) this.items = [item]
-    else this.items.push(item)
+    const { items } = this
+    // A literal has room for one item, an empty array that grows makes room for sixteen. V8 compiles the assignment in place,
+    // but calls `push`.
+    if (items === none) this.items = [item]
+    else items[items.length] = item
     this.bytes += weight(item)
   }
 
