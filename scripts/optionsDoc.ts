@@ -45,7 +45,7 @@ const parts: ReadonlyArray<Part> = [
     within: "`tls` and `proxyTls`"
   },
   { file: `${src}/Options.ts`, name: "ClientMakeOptions", title: "`WebSocketClient.make`" },
-  { file: `${src}/ReconnectingWebSocket.ts`, name: "Options", title: "Clients that reconnect" },
+  { file: `${src}/internal/makeReconnecting.ts`, name: "ReconnectingOptions", title: "Clients that reconnect" },
   { file: `${src}/Options.ts`, name: "ServerOptions", title: "Servers" },
   { file: `${src}/Options.ts`, name: "AdmissionOptions", title: "Admission", within: "`admission`" },
   {

@@ -92,11 +92,11 @@ describe("the docstrings of the options", () => {
   })
 
   it("name those of a client that reconnects", () => {
-    assert.deepStrictEqual(valuesOf(textOf("../src/ReconnectingWebSocket.ts"), ["Options"]), {
-      "Options.maxRetryAfter": plain(defaults.maxRetryAfter),
-      "Options.stableAfter": plain(defaults.stableAfter),
-      "Options.outboxCapacity": defaults.outboxCapacity,
-      "Options.outboxStrategy": defaults.outboxStrategy
+    assert.deepStrictEqual(valuesOf(textOf("../src/internal/makeReconnecting.ts"), ["ReconnectingOptions"]), {
+      "ReconnectingOptions.maxRetryAfter": plain(defaults.maxRetryAfter),
+      "ReconnectingOptions.stableAfter": plain(defaults.stableAfter),
+      "ReconnectingOptions.outboxCapacity": defaults.outboxCapacity,
+      "ReconnectingOptions.outboxStrategy": defaults.outboxStrategy
     })
   })
 
