@@ -55,7 +55,7 @@ export class TopicConnection implements Owner {
   }
 
   private readonly endOfScope = (place: ScopePlace): void => {
-    for (const member of [...this.members.values()]) if (member.place === place) member.end()
+    for (const member of this.members.values()) if (member.place === place) member.end()
   }
 
   /** A member has ended. A place without members is given up. */
@@ -70,7 +70,7 @@ export class TopicConnection implements Owner {
   /** The connection is over. */
   delete(): void {
     this.owner.forget(this)
-    for (const member of [...this.members.values()]) member.end()
+    for (const member of this.members.values()) member.end()
   }
 }
 

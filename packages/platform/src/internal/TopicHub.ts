@@ -418,7 +418,7 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
 
   /** The hub has ended, and so does everything that it has. */
   end(): void {
-    for (const topic of [...this.topics.values()]) {
+    for (const topic of this.topics.values()) {
       this.fail(topic, new TopicError({ reason: "Unavailable", topic: topic.name, cause: "the topics have ended" }))
       this.release(topic)
     }
