@@ -21,6 +21,8 @@ export interface MemberSettings {
 }
 
 export interface TopicConnectionOwner {
+  /** Makes a name for a connection that no other one has, in no process. */
+  makeId(): string
   /** The connection is over. */
   forget(connection: TopicConnection): void
   /** Code of the app threw an error while something was sent. */
@@ -29,17 +31,27 @@ export interface TopicConnectionOwner {
 
 /** The memberships of one connection. They end with it. */
 export class TopicConnection implements Owner {
-  readonly id: string
+  // Made for the first publication that is not for this connection.
+  private idOrNone: string | undefined = undefined
   readonly link: Link
   readonly sender: MessageSender
   readonly members = new Map<string, SocketMember>()
   private readonly owner: TopicConnectionOwner
 
-  constructor(id: string, link: Link, sender: MessageSender, owner: TopicConnectionOwner) {
-    this.id = id
+  constructor(link: Link, sender: MessageSender, owner: TopicConnectionOwner) {
     this.link = link
     this.sender = sender
     this.owner = owner
+  }
+
+  /** The name of this connection as a publisher. */
+  get id(): string {
+    return (this.idOrNone ??= this.owner.makeId())
+  }
+
+  /** Whether a publication is not for this connection. */
+  isPublisher(publisher: string | undefined): boolean {
+    return publisher !== undefined && publisher === this.idOrNone
   }
 
   /** Reports an error that code of the app threw. */
@@ -103,7 +115,7 @@ export class SocketMember implements Member {
   deliver(delivery: Delivery): void {
     const { publication } = delivery
     if (publication.position.offset <= this.ahead) return
-    if (publication.publisher !== undefined && publication.publisher === this.connection.id) return
+    if (this.connection.isPublisher(publication.publisher)) return
     const { encode, slow } = this.settings
     const { sender } = this.connection
     // Here, so that the peer can be told what it did not get.
@@ -165,7 +177,7 @@ export class SocketMember implements Member {
   /** Sends a publication of the past. */
   sendPast(publication: Publication): Sent {
     const { connection, settings } = this
-    if (this.isOver || publication.publisher === connection.id) return undefined
+    if (this.isOver || connection.isPublisher(publication.publisher)) return undefined
     const data = settings.encode === undefined ? publication.message : settings.encode(publication)
     return data === undefined ? undefined : connection.sender.sendNow(data, this.options, patient)
   }
