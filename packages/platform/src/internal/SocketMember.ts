@@ -88,6 +88,8 @@ export class TopicConnection implements Owner {
 
 // Publications that wait for one member because it makes publishers wait. A publisher in another process does not.
 const maxWaiting = 1024
+// The `ahead` of a member that has lost publications since the last one that it got. A field of its own would take memory.
+const lossAhead = -1
 const patient: Slow = { sendStrategy: "suspend" }
 
 /** A connection that is attached to a topic. */
@@ -95,7 +97,6 @@ export class SocketMember implements Member {
   index = -1
   ahead = 0
   private waiting = 0
-  private hasLost = false
   private readonly connection: TopicConnection
   private readonly topic: LocalTopic
   private readonly settings: MemberSettings
@@ -120,13 +121,13 @@ export class SocketMember implements Member {
     const { sender } = this.connection
     // Here, so that the peer can be told what it did not get.
     if (slow.sendStrategy === "dropping" && !sender.isFree) {
-      this.hasLost = true
+      this.ahead = lossAhead
       return
     }
     try {
       const message = encode === undefined ? delivery.message : delivery.encoded(encode, encodeOnce)
       if (message === undefined) return
-      if (this.hasLost) this.tellLoss(publication.position)
+      if (this.ahead === lossAhead) this.tellLoss(publication.position)
       const sent = sender.sendNow(message, this.options, slow)
       if (sent instanceof Wait) this.wait(sent, delivery)
     } catch (defect) {
@@ -135,7 +136,7 @@ export class SocketMember implements Member {
   }
 
   private tellLoss({ epoch, offset }: Position): void {
-    this.hasLost = false
+    this.ahead = 0
     // Without an encoding, the app has chosen that its peers do not learn of it.
     if (this.settings.encode !== undefined) this.tell(gap({ epoch, offset: offset - 1 }))
   }
@@ -152,7 +153,6 @@ export class SocketMember implements Member {
   }
 
   gap(position: Position): void {
-    this.hasLost = false
     this.tell(gap(position))
   }
 
