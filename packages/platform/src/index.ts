@@ -19,6 +19,10 @@ export * as FrameWebSocket from "./FrameWebSocket.js"
  */
 export * as JsonRpc from "./JsonRpc.js"
 /**
+ * @since 3.0.0
+ */
+export * as MemoryTopicBroker from "./MemoryTopicBroker.js"
+/**
  * @since 0.1.0
  */
 export * as MockPeer from "./MockPeer.js"
@@ -50,6 +54,14 @@ export * as StandardWebSocket from "./StandardWebSocket.js"
  * @since 0.1.0
  */
 export * as StreamingWebSocket from "./StreamingWebSocket.js"
+/**
+ * @since 3.0.0
+ */
+export * as TopicBroker from "./TopicBroker.js"
+/**
+ * @since 3.0.0
+ */
+export * as Topics from "./Topics.js"
 /**
  * @since 0.1.0
  */

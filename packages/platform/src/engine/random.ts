@@ -35,3 +35,9 @@ export const randomBytesFrom = (source: RandomSource | undefined, count: number)
   source.getRandomValues(bytes)
   return bytes
 }
+
+const tokenBytes = 12
+
+/** A text of 24 hexadecimal digits that cannot be guessed. */
+export const randomToken = (): string =>
+  randomBytes(tokenBytes).reduce((text, byte) => text + byte.toString(16).padStart(2, "0"), "")

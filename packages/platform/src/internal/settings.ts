@@ -139,7 +139,7 @@ export const resolveClient = (client: ClientMakeOptions = {}, own: ClientOptions
   return {
     ...resolve(options, client.zlib),
     openTimeout: timeout("openTimeout", options.openTimeout ?? defaults.openTimeout),
-    maxRedirects: redirects(options.maxRedirects ?? defaults.maxRedirects)
+    maxRedirects: integerFromZero("maxRedirects", options.maxRedirects ?? defaults.maxRedirects)
   }
 }
 
@@ -217,7 +217,8 @@ export const checkProtocols = (protocols: ReadonlyArray<string> = []): void => {
   if (invalid instanceof ProtocolError) throw new RangeError(`protocols cannot be used: ${invalid.description}`)
 }
 
-const redirects = (value: number): number => {
+/** Checks that a value is an integer from 0 on. */
+export const integerFromZero = (name: string, value: number): number => {
   if (Number.isSafeInteger(value) && value >= 0) return value
-  throw new RangeError(`maxRedirects must be an integer from 0 on, but is ${shown(value)}`)
+  throw new RangeError(`${name} must be an integer from 0 on, but is ${shown(value)}`)
 }

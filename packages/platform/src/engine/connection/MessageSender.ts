@@ -4,6 +4,7 @@ import { PayloadTooLarge, type ConnectionError } from "@effect-websocket/protoco
 import { Binary, size, type Message } from "@effect-websocket/protocol/Message"
 import type { SendOptions } from "../../Options.js"
 import { Defect } from "../Defect.js"
+import type { SendStrategy } from "../Settings.js"
 import { policyViolation } from "./closeCodes.js"
 import { weight } from "./Inbox.js"
 import { exceeds, frameSize, toMessage, type Data } from "./sendable.js"
@@ -14,6 +15,13 @@ import { Wait, type Sent } from "./Wait.js"
 const noTurns = new Set<Turn>()
 // Messages of at least this many bytes (UTF-16 units of text) are deflated on another thread.
 const deflateLaterLength = 64 * 1024
+
+/** What happens to a message if the peer does not read fast enough, whatever the connection does otherwise. */
+export interface Slow {
+  readonly sendStrategy: SendStrategy
+  /** The code of the Close with the strategy `"close"`. Default: 1008. */
+  readonly closeCode?: number | undefined
+}
 
 /** A message that is being sent, and holds up the messages behind it. */
 export interface UnderWay {
@@ -39,15 +47,22 @@ export class MessageSender extends Sender {
     return this.host.connection.phase !== "Open"
   }
 
-  /** Throws if `data` is not a message, or if an option is invalid. */
-  sendNow(data: Data, options: SendOptions | undefined): Sent {
+  /**
+   * Throws if `data` is not a message, or if an option is invalid. `slow` says what happens if the peer does not read fast
+   * enough. Default: what the options of the connection say.
+   */
+  sendNow(data: Data, options: SendOptions | undefined, slow?: Slow): Sent {
     const message = toMessage(data)
     const compress = options?.compress
     const maxFrameSize = frameSize(options?.maxFrameSize)
     const large = this.host.zlib !== undefined && message.data.length >= deflateLaterLength
     return this.isOver || (!large && this.isFree)
-      ? this.sent(this.encode(message, compress, maxFrameSize))
-      : this.sendOrWait(message, compress, maxFrameSize, large)
+      ? this.sent(this.encode(message, compress, maxFrameSize), this.suspends(slow))
+      : this.sendOrWait(message, compress, maxFrameSize, large, slow)
+  }
+
+  private suspends(slow: Slow | undefined): boolean {
+    return (slow ?? this.host.settings).sendStrategy === "suspend"
   }
 
   // Apart from `sendNow`, because what its functions capture is allocated when it is called.
@@ -55,9 +70,11 @@ export class MessageSender extends Sender {
     message: Message,
     compress: boolean | undefined,
     maxFrameSize: number | undefined,
-    large: boolean
+    large: boolean,
+    slow: Slow | undefined
   ): Sent {
-    const { connection, flusher, settings } = this.host
+    const { connection, flusher } = this.host
+    const { sendStrategy } = slow ?? this.host.settings
     // The size is checked before anything is deflated, queued or dropped.
     const tooLarge = this.refuseSize(message)
     if (tooLarge !== undefined) return tooLarge
@@ -65,16 +82,19 @@ export class MessageSender extends Sender {
     const decided = connection.compresses(message, compress)
     // It may have closed the connection, or sent something.
     if (this.isOver) return this.sent(this.encode(message, decided, maxFrameSize))
-    if (settings.sendStrategy === "sliding" && !this.isFree) return this.slide(message, decided, large, maxFrameSize)
-    if (this.isNext && settings.sendStrategy !== "suspend" && !flusher.hasRoom()) {
-      return this.sent(this.sendToSlow(message, decided, maxFrameSize))
+    if (sendStrategy === "sliding" && !this.isFree) return this.slide(message, decided, large, maxFrameSize)
+    if (this.isNext && sendStrategy !== "suspend" && !flusher.hasRoom()) {
+      return this.sent(this.sendToSlow(message, decided, maxFrameSize, slow), false)
     }
     const deflation = large && decided ? () => connection.deflation(message, true) : undefined
-    return this.awaitTurn({
-      begin: (uncompressed) => this.sendInTurn(message, uncompressed ?? decided, maxFrameSize),
-      deflation,
-      maxFrameSize
-    })
+    return this.awaitTurn(
+      {
+        begin: (uncompressed) => this.sendInTurn(message, uncompressed ?? decided, maxFrameSize, slow),
+        deflation,
+        maxFrameSize
+      },
+      this.suspends(slow)
+    )
   }
 
   private refuseSize(message: Message): PayloadTooLarge | undefined {
@@ -95,25 +115,27 @@ export class MessageSender extends Sender {
   private sendInTurn(
     message: Message,
     compress: boolean | undefined,
-    maxFrameSize: number | undefined
+    maxFrameSize: number | undefined,
+    slow: Slow | undefined
   ): SendError | undefined {
     return this.host.flusher.hasRoom()
       ? this.encode(message, compress, maxFrameSize)
-      : this.sendToSlow(message, compress, maxFrameSize)
+      : this.sendToSlow(message, compress, maxFrameSize, slow)
   }
 
   /** Applies the send strategy: the peer does not read fast enough, and `send` must not wait. */
   private sendToSlow(
     message: Message,
     compress: boolean | undefined,
-    maxFrameSize: number | undefined
+    maxFrameSize: number | undefined,
+    slow: Slow | undefined
   ): SendError | undefined {
-    const { connection, settings } = this.host
-    switch (connection.phase === "Open" ? settings.sendStrategy : "suspend") {
+    const { sendStrategy } = slow ?? this.host.settings
+    switch (this.isOver ? "suspend" : sendStrategy) {
       case "dropping":
         return undefined
       case "close":
-        this.host.startClosing(policyViolation, "too slow")
+        this.host.startClosing(slow?.closeCode ?? policyViolation, "too slow")
         break
       case "abort":
         this.host.cutShort()
@@ -163,8 +185,8 @@ export class MessageSender extends Sender {
     if (this.turns.delete(turn)) this.droppable -= turn.droppableBytes
   }
 
-  /** `patient`: the turn waits for room, whatever the strategy says. */
-  awaitTurn(plan: Plan, patient = false): Wait {
+  /** `patient`: the turn waits for room. Otherwise it is served once it has come, whether there is room or not. */
+  awaitTurn(plan: Plan, patient: boolean): Wait {
     return new Turn(this, plan, patient, 0)
   }
 
@@ -185,11 +207,11 @@ export class MessageSender extends Sender {
   }
 
   override serve(): void {
-    const { flusher, settings } = this.host
+    const { flusher } = this.host
     for (const turn of this.turns) {
       if (this.underWay !== undefined) break
       // A strategy that does not wait for room is applied once the turn has come.
-      if ((turn.patient || settings.sendStrategy === "suspend") && !flusher.hasRoom()) break
+      if (turn.patient && !flusher.hasRoom()) break
       if (turn.plan.deflation === undefined) this.begin(turn)
       else this.deflateLater(turn, turn.plan.deflation)
     }
@@ -357,7 +379,7 @@ export interface Plan {
 class Turn extends Wait {
   private readonly sender: MessageSender
   readonly plan: Plan
-  /** Whether it waits for room, whatever the strategy says. */
+  /** Whether it waits for room. */
   readonly patient: boolean
   /** Its weight in bytes if it may be dropped in favour of a newer message, otherwise 0. */
   readonly droppableBytes: number
