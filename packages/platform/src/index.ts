@@ -39,6 +39,10 @@ export * as Options from "./Options.js"
  */
 export * as PendingCalls from "./PendingCalls.js"
 /**
+ * @since 3.0.0
+ */
+export * as Presence from "./Presence.js"
+/**
  * @since 0.1.0
  */
 export * as ReconnectingWebSocket from "./ReconnectingWebSocket.js"
