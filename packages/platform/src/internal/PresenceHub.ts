@@ -1,7 +1,8 @@
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
-import { PresenceRoom, type RoomReader, type RoomSettings } from "../engine/topics/PresenceRoom.js"
+import { PresenceRoom, type RoomSettings } from "../engine/topics/PresenceRoom.js"
+import type { Room, RoomReader } from "../engine/topics/RoomReader.js"
 import type { Timers } from "../engine/time/Timers.js"
 import { Waiters } from "../engine/Waiters.js"
 import type * as TopicBroker from "../TopicBroker.js"
@@ -90,7 +91,7 @@ export class PresenceHub {
   /** What a reader of a room takes. */
   stream<A>(
     topic: string,
-    make: (room: PresenceRoom, onReady: () => void) => RoomReader<A>
+    make: (room: Room, onReady: () => void) => RoomReader<A>
   ): Stream.Stream<A, TopicError> {
     return Stream.suspend(() => {
       let observed: Observed | undefined

@@ -34,8 +34,8 @@ export const requests = [
   layout("unsubscribe", 2, { id: uint, topic: text }),
   layout("publish", 3, { id: uint, topic: text, key: optional(text), echo: flag, data }),
   layout("ping", 4, { id: uint, topic: optional(text) }),
-  layout("track", 5, { id: uint, topic: text, key: text, meta: text }),
-  layout("untrack", 6, { id: uint, topic: text }),
+  layout("track", 5, { id: uint, topic: text, session: uint, key: text, meta: text }),
+  layout("untrack", 6, { id: uint, session: uint }),
   layout("watch", 7, { id: uint, topic: text, counts: flag }),
   layout("unwatch", 8, { id: uint, topic: text })
 ] as const

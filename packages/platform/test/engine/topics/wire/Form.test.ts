@@ -21,8 +21,8 @@ const requests: fc.Arbitrary<Request> = fc.oneof(
   fc.record({ type: of("unsubscribe"), ...topical }),
   fc.record({ type: of("publish"), ...topical, key: maybe(text), echo: fc.boolean(), data }),
   fc.record({ type: of("ping"), id: uint, topic: maybe(text) }),
-  fc.record({ type: of("track"), ...topical, key: text, meta: text }),
-  fc.record({ type: of("untrack"), ...topical }),
+  fc.record({ type: of("track"), ...topical, session: uint, key: text, meta: text }),
+  fc.record({ type: of("untrack"), id: uint, session: uint }),
   fc.record({ type: of("watch"), ...topical, counts: fc.boolean() }),
   fc.record({ type: of("unwatch"), ...topical })
 )

@@ -1,0 +1,445 @@
+import type { Message } from "@effect-websocket/protocol/Message"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { toMessage, type Data } from "../engine/connection/sendable.js"
+import { randomToken } from "../engine/random.js"
+import type { Position } from "../engine/topics/Publication.js"
+import type { Form } from "../engine/topics/wire/Form.js"
+import type { Answer, Request } from "../engine/topics/wire/TopicsMessage.js"
+import { Waiters } from "../engine/Waiters.js"
+import type * as WebSocket from "../WebSocket.js"
+import { ClientRoom } from "./ClientRoom.js"
+import { ClientTopic, type Beginning } from "./ClientTopic.js"
+import { awaitCallback, catch_, deferredDoneUnsafe, deferredMakeUnsafe, forever } from "./effect.js"
+import type { StreamMember } from "./StreamMember.js"
+import { isReason, TopicError } from "./TopicError.js"
+import { gap, type Started } from "./topicEvents.js"
+import { waitUntil } from "./waiting.js"
+
+/** A request that has no answer yet. */
+interface Pending {
+  readonly request: Request
+  readonly topic: string
+  /** The topic whose subscription waits for this publish of an earlier connection. */
+  carriedBy: ClientTopic | undefined
+  readonly done: (exit: Exit.Exit<Position | undefined, TopicError>) => void
+}
+
+/** A session that is tracked. It is tracked again on each connection. */
+export interface TrackedSession {
+  readonly topic: string
+  readonly session: number
+  readonly key: string
+  meta: string
+}
+
+type Publish = Extract<Request, { readonly type: "publish" }>
+
+const isPublish = (request: Request): request is Publish => request.type === "publish"
+
+const unavailable = (topic: string, cause: unknown): TopicError =>
+  new TopicError({ reason: "Unavailable", topic, cause })
+
+/**
+ * What a client wants of its topics: it is the same for all connections, and each new connection is told. `connected` takes
+ * a connection, `receive` what arrives, and `send` sends what there is to send.
+ */
+export class TopicsSession {
+  private readonly maxPublishes: number
+  private readonly topics = new Map<string, ClientTopic>()
+  private readonly rooms = new Map<string, ClientRoom>()
+  private readonly tracked = new Set<TrackedSession>()
+  private readonly pending = new Map<number, Pending>()
+  private readonly wakes = new Waiters()
+  private queue: Array<Request> = []
+  private socket: WebSocket.WebSocket | undefined = undefined
+  private form: Form | undefined = undefined
+  private lastId = 0
+  private publishes = 0
+  private failure: { readonly cause: unknown } | undefined = undefined
+  /** Something was received since the last ping. */
+  private isAlive = true
+  private nextChecked = 0
+
+  constructor(maxPublishes: number) {
+    this.maxPublishes = maxPublishes
+  }
+
+  // The connection
+
+  /** A new connection. In one step it is to be told everything. */
+  connected(socket: WebSocket.WebSocket, form: Form): void {
+    this.socket = socket
+    this.form = form
+    this.queue = []
+    this.isAlive = true
+    for (const topic of this.topics.values()) {
+      topic.phase = "idle"
+      topic.carried = 0
+      topic.isStale = false
+    }
+    for (const [id, pending] of [...this.pending]) {
+      if (isPublish(pending.request)) this.carry(pending, pending.request)
+      // The others are asked anew.
+      else this.pending.delete(id)
+    }
+    for (const session of this.tracked) this.sendTrack(session, () => {})
+    for (const room of this.rooms.values()) this.sendWatch(room)
+    for (const topic of [...this.topics.values()]) this.sync(topic)
+  }
+
+  /** A publish of an earlier connection: it may have arrived. Its topic goes on once that is known. */
+  private carry(pending: Pending, request: Publish): void {
+    const topic = this.topics.get(pending.topic)
+    pending.carriedBy = topic
+    if (topic !== undefined) topic.carried++
+    this.queue.push(request)
+  }
+
+  /** Sends what there is to send, one message after another, until it is interrupted. */
+  readonly send: Effect.Effect<never> = forever(
+    Effect.andThen(
+      waitUntil(this.wakes, () => this.queue.length > 0),
+      Effect.suspend(() => {
+        const { form, socket } = this
+        const request = this.queue.shift()
+        if (request === undefined || socket === undefined || form === undefined) return Effect.void
+        return catch_(socket.send(form.encode(request)), (error) =>
+          Effect.sync(() => {
+            // If the connection has ended, the next one is told everything.
+            if (error._tag === "Payload_too_large" && error.direction === "outbound" && "id" in request) {
+              this.settle(request.id, { reason: "TooLarge", max: error.max })
+            }
+          })
+        )
+      })
+    )
+  )
+
+  private request(
+    topic: string,
+    make: (id: number) => Request,
+    done: (exit: Exit.Exit<Position | undefined, TopicError>) => void
+  ): number {
+    const id = ++this.lastId
+    const request = make(id)
+    this.pending.set(id, { request, topic, carriedBy: undefined, done })
+    if (this.socket !== undefined) {
+      this.queue.push(request)
+      this.wakes.wakeAll()
+    }
+    return id
+  }
+
+  /** There will be no other connection. */
+  end(cause: unknown): void {
+    if (this.failure !== undefined) return
+    this.failure = { cause }
+    const pending = [...this.pending.values()]
+    this.pending.clear()
+    for (const { done, topic } of pending) done(Exit.fail(unavailable(topic, cause)))
+    for (const topic of this.topics.values()) topic.fail(unavailable(topic.name, cause))
+    for (const room of this.rooms.values()) room.fail(unavailable(room.topic, cause))
+    this.topics.clear()
+    this.rooms.clear()
+  }
+
+  // What arrives
+
+  /** The result is an effect if a subscriber makes the connection wait. */
+  receive(answer: Answer): Effect.Effect<void> | undefined {
+    this.isAlive = true
+    switch (answer.type) {
+      case "ok":
+        this.settle(answer.id, answer.position)
+        return undefined
+      case "error":
+        this.settle(answer.id, { reason: answer.reason, max: answer.max })
+        return undefined
+      case "started":
+        this.topics.get(answer.topic)?.started(startedOf(answer))
+        return undefined
+      case "publication": {
+        const delivery = this.topics.get(answer.topic)?.publication(answer.position, answer.data)
+        return delivery && awaitCallback((resume) => delivery.whenDone(() => resume(Effect.void)))
+      }
+      case "present":
+        this.rooms.get(roomKey(answer.topic, false))?.begin(answer.members)
+        return undefined
+      case "changed":
+        this.rooms.get(roomKey(answer.topic, false))?.changed({ _tag: "Changed", ...answer })
+        return undefined
+      case "count":
+        this.rooms.get(roomKey(answer.topic, true))?.counted(answer.count)
+        return undefined
+    }
+  }
+
+  private settle(id: number, answer: Position | undefined | Refusal): void {
+    const pending = this.pending.get(id)
+    if (pending === undefined) return
+    this.pending.delete(id)
+    const { carriedBy, done, topic } = pending
+    done(isRefusal(answer) ? Exit.fail(errorOf(topic, answer)) : Exit.succeed(answer))
+    this.uncarry(carriedBy)
+  }
+
+  private uncarry(topic: ClientTopic | undefined): void {
+    if (topic === undefined || topic.carried === 0) return
+    topic.carried--
+    this.sync(topic)
+  }
+
+  // Publishing
+
+  publish(
+    topic: string,
+    data: Data,
+    key: string = randomToken(),
+    echo = false
+  ): Effect.Effect<Position, TopicError> {
+    return Effect.suspend(() => {
+      if (this.failure !== undefined) return Effect.fail(unavailable(topic, this.failure.cause))
+      if (this.publishes >= this.maxPublishes) {
+        return Effect.fail(unavailable(topic, `${this.publishes} publications wait for their acknowledgement`))
+      }
+      // Bytes may be sent again later.
+      const message = copied(toMessage(data))
+      const acknowledged = deferredMakeUnsafe<Position, TopicError>()
+      return Effect.acquireUseRelease(
+        Effect.sync(() => {
+          this.publishes++
+          return this.request(
+            topic,
+            (id) => ({ type: "publish", id, topic, key, echo, data: message }),
+            (exit) => {
+              if (Exit.isSuccess(exit) && exit.value !== undefined && !echo) {
+                this.topics.get(topic)?.published(exit.value)
+              }
+              deferredDoneUnsafe(acknowledged, withPosition(exit, topic))
+            }
+          )
+        }),
+        () => Deferred.await(acknowledged),
+        (id) =>
+          Effect.sync(() => {
+            this.publishes--
+            const pending = this.pending.get(id)
+            if (pending === undefined) return
+            this.pending.delete(id)
+            // It was sent, or it is not to be sent any more.
+            this.queue = this.queue.filter((request) => request !== pending.request)
+            this.uncarry(pending.carriedBy)
+          })
+      )
+    })
+  }
+
+  // Subscriptions
+
+  /** Adds a subscriber. Returns what removes it. */
+  enter(name: string, member: StreamMember, beginning: Beginning): () => void {
+    if (this.failure !== undefined) {
+      member.fail(unavailable(name, this.failure.cause))
+      return () => {}
+    }
+    let topic = this.topics.get(name)
+    if (topic === undefined) {
+      topic = new ClientTopic(name)
+      this.topics.set(name, topic)
+    }
+    topic.add(member, beginning)
+    this.sync(topic)
+    const entered = topic
+    return () => {
+      entered.members.delete(member)
+      this.sync(entered)
+    }
+  }
+
+  /** Asks for the next step towards what the subscribers of a topic want. */
+  private sync(topic: ClientTopic): void {
+    if (this.failure !== undefined) return
+    const isWanted = topic.members.size > 0
+    if (topic.phase === "subscribed" && (!isWanted || topic.isStale)) this.unsubscribe(topic, isWanted)
+    else if (topic.phase === "idle") {
+      if (!isWanted) this.topics.delete(topic.name)
+      else if (topic.carried === 0 && this.socket !== undefined) this.subscribe(topic)
+    }
+  }
+
+  private subscribe(topic: ClientTopic): void {
+    topic.phase = "subscribing"
+    const { last, since } = topic.beginning()
+    this.request(
+      topic.name,
+      (id) => ({ type: "subscribe", id, topic: topic.name, since, last }),
+      (exit) => {
+        topic.phase = Exit.isSuccess(exit) ? "subscribed" : "idle"
+        if (Exit.isFailure(exit)) this.refused(topic, exit)
+        else this.sync(topic)
+      }
+    )
+  }
+
+  /** A server that is not available now is asked again with the next ping. */
+  private refused(topic: ClientTopic, exit: Exit.Failure<unknown, TopicError>): void {
+    const error = Exit.isFailure(exit) ? failureOf(exit) : undefined
+    if (error?.reason === "Unavailable") return
+    this.topics.delete(topic.name)
+    topic.fail(error)
+  }
+
+  private unsubscribe(topic: ClientTopic, isWanted: boolean): void {
+    topic.phase = "unsubscribing"
+    topic.isStale = false
+    topic.expected = undefined
+    // Later subscribers begin anew, because nothing more arrives here.
+    if (!isWanted) topic.reset()
+    this.request(
+      topic.name,
+      (id) => ({ type: "unsubscribe", id, topic: topic.name }),
+      () => {
+        topic.phase = "idle"
+        this.sync(topic)
+      }
+    )
+  }
+
+  /**
+   * Asks whether the connection is alive, and whether one of the topics has everything. Returns `false` if nothing has
+   * arrived since the last call.
+   */
+  check(): boolean {
+    if (this.socket === undefined) return true
+    if (!this.isAlive) return false
+    this.isAlive = false
+    const topics = [...this.topics.values()]
+    for (const each of topics) this.sync(each)
+    const topic = topics.length === 0 ? undefined : topics[this.nextChecked++ % topics.length]
+    if (topic !== undefined && !topic.hasArrived) {
+      topic.isStale = true
+      this.sync(topic)
+    }
+    const name = topic?.phase === "subscribed" ? topic.name : undefined
+    this.request(
+      name ?? "",
+      (id) => ({ type: "ping", id, topic: name }),
+      (exit) => {
+        if (topic !== undefined && Exit.isSuccess(exit)) topic.expected = exit.value
+      }
+    )
+    return true
+  }
+
+  // Presence
+
+  /** Tracks a session on this connection and all later ones, until the returned function is called. */
+  track(session: Omit<TrackedSession, "session">): {
+    readonly tracked: Effect.Effect<void, TopicError>
+    readonly update: (meta: string) => Effect.Effect<void, TopicError>
+    readonly end: () => void
+  } {
+    const tracked: TrackedSession = { ...session, session: ++this.lastId }
+    this.tracked.add(tracked)
+    const send = Effect.suspend(() => {
+      if (this.failure !== undefined) return Effect.fail(unavailable(tracked.topic, this.failure.cause))
+      const done = deferredMakeUnsafe<void, TopicError>()
+      this.sendTrack(tracked, (exit) => deferredDoneUnsafe(done, Exit.asVoid(exit)))
+      return Deferred.await(done)
+    })
+    return {
+      tracked: send,
+      update: (meta) =>
+        Effect.suspend(() => {
+          tracked.meta = meta
+          return send
+        }),
+      end: () => {
+        this.tracked.delete(tracked)
+        if (this.socket !== undefined) {
+          this.request(
+            tracked.topic,
+            (id) => ({ type: "untrack", id, session: tracked.session }),
+            () => {}
+          )
+        }
+      }
+    }
+  }
+
+  private sendTrack(
+    { key, meta, session, topic }: TrackedSession,
+    done: (exit: Exit.Exit<Position | undefined, TopicError>) => void
+  ): void {
+    this.request(topic, (id) => ({ type: "track", id, topic, session, key, meta }), done)
+  }
+
+  room(topic: string, isCount: boolean): ClientRoom {
+    const key = roomKey(topic, isCount)
+    const known = this.rooms.get(key)
+    if (known !== undefined) return known
+    const room = new ClientRoom(topic, isCount)
+    if (this.failure !== undefined) {
+      room.fail(unavailable(topic, this.failure.cause))
+      return room
+    }
+    this.rooms.set(key, room)
+    if (this.socket !== undefined) this.sendWatch(room)
+    return room
+  }
+
+  /** A reader has left. */
+  leaveRoom(room: ClientRoom): void {
+    const key = roomKey(room.topic, room.isCount)
+    if (room.observers.size > 0 || this.rooms.get(key) !== room) return
+    this.rooms.delete(key)
+    if (this.socket === undefined) return
+    this.request(
+      room.topic,
+      (id) => ({ type: "unwatch", id, topic: room.topic, counts: room.isCount }),
+      () => {}
+    )
+  }
+
+  private sendWatch(room: ClientRoom): void {
+    const { isCount, topic } = room
+    this.request(
+      topic,
+      (id) => ({ type: "watch", id, topic, counts: isCount }),
+      (exit) => {
+        if (Exit.isSuccess(exit)) return
+        if (this.rooms.get(roomKey(topic, isCount)) === room) this.rooms.delete(roomKey(topic, isCount))
+        room.fail(failureOf(exit))
+      }
+    )
+  }
+}
+
+interface Refusal {
+  readonly reason: string
+  readonly max: number | undefined
+}
+
+const isRefusal = (answer: Position | undefined | Refusal): answer is Refusal =>
+  answer !== undefined && "reason" in answer
+
+/** A reason that a later version of the protocol has, and this one does not know, is none that the client could act on. */
+const errorOf = (topic: string, { max, reason }: Refusal): TopicError =>
+  isReason(reason)
+    ? new TopicError({ reason, topic, max, cause: reason === "Unavailable" ? "the server says so" : undefined })
+    : unavailable(topic, reason)
+
+const startedOf = ({ how, missed, position }: Extract<Answer, { readonly type: "started" }>): Started => {
+  switch (how) {
+    case "new":
+      return { _tag: "New", position }
+    case "recovered":
+      return { _tag: "Recovered", position, missed }
+    case "gap":
+      return gap(position)
+  }
+}
+
+const roomKey = (topic: string, isCount: boolean): string => `${isCount ? "#" : ""} ${topic}`
