@@ -67,6 +67,14 @@ export * as TopicBroker from "./TopicBroker.js"
  */
 export * as Topics from "./Topics.js"
 /**
+ * @since 3.0.0
+ */
+export * as TopicsClient from "./TopicsClient.js"
+/**
+ * @since 3.0.0
+ */
+export * as TopicsServer from "./TopicsServer.js"
+/**
  * @since 0.1.0
  */
 export * as Transport from "./Transport.js"

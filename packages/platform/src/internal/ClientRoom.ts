@@ -1,14 +1,16 @@
-import type { Changed, Present, PresentMember, Room, RoomReader } from "../engine/topics/RoomReader.js"
+import type { Changed, Present, PresentMember, Room, RoomObserver } from "../engine/topics/RoomReader.js"
 import { Waiters } from "../engine/Waiters.js"
+import type { FollowedRoom } from "./roomStream.js"
+import type { TopicError } from "./TopicError.js"
 
 /** Who is present in a topic, as the server has told this client. All readers share it. */
-export class ClientRoom implements Room {
+export class ClientRoom implements Room, FollowedRoom {
   readonly topic: string
   readonly isCount: boolean
-  readonly observers = new Set<RoomReader<unknown>>()
+  readonly observers = new Set<RoomObserver>()
   readonly wakes = new Waiters()
   hasBegun = false
-  failure: { readonly cause: unknown } | undefined = undefined
+  failure: { readonly error: TopicError } | undefined = undefined
   private readonly members = new Map<string, PresentMember>()
   private count = 0
   private snapshot: Present | undefined = undefined
@@ -16,6 +18,10 @@ export class ClientRoom implements Room {
   constructor(topic: string, isCount: boolean) {
     this.topic = topic
     this.isCount = isCount
+  }
+
+  get room(): Room {
+    return this
   }
 
   get present(): Present {
@@ -44,8 +50,8 @@ export class ClientRoom implements Room {
     for (const observer of this.observers) observer.changed(change)
   }
 
-  fail(cause: unknown): void {
-    this.failure ??= { cause }
+  fail(error: TopicError): void {
+    this.failure ??= { error }
     this.wakes.wakeAll()
   }
 

@@ -84,7 +84,7 @@ export class ClientTopic {
     const isOwn = current.epoch === position.epoch && this.own.has(position.offset)
     this.skipOwn()
     if (isOwn) return undefined
-    const delivery = new Delivery({ _tag: "Publication", position, message, publisher: undefined })
+    const delivery = new Delivery({ _tag: "Publication", position, message, publisher: undefined }, this.name)
     for (const member of this.members.keys()) member.deliver(delivery)
     return delivery.isPending ? delivery : undefined
   }

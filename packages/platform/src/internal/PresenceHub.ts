@@ -1,12 +1,13 @@
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import { PresenceRoom, type RoomSettings } from "../engine/topics/PresenceRoom.js"
 import type { Room, RoomReader } from "../engine/topics/RoomReader.js"
 import type { Timers } from "../engine/time/Timers.js"
 import { Waiters } from "../engine/Waiters.js"
 import type * as TopicBroker from "../TopicBroker.js"
-import { capDelays, interruptUnsafe, runForkWith, streamOfReads, type Fiber, type Runtime } from "./effect.js"
+import { capDelays, interruptUnsafe, runForkWith, type Fiber, type Runtime } from "./effect.js"
+import { roomStream, type FollowedRoom } from "./roomStream.js"
 import { TopicError } from "./TopicError.js"
 import { waitUntil } from "./waiting.js"
 
@@ -16,7 +17,7 @@ const retries = capDelays("5 seconds")(Schedule.exponential("100 millis"))
 const maxBuffered = 4096
 
 /** A room that is observed, and what it gets from the broker. */
-class Observed {
+class Observed implements FollowedRoom {
   readonly room: PresenceRoom
   /** Wakes the readers, and what follows the room. */
   readonly wakes = new Waiters()
@@ -89,37 +90,12 @@ export class PresenceHub {
   }
 
   /** What a reader of a room takes. */
-  stream<A>(
-    topic: string,
-    make: (room: Room, onReady: () => void) => RoomReader<A>
-  ): Stream.Stream<A, TopicError> {
-    return Stream.suspend(() => {
-      let observed: Observed | undefined
-      let reader: RoomReader<A> | undefined
-      const isReady = (): boolean =>
-        observed?.failure !== undefined || (observed?.hasBegun === true && reader?.isReady === true)
-      const more: Effect.Effect<void, TopicError> = Effect.suspend(() => {
-        if (observed === undefined || reader === undefined) {
-          const entered = this.enter(topic)
-          observed = entered
-          reader = make(entered.room, () => entered.wakes.wakeAll())
-          entered.room.observers.add(reader)
-        }
-        const { failure, wakes } = observed
-        if (failure !== undefined) return Effect.fail(failure.error)
-        return isReady() ? Effect.void : Effect.andThen(waitUntil(wakes, isReady), more)
-      })
-      const leave = Effect.sync(() => {
-        if (observed !== undefined && reader !== undefined) this.leave(topic, observed, reader)
-      })
-      return Stream.ensuring(
-        streamOfReads<A, TopicError>(
-          (taken) => Effect.andThen(more, taken),
-          () => reader?.take() ?? []
-        ),
-        leave
-      )
-    })
+  stream<A>(topic: string, make: (room: Room, onReady: () => void) => RoomReader<A>): Stream.Stream<A, TopicError> {
+    return roomStream(
+      () => this.enter(topic),
+      (observed) => this.leave(topic, observed),
+      make
+    )
   }
 
   private enter(topic: string): Observed {
@@ -163,8 +139,7 @@ export class PresenceHub {
     observed.fail(error)
   }
 
-  private leave(topic: string, observed: Observed, reader: RoomReader<unknown>): void {
-    observed.room.observers.delete(reader)
+  private leave(topic: string, observed: Observed): void {
     if (observed.room.observers.size > 0) return
     if (this.rooms.get(topic) === observed) this.rooms.delete(topic)
     this.stop(observed)

@@ -1,11 +1,11 @@
-import type { Message } from "@effect-websocket/protocol/Message"
+import { Binary, type Message } from "@effect-websocket/protocol/Message"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { toMessage, type Data } from "../engine/connection/sendable.js"
 import { randomToken } from "../engine/random.js"
 import type { Position } from "../engine/topics/Publication.js"
-import type { Form } from "../engine/topics/wire/Form.js"
+import { binary, json, type Form } from "../engine/topics/wire/Form.js"
 import type { Answer, Request } from "../engine/topics/wire/TopicsMessage.js"
 import { Waiters } from "../engine/Waiters.js"
 import type * as WebSocket from "../WebSocket.js"
@@ -17,13 +17,17 @@ import { isReason, TopicError } from "./TopicError.js"
 import { gap, type Started } from "./topicEvents.js"
 import { waitUntil } from "./waiting.js"
 
+/** What the server answered. */
+type Outcome = Position | undefined | TopicError
+type Done = (outcome: Outcome) => void
+
 /** A request that has no answer yet. */
 interface Pending {
   readonly request: Request
   readonly topic: string
   /** The topic whose subscription waits for this publish of an earlier connection. */
   carriedBy: ClientTopic | undefined
-  readonly done: (exit: Exit.Exit<Position | undefined, TopicError>) => void
+  readonly done: Done
 }
 
 /** A session that is tracked. It is tracked again on each connection. */
@@ -32,6 +36,8 @@ export interface TrackedSession {
   readonly session: number
   readonly key: string
   meta: string
+  /** Called with the next answer. */
+  done: Done
 }
 
 type Publish = Extract<Request, { readonly type: "publish" }>
@@ -84,7 +90,7 @@ export class TopicsSession {
       // The others are asked anew.
       else this.pending.delete(id)
     }
-    for (const session of this.tracked) this.sendTrack(session, () => {})
+    for (const session of this.tracked) this.sendTrack(session)
     for (const room of this.rooms.values()) this.sendWatch(room)
     for (const topic of [...this.topics.values()]) this.sync(topic)
   }
@@ -117,11 +123,7 @@ export class TopicsSession {
     )
   )
 
-  private request(
-    topic: string,
-    make: (id: number) => Request,
-    done: (exit: Exit.Exit<Position | undefined, TopicError>) => void
-  ): number {
+  private request(topic: string, make: (id: number) => Request, done: Done): number {
     const id = ++this.lastId
     const request = make(id)
     this.pending.set(id, { request, topic, carriedBy: undefined, done })
@@ -138,7 +140,8 @@ export class TopicsSession {
     this.failure = { cause }
     const pending = [...this.pending.values()]
     this.pending.clear()
-    for (const { done, topic } of pending) done(Exit.fail(unavailable(topic, cause)))
+    for (const { done, topic } of pending) done(unavailable(topic, cause))
+    for (const session of this.tracked) session.done(unavailable(session.topic, cause))
     for (const topic of this.topics.values()) topic.fail(unavailable(topic.name, cause))
     for (const room of this.rooms.values()) room.fail(unavailable(room.topic, cause))
     this.topics.clear()
@@ -147,9 +150,18 @@ export class TopicsSession {
 
   // What arrives
 
-  /** The result is an effect if a subscriber makes the connection wait. */
-  receive(answer: Answer): Effect.Effect<void> | undefined {
+  /**
+   * Returns `undefined` for data that is not a message of a server. The effect waits if a subscriber makes the connection wait.
+   * Messages of an earlier connection may come behind the beginning of the next one.
+   */
+  receive(message: Message): Effect.Effect<void> | undefined {
+    const answer = (message._tag === "Text" ? json : binary).decodeAnswer(message)
+    if (answer === undefined) return undefined
     this.isAlive = true
+    return this.take(answer) ?? Effect.void
+  }
+
+  private take(answer: Answer): Effect.Effect<void> | undefined {
     switch (answer.type) {
       case "ok":
         this.settle(answer.id, answer.position)
@@ -181,7 +193,7 @@ export class TopicsSession {
     if (pending === undefined) return
     this.pending.delete(id)
     const { carriedBy, done, topic } = pending
-    done(isRefusal(answer) ? Exit.fail(errorOf(topic, answer)) : Exit.succeed(answer))
+    done(isRefusal(answer) ? errorOf(topic, answer) : answer)
     this.uncarry(carriedBy)
   }
 
@@ -193,12 +205,7 @@ export class TopicsSession {
 
   // Publishing
 
-  publish(
-    topic: string,
-    data: Data,
-    key: string = randomToken(),
-    echo = false
-  ): Effect.Effect<Position, TopicError> {
+  publish(topic: string, data: Data, key: string = randomToken(), echo = false): Effect.Effect<Position, TopicError> {
     return Effect.suspend(() => {
       if (this.failure !== undefined) return Effect.fail(unavailable(topic, this.failure.cause))
       if (this.publishes >= this.maxPublishes) {
@@ -213,11 +220,11 @@ export class TopicsSession {
           return this.request(
             topic,
             (id) => ({ type: "publish", id, topic, key, echo, data: message }),
-            (exit) => {
-              if (Exit.isSuccess(exit) && exit.value !== undefined && !echo) {
-                this.topics.get(topic)?.published(exit.value)
-              }
-              deferredDoneUnsafe(acknowledged, withPosition(exit, topic))
+            (outcome) => {
+              const isDone = outcome !== undefined && !(outcome instanceof TopicError)
+              if (isDone && !echo) this.topics.get(topic)?.published(outcome)
+              const error = outcome ?? unavailable(topic, "the server named no position")
+              deferredDoneUnsafe(acknowledged, error instanceof TopicError ? Exit.fail(error) : Exit.succeed(error))
             }
           )
         }),
@@ -242,7 +249,7 @@ export class TopicsSession {
   enter(name: string, member: StreamMember, beginning: Beginning): () => void {
     if (this.failure !== undefined) {
       member.fail(unavailable(name, this.failure.cause))
-      return () => {}
+      return ignore
     }
     let topic = this.topics.get(name)
     if (topic === undefined) {
@@ -275,18 +282,18 @@ export class TopicsSession {
     this.request(
       topic.name,
       (id) => ({ type: "subscribe", id, topic: topic.name, since, last }),
-      (exit) => {
-        topic.phase = Exit.isSuccess(exit) ? "subscribed" : "idle"
-        if (Exit.isFailure(exit)) this.refused(topic, exit)
+      (outcome) => {
+        const isRefused = outcome instanceof TopicError
+        topic.phase = isRefused ? "idle" : "subscribed"
+        if (isRefused) this.refused(topic, outcome)
         else this.sync(topic)
       }
     )
   }
 
   /** A server that is not available now is asked again with the next ping. */
-  private refused(topic: ClientTopic, exit: Exit.Failure<unknown, TopicError>): void {
-    const error = Exit.isFailure(exit) ? failureOf(exit) : undefined
-    if (error?.reason === "Unavailable") return
+  private refused(topic: ClientTopic, error: TopicError): void {
+    if (error.reason === "Unavailable") return
     this.topics.delete(topic.name)
     topic.fail(error)
   }
@@ -326,8 +333,8 @@ export class TopicsSession {
     this.request(
       name ?? "",
       (id) => ({ type: "ping", id, topic: name }),
-      (exit) => {
-        if (topic !== undefined && Exit.isSuccess(exit)) topic.expected = exit.value
+      (outcome) => {
+        if (topic !== undefined && !(outcome instanceof TopicError)) topic.expected = outcome
       }
     )
     return true
@@ -336,18 +343,23 @@ export class TopicsSession {
   // Presence
 
   /** Tracks a session on this connection and all later ones, until the returned function is called. */
-  track(session: Omit<TrackedSession, "session">): {
+  track(session: Omit<TrackedSession, "session" | "done">): {
     readonly tracked: Effect.Effect<void, TopicError>
     readonly update: (meta: string) => Effect.Effect<void, TopicError>
     readonly end: () => void
   } {
-    const tracked: TrackedSession = { ...session, session: ++this.lastId }
+    const tracked: TrackedSession = { ...session, session: ++this.lastId, done: ignore }
     this.tracked.add(tracked)
     const send = Effect.suspend(() => {
       if (this.failure !== undefined) return Effect.fail(unavailable(tracked.topic, this.failure.cause))
-      const done = deferredMakeUnsafe<void, TopicError>()
-      this.sendTrack(tracked, (exit) => deferredDoneUnsafe(done, Exit.asVoid(exit)))
-      return Deferred.await(done)
+      const answered = deferredMakeUnsafe<void, TopicError>()
+      const { done } = tracked
+      tracked.done = (outcome) => {
+        done(outcome)
+        deferredDoneUnsafe(answered, outcome instanceof TopicError ? Exit.fail(outcome) : Exit.void)
+      }
+      this.sendTrack(tracked)
+      return Deferred.await(answered)
     })
     return {
       tracked: send,
@@ -359,21 +371,23 @@ export class TopicsSession {
       end: () => {
         this.tracked.delete(tracked)
         if (this.socket !== undefined) {
-          this.request(
-            tracked.topic,
-            (id) => ({ type: "untrack", id, session: tracked.session }),
-            () => {}
-          )
+          this.request(tracked.topic, (id) => ({ type: "untrack", id, session: tracked.session }), ignore)
         }
       }
     }
   }
 
-  private sendTrack(
-    { key, meta, session, topic }: TrackedSession,
-    done: (exit: Exit.Exit<Position | undefined, TopicError>) => void
-  ): void {
-    this.request(topic, (id) => ({ type: "track", id, topic, session, key, meta }), done)
+  private sendTrack(tracked: TrackedSession): void {
+    const { key, meta, session, topic } = tracked
+    this.request(
+      topic,
+      (id) => ({ type: "track", id, topic, session, key, meta }),
+      (outcome) => {
+        const { done } = tracked
+        tracked.done = ignore
+        done(outcome)
+      }
+    )
   }
 
   room(topic: string, isCount: boolean): ClientRoom {
@@ -396,11 +410,7 @@ export class TopicsSession {
     if (room.observers.size > 0 || this.rooms.get(key) !== room) return
     this.rooms.delete(key)
     if (this.socket === undefined) return
-    this.request(
-      room.topic,
-      (id) => ({ type: "unwatch", id, topic: room.topic, counts: room.isCount }),
-      () => {}
-    )
+    this.request(room.topic, (id) => ({ type: "unwatch", id, topic: room.topic, counts: room.isCount }), ignore)
   }
 
   private sendWatch(room: ClientRoom): void {
@@ -408,14 +418,19 @@ export class TopicsSession {
     this.request(
       topic,
       (id) => ({ type: "watch", id, topic, counts: isCount }),
-      (exit) => {
-        if (Exit.isSuccess(exit)) return
+      (outcome) => {
+        if (!(outcome instanceof TopicError)) return
         if (this.rooms.get(roomKey(topic, isCount)) === room) this.rooms.delete(roomKey(topic, isCount))
-        room.fail(failureOf(exit))
+        room.fail(outcome)
       }
     )
   }
 }
+
+const ignore = (): void => {}
+
+/** The message with bytes that nobody changes. */
+const copied = (message: Message): Message => (message._tag === "Text" ? message : new Binary(message.data.slice()))
 
 interface Refusal {
   readonly reason: string

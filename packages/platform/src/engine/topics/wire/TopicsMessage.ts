@@ -37,7 +37,7 @@ export const requests = [
   layout("track", 5, { id: uint, topic: text, session: uint, key: text, meta: text }),
   layout("untrack", 6, { id: uint, session: uint }),
   layout("watch", 7, { id: uint, topic: text, counts: flag }),
-  layout("unwatch", 8, { id: uint, topic: text })
+  layout("unwatch", 8, { id: uint, topic: text, counts: flag })
 ] as const
 
 const member = struct({ key: text, metas: list(text) })

@@ -24,7 +24,7 @@ const requests: fc.Arbitrary<Request> = fc.oneof(
   fc.record({ type: of("track"), ...topical, session: uint, key: text, meta: text }),
   fc.record({ type: of("untrack"), id: uint, session: uint }),
   fc.record({ type: of("watch"), ...topical, counts: fc.boolean() }),
-  fc.record({ type: of("unwatch"), ...topical })
+  fc.record({ type: of("unwatch"), ...topical, counts: fc.boolean() })
 )
 
 const answers: fc.Arbitrary<Answer> = fc.oneof(
