@@ -233,7 +233,13 @@ const subscribe = (
   Stream.suspend(() => {
     const beginning = { since, last: integerFromZero("last", last) }
     let leave: (() => void) | undefined
-    const member = new StreamMember(slowStrategy, bytes("maxWaitingBytes", maxWaitingBytes), () => leave?.())
+    // With `"suspend"`, the connection is not read before there is room.
+    const member = new StreamMember(
+      slowStrategy,
+      bytes("maxWaitingBytes", maxWaitingBytes),
+      () => leave?.(),
+      Number.POSITIVE_INFINITY
+    )
     const isReady = (): boolean => member.isReady || member.failure !== undefined
     const more: Effect.Effect<void, TopicError> = Effect.suspend(() => {
       leave ??= session.enter(topic, member, beginning)

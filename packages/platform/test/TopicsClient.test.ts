@@ -430,7 +430,8 @@ describe("the connection", () => {
     Effect.gen(function* () {
       const client = yield* TopicsClient.make(url)
       const attempt = yield* WebSocketTest.nextAttempt
-      yield* attempt.accept()
+      const silent = yield* attempt.accept()
+      yield* silent.answerClose({ code: 1011 })
       const error = yield* Effect.flip(client.connection.awaitOpen)
       assert.strictEqual(error._tag, "Protocol_error")
       const other = yield* TopicsClient.make(url)

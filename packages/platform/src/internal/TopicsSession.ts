@@ -93,6 +93,7 @@ export class TopicsSession {
     for (const session of this.tracked) this.sendTrack(session)
     for (const room of this.rooms.values()) this.sendWatch(room)
     for (const topic of [...this.topics.values()]) this.sync(topic)
+    this.wakes.wakeAll()
   }
 
   /** A publish of an earlier connection: it may have arrived. Its topic goes on once that is known. */
