@@ -1,6 +1,7 @@
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -15,6 +16,7 @@ import { BaseWebSocket } from "./BaseWebSocket.js"
 import {
   awaitCallback,
   capDelays,
+  findErrorOption,
   interruptUnsafe,
   observeFiber,
   runForkWith,
@@ -198,7 +200,11 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
     this.fork(
       subscription,
       Effect.matchCause(subscribed, {
-        onFailure: (cause) => this.fail(topic, cause),
+        onFailure: (cause) =>
+          this.fail(
+            topic,
+            Option.getOrElse(findErrorOption(cause), () => cause)
+          ),
         onSuccess: (position) => topic.begin(position)
       })
     )
