@@ -200,7 +200,7 @@ export const make = <E = never, R = never>(
       track: (topic, key, meta) =>
         Effect.flatMap(
           Effect.acquireRelease(
-            Effect.sync(() => session.track({ topic, key, meta })),
+            Effect.sync(() => session.presence.track({ topic, key, meta })),
             ({ end }) => Effect.sync(end)
           ),
           ({ tracked, update }) => Effect.as(tracked, { update })
@@ -220,8 +220,8 @@ const followed = <A>(
   make: (room: Room, onReady: () => void) => RoomReader<A>
 ): Stream.Stream<A, TopicError> =>
   roomStream(
-    () => session.room(topic, isCount),
-    (room) => session.leaveRoom(room),
+    () => session.presence.room(topic, isCount),
+    (room) => session.presence.leaveRoom(room),
     make
   )
 

@@ -41,6 +41,16 @@ export const protocols: ReadonlyArray<string> = forms.map(({ protocol }) => prot
 export type Options<R> = Topics.ConnectionOptions<R>
 
 /**
+ * Handles one connection.
+ *
+ * @since 3.0.0
+ * @category models
+ */
+export type Handler<S, R> = (
+  socket: S
+) => Effect.Effect<void, ConnectionError, Topics.Topics | Presence | R | Scope.Scope>
+
+/**
  * Makes a handler for connections, for `WebSocketServer.run` and everything that is like it. The options may depend on the
  * connection, for example on the value of its check.
  *
@@ -67,9 +77,10 @@ export type Options<R> = Topics.ConnectionOptions<R>
  * @since 3.0.0
  * @category constructors
  */
-export const handler = <S extends WebSocket.WebSocket = WebSocket.WebSocket, R = never>(
-  options: Options<R> | ((socket: S) => Options<R>)
-): ((socket: S) => Effect.Effect<void, ConnectionError, Topics.Topics | Presence | R | Scope.Scope>) => {
+export const handler: {
+  <R = never>(options: Options<R>): Handler<WebSocket.WebSocket, R>
+  <S extends WebSocket.WebSocket, R = never>(options: (socket: S) => Options<R>): Handler<S, R>
+} = <S extends WebSocket.WebSocket, R>(options: Options<R> | ((socket: S) => Options<R>)): Handler<S, R> => {
   const shared = new Map(forms.map((form) => [form.protocol, new SharedForm(form)]))
   return (socket) =>
     Effect.gen(function* () {

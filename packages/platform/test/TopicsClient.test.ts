@@ -4,7 +4,7 @@ import {
   TopicsClient,
   TopicsServer,
   Topics,
-  TopicBroker,
+  type TopicBroker,
   type WebSocket,
   type WebSocketClient,
   WebSocketServer,

@@ -152,7 +152,7 @@ export class PresenceHub {
 
   /** Ends everything. Streams fail. */
   end(): void {
-    for (const [topic, observed] of [...this.rooms]) {
+    for (const [topic, observed] of this.rooms) {
       this.stop(observed)
       this.fail(topic, observed, new TopicError({ reason: "Unavailable", topic, cause: "the presence has ended" }))
     }

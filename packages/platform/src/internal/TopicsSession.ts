@@ -9,17 +9,13 @@ import { binary, json, type Form } from "../engine/topics/wire/Form.js"
 import type { Answer, Request } from "../engine/topics/wire/TopicsMessage.js"
 import { Waiters } from "../engine/Waiters.js"
 import type * as WebSocket from "../WebSocket.js"
-import { ClientRoom } from "./ClientRoom.js"
+import { ClientPresence, unavailable, type Done } from "./ClientPresence.js"
 import { ClientTopic, type Beginning } from "./ClientTopic.js"
 import { awaitCallback, catch_, deferredDoneUnsafe, deferredMakeUnsafe, forever } from "./effect.js"
 import type { StreamMember } from "./StreamMember.js"
 import { isReason, TopicError } from "./TopicError.js"
 import { gap, type Started } from "./topicEvents.js"
 import { waitUntil } from "./waiting.js"
-
-/** What the server answered. */
-type Outcome = Position | undefined | TopicError
-type Done = (outcome: Outcome) => void
 
 /** A request that has no answer yet. */
 interface Pending {
@@ -30,22 +26,9 @@ interface Pending {
   readonly done: Done
 }
 
-/** A session that is tracked. It is tracked again on each connection. */
-export interface TrackedSession {
-  readonly topic: string
-  readonly session: number
-  readonly key: string
-  meta: string
-  /** Called with the next answer. */
-  done: Done
-}
-
 type Publish = Extract<Request, { readonly type: "publish" }>
 
 const isPublish = (request: Request): request is Publish => request.type === "publish"
-
-const unavailable = (topic: string, cause: unknown): TopicError =>
-  new TopicError({ reason: "Unavailable", topic, cause })
 
 /**
  * What a client wants of its topics: it is the same for all connections, and each new connection is told. `connected` takes
@@ -54,8 +37,7 @@ const unavailable = (topic: string, cause: unknown): TopicError =>
 export class TopicsSession {
   private readonly maxPublishes: number
   private readonly topics = new Map<string, ClientTopic>()
-  private readonly rooms = new Map<string, ClientRoom>()
-  private readonly tracked = new Set<TrackedSession>()
+  readonly presence = new ClientPresence((topic, make, done) => this.request(topic, make, done))
   private readonly pending = new Map<number, Pending>()
   private readonly wakes = new Waiters()
   private queue: Array<Request> = []
@@ -85,14 +67,13 @@ export class TopicsSession {
       topic.carried = 0
       topic.isStale = false
     }
-    for (const [id, pending] of [...this.pending]) {
+    for (const [id, pending] of this.pending) {
       if (isPublish(pending.request)) this.carry(pending, pending.request)
       // The others are asked anew.
       else this.pending.delete(id)
     }
-    for (const session of this.tracked) this.sendTrack(session)
-    for (const room of this.rooms.values()) this.sendWatch(room)
-    for (const topic of [...this.topics.values()]) this.sync(topic)
+    this.presence.connected()
+    for (const topic of this.topics.values()) this.sync(topic)
     this.wakes.wakeAll()
   }
 
@@ -142,11 +123,9 @@ export class TopicsSession {
     const pending = [...this.pending.values()]
     this.pending.clear()
     for (const { done, topic } of pending) done(unavailable(topic, cause))
-    for (const session of this.tracked) session.done(unavailable(session.topic, cause))
     for (const topic of this.topics.values()) topic.fail(unavailable(topic.name, cause))
-    for (const room of this.rooms.values()) room.fail(unavailable(room.topic, cause))
     this.topics.clear()
-    this.rooms.clear()
+    this.presence.end(cause)
   }
 
   // What arrives
@@ -177,14 +156,8 @@ export class TopicsSession {
         const delivery = this.topics.get(answer.topic)?.publication(answer.position, answer.data)
         return delivery && awaitCallback((resume) => delivery.whenDone(() => resume(Effect.void)))
       }
-      case "present":
-        this.rooms.get(roomKey(answer.topic, false))?.begin(answer.members)
-        return undefined
-      case "changed":
-        this.rooms.get(roomKey(answer.topic, false))?.changed({ _tag: "Changed", ...answer })
-        return undefined
-      case "count":
-        this.rooms.get(roomKey(answer.topic, true))?.counted(answer.count)
+      default:
+        this.presence.take(answer)
         return undefined
     }
   }
@@ -340,92 +313,6 @@ export class TopicsSession {
     )
     return true
   }
-
-  // Presence
-
-  /** Tracks a session on this connection and all later ones, until the returned function is called. */
-  track(session: Omit<TrackedSession, "session" | "done">): {
-    readonly tracked: Effect.Effect<void, TopicError>
-    readonly update: (meta: string) => Effect.Effect<void, TopicError>
-    readonly end: () => void
-  } {
-    const tracked: TrackedSession = { ...session, session: ++this.lastId, done: ignore }
-    this.tracked.add(tracked)
-    const send = Effect.suspend(() => {
-      if (this.failure !== undefined) return Effect.fail(unavailable(tracked.topic, this.failure.cause))
-      const answered = deferredMakeUnsafe<void, TopicError>()
-      const { done } = tracked
-      tracked.done = (outcome) => {
-        done(outcome)
-        deferredDoneUnsafe(answered, outcome instanceof TopicError ? Exit.fail(outcome) : Exit.void)
-      }
-      this.sendTrack(tracked)
-      return Deferred.await(answered)
-    })
-    return {
-      tracked: send,
-      update: (meta) =>
-        Effect.suspend(() => {
-          tracked.meta = meta
-          return send
-        }),
-      end: () => {
-        this.tracked.delete(tracked)
-        if (this.socket !== undefined) {
-          this.request(tracked.topic, (id) => ({ type: "untrack", id, session: tracked.session }), ignore)
-        }
-      }
-    }
-  }
-
-  private sendTrack(tracked: TrackedSession): void {
-    const { key, meta, session, topic } = tracked
-    this.request(
-      topic,
-      (id) => ({ type: "track", id, topic, session, key, meta }),
-      (outcome) => {
-        const { done } = tracked
-        tracked.done = ignore
-        done(outcome)
-      }
-    )
-  }
-
-  room(topic: string, isCount: boolean): ClientRoom {
-    const key = roomKey(topic, isCount)
-    const known = this.rooms.get(key)
-    if (known !== undefined) return known
-    const room = new ClientRoom(topic, isCount)
-    if (this.failure !== undefined) {
-      room.fail(unavailable(topic, this.failure.cause))
-      return room
-    }
-    this.rooms.set(key, room)
-    if (this.socket !== undefined) this.sendWatch(room)
-    return room
-  }
-
-  /** A reader has left. */
-  leaveRoom(room: ClientRoom): void {
-    const key = roomKey(room.topic, room.isCount)
-    if (room.observers.size > 0 || this.rooms.get(key) !== room) return
-    this.rooms.delete(key)
-    if (this.socket === undefined) return
-    this.request(room.topic, (id) => ({ type: "unwatch", id, topic: room.topic, counts: room.isCount }), ignore)
-  }
-
-  private sendWatch(room: ClientRoom): void {
-    const { isCount, topic } = room
-    this.request(
-      topic,
-      (id) => ({ type: "watch", id, topic, counts: isCount }),
-      (outcome) => {
-        if (!(outcome instanceof TopicError)) return
-        if (this.rooms.get(roomKey(topic, isCount)) === room) this.rooms.delete(roomKey(topic, isCount))
-        room.fail(outcome)
-      }
-    )
-  }
 }
 
 const ignore = (): void => {}
@@ -457,5 +344,3 @@ const startedOf = ({ how, missed, position }: Extract<Answer, { readonly type: "
       return gap(position)
   }
 }
-
-const roomKey = (topic: string, isCount: boolean): string => `${isCount ? "#" : ""} ${topic}`
