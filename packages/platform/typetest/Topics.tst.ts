@@ -17,7 +17,7 @@ class Users extends Context.Service<Users, ReadonlySet<string>>()("Users") {}
 declare const isMember: (access: Topics.Access) => Effect.Effect<boolean, never, Users>
 declare const namesOf: (keys: ReadonlyArray<string>) => Effect.Effect<ReadonlyMap<string, number>, "failed", Users>
 declare const client: TopicsClient.TopicsClient
-declare const check: (request: UpgradeCheck.Request) => Effect.Effect<UpgradeCheck.Decision<{ readonly user: string }>>
+declare const check: UpgradeCheck.Check<{ readonly user: string }>
 
 const plain = Topics.rule("rooms/*", { subscribe: true })
 const withUsers = Topics.rule("rooms/*", { publish: isMember, presence: true })
