@@ -227,6 +227,7 @@ describe("a slow connection", () => {
         yield* topics.publish("a", "one")
         yield* topics.publish("a", "two")
         assert.deepStrictEqual(yield* received(0), [])
+        yield* settled
         yield* topics.publish("a", "three")
         assert.deepStrictEqual([(yield* client.receive).data, (yield* client.receive).data], ["Gap 2", "3 three"])
       })
@@ -473,7 +474,7 @@ describe("names, and the ends of things", () => {
 })
 
 describe("the topics of a connection", () => {
-  const reasonOf = <A, E extends { readonly _tag: string }, R>(effect: Effect.Effect<A, E, R>) =>
+  const reasonOf = <E extends { readonly _tag: string }, R>(effect: Effect.Effect<unknown, E, R>) =>
     Effect.map(Effect.flip(effect), (error) => ("reason" in error ? error.reason : error._tag))
 
   it.effect("follow the first rule that matches", () =>

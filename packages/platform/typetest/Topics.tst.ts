@@ -1,58 +1,42 @@
-import {
-  Presence,
-  type TopicBroker,
-  Topics,
-  TopicsClient,
-  TopicsServer,
-  type UpgradeCheck,
-  WebSocketServer,
-  type WebSocketClient
-} from "@effect-websocket/platform"
-import type { Stream } from "effect"
+import type { ConnectionError } from "@effect-websocket/protocol/Errors"
+import * as MemoryTopicBroker from "@effect-websocket/platform/MemoryTopicBroker"
+import * as TopicBroker from "@effect-websocket/platform/TopicBroker"
+import * as Topics from "@effect-websocket/platform/Topics"
+import type { WebSocket } from "@effect-websocket/platform/WebSocket"
+import type { Effect, Layer, Scope } from "effect"
 import { expect, test } from "tstyche"
-import { Context, type Effect, type Layer, type Scope } from "../test/effect/index.js"
 
-class Users extends Context.Service<Users, ReadonlySet<string>>()("Users") {}
+interface Users {
+  readonly users: unique symbol
+}
 
-declare const isMember: (access: Topics.Access) => Effect.Effect<boolean, never, Users>
-declare const namesOf: (keys: ReadonlyArray<string>) => Effect.Effect<ReadonlyMap<string, number>, "failed", Users>
-declare const client: TopicsClient.TopicsClient
-declare const check: UpgradeCheck.Check<{ readonly user: string }>
+interface Redis {
+  readonly redis: unique symbol
+}
 
-const plain = Topics.rule("rooms/*", { subscribe: true })
-const withUsers = Topics.rule("rooms/*", { publish: isMember, presence: true })
+declare const socket: WebSocket
+declare const isMember: (access: Topics.Access) => Effect.Effect<boolean, TopicBroker.TopicError, Users>
+declare const acquire: Effect.Effect<TopicBroker.Service, "no link", Redis | Scope.Scope>
 
-test("a handler has the services of its rules", () => {
-  expect(WebSocketServer.layerHandler(TopicsServer.handler({ rules: [plain] }))).type.toBe<
-    Layer.Layer<never, never, WebSocketServer.WebSocketServer | Topics.Topics | Presence.Presence>
-  >()
-  expect(WebSocketServer.layerHandler(TopicsServer.handler({ rules: [withUsers] }))).type.toBe<
-    Layer.Layer<never, never, WebSocketServer.WebSocketServer | Topics.Topics | Presence.Presence | Users>
-  >()
+test("the layer of a broker has its own scope, and needs what its effect needs", () => {
+  expect(TopicBroker.layer(acquire)).type.toBe<Layer.Layer<TopicBroker.TopicBroker, "no link", Redis>>()
+  expect(MemoryTopicBroker.layer()).type.toBe<Layer.Layer<TopicBroker.TopicBroker>>()
 })
 
-test("the options may depend on the value of the check", () => {
-  expect(
-    WebSocketServer.layerHandler(
-      TopicsServer.handler((socket: WebSocketServer.ServerWebSocket<"messages", { readonly user: string }>) => ({
-        rules: [plain],
-        owner: socket.value.user
-      })),
-      { check }
-    )
-  ).type.toBe<Layer.Layer<never, never, WebSocketServer.WebSocketServer | Topics.Topics | Presence.Presence>>()
+test("topics need a broker, or none in memory", () => {
+  expect(Topics.layerBroker()).type.toBe<Layer.Layer<Topics.Topics, never, TopicBroker.TopicBroker>>()
+  expect(Topics.layer()).type.toBe<Layer.Layer<Topics.Topics>>()
 })
 
-test("a client has one kind of error", () => {
-  expect(TopicsClient.make("ws://test")).type.toBe<
-    Effect.Effect<TopicsClient.TopicsClient, never, WebSocketClient.WebSocketClient | Scope.Scope>
+test("the topics of a connection need what their rules need", () => {
+  const rules = [Topics.rule("rooms/*", { subscribe: isMember })]
+  expect(Topics.forConnection(socket, { rules })).type.toBe<
+    Effect.Effect<Topics.ConnectionTopics<Users>, never, Topics.Topics>
   >()
-  expect(client.subscribe("a")).type.toBe<Stream.Stream<Topics.TopicEvent, TopicBroker.TopicError>>()
-  expect(client.publish("a", "text")).type.toBe<Effect.Effect<TopicBroker.Position, TopicBroker.TopicError>>()
-})
-
-test("profiles have the type, the error and the services of the app", () => {
-  expect(client.presence("a").pipe(Presence.withProfiles(namesOf))).type.toBe<
-    Stream.Stream<Presence.PresenceEvent<Presence.Profiled<number>>, TopicBroker.TopicError | "failed", Users>
+  expect<ReturnType<Topics.ConnectionTopics<Users>["attach"]>>().type.toBe<
+    Effect.Effect<Topics.Started, TopicBroker.TopicError | ConnectionError, Users | Scope.Scope>
+  >()
+  expect(Topics.forConnection(socket, { rules: [Topics.rule("a", { publish: true })] })).type.toBe<
+    Effect.Effect<Topics.ConnectionTopics<never>, never, Topics.Topics>
   >()
 })

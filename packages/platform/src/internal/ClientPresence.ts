@@ -91,9 +91,7 @@ export class ClientPresence {
         }),
       end: () => {
         this.tracked.delete(tracked)
-        if (this.socket !== undefined) {
-          this.request(tracked.topic, (id) => ({ type: "untrack", id, session: tracked.session }), ignore)
-        }
+        this.request(tracked.topic, (id) => ({ type: "untrack", id, session: tracked.session }), ignore)
       }
     }
   }

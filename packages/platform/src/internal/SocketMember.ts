@@ -1,4 +1,4 @@
-import type { Message } from "@effect-websocket/protocol/Message"
+import { share, type Message } from "@effect-websocket/protocol/Message"
 import type * as Scope from "effect/Scope"
 import type { Owner } from "../engine/connection/Closables.js"
 import type { Link } from "../engine/connection/Link.js"
@@ -114,7 +114,7 @@ export class SocketMember implements Member {
       return
     }
     try {
-      const message = encode === undefined ? publication.message : delivery.encoded(encode, encodeOnce)
+      const message = encode === undefined ? delivery.message : delivery.encoded(encode, encodeOnce)
       if (message === undefined) return
       if (this.hasLost) this.tellLoss(publication.position)
       const sent = sender.sendNow(message, this.options, slow)
@@ -199,5 +199,5 @@ const ignore = (): void => {}
 
 const encodeOnce = (encode: Encode, publication: Publication, topic: string): Message | undefined => {
   const data = encode(publication, topic)
-  return data === undefined ? undefined : toMessage(data)
+  return data === undefined ? undefined : share(toMessage(data))
 }

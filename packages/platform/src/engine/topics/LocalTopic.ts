@@ -1,4 +1,4 @@
-import type { Message } from "@effect-websocket/protocol/Message"
+import { share, type Message } from "@effect-websocket/protocol/Message"
 import { Waiters } from "../Waiters.js"
 import { Flow, type FlowHost } from "./Flow.js"
 import { interrupted, type HistoryPage, type Interrupted, type Position, type Publication } from "./Publication.js"
@@ -23,12 +23,18 @@ export class Delivery {
   readonly publication: Publication
   readonly topic: string
   private encodings: Map<unknown, Message | undefined> | undefined = undefined
+  private shared: Message | undefined = undefined
   private pending = 0
   private readonly waiters = new Waiters()
 
   constructor(publication: Publication, topic: string) {
     this.publication = publication
     this.topic = topic
+  }
+
+  /** The message, as all members share it. */
+  get message(): Message {
+    return (this.shared ??= share(this.publication.message))
   }
 
   /** The result of `call` for `encode`. It is called once for all members that share `encode`. */
