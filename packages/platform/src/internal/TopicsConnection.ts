@@ -1,12 +1,12 @@
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
-import type { Message } from "@effect-websocket/protocol/Message"
+import { share, type Message } from "@effect-websocket/protocol/Message"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { invalidPayload, tryAgainLater } from "../engine/connection/closeCodes.js"
-import type { Data } from "../engine/connection/sendable.js"
+import { toMessage, type Data } from "../engine/connection/sendable.js"
 import type { Position } from "../engine/topics/Publication.js"
 import type { Form } from "../engine/topics/wire/Form.js"
 import type { Answer, Request } from "../engine/topics/wire/TopicsMessage.js"
@@ -20,7 +20,7 @@ import type { TopicEvent } from "./topicEvents.js"
 /** A form, and its encodings of what many connections are told. */
 export class SharedForm {
   readonly form: Form
-  private readonly encoded = new WeakMap<object, Data>()
+  private readonly encoded = new WeakMap<object, Message>()
 
   constructor(form: Form) {
     this.form = form
@@ -41,17 +41,18 @@ export class SharedForm {
   }
 
   /** An element belongs to one topic. */
-  encodePresence(event: Presence.PresenceEvent, topic: string): Data {
-    let data = this.encoded.get(event)
-    if (data === undefined) {
+  encodePresence(event: Presence.PresenceEvent, topic: string): Message {
+    let message = this.encoded.get(event)
+    if (message === undefined) {
       const { _tag, ...members } = event
-      data =
+      const data =
         "members" in members
           ? this.form.encode({ type: "present", topic, ...members })
           : this.form.encode({ type: "changed", topic, ...members })
-      this.encoded.set(event, data)
+      message = share(toMessage(data))
+      this.encoded.set(event, message)
     }
-    return data
+    return message
   }
 }
 
