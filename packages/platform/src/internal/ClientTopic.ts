@@ -24,8 +24,6 @@ export class ClientTopic {
   phase: Phase = "idle"
   /** Behind everything that the subscribers got. `undefined` before they begin. */
   position: Position | undefined = undefined
-  /** Publishes of earlier connections that are not acknowledged yet. Their publications would look like those of others. */
-  carried = 0
   /** Where the topic should be, because the server has said so. */
   expected: Position | undefined = undefined
   /** The subscription is to begin again at `position`. */

@@ -21,14 +21,8 @@ import { waitUntil } from "./waiting.js"
 interface Pending {
   readonly request: Request
   readonly topic: string
-  /** The topic whose subscription waits for this publish of an earlier connection. */
-  carriedBy: ClientTopic | undefined
   readonly done: Done
 }
-
-type Publish = Extract<Request, { readonly type: "publish" }>
-
-const isPublish = (request: Request): request is Publish => request.type === "publish"
 
 /**
  * What a client wants of its topics: it is the same for all connections, and each new connection is told. `connected` takes
@@ -64,25 +58,17 @@ export class TopicsSession {
     this.isAlive = true
     for (const topic of this.topics.values()) {
       topic.phase = "idle"
-      topic.carried = 0
       topic.isStale = false
     }
-    for (const [id, pending] of this.pending) {
-      if (isPublish(pending.request)) this.carry(pending, pending.request)
-      // The others are asked anew.
+    // Publishes come first. As requests are answered in order, their positions are known before the subscriptions go on, so
+    // that their publications do not look like those of others. All other requests are made anew.
+    for (const [id, { request }] of this.pending) {
+      if (request.type === "publish") this.queue.push(request)
       else this.pending.delete(id)
     }
     this.presence.connected()
     for (const topic of this.topics.values()) this.sync(topic)
     this.wakes.wakeAll()
-  }
-
-  /** A publish of an earlier connection: it may have arrived. Its topic goes on once that is known. */
-  private carry(pending: Pending, request: Publish): void {
-    const topic = this.topics.get(pending.topic)
-    pending.carriedBy = topic
-    if (topic !== undefined) topic.carried++
-    this.queue.push(request)
   }
 
   /** Sends what there is to send, one message after another, until it is interrupted. */
@@ -108,7 +94,7 @@ export class TopicsSession {
   private request(topic: string, make: (id: number) => Request, done: Done): number {
     const id = ++this.lastId
     const request = make(id)
-    this.pending.set(id, { request, topic, carriedBy: undefined, done })
+    this.pending.set(id, { request, topic, done })
     if (this.socket !== undefined) {
       this.queue.push(request)
       this.wakes.wakeAll()
@@ -166,15 +152,8 @@ export class TopicsSession {
     const pending = this.pending.get(id)
     if (pending === undefined) return
     this.pending.delete(id)
-    const { carriedBy, done, topic } = pending
+    const { done, topic } = pending
     done(isRefusal(answer) ? errorOf(topic, answer) : answer)
-    this.uncarry(carriedBy)
-  }
-
-  private uncarry(topic: ClientTopic | undefined): void {
-    if (topic === undefined || topic.carried === 0) return
-    topic.carried--
-    this.sync(topic)
   }
 
   // Publishing
@@ -211,7 +190,6 @@ export class TopicsSession {
             this.pending.delete(id)
             // It was sent, or it is not to be sent any more.
             this.queue = this.queue.filter((request) => request !== pending.request)
-            this.uncarry(pending.carriedBy)
           })
       )
     })
@@ -246,7 +224,7 @@ export class TopicsSession {
     if (topic.phase === "subscribed" && (!isWanted || topic.isStale)) this.unsubscribe(topic, isWanted)
     else if (topic.phase === "idle") {
       if (!isWanted) this.topics.delete(topic.name)
-      else if (topic.carried === 0 && this.socket !== undefined) this.subscribe(topic)
+      else if (this.socket !== undefined) this.subscribe(topic)
     }
   }
 
