@@ -89,6 +89,8 @@ export type TopicErrorReason = internalError.TopicErrorReason
 export const TopicError = internalError.TopicError
 
 /**
+ * The type of a `TopicError`: its `reason`, the `topic`, and `max` or `cause` if the reason has one.
+ *
  * @since 3.0.0
  * @category errors
  */

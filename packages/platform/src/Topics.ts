@@ -191,19 +191,26 @@ const named = <A, E, R>(
 
 const beginning = ({ last = 0, since }: BeginOptions): Beginning => ({ since, last: integerFromZero("last", last) })
 
-const memberSettings = ({
-  compress,
-  encode,
-  slowCloseCode,
-  slowStrategy = "close"
-}: AttachOptions): MemberSettings => ({
-  slow: {
-    sendStrategy: slowStrategy,
-    closeCode: slowCloseCode === undefined ? undefined : toCloseCode(slowCloseCode)
-  },
-  sendOptions: compress === undefined ? undefined : { compress },
-  encode
-})
+/** Makes the settings of members. Members in a row with the same options share them. */
+const settingsOf = () => {
+  let last: MemberSettings | undefined
+  return ({ compress, encode, slowCloseCode, slowStrategy = "close" }: AttachOptions): MemberSettings => {
+    const closeCode = slowCloseCode === undefined ? undefined : toCloseCode(slowCloseCode)
+    if (
+      last?.slow.sendStrategy !== slowStrategy ||
+      last.slow.closeCode !== closeCode ||
+      last.encode !== encode ||
+      last.sendOptions?.compress !== compress
+    ) {
+      last = {
+        slow: { sendStrategy: slowStrategy, closeCode },
+        sendOptions: compress === undefined ? undefined : { compress },
+        encode
+      }
+    }
+    return last
+  }
+}
 
 /**
  * The options of topics over a broker.
@@ -233,6 +240,7 @@ export const make = ({ checkInterval = "30 seconds" }: Options = {}): Effect.Eff
   Effect.gen(function* () {
     const broker = yield* TopicBroker.TopicBroker
     const services = yield* runtime<never>()
+    const memberSettings = settingsOf()
     const interval = yield* Effect.sync(() => timeout("checkInterval", checkInterval))
     const hub = yield* Effect.acquireRelease(
       Effect.sync(() => new TopicHub(broker, services)),

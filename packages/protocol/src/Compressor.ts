@@ -6,9 +6,10 @@
  */
 import { localProtocolError, PayloadTooLarge, remoteProtocolError, type ProtocolError } from "./Errors.js"
 import type { Violation } from "./FrameDecoder.js"
+import { encodingsOf } from "./internal/Encodings.js"
 import { copyInto } from "./internal/GrowingBuffer.js"
 import { Window } from "./internal/Window.js"
-import { bytes, encodingsOf, size, type Message } from "./Message.js"
+import { bytes, size, type Message } from "./Message.js"
 import type { Agreement, Direction, Settings } from "./PermessageDeflate.js"
 
 /**

@@ -5,7 +5,7 @@
  */
 import { byteLength, encodeInto } from "#utf8"
 import type { Frame } from "./Frame.js"
-import { Encodings } from "./internal/Encodings.js"
+import { Encodings, encodingsOf } from "./internal/Encodings.js"
 import { framesOf } from "./internal/framing.js"
 import { leaseOf } from "./internal/memory.js"
 import { nameOf, toBytes } from "./internal/toBytes.js"
@@ -192,10 +192,6 @@ export const share = (message: Message): Message =>
     : message._tag === "Text"
       ? new SharedText(message.data)
       : new SharedBinary(message.data)
-
-/** The encodings of a message that `share` returned. @internal */
-export const encodingsOf = (message: Message): Encodings | undefined =>
-  message instanceof SharedText || message instanceof SharedBinary ? message.encodings : undefined
 
 /**
  * Whether a value is a message.

@@ -23,6 +23,8 @@ export interface MemberSettings {
 }
 
 export interface TopicConnectionOwner {
+  /** Makes a name for a connection that no other one has, in no process. */
+  makeId(): string
   /** The connection is over. */
   forget(connection: TopicConnection): void
   /** Code of the app threw an error while something was sent. */
@@ -31,17 +33,27 @@ export interface TopicConnectionOwner {
 
 /** The memberships of one connection. They end with it. */
 export class TopicConnection implements Owner {
-  readonly id: string
+  // Made for the first publication that is not for this connection.
+  private idOrNone: string | undefined = undefined
   readonly link: Link
   readonly sender: MessageSender
   readonly members = new Map<string, SocketMember>()
   private readonly owner: TopicConnectionOwner
 
-  constructor(id: string, link: Link, sender: MessageSender, owner: TopicConnectionOwner) {
-    this.id = id
+  constructor(link: Link, sender: MessageSender, owner: TopicConnectionOwner) {
     this.link = link
     this.sender = sender
     this.owner = owner
+  }
+
+  /** The name of this connection as a publisher. */
+  get id(): string {
+    return (this.idOrNone ??= this.owner.makeId())
+  }
+
+  /** Whether a publication is not for this connection. */
+  isPublisher(publisher: string | undefined): boolean {
+    return publisher !== undefined && publisher === this.idOrNone
   }
 
   /** Reports an error that code of the app threw. */
@@ -57,7 +69,7 @@ export class TopicConnection implements Owner {
   }
 
   private readonly endOfScope = (place: ScopePlace): void => {
-    for (const member of [...this.members.values()]) if (member.place === place) member.end()
+    for (const member of this.members.values()) if (member.place === place) member.end()
   }
 
   /** A member has ended. A place without members is given up. */
@@ -72,12 +84,14 @@ export class TopicConnection implements Owner {
   /** The connection is over. */
   delete(): void {
     this.owner.forget(this)
-    for (const member of [...this.members.values()]) member.end()
+    for (const member of this.members.values()) member.end()
   }
 }
 
 // Publications that wait for one member because it makes publishers wait. A publisher in another process does not.
 const maxWaiting = 1024
+// The `ahead` of a member that has lost publications since the last one that it got. A field of its own would take memory.
+const lossAhead = -1
 const patient: Slow = { sendStrategy: "suspend" }
 
 /** A connection that is attached to a topic. */
@@ -85,7 +99,6 @@ export class SocketMember implements Member {
   index = -1
   ahead = 0
   private waiting = 0
-  private hasLost = false
   private readonly connection: TopicConnection
   private readonly topic: LocalTopic
   private readonly settings: MemberSettings
@@ -105,18 +118,18 @@ export class SocketMember implements Member {
   deliver(delivery: Delivery): void {
     const { publication } = delivery
     if (publication.position.offset <= this.ahead) return
-    if (publication.publisher !== undefined && publication.publisher === this.connection.id) return
+    if (this.connection.isPublisher(publication.publisher)) return
     const { encode, slow } = this.settings
     const { sender } = this.connection
     // Here, so that the peer can be told what it did not get.
     if (slow.sendStrategy === "dropping" && !sender.isFree) {
-      this.hasLost = true
+      this.ahead = lossAhead
       return
     }
     try {
       const message = encode === undefined ? delivery.message : delivery.encoded(encode, encodeOnce)
       if (message === undefined) return
-      if (this.hasLost) this.tellLoss(publication.position)
+      if (this.ahead === lossAhead) this.tellLoss(publication.position)
       const sent = sender.sendNow(message, this.options, slow)
       if (sent instanceof Wait) this.wait(sent, delivery)
     } catch (defect) {
@@ -125,7 +138,7 @@ export class SocketMember implements Member {
   }
 
   private tellLoss({ epoch, offset }: Position): void {
-    this.hasLost = false
+    this.ahead = 0
     // Without an encoding, the app has chosen that its peers do not learn of it.
     if (this.settings.encode !== undefined) this.tell(gap({ epoch, offset: offset - 1 }))
   }
@@ -142,7 +155,6 @@ export class SocketMember implements Member {
   }
 
   gap(position: Position): void {
-    this.hasLost = false
     this.tell(gap(position))
   }
 
@@ -167,7 +179,7 @@ export class SocketMember implements Member {
   /** Sends a publication of the past. */
   sendPast(publication: Publication): Sent {
     const { connection, settings } = this
-    if (this.isOver || publication.publisher === connection.id) return undefined
+    if (this.isOver || connection.isPublisher(publication.publisher)) return undefined
     const data = settings.encode === undefined ? publication.message : settings.encode(publication, this.topic.name)
     return data === undefined ? undefined : connection.sender.sendNow(data, this.options, patient)
   }

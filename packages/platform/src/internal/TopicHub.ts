@@ -259,7 +259,7 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
     if (sender.isOver) return Effect.fail(link.terminalError("local"))
     let connection = this.connections.get(link)
     if (connection === undefined) {
-      connection = new TopicConnection(`${this.id}:${++this.lastConnection}`, link, sender, this)
+      connection = new TopicConnection(link, sender, this)
       this.connections.set(link, connection)
       link.addOwner(connection)
     }
@@ -273,6 +273,10 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
     const member = new SocketMember(connection, topic, settings, place)
     connection.members.set(name, member)
     return Effect.succeed({ member, topic })
+  }
+
+  makeId(): string {
+    return `${this.id}:${++this.lastConnection}`
   }
 
   forget({ link }: TopicConnection): void {
@@ -418,7 +422,7 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
 
   /** The hub has ended, and so does everything that it has. */
   end(): void {
-    for (const topic of [...this.topics.values()]) {
+    for (const topic of this.topics.values()) {
       this.fail(topic, new TopicError({ reason: "Unavailable", topic: topic.name, cause: "the topics have ended" }))
       this.release(topic)
     }

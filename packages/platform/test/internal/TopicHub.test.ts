@@ -4,7 +4,7 @@ import * as TopicBroker from "@effect-websocket/platform/TopicBroker"
 import * as Topics from "@effect-websocket/platform/Topics"
 import * as Message from "@effect-websocket/protocol/Message"
 import { Stream } from "effect"
-import { Deferred, Effect, Fiber, Layer, Scope, TestClock } from "../effect/index.js"
+import { Deferred, Effect, Fiber, Layer, type Scope, TestClock } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
 import { connected, settled } from "../support.js"
 

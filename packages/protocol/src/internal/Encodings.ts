@@ -50,6 +50,10 @@ export class Encodings {
   }
 }
 
+/** The encodings of a message that `Message.share` returned. */
+export const encodingsOf = (message: object): Encodings | undefined =>
+  "encodings" in message && message.encodings instanceof Encodings ? message.encodings : undefined
+
 /** The UTF-8 of a text, in a buffer of its own. */
 export const encodeText = (text: string): Uint8Array => {
   const bytes = new Uint8Array(byteLength(text))

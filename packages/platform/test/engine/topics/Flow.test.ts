@@ -195,7 +195,8 @@ describe("a flow", () => {
           if (flow.position === undefined) begin()
           // Whatever was lost without a sign is noticed now.
           flow.receive(interrupted)
-          for (let rounds = 0; asked !== undefined; rounds++) {
+          const isAsked = (): boolean => asked !== undefined
+          for (let rounds = 0; isAsked(); rounds++) {
             assert.isBelow(rounds, 300)
             answer()
           }
