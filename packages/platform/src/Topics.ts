@@ -118,11 +118,11 @@ export interface AttachOptions extends BeginOptions {
   /** Whether publications are compressed. Default: the options of the connection decide. */
   readonly compress?: boolean | undefined
   /**
-   * What the peer is sent for an element; nothing if that is `undefined`. Members that share this function share its results,
+   * What the peer is sent for an element of a topic; nothing if that is `undefined`. Members that share this function share its results,
    * so make it once. Default: a publication is sent as it is, the beginning is not sent, and a gap closes the connection with
    * 1013. If it throws, the connection is closed with 1011.
    */
-  readonly encode?: ((event: TopicEvent) => WebSocket.Data | undefined) | undefined
+  readonly encode?: ((event: TopicEvent, topic: string) => WebSocket.Data | undefined) | undefined
 }
 
 /**
@@ -318,6 +318,7 @@ export type Permission<R> = boolean | ((access: Access) => Effect.Effect<boolean
  *
  * - `subscribe`: `attach`, `position` and `history`.
  * - `publish`: `publish`.
+ * - `presence`: to be present, and to see who is. `TopicsServer` asks for it.
  *
  * @since 3.0.0
  * @category access
@@ -325,6 +326,7 @@ export type Permission<R> = boolean | ((access: Access) => Effect.Effect<boolean
 export interface Permissions<R> {
   readonly subscribe?: Permission<R> | undefined
   readonly publish?: Permission<R> | undefined
+  readonly presence?: Permission<R> | undefined
 }
 
 /**
@@ -400,6 +402,8 @@ export interface ConnectionTopics<R> {
     options?: Omit<AttachOptions, "maxTopics">
   ) => Effect.Effect<Started, TopicBroker.TopicError | ConnectionError, R | Scope.Scope>
   readonly detach: (topic: string) => Effect.Effect<void>
+  /** Fails with `TopicError` (`"InvalidName"`, `"Denied"`) if the rules do not allow something. */
+  readonly allow: (topic: string, operation: keyof Permissions<R>) => Effect.Effect<void, TopicBroker.TopicError, R>
   /** The connection itself does not get the publication, unless `echo` is `true`. */
   readonly publish: (
     topic: string,
@@ -449,7 +453,7 @@ export const forConnection = <R = never>(
     const max = yield* Effect.sync(() => count("maxTopics", maxTopics))
     const rate = yield* Effect.sync(() => publishRate && rateOf(publishRate))
     let paidAt = 0
-    const allowed = (topic: string, operation: keyof Permissions<R>): Effect.Effect<void, TopicBroker.TopicError, R> =>
+    const allow = (topic: string, operation: keyof Permissions<R>): Effect.Effect<void, TopicBroker.TopicError, R> =>
       named(topic, () =>
         Effect.flatMap(permitted(rules, topic, operation), (isAllowed) =>
           isAllowed ? Effect.void : Effect.fail(new TopicBroker.TopicError({ reason: "Denied", topic }))
@@ -466,20 +470,21 @@ export const forConnection = <R = never>(
         return Effect.void
       })
     return {
+      allow,
       attach: (topic, options) =>
-        Effect.andThen(allowed(topic, "subscribe"), topics.attach(socket, topic, { ...options, maxTopics: max })),
+        Effect.andThen(allow(topic, "subscribe"), topics.attach(socket, topic, { ...options, maxTopics: max })),
       detach: (topic) => topics.detach(socket, topic),
       publish: (topic, data, { echo = false, idempotencyKey } = {}) =>
         Effect.andThen(
           // The rate comes first, so that it also limits how often the rules are asked.
-          Effect.andThen(withinRate(topic), allowed(topic, "publish")),
+          Effect.andThen(withinRate(topic), allow(topic, "publish")),
           topics.publish(topic, data, {
             idempotencyKey: idempotencyKey === undefined ? undefined : keyOf(owner, idempotencyKey),
             except: echo ? undefined : socket
           })
         ),
-      position: (topic) => Effect.andThen(allowed(topic, "subscribe"), topics.position(topic)),
-      history: (topic, options) => Effect.andThen(allowed(topic, "subscribe"), topics.history(topic, options))
+      position: (topic) => Effect.andThen(allow(topic, "subscribe"), topics.position(topic)),
+      history: (topic, options) => Effect.andThen(allow(topic, "subscribe"), topics.history(topic, options))
     } satisfies ConnectionTopics<R>
   })
 

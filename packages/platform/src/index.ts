@@ -39,6 +39,10 @@ export * as Options from "./Options.js"
  */
 export * as PendingCalls from "./PendingCalls.js"
 /**
+ * @since 3.0.0
+ */
+export * as Presence from "./Presence.js"
+/**
  * @since 0.1.0
  */
 export * as ReconnectingWebSocket from "./ReconnectingWebSocket.js"
@@ -62,6 +66,14 @@ export * as TopicBroker from "./TopicBroker.js"
  * @since 3.0.0
  */
 export * as Topics from "./Topics.js"
+/**
+ * @since 3.0.0
+ */
+export * as TopicsClient from "./TopicsClient.js"
+/**
+ * @since 3.0.0
+ */
+export * as TopicsServer from "./TopicsServer.js"
 /**
  * @since 0.1.0
  */

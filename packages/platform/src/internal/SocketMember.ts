@@ -12,12 +12,14 @@ import type { SendOptions } from "../Options.js"
 import { ScopePlace } from "./ScopePlace.js"
 import { gap, type Started, type TopicEvent } from "./topicEvents.js"
 
+type Encode = (event: TopicEvent, topic: string) => Data | undefined
+
 /** How a member of a topic is sent what is published. The members that share it share the encoded messages. */
 export interface MemberSettings {
   readonly slow: Slow
   readonly sendOptions: SendOptions | undefined
   /** `undefined` if publications are sent as they are. */
-  readonly encode: ((event: TopicEvent) => Data | undefined) | undefined
+  readonly encode: Encode | undefined
 }
 
 export interface TopicConnectionOwner {
@@ -164,7 +166,7 @@ export class SocketMember implements Member {
       return
     }
     try {
-      const data = encode(event)
+      const data = encode(event, this.topic.name)
       if (data === undefined) return
       // Whatever the strategy is, the peer has to get it.
       const sent = this.connection.sender.sendNow(data, this.options, patient)
@@ -178,7 +180,7 @@ export class SocketMember implements Member {
   sendPast(publication: Publication): Sent {
     const { connection, settings } = this
     if (this.isOver || connection.isPublisher(publication.publisher)) return undefined
-    const data = settings.encode === undefined ? publication.message : settings.encode(publication)
+    const data = settings.encode === undefined ? publication.message : settings.encode(publication, this.topic.name)
     return data === undefined ? undefined : connection.sender.sendNow(data, this.options, patient)
   }
 
@@ -207,7 +209,7 @@ export class SocketMember implements Member {
 
 const ignore = (): void => {}
 
-const encodeOnce = (encode: (event: TopicEvent) => Data | undefined, publication: Publication): Message | undefined => {
-  const data = encode(publication)
+const encodeOnce = (encode: Encode, publication: Publication, topic: string): Message | undefined => {
+  const data = encode(publication, topic)
   return data === undefined ? undefined : share(toMessage(data))
 }

@@ -20,6 +20,7 @@ export class StreamMember implements Member {
   readonly wakes = new Waiters()
   private readonly strategy: Slow["sendStrategy"]
   private readonly maxBytes: number
+  private readonly maxSuspendedBytes: number
   /** Called when it no longer gets publications. */
   private readonly remove: (member: Member) => void
   private items: Array<TopicEvent> = []
@@ -28,9 +29,16 @@ export class StreamMember implements Member {
   // Ends the waits of publishers.
   private releases: Array<() => void> = []
 
-  constructor(strategy: Slow["sendStrategy"], maxBytes: number, remove: (member: Member) => void) {
+  /** `maxSuspendedBytes` bounds what publishers add that do not wait although the strategy is `"suspend"`. */
+  constructor(
+    strategy: Slow["sendStrategy"],
+    maxBytes: number,
+    remove: (member: Member) => void,
+    maxSuspendedBytes: number = 2 * maxBytes
+  ) {
     this.strategy = strategy
     this.maxBytes = maxBytes
+    this.maxSuspendedBytes = maxSuspendedBytes
     this.remove = remove
   }
 
@@ -71,7 +79,7 @@ export class StreamMember implements Member {
     switch (this.strategy) {
       case "suspend":
         // Publishers that do not wait must not fill the memory. The rest is in the history.
-        if (this.bytes > 2 * this.maxBytes) {
+        if (this.bytes > this.maxSuspendedBytes) {
           const { epoch, offset } = delivery.publication.position
           this.behind = { epoch, offset: offset - 1 }
           this.remove(this)

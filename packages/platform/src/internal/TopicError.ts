@@ -1,15 +1,20 @@
 import * as Data from "effect/Data"
 
-export type TopicErrorReason =
-  | "InvalidName"
-  | "Denied"
-  | "TooManyTopics"
-  | "AlreadyAttached"
-  | "Detached"
-  | "TooFast"
-  | "TooSlow"
-  | "TooLarge"
-  | "Unavailable"
+const reasons = [
+  "InvalidName",
+  "Denied",
+  "TooManyTopics",
+  "AlreadyAttached",
+  "Detached",
+  "TooFast",
+  "TooSlow",
+  "TooLarge",
+  "Unavailable"
+] as const
+
+export type TopicErrorReason = (typeof reasons)[number]
+
+export const isReason = (reason: string): reason is TopicErrorReason => reasons.some((each) => each === reason)
 
 /** See `TopicBroker.TopicError`. */
 export class TopicError extends Data.TaggedError("Topic_error")<{

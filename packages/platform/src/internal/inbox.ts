@@ -3,8 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
 import { Waiters } from "../engine/Waiters.js"
-import { awaitCallback, streamOfReads } from "./effect.js"
-import { outrun, takeAfter } from "./waiting.js"
+import { streamOfReads } from "./effect.js"
+import { outrun, takeAfter, waitUntil } from "./waiting.js"
 
 interface End<E> {
   readonly cause: Cause.Cause<E>
@@ -108,13 +108,3 @@ export class Inbox<A, E> {
       : Effect.failCause(over.cause)
   }
 }
-
-/**
- * Waits until `isReady` is true. Checks it again in the step that begins to wait, because the fiber may have yielded
- * since the last check.
- */
-const waitUntil = (waiters: Waiters, isReady: () => boolean): Effect.Effect<void> =>
-  awaitCallback<void>((resume) => {
-    if (isReady()) return resume(Effect.void)
-    return waiters.add(() => resume(Effect.void))
-  })

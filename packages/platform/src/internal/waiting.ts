@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
-import { catchDefectIf } from "./effect.js"
+import type { Waiters } from "../engine/Waiters.js"
+import { awaitCallback, catchDefectIf } from "./effect.js"
 
 /** Another fiber took the item for which this one was woken. */
 export const outrun: unique symbol = Symbol("outrun")
@@ -31,3 +32,13 @@ export const takeAfter = <A, E, R>(
 }
 
 const isOutrun = (defect: unknown): defect is typeof outrun => defect === outrun
+
+/**
+ * Waits until `isReady` is true. Checks it again in the step that begins to wait, because the fiber may have yielded
+ * since the last check.
+ */
+export const waitUntil = (waiters: Waiters, isReady: () => boolean): Effect.Effect<void> =>
+  awaitCallback<void>((resume) => {
+    if (isReady()) return resume(Effect.void)
+    return waiters.add(() => resume(Effect.void))
+  })

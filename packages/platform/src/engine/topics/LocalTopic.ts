@@ -21,13 +21,15 @@ export interface Member {
 /** One publication on its way to the members of a topic. */
 export class Delivery {
   readonly publication: Publication
+  readonly topic: string
   private encodings: Map<unknown, Message | undefined> | undefined = undefined
   private shared: Message | undefined = undefined
   private pending = 0
   private readonly waiters = new Waiters()
 
-  constructor(publication: Publication) {
+  constructor(publication: Publication, topic: string) {
     this.publication = publication
+    this.topic = topic
   }
 
   /** The message, as all members share it. */
@@ -38,11 +40,11 @@ export class Delivery {
   /** The result of `call` for `encode`. It is called once for all members that share `encode`. */
   encoded<Encode>(
     encode: Encode,
-    call: (encode: Encode, publication: Publication) => Message | undefined
+    call: (encode: Encode, publication: Publication, topic: string) => Message | undefined
   ): Message | undefined {
     this.encodings ??= new Map()
     if (this.encodings.has(encode)) return this.encodings.get(encode)
-    const message = call(encode, this.publication)
+    const message = call(encode, this.publication, this.topic)
     this.encodings.set(encode, message)
     return message
   }
@@ -214,7 +216,7 @@ export class LocalTopic implements FlowHost {
       this.recent.push(publication)
       if (this.recent.length > maxRecent) this.recent.splice(0, maxRecent / 2)
     }
-    const delivery = new Delivery(publication)
+    const delivery = new Delivery(publication, this.name)
     this.each((member) => member.deliver(delivery))
     if (delivery.isPending) this.lastPending = delivery
   }
