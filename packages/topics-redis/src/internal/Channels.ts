@@ -101,19 +101,18 @@ export class Channels {
   }
 
   private activate(client: Client, channels: ReadonlyArray<Channel>): void {
+    const succeed = (): void => {
+      if (this.client !== client) return
+      for (const channel of channels) if (this.channels.get(channel.name) === channel) wake(channel)
+    }
+    const fail = (cause: unknown): void => {
+      if (this.client !== client) return
+      for (const { waiting } of channels) for (const { reject } of waiting) reject(cause)
+      // Not to be left without messages.
+      this.link.restart(client, cause)
+    }
     const names = channels.map(({ name }) => name)
-    client.subscribe(names, this.receive, true).then(
-      () => {
-        if (this.client !== client) return
-        for (const channel of channels) if (this.channels.get(channel.name) === channel) wake(channel)
-      },
-      (cause: unknown) => {
-        if (this.client !== client) return
-        for (const { waiting } of channels) for (const { reject } of [...waiting]) reject(cause)
-        // Not to be left without messages.
-        this.link.restart(client, cause)
-      }
-    )
+    client.subscribe(names, this.receive, true).then(succeed, fail)
   }
 
   private readonly receive = (message: Buffer, name: Buffer): void => {
@@ -126,6 +125,6 @@ const wake = (channel: Channel): void => {
   const { wasActive } = channel
   channel.isActive = true
   channel.wasActive = true
-  for (const { resolve } of [...channel.waiting]) resolve()
+  for (const { resolve } of channel.waiting) resolve()
   if (wasActive) for (const listener of channel.listeners) listener(undefined)
 }

@@ -120,24 +120,22 @@ export class RedisLink {
         reject(this.cause)
         if (sentWith !== undefined) this.lose(sentWith, this.noAnswer())
       }, this.settings.timeout)
+      const succeed = (reply: unknown): void => {
+        clearTimeout(timer)
+        resolve(reply)
+      }
       const fail = (cause: unknown): void => {
         clearTimeout(timer)
         reject(cause)
       }
       const send = (dialed: Dialed): void => {
         sentWith = dialed
-        dialed.client.sendCommand(args, commandOptions).then(
-          (reply) => {
-            clearTimeout(timer)
-            resolve(reply)
-          },
-          (cause: unknown) => {
-            fail(cause)
-            if (!isReply(cause, "READONLY")) return
-            this.lose(dialed, cause)
-            this.onReadOnly(cause)
-          }
-        )
+        dialed.client.sendCommand(args, commandOptions).then(succeed, (cause: unknown) => {
+          fail(cause)
+          if (!isReply(cause, "READONLY")) return
+          this.lose(dialed, cause)
+          this.onReadOnly(cause)
+        })
       }
       const command: Command = { send, reject: fail }
       if (this.hasEnded) fail(this.lastCause)
@@ -174,16 +172,14 @@ export class RedisLink {
   }
 
   private beat(dialed: Dialed): void {
+    const beatAgain = (): void => {
+      if (this.current !== dialed) return
+      clearTimeout(this.timer)
+      this.beat(dialed)
+    }
     this.timer = setTimeout(() => {
       this.timer = setTimeout(() => this.lose(dialed, this.noAnswer()), this.settings.timeout)
-      dialed.client.ping().then(
-        () => {
-          if (this.current !== dialed) return
-          clearTimeout(this.timer)
-          this.beat(dialed)
-        },
-        (cause: unknown) => this.lose(dialed, cause)
-      )
+      dialed.client.ping().then(beatAgain, (cause: unknown) => this.lose(dialed, cause))
     }, this.settings.heartbeat)
   }
 

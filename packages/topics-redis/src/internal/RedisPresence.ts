@@ -118,7 +118,7 @@ export class PresenceSubscription {
     this.timer = setTimeout(() => {
       this.sweepAt = Number.POSITIVE_INFINITY
       this.presence.sweep(this.topic).then(
-        (next) => this.sweepIn(next),
+        (millis) => this.sweepIn(millis),
         () => this.sweepIn(retryDelay)
       )
     }, delay(millis))
