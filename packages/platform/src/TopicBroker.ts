@@ -259,5 +259,4 @@ export const layer = <E, R>(
 export const layerConfig = <Options>(
   config: Config.Config<Options>,
   acquire: (options: Options) => Effect.Effect<Service, never, Scope.Scope>
-): Layer.Layer<TopicBroker, ConfigError> =>
-  layerEffect(TopicBroker, fromConfig(Effect.flatMap(config, acquire)))
+): Layer.Layer<TopicBroker, ConfigError> => layerEffect(TopicBroker, fromConfig(Effect.flatMap(config, acquire)))

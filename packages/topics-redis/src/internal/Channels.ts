@@ -1,4 +1,5 @@
-import { RedisLink, type Client, type LinkSettings } from "./RedisLink.js"
+import { RedisLink, type Client } from "./RedisLink.js"
+import type { LinkSettings } from "./settings.js"
 
 /** Gets each message of a channel, and `undefined` after messages may have been missed. */
 export type ChannelListener = (message: Buffer | undefined) => void

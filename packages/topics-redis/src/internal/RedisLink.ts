@@ -1,14 +1,6 @@
 import { createClient, RESP_TYPES } from "@redis/client"
 import type { Script } from "./scripts.js"
-import type { ClientOptions } from "./settings.js"
-
-export interface LinkSettings {
-  readonly client: ClientOptions
-  /** How long an answer is waited for, in milliseconds. */
-  readonly timeout: number
-  /** How often the server is asked whether it is there, in milliseconds. */
-  readonly heartbeat: number
-}
+import type { LinkSettings } from "./settings.js"
 
 /**
  * A client that ends with its connection, so that no command waits in it for another one. In RESP 2, because all

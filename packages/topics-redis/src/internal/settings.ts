@@ -1,7 +1,6 @@
 import type * as TopicBroker from "@effect-websocket/platform/TopicBroker"
 import type { RedisClientOptions } from "@redis/client"
 import * as Duration from "effect/Duration"
-import type { LinkSettings } from "./RedisLink.js"
 
 export type ClientOptions = Pick<
   RedisClientOptions,
@@ -10,6 +9,15 @@ export type ClientOptions = Pick<
 
 /** The inputs that are accepted as a duration, by the Effect that is installed. */
 export type DurationInput = Parameters<TopicBroker.Presence["set"]>[2]
+
+/** What a connection needs. */
+export interface LinkSettings {
+  readonly client: ClientOptions
+  /** How long an answer is waited for, in milliseconds. */
+  readonly timeout: number
+  /** How often the server is asked whether it is there, in milliseconds. */
+  readonly heartbeat: number
+}
 
 /** What the scripts about topics get with each call. Durations are in milliseconds. */
 export interface TopicSettings {
