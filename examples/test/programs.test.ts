@@ -17,7 +17,7 @@ type Program = ChildProcessByStdio<null, Readable, Readable>
 // The programs are bundled, so that Node does not compile the sources at the start of each process.
 const folder = mkdtempSync(join(tmpdir(), "effect-websocket-examples-"))
 buildSync({
-  entryPoints: ["demo", "echo-server", "large-message", "autobahn-client", "rpc"].map((name) =>
+  entryPoints: ["demo", "topics-demo", "echo-server", "large-message", "autobahn-client", "rpc"].map((name) =>
     fileURLToPath(new URL(`../src/${name}.ts`, import.meta.url))
   ),
   outdir: folder,
@@ -60,6 +60,28 @@ const next = <A>(socket: WebSocket, event: string, pick: (first: A, second: bool
     const [first, second] = await once(socket, event)
     return pick(first, second)
   })
+
+describe("topics-demo", () => {
+  it.scoped("shows a subscriber that recovers, and one that has a gap", () =>
+    Effect.gen(function* () {
+      const { code, lines } = yield* output(yield* start("topics-demo"))
+      assert.strictEqual(code, 0)
+      assert.deepStrictEqual(
+        lines.filter((line) => line.startsWith("  subscriber")).map((line) => line.replace("  subscriber  ", "")),
+        [
+          "recovered from 0: 2 missed",
+          "1 message 1",
+          "2 message 2",
+          "recovered from 2: 3 missed",
+          "3 message 3",
+          "4 message 4",
+          "5 message 5",
+          "GAP: goes on at 12, load the state anew"
+        ]
+      )
+    })
+  )
+})
 
 describe("rpc", () => {
   it.scopedLive("calls procedures over a WebSocket and exits by itself", () =>

@@ -105,7 +105,7 @@ export const make = (options: Options = {}): Effect.Effect<TopicBroker.Service, 
  * import { MemoryTopicBroker, Topics } from "@effect-websocket/platform"
  * import { Layer } from "effect"
  *
- * const layer = Topics.layerBroker.pipe(
+ * const layer = Topics.layerBroker().pipe(
  *   Layer.provide(MemoryTopicBroker.layer({ history: { maxPublications: 100, maxAge: "1 hour" }, unusedAge: "1 hour" }))
  * )
  * ```

@@ -70,6 +70,7 @@ export type Interrupted = internal.Interrupted
  * - `"Denied"`: no rule allows it, or a rule refused it.
  * - `"TooManyTopics"`: one more topic than `max`, of this connection or of the broker.
  * - `"AlreadyAttached"`: the connection is attached to this topic already.
+ * - `"Detached"`: `detach` was called, or the scope ended, before `attach` was done.
  * - `"TooFast"`: more publications than the rate of this connection allows.
  * - `"TooSlow"`: a subscriber with the strategy `"close"` did not read fast enough.
  * - `"TooLarge"`: the message has more bytes than the broker takes: `max`.

@@ -4,12 +4,11 @@
  *
  * @since 0.1.0
  */
-import { byteLength, encodeInto } from "#utf8"
 import { localProtocolError, PayloadTooLarge, remoteProtocolError, type ProtocolError } from "./Errors.js"
 import type { Violation } from "./FrameDecoder.js"
 import { copyInto } from "./internal/GrowingBuffer.js"
 import { Window } from "./internal/Window.js"
-import type { Message } from "./Message.js"
+import { bytes, encodingsOf, size, type Message } from "./Message.js"
 import type { Agreement, Direction, Settings } from "./PermessageDeflate.js"
 
 /**
@@ -175,7 +174,7 @@ export class Compressor {
   compresses(message: Message, compress: boolean | undefined): boolean {
     if (compress !== undefined) return compress
     const { filter, threshold } = this.settings
-    return sizeOf(message) >= threshold && filter?.(message) !== false
+    return size(message) >= threshold && filter?.(message) !== false
   }
 
   /**
@@ -186,13 +185,7 @@ export class Compressor {
    */
   deflation(message: Message, compress: boolean | undefined): Deflation | undefined {
     if (!this.compresses(message, compress)) return undefined
-    let data: Uint8Array
-    if (message._tag === "Text") {
-      data = new Uint8Array(byteLength(message.data))
-      encodeInto(message.data, data, 0)
-    } else {
-      data = message.data
-    }
+    const data = encodingsOf(message)?.bytes ?? bytes(message)
     const { level, memLevel } = this.settings
     const { windowBits } = this.outbound
     return { message, data, options: { dictionary: this.sent?.contents ?? empty, windowBits, level, memLevel } }
@@ -213,8 +206,12 @@ export class Compressor {
    *
    * @since 0.1.0
    */
-  run({ data, options }: Deflation): Uint8Array | undefined {
-    if (this.sent === undefined) return this.zlib.deflate(data, options)
+  run({ data, message, options }: Deflation): Uint8Array | undefined {
+    if (this.sent === undefined) {
+      const deflate = (): Uint8Array | undefined => this.zlib.deflate(data, options)
+      const encodings = encodingsOf(message)
+      return encodings === undefined ? deflate() : encodings.deflate(this.zlib, options, deflate)
+    }
     this.stream ??= this.zlib.deflateStream?.()
     if (this.stream === undefined) return this.zlib.deflate(data, options)
     const deflated = this.stream.deflate(data, options)
@@ -287,8 +284,6 @@ export class Compressor {
     return parts.length === 1 ? parts[0]! : join(parts, inflatedBytes)
   }
 }
-
-const sizeOf = (message: Message): number => (message._tag === "Text" ? byteLength(message.data) : message.data.length)
 
 const windowOf = ({ contextTakeover, windowBits }: Direction): Window | undefined =>
   contextTakeover ? new Window(windowBits) : undefined

@@ -5,6 +5,7 @@
  */
 import { byteLength, encodeInto } from "#utf8"
 import type { Frame } from "./Frame.js"
+import { Encodings } from "./internal/Encodings.js"
 import { framesOf } from "./internal/framing.js"
 import { leaseOf } from "./internal/memory.js"
 import { nameOf, toBytes } from "./internal/toBytes.js"
@@ -150,6 +151,51 @@ export const binary = (data: ArrayBufferView | ArrayBufferLike): Binary =>
  */
 export const keep = (message: Message): Message =>
   message._tag === "Binary" && leaseOf(message.data) !== undefined ? new Binary(message.data.slice()) : message
+
+class SharedText extends Text {
+  readonly encodings: Encodings
+  constructor(data: string) {
+    super(data)
+    this.encodings = new Encodings(data)
+  }
+}
+
+class SharedBinary extends Binary {
+  readonly encodings: Encodings
+  constructor(data: Uint8Array) {
+    super(data)
+    this.encodings = new Encodings(data)
+  }
+}
+
+/**
+ * Returns the message as one that will be sent on many connections. It is encoded once for all servers, and deflated once for
+ * all connections with the same parameters that agreed on no context takeover (RFC 7692 §7.1.1). It keeps these results, so do
+ * not keep it longer than needed. Its bytes must not be changed.
+ *
+ * @example
+ * ```ts
+ * import * as Connection from "@effect-websocket/protocol/Connection"
+ * import * as Message from "@effect-websocket/protocol/Message"
+ *
+ * const servers = [Connection.make({ role: "server" }), Connection.make({ role: "server" })]
+ * const message = Message.share(Message.text("hello"))
+ * for (const server of servers) server.send(message)
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const share = (message: Message): Message =>
+  encodingsOf(message) !== undefined
+    ? message
+    : message._tag === "Text"
+      ? new SharedText(message.data)
+      : new SharedBinary(message.data)
+
+/** The encodings of a message that `share` returned. @internal */
+export const encodingsOf = (message: Message): Encodings | undefined =>
+  message instanceof SharedText || message instanceof SharedBinary ? message.encodings : undefined
 
 /**
  * Whether a value is a message.

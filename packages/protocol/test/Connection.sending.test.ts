@@ -293,3 +293,86 @@ it("isConnection recognises a connection by its TypeId, and nothing else", () =>
     assert.isFalse(Connection.isConnection(other))
   }
 })
+
+describe("a shared message", () => {
+  const messages: ReadonlyArray<Message.Message> = [
+    Message.text(""),
+    Message.text("plain"),
+    Message.text("größer €"),
+    Message.text("x".repeat(70_000)),
+    Message.binary(Uint8Array.of(1, 2, 3)),
+    Message.binary(new Uint8Array(70_000).fill(7))
+  ]
+
+  it("is sent as it would be alone, by every role, in one frame or in several", () => {
+    for (const role of roles) {
+      for (const maxFrameSize of [undefined, 2]) {
+        for (const message of messages) {
+          if (maxFrameSize !== undefined && Message.size(message) > 100) continue
+          const shared = Message.share(message)
+          const alone = endpoint(role, { maxFrameSize })
+          alone.send(message)
+          const expected = drain(alone)
+          for (let n = 0; n < 2; n++) {
+            const connection = endpoint(role, { maxFrameSize })
+            assert.isUndefined(connection.send(shared))
+            assert.deepStrictEqual(drain(connection), expected)
+          }
+        }
+      }
+    }
+  })
+
+  it("is shared once, and is a message of its kind", () => {
+    for (const message of messages) {
+      const shared = Message.share(message)
+      assert.strictEqual(Message.share(shared), shared)
+      assert.isTrue(Message.isMessage(shared))
+      assert.deepStrictEqual([shared._tag, shared.data], [message._tag, message.data])
+    }
+  })
+
+  it("is deflated once for all connections with the same parameters and no context takeover", () => {
+    let runs = 0
+    const counted = {
+      ...zlib,
+      deflate: (...args: Parameters<typeof zlib.deflate>) => {
+        runs++
+        return zlib.deflate(...args)
+      }
+    }
+    const sentBy = (message: Message.Message, contextTakeover: boolean, windowBits: number, level: number) => {
+      const own = { contextTakeover, windowBits }
+      const connection = Connection.make({
+        role: "server",
+        compression: {
+          zlib: counted,
+          agreement: { extension: Extension.make("permessage-deflate"), inbound: own, outbound: own },
+          settings: PermessageDeflate.resolve({ threshold: 0, level })
+        }
+      })
+      connection.send(message)
+      return concat(connection.takeOutput())
+    }
+    const text = "to compress ".repeat(20)
+    const shared = Message.share(Message.text(text))
+    const expected = sentBy(Message.text(text), false, 12, 1)
+    runs = 0
+    for (let n = 0; n < 3; n++) assert.deepStrictEqual(sentBy(shared, false, 12, 1), expected)
+    assert.strictEqual(runs, 1)
+    sentBy(shared, false, 13, 1)
+    sentBy(shared, false, 12, 9)
+    sentBy(shared, false, 12, 9)
+    assert.strictEqual(runs, 3)
+    // Each of these has a dictionary of its own.
+    sentBy(shared, true, 12, 1)
+    sentBy(shared, true, 12, 1)
+    assert.strictEqual(runs, 5)
+    // A result that is not smaller is remembered, too.
+    runs = 0
+    const short = Message.share(Message.text("a"))
+    sentBy(short, false, 12, 1)
+    sentBy(short, false, 12, 1)
+    assert.strictEqual(runs, 1)
+  })
+})

@@ -1,123 +1,213 @@
-import type { Message } from "@effect-websocket/protocol/Message"
-import type { Closable, Owner } from "../engine/connection/Closables.js"
+import { share, type Message } from "@effect-websocket/protocol/Message"
+import type * as Scope from "effect/Scope"
+import type { Owner } from "../engine/connection/Closables.js"
 import type { Link } from "../engine/connection/Link.js"
 import type { MessageSender, Slow } from "../engine/connection/MessageSender.js"
+import { internalError, policyViolation, tryAgainLater } from "../engine/connection/closeCodes.js"
 import { toMessage, type Data } from "../engine/connection/sendable.js"
-import { Wait } from "../engine/connection/Wait.js"
+import { Wait, type Sent } from "../engine/connection/Wait.js"
 import type { Delivery, LocalTopic, Member } from "../engine/topics/LocalTopic.js"
 import type { Position, Publication } from "../engine/topics/Publication.js"
-import { gap, type TopicEvent } from "./topicEvents.js"
-
-const internalError = 1011
-const tryAgainLater = 1013
+import type { SendOptions } from "../Options.js"
+import { ScopePlace } from "./ScopePlace.js"
+import { gap, type Started, type TopicEvent } from "./topicEvents.js"
 
 /** How a member of a topic is sent what is published. The members that share it share the encoded messages. */
 export interface MemberSettings {
   readonly slow: Slow
-  readonly compress: boolean | undefined
+  readonly sendOptions: SendOptions | undefined
   /** `undefined` if publications are sent as they are. */
   readonly encode: ((event: TopicEvent) => Data | undefined) | undefined
 }
 
+export interface TopicConnectionOwner {
+  /** Makes a name for a connection that no other one has, in no process. */
+  makeId(): string
+  /** The connection is over. */
+  forget(connection: TopicConnection): void
+  /** Code of the app threw an error while something was sent. */
+  report(defect: unknown): void
+}
+
 /** The memberships of one connection. They end with it. */
 export class TopicConnection implements Owner {
-  readonly id: string
+  // Made for the first publication that is not for this connection.
+  private idOrNone: string | undefined = undefined
   readonly link: Link
   readonly sender: MessageSender
   readonly members = new Map<string, SocketMember>()
-  private readonly forget: () => void
+  private readonly owner: TopicConnectionOwner
 
-  constructor(id: string, link: Link, sender: MessageSender, forget: () => void) {
-    this.id = id
+  constructor(link: Link, sender: MessageSender, owner: TopicConnectionOwner) {
     this.link = link
     this.sender = sender
-    this.forget = forget
+    this.owner = owner
+  }
+
+  /** The name of this connection as a publisher. */
+  get id(): string {
+    return (this.idOrNone ??= this.owner.makeId())
+  }
+
+  /** Whether a publication is not for this connection. */
+  isPublisher(publisher: string | undefined): boolean {
+    return publisher !== undefined && publisher === this.idOrNone
+  }
+
+  /** Reports an error that code of the app threw. */
+  report(defect: unknown): void {
+    this.owner.report(defect)
+  }
+
+  /** The place of the next member in the scope. */
+  placeIn(scope: Scope.Scope): ScopePlace {
+    // Nearly always all members of a connection are in one scope.
+    for (const { place } of this.members.values()) if (place.scope === scope) return place
+    return new ScopePlace(scope, this.endOfScope)
+  }
+
+  private readonly endOfScope = (place: ScopePlace): void => {
+    for (const member of this.members.values()) if (member.place === place) member.end()
+  }
+
+  /** A member has ended. A place without members is given up. */
+  left(place: ScopePlace): void {
+    for (const member of this.members.values()) if (member.place === place) return
+    place.delete()
   }
 
   /** The connection is not closed for the sake of its topics. */
   add(): void {}
 
   /** The connection is over. */
-  delete(_member: Closable): void {
-    this.forget()
-    for (const member of [...this.members.values()]) member.end()
+  delete(): void {
+    this.owner.forget(this)
+    for (const member of this.members.values()) member.end()
   }
 }
+
+// Publications that wait for one member because it makes publishers wait. A publisher in another process does not.
+const maxWaiting = 1024
+const patient: Slow = { sendStrategy: "suspend" }
 
 /** A connection that is attached to a topic. */
 export class SocketMember implements Member {
   index = -1
   ahead = 0
+  private waiting = 0
+  private hasLost = false
   private readonly connection: TopicConnection
   private readonly topic: LocalTopic
   private readonly settings: MemberSettings
+  readonly place: ScopePlace
 
-  constructor(connection: TopicConnection, topic: LocalTopic, settings: MemberSettings) {
+  constructor(connection: TopicConnection, topic: LocalTopic, settings: MemberSettings, place: ScopePlace) {
     this.connection = connection
     this.topic = topic
     this.settings = settings
+    this.place = place
+  }
+
+  get isOver(): boolean {
+    return this.connection.members.get(this.topic.name) !== this
   }
 
   deliver(delivery: Delivery): void {
     const { publication } = delivery
     if (publication.position.offset <= this.ahead) return
-    if (publication.publisher !== undefined && publication.publisher === this.connection.id) return
-    const { encode } = this.settings
+    if (this.connection.isPublisher(publication.publisher)) return
+    const { encode, slow } = this.settings
+    const { sender } = this.connection
+    // Here, so that the peer can be told what it did not get.
+    if (slow.sendStrategy === "dropping" && !sender.isFree) {
+      this.hasLost = true
+      return
+    }
     try {
-      const message = encode === undefined ? publication.message : delivery.encoded(encode, encodeOnce)
-      if (message !== undefined) this.send(message, delivery)
-    } catch {
-      // `encode`, or the filter of compression, is code of the app.
-      this.connection.link.startClosing(internalError)
+      const message = encode === undefined ? delivery.message : delivery.encoded(encode, encodeOnce)
+      if (message === undefined) return
+      if (this.hasLost) this.tellLoss(publication.position)
+      const sent = sender.sendNow(message, this.options, slow)
+      if (sent instanceof Wait) this.wait(sent, delivery)
+    } catch (defect) {
+      this.die(defect)
     }
   }
 
+  private tellLoss({ epoch, offset }: Position): void {
+    this.hasLost = false
+    // Without an encoding, the app has chosen that its peers do not learn of it.
+    if (this.settings.encode !== undefined) this.tell(gap({ epoch, offset: offset - 1 }))
+  }
+
+  /** A publication waits for its turn. It takes its place in this step, so that later ones stay behind it. */
+  private wait(sent: Wait, delivery: Delivery): void {
+    const release = this.settings.slow.sendStrategy === "suspend" ? delivery.wait() : undefined
+    this.waiting++
+    sent.start(() => {
+      this.waiting--
+      release?.()
+    })
+    if (this.waiting > maxWaiting) this.connection.link.startClosing(policyViolation, "too slow")
+  }
+
   gap(position: Position): void {
+    this.hasLost = false
     this.tell(gap(position))
   }
 
   /** Sends how it begins, or a gap. Without an encoding, a peer that missed something can only begin again. */
-  tell(event: TopicEvent): void {
+  tell(event: Started): void {
     const { encode } = this.settings
+    if (encode === undefined) {
+      if (event._tag === "Gap") this.connection.link.startClosing(tryAgainLater, "publications are missing")
+      return
+    }
     try {
-      if (encode !== undefined) {
-        const data = encode(event)
-        if (data !== undefined) this.send(toMessage(data), undefined)
-      } else if (event._tag === "Gap") this.connection.link.startClosing(tryAgainLater, "publications are missing")
-    } catch {
-      this.connection.link.startClosing(internalError)
+      const data = encode(event)
+      if (data === undefined) return
+      // Whatever the strategy is, the peer has to get it.
+      const sent = this.connection.sender.sendNow(data, this.options, patient)
+      if (sent instanceof Wait) sent.start(ignore)
+    } catch (defect) {
+      this.die(defect)
     }
   }
 
-  /** What to send for a publication of the history, or nothing. */
-  messageOf(publication: Publication): Data | undefined {
-    if (publication.publisher === this.connection.id) return undefined
-    return this.settings.encode === undefined ? publication.message : this.settings.encode(publication)
+  /** Sends a publication of the past. */
+  sendPast(publication: Publication): Sent {
+    const { connection, settings } = this
+    if (this.isOver || connection.isPublisher(publication.publisher)) return undefined
+    const data = settings.encode === undefined ? publication.message : settings.encode(publication)
+    return data === undefined ? undefined : connection.sender.sendNow(data, this.options, patient)
   }
 
   fail(): void {
     this.connection.link.startClosing(tryAgainLater, "the topic has ended")
   }
 
-  private send(message: Message, delivery: Delivery | undefined): void {
-    const { compress, slow } = this.settings
-    const sent = this.connection.sender.sendNow(message, compress === undefined ? undefined : { compress }, slow)
-    if (!(sent instanceof Wait)) return
-    const isAwaited = delivery !== undefined && slow.sendStrategy === "suspend"
-    // It takes its place in this step, so that later messages stay behind it.
-    sent.start(isAwaited ? delivery.wait() : () => {})
+  private get options(): SendOptions | undefined {
+    return this.settings.sendOptions
+  }
+
+  /** `encode`, or the filter of compression, is code of the app. */
+  private die(defect: unknown): void {
+    this.connection.report(defect)
+    this.connection.link.startClosing(internalError)
   }
 
   /** Ends the membership. Idempotent. */
   end(): void {
-    const { members } = this.connection
-    if (members.get(this.topic.name) !== this) return
-    members.delete(this.topic.name)
+    if (this.isOver) return
+    this.connection.members.delete(this.topic.name)
     this.topic.leave(this)
+    this.connection.left(this.place)
   }
 }
 
+const ignore = (): void => {}
+
 const encodeOnce = (encode: (event: TopicEvent) => Data | undefined, publication: Publication): Message | undefined => {
   const data = encode(publication)
-  return data === undefined ? undefined : toMessage(data)
+  return data === undefined ? undefined : share(toMessage(data))
 }

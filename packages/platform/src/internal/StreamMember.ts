@@ -12,6 +12,7 @@ export const tooSlow: unique symbol = Symbol("tooSlow")
 export class StreamMember implements Member {
   index = -1
   ahead = 0
+  isOver = false
   /** Why the stream fails once everything was taken. */
   failure: { readonly cause: unknown } | undefined = undefined
   /** The position from which the history has to be read before anything else. */
@@ -114,8 +115,14 @@ export class StreamMember implements Member {
 
   fail(cause: unknown): void {
     this.failure ??= { cause }
+    this.end()
+    this.wakes.wakeAll()
+  }
+
+  /** From now on it makes no publisher wait. */
+  end(): void {
+    this.isOver = true
     for (const release of this.releases) release()
     this.releases = []
-    this.wakes.wakeAll()
   }
 }

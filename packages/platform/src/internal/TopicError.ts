@@ -1,7 +1,15 @@
 import * as Data from "effect/Data"
 
 export type TopicErrorReason =
-  "InvalidName" | "Denied" | "TooManyTopics" | "AlreadyAttached" | "TooFast" | "TooSlow" | "TooLarge" | "Unavailable"
+  | "InvalidName"
+  | "Denied"
+  | "TooManyTopics"
+  | "AlreadyAttached"
+  | "Detached"
+  | "TooFast"
+  | "TooSlow"
+  | "TooLarge"
+  | "Unavailable"
 
 /** See `TopicBroker.TopicError`. */
 export class TopicError extends Data.TaggedError("Topic_error")<{
@@ -21,6 +29,8 @@ export class TopicError extends Data.TaggedError("Topic_error")<{
         return `The topic ${topic} is one too many; the limit is ${this.max}`
       case "AlreadyAttached":
         return `The connection is attached to the topic ${topic} already`
+      case "Detached":
+        return `The connection was detached from the topic ${topic} before it was attached`
       case "TooFast":
         return `The publication to ${topic} exceeds the rate of its connection`
       case "TooSlow":

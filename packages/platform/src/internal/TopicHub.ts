@@ -1,19 +1,22 @@
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { LocalTopic, readMore, type LocalTopicHost, type Member } from "../engine/topics/LocalTopic.js"
-import type { HistoryPage, Position, Publication } from "../engine/topics/Publication.js"
+import { interrupted, isSame, type Position, type Publication } from "../engine/topics/Publication.js"
 import { toMessage, type Data } from "../engine/connection/sendable.js"
 import { randomToken } from "../engine/random.js"
+import type { SendStrategy } from "../engine/Settings.js"
 import type * as TopicBroker from "../TopicBroker.js"
 import type { AnyWebSocket } from "../WebSocket.js"
 import { BaseWebSocket } from "./BaseWebSocket.js"
 import {
   awaitCallback,
   capDelays,
+  findErrorOption,
   interruptUnsafe,
   observeFiber,
   runForkWith,
@@ -27,9 +30,9 @@ import {
 } from "./effect.js"
 import { SendingWebSocket } from "./SendingWebSocket.js"
 import { sentEffect } from "./sending.js"
-import { SocketMember, TopicConnection, type MemberSettings } from "./SocketMember.js"
+import { SocketMember, TopicConnection, type MemberSettings, type TopicConnectionOwner } from "./SocketMember.js"
 import { StreamMember, tooSlow } from "./StreamMember.js"
-import { gap, type Started, type TopicEvent } from "./topicEvents.js"
+import type { Gap, Started, TopicEvent } from "./topicEvents.js"
 import { TopicError } from "./TopicError.js"
 
 /** Where a subscriber begins. */
@@ -39,7 +42,6 @@ export interface Beginning {
 }
 
 interface Attached {
-  readonly connection: TopicConnection
   readonly member: SocketMember
   readonly topic: LocalTopic
 }
@@ -52,10 +54,50 @@ interface Subscription {
 
 // How many publications of the history are read at once.
 const pageSize = 256
-const suspending = { sendStrategy: "suspend" } as const
+const joined = "joined"
 const retries = capDelays("5 seconds")(Schedule.exponential("100 millis"))
 
-const isFailed = (topic: LocalTopic): Effect.Effect<void, TopicError> =>
+/** How a member begins. It has joined if there is no `past`. */
+interface Start {
+  readonly started: Started
+  readonly past: Past | undefined
+}
+
+/** Publications of the past, and the position behind them. */
+interface Past {
+  readonly _tag: "Past"
+  readonly publications: ReadonlyArray<Publication>
+  readonly position: Position
+}
+
+const pastOf = (publications: ReadonlyArray<Publication>, since: Position): Past => ({
+  _tag: "Past",
+  publications,
+  position: publications.at(-1)?.position ?? since
+})
+
+/** Sends what a member has missed. Waits for a slow peer, whatever its strategy is: this makes nobody else wait. */
+const sendPast = (member: SocketMember, publication: Publication): Effect.Effect<void, ConnectionError | TopicError> =>
+  Effect.suspend(() => sentEffect(member.sendPast(publication)))
+
+/** Joins behind everything that has been delivered. The subscription must have begun. */
+const joinNow = <Tag extends "New" | "Gap">(
+  topic: LocalTopic,
+  member: Member,
+  tag: Tag
+): Effect.Effect<{ readonly _tag: Tag; readonly position: Position }, TopicError> =>
+  Effect.suspend(() => {
+    topic.join(member, undefined)
+    const { position } = topic
+    return position === undefined
+      ? Effect.fail(toError(topic.name, "not subscribed"))
+      : Effect.succeed({ _tag: tag, position })
+  })
+
+const failureOf = (topic: string, cause: unknown, max: number): TopicError =>
+  cause === tooSlow ? new TopicError({ reason: "TooSlow", topic, max }) : toError(topic, cause)
+
+const unlessFailed = (topic: LocalTopic): Effect.Effect<void, TopicError> =>
   Effect.suspend(() =>
     topic.failure === undefined ? Effect.void : Effect.fail(toError(topic.name, topic.failure.cause))
   )
@@ -64,7 +106,7 @@ const toError = (topic: string, cause: unknown): TopicError =>
   cause instanceof TopicError ? cause : new TopicError({ reason: "Unavailable", topic, cause })
 
 /** The topics of one process, over a broker. */
-export class TopicHub implements LocalTopicHost {
+export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
   private readonly broker: TopicBroker.Service
   private readonly runtime: Runtime<never>
   private readonly id = randomToken()
@@ -117,6 +159,22 @@ export class TopicHub implements LocalTopicHost {
     )
   }
 
+  /** Compares the positions of all topics with those of the broker, and reads what is missing. */
+  get check(): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      Effect.forEach(
+        [...this.topics.values()],
+        (topic) =>
+          Effect.ignore(
+            Effect.map(this.broker.position(topic.name), (newest) => {
+              if (topic.position !== undefined && !isSame(topic.position, newest)) topic.receive(interrupted)
+            })
+          ),
+        { discard: true }
+      )
+    )
+  }
+
   private fork(subscription: Subscription, effect: Effect.Effect<void, TopicError>): void {
     const { fibers } = subscription
     const fiber: Fiber = runForkWith(this.runtime)(Effect.ignore(effect))
@@ -142,7 +200,11 @@ export class TopicHub implements LocalTopicHost {
     this.fork(
       subscription,
       Effect.matchCause(subscribed, {
-        onFailure: (cause) => this.fail(topic, cause),
+        onFailure: (cause) =>
+          this.fail(
+            topic,
+            Option.getOrElse(findErrorOption(cause), () => cause)
+          ),
         onSuccess: (position) => topic.begin(position)
       })
     )
@@ -171,18 +233,15 @@ export class TopicHub implements LocalTopicHost {
     socket: AnyWebSocket,
     name: string,
     settings: MemberSettings,
-    beginning: Beginning
+    beginning: Beginning,
+    maxTopics = Number.POSITIVE_INFINITY
   ): Effect.Effect<Started, TopicError | ConnectionError, Scope.Scope> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(
-        Effect.acquireRelease(
-          Effect.suspend(() => this.addMember(socket, name, settings)),
-          ({ member }) => Effect.sync(() => member.end())
-        ),
-        ({ connection, member, topic }) =>
-          Effect.onError(restore(this.begin(connection, member, topic, beginning)), () =>
-            Effect.sync(() => member.end())
-          )
+        Effect.flatMap(Effect.scope, (scope) => this.addMember(socket, name, settings, maxTopics, scope)),
+        // In this step it has an owner: the scope, and the connection.
+        (attached) =>
+          Effect.onError(restore(this.begin(attached, beginning)), () => Effect.sync(() => attached.member.end()))
       )
     )
   }
@@ -190,7 +249,9 @@ export class TopicHub implements LocalTopicHost {
   private addMember(
     socket: AnyWebSocket,
     name: string,
-    settings: MemberSettings
+    settings: MemberSettings,
+    maxTopics: number,
+    scope: Scope.Scope
   ): Effect.Effect<Attached, TopicError | ConnectionError> {
     if (!(socket instanceof SendingWebSocket))
       return Effect.die(new TypeError("attach needs a WebSocket of this library"))
@@ -198,17 +259,32 @@ export class TopicHub implements LocalTopicHost {
     if (sender.isOver) return Effect.fail(link.terminalError("local"))
     let connection = this.connections.get(link)
     if (connection === undefined) {
-      connection = new TopicConnection(`${this.id}:${++this.lastConnection}`, link, sender, () => {
-        this.connections.delete(link)
-      })
+      connection = new TopicConnection(link, sender, this)
       this.connections.set(link, connection)
       link.addOwner(connection)
     }
     if (connection.members.has(name)) return Effect.fail(new TopicError({ reason: "AlreadyAttached", topic: name }))
+    if (connection.members.size >= maxTopics) {
+      return Effect.fail(new TopicError({ reason: "TooManyTopics", topic: name, max: maxTopics }))
+    }
+    const place = connection.placeIn(scope)
+    if (place.isClosed) return Effect.fail(new TopicError({ reason: "Detached", topic: name }))
     const topic = this.enter(name)
-    const member = new SocketMember(connection, topic, settings)
+    const member = new SocketMember(connection, topic, settings, place)
     connection.members.set(name, member)
-    return Effect.succeed({ connection, member, topic })
+    return Effect.succeed({ member, topic })
+  }
+
+  makeId(): string {
+    return `${this.id}:${++this.lastConnection}`
+  }
+
+  forget({ link }: TopicConnection): void {
+    this.connections.delete(link)
+  }
+
+  report(defect: unknown): void {
+    runForkWith(this.runtime)(Effect.logError("A topic could not send a publication", defect))
   }
 
   /** Ends the membership of a connection in a topic. Does nothing if there is none. */
@@ -216,137 +292,125 @@ export class TopicHub implements LocalTopicHost {
     if (socket instanceof BaseWebSocket) this.connections.get(socket.link)?.members.get(name)?.end()
   }
 
+  /** Tells how it begins, and sends what was missed. Fails if the membership ends meanwhile. */
   private begin(
-    { sender }: TopicConnection,
-    member: SocketMember,
-    topic: LocalTopic,
+    { member, topic }: Attached,
     beginning: Beginning
   ): Effect.Effect<Started, TopicError | ConnectionError> {
-    let started: Started | undefined
-    const emit = (event: TopicEvent): Effect.Effect<void, ConnectionError> =>
-      Effect.suspend(() => {
-        if (event._tag !== "Publication") {
-          started ??= event
-          member.tell(event)
+    const goOn = ({ position, publications }: Past): Effect.Effect<void, TopicError | ConnectionError> =>
+      Effect.andThen(
+        Effect.forEach(publications, (publication) => sendPast(member, publication), { discard: true }),
+        Effect.flatMap(this.advance(topic, member, position), (next) => {
+          if (next === joined) return Effect.void
+          if (next._tag === "Past") return goOn(next)
+          member.tell(next)
           return Effect.void
-        }
-        const data = member.messageOf(event)
-        return data === undefined ? Effect.void : sentEffect(sender.sendNow(data, undefined, suspending))
-      })
-    return Effect.flatMap(this.catchUp(topic, member, beginning, emit), () =>
-      started === undefined
-        ? Effect.fail(new TopicError({ reason: "Unavailable", topic: topic.name }))
-        : Effect.succeed(started)
+        })
+      )
+    const unlessOver = Effect.suspend(() =>
+      member.isOver ? Effect.fail(new TopicError({ reason: "Detached", topic: topic.name })) : Effect.void
     )
+    return Effect.flatMap(this.start(topic, member, beginning), ({ past, started }) => {
+      member.tell(started)
+      return Effect.as(Effect.andThen(past === undefined ? Effect.void : goOn(past), unlessOver), started)
+    })
   }
 
   private awaitReady(topic: LocalTopic): Effect.Effect<void, TopicError> {
     const wait = awaitCallback<void>((resume) => topic.ready.add(() => resume(Effect.void)))
     return Effect.suspend(() =>
       topic.position === undefined && topic.failure === undefined
-        ? Effect.andThen(wait, isFailed(topic))
-        : isFailed(topic)
+        ? Effect.andThen(wait, unlessFailed(topic))
+        : unlessFailed(topic)
     )
   }
 
-  /**
-   * Emits how a member begins, and what it has missed. Then adds it to its topic, in the step in which nothing is missing.
-   */
-  private catchUp<E>(
+  /** How a member begins. It has joined, or goes on with `advance` from `position`. */
+  private start(topic: LocalTopic, member: Member, { last, since }: Beginning): Effect.Effect<Start, TopicError> {
+    const began = Effect.suspend((): Effect.Effect<Start, TopicError> => {
+      if (since === undefined && last === 0) {
+        return Effect.map(joinNow(topic, member, "New"), (started) => ({ started, past: undefined }))
+      }
+      topic.fallBehind(member)
+      return Effect.flatMap(
+        this.broker.history(topic.name, { since, limit: since === undefined ? last : pageSize }),
+        ({ isComplete, newest, publications }): Effect.Effect<Start, TopicError> => {
+          if (!isComplete) return Effect.map(joinNow(topic, member, "Gap"), (started) => ({ started, past: undefined }))
+          const position = since ?? { epoch: newest.epoch, offset: newest.offset - publications.length }
+          const started: Started =
+            since === undefined
+              ? { _tag: "New", position }
+              : { _tag: "Recovered", position, missed: newest.offset - position.offset }
+          return Effect.succeed({ started, past: pastOf(publications, position) })
+        }
+      )
+    })
+    return Effect.andThen(this.awaitReady(topic), began)
+  }
+
+  /** Joins if nothing is missing behind `since`. Otherwise succeeds with what follows, or joins with a gap. */
+  private advance(
     topic: LocalTopic,
     member: Member,
-    { last, since }: Beginning,
-    emit: (event: TopicEvent) => Effect.Effect<void, E>
-  ): Effect.Effect<void, E | TopicError> {
-    /** Begins now, with this element. */
-    const beginNow = (make: (position: Position) => Started): Effect.Effect<void, E | TopicError> =>
-      Effect.suspend((): Effect.Effect<void, E | TopicError> => {
-        topic.join(member, undefined)
-        // It has a position, because the subscription is active.
-        return topic.position === undefined ? isFailed(topic) : emit(make(topic.position))
-      })
-    const history = (from: Position | undefined, limit: number) =>
-      this.broker.history(topic.name, { since: from, limit })
-    const emitAll = (publications: ReadonlyArray<Publication>, from: Position): Effect.Effect<void, E | TopicError> =>
-      Effect.flatMap(Effect.forEach(publications, emit, { discard: true }), () =>
-        joinAt(publications.at(-1)?.position ?? from)
+    since: Position
+  ): Effect.Effect<typeof joined | Past | Gap, TopicError> {
+    return Effect.suspend((): Effect.Effect<typeof joined | Past | Gap, TopicError> => {
+      const missing = topic.join(member, since)
+      if (missing === undefined) return Effect.succeed(joined)
+      if (missing !== readMore) return Effect.succeed(pastOf(missing, since))
+      return Effect.flatMap(
+        this.broker.history(topic.name, { since, limit: pageSize }),
+        ({ isComplete, publications }): Effect.Effect<typeof joined | Past | Gap, TopicError> => {
+          if (!isComplete) return joinNow(topic, member, "Gap")
+          if (publications.length > 0) return Effect.succeed(pastOf(publications, since))
+          // The subscription has not heard yet that the topic began again.
+          return Effect.delay(this.advance(topic, member, since), "10 millis")
+        }
       )
-    const joinAt = (position: Position): Effect.Effect<void, E | TopicError> =>
-      Effect.suspend(() => {
-        const missing = topic.join(member, position)
-        if (missing === undefined) return Effect.void
-        if (missing !== readMore) return emitAll(missing, position)
-        return Effect.flatMap(history(position, pageSize), ({ isComplete, publications }) =>
-          isComplete ? emitAll(publications, position) : beginNow(gap)
-        )
-      })
-    const first = (page: HistoryPage): Effect.Effect<void, E | TopicError> => {
-      if (!page.isComplete) return beginNow(gap)
-      const { newest, publications } = page
-      const position = since ?? { epoch: newest.epoch, offset: newest.offset - publications.length }
-      const started: Started =
-        since === undefined
-          ? { _tag: "New", position }
-          : { _tag: "Recovered", position, missed: newest.offset - position.offset }
-      return Effect.flatMap(emit(started), () => emitAll(publications, position))
-    }
-    const began =
-      since === undefined && last === 0
-        ? beginNow((position) => ({ _tag: "New", position }))
-        : Effect.suspend(() => {
-            topic.fallBehind()
-            return Effect.ensuring(
-              Effect.flatMap(history(since, since === undefined ? last : pageSize), first),
-              Effect.sync(() => topic.catchUp())
-            )
-          })
-    return Effect.andThen(this.awaitReady(topic), began)
+    })
   }
 
   // Streams
 
   stream(
     name: string,
-    strategy: MemberSettings["slow"]["sendStrategy"],
+    strategy: SendStrategy,
     maxWaitingBytes: number,
     beginning: Beginning
   ): Stream.Stream<TopicEvent, TopicError> {
     return Stream.suspend(() => {
       let topic: LocalTopic | undefined
-      const member: StreamMember = new StreamMember(strategy, maxWaitingBytes, () => topic?.remove(member))
-      const emit = (event: TopicEvent): Effect.Effect<void> =>
-        Effect.sync(() => {
-          member.add(event)
+      const member: StreamMember = new StreamMember(strategy, maxWaitingBytes, () => {
+        topic?.remove(member)
+        topic?.fallBehind(member)
+      })
+      const begin = (entered: LocalTopic) =>
+        Effect.map(this.start(entered, member, beginning), ({ past, started }) => {
+          member.behind = past?.position
+          member.add(started)
+          for (const publication of past?.publications ?? []) member.add(publication)
         })
-      const start = (entered: LocalTopic, from: Beginning): Effect.Effect<void, TopicError> =>
-        this.catchUp(entered, member, from, emit)
+      const goOn = (entered: LocalTopic, position: Position) =>
+        Effect.map(this.advance(entered, member, position), (next) => {
+          member.behind = next === joined || next._tag === "Gap" ? undefined : next.position
+          if (next === joined) return
+          if (next._tag === "Gap") member.add(next)
+          else for (const publication of next.publications) member.add(publication)
+        })
+      const wait = awaitCallback<void>((resume) => member.wakes.add(() => resume(Effect.void)))
+      // The topic is left at the end of the stream, which is certain before this begins.
       const more: Effect.Effect<void, TopicError> = Effect.suspend(() => {
         if (member.isReady) return Effect.void
-        const { behind, failure } = member
-        if (failure !== undefined) {
-          const { cause } = failure
-          return Effect.fail(
-            cause === tooSlow
-              ? new TopicError({ reason: "TooSlow", topic: name, max: maxWaitingBytes })
-              : toError(name, cause)
-          )
-        }
+        if (member.failure !== undefined) return Effect.fail(failureOf(name, member.failure.cause, maxWaitingBytes))
         if (topic === undefined) {
           topic = this.enter(name)
-          return Effect.andThen(start(topic, beginning), more)
+          return Effect.andThen(begin(topic), more)
         }
-        if (behind !== undefined) {
-          member.behind = undefined
-          return Effect.andThen(start(topic, { since: behind, last: 0 }), more)
-        }
-        return Effect.andThen(
-          awaitCallback<void>((resume) => member.wakes.add(() => resume(Effect.void))),
-          more
-        )
+        return Effect.andThen(member.behind === undefined ? wait : goOn(topic, member.behind), more)
       })
       const reads = <B>(taken: Effect.Effect<B>): Effect.Effect<B, TopicError> => Effect.andThen(more, taken)
       const release = Effect.sync(() => {
-        member.fail(undefined)
+        member.end()
         topic?.leave(member)
       })
       return Stream.ensuring(
@@ -358,7 +422,7 @@ export class TopicHub implements LocalTopicHost {
 
   /** The hub has ended, and so does everything that it has. */
   end(): void {
-    for (const topic of [...this.topics.values()]) {
+    for (const topic of this.topics.values()) {
       this.fail(topic, new TopicError({ reason: "Unavailable", topic: topic.name, cause: "the topics have ended" }))
       this.release(topic)
     }

@@ -1,5 +1,5 @@
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
-import type { Message } from "@effect-websocket/protocol/Message"
+import { share, type Message } from "@effect-websocket/protocol/Message"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { frameSize, toMessage, type Data } from "../engine/connection/sendable.js"
@@ -21,11 +21,12 @@ interface Sends {
 export const broadcast = (sockets: Iterable<Sends>, data: Data, options?: SendOptions): Effect.Effect<void> =>
   Effect.suspend(() => {
     const message = toMessage(data)
+    const shared = share(message)
     frameSize(options?.maxFrameSize)
     const slow: Array<Effect.Effect<void, ConnectionError>> = []
     try {
       for (const socket of sockets) {
-        const sent = sendNow(socket, message, options)
+        const sent = sendNow(socket, message, shared, options)
         if (sent !== undefined) slow.push(sent)
       }
     } catch (defect) {
@@ -47,12 +48,13 @@ export const broadcast = (sockets: Iterable<Sends>, data: Data, options?: SendOp
 const sendNow = (
   socket: Sends,
   message: Message,
+  shared: Message,
   options: SendOptions | undefined
 ): Effect.Effect<void, ConnectionError> | undefined => {
   try {
     if (!(socket instanceof SendingWebSocket)) return socket.send(message, options)
     if (socket.sender.isOver) return undefined
-    const sent = socket.sender.sendNow(message, options)
+    const sent = socket.sender.sendNow(shared, options)
     // If the message is above `maxSendBytes`, the connection refuses it at once and is skipped.
     return sent instanceof Wait ? sentEffect(sent) : undefined
   } catch (defect) {

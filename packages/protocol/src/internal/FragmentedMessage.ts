@@ -1,6 +1,6 @@
 import { localProtocolError, type ProtocolError } from "../Errors.js"
 import * as Opcode from "../Opcode.js"
-import { encodeText } from "./FrameWriter.js"
+import { encodeText } from "./Encodings.js"
 import { Utf8Validator } from "./Utf8Validator.js"
 
 /**

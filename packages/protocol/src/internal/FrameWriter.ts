@@ -1,7 +1,8 @@
 import { byteLength, encodeInto } from "#utf8"
 import { firstByte, headerBytes, writeHeader } from "../FrameEncoder.js"
-import type { Message } from "../Message.js"
+import { encodingsOf, type Message } from "../Message.js"
 import * as Opcode from "../Opcode.js"
+import { encodeText } from "./Encodings.js"
 import { copyInto } from "./GrowingBuffer.js"
 import { mask } from "./mask.js"
 import { maxPooledBytes, Output } from "./Output.js"
@@ -37,8 +38,21 @@ export class FrameWriter extends Output {
 
   /** Writes a message in frames of at most `maxFrameSize` bytes. */
   message(message: Message, maxFrameSize: number): void {
+    const encodings = this.masks ? undefined : encodingsOf(message)
+    if (encodings !== undefined && encodings.bytes.length <= maxFrameSize) return this.encoded(encodings.frame)
     if (message._tag === "Text") this.text(message.data, maxFrameSize)
     else this.data(Opcode.Binary, message.data, true, 0, maxFrameSize)
+  }
+
+  /** Writes a frame that other connections write, too. */
+  private encoded(frame: Uint8Array): void {
+    if (frame.length > this.maxCopiedBytes) {
+      this.append(frame)
+      return
+    }
+    this.reserve(frame.length)
+    copyInto(this.bytes, this.offset, frame, 0, frame.length)
+    this.commit(this.offset + frame.length)
   }
 
   /** Writes data in frames of at most `maxSize` bytes. Only the first has the reserved bits (RFC 7692 §6.1). */
@@ -113,11 +127,4 @@ export class FrameWriter extends Output {
       mask(bytes, start, start + size, key, 0)
     }
   }
-}
-
-/** The UTF-8 of a text, in a buffer of its own. */
-export const encodeText = (text: string): Uint8Array => {
-  const bytes = new Uint8Array(byteLength(text))
-  encodeInto(text, bytes, 0)
-  return bytes
 }

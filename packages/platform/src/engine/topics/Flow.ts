@@ -83,7 +83,14 @@ export class Flow {
     const { buffer, current } = this
     if (buffer === undefined || current === undefined) return
     if (!isComplete) {
-      this.skipTo(behind(newest, buffer))
+      const run = startOfRun(newest, buffer)
+      const first = buffer[run]?.position.offset
+      if (first === undefined || first > newest.offset) this.skipTo(newest)
+      else {
+        // What arrived before the run belongs to the past.
+        buffer.splice(0, run)
+        this.skipTo({ epoch: newest.epoch, offset: first - 1 })
+      }
       this.join(newest)
       return
     }
@@ -98,17 +105,18 @@ export class Flow {
     const buffer = this.buffer ?? []
     let next = 0
     for (let current = this.current; current !== undefined; current = this.current) {
-      // A page of the history need not be all of it.
-      if (this.again || (current.epoch === newest.epoch && current.offset < newest.offset)) break
       const publication = buffer[next]
+      // A page need not be all of the history.
+      const mustRead = this.again || (current.epoch === newest.epoch && current.offset < newest.offset)
       if (publication === undefined) {
+        if (mustRead) break
         this.buffer = undefined
         this.reads = 0
         return
       }
       if (isNext(publication, current)) this.deliver(publication)
       else if (!isPast(publication, current)) {
-        if (this.reads < maxReads) break
+        if (mustRead || this.reads < maxReads) break
         // The history does not know it, even after it has arrived.
         if (publication.position.epoch === current.epoch) {
           this.skipTo({ epoch: current.epoch, offset: publication.position.offset - 1 })
@@ -148,14 +156,14 @@ const isPast = ({ position }: Publication, current: Position): boolean =>
 const isNext = ({ position }: Publication, current: Position): boolean =>
   position.epoch === current.epoch && position.offset === current.offset + 1
 
-/** Where to go on after a gap: before the publications that have arrived, if they lead up to `newest`, else at `newest`. */
-const behind = (newest: Position, buffer: ReadonlyArray<Publication>): Position => {
-  let { offset } = newest
-  let first: number | undefined = undefined
-  for (const { position } of buffer) {
-    if (position.epoch !== newest.epoch) first = undefined
-    else if (first === undefined || position.offset !== offset + 1) first = position.offset
-    offset = position.offset
+/** The index at which the last consecutive publications of the newest epoch begin; the length if there are none. */
+const startOfRun = ({ epoch }: Position, buffer: ReadonlyArray<Publication>): number => {
+  let start = buffer.length
+  while (start > 0) {
+    const position = buffer[start - 1]?.position
+    const next = buffer[start]?.position
+    if (position?.epoch !== epoch || (next !== undefined && next.offset !== position.offset + 1)) break
+    start--
   }
-  return first === undefined || first > newest.offset ? newest : { epoch: newest.epoch, offset: first - 1 }
+  return start
 }

@@ -1,7 +1,7 @@
-import type { Message } from "@effect-websocket/protocol/Message"
+import { share, type Message } from "@effect-websocket/protocol/Message"
 import { Waiters } from "../Waiters.js"
 import { Flow, type FlowHost } from "./Flow.js"
-import type { HistoryPage, Interrupted, Position, Publication } from "./Publication.js"
+import { interrupted, type HistoryPage, type Interrupted, type Position, type Publication } from "./Publication.js"
 
 /** One subscriber of a topic. None of its methods throws. */
 export interface Member {
@@ -9,6 +9,8 @@ export interface Member {
   index: number
   /** The last offset that it got from the history. It does not get these publications again. */
   ahead: number
+  /** It has left its topic, so it gets nothing any more. */
+  readonly isOver: boolean
   deliver(delivery: Delivery): void
   /** Publications are missing. The next one follows `position`. */
   gap(position: Position): void
@@ -20,11 +22,17 @@ export interface Member {
 export class Delivery {
   readonly publication: Publication
   private encodings: Map<unknown, Message | undefined> | undefined = undefined
+  private shared: Message | undefined = undefined
   private pending = 0
   private readonly waiters = new Waiters()
 
   constructor(publication: Publication) {
     this.publication = publication
+  }
+
+  /** The message, as all members share it. */
+  get message(): Message {
+    return (this.shared ??= share(this.publication.message))
   }
 
   /** The result of `call` for `encode`. It is called once for all members that share `encode`. */
@@ -88,8 +96,8 @@ export class LocalTopic implements FlowHost {
   private users = 0
   private delivering = false
   private epoch: string | undefined = undefined
-  // How many members read the history, and the newest publications for them.
-  private behind = 0
+  // Members that read the history, and the newest publications for them.
+  private readonly behind = new Set<Member>()
   private recent: Array<Publication> = []
 
   constructor(name: string, host: LocalTopicHost) {
@@ -138,13 +146,13 @@ export class LocalTopic implements FlowHost {
     this.users++
   }
 
-  /** Keeps what is published from now on, for a member that reads the history. */
-  fallBehind(): void {
-    this.behind++
+  /** Keeps what is published from now on, because a member reads the history. It ends when the member joins or leaves. */
+  fallBehind(member: Member): void {
+    this.behind.add(member)
   }
 
-  catchUp(): void {
-    if (--this.behind === 0) this.recent = []
+  private catchUp(member: Member): void {
+    if (this.behind.delete(member) && this.behind.size === 0) this.recent = []
   }
 
   /**
@@ -153,15 +161,17 @@ export class LocalTopic implements FlowHost {
    */
   join(member: Member, since: Position | undefined): ReadonlyArray<Publication> | typeof readMore | undefined {
     const { position } = this
+    if (member.isOver) return undefined
     if (position === undefined) return readMore
     if (since !== undefined) {
       // The one or the other has not heard yet that the topic began again.
       if (since.epoch !== position.epoch) {
-        this.flow.receive({ _tag: "Interrupted" })
+        this.flow.receive(interrupted)
         return readMore
       }
       if (since.offset < position.offset) return this.between(since, position)
     }
+    this.catchUp(member)
     member.ahead = since?.offset ?? 0
     member.index = this.members.push(member) - 1
     this.size++
@@ -178,6 +188,7 @@ export class LocalTopic implements FlowHost {
   /** Undoes `enter` and `join`. Call it once. */
   leave(member: Member): void {
     this.remove(member)
+    this.catchUp(member)
     if (--this.users === 0) this.host.release(this)
   }
 
@@ -199,7 +210,7 @@ export class LocalTopic implements FlowHost {
   // The flow
 
   deliver(publication: Publication): void {
-    if (this.behind > 0) {
+    if (this.behind.size > 0) {
       this.recent.push(publication)
       if (this.recent.length > maxRecent) this.recent.splice(0, maxRecent / 2)
     }
