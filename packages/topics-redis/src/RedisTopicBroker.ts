@@ -181,7 +181,7 @@ export const make = (options: Options = {}): Effect.Effect<TopicBroker.Service, 
  * import { RedisTopicBroker } from "@effect-websocket/topics-redis"
  * import { Layer } from "effect"
  *
- * const layer = Topics.layerBroker.pipe(
+ * const layer = Topics.layerBroker().pipe(
  *   Layer.provide(
  *     RedisTopicBroker.layer({
  *       client: { url: "redis://localhost:6379" },
