@@ -114,6 +114,27 @@ module.exports = {
       to: { path: "packages/platform/src/(cluster/|internal/cluster\\.ts$)" }
     },
     {
+      name: "topics-redis-uses-public-exports",
+      comment:
+        "packages/topics-redis is for both versions of Effect, and needs no Effect but in the module of the layer",
+      severity: "error",
+      from: { path: "^packages/topics-redis/src" },
+      to: { path: "^packages/(protocol|platform)/src/", pathNot: "src/(TopicBroker|Message)\\.ts$" }
+    },
+    {
+      name: "topics-redis-without-effect",
+      comment: "what runs on Redis is plain TypeScript",
+      severity: "error",
+      from: { path: "^packages/topics-redis/src/internal/(?!settings)" },
+      to: { path: "node_modules/(effect|@effect)/" }
+    },
+    {
+      name: "redis-client-in-one-file-only",
+      severity: "error",
+      from: { path: "^packages/topics-redis/src", pathNot: "internal/RedisLink\\.ts$" },
+      to: { path: "@redis/client/", dependencyTypesNot: ["type-only"] }
+    },
+    {
       name: "tools-use-public-exports",
       comment: "tools import what is published; only the tests of tools/conformance look inside",
       severity: "error",
@@ -143,7 +164,12 @@ module.exports = {
       from: { path: "^packages/[^/]+/src" },
       to: {
         dependencyTypes: ["npm-no-pkg", "npm-unknown", "npm-dev"],
-        pathNot: ["effect/dist", "@effect/(platform(-node)?|rpc|cluster)/dist", "^packages/protocol"]
+        pathNot: [
+          "effect/dist",
+          "@effect/(platform(-node)?|rpc|cluster)/dist",
+          "@redis/client/dist",
+          "^packages/(protocol|platform)/"
+        ]
       }
     },
     {

@@ -1,6 +1,6 @@
 /**
  * Writes the sources of `packages/platform-effect4`: the folders of `packages/platform`, with the files of the overlay in place of
- * those of the same name, without what only Effect 3 has, and a copy of the protocol that finds Effect 4 next to it. Nothing of this is committed. Rewrites only
+ * those of the same name, without what only Effect 3 has, and copies of the protocol and of `packages/topics-redis` that find Effect 4 next to them. Nothing of this is committed. Rewrites only
  * files that changed, and deletes those that are gone.
  */
 import { deepStrictEqual } from "node:assert"
@@ -14,6 +14,7 @@ interface Manifest {
 
 const platform = "packages/platform"
 const protocol = "packages/protocol"
+const topicsRedis = "packages/topics-redis"
 const target = "packages/platform-effect4"
 /** The folder of what Effect 4 lacks. The overlay has another one, of what Effect 3 lacks. */
 const onlyEffect3 = "internal/install-effect@3-or-platform@4/"
@@ -68,6 +69,10 @@ checkManifest()
 for (const folder of ["src", "test", "typetest"]) {
   assemble(`${target}/${folder}`, `${platform}/${folder}`, `${target}/overlay/${folder}`)
 }
+// A package whose one build is for both. Its tests run on both.
+for (const folder of ["src", "test"]) {
+  assemble(`${target}/topics-redis/${folder}`, `${topicsRedis}/${folder}`, `${target}/overlay/topics-redis/${folder}`)
+}
 // The measured programs, which are the same on both versions.
 for (const file of [
   "servers/effect-websocket.ts",
@@ -82,4 +87,5 @@ for (const file of [
 copy("benchmarks/effect4/servers/effect-socket.ts", `${target}/benchmarks/servers/effect-socket.ts`)
 assemble(`${target}/protocol/src`, `${protocol}/src`)
 copy(`${protocol}/package.json`, `${target}/protocol/package.json`)
+copy(`${topicsRedis}/package.json`, `${target}/topics-redis/package.json`)
 console.log(`${target}: ${written} files written, ${deleted} deleted`)

@@ -51,9 +51,11 @@ const files = [
   "packages/protocol/README.md",
   "packages/platform/README.md",
   "packages/platform-effect4/README.md",
+  "packages/topics-redis/README.md",
   ...within("docs", ".md"),
   ...within("packages/protocol/src", ".ts"),
-  ...within("packages/platform/src", ".ts")
+  ...within("packages/platform/src", ".ts"),
+  ...within("packages/topics-redis/src", ".ts")
 ]
 
 const snippets: Array<Snippet> = []

@@ -9,7 +9,8 @@ import { readFileSync } from "node:fs"
 const tags = {
   "packages/protocol": "latest",
   "packages/platform": "effect3",
-  "packages/platform-effect4/published": "latest"
+  "packages/platform-effect4/published": "latest",
+  "packages/topics-redis": "latest"
 }
 
 for (const [folder, tag] of Object.entries(tags)) {

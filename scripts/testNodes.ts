@@ -1,4 +1,4 @@
-/** Runs the tests of both packages on the majors of Node that are given as arguments; on 24 without. */
+/** Runs the tests of the packages on the majors of Node that are given as arguments; on 24 without. */
 import { spawnSync } from "node:child_process"
 import { installNode, type Major, nodes } from "./nodes.js"
 
@@ -9,7 +9,7 @@ for (const major of majors) {
   if (!isMajor(major)) throw new Error(`${major} is not one of ${Object.keys(nodes).join(", ")}`)
   const node = installNode(major)
   console.log(`Node ${nodes[major]}`)
-  const projects = ["--project", "protocol", "--project", "platform"]
+  const projects = ["protocol", "platform", "topics-redis"].flatMap((name) => ["--project", name])
   const { status } = spawnSync(node, ["node_modules/vitest/vitest.mjs", "run", ...projects], { stdio: "inherit" })
   if (status !== 0) {
     console.error(`The tests fail on Node ${nodes[major]}`)

@@ -56,7 +56,11 @@ const versions: ReadonlyArray<Version> = [
     majors: ["22", "24", "26"],
     node: nodeForEffect4(),
     // vitest 5 refuses the types of Node 20.
-    devDependencies: { ...pinned, ...manifest("packages/platform-effect4").devDependencies, "@types/node": "22" },
+    devDependencies: {
+      ...pinned,
+      ...manifest("packages/platform-effect4").devDependencies,
+      "@types/node": "22"
+    },
     interrupted: 130,
     testsWithTypeScript7: true,
     withOtherEffect:
@@ -70,7 +74,11 @@ const versions: ReadonlyArray<Version> = [
     readme: "packages/platform/README.md",
     majors: ["20", "22", "24", "26"],
     node: process.execPath,
-    devDependencies: { ...pinned, ...manifest("packages/platform").devDependencies },
+    devDependencies: {
+      ...pinned,
+      ...manifest("packages/topics-redis").devDependencies,
+      ...manifest("packages/platform").devDependencies
+    },
     interrupted: 0,
     testsWithTypeScript7: false,
     withOtherEffect:
@@ -82,6 +90,8 @@ const [effect4, effect3] = versions as [Version, Version]
 
 const all = process.argv.includes("--all")
 const packages = ["protocol", "platform"]
+/** A package whose one build is for both versions. The documentation does not install it. */
+const forBoth = "topics-redis"
 const typescripts = [pinned["typescript"]!, "6.0.3", "7.0.2"]
 /** For what hangs: a busy machine does not take so long. */
 const patience = 120_000
@@ -397,16 +407,19 @@ const bundleForBrowser = (app: string, version: Version): Promise<void> =>
 
 /** The programs and modules, with the versions that everything else is tested with. */
 const testApp = async (version: Version): Promise<void> => {
-  const used = ["effect", "@effect/platform-node", "@effect/vitest", "vitest", "@types/node", "esbuild"]
+  const tools = ["@effect/vitest", "vitest", "@types/node", "esbuild"]
+  const used = ["effect", "@effect/platform-node", "@redis/client", ...tools]
+  const tested = [...packages, forBoth]
   // For the declarations of @effect/platform-node 0.x, which are checked as well.
   if (version === effect3) used.push("@effect/platform", "@effect/rpc", "@effect/cluster", "@types/ws")
   const app = project({
     ...ours(version),
+    [`@effect-websocket/${forBoth}`]: `file:${tarball(forBoth, version)}`,
     ...Object.fromEntries(used.map((name) => [name, version.devDependencies[name]!])),
     ...compilers
   })
   await step(version, "the installation of the tested versions", () => run(app, "npm", npmInstall))
-  for (const name of packages) checkContents(app, name, version)
+  for (const name of tested) checkContents(app, name, version)
 
   const port = await freePort()
   const readme = (heading: string): string => snippet("README.md", heading).replaceAll("8080", String(port))
@@ -416,14 +429,14 @@ const testApp = async (version: Version): Promise<void> => {
     "readme-client.ts": readme("## A client"),
     "readme.test.ts": readme("## A test"),
     "protocol.ts": snippet("packages/protocol/README.md", "# @effect-websocket/protocol"),
-    ...Object.fromEntries(packages.map((name) => [`${name}-modules.ts`, loadAll(name, version)]))
+    ...Object.fromEntries(tested.map((name) => [`${name}-modules.ts`, loadAll(name, version)]))
   }
   await compile(app, programs, version)
   for (const major of version.majors) {
     const node = installNode(major)
     const running = (await run(app, node, ["--version"])).trim()
     await step(version, `the programs, the tests and every module on Node ${running}`, async () => {
-      for (const name of packages) await run(app, node, [`dist/${name}-modules.js`])
+      for (const name of tested) await run(app, node, [`dist/${name}-modules.js`])
       const shout = { server: ["dist/server.js"], client: ["dist/client.js"], prints: "HELLO\n", ends: true }
       await runPair(app, node, { port, ...shout }, version)
       const echo = {
@@ -475,6 +488,7 @@ const main = async (): Promise<void> => {
     for (const command of commands(gettingStarted, beginning, effect3))
       await follow(gettingStarted, ".", command, effect3)
   }
+  await run(`packages/${forBoth}`, "npx", ["-y", "pnpm@10.34.9", "pack", "--pack-destination", folder])
   await Promise.all(
     versions.map(async (version) => {
       await followGettingStarted(version)

@@ -5,12 +5,14 @@
  * @since 3.0.0
  */
 import type { Message } from "@effect-websocket/protocol/Message"
-import type * as Effect from "effect/Effect"
+import type * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type * as presence from "./engine/topics/MemoryPresence.js"
 import type * as internal from "./engine/topics/Publication.js"
-import { ContextService, layerEffect, type DurationInput } from "./internal/effect.js"
+import { ContextService, layerEffect, type ConfigError, type DurationInput } from "./internal/effect.js"
+import { fromConfig } from "./internal/settings.js"
 import * as internalError from "./internal/TopicError.js"
 
 /**
@@ -249,3 +251,15 @@ export class TopicBroker extends ContextService<TopicBroker, Service>()("@effect
 export const layer = <E, R>(
   acquire: Effect.Effect<Service, E, R>
 ): Layer.Layer<TopicBroker, E, Exclude<R, Scope.Scope>> => layerEffect(TopicBroker, acquire)
+
+/**
+ * Makes a layer from options that come from a `Config`, and a function that acquires a broker with them. It fails with
+ * `ConfigError` if the configuration is missing or invalid. This function has the same meaning on both versions of Effect.
+ *
+ * @since 3.0.0
+ * @category layers
+ */
+export const layerConfig = <Options>(
+  config: Config.Config<Options>,
+  acquire: (options: Options) => Effect.Effect<Service, never, Scope.Scope>
+): Layer.Layer<TopicBroker, ConfigError> => layerEffect(TopicBroker, fromConfig(Effect.flatMap(config, acquire)))

@@ -1,0 +1,217 @@
+/**
+ * The topics of several processes, over a Redis or Valkey server (7.0 or newer). Publications travel by pub/sub, and streams
+ * keep their history. Each operation is one Lua script, so that it happens as a whole or not at all.
+ *
+ * Each broker has two connections of its own: one for scripts, and one for subscriptions. It makes them again when they break,
+ * and every subscription then gets `Interrupted`.
+ *
+ * @since 0.1.0
+ */
+import * as TopicBroker from "@effect-websocket/platform/TopicBroker"
+import type * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import { Channels } from "./internal/Channels.js"
+import { RedisLink } from "./internal/RedisLink.js"
+import { RedisPresence } from "./internal/RedisPresence.js"
+import { RedisTopics } from "./internal/RedisTopics.js"
+import { integer, millis, type ClientOptions, type DurationInput, type Settings } from "./internal/settings.js"
+
+/**
+ * The options of a broker. Durations are those of the Effect that is installed. Invalid ones are a defect.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /**
+   * How to connect: options of `createClient` of `@redis/client`, such as `url`, `socket`, `username` and `password`. If you
+   * have a client, pass its `options`. The broker does not use its connection. Default: `localhost`, port 6379.
+   */
+  readonly client?: ClientOptions | undefined
+  /**
+   * The beginning of all keys and channels. Processes with the same prefix share their topics. Channels are the same in all
+   * databases of a server. Default: `"topics:"`.
+   */
+  readonly prefix?: string | undefined
+  /**
+   * The bounds of the history of each topic. Beyond any of them the oldest publications are removed.
+   *
+   * - `maxPublications`: default 1,000. With 0 there is no history.
+   * - `maxBytes`: the bytes of the messages together. Default: 1 MiB.
+   * - `maxAge`: default 5 minutes.
+   */
+  readonly history?:
+    | {
+        readonly maxPublications?: number | undefined
+        readonly maxBytes?: number | undefined
+        readonly maxAge?: DurationInput | undefined
+      }
+    | undefined
+  /**
+   * How many idempotency keys of each topic are remembered, and for how long. Default: 1,000 keys, 5 minutes. Beyond either
+   * bound the oldest is forgotten.
+   */
+  readonly idempotency?:
+    { readonly maxKeys?: number | undefined; readonly maxAge?: DurationInput | undefined } | undefined
+  /**
+   * How long a topic without subscriptions is kept after its last use, with its history. Default: 10 minutes. A process with a
+   * subscription uses its topic three times in this time.
+   */
+  readonly unusedAge?: DurationInput | undefined
+  /**
+   * How long an operation waits for a connection, and then for the reply. Then it fails with `TopicError` (`"Unavailable"`).
+   * If the server does not reply, the connection is made again. Default: 5 seconds.
+   */
+  readonly timeout?: DurationInput | undefined
+  /**
+   * How often each connection is tested with a `PING`, whose reply may take `timeout`. Default: 10 seconds. So a link that broke
+   * without a sign is noticed after 15 seconds at most.
+   */
+  readonly heartbeat?: DurationInput | undefined
+}
+
+const resolve = (options: Options): Settings => {
+  const { client, heartbeat, history, idempotency, prefix, timeout, unusedAge } = options
+  return {
+    client: client ?? {},
+    prefix: prefix ?? "topics:",
+    maxPublications: integer("history.maxPublications", history?.maxPublications ?? 1_000, 0),
+    maxBytes: integer("history.maxBytes", history?.maxBytes ?? 1024 * 1024, 0),
+    maxAge: millis("history.maxAge", history?.maxAge ?? "5 minutes"),
+    maxKeys: integer("idempotency.maxKeys", idempotency?.maxKeys ?? 1_000, 1),
+    maxKeyAge: millis("idempotency.maxAge", idempotency?.maxAge ?? "5 minutes"),
+    unusedAge: millis("unusedAge", unusedAge ?? "10 minutes"),
+    timeout: millis("timeout", timeout ?? "5 seconds"),
+    heartbeat: millis("heartbeat", heartbeat ?? "10 seconds")
+  }
+}
+
+interface Broker {
+  readonly topics: RedisTopics
+  readonly presence: RedisPresence
+  readonly end: () => void
+}
+
+const start = (settings: Settings): Broker => {
+  const channels = new Channels(settings)
+  const link = new RedisLink(
+    settings,
+    () => {},
+    (cause) => channels.link.restartNow(cause)
+  )
+  link.start()
+  channels.link.start()
+  return {
+    topics: new RedisTopics(link, channels, settings),
+    presence: new RedisPresence(link, channels, settings.prefix),
+    end: () => {
+      link.end()
+      channels.link.end()
+    }
+  }
+}
+
+const attempt = <A>(topic: string, call: () => Promise<A>): Effect.Effect<A, TopicBroker.TopicError> =>
+  Effect.tryPromise({
+    try: call,
+    catch: (cause) => new TopicBroker.TopicError({ reason: "Unavailable", topic, cause })
+  })
+
+/** Something that begins at once, ends with the scope, and succeeds once it is active. */
+const listening = <A>(
+  topic: string,
+  subscribe: () => { readonly start: () => Promise<A>; readonly end: () => void }
+): Effect.Effect<A, TopicBroker.TopicError, Scope.Scope> =>
+  Effect.flatMap(
+    Effect.acquireRelease(Effect.sync(subscribe), (subscription) => Effect.sync(() => subscription.end())),
+    (subscription) =>
+      Effect.onError(
+        attempt(topic, () => subscription.start()),
+        () => Effect.sync(() => subscription.end())
+      )
+  )
+
+const service = ({ presence, topics }: Broker): TopicBroker.Service => ({
+  isReliable: true,
+  publish: (topic, message, options) => attempt(topic, () => topics.publish(topic, message, options)),
+  history: (topic, { limit, since }) =>
+    Effect.flatMap(
+      Effect.sync(() => integer("limit", limit, 1)),
+      (limit) => attempt(topic, () => topics.history(topic, { limit, since }))
+    ),
+  position: (topic) => attempt(topic, () => topics.position(topic)),
+  remove: (topic) => attempt(topic, () => topics.remove(topic)),
+  subscribe: (topic, listener) => listening(topic, () => topics.subscribe(topic, listener)),
+  presence: {
+    set: (topic, entry, expiry) =>
+      Effect.flatMap(
+        Effect.sync(() => millis("expiry", expiry)),
+        (expiry) => attempt(topic, () => presence.set(topic, entry, expiry))
+      ),
+    remove: (topic, key, session) => attempt(topic, () => presence.remove(topic, key, session)),
+    list: (topic) => attempt(topic, () => presence.list(topic)),
+    changes: (topic, listener) => listening(topic, () => presence.listen(topic, listener))
+  }
+})
+
+/**
+ * Makes a broker. It succeeds at once: operations wait for the first connection, at most `timeout`, and fail with `TopicError`
+ * (`"Unavailable"`) if there is none. The broker and its connections end with the scope.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options = {}): Effect.Effect<TopicBroker.Service, never, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => start(resolve(options))),
+      (broker) => Effect.sync(broker.end)
+    ),
+    service
+  )
+
+/**
+ * A layer with a broker. See `make`.
+ *
+ * @example
+ * ```ts
+ * import { Topics } from "@effect-websocket/platform"
+ * import { RedisTopicBroker } from "@effect-websocket/topics-redis"
+ * import { Layer } from "effect"
+ *
+ * const layer = Topics.layerBroker().pipe(
+ *   Layer.provide(
+ *     RedisTopicBroker.layer({
+ *       client: { url: "redis://localhost:6379" },
+ *       history: { maxPublications: 100, maxAge: "1 hour" }
+ *     })
+ *   )
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options?: Options): Layer.Layer<TopicBroker.TopicBroker> => TopicBroker.layer(make(options))
+
+/**
+ * A layer with a broker whose options come from a `Config`. It fails with `ConfigError` if the configuration is missing or
+ * invalid. See `make`.
+ *
+ * @example
+ * ```ts effect-4
+ * import { RedisTopicBroker } from "@effect-websocket/topics-redis"
+ * import { Config } from "effect"
+ *
+ * const layer = RedisTopicBroker.layerConfig(
+ *   Config.String("REDIS_URL").pipe(Config.map((url) => ({ client: { url } })))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (config: Config.Config<Options>): ReturnType<typeof TopicBroker.layerConfig> =>
+  TopicBroker.layerConfig(config, make)

@@ -1,0 +1,131 @@
+import { RedisLink, type Client } from "./RedisLink.js"
+import type { LinkSettings } from "./settings.js"
+
+/** Gets each message of a channel, and `undefined` after messages may have been missed. */
+export type ChannelListener = (message: Buffer | undefined) => void
+
+interface Channel {
+  readonly name: string
+  readonly listeners: Set<ChannelListener>
+  readonly waiting: Set<Waiter>
+  isActive: boolean
+  /** It has been active before, on another connection. */
+  wasActive: boolean
+}
+
+interface Waiter {
+  readonly resolve: () => void
+  readonly reject: (cause: unknown) => void
+}
+
+export interface ChannelSubscription {
+  /** Succeeds once messages arrive. Fails if that takes too long. */
+  active(): Promise<void>
+  end(): void
+}
+
+// How many channels one command names.
+const maxNames = 500
+
+/** The channels of one process. They share a connection, on which nothing else is done. */
+export class Channels {
+  readonly link: RedisLink
+  private readonly channels = new Map<string, Channel>()
+  private client: Client | undefined = undefined
+
+  constructor(settings: LinkSettings) {
+    this.link = new RedisLink(
+      settings,
+      (client) => this.resume(client),
+      () => {}
+    )
+  }
+
+  /** Calls `listener` for the messages of a channel, until `end` is called. */
+  subscribe(name: string, listener: ChannelListener): ChannelSubscription {
+    const known = this.channels.get(name)
+    const channel = known ?? {
+      name,
+      listeners: new Set(),
+      waiting: new Set(),
+      isActive: false,
+      wasActive: false
+    }
+    // The same function may be given twice.
+    const own: ChannelListener = (message) => listener(message)
+    channel.listeners.add(own)
+    if (known === undefined) {
+      this.channels.set(name, channel)
+      if (this.client !== undefined) this.activate(this.client, [channel])
+    }
+    return {
+      active: () => this.active(channel),
+      end: () => {
+        if (!channel.listeners.delete(own) || channel.listeners.size > 0) return
+        this.channels.delete(name)
+        // If it fails, the connection has ended, and the channel with it.
+        this.client?.unsubscribe([name], this.receive, true).catch(() => {})
+      }
+    }
+  }
+
+  private active(channel: Channel): Promise<void> {
+    if (channel.isActive) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => waiter.reject(this.link.cause), this.link.timeout)
+      const done = (): void => {
+        clearTimeout(timer)
+        channel.waiting.delete(waiter)
+      }
+      const waiter: Waiter = {
+        resolve: () => {
+          done()
+          resolve()
+        },
+        reject: (cause) => {
+          done()
+          reject(cause)
+        }
+      }
+      channel.waiting.add(waiter)
+    })
+  }
+
+  /** There is another connection. */
+  private resume(client: Client): void {
+    this.client = client
+    const channels = [...this.channels.values()]
+    for (const channel of channels) channel.isActive = false
+    for (let start = 0; start < channels.length; start += maxNames) {
+      this.activate(client, channels.slice(start, start + maxNames))
+    }
+  }
+
+  private activate(client: Client, channels: ReadonlyArray<Channel>): void {
+    const succeed = (): void => {
+      if (this.client !== client) return
+      for (const channel of channels) if (this.channels.get(channel.name) === channel) wake(channel)
+    }
+    const fail = (cause: unknown): void => {
+      if (this.client !== client) return
+      for (const { waiting } of channels) for (const { reject } of waiting) reject(cause)
+      // Not to be left without messages.
+      this.link.restart(client, cause)
+    }
+    const names = channels.map(({ name }) => name)
+    client.subscribe(names, this.receive, true).then(succeed, fail)
+  }
+
+  private readonly receive = (message: Buffer, name: Buffer): void => {
+    const channel = this.channels.get(name.toString())
+    if (channel !== undefined) for (const listener of channel.listeners) listener(message)
+  }
+}
+
+const wake = (channel: Channel): void => {
+  const { wasActive } = channel
+  channel.isActive = true
+  channel.wasActive = true
+  for (const { resolve } of channel.waiting) resolve()
+  if (wasActive) for (const listener of channel.listeners) listener(undefined)
+}

@@ -1,0 +1,172 @@
+import * as TopicBroker from "@effect-websocket/platform/TopicBroker"
+import * as Message from "@effect-websocket/protocol/Message"
+import * as RedisTopicBroker from "@effect-websocket/topics-redis/RedisTopicBroker"
+import { eventually, listen, node, publish, textOf, until, untilTrue } from "./brokers.js"
+import { afterAll, assert, beforeAll, Config, describe, Effect, Exit, it, Layer, topicBrokerLaws } from "./platform.js"
+import { hasRedis, RedisServer } from "./redis.js"
+
+let made = 0
+const freshTopic = (): string => `topic/${++made}`
+
+describe.skipIf(!hasRedis)("over Redis", () => {
+  let server: RedisServer
+  beforeAll(async () => {
+    server = await RedisServer.start()
+  })
+  afterAll(() => server?.stop())
+  const command = (...args: ReadonlyArray<string>) => Effect.promise(() => server.command(...args))
+
+  topicBrokerLaws(
+    "RedisTopicBroker",
+    TopicBroker.layer(Effect.suspend(() => RedisTopicBroker.make({ client: { url: server.url } })))
+  )
+
+  it.live("the history is bounded by its publications, and no publication is missing in what is left", () =>
+    Effect.gen(function* () {
+      const broker = yield* node(server.url, { history: { maxPublications: 3 } })
+      const topic = freshTopic()
+      const start = yield* broker.position(topic)
+      for (const text of ["1", "2", "3", "4", "5"]) yield* publish(broker, topic, text)
+      const all = yield* broker.history(topic, { limit: 10 })
+      assert.deepStrictEqual(all.publications.map(textOf), ["3", "4", "5"])
+      assert.isFalse((yield* broker.history(topic, { since: { ...start, offset: 1 }, limit: 10 })).isComplete)
+      assert.isTrue((yield* broker.history(topic, { since: { ...start, offset: 2 }, limit: 10 })).isComplete)
+    })
+  )
+
+  it.live("the history is bounded by the bytes of its messages", () =>
+    Effect.gen(function* () {
+      const broker = yield* node(server.url, { history: { maxBytes: 10 } })
+      const topic = freshTopic()
+      const texts = Effect.map(broker.history(topic, { limit: 10 }), ({ publications }) => publications.map(textOf))
+      for (const text of ["12345", "6789", "0"]) yield* publish(broker, topic, text)
+      assert.deepStrictEqual(yield* texts, ["12345", "6789", "0"])
+      yield* publish(broker, topic, "a")
+      assert.deepStrictEqual(yield* texts, ["6789", "0", "a"])
+      const { position } = yield* broker.publish(topic, Message.binary(new Uint8Array(11)))
+      assert.deepStrictEqual(yield* texts, [])
+      assert.isFalse((yield* broker.history(topic, { since: { ...position, offset: 0 }, limit: 1 })).isComplete)
+      yield* publish(broker, topic, "b")
+      assert.deepStrictEqual(yield* texts, ["b"])
+    })
+  )
+
+  it.live("the history is bounded by its age", () =>
+    Effect.gen(function* () {
+      const broker = yield* node(server.url, { history: { maxAge: "60 millis" } })
+      const topic = freshTopic()
+      const { position } = yield* publish(broker, topic, "old")
+      const page = broker.history(topic, { since: { ...position, offset: 0 }, limit: 10 })
+      yield* until(Effect.map(page, ({ isComplete }) => !isComplete))
+      assert.deepStrictEqual((yield* broker.history(topic, { limit: 10 })).publications, [])
+      assert.deepStrictEqual((yield* publish(broker, topic, "new")).position, { ...position, offset: 2 })
+    })
+  )
+
+  it.live("there is no history if it may have no publications", () =>
+    Effect.gen(function* () {
+      const broker = yield* node(server.url, { history: { maxPublications: 0 } })
+      const topic = freshTopic()
+      const { position, seen } = yield* listen(broker, topic)
+      yield* publish(broker, topic, "1")
+      yield* untilTrue(() => seen.length === 1)
+      assert.isFalse((yield* broker.history(topic, { since: position, limit: 1 })).isComplete)
+      assert.isTrue((yield* broker.history(topic, { since: { ...position, offset: 1 }, limit: 1 })).isComplete)
+    })
+  )
+
+  it.live("the oldest idempotency key is forgotten beyond its bounds", () =>
+    Effect.gen(function* () {
+      const broker = yield* node(server.url, { idempotency: { maxKeys: 2, maxAge: "100 millis" } })
+      const topic = freshTopic()
+      const send = (idempotencyKey: string) => broker.publish(topic, Message.text(idempotencyKey), { idempotencyKey })
+      for (const key of ["a", "b", "c"]) assert.isFalse((yield* send(key)).isDuplicate)
+      assert.deepStrictEqual(
+        [yield* send("c"), (yield* send("a")).isDuplicate],
+        [{ position: (yield* broker.history(topic, { limit: 2 })).publications[0]!.position, isDuplicate: true }, false]
+      )
+      yield* until(Effect.map(send("c"), ({ isDuplicate }) => !isDuplicate))
+    })
+  )
+
+  it.live("an unused topic is forgotten with all its keys; a subscription uses its topic", () =>
+    Effect.gen(function* () {
+      const broker = yield* node(server.url, {
+        prefix: "short:",
+        unusedAge: "450 millis",
+        history: { maxAge: "100 millis" },
+        idempotency: { maxAge: "100 millis" }
+      })
+      const [used, unused] = [freshTopic(), freshTopic()]
+      const { position, seen } = yield* listen(broker, used)
+      yield* broker.publish(unused, Message.text("text"), { idempotencyKey: "key" })
+      const keys = Effect.map(command("KEYS", "short:*"), (reply) => String(reply).split(",").sort())
+      assert.strictEqual((yield* keys).length, 6)
+      yield* until(Effect.map(keys, (left) => left.join() === `short:{${used}}:state`))
+      // Twice as long as it would last.
+      for (let times = 0; times < 2; times++) {
+        const other = freshTopic()
+        yield* broker.position(other)
+        yield* until(Effect.map(keys, (left) => left.join() === `short:{${used}}:state`))
+      }
+      assert.deepStrictEqual(yield* broker.position(used), position)
+      assert.deepStrictEqual(seen, [])
+    })
+  )
+
+  it.live("processes with different prefixes have different topics", () =>
+    Effect.gen(function* () {
+      const [one, other] = [yield* node(server.url), yield* node(server.url, { prefix: "other:" })]
+      const topic = freshTopic()
+      const { seen } = yield* listen(one, topic)
+      yield* publish(other, topic, "elsewhere")
+      yield* publish(one, topic, "here")
+      yield* untilTrue(() => seen.length > 0)
+      assert.deepStrictEqual(seen, ["here"])
+    })
+  )
+
+  it.live("names of topics and members may have any characters", () =>
+    Effect.gen(function* () {
+      const broker = yield* node(server.url)
+      const topic = `{}%7D}🚀 ${freshTopic()}`
+      const { seen } = yield* listen(broker, topic)
+      yield* publish(broker, topic, "text")
+      yield* untilTrue(() => seen.length === 1)
+      const entry = { key: 'a":]\n🚀', session: "\u0000:1:", meta: ":🚀\n" }
+      const changes: Array<TopicBroker.PresenceChange> = []
+      yield* broker.presence.changes(topic, (change) => {
+        changes.push(change)
+      })
+      yield* broker.presence.set(topic, entry, "1 minute")
+      assert.deepStrictEqual(yield* broker.presence.list(topic), [entry])
+      yield* untilTrue(() => changes.length === 1)
+      assert.deepStrictEqual(changes, [{ _tag: "Entered", entry }])
+    })
+  )
+
+  it.live("a subscription that the server refuses fails at once", () =>
+    Effect.gen(function* () {
+      yield* command("ACL", "SETUSER", "mute", "on", ">secret", "~*", "resetchannels", "+@all")
+      const { port } = new URL(server.url)
+      const broker = yield* node(`redis://mute:secret@127.0.0.1:${port}`, { timeout: "5 seconds" })
+      const topic = freshTopic()
+      assert.strictEqual((yield* broker.position(topic)).offset, 0)
+      const subscribe = Effect.flip(Effect.scoped(broker.subscribe(topic, () => {})))
+      const { message, reason } = yield* subscribe
+      assert.deepStrictEqual([reason, message.includes("NOPERM")], ["Unavailable", true])
+    })
+  )
+
+  it.live("the options may come from a configuration", () =>
+    Effect.gen(function* () {
+      const topic = freshTopic()
+      const layer = RedisTopicBroker.layerConfig(Config.succeed({ client: { url: server.url } }))
+      const position = Effect.flatMap(TopicBroker.TopicBroker, (broker) => eventually(broker.position(topic)))
+      assert.strictEqual((yield* Effect.provide(position, layer)).offset, 0)
+      const invalid = RedisTopicBroker.layerConfig(Config.succeed({ history: { maxBytes: -1 } }))
+      const exit = yield* Effect.exit(Effect.scoped(Layer.build(invalid)))
+      assert.isTrue(Exit.isFailure(exit) && String(exit).includes("history.maxBytes must be an integer from 0"))
+    })
+  )
+})
