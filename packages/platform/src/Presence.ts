@@ -49,6 +49,8 @@ export type Present<M = Member> = internal.Present<M>
 export type Changed<M = Member> = internal.Changed<M>
 
 /**
+ * An element of `changes`: first who is present, and then each change.
+ *
  * @since 3.0.0
  * @category models
  */
