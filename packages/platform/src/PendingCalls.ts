@@ -169,9 +169,8 @@ class Calls<A, E> implements PendingCalls<A, E> {
       (calls) => {
         // A request that was refused is not cancelled.
         const forget = Effect.sync(() => calls.forEach(({ id }) => this.pending.delete(id)))
-        const sent = tapCause(send(calls.map(({ id }) => id)), (cause) =>
-          hasInterruptsOnly(cause) ? Effect.void : forget
-        )
+        const sending = Effect.suspend(() => send(calls.map(({ id }) => id)))
+        const sent = tapCause(sending, (cause) => (hasInterruptsOnly(cause) ? Effect.void : forget))
         const replies = Effect.forEach(calls, ({ reply }) => Effect.exit(Deferred.await(reply)))
         return this.limited(Effect.andThen(sent, replies))
       },
@@ -180,7 +179,7 @@ class Calls<A, E> implements PendingCalls<A, E> {
         // The peer may not read, and an interruption must not wait for it.
         return cancel === undefined || cancelled.length === 0
           ? Effect.void
-          : forkDetach(Effect.interruptible(Effect.ignore(Effect.forEach(cancelled, ({ id }) => cancel(id)))))
+          : forkDetach(Effect.interruptible(Effect.forEach(cancelled, ({ id }) => Effect.ignore(cancel(id)))))
       }
     )
 
