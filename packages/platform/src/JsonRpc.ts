@@ -240,7 +240,7 @@ export interface Options<Handlers extends ReadonlyArray<Handler<unknown>>> exten
   readonly handlers?: Handlers | undefined
   /**
    * How many requests and notifications of the peer run at once. Default: 64. One more request is answered with -32000. One more
-   * notification is dropped.
+   * notification is dropped. So are they if more responses than this wait, because the peer does not read.
    */
   readonly maxRunning?: number | undefined
   /** How many requests, notifications and responses the peer may put into a batch. Default: 100. A larger one is answered with -32600. */
