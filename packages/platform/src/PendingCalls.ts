@@ -72,7 +72,8 @@ export interface PendingCalls<A, E> {
    * with that of the reply.
    *
    * If the call is interrupted, or its timeout passes, its reply will be ignored, and `cancel`, if given, tells the peer. Nothing
-   * waits for `cancel`. It is not called if `send` failed or died.
+   * waits for `cancel`. It is not called if `send` failed or died. The end of the connection does not end `send`: sending over that
+   * connection fails by itself, but limit another wait in it.
    */
   readonly call: <E2, R, R2 = never>(
     send: (id: number) => Effect.Effect<void, E2, R>,
