@@ -274,7 +274,8 @@ export interface Peer {
 
   /**
    * Sends several requests and notifications in one message, and waits for all responses. Succeeds with what became of each, in the order
-   * of the batch; a notification has succeeded. An empty batch sends nothing.
+   * of the batch; a notification has succeeded. An empty batch sends nothing. A peer refuses a batch above its own limit with an error
+   * that has no id (§6), so its calls wait until `timeout` passes or the connection ends. With `make`, the limit is `maxBatch`.
    */
   readonly batch: <const Invocations extends ReadonlyArray<Invocation<unknown, unknown>>>(
     invocations: Invocations
