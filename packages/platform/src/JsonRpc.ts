@@ -240,7 +240,7 @@ export interface Options<Handlers extends ReadonlyArray<Handler<unknown>>> exten
   readonly handlers?: Handlers | undefined
   /**
    * How many requests and notifications of the peer run at once. Default: 64. One more request is answered with -32000. One more
-   * notification is dropped.
+   * notification is dropped. So are they if more responses than this wait, because the peer does not read.
    */
   readonly maxRunning?: number | undefined
   /** How many requests, notifications and responses the peer may put into a batch. Default: 100. A larger one is answered with -32600. */
@@ -274,7 +274,8 @@ export interface Peer {
 
   /**
    * Sends several requests and notifications in one message, and waits for all responses. Succeeds with what became of each, in the order
-   * of the batch; a notification has succeeded. An empty batch sends nothing.
+   * of the batch; a notification has succeeded. An empty batch sends nothing. A peer refuses a batch above its own limit with an error
+   * that has no id (§6), so its calls wait until `timeout` passes or the connection ends. With `make`, the limit is `maxBatch`.
    */
   readonly batch: <const Invocations extends ReadonlyArray<Invocation<unknown, unknown>>>(
     invocations: Invocations

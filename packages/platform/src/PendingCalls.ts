@@ -72,7 +72,8 @@ export interface PendingCalls<A, E> {
    * with that of the reply.
    *
    * If the call is interrupted, or its timeout passes, its reply will be ignored, and `cancel`, if given, tells the peer. Nothing
-   * waits for `cancel`. It is not called if `send` failed or died.
+   * waits for `cancel`. It is not called if `send` failed or died. The end of the connection does not end `send`: sending over that
+   * connection fails by itself, but limit another wait in it.
    */
   readonly call: <E2, R, R2 = never>(
     send: (id: number) => Effect.Effect<void, E2, R>,
@@ -169,9 +170,8 @@ class Calls<A, E> implements PendingCalls<A, E> {
       (calls) => {
         // A request that was refused is not cancelled.
         const forget = Effect.sync(() => calls.forEach(({ id }) => this.pending.delete(id)))
-        const sent = tapCause(send(calls.map(({ id }) => id)), (cause) =>
-          hasInterruptsOnly(cause) ? Effect.void : forget
-        )
+        const sending = Effect.suspend(() => send(calls.map(({ id }) => id)))
+        const sent = tapCause(sending, (cause) => (hasInterruptsOnly(cause) ? Effect.void : forget))
         const replies = Effect.forEach(calls, ({ reply }) => Effect.exit(Deferred.await(reply)))
         return this.limited(Effect.andThen(sent, replies))
       },
@@ -180,7 +180,7 @@ class Calls<A, E> implements PendingCalls<A, E> {
         // The peer may not read, and an interruption must not wait for it.
         return cancel === undefined || cancelled.length === 0
           ? Effect.void
-          : forkDetach(Effect.interruptible(Effect.ignore(Effect.forEach(cancelled, ({ id }) => cancel(id)))))
+          : forkDetach(Effect.interruptible(Effect.forEach(cancelled, ({ id }) => Effect.ignore(cancel(id)))))
       }
     )
 

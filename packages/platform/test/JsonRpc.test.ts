@@ -131,6 +131,43 @@ describe("a request of the peer", () => {
     })
   )
 
+  it.effect("is refused once the peer does not read the responses", () =>
+    Effect.gen(function* () {
+      const Large = JsonRpc.request("large", { params: Schema.Undefined, result: Schema.String })
+      for (const message of [
+        request(1, "large"),
+        [request(1, "large"), request(2, "large")],
+        [request(1, "large"), { jsonrpc: "2.0", method: "large" }]
+      ]) {
+        const { client, server } = yield* connected()
+        let handled = 0
+        const handler = JsonRpc.handler(Large, () =>
+          Effect.sync(() => {
+            handled++
+            return "x".repeat(100_000)
+          })
+        )
+        const rpc = yield* JsonRpc.make(server, { maxRunning: 2, handlers: [handler] })
+        yield* Effect.forkScoped(rpc.run)
+        for (let count = 0; count < 100; count++) {
+          yield* client.send(JSON.stringify(message))
+          yield* settled
+        }
+        const handledUnread = handled
+        yield* settled
+        // A few responses are in the buffers.
+        assert.isBelow(handledUnread, 20)
+        assert.strictEqual(handled, handledUnread)
+        const run = yield* Effect.forkScoped(Effect.exit(client.run(() => {})))
+        yield* settled
+        yield* client.send(JSON.stringify(message))
+        yield* settled
+        assert.isAbove(handled, handledUnread)
+        assert.isTrue(yield* isPending(run))
+      }
+    })
+  )
+
   it.effect("can be cancelled, if there is a method for it", () =>
     Effect.gen(function* () {
       const { ask, client, waiting } = yield* opened({ cancelMethod: "$/cancelRequest" })

@@ -139,6 +139,33 @@ describe("a call", () => {
     })
   )
 
+  it.effect("tells the peer of each of several, even if telling it of one fails", () =>
+    Effect.gen(function* () {
+      const { calls } = yield* opened()
+      const cancelled: Array<number> = []
+      const cancel = (id: number) => Effect.suspend(() => Effect.fail(cancelled.push(id)))
+      const waiting = yield* Effect.forkChild(calls.callAll(2, () => Effect.void, cancel))
+      yield* settled
+      yield* Fiber.interrupt(waiting)
+      yield* settled
+      assert.deepStrictEqual(cancelled, [1, 2])
+    })
+  )
+
+  it.effect("is not cancelled if its send throws", () =>
+    Effect.gen(function* () {
+      const { calls } = yield* opened()
+      const cancelled: Array<number> = []
+      const send = (): Effect.Effect<void> => {
+        throw new Error("send")
+      }
+      const exit = yield* Effect.exit(calls.call(send, (id) => Effect.sync(() => void cancelled.push(id))))
+      yield* settled
+      assert.isTrue(isDefect(exit))
+      assert.deepStrictEqual([cancelled, yield* calls.size], [[], 0])
+    })
+  )
+
   it.effect("has a timeout, and then tells the peer, too", () =>
     Effect.gen(function* () {
       const { calls, send } = yield* opened({ timeout: "5 seconds" })

@@ -202,6 +202,28 @@ describe("a message that cannot be decoded", () => {
     })
   )
 
+  it.effect("with a hook that throws is a defect of the next read, behind the values before it", () =>
+    Effect.gen(function* () {
+      const onInvalid = (): void => {
+        throw new Error("hook")
+      }
+      const { client, server } = yield* typed(WebSocketChannel.make({ fromClient: Ask, fromServer: Answer, onInvalid }))
+      const streamed: Array<number> = []
+      for (const read of [
+        Effect.map(server.receiveAll, (values) => streamed.push(...Array.from(values, ({ ask }) => ask))),
+        Stream.runForEach(server.messages, ({ ask }) => Effect.sync(() => streamed.push(ask)))
+      ]) {
+        streamed.length = 0
+        yield* client.sendAll([ask(1), ask(2), "{}"])
+        const exits = [yield* Effect.exit(read), yield* Effect.exit(server.receive)]
+        assert.deepStrictEqual(streamed, [1, 2])
+        assert.isTrue(isDefect(exits[1]!))
+        // The connection is free for another reader, which skips nothing.
+        yield* server.webSocket.receive
+      }
+    })
+  )
+
   it.effect("is an object that would change the prototype of what it decodes to", () =>
     Effect.gen(function* () {
       const Fields = Schema.recordOf(Schema.Unknown)

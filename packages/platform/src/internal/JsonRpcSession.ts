@@ -61,6 +61,8 @@ export class JsonRpcSession<out R, E> {
   // The requests of the peer that run, with what cancels them.
   private readonly requests = new Map<Id, Deferred.Deferred<never, Failure>>()
   private running = 0
+  // The responses that the connection has not taken yet. A peer that does not read must not collect any number of them.
+  private unsent = 0
 
   constructor(
     socket: WebSocket.WebSocket,
@@ -138,7 +140,7 @@ export class JsonRpcSession<out R, E> {
     const outcome = this.handle(value)
     if (!Effect.isEffect(outcome)) return outcome && this.respond(outcome)
     const answered = Effect.flatMap(outcome, (response) =>
-      response === undefined ? Effect.void : Effect.ignore(this.respond(response))
+      response === undefined ? Effect.void : this.respondLater(response)
     )
     return Effect.forkIn(answered, this.scope)
   }
@@ -150,14 +152,13 @@ export class JsonRpcSession<out R, E> {
     const outcomes = values.map((value) => this.handle(value))
     const ready = outcomes.flatMap((outcome) => (Effect.isEffect(outcome) ? [] : [outcome]))
     const effects = outcomes.flatMap((outcome) => (Effect.isEffect(outcome) ? [outcome] : []))
-    const respond = (responses: ReadonlyArray<Response | undefined>) => {
-      const all = responses.filter((response) => response !== undefined)
-      return all.length === 0 ? Effect.void : this.respond(all)
-    }
-    if (effects.length === 0) return respond(ready)
-    const answered = Effect.flatMap(together(effects), (exits) =>
-      Effect.ignore(respond([...ready, ...exits.map((exit) => (Exit.isSuccess(exit) ? exit.value : undefined))]))
-    )
+    const refusals = ready.filter((response) => response !== undefined)
+    if (effects.length === 0) return refusals.length === 0 ? undefined : this.respond(refusals)
+    const answered = Effect.flatMap(together(effects), (exits) => {
+      const responses = exits.map((exit) => (Exit.isSuccess(exit) ? exit.value : undefined))
+      const all = [...refusals, ...responses.filter((response) => response !== undefined)]
+      return all.length === 0 ? Effect.void : this.respondLater(all)
+    })
     return Effect.forkIn(answered, this.scope)
   }
 
@@ -185,7 +186,7 @@ export class JsonRpcSession<out R, E> {
       return undefined
     }
     const handle = this.options.methods.get(method)
-    if (handle === undefined || this.running >= this.options.maxRunning) return undefined
+    if (handle === undefined || this.isBusy) return undefined
     this.running++
     return Effect.ensuring(
       Effect.as(
@@ -204,7 +205,7 @@ export class JsonRpcSession<out R, E> {
     if (handle === undefined) return refusal(id, methodNotFound)
     // Two requests with one id could not be told apart.
     if (this.requests.has(id)) return refusal(id, invalidRequest)
-    if (this.running >= this.options.maxRunning) return refusal(id, tooManyRequests)
+    if (this.isBusy) return refusal(id, tooManyRequests)
     const cancelled = deferredMakeUnsafe<never, Failure>()
     this.running++
     this.requests.set(id, cancelled)
@@ -217,6 +218,25 @@ export class JsonRpcSession<out R, E> {
         this.running--
         this.requests.delete(id)
       })
+    )
+  }
+
+  /**
+   * Whether nothing more may run. The refusals are sent by the reader, which waits for them. One more response may be unsent than
+   * may run, because a peer in the same process calls again within the step that sends the response.
+   */
+  private get isBusy(): boolean {
+    const { maxRunning } = this.options
+    return this.running >= maxRunning || this.unsent > maxRunning
+  }
+
+  /** Responds while the reader goes on. */
+  private respondLater(response: Response | ReadonlyArray<Response>): Effect.Effect<void> {
+    const count = "id" in response ? 1 : response.length
+    this.unsent += count
+    return Effect.ensuring(
+      Effect.ignore(this.respond(response)),
+      Effect.sync(() => (this.unsent -= count))
     )
   }
 

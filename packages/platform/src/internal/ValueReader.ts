@@ -165,9 +165,18 @@ export class ValueReader<A, E, R> {
   private takeAll(): ReadonlyArray<A> {
     const values: Array<A> = []
     do values.push(this.takeValue())
-    while (this.prepare() === true)
+    while (this.hasAnother())
     this.inbox.taken()
     return values
+  }
+
+  private hasAnother(): boolean {
+    try {
+      return this.prepare() === true
+    } catch {
+      // A schema or a function of `onInvalid` throws. The message waits, and the next read dies of it: this one has values.
+      return false
+    }
   }
 
   private get inbox(): Reader<Message>["link"]["inbox"] {

@@ -40,6 +40,10 @@ export const Nested: Schema.Schema<Nested> = Schema.Array(Schema.suspend((): Sch
 export const unionOf = <A, B>(first: Schema.Schema<A>, second: Schema.Schema<B>): Schema.Schema<A | B> =>
   Schema.Union(first, second)
 
+/** Values of exactly one of the schemas. */
+export const exactlyOneOf = <A, B>(first: Schema.Schema<A>, second: Schema.Schema<B>): Schema.Schema<A | B> =>
+  Schema.Union(first, second).pipe(Schema.filter((value) => Schema.is(first)(value) !== Schema.is(second)(value)))
+
 /** A list of two values, and then any number of the third schema. */
 export const pairOf = <A, B, C>(
   first: Schema.Schema<A>,

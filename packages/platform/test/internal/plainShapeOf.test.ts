@@ -1,5 +1,5 @@
 /** A value that a shape matches is one that the schema itself decodes and encodes to an equal value. */
-import { decodeUnknown, encodeUnknown, valueOf, type AnySchema } from "../../src/internal/effect.js"
+import { decodeUnknown, encodeUnknown, unknownYet, valueOf, type AnySchema } from "../../src/internal/effect.js"
 import { plainShapeOf } from "../../src/internal/plainShapeOf.js"
 import { Effect, Schema } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
@@ -111,6 +111,15 @@ describe("plainShapeOf", () => {
       assert.isFalse(matching(plain.Record, JSON.parse(`{"__proto__":1}`)))
       assert.isTrue(matching(plain.Nested, { people: [{ name: "a" }], event: { type: "left" }, rest: 1 }))
       assert.isFalse(matching(plain.Tagged, { type: "left", text: "hi" }))
+    })
+  )
+
+  it.effect("does not match what two members of a union accept if the union refuses it", () =>
+    Effect.sync(() => {
+      const ExactlyOne = Schema.exactlyOneOf(Schema.Number, Schema.Literal(1))
+      assert.strictEqual(decoded(ExactlyOne, 1), unknownYet)
+      assert.strictEqual(decoded(ExactlyOne, 2), 2)
+      assert.isNotTrue(plainShapeOf(ExactlyOne.ast)?.matches(1))
     })
   )
 

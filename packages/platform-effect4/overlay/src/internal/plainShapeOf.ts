@@ -31,6 +31,8 @@ export const plainShapeOf = (ast: AST.AST): PlainShape | undefined => {
     case "Any":
       return anything
     case "Union": {
+      // A value that two members accept is invalid then.
+      if (ast.options?.mode === "oneOf") return undefined
       const members = allOf(ast.types)
       return members && union(members)
     }

@@ -45,6 +45,10 @@ export const Nested: Schema.Codec<Nested> = Schema.Array(Schema.suspend((): Sche
 export const unionOf = <A, B>(first: Schema.Codec<A>, second: Schema.Codec<B>): Schema.Codec<A | B> =>
   Schema.Union([first, second])
 
+/** Values of exactly one of the schemas. */
+export const exactlyOneOf = <A, B>(first: Schema.Codec<A>, second: Schema.Codec<B>): Schema.Codec<A | B> =>
+  Schema.Union([first, second], { mode: "oneOf" })
+
 /** A list of two values, and then any number of the third schema. */
 export const pairOf = <A, B, C>(
   first: Schema.Codec<A>,
