@@ -34,7 +34,7 @@ export interface StandardWebSocket extends EventTarget {
   readonly readyState: ReadyState
   /**
    * The number of bytes that were passed to `send` and have not left for the network, without the overhead of frames. It
-   * has no upper limit: `send` never waits. After the end it still counts what was not sent.
+   * has no upper limit: `send` never waits. After the end it still counts the messages that the connection had not taken.
    */
   readonly bufferedAmount: number
   /** The value of `Sec-WebSocket-Extensions` that was agreed on. Empty before the connection is open. */

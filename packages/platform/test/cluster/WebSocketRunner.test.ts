@@ -178,21 +178,42 @@ const counterOn = (counters: Counters, expected: number) =>
   )
 
 describe("layerClientProtocol", () => {
-  it.effect("connects to the path at the address of a runner", () =>
-    Effect.gen(function* () {
-      const context = yield* Layer.build(
+  const runnersWith = (options: WebSocketRunner.ClientOptions) =>
+    Effect.map(
+      Layer.build(
         Runners.layerRpc.pipe(
-          Layer.provide(WebSocketRunner.layerClientProtocol({ path: "cluster", headers: { "x-runner": "a" } })),
+          Layer.provide(WebSocketRunner.layerClientProtocol(options)),
           Layer.provide(serializations["NDJSON"]!),
           Layer.provide(MessageStorage.layerNoop),
           Layer.provide(configured(Option.none()))
         )
-      )
-      const runners = Context.get(context, Runners.Runners)
+      ),
+      Context.get(Runners.Runners)
+    )
+
+  it.effect("connects to the path at the address of a runner", () =>
+    Effect.gen(function* () {
+      const runners = yield* runnersWith({ path: "cluster", headers: { "x-runner": "a" } })
       const pinging = yield* Effect.forkScoped(Effect.flip(runners.ping(RunnerAddress.make("::1", 34431))))
       const { request, unreachable } = yield* WebSocketTest.nextAttempt
       assert.strictEqual(request.url, "/cluster")
       assert.deepInclude(request.headers, { host: "[::1]:34431", "x-runner": "a" })
+      yield* unreachable
+      assert.strictEqual((yield* Fiber.join(pinging))._tag, "RunnerUnavailable")
+    }).pipe(Effect.provide(WebSocketTest.layer))
+  )
+
+  // `Host` leaves out the port only if it is that of the scheme.
+  it.effect.each([
+    [{ secure: true }, { host: "runner" }],
+    [{}, { host: "runner:443" }]
+  ] as const)("connects with TLS if it is told to: %j", ([options, headers]) =>
+    Effect.gen(function* () {
+      const runners = yield* runnersWith(options)
+      const pinging = yield* Effect.forkScoped(Effect.flip(runners.ping(RunnerAddress.make("runner", 443))))
+      const { request, unreachable } = yield* WebSocketTest.nextAttempt
+      assert.strictEqual(request.url, "/")
+      assert.deepInclude(request.headers, headers)
       yield* unreachable
       assert.strictEqual((yield* Fiber.join(pinging))._tag, "RunnerUnavailable")
     }).pipe(Effect.provide(WebSocketTest.layer))
