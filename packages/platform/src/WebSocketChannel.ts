@@ -743,6 +743,42 @@ export const broadcast = <Out, ROut = never>(
   // Every `TypedWebSocket` is made by this module.
   internal.broadcast(sockets as Iterable<object> as Iterable<Impl<Out, ROut>>, value, options)
 
+/**
+ * Encodes a value as the servers of a channel send it, once for everybody who gets it: for a topic, or another way of the app to
+ * fan out. Fails with an outbound `InvalidMessage` if it cannot be encoded.
+ *
+ * @example
+ * ```ts
+ * import { Topics, WebSocketChannel } from "@effect-websocket/platform"
+ * import { Effect, Schema } from "effect"
+ *
+ * const Chat = WebSocketChannel.make({ fromClient: Schema.String, fromServer: Schema.Struct({ said: Schema.String }) })
+ *
+ * const chat = WebSocketChannel.layerHandler(Chat, (socket) =>
+ *   Effect.gen(function* () {
+ *     const topics = yield* Topics.Topics
+ *     yield* topics.attach(socket.webSocket, "chat")
+ *     yield* socket.run((said) =>
+ *       Effect.flatMap(WebSocketChannel.encode(Chat, { said }), (data) => topics.publish("chat", data))
+ *     )
+ *   }).pipe(Effect.scoped)
+ * )
+ * ```
+ *
+ * @since 3.0.0
+ * @category sending
+ */
+export const encode = <C extends Any>(
+  channel: C,
+  value: SchemaType<C["fromServer"]>
+): Effect.Effect<string | Uint8Array, InvalidMessage, EncodingServices<C["fromServer"]>> =>
+  // The services are those of the schema that the codec was made of.
+  internal.encoded(sidesOf(channel).server.codec, [value]) as Effect.Effect<
+    string | Uint8Array,
+    InvalidMessage,
+    EncodingServices<C["fromServer"]>
+  >
+
 type Impl<Out, ROut> = internal.TypedWebSocketImpl<unknown, Out, unknown, unknown, ROut>
 
 type AnySide = internal.Side<unknown, unknown, unknown, unknown>

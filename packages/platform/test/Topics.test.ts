@@ -1,5 +1,6 @@
 import { Topics } from "@effect-websocket/platform"
 import type { TopicBroker } from "@effect-websocket/platform"
+import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import { Stream } from "effect"
 import { Deferred, Effect, Exit, Fiber, Layer, Logger, Scope, TestClock } from "./effect/index.js"
 import { assert, describe, it } from "./effect/vitest.js"
@@ -379,14 +380,15 @@ describe("names, and the ends of things", () => {
       Effect.gen(function* () {
         const topics = yield* Topics.Topics
         const { server } = yield* connected()
-        for (const attempt of [
+        const attempts: ReadonlyArray<Effect.Effect<unknown, ConnectionError | TopicBroker.TopicError, Scope.Scope>> = [
           topics.publish("a/*", "x"),
           Stream.runDrain(topics.subscribe("a//b")),
           topics.attach(server, ""),
           topics.position("/"),
           topics.history("a\n", { limit: 1 }),
           topics.remove("x".repeat(256))
-        ]) {
+        ]
+        for (const attempt of attempts) {
           const error = yield* Effect.flip(attempt)
           assert(error._tag === "Topic_error")
           assert.strictEqual(error.reason, "InvalidName")

@@ -1,5 +1,6 @@
 import {
   Serialization,
+  Topics,
   UpgradeCheck,
   WebSocketChannel,
   WebSocketClient,
@@ -557,6 +558,28 @@ describe("an app", () => {
       yield* WebSocketChannel.broadcast(new Set<(typeof sockets)[number]>(), 8)
       assert.strictEqual(encodings, 2)
     })
+  )
+
+  it.effect("publishes a value to a topic, encoded once for all members", () =>
+    Effect.gen(function* () {
+      let encodings = 0
+      const Counted = Schema.transformEffect(Schema.Number, Schema.Number, {
+        decode: (value: number) => (value > 0 ? Effect.succeed(value) : Effect.fail("negative")),
+        encode: (value: number) => (value > 0 ? Effect.sync(() => (encodings++, value)) : Effect.fail("negative"))
+      })
+      const channel = WebSocketChannel.make({ fromClient: Ask, fromServer: Counted })
+      const topics = yield* Topics.Topics
+      const connections = [yield* connected(), yield* connected()]
+      for (const { server } of connections) yield* topics.attach(server, "numbers")
+      yield* topics.publish("numbers", yield* WebSocketChannel.encode(channel, 7))
+      for (const { client } of connections) {
+        const typed = yield* WebSocketChannel.client(channel, client)
+        assert.strictEqual(yield* typed.receive, 7)
+      }
+      assert.strictEqual(encodings, 1)
+      const error = yield* Effect.flip(WebSocketChannel.encode(channel, -1))
+      assert.deepStrictEqual([error.direction, error.reason], ["outbound", "schema"])
+    }).pipe(Effect.provide(Topics.layer()))
   )
 })
 

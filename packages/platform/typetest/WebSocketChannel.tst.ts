@@ -107,6 +107,8 @@ describe("the services of schemas", () => {
     expect(namedClient.send("ada")).type.toBe<Effect.Effect<void, ConnectionError | InvalidMessage, Users>>()
     expect(namedClient.receive).type.toBe<Effect.Effect<AnswerType, ConnectionError>>()
     expect(WebSocketChannel.broadcast([namedClient], "ada")).type.toBe<Effect.Effect<void, InvalidMessage, Users>>()
+    expect(WebSocketChannel.encode(Sums, { answer: 1 })).type.toBe<Effect.Effect<string | Uint8Array, InvalidMessage>>()
+    expect(WebSocketChannel.encode).type.not.toBeCallableWith(Sums, { ask: 1 })
   })
 })
 
