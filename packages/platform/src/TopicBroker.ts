@@ -65,8 +65,8 @@ export type Interrupted = internal.Interrupted
 /**
  * Why an operation on a topic failed.
  *
- * - `"InvalidName"`: the name is empty, longer than 255 characters, or has an empty segment, a wildcard or a control
- *   character.
+ * - `"InvalidName"`: the name is empty, longer than 255 characters, or has an empty segment, a wildcard, a control character
+ *   or a lone surrogate.
  * - `"Denied"`: no rule allows it, or a rule refused it.
  * - `"TooManyTopics"`: one more topic than `max`, of this connection or of the broker.
  * - `"AlreadyAttached"`: the connection is attached to this topic already.
