@@ -65,15 +65,16 @@ export type Interrupted = internal.Interrupted
 /**
  * Why an operation on a topic failed.
  *
- * - `"InvalidName"`: the name is empty, longer than 255 characters, or has an empty segment, a wildcard or a control
- *   character.
+ * - `"InvalidName"`: the name is empty, longer than 255 characters, or has an empty segment, a wildcard, a control character
+ *   or a lone surrogate.
  * - `"Denied"`: no rule allows it, or a rule refused it.
  * - `"TooManyTopics"`: one more topic than `max`, of this connection or of the broker.
  * - `"AlreadyAttached"`: the connection is attached to this topic already.
  * - `"Detached"`: `detach` was called, or the scope ended, before `attach` was done.
  * - `"TooFast"`: more publications than the rate of this connection allows.
  * - `"TooSlow"`: a subscriber with the strategy `"close"` did not read fast enough.
- * - `"TooLarge"`: the message has more bytes than the broker takes: `max`.
+ * - `"TooLarge"`: the message has more bytes than the broker takes, or the idempotency key more characters than a connection may
+ *   choose: `max`.
  * - `"Unavailable"`: the broker could not do it; `cause` says why. Trying again may help.
  *
  * @since 3.0.0

@@ -404,7 +404,10 @@ export interface ConnectionTopics<R> {
   readonly detach: (topic: string) => Effect.Effect<void>
   /** Fails with `TopicError` (`"InvalidName"`, `"Denied"`) if the rules do not allow something. */
   readonly allow: (topic: string, operation: keyof Permissions<R>) => Effect.Effect<void, TopicBroker.TopicError, R>
-  /** The connection itself does not get the publication, unless `echo` is `true`. */
+  /**
+   * The connection itself does not get the publication, unless `echo` is `true`. An idempotency key of more than 255 characters
+   * fails with `TopicError` (`"TooLarge"`).
+   */
   readonly publish: (
     topic: string,
     data: WebSocket.Data,
@@ -477,7 +480,10 @@ export const forConnection = <R = never>(
       publish: (topic, data, { echo = false, idempotencyKey } = {}) =>
         Effect.andThen(
           // The rate comes first, so that it also limits how often the rules are asked.
-          Effect.andThen(withinRate(topic), allow(topic, "publish")),
+          Effect.andThen(
+            Effect.andThen(withinRate(topic), withinKeyLength(topic, idempotencyKey)),
+            allow(topic, "publish")
+          ),
           topics.publish(topic, data, {
             idempotencyKey: idempotencyKey === undefined ? undefined : keyOf(owner, idempotencyKey),
             except: echo ? undefined : socket
@@ -492,6 +498,14 @@ const rateOf = ({ interval, limit }: { readonly interval: DurationInput; readonl
   const burst = timeout("publishRate.interval", interval)
   return { cost: burst / count("publishRate.limit", limit), burst }
 }
+
+// A broker bounds how many keys it remembers, but not how many bytes they have.
+const maxKeyLength = 255
+
+const withinKeyLength = (topic: string, key: string | undefined): Effect.Effect<void, TopicBroker.TopicError> =>
+  key !== undefined && key.length > maxKeyLength
+    ? Effect.fail(new TopicBroker.TopicError({ reason: "TooLarge", topic, max: maxKeyLength }))
+    : Effect.void
 
 /** The length of the owner tells where it ends. Without an owner there is no length. */
 const keyOf = (owner: string | undefined, key: string): string =>

@@ -545,6 +545,18 @@ describe("the topics of a connection", () => {
     )
   )
 
+  it.effect("have idempotency keys of at most 255 characters, so that they do not fill the memory", () =>
+    withTopics(
+      Effect.gen(function* () {
+        const { server } = yield* connected()
+        const topics = yield* Topics.forConnection(server, { rules: [Topics.rule("a", { publish: true })] })
+        const publish = (length: number) => topics.publish("a", "x", { idempotencyKey: "k".repeat(length) })
+        assert.strictEqual(yield* reasonOf(publish(256)), "TooLarge")
+        assert.strictEqual((yield* publish(255)).offset, 1)
+      })
+    )
+  )
+
   it.effect("have idempotency keys of their owner", () =>
     withTopics(
       Effect.gen(function* () {

@@ -9,6 +9,8 @@ const numbers = (from: number, to: number): ReadonlyArray<string> =>
 let made = 0
 const freshTopic = (): string => `faults/${++made}`
 
+const turn = Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
+
 describe.skipIf(!hasRedis)("faults of Redis", () => {
   let server: RedisServer
   beforeAll(async () => {
@@ -93,6 +95,31 @@ describe.skipIf(!hasRedis)("faults of Redis", () => {
       const page = yield* eventually(broker.history(topic, { since: position, limit: 10 }))
       assert.isTrue(page.isComplete)
       assert.strictEqual(page.publications.map(textOf).at(-1), "two")
+    })
+  )
+
+  it.live("a subscription that begins while an earlier one ends, at any moment, gets everything", () =>
+    Effect.gen(function* () {
+      const broker = yield* node(server.url)
+      const turns = (count: number) => Effect.forEach(Array.from({ length: count }), () => turn, { discard: true })
+      for (let before = 0; before < 12; before++) {
+        for (let between = 0; between < 12; between++) {
+          const topic = `ending/${before}/${between}`
+          const ended = yield* Effect.scoped(
+            Effect.as(Effect.andThen(Effect.forkScoped(broker.subscribe(topic, () => {})), turns(before)), true)
+          )
+          assert.isTrue(ended)
+          yield* turns(between)
+          let got = 0
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              yield* broker.subscribe(topic, () => void got++)
+              yield* publish(broker, topic, "1")
+              yield* until(Effect.sync(() => got === 1))
+            })
+          )
+        }
+      }
     })
   )
 

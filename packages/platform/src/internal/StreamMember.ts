@@ -3,7 +3,7 @@ import type { Slow } from "../engine/connection/MessageSender.js"
 import type { Delivery, Member } from "../engine/topics/LocalTopic.js"
 import type { Position, Publication } from "../engine/topics/Publication.js"
 import { Waiters } from "../engine/Waiters.js"
-import { gap, type TopicEvent } from "./topicEvents.js"
+import { gap, type Started, type TopicEvent } from "./topicEvents.js"
 
 /** The subscriber could not keep up, and its strategy is `"close"`. */
 export const tooSlow: unique symbol = Symbol("tooSlow")
@@ -51,6 +51,11 @@ export class StreamMember implements Member {
     this.items.push(event)
     if (event._tag === "Publication") this.bytes += weight(event.message)
     this.wakes.wakeAll()
+  }
+
+  /** Adds how it begins. */
+  tell(event: Started): void {
+    this.add(event)
   }
 
   take(): ReadonlyArray<TopicEvent> {

@@ -32,7 +32,7 @@ import { SendingWebSocket } from "./SendingWebSocket.js"
 import { sentEffect } from "./sending.js"
 import { SocketMember, TopicConnection, type MemberSettings, type TopicConnectionOwner } from "./SocketMember.js"
 import { StreamMember, tooSlow } from "./StreamMember.js"
-import type { Gap, Started, TopicEvent } from "./topicEvents.js"
+import type { Started, TopicEvent } from "./topicEvents.js"
 import { TopicError } from "./TopicError.js"
 
 /** Where a subscriber begins. */
@@ -57,7 +57,7 @@ const pageSize = 256
 const joined = "joined"
 const retries = capDelays("5 seconds")(Schedule.exponential("100 millis"))
 
-/** How a member begins. It has joined if there is no `past`. */
+/** How a member begins, which it has been told. It has joined if there is no `past`. */
 interface Start {
   readonly started: Started
   readonly past: Past | undefined
@@ -80,18 +80,23 @@ const pastOf = (publications: ReadonlyArray<Publication>, since: Position): Past
 const sendPast = (member: SocketMember, publication: Publication): Effect.Effect<void, ConnectionError | TopicError> =>
   Effect.suspend(() => sentEffect(member.sendPast(publication)))
 
-/** Joins behind everything that has been delivered. The subscription must have begun. */
-const joinNow = <Tag extends "New" | "Gap">(
-  topic: LocalTopic,
-  member: Member,
-  tag: Tag
-): Effect.Effect<{ readonly _tag: Tag; readonly position: Position }, TopicError> =>
+/** A member that is told how it begins. */
+interface Beginner extends Member {
+  tell(event: Started): void
+}
+
+/**
+ * Joins behind everything that has been delivered, and is told so in the same step, before any publication. The subscription
+ * must have begun.
+ */
+const joinNow = (topic: LocalTopic, member: Beginner, tag: "New" | "Gap"): Effect.Effect<Started, TopicError> =>
   Effect.suspend(() => {
     topic.join(member, undefined)
     const { position } = topic
-    return position === undefined
-      ? Effect.fail(toError(topic.name, "not subscribed"))
-      : Effect.succeed({ _tag: tag, position })
+    if (position === undefined) return Effect.fail(toError(topic.name, "not subscribed"))
+    const started: Started = { _tag: tag, position }
+    member.tell(started)
+    return Effect.succeed(started)
   })
 
 const failureOf = (topic: string, cause: unknown, max: number): TopicError =>
@@ -300,20 +305,14 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
     const goOn = ({ position, publications }: Past): Effect.Effect<void, TopicError | ConnectionError> =>
       Effect.andThen(
         Effect.forEach(publications, (publication) => sendPast(member, publication), { discard: true }),
-        Effect.flatMap(this.advance(topic, member, position), (next) => {
-          if (next === joined) return Effect.void
-          if (next._tag === "Past") return goOn(next)
-          member.tell(next)
-          return Effect.void
-        })
+        Effect.flatMap(this.advance(topic, member, position), (next) => (next === joined ? Effect.void : goOn(next)))
       )
     const unlessOver = Effect.suspend(() =>
       member.isOver ? Effect.fail(new TopicError({ reason: "Detached", topic: topic.name })) : Effect.void
     )
-    return Effect.flatMap(this.start(topic, member, beginning), ({ past, started }) => {
-      member.tell(started)
-      return Effect.as(Effect.andThen(past === undefined ? Effect.void : goOn(past), unlessOver), started)
-    })
+    return Effect.flatMap(this.start(topic, member, beginning), ({ past, started }) =>
+      Effect.as(Effect.andThen(past === undefined ? Effect.void : goOn(past), unlessOver), started)
+    )
   }
 
   private awaitReady(topic: LocalTopic): Effect.Effect<void, TopicError> {
@@ -325,8 +324,8 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
     )
   }
 
-  /** How a member begins. It has joined, or goes on with `advance` from `position`. */
-  private start(topic: LocalTopic, member: Member, { last, since }: Beginning): Effect.Effect<Start, TopicError> {
+  /** Tells a member how it begins. It has joined, or goes on with `advance` from `position`. */
+  private start(topic: LocalTopic, member: Beginner, { last, since }: Beginning): Effect.Effect<Start, TopicError> {
     const began = Effect.suspend((): Effect.Effect<Start, TopicError> => {
       if (since === undefined && last === 0) {
         return Effect.map(joinNow(topic, member, "New"), (started) => ({ started, past: undefined }))
@@ -341,6 +340,7 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
             since === undefined
               ? { _tag: "New", position }
               : { _tag: "Recovered", position, missed: newest.offset - position.offset }
+          member.tell(started)
           return Effect.succeed({ started, past: pastOf(publications, position) })
         }
       )
@@ -348,20 +348,20 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
     return Effect.andThen(this.awaitReady(topic), began)
   }
 
-  /** Joins if nothing is missing behind `since`. Otherwise succeeds with what follows, or joins with a gap. */
+  /** Joins if nothing is missing behind `since`, or with a gap. Otherwise succeeds with what follows. */
   private advance(
     topic: LocalTopic,
-    member: Member,
+    member: Beginner,
     since: Position
-  ): Effect.Effect<typeof joined | Past | Gap, TopicError> {
-    return Effect.suspend((): Effect.Effect<typeof joined | Past | Gap, TopicError> => {
+  ): Effect.Effect<typeof joined | Past, TopicError> {
+    return Effect.suspend((): Effect.Effect<typeof joined | Past, TopicError> => {
       const missing = topic.join(member, since)
       if (missing === undefined) return Effect.succeed(joined)
       if (missing !== readMore) return Effect.succeed(pastOf(missing, since))
       return Effect.flatMap(
         this.broker.history(topic.name, { since, limit: pageSize }),
-        ({ isComplete, publications }): Effect.Effect<typeof joined | Past | Gap, TopicError> => {
-          if (!isComplete) return joinNow(topic, member, "Gap")
+        ({ isComplete, publications }): Effect.Effect<typeof joined | Past, TopicError> => {
+          if (!isComplete) return Effect.as(joinNow(topic, member, "Gap"), joined)
           if (publications.length > 0) return Effect.succeed(pastOf(publications, since))
           // The subscription has not heard yet that the topic began again.
           return Effect.delay(this.advance(topic, member, since), "10 millis")
@@ -384,18 +384,20 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
         topic?.remove(member)
         topic?.fallBehind(member)
       })
+      const addPast = (past: Past | undefined) => {
+        if (past === undefined) return
+        member.behind = past.position
+        for (const publication of past.publications) member.add(publication)
+      }
       const begin = (entered: LocalTopic) =>
-        Effect.map(this.start(entered, member, beginning), ({ past, started }) => {
-          member.behind = past?.position
-          member.add(started)
-          for (const publication of past?.publications ?? []) member.add(publication)
-        })
+        Effect.map(this.start(entered, member, beginning), ({ past }) => addPast(past))
       const goOn = (entered: LocalTopic, position: Position) =>
-        Effect.map(this.advance(entered, member, position), (next) => {
-          member.behind = next === joined || next._tag === "Gap" ? undefined : next.position
-          if (next === joined) return
-          if (next._tag === "Gap") member.add(next)
-          else for (const publication of next.publications) member.add(publication)
+        Effect.suspend(() => {
+          // From the step in which it joins, it may fall behind again.
+          member.behind = undefined
+          return Effect.map(this.advance(entered, member, position), (next) =>
+            addPast(next === joined ? undefined : next)
+          )
         })
       const wait = awaitCallback<void>((resume) => member.wakes.add(() => resume(Effect.void)))
       // The topic is left at the end of the stream, which is certain before this begins.

@@ -3,9 +3,9 @@ import * as MemoryTopicBroker from "@effect-websocket/platform/MemoryTopicBroker
 import * as TopicBroker from "@effect-websocket/platform/TopicBroker"
 import * as Topics from "@effect-websocket/platform/Topics"
 import { Stream } from "effect"
-import { Effect, Exit, Layer, Scope } from "../effect/index.js"
+import { Effect, Exit, Fiber, Layer, Scope } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
-import { interruptedAt, maxOperations } from "../scheduling.js"
+import { interruptedAt, maxOperations, yieldingOnce } from "../scheduling.js"
 import { connected, finalizersIn, settled } from "../support.js"
 
 /** Topics, and how many subscriptions their broker has. */
@@ -94,6 +94,81 @@ describe("topics that are interrupted at any operation", () => {
           yield* settled
           assert.deepStrictEqual([yield* topics.memberCount("a"), subscriptions()], [0, 0], `operation ${k}`)
           return isInterrupted
+        })
+      )
+    )
+  }
+})
+
+describe("a publication at any operation of a subscriber that begins", () => {
+  /** Runs an effect. A message is published before its `k`-th operation. Succeeds with whether it came that far. */
+  type Over = <R>(effect: Effect.Effect<unknown, unknown, R>) => Effect.Effect<boolean, unknown, R>
+
+  const enumerateYields = (
+    trial: (over: Over, topics: Topics.Service) => Effect.Effect<boolean, unknown, Scope.Scope>
+  ) =>
+    enumerate((k) =>
+      Effect.gen(function* () {
+        const { topics } = yield* opened
+        for (const text of ["1", "2", "3"]) yield* topics.publish("a", text)
+        let hasYielded = false
+        const scheduler = yieldingOnce(k, () => {
+          hasYielded = true
+          Effect.runSync(topics.publish("a", "meanwhile"))
+        })
+        return yield* trial((effect) => Effect.map(Effect.withScheduler(effect, scheduler), () => hasYielded), topics)
+      })
+    )
+
+  for (const [name, options] of [
+    ["now", () => ({})],
+    ["from the history", () => ({ last: 2 })],
+    ["with a gap", () => ({ since: { epoch: "another", offset: 1 } })]
+  ] as const) {
+    it.effect(`attach, ${name}: the peer is told how it begins first, and nothing is missing`, () =>
+      enumerateYields((over, topics) =>
+        Effect.gen(function* () {
+          const { server } = yield* connected()
+          const offsets: Array<number> = []
+          const encode = (event: Topics.TopicEvent) => {
+            offsets.push(event.position.offset)
+            if (event._tag !== "Publication") offsets.push(-1)
+            return undefined
+          }
+          const hasYielded = yield* over(topics.attach(server, "a", { ...options(), encode }))
+          yield* topics.publish("a", "last")
+          yield* settled
+          const first = offsets[0] ?? Number.NaN
+          const { offset } = yield* topics.position("a")
+          const rest = Array.from({ length: offset - first }, (_, index) => first + 1 + index)
+          assert.deepStrictEqual(offsets, [first, -1, ...rest])
+          return hasYielded
+        })
+      )
+    )
+
+    it.effect(`subscribe, ${name}: the stream says how it begins first, and nothing is missing`, () =>
+      enumerateYields((over, topics) =>
+        Effect.gen(function* () {
+          const offsets: Array<number> = []
+          const count = "last" in options() ? 3 : 1
+          const read = Stream.runForEach(Stream.take(topics.subscribe("a", options()), count + 1), (event) =>
+            Effect.sync(() => {
+              offsets.push(event.position.offset)
+              if (event._tag !== "Publication") offsets.push(-1)
+            })
+          )
+          const fiber = yield* Effect.forkChild(over(read))
+          yield* settled
+          yield* topics.publish("a", "last")
+          const hasYielded = yield* Fiber.join(fiber)
+          const first = offsets[0] ?? Number.NaN
+          assert.deepStrictEqual(offsets, [
+            first,
+            -1,
+            ...Array.from({ length: count }, (_, index) => first + 1 + index)
+          ])
+          return hasYielded
         })
       )
     )

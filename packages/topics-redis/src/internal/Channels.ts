@@ -63,8 +63,8 @@ export class Channels {
       end: () => {
         if (!channel.listeners.delete(own) || channel.listeners.size > 0) return
         this.channels.delete(name)
-        // If it fails, the connection has ended, and the channel with it.
-        this.client?.unsubscribe([name], this.receive, true).catch(() => {})
+        // The client loses a subscription that begins between the replies to these two, so the one waits for the other.
+        if (channel.isActive && this.client !== undefined) this.unsubscribe(this.client, name)
       }
     }
   }
@@ -104,7 +104,10 @@ export class Channels {
   private activate(client: Client, channels: ReadonlyArray<Channel>): void {
     const succeed = (): void => {
       if (this.client !== client) return
-      for (const channel of channels) if (this.channels.get(channel.name) === channel) wake(channel)
+      for (const channel of channels) {
+        if (this.channels.get(channel.name) === channel) wake(channel)
+        else if (!this.channels.has(channel.name)) this.unsubscribe(client, channel.name)
+      }
     }
     const fail = (cause: unknown): void => {
       if (this.client !== client) return
@@ -114,6 +117,11 @@ export class Channels {
     }
     const names = channels.map(({ name }) => name)
     client.subscribe(names, this.receive, true).then(succeed, fail)
+  }
+
+  private unsubscribe(client: Client, name: string): void {
+    // If it fails, the connection has ended, and the channel with it.
+    client.unsubscribe([name], this.receive, true).catch(() => {})
   }
 
   private readonly receive = (message: Buffer, name: Buffer): void => {

@@ -3,6 +3,8 @@ export const maxNameLength = 255
 
 // eslint-disable-next-line no-control-regex -- control characters are what is looked for
 const controlCharacter = /[\u0000-\u001f\u007f]/
+// Only half of a character: UTF-8 has no form for it, so that on its way the name would become that of another topic.
+const loneSurrogate = /\p{Surrogate}/u
 
 /**
  * Says why a text cannot be the name of a topic; `undefined` if it can. A name has segments between slashes, as a path has.
@@ -13,6 +15,7 @@ export const refuseName = (name: string): string | undefined => {
   if (name.length > maxNameLength) return `it has more than ${maxNameLength} characters`
   if (name.includes("*")) return "it has an asterisk, which is for patterns"
   if (controlCharacter.test(name)) return "it has a control character"
+  if (loneSurrogate.test(name)) return "it has a lone surrogate"
   return name.split("/").includes("") ? "it has an empty segment" : undefined
 }
 

@@ -3,7 +3,7 @@ import * as fc from "fast-check"
 import { refuseName, TopicPattern } from "../../../src/engine/topics/TopicName.js"
 
 describe("the name of a topic", () => {
-  it.each(["a", "rooms/lobby", "räume/größte", "a".repeat(255), "rooms/1/members", "a.b:c#d", " "])(
+  it.each(["a", "rooms/lobby", "räume/größte", "a".repeat(255), "rooms/1/members", "a.b:c#d", " ", "😀", "\ufffd"])(
     "may be %j",
     (name) => {
       assert.isUndefined(refuseName(name))
@@ -17,6 +17,8 @@ describe("the name of a topic", () => {
     ["a\nb", "it has a control character"],
     ["a\0b", "it has a control character"],
     ["a\u007f", "it has a control character"],
+    ["a\ud800", "it has a lone surrogate"],
+    ["\udc00\ud800", "it has a lone surrogate"],
     ["/a", "it has an empty segment"],
     ["a/", "it has an empty segment"],
     ["a//b", "it has an empty segment"]
