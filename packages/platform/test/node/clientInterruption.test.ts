@@ -234,7 +234,7 @@ for (const by of ["its fiber", "its scope"] as const) {
                 }
                 let now = yield* left()
                 // No timer bounds it, for that would be one that is left.
-                for (let passed = 0; passed < 20_000 && !isSame(now, before); passed++) {
+                for (let passed = 0; passed < 100_000 && !isSame(now, before); passed++) {
                   yield* turn
                   now = yield* left()
                 }
