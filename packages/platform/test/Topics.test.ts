@@ -5,17 +5,7 @@ import { Stream } from "effect"
 import { Deferred, Effect, Exit, Fiber, Layer, Logger, Scope, TestClock } from "./effect/index.js"
 import { assert, describe, it } from "./effect/vitest.js"
 import { connected, finalizersIn, isPending, outcome, settled } from "./support.js"
-
-const show = (event: Topics.TopicEvent): string => {
-  switch (event._tag) {
-    case "Publication":
-      return `${event.position.offset} ${String(event.message.data)}`
-    case "Recovered":
-      return `Recovered ${event.position.offset}, missed ${event.missed}`
-    default:
-      return `${event._tag} ${event.position.offset}`
-  }
-}
+import { showTopicEvent as show } from "./showTopicEvent.js"
 
 /** A subscription whose elements are shown as they arrive. */
 const listen = (topic: string, options?: Topics.SubscribeOptions) =>

@@ -15,6 +15,7 @@ import { Stream } from "effect"
 import { Effect, Exit, Fiber, Layer, Scope, TestClock } from "./effect/index.js"
 import { assert, describe, it } from "./effect/vitest.js"
 import { settled } from "./support.js"
+import { showTopicEvent as show } from "./showTopicEvent.js"
 
 const rules = [
   Topics.rule("rooms/*", { subscribe: true, publish: true, presence: true }),
@@ -58,17 +59,6 @@ const serve = (options: TopicsServer.Options<never> = { rules }) =>
 
 const test = (name: string, run: () => Effect.Effect<void, unknown, Services | Scope.Scope>) =>
   it.effect(name, () => Effect.provide(Effect.scoped(run()), services))
-
-const show = (event: Topics.TopicEvent): string => {
-  switch (event._tag) {
-    case "Publication":
-      return `${event.position.offset} ${String(event.message.data)}`
-    case "Recovered":
-      return `Recovered ${event.position.offset}, missed ${event.missed}`
-    default:
-      return `${event._tag} ${event.position.offset}`
-  }
-}
 
 const collect = <A, E>(stream: Stream.Stream<A, E>) =>
   Effect.gen(function* () {
