@@ -19,12 +19,15 @@ const folder = mkdtempSync(join(tmpdir(), "effect-websocket-chat-"))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 // Bundled, so that Node does not compile the sources at the start of each process.
-const program = join(folder, "chat.mjs")
-const bundle = Effect.sync(() =>
+if (hasRedis) {
   buildSync({
-    entryPoints: [fileURLToPath(new URL("../../src/chat/main.ts", import.meta.url))],
-    outfile: program,
+    entryPoints: ["main", "cluster"].map((name) =>
+      fileURLToPath(new URL(`../../src/chat/${name}.ts`, import.meta.url))
+    ),
+    outdir: folder,
+    outExtension: { ".js": ".mjs" },
     bundle: true,
+    splitting: true,
     platform: "node",
     format: "esm",
     target: "node20",
@@ -33,14 +36,21 @@ const bundle = Effect.sync(() =>
       js: 'import { createRequire as requireFor } from "node:module"; const require = requireFor(import.meta.url)'
     }
   })
+}
+
+const startRedis = Effect.acquireRelease(
+  Effect.promise(() => RedisServer.start()),
+  (redis) => Effect.promise(() => redis.stop())
 )
 
-/** A process of the chat. It ends with the scope. */
-const startServer = (redis: string) =>
+/** A program of the chat. It ends with the scope. */
+const startServer = (name: "main" | "cluster", redis: RedisServer, ...options: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const child = yield* Effect.acquireRelease(
       Effect.sync(() =>
-        spawn(process.execPath, [program, "--port", "0", "--redis", redis], { stdio: ["ignore", "pipe", "inherit"] })
+        spawn(process.execPath, [join(folder, `${name}.mjs`), "--port", "0", "--redis", redis.url, ...options], {
+          stdio: ["ignore", "pipe", "inherit"]
+        })
       ),
       (child) => Effect.sync(() => child.kill("SIGKILL"))
     )
@@ -76,7 +86,7 @@ const startProxy = (ports: ReadonlyArray<number>) =>
           for (const socket of sockets) socket.destroy()
         })
     )
-    return `ws://127.0.0.1:${(server.address() as AddressInfo).port}/socket`
+    return (server.address() as AddressInfo).port
   })
 
 /** Somebody in the room, who does what the page does. */
@@ -96,9 +106,9 @@ class Person {
   }
 
   /** Comes back whenever the connection ends. */
-  visit(url: string): Effect.Effect<never, never, WebSocketClient.WebSocketClient> {
+  visit(port: number): Effect.Effect<never, never, WebSocketClient.WebSocketClient> {
     const once = Effect.gen(this, function* () {
-      const socket = yield* WebSocketClient.connect(url)
+      const socket = yield* WebSocketClient.connect(`ws://127.0.0.1:${port}/socket`)
       const since = this.at === undefined ? {} : { since: this.at }
       const key = `the secret of ${this.name}`
       yield* socket.send(encodeClient({ _tag: "Join", room: "tea", name: this.name, key, ...since }))
@@ -171,27 +181,26 @@ class Person {
 const each = <A, E, R>(people: ReadonlyArray<Person>, run: (person: Person) => Effect.Effect<A, E, R>) =>
   Effect.forEach(people, run, { concurrency: "unbounded", discard: true })
 
+const enter = (name: string, port: number) =>
+  Effect.gen(function* () {
+    const person = new Person(name)
+    yield* Effect.forkScoped(person.visit(port))
+    yield* person.until(() => person.here.has(name))
+    return person
+  })
+
 const names = ["Ada", "Bob", "Cem", "Dee"]
 const perPerson = 15
 
-const scenario: Effect.Effect<void, unknown, Scope.Scope | WebSocketClient.WebSocketClient> = Effect.gen(function* () {
-  const redis = yield* Effect.acquireRelease(
-    Effect.promise(() => RedisServer.start()),
-    (redis) => Effect.promise(() => redis.stop())
-  )
-  yield* bundle
-  const [first, second] = yield* Effect.all([startServer(redis.url), startServer(redis.url)], { concurrency: 2 })
-  const url = yield* startProxy([first.port, second.port])
-  const enter = (name: string) =>
-    Effect.gen(function* () {
-      const person = new Person(name)
-      yield* Effect.forkScoped(person.visit(url))
-      yield* person.until(() => person.here.has(name))
-      return person
-    })
+const oneIsKilled = Effect.gen(function* () {
+  const redis = yield* startRedis
+  const [first, second] = yield* Effect.all([startServer("main", redis), startServer("main", redis)], {
+    concurrency: 2
+  })
+  const port = yield* startProxy([first.port, second.port])
 
   // In turn, so that each process has two of them.
-  const people = yield* Effect.forEach(names, enter)
+  const people = yield* Effect.forEach(names, (name) => enter(name, port))
   yield* each(people, (person) => person.until(() => person.here.size === names.length))
 
   const [ada] = people
@@ -225,7 +234,7 @@ const scenario: Effect.Effect<void, unknown, Scope.Scope | WebSocketClient.WebSo
   yield* each(people, (person) => person.until(() => person.here.size === names.length))
 
   // As after a reload of the page.
-  const eve = yield* enter("Eve")
+  const eve = yield* enter("Eve", port)
   assert.deepStrictEqual(eve.log, ada.log.slice(-newest))
   yield* each(people, (person) => person.until(() => person.here.has("Eve")))
 
@@ -236,8 +245,21 @@ const scenario: Effect.Effect<void, unknown, Scope.Scope | WebSocketClient.WebSo
   yield* each(people, (person) => person.until(() => person.log.at(-1) === "Has anybody seen the rest?"))
 })
 
-describe.skipIf(!hasRedis)("two processes over Redis, behind a proxy", () => {
-  it.scopedLive("are one chat, also if one of them is killed while people talk", () =>
-    Effect.provide(scenario, NodeWebSocketClient.layer)
-  )
+const oneForEachCore = Effect.gen(function* () {
+  const { child, port } = yield* startServer("cluster", yield* startRedis, "--workers", "2")
+  const people = yield* Effect.forEach(names, (name) => enter(name, port))
+  yield* each(people, (person) => person.until(() => person.here.size === names.length))
+  yield* each(people, (person) => person.say(`${person.name} is here`))
+  yield* each(people, (person) => person.until(() => person.log.length === names.length))
+  const exit = once(child, "exit")
+  child.kill("SIGTERM")
+  assert.deepStrictEqual(yield* Effect.promise(() => exit), [0, null])
+})
+
+describe.skipIf(!hasRedis)("processes over Redis", () => {
+  const test = (name: string, scenario: Effect.Effect<void, unknown, Scope.Scope | WebSocketClient.WebSocketClient>) =>
+    it.scopedLive(name, () => Effect.provide(scenario, NodeWebSocketClient.layer))
+
+  test("are one chat behind a proxy, also if one of them is killed while people talk", oneIsKilled)
+  test("are one chat on one port, and end together", oneForEachCore)
 })

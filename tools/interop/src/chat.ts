@@ -6,14 +6,13 @@
  */
 import { Cause, Effect, Exit, Scope } from "effect"
 import { mkdirSync } from "node:fs"
-import { createServer } from "node:net"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright-core"
 import { makeLink } from "./Link.js"
-import { listen } from "./listen.js"
 import { start, type Process } from "./Process.js"
 import { debianPackages, find } from "./programs.js"
+import { freePort } from "./proxies.js"
 
 const { values } = parseArgs({ options: { require: { type: "boolean", default: false } } })
 
@@ -239,8 +238,7 @@ const startRedis = (program: string, port: number) =>
 /** Two processes, which are one chat over Redis. Ada is with the first one for as long as it lives, and Bob with the second one. */
 const twoProcesses = (open: Open, redisServer: string) =>
   Effect.gen(function* () {
-    // Free again, for Redis.
-    const redisPort = yield* Effect.scoped(listen(createServer(), () => {}))
+    const redisPort = yield* freePort
     const redisScope = yield* Scope.make()
     yield* Effect.addFinalizer((exit) => Scope.close(redisScope, exit))
     yield* Scope.extend(startRedis(redisServer, redisPort), redisScope)

@@ -115,8 +115,8 @@ const showPeople = () => {
   view.members.replaceChildren(
     ...Array.from(people.keys(), (name) => make("li", "", avatar(name), name === me.name ? `${name} (you)` : name))
   )
-  const typists = Array.from(people.values(), ({ isTyping, name }) => (isTyping && name !== me.name ? name : ""))
-  const names = typists.filter((name) => name !== "")
+  const typists = Array.from(people.values()).filter(({ isTyping, name }) => isTyping && name !== me.name)
+  const names = typists.map(({ name }) => name)
   view.typing.textContent =
     names.length === 0
       ? ""
