@@ -167,7 +167,7 @@ class Person {
           for (const { name } of message.entered) this.here.add(name)
           for (const { name } of message.left) this.here.delete(name)
       }
-      for (const watch of [...this.watchers]) watch()
+      for (const watch of this.watchers) watch()
     })
   }
 
