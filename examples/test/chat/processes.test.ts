@@ -2,41 +2,19 @@ import { WebSocketClient, type WebSocket } from "@effect-websocket/platform"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, type Scope } from "effect"
-import { buildSync } from "esbuild"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, rmSync } from "node:fs"
+import { rmSync } from "node:fs"
 import { type AddressInfo, connect, createServer, type Socket } from "node:net"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
-import { fileURLToPath } from "node:url"
 import { hasRedis, RedisServer } from "../../../packages/topics-redis/test/redis.js"
 import { decodeServer, encodeClient, type Position, type Say, type ServerMessage } from "../../src/chat/Protocol.js"
 import { newest } from "../../src/chat/Rooms.js"
+import { bundle } from "../bundle.js"
 
-const folder = mkdtempSync(join(tmpdir(), "effect-websocket-chat-"))
-afterAll(() => rmSync(folder, { recursive: true, force: true }))
-
-// Bundled, so that Node does not compile the sources at the start of each process.
-if (hasRedis) {
-  buildSync({
-    entryPoints: ["main", "cluster"].map((name) =>
-      fileURLToPath(new URL(`../../src/chat/${name}.ts`, import.meta.url))
-    ),
-    outdir: folder,
-    outExtension: { ".js": ".mjs" },
-    bundle: true,
-    splitting: true,
-    platform: "node",
-    format: "esm",
-    target: "node20",
-    conditions: ["@effect-websocket/source"],
-    banner: {
-      js: 'import { createRequire as requireFor } from "node:module"; const require = requireFor(import.meta.url)'
-    }
-  })
-}
+const folder = hasRedis ? bundle("chat/main", "chat/cluster") : undefined
+afterAll(() => (folder === undefined ? undefined : rmSync(folder, { recursive: true, force: true })))
 
 const startRedis = Effect.acquireRelease(
   Effect.promise(() => RedisServer.start()),
@@ -48,9 +26,13 @@ const startServer = (name: "main" | "cluster", redis: RedisServer, ...options: R
   Effect.gen(function* () {
     const child = yield* Effect.acquireRelease(
       Effect.sync(() =>
-        spawn(process.execPath, [join(folder, `${name}.mjs`), "--port", "0", "--redis", redis.url, ...options], {
-          stdio: ["ignore", "pipe", "inherit"]
-        })
+        spawn(
+          process.execPath,
+          [join(String(folder), `${name}.mjs`), "--port", "0", "--redis", redis.url, ...options],
+          {
+            stdio: ["ignore", "pipe", "inherit"]
+          }
+        )
       ),
       (child) => Effect.sync(() => child.kill("SIGKILL"))
     )
