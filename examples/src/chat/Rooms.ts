@@ -28,6 +28,8 @@ export const maxMembers = 50
 /** How many of the newest messages a page gets that is new, or that has a gap. */
 export const newest = 30
 
+/** An empty room is forgotten after this time. */
+const unusedAge = "1 hour"
 const history = { maxPublications: 200, maxBytes: 128 * 1024, maxAge: "1 day" } as const
 
 /** In the memory of this process, or over the Redis server at this URL, which several processes share. */
@@ -35,8 +37,8 @@ export const layer = (redis?: string): Layer.Layer<Topics.Topics | Presence.Pres
   Layer.merge(Topics.layerBroker(), Presence.layerBroker({ expiry: "10 seconds" })).pipe(
     Layer.provide(
       redis === undefined
-        ? MemoryTopicBroker.layer({ history, maxTopics: 1000, unusedAge: "1 day" })
-        : RedisTopicBroker.layer({ client: { url: redis }, prefix: "chat:", history, unusedAge: "1 day" })
+        ? MemoryTopicBroker.layer({ history, maxTopics: 1000, unusedAge })
+        : RedisTopicBroker.layer({ client: { url: redis }, prefix: "chat:", history, unusedAge })
     )
   )
 
@@ -70,7 +72,7 @@ const encodeEvent = (event: Topics.TopicEvent): string => {
 export interface Seat {
   readonly say: (message: Say) => Effect.Effect<void, TopicBroker.TopicError>
   readonly typing: Effect.Effect<void>
-  readonly people: Effect.Effect<void, TopicBroker.TopicError | ConnectionError>
+  readonly people: Effect.Effect<void, TopicBroker.TopicError>
 }
 
 /** Takes a seat for as long as the scope lives. The member is told what it missed, and then what is said. */
@@ -122,7 +124,10 @@ export const enter = (
           yield* setTyping(false)
         }),
       typing: Effect.zipRight(FiberHandle.run(pause, Effect.delay(setTyping(false), typingTime)), setTyping(true)),
-      people: Stream.runForEach(presence.changes(topic), (event) => socket.send(encodeServer(peopleOf(event))))
+      // If a send fails, the connection is over, and its reader notices.
+      people: Stream.runForEach(presence.changes(topic), (event) =>
+        Effect.ignore(socket.send(encodeServer(peopleOf(event))))
+      )
     }
   })
 
