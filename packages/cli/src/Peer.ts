@@ -1,7 +1,7 @@
 /** What a session talks to: one connection, or one after the other. */
 import * as ReconnectingWebSocket from "@effect-websocket/platform/ReconnectingWebSocket"
 import type * as WebSocket from "@effect-websocket/platform/WebSocket"
-import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
+import type * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
 import * as CloseCode from "@effect-websocket/protocol/CloseCode"
 import * as Errors from "@effect-websocket/protocol/Errors"
 import * as Extension from "@effect-websocket/protocol/Extension"

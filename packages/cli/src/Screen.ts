@@ -1,5 +1,5 @@
 /** What the command reads and shows: a prompt for people, or stdin and stdout for other programs. */
-import * as Message from "@effect-websocket/protocol/Message"
+import type * as Message from "@effect-websocket/protocol/Message"
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"

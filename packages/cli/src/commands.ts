@@ -212,7 +212,7 @@ const relay = (
     Effect.gen(function* () {
       if (sockets.size === 0 && !screen.isInteractive) yield* Deferred.await(arrived())
       if (input._tag === "Message") return yield* WebSocket.broadcast(sockets, input.message)
-      for (const socket of [...sockets]) yield* session.perform(input, Peer.single(socket), screen)
+      for (const socket of sockets) yield* session.perform(input, Peer.single(socket), screen)
     })
   )
 

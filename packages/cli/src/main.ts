@@ -10,15 +10,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
-import { readFileSync } from "node:fs"
+import manifest from "../package.json" with { type: "json" }
 import { command } from "./commands.js"
 import { escape } from "./escape.js"
 import { exitCodes, ofError, ofSignal, signals } from "./ExitCode.js"
 import { Failure } from "./Failure.js"
-
-const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
-  readonly version: string
-}
 
 const complain = (message: string): void => {
   if (message !== "") console.error(`effect-websocket: ${message}`)
@@ -47,7 +43,7 @@ const services = Layer.mergeAll(
 )
 
 const fiber = Effect.runFork(
-  Command.runWith(command, { version })(process.argv.slice(2)).pipe(Effect.provide(services))
+  Command.runWith(command, { version: manifest.version })(process.argv.slice(2)).pipe(Effect.provide(services))
 )
 
 let interrupted: keyof typeof signals | undefined

@@ -19,10 +19,12 @@ export const perform = (
   peer: Peer,
   screen: Screen
 ): Effect.Effect<void, ProtocolError | PayloadTooLarge, Scope.Scope> =>
-  Effect.catch(request(input, peer, screen), (error) => {
-    if (!isRefusal(error)) return Effect.void
-    return screen.isInteractive ? Effect.sync(() => screen.warn(error.message)) : Effect.fail(error)
-  })
+  request(input, peer, screen).pipe(
+    Effect.catch((error) => {
+      if (!isRefusal(error)) return Effect.void
+      return screen.isInteractive ? Effect.sync(() => screen.warn(error.message)) : Effect.fail(error)
+    })
+  )
 
 const request = (input: Input, peer: Peer, screen: Screen): Effect.Effect<void, WebSocketError, Scope.Scope> => {
   if (input._tag === "Message") return peer.send(input.message)
@@ -31,9 +33,10 @@ const request = (input: Input, peer: Peer, screen: Screen): Effect.Effect<void, 
   if (socket === undefined) return Effect.sync(() => screen.warn("There is no connection now"))
   if (input._tag === "Pong") return socket.pong(Buffer.from(input.data))
   // The next input does not wait for the pong.
-  const answered = ping(socket, input.data, screen)
-  return Effect.asVoid(
-    Effect.forkScoped(Effect.catch(answered, (error) => Effect.sync(() => screen.warn(error.message))))
+  return ping(socket, input.data, screen).pipe(
+    Effect.catch((error) => Effect.sync(() => screen.warn(error.message))),
+    Effect.forkScoped,
+    Effect.asVoid
   )
 }
 
