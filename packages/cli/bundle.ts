@@ -42,6 +42,6 @@ export const bundle = async (folder: string): Promise<number> => {
       .flatMap(([file]) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(file)?.[0] ?? [])
   )
   const licenses = [...packages].sort().map((path) => licenseOf(join(root, path)))
-  writeFileSync(join(folder, "THIRD-PARTY-LICENSES.txt"), licenses.join(`\n${"-".repeat(80)}\n\n`))
+  writeFileSync(join(folder, "THIRD-PARTY-NOTICES.txt"), licenses.join(`\n${"-".repeat(80)}\n\n`))
   return packages.size
 }

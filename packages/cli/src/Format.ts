@@ -54,8 +54,8 @@ const isJson = (text: string): boolean => {
 const asJson = (message: Message.Message): string | Failure => {
   const text = message._tag === "Text" ? message.data : decodeText(message.data)
   if (typeof text === "string" && isJson(text)) {
-    // White space outside of strings goes; numbers and the order of keys stay as they were sent.
-    return text.replaceAll(/("(?:[^"\\]|\\.)*")|[ \t\r\n]+/g, "$1")
+    // Strings have no raw line breaks. Everything else stays as it was sent, such as large numbers.
+    return text.replaceAll(/[\r\n][ \t\r\n]*/g, "")
   }
   return invalid("The peer sent a message that is not JSON")
 }

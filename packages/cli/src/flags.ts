@@ -89,6 +89,7 @@ export const client = {
     Flag.withAlias("c")
   ),
   ca: file("ca", "Certificate authorities in PEM, in place of those that Node knows"),
+  passphrase: Flag.optional(text("passphrase", "text", "The passphrase of the key, or @file with it")),
   insecure: onOff("insecure", "Accept every certificate; anyone between can then read and change all data").pipe(
     Flag.withAlias("k")
   ),
@@ -166,10 +167,12 @@ export const clientOptions = (values: ClientValues): Effect.Effect<ClientOptions
     if (headers instanceof Failure) return yield* headers
     const auth = Option.isSome(values.auth) ? credentials(yield* fromFile(values.auth.value)) : undefined
     const [ca, cert, key] = yield* Effect.all([readGiven(values.ca), readGiven(values.cert), readGiven(values.key)])
+    const passphrase = Option.isSome(values.passphrase) ? yield* fromFile(values.passphrase.value) : undefined
     const tls: TlsOptions = {
       ...(ca === undefined ? {} : { ca }),
       ...(cert === undefined ? {} : { cert }),
       ...(key === undefined ? {} : { key: Redacted.make(key) }),
+      ...(passphrase === undefined ? {} : { passphrase: Redacted.make(passphrase) }),
       dangerouslySkipCertificateVerification: values.insecure
     }
     const socketPath = Option.getOrUndefined(values.unixSocket)
