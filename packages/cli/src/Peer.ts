@@ -72,6 +72,13 @@ export const observe = (
     )
   })
 
+/** The headers and the body of a response that refused the handshake. */
+export const showRejection = (error: Errors.WebSocketError, screen: Screen): void => {
+  if (!Errors.isHandshakeRejected(error)) return
+  for (const [name, value] of Object.entries(error.headers)) screen.note(`${name}: ${[value].flat().join(", ")}`)
+  if (error.text !== "") for (const line of error.text.trimEnd().split("\n")) screen.note(line)
+}
+
 /** The frames of a message, if they were recorded. */
 export const showFrames = (message: Message.Message, screen: Screen): void => {
   for (const frame of Message.frames(message) ?? []) screen.note(`received frame ${Frame.format(frame)}`)

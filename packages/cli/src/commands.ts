@@ -21,6 +21,7 @@ import {
   client,
   clientOptions,
   common,
+  count,
   duration,
   listenOptions,
   onOff,
@@ -74,7 +75,10 @@ const connectSocket = (
   screen: Screen.Screen
 ): Effect.Effect<WebSocket.WebSocket, WebSocketError, WebSocketClient.WebSocketClient | Scope.Scope> =>
   Effect.gen(function* () {
-    const [time, socket] = yield* Effect.timed(WebSocketClient.connect(url, { recordFrames: values.frames }))
+    const connecting = WebSocketClient.connect(url, { recordFrames: values.frames })
+    const [time, socket] = yield* Effect.timed(connecting).pipe(
+      Effect.tapError((error) => Effect.sync(() => Peer.showRejection(error, screen)))
+    )
     yield* Peer.observe(socket, screen, values.verbose, `connected to ${socket.url} in ${Peer.millis(time)}`)
     return socket
   })
@@ -154,15 +158,7 @@ const send = Command.make(
     ),
     ...common,
     ...client,
-    replies: Flag.Int("replies").pipe(
-      Flag.withAlias("n"),
-      Flag.withDescription("The number of messages to wait for; default 1"),
-      Flag.filter(
-        (count) => count >= 0,
-        () => "It is at least 0"
-      ),
-      Flag.withDefault(1)
-    ),
+    replies: count("replies", 0, 1, "The number of messages to wait for").pipe(Flag.withAlias("n")),
     timeout: duration("timeout", "10s", "The time limit of the wait for the replies")
   },
   (values) =>
@@ -212,7 +208,10 @@ const relay = (
     Effect.gen(function* () {
       if (sockets.size === 0 && !screen.isInteractive) yield* Deferred.await(arrived())
       if (input._tag === "Message") return yield* WebSocket.broadcast(sockets, input.message)
-      for (const socket of sockets) yield* session.perform(input, Peer.single(socket), screen)
+      yield* Effect.forEach([...sockets], (socket) => session.perform(input, Peer.single(socket), screen), {
+        concurrency: "unbounded",
+        discard: true
+      })
     })
   )
 
@@ -244,12 +243,12 @@ const serve = (
       // The end of a connection is shown already. A message that cannot be written or decoded ends the command.
       onError: (error) => (error instanceof Failure ? Deferred.fail(failed, error) : Effect.void)
     })
-    const input = values.echo
-      ? Effect.never
-      : Effect.andThen(
-          relay(sockets, () => arrived, screen),
-          Effect.never
-        )
+    // A person ends the server with the input. In a pipe, clients may still answer what it sent.
+    const reading = Effect.andThen(
+      relay(sockets, () => arrived, screen),
+      screen.isInteractive ? Effect.void : Effect.never
+    )
+    const input = values.echo ? Effect.never : reading
     yield* Effect.raceFirst(Effect.raceFirst(serving, Deferred.await(failed)), input)
   })
 

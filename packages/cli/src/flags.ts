@@ -31,6 +31,16 @@ export const duration = (name: string, value: string, description: string): Flag
     Flag.filterMap(parseDuration, (text) => `"${text}" is no time such as 5, 1.5s, 200ms, 2m, 1h or infinite`)
   )
 
+export const count = (name: string, least: number, value: number, description: string): Flag.Flag<number> =>
+  Flag.Int(name).pipe(
+    Flag.withDescription(`${description}; default ${value}`),
+    Flag.filter(
+      (given) => given >= least,
+      () => `It is at least ${least}`
+    ),
+    Flag.withDefault(value)
+  )
+
 export const onOff = (name: string, description: string): Flag.Flag<boolean> =>
   Flag.Boolean(name).pipe(Flag.withoutNegation, Flag.withDescription(description), Flag.withDefault(false))
 
@@ -62,14 +72,7 @@ export const common = {
   cert: file("cert", "The certificate of this side, in PEM"),
   key: file("key", "The key of that certificate, in PEM"),
   unixSocket: file("unix-socket", "The path of a Unix domain socket in place of TCP"),
-  maxMessageBytes: Flag.Int("max-message-bytes").pipe(
-    Flag.withDescription("The most bytes of a message, in both directions; default 16777216"),
-    Flag.filter(
-      (bytes) => bytes > 0,
-      () => "It is at least 1"
-    ),
-    Flag.withDefault(16 * 1024 * 1024)
-  ),
+  maxMessageBytes: count("max-message-bytes", 1, 16 * 1024 * 1024, "The most bytes of a message, in both directions"),
   heartbeat: duration("heartbeat", "25s", "The silence after which a ping is sent"),
   closeTimeout: duration("close-timeout", "5s", "The time limit of the closing handshake")
 }
@@ -97,14 +100,7 @@ export const client = {
     Flag.withAlias("x"),
     Flag.withDefault("environment")
   ),
-  maxRedirects: Flag.Int("max-redirects").pipe(
-    Flag.withDescription("The number of redirects that are followed; default 0"),
-    Flag.filter(
-      (count) => count >= 0,
-      () => "It is at least 0"
-    ),
-    Flag.withDefault(0)
-  ),
+  maxRedirects: count("max-redirects", 0, 0, "The number of redirects that are followed"),
   connectTimeout: duration("connect-timeout", "10s", "The time until the connection is open")
 }
 

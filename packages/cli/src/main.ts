@@ -46,6 +46,9 @@ const fiber = Effect.runFork(
   Command.runWith(command, { version: manifest.version })(process.argv.slice(2)).pipe(Effect.provide(services))
 )
 
+// Nobody may read what is said there.
+process.stderr.on("error", () => {})
+
 let interrupted: keyof typeof signals | undefined
 
 for (const signal of Object.keys(signals) as ReadonlyArray<keyof typeof signals>) {

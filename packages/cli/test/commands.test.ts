@@ -8,7 +8,7 @@ import { randomBytes } from "node:crypto"
 import { mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net"
 import { join } from "node:path"
-import { certificates } from "../../platform/test/node/certificates.js"
+import { certificates, passphrase } from "../../platform/test/node/certificates.js"
 import { folder, run, start } from "./command.js"
 
 type Handler = (socket: WebSocketServer.ServerWebSocket) => Effect.Effect<unknown, unknown, Scope.Scope>
@@ -171,7 +171,7 @@ describe("connect", () => {
         [2, "", ["connect", urls.echo, "--ca", "/does/not/exist"]],
         [2, "", ["connect", urls.echo, "-x", "ftp://127.0.0.1"]],
         [7, "", ["connect", closed]],
-        [22, "", ["connect", urls.forbidden]],
+        [22, "", ["connect", urls.forbidden, "--verbose"]],
         [28, "", ["connect", urls.silent, "--connect-timeout", "50ms"]],
         [56, "", ["connect", urls.lost, "--wait", "infinite"]],
         [60, "", ["connect", urls.expired]],
@@ -191,9 +191,16 @@ describe("connect", () => {
 
   it.live("speaks TLS with an authority and a certificate that are given, or with any", () =>
     Effect.gen(function* () {
-      const { ca, client, good } = certificates
+      const { ca, good, secretClient } = certificates
       const url = yield* serve(echo, { tls: { ...good, ca: ca.cert, requestCert: true, rejectUnauthorized: true } })
-      const own = ["--cert", file("cert.pem", client.cert), "--key", file("key.pem", client.key)]
+      const own = [
+        "--cert",
+        file("cert.pem", secretClient.cert),
+        "--key",
+        file("key.pem", secretClient.key),
+        "--passphrase",
+        `@${file("passphrase.txt", `${passphrase}\n`)}`
+      ]
       const [verified, insecure, anonymous] = yield* Effect.all(
         [
           run("", "send", url, "hello", "--ca", file("ca.pem", ca.cert), ...own),
