@@ -294,8 +294,9 @@ const listen = Command.make(
             socketPath === undefined ? { ...options, host, port: port! } : { ...options, socketPath }
           )
         )
-        const { address } = server
-        screen.warn(`listening on ${address.url}`)
+        // A program that starts the command waits for this line.
+        const announce = screen.isInteractive ? screen.note : screen.warn
+        announce(`listening on ${server.address.url}`)
         yield* Effect.provideService(
           once ? serveOnce(screen, values) : serve(screen, values),
           WebSocketServer.WebSocketServer,
