@@ -114,18 +114,18 @@ module.exports = {
       to: { path: "packages/platform/src/(cluster/|internal/cluster\\.ts$)" }
     },
     {
-      name: "topics-redis-uses-public-exports",
+      name: "topics-brokers-use-public-exports",
       comment:
-        "packages/topics-redis is for both versions of Effect, and needs no Effect but in the module of the layer",
+        "packages/topics-* are for both versions of Effect, and need no Effect but in the module of the layer",
       severity: "error",
-      from: { path: "^packages/topics-redis/src" },
+      from: { path: "^packages/topics-[a-z]+/src" },
       to: { path: "^packages/(protocol|platform)/src/", pathNot: "src/(TopicBroker|Message)\\.ts$" }
     },
     {
-      name: "topics-redis-without-effect",
-      comment: "what runs on Redis is plain TypeScript",
+      name: "topics-brokers-without-effect",
+      comment: "what runs on Redis or NATS is plain TypeScript",
       severity: "error",
-      from: { path: "^packages/topics-redis/src/internal/(?!settings)" },
+      from: { path: "^packages/topics-[a-z]+/src/internal/(?!settings)" },
       to: { path: "node_modules/(effect|@effect)/" }
     },
     {
@@ -133,6 +133,12 @@ module.exports = {
       severity: "error",
       from: { path: "^packages/topics-redis/src", pathNot: "internal/RedisLink\\.ts$" },
       to: { path: "@redis/client/", dependencyTypesNot: ["type-only"] }
+    },
+    {
+      name: "nats-client-inside-only",
+      severity: "error",
+      from: { path: "^packages/topics-nats/src", pathNot: "/internal/" },
+      to: { path: "@nats-io/", dependencyTypesNot: ["type-only"] }
     },
     {
       name: "tools-use-public-exports",

@@ -103,6 +103,7 @@ const resolve = (options: Options): Settings => {
 }
 
 interface Broker {
+  readonly link: NatsLink
   readonly topics: NatsTopics
   readonly presence: NatsPresence
   readonly maxExpiry: number
@@ -114,6 +115,7 @@ const start = (settings: Settings): Broker => {
   const streams = new TopicStreams(link, settings)
   link.start()
   return {
+    link,
     topics: new NatsTopics(link, streams, settings.prefix),
     presence: new NatsPresence(link, settings),
     maxExpiry: settings.maxExpiry,
@@ -124,17 +126,18 @@ const start = (settings: Settings): Broker => {
   }
 }
 
-const attempt = <A>(topic: string, call: () => Promise<A>): Effect.Effect<A, TopicBroker.TopicError> =>
+const attempt = <A>(link: NatsLink, topic: string, call: () => Promise<A>): Effect.Effect<A, TopicBroker.TopicError> =>
   Effect.tryPromise({
     try: call,
     catch: (cause) =>
       cause instanceof TooLarge
         ? new TopicBroker.TopicError({ reason: "TooLarge", topic, max: cause.max })
-        : new TopicBroker.TopicError({ reason: "Unavailable", topic, cause })
+        : new TopicBroker.TopicError({ reason: "Unavailable", topic, cause: link.explain(cause) })
   })
 
 /** Something that begins at once, ends with the scope, and succeeds once it is active. */
 const listening = <A>(
+  link: NatsLink,
   topic: string,
   subscribe: () => { readonly start: () => Promise<A>; readonly end: () => void }
 ): Effect.Effect<A, TopicBroker.TopicError, Scope.Scope> =>
@@ -142,32 +145,32 @@ const listening = <A>(
     Effect.acquireRelease(Effect.sync(subscribe), (subscription) => Effect.sync(() => subscription.end())),
     (subscription) =>
       Effect.onError(
-        attempt(topic, () => subscription.start()),
+        attempt(link, topic, () => subscription.start()),
         () => Effect.sync(() => subscription.end())
       )
   )
 
-const service = ({ maxExpiry, presence, topics }: Broker): TopicBroker.Service => ({
+const service = ({ link, maxExpiry, presence, topics }: Broker): TopicBroker.Service => ({
   // A cluster that elects another leader may not tell the last publications of the one before.
   isReliable: false,
-  publish: (topic, message, options) => attempt(topic, () => topics.publish(topic, message, options)),
+  publish: (topic, message, options) => attempt(link, topic, () => topics.publish(topic, message, options)),
   history: (topic, { limit, since }) =>
     Effect.flatMap(
       Effect.sync(() => integer("limit", limit, 1)),
-      (limit) => attempt(topic, () => topics.history(topic, { limit, since }))
+      (limit) => attempt(link, topic, () => topics.history(topic, { limit, since }))
     ),
-  position: (topic) => attempt(topic, () => topics.position(topic)),
-  remove: (topic) => attempt(topic, () => topics.remove(topic)),
-  subscribe: (topic, listener) => listening(topic, () => topics.subscribe(topic, listener)),
+  position: (topic) => attempt(link, topic, () => topics.position(topic)),
+  remove: (topic) => attempt(link, topic, () => topics.remove(topic)),
+  subscribe: (topic, listener) => listening(link, topic, () => topics.subscribe(topic, listener)),
   presence: {
     set: (topic, entry, expiry) =>
       Effect.flatMap(
         Effect.sync(() => millis("expiry", expiry, 1, maxExpiry)),
-        (expiry) => attempt(topic, () => presence.set(topic, entry, expiry))
+        (expiry) => attempt(link, topic, () => presence.set(topic, entry, expiry))
       ),
-    remove: (topic, key, session) => attempt(topic, () => presence.remove(topic, key, session)),
-    list: (topic) => attempt(topic, () => presence.list(topic)),
-    changes: (topic, listener) => listening(topic, () => presence.listen(topic, listener))
+    remove: (topic, key, session) => attempt(link, topic, () => presence.remove(topic, key, session)),
+    list: (topic) => attempt(link, topic, () => presence.list(topic)),
+    changes: (topic, listener) => listening(link, topic, () => presence.listen(topic, listener))
   }
 })
 

@@ -24,14 +24,18 @@ export class NatsServer {
   private admin: NatsConnection | undefined = undefined
   port = -1
 
-  private constructor(config: string) {
+  private readonly options: ReadonlyArray<string>
+
+  private constructor(config: string, jetStream: boolean) {
     this.store = join(this.folder, "store")
-    writeFileSync(join(this.folder, "server.conf"), config)
+    const file = join(this.folder, "server.conf")
+    writeFileSync(file, config)
+    this.options = ["--config", file, ...(jetStream ? ["--jetstream", "--store_dir", this.store] : [])]
   }
 
   /** `config` is the text of a configuration file. */
-  static async start(config = ""): Promise<NatsServer> {
-    const server = new NatsServer(config)
+  static async start(config = "", jetStream = true): Promise<NatsServer> {
+    const server = new NatsServer(config, jetStream)
     await server.run()
     return server
   }
@@ -87,10 +91,7 @@ export class NatsServer {
 
   private run(): Promise<void> {
     const address = ["--addr", "127.0.0.1", "--port", String(this.port)]
-    const jetStream = ["--jetstream", "--store_dir", this.store]
-    const child = spawn(binary, [...address, ...jetStream, "--config", join(this.folder, "server.conf")], {
-      stdio: ["ignore", "ignore", "pipe"]
-    })
+    const child = spawn(binary, [...address, ...this.options], { stdio: ["ignore", "ignore", "pipe"] })
     this.child = child
     return new Promise((resolve, reject) => {
       let output = ""

@@ -1,5 +1,12 @@
 import { jetstreamManager, type JetStreamClient, type JetStreamManager } from "@nats-io/jetstream"
-import { connect, createInbox, type Msg, type NatsConnection, type Subscription } from "@nats-io/transport-node"
+import {
+  connect,
+  createInbox,
+  TimeoutError,
+  type Msg,
+  type NatsConnection,
+  type Subscription
+} from "@nats-io/transport-node"
 import type { LinkSettings } from "./settings.js"
 
 /** A connection, and the API of JetStream over it. It ends when the connection breaks. */
@@ -64,7 +71,7 @@ export class NatsLink {
         reject(this.lastCause)
         return
       }
-      const timer = setTimeout(() => waiter.reject(this.lastCause ?? this.noAnswer()), this.timeout)
+      const timer = setTimeout(() => waiter.reject(this.explain(this.lastCause ?? this.noAnswer())), this.timeout)
       const done = (): void => {
         clearTimeout(timer)
         this.waiting.delete(waiter)
@@ -113,6 +120,11 @@ export class NatsLink {
   /** An unused subject for replies. */
   inbox(): string {
     return createInbox(this.settings.client.inboxPrefix)
+  }
+
+  /** Says what the client calls a timeout. */
+  explain(cause: unknown): unknown {
+    return cause instanceof TimeoutError ? this.noAnswer() : cause
   }
 
   noAnswer(): Error {

@@ -51,7 +51,7 @@ export const integer = (name: string, value: number, min: number, max = Number.M
 /** A token of a subject that is part of the name of a stream, too. */
 export const token = (name: string, value: string): string => {
   if (/^[\w-]+$/.test(value)) return value
-  throw new RangeError(`${name} must have letters, digits, "-" and "_" only, but is ${JSON.stringify(value)}`)
+  throw new RangeError(`${name} must have letters, digits, - and _ only, but is ${value}`)
 }
 
 /** The longest delay of a timer. */
