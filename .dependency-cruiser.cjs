@@ -115,8 +115,7 @@ module.exports = {
     },
     {
       name: "topics-brokers-use-public-exports",
-      comment:
-        "packages/topics-* are for both versions of Effect, and need no Effect but in the module of the layer",
+      comment: "packages/topics-* are for both versions of Effect, and need no Effect but in the module of the layer",
       severity: "error",
       from: { path: "^packages/topics-[a-z]+/src" },
       to: { path: "^packages/(protocol|platform)/src/", pathNot: "src/(TopicBroker|Message)\\.ts$" }

@@ -164,27 +164,41 @@ describe.skipIf(!hasNats)("over NATS", () => {
     })
   )
 
-  it.live("a subscription that the server refuses fails at once", () =>
+  it.live("a subscription that the server refuses fails at once, and the documented permissions are enough", () =>
     Effect.gen(function* () {
-      const denied = '"denied.out.>", "denied.present.>"'
+      // As in docs/topics-nats.md.
+      const publish = '["topics.>", "$JS.API.STREAM.>", "$JS.API.CONSUMER.CREATE.>", "_INBOX.>"]'
+      const subscribe = '["topics.>", "_INBOX.>"]'
       const strict = yield* Effect.promise(() =>
         NatsServer.start(`authorization { users: [
-          { user: admin, password: secret },
-          { user: mute, password: secret, permissions: { subscribe: { deny: [${denied}] } } }
+          { user: app, password: secret, permissions: { publish: ${publish}, subscribe: ${subscribe} } }
+          { user: mute, password: secret, permissions: { subscribe: { deny: ["topics.out.>", "topics.present.>"] } } }
         ] }`)
       )
       yield* Effect.addFinalizer(() => Effect.promise(() => strict.stop()))
-      const client = { servers: strict.url, user: "mute", pass: "secret" }
-      const broker = yield* node(strict.url, { client, prefix: "denied", timeout: "5 seconds" })
+      const as = (user: string, pass: string) =>
+        node(strict.url, { client: { servers: strict.url, user, pass }, timeout: "5 seconds" })
       const topic = freshTopic()
-      assert.strictEqual((yield* broker.position(topic)).offset, 0)
-      const subscribe = Effect.asVoid(broker.subscribe(topic, () => {}))
-      for (const refused of [subscribe, broker.presence.changes(topic, () => {})]) {
+      const mute = yield* as("mute", "secret")
+      assert.strictEqual((yield* mute.position(topic)).offset, 0)
+      for (const refused of [Effect.asVoid(mute.subscribe(topic, () => {})), mute.presence.changes(topic, () => {})]) {
         const { message, reason } = yield* Effect.flip(Effect.scoped(refused))
         assert.deepStrictEqual([reason, message.includes("Permissions Violation")], ["Unavailable", true])
       }
-      const stranger = yield* node(strict.url, { client: { ...client, pass: "wrong" } })
+      const stranger = yield* node(strict.url, { client: { servers: strict.url, user: "app", pass: "wrong" } })
       assert.include((yield* Effect.flip(stranger.position(topic))).message, "Authorization Violation")
+
+      const [app, other] = [yield* as("app", "secret"), yield* as("app", "secret")]
+      const { seen } = yield* listen(app, topic)
+      yield* other.publish(topic, Message.text("text"), { idempotencyKey: "key" })
+      yield* untilTrue(() => seen.length === 1)
+      assert.strictEqual((yield* app.history(topic, { limit: 1 })).publications.length, 1)
+      yield* app.presence.changes(topic, () => {})
+      yield* other.presence.set(topic, { key: "ann", session: "1", meta: "" }, "1 minute")
+      yield* other.presence.remove(topic, "ann", "1")
+      assert.deepStrictEqual(yield* app.presence.list(topic), [])
+      yield* app.remove(topic)
+      yield* untilTrue(() => seen.length === 2)
     })
   )
 

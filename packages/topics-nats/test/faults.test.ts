@@ -1,5 +1,6 @@
 /** What happens when the server, a connection or a process fails. docs/topics-nats.md has a table of it. */
 import type { PresenceChange, TopicError } from "@effect-websocket/platform/TopicBroker"
+import * as Message from "@effect-websocket/protocol/Message"
 import { readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { eventually, listen, node, publish, textOf, until, untilTrue } from "./brokers.js"
@@ -66,12 +67,14 @@ describe.skipIf(!hasNats)("faults of NATS", () => {
       const broker = yield* node(server.url)
       const topic = freshTopic()
       const { seen, epochs } = yield* listen(broker, topic)
-      const before = yield* publish(broker, topic, "before")
+      const publishOnce = broker.publish(topic, Message.text("before"), { idempotencyKey: "key" })
+      const before = yield* publishOnce
       yield* broker.presence.set(topic, ann, "1 minute")
       yield* untilTrue(() => seen.length === 1)
       yield* Effect.promise(() => server.restart())
       yield* untilTrue(() => seen.includes("!"))
-      const after = yield* eventually(publish(broker, topic, "after"))
+      assert.deepStrictEqual(yield* eventually(publishOnce), { ...before, isDuplicate: true })
+      const after = yield* publish(broker, topic, "after")
       yield* untilTrue(() => seen.includes("after"))
       assert.deepStrictEqual(after.position, { ...before.position, offset: 2 })
       assert.strictEqual(epochs.size, 1)

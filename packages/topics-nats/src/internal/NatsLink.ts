@@ -146,10 +146,11 @@ export class NatsLink {
     this.current = session
     this.failures = 0
     session.nc.closed().then((cause) => this.lose(session, cause ?? new Error("The connection to NATS has ended")))
-    const resumed = [...this.listenings].filter((listening) => listening.begin(session))
+    const listenings = [...this.listenings]
+    for (const listening of listenings) listening.begin(session)
     for (const { resolve } of this.waiting) resolve(session)
     this.test(session, () => {
-      for (const listening of resumed) listening.resumeOn(session)
+      for (const listening of listenings) listening.resume()
     })
   }
 
@@ -188,18 +189,20 @@ export class Listening {
   private readonly link: NatsLink
   private readonly subject: string
   private readonly receive: (message: Msg) => void
-  private readonly resume: () => void
+  private readonly onResume: () => void
   private session: Session | undefined = undefined
   private subscription: Subscription | undefined = undefined
   private failure: Error | undefined = undefined
   private isConfirmed = false
+  // It has begun on another connection, and has not said so yet.
+  private hasToResume = false
   private hasEnded = false
 
-  constructor(link: NatsLink, subject: string, receive: (message: Msg) => void, resume: () => void) {
+  constructor(link: NatsLink, subject: string, receive: (message: Msg) => void, onResume: () => void) {
     this.link = link
     this.subject = subject
     this.receive = receive
-    this.resume = resume
+    this.onResume = onResume
   }
 
   /** Whether messages arrive. */
@@ -207,18 +210,22 @@ export class Listening {
     return this.link.isCurrent(this.session)
   }
 
-  /** Subscribes on a connection. Whether it has done so on another one before. */
-  begin(session: Session): boolean {
-    const { session: before } = this
+  /** Subscribes on a connection. */
+  begin(session: Session): void {
+    this.hasToResume = this.session !== undefined
     this.session = session
     this.failure = undefined
     this.subscription = session.nc.subscribe(this.subject, {
       callback: (failure, message) => {
-        if (failure === null) this.receive(message)
-        else this.fail(session, failure)
+        if (failure !== null) {
+          this.fail(session, failure)
+          return
+        }
+        // Before the first message, because others may be missing.
+        this.resume()
+        this.receive(message)
       }
     })
-    return before !== undefined
   }
 
   /** The server has answered something that was sent later. Throws if it has refused the subscription. */
@@ -227,8 +234,11 @@ export class Listening {
     this.isConfirmed = true
   }
 
-  resumeOn(session: Session): void {
-    if (!this.hasEnded && this.session === session) this.resume()
+  /** It is active. If it has been so before, on another connection, says so once. */
+  resume(): void {
+    if (!this.hasToResume || this.hasEnded) return
+    this.hasToResume = false
+    this.onResume()
   }
 
   end(): void {
