@@ -157,15 +157,13 @@ export class NatsLink {
   /** Asks the server for a sign, which it gives after everything that was sent before. */
   private test(session: Session, succeed: () => void): void {
     this.timer = setTimeout(() => this.lose(session, this.noAnswer()), this.timeout)
-    session.nc.flush().then(
-      () => {
-        if (this.current !== session) return
-        clearTimeout(this.timer)
-        this.timer = setTimeout(() => this.test(session, () => {}), this.settings.heartbeat)
-        succeed()
-      },
-      (cause: unknown) => this.lose(session, cause)
-    )
+    const pass = (): void => {
+      if (this.current !== session) return
+      clearTimeout(this.timer)
+      this.timer = setTimeout(() => this.test(session, () => {}), this.settings.heartbeat)
+      succeed()
+    }
+    session.nc.flush().then(pass, (cause: unknown) => this.lose(session, cause))
   }
 
   private retry(cause: unknown): void {

@@ -69,14 +69,13 @@ export class PresenceSubscription {
   /** Changes may have been missed. It says so once it knows what expires, because nobody else tells that. */
   private resume(): void {
     clearTimeout(this.retryTimer)
-    this.refresh().then(
-      () => {
-        if (!this.hasEnded) this.listener({ _tag: "Interrupted" })
-      },
-      () => {
-        if (!this.hasEnded) this.retryTimer = setTimeout(() => this.resume(), retryDelay)
-      }
-    )
+    const tell = (): void => {
+      if (!this.hasEnded) this.listener({ _tag: "Interrupted" })
+    }
+    const retry = (): void => {
+      if (!this.hasEnded) this.retryTimer = setTimeout(() => this.resume(), retryDelay)
+    }
+    this.refresh().then(tell, retry)
   }
 
   private async refresh(): Promise<void> {
