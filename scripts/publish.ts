@@ -11,7 +11,8 @@ const tags = {
   "packages/platform": "effect3",
   "packages/platform-effect4/published": "latest",
   "packages/topics-redis": "latest",
-  "packages/topics-nats": "latest"
+  "packages/topics-nats": "latest",
+  "packages/cli": "latest"
 }
 
 for (const [folder, tag] of Object.entries(tags)) {
