@@ -114,18 +114,17 @@ module.exports = {
       to: { path: "packages/platform/src/(cluster/|internal/cluster\\.ts$)" }
     },
     {
-      name: "topics-redis-uses-public-exports",
-      comment:
-        "packages/topics-redis is for both versions of Effect, and needs no Effect but in the module of the layer",
+      name: "topics-brokers-use-public-exports",
+      comment: "packages/topics-* are for both versions of Effect, and need no Effect but in the module of the layer",
       severity: "error",
-      from: { path: "^packages/topics-redis/src" },
+      from: { path: "^packages/topics-[a-z]+/src" },
       to: { path: "^packages/(protocol|platform)/src/", pathNot: "src/(TopicBroker|Message)\\.ts$" }
     },
     {
-      name: "topics-redis-without-effect",
-      comment: "what runs on Redis is plain TypeScript",
+      name: "topics-brokers-without-effect",
+      comment: "what runs on Redis or NATS is plain TypeScript",
       severity: "error",
-      from: { path: "^packages/topics-redis/src/internal/(?!settings)" },
+      from: { path: "^packages/topics-[a-z]+/src/internal/(?!settings)" },
       to: { path: "node_modules/(effect|@effect)/" }
     },
     {
@@ -133,6 +132,12 @@ module.exports = {
       severity: "error",
       from: { path: "^packages/topics-redis/src", pathNot: "internal/RedisLink\\.ts$" },
       to: { path: "@redis/client/", dependencyTypesNot: ["type-only"] }
+    },
+    {
+      name: "nats-client-inside-only",
+      severity: "error",
+      from: { path: "^packages/topics-nats/src", pathNot: "/internal/" },
+      to: { path: "@nats-io/", dependencyTypesNot: ["type-only"] }
     },
     {
       name: "tools-use-public-exports",
@@ -169,6 +174,7 @@ module.exports = {
           "effect/dist",
           "@effect/(platform(-node)?|rpc|cluster)/dist",
           "@redis/client/dist",
+          "@nats-io/(transport-node|jetstream)/",
           "^packages/(protocol|platform)/"
         ]
       }
