@@ -16,7 +16,7 @@ export const layers: Readonly<Record<Settings["broker"], (port: number) => Layer
       history,
       idempotency,
       // A subscription notices a flushed server after a third of this.
-      unusedAge: "3 seconds",
+      unusedAge: "15 seconds",
       timeout: "500 millis",
       heartbeat: "200 millis"
     })
