@@ -15,7 +15,7 @@ const roundMillis = 400
 // For what has to come about in the end. It takes much less on a quiet machine.
 const patience = 30_000
 // What a presence may take longer than its expiry, on a busy machine.
-const grace = 3_000
+const grace = 5_000
 
 interface Subscriber {
   readonly member: Member
@@ -255,12 +255,14 @@ export class FaultRun {
   private resubscribe(member: Member, topic: string): void {
     const how = this.draw.of(["since", "since", "last", "now"] as const)
     const last = this.draw.between(1, 20)
-    for (const [id, { log, member: owner }] of [...this.subscribers]) {
+    for (const [id, { log, member: owner }] of this.subscribers) {
       if (owner !== member || log.topic !== topic) continue
       this.subscribers.delete(id)
       this.command(member, { do: "end", id })
       if (how === "since") this.subscribe(member, topic, beginOf(log), log)
       else this.subscribe(member, topic, how === "last" ? { last } : {})
+      // A member has one subscription to a topic.
+      return
     }
   }
 
