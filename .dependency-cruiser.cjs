@@ -147,7 +147,7 @@ module.exports = {
       to: {
         path: "^packages/",
         pathNot:
-          "^packages/(protocol|platform)/src/([A-Z][A-Za-z]+|index|(node|rpc|cluster)/([A-Z][A-Za-z]+|index))\\.ts$"
+          "^packages/(protocol|platform|topics-redis)/src/([A-Z][A-Za-z]+|index|(node|rpc|cluster)/([A-Z][A-Za-z]+|index))\\.ts$"
       }
     },
     {

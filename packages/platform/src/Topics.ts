@@ -17,6 +17,7 @@ import { ContextService, forever, layerEffect, runtime, type DurationInput } fro
 import { named, namedStream } from "./internal/named.js"
 import { integerFromZero, timeout } from "./internal/settings.js"
 import type { MemberSettings } from "./internal/SocketMember.js"
+import * as internalError from "./internal/TopicError.js"
 import type * as internal from "./internal/topicEvents.js"
 import { timers } from "./internal/timers.js"
 import { TopicHub, type Beginning } from "./internal/TopicHub.js"
@@ -487,7 +488,7 @@ const maxKeyLength = 255
 
 const withinKeyLength = (topic: string, key: string | undefined): Effect.Effect<void, TopicBroker.TopicError> =>
   key !== undefined && key.length > maxKeyLength
-    ? Effect.fail(new TopicBroker.TopicError({ reason: "TooLarge", topic, max: maxKeyLength }))
+    ? Effect.fail(internalError.tooLarge(topic, maxKeyLength))
     : Effect.void
 
 /** The length of the owner tells where it ends. Without an owner there is no length. */

@@ -113,8 +113,12 @@ const start = (settings: Settings): Broker => {
   }
 }
 
-const attempt = <A>(topic: string, call: () => Promise<A>): Effect.Effect<A, TopicBroker.TopicError> =>
+const attempt = <A>(
+  topic: string,
+  call: (signal: AbortSignal) => Promise<A>
+): Effect.Effect<A, TopicBroker.TopicError> =>
   Effect.tryPromise({
+    // A function without a parameter costs no signal.
     try: call,
     catch: (cause) => new TopicBroker.TopicError({ reason: "Unavailable", topic, cause })
   })
@@ -148,7 +152,7 @@ const service = ({ presence, topics }: Broker): TopicBroker.Service => ({
     set: (topic, entry, expiry) =>
       Effect.flatMap(
         Effect.sync(() => millis("expiry", expiry)),
-        (expiry) => attempt(topic, () => presence.set(topic, entry, expiry))
+        (expiry) => attempt(topic, (signal) => presence.set(topic, entry, expiry, signal))
       ),
     remove: (topic, key, session) => attempt(topic, () => presence.remove(topic, key, session)),
     list: (topic) => attempt(topic, () => presence.list(topic)),

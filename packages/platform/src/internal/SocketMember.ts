@@ -180,8 +180,13 @@ export class SocketMember implements Member {
   sendPast(publication: Publication): Sent {
     const { connection, settings } = this
     if (this.isOver || connection.isPublisher(publication.publisher)) return undefined
-    const data = settings.encode === undefined ? publication.message : settings.encode(publication, this.topic.name)
-    return data === undefined ? undefined : connection.sender.sendNow(data, this.options, patient)
+    try {
+      const data = settings.encode === undefined ? publication.message : settings.encode(publication, this.topic.name)
+      return data === undefined ? undefined : connection.sender.sendNow(data, this.options, patient)
+    } catch (defect) {
+      this.die(defect)
+      return connection.link.terminalError("local")
+    }
   }
 
   fail(): void {

@@ -99,6 +99,16 @@ const joinNow = (topic: LocalTopic, member: Beginner, tag: "New" | "Gap"): Effec
     return Effect.succeed(started)
   })
 
+/**
+ * Whether the subscription is in the epoch that the history is in. Otherwise a gap would name a position in an epoch that has ended:
+ * the subscription has yet to hear of the new one, and looks for it.
+ */
+const hasHeard = (topic: LocalTopic, { epoch }: Position): boolean => {
+  if (topic.position?.epoch === epoch) return true
+  topic.receive(interrupted)
+  return false
+}
+
 const failureOf = (topic: string, cause: unknown, max: number): TopicError =>
   cause === tooSlow ? new TopicError({ reason: "TooSlow", topic, max }) : toError(topic, cause)
 
@@ -326,7 +336,7 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
 
   /** Tells a member how it begins. It has joined, or goes on with `advance` from `position`. */
   private start(topic: LocalTopic, member: Beginner, { last, since }: Beginning): Effect.Effect<Start, TopicError> {
-    const began = Effect.suspend((): Effect.Effect<Start, TopicError> => {
+    const began: Effect.Effect<Start, TopicError> = Effect.suspend((): Effect.Effect<Start, TopicError> => {
       if (since === undefined && last === 0) {
         return Effect.map(joinNow(topic, member, "New"), (started) => ({ started, past: undefined }))
       }
@@ -334,7 +344,11 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
       return Effect.flatMap(
         this.broker.history(topic.name, { since, limit: since === undefined ? last : pageSize }),
         ({ isComplete, newest, publications }): Effect.Effect<Start, TopicError> => {
-          if (!isComplete) return Effect.map(joinNow(topic, member, "Gap"), (started) => ({ started, past: undefined }))
+          if (!isComplete) {
+            return hasHeard(topic, newest)
+              ? Effect.map(joinNow(topic, member, "Gap"), (started) => ({ started, past: undefined }))
+              : Effect.delay(began, "10 millis")
+          }
           const position = since ?? { epoch: newest.epoch, offset: newest.offset - publications.length }
           const started: Started =
             since === undefined
@@ -360,8 +374,8 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
       if (missing !== readMore) return Effect.succeed(pastOf(missing, since))
       return Effect.flatMap(
         this.broker.history(topic.name, { since, limit: pageSize }),
-        ({ isComplete, publications }): Effect.Effect<typeof joined | Past, TopicError> => {
-          if (!isComplete) return Effect.as(joinNow(topic, member, "Gap"), joined)
+        ({ isComplete, newest, publications }): Effect.Effect<typeof joined | Past, TopicError> => {
+          if (!isComplete && hasHeard(topic, newest)) return Effect.as(joinNow(topic, member, "Gap"), joined)
           if (publications.length > 0) return Effect.succeed(pastOf(publications, since))
           // The subscription has not heard yet that the topic began again.
           return Effect.delay(this.advance(topic, member, since), "10 millis")

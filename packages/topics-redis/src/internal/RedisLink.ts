@@ -136,17 +136,21 @@ export class RedisLink {
     })
   }
 
-  /** Runs a script. The server gets its source only if it does not have it. Returns what the script returns. */
+  /**
+   * Runs a script. The server gets its source only if it does not have it. Returns what the script returns. After `signal` aborts, nothing
+   * is sent any more.
+   */
   async run(
     { sha, source }: Script,
     keys: ReadonlyArray<string>,
-    args: ReadonlyArray<string | Buffer>
+    args: ReadonlyArray<string | Buffer>,
+    signal?: AbortSignal
   ): Promise<ReadonlyArray<Buffer>> {
     const rest = [String(keys.length), ...keys, ...args]
     try {
       return toBuffers(await this.command(["EVALSHA", sha, ...rest]))
     } catch (cause) {
-      if (!isReply(cause, "NOSCRIPT")) throw cause
+      if (!isReply(cause, "NOSCRIPT") || signal?.aborted === true) throw cause
       return toBuffers(await this.command(["EVAL", source, ...rest]))
     }
   }
