@@ -76,6 +76,7 @@ for (const folder of ["src", "test"]) {
 // The measured programs, which are the same on both versions.
 for (const file of [
   "servers/effect-websocket.ts",
+  "servers/effect-websocket-topics.ts",
   "servers/effectWebSocketEcho.ts",
   "servers/serve.ts",
   "clients/effect-websocket.ts",

@@ -58,7 +58,8 @@ const startServer = (subject: Subject, work: Work, { flags, node }: Settings) =>
       node,
       arguments: [
         ...(subject.arguments ?? []),
-        ...(work._tag === "Broadcast" ? ["--broadcast"] : []),
+        ...(work._tag === "Broadcast" || work._tag === "Publish" ? ["--broadcast"] : []),
+        ...(work._tag === "Publish" ? ["--topics", String(work.topics)] : []),
         ...(work._tag === "Churn" ? ["--closing"] : []),
         ...(isCompressed(work) ? ["--compression"] : []),
         ...(kindOf(work) === "records" ? ["--parse"] : []),
@@ -104,12 +105,14 @@ const serverContestant = (
 ): Effect.Effect<Contestant, Failure, Scope.Scope> =>
   Effect.gen(function* () {
     if (work._tag === "Memory") return { subject, sample: () => idleSample(subject, work, settings) }
+    if (work._tag === "Membership") return { subject, sample: () => membershipSample(subject, work, settings) }
     const { child, port } = yield* startServer(subject, work, settings)
     const load = yield* startLoad
+    const dialect = subject.dialect ?? "plain"
     // A broadcast also goes to its sender, so with one connection it is an echo.
-    if (subject.echoesFrames && "shape" in work) yield* checkServer(subject.name, port, work.shape)
+    if (subject.echoesFrames && "shape" in work) yield* checkServer(subject.name, port, work.shape, dialect)
     if (work._tag !== "Churn") {
-      yield* ask(load, { _tag: "Open", port, connections: work.connections, compressed: isCompressed(work) })
+      yield* ask(load, { _tag: "Open", port, connections: work.connections, compressed: isCompressed(work), dialect })
     }
     const measured = (requestOf: (millis: number) => Request) => (millis: number) =>
       during(child, ask(load, requestOf(millis)))
@@ -127,10 +130,11 @@ const serverContestant = (
         const { rate, shape } = work
         return { subject, sample: measured((millis) => ({ _tag: "Pace", shape, rate, burst: 1, millis })) }
       }
+      case "Publish":
       case "Broadcast": {
         const { shape } = work
-        const sample = measured((millis) => ({ _tag: "Broadcast", shape, atLeast: 1, millis }))
-        const leadIn = ask(load, { _tag: "Broadcast", shape, atLeast: leadInBroadcasts, millis: 0 })
+        const sample = measured((millis) => ({ _tag: "Broadcast", shape, dialect, atLeast: 1, millis }))
+        const leadIn = ask(load, { _tag: "Broadcast", shape, dialect, atLeast: leadInBroadcasts, millis: 0 })
         return { subject, sample: (millis) => Effect.zipRight(leadIn, sample(millis)) }
       }
       case "Churn": {
@@ -159,24 +163,44 @@ const idleSample = (subject: Subject, work: Work & { readonly _tag: "Memory" }, 
       const first = 100
       const { compressed, connections } = work
       // The first connections compile code and fill pools.
-      yield* ask(load, { _tag: "Open", port, connections: first, compressed })
+      yield* ask(load, { _tag: "Open", port, connections: first, compressed, dialect: "plain" })
       const before = yield* child.ask("idle", Usage)
-      yield* ask(load, { _tag: "Open", port, connections: first + connections, compressed })
+      yield* ask(load, { _tag: "Open", port, connections: first + connections, compressed, dialect: "plain" })
       yield* Effect.sleep("200 millis")
       const after = yield* child.ask("idle", Usage)
       const each = (bytes: number) => bytes / connections / 1024
       const heap = each(after.heap + after.external - before.heap - before.external)
-      return {
-        value: each(after.resident - before.resident),
-        heap: subject.executable === undefined ? heap : null,
-        messages: 0,
-        millis: 0,
-        cpu: 0,
-        loadCpu: 0,
-        latencies: [],
-        openings: [],
-        closings: []
-      }
+      const value = each(after.resident - before.resident)
+      return { ...atRest, value, heap: subject.executable === undefined ? heap : null }
+    })
+  )
+
+/** A sample without time. */
+const atRest = { messages: 0, millis: 0, cpu: 0, loadCpu: 0, latencies: [], openings: [], closings: [], heap: null }
+
+/**
+ * The bytes of one of many memberships: those of JavaScript's heap and of what it owns, because resident memory changes in
+ * steps. A runtime whose report of its heap means something else is measured by its resident memory.
+ */
+const membershipSample = (subject: Subject, work: Work & { readonly _tag: "Membership" }, settings: Settings) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const flags = [...settings.flags, ...memoryFlags]
+      const { child, port } = yield* startServer(subject, work, { ...settings, flags })
+      const load = yield* startLoad
+      const { before, connections, more } = work
+      const dialect = subject.dialect ?? "plain"
+      yield* ask(load, { _tag: "Open", port, connections, compressed: false, dialect })
+      const join = (topics: number) => (topics === 0 ? Effect.void : child.ask({ join: topics }, Usage))
+      const held = Effect.map(child.ask("idle", Usage), ({ external, heap, resident }) =>
+        subject.executable === undefined ? heap + external : resident
+      )
+      yield* join(before)
+      yield* Effect.sleep("200 millis")
+      const start = yield* held
+      yield* join(more)
+      yield* Effect.sleep("200 millis")
+      return { ...atRest, value: ((yield* held) - start) / connections / more }
     })
   )
 
@@ -249,7 +273,8 @@ const clientContestant = (
 export const isClientWork = (work: Work): work is ClientWork => work._tag === "Client" || work._tag === "ClientEcho"
 
 /** Whether a case measures a subject. A case with few subjects measures the library on one version of Effect. */
-export const takesPart = (subject: Subject, { only, work }: Case, settings: Settings): boolean =>
+export const takesPart = (subject: Subject, { only, suite, work }: Case, settings: Settings): boolean =>
+  (subject.suite === undefined || subject.suite === suite) &&
   (only === undefined ||
     (only.includes(subject.way ?? subject.name) &&
       (subject.effect === undefined || subject.effect === settings.effects[0]))) &&
@@ -257,7 +282,7 @@ export const takesPart = (subject: Subject, { only, work }: Case, settings: Sett
   (subject.effect === undefined || settings.effects.includes(subject.effect)) &&
   (!isCompressed(work) || subject.compresses) &&
   (subject.only === undefined || (work._tag === "Echo" && kindOf(work) === subject.only)) &&
-  (work._tag !== "Broadcast" || subject.broadcasts)
+  ((work._tag !== "Broadcast" && work._tag !== "Publish") || subject.broadcasts)
 
 export const make = (
   subject: Subject,

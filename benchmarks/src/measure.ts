@@ -1,7 +1,7 @@
 /** Runs one case against all of its subjects, one after another in each round. */
 import { Effect, Either, type Scope } from "effect"
 import { spawnSync } from "node:child_process"
-import type { Case } from "./cases.js"
+import type { Case, Work } from "./cases.js"
 import * as contestants from "./contestants.js"
 import { baseline, majorOf } from "./names.js"
 import type { CaseResult, Row } from "./results.js"
@@ -29,6 +29,8 @@ const mostConnections = (() => {
 const warmUpOf = ({ detail, work }: Case): number =>
   detail ? detailWarmUpMillis : work._tag === "Churn" ? churnWarmUpMillis : warmUpMillis
 
+const unitOf = ({ _tag }: Work): string => (_tag === "Memory" ? "KiB" : _tag === "Membership" ? "B" : "µs")
+
 /** What was measured of a subject so far. */
 interface Record {
   readonly subject: Subject
@@ -48,7 +50,7 @@ export const measure = (one: Case, settings: contestants.Settings): Effect.Effec
       name: one.name,
       title: one.title,
       node: settings.nodeVersion,
-      unit: work._tag === "Memory" ? "KiB" : "µs",
+      unit: unitOf(work),
       sweep: one.sweep ?? null,
       rows,
       notes
@@ -95,7 +97,7 @@ export const measure = (one: Case, settings: contestants.Settings): Effect.Effec
             for (const value of yield* attempt(contestant.subject, take(contestant))) onTaken(record, value)
           }
         })
-      if (work._tag !== "Memory") {
+      if (unitOf(work) === "µs") {
         const millis = warmUpOf(one) / warmUpRounds
         for (let round = 0; round < warmUpRounds; round++) {
           yield* play(
