@@ -15,7 +15,9 @@ const handler = (socket: Server.ServerWebSocket) =>
     joins.add(join)
     if (options.topics.length > 0) yield* join(nextTopic())
     yield* Effect.ensuring(
-      socket.run((message) => Effect.forEach(options.topics, (topic) => topics.publish(topic, message), { discard: true })),
+      socket.run((message) =>
+        Effect.forEach(options.topics, (topic) => topics.publish(topic, message), { discard: true })
+      ),
       Effect.sync(() => joins.delete(join))
     )
   })

@@ -44,8 +44,7 @@ export const nextTopic = (): string => options.topics[joined++ % options.topics.
 let rooms = 0
 
 /** Names of topics that no connection has joined yet. */
-const newTopics = (count: number): ReadonlyArray<string> =>
-  Array.from({ length: count }, () => `rooms/${rooms++}`)
+const newTopics = (count: number): ReadonlyArray<string> => Array.from({ length: count }, () => `rooms/${rooms++}`)
 
 const isJoin = (message: unknown): message is { readonly join: number } =>
   typeof message === "object" && message !== null && "join" in message

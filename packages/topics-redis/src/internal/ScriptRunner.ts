@@ -1,0 +1,41 @@
+import { RESP_TYPES } from "@redis/client"
+import type { Script } from "./scripts.js"
+
+/** Everything that a script returns is bytes. */
+export const bytesOnly = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } }
+
+/** Runs scripts on a server. */
+export abstract class ScriptRunner {
+  /** Sends a command. Fails if there is no reply within a time. The server may perform it even then. */
+  abstract command(args: ReadonlyArray<string | Buffer>): Promise<unknown>
+
+  /** Nothing more is sent. */
+  abstract end(): void
+
+  /** Runs a script. The server gets its source only if it does not have it. Returns what the script returns. */
+  async run(
+    { sha, source }: Script,
+    keys: ReadonlyArray<string>,
+    args: ReadonlyArray<string | Buffer>
+  ): Promise<ReadonlyArray<Buffer>> {
+    const rest = [String(keys.length), ...keys, ...args]
+    try {
+      return toBuffers(await this.command(["EVALSHA", sha, ...rest]))
+    } catch (cause) {
+      if (!isReply(cause, "NOSCRIPT")) throw cause
+      return toBuffers(await this.command(["EVAL", source, ...rest]))
+    }
+  }
+}
+
+/** Whether it is an error that the server has replied with, by its code. */
+export const isReply = (cause: unknown, code: string): boolean =>
+  cause instanceof Error && cause.message.startsWith(code)
+
+const toBuffers = (reply: unknown): ReadonlyArray<Buffer> => {
+  if (!Array.isArray(reply)) throw new TypeError("The reply of a script is not an array")
+  return reply.map((value: unknown) => {
+    if (Buffer.isBuffer(value)) return value
+    throw new TypeError("The reply of a script has something other than bytes")
+  })
+}
