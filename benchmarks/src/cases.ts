@@ -28,6 +28,10 @@ export type Work =
       readonly compressed: boolean
       readonly heartbeat: boolean
     }
+  /** `publishers` connections publish to one process, and a member of the topic is connected to another one, over Redis. */
+  | { readonly _tag: "Relay"; readonly publishers: number; readonly shape: Shape }
+  /** A member that was away recovers this many publications from Redis. */
+  | { readonly _tag: "Recovery"; readonly missed: number; readonly shape: Shape }
   /** Connections that are members of `before` topics join `more` topics. */
   | { readonly _tag: "Membership"; readonly connections: number; readonly before: number; readonly more: number }
 
@@ -213,6 +217,7 @@ const sweeps = [
 ]
 
 const members = ["topics", "ws", "Bun", "Socket.IO"]
+const overRedis = ["topics", "Socket.IO"]
 const publishing = ["topics", "run", "ws", "Bun", "Socket.IO", "raw net"]
 
 /** `pnpm bench topics`. */
@@ -248,7 +253,20 @@ const topics: ReadonlyArray<Case> = [
     work: { _tag: "Membership", connections: 2000, before, more },
     rounds: 2,
     only: members
-  }))
+  })),
+  {
+    name: "topics-redis",
+    title: "125 B published on one process, received on another one, over Redis, 64 in flight",
+    work: { _tag: "Relay", publishers: 64, shape: text(125) },
+    only: overRedis
+  },
+  {
+    name: "topics-recovery",
+    title: "a client recovers 10,000 publications of 125 B from Redis",
+    work: { _tag: "Recovery", missed: 10_000, shape: text(125) },
+    rounds: few,
+    only: overRedis
+  }
 ]
 
 export const cases: ReadonlyArray<Case> = [

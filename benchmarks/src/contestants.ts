@@ -1,10 +1,13 @@
 /** Starts the subjects of a case, and measures one round of one subject. */
-import { Effect, Schema, type Scope } from "effect"
+import { Duration, Effect, Schema, type Scope } from "effect"
 import type { Case, Work } from "./cases.js"
 import * as ChildProcess from "./ChildProcess.js"
-import { checkServer, makeClientCheck, type NotEqual } from "./equality.js"
+import { checkServer, makeClientCheck, NotEqual } from "./equality.js"
+import { payload } from "./load/frames.js"
 import { Port, Result, type Request } from "./load/requests.js"
 import type { EffectVersion } from "./names.js"
+import { miss } from "./recovering.js"
+import * as RedisServer from "./RedisServer.js"
 import type { Sample } from "./rows.js"
 import type { OnlyEchoes, Subject } from "./subjects.js"
 
@@ -49,7 +52,7 @@ const leadInBroadcasts = 17
 
 const startLoad = ChildProcess.make({ file: "load/main" })
 
-const startServer = (subject: Subject, work: Work, { flags, node }: Settings) =>
+const startServer = (subject: Subject, work: Work, { flags, node }: Settings, more: ReadonlyArray<string> = []) =>
   Effect.gen(function* () {
     const maxMessageBytes = "shape" in work ? Math.max(work.shape.bytes, 1024 * 1024) : 1024 * 1024
     const child = yield* ChildProcess.make({
@@ -65,7 +68,8 @@ const startServer = (subject: Subject, work: Work, { flags, node }: Settings) =>
         ...(kindOf(work) === "records" ? ["--parse"] : []),
         ...(work._tag === "Memory" && work.heartbeat ? ["--heartbeat"] : []),
         "--max-message-bytes",
-        String(maxMessageBytes)
+        String(maxMessageBytes),
+        ...more
       ]
     })
     const { port } = yield* child.next(Port)
@@ -95,7 +99,8 @@ const sampleOf = (cpu: number, { cpu: loadCpu, messages, ...result }: Result): S
   messages,
   cpu,
   loadCpu,
-  heap: null
+  heap: null,
+  redis: null
 })
 
 const serverContestant = (
@@ -106,6 +111,7 @@ const serverContestant = (
   Effect.gen(function* () {
     if (work._tag === "Memory") return { subject, sample: () => idleSample(subject, work, settings) }
     if (work._tag === "Membership") return { subject, sample: () => membershipSample(subject, work, settings) }
+    if (work._tag === "Relay" || work._tag === "Recovery") return yield* redisContestant(subject, work, settings)
     const { child, port } = yield* startServer(subject, work, settings)
     const load = yield* startLoad
     const dialect = subject.dialect ?? "plain"
@@ -149,6 +155,64 @@ const serverContestant = (
     }
   })
 
+/** Two processes of a subject that share a topic over a Redis server of their own. */
+const redisContestant = (
+  subject: Subject,
+  work: Extract<Work, { readonly _tag: "Relay" | "Recovery" }>,
+  settings: Settings
+): Effect.Effect<Contestant, Failure, Scope.Scope> =>
+  Effect.gen(function* () {
+    const redis = yield* RedisServer.start
+    const flags = ["--topics", "1", "--redis", redis.path]
+    const publisher = yield* startServer(subject, work, settings, [...flags, "--publisher"])
+    const member = yield* startServer(subject, work, settings, flags)
+    const ports = { publisher: publisher.port, member: member.port }
+    const { shape } = work
+    const dialect = subject.dialect ?? "plain"
+    const text = payload(shape, 0).toString()
+    const inTime = <A>(run: () => Promise<A>) =>
+      Effect.timeoutFail(Effect.tryPromise({ try: run, catch: (error) => new NotEqual({ message: String(error) }) }), {
+        duration: "30 seconds",
+        onTimeout: () => new NotEqual({ message: `${subject.name} loses messages` })
+      })
+    const cpu = Effect.map(Effect.all([publisher.child.ask("usage", Usage), member.child.ask("usage", Usage)]), (all) =>
+      all.reduce((sum, { cpu }) => sum + cpu, 0)
+    )
+    const measured = (run: Effect.Effect<Result, Failure>) =>
+      Effect.gen(function* () {
+        const [before, redisBefore] = [yield* cpu, redis.cpu()]
+        const result = yield* run
+        const sample = sampleOf((yield* cpu) - before, result)
+        return { ...sample, redis: (redis.cpu() - redisBefore) / result.messages }
+      })
+    // Nobody loses messages.
+    yield* inTime(async () => (await miss(ports, dialect, 10, text))())
+    if (work._tag === "Recovery") {
+      const recovered = (back: () => Promise<void>): Effect.Effect<Result, Failure> =>
+        Effect.map(Effect.timed(inTime(back)), ([time]): Result => ({
+          messages: work.missed,
+          cpu: 0,
+          millis: Duration.toMillis(time),
+          latencies: [Duration.toMillis(time)],
+          openings: [],
+          closings: []
+        }))
+      const sample = () =>
+        Effect.flatMap(
+          inTime(() => miss(ports, dialect, work.missed, text)),
+          (back) => measured(recovered(back))
+        )
+      return { subject, sample }
+    }
+    const load = yield* startLoad
+    const compressed = false
+    yield* ask(load, { _tag: "Open", port: ports.publisher, connections: work.publishers, compressed, dialect })
+    yield* ask(load, { _tag: "Open", port: ports.member, connections: work.publishers + 1, compressed, dialect })
+    const joined = dialect === "plain" ? Effect.sleep("200 millis") : Effect.void
+    yield* joined
+    return { subject, sample: (millis) => measured(ask(load, { _tag: "Relay", shape, dialect, millis })) }
+  })
+
 // V8's young generation grows with the rate at which connections are opened, up to 100 MB. Divided by the number of
 // connections, that would look like memory of theirs.
 const memoryFlags = ["--expose-gc", "--max-semi-space-size=1"]
@@ -176,7 +240,17 @@ const idleSample = (subject: Subject, work: Work & { readonly _tag: "Memory" }, 
   )
 
 /** A sample without time. */
-const atRest = { messages: 0, millis: 0, cpu: 0, loadCpu: 0, latencies: [], openings: [], closings: [], heap: null }
+const atRest = {
+  messages: 0,
+  millis: 0,
+  cpu: 0,
+  loadCpu: 0,
+  latencies: [],
+  openings: [],
+  closings: [],
+  heap: null,
+  redis: null
+}
 
 /**
  * The bytes of one of many memberships: those of JavaScript's heap and of what it owns, because resident memory changes in

@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process"
 import type { Case, Work } from "./cases.js"
 import * as contestants from "./contestants.js"
 import { baseline, majorOf } from "./names.js"
+import { hasRedis } from "./RedisServer.js"
 import type { CaseResult, Row } from "./results.js"
 import { rateOf, type Sample, toRows } from "./rows.js"
 import { clients, servers, type Subject } from "./subjects.js"
@@ -59,6 +60,10 @@ export const measure = (one: Case, settings: contestants.Settings): Effect.Effec
       notes.push(`Left out: a process may not open that many files here (\`ulimit -n\`).`)
       return result([])
     }
+    if ((work._tag === "Relay" || work._tag === "Recovery") && !hasRedis) {
+      notes.push("Left out: there is no `redis-server` on this machine.")
+      return result([])
+    }
     const records = new Map(
       (contestants.isClientWork(work) ? clients : servers)
         .filter((subject) => contestants.takesPart(subject, one, settings))
@@ -97,7 +102,7 @@ export const measure = (one: Case, settings: contestants.Settings): Effect.Effec
             for (const value of yield* attempt(contestant.subject, take(contestant))) onTaken(record, value)
           }
         })
-      if (unitOf(work) === "µs") {
+      if (unitOf(work) === "µs" && work._tag !== "Recovery") {
         const millis = warmUpOf(one) / warmUpRounds
         for (let round = 0; round < warmUpRounds; round++) {
           yield* play(

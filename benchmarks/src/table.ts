@@ -33,6 +33,7 @@ const ratio = (value: number | null): string => optional(value, (found) => found
 const columns = (unit: string): ReadonlyArray<Column> => [
   { title: unit === "µs" ? "CPU µs each" : `${unit} each`, cell: ({ mean }) => figure(mean) },
   { title: "KiB of heap", cell: ({ heap }) => optional(heap, (value) => value.toFixed(1)) },
+  { title: "Redis µs", cell: ({ redis }) => optional(redis, figure) },
   { title: "to ws", cell: ({ toBaseline }) => ratio(toBaseline) },
   { title: "noise", cell: ({ noise }) => optional(noise, percent) },
   { title: "to raw", cell: ({ toFloor }) => ratio(toFloor) },

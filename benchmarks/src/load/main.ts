@@ -110,11 +110,31 @@ const exchange = (
   })
 }
 
+const messageIn = (dialect: Dialect, shape: frames.Shape): Uint8Array =>
+  dialect === "plain"
+    ? frames.message(shape, 0)
+    : frames.text(`42${JSON.stringify(["message", frames.payload(shape, 0).toString()])}`)
+
+const relay = (shape: frames.Shape, dialect: Dialect, millis: number) => {
+  const message = messageIn(dialect, shape)
+  const senders = connections.slice(0, -1)
+  return measure(millis, (isOver, count, done) => {
+    let outstanding = senders.length
+    let next = 0
+    connections.at(-1)!.onMessages = (received) => {
+      count(received)
+      for (let i = 0; i < received; i++) {
+        if (isOver()) outstanding--
+        else senders[next++ % senders.length]!.write(message)
+      }
+      if (outstanding === 0) done()
+    }
+    for (const sender of senders) sender.write(message)
+  })
+}
+
 const broadcast = async (shape: frames.Shape, dialect: Dialect, atLeast: number, millis: number) => {
-  const message =
-    dialect === "plain"
-      ? frames.message(shape, 0)
-      : frames.text(`42${JSON.stringify(["message", frames.payload(shape, 0).toString()])}`)
+  const message = messageIn(dialect, shape)
   const latencies: Array<number> = []
   const result = await measure(millis, (isOver, count, done) => {
     let outstanding = connections.length
@@ -259,6 +279,8 @@ const perform = async (request: Request): Promise<object> => {
       return pace(request.shape, request.rate, request.burst, request.millis)
     case "Broadcast":
       return broadcast(request.shape, request.dialect, request.atLeast, request.millis)
+    case "Relay":
+      return relay(request.shape, request.dialect, request.millis)
     case "Beside":
       return beside(request.shape, request.inFlight, request.intervalMillis, request.millis)
     case "Churn":

@@ -41,6 +41,8 @@ export type Request =
       readonly atLeast: number
       readonly millis: number
     }
+  /** All connections but the last one send one message each, and another one for each message that the last one receives. */
+  | { readonly _tag: "Relay"; readonly shape: Shape; readonly dialect: Dialect; readonly millis: number }
   /** The first connection sends one message at a fixed interval. The others keep `inFlight` messages in flight. */
   | {
       readonly _tag: "Beside"

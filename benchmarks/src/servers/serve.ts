@@ -14,6 +14,10 @@ const { values } = parseArgs({
     parse: { type: "boolean", default: false },
     // Effect 4 compiles its schemas.
     compile: { type: "boolean", default: false },
+    // The socket of a Redis server that carries the topics.
+    redis: { type: "string" },
+    // Connections publish, but do not join a topic.
+    publisher: { type: "boolean", default: false },
     heartbeat: { type: "boolean", default: false },
     // Connections are opened and closed.
     closing: { type: "boolean", default: false },
