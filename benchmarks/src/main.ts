@@ -1,5 +1,5 @@
 /**
- * `pnpm bench [case…] [--rounds N] [--seconds S] [--json file] [--server name] [--effect 3|4] [--node file]
+ * `pnpm bench [case…|topics] [--rounds N] [--seconds S] [--json file] [--server name] [--effect 3|4] [--node file]
  * [--single-threaded-gc] [--profiles folder]`: measures the cases, or all of them, on each Node, and prints a table for each.
  */
 import { Args, Command, Options } from "@effect/cli"
