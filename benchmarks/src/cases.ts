@@ -246,7 +246,7 @@ const topics: ReadonlyArray<Case> = [
   ),
   ...[
     { name: "topics-first", title: "the first membership of a connection", before: 0, more: 1 },
-    { name: "topics-memory", title: "a further membership of a connection", before: 1, more: 10 }
+    { name: "topics-memory", title: "a further membership of a connection with two", before: 2, more: 10 }
   ].map(({ before, more, name, title }): Case => ({
     name,
     title,
