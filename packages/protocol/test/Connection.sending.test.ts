@@ -332,11 +332,17 @@ describe("a shared message", () => {
     assert.strictEqual(first, second)
     for (const connection of [one, other]) connection.recycleOutput()
     for (const message of [shared, shared, shared]) one.send(message)
-    assert.deepStrictEqual(one.takeOutput().map(({ length }) => length), [21])
+    assert.deepStrictEqual(
+      one.takeOutput().map(({ length }) => length),
+      [21]
+    )
     one.recycleOutput()
     // To copy it would cost more than another write.
     for (const message of [large, shared]) one.send(message)
-    assert.deepStrictEqual(one.takeOutput().map(({ length }) => length), [5004, 7])
+    assert.deepStrictEqual(
+      one.takeOutput().map(({ length }) => length),
+      [5004, 7]
+    )
   })
 
   it("is shared once, and is a message of its kind", () => {

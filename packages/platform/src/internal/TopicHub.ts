@@ -268,7 +268,8 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
       this.connections.set(link, connection)
       link.addOwner(connection)
     }
-    if (connection.memberIn(name) !== undefined) return Effect.fail(new TopicError({ reason: "AlreadyAttached", topic: name }))
+    if (connection.memberIn(name) !== undefined)
+      return Effect.fail(new TopicError({ reason: "AlreadyAttached", topic: name }))
     if (connection.size >= maxTopics) {
       return Effect.fail(new TopicError({ reason: "TooManyTopics", topic: name, max: maxTopics }))
     }

@@ -24,16 +24,17 @@ export class AppClient extends ScriptRunner {
       }
       const { timeout } = this
       const timer = setTimeout(() => reject(new Error(`Redis did not answer within ${timeout} ms`)), timeout)
+      const succeed = (reply: unknown): void => {
+        clearTimeout(timer)
+        resolve(reply)
+      }
       const fail = (cause: unknown): void => {
         clearTimeout(timer)
         reject(cause)
         if (isReply(cause, "READONLY")) this.onReadOnly(cause)
       }
       // The client drops a command that it could not send in this time.
-      this.client.sendCommand(args, { ...bytesOnly, timeout }).then((reply) => {
-        clearTimeout(timer)
-        resolve(reply)
-      }, fail)
+      this.client.sendCommand(args, { ...bytesOnly, timeout }).then(succeed, fail)
     })
   }
 
