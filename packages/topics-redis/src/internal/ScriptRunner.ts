@@ -1,8 +1,7 @@
-import { RESP_TYPES } from "@redis/client"
 import type { Script } from "./scripts.js"
 
-/** Everything that a script returns is bytes. */
-export const bytesOnly = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } }
+/** Everything that a script returns is bytes: the client makes them of what it knows by this byte, `$`. */
+export const bytesOnly = { typeMapping: { 36: Buffer } } as const
 
 /** Runs scripts on a server. */
 export abstract class ScriptRunner {
