@@ -79,6 +79,7 @@ for (const name of forBoth) {
 // The measured programs, which are the same on both versions.
 for (const file of [
   "servers/effect-websocket.ts",
+  "servers/effect-websocket-topics.ts",
   "servers/effectWebSocketEcho.ts",
   "servers/serve.ts",
   "clients/effect-websocket.ts",

@@ -278,15 +278,16 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
       this.connections.set(link, connection)
       link.addOwner(connection)
     }
-    if (connection.members.has(name)) return Effect.fail(new TopicError({ reason: "AlreadyAttached", topic: name }))
-    if (connection.members.size >= maxTopics) {
+    if (connection.memberIn(name) !== undefined)
+      return Effect.fail(new TopicError({ reason: "AlreadyAttached", topic: name }))
+    if (connection.size >= maxTopics) {
       return Effect.fail(new TopicError({ reason: "TooManyTopics", topic: name, max: maxTopics }))
     }
     const place = connection.placeIn(scope)
     if (place.isClosed) return Effect.fail(new TopicError({ reason: "Detached", topic: name }))
     const topic = this.enter(name)
     const member = new SocketMember(connection, topic, settings, place)
-    connection.members.set(name, member)
+    connection.join(member)
     return Effect.succeed({ member, topic })
   }
 
@@ -304,7 +305,7 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
 
   /** Ends the membership of a connection in a topic. Does nothing if there is none. */
   detach(socket: AnyWebSocket, name: string): void {
-    if (socket instanceof BaseWebSocket) this.connections.get(socket.link)?.members.get(name)?.end()
+    if (socket instanceof BaseWebSocket) this.connections.get(socket.link)?.memberIn(name)?.end()
   }
 
   /** Tells how it begins, and sends what was missed. Fails if the membership ends meanwhile. */

@@ -2,7 +2,7 @@ import type { PresenceChange, PresenceEntry } from "@effect-websocket/platform/T
 import type { Channels, ChannelSubscription } from "./Channels.js"
 import { decodeChange, decodeSession, encodeSession } from "./encoding.js"
 import { keyOf } from "./keys.js"
-import type { RedisLink } from "./RedisLink.js"
+import type { ScriptRunner } from "./ScriptRunner.js"
 import * as scripts from "./scripts.js"
 import { delay } from "./settings.js"
 
@@ -19,12 +19,12 @@ export type ChangeListener = (change: PresenceChange) => void
  * everybody who listens, when the next one expires. The script that removes a session tells so, so it is told once.
  */
 export class RedisPresence {
-  private readonly link: RedisLink
+  private readonly runner: ScriptRunner
   private readonly channels: Channels
   private readonly prefix: string
 
-  constructor(link: RedisLink, channels: Channels, prefix: string) {
-    this.link = link
+  constructor(runner: ScriptRunner, channels: Channels, prefix: string) {
+    this.runner = runner
     this.channels = channels
     this.prefix = prefix
   }
@@ -66,7 +66,7 @@ export class RedisPresence {
     signal?: AbortSignal
   ): Promise<ReadonlyArray<Buffer>> {
     const keys = ["metas", "expiries"].map((name) => keyOf(this.prefix, topic, name))
-    return this.link.run(script, keys, [this.channel(topic), ...args], signal)
+    return this.runner.run(script, keys, [this.channel(topic), ...args], signal)
   }
 
   private channel(topic: string): string {
