@@ -238,7 +238,7 @@ for (const by of ["its fiber", "its scope"] as const) {
                   yield* turn
                   now = yield* left()
                 }
-                assert.deepStrictEqual(now, before, `after ${turns} turns`)
+                assert.deepStrictEqual(now, before, `after ${turns} turns: ${JSON.stringify({ now, before })}`)
                 return done
               })
             // Modules are loaded once.
