@@ -1,7 +1,6 @@
 import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as Http2 from "node:http2"
 import type { Duplex } from "node:stream"
-import { headerRecord } from "./headerRecord.js"
 
 const { NGHTTP2_CANCEL } = Http2.constants
 
@@ -21,9 +20,9 @@ export const resetOf = ({ readableEnded, rstCode }: Http2.Http2Stream): Error | 
 export const remoteAddressOf = ({ session }: Http2.Http2Stream): string | undefined =>
   session === undefined || session.destroyed ? undefined : session.socket.remoteAddress
 
-/** The headers of a message as HTTP/1.1 has them: without pseudo-headers. */
-export const headersOf = (rawHeaders: ReadonlyArray<string>): HeaderRecord =>
-  headerRecord({ rawHeaders: rawHeaders.filter((_, i) => rawHeaders[i - (i % 2)]?.startsWith(":") !== true) })
+/** The headers of a message as HTTP/1.1 has them. */
+export const withoutPseudoHeaders = (headers: HeaderRecord): HeaderRecord =>
+  Object.fromEntries(Object.entries(headers).filter(([name]) => !name.startsWith(":")))
 
 /** A copy that Node's types and checks accept. */
 export const outgoing = (headers: HeaderRecord): Http2.OutgoingHttpHeaders =>
