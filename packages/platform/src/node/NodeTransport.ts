@@ -217,6 +217,8 @@ class NodeTransport implements Transport {
   }
 
   receiveEnd(): void {
+    // Node ends the input of a stream that was reset, too.
+    if (isHttp2Stream(this.socket) && (this.socket.rstCode ?? 0) !== 0) return
     this.sink?.onEof()
     this.endStream()
   }

@@ -6,7 +6,11 @@ const { NGHTTP2_CANCEL } = Http2.constants
 
 /** Resets a stream, with CANCEL (RFC 8441 §5) unless told otherwise, and drops what it holds. */
 export const cancel = (stream: Http2.Http2Stream, code: number = NGHTTP2_CANCEL): void => {
-  if (!stream.closed) stream.close(code)
+  if (!stream.closed) {
+    // Node would end the stream first, which is what an orderly end looks like.
+    stream.end = () => stream
+    stream.close(code)
+  }
   stream.destroy()
 }
 
@@ -33,10 +37,13 @@ export const outgoing = (headers: HeaderRecord): Http2.OutgoingHttpHeaders =>
   )
 
 /**
- * Ends a session and its socket. The last frames are written at once if the peer reads. Otherwise the session would hold the socket
- * as long as the peer pleases.
+ * Ends a session and its socket. It may be called while Node writes the last frames of a stream, so these come first. A session
+ * whose peer does not read would hold its socket as long as the peer pleases.
  */
 export const dropSession = (session: Http2.Http2Session, socket: Duplex): void => {
-  session.destroy()
-  setImmediate(() => socket.destroy())
+  session.close()
+  setImmediate(() => {
+    session.destroy()
+    setImmediate(() => socket.destroy())
+  })
 }
