@@ -332,10 +332,10 @@ const opened = ({ ending, moment, role }: Cell, transport: TransportName) =>
           : Effect.void
       )
     if (role === "client" && transport === "HTTP/2") {
-      const server = yield* http2Server()
+      const server = yield* http2Server({ clearText: true })
       const acquire = Effect.provide(
         WebSocketClient.connect(server.url, options),
-        NodeWebSocketClient.layerWith({ http2: "require", tls: { ca: tls.cert } })
+        NodeWebSocketClient.layerWith({ http2: "require" })
       )
       const app = yield* start(ending, withLastWord(acquire), use)
       const peer = yield* server.next
@@ -358,14 +358,14 @@ const opened = ({ ending, moment, role }: Cell, transport: TransportName) =>
     const scope = yield* Scope.make()
     const server = yield* serve({
       ...options,
-      ...(transport === "TCP" ? {} : { tls }),
+      ...(transport === "TLS" ? { tls } : {}),
       http2: transport === "HTTP/2"
     }).pipe(Scope.provide(scope))
     yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
     const app = yield* start(ending, withLastWord(server.accept()), use, Scope.close(scope, Exit.void))
     const { port } = server.address
     if (transport === "HTTP/2") {
-      const peer = yield* http2Client(port)
+      const peer = yield* http2Client(port, "http")
       return { ...app, peer, socket: yield* Deferred.await(socket) }
     }
     const peer = yield* (transport === "TCP" ? rawClient : tlsClient)(port)

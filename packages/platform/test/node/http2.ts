@@ -48,7 +48,7 @@ export const http2Session = (
     }),
     (session) =>
       Effect.callback<void>((resume) => {
-        if (session.closed && session.destroyed) return resume(Effect.void)
+        if (session.destroyed) return resume(Effect.void)
         session.once("close", () => resume(Effect.void))
         session.destroy()
       })
@@ -81,9 +81,10 @@ export const request = (session: Http2.ClientHttp2Session, headers: Http2.Outgoi
   })
 
 /** A raw peer that has made the opening handshake with a server. */
-export const http2Client = (port: number) =>
+export const http2Client = (port: number, scheme: "http" | "https" = "https") =>
   Effect.gen(function* () {
-    const { answer, peer } = yield* request(yield* http2Session(port))
+    const session = yield* http2Session(port, {}, scheme)
+    const { answer, peer } = yield* request(session, connectHeaders({ ":scheme": scheme }))
     assert.deepStrictEqual([answer.status, answer.ended], [200, false])
     return peer
   })
@@ -103,14 +104,26 @@ export class Http2Request extends Http2Peer<Http2.ServerHttp2Stream> {
   }
 }
 
-/** A server of raw peers over TLS, which enables extended CONNECT unless `settings` say otherwise. */
-export const http2Server = (options: Http2.SecureServerOptions = {}) =>
+/** A server of raw peers, over TLS unless told otherwise, which enables extended CONNECT unless `settings` say otherwise. */
+export const http2Server = ({
+  clearText = false,
+  ...options
+}: Http2.SecureServerOptions & { readonly clearText?: boolean } = {}) =>
   Effect.gen(function* () {
     const requests = yield* Queue.unbounded<Http2Request>()
     const sessions: Array<Http2.ServerHttp2Session> = []
-    const server = Http2.createSecureServer({ ...tls, settings: { enableConnectProtocol: true }, ...options })
+    const settings = { enableConnectProtocol: true }
+    const server = clearText
+      ? Http2.createServer({ settings })
+      : Http2.createSecureServer({ ...tls, settings, ...options })
     server.on("session", (session) => sessions.push(session))
     server.on("stream", (stream, headers) => void Queue.offerUnsafe(requests, new Http2Request(stream, headers)))
     const port = yield* listen(server)
-    return { port, url: `wss://127.0.0.1:${port}`, next: Queue.take(requests), sessions, server }
+    return {
+      port,
+      url: `${clearText ? "ws" : "wss"}://127.0.0.1:${port}`,
+      next: Queue.take(requests),
+      sessions,
+      server
+    }
   })

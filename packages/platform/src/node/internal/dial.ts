@@ -4,6 +4,7 @@ import * as Http from "node:http"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import type { Dial, Dialed, RejectedBody } from "../../engine/client/Dial.js"
+import { shown } from "../../internal/settings.js"
 import type { ClientOptions } from "../NodeOptions.js"
 import * as NodeTransport from "../NodeTransport.js"
 import { ignore, letGo } from "./clientRoute.js"
@@ -13,8 +14,12 @@ import { toIoError, type Stage } from "./ioError.js"
 import { connectTo, secured, waysOf, type Way } from "./way.js"
 
 /** Dials with these options. Throws a `RangeError` for those that make no sense. */
-export const dialWith = (options: ClientOptions): Effect.Effect<Dial> =>
-  Effect.map(waysOf(options), (wayTo) => {
+export const dialWith = (options: ClientOptions): Effect.Effect<Dial> => {
+  const known: ReadonlyArray<unknown> = [undefined, "prefer", "require"]
+  if (!known.includes(options.http2)) {
+    throw new RangeError(`http2 must be "prefer" or "require", but is ${shown(options.http2)}`)
+  }
+  return Effect.map(waysOf(options), (wayTo) => {
     const { http2 } = options
     const over2 = http2 === undefined ? undefined : http2Dial(http2, { ask, dial })
     return (url, headers, done) => {
@@ -24,6 +29,7 @@ export const dialWith = (options: ClientOptions): Effect.Effect<Dial> =>
         : over2(url, way, headers, done)
     }
   })
+}
 
 /** Connects, and sends the upgrade request over HTTP/1.1. */
 const dial = (way: Way, headers: HeaderRecord, done: (dialed: Dialed) => void): (() => void) => {
