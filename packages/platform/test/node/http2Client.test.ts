@@ -120,7 +120,7 @@ describe("sessions", () => {
       const connecting = yield* Effect.forkChild(connect(server.url))
       ;(yield* server.next).accept()
       const socket = yield* Fiber.join(connecting)
-      server.sessions[0]!.destroy(Http2.constants.NGHTTP2_INTERNAL_ERROR)
+      server.sessions[0]!.destroy(undefined, Http2.constants.NGHTTP2_INTERNAL_ERROR)
       assert.deepInclude(facts(yield* Effect.flip(socket.receive)), { _tag: "Io_error", reason: "Reset" })
       const failing = yield* Effect.forkChild(Effect.flip(connect(server.url)))
       yield* server.next
