@@ -1,7 +1,7 @@
 /** Peers over streams of HTTP/2 that know nothing of WebSocket, from Node's own `http2`. */
 import { assert } from "@effect/vitest"
 import * as Http2 from "node:http2"
-import { Effect, Queue, Scope } from "../effect/index.js"
+import { Effect, Queue, type Scope } from "../effect/index.js"
 import { listen, Peer, tls } from "./support.js"
 
 /** A stream whose reset is that of RFC 8441 §5. */
