@@ -506,10 +506,12 @@ export const layerRoute = <
  * `upgrade` and `reject`, once, unless `isGone`. If one of them throws, the library logs the error, and other requests
  * are not affected.
  *
- * - `request`, `remoteAddress`: the request, and the address of its transport.
+ * - `request`, `remoteAddress`: the request, and the address of its transport. For version `"2.0"` of HTTP, the headers have the
+ *   pseudo-headers of an extended `CONNECT` (RFC 8441).
  * - `isGone`: whether the client has disconnected or ended its side. Then it gets no answer.
  * - `onGone`: tells one listener when the client goes away before it is answered; a later listener replaces it.
- * - `upgrade`: answers 101 with headers. The transport begins with the bytes behind the request.
+ * - `upgrade`: answers with headers and status 101, or with the `:status` in them over HTTP/2. The transport begins with the bytes
+ *   behind the request.
  * - `reject`: answers with an HTTP status, headers and a text, and ends the connection.
  *
  * @since 0.1.0

@@ -1,11 +1,12 @@
 import type { ProtocolError } from "@effect-websocket/protocol/Errors"
 import { remoteProtocolError, IoError, type HeaderRecord } from "@effect-websocket/protocol/Errors"
+import * as ExtendedConnect from "@effect-websocket/protocol/ExtendedConnect"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
 import * as HeaderField from "@effect-websocket/protocol/HeaderField"
 import type * as Origin from "@effect-websocket/protocol/Origin"
 import type { Settings } from "../Settings.js"
 import { clientAddress, type ProxySettings } from "./forwarded.js"
-import type { ServerRequest } from "./ServerRequest.js"
+import type { CheckedRequest, ServerRequest } from "./ServerRequest.js"
 import type { UpgradeAttempt } from "./UpgradeAttempt.js"
 
 /** A refused request: the answer, and the reason. */
@@ -18,7 +19,7 @@ export interface Refused {
 
 /** Makes what a check of the app sees of a request. */
 export type MakeRequest = (
-  request: Handshake.UpgradeRequest,
+  request: CheckedRequest,
   remoteAddress: string | undefined,
   /** The address of the client if trusted proxies decide about it. */
   forwarded: string | undefined
@@ -36,7 +37,9 @@ export const checkHandshake = (
   { remoteAddress, request }: UpgradeAttempt,
   { makeRequest, proxies }: Terms
 ): ServerRequest | Refused => {
-  const checked = Handshake.checkRequest(request)
+  const checked = request.httpVersion.startsWith("2")
+    ? ExtendedConnect.checkRequest(request.headers)
+    : Handshake.checkRequest(request)
   if (checked._tag === "RefusedRequest") return checked
   return makeRequest(checked, remoteAddress, proxies && clientAddress(remoteAddress, checked.headers, proxies))
 }
