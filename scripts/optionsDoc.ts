@@ -22,7 +22,7 @@ interface Part {
 const parts: ReadonlyArray<Part> = [
   { file: `${src}/Options.ts`, name: "ConnectionOptions", title: "Connections" },
   { file: `${src}/Options.ts`, name: "SendStrategy", title: "The values of `sendStrategy`" },
-  { file: "packages/protocol/src/Connection.ts", name: "Limits", title: "Limits", within: "`limits`" },
+  { file: "packages/protocol/src/Limits.ts", name: "Limits", title: "Limits", within: "`limits`" },
   { file: `${src}/Options.ts`, name: "ReceiveRate", title: "Receive rate", within: "`receiveRate`" },
   {
     file: "packages/protocol/src/PermessageDeflate.ts",
