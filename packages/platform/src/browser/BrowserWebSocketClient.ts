@@ -3,8 +3,8 @@
  * the rest: cookies, the origin, and which servers it may reach (`connect-src` of its policy).
  *
  * The connection, its errors and its closing are those of every client. What the platform cannot do fails with a local
- * `ProtocolError` before anything is sent: `ping`, `pong`, `sendStream`, close codes other than 1000 and 3000 to 4999, and options
- * that it cannot follow.
+ * `ProtocolError` before anything is sent: `ping`, `pong`, `sendStream`, and options that it cannot follow. It can send the close
+ * codes 1000 and 3000 to 4999 only, so 1001 is sent as 1000, and 3000 is added to every other code: 1011 is sent as 4011.
  *
  * @since 0.1.0
  */

@@ -10,7 +10,7 @@ import { NativeDialing } from "../engine/native/NativeDialing.js"
 import type { NativeDial, NativeOpened, NativeRequest } from "../engine/native/NativeSocket.js"
 import { NativeTransport } from "../engine/native/NativeTransport.js"
 import type { Timers } from "../engine/time/Timers.js"
-import { NativeWebSocketImpl } from "../internal/NativeWebSocketImpl.js"
+import { MessageWebSocketImpl } from "../internal/MessageWebSocketImpl.js"
 import { openIn } from "../internal/opening.js"
 import { parseBaseUrl } from "../internal/requestOptions.js"
 import { placeIn } from "../internal/scopes.js"
@@ -125,7 +125,7 @@ const makeWebSocket = (
   url: URL,
   settings: NativeSettings,
   timers: Timers
-): NativeWebSocketImpl => {
+): MessageWebSocketImpl => {
   const connection = new NativeConnection(socket, settings)
   const parsed = Extension.parse(extensions === "" ? [] : extensions)
   const negotiated = {
@@ -133,7 +133,7 @@ const makeWebSocket = (
     agreement: { protocol: protocol || undefined, extensions: isProtocolError(parsed) ? [] : parsed }
   }
   const transport = new NativeTransport(socket, connection, settings.maxUnreadBytes)
-  return new NativeWebSocketImpl(
+  return new MessageWebSocketImpl(
     new Link(connection, transport, settings, timers, negotiated, { delivery: "messages" }),
     undefined
   )

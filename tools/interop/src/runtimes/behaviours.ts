@@ -55,10 +55,14 @@ const equal = (actual: unknown, expected: unknown): Effect.Effect<void> =>
   })
 
 /** The fields of an error that the effect must fail with. */
-const failure = <E>(effect: Effect.Effect<unknown, E>, ...fields: ReadonlyArray<string>): Effect.Effect<unknown> =>
-  Effect.flatMap(Effect.flip(Effect.asVoid(effect)), (error) =>
-    Effect.succeed(fields.map((field): unknown => Reflect.get(Object(error), field)))
-  ).pipe(Effect.orDieWith((value) => new Error(`It succeeded: ${String(value)}`)))
+const failure = <E, R>(
+  effect: Effect.Effect<unknown, E, R>,
+  ...fields: ReadonlyArray<string>
+): Effect.Effect<ReadonlyArray<unknown>, never, R> =>
+  Effect.matchEffect(effect, {
+    onFailure: (error) => Effect.succeed(fields.map((field): unknown => Reflect.get(Object(error), field))),
+    onSuccess: () => Effect.die(new Error("It succeeded"))
+  })
 
 const text = (socket: WebSocket.WebSocket) => Effect.map(socket.receive, ({ data }) => data)
 
@@ -66,9 +70,7 @@ const ask = (socket: WebSocket.WebSocket, question: string) => Effect.zipRight(s
 
 /** How the server saw the connection end that called itself `name`. */
 const seenOf = (targets: Targets, name: string) =>
-  Effect.scoped(
-    Effect.flatMap(WebSocketClient.connect(targets.echo), (socket) => ask(socket, `!seen ${name}`))
-  )
+  Effect.scoped(Effect.flatMap(WebSocketClient.connect(targets.echo), (socket) => ask(socket, `!seen ${name}`)))
 
 const named = (targets: Targets, name: string) => `${targets.echo}?name=${name}`
 
@@ -96,7 +98,7 @@ export const behaviours: Readonly<Record<string, Behaviour>> = {
       yield* equal(socket.protocol, "chat.v1")
       const invalid = WebSocketClient.connect(echo, { protocols: ["not a token"] })
       yield* equal(yield* failure(Effect.scoped(invalid), "_tag", "origin"), ["Protocol_error", "local"])
-    }).pipe(Effect.asVoid) as ReturnType<Behaviour>,
+    }),
   "sees the server's close code": ({ echo }) =>
     Effect.gen(function* () {
       const socket = yield* WebSocketClient.connect(echo)
@@ -112,11 +114,13 @@ export const behaviours: Readonly<Record<string, Behaviour>> = {
   "sends its own close code": (targets) =>
     Effect.gen(function* () {
       const socket = yield* WebSocketClient.connect(named(targets, "own"))
-      yield* equal(yield* failure(socket.close(1011), "_tag", "origin"), ["Protocol_error", "local"])
       yield* socket.close(3456, "why")
       const { clean, initiator } = yield* socket.closeStatus
       yield* equal([initiator, clean], ["local", true])
       yield* equal(yield* seenOf(targets, "own"), "3456 why clean")
+      const failed = Effect.zipRight(WebSocketClient.connect(named(targets, "failed")), Effect.fail("on purpose"))
+      yield* Effect.exit(Effect.scoped(failed))
+      yield* equal(yield* seenOf(targets, "failed"), "4011  clean")
     }),
   "closes with the handshake when interrupted": (targets) =>
     Effect.gen(function* () {
@@ -133,18 +137,18 @@ export const behaviours: Readonly<Record<string, Behaviour>> = {
   "fails typed for a refused handshake": ({ echo }, _, { refusals }) =>
     Effect.gen(function* () {
       const refused = Effect.scoped(WebSocketClient.connect(`${echo}?refuse=403`))
-      const seen = yield* failure(refused as Effect.Effect<unknown, unknown>, "_tag", "status", "reason")
-      yield* equal(seen, refusals ? ["Handshake_rejected", 403, undefined] : ["Io_error", undefined, "Connect"])
+      const seen = yield* failure(refused, "_tag", "status", "reason")
+      yield* equal(seen, refusals ? ["Handshake_rejected", 403, "Forbidden"] : ["Io_error", undefined, "Connect"])
     }),
   "fails typed if nobody listens": ({ closed }) =>
     Effect.gen(function* () {
       const refused = Effect.scoped(WebSocketClient.connect(closed))
-      yield* equal(yield* failure(refused as Effect.Effect<unknown, unknown>, "_tag", "reason"), ["Io_error", "Connect"])
+      yield* equal(yield* failure(refused, "_tag", "reason"), ["Io_error", "Connect"])
     }),
   "gives up after openTimeout": ({ echo }) =>
     Effect.gen(function* () {
       const late = Effect.scoped(WebSocketClient.connect(`${echo}?late=1`, { openTimeout: "100 millis" }))
-      const seen = yield* failure(late as Effect.Effect<unknown, unknown>, "_tag", "reason", "operation")
+      const seen = yield* failure(late, "_tag", "reason", "operation")
       yield* equal(seen, ["Io_error", "Timeout", "open"])
     }),
   "reports a drop as 1006": ({ echo }) =>
@@ -191,25 +195,18 @@ export const behaviours: Readonly<Record<string, Behaviour>> = {
     Effect.gen(function* () {
       const socket = yield* WebSocketClient.connect(echo)
       for (const refused of [socket.ping(), socket.pong(), socket.sendStream(Stream.make("part"))]) {
-        yield* equal(yield* failure(refused as Effect.Effect<unknown, unknown>, "_tag", "origin"), [
-          "Protocol_error",
-          "local"
-        ])
+        yield* equal(yield* failure(refused, "_tag", "origin"), ["Protocol_error", "local"])
       }
       yield* equal(yield* ask(socket, "still here"), "still here")
       const asking = (options: WebSocketClient.ConnectOptions) =>
-        failure(
-          Effect.scoped(WebSocketClient.connect(echo, options)) as Effect.Effect<unknown, unknown>,
-          "_tag",
-          "origin"
-        )
+        failure(Effect.scoped(WebSocketClient.connect(echo, options)), "_tag", "origin")
       const options: ReadonlyArray<WebSocketClient.ConnectOptions> = [
         { compression: true },
         { heartbeatInterval: "1 second" },
         ...(headers ? [] : [{ headers: { "x-test": "1" } }])
       ]
       for (const each of options) yield* equal(yield* asking(each), ["Protocol_error", "local"])
-    }) as ReturnType<Behaviour>,
+    }),
   "sends request headers": ({ echo }, _, { headers }) =>
     headers
       ? Effect.gen(function* () {
@@ -219,10 +216,10 @@ export const behaviours: Readonly<Record<string, Behaviour>> = {
       : Effect.fail(notHere),
   "reconnects after a drop": ({ echo }) =>
     Effect.gen(function* () {
-      const socket = yield* ReconnectingWebSocket.make(echo)
+      const socket = yield* ReconnectingWebSocket.make(echo, { onConnect: (socket) => socket.send("connected") })
+      yield* equal((yield* socket.receive).data, "connected")
       yield* socket.send("!drop")
-      yield* socket.send("again")
-      yield* equal((yield* socket.receive).data, "again")
+      yield* equal((yield* socket.receive).data, "connected")
     }),
   "carries typed messages": ({ typed }) =>
     Effect.gen(function* () {

@@ -45,7 +45,8 @@ const writeTable = async (rows: ReadonlyArray<ReadonlyArray<string>>): Promise<v
 const program = Effect.gen(function* () {
   if (values.install) installRuntimes()
   const found = findRuntimes().filter(({ name }) => positionals.length === 0 || positionals.includes(name))
-  for (const runtime of found) if ("missing" in runtime) console.log(`MISSING: ${runtime.name}, for lack of ${runtime.missing}`)
+  for (const runtime of found)
+    if ("missing" in runtime) console.log(`MISSING: ${runtime.name}, for lack of ${runtime.missing}`)
   const present = found.flatMap((runtime) => ("missing" in runtime ? [] : [runtime]))
   const results = yield* Effect.forEach(present, tried)
   const failures = results.flatMap(({ outcomes, runtime }) =>
@@ -59,7 +60,13 @@ const program = Effect.gen(function* () {
     ["behaviour", ...results.map(({ runtime }) => `${runtime.name} ${runtime.version}`)],
     ...names.map((name) => [name, ...results.map(({ outcomes }) => cell(outcomes[name]))])
   ]
-  for (const row of rows) console.log(row.map((text, column) => text.padEnd(column === 0 ? 42 : 26)).join("").trimEnd())
+  for (const row of rows)
+    console.log(
+      row
+        .map((text, column) => text.padEnd(column === 0 ? 42 : 26))
+        .join("")
+        .trimEnd()
+    )
   for (const failure of failures) console.log(`FAILED: ${failure}`)
   console.log(`${results.length} runtimes, ${failures.length} behaviours failed`)
   if (values.write) yield* Effect.promise(() => writeTable(rows))

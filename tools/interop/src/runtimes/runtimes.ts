@@ -23,7 +23,7 @@ export interface Missing {
   readonly missing: string
 }
 
-const versionIn = (line: string | undefined): string => /\d+\.[.\d]*\d/.exec(line ?? "")?.[0] ?? "?"
+const versionIn = (line: string | undefined): string => /\d+[.-][.\d-]*\d/.exec(line ?? "")?.[0] ?? "?"
 
 const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, Error> =>
   Effect.tryPromise({ try: run, catch: (error) => (error instanceof Error ? error : new Error(String(error))) })
@@ -119,7 +119,10 @@ const config :Workerd.Config = (
         // Until it listens.
         Effect.retry(Schedule.intersect(Schedule.spaced("50 millis"), Schedule.recurs(100)))
       )
-      return yield* parse(yield* Effect.mapError(answered, (error) => new Error(`${error.message} ${process.printed()}`)), "")
+      return yield* parse(
+        yield* Effect.mapError(answered, (error) => new Error(`${error.message} ${process.printed()}`)),
+        ""
+      )
     })
 
 const programs = (): ReadonlyArray<Runtime | Missing> => {

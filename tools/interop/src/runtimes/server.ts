@@ -91,10 +91,7 @@ const routes = (seen: Seen) =>
       path: "/topics",
       protocols: TopicsServer.protocols,
       handler: TopicsServer.handler({ rules: [Topics.rule("news", { subscribe: true, publish: true })] })
-    }).pipe(
-      Layer.provide([Topics.layerBroker(), Presence.layerBroker()]),
-      Layer.provide(MemoryTopicBroker.layer())
-    ),
+    }).pipe(Layer.provide([Topics.layerBroker(), Presence.layerBroker()]), Layer.provide(MemoryTopicBroker.layer())),
     WebSocketChannel.layerRoute(Typed, {
       path: "/typed",
       handler: (socket) => socket.run(({ say }) => socket.send({ said: say }))

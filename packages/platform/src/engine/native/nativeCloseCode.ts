@@ -1,9 +1,9 @@
-/** Whether a platform's WebSocket sends this close code for the app (WHATWG WebSockets §3.1, `close`). */
-export const isNativeCloseCode = (code: number): boolean => code === 1000 || (code >= 3000 && code <= 4999)
-
 /**
- * The code that a platform's WebSocket sends in place of one that it cannot send: 1000 for 1001, because both are normal
- * ends, and otherwise the code plus 3000, so 4011 for 1011.
+ * The code that a platform's WebSocket sends for one of the library or the app. It can send 1000 and 3000 to 4999 (WHATWG
+ * WebSockets §3.1, `close`). So 1001 becomes 1000, because both are normal ends, and every other code has 3000 added: 1011
+ * becomes 4011.
  */
-export const toNativeCloseCode = (code: number): number =>
-  isNativeCloseCode(code) ? code : code === 1001 ? 1000 : code + 3000
+export const toNativeCloseCode = (code: number): number => {
+  if (code === 1000 || code >= 3000) return code
+  return code === 1001 ? 1000 : code + 3000
+}

@@ -4,4 +4,6 @@ import { runAll, type Targets } from "../behaviours.js"
 declare const process: { readonly argv: ReadonlyArray<string> }
 
 const targets: Targets = JSON.parse(process.argv.at(-1) ?? "")
-console.log(JSON.stringify(await runAll(DenoWebSocketClient, { headers: true, refusals: false, unsent: true }, targets)))
+console.log(
+  JSON.stringify(await runAll(DenoWebSocketClient, { headers: true, refusals: false, unsent: true }, targets))
+)
