@@ -3,9 +3,10 @@ import * as ReconnectingWebSocket from "@effect-websocket/platform/ReconnectingW
 import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
 import * as WebSocketChannel from "@effect-websocket/platform/WebSocketChannel"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
+import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import { Stream } from "effect"
 import { WebSocket as UndiciWebSocket } from "undici"
-import { Deferred, Effect, Exit, Fiber, Schema, Scope } from "../effect/index.js"
+import { Deferred, Effect, Exit, Fiber, Layer, Schema, Scope } from "../effect/index.js"
 import { assert, beforeEach, describe, it, vi } from "../effect/vitest.js"
 import { restoreGlobals } from "../native/stubWebSocket.js"
 import { serve, serveEcho } from "../node/support.js"
@@ -77,9 +78,12 @@ describe("BrowserWebSocketClient", () => {
   it.live("fails if the server refuses", () =>
     Effect.gen(function* () {
       const server = yield* serve()
-      const check = () => Effect.succeed(UpgradeCheck.reject(403))
-      yield* Effect.forkChild(server.run(() => Effect.void, { check }))
-      const error = yield* Effect.flip(connect(server.address.url))
+      yield* Layer.build(
+        WebSocketServer.layerHandler(() => Effect.void, {
+          check: () => Effect.succeed(UpgradeCheck.reject(403))
+        }).pipe(Layer.provide(Layer.succeed(WebSocketServer.WebSocketServer, server)))
+      )
+      const error = yield* Effect.flip(Effect.asVoid(connect(server.address.url)))
       assert.deepInclude({ ...error }, { _tag: "Io_error", reason: "Connect" })
     }).pipe(Effect.scoped)
   )

@@ -28,7 +28,7 @@ const refusal = (
   Effect.gen(function* () {
     const { platform, sockets } = makePlatform()
     const client = yield* NativeClient.make(platform, clientOptions)
-    const error = yield* Effect.flip(Effect.scoped(client.connect(url, options)))
+    const error = yield* Effect.flip(Effect.asVoid(Effect.scoped(client.connect(url, options))))
     assert.deepStrictEqual(sockets, [])
     return error
   })
