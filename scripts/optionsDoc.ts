@@ -44,6 +44,11 @@ const parts: ReadonlyArray<Part> = [
     title: "TLS of clients on Node",
     within: "`tls` and `proxyTls`"
   },
+  {
+    file: `${src}/native/NativeOptions.ts`,
+    name: "ConnectOptions",
+    title: "Clients over the WebSocket of a platform"
+  },
   { file: `${src}/Options.ts`, name: "ClientMakeOptions", title: "`WebSocketClient.make`" },
   { file: `${src}/internal/makeReconnecting.ts`, name: "ReconnectingOptions", title: "Clients that reconnect" },
   { file: `${src}/Options.ts`, name: "ServerOptions", title: "Servers" },

@@ -1,6 +1,6 @@
 import { DenoWebSocketClient } from "@effect-websocket/platform/deno"
 import * as WebSocketClient from "@effect-websocket/platform/WebSocketClient"
-import { ConfigProvider, Config, Effect, Layer } from "../effect/index.js"
+import { Config, ConfigProvider, Effect, type Layer } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
 import { restoreGlobals, stubWebSocket } from "../native/stubWebSocket.js"
 

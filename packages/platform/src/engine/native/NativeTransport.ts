@@ -87,11 +87,17 @@ export class NativeTransport implements Transport {
   }
 
   private afterBlobs(step: () => void | Promise<void>): void {
-    const blobs = (this.blobs ?? Promise.resolve()).then(step).catch(() => this.abort())
-    this.blobs = blobs
-    void blobs.then(() => {
+    const before = this.blobs ?? Promise.resolve()
+    const blobs: Promise<void> = (async () => {
+      try {
+        await before
+        await step()
+      } catch {
+        this.abort()
+      }
       if (this.blobs === blobs) this.blobs = undefined
-    })
+    })()
+    this.blobs = blobs
   }
 
   private arrived(): void {

@@ -28,7 +28,7 @@ export class FakeSocket {
   }
 
   emit(type: string, event: NativeEvent = {}): void {
-    for (const listener of [...(this.listeners.get(type) ?? [])]) listener(event)
+    for (const listener of this.listeners.get(type) ?? []) listener(event)
   }
 
   receive(...data: ReadonlyArray<unknown>): void {

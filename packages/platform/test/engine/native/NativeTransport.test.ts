@@ -8,16 +8,16 @@ afterEach(() => void vi.useRealTimers())
 
 /** A blob whose bytes come when the test says so. */
 const blob = (bytes: Uint8Array) => {
-  let give = (_: ArrayBuffer): void => {}
-  let fail = (_: Error): void => {}
+  let give: ((read: ArrayBuffer) => void) | undefined
+  let fail: ((error: Error) => void) | undefined
   const read = new Promise<ArrayBuffer>((resolve, reject) => {
     give = resolve
     fail = reject
   })
   return {
     data: { size: bytes.length, arrayBuffer: () => read },
-    give: () => give(bytes.slice().buffer),
-    fail: () => fail(new Error("unreadable"))
+    give: () => give?.(bytes.slice().buffer),
+    fail: () => fail?.(new Error("unreadable"))
   }
 }
 

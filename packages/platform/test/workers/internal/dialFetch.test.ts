@@ -75,7 +75,7 @@ describe("dialFetch", () => {
 
   it("aborts the request, and closes a WebSocket that comes too late", async () => {
     const socket = new WorkersSocket()
-    let answer = (_: unknown): void => {}
+    let answer: ((response: unknown) => void) | undefined
     let signal: AbortSignal | undefined
     vi.stubGlobal("fetch", (_: string, init: { readonly signal: AbortSignal }) => {
       signal = init.signal
@@ -85,7 +85,7 @@ describe("dialFetch", () => {
     })
     dialFetch(request, () => assert.fail("It was dropped"))()
     assert.isTrue(signal?.aborted)
-    answer(upgraded(socket))
+    answer?.(upgraded(socket))
     await vi.waitFor(() => assert.deepStrictEqual(socket.closes, [[]]))
   })
 })
