@@ -7,7 +7,7 @@ import { restoreGlobals, stubWebSocket } from "../native/stubWebSocket.js"
 restoreGlobals()
 
 /** Begins a connection, and drops it. */
-const opened = (options: WebSocketClient.ConnectOptions, layer: Layer.Layer<WebSocketClient.WebSocketClient>) =>
+const opened = <E>(options: WebSocketClient.ConnectOptions, layer: Layer.Layer<WebSocketClient.WebSocketClient, E>) =>
   Effect.gen(function* () {
     const made = stubWebSocket()
     const socket = yield* WebSocketClient.connect("ws://test/path", options)

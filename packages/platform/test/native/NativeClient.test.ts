@@ -126,8 +126,8 @@ describe("NativeClient", () => {
         delivery: "messages",
         headers: undefined,
         sendStrategy: "suspend",
-        limits: { maxFragments: undefined, maxMessageBytes: 10 }
-      } as WebSocketClient.ConnectOptions
+        limits: { maxMessageBytes: 10 }
+      }
       const fiber = yield* Effect.forkChild(Effect.scoped(client.connect("other", options)))
       yield* settled
       assert.strictEqual(sockets.length, 1)

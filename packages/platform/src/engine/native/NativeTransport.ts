@@ -31,6 +31,7 @@ export class NativeTransport implements Transport {
   private looking: ReturnType<typeof setTimeout> | undefined = undefined
   // The reading of blobs, while there is one. What arrives behind them waits for it.
   private blobs: Promise<void> | undefined = undefined
+  private stepsBehindBlobs = 0
   private blobBytes = 0
   private readonly maxBlobBytes: number
 
@@ -87,17 +88,18 @@ export class NativeTransport implements Transport {
   }
 
   private afterBlobs(step: () => void | Promise<void>): void {
-    const before = this.blobs ?? Promise.resolve()
-    const blobs: Promise<void> = (async () => {
-      try {
-        await before
-        await step()
-      } catch {
-        this.abort()
-      }
-      if (this.blobs === blobs) this.blobs = undefined
-    })()
-    this.blobs = blobs
+    this.stepsBehindBlobs++
+    this.blobs = this.runAfter(this.blobs, step)
+  }
+
+  private async runAfter(before: Promise<void> | undefined, step: () => void | Promise<void>): Promise<void> {
+    try {
+      await before
+      await step()
+    } catch {
+      this.abort()
+    }
+    if (--this.stepsBehindBlobs === 0) this.blobs = undefined
   }
 
   private arrived(): void {
