@@ -13,7 +13,9 @@ const platformOrder = [
   ],
   ["engine/connection/[^/]+", "(engine/(client|server|testing)|internal|WebSocket|Reconnecting|Mock|node)"],
   ["engine/(client|server)/[^/]+", "(engine/testing|internal|WebSocket|Reconnecting|Mock|node)"],
-  ["engine/client/[^/]+", "engine/server"],
+  ["engine/client/[^/]+", "engine/(server|native)"],
+  ["engine/(connection|server|time)/[^/]+", "engine/native"],
+  ["engine/native/[^/]+", "(engine/(server|testing)|internal|WebSocket|Reconnecting|Mock|node|native/)"],
   ["engine/server/[^/]+", "engine/client"],
   ["engine/testing/[^/]+", "(internal|WebSocket|Reconnecting|Mock|node)"],
   ["internal/(?!makeReconnecting)[^/]+", "(WebSocket(Client|Server|Upgrade|Channel|Test)|Reconnecting|Mock|node)"],
@@ -32,8 +34,30 @@ const platformOrder = [
   ["WebSocketUpgradeTest", "(MockPeer|WebSocketTest|node)"]
 ]
 
+// The folders of runtimes, and what those over a WebSocket of the runtime's own share.
+const runtimes = "node|browser|bun|deno|workers"
+
 module.exports = {
   forbidden: [
+    {
+      name: "runtimes-apart",
+      comment: "no runtime imports another one",
+      severity: "error",
+      from: { path: `${src}(${runtimes})/` },
+      to: { path: `${src}(?:${runtimes})/`, pathNot: `${src}$1/` }
+    },
+    {
+      name: "nothing-else-knows-a-runtime",
+      severity: "error",
+      from: { path: "^packages/platform/src", pathNot: `${src}(${runtimes}|native)/` },
+      to: { path: `${src}(${runtimes}|native)/` }
+    },
+    {
+      name: "native-knows-no-runtime",
+      severity: "error",
+      from: { path: `${src}(native|engine/native)/` },
+      to: { path: `${src}(${runtimes})/` }
+    },
     {
       name: "no-circular",
       comment: "imports of types count, too",
@@ -147,7 +171,7 @@ module.exports = {
       to: {
         path: "^packages/",
         pathNot:
-          "^packages/(protocol|platform|topics-redis)/src/([A-Z][A-Za-z]+|index|(node|rpc|cluster)/([A-Z][A-Za-z]+|index))\\.ts$"
+          "^packages/(protocol|platform|topics-redis)/src/([A-Z][A-Za-z]+|index|(node|browser|bun|deno|workers|rpc|cluster)/([A-Z][A-Za-z]+|index))\\.ts$"
       }
     },
     {

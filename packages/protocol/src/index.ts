@@ -45,6 +45,10 @@ export * as HeaderField from "./HeaderField.js"
 /**
  * @since 0.1.0
  */
+export * as Limits from "./Limits.js"
+/**
+ * @since 0.1.0
+ */
 export * as Mask from "./Mask.js"
 /**
  * @since 0.1.0

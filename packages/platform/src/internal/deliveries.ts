@@ -5,6 +5,7 @@ import type { DeliveryOptions } from "../Options.js"
 import type { Timers } from "../engine/time/Timers.js"
 import { FrameWebSocketImpl } from "./FrameWebSocketImpl.js"
 import { Link, type Mode, type Negotiated } from "../engine/connection/Link.js"
+import { makeConnection } from "../engine/connection/makeConnection.js"
 import { guarded } from "../engine/connection/GuardedTransport.js"
 import { MessageWebSocketImpl } from "./MessageWebSocketImpl.js"
 import type { Settings } from "../engine/Settings.js"
@@ -74,7 +75,14 @@ export const makeWebSocket = <D extends Delivery, Request>(
   request: Request
 ): WebSockets<Request>[D] => {
   // `mode` decides both what the link delivers and which class is used. Inference cannot follow this table.
-  const link: Link<never> = new Link(role, guarded(transport), settings, timers, negotiated, mode)
+  const link: Link<never> = new Link(
+    makeConnection(role, settings, negotiated, mode),
+    guarded(transport),
+    settings,
+    timers,
+    negotiated,
+    mode
+  )
   return new implementations[mode.delivery]<Request>(
     link,
     request

@@ -1,9 +1,9 @@
-import type { Connection } from "@effect-websocket/protocol/Connection"
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import type { FrameReceived } from "@effect-websocket/protocol/Frame"
 import type { Message } from "@effect-websocket/protocol/Message"
 import type { MessagePart } from "@effect-websocket/protocol/MessagePart"
 import type { Transport } from "../../Transport.js"
+import type { Core } from "./Core.js"
 
 /** An item that a connection delivers. */
 export type Delivered = Message | MessagePart | FrameReceived
@@ -17,7 +17,7 @@ export const weight = (item: Delivered): number =>
 
 /** The connection that fills an inbox. */
 export interface InboxHost {
-  readonly connection: Connection
+  readonly connection: Core
   readonly transport: Transport
   readonly settings: { readonly receiveHighWaterMark: number }
   /** Whether the transport has closed. */

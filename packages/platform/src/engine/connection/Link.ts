@@ -1,6 +1,6 @@
 /** Joins a `Connection` to its transport, time, the budget, its reader and its sender. */
 import { encodePayload } from "@effect-websocket/protocol/CloseCode"
-import * as Connection from "@effect-websocket/protocol/Connection"
+import type * as Connection from "@effect-websocket/protocol/Connection"
 import type { ProtocolError } from "@effect-websocket/protocol/Errors"
 import {
   localProtocolError,
@@ -11,11 +11,10 @@ import {
 } from "@effect-websocket/protocol/Errors"
 import { isControl } from "@effect-websocket/protocol/Frame"
 import type { Agreement } from "@effect-websocket/protocol/Handshake"
-import * as Mask from "@effect-websocket/protocol/Mask"
 import type * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import type { Transport, TransportSink } from "../../Transport.js"
 import type { Zlib } from "../../Zlib.js"
-import { randomBytesFrom, randomMaskKey } from "../random.js"
+import { randomBytesFrom } from "../random.js"
 import type { Settings } from "../Settings.js"
 import { Deadlines, type Deadline, type DeadlineOwner } from "../time/Deadlines.js"
 import type { Timers } from "../time/Timers.js"
@@ -23,6 +22,7 @@ import { Waiters } from "../Waiters.js"
 import { Ledger, type BudgetMember } from "./Budget.js"
 import { closedAtOnce, type Closable, type Owner } from "./Closables.js"
 import { abnormalClosure, goingAway, internalError, policyViolation, tryAgainLater } from "./closeCodes.js"
+import type { Core } from "./Core.js"
 import { Flusher, type FlusherHost } from "./Flusher.js"
 import { Inbox, pausedByBudget, pausedByInbox, pausedByRate, type Delivered, type InboxHost } from "./Inbox.js"
 import { PendingPing, Pings, type Closing, type ControlEvent } from "./Pings.js"
@@ -67,7 +67,7 @@ export class Link<Item extends Delivered = Delivered>
   readonly url: string
   readonly agreement: Agreement
   readonly delivery: Connection.Delivery
-  readonly connection: Connection.Connection
+  readonly connection: Core
   readonly transport: Transport
   readonly settings: Settings
   /** The compressor, if the two sides agreed on compression. */
@@ -96,13 +96,14 @@ export class Link<Item extends Delivered = Delivered>
   private closers: Waiters | undefined = undefined
 
   constructor(
-    role: "client" | "server",
+    connection: Core,
     transport: Transport,
     settings: Settings,
     timers: Timers,
     negotiated: Negotiated,
-    mode: Mode
+    mode: Pick<Mode, "delivery">
   ) {
+    this.connection = connection
     this.url = negotiated.url
     this.agreement = negotiated.agreement
     this.zlib = negotiated.deflate && settings.compression?.zlib
@@ -113,7 +114,6 @@ export class Link<Item extends Delivered = Delivered>
     this.ledger = settings.budget && new Ledger(settings.budget, timers)
     this.receiveRate =
       settings.receiveRate && new ReceiveRate(settings.receiveRate, timers, () => this.inbox.resume(pausedByRate))
-    this.connection = makeConnection(role, settings, negotiated, mode)
     // If messages are not held whole, the reader determines how long each one takes, so there is no `messageTimeout`.
     const timed = mode.delivery === "messages" ? settings : { ...settings, messageTimeout: Number.POSITIVE_INFINITY }
     this.deadlines = new Deadlines(timers, timed, this)
@@ -475,34 +475,6 @@ const overBudget = (max: number): PayloadTooLarge =>
 const abnormal = (initiator: "local" | "remote"): ConnectionClosed =>
   new ConnectionClosed({ code: abnormalClosure, reason: "", initiator, clean: false })
 
-const makeConnection = (
-  role: "client" | "server",
-  settings: Settings,
-  { deflate }: Negotiated,
-  mode: Mode
-): Connection.Connection => {
-  const options = {
-    compression: settings.compression && deflate && { ...settings.compression, agreement: deflate },
-    delivery: mode.delivery,
-    answerPings: mode.answerPings,
-    answerClose: mode.answerClose,
-    recordFrames: mode.recordFrames,
-    rsv: mode.rsv,
-    opcodes: mode.opcodes,
-    limits: settings.limits,
-    maxFrameSize: settings.maxFrameSize,
-    maxSendBytes: settings.maxSendBytes,
-    // The bytes may be used without a copy only if `send` waits until they are out.
-    maxCopiedBytes: settings.sendStrategy === "suspend" ? settings.sendMarks.high : Number.MAX_SAFE_INTEGER
-  }
-  if (role === "server") return Connection.make({ ...options, role })
-  return Connection.make({
-    ...options,
-    role,
-    maskKey: settings.random === undefined ? randomMaskKey : Mask.keys(settings.random)
-  })
-}
-
 /** Whether an item is the last one of its message. */
 const endsMessage = (item: Delivered): boolean => {
   switch (item._tag) {
@@ -515,12 +487,6 @@ const endsMessage = (item: Delivered): boolean => {
       return true
   }
 }
-
-/** Whether reading ends normally after this error, instead of failing with it. */
-export const endsNormally = (error: ConnectionError): boolean =>
-  error._tag === "Connection_closed" &&
-  error.clean &&
-  (error.initiator === "local" || error.code === 1000 || error.code === 1001 || error.code === 1005)
 
 /**
  * Calls `settle` at the end of this turn. A reader that yields to the event loop takes more than one turn, so it waits for
