@@ -18,6 +18,7 @@ import { integerFromZero, timeout } from "./internal/settings.js"
 import type { MemberSettings } from "./internal/SocketMember.js"
 import type * as internal from "./internal/topicEvents.js"
 import { timers } from "./internal/timers.js"
+import { currentMetering, meteredTopics } from "./internal/metered.js"
 import { TopicHub, type Beginning } from "./internal/TopicHub.js"
 import * as MemoryTopicBroker from "./MemoryTopicBroker.js"
 import * as TopicBroker from "./TopicBroker.js"
@@ -242,10 +243,12 @@ export const make = ({ checkInterval = "30 seconds" }: Options = {}): Effect.Eff
     const services = yield* runtime<never>()
     const memberSettings = settingsOf()
     const interval = yield* Effect.sync(() => timeout("checkInterval", checkInterval))
+    const metering = yield* currentMetering
     const hub = yield* Effect.acquireRelease(
-      Effect.sync(() => new TopicHub(broker, services)),
+      Effect.sync(() => new TopicHub(broker, services, metering)),
       (hub) => Effect.sync(() => hub.end())
     )
+    yield* meteredTopics(metering, hub)
     if (!broker.isReliable) yield* Effect.forkScoped(forever(Effect.delay(hub.check, interval)))
     return {
       publish: (topic, data, options) =>

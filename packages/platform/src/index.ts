@@ -95,6 +95,10 @@ export * as WebSocketChannel from "./WebSocketChannel.js"
  */
 export * as WebSocketClient from "./WebSocketClient.js"
 /**
+ * @since 3.0.0
+ */
+export * as WebSocketMetrics from "./WebSocketMetrics.js"
+/**
  * @since 0.1.0
  */
 export * as WebSocketServer from "./WebSocketServer.js"

@@ -75,7 +75,8 @@ export const resolve = (options: ConnectionOptions = {}, zlib?: Zlib): Settings 
     receiveRate: options.receiveRate && resolveReceiveRate(options.receiveRate),
     compression: zlib && compression && { zlib, settings: compression },
     budget: resolveBudget(options.budget),
-    random: options.random && resolveRandom(options.random)
+    random: options.random && resolveRandom(options.random),
+    observer: undefined
   }
 }
 

@@ -12,6 +12,7 @@ export {
   interruptedCause
 } from "effect/FiberRef"
 export { getOrDefault as getFiberRef, unsafeMake as makeFiberRefs } from "effect/FiberRefs"
+export { fromIterable as metricBoundaries } from "effect/MetricBoundaries"
 export { interruptible as isInterruptible, Interruption } from "effect/RuntimeFlags"
 export { isDone as isScheduleDone } from "effect/ScheduleDecision"
 export { start as startOfIntervals } from "effect/ScheduleIntervals"
