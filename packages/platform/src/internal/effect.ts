@@ -353,8 +353,22 @@ export const seriesUnsafe = (
   const metric =
     type === "counter"
       ? tagged(Metric.counter(name, { description, incremental: true }))
-      : tagged(Metric.histogram(name, metricBoundaries(boundaries), description))
+      : tagged(Metric.histogram(name, sameBoundaries(boundaries), description))
   return (value) => metric.unsafeUpdate(value, [])
+}
+
+type Boundaries = ReturnType<typeof metricBoundaries>
+
+const byBounds = new WeakMap<ReadonlyArray<number>, Boundaries>()
+
+/** Two series with boundaries of their own are two series, even if the boundaries have the same values. */
+const sameBoundaries = (bounds: ReadonlyArray<number>): Boundaries => {
+  let boundaries = byBounds.get(bounds)
+  if (boundaries === undefined) {
+    boundaries = metricBoundaries(bounds)
+    byBounds.set(bounds, boundaries)
+  }
+  return boundaries
 }
 
 // Fibers

@@ -3,7 +3,7 @@ import { Effect, Metric } from "effect"
 export * from "effect/Metric"
 
 /**
- * The value of each series whose name begins with a prefix, by its name and attributes, such as `a{b=c}`. The value of a histogram
+ * The value of each series whose name begins with a prefix, by its name and its attributes without the unit, such as `a{b=c}`. The value of a histogram
  * is how often it was recorded.
  */
 export const numbersOf = (prefix: string): Effect.Effect<ReadonlyMap<string, number>> =>
@@ -15,7 +15,7 @@ export const numbersOf = (prefix: string): Effect.Effect<ReadonlyMap<string, num
           .filter(({ id }) => id.startsWith(prefix))
           .map(({ attributes, id, state }) => {
             const labels = Object.entries(attributes ?? {})
-              .map(([key, value]) => `${key}=${value}`)
+              .flatMap(([key, value]) => (key === "unit" ? [] : [`${key}=${value}`]))
               .sort()
             return [`${id}{${labels.join(",")}}`, Number(Reflect.get(state, "count") ?? Reflect.get(state, "value"))]
           })
