@@ -22,6 +22,7 @@ import { resolveRequest } from "./internal/requestOptions.js"
 import { placeIn } from "./internal/scopes.js"
 import { resolveClient } from "./internal/settings.js"
 import { timers } from "./internal/timers.js"
+import { tracedConnect } from "./internal/traced.js"
 import type { ClientMakeOptions, ClientOptions, ConnectOptions } from "./Options.js"
 import type * as WebSocket from "./WebSocket.js"
 
@@ -187,7 +188,6 @@ export const make = (
         const services = yield* timers
         const jar = Option.getOrUndefined(yield* Effect.serviceOption(CookieJar))
         const plan = {
-          dial,
           settings,
           mode,
           timers: services,
@@ -196,7 +196,9 @@ export const make = (
           protocols: own.protocols ?? clientOptions.protocols,
           origin: own.origin ?? clientOptions.origin
         }
-        return yield* meteredConnect(connecting.connect(plan, request, restore))
+        return yield* tracedConnect(request.url, dial, (dial) =>
+          meteredConnect(connecting.connect({ ...plan, dial }, request, restore))
+        )
       })
     )
 })

@@ -23,10 +23,11 @@ import { ContextService, layerEffectDiscard, runtime as inheritedRuntime } from 
 import * as internalDrain from "./internal/drain.js"
 import { resolveMode } from "./internal/deliveries.js"
 import { logWith } from "./internal/serverLog.js"
-import { meteredPolicy, meteredServer } from "./internal/metered.js"
+import { meteredServer } from "./internal/metered.js"
 import { drainSettings, resolvePolicy, resolveProtocols, type ServerPolicy } from "./internal/serverPolicy.js"
 import { shown } from "./internal/settings.js"
 import { timers } from "./internal/timers.js"
+import { observedPolicy } from "./internal/traced.js"
 import { checkWith } from "./internal/upgradeCheck.js"
 import type { DrainOptions, ServerMakeOptions, ServerOptions } from "./Options.js"
 import type * as UpgradeCheck from "./UpgradeCheck.js"
@@ -547,7 +548,7 @@ export const make = (
   options: MakeOptions = {}
 ): Effect.Effect<Made, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const policy = yield* meteredPolicy(yield* Effect.sync(() => resolvePolicy(options)))
+    const policy = yield* observedPolicy(yield* Effect.sync(() => resolvePolicy(options)))
     const acceptor = new Acceptor(policy, yield* timers, logWith(yield* inheritedRuntime<never>()))
     yield* meteredServer(acceptor)
     yield* Effect.addFinalizer(() => internal.release(acceptor, policy.drain.code))
@@ -645,7 +646,7 @@ export const acceptAttempt = <D extends Delivery = "messages">(
   Effect.uninterruptible(
     Effect.gen(function* () {
       const connector = internal.connectorOf(resolveMode(options), yield* timers)
-      const policy = yield* meteredPolicy(resolvePolicy(options))
+      const policy = yield* observedPolicy(resolvePolicy(options))
       return internal.withValue<D, undefined>(yield* internal.acceptAttempt(attempt, policy, connector))
     })
   )

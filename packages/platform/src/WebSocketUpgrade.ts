@@ -25,9 +25,10 @@ import {
   type HttpServerResponse
 } from "./internal/httpServer.js"
 import { logWith } from "./internal/serverLog.js"
-import { meteredPolicy, meteredServer } from "./internal/metered.js"
+import { meteredServer } from "./internal/metered.js"
 import { drainSettings, resolveOwn, resolvePolicy, type ServerPolicy } from "./internal/serverPolicy.js"
 import { timers } from "./internal/timers.js"
+import { observedPolicy } from "./internal/traced.js"
 import type { AcceptOptions } from "./UpgradeCheck.js"
 import type {
   ConnectionHandle,
@@ -185,7 +186,7 @@ export const make = (
   options: MakeOptions = {}
 ): Effect.Effect<Service, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const policy = yield* meteredPolicy(yield* Effect.sync(() => resolvePolicy(options)))
+    const policy = yield* observedPolicy(yield* Effect.sync(() => resolvePolicy(options)))
     const acceptor = new Acceptor(policy, yield* timers, logWith(yield* inheritedRuntime<never>()))
     yield* meteredServer(acceptor)
     const handlers = new Handlers()

@@ -107,6 +107,10 @@ export * as WebSocketServer from "./WebSocketServer.js"
  */
 export * as WebSocketTest from "./WebSocketTest.js"
 /**
+ * @since 3.0.0
+ */
+export * as WebSocketTracing from "./WebSocketTracing.js"
+/**
  * @since 0.1.0
  */
 export * as WebSocketUpgrade from "./WebSocketUpgrade.js"

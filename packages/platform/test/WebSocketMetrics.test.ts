@@ -209,7 +209,8 @@ describe("WebSocketMetrics", () => {
           Layer.fresh(Layer.provideMerge(WebSocketTest.layer, WebSocketMetrics.layerWith({ interval: "2 seconds" })))
         )
       )
-      for (const [key, value] of yield* Metric.numbersOf("websocket.connection.active")) assert.strictEqual(value, 0, key)
+      for (const [key, value] of yield* Metric.numbersOf("websocket.connection.active"))
+        assert.strictEqual(value, 0, key)
     })
   )
 
@@ -281,7 +282,11 @@ describe("of an upgrade in a route", () => {
       yield* WebSocketUpgradeTest.serve(
         yield* routesInMemory([
           ["GET", "/echo", WebSocketUpgrade.upgrade(echo)],
-          ["GET", "/replaced", Effect.as(WebSocketUpgrade.upgrade(echo), HttpServerResponse.text("no", { status: 418 }))]
+          [
+            "GET",
+            "/replaced",
+            Effect.as(WebSocketUpgrade.upgrade(echo), HttpServerResponse.text("no", { status: 418 }))
+          ]
         ])
       )
       yield* connect("/echo")
@@ -327,9 +332,7 @@ describe("of topics", () => {
       assert.include(yield* changes, { "websocket.topic.starts{websocket.topic.start=gap}": 4 })
     }).pipe(
       Effect.scoped,
-      Effect.provide(
-        metered(Layer.provideMerge(Topics.layerBroker(), MemoryTopicBroker.layer({ maxTopics: 1 })))
-      )
+      Effect.provide(metered(Layer.provideMerge(Topics.layerBroker(), MemoryTopicBroker.layer({ maxTopics: 1 }))))
     )
   )
 })

@@ -367,7 +367,8 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
       return Effect.flatMap(
         this.broker.history(topic.name, { since, limit: since === undefined ? last : pageSize }),
         ({ isComplete, newest, publications }): Effect.Effect<Start, TopicError> => {
-          if (!isComplete) return Effect.map(joinNow(topic, member, "Gap", this.metering), (started) => ({ started, past: undefined }))
+          if (!isComplete)
+            return Effect.map(joinNow(topic, member, "Gap", this.metering), (started) => ({ started, past: undefined }))
           const position = since ?? { epoch: newest.epoch, offset: newest.offset - publications.length }
           const started: Started =
             since === undefined

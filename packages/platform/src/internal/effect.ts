@@ -29,6 +29,7 @@ import type { Scheduler, Task } from "effect/Scheduler"
 import * as Schemas from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { AnySpan, SpanLink } from "effect/Tracer"
 import type * as Subscribables from "effect/Subscribable"
 import {
   currentContext,
@@ -323,6 +324,14 @@ export const randomFrom = (seed: number): (() => number) => {
   const random = Random.make(seed)
   return () => Effect.runSync(random.next)
 }
+
+// Spans
+
+/** The time of events in spans, in nanoseconds since 1970. */
+export const spanTimeUnsafe = (clock: Clock.Clock): bigint => clock.unsafeCurrentTimeNanos()
+
+/** A link from a span to another. */
+export const linkTo = (span: AnySpan): SpanLink => ({ _tag: "SpanLink", span, attributes: {} })
 
 // Metrics
 

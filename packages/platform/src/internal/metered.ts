@@ -37,8 +37,10 @@ export const meteredServer = (server: DrainedServer): Effect.Effect<void, never,
   Effect.flatMap(currentMetering, (own) => (own === undefined ? Effect.void : member(own.servers, server)))
 
 /** These metrics see the topics of a process until the scope ends. */
-export const meteredTopics = (own: Metering | undefined, topics: MeteredTopics): Effect.Effect<void, never, Scope.Scope> =>
-  own === undefined ? Effect.void : member(own.topics, topics)
+export const meteredTopics = (
+  own: Metering | undefined,
+  topics: MeteredTopics
+): Effect.Effect<void, never, Scope.Scope> => (own === undefined ? Effect.void : member(own.topics, topics))
 
 const member = <A>(set: Set<A>, value: A): Effect.Effect<void, never, Scope.Scope> =>
   Effect.acquireRelease(
@@ -62,9 +64,7 @@ export const meteredConnect = <A, E extends ProtocolError | HandshakeRejected | 
   })
 
 /** The value of `error.type` for a failed handshake. There are few, because each is a series of its own. */
-export const errorTypeOf = ({
-  cause
-}: Exit.Failure<unknown, ProtocolError | HandshakeRejected | IoError>): string => {
+export const errorTypeOf = ({ cause }: Exit.Failure<unknown, ProtocolError | HandshakeRejected | IoError>): string => {
   const failure = Option.getOrUndefined(findErrorOption(cause))
   if (failure === undefined) return hasInterruptsOnly(cause) ? "interrupted" : "defect"
   if (failure._tag === "Handshake_rejected") return String(failure.status)

@@ -24,6 +24,7 @@ import * as Scheduler from "effect/Scheduler"
 import * as Schemas from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { AnySpan, SpanLink } from "effect/Tracer"
 import {
   catchDone,
   CurrentLogAnnotations,
@@ -306,6 +307,14 @@ export const randomFrom = (seed: number): (() => number) => {
   const random = Effect.runSync(Random.withSeed(Effect.service(Random.Random), seed))
   return () => random.nextDoubleUnsafe()
 }
+
+// Spans
+
+/** The time of events in spans, in nanoseconds since 1970. */
+export const spanTimeUnsafe = (clock: Clock.Clock): bigint => clock.currentTimeNanosUnsafe()
+
+/** A link from a span to another. */
+export const linkTo = (span: AnySpan): SpanLink => ({ span, attributes: {} })
 
 // Metrics
 

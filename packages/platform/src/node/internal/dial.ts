@@ -69,7 +69,7 @@ const tcpOptions = ({ autoSelectFamily, family, localAddress }: ClientOptions) =
 export const dialWith = (options: ClientOptions): Effect.Effect<Dial> => {
   const tcp = tcpOptions(options)
   const tls = resolveTls("tls", options.tls)
-  return Effect.map(routing(options), (routeTo) => (url, headers, done) => {
+  return Effect.map(routing(options), (routeTo) => (url, headers, done, tell) => {
     const unix = url.protocol === unixScheme ? splitUnix(url) : undefined
     const secure = url.protocol === "wss:"
     const target = {
@@ -96,6 +96,7 @@ export const dialWith = (options: ClientOptions): Effect.Effect<Dial> => {
     let drop = route(
       target,
       (opened) => {
+        tell?.("websocket.tunnel")
         const socket = secure ? Tls.connect({ ...verified, socket: opened }) : opened
         const dropRequest = ask(socket, request, secure ? "tls" : "handshake", secure, done)
         drop = () => {
