@@ -35,12 +35,16 @@ export interface Options {
    * - `maxPublications`: default 1,000. With 0 there is no history.
    * - `maxBytes`: the bytes of the messages together. Default: 1 MiB.
    * - `maxAge`: default 5 minutes.
+   * - `maxTotalBytes`: the bytes of the messages of all topics together, and 200 more for each. Default: 256 MiB. Beyond it,
+   *   the topic whose last publication is the longest ago loses its history. Its positions stay, and who missed something is
+   *   told of a gap.
    */
   readonly history?:
     | {
         readonly maxPublications?: number | undefined
         readonly maxBytes?: number | undefined
         readonly maxAge?: DurationInput | undefined
+        readonly maxTotalBytes?: number | undefined
       }
     | undefined
   /**
@@ -63,7 +67,8 @@ const resolve = ({ history, idempotency, maxTopics, unusedAge }: Options): Memor
   history: {
     maxPublications: integerFromZero("history.maxPublications", history?.maxPublications ?? 1_000),
     maxBytes: integerFromZero("history.maxBytes", history?.maxBytes ?? 1024 * 1024),
-    maxAge: timeout("history.maxAge", history?.maxAge ?? "5 minutes")
+    maxAge: timeout("history.maxAge", history?.maxAge ?? "5 minutes"),
+    maxTotalBytes: integerFromZero("history.maxTotalBytes", history?.maxTotalBytes ?? 256 * 1024 * 1024)
   },
   idempotency: {
     maxKeys: count("idempotency.maxKeys", idempotency?.maxKeys ?? 1_000),

@@ -12,6 +12,7 @@ import * as Stream from "effect/Stream"
 import { randomToken } from "./engine/random.js"
 import * as internal from "./engine/topics/RoomReader.js"
 import { ContextService, forever, layerEffect, runtime, type DurationInput } from "./internal/effect.js"
+import { named, namedStream } from "./internal/named.js"
 import { PresenceHub } from "./internal/PresenceHub.js"
 import { delay, timeout } from "./internal/settings.js"
 import { timers } from "./internal/timers.js"
@@ -142,10 +143,12 @@ export const make = ({
       (hub) => Effect.sync(() => hub.end())
     )
     return {
-      track: (topic, key, meta) => track(presence, topic, key, meta, expiryMillis),
-      list: (topic) => Effect.map(presence.list(topic), membersOf),
-      changes: (topic) => hub.stream(topic, (room, onReady) => new internal.ChangesReader(room, onReady)),
-      counts: (topic) => hub.stream(topic, (room, onReady) => new internal.CountReader(room, onReady))
+      track: (topic, key, meta) => named(topic, () => track(presence, topic, key, meta, expiryMillis)),
+      list: (topic) => named(topic, () => Effect.map(presence.list(topic), membersOf)),
+      changes: (topic) =>
+        namedStream(topic, () => hub.stream(topic, (room, onReady) => new internal.ChangesReader(room, onReady))),
+      counts: (topic) =>
+        namedStream(topic, () => hub.stream(topic, (room, onReady) => new internal.CountReader(room, onReady)))
     } satisfies Service
   })
 

@@ -8,12 +8,13 @@ import type { Name as CloseCodeName } from "@effect-websocket/protocol/CloseCode
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import { bytes, count } from "./engine/checks.js"
 import { toCloseCode } from "./engine/connection/sendable.js"
 import { charge, overdraft, type Rate } from "./engine/Rate.js"
-import { refuseName, TopicPattern } from "./engine/topics/TopicName.js"
+import { TopicPattern } from "./engine/topics/TopicName.js"
 import { ContextService, forever, layerEffect, runtime, type DurationInput } from "./internal/effect.js"
+import { named, namedStream } from "./internal/named.js"
 import { integerFromZero, timeout } from "./internal/settings.js"
 import type { MemberSettings } from "./internal/SocketMember.js"
 import type * as internal from "./internal/topicEvents.js"
@@ -175,21 +176,6 @@ export class Topics extends ContextService<Topics, Service>()("@effect-websocket
 
 const defaultWaitingBytes = 1024 * 1024
 
-const refuse = (topic: string): TopicBroker.TopicError | undefined => {
-  const cause = refuseName(topic)
-  return cause === undefined ? undefined : new TopicBroker.TopicError({ reason: "InvalidName", topic, cause })
-}
-
-/** Fails for an invalid name. */
-const named = <A, E, R>(
-  topic: string,
-  use: () => Effect.Effect<A, E, R>
-): Effect.Effect<A, E | TopicBroker.TopicError, R> =>
-  Effect.suspend((): Effect.Effect<A, E | TopicBroker.TopicError, R> => {
-    const refused = refuse(topic)
-    return refused === undefined ? use() : Effect.fail(refused)
-  })
-
 const beginning = ({ last = 0, since }: BeginOptions): Beginning => ({ since, last: integerFromZero("last", last) })
 
 /** Makes the settings of members. Members in a row with the same options share them. */
@@ -254,17 +240,14 @@ export const make = ({ checkInterval = "30 seconds" }: Options = {}): Effect.Eff
       publish: (topic, data, options) =>
         named(topic, () => hub.publish(topic, data, options?.idempotencyKey, options?.except)),
       subscribe: (topic, options = {}) =>
-        Stream.suspend(() => {
-          const refused = refuse(topic)
-          return refused === undefined
-            ? hub.stream(
-                topic,
-                options.slowStrategy ?? "close",
-                bytes("maxWaitingBytes", options.maxWaitingBytes ?? defaultWaitingBytes),
-                beginning(options)
-              )
-            : Stream.fail(refused)
-        }),
+        namedStream(topic, () =>
+          hub.stream(
+            topic,
+            options.slowStrategy ?? "close",
+            bytes("maxWaitingBytes", options.maxWaitingBytes ?? defaultWaitingBytes),
+            beginning(options)
+          )
+        ),
       attach: (socket, topic, options = {}) =>
         named(topic, () => hub.attach(socket, topic, memberSettings(options), beginning(options), options.maxTopics)),
       detach: (socket, topic) => Effect.sync(() => hub.detach(socket, topic)),

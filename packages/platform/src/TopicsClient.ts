@@ -16,6 +16,7 @@ import { formOf, forms } from "./engine/topics/wire/Form.js"
 import { ChangesReader, CountReader, type Room, type RoomReader } from "./engine/topics/RoomReader.js"
 import { findErrorOption, forever, streamOfReads, type DurationInput } from "./internal/effect.js"
 import { roomStream } from "./internal/roomStream.js"
+import { named, namedStream } from "./internal/named.js"
 import { integerFromZero, timeout } from "./internal/settings.js"
 import { StreamMember, tooSlow } from "./internal/StreamMember.js"
 import { TopicsSession } from "./internal/TopicsSession.js"
@@ -185,10 +186,13 @@ export const make = <E = never, R = never>(
     yield* Effect.forkScoped(forever(Effect.delay(check, Duration.millis(pingMillis))))
     return {
       connection,
-      subscribe: (topic, options) => subscribe(session, topic, options),
+      subscribe: (topic, options) => namedStream(topic, () => subscribe(session, topic, options)),
       publish: (topic, data, { echo, idempotencyKey } = {}) =>
         Effect.flatMap(
-          Effect.timeoutOption(session.publish(topic, data, idempotencyKey, echo), Duration.millis(publishMillis)),
+          Effect.timeoutOption(
+            named(topic, () => session.publish(topic, data, idempotencyKey, echo)),
+            Duration.millis(publishMillis)
+          ),
           Option.match({
             onNone: () =>
               Effect.fail(
@@ -200,7 +204,7 @@ export const make = <E = never, R = never>(
       track: (topic, key, meta) =>
         Effect.flatMap(
           Effect.acquireRelease(
-            Effect.sync(() => session.presence.track({ topic, key, meta })),
+            named(topic, () => Effect.sync(() => session.presence.track({ topic, key, meta }))),
             ({ end }) => Effect.sync(end)
           ),
           ({ tracked, update }) => Effect.as(tracked, { update })
@@ -219,10 +223,12 @@ const followed = <A>(
   isCount: boolean,
   make: (room: Room, onReady: () => void) => RoomReader<A>
 ): Stream.Stream<A, TopicError> =>
-  roomStream(
-    () => session.presence.room(topic, isCount),
-    (room) => session.presence.leaveRoom(room),
-    make
+  namedStream(topic, () =>
+    roomStream(
+      () => session.presence.room(topic, isCount),
+      (room) => session.presence.leaveRoom(room),
+      make
+    )
   )
 
 const subscribe = (

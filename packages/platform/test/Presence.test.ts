@@ -42,6 +42,21 @@ const withPresence = <A, E>(
 ): Effect.Effect<A, E, Scope.Scope> =>
   Effect.provide(test, Layer.provideMerge(Presence.layerBroker(options), MemoryTopicBroker.layer()))
 
+it.effect("fails for a name that no topic can have", () =>
+  withPresence(
+    Effect.gen(function* () {
+      const presence = yield* Presence.Presence
+      const attempts: ReadonlyArray<Effect.Effect<unknown, TopicBroker.TopicError, Scope.Scope>> = [
+        presence.track("a//b", "ann", ""),
+        presence.list(""),
+        Stream.runDrain(presence.changes("*")),
+        Stream.runDrain(presence.counts("\ud800"))
+      ]
+      for (const attempt of attempts) assert.strictEqual((yield* Effect.flip(attempt)).reason, "InvalidName")
+    })
+  )
+)
+
 describe("changes", () => {
   it.effect("begin with who is present, and tell who joins, is updated and leaves", () =>
     withPresence(

@@ -181,9 +181,21 @@ describe("subscribe", () => {
       const refused = (topic: string) =>
         Effect.map(Effect.flip(Stream.runDrain(client.subscribe(topic))), ({ max, reason }) => [reason, max])
       assert.deepStrictEqual(yield* refused("secret"), ["Denied", undefined])
-      assert.deepStrictEqual(yield* refused("rooms//"), ["InvalidName", undefined])
       yield* collect(client.subscribe("rooms/a"))
       assert.deepStrictEqual(yield* refused("rooms/b"), ["TooManyTopics", 1])
+    }))
+
+  test("fails for a name that no topic can have, without the server", () =>
+    Effect.gen(function* () {
+      const client = yield* TopicsClient.make(url)
+      const attempts: ReadonlyArray<Effect.Effect<unknown, TopicBroker.TopicError, Scope.Scope>> = [
+        client.publish("rooms//", "x"),
+        Stream.runDrain(client.subscribe("rooms/\ud800")),
+        client.track("", "ann", ""),
+        Stream.runDrain(client.presence("rooms/*")),
+        Stream.runDrain(client.presenceCounts("a\n"))
+      ]
+      for (const attempt of attempts) assert.strictEqual((yield* Effect.flip(attempt)).reason, "InvalidName")
     }))
 
   test("fails if its reader is too slow, and the others go on", () =>

@@ -10,6 +10,14 @@ export interface HistoryLimits {
   readonly maxAge: number
 }
 
+/** What several histories take together, in bytes: each publication takes those of its message and `publicationBytes`. */
+export interface HistoryUsage {
+  bytes: number
+}
+
+/** About what V8 takes for a publication without its message. */
+export const publicationBytes = 200
+
 interface Entry {
   readonly publication: Publication
   readonly bytes: number
@@ -22,6 +30,7 @@ const minWaste = 32
 /** The newest publications of one epoch of a topic. All times are those of the caller's clock, which never goes back. */
 export class History {
   private readonly limits: HistoryLimits
+  private readonly usage: HistoryUsage
   private readonly entries: Array<Entry | undefined> = []
   // The index of the oldest entry.
   private head = 0
@@ -29,8 +38,9 @@ export class History {
   /** The position behind the newest publication. */
   newest: Position
 
-  constructor(epoch: string, limits: HistoryLimits) {
+  constructor(epoch: string, limits: HistoryLimits, usage: HistoryUsage) {
     this.limits = limits
+    this.usage = usage
     this.newest = { epoch, offset: 0 }
   }
 
@@ -56,6 +66,7 @@ export class History {
     const bytes = size(message)
     this.entries.push({ publication, bytes, expiresAt: now + this.limits.maxAge })
     this.bytes += bytes
+    this.usage.bytes += publicationBytes + bytes
     this.trim(now)
     return publication
   }
@@ -86,6 +97,14 @@ export class History {
     return this.entries.slice(start, end).flatMap((entry) => (entry === undefined ? [] : [entry.publication]))
   }
 
+  /** Removes all publications. The position stays. */
+  clear(): void {
+    this.usage.bytes -= this.length * publicationBytes + this.bytes
+    this.bytes = 0
+    this.head = 0
+    this.entries.length = 0
+  }
+
   /** Removes what exceeds the bounds. */
   trim(now: number): void {
     const { entries } = this
@@ -93,6 +112,7 @@ export class History {
     for (let oldest = entries[this.head]; oldest !== undefined; oldest = entries[this.head]) {
       if (this.length <= maxPublications && this.bytes <= maxBytes && oldest.expiresAt > now) break
       this.bytes -= oldest.bytes
+      this.usage.bytes -= publicationBytes + oldest.bytes
       entries[this.head++] = undefined
     }
     if (this.head < minWaste || this.head * 2 < entries.length) return

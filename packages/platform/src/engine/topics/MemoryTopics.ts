@@ -1,12 +1,15 @@
 import { Binary, type Message } from "@effect-websocket/protocol/Message"
 import { notSet, type Alarm, type Timers } from "../time/Timers.js"
-import { History, type HistoryLimits } from "./History.js"
+import { History, type HistoryLimits, type HistoryUsage } from "./History.js"
 import { Idempotency, type IdempotencyLimits } from "./Idempotency.js"
 import { interrupted, type HistoryPage, type Listener, type Position, type Publication } from "./Publication.js"
 
 /** The bounds of all topics. */
 export interface MemoryTopicsSettings {
-  readonly history: HistoryLimits
+  readonly history: HistoryLimits & {
+    /** What the histories of all topics take together; see `HistoryUsage`. */
+    readonly maxTotalBytes: number
+  }
   readonly idempotency: IdempotencyLimits
   readonly maxTopics: number
   /** How long a topic without subscriptions is kept after its last use, in milliseconds. */
@@ -40,6 +43,9 @@ export class MemoryTopics {
   private readonly topics = new Map<string, MemoryTopic>()
   // Those without subscriptions, in the order of their last use.
   private readonly unused = new Set<MemoryTopic>()
+  readonly usage: HistoryUsage = { bytes: 0 }
+  // In the order of their last publication.
+  private readonly published = new Set<MemoryTopic>()
   // Publications that are being delivered. A listener may publish, and all listeners get publications in the same order.
   private deliveries: Array<() => void> | undefined = undefined
 
@@ -69,6 +75,7 @@ export class MemoryTopics {
     const kept = message._tag === "Text" ? message : new Binary(message.data.slice())
     const publication = topic.history.add(kept, publisher, now)
     if (key !== undefined) topic.remember(key, publication.position, now)
+    this.bound(topic)
     topic.schedule()
     this.deliver(topic, publication)
     return { position: publication.position, isDuplicate: false }
@@ -121,7 +128,20 @@ export class MemoryTopics {
   forget(topic: MemoryTopic): void {
     this.timers.clear(topic)
     this.unused.delete(topic)
+    this.published.delete(topic)
     this.topics.delete(topic.name)
+    topic.history.clear()
+  }
+
+  /** A topic has a new publication. The histories of those without one for the longest time give way to it. */
+  private bound(topic: MemoryTopic): void {
+    this.published.delete(topic)
+    this.published.add(topic)
+    for (const oldest of this.published) {
+      if (this.usage.bytes <= this.settings.history.maxTotalBytes) return
+      this.published.delete(oldest)
+      oldest.history.clear()
+    }
   }
 
   private topic(name: string): MemoryTopic | TooManyTopics {
@@ -178,7 +198,7 @@ export class MemoryTopic implements Alarm {
   constructor(owner: MemoryTopics, name: string, epoch: string) {
     this.owner = owner
     this.name = name
-    this.history = new History(epoch, owner.settings.history)
+    this.history = new History(epoch, owner.settings.history, owner.usage)
   }
 
   remember(key: string, position: Position, now: number): void {
@@ -187,7 +207,8 @@ export class MemoryTopic implements Alarm {
   }
 
   clear(epoch: string): void {
-    this.history = new History(epoch, this.owner.settings.history)
+    this.history.clear()
+    this.history = new History(epoch, this.owner.settings.history, this.owner.usage)
     this.keys = undefined
   }
 

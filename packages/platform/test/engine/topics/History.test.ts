@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Message from "@effect-websocket/protocol/Message"
 import * as fc from "fast-check"
-import { History } from "../../../src/engine/topics/History.js"
+import { History, publicationBytes } from "../../../src/engine/topics/History.js"
 import { at } from "./support.js"
 
 interface Kept {
@@ -12,7 +12,7 @@ interface Kept {
 
 describe("a history", () => {
   it("is empty before its first publication, and complete there", () => {
-    const history = new History("e", { maxPublications: 10, maxBytes: 10, maxAge: 10 })
+    const history = new History("e", { maxPublications: 10, maxBytes: 10, maxAge: 10 }, { bytes: 0 })
     assert.deepStrictEqual(history.after(at("e", 0), 10, 0), {
       isComplete: true,
       publications: [],
@@ -22,7 +22,7 @@ describe("a history", () => {
   })
 
   it("keeps nothing of a publication that exceeds its bytes, but counts it", () => {
-    const history = new History("e", { maxPublications: 10, maxBytes: 4, maxAge: 10 })
+    const history = new History("e", { maxPublications: 10, maxBytes: 4, maxAge: 10 }, { bytes: 0 })
     history.add(Message.text("ab"), undefined, 0)
     history.add(Message.text("large"), undefined, 0)
     assert.deepStrictEqual([history.length, history.newest.offset], [0, 2])
@@ -45,7 +45,9 @@ describe("a history", () => {
     })
     fc.assert(
       fc.property(limits, commands, (limits, commands) => {
-        const history = new History("e", limits)
+        // Others have a byte.
+        const usage = { bytes: 1 }
+        const history = new History("e", limits, usage)
         let model: Array<Kept> = []
         let now = 0
         let newest = 0
@@ -79,7 +81,12 @@ describe("a history", () => {
           }
           assert.strictEqual(history.length, model.length)
           assert.strictEqual(history.expiresAt, model[0] && model[0].time + limits.maxAge)
+          const bytes = model.reduce((sum, { bytes }) => sum + bytes, model.length * publicationBytes)
+          assert.strictEqual(usage.bytes, 1 + bytes)
         }
+        history.clear()
+        assert.deepStrictEqual([history.length, usage.bytes], [0, 1])
+        assert.strictEqual(history.after(at("e", newest), 1, now).isComplete, true)
       })
     )
   })

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Message from "@effect-websocket/protocol/Message"
 import * as fc from "fast-check"
+import { publicationBytes } from "../../../src/engine/topics/History.js"
 import { MemoryTopics, tooManyTopics, type MemoryTopicsSettings } from "../../../src/engine/topics/MemoryTopics.js"
 import type { Listener, Position } from "../../../src/engine/topics/Publication.js"
 import { Timers } from "../../../src/engine/time/Timers.js"
@@ -12,7 +13,7 @@ const make = (settings: Partial<MemoryTopicsSettings> = {}) => {
   let epochs = 0
   const topics = new MemoryTopics(
     {
-      history: { maxPublications: 100, maxBytes: 1_000, maxAge: 1_000 },
+      history: { maxPublications: 100, maxBytes: 1_000, maxAge: 1_000, maxTotalBytes: 10_000 },
       idempotency: { maxKeys: 10, maxAge: 100 },
       maxTopics: 3,
       unusedAge: 500,
@@ -95,6 +96,33 @@ describe("topics in memory", () => {
     ends[1]?.()
     assert.strictEqual(publish("e"), "e6-1")
     assert.strictEqual(topics.size, 3)
+  })
+
+  it("have a bound on their histories together: the one that published the longest ago loses its own", () => {
+    const history = { maxPublications: 100, maxBytes: 1_000, maxAge: 1_000, maxTotalBytes: 3 * publicationBytes + 30 }
+    const { publish, subscribe, topics } = make({ history })
+    const kept = () =>
+      ["a", "b", "c"].map((name) => {
+        const page = topics.history(name, undefined, 10)
+        return page === tooManyTopics ? page : page.publications.map(show).join(" ")
+      })
+    subscribe("a")
+    for (const name of ["a", "b", "a"]) publish(name, "x".repeat(10))
+    assert.deepStrictEqual(kept(), ["e1-1 e1-2", "e2-1", ""])
+    // Reading is no publication.
+    publish("c", "x".repeat(10))
+    assert.deepStrictEqual(kept(), ["e1-1 e1-2", "", "e3-1"])
+    assert.deepStrictEqual([publish("b", "x".repeat(30)), kept()], ["e2-2", ["", "e2-2", "e3-1"]])
+    const missed = topics.history("b", at("e2-", 0), 10)
+    assert.isFalse(missed !== tooManyTopics && missed.isComplete)
+    // One that has no room alone.
+    publish("b", "x".repeat(700))
+    assert.deepStrictEqual([kept(), topics.usage.bytes], [["", "", ""], 0])
+    publish("a")
+    topics.remove("a")
+    publish("c")
+    topics.remove("c")
+    assert.strictEqual(topics.usage.bytes, 0)
   })
 
   it("deliver what a listener publishes behind what it has got", () => {
