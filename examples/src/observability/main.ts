@@ -1,5 +1,5 @@
 /**
- * `pnpm observability`: serves WebSockets at ws://127.0.0.1:8080 and metrics at http://127.0.0.1:9464/metrics, and sends spans to
+ * `pnpm --filter examples observability`: serves WebSockets at ws://127.0.0.1:8080 and metrics at http://127.0.0.1:9464/metrics, and sends spans to
  * `OTEL_EXPORTER_OTLP_ENDPOINT`, by default http://127.0.0.1:4318. `dashboard.json` is for Grafana.
  */
 import { NodeWebSocketServer } from "@effect-websocket/platform/node"

@@ -13,7 +13,8 @@ import * as WebSocketUpgradeTest from "@effect-websocket/platform/WebSocketUpgra
 import { Schedule, Stream } from "effect"
 import { HttpServerResponse, routesInMemory } from "./effect/http.js"
 import { Effect, Exit, Fiber, Layer, Metric, Scope, TestClock } from "./effect/index.js"
-import { assert, describe, it } from "./effect/vitest.js"
+import { afterAll, assert, describe, it } from "./effect/vitest.js"
+import * as instruments from "../src/internal/instruments.js"
 import { isDefect, settled } from "./support.js"
 
 /** What a test changes. All tests share the metrics of the process. */
@@ -222,6 +223,20 @@ describe("WebSocketMetrics", () => {
     })
   )
 })
+
+// The tests above and below have recorded nearly all of them.
+afterAll(() =>
+  Effect.runPromise(
+    Effect.map(Metric.numbersOf("websocket."), (numbers) => {
+      for (const key of numbers.keys()) {
+        const [name, labels = ""] = key.slice(0, -1).split("{")
+        const found = Object.values(instruments).find((instrument) => instrument.name === name)
+        const attributes = labels === "" ? [] : labels.split(",").map((label) => label.split("=")[0])
+        assert.includeMembers([...(found?.attributes ?? [])], attributes, key)
+      }
+    })
+  )
+)
 
 describe("of a reconnecting client", () => {
   it.effect("counts reconnects and the outcomes of its outbox", () =>
