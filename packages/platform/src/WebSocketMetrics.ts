@@ -5,7 +5,7 @@
  * @since 3.0.0
  */
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { ContextService, forever, layerEffect, runtime, type DurationInput } from "./internal/effect.js"
 import { Metering } from "./internal/Metering.js"

@@ -34,7 +34,7 @@ export class Meter {
 
   /** Takes back what this meter has added to gauges by `set`. */
   end(): void {
-    for (const { attributes, instrument } of [...this.levels.values()]) this.set(instrument, attributes, 0)
+    for (const { attributes, instrument } of this.levels.values()) this.set(instrument, attributes, 0)
   }
 }
 

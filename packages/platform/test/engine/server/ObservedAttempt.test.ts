@@ -19,7 +19,7 @@ const observed = (attempt: Partial<UpgradeAttempt> = {}) => {
   const answers: Array<number> = []
   const made = observedAttempt(
     {
-      request: { method: "GET", url: "/", headers: {} },
+      request: { method: "GET", url: "/", httpVersion: "1.1", headers: {} },
       remoteAddress: "::1",
       isGone: () => false,
       upgrade: () => transport,
