@@ -4,7 +4,7 @@ import type * as PermessageDeflate from "@effect-websocket/protocol/PermessageDe
 import type { WaterMarks } from "../Transport.js"
 import type { Zlib } from "../Zlib.js"
 import type { Budget } from "./connection/Budget.js"
-import type { ConnectionObserver } from "./Observer.js"
+import type { ConnectionObserver } from "./connection/Observer.js"
 
 /** What `send` does if it would have to wait; see `Options.SendStrategy`. */
 export type SendStrategy = "suspend" | "dropping" | "sliding" | "close" | "abort"

@@ -1,6 +1,6 @@
 import type { FinalStatus } from "../engine/connection/FinalStatus.js"
 import type { Budget } from "../engine/connection/Budget.js"
-import type { ConnectionObserver, ObservedConnection, PauseReason } from "../engine/Observer.js"
+import type { ConnectionObserver, ObservedConnection, PauseReason } from "../engine/connection/Observer.js"
 import * as instruments from "./instruments.js"
 import type { Instrument } from "./instruments.js"
 import type { Meter } from "./Meter.js"

@@ -4,7 +4,7 @@ import type { FrameReceived } from "@effect-websocket/protocol/Frame"
 import type { Message } from "@effect-websocket/protocol/Message"
 import type { MessagePart } from "@effect-websocket/protocol/MessagePart"
 import type { Transport } from "../../Transport.js"
-import type { ConnectionObserver, PauseReason } from "../Observer.js"
+import type { ConnectionObserver, PauseReason } from "./Observer.js"
 
 /** An item that a connection delivers. */
 export type Delivered = Message | MessagePart | FrameReceived

@@ -1,4 +1,4 @@
-import type { ConnectionObserver, ObservedConnection } from "../Observer.js"
+import type { ConnectionObserver, ObservedConnection } from "./Observer.js"
 import type { Owner } from "./Closables.js"
 
 /** Tells an observer about the beginning and the end of a connection. It never closes the connection. */

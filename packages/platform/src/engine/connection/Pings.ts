@@ -1,7 +1,7 @@
 import type { PingReceived, PongReceived, Ended } from "@effect-websocket/protocol/Connection"
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import { isSameBytes } from "../bytes.js"
-import type { ConnectionObserver } from "../Observer.js"
+import type { ConnectionObserver } from "./Observer.js"
 
 /** The connection has left the phase `Open`. Listeners may receive it several times. */
 export interface Closing {

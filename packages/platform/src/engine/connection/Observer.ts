@@ -1,14 +1,18 @@
-import type { Budget } from "./connection/Budget.js"
-import type { FinalStatus } from "./connection/FinalStatus.js"
+import type { Budget } from "./Budget.js"
+import type { FinalStatus } from "./FinalStatus.js"
 
-/** A connection as its observer sees it. The numbers are read when they are needed, so that they cost nothing until then. */
-export interface ObservedConnection {
+/** What a connection counts, and what it holds. */
+export interface ConnectionCounts {
   readonly receivedMessages: number
   readonly receivedBytes: number
   readonly sentMessages: number
   readonly sentBytes: number
   readonly unreadBytes: number
   readonly unsentBytes: number
+}
+
+/** A connection as its observer sees it. The numbers are read when they are needed, so that they cost nothing until then. */
+export interface ObservedConnection extends ConnectionCounts {
   /** Whether its transport is not read at present. */
   readonly paused: boolean
   readonly settings: { readonly budget: Budget | undefined }
