@@ -92,8 +92,7 @@ describe("resolve", () => {
         receiveRate: undefined,
         compression: undefined,
         budget: undefined,
-        random: undefined,
-        observer: undefined
+        random: undefined
       }),
       defaults
     )
