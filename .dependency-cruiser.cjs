@@ -160,8 +160,9 @@ module.exports = {
     },
     {
       name: "packages-import-runtime-dependencies-only",
+      comment: "packages/cli is published as a bundle without dependencies",
       severity: "error",
-      from: { path: "^packages/[^/]+/src" },
+      from: { path: "^packages/[^/]+/src", pathNot: "^packages/cli/" },
       to: {
         dependencyTypes: ["npm-no-pkg", "npm-unknown", "npm-dev"],
         pathNot: [

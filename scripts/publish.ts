@@ -10,7 +10,8 @@ const tags = {
   "packages/protocol": "latest",
   "packages/platform": "effect3",
   "packages/platform-effect4/published": "latest",
-  "packages/topics-redis": "latest"
+  "packages/topics-redis": "latest",
+  "packages/cli": "latest"
 }
 
 for (const [folder, tag] of Object.entries(tags)) {

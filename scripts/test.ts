@@ -1,7 +1,7 @@
 /**
- * `pnpm test`: all tests, in three Vitests at the same time: the platform package on Effect 3, the same on Effect 4, and all
- * else. Vitest runs the projects of a workspace one after the other, and a core is idle while the last file of each ends. With
- * arguments it runs the tests on Effect 3 only, and passes the arguments to one Vitest.
+ * `pnpm test`: all tests, in three Vitests at the same time: the platform package on Effect 3, the same and the command on Effect 4,
+ * and all else. Vitest runs the projects of a workspace one after the other, and a core is idle while the last file of each ends.
+ * With arguments it runs the tests on Effect 3 only, and passes the arguments to one Vitest.
  */
 import { spawn, spawnSync } from "node:child_process"
 

@@ -6,6 +6,7 @@
  * - It type-checks these programs, those of the README and every module with each TypeScript, and runs them on each Node.
  * - It bundles a client for a browser.
  * - It installs each package with the other Effect, and checks what npm and Node say.
+ * - It installs the command in an empty folder, alone, and runs it.
  *
  * With `--all`, it follows every document that has commands to install, even if another one has the same, and every TypeScript
  * resolves modules in both ways.
@@ -454,6 +455,33 @@ const testApp = async (version: Version): Promise<void> => {
   await bundleForBrowser(app, version)
 }
 
+/** The command is all that is installed, and runs with the commands of its users. */
+const testCommand = async (version: Version): Promise<void> => {
+  await run("packages/cli", "npx", ["-y", "pnpm@10.34.9", "pack", "--pack-destination", folder])
+  const app = project({ "@effect-websocket/cli": `file:${tarball("cli", version)}` })
+  await step(version, "the installation of the command", () => run(app, "npm", npmInstall))
+  const installed = filesIn(join(app, "node_modules")).filter((file) => !file.startsWith("."))
+  const files = ["LICENSE", "README.md", "dist/THIRD-PARTY-NOTICES.txt", "dist/main.js", "package.json"]
+  deepStrictEqual(
+    installed,
+    files.map((file) => `@effect-websocket/cli/${file}`)
+  )
+  for (const major of version.majors) {
+    await step(version, `the command on Node ${major}`, async () => {
+      const env = { ...process.env, PATH: `${dirname(installNode(major))}${delimiter}${process.env["PATH"]}` }
+      const help = await exec(app, "npx", ["effect-websocket", "--help"], env)
+      if (help.error !== null || !help.stdout.includes("listen")) throw new Error(help.output)
+      const listening = start(app, installNode(major), "node_modules/.bin/effect-websocket", "listen", "0", "--echo")
+      await until("listening", () => listening.output.includes("listening on ws:"))
+      const url = /ws:\S+/.exec(listening.output)?.[0] ?? ""
+      const { output } = await exec(app, "npx", ["effect-websocket", "send", url, "hello"], env)
+      listening.child.kill("SIGINT")
+      const [code] = await listening.exit
+      if (output !== "hello\n" || code !== 130) throw new Error(`${output}\n${code}: ${listening.output}`)
+    })
+  }
+}
+
 /** What npm and Node say if the installed Effect is the other one. */
 const testOtherEffect = async (version: Version): Promise<void> => {
   const other = version === effect4 ? effect3 : effect4
@@ -489,6 +517,7 @@ const main = async (): Promise<void> => {
       await follow(gettingStarted, ".", command, effect3)
   }
   await run(`packages/${forBoth}`, "npx", ["-y", "pnpm@10.34.9", "pack", "--pack-destination", folder])
+  await testCommand(effect4)
   await Promise.all(
     versions.map(async (version) => {
       await followGettingStarted(version)
