@@ -20,6 +20,7 @@ import type { MemberSettings } from "./internal/SocketMember.js"
 import * as internalError from "./internal/TopicError.js"
 import type * as internal from "./internal/topicEvents.js"
 import { timers } from "./internal/timers.js"
+import { currentMetering, meteredTopics } from "./internal/metered.js"
 import { TopicHub, type Beginning } from "./internal/TopicHub.js"
 import * as MemoryTopicBroker from "./MemoryTopicBroker.js"
 import * as TopicBroker from "./TopicBroker.js"
@@ -229,10 +230,12 @@ export const make = ({ checkInterval = "30 seconds" }: Options = {}): Effect.Eff
     const services = yield* runtime<never>()
     const memberSettings = settingsOf()
     const interval = yield* Effect.sync(() => timeout("checkInterval", checkInterval))
+    const metering = yield* currentMetering
     const hub = yield* Effect.acquireRelease(
-      Effect.sync(() => new TopicHub(broker, services)),
+      Effect.sync(() => new TopicHub(broker, services, metering)),
       (hub) => Effect.sync(() => hub.end())
     )
+    yield* meteredTopics(metering, hub)
     if (!broker.isReliable) yield* Effect.forkScoped(forever(Effect.delay(hub.check, interval)))
     return {
       publish: (topic, data, options) =>

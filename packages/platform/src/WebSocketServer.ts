@@ -23,9 +23,11 @@ import { ContextService, layerEffectDiscard, runtime as inheritedRuntime } from 
 import * as internalDrain from "./internal/drain.js"
 import { resolveMode } from "./internal/deliveries.js"
 import { logWith } from "./internal/serverLog.js"
+import { meteredServer } from "./internal/metered.js"
 import { drainSettings, resolvePolicy, resolveProtocols, type ServerPolicy } from "./internal/serverPolicy.js"
 import { shown } from "./internal/settings.js"
 import { timers } from "./internal/timers.js"
+import { observedPolicy } from "./internal/traced.js"
 import { checkWith } from "./internal/upgradeCheck.js"
 import type { DrainOptions, ServerMakeOptions, ServerOptions } from "./Options.js"
 import type * as UpgradeCheck from "./UpgradeCheck.js"
@@ -548,8 +550,9 @@ export const make = (
   options: MakeOptions = {}
 ): Effect.Effect<Made, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const policy = yield* Effect.sync(() => resolvePolicy(options))
+    const policy = yield* observedPolicy(yield* Effect.sync(() => resolvePolicy(options)))
     const acceptor = new Acceptor(policy, yield* timers, logWith(yield* inheritedRuntime<never>()))
+    yield* meteredServer(acceptor)
     yield* Effect.addFinalizer(() => internal.release(acceptor, policy.drain.code))
     const service: Service = {
       ...routeOf<undefined>(acceptor.fallback, policy),
@@ -643,11 +646,9 @@ export const acceptAttempt = <D extends Delivery = "messages">(
   options: MakeOptions & WebSocket.DeliveryOptions<D> = {}
 ): Effect.Effect<ServerWebSocket<D>, ProtocolError | IoError, Scope.Scope> =>
   Effect.uninterruptible(
-    Effect.flatMap(timers, (timers) => {
-      const connector = internal.connectorOf(resolveMode(options), timers)
-      return Effect.map(
-        internal.acceptAttempt(attempt, resolvePolicy(options), connector),
-        internal.withValue<D, undefined>
-      )
+    Effect.gen(function* () {
+      const connector = internal.connectorOf(resolveMode(options), yield* timers)
+      const policy = yield* observedPolicy(resolvePolicy(options))
+      return internal.withValue<D, undefined>(yield* internal.acceptAttempt(attempt, policy, connector))
     })
   )

@@ -28,6 +28,8 @@ import {
   type Fiber,
   type Runtime
 } from "./effect.js"
+import { meteredBroker } from "./meteredBroker.js"
+import type { Metering } from "./Metering.js"
 import { SendingWebSocket } from "./SendingWebSocket.js"
 import { sentEffect } from "./sending.js"
 import { SocketMember, TopicConnection, type MemberSettings, type TopicConnectionOwner } from "./SocketMember.js"
@@ -80,6 +82,15 @@ const pastOf = (publications: ReadonlyArray<Publication>, since: Position): Past
 const sendPast = (member: SocketMember, publication: Publication): Effect.Effect<void, ConnectionError | TopicError> =>
   Effect.suspend(() => sentEffect(member.sendPast(publication)))
 
+/** Sums a number of all topics. */
+const sumOf = (topics: Iterable<LocalTopic>, name: "memberCount" | "behindCount"): number => {
+  let sum = 0
+  for (const topic of topics) sum += topic[name]
+  return sum
+}
+
+const startNames = { New: "new", Recovered: "recovered", Gap: "gap" } as const
+
 /** A member that is told how it begins. */
 interface Beginner extends Member {
   tell(event: Started): void
@@ -89,12 +100,18 @@ interface Beginner extends Member {
  * Joins behind everything that has been delivered, and is told so in the same step, before any publication. The subscription
  * must have begun.
  */
-const joinNow = (topic: LocalTopic, member: Beginner, tag: "New" | "Gap"): Effect.Effect<Started, TopicError> =>
+const joinNow = (
+  topic: LocalTopic,
+  member: Beginner,
+  tag: "New" | "Gap",
+  metering: Metering | undefined
+): Effect.Effect<Started, TopicError> =>
   Effect.suspend(() => {
     topic.join(member, undefined)
     const { position } = topic
     if (position === undefined) return Effect.fail(toError(topic.name, "not subscribed"))
     const started: Started = { _tag: tag, position }
+    metering?.topicStarted(startNames[tag])
     member.tell(started)
     return Effect.succeed(started)
   })
@@ -124,15 +141,27 @@ const toError = (topic: string, cause: unknown): TopicError =>
 export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
   private readonly broker: TopicBroker.Service
   private readonly runtime: Runtime<never>
+  private readonly metering: Metering | undefined
   private readonly id = randomToken()
   private readonly topics = new Map<string, LocalTopic>()
   private readonly subscriptions = new Map<LocalTopic, Subscription>()
   private readonly connections = new Map<object, TopicConnection>()
   private lastConnection = 0
 
-  constructor(broker: TopicBroker.Service, runtime: Runtime<never>) {
-    this.broker = broker
+  constructor(broker: TopicBroker.Service, runtime: Runtime<never>, metering?: Metering) {
+    this.metering = metering
+    this.broker = metering === undefined ? broker : meteredBroker(broker, metering)
     this.runtime = runtime
+  }
+
+  /** How many members all topics have. */
+  get members(): number {
+    return sumOf(this.topics.values(), "memberCount")
+  }
+
+  /** How many members of all topics read the history. */
+  get lagging(): number {
+    return sumOf(this.topics.values(), "behindCount")
   }
 
   /** How many members of this process a topic has. */
@@ -229,6 +258,10 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
   private fail(topic: LocalTopic, cause: unknown): void {
     if (this.topics.get(topic.name) === topic) this.topics.delete(topic.name)
     topic.fail(cause)
+  }
+
+  gapped(members: number): void {
+    this.metering?.topicStarted("gap", members)
   }
 
   release(topic: LocalTopic): void {
@@ -339,7 +372,7 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
   private start(topic: LocalTopic, member: Beginner, { last, since }: Beginning): Effect.Effect<Start, TopicError> {
     const began: Effect.Effect<Start, TopicError> = Effect.suspend((): Effect.Effect<Start, TopicError> => {
       if (since === undefined && last === 0) {
-        return Effect.map(joinNow(topic, member, "New"), (started) => ({ started, past: undefined }))
+        return Effect.map(joinNow(topic, member, "New", this.metering), (started) => ({ started, past: undefined }))
       }
       topic.fallBehind(member)
       return Effect.flatMap(
@@ -347,7 +380,7 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
         ({ isComplete, newest, publications }): Effect.Effect<Start, TopicError> => {
           if (!isComplete) {
             return hasHeard(topic, newest)
-              ? Effect.map(joinNow(topic, member, "Gap"), (started) => ({ started, past: undefined }))
+              ? Effect.map(joinNow(topic, member, "Gap", this.metering), (started) => ({ started, past: undefined }))
               : Effect.delay(began, "10 millis")
           }
           const position = since ?? { epoch: newest.epoch, offset: newest.offset - publications.length }
@@ -355,6 +388,7 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
             since === undefined
               ? { _tag: "New", position }
               : { _tag: "Recovered", position, missed: newest.offset - position.offset }
+          this.metering?.topicStarted(startNames[started._tag])
           member.tell(started)
           return Effect.succeed({ started, past: pastOf(publications, position) })
         }
@@ -376,7 +410,7 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
       return Effect.flatMap(
         this.broker.history(topic.name, { since, limit: pageSize }),
         ({ isComplete, newest, publications }): Effect.Effect<typeof joined | Past, TopicError> => {
-          if (!isComplete && hasHeard(topic, newest)) return Effect.as(joinNow(topic, member, "Gap"), joined)
+          if (!isComplete && hasHeard(topic, newest)) return Effect.as(joinNow(topic, member, "Gap", this.metering), joined)
           if (publications.length > 0) return Effect.succeed(pastOf(publications, since))
           // The subscription has not heard yet that the topic began again.
           return Effect.delay(this.advance(topic, member, since), "10 millis")

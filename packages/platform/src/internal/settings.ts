@@ -80,7 +80,8 @@ export const resolveWith = (options: ConnectionOptions, compression: Compression
     receiveRate: options.receiveRate && resolveReceiveRate(options.receiveRate),
     compression,
     budget: resolveBudget(options.budget),
-    random: options.random && resolveRandom(options.random)
+    random: options.random && resolveRandom(options.random),
+    observer: undefined
   }
 }
 

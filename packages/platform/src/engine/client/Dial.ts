@@ -59,7 +59,14 @@ export type Dialed =
  * after the callback. An error that a `Dial` throws is a defect of `connect`. If it calls back a second time or too late, the
  * transport is aborted and the body is dropped.
  *
+ * A `Dial` may report its progress for traces by `tell`, for example that a proxy has opened a tunnel.
+ *
  * @since 0.1.0
  * @category models
  */
-export type Dial = (url: URL, headers: HeaderRecord, done: (dialed: Dialed) => void) => () => void
+export type Dial = (
+  url: URL,
+  headers: HeaderRecord,
+  done: (dialed: Dialed) => void,
+  tell?: (event: string) => void
+) => () => void

@@ -23,6 +23,7 @@ import { Ledger, type BudgetMember } from "./Budget.js"
 import { closedAtOnce, type Closable, type Owner } from "./Closables.js"
 import { abnormalClosure, goingAway, internalError, policyViolation, tryAgainLater } from "./closeCodes.js"
 import type { Core } from "./Core.js"
+import type { FinalStatus } from "./FinalStatus.js"
 import { Flusher, type FlusherHost } from "./Flusher.js"
 import { Inbox, pausedByBudget, pausedByInbox, pausedByRate, type Delivered, type InboxHost } from "./Inbox.js"
 import { PendingPing, Pings, type Closing, type ControlEvent } from "./Pings.js"
@@ -46,11 +47,6 @@ export interface Mode {
   readonly recordFrames?: boolean | undefined
   readonly rsv?: number | undefined
   readonly opcodes?: ReadonlyArray<number> | undefined
-}
-
-/** How a connection ended. */
-export interface FinalStatus extends Connection.CloseStatus {
-  readonly error: ConnectionError
 }
 
 const pingBytes = 8
@@ -114,9 +110,7 @@ export class Link<Item extends Delivered = Delivered>
     this.ledger = settings.budget && new Ledger(settings.budget, timers)
     this.receiveRate =
       settings.receiveRate && new ReceiveRate(settings.receiveRate, timers, () => this.inbox.resume(pausedByRate))
-    // If messages are not held whole, the reader determines how long each one takes, so there is no `messageTimeout`.
-    const timed = mode.delivery === "messages" ? settings : { ...settings, messageTimeout: Number.POSITIVE_INFINITY }
-    this.deadlines = new Deadlines(timers, timed, this)
+    this.deadlines = new Deadlines(timers, timedSettings(settings, mode), this)
     this.flusher = new Flusher(this)
     this.inbox = new Inbox(this)
   }
@@ -239,7 +233,7 @@ export class Link<Item extends Delivered = Delivered>
   sendPing(ping: PendingPing): Sent {
     return this.sender.sendControl(() => {
       const refused = this.connection.ping(ping.payload)
-      if (refused === undefined) (this.pings ??= new Pings()).add(ping)
+      if (refused === undefined) (this.pings ??= new Pings(this.settings.observer)).add(ping)
       return refused
     })
   }
@@ -255,7 +249,7 @@ export class Link<Item extends Delivered = Delivered>
 
   /** Calls `listener` for pings, pongs and the end. Returns a function that removes it. */
   listen(listener: (event: ControlEvent) => void): () => void {
-    return (this.pings ??= new Pings()).listen(listener)
+    return (this.pings ??= new Pings(this.settings.observer)).listen(listener)
   }
 
   private failSends(error: ConnectionError): void {
@@ -408,9 +402,8 @@ export class Link<Item extends Delivered = Delivered>
   }
 
   obeyBudget(): void {
-    const { ledger } = this
-    if (ledger === undefined) return
-    this.obeyInReading(ledger)
+    if (this.ledger === undefined) return
+    this.obeyInReading(this.ledger)
     // Sends continue in a turn of their own, because any code that changes what is held may call this method.
     if (this.sender.roomAwaited) this.flusher.flushLater()
   }
@@ -452,7 +445,9 @@ export class Link<Item extends Delivered = Delivered>
   sendHeartbeat(): void {
     // A ping would have to wait behind other output. Whether that output leaves says just as much about the peer.
     if (!this.flusher.writable) return
-    this.connection.ping(randomPing(this.settings))
+    const ping = this.makePing()
+    this.connection.ping(ping.payload)
+    if (this.settings.observer !== undefined) (this.pings ??= new Pings(this.settings.observer)).beat(ping)
     this.flusher.flush()
   }
 
@@ -464,6 +459,10 @@ export class Link<Item extends Delivered = Delivered>
     else this.startClosing(goingAway, expiryReasons[deadline])
   }
 }
+
+/** If messages are not held whole, the reader determines how long each one takes, so there is no `messageTimeout`. */
+const timedSettings = (settings: Settings, { delivery }: Mode): Settings =>
+  delivery === "messages" ? settings : { ...settings, messageTimeout: Number.POSITIVE_INFINITY }
 
 const expiryReasons = { idle: "idle", lifetime: "maximum lifetime" }
 

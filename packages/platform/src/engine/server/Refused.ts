@@ -6,6 +6,7 @@ import * as HeaderField from "@effect-websocket/protocol/HeaderField"
 import type * as Origin from "@effect-websocket/protocol/Origin"
 import type { Settings } from "../Settings.js"
 import { clientAddress, type ProxySettings } from "./forwarded.js"
+import { endsWith, type RefusalReason } from "./ObservedAttempt.js"
 import type { CheckedRequest, ServerRequest } from "./ServerRequest.js"
 import type { UpgradeAttempt } from "./UpgradeAttempt.js"
 
@@ -63,7 +64,14 @@ export const checkBudget = ({ settings }: Terms): Refused | undefined => {
  * Answers a request that gets no connection. Ignores an error that the attempt throws, because this may run in a
  * callback of a timer, where the error would end the process.
  */
-export const rejectAttempt = (attempt: UpgradeAttempt, status: number, headers: HeaderRecord, body: string): void => {
+export const rejectAttempt = (
+  attempt: UpgradeAttempt,
+  status: number,
+  headers: HeaderRecord,
+  body: string,
+  reason: RefusalReason
+): void => {
+  endsWith(attempt, reason, status)
   try {
     attempt.reject(status, headers, body)
   } catch {
@@ -73,7 +81,10 @@ export const rejectAttempt = (attempt: UpgradeAttempt, status: number, headers: 
 
 /** Answers a refused request. */
 export const refuse = (attempt: UpgradeAttempt, refused: Refused): void =>
-  rejectAttempt(attempt, refused.status, refused.headers, bodyOf(refused))
+  rejectAttempt(attempt, refused.status, refused.headers, bodyOf(refused), reasonOf(refused))
+
+const reasonOf = ({ error, status }: Refused): RefusalReason =>
+  error._tag === "Io_error" ? "budget" : status === 403 ? "origin" : "handshake"
 
 const bodyOf = ({ error, status }: Refused): string => {
   if (error._tag === "Io_error") return "The server holds all the bytes that it may"

@@ -96,7 +96,7 @@ export const open = <C extends object>(
   // Only the attempt can have thrown this error, and it may have answered before that.
   const connection = attempted(() => answer(answering, settings, connector))
   if (connection instanceof ProtocolError) {
-    rejectAttempt(attempt, 500, {}, "The server's answer to the handshake is not valid")
+    rejectAttempt(attempt, 500, {}, "The server's answer to the handshake is not valid", "error")
     return connection
   }
   if (connection instanceof Defect || accepted.value === undefined) return connection
@@ -105,7 +105,7 @@ export const open = <C extends object>(
 }
 
 const cannotOpen = (attempt: UpgradeAttempt, defect: Defect): Defect => {
-  rejectAttempt(attempt, 500, {}, "The server cannot open the connection")
+  rejectAttempt(attempt, 500, {}, "The server cannot open the connection", "error")
   return defect
 }
 

@@ -7,7 +7,7 @@ import type { Dial, Dialed, RejectedBody } from "../../engine/client/Dial.js"
 import { shown } from "../../internal/settings.js"
 import type { ClientOptions } from "../NodeOptions.js"
 import * as NodeTransport from "../NodeTransport.js"
-import { ignore, letGo } from "./clientRoute.js"
+import { ignore, letGo, type ClientRoute } from "./clientRoute.js"
 import { headerRecord } from "./headerRecord.js"
 import { http2Dial } from "./http2Dial.js"
 import { toIoError, type Stage } from "./ioError.js"
@@ -22,13 +22,29 @@ export const dialWith = (options: ClientOptions): Effect.Effect<Dial> => {
   return Effect.map(waysOf(options), (wayTo) => {
     const { http2 } = options
     const over2 = http2 === undefined ? undefined : http2Dial(http2, { ask, dial })
-    return (url, headers, done) => {
-      const way = wayTo(url)
+    return (url, headers, done, tell) => {
+      const way = told(wayTo(url), tell)
       return over2 === undefined || (http2 === "prefer" && way.tls === undefined)
         ? dial(way, headers, done)
         : over2(url, way, headers, done)
     }
   })
+}
+
+/** The same way, which tells once it has got through its proxy. */
+const told = (way: Way, tell: ((event: string) => void) | undefined): Way => {
+  const { route } = way
+  if (tell === undefined || route === undefined || isIoError(route)) return way
+  const opening: ClientRoute = (target, opened, failed) =>
+    route(
+      target,
+      (socket) => {
+        tell("websocket.tunnel")
+        opened(socket)
+      },
+      failed
+    )
+  return { ...way, route: opening }
 }
 
 /** Connects, and sends the upgrade request over HTTP/1.1. */
