@@ -36,7 +36,7 @@ const refusal = (
 describe("NativeClient", () => {
   it.effect("opens, reads, sends and closes with its scope", () =>
     Effect.gen(function* () {
-      const { fiber, scope, socket } = yield* connecting()
+      const { fiber, scope, socket } = yield* connecting({ protocols: ["chat"] })
       socket.protocol = "chat"
       socket.extensions = "permessage-deflate; client_max_window_bits=12"
       socket.emit("open")

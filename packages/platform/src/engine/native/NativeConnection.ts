@@ -18,6 +18,8 @@ import type { NativeSocket } from "./NativeSocket.js"
 const noEvents: ReadonlyArray<Event> = []
 const noBytes: ReadonlyArray<Uint8Array> = []
 const noStatus = 1005
+// `WebSocket.OPEN`. The states after it are `CLOSING` and `CLOSED`.
+const openState = 1
 
 /** What a connection over a platform's WebSocket is made with. */
 export interface NativeLimits {
@@ -87,9 +89,16 @@ export class NativeConnection implements Core {
     this.violation ??= new PayloadTooLarge({ limit, max, size, direction: "inbound" })
   }
 
-  /** The platform has closed the connection; `receiveEof` follows. */
+  /** The platform has closed the connection; `receiveEof` follows. The first end counts. */
   ended(end: NativeEnd): void {
-    this.end = end
+    this.end ??= end
+    this.peerCloses()
+  }
+
+  private peerCloses(): void {
+    if (this.phase !== "Open") return
+    this.phase = "Closing"
+    this.initiator = "remote"
   }
 
   // Reading
@@ -146,11 +155,13 @@ export class NativeConnection implements Core {
   get refusal(): ConnectionError | undefined {
     if (this.error !== undefined) return this.error
     if (this.phase === "Open") return undefined
-    const first = this.sent ?? { code: noStatus, reason: "" }
-    return new ConnectionClosed({ ...first, initiator: this.initiator ?? "local", clean: false })
+    const { code, reason } = this.sent ?? this.end ?? { code: noStatus, reason: "" }
+    return new ConnectionClosed({ code, reason, initiator: this.initiator ?? "local", clean: false })
   }
 
   send(message: Message): ConnectionError | undefined {
+    // After the peer's Close, the platform drops what it is given without a word.
+    if (this.socket.readyState !== undefined && this.socket.readyState > openState) this.peerCloses()
     const { refusal } = this
     if (refusal !== undefined) return refusal
     const max = this.maxSendBytes

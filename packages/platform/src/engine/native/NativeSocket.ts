@@ -14,6 +14,7 @@ export interface NativeEvent {
 /** The WebSocket of a platform, as far as it is used here (WHATWG WebSockets §3.1). */
 export interface NativeSocket {
   binaryType?: string
+  readonly readyState?: number
   /** Workers do not have it. */
   readonly bufferedAmount?: number
   send(data: string | Uint8Array): void

@@ -1,11 +1,14 @@
-import { Binary, Text } from "@effect-websocket/protocol/Message"
+import { Binary, Text, type Message } from "@effect-websocket/protocol/Message"
 import type { Transport, TransportSink, WaterMarks, WriteResult } from "../../Transport.js"
+import { abnormalClosure } from "../connection/closeCodes.js"
+import { weight } from "../connection/Inbox.js"
 import { closeQuietly } from "./dialNative.js"
-import type { NativeConnection } from "./NativeConnection.js"
+import type { NativeConnection, NativeEnd } from "./NativeConnection.js"
 import type { NativeEvent, NativeSocket } from "./NativeSocket.js"
 
 const noBytes = new Uint8Array(0)
-const abnormalClosure = 1006
+const emptyBinary = new Binary(noBytes)
+const broken: NativeEnd = { code: abnormalClosure, reason: "", wasClean: false }
 const noop = (): void => {}
 
 // No platform reports that bytes have left, so it is asked for. The first bytes leave quickly or not for a while.
@@ -32,13 +35,14 @@ export class NativeTransport implements Transport {
   // The reading of blobs, while there is one. What arrives behind them waits for it.
   private blobs: Promise<void> | undefined = undefined
   private stepsBehindBlobs = 0
-  private blobBytes = 0
-  private readonly maxBlobBytes: number
+  /** The weight of the blobs and of the messages behind them, in bytes. */
+  private heldBytes = 0
+  private readonly maxHeldBytes: number
 
   constructor(socket: NativeSocket, connection: NativeConnection, maxUnreadBytes: number) {
     this.socket = socket
     this.connection = connection
-    this.maxBlobBytes = maxUnreadBytes
+    this.maxHeldBytes = maxUnreadBytes
   }
 
   get bufferedBytes(): number {
@@ -50,41 +54,43 @@ export class NativeTransport implements Transport {
     this.sink = sink
     this.marks = marks
     this.socket.addEventListener("message", this.onMessage)
-    this.socket.addEventListener("error", noop)
+    this.socket.addEventListener("error", this.onError)
     this.socket.addEventListener("close", this.onClose)
   }
 
   private readonly onMessage = ({ data }: NativeEvent): void => {
     if (isBlob(data)) return this.readBlob(data)
     const message = typeof data === "string" ? new Text(data) : toBinary(data)
-    if (message !== undefined) this.inOrder(() => this.connection.arrive(message))
+    if (message === undefined) return
+    if (this.blobs === undefined) {
+      this.connection.arrive(message)
+      this.arrived()
+    } else this.hold(weight(message), () => message)
   }
 
   /** A blob is read in its place among the other messages. */
   private readBlob(blob: BlobLike): void {
-    this.blobBytes += blob.size
-    if (this.blobBytes > this.maxBlobBytes) {
-      this.connection.overflow()
-      return this.arrived()
-    }
-    const bytes = blob.arrayBuffer()
-    // If it fails while an earlier one is read, that is not an unhandled rejection.
-    bytes.catch(noop)
-    this.afterBlobs(async () => {
-      const read = new Binary(new Uint8Array(await bytes))
-      this.blobBytes -= blob.size
-      this.connection.arrive(read)
-      this.arrived()
+    this.hold(weight(emptyBinary) + blob.size, () => {
+      const read = bytesOf(blob)
+      // If it fails while an earlier one is read, that is not an unhandled rejection.
+      read.catch(noop)
+      return read
     })
   }
 
-  private inOrder(step: () => void): void {
-    const arrive = (): void => {
-      step()
-      this.arrived()
+  /** What is read, or waits for blobs to be read, is bounded like what waits for the app. */
+  private hold(bytes: number, read: () => Message | Promise<Message>): void {
+    this.heldBytes += bytes
+    if (this.heldBytes > this.maxHeldBytes) {
+      this.connection.overflow()
+      return this.arrived()
     }
-    if (this.blobs === undefined) arrive()
-    else this.afterBlobs(arrive)
+    const message = read()
+    this.afterBlobs(async () => {
+      this.connection.arrive(await message)
+      this.heldBytes -= bytes
+      this.arrived()
+    })
   }
 
   private afterBlobs(step: () => void | Promise<void>): void {
@@ -97,7 +103,9 @@ export class NativeTransport implements Transport {
       await before
       await step()
     } catch {
-      this.abort()
+      this.connection.ended(broken)
+      this.finish()
+      closeQuietly(this.socket)
     }
     if (--this.stepsBehindBlobs === 0) this.blobs = undefined
   }
@@ -106,20 +114,30 @@ export class NativeTransport implements Transport {
     this.sink?.onChunk(noBytes, true)
   }
 
-  private readonly onClose = ({ code, reason, wasClean }: NativeEvent): void => {
-    const end = (): void => {
-      const { sink } = this
-      this.connection.ended({
-        code: code ?? abnormalClosure,
-        reason: reason ?? "",
-        wasClean: wasClean === true && code !== abnormalClosure
-      })
-      sink?.onEof()
-      this.stop()
-      sink?.onClose()
-    }
-    if (this.blobs === undefined) end()
-    else this.afterBlobs(end)
+  private readonly onClose = ({ code = abnormalClosure, reason = "", wasClean = false }: NativeEvent): void => {
+    this.endBehindBlobs({ code, reason, wasClean: wasClean && code !== abnormalClosure })
+  }
+
+  /** The connection has failed. Browsers report its close in the same step, Workers do not. */
+  private readonly onError = (): void => {
+    if (this.sink === undefined) return
+    this.endBehindBlobs(broken)
+    closeQuietly(this.socket)
+  }
+
+  private endBehindBlobs(end: NativeEnd): void {
+    this.connection.ended(end)
+    if (this.blobs === undefined) return this.finish()
+    // Nothing can be sent any more, and the blobs must be read within the close timeout.
+    this.arrived()
+    this.afterBlobs(() => this.finish())
+  }
+
+  private finish(): void {
+    const { sink } = this
+    sink?.onEof()
+    this.stop()
+    sink?.onClose()
   }
 
   /** Nothing can make the platform stop reading. So the messages that nobody reads end the connection. */
@@ -166,9 +184,15 @@ export class NativeTransport implements Transport {
 const isBlob = (data: unknown): data is BlobLike =>
   typeof data === "object" && data !== null && "arrayBuffer" in data && "size" in data
 
+const bytesOf = async (blob: BlobLike): Promise<Binary> => new Binary(new Uint8Array(await blob.arrayBuffer()))
+
 const toBinary = (data: unknown): Binary | undefined => {
-  if (data instanceof ArrayBuffer) return new Binary(new Uint8Array(data))
+  if (isArrayBuffer(data)) return new Binary(new Uint8Array(data))
   return ArrayBuffer.isView(data)
     ? new Binary(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
     : undefined
 }
+
+// Not `instanceof`, which fails for a buffer of another realm, as jsdom delivers.
+const isArrayBuffer = (data: unknown): data is ArrayBuffer =>
+  Object.prototype.toString.call(data) === "[object ArrayBuffer]"

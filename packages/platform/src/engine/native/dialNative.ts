@@ -1,10 +1,11 @@
-import { IoError } from "@effect-websocket/protocol/Errors"
-import type { NativeDial, NativeEvent, NativeRequest, NativeSocket } from "./NativeSocket.js"
+import { IoError, remoteProtocolError } from "@effect-websocket/protocol/Errors"
+import type { NativeDial, NativeDialed, NativeEvent, NativeRequest, NativeSocket } from "./NativeSocket.js"
 
 /** A WebSocket that connects by itself. */
 export interface StandardSocket extends NativeSocket {
-  readonly protocol: string
-  readonly extensions: string
+  // React Native has neither.
+  readonly protocol?: string | undefined
+  readonly extensions?: string | undefined
 }
 
 const noop = (): void => {}
@@ -29,24 +30,39 @@ export const dialNative =
       socket.removeEventListener("error", failed)
       socket.removeEventListener("close", failed)
     }
-    const opened = (): void => {
-      stop()
-      done({ _tag: "Opened", opened: { socket, protocol: socket.protocol, extensions: socket.extensions } })
-    }
-    const failed = ({ error, message }: NativeEvent): void => {
-      stop()
-      done({ _tag: "Failed", error: connectError(error ?? message) })
-    }
-    socket.addEventListener("open", opened)
-    socket.addEventListener("error", failed)
-    socket.addEventListener("close", failed)
-    return () => {
+    const drop = (): void => {
       stop()
       // A platform may report the end of the attempt as an error that nobody listens to.
       socket.addEventListener("error", noop)
       closeQuietly(socket)
     }
+    const opened = (): void => {
+      stop()
+      const { extensions = "", protocol = "" } = socket
+      done(notOffered(socket, protocol, request) ?? { _tag: "Opened", opened: { socket, protocol, extensions } })
+    }
+    // It may not end by itself after an error.
+    const failed = ({ error, message }: NativeEvent): void => {
+      drop()
+      done({ _tag: "Failed", error: connectError(error ?? message) })
+    }
+    socket.addEventListener("open", opened)
+    socket.addEventListener("error", failed)
+    socket.addEventListener("close", failed)
+    return drop
   }
+
+/** Fails the connection if the server selected a subprotocol that was not offered. Not every platform does. */
+export const notOffered = (
+  socket: NativeSocket,
+  protocol: string,
+  { protocols }: NativeRequest
+): (NativeDialed & { readonly _tag: "Failed" }) | undefined => {
+  if (protocol === "" || protocols.includes(protocol)) return undefined
+  closeQuietly(socket)
+  const description = "The server selected a subprotocol that was not offered"
+  return { _tag: "Failed", error: remoteProtocolError(description, "RFC 6455 §4.1") }
+}
 
 /** A platform does not say why it could not connect, or says it in words of its own. */
 export const connectError = (cause: unknown): IoError =>

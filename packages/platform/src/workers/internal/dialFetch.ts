@@ -1,7 +1,12 @@
-import { HandshakeRejected, remoteProtocolError, type HeaderRecord } from "@effect-websocket/protocol/Errors"
-import { closeQuietly, connectError } from "../../engine/native/dialNative.js"
+import { HandshakeRejected, type HeaderRecord } from "@effect-websocket/protocol/Errors"
+import { closeQuietly, connectError, notOffered } from "../../engine/native/dialNative.js"
 import { joinedHeaders } from "../../engine/native/joinedHeaders.js"
 import type { NativeDial, NativeDialed, NativeRequest, NativeSocket } from "../../engine/native/NativeSocket.js"
+
+interface BodyReader {
+  read(): Promise<{ readonly value?: Uint8Array | undefined }>
+  cancel(): Promise<void>
+}
 
 /** What `fetch` of Workers answers to an upgrade request. */
 interface UpgradeResponse {
@@ -11,7 +16,7 @@ interface UpgradeResponse {
     forEach(each: (value: string, name: string) => void): void
   }
   readonly webSocket: (NativeSocket & { accept(): void }) | null
-  arrayBuffer(): Promise<ArrayBuffer>
+  readonly body: { getReader(): BodyReader } | null
 }
 
 interface UpgradeInit {
@@ -42,7 +47,8 @@ export const dialFetch: NativeDial = (request, done) => {
   }
 }
 
-const upgrade = async ({ headers, protocols, url }: NativeRequest, signal: AbortSignal): Promise<NativeDialed> => {
+const upgrade = async (request: NativeRequest, signal: AbortSignal): Promise<NativeDialed> => {
+  const { headers, protocols, url } = request
   const response = await fetch(url.href.replace(/^ws/, "http"), {
     headers: {
       ...joinedHeaders(headers),
@@ -54,31 +60,38 @@ const upgrade = async ({ headers, protocols, url }: NativeRequest, signal: Abort
   })
   const { webSocket } = response
   if (webSocket === null) {
-    const body = new Uint8Array(await response.arrayBuffer())
-    const error = new HandshakeRejected({
-      status: response.status,
-      headers: recordOf(response),
-      body: body.subarray(0, maxBodyBytes),
-      bodyTruncated: body.length > maxBodyBytes
-    })
+    const { headers, status } = response
+    const error = new HandshakeRejected({ status, headers: recordOf(headers), ...(await readBody(response)) })
     return { _tag: "Failed", error }
   }
   webSocket.binaryType = "arraybuffer"
   // Events are delivered from here on, in later turns.
   webSocket.accept()
   const protocol = response.headers.get("sec-websocket-protocol") ?? ""
-  if (protocol !== "" && !protocols.includes(protocol)) {
-    closeQuietly(webSocket)
-    return {
-      _tag: "Failed",
-      error: remoteProtocolError("The server selected a subprotocol that was not offered", "RFC 6455 §4.1")
-    }
-  }
   const extensions = response.headers.get("sec-websocket-extensions") ?? ""
-  return { _tag: "Opened", opened: { socket: webSocket, protocol, extensions } }
+  return (
+    notOffered(webSocket, protocol, request) ?? { _tag: "Opened", opened: { socket: webSocket, protocol, extensions } }
+  )
 }
 
-const recordOf = ({ headers }: UpgradeResponse): HeaderRecord => {
+/** Reads as much of the body as is kept. It may have no end. */
+const readBody = async ({ body }: UpgradeResponse): Promise<{ body: Uint8Array; bodyTruncated: boolean }> => {
+  const kept = new Uint8Array(maxBodyBytes)
+  let length = 0
+  const reader = body?.getReader()
+  for (;;) {
+    const chunk = (await reader?.read())?.value
+    if (chunk === undefined) return { body: kept.slice(0, length), bodyTruncated: false }
+    kept.set(chunk.subarray(0, maxBodyBytes - length), length)
+    length += chunk.length
+    if (length > maxBodyBytes) {
+      reader?.cancel().catch(() => {})
+      return { body: kept, bodyTruncated: true }
+    }
+  }
+}
+
+const recordOf = (headers: UpgradeResponse["headers"]): HeaderRecord => {
   const record: Record<string, string> = {}
   headers.forEach((value, name) => {
     record[name] = value

@@ -40,6 +40,19 @@ describe("NativeConnection", () => {
     assert.deepInclude({ ...connection.send(new Text("hello")) }, { _tag: "Io_error", operation: "write" })
   })
 
+  it("refuses to send once the peer has closed, which a platform only drops", () => {
+    const { connection, socket } = make()
+    Object.assign(socket, { readyState: 1 })
+    assert.isUndefined(connection.send(new Text("open")))
+    Object.assign(socket, { readyState: 2 })
+    assert.deepStrictEqual({ ...connection.send(new Text("closing")) }, { ...closed(1005, "remote", false) })
+    connection.ended({ code: 4000, reason: "", wasClean: true })
+    assert.deepStrictEqual({ ...connection.send(new Text("closed")) }, { ...closed(4000, "remote", false) })
+    connection.receiveEof()
+    assert.deepStrictEqual({ ...connection.send(new Text("over")) }, { ...closed(4000, "remote", true) })
+    assert.deepStrictEqual(socket.sent, ["open"])
+  })
+
   it("refuses what no platform can do, and says so first when it is closed", () => {
     const { connection, socket } = make()
     const refused = () => [

@@ -1,5 +1,6 @@
 import { afterEach, assert, beforeEach, describe, it, vi } from "@effect/vitest"
 import { Text } from "@effect-websocket/protocol/Message"
+import { runInNewContext } from "node:vm"
 import { Sending, turn } from "../connection/open.js"
 import { openNative } from "./openNative.js"
 
@@ -65,11 +66,61 @@ describe("NativeTransport", () => {
   })
 
   it("bounds the bytes of blobs that are being read", async () => {
-    const { link, socket } = openNative({ receiveHighWaterMark: 10 })
-    socket.receive(blob(new Uint8Array(6)).data, blob(new Uint8Array(6)).data)
-    assert.deepInclude({ ...link.connection.error }, { limit: "unread", max: 10 })
+    const { link, socket } = openNative({ receiveHighWaterMark: 200 })
+    socket.receive(blob(new Uint8Array(100)).data, blob(new Uint8Array(100)).data)
+    assert.deepInclude({ ...link.connection.error }, { limit: "unread", max: 200 })
     assert.deepStrictEqual(socket.closes, [[4009, ""]])
     await turn()
+  })
+
+  it("bounds the messages that wait for a blob", () => {
+    const { link, socket } = openNative({ receiveHighWaterMark: 200 })
+    socket.receive(blob(new Uint8Array(0)).data, "1", "2")
+    assert.isUndefined(link.connection.error)
+    socket.receive("3")
+    assert.deepInclude({ ...link.connection.error }, { limit: "unread", max: 200 })
+  })
+
+  it("counts only blobs and messages that still wait for one", async () => {
+    const { link, socket, unread } = openNative({ receiveHighWaterMark: 200 })
+    for (let i = 0; i < 3; i++) {
+      const only = blob(new Uint8Array([i]))
+      socket.receive(only.data, "behind")
+      only.give()
+      await vi.advanceTimersByTimeAsync(0)
+      assert.deepStrictEqual(unread(), [new Uint8Array([i]), "behind"])
+    }
+    assert.isUndefined(link.connection.error)
+  })
+
+  it("gives the blobs before the end the close timeout, and sends nothing more", async () => {
+    const { clock, link, sender, socket } = openNative({ closeTimeout: 5000 })
+    socket.receive(blob(new Uint8Array(1)).data)
+    socket.emit("close", { code: 4000, reason: "bye", wasClean: true })
+    const [refusal] = new Sending(sender.sendNow("late", undefined)).outcomes
+    assert.deepInclude(Object(refusal), { _tag: "Connection_closed", code: 4000, initiator: "remote" })
+    assert.deepStrictEqual(socket.sent, [])
+    clock.advance(5000)
+    await turn()
+    assert.isTrue(link.closed)
+    assert.strictEqual(socket.listening, 0)
+  })
+
+  it("drops the connection if the platform refuses to read a blob", async () => {
+    const { link, socket } = openNative()
+    const refused = () => {
+      throw new Error("neutered")
+    }
+    socket.receive({ size: 1, arrayBuffer: refused })
+    await vi.advanceTimersByTimeAsync(0)
+    assert.isTrue(link.closed)
+    assert.deepStrictEqual(socket.closes, [[]])
+  })
+
+  it("takes buffers of another realm", () => {
+    const { socket, unread } = openNative()
+    socket.receive(runInNewContext("Uint8Array.of(1, 2).buffer"))
+    assert.deepStrictEqual(unread(), [new Uint8Array([1, 2])])
   })
 
   it("ends the connection if too many bytes wait, and keeps them", async () => {
@@ -153,6 +204,37 @@ describe("NativeTransport", () => {
     await turn()
     assert.strictEqual(terminated, 1)
     assert.isTrue(link.closed)
+  })
+
+  it("ends with an error that no close follows, as on Workers", () => {
+    const { link, socket, unread } = openNative()
+    socket.receive("before")
+    socket.emit("error", { message: "protocol error" })
+    assert.deepInclude({ ...link.connection.error }, { code: 1006, clean: false, initiator: "remote" })
+    assert.isTrue(link.closed)
+    assert.deepStrictEqual(unread(), ["before"])
+    assert.deepStrictEqual(socket.closes, [[]])
+    assert.strictEqual(socket.listening, 0)
+  })
+
+  it("keeps the order of blobs and an error, whose close changes nothing", async () => {
+    const { link, socket, unread } = openNative()
+    const only = blob(new Uint8Array([1]))
+    socket.receive(only.data)
+    socket.emit("error")
+    socket.emit("close", { code: 1000, wasClean: true })
+    assert.isFalse(link.closed)
+    only.give()
+    await vi.advanceTimersByTimeAsync(0)
+    assert.deepStrictEqual(unread(), [new Uint8Array([1])])
+    assert.isTrue(link.closed)
+    assert.isFalse(link.status.clean)
+  })
+
+  it("is not clean without a code", () => {
+    const { link, socket } = openNative()
+    socket.emit("close", { wasClean: true })
+    assert.deepInclude({ ...link.connection.error }, { code: 1006, clean: false })
   })
 
   it("takes a close without details for a broken connection", () => {

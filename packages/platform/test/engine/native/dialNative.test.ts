@@ -26,6 +26,14 @@ describe("dialNative", () => {
     assert.strictEqual(socket.listening, 0)
   })
 
+  it("takes a WebSocket that does not say what was agreed on", () => {
+    const { results, socket } = dialing()
+    Reflect.deleteProperty(socket, "protocol")
+    Reflect.deleteProperty(socket, "extensions")
+    socket.emit("open")
+    assert.deepStrictEqual(results, [{ _tag: "Opened", opened: { socket, protocol: "", extensions: "" } }])
+  })
+
   it("reports the first sign of a failure once", () => {
     const cause = new Error("refused")
     for (const [type, event, expected] of [
@@ -42,6 +50,24 @@ describe("dialNative", () => {
       assert.deepInclude({ ...error }, { _tag: "Io_error", reason: "Connect", operation: "connect" })
       assert.strictEqual(error?.cause, expected)
     }
+  })
+
+  it("refuses a subprotocol that was not offered, which some platforms accept", () => {
+    const { results, socket } = dialing()
+    socket.protocol = "other"
+    socket.emit("open")
+    const [dialed] = results
+    const error = dialed?._tag === "Failed" ? dialed.error : undefined
+    assert.deepInclude({ ...error }, { _tag: "Protocol_error", origin: "remote", section: "RFC 6455 §4.1" })
+    assert.deepStrictEqual(socket.closes, [[]])
+    assert.strictEqual(socket.listening, 0)
+  })
+
+  it("lets go of a WebSocket that fails without a close", () => {
+    const { socket } = dialing()
+    socket.emit("error")
+    assert.deepStrictEqual(socket.closes, [[]])
+    assert.strictEqual(socket.listening, 0)
   })
 
   it("drops the attempt", () => {

@@ -59,6 +59,20 @@ describe("dialFetch", () => {
     assert.strictEqual(Object(error).body.length, 64 * 1024)
   })
 
+  it("keeps the beginning of a body without an end", async () => {
+    let chunks = 0
+    let cancelled = false
+    const body = new ReadableStream({
+      pull: (controller) => controller.enqueue(new Uint8Array(40_000).fill(++chunks)),
+      cancel: () => void (cancelled = true)
+    })
+    const { dialed } = await dialled(Object.assign(new Response(body, { status: 503 }), { webSocket: null }))
+    const { body: kept, bodyTruncated } = Object(dialed._tag === "Failed" ? dialed.error : undefined)
+    assert.deepStrictEqual([kept.length, kept[39_999], kept[40_000], bodyTruncated], [64 * 1024, 1, 2, true])
+    assert.isTrue(cancelled)
+    assert.isBelow(chunks, 5)
+  })
+
   it("refuses a subprotocol that was not offered", async () => {
     const socket = new WorkersSocket()
     const { dialed } = await dialled(upgraded(socket, { "Sec-WebSocket-Protocol": "mine" }))
