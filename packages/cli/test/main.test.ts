@@ -23,6 +23,8 @@ describe("main", () => {
       assert.deepStrictEqual([version.status, version.stdout], [0, `effect-websocket v${manifest.version}\n`])
       assert.strictEqual(help.status, 0)
       assert.include(help.stdout, "--cookie-jar")
+      assert.include(help.stdout, "--verbose, -v")
+      assert.notInclude(help.stdout, "--version, -v")
       assert.include(none.stdout, "listen")
     })
   )
