@@ -4,6 +4,7 @@ import { isWebSocketError } from "@effect-websocket/protocol/Errors"
 import * as Cause from "effect/Cause"
 import * as CliConfig from "effect/cli/CliConfig"
 import * as CliError from "effect/cli/CliError"
+import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
@@ -42,9 +43,21 @@ const version = GlobalFlag.Action({
   run: GlobalFlag.Version.run
 })
 
+/** Says what is wrong with a command line on stderr only: stdout is for messages. */
+const presenter: CliOutput.Presenter = {
+  present: (event) =>
+    event._tag === "InvalidInvocation"
+      ? Effect.sync(() => {
+          for (const error of event.errors) complain(escape(error.message))
+          complain(`${event.commandPath.join(" ")} --help lists what there is`)
+        })
+      : CliOutput.defaultPresenter.present(event)
+}
+
 const services = Layer.mergeAll(
   NodeServices.layer,
   CliConfig.layer({ builtIns: [GlobalFlag.Help, version, GlobalFlag.Completions] }),
+  CliOutput.layerPresenter(presenter),
   // stdout is for messages.
   Logger.layer([Logger.make(({ message }) => complain([message].flat().map(String).map(escape).join(" ")))])
 )

@@ -29,6 +29,14 @@ describe("main", () => {
     })
   )
 
+  it.live("says on stderr what is wrong with a command line", () =>
+    Effect.gen(function* () {
+      const { status, stderr, stdout } = yield* run("", "connect", "ws://localhost", "--nonsense")
+      assert.deepStrictEqual([status, stdout], [2, ""])
+      assert.match(stderr, /--nonsense.*\neffect-websocket: effect-websocket connect --help lists what there is\n$/)
+    })
+  )
+
   for (const [signal, status] of [
     ["SIGINT", 130],
     ["SIGTERM", 143]
