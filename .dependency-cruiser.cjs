@@ -13,7 +13,9 @@ const platformOrder = [
   ],
   ["engine/connection/[^/]+", "(engine/(client|server|testing)|internal|WebSocket|Reconnecting|Mock|node)"],
   ["engine/(client|server)/[^/]+", "(engine/testing|internal|WebSocket|Reconnecting|Mock|node)"],
-  ["engine/client/[^/]+", "engine/server"],
+  ["engine/client/[^/]+", "engine/(server|native)"],
+  ["engine/(connection|server|time)/[^/]+", "engine/native"],
+  ["engine/native/[^/]+", "(engine/(server|testing)|internal|WebSocket|Reconnecting|Mock|node|native/)"],
   ["engine/server/[^/]+", "engine/client"],
   ["engine/testing/[^/]+", "(internal|WebSocket|Reconnecting|Mock|node)"],
   ["internal/(?!makeReconnecting)[^/]+", "(WebSocket(Client|Server|Upgrade|Channel|Test)|Reconnecting|Mock|node)"],
@@ -32,8 +34,30 @@ const platformOrder = [
   ["WebSocketUpgradeTest", "(MockPeer|WebSocketTest|node)"]
 ]
 
+// The folders of runtimes, and what those over a WebSocket of the runtime's own share.
+const runtimes = "node|browser|bun|deno|workers"
+
 module.exports = {
   forbidden: [
+    {
+      name: "runtimes-apart",
+      comment: "no runtime imports another one",
+      severity: "error",
+      from: { path: `${src}(${runtimes})/` },
+      to: { path: `${src}(?:${runtimes})/`, pathNot: `${src}$1/` }
+    },
+    {
+      name: "nothing-else-knows-a-runtime",
+      severity: "error",
+      from: { path: "^packages/platform/src", pathNot: `${src}(${runtimes}|native)/` },
+      to: { path: `${src}(${runtimes}|native)/` }
+    },
+    {
+      name: "native-knows-no-runtime",
+      severity: "error",
+      from: { path: `${src}(native|engine/native)/` },
+      to: { path: `${src}(${runtimes})/` }
+    },
     {
       name: "no-circular",
       comment: "imports of types count, too",
@@ -114,18 +138,17 @@ module.exports = {
       to: { path: "packages/platform/src/(cluster/|internal/cluster\\.ts$)" }
     },
     {
-      name: "topics-redis-uses-public-exports",
-      comment:
-        "packages/topics-redis is for both versions of Effect, and needs no Effect but in the module of the layer",
+      name: "topics-brokers-use-public-exports",
+      comment: "packages/topics-* are for both versions of Effect, and need no Effect but in the module of the layer",
       severity: "error",
-      from: { path: "^packages/topics-redis/src" },
+      from: { path: "^packages/topics-[a-z]+/src" },
       to: { path: "^packages/(protocol|platform)/src/", pathNot: "src/(TopicBroker|Message)\\.ts$" }
     },
     {
-      name: "topics-redis-without-effect",
-      comment: "what runs on Redis is plain TypeScript",
+      name: "topics-brokers-without-effect",
+      comment: "what runs on Redis or NATS is plain TypeScript",
       severity: "error",
-      from: { path: "^packages/topics-redis/src/internal/(?!settings)" },
+      from: { path: "^packages/topics-[a-z]+/src/internal/(?!settings)" },
       to: { path: "node_modules/(effect|@effect)/" }
     },
     {
@@ -135,6 +158,12 @@ module.exports = {
       to: { path: "@redis/client/", dependencyTypesNot: ["type-only"] }
     },
     {
+      name: "nats-client-inside-only",
+      severity: "error",
+      from: { path: "^packages/topics-nats/src", pathNot: "/internal/" },
+      to: { path: "@nats-io/", dependencyTypesNot: ["type-only"] }
+    },
+    {
       name: "tools-use-public-exports",
       comment: "tools import what is published; only the tests of tools/conformance look inside",
       severity: "error",
@@ -142,7 +171,7 @@ module.exports = {
       to: {
         path: "^packages/",
         pathNot:
-          "^packages/(protocol|platform)/src/([A-Z][A-Za-z]+|index|(node|rpc|cluster)/([A-Z][A-Za-z]+|index))\\.ts$"
+          "^packages/(protocol|platform|topics-redis)/src/([A-Z][A-Za-z]+|index|(node|browser|bun|deno|workers|rpc|cluster)/([A-Z][A-Za-z]+|index))\\.ts$"
       }
     },
     {
@@ -169,6 +198,7 @@ module.exports = {
           "effect/dist",
           "@effect/(platform(-node)?|rpc|cluster)/dist",
           "@redis/client/dist",
+          "@nats-io/(transport-node|jetstream)/",
           "^packages/(protocol|platform)/"
         ]
       }

@@ -3,7 +3,7 @@ import shared, { restoreIt } from "./vitest.shared.js"
 
 export default defineWorkspace([
   // Not packages/platform-effect4, which runs under vitest 5.
-  "packages/{protocol,platform,topics-redis}/vitest*.config.ts",
+  "packages/{protocol,platform,topics-redis,topics-nats}/vitest*.config.ts",
   // One project, because each transforms and loads the sources for itself.
   {
     ...shared,

@@ -1,6 +1,6 @@
 /**
  * Writes the sources of `packages/platform-effect4`: the folders of `packages/platform`, with the files of the overlay in place of
- * those of the same name, without what only Effect 3 has, and copies of the protocol and of `packages/topics-redis` that find Effect 4 next to them. Nothing of this is committed. Rewrites only
+ * those of the same name, without what only Effect 3 has, and copies of the protocol and of the brokers of topics that find Effect 4 next to them. Nothing of this is committed. Rewrites only
  * files that changed, and deletes those that are gone.
  */
 import { deepStrictEqual } from "node:assert"
@@ -14,7 +14,8 @@ interface Manifest {
 
 const platform = "packages/platform"
 const protocol = "packages/protocol"
-const topicsRedis = "packages/topics-redis"
+/** Packages whose one build is for both. Their tests run on both. */
+const forBoth = ["topics-redis", "topics-nats"]
 const target = "packages/platform-effect4"
 /** The folder of what Effect 4 lacks. The overlay has another one, of what Effect 3 lacks. */
 const onlyEffect3 = "internal/install-effect@3-or-platform@4/"
@@ -69,13 +70,16 @@ checkManifest()
 for (const folder of ["src", "test", "typetest"]) {
   assemble(`${target}/${folder}`, `${platform}/${folder}`, `${target}/overlay/${folder}`)
 }
-// A package whose one build is for both. Its tests run on both.
-for (const folder of ["src", "test"]) {
-  assemble(`${target}/topics-redis/${folder}`, `${topicsRedis}/${folder}`, `${target}/overlay/topics-redis/${folder}`)
+for (const name of forBoth) {
+  for (const folder of ["src", "test"]) {
+    assemble(`${target}/${name}/${folder}`, `packages/${name}/${folder}`, `${target}/overlay/${name}/${folder}`)
+  }
+  copy(`packages/${name}/package.json`, `${target}/${name}/package.json`)
 }
 // The measured programs, which are the same on both versions.
 for (const file of [
   "servers/effect-websocket.ts",
+  "servers/effect-websocket-topics.ts",
   "servers/effectWebSocketEcho.ts",
   "servers/serve.ts",
   "clients/effect-websocket.ts",
@@ -87,5 +91,4 @@ for (const file of [
 copy("benchmarks/effect4/servers/effect-socket.ts", `${target}/benchmarks/servers/effect-socket.ts`)
 assemble(`${target}/protocol/src`, `${protocol}/src`)
 copy(`${protocol}/package.json`, `${target}/protocol/package.json`)
-copy(`${topicsRedis}/package.json`, `${target}/topics-redis/package.json`)
 console.log(`${target}: ${written} files written, ${deleted} deleted`)

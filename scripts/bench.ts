@@ -3,6 +3,7 @@
  * binaries that `--node` names. A Node that is not there comes from npm.
  */
 import { spawnSync } from "node:child_process"
+import { cpSync } from "node:fs"
 import { installNode, type Major, nodes } from "./nodes.js"
 
 const isMajor = (name: string): name is Major => Object.hasOwn(nodes, name)
@@ -22,4 +23,6 @@ const run = (...command: ReadonlyArray<string>): void => {
 
 run("--import", "tsx", "scripts/assembleEffect4.ts")
 run("node_modules/typescript/bin/tsc", "-b", "benchmarks", "packages/platform-effect4/tsconfig.benchmarks.json")
+// One build is for both versions of Effect. The program on Effect 4 needs a copy that finds Effect 4 next to it.
+cpSync("packages/topics-redis/dist", "packages/platform-effect4/topics-redis/dist", { recursive: true })
 run("benchmarks/dist/main.js", ...args, ...binaries.flatMap((node) => ["--node", node]))

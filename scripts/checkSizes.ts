@@ -43,7 +43,7 @@ const sizesOf = (file: string): ReadonlyArray<readonly [name: string, lines: num
   return sizes
 }
 
-const files = ["protocol", "platform", "topics-redis", "cli"].flatMap((name) =>
+const files = ["protocol", "platform", "topics-redis", "topics-nats", "cli"].flatMap((name) =>
   readdirSync(`packages/${name}/src`, { encoding: "utf8", recursive: true })
     .filter((file) => file.endsWith(".ts"))
     .map((file) => `packages/${name}/src/${file.replaceAll("\\", "/")}`)

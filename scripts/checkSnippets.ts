@@ -52,10 +52,12 @@ const files = [
   "packages/platform/README.md",
   "packages/platform-effect4/README.md",
   "packages/topics-redis/README.md",
+  "packages/topics-nats/README.md",
   ...within("docs", ".md"),
   ...within("packages/protocol/src", ".ts"),
   ...within("packages/platform/src", ".ts"),
-  ...within("packages/topics-redis/src", ".ts")
+  ...within("packages/topics-redis/src", ".ts"),
+  ...within("packages/topics-nats/src", ".ts")
 ]
 
 const snippets: Array<Snippet> = []

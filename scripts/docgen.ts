@@ -145,9 +145,9 @@ const document = (module: string, comment: Comment, source: ts.SourceFile): stri
 
 rmSync(out, { recursive: true, force: true })
 let count = 0
-for (const name of ["protocol", "platform", "topics-redis"]) {
+for (const name of ["protocol", "platform", "topics-redis", "topics-nats"]) {
   for (const file of readdirSync(`packages/${name}/src`, { encoding: "utf8", recursive: true })) {
-    if (!file.endsWith(".ts") || /(^|\/)(internal|engine)\//.test(file)) continue
+    if (!file.endsWith(".ts") || /(^|\/)(internal|engine|native)\//.test(file)) continue
     const declarations = `packages/${name}/dist/${dirname(file)}/${basename(file, ".ts")}.d.ts`
     const source = ts.createSourceFile(
       declarations,

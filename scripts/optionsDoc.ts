@@ -22,7 +22,7 @@ interface Part {
 const parts: ReadonlyArray<Part> = [
   { file: `${src}/Options.ts`, name: "ConnectionOptions", title: "Connections" },
   { file: `${src}/Options.ts`, name: "SendStrategy", title: "The values of `sendStrategy`" },
-  { file: "packages/protocol/src/Connection.ts", name: "Limits", title: "Limits", within: "`limits`" },
+  { file: "packages/protocol/src/Limits.ts", name: "Limits", title: "Limits", within: "`limits`" },
   { file: `${src}/Options.ts`, name: "ReceiveRate", title: "Receive rate", within: "`receiveRate`" },
   {
     file: "packages/protocol/src/PermessageDeflate.ts",
@@ -43,6 +43,11 @@ const parts: ReadonlyArray<Part> = [
     name: "TlsOptions",
     title: "TLS of clients on Node",
     within: "`tls` and `proxyTls`"
+  },
+  {
+    file: `${src}/native/NativeOptions.ts`,
+    name: "ConnectOptions",
+    title: "Clients over the WebSocket of a platform"
   },
   { file: `${src}/Options.ts`, name: "ClientMakeOptions", title: "`WebSocketClient.make`" },
   { file: `${src}/internal/makeReconnecting.ts`, name: "ReconnectingOptions", title: "Clients that reconnect" },

@@ -11,6 +11,7 @@ const tags = {
   "packages/platform": "effect3",
   "packages/platform-effect4/published": "latest",
   "packages/topics-redis": "latest",
+  "packages/topics-nats": "latest",
   "packages/cli": "latest"
 }
 

@@ -9,7 +9,10 @@ for (const major of majors) {
   if (!isMajor(major)) throw new Error(`${major} is not one of ${Object.keys(nodes).join(", ")}`)
   const node = installNode(major)
   console.log(`Node ${nodes[major]}`)
-  const projects = ["protocol", "platform", "cluster", "topics-redis"].flatMap((name) => ["--project", name])
+  const projects = ["protocol", "platform", "cluster", "topics-redis", "topics-nats"].flatMap((name) => [
+    "--project",
+    name
+  ])
   const { status } = spawnSync(node, ["node_modules/vitest/vitest.mjs", "run", ...projects], { stdio: "inherit" })
   if (status !== 0) {
     console.error(`The tests fail on Node ${nodes[major]}`)

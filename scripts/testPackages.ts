@@ -78,6 +78,7 @@ const versions: ReadonlyArray<Version> = [
     devDependencies: {
       ...pinned,
       ...manifest("packages/topics-redis").devDependencies,
+      ...manifest("packages/topics-nats").devDependencies,
       ...manifest("packages/platform").devDependencies
     },
     interrupted: 0,
@@ -91,8 +92,8 @@ const [effect4, effect3] = versions as [Version, Version]
 
 const all = process.argv.includes("--all")
 const packages = ["protocol", "platform"]
-/** A package whose one build is for both versions. The documentation does not install it. */
-const forBoth = "topics-redis"
+/** Packages whose one build is for both versions. The documentation does not install them. */
+const forBoth = ["topics-redis", "topics-nats"]
 const typescripts = [pinned["typescript"]!, "6.0.3", "7.0.2"]
 /** For what hangs: a busy machine does not take so long. */
 const patience = 120_000
@@ -409,13 +410,20 @@ const bundleForBrowser = (app: string, version: Version): Promise<void> =>
 /** The programs and modules, with the versions that everything else is tested with. */
 const testApp = async (version: Version): Promise<void> => {
   const tools = ["@effect/vitest", "vitest", "@types/node", "esbuild"]
-  const used = ["effect", "@effect/platform-node", "@redis/client", ...tools]
-  const tested = [...packages, forBoth]
+  const used = [
+    "effect",
+    "@effect/platform-node",
+    "@redis/client",
+    "@nats-io/jetstream",
+    "@nats-io/transport-node",
+    ...tools
+  ]
+  const tested = [...packages, ...forBoth]
   // For the declarations of @effect/platform-node 0.x, which are checked as well.
   if (version === effect3) used.push("@effect/platform", "@effect/rpc", "@effect/cluster", "@types/ws")
   const app = project({
     ...ours(version),
-    [`@effect-websocket/${forBoth}`]: `file:${tarball(forBoth, version)}`,
+    ...Object.fromEntries(forBoth.map((name) => [`@effect-websocket/${name}`, `file:${tarball(name, version)}`])),
     ...Object.fromEntries(used.map((name) => [name, version.devDependencies[name]!])),
     ...compilers
   })
@@ -516,7 +524,9 @@ const main = async (): Promise<void> => {
     for (const command of commands(gettingStarted, beginning, effect3))
       await follow(gettingStarted, ".", command, effect3)
   }
-  await run(`packages/${forBoth}`, "npx", ["-y", "pnpm@10.34.9", "pack", "--pack-destination", folder])
+  for (const name of forBoth) {
+    await run(`packages/${name}`, "npx", ["-y", "pnpm@10.34.9", "pack", "--pack-destination", folder])
+  }
   await testCommand(effect4)
   await Promise.all(
     versions.map(async (version) => {

@@ -1,5 +1,6 @@
 /** The measured cases. */
 import type { Shape } from "./load/frames.js"
+import type { Suite } from "./names.js"
 
 /** How a case runs. The numbers describe the load. */
 export type Work =
@@ -14,6 +15,8 @@ export type Work =
   /** The same with exchanged roles. */
   | { readonly _tag: "ClientEcho"; readonly connections: number; readonly inFlight: number; readonly shape: Shape }
   | { readonly _tag: "Broadcast"; readonly connections: number; readonly shape: Shape }
+  /** Each connection is a member of one of the topics. Each message is published to all topics. */
+  | { readonly _tag: "Publish"; readonly connections: number; readonly topics: number; readonly shape: Shape }
   | { readonly _tag: "Churn"; readonly connections: number; readonly shape: Shape }
   | { readonly _tag: "Client"; readonly shape: Shape }
   /** Echoes at a rate of messages per second, whatever the number of connections. */
@@ -25,6 +28,12 @@ export type Work =
       readonly compressed: boolean
       readonly heartbeat: boolean
     }
+  /** `publishers` connections publish to one process, and a member of the topic is connected to another one, over Redis. */
+  | { readonly _tag: "Relay"; readonly publishers: number; readonly shape: Shape }
+  /** A member that was away recovers this many publications from Redis. */
+  | { readonly _tag: "Recovery"; readonly missed: number; readonly shape: Shape }
+  /** Connections that are members of `before` topics join `more` topics. */
+  | { readonly _tag: "Membership"; readonly connections: number; readonly before: number; readonly more: number }
 
 export interface Case {
   readonly name: string
@@ -32,6 +41,8 @@ export interface Case {
   readonly work: Work
   /** Whether latency is measured, too: at half of the rate that the baseline can do. */
   readonly halfLoad?: true
+  /** Measured only if this suite or the case is asked for. */
+  readonly suite?: Suite
   /** Measured on the first of the chosen versions of Node only. */
   readonly detail?: true
   /** The highest number of rounds, for cases that take long or vary little. */
@@ -155,13 +166,14 @@ const sweep = (
   unit: string,
   values: ReadonlyArray<number>,
   title: (x: number) => string,
-  workOf: (x: number) => Work
+  workOf: (x: number) => Work,
+  only: ReadonlyArray<string> = swept
 ): ReadonlyArray<Case> =>
   values.map((x) => ({
     name,
     title: title(x),
     work: workOf(x),
-    only: swept,
+    only,
     rounds: few,
     sweep: { name, x, unit }
   }))
@@ -204,7 +216,61 @@ const sweeps = [
   )
 ]
 
+const members = ["topics", "ws", "Bun", "Socket.IO"]
+const overRedis = ["topics", "Socket.IO"]
+const publishing = ["topics", "run", "ws", "Bun", "Socket.IO", "raw net"]
+
+/** `pnpm bench topics`. */
+const topics: ReadonlyArray<Case> = [
+  ...[1000, 10_000].map((connections): Case => ({
+    name: "topics-publish",
+    title: `125 B published to a topic with ${connections.toLocaleString("en")} members`,
+    work: { _tag: "Publish", connections, topics: 1, shape: text(125) },
+    only: publishing
+  })),
+  ...sweep(
+    "topics-members",
+    "members of the topic",
+    [10, 100, 1000, 10_000],
+    (connections) => `125 B published to a topic with ${connections} members`,
+    (connections) => ({ _tag: "Publish", connections, topics: 1, shape: text(125) }),
+    members
+  ),
+  ...sweep(
+    "topics-count",
+    "topics",
+    [1, 10, 100, 1000, 10_000],
+    (topics) => `125 B published to each of ${topics} topics, which have 10,000 members together`,
+    (topics) => ({ _tag: "Publish", connections: 10_000, topics, shape: text(125) }),
+    members
+  ),
+  ...[
+    { name: "topics-first", title: "the first membership of a connection", before: 0, more: 1 },
+    { name: "topics-memory", title: "a further membership of a connection with two", before: 2, more: 10 }
+  ].map(({ before, more, name, title }): Case => ({
+    name,
+    title,
+    work: { _tag: "Membership", connections: 2000, before, more },
+    rounds: 2,
+    only: members
+  })),
+  {
+    name: "topics-redis",
+    title: "125 B published on one process, received on another one, over Redis, 64 in flight",
+    work: { _tag: "Relay", publishers: 64, shape: text(125) },
+    only: overRedis
+  },
+  {
+    name: "topics-recovery",
+    title: "a client recovers 10,000 publications of 125 B from Redis",
+    work: { _tag: "Recovery", missed: 10_000, shape: text(125) },
+    rounds: few,
+    only: overRedis
+  }
+]
+
 export const cases: ReadonlyArray<Case> = [
   ...main,
-  ...[...sweeps, ...details, ...clients].map((one): Case => ({ ...one, detail: true }))
+  ...[...sweeps, ...details, ...clients].map((one): Case => ({ ...one, detail: true })),
+  ...topics.map((one): Case => ({ ...one, suite: "topics", detail: true }))
 ]

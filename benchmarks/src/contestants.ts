@@ -1,10 +1,13 @@
 /** Starts the subjects of a case, and measures one round of one subject. */
-import { Effect, Schema, type Scope } from "effect"
+import { Duration, Effect, Schema, type Scope } from "effect"
 import type { Case, Work } from "./cases.js"
 import * as ChildProcess from "./ChildProcess.js"
-import { checkServer, makeClientCheck, type NotEqual } from "./equality.js"
+import { checkServer, makeClientCheck, NotEqual } from "./equality.js"
+import { payload } from "./load/frames.js"
 import { Port, Result, type Request } from "./load/requests.js"
 import type { EffectVersion } from "./names.js"
+import { miss } from "./recovering.js"
+import * as RedisServer from "./RedisServer.js"
 import type { Sample } from "./rows.js"
 import type { OnlyEchoes, Subject } from "./subjects.js"
 
@@ -49,7 +52,7 @@ const leadInBroadcasts = 17
 
 const startLoad = ChildProcess.make({ file: "load/main" })
 
-const startServer = (subject: Subject, work: Work, { flags, node }: Settings) =>
+const startServer = (subject: Subject, work: Work, { flags, node }: Settings, more: ReadonlyArray<string> = []) =>
   Effect.gen(function* () {
     const maxMessageBytes = "shape" in work ? Math.max(work.shape.bytes, 1024 * 1024) : 1024 * 1024
     const child = yield* ChildProcess.make({
@@ -58,13 +61,15 @@ const startServer = (subject: Subject, work: Work, { flags, node }: Settings) =>
       node,
       arguments: [
         ...(subject.arguments ?? []),
-        ...(work._tag === "Broadcast" ? ["--broadcast"] : []),
+        ...(work._tag === "Broadcast" || work._tag === "Publish" ? ["--broadcast"] : []),
+        ...(work._tag === "Publish" ? ["--topics", String(work.topics)] : []),
         ...(work._tag === "Churn" ? ["--closing"] : []),
         ...(isCompressed(work) ? ["--compression"] : []),
         ...(kindOf(work) === "records" ? ["--parse"] : []),
         ...(work._tag === "Memory" && work.heartbeat ? ["--heartbeat"] : []),
         "--max-message-bytes",
-        String(maxMessageBytes)
+        String(maxMessageBytes),
+        ...more
       ]
     })
     const { port } = yield* child.next(Port)
@@ -94,7 +99,8 @@ const sampleOf = (cpu: number, { cpu: loadCpu, messages, ...result }: Result): S
   messages,
   cpu,
   loadCpu,
-  heap: null
+  heap: null,
+  redis: null
 })
 
 const serverContestant = (
@@ -104,12 +110,15 @@ const serverContestant = (
 ): Effect.Effect<Contestant, Failure, Scope.Scope> =>
   Effect.gen(function* () {
     if (work._tag === "Memory") return { subject, sample: () => idleSample(subject, work, settings) }
+    if (work._tag === "Membership") return { subject, sample: () => membershipSample(subject, work, settings) }
+    if (work._tag === "Relay" || work._tag === "Recovery") return yield* redisContestant(subject, work, settings)
     const { child, port } = yield* startServer(subject, work, settings)
     const load = yield* startLoad
+    const dialect = subject.dialect ?? "plain"
     // A broadcast also goes to its sender, so with one connection it is an echo.
-    if (subject.echoesFrames && "shape" in work) yield* checkServer(subject.name, port, work.shape)
+    if (subject.echoesFrames && "shape" in work) yield* checkServer(subject.name, port, work.shape, dialect)
     if (work._tag !== "Churn") {
-      yield* ask(load, { _tag: "Open", port, connections: work.connections, compressed: isCompressed(work) })
+      yield* ask(load, { _tag: "Open", port, connections: work.connections, compressed: isCompressed(work), dialect })
     }
     const measured = (requestOf: (millis: number) => Request) => (millis: number) =>
       during(child, ask(load, requestOf(millis)))
@@ -127,10 +136,11 @@ const serverContestant = (
         const { rate, shape } = work
         return { subject, sample: measured((millis) => ({ _tag: "Pace", shape, rate, burst: 1, millis })) }
       }
+      case "Publish":
       case "Broadcast": {
         const { shape } = work
-        const sample = measured((millis) => ({ _tag: "Broadcast", shape, atLeast: 1, millis }))
-        const leadIn = ask(load, { _tag: "Broadcast", shape, atLeast: leadInBroadcasts, millis: 0 })
+        const sample = measured((millis) => ({ _tag: "Broadcast", shape, dialect, atLeast: 1, millis }))
+        const leadIn = ask(load, { _tag: "Broadcast", shape, dialect, atLeast: leadInBroadcasts, millis: 0 })
         return { subject, sample: (millis) => Effect.zipRight(leadIn, sample(millis)) }
       }
       case "Churn": {
@@ -143,6 +153,64 @@ const serverContestant = (
         return { subject, sample: measured((millis) => ({ _tag: "Beside", shape, inFlight, intervalMillis, millis })) }
       }
     }
+  })
+
+/** Two processes of a subject that share a topic over a Redis server of their own. */
+const redisContestant = (
+  subject: Subject,
+  work: Extract<Work, { readonly _tag: "Relay" | "Recovery" }>,
+  settings: Settings
+): Effect.Effect<Contestant, Failure, Scope.Scope> =>
+  Effect.gen(function* () {
+    const redis = yield* RedisServer.start
+    const flags = ["--topics", "1", "--redis", redis.path]
+    const publisher = yield* startServer(subject, work, settings, [...flags, "--publisher"])
+    const member = yield* startServer(subject, work, settings, flags)
+    const ports = { publisher: publisher.port, member: member.port }
+    const { shape } = work
+    const dialect = subject.dialect ?? "plain"
+    const text = payload(shape, 0).toString()
+    const inTime = <A>(run: () => Promise<A>) =>
+      Effect.timeoutFail(Effect.tryPromise({ try: run, catch: (error) => new NotEqual({ message: String(error) }) }), {
+        duration: "30 seconds",
+        onTimeout: () => new NotEqual({ message: `${subject.name} loses messages` })
+      })
+    const cpu = Effect.map(Effect.all([publisher.child.ask("usage", Usage), member.child.ask("usage", Usage)]), (all) =>
+      all.reduce((sum, { cpu }) => sum + cpu, 0)
+    )
+    const measured = (run: Effect.Effect<Result, Failure>) =>
+      Effect.gen(function* () {
+        const [before, redisBefore] = [yield* cpu, redis.cpu()]
+        const result = yield* run
+        const sample = sampleOf((yield* cpu) - before, result)
+        return { ...sample, redis: (redis.cpu() - redisBefore) / result.messages }
+      })
+    // Nobody loses messages.
+    yield* inTime(async () => (await miss(ports, dialect, 10, text))())
+    if (work._tag === "Recovery") {
+      const recovered = (back: () => Promise<void>): Effect.Effect<Result, Failure> =>
+        Effect.map(Effect.timed(inTime(back)), ([time]): Result => ({
+          messages: work.missed,
+          cpu: 0,
+          millis: Duration.toMillis(time),
+          latencies: [Duration.toMillis(time)],
+          openings: [],
+          closings: []
+        }))
+      const sample = () =>
+        Effect.flatMap(
+          inTime(() => miss(ports, dialect, work.missed, text)),
+          (back) => measured(recovered(back))
+        )
+      return { subject, sample }
+    }
+    const load = yield* startLoad
+    const compressed = false
+    yield* ask(load, { _tag: "Open", port: ports.publisher, connections: work.publishers, compressed, dialect })
+    yield* ask(load, { _tag: "Open", port: ports.member, connections: work.publishers + 1, compressed, dialect })
+    const joined = dialect === "plain" ? Effect.sleep("200 millis") : Effect.void
+    yield* joined
+    return { subject, sample: (millis) => measured(ask(load, { _tag: "Relay", shape, dialect, millis })) }
   })
 
 // V8's young generation grows with the rate at which connections are opened, up to 100 MB. Divided by the number of
@@ -159,24 +227,54 @@ const idleSample = (subject: Subject, work: Work & { readonly _tag: "Memory" }, 
       const first = 100
       const { compressed, connections } = work
       // The first connections compile code and fill pools.
-      yield* ask(load, { _tag: "Open", port, connections: first, compressed })
+      yield* ask(load, { _tag: "Open", port, connections: first, compressed, dialect: "plain" })
       const before = yield* child.ask("idle", Usage)
-      yield* ask(load, { _tag: "Open", port, connections: first + connections, compressed })
+      yield* ask(load, { _tag: "Open", port, connections: first + connections, compressed, dialect: "plain" })
       yield* Effect.sleep("200 millis")
       const after = yield* child.ask("idle", Usage)
       const each = (bytes: number) => bytes / connections / 1024
       const heap = each(after.heap + after.external - before.heap - before.external)
-      return {
-        value: each(after.resident - before.resident),
-        heap: subject.executable === undefined ? heap : null,
-        messages: 0,
-        millis: 0,
-        cpu: 0,
-        loadCpu: 0,
-        latencies: [],
-        openings: [],
-        closings: []
-      }
+      const value = each(after.resident - before.resident)
+      return { ...atRest, value, heap: subject.executable === undefined ? heap : null }
+    })
+  )
+
+/** A sample without time. */
+const atRest = {
+  messages: 0,
+  millis: 0,
+  cpu: 0,
+  loadCpu: 0,
+  latencies: [],
+  openings: [],
+  closings: [],
+  heap: null,
+  redis: null
+}
+
+/**
+ * The bytes of one of many memberships: those of JavaScript's heap and of what it owns, because resident memory changes in
+ * steps. A runtime whose report of its heap means something else is measured by its resident memory.
+ */
+const membershipSample = (subject: Subject, work: Work & { readonly _tag: "Membership" }, settings: Settings) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const flags = [...settings.flags, ...memoryFlags]
+      const { child, port } = yield* startServer(subject, work, { ...settings, flags })
+      const load = yield* startLoad
+      const { before, connections, more } = work
+      const dialect = subject.dialect ?? "plain"
+      yield* ask(load, { _tag: "Open", port, connections, compressed: false, dialect })
+      const join = (topics: number) => (topics === 0 ? Effect.void : child.ask({ join: topics }, Usage))
+      const held = Effect.map(child.ask("idle", Usage), ({ external, heap, resident }) =>
+        subject.executable === undefined ? heap + external : resident
+      )
+      yield* join(before)
+      yield* Effect.sleep("200 millis")
+      const start = yield* held
+      yield* join(more)
+      yield* Effect.sleep("200 millis")
+      return { ...atRest, value: ((yield* held) - start) / connections / more }
     })
   )
 
@@ -249,7 +347,8 @@ const clientContestant = (
 export const isClientWork = (work: Work): work is ClientWork => work._tag === "Client" || work._tag === "ClientEcho"
 
 /** Whether a case measures a subject. A case with few subjects measures the library on one version of Effect. */
-export const takesPart = (subject: Subject, { only, work }: Case, settings: Settings): boolean =>
+export const takesPart = (subject: Subject, { only, suite, work }: Case, settings: Settings): boolean =>
+  (subject.suite === undefined || subject.suite === suite) &&
   (only === undefined ||
     (only.includes(subject.way ?? subject.name) &&
       (subject.effect === undefined || subject.effect === settings.effects[0]))) &&
@@ -257,7 +356,7 @@ export const takesPart = (subject: Subject, { only, work }: Case, settings: Sett
   (subject.effect === undefined || settings.effects.includes(subject.effect)) &&
   (!isCompressed(work) || subject.compresses) &&
   (subject.only === undefined || (work._tag === "Echo" && kindOf(work) === subject.only)) &&
-  (work._tag !== "Broadcast" || subject.broadcasts)
+  ((work._tag !== "Broadcast" && work._tag !== "Publish") || subject.broadcasts)
 
 export const make = (
   subject: Subject,

@@ -3,6 +3,7 @@ import { Data, Effect, type Scope } from "effect"
 import { once } from "node:events"
 import { WebSocket, WebSocketServer } from "ws"
 import { payload, type Shape } from "./load/frames.js"
+import type { Dialect } from "./load/requests.js"
 
 export class NotEqual extends Data.TaggedError("NotEqual")<{ readonly message: string }> {}
 
@@ -28,6 +29,31 @@ const exchange = async (socket: WebSocket, shape: Shape): Promise<void> => {
   }
 }
 
+/** The same with events of Socket.IO, whose packets begin with their kinds. */
+const exchangeEvents = async (port: number, shape: Shape): Promise<void> => {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/socket.io/?EIO=4&transport=websocket`)
+  const sent = Array.from({ length: checked }, (_, number) =>
+    JSON.stringify(["message", payload(shape, number).toString()])
+  )
+  try {
+    await new Promise<void>((resolve, reject) => {
+      let received = 0
+      socket.on("error", reject)
+      socket.on("close", () => reject(new Error("closed early")))
+      socket.on("message", (data) => {
+        const packet = String(data)
+        if (packet.startsWith("0")) socket.send("40")
+        else if (packet.startsWith("40")) for (const event of sent) socket.send(`42${event}`)
+        else if (packet !== `42${sent[received++]}`) reject(new Error(`message ${received - 1}: ${packet}`))
+        if (received === sent.length) resolve()
+      })
+    })
+  } finally {
+    socket.removeAllListeners("close")
+    socket.terminate()
+  }
+}
+
 const check = (name: string, shape: Shape, run: () => Promise<void>): Effect.Effect<void, NotEqual> => {
   const fail = (why: string) =>
     new NotEqual({ message: `${name} does not echo ${shape.kind} of ${shape.bytes} B: ${why}` })
@@ -36,8 +62,17 @@ const check = (name: string, shape: Shape, run: () => Promise<void>): Effect.Eff
   )
 }
 
-export const checkServer = (name: string, port: number, shape: Shape): Effect.Effect<void, NotEqual> =>
+export const checkServer = (
+  name: string,
+  port: number,
+  shape: Shape,
+  dialect: Dialect = "plain"
+): Effect.Effect<void, NotEqual> =>
   check(name, shape, async () => {
+    if (dialect === "socket.io") {
+      await exchangeEvents(port, shape)
+      return
+    }
     const socket = new WebSocket(`ws://127.0.0.1:${port}`, { perMessageDeflate: shape.compressed })
     try {
       await once(socket, "open")

@@ -1,5 +1,5 @@
 /**
- * `pnpm bench [case…] [--rounds N] [--seconds S] [--json file] [--server name] [--effect 3|4] [--node file]
+ * `pnpm bench [case…|topics] [--rounds N] [--seconds S] [--json file] [--server name] [--effect 3|4] [--node file]
  * [--single-threaded-gc] [--profiles folder]`: measures the cases, or all of them, on each Node, and prints a table for each.
  */
 import { Args, Command, Options } from "@effect/cli"
@@ -9,14 +9,18 @@ import { execFileSync } from "node:child_process"
 import { mkdirSync, writeFileSync } from "node:fs"
 import { availableParallelism, cpus, loadavg, release, totalmem, type } from "node:os"
 import { dirname } from "node:path"
-import { cases } from "./cases.js"
+import { type Case, cases } from "./cases.js"
 import { measure } from "./measure.js"
 import { effects } from "./names.js"
 import type { CaseResult, Results } from "./results.js"
 import { bun, versions } from "./subjects.js"
 import { align, format, headline, noise, summary } from "./table.js"
 
-const names = [...new Set(cases.map(({ name }) => name))]
+const names = [...new Set(cases.flatMap(({ name, suite }) => (suite === undefined ? [name] : [suite, name])))]
+
+/** Whether a case was asked for. Without a name, all cases are that belong to no suite. */
+const isChosen = ({ name, suite }: Case, chosen: ReadonlyArray<string>): boolean =>
+  chosen.length === 0 ? suite === undefined : chosen.includes(name) || (suite !== undefined && chosen.includes(suite))
 
 const command = Command.make(
   "bench",
@@ -79,7 +83,7 @@ const command = Command.make(
         cases: found
       })
       for (const one of cases) {
-        if (chosen.length > 0 && !chosen.includes(one.name)) continue
+        if (!isChosen(one, chosen)) continue
         for (const each of one.detail ? nodes.slice(0, 1) : nodes) {
           const settings = {
             ...each,

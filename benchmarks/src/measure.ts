@@ -1,9 +1,10 @@
 /** Runs one case against all of its subjects, one after another in each round. */
 import { Effect, Either, type Scope } from "effect"
 import { spawnSync } from "node:child_process"
-import type { Case } from "./cases.js"
+import type { Case, Work } from "./cases.js"
 import * as contestants from "./contestants.js"
 import { baseline, majorOf } from "./names.js"
+import { hasRedis } from "./RedisServer.js"
 import type { CaseResult, Row } from "./results.js"
 import { rateOf, type Sample, toRows } from "./rows.js"
 import { clients, servers, type Subject } from "./subjects.js"
@@ -29,6 +30,8 @@ const mostConnections = (() => {
 const warmUpOf = ({ detail, work }: Case): number =>
   detail ? detailWarmUpMillis : work._tag === "Churn" ? churnWarmUpMillis : warmUpMillis
 
+const unitOf = ({ _tag }: Work): string => (_tag === "Memory" ? "KiB" : _tag === "Membership" ? "B" : "µs")
+
 /** What was measured of a subject so far. */
 interface Record {
   readonly subject: Subject
@@ -48,13 +51,17 @@ export const measure = (one: Case, settings: contestants.Settings): Effect.Effec
       name: one.name,
       title: one.title,
       node: settings.nodeVersion,
-      unit: work._tag === "Memory" ? "KiB" : "µs",
+      unit: unitOf(work),
       sweep: one.sweep ?? null,
       rows,
       notes
     })
     if ("connections" in work && work.connections > mostConnections) {
       notes.push(`Left out: a process may not open that many files here (\`ulimit -n\`).`)
+      return result([])
+    }
+    if ((work._tag === "Relay" || work._tag === "Recovery") && !hasRedis) {
+      notes.push("Left out: there is no `redis-server` on this machine.")
       return result([])
     }
     const records = new Map(
@@ -95,7 +102,7 @@ export const measure = (one: Case, settings: contestants.Settings): Effect.Effec
             for (const value of yield* attempt(contestant.subject, take(contestant))) onTaken(record, value)
           }
         })
-      if (work._tag !== "Memory") {
+      if (unitOf(work) === "µs" && work._tag !== "Recovery") {
         const millis = warmUpOf(one) / warmUpRounds
         for (let round = 0; round < warmUpRounds; round++) {
           yield* play(

@@ -4,6 +4,10 @@ export const baseline = "ws"
 /** Echoes bytes without reading frames. */
 export const floor = "raw net"
 export const bunName = "Bun"
+export const socketIoName = "Socket.IO"
+
+/** The names of the groups of cases that run only if they are asked for. */
+export type Suite = "topics"
 
 /** The versions of Effect that the library is measured on. The first one leads. */
 export const effects = ["4", "3"] as const

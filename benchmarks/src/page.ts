@@ -13,7 +13,8 @@ export interface Page {
   readonly plots: ReadonlyMap<string, string>
 }
 
-const table = (rows: Table, alignment = "--:"): string => {
+/** A table in Markdown. */
+export const markdown = (rows: Table, alignment = "--:"): string => {
   const [header = [], ...body] = rows
   const line = (row: ReadonlyArray<string>) => `| ${row.join(" | ")} |`
   return [line(header), line(header.map((_, column) => (column === 0 ? "---" : alignment))), ...body.map(line)].join(
@@ -25,7 +26,7 @@ const table = (rows: Table, alignment = "--:"): string => {
 const section = (results: ReadonlyArray<CaseResult>): string =>
   [
     `### ${results[0]?.name}: ${results[0]?.title}`,
-    ...(results.some(({ rows }) => rows.length > 0) ? [table(sideBySide(results))] : []),
+    ...(results.some(({ rows }) => rows.length > 0) ? [markdown(sideBySide(results))] : []),
     ...results.flatMap(({ node, notes }) => notes.map((note) => `Node ${majorOf(node)}: ${note}`))
   ].join("\n\n")
 
@@ -105,7 +106,7 @@ const growth = (
       ? []
       : [
           plot(name, title, lines(title, { x: unit, format: formatX }, series)),
-          table([[`${unit}; µs per message`, ...subjects], ...rows])
+          markdown([[`${unit}; µs per message`, ...subjects], ...rows])
         ]),
     ...points.flatMap(({ notes, title }) => notes.map((note) => `${title}: ${note}`))
   ].join("\n\n")
@@ -124,9 +125,9 @@ const codecSection = ({ found: codec, node }: CodecResults): string => {
 The figures are nanoseconds per message on Node ${majorOf(node)}, as medians. The benchmark loads the classes of \`ws\` by file, because they are
 not part of its API.
 
-${table([["", "ours", "ws", "ratio"], ...compared])}
+${markdown([["", "ours", "ws", "ratio"], ...compared])}
 
-${table([["", "ns"], ...alone.map(({ group, name, nanos }) => [`${group} ${name}`, nanos === null ? "–" : figure(nanos)])])}`
+${markdown([["", "ns"], ...alone.map(({ group, name, nanos }) => [`${group} ${name}`, nanos === null ? "–" : figure(nanos)])])}`
 }
 
 export const page = (results: Results, codec: CodecResults | undefined, profiles: string | undefined): Page => {
@@ -170,7 +171,7 @@ ${single
   .map(([name, [one]]) => `- **${name}**: ${one?.title}`)
   .join("\n")}
 
-${results.nodes.map((node) => table(headline(of(node)))).join("\n\n")}
+${results.nodes.map((node) => markdown(headline(of(node)))).join("\n\n")}
 
 ${plot(
   "overview",
@@ -194,13 +195,13 @@ ${results.nodes.map((node) => targetSummary(node, of(node))).join("\n\n")}
 
 The highest allowed ratios to \`ws\`, or to \`run\` on the same version of Effect, as \`benchmarks/src/targets.ts\` has them:
 
-${table(targetTable)}
+${markdown(targetTable)}
 
 If a target is less than 15 % above the ratio of **${floor}** in the same run, or below it, 1.15 times that ratio counts instead.
 
 ## How it was measured
 
-${table(
+${markdown(
   [
     ["", ""],
     ["date", results.date],
@@ -278,6 +279,7 @@ ${codec === undefined ? "" : codecSection(codec)}
 - **Real apps**: the handlers only send messages back, and all messages of a case have the same size.
 - **Time that is not charged to a process**, such as the time of interrupts, and **kernel memory**, such as the buffers
   of sockets.
+- **Topics**, which have [a page of their own](performance/topics.md).
 - ${profiles === undefined ? "**Where the remaining time goes**: `pnpm bench a --server run --profiles <folder>` writes CPU profiles." : `**Where the remaining time goes** is in [its own page](${profiles}).`}
 `
   return { text, plots }

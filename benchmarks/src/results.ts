@@ -33,7 +33,9 @@ export const Row = Schema.Struct({
   opening: Schema.NullOr(Schema.Number),
   closing: Schema.NullOr(Schema.Number),
   /** KiB of JavaScript's heap and the memory that it owns, if memory was measured and the runtime reports it. */
-  heap: Schema.NullOr(Schema.Number)
+  heap: Schema.NullOr(Schema.Number),
+  /** CPU microseconds of Redis per message, if messages went through one. */
+  redis: Schema.optionalWith(Schema.NullOr(Schema.Number), { default: () => null })
 })
 export type Row = typeof Row.Type
 

@@ -16,6 +16,8 @@ export interface Sample {
   readonly closings: ReadonlyArray<number>
   /** In KiB, if memory was measured and the runtime's report means the same as Node's. */
   readonly heap: number | null
+  /** The CPU time of Redis in µs per message, if messages went through one. */
+  readonly redis: number | null
 }
 
 /** The subjects that finished, with one sample for each round. */
@@ -71,6 +73,7 @@ export const toRows = (name: string, node: string, all: ReadonlyArray<Samples>):
     const millis = total((sample) => sample.millis)
     const timed = one.halfLoad.length > 0 ? one.halfLoad : rounds.flatMap(({ latencies }) => latencies)
     const medianOrNull = (found: ReadonlyArray<number>) => (found.length === 0 ? null : median(found))
+    const meanOrNull = (found: ReadonlyArray<number>) => (found.length === 0 ? null : mean(found))
     return {
       subject,
       values,
@@ -87,7 +90,8 @@ export const toRows = (name: string, node: string, all: ReadonlyArray<Samples>):
         timed.length === 0 ? null : { p50: quantile(timed, 0.5), p99: quantile(timed, 0.99), max: quantile(timed, 1) },
       opening: medianOrNull(rounds.flatMap(({ openings }) => openings)),
       closing: medianOrNull(rounds.flatMap(({ closings }) => closings)),
-      heap: medianOrNull(rounds.flatMap(({ heap }) => heap ?? []))
+      heap: medianOrNull(rounds.flatMap(({ heap }) => heap ?? [])),
+      redis: meanOrNull(rounds.flatMap(({ redis }) => redis ?? []))
     }
   })
 }

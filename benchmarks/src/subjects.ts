@@ -3,7 +3,8 @@ import { Schema } from "effect"
 import { existsSync, readFileSync, realpathSync } from "node:fs"
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
-import { baseline, bunName, type EffectVersion, effects, floor, nameOn } from "./names.js"
+import type { Dialect } from "./load/requests.js"
+import { baseline, bunName, type EffectVersion, effects, floor, nameOn, socketIoName, type Suite } from "./names.js"
 
 /** Echoes with compression, without, or of records that are parsed. */
 export type OnlyEchoes = "compressed" | "plain" | "records"
@@ -21,6 +22,10 @@ export interface Subject {
   /** It differs from another subject only in echoes of this kind. */
   readonly only?: OnlyEchoes
   readonly broadcasts: boolean
+  /** It takes part only in the cases of this suite. */
+  readonly suite?: Suite
+  /** How it wraps messages. Default: not at all. */
+  readonly dialect?: Dialect
   /** The version of Effect, for this library. */
   readonly effect?: EffectVersion
   /** This library's way to read. */
@@ -55,6 +60,8 @@ export const versions: Readonly<Record<string, string>> = Object.fromEntries([
     "bufferutil",
     "minizlib",
     "undici",
+    "socket.io",
+    "@socket.io/redis-streams-adapter",
     "@effect/platform",
     "@effect/platform-node",
     ...(bun === undefined ? [] : ["bun"])
@@ -111,8 +118,15 @@ const ours = (folder: string, ways: ReadonlyArray<Way>): ReadonlyArray<Subject> 
       }))
   )
 
+const topics = ours("servers", [{ name: "topics", arguments: [], broadcasts: true }]).map((subject): Subject => ({
+  ...subject,
+  file: `${subject.file}-topics`,
+  suite: "topics"
+}))
+
 export const servers: ReadonlyArray<Subject> = [
   ...ours("servers", [...ways, ...optional]),
+  ...topics,
   { ...able, name: baseline, file: "servers/ws", environment: plain },
   { ...able, name: "ws + bufferutil", file: "servers/ws" },
   {
@@ -134,7 +148,15 @@ export const servers: ReadonlyArray<Subject> = [
     echoesFrames: false,
     compresses: false
   },
-  ...(bun === undefined ? [] : [{ ...able, name: bunName, file: "servers/bun", executable: bun }])
+  ...(bun === undefined ? [] : [{ ...able, name: bunName, file: "servers/bun", executable: bun }]),
+  {
+    ...able,
+    suite: "topics",
+    name: socketIoName,
+    file: "servers/socket-io",
+    environment: plain,
+    dialect: "socket.io"
+  }
 ]
 
 export const clients: ReadonlyArray<Subject> = [

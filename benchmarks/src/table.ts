@@ -31,8 +31,9 @@ interface Column {
 const ratio = (value: number | null): string => optional(value, (found) => found.toFixed(2))
 
 const columns = (unit: string): ReadonlyArray<Column> => [
-  { title: unit === "KiB" ? "KiB each" : "CPU µs each", cell: ({ mean }) => figure(mean) },
+  { title: unit === "µs" ? "CPU µs each" : `${unit} each`, cell: ({ mean }) => figure(mean) },
   { title: "KiB of heap", cell: ({ heap }) => optional(heap, (value) => value.toFixed(1)) },
+  { title: "Redis µs", cell: ({ redis }) => optional(redis, figure) },
   { title: "to ws", cell: ({ toBaseline }) => ratio(toBaseline) },
   { title: "noise", cell: ({ noise }) => optional(noise, percent) },
   { title: "to raw", cell: ({ toFloor }) => ratio(toFloor) },
@@ -62,7 +63,7 @@ const subjectsOf = (results: ReadonlyArray<CaseResult>): ReadonlyArray<string> =
 ]
 
 /** The columns of a case that are shown for each Node in one table. */
-const compared = new Set(["CPU µs each", "KiB each", "to ws", "to raw", "to Bun", "p50 ms", "p99 ms"])
+const compared = new Set(["CPU µs each", "KiB each", "B each", "to ws", "to raw", "to Bun", "p50 ms", "p99 ms"])
 
 /** What was measured of one case on several versions of Node, side by side. */
 export const sideBySide = (results: ReadonlyArray<CaseResult>): Table => {

@@ -12,7 +12,8 @@ export const sample = (value: number): Sample => ({
   latencies: [],
   openings: [],
   closings: [],
-  heap: null
+  heap: null,
+  redis: null
 })
 
 /** The samples of a subject. Its version of Effect is told by its name. */

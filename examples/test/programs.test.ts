@@ -1,38 +1,18 @@
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { buildSync } from "esbuild"
 import { type ChildProcessByStdio, spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, rmSync } from "node:fs"
+import { rmSync } from "node:fs"
 import type { AddressInfo } from "node:net"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import type { Readable } from "node:stream"
-import { fileURLToPath } from "node:url"
 import { WebSocket, WebSocketServer } from "ws"
+import { bundle } from "./bundle.js"
 
 type Program = ChildProcessByStdio<null, Readable, Readable>
 
-// The programs are bundled, so that Node does not compile the sources at the start of each process.
-const folder = mkdtempSync(join(tmpdir(), "effect-websocket-examples-"))
-buildSync({
-  entryPoints: ["demo", "topics-demo", "echo-server", "large-message", "autobahn-client", "rpc"].map((name) =>
-    fileURLToPath(new URL(`../src/${name}.ts`, import.meta.url))
-  ),
-  outdir: folder,
-  outExtension: { ".js": ".mjs" },
-  bundle: true,
-  splitting: true,
-  platform: "node",
-  format: "esm",
-  target: "node20",
-  conditions: ["@effect-websocket/source"],
-  // Dependencies that are CommonJS need `require`.
-  banner: {
-    js: 'import { createRequire as requireFor } from "node:module"; const require = requireFor(import.meta.url)'
-  }
-})
+const folder = bundle("demo", "topics-demo", "echo-server", "large-message", "autobahn-client", "rpc")
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 /** Starts a program; it ends with the scope. */

@@ -7,7 +7,7 @@ export default mergeConfig(
   defineConfig({
     test: {
       name: "platform on Effect 4",
-      include: ["{.,topics-redis}/test/**/*.test.ts", "../cli/test/**/*.test.ts"],
+      include: ["{.,topics-redis,topics-nats}/test/**/*.test.ts", "../cli/test/**/*.test.ts"],
       maxWorkers: "100%",
       // As in the root.
       isolate: false,

@@ -6,9 +6,9 @@ import type { Peer } from "./Peer.js"
 // All sockets of the process read into this buffer, so that reading is cheap.
 const shared = Buffer.allocUnsafe(256 * 1024)
 
-const request = (port: number, compressed: boolean): string =>
+const request = (port: number, path: string, compressed: boolean): string =>
   [
-    "GET / HTTP/1.1",
+    `GET ${path} HTTP/1.1`,
     `Host: 127.0.0.1:${port}`,
     "Upgrade: websocket",
     "Connection: Upgrade",
@@ -30,7 +30,7 @@ export class LoadConnection implements Peer {
   private head = ""
   private open = false
 
-  constructor(port: number, compressed: boolean) {
+  constructor(port: number, compressed: boolean, path = "/") {
     let onOpen: (head: string) => void = () => {}
     let onFail: (error: Error) => void = () => {}
     this.opened = new Promise((resolve, reject) => {
@@ -50,7 +50,7 @@ export class LoadConnection implements Peer {
         }
       }
     })
-    this.socket.on("connect", () => this.socket.write(request(port, compressed)))
+    this.socket.on("connect", () => this.socket.write(request(port, path, compressed)))
     this.socket.on("error", onFail)
     this.closed = new Promise((resolve) => this.socket.once("close", () => resolve()))
     void this.closed.then(() => onFail(new Error("closed")))

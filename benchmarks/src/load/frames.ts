@@ -56,6 +56,9 @@ const flushBytes = 4
 
 export type Role = "client" | "server"
 
+/** A masked text message in one frame. */
+export const text = (data: string): Uint8Array => encode(Frame.text(data), randomBytes(4).readUInt32BE())
+
 /** The bytes of a message, in the given number of frames. */
 export const message = (shape: Shape, number: number, role: Role = "client"): Buffer => {
   const plain = payload(shape, number)

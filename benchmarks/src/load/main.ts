@@ -6,7 +6,7 @@ import * as frames from "./frames.js"
 import { LoadConnection } from "./LoadConnection.js"
 import { listen } from "./LoadServer.js"
 import type { Peer } from "./Peer.js"
-import type { Request, Result } from "./requests.js"
+import type { Dialect, Request, Result } from "./requests.js"
 
 let connections: Array<Peer> = []
 // The side of the connections on which this process is.
@@ -15,15 +15,32 @@ let role: frames.Role = "client"
 // The number of connections to open at a time: fewer than the kernel's queue for a server.
 const openAtOnce = 100
 
-const open = async (port: number, count: number, compressed: boolean): Promise<void> => {
+const open = async (port: number, count: number, compressed: boolean, dialect: Dialect): Promise<void> => {
   while (connections.length < count) {
-    const some = Array.from(
-      { length: Math.min(openAtOnce, count - connections.length) },
-      () => new LoadConnection(port, compressed)
-    )
-    for (const connection of some) await connection.opened
-    connections.push(...some)
+    const some = Array.from({ length: Math.min(openAtOnce, count - connections.length) }, () => {
+      const path = dialect === "plain" ? "/" : "/socket.io/?EIO=4&transport=websocket"
+      const connection = new LoadConnection(port, compressed, path)
+      return { connection, entered: dialect === "plain" ? connection.opened : enter(connection) }
+    })
+    for (const { connection, entered } of some) {
+      await entered
+      connections.push(connection)
+    }
   }
+}
+
+/** The handshake of Socket.IO behind that of WebSockets: it sends its settings, and answers to `40`. */
+const enter = async (connection: LoadConnection): Promise<void> => {
+  let missing = 2
+  const entered = new Promise<void>((resolve) => {
+    connection.onMessages = (count) => {
+      missing -= count
+      if (missing === 0) resolve()
+    }
+  })
+  await connection.opened
+  connection.write(frames.text("40"))
+  await entered
 }
 
 const nothing: Result = { messages: 0, cpu: 0, millis: 0, latencies: [], openings: [], closings: [] }
@@ -93,16 +110,44 @@ const exchange = (
   })
 }
 
-const broadcast = (shape: frames.Shape, atLeast: number, millis: number) => {
-  const message = frames.message(shape, 0)
+const messageIn = (dialect: Dialect, shape: frames.Shape): Uint8Array =>
+  dialect === "plain"
+    ? frames.message(shape, 0)
+    : frames.text(`42${JSON.stringify(["message", frames.payload(shape, 0).toString()])}`)
+
+const relay = (shape: frames.Shape, dialect: Dialect, millis: number) => {
+  const message = messageIn(dialect, shape)
+  const senders = connections.slice(0, -1)
   return measure(millis, (isOver, count, done) => {
+    let outstanding = senders.length
+    let next = 0
+    connections.at(-1)!.onMessages = (received) => {
+      count(received)
+      for (let i = 0; i < received; i++) {
+        if (isOver()) outstanding--
+        else senders[next++ % senders.length]!.write(message)
+      }
+      if (outstanding === 0) done()
+    }
+    for (const sender of senders) sender.write(message)
+  })
+}
+
+const broadcast = async (shape: frames.Shape, dialect: Dialect, atLeast: number, millis: number) => {
+  const message = messageIn(dialect, shape)
+  const latencies: Array<number> = []
+  const result = await measure(millis, (isOver, count, done) => {
     let outstanding = connections.length
     let sent = 1
+    let sentAt = performance.now()
     for (const connection of connections) {
       connection.onMessages = (received) => {
         count(received)
         outstanding -= received
         if (outstanding > 0) return
+        const now = performance.now()
+        latencies.push(now - sentAt)
+        sentAt = now
         if (isOver() && sent >= atLeast) {
           done()
         } else {
@@ -114,6 +159,7 @@ const broadcast = (shape: frames.Shape, atLeast: number, millis: number) => {
     }
     connections[0]!.write(message)
   })
+  return { ...result, latencies }
 }
 
 /** Sends the due messages in every turn of the event loop, which therefore never sleeps. */
@@ -225,14 +271,16 @@ const pour = (shape: frames.Shape, millis: number) => {
 const perform = async (request: Request): Promise<object> => {
   switch (request._tag) {
     case "Open":
-      await open(request.port, request.connections, request.compressed)
+      await open(request.port, request.connections, request.compressed, request.dialect)
       return nothing
     case "Exchange":
       return exchange(request.shape, request.inFlight, request.millis, connections, request.chunkBytes)
     case "Pace":
       return pace(request.shape, request.rate, request.burst, request.millis)
     case "Broadcast":
-      return broadcast(request.shape, request.atLeast, request.millis)
+      return broadcast(request.shape, request.dialect, request.atLeast, request.millis)
+    case "Relay":
+      return relay(request.shape, request.dialect, request.millis)
     case "Beside":
       return beside(request.shape, request.inFlight, request.intervalMillis, request.millis)
     case "Churn":

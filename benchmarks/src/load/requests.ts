@@ -2,6 +2,9 @@
 import { Schema } from "effect"
 import type { Shape } from "./frames.js"
 
+/** How messages are wrapped: not at all, or as Socket.IO does. */
+export type Dialect = "plain" | "socket.io"
+
 export type Request =
   /** Opens connections, which stay open, until there are this many. */
   | {
@@ -9,6 +12,7 @@ export type Request =
       readonly port: number
       readonly connections: number
       readonly compressed: boolean
+      readonly dialect: Dialect
     }
   /** Keeps `inFlight` messages in flight on each connection, written in chunks of this size. */
   | {
@@ -29,8 +33,16 @@ export type Request =
       readonly burst: number
       readonly millis: number
     }
-  /** One connection sends, all receive, `atLeast` times. */
-  | { readonly _tag: "Broadcast"; readonly shape: Shape; readonly atLeast: number; readonly millis: number }
+  /** One connection sends, all receive, `atLeast` times. Times each broadcast until the last connection has received it. */
+  | {
+      readonly _tag: "Broadcast"
+      readonly shape: Shape
+      readonly dialect: Dialect
+      readonly atLeast: number
+      readonly millis: number
+    }
+  /** All connections but the last one send one message each, and another one for each message that the last one receives. */
+  | { readonly _tag: "Relay"; readonly shape: Shape; readonly dialect: Dialect; readonly millis: number }
   /** The first connection sends one message at a fixed interval. The others keep `inFlight` messages in flight. */
   | {
       readonly _tag: "Beside"

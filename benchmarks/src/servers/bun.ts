@@ -1,5 +1,5 @@
 /** Bun's own server. Bun runs this file. */
-import { options, serve } from "./serve.js"
+import { nextTopic, options, serve } from "./serve.js"
 
 interface BunSocket {
   send(data: string | Uint8Array): number
@@ -17,11 +17,14 @@ declare const Bun: {
       readonly idleTimeout: number
       open(socket: BunSocket): void
       message(socket: BunSocket, data: string | Uint8Array): void
+      close(socket: BunSocket): void
     }
   }): { readonly port: number; publish(topic: string, data: string | Uint8Array): number }
 }
 
 const everyone = "everyone"
+
+const sockets = new Set<BunSocket>()
 
 const server = Bun.serve({
   port: 0,
@@ -35,12 +38,18 @@ const server = Bun.serve({
     maxPayloadLength: options.maxMessageBytes,
     idleTimeout: 0,
     open: (socket) => {
-      if (options.broadcast) socket.subscribe(everyone)
+      sockets.add(socket)
+      if (options.topics.length > 0) socket.subscribe(nextTopic())
+      else if (options.broadcast) socket.subscribe(everyone)
     },
     message: (socket, data) => {
-      if (options.broadcast) server.publish(everyone, data)
+      if (options.topics.length > 0) for (const topic of options.topics) server.publish(topic, data)
+      else if (options.broadcast) server.publish(everyone, data)
       else socket.send(data)
-    }
+    },
+    close: (socket) => void sockets.delete(socket)
   }
 })
-serve(server.port)
+serve(server.port, (names) => {
+  for (const name of names) for (const socket of sockets) socket.subscribe(name)
+})

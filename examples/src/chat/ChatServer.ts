@@ -1,5 +1,6 @@
 /** The chat on one port: the page and its WebSocket are routes of one `HttpRouter`. */
 import { WebSocketUpgrade, type WebSocketServer } from "@effect-websocket/platform"
+import { networks } from "@effect-websocket/platform/node/NodeWebSocketServer"
 import * as NodeWebSocketUpgrade from "@effect-websocket/platform/node/NodeWebSocketUpgrade"
 import { HttpRouter, HttpServer, HttpServerResponse } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
@@ -7,10 +8,7 @@ import { Effect, Layer } from "effect"
 import { createServer } from "node:http"
 import { fileURLToPath } from "node:url"
 import { decodeClient, encodeServer, Pong, Refused, type ServerMessage } from "./Protocol.js"
-import { Rooms, type Seat } from "./Rooms.js"
-
-/** Tells a page that another connection took its seat. The page does not reconnect. */
-export const replacedCode = 4000
+import * as Rooms from "./Rooms.js"
 
 /**
  * Limits on the costs of each client. All other options, such as the origin and the heartbeat, keep the library's
@@ -20,7 +18,7 @@ const options: WebSocketServer.Options = {
   limits: { maxMessageBytes: 4096, maxFragments: 16 },
   receiveRate: { messages: 40, interval: "10 seconds", strategy: "close" },
   firstMessageTimeout: "10 seconds",
-  // A member who does not read is dropped, so that a room never waits for one member.
+  // A member who does not read is dropped, so that nobody waits for it.
   sendStrategy: "close",
   admission: { maxConnections: 1000, maxConnectionsPerKey: 100 },
   // For a restart: the pages reconnect, but not all at once.
@@ -33,44 +31,46 @@ const options: WebSocketServer.Options = {
  */
 const session = (socket: WebSocketServer.ServerWebSocket) => {
   // A failed send is ignored: the member is about to leave, and the reader of this connection notices.
-  const tell = (text: string) => Effect.ignore(socket.send(text))
-  const answer = (message: ServerMessage) => tell(encodeServer(message))
+  const answer = (message: ServerMessage) => Effect.ignore(socket.send(encodeServer(message)))
   const notUnderstood = Refused.make({ reason: "not understood" })
-  // The replaced connection may answer slowly, or not at all, so nobody waits for it.
-  const replaced = Effect.asVoid(Effect.forkDaemon(Effect.ignore(socket.close(replacedCode, "replaced"))))
 
-  const takeSeat = (data: unknown) =>
+  const enter = Effect.gen(function* () {
+    const { data } = yield* socket.receive
+    const message = yield* Effect.mapError(decodeClient(data), () => notUnderstood)
+    return yield* message._tag === "Join" ? Rooms.enter(socket, message) : Effect.fail(notUnderstood)
+  })
+
+  const take = ({ say, typing }: Rooms.Seat, data: unknown) =>
     Effect.gen(function* () {
-      const message = yield* Effect.mapError(decodeClient(data), () => notUnderstood)
-      if (message._tag !== "Join") return yield* Effect.fail(notUnderstood)
-      const { key, name, room } = message
-      return yield* (yield* Rooms).enter(room, { name, key, tell, replaced })
-    })
-
-  const take = ({ say, typing }: Seat, data: unknown) =>
-    Effect.matchEffect(decodeClient(data), {
-      onFailure: () => answer(notUnderstood),
-      onSuccess: (message) => {
-        switch (message._tag) {
-          case "Join":
-            return answer(notUnderstood)
-          case "Say":
-            return say(message.text)
-          case "Typing":
-            return typing
-          case "Ping":
-            return answer(Pong.make({ id: message.id }))
-        }
+      const message = yield* Effect.orElseSucceed(decodeClient(data), () => notUnderstood)
+      switch (message._tag) {
+        case "Join":
+        case "Refused":
+          return yield* answer(notUnderstood)
+        case "Say":
+          return yield* say(message)
+        case "Typing":
+          return yield* typing
+        case "Ping":
+          return yield* answer(Pong.make({ id: message.id }))
       }
     })
 
   return Effect.gen(function* () {
-    const { data } = yield* socket.receive
-    yield* Effect.matchEffect(takeSeat(data), {
-      onFailure: (refused) => Effect.zipRight(answer(refused), socket.close("PolicyViolation", refused.reason)),
-      onSuccess: (seat) => socket.run(({ data }) => take(seat, data))
+    const seat = yield* enter
+    yield* Effect.raceFirst(
+      socket.run(({ data }) => take(seat, data)),
+      seat.people
+    )
+  }).pipe(
+    // The seat is free before the page is told.
+    Effect.scoped,
+    Effect.catchTags({
+      Refused: (refused) => Effect.zipRight(answer(refused), socket.close("PolicyViolation", refused.reason)),
+      // The broker cannot do it now. The page reconnects, and sends again whatever it has not seen published.
+      Topic_error: () => socket.close("TryAgainLater", "try again later")
     })
-  })
+  )
 }
 
 /** Allows only our own files, no inline scripts, and no text that becomes markup. */
@@ -105,15 +105,24 @@ export const Chat = HttpRouter.empty.pipe(
   HttpRouter.get("/socket", WebSocketUpgrade.upgrade(session))
 )
 
+export interface Settings {
+  readonly port: number
+  readonly host: string
+  /** The URL of a Redis server. Processes with the same one are one chat. Default: a chat in the memory of this process. */
+  readonly redis?: string | undefined
+  /** The addresses of proxies whose `X-Forwarded-For` counts. */
+  readonly proxies?: ReadonlyArray<string> | undefined
+}
+
 /** The app on a port. When it is released, it drains. */
-export const layer = (listen: { readonly port: number; readonly host: string }) =>
+export const layer = ({ host, port, proxies = [], redis }: Settings) =>
   Layer.suspend(() => {
     const server = createServer()
     // In addition to the sockets that `admission` counts, which are connections already.
     server.maxConnections = 2000
     return HttpServer.serve(Chat).pipe(
-      Layer.provide(NodeWebSocketUpgrade.layer(server, options)),
-      Layer.provide(Rooms.Default),
-      Layer.provideMerge(NodeHttpServer.layer(() => server, listen))
+      Layer.provide(NodeWebSocketUpgrade.layer(server, { ...options, proxies: { trusted: networks(proxies) } })),
+      Layer.provide(Rooms.layer(redis)),
+      Layer.provideMerge(NodeHttpServer.layer(() => server, { port, host }))
     )
   })

@@ -1,109 +1,149 @@
-/** The members of each room, and who is typing. This module does not know how a member is connected. */
-import { Clock, type Duration, Effect, FiberMap } from "effect"
-import { encodeServer, Entered, Joined, Left, Refused, Said, type ServerMessage, Typists } from "./Protocol.js"
+/**
+ * What a member of a room may do and is told. Rooms are topics with presence, so they are the same for all processes that share
+ * a broker.
+ */
+import { MemoryTopicBroker, Presence, type TopicBroker, Topics, type WebSocket } from "@effect-websocket/platform"
+import type { ConnectionError } from "@effect-websocket/protocol/Errors"
+import { RedisTopicBroker } from "@effect-websocket/topics-redis"
+import { Clock, type Duration, Effect, FiberHandle, Layer, Option, Schema, type Scope, Stream } from "effect"
+import { createHash } from "node:crypto"
+import {
+  Changed,
+  decodeLine,
+  encodeLine,
+  encodeServer,
+  type Join,
+  type Person,
+  type Position,
+  Present,
+  Refused,
+  Said,
+  type Say,
+  Started
+} from "./Protocol.js"
 
 /** A member who has not typed for this long is no longer listed as typing. */
 export const typingTime: Duration.DurationInput = "4 seconds"
 export const maxMembers = 50
+/** How many of the newest messages a page gets that is new, or that has a gap. */
+export const newest = 30
 
-export interface Member {
-  readonly name: string
-  readonly key: string
-  /** Gives the member a message. It must not wait for this member, because the others would wait, too. */
-  readonly tell: (message: string) => Effect.Effect<void>
-  /** Called when the same person takes the seat from another connection. It must not wait either. */
-  readonly replaced: Effect.Effect<void>
+/** An empty room is forgotten after this time. */
+const unusedAge = "1 hour"
+const history = { maxPublications: 200, maxBytes: 128 * 1024, maxAge: "1 day" } as const
+
+/** In the memory of this process, or over the Redis server at this URL, which several processes share. */
+export const layer = (redis?: string): Layer.Layer<Topics.Topics | Presence.Presence> =>
+  Layer.merge(Topics.layerBroker(), Presence.layerBroker({ expiry: "10 seconds" })).pipe(
+    Layer.provide(
+      redis === undefined
+        ? MemoryTopicBroker.layer({ history, maxTopics: 1000, unusedAge })
+        : RedisTopicBroker.layer({ client: { url: redis }, prefix: "chat:", history, unusedAge })
+    )
+  )
+
+/** What a session in the presence of a room tells the other servers. The name is the key of the session. */
+const Meta = Schema.parseJson(Schema.Struct({ owner: Schema.String, isTyping: Schema.Boolean }))
+const encodeMeta = Schema.encodeSync(Meta)
+const decodeMeta = Schema.decodeUnknownOption(Meta)
+
+const ownerOf = (meta: string) => Option.getOrUndefined(decodeMeta(meta))?.owner
+const personOf = ({ key, metas }: Presence.Member): Person => ({
+  name: key,
+  isTyping: metas.some((meta) => Option.getOrUndefined(decodeMeta(meta))?.isTyping)
+})
+
+/** All members of a room share this function, and so its results. */
+const encodeEvent = (event: Topics.TopicEvent): string => {
+  const { position } = event
+  if (event._tag !== "Publication") return encodeServer(Started.make({ position }))
+  return Option.match(decodeLine(event.message.data), {
+    onSome: (line) => encodeServer(Said.make({ position, ...line })),
+    // A newer version of the server has said something that this one does not understand. It is missing here.
+    onNone: () => encodeServer(Started.make({ position }))
+  })
 }
 
-/** The operations of a member in a room. */
+/**
+ * What a member of a room may do.
+ *
+ * - `people`: tells the member who is there, and goes on until it is interrupted.
+ */
 export interface Seat {
-  readonly say: (text: string) => Effect.Effect<void>
+  readonly say: (message: Say) => Effect.Effect<void, TopicBroker.TopicError>
   readonly typing: Effect.Effect<void>
+  readonly people: Effect.Effect<void, TopicBroker.TopicError>
 }
 
-interface Room {
-  readonly members: Map<string, Member>
-  readonly typists: Set<Member>
-}
+/** Takes a seat for as long as the scope lives. The member is told what it missed, and then what is said. */
+export const enter = (
+  socket: WebSocket.WebSocket,
+  { key, name, room, since }: Join
+): Effect.Effect<
+  Seat,
+  Refused | TopicBroker.TopicError | ConnectionError,
+  Topics.Topics | Presence.Presence | Scope.Scope
+> =>
+  Effect.gen(function* () {
+    const topics = yield* Topics.Topics
+    const presence = yield* Presence.Presence
+    const topic = `rooms/${room}`
+    const owner = createHash("sha256").update(key).digest("base64url")
 
-export class Rooms extends Effect.Service<Rooms>()("chat/Rooms", {
-  scoped: Effect.gen(function* () {
-    const rooms = new Map<string, Room>()
-    const pauses = yield* FiberMap.make<Member>()
-    // One change at a time, so that all members get the same messages in the same order. Nothing waits inside.
-    const inTurn = (yield* Effect.makeSemaphore(1)).withPermits(1)
+    const check = Effect.flatMap(presence.list(topic), (members) => {
+      const others = members.filter((member) => member.key !== name)
+      const isTaken = members.some(
+        (member) => member.key === name && member.metas.some((meta) => ownerOf(meta) !== owner)
+      )
+      if (isTaken) return Effect.fail(Refused.make({ reason: "this name is taken" }))
+      return others.length < maxMembers ? Effect.void : Effect.fail(Refused.make({ reason: "this room is full" }))
+    })
+    // Once more behind `track`, because another process may have given the same seat away meanwhile. Then neither gets it.
+    yield* check
+    const tracked = yield* presence.track(topic, name, encodeMeta({ owner, isTyping: false }))
+    yield* check
 
-    const tellAll = (room: Room, message: ServerMessage, except?: Member) => {
-      const text = encodeServer(message)
-      return Effect.forEach(room.members.values(), (member) => (member === except ? Effect.void : member.tell(text)), {
-        discard: true
+    yield* topics.attach(socket, topic, { ...(yield* beginning(topic, since)), encode: encodeEvent })
+
+    let isTyping = false
+    const setTyping = (value: boolean) =>
+      Effect.suspend(() => {
+        if (value === isTyping) return Effect.void
+        isTyping = value
+        // If the broker cannot do it now, it is done when the session is renewed.
+        return Effect.ignore(tracked.update(encodeMeta({ owner, isTyping })))
       })
-    }
-
-    const stopTyping = (room: Room, member: Member) =>
-      Effect.suspend(() => (room.typists.delete(member) ? tellTypists(room) : Effect.void))
-
-    const typistsOf = ({ typists }: Room) => Typists.make({ names: [...typists].map(({ name }) => name) })
-    const tellTypists = (room: Room) => tellAll(room, typistsOf(room))
-
-    const sit = (id: string, member: Member) =>
-      Effect.gen(function* () {
-        const room: Room = rooms.get(id) ?? { members: new Map(), typists: new Set() }
-        const before = room.members.get(member.name)
-        if (before !== undefined && before.key !== member.key)
-          return yield* Effect.fail(Refused.make({ reason: "this name is taken" }))
-        if (before === undefined && room.members.size >= maxMembers)
-          return yield* Effect.fail(Refused.make({ reason: "this room is full" }))
-        rooms.set(id, room)
-        room.members.set(member.name, member)
-        yield* member.tell(encodeServer(Joined.make({ room: id, names: [...room.members.keys()] })))
-        yield* member.tell(encodeServer(typistsOf(room)))
-        if (before === undefined)
-          return yield* Effect.as(tellAll(room, Entered.make({ name: member.name }), member), room)
-        yield* before.replaced
-        yield* stopTyping(room, before)
-        return room
-      })
-
-    const leave = (id: string, room: Room, member: Member) =>
-      Effect.gen(function* () {
-        yield* FiberMap.remove(pauses, member)
-        if (room.members.get(member.name) !== member) return
-        room.members.delete(member.name)
-        if (room.members.size === 0) rooms.delete(id)
-        yield* stopTyping(room, member)
-        yield* tellAll(room, Left.make({ name: member.name }))
-      })
+    const pause = yield* FiberHandle.make<void>()
 
     return {
-      /** Takes a seat for as long as the scope lives. */
-      enter: (id: string, member: Member) =>
-        Effect.acquireRelease(inTurn(sit(id, member)), (room) => inTurn(leave(id, room, member))).pipe(
-          Effect.map((room): Seat => {
-            const whilePresent = (effect: Effect.Effect<void>) =>
-              inTurn(Effect.suspend(() => (room.members.get(member.name) === member ? effect : Effect.void)))
-            return {
-              say: (text) =>
-                whilePresent(
-                  Effect.gen(function* () {
-                    const time = yield* Clock.currentTimeMillis
-                    yield* FiberMap.remove(pauses, member)
-                    yield* tellAll(room, Said.make({ name: member.name, text, time }))
-                    yield* stopTyping(room, member)
-                  })
-                ),
-              typing: whilePresent(
-                Effect.gen(function* () {
-                  const pause = Effect.delay(inTurn(stopTyping(room, member)), typingTime)
-                  yield* FiberMap.run(pauses, member, pause)
-                  if (room.typists.has(member)) return
-                  room.typists.add(member)
-                  yield* tellTypists(room)
-                })
-              )
-            }
-          })
-        )
+      say: ({ id, text }) =>
+        Effect.gen(function* () {
+          const time = yield* Clock.currentTimeMillis
+          yield* topics.publish(topic, encodeLine({ id, name, text, time }), { idempotencyKey: `${owner} ${id}` })
+          yield* FiberHandle.clear(pause)
+          yield* setTyping(false)
+        }),
+      typing: Effect.zipRight(FiberHandle.run(pause, Effect.delay(setTyping(false), typingTime)), setTyping(true)),
+      // If a send fails, the connection is over, and its reader notices.
+      people: Stream.runForEach(presence.changes(topic), (event) =>
+        Effect.ignore(socket.send(encodeServer(peopleOf(event))))
+      )
     }
   })
-}) {}
+
+/** Goes on where the page was. If the history does not reach back to there, it begins with the newest messages. */
+const beginning = (topic: string, since: Position | undefined) =>
+  Effect.gen(function* () {
+    if (since === undefined) return { last: newest }
+    const { isComplete } = yield* (yield* Topics.Topics).history(topic, { since, limit: 1 })
+    return isComplete ? { since } : { last: newest }
+  })
+
+const peopleOf = (event: Presence.PresenceEvent) =>
+  event._tag === "Present"
+    ? Present.make({ people: event.members.map(personOf) })
+    : Changed.make({
+        entered: event.joined.map(personOf),
+        updated: event.updated.map(personOf),
+        left: event.left.map(personOf)
+      })

@@ -15,19 +15,38 @@ const connect = Effect.flatMap(origin, (origin) => WebSocketClient.connect(`${or
 
 const tell = (socket: WebSocket.WebSocket, message: ClientMessage) => socket.send(encodeClient(message))
 const hear = (socket: WebSocket.WebSocket) => Effect.flatMap(socket.receive, ({ data }) => decodeServer(data))
+/** The next messages that are not about people. */
 const expect = (socket: WebSocket.WebSocket, ...expected: ReadonlyArray<object>) =>
-  Effect.forEach(expected, (message) => Effect.map(hear(socket), (heard) => assert.deepInclude(heard, message)))
+  Effect.forEach(expected, (message) =>
+    Effect.gen(function* () {
+      let heard = yield* hear(socket)
+      while (heard._tag === "Changed") heard = yield* hear(socket)
+      assert.deepInclude(heard, message)
+    })
+  )
+/** The next message in which people have entered, typed or left. */
+const expectChange = (socket: WebSocket.WebSocket, kind: "entered" | "updated" | "left", name: string) =>
+  Effect.gen(function* () {
+    let heard = yield* hear(socket)
+    while (heard._tag !== "Changed" || heard[kind].length === 0) heard = yield* hear(socket)
+    assert.deepStrictEqual(
+      heard[kind].map(({ name }) => name),
+      [name]
+    )
+  })
 
 const key = (name: string) => `the secret of ${name}`
 const join = (room: string, name: string): ClientMessage => ({ _tag: "Join", room, name, key: key(name) })
-const quietly = { _tag: "Typists", names: [] }
+const say = (text: string): ClientMessage => ({ _tag: "Say", id: `${text}, said just once`, text })
 
 /** A connection that has a seat. */
 const enter = (room: string, name: string) =>
   Effect.tap(connect, (socket) =>
     Effect.gen(function* () {
       yield* tell(socket, join(room, name))
-      yield* expect(socket, { _tag: "Joined", room }, quietly)
+      yield* expect(socket, { _tag: "Started" })
+      // What was said before, and then who is there.
+      while ((yield* hear(socket))._tag !== "Present");
     })
   )
 
@@ -52,15 +71,15 @@ layer(Layer.merge(Chat, NodeWebSocketClient.layer), { excludeTestServices: true 
     Effect.gen(function* () {
       const ada = yield* enter("tea", "Ada")
       const bob = yield* enter("tea", "Bob")
-      yield* expect(ada, { _tag: "Entered", name: "Bob" })
+      yield* expectChange(ada, "entered", "Bob")
       yield* tell(bob, { _tag: "Typing" })
-      yield* expect(ada, { _tag: "Typists", names: ["Bob"] })
-      yield* bob.send(`{"_tag":"Say","text":" hello "}`)
-      yield* expect(ada, { _tag: "Said", name: "Bob", text: "hello" }, quietly)
+      yield* expectChange(ada, "updated", "Bob")
+      yield* bob.send(`{"_tag":"Say","id":"at least 16 characters","text":" hello "}`)
+      yield* expect(ada, { _tag: "Said", name: "Bob", text: "hello" })
       yield* tell(ada, { _tag: "Ping", id: 7 })
       yield* expect(ada, { _tag: "Pong", id: 7 })
       yield* bob.close()
-      yield* expect(ada, { _tag: "Left", name: "Bob" })
+      yield* expectChange(ada, "left", "Bob")
     })
   )
 
@@ -73,8 +92,10 @@ layer(Layer.merge(Chat, NodeWebSocketClient.layer), { excludeTestServices: true 
         "{",
         "null",
         `{"_tag":"Shout"}`,
-        `{"_tag":"Say","text":" "}`,
-        `{"_tag":"Say","text":"${"x".repeat(501)}"}`,
+        `{"_tag":"Say","text":"hello"}`,
+        `{"_tag":"Say","id":"too short","text":"hello"}`,
+        `{"_tag":"Say","id":"at least 16 characters","text":" "}`,
+        `{"_tag":"Say","id":"at least 16 characters","text":"${"x".repeat(501)}"}`,
         `{"_tag":"Ping","id":"1"}`,
         new Uint8Array([1]),
         encodeClient(join("nonsense", "Eve"))
@@ -82,7 +103,7 @@ layer(Layer.merge(Chat, NodeWebSocketClient.layer), { excludeTestServices: true 
         yield* ada.send(nonsense)
         yield* expect(ada, refused)
       }
-      yield* tell(ada, { _tag: "Say", text: "x".repeat(500) })
+      yield* tell(ada, { _tag: "Say", id: "at least 16 characters", text: "x".repeat(500) })
       yield* expect(ada, { _tag: "Said" })
     })
   )
@@ -91,10 +112,11 @@ layer(Layer.merge(Chat, NodeWebSocketClient.layer), { excludeTestServices: true 
     Effect.gen(function* () {
       yield* enter("door", "Ada")
       for (const [message, reason] of [
-        [`{"_tag":"Say","text":"hello"}`, "not understood"],
+        [encodeClient(say("hello")), "not understood"],
         [encodeClient({ _tag: "Ping", id: 1 }), "not understood"],
         [`{"_tag":"Join","room":"door","name":"  ","key":"${key("Eve")}"}`, "not understood"],
         [`{"_tag":"Join","room":"door","name":"E\\u202eve","key":"${key("Eve")}"}`, "not understood"],
+        [encodeClient(join("door", "Eve")).replace("door", "door/*"), "not understood"],
         [`{"_tag":"Join","room":"door","name":"${"E".repeat(25)}","key":"${key("Eve")}"}`, "not understood"],
         [`{"_tag":"Join","room":"door","name":"Ada","key":"${key("Eve")}"}`, "this name is taken"]
       ] as const) {
@@ -106,15 +128,18 @@ layer(Layer.merge(Chat, NodeWebSocketClient.layer), { excludeTestServices: true 
     })
   )
 
-  it.scoped("gives a seat back to a returning page, and closes its earlier connection", () =>
+  it.scoped("gives a name back to a returning page, and goes on where it was", () =>
     Effect.gen(function* () {
       const ada = yield* enter("again", "Ada")
       const before = yield* enter("again", "Bob")
-      yield* expect(ada, { _tag: "Entered", name: "Bob" })
-      const after = yield* enter("again", "Bob")
-      yield* WebSocketTest.expectClose(before, { code: ChatServer.replacedCode, reason: "replaced", clean: true })
-      yield* tell(after, { _tag: "Say", text: "back" })
-      yield* expect(ada, { _tag: "Said", name: "Bob", text: "back" })
+      yield* tell(ada, say("one"))
+      const { position } = yield* Effect.repeat(hear(before), { until: (heard) => heard._tag === "Said" })
+      yield* before.abort
+      yield* tell(ada, say("two"))
+      yield* expect(ada, { _tag: "Said", text: "one" }, { _tag: "Said", text: "two" })
+      const after = yield* connect
+      yield* tell(after, { _tag: "Join", room: "again", name: "Bob", key: key("Bob"), since: position })
+      yield* expect(after, { _tag: "Started", position }, { _tag: "Said", text: "two" }, { _tag: "Present" })
     })
   )
 

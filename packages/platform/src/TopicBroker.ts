@@ -73,8 +73,8 @@ export type Interrupted = internal.Interrupted
  * - `"Detached"`: `detach` was called, or the scope ended, before `attach` was done.
  * - `"TooFast"`: more publications than the rate of this connection allows.
  * - `"TooSlow"`: a subscriber with the strategy `"close"` did not read fast enough.
- * - `"TooLarge"`: the message has more bytes than the broker takes, or the idempotency key more characters than a connection may
- *   choose: `max`.
+ * - `"TooLarge"`: the message has more bytes than the broker takes, or a text that a connection chooses has more characters than it
+ *   may have: 255 for an idempotency key or a key of presence, 4,096 for a `meta`. The limit is `max`.
  * - `"Unavailable"`: the broker could not do it; `cause` says why. Trying again may help.
  *
  * @since 3.0.0

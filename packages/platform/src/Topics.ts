@@ -17,8 +17,10 @@ import { ContextService, forever, layerEffect, runtime, type DurationInput } fro
 import { named, namedStream } from "./internal/named.js"
 import { integerFromZero, timeout } from "./internal/settings.js"
 import type { MemberSettings } from "./internal/SocketMember.js"
+import * as internalError from "./internal/TopicError.js"
 import type * as internal from "./internal/topicEvents.js"
 import { timers } from "./internal/timers.js"
+import { currentMetering, meteredTopics } from "./internal/metered.js"
 import { TopicHub, type Beginning } from "./internal/TopicHub.js"
 import * as MemoryTopicBroker from "./MemoryTopicBroker.js"
 import * as TopicBroker from "./TopicBroker.js"
@@ -228,10 +230,12 @@ export const make = ({ checkInterval = "30 seconds" }: Options = {}): Effect.Eff
     const services = yield* runtime<never>()
     const memberSettings = settingsOf()
     const interval = yield* Effect.sync(() => timeout("checkInterval", checkInterval))
+    const metering = yield* currentMetering
     const hub = yield* Effect.acquireRelease(
-      Effect.sync(() => new TopicHub(broker, services)),
+      Effect.sync(() => new TopicHub(broker, services, metering)),
       (hub) => Effect.sync(() => hub.end())
     )
+    yield* meteredTopics(metering, hub)
     if (!broker.isReliable) yield* Effect.forkScoped(forever(Effect.delay(hub.check, interval)))
     return {
       publish: (topic, data, options) =>
@@ -487,7 +491,7 @@ const maxKeyLength = 255
 
 const withinKeyLength = (topic: string, key: string | undefined): Effect.Effect<void, TopicBroker.TopicError> =>
   key !== undefined && key.length > maxKeyLength
-    ? Effect.fail(new TopicBroker.TopicError({ reason: "TooLarge", topic, max: maxKeyLength }))
+    ? Effect.fail(internalError.tooLarge(topic, maxKeyLength))
     : Effect.void
 
 /** The length of the owner tells where it ends. Without an owner there is no length. */

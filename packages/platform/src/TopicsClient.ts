@@ -94,8 +94,8 @@ export interface TopicsClient<E = never> {
    * Publishes a message, and succeeds with its position. It is sent again on the next connection, until it is acknowledged, and is
    * published once. Publishes keep their order.
    *
-   * Fails with `"Unavailable"` after `publishTimeout`, or if too many wait. Then, and if it is interrupted, it is not known whether
-   * the message was published.
+   * Fails with `"Unavailable"` after `publishTimeout`, if the broker of the server fails, or if too many wait. Then, and if it is
+   * interrupted, it is not known whether the message was published. If it was, the subscribers of this client may get it.
    */
   readonly publish: (
     topic: string,
@@ -103,10 +103,16 @@ export interface TopicsClient<E = never> {
     options?: PublishOptions
   ) => Effect.Effect<Position, TopicError>
 
-  /** Is present until the scope ends, on each connection. Succeeds once the server knows it for the first time. */
+  /**
+   * Is present until the scope ends, on each connection. Succeeds once the server knows it for the first time. If its broker fails
+   * later, the client asks again with each ping.
+   */
   readonly track: (topic: string, key: string, meta: string) => Effect.Effect<Presence.Tracked, TopicError, Scope.Scope>
 
-  /** Who is present, and then the changes. After each reconnect it begins again with who is present. */
+  /**
+   * Who is present, and then the changes. After each reconnect it begins again with who is present. Fails if the server cannot begin
+   * it; if its broker fails later, the client asks again with each ping.
+   */
   readonly presence: (topic: string) => Stream.Stream<Presence.PresenceEvent, TopicError>
 
   /** How many members are present, now and whenever that has changed. */
@@ -207,7 +213,12 @@ export const make = <E = never, R = never>(
             named(topic, () => Effect.sync(() => session.presence.track({ topic, key, meta }))),
             ({ end }) => Effect.sync(end)
           ),
-          ({ tracked, update }) => Effect.as(tracked, { update })
+          // What failed is not tracked later.
+          ({ end, tracked, update }) =>
+            Effect.as(
+              Effect.onError(tracked, () => Effect.sync(end)),
+              { update }
+            )
         ),
       presence: (topic) => followed(session, topic, false, (room, onReady) => new ChangesReader(room, onReady)),
       presenceCounts: (topic) => followed(session, topic, true, (room, onReady) => new CountReader(room, onReady))

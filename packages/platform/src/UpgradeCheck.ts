@@ -27,8 +27,9 @@ export const TypeId: unique symbol = Symbol.for("@effect-websocket/platform/Upgr
 export type TypeId = typeof TypeId
 
 /**
- * A request to upgrade that follows the handshake and comes from an allowed origin. Its method is GET.
+ * A request to upgrade that follows the handshake and comes from an allowed origin. Its method is GET, or `CONNECT` over HTTP/2.
  *
+ * - `key`: the `Sec-WebSocket-Key`. HTTP/2 has none.
  * - `path`: the path of `url` as the client sent it; percent-encoding is not decoded.
  * - `query`: the parameters of `url`.
  * - `cookies`: values by name. If a name comes twice, the first value counts.
@@ -39,7 +40,8 @@ export type TypeId = typeof TypeId
  * @since 0.1.0
  * @category models
  */
-export interface Request extends UpgradeRequest {
+export interface Request extends Omit<UpgradeRequest, "key"> {
+  readonly key: string | undefined
   readonly path: string
   readonly query: Readonly<Record<string, string | ReadonlyArray<string>>>
   readonly cookies: Readonly<Record<string, string>>

@@ -24,6 +24,7 @@ import { timers } from "./internal/timers.js"
 import { makeWebSocket, resolveMode } from "./internal/deliveries.js"
 import type * as sendable from "./engine/connection/sendable.js"
 import { GuardedTransport } from "./engine/connection/GuardedTransport.js"
+import { meteredSettings } from "./internal/metered.js"
 import { placeIn } from "./internal/scopes.js"
 import { resolve } from "./internal/settings.js"
 import * as internalTypeId from "./internal/typeId.js"
@@ -585,7 +586,8 @@ export const fromTransport = <D extends Connection.Delivery = "messages">(
   Effect.uninterruptible(
     Effect.gen(function* () {
       const mode = yield* Effect.sync(() => resolveMode(options))
-      const settings = yield* Effect.sync(() => resolve(options))
+      const resolved = yield* Effect.sync(() => resolve(options))
+      const settings = yield* meteredSettings(options.role, resolved)
       const negotiated = {
         url: options.url ?? "",
         agreement: { protocol: undefined, extensions: [] }

@@ -17,10 +17,12 @@ import * as RetryAfter from "./engine/client/RetryAfter.js"
 import * as connecting from "./internal/connecting.js"
 import { ContextService, decodeJson, type Schema, type SchemaError } from "./internal/effect.js"
 import { resolveMode, settingsFor } from "./internal/deliveries.js"
+import { meteredConnect, meteredSettings } from "./internal/metered.js"
 import { resolveRequest } from "./internal/requestOptions.js"
 import { placeIn } from "./internal/scopes.js"
 import { resolveClient } from "./internal/settings.js"
 import { timers } from "./internal/timers.js"
+import { tracedConnect } from "./internal/traced.js"
 import type { ClientMakeOptions, ClientOptions, ConnectOptions } from "./Options.js"
 import type * as WebSocket from "./WebSocket.js"
 
@@ -173,7 +175,8 @@ export const make = (
       Effect.gen(function* () {
         const own: Options = options
         const mode = yield* Effect.sync(() => resolveMode(options))
-        const settings = yield* Effect.sync(() => settingsFor(resolveClient(clientOptions, own), mode))
+        const resolved = yield* Effect.sync(() => settingsFor(resolveClient(clientOptions, own), mode))
+        const settings = yield* meteredSettings("client", resolved)
         const request = yield* Effect.sync(() =>
           ClientRequest.make(input, resolveRequest(baseUrl, schemes, clientOptions, own))
         )
@@ -185,7 +188,6 @@ export const make = (
         const services = yield* timers
         const jar = Option.getOrUndefined(yield* Effect.serviceOption(CookieJar))
         const plan = {
-          dial,
           settings,
           mode,
           timers: services,
@@ -194,7 +196,9 @@ export const make = (
           protocols: own.protocols ?? clientOptions.protocols,
           origin: own.origin ?? clientOptions.origin
         }
-        return yield* connecting.connect(plan, request, restore)
+        return yield* tracedConnect(request.url, dial, (dial) =>
+          meteredConnect(connecting.connect({ ...plan, dial }, request, restore))
+        )
       })
     )
 })

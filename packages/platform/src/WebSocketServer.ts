@@ -23,9 +23,11 @@ import { ContextService, layerEffectDiscard, runtime as inheritedRuntime } from 
 import * as internalDrain from "./internal/drain.js"
 import { resolveMode } from "./internal/deliveries.js"
 import { logWith } from "./internal/serverLog.js"
+import { meteredServer } from "./internal/metered.js"
 import { drainSettings, resolvePolicy, resolveProtocols, type ServerPolicy } from "./internal/serverPolicy.js"
 import { shown } from "./internal/settings.js"
 import { timers } from "./internal/timers.js"
+import { observedPolicy } from "./internal/traced.js"
 import { checkWith } from "./internal/upgradeCheck.js"
 import type { DrainOptions, ServerMakeOptions, ServerOptions } from "./Options.js"
 import type * as UpgradeCheck from "./UpgradeCheck.js"
@@ -506,10 +508,12 @@ export const layerRoute = <
  * `upgrade` and `reject`, once, unless `isGone`. If one of them throws, the library logs the error, and other requests
  * are not affected.
  *
- * - `request`, `remoteAddress`: the request, and the address of its transport.
+ * - `request`, `remoteAddress`: the request, and the address of its transport. For version `"2.0"` of HTTP, the headers have the
+ *   pseudo-headers of an extended `CONNECT` (RFC 8441).
  * - `isGone`: whether the client has disconnected or ended its side. Then it gets no answer.
  * - `onGone`: tells one listener when the client goes away before it is answered; a later listener replaces it.
- * - `upgrade`: answers 101 with headers. The transport begins with the bytes behind the request.
+ * - `upgrade`: answers with headers and status 101, or with the `:status` in them over HTTP/2. The transport begins with the bytes
+ *   behind the request.
  * - `reject`: answers with an HTTP status, headers and a text, and ends the connection.
  *
  * @since 0.1.0
@@ -546,8 +550,9 @@ export const make = (
   options: MakeOptions = {}
 ): Effect.Effect<Made, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const policy = yield* Effect.sync(() => resolvePolicy(options))
+    const policy = yield* observedPolicy(yield* Effect.sync(() => resolvePolicy(options)))
     const acceptor = new Acceptor(policy, yield* timers, logWith(yield* inheritedRuntime<never>()))
+    yield* meteredServer(acceptor)
     yield* Effect.addFinalizer(() => internal.release(acceptor, policy.drain.code))
     const service: Service = {
       ...routeOf<undefined>(acceptor.fallback, policy),
@@ -641,11 +646,9 @@ export const acceptAttempt = <D extends Delivery = "messages">(
   options: MakeOptions & WebSocket.DeliveryOptions<D> = {}
 ): Effect.Effect<ServerWebSocket<D>, ProtocolError | IoError, Scope.Scope> =>
   Effect.uninterruptible(
-    Effect.flatMap(timers, (timers) => {
-      const connector = internal.connectorOf(resolveMode(options), timers)
-      return Effect.map(
-        internal.acceptAttempt(attempt, resolvePolicy(options), connector),
-        internal.withValue<D, undefined>
-      )
+    Effect.gen(function* () {
+      const connector = internal.connectorOf(resolveMode(options), yield* timers)
+      const policy = yield* observedPolicy(resolvePolicy(options))
+      return internal.withValue<D, undefined>(yield* internal.acceptAttempt(attempt, policy, connector))
     })
   )

@@ -8,6 +8,7 @@ import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { Acceptor, type Admitted } from "./engine/server/Acceptor.js"
+import { endsWith } from "./engine/server/ObservedAttempt.js"
 import * as internal from "./internal/accept.js"
 import { connectionHandles } from "./internal/connectionHandle.js"
 import * as internalDrain from "./internal/drain.js"
@@ -24,8 +25,10 @@ import {
   type HttpServerResponse
 } from "./internal/httpServer.js"
 import { logWith } from "./internal/serverLog.js"
+import { meteredServer } from "./internal/metered.js"
 import { drainSettings, resolveOwn, resolvePolicy, type ServerPolicy } from "./internal/serverPolicy.js"
 import { timers } from "./internal/timers.js"
+import { observedPolicy } from "./internal/traced.js"
 import type { AcceptOptions } from "./UpgradeCheck.js"
 import type {
   ConnectionHandle,
@@ -183,8 +186,9 @@ export const make = (
   options: MakeOptions = {}
 ): Effect.Effect<Service, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const policy = yield* Effect.sync(() => resolvePolicy(options))
+    const policy = yield* observedPolicy(yield* Effect.sync(() => resolvePolicy(options)))
     const acceptor = new Acceptor(policy, yield* timers, logWith(yield* inheritedRuntime<never>()))
+    yield* meteredServer(acceptor)
     const handlers = new Handlers()
     acceptor.fallback.handlers.add(handlers)
     const drain = (options?: DrainOptions): Effect.Effect<DrainReport> =>
@@ -221,16 +225,18 @@ const upgradeWith = <A, E, R, D extends Delivery, Value, R2>(
     const found = attemptOf(yield* HttpServerRequest)
     if (found === undefined) return notAnUpgrade
     let refusal = refused(503, {}, "The client is gone")
-    const attempt: UpgradeAttempt = {
+    const attempt = acceptor.observed({
       ...found,
       reject: (status, headers, body) => {
         refusal = refused(status, headers, body)
       }
-    }
+    })
     let opened = false
     let admitted: Admitted | undefined
     const leave = (): void => {
-      if (!opened) admitted?.entry.leave()
+      if (opened) return
+      endsWith(attempt, "gone")
+      admitted?.entry.leave()
     }
     // Added before the request has a place, because an interruption in between would keep the place forever.
     yield* Effect.addFinalizer(() => Effect.sync(leave))
@@ -243,7 +249,10 @@ const upgradeWith = <A, E, R, D extends Delivery, Value, R2>(
     yield* appendPreResponseHandler((_, response) =>
       Effect.sync(() => {
         // Middleware has replaced the 101.
-        if (response.status !== 101) return setHeader(response, "connection", "close")
+        if (response.status !== 101) {
+          endsWith(attempt, "replaced", response.status)
+          return setHeader(response, "connection", "close")
+        }
         if (acceptor.refuseLate(attempt, own)) return refusal
         const { entry, request, route } = own
         const headers = { ...headersOf(response), ...options.headers }

@@ -95,6 +95,10 @@ export * as WebSocketChannel from "./WebSocketChannel.js"
  */
 export * as WebSocketClient from "./WebSocketClient.js"
 /**
+ * @since 3.0.0
+ */
+export * as WebSocketMetrics from "./WebSocketMetrics.js"
+/**
  * @since 0.1.0
  */
 export * as WebSocketServer from "./WebSocketServer.js"
@@ -102,6 +106,10 @@ export * as WebSocketServer from "./WebSocketServer.js"
  * @since 0.1.0
  */
 export * as WebSocketTest from "./WebSocketTest.js"
+/**
+ * @since 3.0.0
+ */
+export * as WebSocketTracing from "./WebSocketTracing.js"
 /**
  * @since 0.1.0
  */

@@ -102,7 +102,7 @@ describe("the docstrings of the options", () => {
 
   it("name those of limits and compression", () => {
     const { maxBufferedControlFrames, maxFragments, maxMessageBytes } = Connection.defaultLimits
-    assert.deepStrictEqual(valuesOf(textOf("../../protocol/src/Connection.ts"), ["Limits"]), {
+    assert.deepStrictEqual(valuesOf(textOf("../../protocol/src/Limits.ts"), ["Limits"]), {
       "Limits.maxMessageBytes": maxMessageBytes,
       "Limits.maxFragments": maxFragments,
       "Limits.maxBufferedControlFrames": maxBufferedControlFrames

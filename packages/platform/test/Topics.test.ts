@@ -450,6 +450,29 @@ describe("names, and the ends of things", () => {
     ).pipe(Effect.provide(Logger.withoutDefault))
   )
 
+  it.effect("an `encode` that throws for a publication of the past closes the connection, too", () =>
+    withTopics(
+      Effect.gen(function* () {
+        const topics = yield* Topics.Topics
+        const { client, server } = yield* connected()
+        yield* topics.publish("a", "one")
+        const attached = yield* Effect.forkChild(
+          topics.attach(server, "a", {
+            last: 1,
+            encode: (event) => {
+              if (event._tag === "Publication") throw new Error("a bug")
+              return undefined
+            }
+          })
+        )
+        yield* Effect.flip(client.receive)
+        const error = yield* Effect.flip(Fiber.join(attached))
+        assert.notStrictEqual(error._tag, "Topic_error")
+        assert.deepStrictEqual(outcome(yield* server.closeStatus).slice(0, 1), [1011])
+      })
+    ).pipe(Effect.provide(Logger.withoutDefault))
+  )
+
   it.effect("`encode` is called once for all members that share it", () =>
     withTopics(
       Effect.gen(function* () {

@@ -4,7 +4,7 @@ import {
   TopicsClient,
   TopicsServer,
   Topics,
-  type TopicBroker,
+  TopicBroker,
   type WebSocket,
   type WebSocketClient,
   WebSocketServer,
@@ -374,6 +374,52 @@ describe("presence", () => {
       assert.strictEqual((yield* Effect.flip(client.track("news/a", "me", ""))).reason, "Denied")
       assert.strictEqual((yield* Effect.flip(Stream.runDrain(client.presence("news/a")))).reason, "Denied")
     }))
+
+  it.effect("is asked for again if the broker of the server failed after a reconnect", () =>
+    Effect.gen(function* () {
+      let isDown = false
+      const unlessDown = <A, E, R>(topic: string, effect: Effect.Effect<A, E, R>) =>
+        Effect.suspend((): Effect.Effect<A, E | TopicBroker.TopicError, R> =>
+          isDown ? Effect.fail(new TopicBroker.TopicError({ reason: "Unavailable", topic })) : effect
+        )
+      const flaky = TopicBroker.layer(
+        Effect.map(MemoryTopicBroker.make(), (broker) => ({
+          ...broker,
+          presence: {
+            ...broker.presence,
+            set: (topic, entry, expiry) => unlessDown(topic, broker.presence.set(topic, entry, expiry)),
+            changes: (topic, listener) => unlessDown(topic, broker.presence.changes(topic, listener))
+          }
+        }))
+      )
+      yield* Effect.gen(function* () {
+        const server = yield* serve()
+        const presence = yield* Presence.Presence
+        const client = yield* TopicsClient.make(url)
+        yield* client.track("rooms/a", "ann", "1")
+        const { fiber, seen } = yield* collect(Stream.map(client.presence("rooms/a"), showPresence))
+        isDown = true
+        yield* server.reset
+        yield* reconnected
+        assert.deepStrictEqual(yield* presence.list("rooms/a"), [])
+        assert.strictEqual((yield* Effect.flip(client.track("rooms/a", "bob", "1"))).reason, "Unavailable")
+        isDown = false
+        yield* TestClock.adjust("25 seconds")
+        yield* passed
+        // Not bob, who was told that it failed.
+        assert.deepStrictEqual(yield* presence.list("rooms/a"), [{ key: "ann", metas: ["1"] }])
+        assert.deepStrictEqual(seen, ["present ann(1)", "present ann(1)"])
+        yield* Fiber.interrupt(fiber)
+      }).pipe(
+        Effect.provide(
+          Layer.merge(
+            Layer.provideMerge(Layer.merge(Topics.layerBroker(), Presence.layerBroker()), flaky),
+            WebSocketTest.layerWith({ protocols: TopicsServer.protocols })
+          )
+        )
+      )
+    }).pipe(Effect.scoped)
+  )
 
   test("ends with the connection", () =>
     Effect.gen(function* () {

@@ -99,6 +99,45 @@ it.effect("answers as the specification says", () =>
   }).pipe(Effect.scoped, Effect.provide(inMemory))
 )
 
+it.effect("a request for presence that is refused changes nothing", () =>
+  Effect.gen(function* () {
+    const allowed = [Topics.rule("a", { presence: true })]
+    yield* Effect.forkScoped(WebSocketServer.run(TopicsServer.handler({ rules: allowed, maxTopics: 2 })))
+    const presence = yield* Presence.Presence
+    const peer = yield* WebSocketTest.connectPeer(undefined, json)
+    const ask = (request: object) => peer.send(Frame.text(JSON.stringify(request)))
+    const expect = (answer: object) => peer.expectFrame(Frame.text(JSON.stringify(answer)))
+    yield* ask({ type: "track", id: 1, topic: "a", session: 1, key: "ann", meta: "here" })
+    yield* expect({ type: "ok", id: 1 })
+    yield* ask({ type: "watch", id: 2, topic: "a" })
+    yield* expect({ type: "ok", id: 2 })
+    yield* expect({ type: "present", topic: "a", members: [{ key: "ann", metas: ["here"] }] })
+    yield* ask({ type: "track", id: 3, topic: "b", session: 1, key: "ann", meta: "there" })
+    yield* expect({ type: "error", id: 3, reason: "Denied" })
+    yield* ask({ type: "track", id: 4, topic: "a", session: 2, key: "bob", meta: "" })
+    yield* expect({ type: "error", id: 4, reason: "TooManyTopics", max: 2 })
+    yield* ask({ type: "track", id: 5, topic: "a", session: 1, key: "k".repeat(256), meta: "" })
+    yield* expect({ type: "error", id: 5, reason: "TooLarge", max: 255 })
+    yield* ask({ type: "track", id: 6, topic: "a", session: 1, key: "ann", meta: "m".repeat(4097) })
+    yield* expect({ type: "error", id: 6, reason: "TooLarge", max: 4096 })
+    assert.deepStrictEqual(yield* presence.list("a"), [{ key: "ann", metas: ["here"] }])
+    // Another key takes the place of the first one, which needs no place more, and so does another watch.
+    yield* ask({ type: "track", id: 7, topic: "a", session: 1, key: "k".repeat(255), meta: "m".repeat(4096) })
+    yield* expect({ type: "ok", id: 7 })
+    assert.deepStrictEqual(
+      (yield* presence.list("a")).map(({ key }) => key.length),
+      [255]
+    )
+    yield* ask({ type: "untrack", id: 8, session: 1 })
+    yield* expect({ type: "ok", id: 8 })
+    yield* TestClock.adjust("2 seconds")
+    yield* expect({ type: "changed", topic: "a", joined: [], updated: [], left: [{ key: "ann", metas: ["here"] }] })
+    yield* ask({ type: "watch", id: 9, topic: "a" })
+    yield* expect({ type: "ok", id: 9 })
+    yield* expect({ type: "present", topic: "a", members: [] })
+  }).pipe(Effect.scoped, Effect.provide(inMemory))
+)
+
 it.live("serves clients over real sockets", () =>
   Effect.gen(function* () {
     yield* serve

@@ -130,12 +130,14 @@ export const remoteProtocolError = (description: string, section: string, closeC
 /**
  * The limit that a `PayloadTooLarge` is about. `"fragments"` counts frames, `"ratio"` is how many times a compressed
  * message may grow, and all others are in bytes. `"budget"` is what all connections of a byte budget may hold
- * together: when it was exhausted, this connection held the most and was closed with 1013.
+ * together: when it was exhausted, this connection held the most and was closed with 1013. `"unread"` is what may wait to
+ * be read on a platform that cannot be told to stop reading.
  *
  * @since 0.1.0
  * @category models
  */
-export type LimitName = "message" | "frame" | "fragments" | "closeReason" | "controlPayload" | "ratio" | "budget"
+export type LimitName =
+  "message" | "frame" | "fragments" | "closeReason" | "controlPayload" | "ratio" | "budget" | "unread"
 
 /**
  * A message, a frame or another payload is larger than a limit allows. If `direction` is `"inbound"`, the connection
@@ -172,6 +174,8 @@ export class PayloadTooLarge extends Data.TaggedError("Payload_too_large")<{
         return `The message inflates to more than \`compression.maxRatio\` allows: ${max} times its size`
       case "budget":
         return `The connections hold more than their \`budget\` allows: ${max} bytes; this one held the most`
+      case "unread":
+        return `More messages wait to be read than \`maxUnreadBytes\` allows: ${max} bytes`
       case "closeReason":
         return `${has("The close reason", "bytes")}; a Close allows ${max}`
       case "controlPayload":

@@ -8,6 +8,18 @@ import { sha1Base64 } from "#sha1"
 import { localProtocolError, remoteProtocolError, type HeaderRecord, type ProtocolError } from "./Errors.js"
 import * as Extension from "./Extension.js"
 import * as HeaderField from "./HeaderField.js"
+import {
+  checkChoice,
+  checkHeaders,
+  formatChoice,
+  hasBody,
+  isError,
+  lowerCased,
+  lowerNames,
+  none,
+  parseOffers,
+  single
+} from "./internal/handshakeHeaders.js"
 import * as Base64 from "./internal/base64.js"
 import type { RandomSource } from "./Mask.js"
 import * as Subprotocol from "./Subprotocol.js"
@@ -261,14 +273,9 @@ export const checkRequest = (request: HttpRequest): UpgradeRequest | RefusedRequ
   if (isError(key)) return refuseWith(key)
   if (key === undefined) return refuse("Sec-WebSocket-Key is missing")
   if (!isKey(key)) return refuse("Sec-WebSocket-Key is not the base64 of 16 bytes")
-  // All requests without these headers share the empty lists.
-  const { "sec-websocket-extensions": extensionLines, "sec-websocket-protocol": protocolLines } = headers
-  const protocols = protocolLines === undefined ? none : Subprotocol.parse(protocolLines)
-  if (isError(protocols)) return refuseWith(protocols)
-  const extensions = extensionLines === undefined ? none : Extension.parse(extensionLines)
-  if (isError(extensions)) return refuseWith(extensions)
-  const origin = single(headers, "origin")
-  if (isError(origin)) return refuseWith(origin)
+  const offers = parseOffers(headers)
+  if (isError(offers)) return refuseWith(offers)
+  const { extensions, origin, protocols } = offers
   return { _tag: "UpgradeRequest", url: request.url, headers, key, protocols, extensions, origin, host }
 }
 
@@ -299,26 +306,15 @@ export const responseHeaders = (
   if (!isKey(request.key)) return localProtocolError("The key is not the base64 of 16 bytes", "RFC 6455 §4.2.2")
   const extra = checkHeaders(headers)
   if (isError(extra)) return extra
-  const { extensions: agreed = [], protocol } = agreement
-  if (protocol !== undefined && request.protocols?.includes(protocol) !== true) {
-    return localProtocolError(`The subprotocol ${JSON.stringify(protocol)} was not offered`, "RFC 6455 §4.2.2")
-  }
-  // Other code than `checkRequest` may have read the offers, so they are checked again.
-  const selected = protocol === undefined ? "" : Subprotocol.format([protocol])
-  if (typeof selected !== "string") return selected
-  const unoffered = findUnoffered(agreed, request.extensions ?? [])
-  if (unoffered !== undefined) {
-    return localProtocolError(`The extension ${JSON.stringify(unoffered)} was not offered`, "RFC 6455 §4.2.2")
-  }
-  const extensions = Extension.format(agreed)
-  if (typeof extensions !== "string") return extensions
+  const choice = formatChoice(request, agreement)
+  if (isError(choice)) return choice
   const own: Record<string, string> = {
     Upgrade: "websocket",
     Connection: "Upgrade",
     "Sec-WebSocket-Accept": acceptValue(request.key)
   }
-  if (selected !== "") own["Sec-WebSocket-Protocol"] = selected
-  if (extensions !== "") own["Sec-WebSocket-Extensions"] = extensions
+  if (choice.protocol !== "") own["Sec-WebSocket-Protocol"] = choice.protocol
+  if (choice.extensions !== "") own["Sec-WebSocket-Extensions"] = choice.extensions
   return headers === undefined ? own : { ...extra, ...own }
 }
 
@@ -349,17 +345,7 @@ export const checkResponse = (response: HttpResponse, offer: Offer): Agreement |
   if (accept === undefined || !isAcceptValue(offer.key, accept.trim())) {
     return remoteProtocolError("Sec-WebSocket-Accept does not answer the key", "RFC 6455 §4.1")
   }
-  const protocol = single(headers, "sec-websocket-protocol")
-  if (isError(protocol)) return protocol
-  if (protocol !== undefined && !(offer.protocols ?? []).includes(protocol)) {
-    return remoteProtocolError(`The subprotocol ${JSON.stringify(protocol)} was not asked for`, "RFC 6455 §4.1")
-  }
-  const extensions = Extension.parse(headers["sec-websocket-extensions"] ?? [])
-  if (isError(extensions)) return extensions
-  const unasked = findUnoffered(extensions, offer.extensions ?? [])
-  return unasked === undefined
-    ? { protocol, extensions }
-    : remoteProtocolError(`The extension ${JSON.stringify(unasked)} was not asked for`, "RFC 6455 §4.1")
+  return checkChoice(headers, offer)
 }
 
 /**
@@ -369,28 +355,7 @@ export const checkResponse = (response: HttpResponse, offer: Offer): Agreement |
  * @since 0.1.0
  * @category headers
  */
-export const lowerCaseNames = (headers: HeaderField.Input): HeaderRecord => {
-  // A map, because a plain object already has a `constructor`.
-  const lower = new Map<string, Array<string>>()
-  for (const [name, value] of HeaderField.entries(headers)) {
-    const key = name.toLowerCase()
-    const known = lower.get(key)
-    if (known === undefined) lower.set(key, [value])
-    else known.push(value)
-  }
-  return Object.fromEntries([...lower].map(([name, values]) => [name, values.length === 1 ? values[0] : values]))
-}
-
-/** Headers with names in lower case. A record that has them already, such as Node's, is not copied. */
-const lowerCased = (headers: HeaderField.Input): HeaderRecord =>
-  isRecord(headers) && Object.keys(headers).every((name) => name === name.toLowerCase())
-    ? headers
-    : lowerCaseNames(headers)
-
-const isRecord = (headers: HeaderField.Input): headers is HeaderRecord => !(Symbol.iterator in headers)
-
-const isError = (value: object | string | undefined): value is ProtocolError =>
-  typeof value === "object" && "_tag" in value && value._tag === "Protocol_error"
+export const lowerCaseNames = (headers: HeaderField.Input): HeaderRecord => lowerNames(headers)
 
 const refuseWith = (error: ProtocolError): RefusedRequest => ({
   _tag: "RefusedRequest",
@@ -401,33 +366,11 @@ const refuseWith = (error: ProtocolError): RefusedRequest => ({
 
 const refuse = (description: string): RefusedRequest => refuseWith(remoteProtocolError(description, "RFC 6455 §4.2.1"))
 
-const hasBody = (headers: HeaderRecord): boolean =>
-  listOf(headers["transfer-encoding"]).length > 0 ||
-  listOf(headers["content-length"]).some((length) => !/^0+$/.test(length.trim()))
-
-const none: ReadonlyArray<never> = Object.freeze([])
-
-/** The values of a header that may be missing. */
-const listOf = (value: string | ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
-  typeof value === "string" ? [value] : (value ?? none)
-
 const isAtLeastHttp11 = (httpVersion: string): boolean => {
   if (httpVersion === "1.1") return true
   const [major = 0, minor = 0] = httpVersion.split(".").map(Number)
   return major > 1 || (major === 1 && minor >= 1)
 }
-
-/** The value of a header that may come only once. */
-const single = (headers: HeaderRecord, name: string): string | undefined | ProtocolError => {
-  const value = headers[name]
-  if (value === undefined || typeof value === "string") return value
-  return value.length > 1 ? remoteProtocolError(`The header ${name} comes more than once`, "RFC 6455 §4.1") : value[0]
-}
-
-const findUnoffered = (
-  agreed: ReadonlyArray<Extension.Extension>,
-  offered: ReadonlyArray<Extension.Extension>
-): string | undefined => agreed.find(({ name }) => !offered.some((offer) => offer.name === name))?.name
 
 const requireToken = (headers: HeaderRecord, name: string, token: string): ProtocolError | undefined => {
   const value = headers[name] ?? none
@@ -437,38 +380,4 @@ const requireToken = (headers: HeaderRecord, name: string, token: string): Proto
   return tokens.some((candidate) => candidate.toLowerCase() === token)
     ? undefined
     : remoteProtocolError(`The header ${name} does not have the token ${JSON.stringify(token)}`, "RFC 6455 §4.1")
-}
-
-const reservedHeaders = new Set([
-  "connection",
-  "upgrade",
-  "host",
-  "origin",
-  "content-length",
-  "transfer-encoding",
-  "trailer"
-])
-
-const checkHeaders = (input: HeaderField.Input = {}): HeaderRecord | ProtocolError => {
-  const headers = isRecord(input) ? input : lowerCaseNames(input)
-  for (const [name, value] of Object.entries(headers)) {
-    if (!HeaderField.isToken(name)) {
-      return localProtocolError(`The header name ${JSON.stringify(name)} is not a token`, "RFC 9110 §5.1")
-    }
-    const lower = name.toLowerCase()
-    if (reservedHeaders.has(lower) || lower.startsWith("sec-websocket-")) {
-      return localProtocolError(
-        `The header ${name} is set by the handshake and cannot be set by the app`,
-        "RFC 6455 §4.1"
-      )
-    }
-    const values = value === undefined ? [] : typeof value === "string" ? [value] : value
-    if (!values.every(HeaderField.isValue)) {
-      return localProtocolError(
-        `The value of the header ${name} has a character that no header may have`,
-        "RFC 9110 §5.5"
-      )
-    }
-  }
-  return headers
 }

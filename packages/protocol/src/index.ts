@@ -17,6 +17,10 @@ export * as Errors from "./Errors.js"
 /**
  * @since 0.1.0
  */
+export * as ExtendedConnect from "./ExtendedConnect.js"
+/**
+ * @since 0.1.0
+ */
 export * as Extension from "./Extension.js"
 /**
  * @since 0.1.0
@@ -38,6 +42,10 @@ export * as Handshake from "./Handshake.js"
  * @since 0.1.0
  */
 export * as HeaderField from "./HeaderField.js"
+/**
+ * @since 0.1.0
+ */
+export * as Limits from "./Limits.js"
 /**
  * @since 0.1.0
  */

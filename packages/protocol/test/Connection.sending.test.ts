@@ -323,6 +323,28 @@ describe("a shared message", () => {
     }
   })
 
+  it("is not copied if it is alone, and is joined with what follows at once", () => {
+    const shared = Message.share(Message.text("hello"))
+    const large = Message.share(Message.binary(new Uint8Array(5000)))
+    const [one, other] = [endpoint("server"), endpoint("server")]
+    for (const connection of [one, other]) connection.send(shared)
+    const [[first], [second]] = [one.takeOutput(), other.takeOutput()]
+    assert.strictEqual(first, second)
+    for (const connection of [one, other]) connection.recycleOutput()
+    for (const message of [shared, shared, shared]) one.send(message)
+    assert.deepStrictEqual(
+      one.takeOutput().map(({ length }) => length),
+      [21]
+    )
+    one.recycleOutput()
+    // To copy it would cost more than another write.
+    for (const message of [large, shared]) one.send(message)
+    assert.deepStrictEqual(
+      one.takeOutput().map(({ length }) => length),
+      [5004, 7]
+    )
+  })
+
   it("is shared once, and is a message of its kind", () => {
     for (const message of messages) {
       const shared = Message.share(message)

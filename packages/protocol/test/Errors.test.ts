@@ -129,6 +129,10 @@ describe("Errors", () => {
       "The connections hold more than their `budget` allows: 10,000 bytes; this one held the most"
     ],
     [
+      new Errors.PayloadTooLarge({ limit: "unread", max: 10_000, size: undefined, direction: "inbound" }),
+      "More messages wait to be read than `maxUnreadBytes` allows: 10,000 bytes"
+    ],
+    [
       new Errors.PayloadTooLarge({ limit: "closeReason", max: 123, size: 124, direction: "outbound" }),
       "The close reason has 124 bytes; a Close allows 123"
     ],

@@ -3,7 +3,7 @@
  * keep their history. Each operation is one Lua script, so that it happens as a whole or not at all.
  *
  * Each broker has two connections of its own: one for scripts, and one for subscriptions. It makes them again when they break,
- * and every subscription then gets `Interrupted`.
+ * and every subscription then gets `Interrupted`. Scripts may also run over a client of the app (`fromClient`).
  *
  * @since 0.1.0
  */
@@ -14,9 +14,21 @@ import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { Channels } from "./internal/Channels.js"
 import { RedisLink } from "./internal/RedisLink.js"
+import { AppClient } from "./internal/AppClient.js"
 import { RedisPresence } from "./internal/RedisPresence.js"
 import { RedisTopics } from "./internal/RedisTopics.js"
-import { integer, millis, type ClientOptions, type DurationInput, type Settings } from "./internal/settings.js"
+import { connectionOf, integer, millis } from "./internal/settings.js"
+import type { Client, ClientOptions, DurationInput, Settings } from "./internal/settings.js"
+
+export type {
+  /**
+   * A connected client of `@redis/client` or `redis`. Only what the broker uses of it.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Client
+} from "./internal/settings.js"
 
 /**
  * The options of a broker. Durations are those of the Effect that is installed. Invalid ones are a defect.
@@ -26,8 +38,8 @@ import { integer, millis, type ClientOptions, type DurationInput, type Settings 
  */
 export interface Options {
   /**
-   * How to connect: options of `createClient` of `@redis/client`, such as `url`, `socket`, `username` and `password`. If you
-   * have a client, pass its `options`. The broker does not use its connection. Default: `localhost`, port 6379.
+   * How to connect: options of `createClient` of `@redis/client`, such as `url`, `socket`, `username` and `password`. Default:
+   * `localhost`, port 6379.
    */
   readonly client?: ClientOptions | undefined
   /**
@@ -75,7 +87,7 @@ export interface Options {
 const resolve = (options: Options): Settings => {
   const { client, heartbeat, history, idempotency, prefix, timeout, unusedAge } = options
   return {
-    client: client ?? {},
+    client: connectionOf(client ?? {}),
     prefix: prefix ?? "topics:",
     maxPublications: integer("history.maxPublications", history?.maxPublications ?? 1_000, 0),
     maxBytes: integer("history.maxBytes", history?.maxBytes ?? 1024 * 1024, 0),
@@ -94,27 +106,35 @@ interface Broker {
   readonly end: () => void
 }
 
-const start = (settings: Settings): Broker => {
+/** Scripts run over a connection of its own, or over the client of the app. */
+const start = (settings: Settings, client: Client | undefined): Broker => {
   const channels = new Channels(settings)
-  const link = new RedisLink(
-    settings,
-    () => {},
-    (cause) => channels.link.restartNow(cause)
-  )
-  link.start()
+  const onReadOnly = (cause: unknown): void => channels.link.restartNow(cause)
+  const runner =
+    client === undefined ? startLink(settings, onReadOnly) : new AppClient(client, settings.timeout, onReadOnly)
   channels.link.start()
   return {
-    topics: new RedisTopics(link, channels, settings),
-    presence: new RedisPresence(link, channels, settings.prefix),
+    topics: new RedisTopics(runner, channels, settings),
+    presence: new RedisPresence(runner, channels, settings.prefix),
     end: () => {
-      link.end()
+      runner.end()
       channels.link.end()
     }
   }
 }
 
-const attempt = <A>(topic: string, call: () => Promise<A>): Effect.Effect<A, TopicBroker.TopicError> =>
+const startLink = (settings: Settings, onReadOnly: (cause: unknown) => void): RedisLink => {
+  const link = new RedisLink(settings, () => {}, onReadOnly)
+  link.start()
+  return link
+}
+
+const attempt = <A>(
+  topic: string,
+  call: (signal: AbortSignal) => Promise<A>
+): Effect.Effect<A, TopicBroker.TopicError> =>
   Effect.tryPromise({
+    // A function without a parameter costs no signal.
     try: call,
     catch: (cause) => new TopicBroker.TopicError({ reason: "Unavailable", topic, cause })
   })
@@ -148,7 +168,7 @@ const service = ({ presence, topics }: Broker): TopicBroker.Service => ({
     set: (topic, entry, expiry) =>
       Effect.flatMap(
         Effect.sync(() => millis("expiry", expiry)),
-        (expiry) => attempt(topic, () => presence.set(topic, entry, expiry))
+        (expiry) => attempt(topic, (signal) => presence.set(topic, entry, expiry, signal))
       ),
     remove: (topic, key, session) => attempt(topic, () => presence.remove(topic, key, session)),
     list: (topic) => attempt(topic, () => presence.list(topic)),
@@ -164,13 +184,32 @@ const service = ({ presence, topics }: Broker): TopicBroker.Service => ({
  * @category constructors
  */
 export const make = (options: Options = {}): Effect.Effect<TopicBroker.Service, never, Scope.Scope> =>
+  acquire(options, undefined)
+
+const acquire = (
+  options: Options,
+  client: Client | undefined
+): Effect.Effect<TopicBroker.Service, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
-      Effect.sync(() => start(resolve(options))),
+      Effect.sync(() => start(resolve(options), client)),
       (broker) => Effect.sync(broker.end)
     ),
     service
   )
+
+/**
+ * Makes a broker that runs its scripts over the connected client of the app. It makes one more connection with the options of
+ * that client, for subscriptions. The app ends its client, and says what happens when its connection breaks: meanwhile
+ * operations wait, at most `timeout`, and fail with `TopicError` (`"Unavailable"`). `heartbeat` tests the other connection only.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromClient = (
+  client: Client,
+  options?: Omit<Options, "client">
+): Effect.Effect<TopicBroker.Service, never, Scope.Scope> => acquire({ ...options, client: client.options }, client)
 
 /**
  * A layer with a broker. See `make`.
@@ -195,6 +234,31 @@ export const make = (options: Options = {}): Effect.Effect<TopicBroker.Service, 
  * @category layers
  */
 export const layer = (options?: Options): Layer.Layer<TopicBroker.TopicBroker> => TopicBroker.layer(make(options))
+
+/**
+ * A layer with a broker over the client of the app. See `fromClient`. With Effect 4, the client may be that of its `NodeRedis`.
+ *
+ * @example
+ * ```ts effect-4
+ * import { Topics } from "@effect-websocket/platform"
+ * import { RedisTopicBroker } from "@effect-websocket/topics-redis"
+ * import { NodeRedis } from "@effect/platform-node"
+ * import { Effect, Layer } from "effect"
+ *
+ * const layer = Topics.layerBroker().pipe(
+ *   Layer.provide(RedisTopicBroker.layerClient(Effect.map(NodeRedis.NodeRedis, ({ client }) => client))),
+ *   Layer.provide(NodeRedis.layer({ url: "redis://localhost:6379" }))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerClient = <E, R>(
+  client: Effect.Effect<Client, E, R>,
+  options?: Omit<Options, "client">
+): ReturnType<typeof TopicBroker.layer<E, R>> =>
+  TopicBroker.layer(Effect.flatMap(client, (client) => fromClient(client, options)))
 
 /**
  * A layer with a broker whose options come from a `Config`. It fails with `ConfigError` if the configuration is missing or

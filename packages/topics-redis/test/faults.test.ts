@@ -150,6 +150,51 @@ describe.skipIf(!hasRedis)("faults of Redis", () => {
     })
   )
 
+  it.live("those who listen to presence notice a flushed server when the next session would have expired", () =>
+    Effect.gen(function* () {
+      const broker = yield* node(server.url)
+      const topic = freshTopic()
+      const ann = { key: "ann", session: "1", meta: "{}" }
+      yield* broker.presence.set(topic, ann, "300 millis")
+      const seen: Array<string> = []
+      yield* broker.presence.changes(topic, ({ _tag }) => void seen.push(_tag))
+      yield* command("FLUSHALL")
+      yield* untilTrue(() => seen.includes("Interrupted"))
+      assert.deepStrictEqual(yield* broker.presence.list(topic), [])
+    })
+  )
+
+  it.live.each(["metas", "expiries"])("presence without its evicted %s begins again", (key) =>
+    Effect.gen(function* () {
+      const broker = yield* node(server.url)
+      const topic = freshTopic()
+      const ann = { key: "ann", session: "1", meta: "{}" }
+      yield* broker.presence.set(topic, ann, "1 minute")
+      yield* command("DEL", `topics:{${topic}}:${key}`)
+      assert.deepStrictEqual(yield* broker.presence.list(topic), [])
+      yield* broker.presence.set(topic, { ...ann, key: "bob" }, "1 minute")
+      assert.deepStrictEqual(yield* broker.presence.list(topic), [{ ...ann, key: "bob" }])
+    })
+  )
+
+  it.live(
+    "a session whose `set` is interrupted does not come back after `remove`, if the server lacks the script",
+    () =>
+      Effect.gen(function* () {
+        const broker = yield* node(server.url)
+        const topic = freshTopic()
+        const ann = { key: "ann", session: "1", meta: "{}" }
+        yield* command("SCRIPT", "FLUSH")
+        yield* broker.presence.remove(topic, ann.key, ann.session)
+        const setting = yield* Effect.forkChild(broker.presence.set(topic, ann, "1 minute"))
+        yield* Effect.yieldNow
+        yield* Fiber.interrupt(setting)
+        yield* broker.presence.remove(topic, ann.key, ann.session)
+        yield* broker.presence.remove(topic, ann.key, ann.session)
+        assert.deepStrictEqual(yield* broker.presence.list(topic), [])
+      })
+  )
+
   it.live.each(["state", "log", "sizes"])("history without its evicted %s is never complete", (key) =>
     Effect.gen(function* () {
       const broker = yield* node(server.url)

@@ -1,4 +1,4 @@
-/** A TCP link to a local port that can be cut and silenced. */
+/** A TCP link to a local port that can be cut and silenced. It leads to another port if nobody listens there. */
 import { Effect, type Scope } from "effect"
 import { connect, createServer, type Socket } from "node:net"
 import { listen } from "./listen.js"
@@ -12,7 +12,7 @@ export interface Link {
   readonly silence: () => void
 }
 
-export const makeLink = (target: number): Effect.Effect<Link, Error, Scope.Scope> =>
+export const makeLink = (...targets: ReadonlyArray<number>): Effect.Effect<Link, Error, Scope.Scope> =>
   Effect.gen(function* () {
     let isCut = false
     const sockets = new Set<Socket>()
@@ -27,16 +27,22 @@ export const makeLink = (target: number): Effect.Effect<Link, Error, Scope.Scope
         other().destroy()
       })
     }
-    const server = createServer((near) => {
-      if (isCut) {
-        near.resetAndDestroy()
-        return
-      }
+    const dial = (near: Socket, [target = 0, ...others]: ReadonlyArray<number>) => {
       const far = connect(target, "127.0.0.1")
-      add(near, () => far)
-      add(far, () => near)
-      near.pipe(far)
-      far.pipe(near)
+      const tryNext = () => (others.length > 0 ? dial(near, others) : near.resetAndDestroy())
+      far.once("error", tryNext)
+      far.once("connect", () => {
+        far.off("error", tryNext)
+        add(near, () => far)
+        add(far, () => near)
+        near.pipe(far)
+        far.pipe(near)
+      })
+    }
+    const server = createServer((near) => {
+      near.on("error", () => {})
+      if (isCut) near.resetAndDestroy()
+      else dial(near, targets)
     })
     const port = yield* listen(server, cut)
     return {

@@ -21,6 +21,11 @@ const binaries = {
     name: `@deno/${process.platform}-${process.arch}${process.platform === "linux" ? "-glibc" : ""}`,
     version: "2.9.6",
     file: "deno"
+  },
+  workerd: {
+    name: `@cloudflare/workerd-${process.platform}-${process.arch === "arm64" ? "arm64" : "64"}`,
+    version: "1.20261117.1",
+    file: "bin/workerd"
   }
 } as const
 
@@ -74,8 +79,8 @@ const tell = (what: string, { error, status, stderr }: ReturnType<typeof run>): 
   return false
 }
 
-const installBinaries = (): void => {
-  const wanted = Object.values(binaries).filter((binary) => !existsSync(binaryPath(binary)))
+const installBinaries = (names: ReadonlyArray<keyof typeof binaries>): void => {
+  const wanted = names.map((name) => binaries[name]).filter((binary) => !existsSync(binaryPath(binary)))
   if (wanted.length === 0) return
   mkdirSync(cache, { recursive: true })
   writeFileSync(join(cache, "package.json"), JSON.stringify({ private: true }))
@@ -85,8 +90,8 @@ const installBinaries = (): void => {
   }
 }
 
-const installDebianPackages = (): void => {
-  const wanted = Object.keys(debianPackages).filter((name) => !isInstalled(name as keyof typeof debianPackages))
+const installDebianPackages = (names: ReadonlyArray<keyof typeof debianPackages>): void => {
+  const wanted = names.filter((name) => !isInstalled(name))
   if (wanted.length === 0) return
   if (process.getuid?.() !== 0 || find(["apt-get"]) === undefined) {
     console.error(`Not installed, for lack of apt or of the rights to use it: ${wanted.join(", ")}`)
@@ -99,6 +104,12 @@ const installDebianPackages = (): void => {
 }
 
 export const installAll = (): void => {
-  installBinaries()
-  installDebianPackages()
+  installBinaries(["bun", "deno"])
+  installDebianPackages(["chromium", "python3-websockets", "libwebsockets-test-server", "nginx-light", "haproxy"])
+}
+
+/** What runs the clients of other runtimes. */
+export const installRuntimes = (): void => {
+  installBinaries(["bun", "deno", "workerd"])
+  installDebianPackages(["chromium"])
 }

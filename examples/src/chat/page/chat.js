@@ -1,10 +1,12 @@
 /**
  * The page's side of the chat, over the browser's own `WebSocket`. Text of other members is shown as text, never as markup.
  *
- * @import { ClientMessage, ServerMessage } from "../Protocol.js"
+ * The page reconnects and recovers by itself: it tells the server the position behind the last message that it has, and sends
+ * again what it has not seen published.
+ *
+ * @import { ClientMessage, Person, Position, Say, ServerMessage } from "../Protocol.js"
  */
 
-const replacedCode = 4000
 const pingInterval = 2_000
 /** A connection without an answer for this long counts as lost. The browser itself would take minutes to notice. */
 const patience = 8_000
@@ -37,6 +39,7 @@ const view = {
   status: find("status", HTMLElement),
   detail: find("detail", HTMLElement),
   retry: find("retry", HTMLButtonElement),
+  leave: find("leave", HTMLButtonElement),
   count: find("count", HTMLElement),
   members: find("members", HTMLElement),
   log: find("log", HTMLElement),
@@ -46,25 +49,30 @@ const view = {
   send: find("send", HTMLButtonElement)
 }
 
-/** The key with which this page gets its seat back. */
-const key = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join(
-  ""
-)
+/** A text that nobody guesses. */
+const random = () =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("")
 
-const me = { name: "", room: "" }
+/** Who this page is, and where. The key is what its name belongs to, so the browser keeps it for a reload. */
+let me = { name: "", room: "", key: random() }
 
 /** @type {WebSocket | undefined} */
 let socket
 let attempts = 0
+/** Whether the page has its seat, and everything that it missed. */
 let isIn = false
+/** @type {Position | undefined} The position behind what the log shows. */
+let at
+/** @type {Map<string, Say>} What this page has said, and not seen published. */
+const unpublished = new Map()
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer
 let pings = 0
 /** When the page began to wait for an answer, if it waits for one: to its request for a seat, later to a ping. */
 let askedAt = /** @type {number | undefined} */ (undefined)
 let typedAt = -Infinity
-/** @type {Set<string>} */
-const names = new Set()
+/** @type {Map<string, Person>} */
+const people = new Map()
 
 // The view.
 
@@ -102,22 +110,19 @@ const addLine = (line) => {
 /** @param {string} text */
 const notice = (text) => addLine(make("li", "notice", text))
 
-const showMembers = () => {
-  view.count.textContent = `· ${names.size}`
+const showPeople = () => {
+  view.count.textContent = `· ${people.size}`
   view.members.replaceChildren(
-    ...Array.from(names, (name) => make("li", "", avatar(name), name === me.name ? `${name} (you)` : name))
+    ...Array.from(people.keys(), (name) => make("li", "", avatar(name), name === me.name ? `${name} (you)` : name))
   )
-}
-
-/** @param {ReadonlyArray<string>} typists */
-const showTypists = (typists) => {
-  const others = typists.filter((name) => name !== me.name)
+  const typists = Array.from(people.values()).filter(({ isTyping, name }) => isTyping && name !== me.name)
+  const names = typists.map(({ name }) => name)
   view.typing.textContent =
-    others.length === 0
+    names.length === 0
       ? ""
-      : others.length > 3
+      : names.length > 3
         ? "Several people are typing"
-        : `${others.join(", ")} ${others.length === 1 ? "is" : "are"} typing`
+        : `${names.join(", ")} ${names.length === 1 ? "is" : "are"} typing`
 }
 
 /**
@@ -148,16 +153,13 @@ const connect = () => {
   url.hash = ""
   const attempt = new WebSocket(url)
   socket = attempt
-  attempt.onopen = () => tell({ _tag: "Join", ...me, key })
+  attempt.onopen = () => tell({ _tag: "Join", ...me, ...(at === undefined ? {} : { since: at }) })
   attempt.onmessage = ({ data }) => {
     /** @type {ServerMessage} */
     const message = JSON.parse(data)
     receive(message)
   }
-  attempt.onclose = ({ code }) => {
-    if (code === replacedCode) end("This seat was taken over from elsewhere.")
-    else lose()
-  }
+  attempt.onclose = lose
   watch()
 }
 
@@ -194,7 +196,7 @@ const lose = () => {
   if (view.chat.hidden) return end("The server cannot be reached.")
   if (isIn) notice("Connection lost")
   isIn = false
-  showTypists([])
+  view.typing.textContent = ""
   showLink("lost", "Reconnecting")
   view.retry.hidden = false
   const delay = Math.min(firstDelay * 2 ** attempts++, longestDelay) * (0.5 + Math.random() / 2)
@@ -217,47 +219,56 @@ const end = (reason) => {
   drop()
   isIn = false
   attempts = 0
+  history.replaceState(null, "")
   view.chat.hidden = true
   view.entrance.hidden = false
   view.refusal.textContent = reason
   view.name.focus()
 }
 
+/**
+ * What follows is behind this position. Says so if messages are missing between the log and it.
+ *
+ * @param {Position} position
+ */
+const goOn = (position) => {
+  const isGap = at !== undefined && (at.epoch !== position.epoch || at.offset !== position.offset)
+  if (isGap) addLine(make("li", "notice gap", "Messages are missing here"))
+  at = position
+  return isGap
+}
+
 /** @param {ServerMessage} message */
 const receive = (message) => {
   switch (message._tag) {
-    case "Joined":
-      if (view.chat.hidden) {
-        view.entrance.hidden = true
-        view.chat.hidden = false
-        view.log.replaceChildren()
-        view.text.focus()
-      }
-      view.title.textContent = `# ${message.room}`
-      notice(attempts === 0 ? `You entered ${message.room}` : "Connected again")
-      attempts = 0
-      isIn = true
-      showLink("open", "Connected")
-      names.clear()
-      for (const name of message.names) names.add(name)
-      showMembers()
-      return ping()
-    case "Entered":
-      names.add(message.name)
-      showMembers()
-      return notice(`${message.name} entered`)
-    case "Left":
-      names.delete(message.name)
-      showMembers()
-      return notice(`${message.name} left`)
+    case "Started": {
+      const isNew = at === undefined
+      const isGap = goOn(message.position)
+      if (!isNew && !isIn) notice(isGap ? "Connected again" : "Connected again. Nothing is missing")
+      return
+    }
     case "Said": {
+      const { epoch, offset } = message.position
+      goOn({ epoch, offset: offset - 1 })
+      at = message.position
+      unpublished.delete(message.id)
       const time = new Date(message.time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })
       const about = make("p", "about", make("b", "", message.name), time)
       const bubble = make("div", "bubble", about, make("p", "", message.text))
       return addLine(make("li", message.name === me.name ? "message own" : "message", avatar(message.name), bubble))
     }
-    case "Typists":
-      return showTypists(message.names)
+    case "Present":
+      people.clear()
+      for (const person of message.people) people.set(person.name, person)
+      showPeople()
+      return isIn ? undefined : comeIn()
+    case "Changed":
+      for (const person of [...message.entered, ...message.updated]) people.set(person.name, person)
+      for (const { name } of message.left) people.delete(name)
+      showPeople()
+      for (const { name } of message.entered) if (name !== me.name) notice(`${name} entered`)
+      for (const { name } of message.left) notice(`${name} left`)
+      return
     case "Pong":
       if (message.id !== pings || askedAt === undefined) return
       view.detail.textContent = `${Math.max(1, Math.round(performance.now() - askedAt))} ms`
@@ -268,6 +279,33 @@ const receive = (message) => {
   }
 }
 
+/** Now the page may speak. What it said on its last connection may have been published or not, so it says that again. */
+const comeIn = () => {
+  isIn = true
+  attempts = 0
+  if (view.chat.hidden) {
+    view.entrance.hidden = true
+    view.chat.hidden = false
+    view.log.scrollTop = view.log.scrollHeight
+    view.text.focus()
+    notice(`You entered ${me.room}`)
+  }
+  view.title.textContent = `# ${me.room}`
+  showLink("open", "Connected")
+  for (const message of unpublished.values()) tell(message)
+  ping()
+}
+
+/** Enters a room, whose log is empty at first. */
+const enter = () => {
+  at = undefined
+  unpublished.clear()
+  view.log.replaceChildren()
+  view.refusal.textContent = ""
+  history.replaceState(me, "", `#${new URLSearchParams({ room: me.room })}`)
+  connect()
+}
+
 // What the user does.
 
 // A link to the page may name the room.
@@ -275,19 +313,21 @@ view.room.value = new URLSearchParams(location.hash.slice(1)).get("room") ?? "lo
 
 view.joinForm.addEventListener("submit", (event) => {
   event.preventDefault()
-  me.name = view.name.value.trim()
-  me.room = view.room.value.trim()
-  view.refusal.textContent = ""
-  history.replaceState(null, "", `#${new URLSearchParams({ room: me.room })}`)
-  connect()
+  me = { ...me, name: view.name.value.trim(), room: view.room.value.trim() }
+  enter()
 })
+
+view.leave.addEventListener("click", () => end(""))
 
 view.sayForm.addEventListener("submit", (event) => {
   event.preventDefault()
   const text = view.text.value.trim()
   if (text === "" || !isIn) return
   // The line is shown when the server sends it to everybody.
-  tell({ _tag: "Say", text })
+  /** @type {Say} */
+  const message = { _tag: "Say", id: random(), text }
+  unpublished.set(message.id, message)
+  tell(message)
   view.text.value = ""
   typedAt = -Infinity
 })
@@ -304,3 +344,11 @@ const retryNow = () => {
 }
 view.retry.addEventListener("click", retryNow)
 window.addEventListener("online", retryNow)
+
+// After a reload the page is where it was.
+if (history.state?.key !== undefined) {
+  me = history.state
+  view.name.value = me.name
+  view.room.value = me.room
+  enter()
+}

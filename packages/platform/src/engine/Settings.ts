@@ -4,6 +4,7 @@ import type * as PermessageDeflate from "@effect-websocket/protocol/PermessageDe
 import type { WaterMarks } from "../Transport.js"
 import type { Zlib } from "../Zlib.js"
 import type { Budget } from "./connection/Budget.js"
+import type { ConnectionObserver } from "./connection/Observer.js"
 
 /** What `send` does if it would have to wait; see `Options.SendStrategy`. */
 export type SendStrategy = "suspend" | "dropping" | "sliding" | "close" | "abort"
@@ -27,6 +28,8 @@ export interface Settings {
   readonly compression: Compression | undefined
   readonly budget: Budget | undefined
   readonly random: RandomSource | undefined
+  /** Is told what happens to the connection, for metrics. */
+  readonly observer?: ConnectionObserver | undefined
 }
 
 /** The costs of one message and of one byte, and the size of a burst; all in milliseconds, see `Rate`. */

@@ -19,9 +19,13 @@ interface TrackedSession {
   readonly session: number
   readonly key: string
   meta: string
+  /** Whether the server of this connection knows it, or is being asked. */
+  phase: Phase
   /** Called with the next answer. */
   done: Done
 }
+
+type Phase = "unknown" | "asked" | "known"
 
 export const unavailable = (topic: string, cause: unknown): TopicError =>
   new TopicError({ reason: "Unavailable", topic, cause })
@@ -30,6 +34,8 @@ export const unavailable = (topic: string, cause: unknown): TopicError =>
 export class ClientPresence {
   private readonly request: Ask
   private readonly rooms = new Map<string, ClientRoom>()
+  // Those that the server could not begin to follow.
+  private readonly refused = new Set<ClientRoom>()
   private readonly tracked = new Set<TrackedSession>()
   private lastSession = 0
   private failure: { readonly cause: unknown } | undefined = undefined
@@ -40,8 +46,17 @@ export class ClientPresence {
 
   /** Tells a new connection everything. */
   connected(): void {
+    this.refused.clear()
     for (const session of this.tracked) this.sendTrack(session)
     for (const room of this.rooms.values()) this.sendWatch(room)
+  }
+
+  /** Asks again for whatever the server could not do. */
+  check(): void {
+    for (const session of this.tracked) if (session.phase === "unknown") this.sendTrack(session)
+    const rooms = [...this.refused]
+    this.refused.clear()
+    for (const room of rooms) this.sendWatch(room)
   }
 
   /** There will be no other connection. */
@@ -64,12 +79,12 @@ export class ClientPresence {
   }
 
   /** Tracks a session on this connection and all later ones, until the returned function is called. */
-  track(session: Omit<TrackedSession, "session" | "done">): {
+  track(session: Pick<TrackedSession, "topic" | "key" | "meta">): {
     readonly tracked: Effect.Effect<void, TopicError>
     readonly update: (meta: string) => Effect.Effect<void, TopicError>
     readonly end: () => void
   } {
-    const tracked: TrackedSession = { ...session, session: ++this.lastSession, done: ignore }
+    const tracked: TrackedSession = { ...session, session: ++this.lastSession, phase: "asked", done: ignore }
     this.tracked.add(tracked)
     const send = Effect.suspend(() => {
       if (this.failure !== undefined) return Effect.fail(unavailable(tracked.topic, this.failure.cause))
@@ -90,7 +105,7 @@ export class ClientPresence {
           return send
         }),
       end: () => {
-        this.tracked.delete(tracked)
+        if (!this.tracked.delete(tracked)) return
         this.request(tracked.topic, (id) => ({ type: "untrack", id, session: tracked.session }), ignore)
       }
     }
@@ -98,12 +113,14 @@ export class ClientPresence {
 
   private sendTrack(tracked: TrackedSession): void {
     const { key, meta, session, topic } = tracked
+    tracked.phase = "asked"
     this.request(
       topic,
       (id) => ({ type: "track", id, topic, session, key, meta }),
       (outcome) => {
         const { done } = tracked
         tracked.done = ignore
+        tracked.phase = isUnavailable(outcome) ? "unknown" : "known"
         done(outcome)
       }
     )
@@ -128,6 +145,7 @@ export class ClientPresence {
     const key = roomKey(room.topic, room.isCount)
     if (room.observers.size > 0 || this.rooms.get(key) !== room) return
     this.rooms.delete(key)
+    this.refused.delete(room)
     this.request(room.topic, (id) => ({ type: "unwatch", id, topic: room.topic, counts: room.isCount }), ignore)
   }
 
@@ -137,8 +155,12 @@ export class ClientPresence {
       topic,
       (id) => ({ type: "watch", id, topic, counts: isCount }),
       (outcome) => {
-        if (!(outcome instanceof TopicError)) return
-        if (this.rooms.get(roomKey(topic, isCount)) === room) this.rooms.delete(roomKey(topic, isCount))
+        if (!(outcome instanceof TopicError) || this.rooms.get(roomKey(topic, isCount)) !== room) return
+        if (room.hasBegun && isUnavailable(outcome)) {
+          this.refused.add(room)
+          return
+        }
+        this.rooms.delete(roomKey(topic, isCount))
         room.fail(outcome)
       }
     )
@@ -146,5 +168,9 @@ export class ClientPresence {
 }
 
 const ignore = (): void => {}
+
+/** Whether asking again may help. */
+const isUnavailable = (outcome: Position | undefined | TopicError): boolean =>
+  outcome instanceof TopicError && outcome.reason === "Unavailable"
 
 const roomKey = (topic: string, isCount: boolean): string => `${isCount ? "#" : ""} ${topic}`

@@ -29,7 +29,9 @@ export class ClientTopic {
   /** The subscription is to begin again at `position`. */
   isStale = false
   private asked: StreamMember | undefined = undefined
+  // Offsets in an epoch, which may be one that the subscribers have yet to hear of.
   private readonly own = new Set<number>()
+  private ownEpoch: string | undefined = undefined
 
   constructor(name: string) {
     this.name = name
@@ -79,7 +81,7 @@ export class ClientTopic {
     if (current === undefined) return undefined
     if (current.epoch === position.epoch && position.offset <= current.offset) return undefined
     this.position = position
-    const isOwn = current.epoch === position.epoch && this.own.has(position.offset)
+    const isOwn = this.ownEpoch === position.epoch && this.own.has(position.offset)
     this.skipOwn()
     if (isOwn) return undefined
     const delivery = new Delivery({ _tag: "Publication", position, message, publisher: undefined }, this.name)
@@ -89,10 +91,12 @@ export class ClientTopic {
 
   /** A publication of this client was acknowledged. Its subscribers do not get it. */
   published(position: Position): void {
-    const { position: current } = this
-    if (current?.epoch !== position.epoch || position.offset <= current.offset) return
-    if (this.own.size >= maxOwn) this.own.clear()
-    this.own.add(position.offset)
+    const { own, position: current } = this
+    if (current === undefined) return
+    if (current.epoch === position.epoch && position.offset <= current.offset) return
+    if (this.ownEpoch !== position.epoch || own.size >= maxOwn) own.clear()
+    this.ownEpoch = position.epoch
+    own.add(position.offset)
     this.skipOwn()
   }
 
@@ -112,13 +116,13 @@ export class ClientTopic {
 
   private moveTo(position: Position): void {
     this.position = position
-    this.own.clear()
+    this.skipOwn()
   }
 
   /** Own publications that follow are done. */
   private skipOwn(): void {
     const { own, position } = this
-    if (position === undefined || own.size === 0) return
+    if (position === undefined || own.size === 0 || position.epoch !== this.ownEpoch) return
     let { offset } = position
     for (const each of own) if (each <= offset) own.delete(each)
     while (own.delete(offset + 1)) offset++

@@ -1,6 +1,7 @@
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import * as Effect from "effect/Effect"
-import { endsNormally, type Link } from "../engine/connection/Link.js"
+import { endsNormally } from "../engine/connection/endsNormally.js"
+import type { Link } from "../engine/connection/Link.js"
 import type { Delivered, InboxReader } from "../engine/connection/Inbox.js"
 import { awaitReadable, FiberEffect, interruptibleFiber, resumeInPlace, type Fiber, type Status } from "./effect.js"
 

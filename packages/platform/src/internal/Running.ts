@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type { Delivered, InboxReader } from "../engine/connection/Inbox.js"
-import { endsNormally } from "../engine/connection/Link.js"
+import { endsNormally } from "../engine/connection/endsNormally.js"
 import {
   awaitCallback,
   awaitReadable,

@@ -2,6 +2,12 @@ import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 import { finalizersOf } from "./effect.js"
 
+/** Whoever has a place in a scope. */
+export interface ScopePlaceOwner {
+  /** The scope has ended. */
+  endOf(place: ScopePlace): void
+}
+
 /** A finalizer in a scope that can be removed again, unless the scope is of another implementation. */
 export class ScopePlace {
   readonly scope: Scope.Scope
@@ -9,10 +15,10 @@ export class ScopePlace {
   readonly isClosed: boolean
   private readonly finalizers: Map<object, unknown> | undefined
 
-  constructor(scope: Scope.Scope, end: (place: ScopePlace) => void) {
+  constructor(scope: Scope.Scope, owner: ScopePlaceOwner) {
     this.scope = scope
     const finalizers = finalizersOf(scope)
-    const finalize = (): Effect.Effect<void> => Effect.sync(() => end(this))
+    const finalize = (): Effect.Effect<void> => Effect.sync(() => owner.endOf(this))
     this.isClosed = finalizers === "closed"
     this.finalizers = finalizers === "closed" ? undefined : finalizers
     if (finalizers === undefined) Effect.runSync(Scope.addFinalizer(scope, finalize()))

@@ -9,7 +9,7 @@ import { Wait, type Sent } from "../engine/connection/Wait.js"
 import type { Delivery, LocalTopic, Member } from "../engine/topics/LocalTopic.js"
 import type { Position, Publication } from "../engine/topics/Publication.js"
 import type { SendOptions } from "../Options.js"
-import { ScopePlace } from "./ScopePlace.js"
+import { ScopePlace, type ScopePlaceOwner } from "./ScopePlace.js"
 import { gap, type Started, type TopicEvent } from "./topicEvents.js"
 
 type Encode = (event: TopicEvent, topic: string) => Data | undefined
@@ -32,13 +32,15 @@ export interface TopicConnectionOwner {
 }
 
 /** The memberships of one connection. They end with it. */
-export class TopicConnection implements Owner {
+export class TopicConnection implements Owner, ScopePlaceOwner {
   // Made for the first publication that is not for this connection.
   private idOrNone: string | undefined = undefined
   readonly link: Link
   readonly sender: MessageSender
-  readonly members = new Map<string, SocketMember>()
   private readonly owner: TopicConnectionOwner
+  // Most connections have one member. A map of one would take more memory.
+  private first: SocketMember | undefined = undefined
+  private others: Map<string, SocketMember> | undefined = undefined
 
   constructor(link: Link, sender: MessageSender, owner: TopicConnectionOwner) {
     this.link = link
@@ -64,18 +66,41 @@ export class TopicConnection implements Owner {
   /** The place of the next member in the scope. */
   placeIn(scope: Scope.Scope): ScopePlace {
     // Nearly always all members of a connection are in one scope.
-    for (const { place } of this.members.values()) if (place.scope === scope) return place
-    return new ScopePlace(scope, this.endOfScope)
+    for (const { place } of this.members()) if (place.scope === scope) return place
+    return new ScopePlace(scope, this)
   }
 
-  private readonly endOfScope = (place: ScopePlace): void => {
-    for (const member of this.members.values()) if (member.place === place) member.end()
+  endOf(place: ScopePlace): void {
+    for (const member of this.members()) if (member.place === place) member.end()
   }
 
-  /** A member has ended. A place without members is given up. */
-  left(place: ScopePlace): void {
-    for (const member of this.members.values()) if (member.place === place) return
-    place.delete()
+  /** How many topics it is in. */
+  get size(): number {
+    return (this.first === undefined ? 0 : 1) + (this.others?.size ?? 0)
+  }
+
+  /** Its member in a topic. */
+  memberIn(topic: string): SocketMember | undefined {
+    return this.first?.name === topic ? this.first : this.others?.get(topic)
+  }
+
+  /** Adds a member in a topic that has none. */
+  join(member: SocketMember): void {
+    if (this.first === undefined) this.first = member
+    else (this.others ??= new Map()).set(member.name, member)
+  }
+
+  /** Removes a member. A place without members is given up. */
+  leave(member: SocketMember): void {
+    if (this.first === member) this.first = undefined
+    else this.others?.delete(member.name)
+    for (const { place } of this.members()) if (place === member.place) return
+    member.place.delete()
+  }
+
+  private *members(): Generator<SocketMember> {
+    if (this.first !== undefined) yield this.first
+    if (this.others !== undefined) yield* this.others.values()
   }
 
   /** The connection is not closed for the sake of its topics. */
@@ -84,7 +109,7 @@ export class TopicConnection implements Owner {
   /** The connection is over. */
   delete(): void {
     this.owner.forget(this)
-    for (const member of this.members.values()) member.end()
+    for (const member of this.members()) member.end()
   }
 }
 
@@ -112,7 +137,12 @@ export class SocketMember implements Member {
   }
 
   get isOver(): boolean {
-    return this.connection.members.get(this.topic.name) !== this
+    return this.connection.memberIn(this.name) !== this
+  }
+
+  /** The name of its topic. */
+  get name(): string {
+    return this.topic.name
   }
 
   deliver(delivery: Delivery): void {
@@ -180,8 +210,13 @@ export class SocketMember implements Member {
   sendPast(publication: Publication): Sent {
     const { connection, settings } = this
     if (this.isOver || connection.isPublisher(publication.publisher)) return undefined
-    const data = settings.encode === undefined ? publication.message : settings.encode(publication, this.topic.name)
-    return data === undefined ? undefined : connection.sender.sendNow(data, this.options, patient)
+    try {
+      const data = settings.encode === undefined ? publication.message : settings.encode(publication, this.topic.name)
+      return data === undefined ? undefined : connection.sender.sendNow(data, this.options, patient)
+    } catch (defect) {
+      this.die(defect)
+      return connection.link.terminalError("local")
+    }
   }
 
   fail(): void {
@@ -201,9 +236,8 @@ export class SocketMember implements Member {
   /** Ends the membership. Idempotent. */
   end(): void {
     if (this.isOver) return
-    this.connection.members.delete(this.topic.name)
+    this.connection.leave(this)
     this.topic.leave(this)
-    this.connection.left(this.place)
   }
 }
 

@@ -41,9 +41,11 @@ export class TopicError extends Data.TaggedError("Topic_error")<{
       case "TooSlow":
         return `The subscriber of ${topic} reads too slowly; \`maxWaitingBytes\` allows ${this.max} bytes`
       case "TooLarge":
-        return `The publication to ${topic} is too large; the broker takes at most ${this.max} bytes`
+        return `What was sent to the topic ${topic} is too large; the limit is ${this.max}`
       case "Unavailable":
         return `The broker failed for the topic ${topic}: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
     }
   }
 }
+
+export const tooLarge = (topic: string, max: number): TopicError => new TopicError({ reason: "TooLarge", topic, max })

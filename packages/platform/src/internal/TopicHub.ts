@@ -28,6 +28,8 @@ import {
   type Fiber,
   type Runtime
 } from "./effect.js"
+import { meteredBroker } from "./meteredBroker.js"
+import type { Metering } from "./Metering.js"
 import { SendingWebSocket } from "./SendingWebSocket.js"
 import { sentEffect } from "./sending.js"
 import { SocketMember, TopicConnection, type MemberSettings, type TopicConnectionOwner } from "./SocketMember.js"
@@ -80,6 +82,15 @@ const pastOf = (publications: ReadonlyArray<Publication>, since: Position): Past
 const sendPast = (member: SocketMember, publication: Publication): Effect.Effect<void, ConnectionError | TopicError> =>
   Effect.suspend(() => sentEffect(member.sendPast(publication)))
 
+/** Sums a number of all topics. */
+const sumOf = (topics: Iterable<LocalTopic>, name: "memberCount" | "behindCount"): number => {
+  let sum = 0
+  for (const topic of topics) sum += topic[name]
+  return sum
+}
+
+const startNames = { New: "new", Recovered: "recovered", Gap: "gap" } as const
+
 /** A member that is told how it begins. */
 interface Beginner extends Member {
   tell(event: Started): void
@@ -89,15 +100,31 @@ interface Beginner extends Member {
  * Joins behind everything that has been delivered, and is told so in the same step, before any publication. The subscription
  * must have begun.
  */
-const joinNow = (topic: LocalTopic, member: Beginner, tag: "New" | "Gap"): Effect.Effect<Started, TopicError> =>
+const joinNow = (
+  topic: LocalTopic,
+  member: Beginner,
+  tag: "New" | "Gap",
+  metering: Metering | undefined
+): Effect.Effect<Started, TopicError> =>
   Effect.suspend(() => {
     topic.join(member, undefined)
     const { position } = topic
     if (position === undefined) return Effect.fail(toError(topic.name, "not subscribed"))
     const started: Started = { _tag: tag, position }
+    metering?.topicStarted(startNames[tag])
     member.tell(started)
     return Effect.succeed(started)
   })
+
+/**
+ * Whether the subscription is in the epoch that the history is in. Otherwise a gap would name a position in an epoch that has ended:
+ * the subscription has yet to hear of the new one, and looks for it.
+ */
+const hasHeard = (topic: LocalTopic, { epoch }: Position): boolean => {
+  if (topic.position?.epoch === epoch) return true
+  topic.receive(interrupted)
+  return false
+}
 
 const failureOf = (topic: string, cause: unknown, max: number): TopicError =>
   cause === tooSlow ? new TopicError({ reason: "TooSlow", topic, max }) : toError(topic, cause)
@@ -114,15 +141,27 @@ const toError = (topic: string, cause: unknown): TopicError =>
 export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
   private readonly broker: TopicBroker.Service
   private readonly runtime: Runtime<never>
+  private readonly metering: Metering | undefined
   private readonly id = randomToken()
   private readonly topics = new Map<string, LocalTopic>()
   private readonly subscriptions = new Map<LocalTopic, Subscription>()
   private readonly connections = new Map<object, TopicConnection>()
   private lastConnection = 0
 
-  constructor(broker: TopicBroker.Service, runtime: Runtime<never>) {
-    this.broker = broker
+  constructor(broker: TopicBroker.Service, runtime: Runtime<never>, metering?: Metering) {
+    this.metering = metering
+    this.broker = metering === undefined ? broker : meteredBroker(broker, metering)
     this.runtime = runtime
+  }
+
+  /** How many members all topics have. */
+  get members(): number {
+    return sumOf(this.topics.values(), "memberCount")
+  }
+
+  /** How many members of all topics read the history. */
+  get lagging(): number {
+    return sumOf(this.topics.values(), "behindCount")
   }
 
   /** How many members of this process a topic has. */
@@ -221,6 +260,10 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
     topic.fail(cause)
   }
 
+  gapped(members: number): void {
+    this.metering?.topicStarted("gap", members)
+  }
+
   release(topic: LocalTopic): void {
     if (this.topics.get(topic.name) === topic) this.topics.delete(topic.name)
     const subscription = this.subscriptions.get(topic)
@@ -268,15 +311,16 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
       this.connections.set(link, connection)
       link.addOwner(connection)
     }
-    if (connection.members.has(name)) return Effect.fail(new TopicError({ reason: "AlreadyAttached", topic: name }))
-    if (connection.members.size >= maxTopics) {
+    if (connection.memberIn(name) !== undefined)
+      return Effect.fail(new TopicError({ reason: "AlreadyAttached", topic: name }))
+    if (connection.size >= maxTopics) {
       return Effect.fail(new TopicError({ reason: "TooManyTopics", topic: name, max: maxTopics }))
     }
     const place = connection.placeIn(scope)
     if (place.isClosed) return Effect.fail(new TopicError({ reason: "Detached", topic: name }))
     const topic = this.enter(name)
     const member = new SocketMember(connection, topic, settings, place)
-    connection.members.set(name, member)
+    connection.join(member)
     return Effect.succeed({ member, topic })
   }
 
@@ -294,7 +338,7 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
 
   /** Ends the membership of a connection in a topic. Does nothing if there is none. */
   detach(socket: AnyWebSocket, name: string): void {
-    if (socket instanceof BaseWebSocket) this.connections.get(socket.link)?.members.get(name)?.end()
+    if (socket instanceof BaseWebSocket) this.connections.get(socket.link)?.memberIn(name)?.end()
   }
 
   /** Tells how it begins, and sends what was missed. Fails if the membership ends meanwhile. */
@@ -326,20 +370,25 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
 
   /** Tells a member how it begins. It has joined, or goes on with `advance` from `position`. */
   private start(topic: LocalTopic, member: Beginner, { last, since }: Beginning): Effect.Effect<Start, TopicError> {
-    const began = Effect.suspend((): Effect.Effect<Start, TopicError> => {
+    const began: Effect.Effect<Start, TopicError> = Effect.suspend((): Effect.Effect<Start, TopicError> => {
       if (since === undefined && last === 0) {
-        return Effect.map(joinNow(topic, member, "New"), (started) => ({ started, past: undefined }))
+        return Effect.map(joinNow(topic, member, "New", this.metering), (started) => ({ started, past: undefined }))
       }
       topic.fallBehind(member)
       return Effect.flatMap(
         this.broker.history(topic.name, { since, limit: since === undefined ? last : pageSize }),
         ({ isComplete, newest, publications }): Effect.Effect<Start, TopicError> => {
-          if (!isComplete) return Effect.map(joinNow(topic, member, "Gap"), (started) => ({ started, past: undefined }))
+          if (!isComplete) {
+            return hasHeard(topic, newest)
+              ? Effect.map(joinNow(topic, member, "Gap", this.metering), (started) => ({ started, past: undefined }))
+              : Effect.delay(began, "10 millis")
+          }
           const position = since ?? { epoch: newest.epoch, offset: newest.offset - publications.length }
           const started: Started =
             since === undefined
               ? { _tag: "New", position }
               : { _tag: "Recovered", position, missed: newest.offset - position.offset }
+          this.metering?.topicStarted(startNames[started._tag])
           member.tell(started)
           return Effect.succeed({ started, past: pastOf(publications, position) })
         }
@@ -360,8 +409,9 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
       if (missing !== readMore) return Effect.succeed(pastOf(missing, since))
       return Effect.flatMap(
         this.broker.history(topic.name, { since, limit: pageSize }),
-        ({ isComplete, publications }): Effect.Effect<typeof joined | Past, TopicError> => {
-          if (!isComplete) return Effect.as(joinNow(topic, member, "Gap"), joined)
+        ({ isComplete, newest, publications }): Effect.Effect<typeof joined | Past, TopicError> => {
+          if (!isComplete && hasHeard(topic, newest))
+            return Effect.as(joinNow(topic, member, "Gap", this.metering), joined)
           if (publications.length > 0) return Effect.succeed(pastOf(publications, since))
           // The subscription has not heard yet that the topic began again.
           return Effect.delay(this.advance(topic, member, since), "10 millis")

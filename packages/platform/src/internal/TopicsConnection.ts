@@ -14,7 +14,7 @@ import type * as Presence from "../Presence.js"
 import type { ConnectionTopics } from "../Topics.js"
 import type * as WebSocket from "../WebSocket.js"
 import { catch_, scopeMakeUnsafe, scopeProvide, type Closeable, type Fiber as AnyFiber } from "./effect.js"
-import { TopicError } from "./TopicError.js"
+import { tooLarge, TopicError } from "./TopicError.js"
 import type { TopicEvent } from "./topicEvents.js"
 
 /** A form, and its encodings of what many connections are told. */
@@ -153,10 +153,11 @@ export class TopicsConnection<R> {
 
   // Presence
 
-  private allowPresence(topic: string): Effect.Effect<void, TopicError, R> {
+  /** `isMore`: whether there will be one more than before. */
+  private allowPresence(topic: string, isMore: boolean): Effect.Effect<void, TopicError, R> {
     const max = this.settings.maxTopics
     return Effect.suspend(() =>
-      this.sessions.size + this.watches.size >= max
+      isMore && this.sessions.size + this.watches.size >= max
         ? Effect.fail(new TopicError({ reason: "TooManyTopics", topic, max }))
         : this.topics.allow(topic, "presence")
     )
@@ -166,6 +167,8 @@ export class TopicsConnection<R> {
     // The server knows better who this is.
     const member = this.settings.owner ?? key
     const known = this.sessions.get(session)
+    if (member.length > maxKeyLength) return Effect.fail(tooLarge(topic, maxKeyLength))
+    if (meta.length > maxMetaLength) return Effect.fail(tooLarge(topic, maxMetaLength))
     if (known?.topic === topic && known.key === member) return known.tracked.update(meta)
     const { presence, sessions } = this
     const begin = Effect.uninterruptibleMask((restore) =>
@@ -174,9 +177,11 @@ export class TopicsConnection<R> {
         const tracking = scopeProvide(presence.track(topic, member, meta), scope)
         const tracked = yield* Effect.onError(restore(tracking), () => Scope.close(scope, Exit.void))
         sessions.set(session, { topic, key: member, scope, tracked })
+        // Only now, so that a request that is refused changes nothing.
+        if (known !== undefined) yield* Scope.close(known.scope, Exit.void)
       })
     )
-    return Effect.andThen(Effect.andThen(this.untrack(session), this.allowPresence(topic)), begin)
+    return Effect.andThen(this.allowPresence(topic, known === undefined), begin)
   }
 
   private untrack(session: number): Effect.Effect<void> {
@@ -212,7 +217,7 @@ export class TopicsConnection<R> {
       })
     )
     return Effect.andThen(
-      Effect.andThen(this.unwatch(key), this.allowPresence(topic)),
+      Effect.andThen(this.allowPresence(topic, !this.watches.has(key)), this.unwatch(key)),
       Effect.uninterruptible(
         Effect.map(Effect.forkScoped(Effect.interruptible(told)), (fiber): typeof later => {
           this.watches.set(key, fiber)
@@ -230,6 +235,10 @@ export class TopicsConnection<R> {
     })
   }
 }
+
+// As long as an idempotency key may be, and enough for a small object. Without a limit, sessions could fill the memory.
+const maxKeyLength = 255
+const maxMetaLength = 4096
 
 type Track = Extract<Request, { readonly type: "track" }>
 type Watch = Extract<Request, { readonly type: "watch" }>

@@ -276,6 +276,7 @@ export class TopicsSession {
     this.isAlive = false
     const topics = [...this.topics.values()]
     for (const each of topics) this.sync(each)
+    this.presence.check()
     const topic = topics.length === 0 ? undefined : topics[this.nextChecked++ % topics.length]
     if (topic !== undefined && !topic.hasArrived) {
       topic.isStale = true

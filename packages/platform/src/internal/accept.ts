@@ -11,6 +11,7 @@ import { acceptAll } from "../engine/server/Check.js"
 import type { Policy } from "../engine/server/Policy.js"
 import { checkBudget, checkHandshake, checkOrigin, refuse, type Refused } from "../engine/server/Refused.js"
 import type { Route } from "../engine/server/Route.js"
+import { observedAttempt } from "../engine/server/ObservedAttempt.js"
 import type { ServerRequest } from "../engine/server/ServerRequest.js"
 import { open, prepare, type Connector, type Upgraded } from "../engine/server/Upgrade.js"
 import type { UpgradeAttempt } from "../engine/server/UpgradeAttempt.js"
@@ -183,13 +184,14 @@ export const runHandlers = <D extends Delivery, A, E, R>(
 
 /** Answers one request, and returns its connection, which belongs to the scope. */
 export const acceptAttempt = <D extends Delivery>(
-  attempt: UpgradeAttempt,
+  offered: UpgradeAttempt,
   policy: Policy,
   connector: ServerConnector<D>
 ): Effect.Effect<ServerWebSockets[D], ProtocolError | IoError, Scope.Scope> =>
   Effect.uninterruptible(
     Effect.gen(function* () {
       const scope = yield* Effect.scope
+      const attempt = observedAttempt(offered, policy.observeHandshake)
       if (attempt.isGone()) return yield* Effect.fail(new IoError({ reason: "Reset", operation: "handshake" }))
       // If a function of the app throws, the client must not be left waiting.
       const request = yield* Effect.onError(

@@ -5,23 +5,14 @@ import * as Fiber from "effect/Fiber"
 import type * as CookieJar from "../CookieJar.js"
 import type { ClientRequest } from "../engine/client/ClientRequest.js"
 import type { ConnectError, Dial } from "../engine/client/Dial.js"
-import { Dialing, type DialingResult, type Jar } from "../engine/client/Dialing.js"
-import type { Closable, Owner } from "../engine/connection/Closables.js"
+import { Dialing, type Jar } from "../engine/client/Dialing.js"
+import type { Owner } from "../engine/connection/Closables.js"
 import type { ClientSettings } from "../engine/Settings.js"
 import type { Timers } from "../engine/time/Timers.js"
 import type { Mode } from "../engine/connection/Link.js"
 import { makeWebSocket, type WebSockets } from "./deliveries.js"
-import { closeCodeOfExit } from "./closeCodeOfExit.js"
-import {
-  awaitCallback,
-  interruptUnsafe,
-  runForkWith,
-  runtime,
-  withFiber,
-  type Fiber as AnyFiber,
-  type Runtime
-} from "./effect.js"
-import { awaitClosed } from "./scopes.js"
+import { interruptUnsafe, runForkWith, runtime, withFiber, type Fiber as AnyFiber, type Runtime } from "./effect.js"
+import { openIn, type Restore } from "./opening.js"
 
 /** What a connection is made with, besides the request. */
 export interface ConnectPlan<D extends Delivery> {
@@ -34,8 +25,6 @@ export interface ConnectPlan<D extends Delivery> {
   readonly protocols: ReadonlyArray<string> | undefined
   readonly origin: string | undefined
 }
-
-type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /** From a request to an open connection. Only its wait is interruptible: `restore` makes it so if the caller is. */
 export const connect = <D extends Delivery>(
@@ -56,56 +45,16 @@ export const connect = <D extends Delivery>(
         return socket
       }
     })
-    place.add(dialing)
-    return restore(run(dialing, request, cookies)).pipe(
-      Effect.onExit((exit) =>
-        Effect.suspend(() => {
-          place.delete(dialing)
-          dialing.drop()
-          // The connection may have opened while the fiber was interrupted.
-          const closing =
-            Exit.isSuccess(exit) || dialing.connection === undefined
-              ? Effect.void
-              : closeNow(dialing.connection.link, closeCodeOfExit(exit))
-          return cookies === undefined ? closing : Effect.andThen(cookies.ended, closing)
-        })
-      )
+    return openIn(
+      place,
+      dialing,
+      (done, failed) => {
+        if (cookies !== undefined) cookies.onFailure = failed
+        dialing.start(request, done)
+      },
+      restore,
+      cookies && (() => cookies.ended)
     )
-  })
-
-const run = <A>(
-  dialing: Dialing<A>,
-  request: ClientRequest,
-  jar: JarFibers | undefined
-): Effect.Effect<A, ConnectError> =>
-  awaitCallback<A, ConnectError>((resume) => {
-    if (jar !== undefined) {
-      jar.onFailure = (failure) => {
-        dialing.drop()
-        resume(failure)
-      }
-    }
-    dialing.start(request, (result) => resume(toEffect(result)))
-    return () => dialing.drop()
-  })
-
-const toEffect = <A>(result: DialingResult<A>): Effect.Effect<A, ConnectError> => {
-  switch (result._tag) {
-    case "Opened":
-      return Effect.succeed(result.connection)
-    case "Failed":
-      return Effect.fail(result.error)
-    case "Died":
-      return Effect.die(result.defect)
-    case "Closed":
-      return Effect.interrupt
-  }
-}
-
-const closeNow = (link: Closable, code: number): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    link.beginClose(code)
-    return awaitClosed(link)
   })
 
 /** A jar whose effects run in fibers of their own, one at a time. */

@@ -18,6 +18,7 @@ import * as Exit from "effect/Exit"
 import type * as Fibers from "effect/Fiber"
 import type * as FiberStatus from "effect/FiberStatus"
 import * as HashMap from "effect/HashMap"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import type { ParseError } from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
@@ -28,6 +29,7 @@ import type { Scheduler, Task } from "effect/Scheduler"
 import * as Schemas from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { AnySpan, SpanLink } from "effect/Tracer"
 import type * as Subscribables from "effect/Subscribable"
 import {
   currentContext,
@@ -42,6 +44,7 @@ import {
   isScheduleDone,
   makeFiberRefs,
   makeSubscribable,
+  metricBoundaries,
   noFiberId,
   startOfIntervals
 } from "./install-effect@3-or-platform@4/effect.js"
@@ -320,6 +323,61 @@ export { currentTimeNanos as monotonicTimeNanos } from "effect/Clock"
 export const randomFrom = (seed: number): (() => number) => {
   const random = Random.make(seed)
   return () => Effect.runSync(random.next)
+}
+
+// Spans
+
+/** The time of events in spans, in nanoseconds since 1970. */
+export const spanTimeUnsafe = (clock: Clock.Clock): bigint => clock.unsafeCurrentTimeNanos()
+
+/** A link from a span to another. */
+export const linkTo = (span: AnySpan): SpanLink => ({ _tag: "SpanLink", span, attributes: {} })
+
+// Metrics
+
+/** What a series of a metric is made of. */
+export interface SeriesOptions {
+  readonly type: "counter" | "gauge" | "histogram"
+  readonly name: string
+  readonly unit: string
+  readonly description: string
+  readonly boundaries?: ReadonlyArray<number>
+}
+
+/**
+ * Returns what adds to a counter, changes a gauge by a difference, or records a value of a histogram, synchronously. Exporters
+ * of OpenTelemetry know the unit by the attribute `unit`.
+ */
+export const seriesUnsafe = (
+  _runtime: Runtime<never>,
+  { boundaries = [], description, name, type, unit }: SeriesOptions,
+  attributes: Readonly<Record<string, string>>
+): ((value: number) => void) => {
+  const tagged = <Type, Out>(metric: Metric.Metric<Type, number, Out>): Metric.Metric<Type, number, Out> =>
+    Object.entries({ ...attributes, unit }).reduce((each, [key, value]) => Metric.tagged(each, key, value), metric)
+  if (type === "gauge") {
+    const gauge = tagged(Metric.gauge(name, { description }))
+    return (value) => gauge.unsafeModify(value, [])
+  }
+  const metric =
+    type === "counter"
+      ? tagged(Metric.counter(name, { description, incremental: true }))
+      : tagged(Metric.histogram(name, sameBoundaries(boundaries), description))
+  return (value) => metric.unsafeUpdate(value, [])
+}
+
+type Boundaries = ReturnType<typeof metricBoundaries>
+
+const byBounds = new WeakMap<ReadonlyArray<number>, Boundaries>()
+
+/** Two series with boundaries of their own are two series, even if the boundaries have the same values. */
+const sameBoundaries = (bounds: ReadonlyArray<number>): Boundaries => {
+  let boundaries = byBounds.get(bounds)
+  if (boundaries === undefined) {
+    boundaries = metricBoundaries(bounds)
+    byBounds.set(bounds, boundaries)
+  }
+  return boundaries
 }
 
 // Fibers

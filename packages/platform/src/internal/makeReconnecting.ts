@@ -6,6 +6,8 @@ import { count } from "../engine/checks.js"
 import type { OutboxStrategy } from "../engine/client/Outbox.js"
 import { WebSocketClient, type ConnectOptions, type Credentials, type Service } from "../WebSocketClient.js"
 import { capDelays, runtime as inheritedRuntime, type DurationInput } from "./effect.js"
+import { currentMetering } from "./metered.js"
+import type { Metering } from "./Metering.js"
 import { Reconnecting, type ReconnectingPlan, type Usage } from "./reconnecting.js"
 import type { Decision, Failure } from "./reconnectingState.js"
 import { placeIn } from "./scopes.js"
@@ -96,8 +98,9 @@ export const makeReconnecting = <S, A, E, R>(
       const scope = yield* Effect.scope
       const client = yield* WebSocketClient
       const runtime = yield* inheritedRuntime<R>()
+      const metering = yield* currentMetering
       return yield* Effect.sync(() => {
-        const reconnecting = new Reconnecting(resolve(url, options, usage, client))
+        const reconnecting = new Reconnecting(resolve(url, options, usage, client, metering))
         reconnecting.start(runtime, placeIn(scope))
         return reconnecting
       })
@@ -121,7 +124,8 @@ const resolve = <S, A, E, R>(
     ...connectOptions
   }: ReconnectingOptions<S, E, R>,
   usage: Usage<S, A, E, R>,
-  client: Service
+  client: Service,
+  metering: Metering | undefined
 ): ReconnectingPlan<S, A, E, R> => ({
   ...usage,
   connect: Effect.gen(function* () {
@@ -140,7 +144,8 @@ const resolve = <S, A, E, R>(
   classify: classifyFailure,
   onConnect,
   outboxCapacity: count("outboxCapacity", outboxCapacity),
-  outboxStrategy
+  outboxStrategy,
+  metering
 })
 
 /** The value of an option that may be an effect. */

@@ -24,6 +24,7 @@ import {
   withFiber,
   type Fiber
 } from "./effect.js"
+import type { Metering } from "./Metering.js"
 import { outcomeEffect, Send } from "./sending.js"
 
 const dropped: Exit.Exit<Outcome> = Exit.succeed("dropped")
@@ -46,9 +47,17 @@ export class OutgoingMessage implements Outgoing {
   private giveUp: (() => void) | undefined = undefined
   /** The fiber that waits for a place, if it can be interrupted. */
   private caller: Fiber | undefined = undefined
+  private isSettled = false
   private readonly deferred = deferredMakeUnsafe<Outcome, PayloadTooLarge>()
 
-  constructor(data: WebSocket.Data, options: WebSocket.SendOptions | undefined, connection?: WebSocket.WebSocket) {
+  private readonly metering: Metering | undefined
+
+  constructor(
+    data: WebSocket.Data,
+    options: WebSocket.SendOptions | undefined,
+    connection?: WebSocket.WebSocket,
+    metering?: Metering
+  ) {
     const message = toMessage(data)
     const kept = keep(message)
     // A copy of borrowed bytes, because the message may wait longer than they are valid.
@@ -56,6 +65,7 @@ export class OutgoingMessage implements Outgoing {
     frameSize(options?.maxFrameSize)
     this.options = options
     this.connection = connection
+    this.metering = metering
   }
 
   /** Waits for the outcome. */
@@ -116,6 +126,8 @@ export class OutgoingMessage implements Outgoing {
 
   /** Reports the outcome, or why no connection can send the message. The first report counts. */
   settle(outcome: Exit.Exit<Outcome, PayloadTooLarge>): void {
+    if (!this.isSettled) this.metering?.outboxSettled(Exit.isSuccess(outcome) ? outcome.value : "refused")
+    this.isSettled = true
     deferredDoneUnsafe(this.deferred, outcome)
     this.onSettled()
   }

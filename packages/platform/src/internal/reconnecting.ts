@@ -40,6 +40,7 @@ import {
   type Subscribable
 } from "./effect.js"
 import { Inbox } from "./inbox.js"
+import type { Metering } from "./Metering.js"
 import { offer, OutgoingMessage, sendAll } from "./outgoing.js"
 import { ObservedState, type Decision, type Failure, type SendOptions, type State } from "./reconnectingState.js"
 import { awaitClosed, delegatingScope } from "./scopes.js"
@@ -64,6 +65,7 @@ export interface ReconnectingPlan<S, A, E, R> extends Usage<S, A, E, R> {
   readonly onConnect: (adopted: S, connection: number) => Effect.Effect<unknown, E, R>
   readonly outboxCapacity: number
   readonly outboxStrategy: OutboxStrategy
+  readonly metering?: Metering | undefined
 }
 
 // A message that nobody takes holds up those behind it, and in the end the peer.
@@ -232,6 +234,7 @@ export class Reconnecting<S, A, E, R> implements Closable, Owner {
     return Effect.gen(
       function* (this: Reconnecting<S, A, E, R>) {
         this.connections++
+        if (this.connections > 1) this.plan.metering?.reconnected()
         const adopted = this.plan.adopt(socket)
         yield* this.plan.onConnect(adopted, this.connections)
         this.openSocket = socket
@@ -295,11 +298,12 @@ export class Reconnecting<S, A, E, R> implements Closable, Owner {
 
   /** Throws for data and options that make no sense. */
   private outgoing(data: WebSocket.Data, { validFor, ...options }: SendOptions = {}): Outgoing {
+    const { metering } = this.plan
     if (validFor !== "connection") {
       const millis = validFor === undefined ? Number.POSITIVE_INFINITY : timeout("validFor", validFor)
-      return { message: new OutgoingMessage(data, options), millis }
+      return { message: new OutgoingMessage(data, options, undefined, metering), millis }
     }
-    const message = new OutgoingMessage(data, options, this.openSocket)
+    const message = new OutgoingMessage(data, options, this.openSocket, metering)
     return { message, millis: this.openSocket === undefined ? 0 : Number.POSITIVE_INFINITY }
   }
 

@@ -1,7 +1,7 @@
 import * as Redacted from "effect/Redacted"
 import type { RequestParts, RequestSource } from "../engine/client/ClientRequest.js"
 import type * as ClientRequest from "../engine/client/ClientRequest.js"
-import { parseBase } from "../engine/client/Url.js"
+import { parseBase, type ParsedUrl } from "../engine/client/Url.js"
 import type { ClientMakeOptions, Credentials, RequestOptions } from "../Options.js"
 import { isCookies, toCookieHeader, urlParamsFromInput } from "./http.js"
 
@@ -14,7 +14,7 @@ export const resolveRequest = (
 ): RequestParts => ({
   client: sourceOf(client),
   connection: sourceOf(connection),
-  base: baseUrl === undefined ? undefined : parseBase(reveal(baseUrl), schemes),
+  base: parseBaseUrl(baseUrl, schemes),
   schemes,
   query: urlParamsFromInput(connection.query ?? client.query ?? []),
   origin: connection.origin ?? client.origin,
@@ -24,10 +24,17 @@ export const resolveRequest = (
 
 /** Throws a `RangeError` for a `baseUrl` that cannot be used. */
 export const checkBase = (baseUrl: ClientMakeOptions["baseUrl"], schemes: ReadonlyArray<string>): void => {
-  if (baseUrl !== undefined) parseBase(reveal(baseUrl), schemes)
+  parseBaseUrl(baseUrl, schemes)
 }
 
-const sourceOf = ({ auth, headers }: RequestOptions): RequestSource => ({
+/** Parses a `baseUrl`, if there is one. Throws a `RangeError` for one that cannot be used. */
+export const parseBaseUrl = (
+  baseUrl: ClientMakeOptions["baseUrl"],
+  schemes: ReadonlyArray<string>
+): ParsedUrl | undefined => (baseUrl === undefined ? undefined : parseBase(reveal(baseUrl), schemes))
+
+/** The headers and credentials of one set of options. */
+export const sourceOf = ({ auth, headers }: Pick<RequestOptions, "auth" | "headers">): RequestSource => ({
   headers,
   credentials: auth && resolveCredentials(auth)
 })

@@ -66,10 +66,14 @@ export const resolveProtocols = (protocols: ReadonlyArray<string> | Subprotocol.
 
 /** The settings of one connection: the options of its server and its own, which take precedence. */
 export const resolveOwn = (
-  { options }: ServerPolicy,
+  { options, settings: { observer } }: ServerPolicy,
   own: ConnectionOptions | undefined
 ): Settings | Defect | undefined =>
-  own && attempted(() => resolve({ ...options, ...own, limits: { ...options.limits, ...own.limits } }, options.zlib))
+  own &&
+  attempted(() => ({
+    ...resolve({ ...options, ...own, limits: { ...options.limits, ...own.limits } }, options.zlib),
+    observer
+  }))
 
 /** The settings of one drain, whose defaults are those of the server. */
 export const drainSettings = (policy: ServerPolicy, options: DrainOptions | undefined): DrainSettings =>

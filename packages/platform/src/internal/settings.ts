@@ -1,5 +1,5 @@
-import { resolveLimits } from "@effect-websocket/protocol/Connection"
 import { ProtocolError } from "@effect-websocket/protocol/Errors"
+import { resolveLimits } from "@effect-websocket/protocol/Limits"
 import type { RandomSource } from "@effect-websocket/protocol/Mask"
 import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
@@ -13,7 +13,7 @@ import { bytes, count } from "../engine/checks.js"
 import type { Budget } from "../engine/connection/Budget.js"
 import { catchDefectIf, configError, durationFromInput, type ConfigError, type DurationInput } from "./effect.js"
 import { byteBudget, isTagged } from "./typeId.js"
-import type { ClientSettings, ReceiveRateSettings, SendStrategy, Settings } from "../engine/Settings.js"
+import type { ClientSettings, Compression, ReceiveRateSettings, SendStrategy, Settings } from "../engine/Settings.js"
 
 /**
  * All defaults, except those of the protocol (`Connection.defaultLimits` and `PermessageDeflate.resolve`). The
@@ -54,10 +54,15 @@ export const defaults = {
  * nothing is compressed.
  */
 export const resolve = (options: ConnectionOptions = {}, zlib?: Zlib): Settings => {
+  const settings = resolveCompression(options.compression)
+  return resolveWith(options, zlib && settings && { zlib, settings })
+}
+
+/** As `resolve`, with the compression resolved. */
+export const resolveWith = (options: ConnectionOptions, compression: Compression | undefined): Settings => {
   const high = bytes("sendHighWaterMark", options.sendHighWaterMark ?? defaults.sendHighWaterMark)
   const low = bytes("sendLowWaterMark", options.sendLowWaterMark ?? Math.min(defaults.sendLowWaterMark, high))
   if (low > high) throw new RangeError(`sendLowWaterMark must be at most sendHighWaterMark (${high}), but is ${low}`)
-  const compression = resolveCompression(options.compression)
   return {
     limits: resolveLimits(options.limits),
     maxFrameSize: options.maxFrameSize === undefined ? undefined : bytes("maxFrameSize", options.maxFrameSize),
@@ -73,9 +78,10 @@ export const resolve = (options: ConnectionOptions = {}, zlib?: Zlib): Settings 
     writeTimeout: optional("writeTimeout", options.writeTimeout),
     maxLifetime: optional("maxLifetime", options.maxLifetime),
     receiveRate: options.receiveRate && resolveReceiveRate(options.receiveRate),
-    compression: zlib && compression && { zlib, settings: compression },
+    compression,
     budget: resolveBudget(options.budget),
-    random: options.random && resolveRandom(options.random)
+    random: options.random && resolveRandom(options.random),
+    observer: undefined
   }
 }
 

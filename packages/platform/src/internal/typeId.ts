@@ -6,6 +6,9 @@ export const frameWebSocket: unique symbol = Symbol.for("@effect-websocket/platf
 /** The key under which a WebSocket keeps its transport. It is not part of the public API. */
 export const transportKey: unique symbol = Symbol.for("@effect-websocket/platform/WebSocket/transport")
 
+/** The key under which the metrics keep what collects them. It is not part of the public API. */
+export const metering: unique symbol = Symbol.for("@effect-websocket/platform/WebSocketMetrics/metering")
+
 /** The key under which a WebSocket keeps its reader. It is not part of the public API. */
 export const readerKey: unique symbol = Symbol.for("@effect-websocket/platform/WebSocket/reader")
 

@@ -111,6 +111,18 @@ export interface ClientOptions extends Options.ClientOptions, ZlibOptions {
   readonly proxy?: string | URL | Redacted.Redacted<string> | undefined
   /** How the client speaks TLS with an `https:` proxy itself; see `TlsOptions`. Default: as Node does. */
   readonly proxyTls?: TlsOptions | undefined
+  /**
+   * Whether the client connects over HTTP/2 (RFC 8441). Connections to the same host and port then share a session, as long as it has
+   * room. The session ends with the last of them.
+   *
+   * - `"prefer"`: for `wss:` URLs, if the server agrees by ALPN and enables WebSockets over HTTP/2; otherwise over HTTP/1.1. A
+   *   server that speaks HTTP/2 without WebSockets costs a second connection.
+   * - `"require"`: always. Connecting fails with a remote `ProtocolError` if the server cannot do it. `ws:` URLs are for servers that
+   *   speak HTTP/2 without TLS and without any negotiation.
+   *
+   * Default: HTTP/1.1.
+   */
+  readonly http2?: "prefer" | "require" | undefined
 }
 
 /**
@@ -162,6 +174,13 @@ export interface ListenOptions extends ServerOptions {
    * `fromUpgrade` accepts.
    */
   readonly tls?: Https.ServerOptions | undefined
+  /**
+   * Whether the server speaks HTTP/2, too: each WebSocket is then a stream of a session (RFC 8441). With `tls`, clients that do not
+   * ask for HTTP/2 by ALPN get HTTP/1.1. Without, the server speaks only HTTP/2, and clients must know that. A session has at
+   * most 100 streams at once. Without any stream it is pending, like a socket of HTTP/1.1 without a request, and is dropped
+   * after `handshakeTimeout`. Default: `false`.
+   */
+  readonly http2?: boolean | undefined
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * Uses any Node `Duplex` as a transport: a TCP, TLS or upgraded HTTP/1.1 socket.
+ * Uses any Node `Duplex` as a transport: a TCP, TLS or upgraded HTTP/1.1 socket, or a stream of HTTP/2.
  *
  * @since 0.1.0
  */
@@ -8,7 +8,8 @@ import type { Duplex } from "node:stream"
 import type { Transport, TransportSink, WaterMarks, WriteResult } from "../Transport.js"
 import { GuardedTransport, neverThrows } from "../engine/connection/GuardedTransport.js"
 import { Backlog } from "./internal/backlog.js"
-import { kindOf, type Kind } from "./internal/kind.js"
+import { cancel, remoteAddressOf, resetOf } from "./internal/http2Stream.js"
+import { isHttp2Stream, kindOf, type Kind } from "./internal/kind.js"
 import { transport } from "./internal/taken.js"
 import { reportThrown } from "./internal/reportThrown.js"
 
@@ -52,13 +53,13 @@ class NodeTransport implements Transport {
 
   constructor(socket: TransportSocket, head: Uint8Array | undefined, kind: Kind) {
     this.socket = socket
-    reportThrown(socket)
-    this.remoteAddress = socket.remoteAddress
+    if (kind !== "http2") reportThrown(socket)
+    this.remoteAddress = isHttp2Stream(socket) ? remoteAddressOf(socket) : socket.remoteAddress
     this.kind = kind
     socket[transport] = this
     // These listeners come first, because an `error` event without a listener ends the process.
     socket.on("error", onError)
-    socket.on("close", onClose)
+    socket.on("close", kind === "http2" ? onHttp2Close : onClose)
     if (head === undefined || head.length === 0) return
     // A flowing stream would deliver `head` to earlier listeners.
     socket.pause()
@@ -171,6 +172,11 @@ class NodeTransport implements Transport {
   }
 
   abort(): void {
+    if (isHttp2Stream(this.socket)) {
+      // From here on a reset is no failure.
+      this.socket.off("close", onHttp2Close).on("close", onClose)
+      return cancel(this.socket)
+    }
     this.socket.destroy()
     // Only a socket is certain to report that it is closed.
     if (this.kind === "stream") setImmediate(() => this.close())
@@ -202,7 +208,7 @@ class NodeTransport implements Transport {
 
   /** Whether nobody else can hold a chunk that was read. */
   private isOwned(chunk: Uint8Array): boolean {
-    if (this.kind === "stream") return false
+    if (this.kind === "stream" || this.kind === "http2") return false
     if (this.readBeforeStart > 0) {
       this.readBeforeStart -= chunk.length
       return false
@@ -211,6 +217,8 @@ class NodeTransport implements Transport {
   }
 
   receiveEnd(): void {
+    // Node ends the input of a stream that was reset, too.
+    if (isHttp2Stream(this.socket) && (this.socket.rstCode ?? 0) !== 0) return
     this.sink?.onEof()
     this.endStream()
   }
@@ -262,6 +270,12 @@ function onFinish(this: TransportSocket): void {
 }
 function onError(this: TransportSocket, error: Error): void {
   this[transport]?.fail(error)
+}
+// A reset with CANCEL, and the end of the session, are no `error` event of a stream.
+function onHttp2Close(this: TransportSocket): void {
+  const cause = isHttp2Stream(this) ? resetOf(this) : undefined
+  if (cause !== undefined && this.errored === null) this[transport]?.fail(cause)
+  this[transport]?.close()
 }
 function onClose(this: TransportSocket): void {
   this[transport]?.close()

@@ -1,5 +1,5 @@
 /**
- * `WebSocketClient` over Node's own `http`, `net` and `tls`.
+ * `WebSocketClient` over Node's own `http`, `http2`, `net` and `tls`.
  *
  * @since 0.1.0
  */
@@ -151,8 +151,19 @@ export const connect = <D extends Delivery = "messages">(
   options: ConnectOptions<D> = {}
 ): Effect.Effect<WebSocket.Deliveries[D], WebSocketClient.ConnectError, Scope.Scope> => {
   // `client.connect` gets the other options, so that a mistake in them fails as it does with a client.
-  const { autoSelectFamily, baseUrl, createConnection, family, localAddress, proxy, proxyTls, socketPath, tls, zlib } =
-    options
-  const route = { autoSelectFamily, createConnection, family, localAddress, proxy, proxyTls, socketPath, tls }
+  const {
+    autoSelectFamily,
+    baseUrl,
+    createConnection,
+    family,
+    http2,
+    localAddress,
+    proxy,
+    proxyTls,
+    socketPath,
+    tls,
+    zlib
+  } = options
+  const route = { autoSelectFamily, createConnection, family, http2, localAddress, proxy, proxyTls, socketPath, tls }
   return Effect.flatMap(make({ ...route, baseUrl, zlib }), (client) => client.connect(url, options))
 }

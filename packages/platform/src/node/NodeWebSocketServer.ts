@@ -1,5 +1,5 @@
 /**
- * `WebSocketServer` over Node's own `http` and `https`.
+ * `WebSocketServer` over Node's own `http`, `https` and `http2`.
  *
  * @since 0.1.0
  */
@@ -13,8 +13,9 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
+import * as Http2 from "node:http2"
 import * as Https from "node:https"
-import { BlockList, isIP, type Socket } from "node:net"
+import { BlockList, isIP, type Server, type Socket } from "node:net"
 import { resolve as resolvePath } from "node:path"
 import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
@@ -39,7 +40,9 @@ import { defaults, fromConfig, resolve, shown, timeout } from "../internal/setti
 import type { Transport } from "../Transport.js"
 import type * as WebSocket from "../WebSocket.js"
 import * as WebSocketServer from "../WebSocketServer.js"
-import { asksForWebSocket, Attachment, memberOf, type Member } from "./internal/attachment.js"
+import { asksForWebSocket, Attachment, memberOf, type HttpServer, type Member } from "./internal/attachment.js"
+import { Http2Attachment, isHttp2Server, type Http2Member, type Http2Server } from "./internal/http2Attachment.js"
+import { Http2ServerSessions } from "./internal/http2ServerSessions.js"
 import { isTaken } from "./internal/taken.js"
 import { headerRecord } from "./internal/headerRecord.js"
 import { afterResponses, pendingResponse } from "./internal/pipelining.js"
@@ -80,8 +83,8 @@ export type {
 export type Options = PortOptions | SocketPathOptions
 
 /**
- * A server with an HTTP or HTTPS server of its own, which answers 426 to every request that is not an upgrade. Fails with
- * `IoError` (`Listen`) if it cannot listen on the port or the path. Its scope stops listening, closes all connections with
+ * A server with an HTTP or HTTPS server of its own, which answers 426 to every request that is not an upgrade, and 404 over
+ * HTTP/2. Fails with `IoError` (`Listen`) if it cannot listen on the port or the path. Its scope stops listening, closes all connections with
  * 1001, within one `closeTimeout`, and drops those that are left. `stop` also closes the listener, so that the port is free.
  *
  * @since 0.1.0
@@ -96,7 +99,7 @@ export const make = (options: Options): Effect.Effect<WebSocketServer.Service, I
       return Math.ceil(timeout("handshakeTimeout", options.handshakeTimeout ?? defaults.handshakeTimeout))
     })
     const pending = new PendingSockets(options.admission?.maxHandshakes ?? defaults.maxHandshakes)
-    const server = yield* listen(options, pending, {
+    const { server, sessions } = yield* listen(options, pending, {
       headersTimeout: handshakeTimeout,
       requestTimeout: handshakeTimeout,
       connectionsCheckingInterval: Math.min(handshakeTimeout, 1000)
@@ -108,35 +111,57 @@ export const make = (options: Options): Effect.Effect<WebSocketServer.Service, I
     // Finalizers run from last to first: stop listening, close the connections, drop what is left.
     yield* Effect.addFinalizer(() => Effect.sync(() => server.close()))
     const runtime = yield* inheritedRuntime<never>()
-    server.on("request", (request: Http.IncomingMessage, response: Http.ServerResponse) => {
+    server.on("request", (request: unknown, response: Http.ServerResponse | Http2.Http2ServerResponse) => {
+      if (response instanceof Http2.Http2ServerResponse) return refuseHttp2(response)
+      if (!(request instanceof Http.IncomingMessage)) return
       const error = refuse(request, response)
       if (error !== undefined) runForkWith(runtime)(logRefusal(request, error))
     })
+    const member = memberOf(options)
+    const claims = (): boolean => true
     Attachment.of(server).add({
-      ...memberOf(options),
-      claims: () => true,
+      ...member,
+      claims,
       offer: (attempt) => {
         pending.delete(attempt.socket)
         offer(withOptions(attempt, options))
       },
       onReject: (socket) => pending.add(socket)
     })
+    if (sessions !== undefined && isHttp2Server(server)) {
+      const onRequest = (stream: Http2.ServerHttp2Stream): void => sessions.hold(stream)
+      const onReject = (stream: Http2.ServerHttp2Stream): void => sessions.release(stream)
+      Http2Attachment.of(server).add({ claims, offer, onRequest, onReject, retryAfter: member.retryAfter })
+    }
     return {
       ...service,
+      // The clients of HTTP/2 must not send more requests to a server that refuses them.
+      drain: (options) =>
+        Effect.andThen(
+          Effect.sync(() => sessions?.retire()),
+          service.drain(options)
+        ),
       stop: Effect.uninterruptible(
         Effect.andThen(
           service.stop,
-          Effect.sync(() => void server.close())
+          Effect.sync(() => {
+            server.close()
+            sessions?.retire()
+          })
         )
       )
     }
   })
 
 /**
- * A server on an HTTP or HTTPS server of the app, which listens and ends by itself. It takes the upgrades for its routes, and
+ * A server on an HTTP, HTTPS or HTTP/2 server of the app, which listens and ends by itself. It takes the upgrades for its routes, and
  * those for `accept` and `run` if they are used; other listeners do not see them. Other upgrades are left to other listeners.
  * If nobody takes one, it gets 404: at once if there are no other listeners, or else after `handshakeTimeout`.
  * Requests for another protocol than `websocket` are ordinary requests, unless there are other listeners.
+ *
+ * An HTTP/2 server announces WebSockets (RFC 8441) to the sessions that begin from then on. It answers 501 to an extended `CONNECT`
+ * for another protocol, and 404 to one that nobody takes, unless the app has a listener for `connect`. The other options of its
+ * sessions, such as the number of streams, are the app's.
  *
  * After `stop` it answers 503 to the upgrades that are its own; the HTTP server goes on.
  *
@@ -148,14 +173,13 @@ export const make = (options: Options): Effect.Effect<WebSocketServer.Service, I
  * @category constructors
  */
 export const attach = (
-  server: Http.Server,
+  server: Http.Server | Http2.Http2Server | Http2.Http2SecureServer,
   options: ServerOptions = {}
 ): Effect.Effect<WebSocketServer.Service, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const attachment = Attachment.of(server)
-    let member: Member | undefined
+    let detach = (): void => {}
     // Finalizers run from last to first: it still answers 503 while the connections are closed.
-    yield* Effect.addFinalizer(() => Effect.sync(() => member && attachment.remove(member)))
+    yield* Effect.addFinalizer(() => Effect.sync(() => detach()))
     const { claims, offer, service } = yield* WebSocketServer.make(
       () => addressOf(server, server instanceof Tls.Server),
       {
@@ -163,13 +187,21 @@ export const attach = (
         zlib: options.zlib ?? zlib
       }
     )
-    member = { ...memberOf(options), claims, offer: (attempt) => offer(withOptions(attempt, options)) }
-    attachment.add(member)
+    const member: Member = { ...memberOf(options), claims, offer: (attempt) => offer(withOptions(attempt, options)) }
+    const http2: Http2Member = { claims, offer, retryAfter: member.retryAfter }
+    // In clear text, a server of HTTP/2 does not speak HTTP/1.1.
+    const http1 = isHttp2Server(server) && !(server instanceof Tls.Server) ? undefined : Attachment.of(server)
+    http1?.add(member)
+    if (isHttp2Server(server)) Http2Attachment.of(server).add(http2)
+    detach = () => {
+      http1?.remove(member)
+      if (isHttp2Server(server)) Http2Attachment.of(server).remove(http2)
+    }
     return service
   })
 
 /**
- * A server on an HTTP or HTTPS server of the app. See `attach`.
+ * A server on an HTTP, HTTPS or HTTP/2 server of the app. See `attach`.
  *
  * @example
  * ```ts
@@ -191,7 +223,7 @@ export const attach = (
  * @category layers
  */
 export const layerAttached = (
-  server: Http.Server,
+  server: Http.Server | Http2.Http2Server | Http2.Http2SecureServer,
   options?: ServerOptions
 ): Layer.Layer<WebSocketServer.WebSocketServer> => layerEffect(WebSocketServer.WebSocketServer, attach(server, options))
 
@@ -490,26 +522,28 @@ const maxPathBytes = process.platform === "win32" ? Number.POSITIVE_INFINITY : p
 const listen = (
   options: Options,
   pending: PendingSockets,
-  httpOptions: Http.ServerOptions
-): Effect.Effect<Http.Server, IoError, Scope.Scope> =>
+  httpOptions: HttpOptions
+): Effect.Effect<Listening, IoError, Scope.Scope> =>
   Effect.gen(function* () {
-    const server: Http.Server =
-      options.tls === undefined
-        ? Http.createServer(httpOptions)
-        : Https.createServer({ handshakeTimeout: httpOptions.headersTimeout, ...options.tls, ...httpOptions })
+    const { server, sessions } =
+      options.http2 === true ? http2Server(options, pending, httpOptions) : http1Server(options, httpOptions)
     // Node's limit of a head bounds them. Of more than 1,000 it would drop the rest, which may say that there is a body.
     server.maxHeadersCount = 0
     let closed = false
     server.once("close", () => {
       closed = true
     })
-    server.on("connection", (socket: Socket) => pending.add(socket))
+    // Without TLS, HTTP/2 begins at once, and its sessions are pending instead.
+    if (sessions === undefined || options.tls !== undefined) {
+      server.on("connection", (socket: Socket) => pending.add(socket))
+    }
     yield* Effect.addFinalizer(() =>
       callback<void>((resume) => {
         // Not the callback of `close`: it is called at once if `close` was called before.
         if (closed) resume(Effect.void)
         else server.once("close", () => resume(Effect.void))
         server.close()
+        sessions?.dropAll()
         pending.destroyAll()
       })
     )
@@ -523,10 +557,48 @@ const listen = (
     })
     // Node has reported it to the client already, or there is no client; a server goes on.
     server.on("error", () => {})
-    return server
+    return { server, sessions }
   })
 
-const addressOf = (server: Http.Server, secure: boolean): WebSocketServer.Address => {
+interface HttpOptions {
+  readonly headersTimeout: number
+  readonly requestTimeout: number
+  readonly connectionsCheckingInterval: number
+}
+
+interface Listening {
+  readonly server: HttpServer
+  readonly sessions: Http2ServerSessions | undefined
+}
+
+const http1Server = ({ tls }: Options, httpOptions: HttpOptions): Listening => ({
+  server:
+    tls === undefined
+      ? Http.createServer(httpOptions)
+      : Https.createServer({ handshakeTimeout: httpOptions.headersTimeout, ...tls, ...httpOptions }),
+  sessions: undefined
+})
+
+// The smallest number that RFC 9113 §6.5.2 recommends. A client with more connections opens another session.
+const maxConcurrentStreams = 100
+
+const http2Server = ({ tls }: Options, pending: PendingSockets, httpOptions: HttpOptions): Listening => {
+  const settings = { maxConcurrentStreams }
+  const server: Http2Server =
+    tls === undefined
+      ? Http2.createServer({ settings })
+      : Http2.createSecureServer({
+          handshakeTimeout: httpOptions.headersTimeout,
+          ...tls,
+          ...httpOptions,
+          settings,
+          allowHTTP1: true
+        })
+  const connection = tls === undefined ? "connection" : "secureConnection"
+  return { server, sessions: new Http2ServerSessions(server, connection, pending, httpOptions.headersTimeout) }
+}
+
+const addressOf = (server: Server, secure: boolean): WebSocketServer.Address => {
   const listening = server.address()
   if (listening === null) throw new Error("The server does not listen")
   if (typeof listening === "string") {
@@ -561,6 +633,12 @@ const refuse = (request: Http.IncomingMessage, response: Http.ServerResponse): P
   })
   response.end(`${error?.message ?? "This is a WebSocket server: upgrade to connect"}\n`)
   return error
+}
+
+/** HTTP/2 has no `Upgrade`, so that 426 would be of no use. */
+const refuseHttp2 = (response: Http2.Http2ServerResponse): void => {
+  response.writeHead(404, { "content-type": "text/plain; charset=utf-8" })
+  response.end("This is a WebSocket server: send an extended CONNECT\n")
 }
 
 const logRefusal = ({ socket, url }: Http.IncomingMessage, error: ProtocolError): Effect.Effect<void> =>

@@ -1,6 +1,6 @@
 /**
  * The closing matrix over real sockets. It has every cell before a connection is open, because only real sockets resolve a name
- * and negotiate TLS, and a part of the cells of `memory.test.ts`, over TCP and TLS. Time stands still unless a test moves it:
+ * and negotiate TLS, and a part of the cells of `memory.test.ts`, over TCP, TLS and HTTP/2. Time stands still unless a test moves it:
  * whatever needs no time must end without it.
  */
 import type { Options, WebSocket } from "@effect-websocket/platform/WebSocket"
@@ -12,6 +12,7 @@ import * as Net from "node:net"
 import * as Tls from "node:tls"
 import { Context, Deferred, Effect, Exit, Fiber, Layer, Scope, TestClock } from "../effect/index.js"
 import { afterEach, assert, describe, it } from "../effect/vitest.js"
+import { Http2Peer, http2Client, http2Server } from "../node/http2.js"
 import {
   answer101,
   connect,
@@ -307,7 +308,7 @@ const tlsClient = (port: number): Effect.Effect<TlsPeer, never, Scope.Scope> =>
     (peer) => Effect.sync(() => peer.socket.destroy())
   )
 
-const transports = ["TCP", "TLS"] as const
+const transports = ["TCP", "TLS", "HTTP/2"] as const
 type TransportName = (typeof transports)[number]
 
 /** Both sides after the opening handshake: an app and a raw peer. */
@@ -330,6 +331,17 @@ const opened = ({ ending, moment, role }: Cell, transport: TransportName) =>
           ? Effect.addFinalizer(() => Effect.ignore(opened.send("bye")))
           : Effect.void
       )
+    if (role === "client" && transport === "HTTP/2") {
+      const server = yield* http2Server({ clearText: true })
+      const acquire = Effect.provide(
+        WebSocketClient.connect(server.url, options),
+        NodeWebSocketClient.layerWith({ http2: "require" })
+      )
+      const app = yield* start(ending, withLastWord(acquire), use)
+      const peer = yield* server.next
+      peer.accept()
+      return { ...app, peer, socket: yield* Deferred.await(socket) }
+    }
     if (role === "client") {
       const server = yield* rawServer()
       const url = `${transport === "TCP" ? "ws" : "wss"}://127.0.0.1:${server.port}`
@@ -344,17 +356,26 @@ const opened = ({ ending, moment, role }: Cell, transport: TransportName) =>
       return { ...app, peer, socket: yield* Deferred.await(socket) }
     }
     const scope = yield* Scope.make()
-    const server = yield* serve({ ...options, ...(transport === "TLS" ? { tls } : {}) }).pipe(Scope.provide(scope))
+    const server = yield* serve({
+      ...options,
+      ...(transport === "TLS" ? { tls } : {}),
+      http2: transport === "HTTP/2"
+    }).pipe(Scope.provide(scope))
     yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
     const app = yield* start(ending, withLastWord(server.accept()), use, Scope.close(scope, Exit.void))
-    const peer = yield* (transport === "TCP" ? rawClient : tlsClient)(server.address.port)
+    const { port } = server.address
+    if (transport === "HTTP/2") {
+      const peer = yield* http2Client(port, "http")
+      return { ...app, peer, socket: yield* Deferred.await(socket) }
+    }
+    const peer = yield* (transport === "TCP" ? rawClient : tlsClient)(port)
     peer.write(upgradeRequest())
     yield* peer.until("\r\n\r\n")
     return { ...app, peer, socket: yield* Deferred.await(socket) }
   })
 
 /** The text frames and the Close, up to the Close. */
-const framesToClose = (peer: Peer) =>
+const framesToClose = (peer: Pick<Peer, "frame">) =>
   Effect.gen(function* () {
     const told: Array<string> = []
     for (;;) {
@@ -417,6 +438,11 @@ const runOpen = (cell: Cell, transport: TransportName) =>
     if (ending !== "release") assertEnded(ending, yield* Fiber.await(app.main))
     else yield* Fiber.interrupt(app.main)
     yield* peer.left
+    // RFC 8441 §5: an orderly end has no reset, any other has CANCEL.
+    if (peer instanceof Http2Peer && behaviour === "answers") yield* peer.closed
+    if (peer instanceof Http2Peer && ["answers", "never answers", "never reads"].includes(behaviour)) {
+      assert.strictEqual(peer.code, behaviour === "answers" ? 0 : 8)
+    }
     peer.socket.destroy()
     yield* peer.closed
   })

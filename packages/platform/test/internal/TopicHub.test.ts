@@ -3,7 +3,7 @@ import * as MemoryTopicBroker from "@effect-websocket/platform/MemoryTopicBroker
 import * as TopicBroker from "@effect-websocket/platform/TopicBroker"
 import * as Topics from "@effect-websocket/platform/Topics"
 import * as Message from "@effect-websocket/protocol/Message"
-import { Stream } from "effect"
+import { Option, Stream } from "effect"
 import { Deferred, Effect, Fiber, Layer, type Scope, TestClock } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
 import { connected, settled } from "../support.js"
@@ -114,6 +114,31 @@ describe("topics over a broker with faults", () => {
         yield* TestClock.adjust("1 second")
         yield* settled
         assert.deepStrictEqual(seen, ["New 0", "1", "2", "3"])
+      })
+    )
+  )
+
+  it.effect("begin with a gap in the epoch of the history, although the subscription has not heard of it", () =>
+    withFaults((faults, broker) =>
+      Effect.gen(function* () {
+        yield* listen()
+        yield* publish(broker, 3)
+        const since = yield* broker.position("a")
+        faults.deliver = () => []
+        yield* broker.remove("a")
+        yield* publish(broker, 1)
+        const newest = yield* broker.position("a")
+        const topics = yield* Topics.Topics
+        const streamed = yield* Effect.forkScoped(Stream.runHead(topics.subscribe("a", { since })))
+        const { client, server } = yield* connected()
+        const attached = yield* Effect.forkScoped(topics.attach(server, "a", { since, encode: show }))
+        yield* settled
+        yield* TestClock.adjust("10 millis")
+        const gap = { _tag: "Gap", position: newest } as const
+        assert.deepStrictEqual(yield* Fiber.join(attached), gap)
+        assert.strictEqual((yield* client.receive).data, "Gap 1")
+        const first = yield* Fiber.join(streamed)
+        assert.deepStrictEqual(Option.getOrUndefined(first), gap)
       })
     )
   )

@@ -28,7 +28,8 @@ const defaults = {
   receiveRate: undefined,
   compression: undefined,
   budget: undefined,
-  random: undefined
+  random: undefined,
+  observer: undefined
 }
 
 describe("resolve", () => {

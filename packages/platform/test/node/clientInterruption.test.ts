@@ -93,6 +93,24 @@ const routes: Readonly<Record<string, Effect.Effect<Route, unknown, Scope.Scope>
     url: `wss://localhost:${address.port}`,
     options: { tls }
   })),
+  "HTTP/2": Effect.map(serveEcho({ tls: certificates.good, http2: true }), ({ address }) => ({
+    firstStop: address.port,
+    url: `wss://localhost:${address.port}`,
+    options: { tls, http2: "require" }
+  })),
+  "a server without HTTP/2": Effect.map(serveEcho({ tls: certificates.good }), ({ address }) => ({
+    firstStop: address.port,
+    url: `wss://localhost:${address.port}`,
+    options: { tls, http2: "prefer" }
+  })),
+  "a refusal over HTTP/2": Effect.map(
+    serveEcho({ tls: certificates.good, http2: true, origin: () => "no" }),
+    ({ address }) => ({
+      firstStop: address.port,
+      url: `wss://localhost:${address.port}`,
+      options: { tls, http2: "require" }
+    })
+  ),
   "a Unix socket": Effect.gen(function* () {
     const { address } = yield* serveEcho()
     return { firstStop: address.port, url: `ws+unix://${yield* unixSocketTo(address.port)}:/` }

@@ -8,6 +8,7 @@ import { acceptValue } from "@effect-websocket/protocol/Handshake"
 import { assert } from "@effect/vitest"
 import { readFileSync } from "node:fs"
 import * as Net from "node:net"
+import type { Duplex } from "node:stream"
 import {
   type Cause,
   Clock,
@@ -212,19 +213,19 @@ class Arrived {
   }
 }
 
-/** A peer that speaks no WebSocket: a TCP socket, which reads only when it is asked to. */
-export class Peer extends Watched {
-  readonly socket: Net.Socket
+/** A peer that speaks no WebSocket: a TCP socket or another stream, which reads only when it is asked to. */
+export class Peer<S extends Duplex = Net.Socket> extends Watched {
+  readonly socket: S
   private readonly arrived = new Arrived()
   private reading = false
   private ended = false
   private isClosed = false
   error: NodeJS.ErrnoException | undefined
 
-  constructor(socket: Net.Socket) {
+  constructor(socket: S) {
     super()
     this.socket = socket
-    socket.setNoDelay(true)
+    if (socket instanceof Net.Socket) socket.setNoDelay(true)
     socket.on("error", (error) => {
       this.error = error
     })
@@ -339,6 +340,7 @@ export class Peer extends Watched {
   /** Sends a RST, and no FIN before it as Node does. */
   reset(): void {
     const { socket } = this
+    assert(socket instanceof Net.Socket)
     socket.destroySoon = () => void socket.destroy()
     socket.resetAndDestroy()
   }

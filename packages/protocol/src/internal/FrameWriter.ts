@@ -9,6 +9,9 @@ import { maxPooledBytes, Output } from "./Output.js"
 
 const maxHeaderBytes = 14
 
+// A piece of at most this many bytes costs less to copy than to write on its own.
+const maxJoinedBytes = 4 * 1024
+
 /** The largest masked payload that is written into a shared block together with its header. */
 export const maxPooledPayloadBytes = maxPooledBytes - maxHeaderBytes
 
@@ -46,13 +49,13 @@ export class FrameWriter extends Output {
 
   /** Writes a frame that other connections write, too. */
   private encoded(frame: Uint8Array): void {
-    if (frame.length > this.maxCopiedBytes) {
-      this.append(frame)
+    // All write the same bytes, which the processor still has at hand. Further frames are joined: one write costs less than two.
+    if (this.size === 0 || frame.length > this.maxCopiedBytes) {
+      this.refer(frame)
       return
     }
-    this.reserve(frame.length)
-    copyInto(this.bytes, this.offset, frame, 0, frame.length)
-    this.commit(this.offset + frame.length)
+    if (this.size <= maxJoinedBytes) this.join()
+    this.copy(frame)
   }
 
   /** Writes data in frames of at most `maxSize` bytes. Only the first has the reserved bits (RFC 7692 §6.1). */

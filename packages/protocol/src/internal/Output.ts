@@ -9,6 +9,7 @@
  * its transport is behind, or if they are spread over several blocks. A connection then keeps alive at most twice the
  * bytes that wait, and one block.
  */
+import { copyInto } from "./GrowingBuffer.js"
 import { leaseOf, type Lease } from "./memory.js"
 
 const blockBytes = 64 * 1024
@@ -124,17 +125,38 @@ export class Output {
     this.bytes = none
   }
 
-  /** Adds bytes without copying them. */
-  append(bytes: Uint8Array): void {
+  /** Adds bytes without copying them. They are not borrowed. */
+  refer(bytes: Uint8Array): void {
     this.seal()
+    this.add(bytes)
+    this.size += bytes.length
+  }
+
+  /** Adds a copy of bytes. */
+  copy(bytes: Uint8Array): void {
+    this.reserve(bytes.length)
+    copyInto(this.bytes, this.offset, bytes, 0, bytes.length)
+    this.commit(this.offset + bytes.length)
+  }
+
+  /** If the only output that waits is in one piece that cannot grow, copies it into one that can. */
+  join(): void {
+    const { pieces } = this
+    if (this.block !== undefined || pieces === undefined || pieces.length !== 1) return
+    this.pieces = undefined
+    this.size = 0
+    this.copy(pieces[0]!)
+  }
+
+  /** Adds bytes, which may be borrowed, without copying them. */
+  append(bytes: Uint8Array): void {
     const lease = leaseOf(bytes)
     if (lease !== undefined) {
       lease.uses++
       this.leases ??= { waiting: [], taken: [] }
       this.leases.waiting.push(lease)
     }
-    this.add(bytes)
-    this.size += bytes.length
+    this.refer(bytes)
   }
 
   /** Takes all output that waits. The bytes do not change until `recycle`; without that call, they never change. */

@@ -72,6 +72,28 @@ describe("Output", () => {
     assert.strictEqual(pieces[1], appended)
   })
 
+  it("joins what was appended alone with what follows", () => {
+    const output = new Output()
+    const frame = fill(5, 1)
+    output.refer(frame)
+    output.join()
+    output.copy(fill(6, 2))
+    assert.strictEqual(output.size, 11)
+    const joined = output.take()
+    assert.deepStrictEqual(sizesOf(joined), [11])
+    assert.strictEqual(hex(concat(joined)), "01".repeat(5) + "02".repeat(6))
+    output.recycle()
+    // A piece that can grow stays, and so do several.
+    output.copy(fill(1, 1))
+    output.join()
+    output.refer(frame)
+    output.join()
+    assert.deepStrictEqual(sizesOf(output.take()), [1, 5])
+    output.recycle()
+    output.join()
+    assert.deepStrictEqual(output.take(), [])
+  })
+
   it("gives a large frame a buffer of its own", async () => {
     const Output = await fresh()
     const output = new Output()

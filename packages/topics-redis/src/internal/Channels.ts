@@ -63,6 +63,7 @@ export class Channels {
       end: () => {
         if (!channel.listeners.delete(own) || channel.listeners.size > 0) return
         this.channels.delete(name)
+        for (const { reject } of channel.waiting) reject(new Error("The subscription has ended"))
         // The client loses a subscription that begins between the replies to these two, so the one waits for the other.
         if (channel.isActive && this.client !== undefined) this.unsubscribe(this.client, name)
       }

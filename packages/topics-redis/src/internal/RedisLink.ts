@@ -1,5 +1,5 @@
-import { createClient, RESP_TYPES } from "@redis/client"
-import type { Script } from "./scripts.js"
+import { createClient } from "@redis/client"
+import { bytesOnly, isReply, ScriptRunner } from "./ScriptRunner.js"
 import type { LinkSettings } from "./settings.js"
 
 /**
@@ -28,14 +28,14 @@ interface Command {
   readonly reject: (cause: unknown) => void
 }
 
-// Everything that a script returns is bytes. The client has no timer for a command, because the link has one.
-const commandOptions = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer }, timeout: 0 }
+// The client has no timer for a command, because the link has one.
+const commandOptions = { ...bytesOnly, timeout: 0 }
 
 const minDelay = 50
 const maxDelay = 2_000
 
 /** One connection, made again whenever it breaks or the server does not answer. */
-export class RedisLink {
+export class RedisLink extends ScriptRunner {
   private readonly settings: LinkSettings
   private readonly onUp: (client: Client) => void
   private readonly onReadOnly: (cause: unknown) => void
@@ -50,6 +50,7 @@ export class RedisLink {
 
   /** `onUp` is called with each connection that is ready, `onReadOnly` if the server has become a replica. */
   constructor(settings: LinkSettings, onUp: (client: Client) => void, onReadOnly: (cause: unknown) => void) {
+    super()
     this.settings = settings
     this.onUp = onUp
     this.onReadOnly = onReadOnly
@@ -136,21 +137,6 @@ export class RedisLink {
     })
   }
 
-  /** Runs a script. The server gets its source only if it does not have it. Returns what the script returns. */
-  async run(
-    { sha, source }: Script,
-    keys: ReadonlyArray<string>,
-    args: ReadonlyArray<string | Buffer>
-  ): Promise<ReadonlyArray<Buffer>> {
-    const rest = [String(keys.length), ...keys, ...args]
-    try {
-      return toBuffers(await this.command(["EVALSHA", sha, ...rest]))
-    } catch (cause) {
-      if (!isReply(cause, "NOSCRIPT")) throw cause
-      return toBuffers(await this.command(["EVAL", source, ...rest]))
-    }
-  }
-
   private rise(dialed: Dialed): void {
     if (this.current !== dialed) return
     clearTimeout(this.timer)
@@ -204,15 +190,4 @@ const destroy = (client: Client): void => {
   } catch {
     // It has ended.
   }
-}
-
-/** Whether it is an error that the server has replied with, by its code. */
-const isReply = (cause: unknown, code: string): boolean => cause instanceof Error && cause.message.startsWith(code)
-
-const toBuffers = (reply: unknown): ReadonlyArray<Buffer> => {
-  if (!Array.isArray(reply)) throw new TypeError("The reply of a script is not an array")
-  return reply.map((value: unknown) => {
-    if (Buffer.isBuffer(value)) return value
-    throw new TypeError("The reply of a script has something other than bytes")
-  })
 }

@@ -2,9 +2,15 @@ import type { PresenceChange, PresenceEntry } from "@effect-websocket/platform/T
 import type { Channels, ChannelSubscription } from "./Channels.js"
 import { decodeChange, decodeSession, encodeSession } from "./encoding.js"
 import { keyOf } from "./keys.js"
-import type { RedisLink } from "./RedisLink.js"
+import type { ScriptRunner } from "./ScriptRunner.js"
 import * as scripts from "./scripts.js"
 import { delay } from "./settings.js"
+
+/** The generation of the sessions, and the milliseconds until the next one expires. */
+interface Swept {
+  readonly generation: string
+  readonly next: number | undefined
+}
 
 export type ChangeListener = (change: PresenceChange) => void
 
@@ -13,19 +19,19 @@ export type ChangeListener = (change: PresenceChange) => void
  * everybody who listens, when the next one expires. The script that removes a session tells so, so it is told once.
  */
 export class RedisPresence {
-  private readonly link: RedisLink
+  private readonly runner: ScriptRunner
   private readonly channels: Channels
   private readonly prefix: string
 
-  constructor(link: RedisLink, channels: Channels, prefix: string) {
-    this.link = link
+  constructor(runner: ScriptRunner, channels: Channels, prefix: string) {
+    this.runner = runner
     this.channels = channels
     this.prefix = prefix
   }
 
-  /** Adds or renews a session for `millis` milliseconds. */
-  async set(topic: string, { key, meta, session }: PresenceEntry, millis: number): Promise<void> {
-    await this.run(scripts.setPresence, topic, [encodeSession(key, session), meta, String(millis)])
+  /** Adds or renews a session for `millis` milliseconds. After `signal` aborts it is not sent, so that it cannot follow a `remove`. */
+  async set(topic: string, { key, meta, session }: PresenceEntry, millis: number, signal: AbortSignal): Promise<void> {
+    await this.run(scripts.setPresence, topic, [encodeSession(key, session), meta, String(millis)], signal)
   }
 
   async remove(topic: string, key: string, session: string): Promise<void> {
@@ -42,10 +48,10 @@ export class RedisPresence {
     return entries
   }
 
-  /** Removes what has expired. Returns the milliseconds until the next session expires. */
-  async sweep(topic: string): Promise<number | undefined> {
-    const [next] = await this.run(scripts.sweepPresence, topic, [])
-    return next === undefined ? undefined : Number(next.toString())
+  /** Removes what has expired. */
+  async sweep(topic: string): Promise<Swept> {
+    const [generation = "", next = ""] = (await this.run(scripts.sweepPresence, topic, [])).map(String)
+    return { generation, next: next === "" ? undefined : Number(next) }
   }
 
   /** Calls `listener` for each change, until `end` is called. */
@@ -53,9 +59,14 @@ export class RedisPresence {
     return new PresenceSubscription(this, this.channels, topic, this.channel(topic), listener)
   }
 
-  private run(script: scripts.Script, topic: string, args: ReadonlyArray<string>): Promise<ReadonlyArray<Buffer>> {
+  private run(
+    script: scripts.Script,
+    topic: string,
+    args: ReadonlyArray<string>,
+    signal?: AbortSignal
+  ): Promise<ReadonlyArray<Buffer>> {
     const keys = ["metas", "expiries"].map((name) => keyOf(this.prefix, topic, name))
-    return this.link.run(script, keys, [this.channel(topic), ...args])
+    return this.runner.run(script, keys, [this.channel(topic), ...args], signal)
   }
 
   private channel(topic: string): string {
@@ -74,6 +85,7 @@ export class PresenceSubscription {
   private readonly subscription: ChannelSubscription
   private timer: NodeJS.Timeout | undefined = undefined
   private sweepAt = Number.POSITIVE_INFINITY
+  private generation = ""
   private hasEnded = false
 
   constructor(presence: RedisPresence, channels: Channels, topic: string, channel: string, listener: ChangeListener) {
@@ -86,7 +98,9 @@ export class PresenceSubscription {
   /** Succeeds once it is active. */
   async start(): Promise<void> {
     await this.subscription.active()
-    this.sweepIn(await this.presence.sweep(this.topic))
+    const { generation, next } = await this.presence.sweep(this.topic)
+    this.generation = generation
+    this.sweepIn(next)
   }
 
   end(): void {
@@ -108,6 +122,15 @@ export class PresenceSubscription {
     this.listener({ _tag, entry })
   }
 
+  private swept({ generation, next }: Swept): void {
+    if (this.hasEnded) return
+    const isSame = this.generation === generation
+    this.generation = generation
+    this.sweepIn(next)
+    // The server has lost the sessions, and has told nobody. Or there are the first ones since nobody was there.
+    if (!isSame) this.listener({ _tag: "Interrupted" })
+  }
+
   /** Sweeps in so many milliseconds, or earlier if that is planned. */
   private sweepIn(millis: number | undefined): void {
     if (this.hasEnded || millis === undefined) return
@@ -118,7 +141,7 @@ export class PresenceSubscription {
     this.timer = setTimeout(() => {
       this.sweepAt = Number.POSITIVE_INFINITY
       this.presence.sweep(this.topic).then(
-        (millis) => this.sweepIn(millis),
+        (swept) => this.swept(swept),
         () => this.sweepIn(retryDelay)
       )
     }, delay(millis))

@@ -11,7 +11,7 @@ import type { Message } from "@effect-websocket/protocol/Message"
 import type { Channels, ChannelSubscription } from "./Channels.js"
 import { dataBytes, decodeBody, decodeEvent, encodeBody } from "./encoding.js"
 import { keyOf } from "./keys.js"
-import type { RedisLink } from "./RedisLink.js"
+import type { ScriptRunner } from "./ScriptRunner.js"
 import * as scripts from "./scripts.js"
 import { delay, type TopicSettings } from "./settings.js"
 
@@ -22,12 +22,12 @@ const keyNames = ["state", "log", "sizes", "ids", "idTimes"]
 
 /** The topics of a server. Each method is one script, so that it happens as a whole or not at all. */
 export class RedisTopics {
-  private readonly link: RedisLink
+  private readonly runner: ScriptRunner
   private readonly channels: Channels
   private readonly settings: TopicSettings
 
-  constructor(link: RedisLink, channels: Channels, settings: TopicSettings) {
-    this.link = link
+  constructor(runner: ScriptRunner, channels: Channels, settings: TopicSettings) {
+    this.runner = runner
     this.channels = channels
     this.settings = settings
   }
@@ -64,7 +64,7 @@ export class RedisTopics {
   }
 
   async remove(topic: string): Promise<void> {
-    await this.link.run(scripts.remove, this.keys(topic), [this.channel(topic)])
+    await this.runner.run(scripts.remove, this.keys(topic), [this.channel(topic)])
   }
 
   /** Calls `listener` for each publication, until `end` is called. */
@@ -79,7 +79,7 @@ export class RedisTopics {
   ): Promise<ReadonlyArray<Buffer>> {
     const { maxAge, maxBytes, maxPublications, unusedAge } = this.settings
     const bounds = [unusedAge, maxPublications, maxBytes, maxAge].map(String)
-    return this.link.run(script, this.keys(topic), [globalThis.crypto.randomUUID(), ...bounds, ...args])
+    return this.runner.run(script, this.keys(topic), [globalThis.crypto.randomUUID(), ...bounds, ...args])
   }
 
   private keys(topic: string): ReadonlyArray<string> {

@@ -141,7 +141,9 @@ return {}
  * How each script about presence begins: it removes the sessions that have expired, a part of them if they are many, and
  * tells so.
  *
- * KEYS: metas (hash by session), expiries (sorted set of sessions). ARGV: channel.
+ * KEYS: metas (hash by session, and the generation by ''), expiries (sorted set of sessions). ARGV: channel.
+ *
+ * A generation is made with the first session. If the keys are lost, there is another one, so that those who listen notice it.
  */
 const sweep = `
 local function text(number) return string.format('%.0f', number) end
@@ -153,6 +155,11 @@ local function leave(id)
   redis.call('ZREM', KEYS[2], id)
   redis.call('PUBLISH', ARGV[1], 'L0:' .. #id .. ':' .. id .. meta)
 end
+local fields = redis.call('HLEN', KEYS[1])
+if math.max(1, fields) ~= redis.call('ZCARD', KEYS[2]) + 1 then
+  -- One of them was evicted.
+  redis.call('DEL', KEYS[1], KEYS[2])
+end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', text(now), 'LIMIT', 0, 1000)) do leave(id) end
 `
 
@@ -160,6 +167,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', text(now), 'LIM
 export const setPresence = script(`${sweep}
 local id, meta, expiry = ARGV[2], ARGV[3], tonumber(ARGV[4])
 local known = redis.call('ZSCORE', KEYS[2], id) and redis.call('HGET', KEYS[1], id)
+redis.call('HSETNX', KEYS[1], '', clock[1] .. '.' .. clock[2])
 redis.call('HSET', KEYS[1], id, meta)
 redis.call('ZADD', KEYS[2], text(now + expiry), id)
 -- Later than the last session, so that there is time to tell that it has left.
@@ -193,9 +201,9 @@ end
 return sessions
 `)
 
-/** Returns the milliseconds until the next session expires, or nothing. */
+/** Returns the generation, or '' if there is none, and the milliseconds until the next session expires, or ''. */
 export const sweepPresence = script(`${sweep}
+local generation = redis.call('HGET', KEYS[1], '') or ''
 local next = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
-if not next then return {} end
-return {text(math.max(0, tonumber(next) - now))}
+return {generation, next and text(math.max(0, tonumber(next) - now)) or ''}
 `)

@@ -7,6 +7,36 @@ export type ClientOptions = Pick<
   "url" | "socket" | "username" | "password" | "credentialsProvider" | "name" | "database"
 >
 
+/**
+ * A connected client of `@redis/client` or `redis`. Only what the broker uses of it.
+ */
+export interface Client {
+  readonly options?: ClientOptions | undefined
+  readonly sendCommand: (
+    args: ReadonlyArray<string | Buffer>,
+    options: { readonly typeMapping: { readonly 36: typeof Buffer }; readonly timeout: number }
+  ) => Promise<unknown>
+}
+
+/** How a client connects, without its other options. */
+export const connectionOf = ({
+  credentialsProvider,
+  database,
+  name,
+  password,
+  socket,
+  url,
+  username
+}: ClientOptions): ClientOptions => ({
+  ...(credentialsProvider && { credentialsProvider }),
+  ...(database !== undefined && { database }),
+  ...(name !== undefined && { name }),
+  ...(password !== undefined && { password }),
+  ...(socket && { socket }),
+  ...(url !== undefined && { url }),
+  ...(username !== undefined && { username })
+})
+
 /** The inputs that are accepted as a duration, by the Effect that is installed. */
 export type DurationInput = Parameters<TopicBroker.Presence["set"]>[2]
 

@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import { Class, Prototype } from "effect/Effectable"
 import * as Exit from "effect/Exit"
 import type * as Fibers from "effect/Fiber"
+import * as Metric from "effect/Metric"
 import type * as Option from "effect/Option"
 import type * as Pull from "effect/Pull"
 import * as Queue from "effect/Queue"
@@ -23,6 +24,7 @@ import * as Scheduler from "effect/Scheduler"
 import * as Schemas from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { AnySpan, SpanLink } from "effect/Tracer"
 import {
   catchDone,
   CurrentLogAnnotations,
@@ -304,6 +306,46 @@ export const monotonicTimeNanos: Effect.Effect<bigint> = Effect.clockWith((clock
 export const randomFrom = (seed: number): (() => number) => {
   const random = Effect.runSync(Random.withSeed(Effect.service(Random.Random), seed))
   return () => random.nextDoubleUnsafe()
+}
+
+// Spans
+
+/** The time of events in spans, in nanoseconds since 1970. */
+export const spanTimeUnsafe = (clock: Clock.Clock): bigint => clock.currentTimeNanosUnsafe()
+
+/** A link from a span to another. */
+export const linkTo = (span: AnySpan): SpanLink => ({ span, attributes: {} })
+
+// Metrics
+
+/** What a series of a metric is made of. */
+export interface SeriesOptions {
+  readonly type: "counter" | "gauge" | "histogram"
+  readonly name: string
+  readonly unit: string
+  readonly description: string
+  readonly boundaries?: ReadonlyArray<number>
+}
+
+/**
+ * Returns what adds to a counter, changes a gauge by a difference, or records a value of a histogram, synchronously. Exporters
+ * of OpenTelemetry know the unit by the attribute `unit`.
+ */
+export const seriesUnsafe = (
+  runtime: Runtime<never>,
+  { boundaries = [], description, name, type, unit }: SeriesOptions,
+  own: Readonly<Record<string, string>>
+): ((value: number) => void) => {
+  const attributes = { ...own, unit }
+  if (type === "gauge") {
+    const gauge = Metric.gauge(name, { description, attributes })
+    return (value) => gauge.modifyUnsafe(value, runtime)
+  }
+  const metric =
+    type === "counter"
+      ? Metric.counter(name, { description, attributes, incremental: true })
+      : Metric.histogram(name, { description, attributes, boundaries })
+  return (value) => metric.updateUnsafe(value, runtime)
 }
 
 // Fibers

@@ -4,23 +4,25 @@ import {
   type HeaderRecord,
   type ProtocolError
 } from "@effect-websocket/protocol/Errors"
+import * as ExtendedConnect from "@effect-websocket/protocol/ExtendedConnect"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
 import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import type { Compression } from "../Settings.js"
+import type { Dialed } from "./Dial.js"
 
-/** What client and server agreed on with an answer 101. */
+/** What client and server agreed on with the answer that opens the connection. */
 export interface Accepted {
   readonly agreement: Handshake.Agreement
   readonly deflate: PermessageDeflate.Agreement | undefined
 }
 
-/** Checks the headers of an answer 101 against the offer. */
+/** Checks the headers of that answer against the offer. */
 export const check = (
-  headers: HeaderRecord,
+  { headers, status = 101 }: Pick<Extract<Dialed, { readonly _tag: "Upgraded" }>, "headers" | "status">,
   offer: Handshake.Offer,
   compression: Compression | undefined
 ): Accepted | ProtocolError => {
-  const agreement = Handshake.checkResponse({ status: 101, headers }, offer)
+  const agreement = (status === 200 ? ExtendedConnect : Handshake).checkResponse({ status, headers }, offer)
   if (isProtocolError(agreement)) return agreement
   const deflate = compression && PermessageDeflate.check(agreement.extensions, compression.settings)
   return isProtocolError(deflate) ? deflate : { agreement, deflate }
@@ -29,7 +31,7 @@ export const check = (
 // How much of a rejected answer's body is kept.
 const maxBodyBytes = 64 * 1024
 
-/** The beginning of the body of an answer with another status than 101. */
+/** The beginning of the body of another answer. */
 export class BodyStart {
   private readonly parts: Array<Uint8Array> = []
   private size = 0

@@ -6,7 +6,7 @@ import type { Transport } from "../../Transport.js"
  *
  * - `ProtocolError`: the URL, a header or a subprotocol is not valid (`origin: "local"`, nothing was sent), or the server's
  *   answer or redirect is not (`"remote"`).
- * - `HandshakeRejected`: the server answered with another status than 101.
+ * - `HandshakeRejected`: the server answered with another status than 101, or than 200 over HTTP/2.
  * - `IoError`: DNS, connect, TLS, reading or writing failed, `openTimeout` passed, or the `budget` is exhausted.
  *
  * @since 0.1.0
@@ -15,7 +15,7 @@ import type { Transport } from "../../Transport.js"
 export type ConnectError = ProtocolError | HandshakeRejected | IoError
 
 /**
- * The body of an answer with another status than 101.
+ * The body of an answer that does not open a connection.
  *
  * @since 0.1.0
  * @category models
@@ -31,14 +31,19 @@ export interface RejectedBody {
 }
 
 /**
- * What a `Dial` reports, once: an answer 101 with its headers (names in lower case) and the transport behind it, another answer,
- * or why there is no answer.
+ * What a `Dial` reports, once: an answer that opens the connection, with its headers (names in lower case) and the transport behind
+ * it, another answer, or why there is no answer. `status` is 200 for an extended `CONNECT` (RFC 8441). Default: 101.
  *
  * @since 0.1.0
  * @category models
  */
 export type Dialed =
-  | { readonly _tag: "Upgraded"; readonly headers: HeaderRecord; readonly transport: Transport }
+  | {
+      readonly _tag: "Upgraded"
+      readonly status?: 101 | 200 | undefined
+      readonly headers: HeaderRecord
+      readonly transport: Transport
+    }
   | {
       readonly _tag: "Rejected"
       readonly status: number
@@ -54,7 +59,14 @@ export type Dialed =
  * after the callback. An error that a `Dial` throws is a defect of `connect`. If it calls back a second time or too late, the
  * transport is aborted and the body is dropped.
  *
+ * A `Dial` may report its progress for traces by `tell`, for example that a proxy has opened a tunnel.
+ *
  * @since 0.1.0
  * @category models
  */
-export type Dial = (url: URL, headers: HeaderRecord, done: (dialed: Dialed) => void) => () => void
+export type Dial = (
+  url: URL,
+  headers: HeaderRecord,
+  done: (dialed: Dialed) => void,
+  tell?: (event: string) => void
+) => () => void

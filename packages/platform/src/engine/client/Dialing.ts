@@ -186,9 +186,10 @@ export class Dialing<A> implements Closable, Alarm {
   }
 
   /** Returns why the answer is not valid if no connection is made. Its transport is aborted then. */
-  private open({ headers, transport }: Upgraded, url: URL, offer: Handshake.Offer): A | ProtocolError {
+  private open(upgraded: Upgraded, url: URL, offer: Handshake.Offer): A | ProtocolError {
+    const { transport } = upgraded
     try {
-      const accepted = Answer.check(headers, offer, this.plan.settings.compression)
+      const accepted = Answer.check(upgraded, offer, this.plan.settings.compression)
       if (!isProtocolError(accepted)) return (this.openedConnection = this.plan.open(transport, url, accepted))
       guarded(transport).abort()
       return accepted

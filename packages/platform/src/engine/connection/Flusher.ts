@@ -1,12 +1,12 @@
-import type { Connection } from "@effect-websocket/protocol/Connection"
 import type { Transport } from "../../Transport.js"
 import type { Deadlines } from "../time/Deadlines.js"
 import type { Timers } from "../time/Timers.js"
 import type { Settings } from "../Settings.js"
+import type { Core } from "./Core.js"
 
 /** The connection whose output a flusher writes. */
 export interface FlusherHost {
-  readonly connection: Connection
+  readonly connection: Core
   readonly transport: Transport
   readonly settings: Settings
   readonly deadlines: Deadlines

@@ -1,9 +1,10 @@
-import type { Connection } from "@effect-websocket/protocol/Connection"
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import type { FrameReceived } from "@effect-websocket/protocol/Frame"
 import type { Message } from "@effect-websocket/protocol/Message"
 import type { MessagePart } from "@effect-websocket/protocol/MessagePart"
 import type { Transport } from "../../Transport.js"
+import type { Core } from "./Core.js"
+import type { ConnectionObserver, PauseReason } from "./Observer.js"
 
 /** An item that a connection delivers. */
 export type Delivered = Message | MessagePart | FrameReceived
@@ -17,9 +18,9 @@ export const weight = (item: Delivered): number =>
 
 /** The connection that fills an inbox. */
 export interface InboxHost {
-  readonly connection: Connection
+  readonly connection: Core
   readonly transport: Transport
-  readonly settings: { readonly receiveHighWaterMark: number }
+  readonly settings: { readonly receiveHighWaterMark: number; readonly observer?: ConnectionObserver | undefined }
   /** Whether the transport has closed. */
   readonly closed: boolean
   /** Reports to the budget what the connection holds now. */
@@ -38,6 +39,12 @@ export interface InboxReader {
 export const pausedByInbox = 1
 export const pausedByBudget = 2
 export const pausedByRate = 4
+
+const reasons: Readonly<Record<number, PauseReason>> = {
+  [pausedByInbox]: "inbox",
+  [pausedByBudget]: "budget",
+  [pausedByRate]: "rate"
+}
 
 // Shared by all empty inboxes. Nothing is added to it.
 const none: Array<never> = []
@@ -183,7 +190,10 @@ export class Inbox<Item extends Delivered> {
     const { connection } = this.host
     // The peer has nothing more to say behind a Close or a violation, and its end must be seen.
     if (connection.phase !== "Open" || connection.unsettled) return
-    if (this.pauses === 0) this.host.transport.pause()
+    if (this.pauses === 0) {
+      this.host.transport.pause()
+      this.host.settings.observer?.paused(reasons[reason] ?? "inbox")
+    }
     this.pauses |= reason
   }
 

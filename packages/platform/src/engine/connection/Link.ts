@@ -1,6 +1,6 @@
 /** Joins a `Connection` to its transport, time, the budget, its reader and its sender. */
 import { encodePayload } from "@effect-websocket/protocol/CloseCode"
-import * as Connection from "@effect-websocket/protocol/Connection"
+import type * as Connection from "@effect-websocket/protocol/Connection"
 import type { ProtocolError } from "@effect-websocket/protocol/Errors"
 import {
   localProtocolError,
@@ -11,11 +11,10 @@ import {
 } from "@effect-websocket/protocol/Errors"
 import { isControl } from "@effect-websocket/protocol/Frame"
 import type { Agreement } from "@effect-websocket/protocol/Handshake"
-import * as Mask from "@effect-websocket/protocol/Mask"
 import type * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import type { Transport, TransportSink } from "../../Transport.js"
 import type { Zlib } from "../../Zlib.js"
-import { randomBytesFrom, randomMaskKey } from "../random.js"
+import { randomBytesFrom } from "../random.js"
 import type { Settings } from "../Settings.js"
 import { Deadlines, type Deadline, type DeadlineOwner } from "../time/Deadlines.js"
 import type { Timers } from "../time/Timers.js"
@@ -23,6 +22,8 @@ import { Waiters } from "../Waiters.js"
 import { Ledger, type BudgetMember } from "./Budget.js"
 import { closedAtOnce, type Closable, type Owner } from "./Closables.js"
 import { abnormalClosure, goingAway, internalError, policyViolation, tryAgainLater } from "./closeCodes.js"
+import type { Core } from "./Core.js"
+import type { FinalStatus } from "./FinalStatus.js"
 import { Flusher, type FlusherHost } from "./Flusher.js"
 import { Inbox, pausedByBudget, pausedByInbox, pausedByRate, type Delivered, type InboxHost } from "./Inbox.js"
 import { PendingPing, Pings, type Closing, type ControlEvent } from "./Pings.js"
@@ -48,11 +49,6 @@ export interface Mode {
   readonly opcodes?: ReadonlyArray<number> | undefined
 }
 
-/** How a connection ended. */
-export interface FinalStatus extends Connection.CloseStatus {
-  readonly error: ConnectionError
-}
-
 const pingBytes = 8
 const randomPing = ({ random }: Settings): Uint8Array => randomBytesFrom(random, pingBytes)
 
@@ -67,7 +63,7 @@ export class Link<Item extends Delivered = Delivered>
   readonly url: string
   readonly agreement: Agreement
   readonly delivery: Connection.Delivery
-  readonly connection: Connection.Connection
+  readonly connection: Core
   readonly transport: Transport
   readonly settings: Settings
   /** The compressor, if the two sides agreed on compression. */
@@ -96,13 +92,14 @@ export class Link<Item extends Delivered = Delivered>
   private closers: Waiters | undefined = undefined
 
   constructor(
-    role: "client" | "server",
+    connection: Core,
     transport: Transport,
     settings: Settings,
     timers: Timers,
     negotiated: Negotiated,
-    mode: Mode
+    mode: Pick<Mode, "delivery">
   ) {
+    this.connection = connection
     this.url = negotiated.url
     this.agreement = negotiated.agreement
     this.zlib = negotiated.deflate && settings.compression?.zlib
@@ -113,10 +110,7 @@ export class Link<Item extends Delivered = Delivered>
     this.ledger = settings.budget && new Ledger(settings.budget, timers)
     this.receiveRate =
       settings.receiveRate && new ReceiveRate(settings.receiveRate, timers, () => this.inbox.resume(pausedByRate))
-    this.connection = makeConnection(role, settings, negotiated, mode)
-    // If messages are not held whole, the reader determines how long each one takes, so there is no `messageTimeout`.
-    const timed = mode.delivery === "messages" ? settings : { ...settings, messageTimeout: Number.POSITIVE_INFINITY }
-    this.deadlines = new Deadlines(timers, timed, this)
+    this.deadlines = new Deadlines(timers, timedSettings(settings, mode), this)
     this.flusher = new Flusher(this)
     this.inbox = new Inbox(this)
   }
@@ -239,7 +233,7 @@ export class Link<Item extends Delivered = Delivered>
   sendPing(ping: PendingPing): Sent {
     return this.sender.sendControl(() => {
       const refused = this.connection.ping(ping.payload)
-      if (refused === undefined) (this.pings ??= new Pings()).add(ping)
+      if (refused === undefined) (this.pings ??= new Pings(this.settings.observer)).add(ping)
       return refused
     })
   }
@@ -255,7 +249,7 @@ export class Link<Item extends Delivered = Delivered>
 
   /** Calls `listener` for pings, pongs and the end. Returns a function that removes it. */
   listen(listener: (event: ControlEvent) => void): () => void {
-    return (this.pings ??= new Pings()).listen(listener)
+    return (this.pings ??= new Pings(this.settings.observer)).listen(listener)
   }
 
   private failSends(error: ConnectionError): void {
@@ -408,9 +402,8 @@ export class Link<Item extends Delivered = Delivered>
   }
 
   obeyBudget(): void {
-    const { ledger } = this
-    if (ledger === undefined) return
-    this.obeyInReading(ledger)
+    if (this.ledger === undefined) return
+    this.obeyInReading(this.ledger)
     // Sends continue in a turn of their own, because any code that changes what is held may call this method.
     if (this.sender.roomAwaited) this.flusher.flushLater()
   }
@@ -452,7 +445,9 @@ export class Link<Item extends Delivered = Delivered>
   sendHeartbeat(): void {
     // A ping would have to wait behind other output. Whether that output leaves says just as much about the peer.
     if (!this.flusher.writable) return
-    this.connection.ping(randomPing(this.settings))
+    const ping = this.makePing()
+    this.connection.ping(ping.payload)
+    if (this.settings.observer !== undefined) (this.pings ??= new Pings(this.settings.observer)).beat(ping)
     this.flusher.flush()
   }
 
@@ -465,6 +460,10 @@ export class Link<Item extends Delivered = Delivered>
   }
 }
 
+/** If messages are not held whole, the reader determines how long each one takes, so there is no `messageTimeout`. */
+const timedSettings = (settings: Settings, { delivery }: Mode): Settings =>
+  delivery === "messages" ? settings : { ...settings, messageTimeout: Number.POSITIVE_INFINITY }
+
 const expiryReasons = { idle: "idle", lifetime: "maximum lifetime" }
 
 const timedOut = (operation: string): IoError => new IoError({ reason: "Timeout", operation })
@@ -474,34 +473,6 @@ const overBudget = (max: number): PayloadTooLarge =>
 
 const abnormal = (initiator: "local" | "remote"): ConnectionClosed =>
   new ConnectionClosed({ code: abnormalClosure, reason: "", initiator, clean: false })
-
-const makeConnection = (
-  role: "client" | "server",
-  settings: Settings,
-  { deflate }: Negotiated,
-  mode: Mode
-): Connection.Connection => {
-  const options = {
-    compression: settings.compression && deflate && { ...settings.compression, agreement: deflate },
-    delivery: mode.delivery,
-    answerPings: mode.answerPings,
-    answerClose: mode.answerClose,
-    recordFrames: mode.recordFrames,
-    rsv: mode.rsv,
-    opcodes: mode.opcodes,
-    limits: settings.limits,
-    maxFrameSize: settings.maxFrameSize,
-    maxSendBytes: settings.maxSendBytes,
-    // The bytes may be used without a copy only if `send` waits until they are out.
-    maxCopiedBytes: settings.sendStrategy === "suspend" ? settings.sendMarks.high : Number.MAX_SAFE_INTEGER
-  }
-  if (role === "server") return Connection.make({ ...options, role })
-  return Connection.make({
-    ...options,
-    role,
-    maskKey: settings.random === undefined ? randomMaskKey : Mask.keys(settings.random)
-  })
-}
 
 /** Whether an item is the last one of its message. */
 const endsMessage = (item: Delivered): boolean => {
@@ -515,12 +486,6 @@ const endsMessage = (item: Delivered): boolean => {
       return true
   }
 }
-
-/** Whether reading ends normally after this error, instead of failing with it. */
-export const endsNormally = (error: ConnectionError): boolean =>
-  error._tag === "Connection_closed" &&
-  error.clean &&
-  (error.initiator === "local" || error.code === 1000 || error.code === 1001 || error.code === 1005)
 
 /**
  * Calls `settle` at the end of this turn. A reader that yields to the event loop takes more than one turn, so it waits for

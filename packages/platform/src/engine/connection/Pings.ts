@@ -1,6 +1,7 @@
 import type { PingReceived, PongReceived, Ended } from "@effect-websocket/protocol/Connection"
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import { isSameBytes } from "../bytes.js"
+import type { ConnectionObserver } from "./Observer.js"
 
 /** The connection has left the phase `Open`. Listeners may receive it several times. */
 export interface Closing {
@@ -45,9 +46,22 @@ export class PendingPing {
 export class Pings {
   private pending: Array<PendingPing> = []
   private readonly listeners = new Set<(event: ControlEvent) => void>()
+  private readonly observer: ConnectionObserver | undefined
+  private heartbeat: PendingPing | undefined = undefined
+
+  constructor(observer?: ConnectionObserver) {
+    this.observer = observer
+  }
 
   add(ping: PendingPing): void {
     this.pending.push(ping)
+  }
+
+  /** Adds the ping of a heartbeat. It replaces an earlier one, because a peer that answers none must not let them add up. */
+  beat(ping: PendingPing): void {
+    if (this.heartbeat !== undefined) this.forget(this.heartbeat)
+    this.heartbeat = ping
+    this.add(ping)
   }
 
   forget(ping: PendingPing): void {
@@ -57,6 +71,8 @@ export class Pings {
 
   answer(data: Uint8Array, now: number): void {
     const index = this.pending.findIndex((ping) => isSameBytes(ping.payload, data))
+    const answered = this.pending[index]
+    if (answered !== undefined) this.observer?.answered(answered.elapsed(now))
     // RFC 6455 §5.5.3: a peer may answer only the newest ping. That pong then answers all earlier pings, too.
     for (const ping of this.pending.splice(0, index + 1)) ping.complete(ping.elapsed(now))
   }

@@ -1,15 +1,16 @@
-import type { Connection, SendError } from "@effect-websocket/protocol/Connection"
+import type { SendError } from "@effect-websocket/protocol/Connection"
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import { attempted, Defect } from "../Defect.js"
 import type { Zlib } from "../../Zlib.js"
 import type { Settings } from "../Settings.js"
 import type { Deadlines } from "../time/Deadlines.js"
 import type { Flusher } from "./Flusher.js"
+import type { Core } from "./Core.js"
 import { Wait, type Sent } from "./Wait.js"
 
 /** The connection that a sender belongs to. */
 export interface SenderHost {
-  readonly connection: Connection
+  readonly connection: Core
   readonly settings: Settings
   readonly zlib: Zlib | undefined
   readonly deadlines: Deadlines

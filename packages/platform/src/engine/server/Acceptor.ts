@@ -7,6 +7,7 @@ import { Entry, Gate } from "./Gate.js"
 import type { Handshaking } from "./Handshaking.js"
 import type { Log } from "./Log.js"
 import { OpenConnections } from "./OpenConnections.js"
+import { observedAttempt, type RefusalReason } from "./ObservedAttempt.js"
 import type { Policy } from "./Policy.js"
 import {
   checkBudget,
@@ -42,7 +43,7 @@ export class Acceptor implements RouteServer, Drainable {
   private readonly gate: Gate
   private readonly routes: Array<{ readonly route: Route; readonly matches: (path: string) => boolean }> = []
   private stopped = false
-  private draining: Draining | undefined = undefined
+  draining: Draining | undefined = undefined
 
   constructor(policy: Policy, timers: Timers, log: Log) {
     this.policy = policy
@@ -104,8 +105,23 @@ export class Acceptor implements RouteServer, Drainable {
     return route !== undefined && (route !== this.fallback || route.used)
   }
 
+  /** An attempt whose end the observer of the server is told, if there is one. */
+  observed(attempt: UpgradeAttempt): UpgradeAttempt {
+    return observedAttempt(attempt, this.policy.observeHandshake)
+  }
+
+  /** How many connections a drain still waits for. */
+  get drainingConnections(): number {
+    let remaining = 0
+    for (const route of new Set([...this.allRoutes, ...this.connections.routes])) {
+      remaining += route.draining?.remaining ?? 0
+    }
+    return remaining
+  }
+
   /** Passes a request to its route, or refuses it. */
-  offer(attempt: UpgradeAttempt): void {
+  offer(offered: UpgradeAttempt): void {
+    const attempt = this.observed(offered)
     const admitted = attempted(() => this.admit(attempt, undefined))
     if (admitted === undefined) return
     if (admitted instanceof Defect) return this.checkFailed(attempt, admitted)
@@ -120,23 +136,25 @@ export class Acceptor implements RouteServer, Drainable {
 
   private checkFailed(attempt: UpgradeAttempt, defect: Defect): void {
     this.log("error", checkFailure, defect, attempt)
-    rejectAttempt(attempt, 500, {}, uncheckable)
+    rejectAttempt(attempt, 500, {}, uncheckable, "error")
   }
 
   /** Performs everything that comes before the check of a request. Answers a request that it does not admit. */
   admit(attempt: UpgradeAttempt, only: Route | undefined): Admitted | undefined {
     if (attempt.isGone()) return undefined
-    if (this.stopped) return this.turnAway(attempt, 503, stopping, this.retryAfter)
+    if (this.stopped) return this.turnAway(attempt, 503, stopping, "stopping", this.retryAfter)
     const request = checkHandshake(attempt, this.policy)
     if (request._tag === "RefusedRequest") return this.refuse(attempt, request)
     const route = only ?? this.routeOf(request.path)
     const refused = checkOrigin(request, route?.settings.origin ?? this.policy.origin) ?? checkBudget(this.policy)
     if (refused !== undefined) return this.refuse(attempt, refused)
     const entry = this.gate.enter(request)
-    if (!(entry instanceof Entry)) return this.turnAway(attempt, entry.status, entry.reason, String(entry.retryAfter))
+    if (!(entry instanceof Entry)) {
+      return this.turnAway(attempt, entry.status, entry.reason, entry.refusal, String(entry.retryAfter))
+    }
     if (route === undefined) {
       entry.leave()
-      return this.turnAway(attempt, 404, "There is no WebSocket at this path")
+      return this.turnAway(attempt, 404, "There is no WebSocket at this path", "no_route")
     }
     const admitted = { request, route, entry }
     // The functions of the app that have just run may have stopped the server.
@@ -149,8 +167,14 @@ export class Acceptor implements RouteServer, Drainable {
   }
 
   /** As `refuse`, for reasons that a flood of requests can have. So they are logged at debug level. */
-  private turnAway(attempt: UpgradeAttempt, status: number, reason: string, retryAfter?: string): undefined {
-    rejectAttempt(attempt, status, retryAfter === undefined ? {} : { "Retry-After": retryAfter }, reason)
+  private turnAway(
+    attempt: UpgradeAttempt,
+    status: number,
+    reason: string,
+    refusal: RefusalReason,
+    retryAfter?: string
+  ): undefined {
+    rejectAttempt(attempt, status, retryAfter === undefined ? {} : { "Retry-After": retryAfter }, reason, refusal)
     this.log("debug", "Refused an upgrade request", reason, attempt)
   }
 
@@ -158,7 +182,7 @@ export class Acceptor implements RouteServer, Drainable {
   refuseLate(attempt: UpgradeAttempt, { entry, route }: Pick<Admitted, "entry" | "route">): boolean {
     if (!this.hasStopped(route)) return false
     entry.leave()
-    this.turnAway(attempt, 503, stopping, this.retryAfter)
+    this.turnAway(attempt, 503, stopping, "stopping", this.retryAfter)
     return true
   }
 

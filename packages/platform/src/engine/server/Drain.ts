@@ -30,12 +30,16 @@ export interface DrainedHandlers {
 
 /** A part of a server that can be drained alone. */
 export interface Drainable {
+  /** The drain that is under way or has ended. */
+  readonly draining: Draining | undefined
   /** The drain that is under way, or one that begins now. */
   drain(settings: DrainSettings, random: () => number): Draining
 }
 
 /** A drain that has begun. */
 export interface Draining {
+  /** How many connections have not ended. */
+  readonly remaining: number
   /** Calls back with the report, at once if there is one already. Returns what undoes this; the drain goes on. */
   whenReported(done: (report: DrainReport) => void): () => void
 }
@@ -74,6 +78,10 @@ export class Drain implements Draining, Alarm {
     this.timers = timers
     this.random = random
     this.open = connections.length
+  }
+
+  get remaining(): number {
+    return this.open
   }
 
   begin(): this {
@@ -164,6 +172,10 @@ export class JointDrain implements Draining {
 
   constructor(parts: ReadonlyArray<Draining>) {
     this.parts = parts
+  }
+
+  get remaining(): number {
+    return this.parts.reduce((sum, { remaining }) => sum + remaining, 0)
   }
 
   whenReported(done: (report: DrainReport) => void): () => void {

@@ -1,5 +1,6 @@
 import { charge, overdraft, type Rate } from "../Rate.js"
 import type { Timers } from "../time/Timers.js"
+import type { RefusalReason } from "./ObservedAttempt.js"
 import type { ServerRequest } from "./ServerRequest.js"
 
 /** The part of a request from which the key of a client is made. */
@@ -21,6 +22,7 @@ export interface GateSettings {
 export interface NotAdmitted {
   readonly status: 429 | 503
   readonly reason: string
+  readonly refusal: RefusalReason
   readonly retryAfter: number
 }
 
@@ -58,18 +60,19 @@ export class Gate {
     const { maxConnections, maxConnectionsPerKey, maxHandshakes, rate, ratePerKey, retryAfter } = this.settings
     const now = this.timers.now
     if (this.all.entries >= maxConnections)
-      return full("The server has all the connections that it may have", retryAfter)
-    if (this.handshakes >= maxHandshakes) return full("The server has too many handshakes under way", retryAfter)
+      return full("max_connections", "The server has all the connections that it may have", retryAfter)
+    if (this.handshakes >= maxHandshakes)
+      return full("max_handshakes", "The server has too many handshakes under way", retryAfter)
     const key = this.keyOf(request)
     const holder = key === undefined ? undefined : this.holderOf(key, now)
     if (holder !== undefined && holder.entries >= maxConnectionsPerKey) {
-      return tooMany("There are too many connections from this client", retryAfter)
+      return tooMany("max_connections_per_key", "There are too many connections from this client", retryAfter)
     }
     const wait = Math.max(
       holder === undefined || ratePerKey === undefined ? 0 : waitFor(holder, ratePerKey, now),
       rate === undefined ? 0 : waitFor(this.all, rate, now)
     )
-    if (wait > 0) return tooMany("There are too many handshakes", wholeSeconds(wait))
+    if (wait > 0) return tooMany("rate", "There are too many handshakes", wholeSeconds(wait))
     if (holder !== undefined && ratePerKey !== undefined) holder.paidAt = charge(holder.paidAt, now, ratePerKey.cost)
     if (rate !== undefined) this.all.paidAt = charge(this.all.paidAt, now, rate.cost)
     this.handshakes++
@@ -123,8 +126,19 @@ export class Gate {
   }
 }
 
-const full = (reason: string, retryAfter: number): NotAdmitted => ({ status: 503, reason, retryAfter })
-const tooMany = (reason: string, retryAfter: number): NotAdmitted => ({ status: 429, reason, retryAfter })
+const full = (refusal: RefusalReason, reason: string, retryAfter: number): NotAdmitted => ({
+  status: 503,
+  reason,
+  refusal,
+  retryAfter
+})
+
+const tooMany = (refusal: RefusalReason, reason: string, retryAfter: number): NotAdmitted => ({
+  status: 429,
+  reason,
+  refusal,
+  retryAfter
+})
 
 /** The milliseconds until the rate allows one more handshake. */
 const waitFor = (holder: Holder, { burst, cost }: Rate, now: number): number =>

@@ -4,6 +4,7 @@ import { attempted, Defect } from "../Defect.js"
 import { notSet, type Alarm, type Timers } from "../time/Timers.js"
 import { acceptAll, type Acceptance } from "./Check.js"
 import type { Entry } from "./Gate.js"
+import type { RefusalReason } from "./ObservedAttempt.js"
 import { checkFailure, rejectAttempt } from "./Refused.js"
 import type { ServerRequest } from "./ServerRequest.js"
 import type { AcceptedRequest } from "./Upgrade.js"
@@ -62,7 +63,8 @@ export class Handshaking implements Alarm, AcceptedRequest {
   }
 
   fire(): void {
-    this.reject(503, { "Retry-After": this.route.retryAfter }, "No handler took the connection in time")
+    const headers = { "Retry-After": this.route.retryAfter }
+    this.reject(503, headers, "No handler took the connection in time", "timeout")
   }
 
   /** Ends it without an answer. Returns whether it was still under way: then the caller answers. */
@@ -76,8 +78,8 @@ export class Handshaking implements Alarm, AcceptedRequest {
     return true
   }
 
-  reject(status: number, headers: HeaderRecord, body: string): void {
-    if (this.end()) rejectAttempt(this.attempt, status, headers, body)
+  reject(status: number, headers: HeaderRecord, body: string, reason: RefusalReason): void {
+    if (this.end()) rejectAttempt(this.attempt, status, headers, body, reason)
   }
 
   /** Another route takes it over, with its entry and its deadline. */

@@ -3,6 +3,7 @@ import type * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
 import type { Settings } from "../Settings.js"
 import type { ProxySettings } from "./forwarded.js"
 import type { GateSettings } from "./Gate.js"
+import type { ObserveHandshake } from "./ObservedAttempt.js"
 import type { MakeRequest } from "./Refused.js"
 
 /** The terms on which a server accepts requests. Durations are in milliseconds; infinity stands for none. */
@@ -17,4 +18,5 @@ export interface Policy {
   readonly gate: GateSettings
   readonly proxies: ProxySettings | undefined
   readonly makeRequest: MakeRequest
+  readonly observeHandshake?: ObserveHandshake | undefined
 }

@@ -1,11 +1,13 @@
 import type { ProtocolError } from "@effect-websocket/protocol/Errors"
 import { remoteProtocolError, IoError, type HeaderRecord } from "@effect-websocket/protocol/Errors"
+import * as ExtendedConnect from "@effect-websocket/protocol/ExtendedConnect"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
 import * as HeaderField from "@effect-websocket/protocol/HeaderField"
 import type * as Origin from "@effect-websocket/protocol/Origin"
 import type { Settings } from "../Settings.js"
 import { clientAddress, type ProxySettings } from "./forwarded.js"
-import type { ServerRequest } from "./ServerRequest.js"
+import { endsWith, type RefusalReason } from "./ObservedAttempt.js"
+import type { CheckedRequest, ServerRequest } from "./ServerRequest.js"
 import type { UpgradeAttempt } from "./UpgradeAttempt.js"
 
 /** A refused request: the answer, and the reason. */
@@ -18,7 +20,7 @@ export interface Refused {
 
 /** Makes what a check of the app sees of a request. */
 export type MakeRequest = (
-  request: Handshake.UpgradeRequest,
+  request: CheckedRequest,
   remoteAddress: string | undefined,
   /** The address of the client if trusted proxies decide about it. */
   forwarded: string | undefined
@@ -36,7 +38,9 @@ export const checkHandshake = (
   { remoteAddress, request }: UpgradeAttempt,
   { makeRequest, proxies }: Terms
 ): ServerRequest | Refused => {
-  const checked = Handshake.checkRequest(request)
+  const checked = request.httpVersion.startsWith("2")
+    ? ExtendedConnect.checkRequest(request.headers)
+    : Handshake.checkRequest(request)
   if (checked._tag === "RefusedRequest") return checked
   return makeRequest(checked, remoteAddress, proxies && clientAddress(remoteAddress, checked.headers, proxies))
 }
@@ -60,7 +64,14 @@ export const checkBudget = ({ settings }: Terms): Refused | undefined => {
  * Answers a request that gets no connection. Ignores an error that the attempt throws, because this may run in a
  * callback of a timer, where the error would end the process.
  */
-export const rejectAttempt = (attempt: UpgradeAttempt, status: number, headers: HeaderRecord, body: string): void => {
+export const rejectAttempt = (
+  attempt: UpgradeAttempt,
+  status: number,
+  headers: HeaderRecord,
+  body: string,
+  reason: RefusalReason
+): void => {
+  endsWith(attempt, reason, status)
   try {
     attempt.reject(status, headers, body)
   } catch {
@@ -70,7 +81,10 @@ export const rejectAttempt = (attempt: UpgradeAttempt, status: number, headers: 
 
 /** Answers a refused request. */
 export const refuse = (attempt: UpgradeAttempt, refused: Refused): void =>
-  rejectAttempt(attempt, refused.status, refused.headers, bodyOf(refused))
+  rejectAttempt(attempt, refused.status, refused.headers, bodyOf(refused), reasonOf(refused))
+
+const reasonOf = ({ error, status }: Refused): RefusalReason =>
+  error._tag === "Io_error" ? "budget" : status === 403 ? "origin" : "handshake"
 
 const bodyOf = ({ error, status }: Refused): string => {
   if (error._tag === "Io_error") return "The server holds all the bytes that it may"

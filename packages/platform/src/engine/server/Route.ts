@@ -122,7 +122,7 @@ export class Route implements HandshakingRoute, Drainable {
     } else if (outcome._tag === "Rejection") {
       const { body, headers, status } = outcome
       const invalid = invalidAnswer(status, headers)
-      if (invalid === undefined) handshaking.reject(status, headers, body)
+      if (invalid === undefined) handshaking.reject(status, headers, body, "check")
       else this.checkFailed(handshaking, "A check rejected with an invalid HTTP response", invalid)
     } else {
       this.checkFailed(handshaking, outcome.message, outcome.detail)
@@ -130,7 +130,7 @@ export class Route implements HandshakingRoute, Drainable {
   }
 
   checkFailed(handshaking: Handshaking, message: string, detail: unknown): void {
-    handshaking.reject(500, {}, uncheckable)
+    handshaking.reject(500, {}, uncheckable, "error")
     this.server.log("error", message, detail, handshaking.attempt)
   }
 
@@ -188,7 +188,7 @@ export class Route implements HandshakingRoute, Drainable {
   /** Admits no more requests. Those that are under way get 503. */
   close(): void {
     const headers = { "Retry-After": this.retryAfter }
-    for (const handshaking of [...this.checking, ...this.ready]) handshaking.reject(503, headers, stopping)
+    for (const handshaking of [...this.checking, ...this.ready]) handshaking.reject(503, headers, stopping, "stopping")
   }
 
   /** As `close`, and also ends every wait for a request. */

@@ -1,19 +1,14 @@
 import type { Delivery } from "@effect-websocket/protocol/Connection"
 import type { PayloadTooLarge, ProtocolError } from "@effect-websocket/protocol/Errors"
 import type { Closable, Owner } from "../connection/Closables.js"
+import type { ConnectionCounts } from "../connection/Observer.js"
 
 /** The members of a connection that a server uses. */
-export interface ServerConnection extends Closable {
+export interface ServerConnection extends Closable, ConnectionCounts {
   readonly url: string
   readonly delivery: Delivery
   readonly agreement: { readonly protocol: string | undefined }
   readonly transport: { readonly remoteAddress: string | undefined }
-  readonly receivedMessages: number
-  readonly receivedBytes: number
-  readonly sentMessages: number
-  readonly sentBytes: number
-  readonly unreadBytes: number
-  readonly unsentBytes: number
   /** How it ended, once it is closed. */
   readonly status: { readonly clean: boolean }
   /** Begins to read. The owner closes it in the end. */

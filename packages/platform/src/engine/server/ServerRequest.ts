@@ -1,14 +1,19 @@
 import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
 import type { Extension } from "@effect-websocket/protocol/Extension"
+import type { ConnectRequest } from "@effect-websocket/protocol/ExtendedConnect"
 import type { UpgradeRequest } from "@effect-websocket/protocol/Handshake"
 import { plainAddress } from "./forwarded.js"
 
+/** A request that follows the handshake of HTTP/1.1 or HTTP/2. */
+export type CheckedRequest = UpgradeRequest | ConnectRequest
+
 /** A request with everything that a check may ask for. Nothing is parsed before it is asked for. */
-export abstract class ServerRequest implements UpgradeRequest {
+export abstract class ServerRequest implements Omit<UpgradeRequest, "key"> {
   readonly _tag = "UpgradeRequest"
   readonly url: string
   readonly headers: HeaderRecord
-  readonly key: string
+  /** `undefined` for HTTP/2, which has none. */
+  readonly key: string | undefined
   readonly protocols: ReadonlyArray<string>
   readonly extensions: ReadonlyArray<Extension>
   readonly origin: string | undefined
@@ -17,7 +22,7 @@ export abstract class ServerRequest implements UpgradeRequest {
   // The client's address if trusted proxies decide about it.
   private readonly forwarded: string | undefined
 
-  constructor(request: UpgradeRequest, remoteAddress: string | undefined, forwarded: string | undefined) {
+  constructor(request: CheckedRequest, remoteAddress: string | undefined, forwarded: string | undefined) {
     this.url = request.url
     this.headers = request.headers
     this.key = request.key

@@ -1,4 +1,5 @@
 import { ProtocolError, type HeaderRecord } from "@effect-websocket/protocol/Errors"
+import * as ExtendedConnect from "@effect-websocket/protocol/ExtendedConnect"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
 import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
@@ -25,9 +26,10 @@ export interface Connector<C, Request> {
   make(transport: Transport, settings: Settings, upgraded: Upgraded<Request>): C
 }
 
-/** A request to answer with 101, whether the library or the app has read it. */
+/** A request to accept, whether the library or the app has read it. */
 interface Answering<Request> {
-  readonly offer: Pick<Handshake.Offer, "key" | "protocols" | "extensions">
+  /** Without a key it is a request of HTTP/2. */
+  readonly offer: Pick<Handshake.Offer, "protocols" | "extensions"> & { readonly key: string | undefined }
   readonly protocol: string | undefined
   /** Headers in addition to those of the handshake. */
   readonly headers?: HeaderRecord | undefined
@@ -38,7 +40,7 @@ interface Answering<Request> {
 
 const noAgreement: Handshake.Agreement = { protocol: undefined, extensions: [] }
 
-/** Makes a connection and answers 101, in one step, so that there is never one without the other. */
+/** Makes a connection and answers 101, or 200 over HTTP/2, in one step, so that there is never one without the other. */
 export const answer = <C, Request>(
   { headers: extra, offer, protocol, request, upgrade, url }: Answering<Request>,
   own: Settings,
@@ -51,7 +53,11 @@ export const answer = <C, Request>(
     protocol === undefined && deflate === undefined
       ? noAgreement
       : { protocol, extensions: deflate === undefined ? [] : [deflate.extension] }
-  const headers = Handshake.responseHeaders(offer, agreement, extra)
+  const { extensions, key, protocols } = offer
+  const headers =
+    key === undefined
+      ? ExtendedConnect.responseHeaders(offer, agreement, extra)
+      : Handshake.responseHeaders({ key, protocols, extensions }, agreement, extra)
   if (headers instanceof ProtocolError) return headers
   return connector.make(upgrade(headers), settings, { request, url, agreement, deflate })
 }
@@ -90,7 +96,7 @@ export const open = <C extends object>(
   // Only the attempt can have thrown this error, and it may have answered before that.
   const connection = attempted(() => answer(answering, settings, connector))
   if (connection instanceof ProtocolError) {
-    rejectAttempt(attempt, 500, {}, "The server's answer to the handshake is not valid")
+    rejectAttempt(attempt, 500, {}, "The server's answer to the handshake is not valid", "error")
     return connection
   }
   if (connection instanceof Defect || accepted.value === undefined) return connection
@@ -99,7 +105,7 @@ export const open = <C extends object>(
 }
 
 const cannotOpen = (attempt: UpgradeAttempt, defect: Defect): Defect => {
-  rejectAttempt(attempt, 500, {}, "The server cannot open the connection")
+  rejectAttempt(attempt, 500, {}, "The server cannot open the connection", "error")
   return defect
 }
 

@@ -75,6 +75,8 @@ export interface LocalTopicHost {
   read(topic: LocalTopic, since: Position): void
   /** Nobody uses the topic any more. */
   release(topic: LocalTopic): void
+  /** So many members have been told that publications are missing. */
+  gapped?(members: number): void
 }
 
 // Publications that are kept for members that read the history.
@@ -115,6 +117,11 @@ export class LocalTopic implements FlowHost {
   /** How many members get publications. */
   get memberCount(): number {
     return this.size
+  }
+
+  /** How many members read the history. */
+  get behindCount(): number {
+    return this.behind.size
   }
 
   // The broker
@@ -225,11 +232,14 @@ export class LocalTopic implements FlowHost {
     const isSameEpoch = this.epoch === position.epoch
     this.epoch = position.epoch
     this.recent = []
+    let told = 0
     this.each((member) => {
       if (isSameEpoch && member.ahead >= position.offset) return
       member.ahead = 0
+      told++
       member.gap(position)
     })
+    this.host.gapped?.(told)
   }
 
   read(since: Position): void {

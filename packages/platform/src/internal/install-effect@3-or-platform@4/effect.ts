@@ -12,9 +12,12 @@ export {
   interruptedCause
 } from "effect/FiberRef"
 export { getOrDefault as getFiberRef, unsafeMake as makeFiberRefs } from "effect/FiberRefs"
+export { fromIterable as metricBoundaries } from "effect/MetricBoundaries"
 export { interruptible as isInterruptible, Interruption } from "effect/RuntimeFlags"
 export { isDone as isScheduleDone } from "effect/ScheduleDecision"
 export { start as startOfIntervals } from "effect/ScheduleIntervals"
 export { make as makeSubscribable } from "effect/Subscribable"
 export { isCookies, parseHeader as parseCookieHeader, toCookieHeader } from "@effect/platform/Cookies"
 export { fromInput as urlParamsFromInput } from "@effect/platform/UrlParams"
+export { fromInput as headersFromInput } from "@effect/platform/Headers"
+export { fromHeaders as spanFromHeaders, toHeaders as traceHeaders } from "@effect/platform/HttpTraceContext"

@@ -1,6 +1,6 @@
 import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
 import * as Http from "node:http"
-import { Socket } from "node:net"
+import { Socket, type Server } from "node:net"
 import type { Duplex } from "node:stream"
 import * as Duration from "effect/Duration"
 import { resolveRetryAfter } from "../../internal/serverPolicy.js"
@@ -8,6 +8,12 @@ import { defaults } from "../../internal/settings.js"
 import type { ServerOptions } from "../../Options.js"
 import { afterResponses, pendingResponse } from "./pipelining.js"
 import { destroyOnError, stopDestroyOnError, upgradeAttempt, type NodeAttempt } from "./upgradeAttempt.js"
+
+/** A server that speaks HTTP/1.1. One of HTTP/2 does so if it has the option `allowHTTP1`; it has fewer methods. */
+export interface HttpServer extends Server {
+  maxHeadersCount?: number | null
+  closeAllConnections?(): void
+}
 
 /** A WebSocket server of the library on an HTTP server. */
 export interface Member {
@@ -55,7 +61,7 @@ interface Passed {
  * An attachment stays for the life of the HTTP server. Without members it does only the last of these.
  */
 export class Attachment {
-  private readonly server: Http.Server
+  private readonly server: HttpServer
   private readonly members: Array<Member> = []
   private readonly passed = new Map<Http.IncomingMessage, Passed>()
   // Sockets whose earlier responses have not been sent completely.
@@ -63,13 +69,13 @@ export class Attachment {
   private retryAfter = ""
   private stopping: NodeJS.Timeout | undefined = undefined
 
-  private constructor(server: Http.Server) {
+  private constructor(server: HttpServer) {
     this.server = server
     const emit: (event: string, ...values: Array<unknown>) => boolean = server.emit
     server.emit = (event: string, ...values: Array<unknown>): boolean =>
       this.takes(event, values) || Reflect.apply(emit, server, [event, ...values])
     server.on("close", () => clearInterval(this.stopping))
-    const close: (callback?: (error?: Error) => void) => Http.Server = server.close
+    const close: (callback?: (error?: Error) => void) => Server = server.close
     server.close = (callback) => {
       for (const member of this.members) member.onServerClose?.()
       return Reflect.apply(close, server, [callback])
@@ -85,7 +91,7 @@ export class Attachment {
     )
   }
 
-  static of(server: Http.Server): Attachment {
+  static of(server: HttpServer): Attachment {
     const known = attachments.get(server)
     if (known !== undefined) return known
     const attachment = new Attachment(server)
@@ -146,7 +152,7 @@ export class Attachment {
     for (const { drop } of this.passed.values()) drop()
     // Node no longer knows these sockets.
     for (const socket of this.waiting) socket.destroy()
-    this.server.closeAllConnections()
+    this.server.closeAllConnections?.()
   }
 
   private takesUpgrade(request: Http.IncomingMessage, socket: Duplex, head: Buffer): boolean {
@@ -267,7 +273,7 @@ export class Attachment {
   }
 }
 
-const attachments = new WeakMap<Http.Server, Attachment>()
+const attachments = new WeakMap<HttpServer, Attachment>()
 
 const placeholder = (): void => {}
 

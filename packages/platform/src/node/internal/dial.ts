@@ -1,118 +1,81 @@
 import { isIoError, type HeaderRecord, type IoError } from "@effect-websocket/protocol/Errors"
 import * as Effect from "effect/Effect"
-import * as Redacted from "effect/Redacted"
 import * as Http from "node:http"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
-import * as Tls from "node:tls"
 import type { Dial, Dialed, RejectedBody } from "../../engine/client/Dial.js"
-import { httpUrl, splitUnix, unixScheme } from "../../engine/client/Url.js"
 import { shown } from "../../internal/settings.js"
 import type { ClientOptions } from "../NodeOptions.js"
 import * as NodeTransport from "../NodeTransport.js"
-import { hostOf, ignore, letGo, overDuplex, parseProxy, throughProxy, type ClientRoute } from "./clientRoute.js"
+import { ignore, letGo, type ClientRoute } from "./clientRoute.js"
 import { headerRecord } from "./headerRecord.js"
+import { http2Dial } from "./http2Dial.js"
 import { toIoError, type Stage } from "./ioError.js"
-import { resolveTls, serverName } from "./tls.js"
-
-/** The way to each server; `undefined` for TCP to its own address. */
-const routing = (options: ClientOptions): Effect.Effect<(url: URL) => ClientRoute | IoError | undefined> => {
-  const { createConnection, proxy, proxyTls, socketPath } = options
-  if ([createConnection, proxy, socketPath].filter((route) => route !== undefined).length > 1) {
-    throw new RangeError("Only one of socketPath, createConnection and proxy can be the route")
-  }
-  if (socketPath === "") throw new RangeError("socketPath must not be empty")
-  const tcp = tcpOptions(options)
-  const tls = resolveTls("proxyTls", proxyTls)
-  if (createConnection !== undefined) {
-    return Effect.succeed((url) => overDuplex(() => createConnection(url)))
-  }
-  if (proxy === undefined) return Effect.succeed(() => undefined)
-  const named = Redacted.isRedacted(proxy) ? Redacted.value(proxy) : proxy
-  if (named === "environment") {
-    return Effect.map(
-      Effect.promise(() => import("proxy-from-env")),
-      ({ getProxyForUrl }) =>
-        (url) => {
-          const found = getProxyForUrl(httpUrl(url)?.href ?? "")
-          if (found === "") return undefined
-          // For a proxy without a scheme it returns the scheme of the request; other programs take it for an HTTP proxy.
-          const isVerbatim = Object.values(process.env).includes(found)
-          const parsed = parseProxy(isVerbatim ? found : found.replace(/^https:/, "http:"))
-          return parsed === undefined
-            ? toIoError("proxy", new Error("The environment does not name a proxy that can be used"))
-            : throughProxy(parsed, tcp, tls)
-        }
-    )
-  }
-  const parsed = parseProxy(named)
-  if (parsed === undefined) throw new RangeError("proxy must be the URL of an HTTP or SOCKS proxy")
-  const route = throughProxy(parsed, tcp, tls)
-  return Effect.succeed(() => route)
-}
-
-const tcpOptions = ({ autoSelectFamily, family, localAddress }: ClientOptions) => {
-  if (localAddress !== undefined && Net.isIP(localAddress) === 0) {
-    throw new RangeError("localAddress must be an IP address")
-  }
-  if (family !== undefined && family !== 4 && family !== 6) {
-    throw new RangeError(`family must be 4 or 6, but is ${shown(family)}`)
-  }
-  return {
-    ...(autoSelectFamily === undefined ? {} : { autoSelectFamily }),
-    ...(family === undefined ? {} : { family }),
-    ...(localAddress === undefined ? {} : { localAddress })
-  }
-}
+import { connectTo, secured, waysOf, type Way } from "./way.js"
 
 /** Dials with these options. Throws a `RangeError` for those that make no sense. */
 export const dialWith = (options: ClientOptions): Effect.Effect<Dial> => {
-  const tcp = tcpOptions(options)
-  const tls = resolveTls("tls", options.tls)
-  return Effect.map(routing(options), (routeTo) => (url, headers, done) => {
-    const unix = url.protocol === unixScheme ? splitUnix(url) : undefined
-    const secure = url.protocol === "wss:"
-    const target = {
-      host: unix === undefined ? hostOf(url) : "localhost",
-      port: url.port === "" ? (secure ? 443 : 80) : Number(url.port)
+  const known: ReadonlyArray<unknown> = [undefined, "prefer", "require"]
+  if (!known.includes(options.http2)) {
+    throw new RangeError(`http2 must be "prefer" or "require", but is ${shown(options.http2)}`)
+  }
+  return Effect.map(waysOf(options), (wayTo) => {
+    const { http2 } = options
+    const over2 = http2 === undefined ? undefined : http2Dial(http2, { ask, dial })
+    return (url, headers, done, tell) => {
+      const way = told(wayTo(url), tell)
+      return over2 === undefined || (http2 === "prefer" && way.tls === undefined)
+        ? dial(way, headers, done)
+        : over2(url, way, headers, done)
     }
-    const request = {
-      path: unix === undefined ? url.pathname + url.search : unix.path,
-      headers: { Host: unix === undefined ? url.host : "localhost", ...headers }
-    }
-    const verified = { ...serverName(target.host), ...tls }
-    const route = unix === undefined ? routeTo(url) : undefined
-    if (route === undefined) {
-      const path = unix?.socketPath ?? options.socketPath
-      const at = path === undefined ? { ...tcp, ...target } : { path }
-      const socket = secure ? Tls.connect({ ...verified, ...at }) : Net.connect(at)
-      return ask(socket, request, "connect", secure, done)
-    }
-    const fail = (error: IoError) => done({ _tag: "Failed", error })
-    if (isIoError(route)) {
-      queueMicrotask(() => fail(route))
-      return ignore
-    }
-    let drop = route(
-      target,
-      (opened) => {
-        const socket = secure ? Tls.connect({ ...verified, socket: opened }) : opened
-        const dropRequest = ask(socket, request, secure ? "tls" : "handshake", secure, done)
-        drop = () => {
-          dropRequest()
-          opened.destroy()
-        }
-      },
-      fail
-    )
-    return () => drop()
   })
+}
+
+/** The same way, which tells once it has got through its proxy. */
+const told = (way: Way, tell: ((event: string) => void) | undefined): Way => {
+  const { route } = way
+  if (tell === undefined || route === undefined || isIoError(route)) return way
+  const opening: ClientRoute = (target, opened, failed) =>
+    route(
+      target,
+      (socket) => {
+        tell("websocket.tunnel")
+        opened(socket)
+      },
+      failed
+    )
+  return { ...way, route: opening }
+}
+
+/** Connects, and sends the upgrade request over HTTP/1.1. */
+const dial = (way: Way, headers: HeaderRecord, done: (dialed: Dialed) => void): (() => void) => {
+  const { route, target } = way
+  const secure = way.tls !== undefined
+  if (route === undefined) return ask(connectTo(way), way, headers, "connect", secure, done)
+  const fail = (error: IoError) => done({ _tag: "Failed", error })
+  if (isIoError(route)) {
+    queueMicrotask(() => fail(route))
+    return ignore
+  }
+  let drop = route(
+    target,
+    (opened) => {
+      const dropRequest = ask(secured(way, opened), way, headers, secure ? "tls" : "handshake", secure, done)
+      drop = () => {
+        dropRequest()
+        opened.destroy()
+      }
+    },
+    fail
+  )
+  return () => drop()
 }
 
 /** Sends the upgrade request over a stream, which may still be connecting. */
 const ask = (
   socket: Duplex,
-  { headers, path }: { readonly headers: HeaderRecord; readonly path: string },
+  { authority, path }: Way,
+  headers: HeaderRecord,
   initial: Stage,
   secure: boolean,
   done: (dialed: Dialed) => void
@@ -130,7 +93,7 @@ const ask = (
   const request = Http.request({
     method: "GET",
     path,
-    headers: outgoing(headers),
+    headers: outgoing({ Host: authority, ...headers }),
     setHost: false,
     createConnection: () => socket
   })

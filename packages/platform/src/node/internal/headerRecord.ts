@@ -1,5 +1,4 @@
 import type { HeaderRecord } from "@effect-websocket/protocol/Errors"
-import type { IncomingMessage } from "node:http"
 
 // A prototype without properties, so that a lookup finds only headers that were sent. The prototype of a record is not
 // `null` itself, because V8 would then store the record as a hash table. From a constructor, V8 learns for how many properties
@@ -38,7 +37,7 @@ const sharedValue = (name: string, value: string): string => {
  * not an array. This is why Node's `headersDistinct` is not used: all its values are arrays. Besides, it throws on a
  * header named `constructor` in Node 20.19, and it stops at the server's `maxHeadersCount`.
  */
-export const headerRecord = ({ rawHeaders }: IncomingMessage): HeaderRecord => {
+export const headerRecord = ({ rawHeaders }: { readonly rawHeaders: ReadonlyArray<string> }): HeaderRecord => {
   const record = new Headers()
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!.toLowerCase()

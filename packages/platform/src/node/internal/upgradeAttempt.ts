@@ -11,7 +11,7 @@ import * as ReadBuffer from "./readBuffer.js"
 import { reportThrown } from "./reportThrown.js"
 
 // A client that does not read a refusal is dropped after this time.
-const rejectTimeoutMillis = 5000
+export const rejectTimeoutMillis = 5000
 
 /** An upgrade request over a socket that other listeners may hold, too. */
 export interface NodeAttempt extends UpgradeAttempt {
@@ -135,7 +135,7 @@ export const takeOver = (
  * Watches for the end of the client's input while nobody reads. The bytes stay in the buffer of the socket for a later
  * reader. At the high-water mark of the socket reading stops, so an end behind more bytes than that is not seen.
  */
-const watchEnd = (socket: Duplex, onEnd: () => void): (() => void) => {
+export const watchEnd = (socket: Duplex, onEnd: () => void): (() => void) => {
   const over = (): void => {
     stop()
     onEnd()

@@ -13,15 +13,23 @@ const answer = (extra: HeaderRecord = {}): HeaderRecord => ({
 
 describe("check", () => {
   it("returns what the server agreed to", () => {
-    assert.deepStrictEqual(check(answer({ "sec-websocket-protocol": "b" }), offer, undefined), {
+    assert.deepStrictEqual(check({ headers: answer({ "sec-websocket-protocol": "b" }) }, offer, undefined), {
       agreement: { protocol: "b", extensions: [] },
       deflate: undefined
     })
   })
 
+  it("reads the answer 200 of HTTP/2, which has no accept value", () => {
+    assert.deepStrictEqual(check({ status: 200, headers: { "sec-websocket-protocol": "b" } }, offer, undefined), {
+      agreement: { protocol: "b", extensions: [] },
+      deflate: undefined
+    })
+    assert.isTrue(isProtocolError(check({ status: 200, headers: { "sec-websocket-protocol": "c" } }, offer, undefined)))
+  })
+
   it("returns why the answer breaks the handshake", () => {
     for (const extra of [{ "sec-websocket-accept": "x" }, { "sec-websocket-protocol": "c" }, { upgrade: undefined }]) {
-      assert.isTrue(isProtocolError(check(answer(extra), offer, undefined)), JSON.stringify(extra))
+      assert.isTrue(isProtocolError(check({ headers: answer(extra) }, offer, undefined)), JSON.stringify(extra))
     }
   })
 })

@@ -3,7 +3,7 @@ import { resolveLimits } from "@effect-websocket/protocol/Connection"
 import { IoError } from "@effect-websocket/protocol/Errors"
 import { Budget } from "../../../src/engine/connection/Budget.js"
 import { Closables } from "../../../src/engine/connection/Closables.js"
-import { endsNormally } from "../../../src/engine/connection/Link.js"
+import { endsNormally } from "../../../src/engine/connection/endsNormally.js"
 import type { TransportSink } from "../../../src/Transport.js"
 import {
   binary,

@@ -116,3 +116,25 @@ describe("listeners for control frames", () => {
     assert.deepStrictEqual(log, ["first"])
   })
 })
+
+describe("an observer", () => {
+  it("is told of round trips, and a heartbeat replaces an earlier one", () => {
+    const answered: Array<number> = []
+    const pings = new Pings({
+      opened: () => {},
+      closed: () => {},
+      paused: () => {},
+      answered: (millis) => answered.push(millis)
+    })
+    const [first, second, own] = [1, 2, 3].map((byte) => new PendingPing(Uint8Array.of(byte), byte))
+    pings.beat(first!)
+    pings.beat(second!)
+    pings.add(own!)
+    // The first one is forgotten.
+    pings.answer(Uint8Array.of(1), 10)
+    assert.deepStrictEqual(answered, [])
+    // The answer to the newest ping says nothing about when the others arrived.
+    pings.answer(Uint8Array.of(3), 10)
+    assert.deepStrictEqual(answered, [7])
+  })
+})

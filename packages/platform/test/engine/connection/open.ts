@@ -5,6 +5,7 @@ import type { Message } from "@effect-websocket/protocol/Message"
 import * as PermessageDeflate from "@effect-websocket/protocol/PermessageDeflate"
 import type { Delivered } from "../../../src/engine/connection/Inbox.js"
 import { Link, type Mode } from "../../../src/engine/connection/Link.js"
+import { makeConnection } from "../../../src/engine/connection/makeConnection.js"
 import { MessageSender } from "../../../src/engine/connection/MessageSender.js"
 import type { Sender } from "../../../src/engine/connection/Sender.js"
 import { Wait, type Outcome, type Sent } from "../../../src/engine/connection/Wait.js"
@@ -59,18 +60,15 @@ export const openWith = <S extends Sender>(makeSender: (link: Link) => S, choice
   const timers = choice.timers ?? new Timers(clock)
   const { transport = new FakeTransport() } = choice
   const deflate = PermessageDeflate.resolve(choice.filter && { filter: choice.filter })
-  const link = new Link<Delivered>(
-    role,
-    transport,
-    { ...settings, compression: zlib && { zlib, settings: deflate }, ...choice.settings },
-    timers,
-    {
-      url: "ws://test",
-      agreement: { protocol: undefined, extensions: [] },
-      deflate: zlib && PermessageDeflate.accept(PermessageDeflate.offer(deflate), deflate)
-    },
-    { delivery: "messages", ...choice.mode }
-  )
+  const all = { ...settings, compression: zlib && { zlib, settings: deflate }, ...choice.settings }
+  const negotiated = {
+    url: "ws://test",
+    agreement: { protocol: undefined, extensions: [] },
+    deflate: zlib && PermessageDeflate.accept(PermessageDeflate.offer(deflate), deflate)
+  }
+  const mode: Mode = { delivery: "messages", ...choice.mode }
+  const connection = makeConnection(role, all, negotiated, mode)
+  const link = new Link<Delivered>(connection, transport, all, timers, negotiated, mode)
   const sender = makeSender(link)
   link.sender = sender
   link.start()

@@ -1,0 +1,314 @@
+/** WebSocket over HTTP/2 at the client (RFC 8441), with bare streams of Node as peers, and with the server of the library. */
+import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
+import { NodeWebSocketClient } from "@effect-websocket/platform/node"
+import * as Http2 from "node:http2"
+import * as Https from "node:https"
+import { Effect, Exit, Fiber, Logger } from "../effect/index.js"
+import { afterEach, assert, describe, it } from "../effect/vitest.js"
+import { http2Server } from "./http2.js"
+import { httpProxy, socksProxy } from "./proxies.js"
+import { closing, eventually, facts, first, frame, listen, noHandlesLeft, serve, serveEcho, tls } from "./support.js"
+
+afterEach(noHandlesLeft)
+
+const quietly = Effect.provide(Logger.withoutDefault)
+const options = { tls: { ca: tls.cert } }
+const client = (more: NodeWebSocketClient.Options = {}) =>
+  NodeWebSocketClient.make({ ...options, http2: "require", ...more })
+
+describe("sessions", () => {
+  it.live("are shared, and end with their last connection", () =>
+    Effect.gen(function* () {
+      const server = yield* http2Server()
+      const { connect } = yield* client()
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const connecting = yield* Effect.forkChild(
+            Effect.all([connect(server.url), connect(`${server.url}/b?c=d`)], { concurrency: "unbounded" })
+          )
+          const peers = [yield* server.next, yield* server.next]
+          for (const peer of peers) peer.accept()
+          const opened = yield* Fiber.join(connecting)
+          const third = yield* Effect.forkChild(connect(server.url))
+          const last = yield* server.next
+          last.accept()
+          yield* Fiber.join(third)
+          assert.strictEqual(server.sessions.length, 1)
+          const { headers } = peers[1]!
+          const host = `127.0.0.1:${server.port}`
+          assert.deepInclude(headers, {
+            ":method": "CONNECT",
+            ":protocol": "websocket",
+            ":scheme": "https",
+            ":authority": host,
+            ":path": "/b?c=d",
+            "sec-websocket-version": "13"
+          })
+          for (const name of ["host", "connection", "upgrade", "sec-websocket-key"]) assert.notProperty(headers, name)
+          last.write(frame(first.text, "to one", false))
+          for (const peer of [...peers, last]) yield* Effect.forkChild(Effect.ignore(peer.farewell))
+          yield* opened[0].close(1000)
+        })
+      )
+      yield* eventually(() => server.sessions.every(({ destroyed }) => destroyed))
+    })
+  )
+
+  it.live("take no more streams than the server allows", () =>
+    Effect.gen(function* () {
+      const server = yield* http2Server({ settings: { enableConnectProtocol: true, maxConcurrentStreams: 2 } })
+      const { connect } = yield* client()
+      const connecting = yield* Effect.forkChild(
+        Effect.scoped(
+          Effect.all(
+            Array.from({ length: 5 }, () => connect(server.url)),
+            { concurrency: "unbounded" }
+          )
+        )
+      )
+      const peers = []
+      for (let i = 0; i < 5; i++) peers.push(yield* server.next)
+      for (const peer of peers) {
+        peer.accept()
+        yield* Effect.forkChild(Effect.ignore(peer.farewell))
+      }
+      yield* Fiber.join(connecting)
+      assert.strictEqual(server.sessions.length, 3)
+    })
+  )
+
+  it.live("that get GOAWAY keep their connections, and the next one has a new session", () =>
+    Effect.gen(function* () {
+      const server = yield* http2Server()
+      const { connect } = yield* client()
+      const open = Effect.gen(function* () {
+        const connecting = yield* Effect.forkChild(connect(server.url))
+        const peer = yield* server.next
+        peer.accept()
+        return { peer, socket: yield* Fiber.join(connecting) }
+      })
+      const old = yield* open
+      server.sessions[0]!.close()
+      old.peer.write(frame(first.text, "still here", false))
+      assert.strictEqual((yield* old.socket.receive).data, "still here")
+      const next = yield* open
+      assert.strictEqual(server.sessions.length, 2)
+      for (const { peer } of [old, next]) yield* Effect.forkChild(Effect.ignore(peer.farewell))
+    })
+  )
+
+  it.live("may refuse a stream once, which is asked for again", () =>
+    Effect.gen(function* () {
+      const server = yield* http2Server()
+      const { connect } = yield* client()
+      const connecting = yield* Effect.forkChild(Effect.scoped(connect(server.url)))
+      ;(yield* server.next).socket.close(Http2.constants.NGHTTP2_REFUSED_STREAM)
+      const peer = yield* server.next
+      peer.accept()
+      yield* peer.farewell
+      assert.strictEqual((yield* Fiber.await(connecting))._tag, "Success")
+      const refused = yield* Effect.forkChild(Effect.flip(Effect.scoped(connect(server.url))))
+      for (let i = 0; i < 2; i++) (yield* server.next).socket.close(Http2.constants.NGHTTP2_REFUSED_STREAM)
+      assert.deepInclude(facts(yield* Fiber.join(refused)), { _tag: "Io_error", reason: "Reset" })
+    })
+  )
+
+  it.live("end their connections when they are lost", () =>
+    Effect.gen(function* () {
+      const server = yield* http2Server()
+      const { connect } = yield* client()
+      const connecting = yield* Effect.forkChild(connect(server.url))
+      ;(yield* server.next).accept()
+      const socket = yield* Fiber.join(connecting)
+      server.sessions[0]!.destroy(undefined, Http2.constants.NGHTTP2_INTERNAL_ERROR)
+      assert.deepInclude(facts(yield* Effect.flip(socket.receive)), { _tag: "Io_error", reason: "Reset" })
+      const failing = yield* Effect.forkChild(Effect.flip(connect(server.url)))
+      yield* server.next
+      server.sessions[1]!.destroy()
+      assert.strictEqual((yield* Fiber.join(failing))._tag, "Io_error")
+    })
+  )
+})
+
+describe("a server without WebSockets over HTTP/2", () => {
+  it.live("is asked over HTTP/1.1 if HTTP/2 is only preferred", () =>
+    Effect.gen(function* () {
+      const plain = yield* serveEcho({ tls })
+      const attached = Http2.createSecureServer({ ...tls, allowHTTP1: true })
+      attached.on("upgrade", (_, socket) => socket.end("HTTP/1.1 418 Teapot\r\nContent-Length: 0\r\n\r\n"))
+      const port = yield* listen(attached)
+      const { connect } = yield* client({ http2: "prefer" })
+      const open = Effect.gen(function* () {
+        const socket = yield* connect(plain.address.url)
+        yield* socket.send("hello")
+        return (yield* socket.receive).data
+      })
+      assert.deepStrictEqual(yield* Effect.scoped(Effect.all([open, open, open], { concurrency: "unbounded" })), [
+        "hello",
+        "hello",
+        "hello"
+      ])
+      const refused = yield* Effect.flip(Effect.scoped(connect(`wss://127.0.0.1:${port}`)))
+      assert.strictEqual(refused._tag === "Handshake_rejected" && refused.status, 418)
+    })
+  )
+
+  it.live("is an error if HTTP/2 is required", () =>
+    Effect.gen(function* () {
+      const { connect } = yield* client()
+      const without = yield* http2Server({ settings: {} })
+      const section = (port: number) =>
+        Effect.map(Effect.flip(Effect.scoped(connect(`wss://127.0.0.1:${port}`))), (error) =>
+          error._tag === "Protocol_error" ? [error.origin, error.section] : error._tag
+        )
+      assert.deepStrictEqual(yield* section(without.port), ["remote", "RFC 8441 §3"])
+      // It ignores ALPN; others end the handshake of TLS.
+      const https = yield* listen(Https.createServer({ ...tls, ALPNCallback: () => undefined } as Https.ServerOptions))
+      assert.strictEqual(yield* section(https), "Io_error")
+      const ignoring = Https.createServer(tls)
+      Reflect.set(ignoring, "ALPNProtocols", undefined)
+      assert.deepStrictEqual(yield* section(yield* listen(ignoring)), ["remote", "RFC 9113 §3.2"])
+    })
+  )
+
+  it.live("carries the headers that HTTP/2 cannot carry", () =>
+    Effect.gen(function* () {
+      const server = yield* serveEcho({ tls, http2: true })
+      const headers = { "Keep-Alive": "timeout=5" }
+      const require = yield* client()
+      const error = yield* Effect.flip(Effect.scoped(require.connect(server.address.url, { headers })))
+      assert.deepInclude(facts(error), { _tag: "Protocol_error", origin: "local", section: "RFC 9113 §8.2.2" })
+      const prefer = yield* client({ http2: "prefer" })
+      yield* Effect.scoped(prefer.connect(server.address.url, { headers }))
+    })
+  )
+})
+
+describe("the answer", () => {
+  it.live("of a refusal has its status, headers and body", () =>
+    Effect.gen(function* () {
+      const server = yield* serve({ tls, http2: true })
+      yield* server.route({
+        check: ({ cookies, headers }) =>
+          Effect.succeed(
+            UpgradeCheck.reject(401, {
+              headers: { "X-Seen": `${headers["authorization"]} ${cookies["a"]}` },
+              body: "log in"
+            })
+          )
+      })
+      const { connect } = yield* client()
+      const url = server.address.url.replace("://", "://user:pass@")
+      const error = yield* Effect.flip(Effect.scoped(connect(url, { cookies: { a: "1" } })))
+      assert(error._tag === "Handshake_rejected")
+      assert.deepStrictEqual([error.status, error.headers["x-seen"]], [401, "Basic dXNlcjpwYXNz 1"])
+      assert.strictEqual(new TextDecoder().decode(error.body).trim(), "log in")
+      assert.isFalse(error.bodyTruncated)
+      assert.notProperty(error.headers, ":status")
+    }).pipe(quietly)
+  )
+
+  it.live("may be a redirect", () =>
+    Effect.gen(function* () {
+      const server = yield* http2Server()
+      const { connect } = yield* client({ maxRedirects: 1 })
+      const connecting = yield* Effect.forkChild(connect(server.url))
+      const redirecting = yield* server.next
+      redirecting.socket.respond({ ":status": 307, location: "/there" }, { endStream: true })
+      const peer = yield* server.next
+      assert.strictEqual(peer.headers[":path"], "/there")
+      peer.accept()
+      yield* Fiber.join(connecting)
+      yield* Effect.forkChild(Effect.ignore(peer.farewell))
+    })
+  )
+
+  it.live("resets the stream if it breaks the handshake", () =>
+    Effect.gen(function* () {
+      const server = yield* http2Server()
+      const { connect } = yield* client()
+      const connecting = yield* Effect.forkChild(Effect.flip(Effect.scoped(connect(server.url))))
+      const peer = yield* server.next
+      peer.accept({ "sec-websocket-protocol": "other" })
+      assert.deepInclude(facts(yield* Fiber.join(connecting)), { _tag: "Protocol_error", origin: "remote" })
+      yield* peer.closed
+      assert.strictEqual(peer.code, Http2.constants.NGHTTP2_CANCEL)
+    })
+  )
+
+  it.live("may end the stream at once", () =>
+    Effect.gen(function* () {
+      const server = yield* http2Server()
+      const { connect } = yield* client()
+      const connecting = yield* Effect.forkChild(
+        Effect.scoped(Effect.flatMap(connect(server.url), ({ receive }) => Effect.flip(receive)))
+      )
+      ;(yield* server.next).socket.respond({ ":status": 200 }, { endStream: true })
+      assert.deepInclude(facts(yield* Fiber.join(connecting)), { _tag: "Connection_closed", code: 1006, clean: false })
+    })
+  )
+})
+
+describe("the way", () => {
+  it.live("may lead through proxies, and in clear text", () =>
+    Effect.gen(function* () {
+      const secure = yield* serveEcho({ tls, http2: true })
+      const clear = yield* serveEcho({ http2: true })
+      const http = yield* httpProxy()
+      const socks = yield* socksProxy()
+      for (const [url, route] of [
+        [secure.address.url, { proxy: http.url }],
+        [secure.address.url, { proxy: socks.url }],
+        [clear.address.url, { proxy: http.url }],
+        [clear.address.url, {}]
+      ] as const) {
+        const { connect } = yield* client(route)
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const socket = yield* connect(url)
+            yield* socket.send("hello")
+            assert.strictEqual((yield* socket.receive).data, "hello")
+          })
+        )
+      }
+      assert.strictEqual(http.asked.length, 2)
+      assert.strictEqual(socks.asked.length, 1)
+    })
+  )
+
+  it.live("fails with the errors of HTTP/1.1", () =>
+    Effect.gen(function* () {
+      const server = yield* serveEcho({ tls, http2: true })
+      const untrusting = yield* NodeWebSocketClient.make({ http2: "prefer" })
+      assert.deepInclude(facts(yield* Effect.flip(Effect.scoped(untrusting.connect(server.address.url)))), {
+        _tag: "Io_error",
+        reason: "CertificateSelfSigned"
+      })
+      const { connect } = yield* client({ openTimeout: "50 millis" })
+      const silent = yield* http2Server()
+      const error = yield* Effect.flip(Effect.scoped(connect(silent.url)))
+      assert.deepInclude(facts(error), { _tag: "Io_error", reason: "Timeout" })
+      const exit = yield* Effect.exit(NodeWebSocketClient.make({ http2: "always" as "require" }))
+      assert.isTrue(Exit.isFailure(exit))
+    })
+  )
+})
+
+it.live("a Close of the peer is answered, and END_STREAM ends both sides", () =>
+  Effect.gen(function* () {
+    const server = yield* http2Server()
+    const { connect } = yield* client()
+    const connecting = yield* Effect.forkChild(connect(server.url))
+    const peer = yield* server.next
+    peer.accept()
+    const socket = yield* Fiber.join(connecting)
+    peer.write(frame(first.close, closing(4001, "bye"), false))
+    const answer = yield* peer.frame
+    assert.deepStrictEqual([answer.first, answer.masked], [first.close, true])
+    peer.end()
+    assert.strictEqual((yield* peer.rest).length, 0)
+    yield* peer.closed
+    assert.strictEqual(peer.code, 0)
+    assert.isTrue((yield* socket.closeStatus).clean)
+  })
+)

@@ -1,0 +1,7 @@
+import { BunWebSocketClient } from "@effect-websocket/platform/bun"
+import { runAll, type Targets } from "../behaviours.js"
+
+declare const process: { readonly argv: ReadonlyArray<string> }
+
+const targets: Targets = JSON.parse(process.argv.at(-1) ?? "")
+console.log(JSON.stringify(await runAll(BunWebSocketClient, { headers: true, refusals: false, unsent: true }, targets)))

@@ -1,0 +1,9 @@
+import { DenoWebSocketClient } from "@effect-websocket/platform/deno"
+import { runAll, type Targets } from "../behaviours.js"
+
+declare const process: { readonly argv: ReadonlyArray<string> }
+
+const targets: Targets = JSON.parse(process.argv.at(-1) ?? "")
+console.log(
+  JSON.stringify(await runAll(DenoWebSocketClient, { headers: true, refusals: false, unsent: true }, targets))
+)

@@ -1,0 +1,8 @@
+// The WebSocket of Node is that of browsers, so it tries the browser's module without a browser.
+import { BrowserWebSocketClient } from "@effect-websocket/platform/browser"
+import { runAll, type Targets } from "../behaviours.js"
+
+const targets: Targets = JSON.parse(process.argv.at(-1) ?? "")
+const abilities = { headers: false, refusals: false, unsent: true }
+console.log(JSON.stringify(await runAll(BrowserWebSocketClient, abilities, targets)))
+process.exit()

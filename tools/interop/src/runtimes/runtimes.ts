@@ -1,0 +1,156 @@
+/** The runtimes, and how each one runs the behaviours. */
+import { build } from "esbuild"
+import { Effect, Schedule, type Scope } from "effect"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { chromium } from "playwright-core"
+import { start } from "../Process.js"
+import { debianPackages, find, findBinary, firstLine, folderOf } from "../programs.js"
+import type { Outcomes, Targets } from "./behaviours.js"
+
+/** A runtime that is here. */
+export interface Runtime {
+  readonly name: string
+  readonly version: string
+  readonly run: (targets: Targets) => Effect.Effect<Outcomes, Error, Scope.Scope>
+}
+
+/** A runtime that is not. */
+export interface Missing {
+  readonly name: string
+  readonly missing: string
+}
+
+const versionIn = (line: string | undefined): string => /\d+[.-][.\d-]*\d/.exec(line ?? "")?.[0] ?? "?"
+
+const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, Error> =>
+  Effect.tryPromise({ try: run, catch: (error) => (error instanceof Error ? error : new Error(String(error))) })
+
+/** A program for a runtime, as one file in a folder of its own. */
+const bundled = (entry: string) =>
+  Effect.gen(function* () {
+    const folder = yield* Effect.acquireRelease(
+      Effect.sync(() => mkdtempSync(join(tmpdir(), "runtimes-"))),
+      (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+    )
+    const file = join(folder, "program.mjs")
+    yield* attempt(() =>
+      build({
+        entryPoints: [folderOf(`src/runtimes/entries/${entry}.ts`)],
+        outfile: file,
+        bundle: true,
+        format: "esm",
+        platform: "browser",
+        target: "es2022",
+        conditions: ["@effect-websocket/source"]
+      })
+    )
+    return { folder, file }
+  })
+
+const parse = (text: string | undefined, printed: string): Effect.Effect<Outcomes, Error> =>
+  text === undefined ? Effect.fail(new Error(`It ended: ${printed.slice(-400)}`)) : Effect.sync(() => JSON.parse(text))
+
+/** A runtime that runs a file, with the targets as its argument. */
+const command =
+  (entry: string, program: string, ...args: ReadonlyArray<string>): Runtime["run"] =>
+  (targets) =>
+    Effect.gen(function* () {
+      const { file } = yield* bundled(entry)
+      const process = yield* start(program, [...args, file, JSON.stringify(targets)])
+      return yield* parse(yield* process.nextLine, process.printed())
+    })
+
+const runChromium =
+  (executablePath: string): Runtime["run"] =>
+  (targets) =>
+    Effect.gen(function* () {
+      const { file } = yield* bundled("browser")
+      const browser = yield* Effect.acquireRelease(
+        attempt(() => chromium.launch({ executablePath, chromiumSandbox: false, args: ["--disable-dev-shm-usage"] })),
+        (browser) => Effect.promise(() => browser.close())
+      )
+      return yield* attempt(async () => {
+        const page = await browser.newPage()
+        await page.addScriptTag({ path: file, type: "module" })
+        await page.waitForFunction("globalThis.runBehaviours !== undefined")
+        return page.evaluate<Outcomes>(`runBehaviours(${JSON.stringify(targets)})`)
+      })
+    })
+
+const freePort = Effect.async<number>((resume) => {
+  const server = createServer().listen(0, "127.0.0.1", () => {
+    const address = server.address()
+    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
+  })
+})
+
+/** The program is a Worker, which answers a request with the outcomes. It may reach the loopback. */
+const runWorkerd =
+  (program: string): Runtime["run"] =>
+  (targets) =>
+    Effect.gen(function* () {
+      const { folder } = yield* bundled("workers")
+      const port = yield* freePort
+      writeFileSync(
+        join(folder, "config.capnp"),
+        `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = (
+      modules = [(name = "program", esModule = embed "program.mjs")],
+      compatibilityDate = "2026-01-01"
+    )),
+    (name = "internet", network = (allow = ["private", "public", "local"]))
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")]
+);
+`
+      )
+      const process = yield* start(program, ["serve", join(folder, "config.capnp")])
+      const answered = attempt(async () => {
+        const response = await fetch(`http://127.0.0.1:${port}/`, { method: "POST", body: JSON.stringify(targets) })
+        const text = await response.text()
+        if (!response.ok) throw new Error(text)
+        return text
+      }).pipe(
+        // Until it listens.
+        Effect.retry(Schedule.intersect(Schedule.spaced("50 millis"), Schedule.recurs(100)))
+      )
+      return yield* parse(
+        yield* Effect.mapError(answered, (error) => new Error(`${error.message} ${process.printed()}`)),
+        ""
+      )
+    })
+
+const programs = (): ReadonlyArray<Runtime | Missing> => {
+  const chromiumProgram = find(debianPackages.chromium)
+  const [bun, deno, workerd] = [findBinary("bun"), findBinary("deno"), findBinary("workerd")]
+  const found = (
+    name: string,
+    program: string | undefined,
+    missing: string,
+    run: (program: string) => Runtime["run"]
+  ): Runtime | Missing =>
+    program === undefined
+      ? { name, missing }
+      : { name, version: versionIn(firstLine(program, ["--version"])), run: run(program) }
+  return [
+    found("Chromium", chromiumProgram, "Debian's chromium", runChromium),
+    found("Bun", bun, "the npm package @oven/bun-*", (program) => command("bun", program, "run")),
+    found("Deno", deno, "the npm package @deno/*", (program) =>
+      command("deno", program, "run", "--allow-net", "--no-config")
+    ),
+    found("Workers (workerd)", workerd, "the npm package @cloudflare/workerd-*", runWorkerd)
+  ]
+}
+
+/** Node 22 has the WebSocket of browsers. */
+const node = (): ReadonlyArray<Runtime> =>
+  "WebSocket" in globalThis
+    ? [{ name: "Node's own WebSocket", version: process.versions.node, run: command("node", process.execPath) }]
+    : []
+
+export const findRuntimes = (): ReadonlyArray<Runtime | Missing> => [...programs(), ...node()]
