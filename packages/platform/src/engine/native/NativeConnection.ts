@@ -161,7 +161,7 @@ export class NativeConnection implements Core {
 
   send(message: Message): ConnectionError | undefined {
     // After the peer's Close, the platform drops what it is given without a word.
-    if (this.socket.readyState !== undefined && this.socket.readyState > openState) this.peerCloses()
+    if ((this.socket.readyState ?? openState) > openState) this.peerCloses()
     const { refusal } = this
     if (refusal !== undefined) return refusal
     const max = this.maxSendBytes
