@@ -9,7 +9,7 @@ export const node = (
   servers: string,
   options?: NatsTopicBroker.Options
 ): Effect.Effect<TopicBroker.Service, never, Scope.Scope> =>
-  NatsTopicBroker.make({ client: { servers }, timeout: "400 millis", heartbeat: "150 millis", ...options })
+  NatsTopicBroker.make({ client: { servers }, timeout: "1 second", heartbeat: "150 millis", ...options })
 
 export const publish = (broker: TopicBroker.Service, topic: string, text: string) =>
   broker.publish(topic, Message.text(text))

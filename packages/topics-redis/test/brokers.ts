@@ -9,7 +9,7 @@ export const node = (
   url: string,
   options?: RedisTopicBroker.Options
 ): Effect.Effect<TopicBroker.Service, never, Scope.Scope> =>
-  RedisTopicBroker.make({ client: { url }, timeout: "400 millis", heartbeat: "150 millis", ...options })
+  RedisTopicBroker.make({ client: { url }, timeout: "1 second", heartbeat: "150 millis", ...options })
 
 export const publish = (broker: TopicBroker.Service, topic: string, text: string) =>
   broker.publish(topic, Message.text(text))

@@ -43,9 +43,18 @@ export class TopicError extends Data.TaggedError("Topic_error")<{
       case "TooLarge":
         return `What was sent to the topic ${topic} is too large; the limit is ${this.max}`
       case "Unavailable":
-        return `The broker failed for the topic ${topic}: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+        return `The broker failed for the topic ${topic}: ${reasonOf(this.cause)}`
     }
   }
 }
 
 export const tooLarge = (topic: string, max: number): TopicError => new TopicError({ reason: "TooLarge", topic, max })
+
+const reasonOf = (cause: unknown): string => {
+  if (cause instanceof Error) return cause.message
+  try {
+    return String(cause)
+  } catch {
+    return "no reason can be shown"
+  }
+}

@@ -127,12 +127,17 @@ export class Channels {
 
   private readonly receive = (message: Buffer, name: Buffer): void => {
     const channel = this.channels.get(name.toString())
-    if (channel !== undefined) for (const listener of channel.listeners) listener(message)
+    if (channel === undefined) return
+    // The client has read the reply to `SUBSCRIBE` in the same chunk, and tells of it later.
+    wake(channel)
+    for (const listener of channel.listeners) listener(message)
   }
 }
 
+/** Messages arrive from now on. */
 const wake = (channel: Channel): void => {
-  const { wasActive } = channel
+  const { isActive, wasActive } = channel
+  if (isActive) return
   channel.isActive = true
   channel.wasActive = true
   for (const { resolve } of channel.waiting) resolve()
