@@ -7,9 +7,25 @@ import { Effect, Exit, Fiber, Logger } from "../effect/index.js"
 import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { http2Server } from "./http2.js"
 import { httpProxy, socksProxy } from "./proxies.js"
-import { closing, eventually, facts, first, frame, listen, noHandlesLeft, serve, serveEcho, tls } from "./support.js"
+import {
+  closing,
+  eventually,
+  facts,
+  first,
+  frame,
+  listen,
+  noHandlesLeft,
+  rawServer,
+  serve,
+  serveEcho,
+  tls
+} from "./support.js"
 
 afterEach(noHandlesLeft)
+
+// Frames of HTTP/2: SETTINGS_ENABLE_CONNECT_PROTOCOL = 1, and a GOAWAY that says that no stream was processed.
+const enablingSettings = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 1]
+const refusingGoaway = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
 
 const quietly = Effect.provide(Logger.withoutDefault)
 const options = { tls: { ca: tls.cert } }
@@ -110,6 +126,19 @@ describe("sessions", () => {
       const refused = yield* Effect.forkChild(Effect.flip(Effect.scoped(connect(server.url))))
       for (let i = 0; i < 2; i++) (yield* server.next).socket.close(Http2.constants.NGHTTP2_REFUSED_STREAM)
       assert.deepInclude(facts(yield* Fiber.join(refused)), { _tag: "Io_error", reason: "Reset" })
+    })
+  )
+
+  it.live("that get GOAWAY with the settings are not asked for without end", () =>
+    Effect.gen(function* () {
+      const server = yield* rawServer()
+      const { connect } = yield* NodeWebSocketClient.make({ http2: "require" })
+      const connecting = yield* Effect.forkChild(Effect.flip(Effect.scoped(connect(server.url))))
+      for (let i = 0; i < 2; i++) {
+        const peer = yield* server.next
+        peer.write(Buffer.from([...enablingSettings, ...refusingGoaway]))
+      }
+      assert.deepInclude(facts(yield* Fiber.join(connecting)), { _tag: "Io_error", reason: "Reset" })
     })
   )
 
@@ -293,6 +322,23 @@ describe("the way", () => {
     })
   )
 })
+
+it.live("END_STREAM within a frame is no orderly end", () =>
+  Effect.gen(function* () {
+    const server = yield* http2Server()
+    const { connect } = yield* client()
+    const connecting = yield* Effect.forkChild(connect(server.url))
+    const peer = yield* server.next
+    peer.accept()
+    const socket = yield* Fiber.join(connecting)
+    peer.socket.end(frame(first.text, "hello", false).subarray(0, 4))
+    assert.deepInclude(facts(yield* Effect.flip(socket.receive)), {
+      _tag: "Connection_closed",
+      code: 1006,
+      clean: false
+    })
+  })
+)
 
 it.live("a Close of the peer is answered, and END_STREAM ends both sides", () =>
   Effect.gen(function* () {

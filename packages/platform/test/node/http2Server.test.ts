@@ -206,6 +206,40 @@ describe("limits", () => {
     })
   )
 
+  // CVE-2023-44487
+  it.live("streams that are reset at once leave nothing", () =>
+    Effect.gen(function* () {
+      const server = yield* serve({ tls, http2: true })
+      let running = 0
+      let begun = 0
+      const check = () =>
+        Effect.onInterrupt(
+          Effect.suspend(() => {
+            running++
+            begun++
+            return Effect.never
+          }),
+          () => Effect.sync(() => void running--)
+        )
+      yield* server.route({ check })
+      const session = yield* http2Session(server.address.port)
+      for (let round = 0; round < 4; round++) {
+        const streams = []
+        for (let i = 0; i < 50; i++) streams.push(session.request(connectHeaders(), { endStream: false }))
+        for (const stream of streams) stream.on("error", () => {})
+        yield* turn
+        for (const stream of streams) stream.close(Http2.constants.NGHTTP2_CANCEL)
+        yield* turn
+      }
+      yield* eventually(() => running === 0 && begun > 0)
+      const again = yield* http2Session(server.address.port)
+      const last = again.request(connectHeaders(), { endStream: false })
+      last.on("error", () => {})
+      yield* eventually(() => running === 1)
+      last.close(Http2.constants.NGHTTP2_CANCEL)
+    })
+  )
+
   it.live("what the app does not read stays at the client, and other streams go on", () =>
     Effect.gen(function* () {
       const server = yield* serve({ tls, http2: true })
