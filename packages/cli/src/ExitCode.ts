@@ -41,7 +41,11 @@ const reasons: Readonly<Record<IoErrorReason, number>> = {
   Budget: exitCodes.unexpected
 }
 
-const ofIoError = ({ reason }: IoError): number => reasons[reason]
+const ofIoError = ({ operation, reason }: IoError): number =>
+  operation === "proxy" && (reason === "Resolve" || reason === "Connect") ? exitCodes.proxy : reasons[reason]
+
+/** A Close says that all is well with 1000 (normal closure), 1001 (going away), or without a code, which 1005 stands for. */
+const normal: ReadonlySet<number> = new Set([1000, 1001, 1005])
 
 /** The status for an error that ended the command. */
 export const ofError = (error: WebSocketError | Failure): number => {
@@ -49,6 +53,8 @@ export const ofError = (error: WebSocketError | Failure): number => {
     case "Cli_failure":
       return error.exitCode
     case "Connection_closed":
+      // Nothing was wrong, but something was still to be sent.
+      if (normal.has(error.code)) return exitCodes.noReply
       // 1006 is no code that a peer sends: the connection ended without a Close.
       return error.code === 1006 ? exitCodes.lost : exitCodes.closed
     case "Protocol_error":

@@ -22,7 +22,7 @@ export interface Screen {
   readonly isInteractive: boolean
   /** Shows a received message. Succeeds once there is room for another one. `from` names its sender if there are several. */
   readonly received: (message: Message.Message, from?: string) => Effect.Effect<void, Failure>
-  /** Shows what happens: always to people, else only with `--verbose`. */
+  /** Shows what happens: always to people, else only with `--verbose` or `--frames`. */
   readonly note: (text: string) => void
   /** Shows what goes wrong. */
   readonly warn: (text: string) => void
@@ -36,6 +36,7 @@ export interface Options {
   readonly null: boolean
   readonly raw: boolean
   readonly verbose: boolean
+  readonly frames: boolean
   readonly timestamps: boolean
   /** The most bytes of a record of the input. */
   readonly maxMessageBytes: number
@@ -61,7 +62,7 @@ export const makePipe = (options: Options, output: Output): Screen => {
       return data instanceof Failure ? Effect.fail(data) : output.write(data)
     },
     note: (text) => {
-      if (options.verbose) say(text)
+      if (options.verbose || options.frames) say(text)
     },
     warn: (text) => say(`effect-websocket: ${text}`),
     run: (handle) =>

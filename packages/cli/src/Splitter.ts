@@ -1,6 +1,13 @@
 import { exitCodes } from "./ExitCode.js"
 import { Failure } from "./Failure.js"
 
+/** A record of the input has more bytes than a message may have. */
+export const tooLarge = (maxBytes: number): Failure =>
+  new Failure({
+    exitCode: exitCodes.tooLarge,
+    message: `A message of the input has more bytes than --max-message-bytes allows: ${maxBytes}`
+  })
+
 /** Splits bytes at a separator. It looks at each byte once, and holds at most one record. */
 export class Splitter {
   private readonly separator: number
@@ -26,7 +33,7 @@ export class Splitter {
     if (start < chunk.length) {
       this.parts.push(chunk.subarray(start))
       this.held += chunk.length - start
-      if (this.held > this.maxBytes) records.push(this.tooLarge())
+      if (this.held > this.maxBytes) records.push(tooLarge(this.maxBytes))
     }
     return records
   }
@@ -41,18 +48,11 @@ export class Splitter {
   }
 
   private take(rest: Uint8Array): Uint8Array | Failure {
-    if (this.held + rest.length > this.maxBytes) return this.tooLarge()
+    if (this.held + rest.length > this.maxBytes) return tooLarge(this.maxBytes)
     if (this.held === 0) return rest
     const record = Buffer.concat([...this.parts, rest])
     this.parts = []
     this.held = 0
     return record
-  }
-
-  private tooLarge(): Failure {
-    return new Failure({
-      exitCode: exitCodes.tooLarge,
-      message: `A message of the input has more bytes than --max-message-bytes allows: ${this.maxBytes}`
-    })
   }
 }

@@ -32,6 +32,7 @@ import * as Format from "./Format.js"
 import * as Peer from "./Peer.js"
 import * as Screen from "./Screen.js"
 import * as session from "./session.js"
+import { tooLarge } from "./Splitter.js"
 import { makeOutput, read, type Output } from "./streams.js"
 
 const usage = (message: string): Failure => new Failure({ exitCode: exitCodes.usage, message })
@@ -128,25 +129,29 @@ const connect = Command.make(
 
 /** The message of a command line, or all of stdin. */
 const messagesToSend = (
-  format: Format.Format,
+  { format, maxMessageBytes }: CommonValues,
   given: ReadonlyArray<string>
 ): Effect.Effect<ReadonlyArray<Message.Message>, Failure> =>
   Effect.gen(function* () {
-    const records = given.length === 0 ? [yield* readAll] : given.map((text) => Buffer.from(text))
+    const records = given.length === 0 ? [yield* readAll(maxMessageBytes)] : given.map((text) => Buffer.from(text))
     return yield* Effect.forEach(records, (record) => {
       const message = Format.parse(format, record)
       return message instanceof Failure ? Effect.fail(message) : Effect.succeed(message)
     })
   })
 
-const readAll: Effect.Effect<Uint8Array, Failure> = Effect.gen(function* () {
-  const chunks: Array<Uint8Array> = []
-  while (true) {
-    const chunk = yield* read(process.stdin)
-    if (chunk === undefined) return Buffer.concat(chunks)
-    chunks.push(chunk)
-  }
-})
+const readAll = (maxBytes: number): Effect.Effect<Uint8Array, Failure> =>
+  Effect.gen(function* () {
+    const chunks: Array<Uint8Array> = []
+    let held = 0
+    while (true) {
+      const chunk = yield* read(process.stdin)
+      if (chunk === undefined) return Buffer.concat(chunks)
+      chunks.push(chunk)
+      held += chunk.length
+      if (held > maxBytes) return yield* tooLarge(maxBytes)
+    }
+  })
 
 const send = Command.make(
   "send",
@@ -164,7 +169,7 @@ const send = Command.make(
   (values) =>
     withOutput((output) =>
       Effect.gen(function* () {
-        const messages = yield* messagesToSend(values.format, values.messages)
+        const messages = yield* messagesToSend(values, values.messages)
         const screen = Screen.makePipe(values, output)
         const exchange = Effect.gen(function* () {
           const socket = yield* connectSocket(values.url, values, screen)

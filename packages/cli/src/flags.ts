@@ -57,13 +57,13 @@ export const common = {
     Flag.withDescription("What messages are: text lines, binary chunks, lines of base64, or lines of JSON"),
     Flag.withDefault("text")
   ),
-  null: onOff("null", "Separate messages by NUL and not by line feeds, so that a text may have several lines").pipe(
-    Flag.withAlias("0")
-  ),
+  null: onOff("null", "Separate messages by NUL and not by line feeds, so that a text may have several lines"),
   raw: onOff("raw", "Write the bytes of messages as they are, even to a terminal"),
-  verbose: onOff("verbose", "Show on stderr what happens: handshakes, pings, times and closings"),
+  verbose: onOff("verbose", "Show on stderr what happens: handshakes, pings, times and closings").pipe(
+    Flag.withAlias("v")
+  ),
   timestamps: onOff("timestamps", "Show the time (UTC) of what is shown"),
-  frames: onOff("frames", "Show in which frames each message was received"),
+  frames: onOff("frames", "Show in which frames each message was received, and what --verbose shows"),
   compress: onOff("compress", "Agree on compression (permessage-deflate), if the peer does").pipe(Flag.withAlias("z")),
   subprotocol: text("subprotocol", "name", "A subprotocol, in order of preference; may be repeated").pipe(
     Flag.withAlias("s"),

@@ -4,7 +4,9 @@ import { isWebSocketError } from "@effect-websocket/protocol/Errors"
 import * as Cause from "effect/Cause"
 import * as CliConfig from "effect/cli/CliConfig"
 import * as CliError from "effect/cli/CliError"
+import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -35,9 +37,27 @@ const report = (exit: Exit.Exit<void, unknown>): number => {
   return exitCodes.unexpected
 }
 
+/** Without the alias `-v`, which other clients have for `--verbose`. */
+const version = GlobalFlag.Action({
+  flag: Flag.Boolean("version").pipe(Flag.withDescription("Show version information"), Flag.withDefault(false)),
+  run: GlobalFlag.Version.run
+})
+
+/** Says what is wrong with a command line on stderr only: stdout is for messages. */
+const presenter: CliOutput.Presenter = {
+  present: (event) =>
+    event._tag === "InvalidInvocation"
+      ? Effect.sync(() => {
+          for (const error of event.errors) complain(escape(error.message))
+          complain(`${event.commandPath.join(" ")} --help lists what there is`)
+        })
+      : CliOutput.defaultPresenter.present(event)
+}
+
 const services = Layer.mergeAll(
   NodeServices.layer,
-  CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] }),
+  CliConfig.layer({ builtIns: [GlobalFlag.Help, version, GlobalFlag.Completions] }),
+  CliOutput.layerPresenter(presenter),
   // stdout is for messages.
   Logger.layer([Logger.make(({ message }) => complain([message].flat().map(String).map(escape).join(" ")))])
 )

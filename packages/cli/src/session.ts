@@ -52,17 +52,24 @@ export const run = (
   Effect.gen(function* () {
     const clock = yield* Clock.Clock
     const now = (): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+    // While stdout is full, further messages wait unread.
+    let isShowing = false
     let lastActive = now()
     const receive = peer.run((message) => {
-      lastActive = now()
+      isShowing = true
       showFrames(message, screen)
-      return screen.received(message)
+      const shown = Effect.sync(() => {
+        isShowing = false
+        lastActive = now()
+      })
+      return Effect.ensuring(screen.received(message), shown)
     })
     const silence = Effect.gen(function* () {
       if (!Duration.isFinite(wait)) return yield* Effect.never
       lastActive = now()
       while (true) {
-        const left = lastActive + Duration.toMillis(wait) - now()
+        const silent = isShowing ? 0 : now() - lastActive
+        const left = Duration.toMillis(wait) - silent
         if (left <= 0) return
         yield* Effect.sleep(Duration.millis(left))
       }

@@ -11,7 +11,7 @@ import { exitCodes, ofError, ofSignal } from "../src/ExitCode.js"
 import { Failure } from "../src/Failure.js"
 
 const closed = (code: number) => new ConnectionClosed({ code, reason: "", initiator: "remote", clean: code !== 1006 })
-const io = (reason: IoError["reason"]) => new IoError({ reason, operation: "connect" })
+const io = (reason: IoError["reason"], operation = "connect") => new IoError({ reason, operation })
 const tooLarge = new PayloadTooLarge({ limit: "message", max: 1, size: 2, direction: "inbound" })
 const rejected = new HandshakeRejected({ status: 403, headers: {}, body: new Uint8Array(), bodyTruncated: false })
 
@@ -20,6 +20,9 @@ describe("ExitCode", () => {
     const cases = [
       [new Failure({ exitCode: 112, message: "" }), exitCodes.data],
       [closed(1008), exitCodes.closed],
+      [closed(1000), exitCodes.noReply],
+      [closed(1001), exitCodes.noReply],
+      [closed(1005), exitCodes.noReply],
       [closed(1006), exitCodes.lost],
       [localProtocolError("a URL", "RFC"), exitCodes.usage],
       [remoteProtocolError("a frame", "RFC"), exitCodes.protocol],
@@ -33,6 +36,8 @@ describe("ExitCode", () => {
       [io("CertificateUnknownAuthority"), exitCodes.certificate],
       [io("Tls"), exitCodes.tls],
       [io("Proxy"), exitCodes.proxy],
+      [io("Resolve", "proxy"), exitCodes.proxy],
+      [io("Connect", "proxy"), exitCodes.proxy],
       [io("Listen"), exitCodes.listen],
       [io("Reset"), exitCodes.lost],
       [io("Timeout"), exitCodes.timeout],

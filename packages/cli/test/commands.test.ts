@@ -96,6 +96,15 @@ describe("send", () => {
     })
   )
 
+  it.live("reads no more of stdin than a message may have", () =>
+    Effect.gen(function* () {
+      // stdin stays open.
+      const running = yield* start("send", yield* serve(echo), "--max-message-bytes", "3")
+      running.child.stdin.write("four")
+      assert.strictEqual(yield* running.status, 63)
+    })
+  )
+
   it.live("says that a reply is missing", () =>
     Effect.gen(function* () {
       const silent = yield* serve(() => Effect.never)
@@ -128,7 +137,7 @@ describe("connect", () => {
     Effect.gen(function* () {
       const bytes = randomBytes(300_000)
       const url = yield* serve(echo)
-      const running = yield* start("connect", url, "-f", "binary", "--wait", "50ms", "--verbose", "--frames")
+      const running = yield* start("connect", url, "-f", "binary", "--wait", "50ms", "--frames")
       running.child.stdin.end(bytes)
       assert.strictEqual(yield* running.status, 0)
       assert(running.output.equals(bytes))

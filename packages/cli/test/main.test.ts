@@ -23,7 +23,17 @@ describe("main", () => {
       assert.deepStrictEqual([version.status, version.stdout], [0, `effect-websocket v${manifest.version}\n`])
       assert.strictEqual(help.status, 0)
       assert.include(help.stdout, "--cookie-jar")
+      assert.include(help.stdout, "--verbose, -v")
+      assert.notInclude(help.stdout, "--version, -v")
       assert.include(none.stdout, "listen")
+    })
+  )
+
+  it.live("says on stderr what is wrong with a command line", () =>
+    Effect.gen(function* () {
+      const { status, stderr, stdout } = yield* run("", "connect", "ws://localhost", "--nonsense")
+      assert.deepStrictEqual([status, stdout], [2, ""])
+      assert.match(stderr, /--nonsense.*\neffect-websocket: effect-websocket connect --help lists what there is\n$/)
     })
   )
 

@@ -11,17 +11,18 @@ interface Setting {
   readonly isInteractive?: boolean
   readonly inputs?: ReadonlyArray<Input>
   readonly send?: Peer["send"]
+  readonly received?: Screen["received"]
 }
 
 /** A session with a peer that ends once it is closed, and what happened. */
-const start = ({ inputs = [], isInteractive = false, send }: Setting, wait: Duration.Input) =>
+const start = ({ inputs = [], isInteractive = false, received, send }: Setting, wait: Duration.Input) =>
   Effect.gen(function* () {
     const log: Array<string> = []
     const closed = yield* Deferred.make<void>()
     let deliver: (message: Message.Message) => Effect.Effect<void, unknown> = () => Effect.void
     const screen: Screen = {
       isInteractive,
-      received: (message) => Effect.sync(() => void log.push(`received ${message.data.toString()}`)),
+      received: received ?? ((message) => Effect.sync(() => void log.push(`received ${message.data.toString()}`))),
       note: (text) => void log.push(text),
       warn: (text) => void log.push(`warning: ${text}`),
       run: (handle) => Effect.forEach(inputs, handle, { discard: true })
@@ -59,6 +60,23 @@ describe("session", () => {
       yield* TestClock.adjust("1 milli")
       yield* Fiber.join(fiber)
       assert.strictEqual(log.at(-1), "closed 1000")
+    })
+  )
+
+  it.effect("does not close while a reader is slow", () =>
+    Effect.gen(function* () {
+      const room = yield* Deferred.make<void>()
+      const { fiber, log, receive } = yield* start({ received: () => Deferred.await(room) }, "2 seconds")
+      const receiving = yield* Effect.forkChild(receive("a"))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(log, [])
+      yield* Deferred.succeed(room, undefined)
+      yield* Fiber.join(receiving)
+      yield* TestClock.adjust("1999 millis")
+      assert.deepStrictEqual(log, [])
+      yield* TestClock.adjust("1 milli")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(log, ["closed 1000"])
     })
   )
 

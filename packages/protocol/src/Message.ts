@@ -269,3 +269,11 @@ export const size = (message: Message): number =>
  * @category accessors
  */
 export const frames = (message: Message): ReadonlyArray<Frame> | undefined => framesOf(message)
+
+/**
+ * Whether the message was made by `share`.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isShared = (message: Message): boolean => "encodings" in message

@@ -77,4 +77,11 @@ describe("Message", () => {
       assert.isFalse(Message.isMessage(other))
     }
   })
+
+  it("is shared if `share` made it", () => {
+    for (const message of [Message.text("a"), Message.binary(new Uint8Array(1))]) {
+      assert.isFalse(Message.isShared(message))
+      assert.isTrue(Message.isShared(Message.share(message)))
+    }
+  })
 })

@@ -18,17 +18,16 @@ import { AppClient } from "./internal/AppClient.js"
 import { RedisPresence } from "./internal/RedisPresence.js"
 import { RedisTopics } from "./internal/RedisTopics.js"
 import { connectionOf, integer, millis } from "./internal/settings.js"
-import type { Client, ClientOptions, DurationInput, Settings } from "./internal/settings.js"
+import type * as settings from "./internal/settings.js"
+import type { ClientOptions, DurationInput, Settings } from "./internal/settings.js"
 
-export type {
-  /**
-   * A connected client of `@redis/client` or `redis`. Only what the broker uses of it.
-   *
-   * @since 0.1.0
-   * @category models
-   */
-  Client
-} from "./internal/settings.js"
+/**
+ * A connected client of `@redis/client` or `redis`. Only what the broker uses of it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Client = settings.Client
 
 /**
  * The options of a broker. Durations are those of the Effect that is installed. Invalid ones are a defect.

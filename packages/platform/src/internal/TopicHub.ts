@@ -410,7 +410,8 @@ export class TopicHub implements LocalTopicHost, TopicConnectionOwner {
       return Effect.flatMap(
         this.broker.history(topic.name, { since, limit: pageSize }),
         ({ isComplete, newest, publications }): Effect.Effect<typeof joined | Past, TopicError> => {
-          if (!isComplete && hasHeard(topic, newest)) return Effect.as(joinNow(topic, member, "Gap", this.metering), joined)
+          if (!isComplete && hasHeard(topic, newest))
+            return Effect.as(joinNow(topic, member, "Gap", this.metering), joined)
           if (publications.length > 0) return Effect.succeed(pastOf(publications, since))
           // The subscription has not heard yet that the topic began again.
           return Effect.delay(this.advance(topic, member, since), "10 millis")

@@ -7,6 +7,7 @@ import { Defect } from "../Defect.js"
 import type { SendStrategy } from "../Settings.js"
 import { policyViolation } from "./closeCodes.js"
 import { weight } from "./Inbox.js"
+import { deflationJob } from "./DeflationJob.js"
 import { exceeds, frameSize, toMessage, type Data } from "./sendable.js"
 import { Sender } from "./Sender.js"
 import { Wait, type Sent } from "./Wait.js"
@@ -256,24 +257,28 @@ export class MessageSender extends Sender {
         this.begin(turn)
         return
       }
-      let isDone = false
-      const cancel = zlib.deflateLater(started.data, started.options, (deflated) => {
-        isDone = true
-        // The send was cancelled, or zlib has called back before.
-        if (this.underWay !== turn) return
+      const { connection } = this.host
+      const finish = (deflated: Uint8Array | undefined): void => {
         this.underWay = undefined
-        this.cancelDeflating = undefined
-        const { connection } = this.host
         this.complete(turn, () => this.messageSent(connection.sendDeflated(started, deflated, turn.plan.maxFrameSize)))
+      }
+      const job = deflationJob(zlib, started)
+      if (job.result !== undefined) {
+        finish(job.result.deflated)
+        return
+      }
+      const leave = job.join((deflated) => {
+        // The send was cancelled before the job could be left.
+        if (this.underWay !== turn) return
+        this.cancelDeflating = undefined
+        finish(deflated)
         this.serve()
       })
-      // The app's zlib may have returned anything. Wrapped in a function of ours, it cannot keep the next message from its
-      // turn after an interruption.
-      if (this.underWay === turn) this.cancelDeflating = () => cancel()
-      // It closed the connection before it returned.
-      else if (!isDone) cancelJob(cancel)
+      // It may have called back, or closed the connection, before it returned.
+      if (this.underWay === turn) this.cancelDeflating = leave
+      else leave()
     } catch (defect) {
-      // The app's zlib called back before it threw.
+      // It closed the connection before it threw.
       if (this.underWay !== turn) return
       this.underWay = undefined
       this.sendDied(turn, defect)
@@ -285,7 +290,7 @@ export class MessageSender extends Sender {
     if (!(this.underWay instanceof Turn)) return
     const cancel = this.cancelDeflating
     this.underWay = this.cancelDeflating = undefined
-    if (cancel !== undefined) cancelJob(cancel)
+    cancel?.()
   }
 
   // Messages that come from a stream (see `OutgoingStream`)
@@ -355,14 +360,6 @@ export class MessageSender extends Sender {
     this.turns = noTurns
     this.droppable = 0
     for (const turn of turns) turn.settle(error)
-  }
-}
-
-const cancelJob = (cancel: () => void): void => {
-  try {
-    cancel()
-  } catch {
-    // The app's zlib failed in a job that nobody waits for.
   }
 }
 

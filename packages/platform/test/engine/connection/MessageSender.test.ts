@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { frames } from "@effect-websocket/protocol/FrameDecoder"
+import * as Message from "@effect-websocket/protocol/Message"
 import { Defect } from "../../../src/engine/Defect.js"
 import type { SendStrategy } from "../../../src/engine/Settings.js"
 import { concat, fields, mistakes, show, utf8 } from "../support.js"
@@ -71,6 +72,24 @@ describe("a message", () => {
     opened.zlib.finishOne()
     assert.deepStrictEqual(waiting(...sendings), [false, false, false])
     assert.deepStrictEqual(opened.names, ["L", "one", "M"])
+  })
+
+  it("that is large and shared is deflated once for all connections", () => {
+    const zlib = new FakeZlib()
+    const message = Message.share(Message.text(large("L")))
+    const each = [make({ zlib }), make({ zlib }), make({ zlib })]
+    const sendings = each.map(({ sender }) => new Sending(sender.sendNow(message, undefined)))
+    assert.lengthOf(zlib.jobs, 1)
+    each[0]!.link.onClose()
+    zlib.finishOne()
+    assert.deepStrictEqual(waiting(...sendings), [false, false, false])
+    assert.deepStrictEqual(
+      each.map(({ names }) => names),
+      [[], ["L"], ["L"]]
+    )
+    // One that comes later does not wait for it.
+    const late = make({ zlib })
+    assert.deepStrictEqual(new Sending(late.sender.sendNow(message, undefined)).outcomes, [undefined])
   })
 
   it("that is large and not to be compressed does not wait", () => {
