@@ -108,7 +108,9 @@ export class Proxy {
     // What one side has sent last may still be on its way when that side has ended.
     let open = 2
     const ended = (): void => {
-      if (--open === 0) this.connections.delete(pipes)
+      if (--open > 0) return
+      this.connections.delete(pipes)
+      for (const pipe of pipes) pipe.stop()
     }
     socket.once("close", ended)
     upstream.once("close", ended)

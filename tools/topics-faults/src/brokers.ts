@@ -34,11 +34,45 @@ const freePort = async (): Promise<number> => {
   return port
 }
 
+/** A process that serves, once its output has a certain text. */
+class Server {
+  private child: ChildProcess | undefined = undefined
+
+  async start(command: string, args: ReadonlyArray<string>, sign: string): Promise<void> {
+    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] })
+    this.child = child
+    let output = ""
+    await new Promise<void>((resolve, reject) => {
+      for (const stream of [child.stdout, child.stderr]) {
+        stream.on("data", (chunk: Buffer) => {
+          output += chunk.toString()
+          if (output.includes(sign)) resolve()
+        })
+      }
+      child.once("error", reject)
+      child.once("exit", () => reject(new Error(`${command} does not start:\n${output}`)))
+    })
+  }
+
+  async kill(): Promise<void> {
+    const { child } = this
+    if (child === undefined) return
+    const exited = once(child, "exit")
+    child.kill("SIGKILL")
+    this.child = undefined
+    await exited
+  }
+
+  signal(name: "SIGSTOP" | "SIGCONT"): void {
+    this.child?.kill(name)
+  }
+}
+
 /** A Redis server on the loopback interface. If it is persistent, it appends all that it does to a file. */
 export const redis = async (isPersistent: boolean): Promise<Engine> => {
   const folder = mkdtempSync(join(tmpdir(), "topics-faults-"))
   const port = await freePort()
-  let child: ChildProcess | undefined
+  const server = new Server()
   const command = async (...args: ReadonlyArray<string>): Promise<void> => {
     const client = createClient({ RESP: 2, socket: { host: "127.0.0.1", port, reconnectStrategy: false } })
     client.on("error", () => {})
@@ -48,47 +82,55 @@ export const redis = async (isPersistent: boolean): Promise<Engine> => {
     await Promise.race([done.catch(() => {}), late])
     if (client.isOpen) client.destroy()
   }
-  const start = async (): Promise<void> => {
+  const start = (): Promise<void> => {
     const options = ["--bind", "127.0.0.1", "--port", String(port), "--dir", folder, "--save", ""]
     // Without `fsync`, a write reaches the file before its reply is sent. A crash of the machine is no fault of the run.
     const appending = ["--appendonly", isPersistent ? "yes" : "no", "--appendfsync", "no"]
-    const server = spawn("redis-server", [...options, ...appending], {
-      stdio: ["ignore", "pipe", "ignore"]
-    })
-    child = server
-    let output = ""
-    await new Promise<void>((resolve, reject) => {
-      server.stdout.on("data", (chunk: Buffer) => {
-        output += chunk.toString()
-        if (output.includes("eady to accept connections")) resolve()
-      })
-      server.once("error", reject)
-      server.once("exit", () => reject(new Error(`redis-server does not start:\n${output}`)))
-    })
-  }
-  const kill = async (): Promise<void> => {
-    if (child === undefined) return
-    const exited = once(child, "exit")
-    child.kill("SIGKILL")
-    child = undefined
-    await exited
+    return server.start("redis-server", [...options, ...appending], "eady to accept connections")
   }
   await start()
   return {
     port,
     isPersistent,
     start,
-    kill,
-    pause: () => void child?.kill("SIGSTOP"),
-    resume: () => void child?.kill("SIGCONT"),
+    kill: () => server.kill(),
+    pause: () => server.signal("SIGSTOP"),
+    resume: () => server.signal("SIGCONT"),
     extras: {
       "forget scripts": () => command("SCRIPT", "FLUSH"),
       "end subscriptions": () => command("CLIENT", "KILL", "TYPE", "pubsub"),
       ...(isPersistent ? {} : { flush: () => command("FLUSHALL") })
     },
     stop: async () => {
-      await kill()
+      await server.kill()
       rmSync(folder, { recursive: true, force: true })
+    }
+  }
+}
+
+/** A NATS server with JetStream on the loopback interface. If it is not persistent, its streams end with it. */
+export const nats = async (isPersistent: boolean): Promise<Engine> => {
+  const folder = mkdtempSync(join(tmpdir(), "topics-faults-"))
+  const port = await freePort()
+  const server = new Server()
+  const forget = (): void => rmSync(folder, { recursive: true, force: true })
+  const options = ["--addr", "127.0.0.1", "--port", String(port), "--jetstream", "--store_dir", folder]
+  const start = (): Promise<void> => server.start("nats-server", options, "Server is ready")
+  await start()
+  return {
+    port,
+    isPersistent,
+    start,
+    kill: async () => {
+      await server.kill()
+      if (!isPersistent) forget()
+    },
+    pause: () => server.signal("SIGSTOP"),
+    resume: () => server.signal("SIGCONT"),
+    extras: {},
+    stop: async () => {
+      await server.kill()
+      forget()
     }
   }
 }

@@ -1,6 +1,6 @@
 /** `pnpm topics-faults`: random faults of topics, against a model. The seed decides what is drawn, but not the time that it takes. */
 import { parseArgs } from "node:util"
-import { redis, type Engine } from "./brokers.js"
+import { nats, redis, type Engine } from "./brokers.js"
 import { Draw } from "./Draw.js"
 import { FaultRun } from "./FaultRun.js"
 import { Violation } from "./Model.js"
@@ -26,7 +26,8 @@ interface Kind {
 const kinds: Readonly<Record<string, Kind>> = {
   memory: { broker: "memory", counts: { nodes: 1, clients: 3 }, engine: () => Promise.resolve(undefined) },
   // An even seed is one of an engine that keeps its data.
-  redis: { broker: "redis", counts: { nodes: 2, clients: 3 }, engine: () => redis(seed % 2 === 0) }
+  redis: { broker: "redis", counts: { nodes: 2, clients: 3 }, engine: () => redis(seed % 2 === 0) },
+  nats: { broker: "nats", counts: { nodes: 2, clients: 3 }, engine: () => nats(seed % 2 === 0) }
 }
 
 const roundsUntilSettled = 10

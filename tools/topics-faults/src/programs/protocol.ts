@@ -55,7 +55,7 @@ export type Told =
 
 /** What a program is started with, as JSON in its first argument. */
 export interface Settings {
-  readonly broker: "memory" | "redis"
+  readonly broker: "memory" | "redis" | "nats"
   /** The broker for a node, the server for a client. */
   readonly port: number
 }
