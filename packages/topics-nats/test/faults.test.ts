@@ -171,7 +171,7 @@ describe.skipIf(!hasNats)("faults of NATS", () => {
         failures.map(({ reason }) => reason),
         ["Unavailable", "Unavailable", "Unavailable"]
       )
-      assert.include(failures[0].message, "did not answer within 400 ms")
+      assert.include(failures[0].message, "did not answer within 1000 ms")
       yield* eventually(publish(broker, topic, "two"))
       yield* untilTrue(() => seen.includes("!"))
       const page = yield* eventually(broker.history(topic, { since: position, limit: 10 }))

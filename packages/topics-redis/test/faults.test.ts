@@ -89,7 +89,7 @@ describe.skipIf(!hasRedis)("faults of Redis", () => {
         failures.map(({ reason }) => reason),
         ["Unavailable", "Unavailable", "Unavailable"]
       )
-      assert.include(failures[0].message, "did not answer within 400 ms")
+      assert.include(failures[0].message, "did not answer within 1000 ms")
       yield* eventually(publish(broker, topic, "two"))
       yield* untilTrue(() => seen.includes("!"))
       const page = yield* eventually(broker.history(topic, { since: position, limit: 10 }))

@@ -43,7 +43,8 @@ export const outgoing = (headers: HeaderRecord): Http2.OutgoingHttpHeaders =>
 export const dropSession = (session: Http2.Http2Session, socket: Duplex): void => {
   session.close()
   setImmediate(() => {
-    session.destroy()
+    // It still is open only if a stream is. Without a code, that would look like an orderly end.
+    session.destroy(undefined, NGHTTP2_CANCEL)
     setImmediate(() => socket.destroy())
   })
 }
