@@ -171,7 +171,7 @@ module.exports = {
       to: {
         path: "^packages/",
         pathNot:
-          "^packages/(protocol|platform|topics-redis)/src/([A-Z][A-Za-z]+|index|(node|browser|bun|deno|workers|rpc|cluster)/([A-Z][A-Za-z]+|index))\\.ts$"
+          "^packages/(protocol|platform|topics-redis|topics-nats)/src/([A-Z][A-Za-z]+|index|(node|browser|bun|deno|workers|rpc|cluster)/([A-Z][A-Za-z]+|index))\\.ts$"
       }
     },
     {
