@@ -482,10 +482,11 @@ const testCommand = async (version: Version): Promise<void> => {
       const listening = start(app, installNode(major), "node_modules/.bin/effect-websocket", "listen", "0", "--echo")
       await until("listening", () => listening.output.includes("listening on ws:"))
       const url = /ws:\S+/.exec(listening.output)?.[0] ?? ""
-      const { output } = await exec(app, "npx", ["effect-websocket", "send", url, "hello"], env)
+      // What npm warns of is on stderr.
+      const { output, stdout } = await exec(app, "npx", ["effect-websocket", "send", url, "hello"], env)
       listening.child.kill("SIGINT")
       const [code] = await listening.exit
-      if (output !== "hello\n" || code !== 130) throw new Error(`${output}\n${code}: ${listening.output}`)
+      if (stdout !== "hello\n" || code !== 130) throw new Error(`${output}\n${code}: ${listening.output}`)
     })
   }
 }
