@@ -36,7 +36,7 @@ const args = process.argv.slice(2)
 if (args.length > 0) {
   process.exitCode = spawnSync(process.execPath, [...vitest, ...args], { stdio: "inherit" }).status ?? 1
 } else {
-  console.log("All tests: about 2½ minutes on two cores, longer on a busy machine\n")
+  console.log("All tests: about 4 minutes on two cores, longer on a busy machine\n")
   const others = [
     { title: "On Effect 4", outcome: run(["--import", "tsx", "scripts/testEffect4.ts"], /* shows */ false) },
     { title: "Protocol, tools and examples", outcome: run([...vitest, "--project", "!platform"], /* shows */ false) }
