@@ -11,30 +11,13 @@ import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { dialNative, type StandardSocket } from "../engine/native/dialNative.js"
-import { joinedHeaders } from "../engine/native/joinedHeaders.js"
 import type { ConfigError, ConfigWrap } from "../internal/effect.js"
 import { fromConfig } from "../internal/settings.js"
-import { makeHeaderRequest } from "../native/makeHeaderRequest.js"
+import { headerPlatform } from "../native/headerPlatform.js"
 import * as NativeClient from "../native/NativeClient.js"
 import type * as NativeOptions from "../native/NativeOptions.js"
 import type { WebSocket as OpenWebSocket } from "../WebSocket.js"
 import * as WebSocketClient from "../WebSocketClient.js"
-
-// Deno's own WebSocket takes options in place of the subprotocols.
-declare const WebSocket: new (
-  url: string,
-  options: { readonly protocols: Array<string>; readonly headers: Record<string, string> }
-) => StandardSocket
-
-const platform: NativeClient.Platform = {
-  dial: dialNative(
-    ({ headers, protocols, url }) =>
-      new WebSocket(url.href, { protocols: [...protocols], headers: joinedHeaders(headers) })
-  ),
-  makeRequest: makeHeaderRequest,
-  options: new Set([...NativeClient.sendOptions, ...NativeClient.headerOptions])
-}
 
 /**
  * The options of one connection. No platform sends pings for an app, so there is no heartbeat; `idleTimeout` notices a peer that is gone.
@@ -60,7 +43,7 @@ export interface Options extends ConnectOptions, NativeOptions.BaseOptions {}
  * @category constructors
  */
 export const make = (options: Options = {}): Effect.Effect<WebSocketClient.Service> =>
-  NativeClient.make(platform, options)
+  NativeClient.make(headerPlatform, options)
 
 /**
  * A client with options. See `make`.
