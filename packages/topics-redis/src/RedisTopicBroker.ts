@@ -47,7 +47,8 @@ export interface Options {
    */
   readonly prefix?: string | undefined
   /**
-   * The bounds of the history of each topic. Beyond any of them the oldest publications are removed.
+   * The bounds of the history of each topic. Beyond any of them the oldest publications are removed. The server may keep a
+   * sixteenth more of them for a while, which nobody is given.
    *
    * - `maxPublications`: default 1,000. With 0 there is no history.
    * - `maxBytes`: the bytes of the messages together. Default: 1 MiB.

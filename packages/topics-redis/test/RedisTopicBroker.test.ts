@@ -63,6 +63,35 @@ describe.skipIf(!hasRedis)("over Redis", () => {
     })
   )
 
+  it.live("the server keeps no more than a sixteenth beyond the bounds of the history, and nobody is given it", () =>
+    Effect.gen(function* () {
+      const broker = yield* node(server.url, { history: { maxPublications: 32 } })
+      const topic = freshTopic()
+      const lengths = Effect.all([command("XLEN", `topics:{${topic}}:log`), command("LLEN", `topics:{${topic}}:sizes`)])
+      const start = yield* broker.position(topic)
+      for (let count = 1; count <= 34; count++) yield* publish(broker, topic, String(count))
+      assert.deepStrictEqual(yield* lengths, [34, 34])
+      assert.isFalse((yield* broker.history(topic, { since: { ...start, offset: 1 }, limit: 40 })).isComplete)
+      assert.deepStrictEqual(yield* lengths, [32, 32])
+      for (let count = 35; count <= 37; count++) yield* publish(broker, topic, String(count))
+      assert.deepStrictEqual(yield* lengths, [32, 32])
+      const { isComplete, publications } = yield* broker.history(topic, { since: { ...start, offset: 5 }, limit: 40 })
+      assert.deepStrictEqual([isComplete, publications.map(textOf).at(0), publications.length], [true, "6", 32])
+    })
+  )
+
+  it.live("a process that keeps no history ends that of the others", () =>
+    Effect.gen(function* () {
+      const [one, other] = [yield* node(server.url), yield* node(server.url, { history: { maxPublications: 0 } })]
+      const topic = freshTopic()
+      const { position } = yield* publish(one, topic, "1")
+      yield* publish(other, topic, "2")
+      yield* publish(one, topic, "3")
+      assert.isFalse((yield* one.history(topic, { since: position, limit: 10 })).isComplete)
+      assert.deepStrictEqual((yield* one.history(topic, { limit: 10 })).publications.map(textOf), ["3"])
+    })
+  )
+
   it.live("there is no history if it may have no publications", () =>
     Effect.gen(function* () {
       const broker = yield* node(server.url, { history: { maxPublications: 0 } })
@@ -86,6 +115,24 @@ describe.skipIf(!hasRedis)("over Redis", () => {
         [{ position: (yield* broker.history(topic, { limit: 2 })).publications[0]!.position, isDuplicate: true }, false]
       )
       yield* until(Effect.map(send("c"), ({ isDuplicate }) => !isDuplicate))
+      // What was remembered of it before does not make the server forget it now.
+      for (const key of ["d", "c"]) yield* send(key)
+      assert.deepStrictEqual([(yield* send("c")).isDuplicate, (yield* send("d")).isDuplicate], [true, true])
+    })
+  )
+
+  it.live.each(["ids", "idOrder"])("idempotency keys without their evicted %s begin again, and expire", (name) =>
+    Effect.gen(function* () {
+      const broker = yield* node(server.url)
+      const topic = freshTopic()
+      const send = (idempotencyKey: string) => broker.publish(topic, Message.text(idempotencyKey), { idempotencyKey })
+      yield* send("a")
+      yield* command("DEL", `topics:{${topic}}:${name}`)
+      yield* send("b")
+      assert.isTrue((yield* send("b")).isDuplicate)
+      for (const each of ["ids", "idOrder"]) {
+        assert.isAbove(Number(yield* command("PTTL", `topics:{${topic}}:${each}`)), 0)
+      }
     })
   )
 

@@ -213,6 +213,23 @@ describe.skipIf(!hasRedis)("faults of Redis", () => {
     })
   )
 
+  it.live.each(["state", "log", "sizes"])("all keys of a topic expire after a publish without its evicted %s", (key) =>
+    Effect.gen(function* () {
+      const broker = yield* node(server.url)
+      const topic = freshTopic()
+      yield* publish(broker, topic, "one")
+      const { position } = yield* publish(broker, topic, "two")
+      yield* command("DEL", `topics:{${topic}}:${key}`)
+      yield* publish(broker, topic, "three")
+      for (const each of ["state", "log", "sizes"]) {
+        assert.isAbove(Number(yield* command("PTTL", `topics:{${topic}}:${each}`)), 0)
+      }
+      assert.deepStrictEqual((yield* broker.history(topic, { limit: 10 })).publications.map(textOf), ["three"])
+      const behind = { ...position, offset: position.offset - 1 }
+      assert.isFalse((yield* broker.history(topic, { since: behind, limit: 10 })).isComplete)
+    })
+  )
+
   it.live("a replica that lacks the newest publications begins another epoch when it takes over", () =>
     Effect.gen(function* () {
       const replica = yield* Effect.promise(() => RedisServer.start())

@@ -3,7 +3,8 @@ import type { Channels, ChannelSubscription } from "./Channels.js"
 import { decodeChange, decodeSession, encodeSession } from "./encoding.js"
 import { keyOf } from "./keys.js"
 import type { ScriptRunner } from "./ScriptRunner.js"
-import * as scripts from "./scripts.js"
+import * as scripts from "./presenceScripts.js"
+import type { Script } from "./Script.js"
 import { delay } from "./settings.js"
 
 /** The generation of the sessions, and the milliseconds until the next one expires. */
@@ -60,7 +61,7 @@ export class RedisPresence {
   }
 
   private run(
-    script: scripts.Script,
+    script: Script,
     topic: string,
     args: ReadonlyArray<string>,
     signal?: AbortSignal

@@ -12,48 +12,48 @@ import type { Channels, ChannelSubscription } from "./Channels.js"
 import { dataBytes, decodeBody, decodeEvent, encodeBody } from "./encoding.js"
 import { keyOf } from "./keys.js"
 import type { ScriptRunner } from "./ScriptRunner.js"
-import * as scripts from "./scripts.js"
+import type { Script } from "./Script.js"
 import { delay, type TopicSettings } from "./settings.js"
+import { remove, topicScripts, type TopicScripts } from "./topicScripts.js"
 
 export type Listener = (event: Publication | Interrupted) => void
 
 const interrupted: Interrupted = { _tag: "Interrupted" }
-const keyNames = ["state", "log", "sizes", "ids", "idTimes"]
+const keyNames = ["state", "log", "sizes", "ids", "idOrder"]
 
 /** The topics of a server. Each method is one script, so that it happens as a whole or not at all. */
 export class RedisTopics {
   private readonly runner: ScriptRunner
   private readonly channels: Channels
   private readonly settings: TopicSettings
+  private readonly scripts: TopicScripts
 
   constructor(runner: ScriptRunner, channels: Channels, settings: TopicSettings) {
     this.runner = runner
     this.channels = channels
     this.settings = settings
+    this.scripts = topicScripts(settings)
   }
 
   async publish(topic: string, message: Message, options: PublishOptions | undefined): Promise<Published> {
     const key = options?.idempotencyKey
-    const { maxKeyAge, maxKeys } = this.settings
-    const [epoch, offset, isDuplicate] = await this.run(scripts.publish, topic, [
+    const [epoch, offset, isDuplicate] = await this.run(this.scripts.publish, topic, [
       this.channel(topic),
       encodeBody(message, options?.publisher),
       String(dataBytes(message)),
-      key === undefined ? "" : `k${key}`,
-      String(maxKeys),
-      String(maxKeyAge)
+      key === undefined ? "" : `k${key}`
     ])
     return { position: toPosition(epoch, offset), isDuplicate: isTrue(isDuplicate) }
   }
 
   async position(topic: string): Promise<Position> {
-    const [epoch, offset] = await this.run(scripts.position, topic, [])
+    const [epoch, offset] = await this.run(this.scripts.position, topic, [])
     return toPosition(epoch, offset)
   }
 
   async history(topic: string, { limit, since }: HistoryOptions): Promise<HistoryPage> {
     const range = [since?.epoch ?? "", since === undefined ? "" : String(since.offset), String(limit)]
-    const [epoch, newest, isComplete, first, ...bodies] = await this.run(scripts.history, topic, range)
+    const [epoch, newest, isComplete, first, ...bodies] = await this.run(this.scripts.history, topic, range)
     const position = toPosition(epoch, newest)
     const start = toNumber(first)
     return {
@@ -64,7 +64,7 @@ export class RedisTopics {
   }
 
   async remove(topic: string): Promise<void> {
-    await this.runner.run(scripts.remove, this.keys(topic), [this.channel(topic)])
+    await this.runner.run(remove, this.keys(topic), [this.channel(topic)])
   }
 
   /** Calls `listener` for each publication, until `end` is called. */
@@ -72,14 +72,8 @@ export class RedisTopics {
     return new TopicSubscription(this, this.channels, topic, this.channel(topic), this.settings.unusedAge, listener)
   }
 
-  private run(
-    script: scripts.Script,
-    topic: string,
-    args: ReadonlyArray<string | Buffer>
-  ): Promise<ReadonlyArray<Buffer>> {
-    const { maxAge, maxBytes, maxPublications, unusedAge } = this.settings
-    const bounds = [unusedAge, maxPublications, maxBytes, maxAge].map(String)
-    return this.runner.run(script, this.keys(topic), [globalThis.crypto.randomUUID(), ...bounds, ...args])
+  private run(script: Script, topic: string, args: ReadonlyArray<string | Buffer>): Promise<ReadonlyArray<Buffer>> {
+    return this.runner.run(script, this.keys(topic), [globalThis.crypto.randomUUID(), ...args])
   }
 
   private keys(topic: string): ReadonlyArray<string> {

@@ -1,4 +1,4 @@
-import type { Script } from "./scripts.js"
+import type { Script } from "./Script.js"
 
 /** Everything that a script returns is bytes: the client makes them of what it knows by this byte, `$`. */
 export const bytesOnly = { typeMapping: { 36: Buffer } } as const
