@@ -6,10 +6,10 @@
 import { WebSocketClient } from "@effect-websocket/platform"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
 import { Command, Options } from "@effect/cli"
-import { NodeContext, NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Schema } from "effect"
 import { compression, compressOptions } from "./compression.js"
 import { limitOptions } from "./limits.js"
+import { runCommand } from "./runCommand.js"
 
 const CaseCount = Schema.NumberFromString.pipe(Schema.int(), Schema.nonNegative())
 
@@ -54,4 +54,4 @@ const command = Command.make(
 
 const cli = Command.run(command, { name: "autobahn-client", version: "0.1.0" })
 
-cli(process.argv).pipe(Effect.provide(NodeContext.layer), NodeRuntime.runMain)
+runCommand(cli(process.argv))

@@ -6,10 +6,10 @@ import { WebSocketServer } from "@effect-websocket/platform"
 import { NodeWebSocketServer } from "@effect-websocket/platform/node"
 import { Origin } from "@effect-websocket/protocol"
 import { Command, Options } from "@effect/cli"
-import { NodeContext, NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Layer } from "effect"
 import { compression, compressOptions } from "./compression.js"
 import { limitOptions } from "./limits.js"
+import { runCommand } from "./runCommand.js"
 
 const Echo = WebSocketServer.layerHandler((socket) => socket.run((message) => socket.send(message)))
 
@@ -47,4 +47,4 @@ const command = Command.make(
 
 const cli = Command.run(command, { name: "echo-server", version: "0.1.0" })
 
-cli(process.argv).pipe(Effect.provide(NodeContext.layer), NodeRuntime.runMain)
+runCommand(cli(process.argv))

@@ -159,6 +159,18 @@ describe("echo-server", () => {
   }
 })
 
+describe("a wrong option", () => {
+  it.scopedLive("is told once", () =>
+    Effect.gen(function* () {
+      const program = yield* start("echo-server", "--port", "0", "--bogus")
+      const told: Array<string> = []
+      program.stderr.on("data", (chunk: Buffer) => told.push(chunk.toString()))
+      const { code, lines } = yield* output(program)
+      assert.deepStrictEqual([code, ...lines, told.join("").trim()], [1, "Received unknown argument: '--bogus'"])
+    })
+  )
+})
+
 describe("--compress", () => {
   const text = "compressed, and compressed once more. ".repeat(3)
 

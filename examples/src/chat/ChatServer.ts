@@ -68,7 +68,8 @@ const session = (socket: WebSocketServer.ServerWebSocket) => {
     Effect.catchTags({
       Refused: (refused) => Effect.zipRight(answer(refused), socket.close("PolicyViolation", refused.reason)),
       // The broker cannot do it now. The page reconnects, and sends again whatever it has not seen published.
-      Topic_error: () => socket.close("TryAgainLater", "try again later")
+      Topic_error: (error) =>
+        Effect.zipRight(Effect.logWarning(error.message), socket.close("TryAgainLater", "try again later"))
     })
   )
 }

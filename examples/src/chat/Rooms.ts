@@ -5,7 +5,7 @@
 import { MemoryTopicBroker, Presence, type TopicBroker, Topics, type WebSocket } from "@effect-websocket/platform"
 import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import { RedisTopicBroker } from "@effect-websocket/topics-redis"
-import { Clock, type Duration, Effect, FiberHandle, Layer, Option, Schema, type Scope, Stream } from "effect"
+import { Clock, type Duration, Effect, FiberHandle, Layer, Option, type Scope, Stream } from "effect"
 import { createHash } from "node:crypto"
 import {
   Changed,
@@ -21,10 +21,10 @@ import {
   type Say,
   Started
 } from "./Protocol.js"
+import * as Seats from "./Seats.js"
 
 /** A member who has not typed for this long is no longer listed as typing. */
 export const typingTime: Duration.DurationInput = "4 seconds"
-export const maxMembers = 50
 /** How many of the newest messages a page gets that is new, or that has a gap. */
 export const newest = 30
 
@@ -37,21 +37,10 @@ export const layer = (redis?: string): Layer.Layer<Topics.Topics | Presence.Pres
   Layer.merge(Topics.layerBroker(), Presence.layerBroker({ expiry: "10 seconds" })).pipe(
     Layer.provide(
       redis === undefined
-        ? MemoryTopicBroker.layer({ history, maxTopics: 1000, unusedAge })
+        ? MemoryTopicBroker.layer({ history, maxTopics: 2000, unusedAge })
         : RedisTopicBroker.layer({ client: { url: redis }, prefix: "chat:", history, unusedAge })
     )
   )
-
-/** What a session in the presence of a room tells the other servers. The name is the key of the session. */
-const Meta = Schema.parseJson(Schema.Struct({ owner: Schema.String, isTyping: Schema.Boolean }))
-const encodeMeta = Schema.encodeSync(Meta)
-const decodeMeta = Schema.decodeUnknownOption(Meta)
-
-const ownerOf = (meta: string) => Option.getOrUndefined(decodeMeta(meta))?.owner
-const personOf = ({ key, metas }: Presence.Member): Person => ({
-  name: key,
-  isTyping: metas.some((meta) => Option.getOrUndefined(decodeMeta(meta))?.isTyping)
-})
 
 /** All members of a room share this function, and so its results. */
 const encodeEvent = (event: Topics.TopicEvent): string => {
@@ -90,29 +79,9 @@ export const enter = (
     const topic = `rooms/${room}`
     const owner = createHash("sha256").update(key).digest("base64url")
 
-    const check = Effect.flatMap(presence.list(topic), (members) => {
-      const others = members.filter((member) => member.key !== name)
-      const isTaken = members.some(
-        (member) => member.key === name && member.metas.some((meta) => ownerOf(meta) !== owner)
-      )
-      if (isTaken) return Effect.fail(Refused.make({ reason: "this name is taken" }))
-      return others.length < maxMembers ? Effect.void : Effect.fail(Refused.make({ reason: "this room is full" }))
-    })
-    // Once more behind `track`, because another process may have given the same seat away meanwhile. Then neither gets it.
-    yield* check
-    const tracked = yield* presence.track(topic, name, encodeMeta({ owner, isTyping: false }))
-    yield* check
-
+    const { setTyping } = yield* Seats.take(topic, { room, name, owner })
     yield* topics.attach(socket, topic, { ...(yield* beginning(topic, since)), encode: encodeEvent })
 
-    let isTyping = false
-    const setTyping = (value: boolean) =>
-      Effect.suspend(() => {
-        if (value === isTyping) return Effect.void
-        isTyping = value
-        // If the broker cannot do it now, it is done when the session is renewed.
-        return Effect.ignore(tracked.update(encodeMeta({ owner, isTyping })))
-      })
     const pause = yield* FiberHandle.make<void>()
 
     return {
@@ -138,6 +107,8 @@ const beginning = (topic: string, since: Position | undefined) =>
     const { isComplete } = yield* (yield* Topics.Topics).history(topic, { since, limit: 1 })
     return isComplete ? { since } : { last: newest }
   })
+
+const personOf = (member: Presence.Member): Person => ({ name: member.key, isTyping: Seats.isTyping(member) })
 
 const peopleOf = (event: Presence.PresenceEvent) =>
   event._tag === "Present"

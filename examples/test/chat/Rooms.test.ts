@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Scope, TestClock } from "effect"
 import { decodeServer, type Position, type ServerMessage } from "../../src/chat/Protocol.js"
 import * as Rooms from "../../src/chat/Rooms.js"
+import { maxMembers } from "../../src/chat/Seats.js"
 
 interface Options {
   readonly room?: string
@@ -245,7 +246,7 @@ describe("Rooms", () => {
   test(
     "have an end of seats",
     Effect.gen(function* () {
-      const names = Array.from({ length: Rooms.maxMembers }, (_, n) => `${n}`)
+      const names = Array.from({ length: maxMembers }, (_, n) => `${n}`)
       const members = yield* Effect.forEach(names, (name) => member(name))
       assert.deepInclude(yield* Effect.flip(member("one more")), { reason: "this room is full" })
       yield* member("0")

@@ -238,7 +238,37 @@ const oneForEachCore = Effect.gen(function* () {
   assert.deepStrictEqual(yield* Effect.promise(() => exit), [0, null])
 })
 
+const wrongOptions: ReadonlyArray<readonly [ReadonlyArray<string>, string]> = [
+  [["--redis", "redis://127.0.0.1:1", "--workers", "2", "--bogus"], "Received unknown argument: '--bogus'"],
+  // Each process would be a chat of its own.
+  [["--workers", "2"], "Expected to find option: '--redis'"],
+  [["--redis", "127.0.0.1:6379"], "--redis is the URL of a Redis server, such as redis://127.0.0.1:6379"]
+]
+
+/** The exit code of a cluster that ends by itself, and what it has printed. */
+const ended = (options: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const child = yield* Effect.acquireRelease(
+      Effect.sync(() => spawn(process.execPath, [join(String(folder), "cluster.mjs"), ...options])),
+      (child) => Effect.sync(() => child.kill("SIGKILL"))
+    )
+    const printed: Array<string> = []
+    for (const output of [child.stdout, child.stderr]) {
+      output.on("data", (chunk: Buffer) => printed.push(chunk.toString()))
+    }
+    const [code] = yield* Effect.promise(() => once(child, "close"))
+    return [code, printed.join("").trim()]
+  })
+
 describe.skipIf(!hasRedis)("processes over Redis", () => {
+  it.scopedLive("do not begin with a wrong option, which is told once", () =>
+    Effect.forEach(
+      wrongOptions,
+      ([options, told]) => Effect.map(ended(options), (end) => assert.deepStrictEqual(end, [1, told])),
+      { concurrency: "unbounded" }
+    )
+  )
+
   const test = (name: string, scenario: Effect.Effect<void, unknown, Scope.Scope | WebSocketClient.WebSocketClient>) =>
     it.scopedLive(name, () => Effect.provide(scenario, NodeWebSocketClient.layer))
 

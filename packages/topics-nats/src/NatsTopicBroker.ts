@@ -14,6 +14,7 @@ import type * as Scope from "effect/Scope"
 import { NatsLink } from "./internal/NatsLink.js"
 import { NatsPresence } from "./internal/NatsPresence.js"
 import { NatsTopics, TooLarge } from "./internal/NatsTopics.js"
+import { Outages } from "./internal/Outages.js"
 import { integer, millis, token, type ClientOptions, type DurationInput, type Settings } from "./internal/settings.js"
 import { TopicStreams } from "./internal/TopicStreams.js"
 
@@ -104,6 +105,7 @@ const resolve = (options: Options): Settings => {
 
 interface Broker {
   readonly link: NatsLink
+  readonly outages: Outages
   readonly topics: NatsTopics
   readonly presence: NatsPresence
   readonly maxExpiry: number
@@ -111,15 +113,18 @@ interface Broker {
 }
 
 const start = (settings: Settings): Broker => {
-  const link = new NatsLink(settings)
+  const outages = new Outages()
+  const link = new NatsLink(settings, outages)
   const streams = new TopicStreams(link, settings)
   link.start()
   return {
     link,
+    outages,
     topics: new NatsTopics(link, streams, settings.prefix),
     presence: new NatsPresence(link, settings),
     maxExpiry: settings.maxExpiry,
     end: () => {
+      outages.end()
       streams.end()
       link.end()
     }
@@ -174,20 +179,36 @@ const service = ({ link, maxExpiry, presence, topics }: Broker): TopicBroker.Ser
   }
 })
 
+/** Logs for as long as the scope lives. */
+const logOutages = (outages: Outages): Effect.Effect<unknown, never, Scope.Scope> =>
+  Effect.forkScoped(
+    Effect.forever(
+      Effect.flatMap(
+        Effect.promise(() => outages.next()),
+        (event) =>
+          event === undefined
+            ? Effect.logInfo("There is a connection to NATS again")
+            : Effect.logWarning(`There is no connection to NATS, so operations fail: ${event.reason}`)
+      )
+    )
+  )
+
 /**
  * Makes a broker. It succeeds at once: operations wait for the first connection, at most `timeout`, and fail with `TopicError`
  * (`"Unavailable"`) if there is none. The broker and its connection end with the scope.
+ *
+ * If the connection breaks or cannot be made, it logs a warning, once, and an information when there is one again.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (options: Options = {}): Effect.Effect<TopicBroker.Service, never, Scope.Scope> =>
-  Effect.map(
+  Effect.flatMap(
     Effect.acquireRelease(
       Effect.sync(() => start(resolve(options))),
       (broker) => Effect.sync(broker.end)
     ),
-    service
+    (broker) => Effect.as(logOutages(broker.outages), service(broker))
   )
 
 /**

@@ -2,14 +2,17 @@ import type * as TopicBroker from "@effect-websocket/platform/TopicBroker"
 import type { TopicError } from "@effect-websocket/platform/TopicBroker"
 import * as NatsTopicBroker from "@effect-websocket/topics-nats/NatsTopicBroker"
 import * as Message from "@effect-websocket/protocol/Message"
-import { Effect, type Scope } from "./platform.js"
+import { Effect, Logger, type Scope } from "./platform.js"
 
-/** A broker that notices soon when something is wrong. */
+/** A broker that notices soon when something is wrong, and does not log it. */
 export const node = (
   servers: string,
   options?: NatsTopicBroker.Options
 ): Effect.Effect<TopicBroker.Service, never, Scope.Scope> =>
-  NatsTopicBroker.make({ client: { servers }, timeout: "1 second", heartbeat: "150 millis", ...options })
+  Effect.provide(
+    NatsTopicBroker.make({ client: { servers }, timeout: "1 second", heartbeat: "150 millis", ...options }),
+    Logger.layer([])
+  )
 
 export const publish = (broker: TopicBroker.Service, topic: string, text: string) =>
   broker.publish(topic, Message.text(text))

@@ -1,11 +1,12 @@
 /** What happens when the server, a connection or a process fails. docs/topics-nats.md has a table of it. */
 import type { PresenceChange, TopicError } from "@effect-websocket/platform/TopicBroker"
+import * as NatsTopicBroker from "@effect-websocket/topics-nats/NatsTopicBroker"
 import * as Message from "@effect-websocket/protocol/Message"
 import { readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { eventually, listen, node, publish, textOf, until, untilTrue } from "./brokers.js"
 import { hasNats, NatsServer, Proxy } from "./nats.js"
-import { Effect, Exit, Fiber, Scope, afterAll, assert, beforeAll, describe, it } from "./platform.js"
+import { Effect, Exit, Fiber, Logger, Scope, afterAll, assert, beforeAll, describe, it } from "./platform.js"
 
 const numbers = (from: number, to: number): ReadonlyArray<string> =>
   Array.from({ length: to - from + 1 }, (_, index) => String(from + index))
@@ -269,6 +270,25 @@ describe.skipIf(!hasNats)("faults of NATS", () => {
       assert.deepStrictEqual([failure.reason, failure.message.includes("connection refused")], ["Unavailable", true])
       const subscribing: TopicError = yield* Effect.flip(Effect.scoped(broker.subscribe("topic", () => {})))
       assert.strictEqual(subscribing.reason, "Unavailable")
+    })
+  )
+
+  it.live("a connection that is lost is logged once, and again when there is another one", () =>
+    Effect.gen(function* () {
+      const proxy = yield* proxyTo(server)
+      const entries: Array<string> = []
+      const logger = Logger.make<unknown, void>((entry) => {
+        entries.push(`${Logger.levelOf(entry)} ${String(entry.message)}`)
+      })
+      const broker = yield* Effect.provide(
+        NatsTopicBroker.make({ client: { servers: proxy.url } }),
+        Logger.layer([logger])
+      )
+      yield* eventually(broker.position("topic"))
+      proxy.cut()
+      yield* untilTrue(() => entries.length > 1)
+      assert.match(entries[0] ?? "", /^WARN There is no connection to NATS, so operations fail: \S/)
+      assert.deepStrictEqual(entries.slice(1), ["INFO There is a connection to NATS again"])
     })
   )
 

@@ -15,6 +15,7 @@ import type * as Scope from "effect/Scope"
 import { Channels } from "./internal/Channels.js"
 import { RedisLink } from "./internal/RedisLink.js"
 import { AppClient } from "./internal/AppClient.js"
+import { Outages } from "./internal/Outages.js"
 import { RedisPresence } from "./internal/RedisPresence.js"
 import { RedisTopics } from "./internal/RedisTopics.js"
 import { connectionOf, integer, millis } from "./internal/settings.js"
@@ -103,28 +104,34 @@ const resolve = (options: Options): Settings => {
 interface Broker {
   readonly topics: RedisTopics
   readonly presence: RedisPresence
+  readonly outages: Outages
   readonly end: () => void
 }
 
 /** Scripts run over a connection of its own, or over the client of the app. */
 const start = (settings: Settings, client: Client | undefined): Broker => {
-  const channels = new Channels(settings)
+  const outages = new Outages()
+  const channels = new Channels(settings, outages)
   const onReadOnly = (cause: unknown): void => channels.link.restartNow(cause)
   const runner =
-    client === undefined ? startLink(settings, onReadOnly) : new AppClient(client, settings.timeout, onReadOnly)
+    client === undefined
+      ? startLink(settings, outages, onReadOnly)
+      : new AppClient(client, settings.timeout, onReadOnly)
   channels.link.start()
   return {
     topics: new RedisTopics(runner, channels, settings),
     presence: new RedisPresence(runner, channels, settings.prefix),
+    outages,
     end: () => {
+      outages.end()
       runner.end()
       channels.link.end()
     }
   }
 }
 
-const startLink = (settings: Settings, onReadOnly: (cause: unknown) => void): RedisLink => {
-  const link = new RedisLink(settings, () => {}, onReadOnly)
+const startLink = (settings: Settings, outages: Outages, onReadOnly: (cause: unknown) => void): RedisLink => {
+  const link = new RedisLink(settings, outages, () => {}, onReadOnly)
   link.start()
   return link
 }
@@ -176,9 +183,25 @@ const service = ({ presence, topics }: Broker): TopicBroker.Service => ({
   }
 })
 
+/** Logs for as long as the scope lives. */
+const logOutages = (outages: Outages): Effect.Effect<unknown, never, Scope.Scope> =>
+  Effect.forkScoped(
+    Effect.forever(
+      Effect.flatMap(
+        Effect.promise(() => outages.next()),
+        (event) =>
+          event === undefined
+            ? Effect.logInfo("There is a connection to Redis again")
+            : Effect.logWarning(`There is no connection to Redis, so operations fail: ${event.reason}`)
+      )
+    )
+  )
+
 /**
  * Makes a broker. It succeeds at once: operations wait for the first connection, at most `timeout`, and fail with `TopicError`
  * (`"Unavailable"`) if there is none. The broker and its connections end with the scope.
+ *
+ * If a connection breaks or cannot be made, it logs a warning, once, and an information when there is one again.
  *
  * @since 0.1.0
  * @category constructors
@@ -190,12 +213,12 @@ const acquire = (
   options: Options,
   client: Client | undefined
 ): Effect.Effect<TopicBroker.Service, never, Scope.Scope> =>
-  Effect.map(
+  Effect.flatMap(
     Effect.acquireRelease(
       Effect.sync(() => start(resolve(options), client)),
       (broker) => Effect.sync(broker.end)
     ),
-    service
+    (broker) => Effect.as(logOutages(broker.outages), service(broker))
   )
 
 /**

@@ -2,14 +2,17 @@ import type * as TopicBroker from "@effect-websocket/platform/TopicBroker"
 import type { TopicError } from "@effect-websocket/platform/TopicBroker"
 import * as RedisTopicBroker from "@effect-websocket/topics-redis/RedisTopicBroker"
 import * as Message from "@effect-websocket/protocol/Message"
-import { Effect, type Scope } from "./platform.js"
+import { Effect, Logger, type Scope } from "./platform.js"
 
-/** A broker that notices soon when something is wrong. */
+/** A broker that notices soon when something is wrong, and does not log it. */
 export const node = (
   url: string,
   options?: RedisTopicBroker.Options
 ): Effect.Effect<TopicBroker.Service, never, Scope.Scope> =>
-  RedisTopicBroker.make({ client: { url }, timeout: "1 second", heartbeat: "150 millis", ...options })
+  Effect.provide(
+    RedisTopicBroker.make({ client: { url }, timeout: "1 second", heartbeat: "150 millis", ...options }),
+    Logger.layer([])
+  )
 
 export const publish = (broker: TopicBroker.Service, topic: string, text: string) =>
   broker.publish(topic, Message.text(text))

@@ -1,5 +1,6 @@
 /** What happens when the server, a connection or a process fails. docs/topics-redis.md has a table of it. */
-import { Effect, Exit, Fiber, Scope, afterAll, assert, beforeAll, describe, it } from "./platform.js"
+import { Effect, Exit, Fiber, Logger, Scope, afterAll, assert, beforeAll, describe, it } from "./platform.js"
+import * as RedisTopicBroker from "@effect-websocket/topics-redis/RedisTopicBroker"
 import { eventually, listen, node, publish, textOf, until, untilTrue } from "./brokers.js"
 import { hasRedis, Proxy, RedisServer } from "./redis.js"
 
@@ -332,6 +333,27 @@ describe.skipIf(!hasRedis)("faults of Redis", () => {
       assert.deepStrictEqual([failure.reason, failure.message.includes("ECONNREFUSED")], ["Unavailable", true])
       const subscribing = yield* Effect.flip(Effect.scoped(broker.subscribe("topic", () => {})))
       assert.strictEqual(subscribing.reason, "Unavailable")
+    })
+  )
+
+  it.live("a server that cannot be reached is logged once, and again when it can be", () =>
+    Effect.gen(function* () {
+      const proxy = yield* Effect.promise(() => Proxy.start(1))
+      yield* Effect.addFinalizer(() => Effect.sync(() => proxy.stop()))
+      const entries: Array<string> = []
+      const logger = Logger.make<unknown, void>((entry) => {
+        entries.push(`${Logger.levelOf(entry)} ${String(entry.message)}`)
+      })
+      const broker = yield* Effect.provide(
+        RedisTopicBroker.make({ client: { url: proxy.url } }),
+        Logger.layer([logger])
+      )
+      yield* untilTrue(() => entries.length > 0)
+      assert.match(entries[0] ?? "", /^WARN There is no connection to Redis, so operations fail: \S/)
+      proxy.switchTo(server.port)
+      yield* eventually(broker.position("topic"))
+      yield* untilTrue(() => entries.length > 1)
+      assert.deepStrictEqual(entries.slice(1), ["INFO There is a connection to Redis again"])
     })
   )
 

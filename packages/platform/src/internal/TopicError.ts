@@ -51,6 +51,8 @@ export class TopicError extends Data.TaggedError("Topic_error")<{
 export const tooLarge = (topic: string, max: number): TopicError => new TopicError({ reason: "TooLarge", topic, max })
 
 const reasonOf = (cause: unknown): string => {
+  // Of a host with several addresses.
+  if (cause instanceof AggregateError && cause.message === "") return cause.errors.map(reasonOf).join("; ")
   if (cause instanceof Error) return cause.message
   try {
     return String(cause)

@@ -7,6 +7,7 @@ import {
   type NatsConnection,
   type Subscription
 } from "@nats-io/transport-node"
+import type { Outages } from "./Outages.js"
 import type { LinkSettings } from "./settings.js"
 
 /** A connection, and the API of JetStream over it. It ends when the connection breaks. */
@@ -30,6 +31,7 @@ const maxDelay = 2_000
  */
 export class NatsLink {
   private readonly settings: LinkSettings
+  private readonly outages: Outages
   private current: Session | undefined = undefined
   private hasEnded = false
   private failures = 0
@@ -39,8 +41,9 @@ export class NatsLink {
   private readonly waiting = new Set<Waiter>()
   private readonly listenings = new Set<Listening>()
 
-  constructor(settings: LinkSettings) {
+  constructor(settings: LinkSettings, outages: Outages) {
     this.settings = settings
+    this.outages = outages
   }
 
   get timeout(): number {
@@ -145,6 +148,7 @@ export class NatsLink {
     }
     this.current = session
     this.failures = 0
+    this.outages.find()
     session.nc.closed().then((cause) => this.lose(session, cause ?? new Error("The connection to NATS has ended")))
     const listenings = [...this.listenings]
     for (const listening of listenings) listening.begin(session)
@@ -169,6 +173,7 @@ export class NatsLink {
   private retry(cause: unknown): void {
     if (this.hasEnded) return
     this.lastCause = cause
+    this.outages.lose(cause)
     const delay = Math.min(maxDelay, minDelay * 2 ** this.failures++)
     // Half of it at random, so that all processes do not come back at once.
     this.timer = setTimeout(() => this.start(), delay * (0.5 + Math.random() / 2))

@@ -1,4 +1,5 @@
 import { RedisLink, type Client } from "./RedisLink.js"
+import type { Outages } from "./Outages.js"
 import type { LinkSettings } from "./settings.js"
 
 /** Gets each message of a channel, and `undefined` after messages may have been missed. */
@@ -33,9 +34,10 @@ export class Channels {
   private readonly channels = new Map<string, Channel>()
   private client: Client | undefined = undefined
 
-  constructor(settings: LinkSettings) {
+  constructor(settings: LinkSettings, outages: Outages) {
     this.link = new RedisLink(
       settings,
+      outages,
       (client) => this.resume(client),
       () => {}
     )

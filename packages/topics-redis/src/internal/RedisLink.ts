@@ -1,4 +1,5 @@
 import { createClient } from "@redis/client"
+import type { Outages } from "./Outages.js"
 import { bytesOnly, isReply, ScriptRunner } from "./ScriptRunner.js"
 import type { LinkSettings } from "./settings.js"
 
@@ -37,6 +38,7 @@ const maxDelay = 2_000
 /** One connection, made again whenever it breaks or the server does not answer. */
 export class RedisLink extends ScriptRunner {
   private readonly settings: LinkSettings
+  private readonly outages: Outages
   private readonly onUp: (client: Client) => void
   private readonly onReadOnly: (cause: unknown) => void
   private current: Dialed | undefined = undefined
@@ -49,9 +51,15 @@ export class RedisLink extends ScriptRunner {
   private readonly waiting = new Set<Command>()
 
   /** `onUp` is called with each connection that is ready, `onReadOnly` if the server has become a replica. */
-  constructor(settings: LinkSettings, onUp: (client: Client) => void, onReadOnly: (cause: unknown) => void) {
+  constructor(
+    settings: LinkSettings,
+    outages: Outages,
+    onUp: (client: Client) => void,
+    onReadOnly: (cause: unknown) => void
+  ) {
     super()
     this.settings = settings
+    this.outages = outages
     this.onUp = onUp
     this.onReadOnly = onReadOnly
   }
@@ -142,6 +150,7 @@ export class RedisLink extends ScriptRunner {
     clearTimeout(this.timer)
     this.isUp = true
     this.failures = 0
+    this.outages.find(this)
     this.beat(dialed)
     const commands = [...this.waiting]
     this.waiting.clear()
@@ -164,6 +173,7 @@ export class RedisLink extends ScriptRunner {
   private lose(dialed: Dialed, cause: unknown): void {
     if (this.current !== dialed) return
     this.drop(cause)
+    this.outages.lose(this, cause)
     const delay = Math.min(maxDelay, minDelay * 2 ** this.failures++)
     // Half of it at random, so that all processes do not come back at once.
     this.timer = setTimeout(() => this.start(), delay * (0.5 + Math.random() / 2))
