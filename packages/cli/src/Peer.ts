@@ -11,7 +11,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Failure } from "./Failure.js"
+import { exitCodes } from "./ExitCode.js"
+import { Failure } from "./Failure.js"
 import { shownPayload } from "./Format.js"
 import type { Screen } from "./Screen.js"
 
@@ -101,7 +102,10 @@ export const single = (socket: WebSocket.WebSocket): Peer => ({
   close: (code, reason) => socket.close(code, reason)
 })
 
-/** Connections one after the other; `ReconnectingWebSocket.classify` says when the last one has ended. */
+/**
+ * Connections one after the other; `ReconnectingWebSocket.classify` says when the last one has ended. If it is closed while there is
+ * none, `run` fails with the reason why there is none.
+ */
 export const reconnecting = (
   url: string,
   recordFrames: boolean,
@@ -110,6 +114,11 @@ export const reconnecting = (
 ): Effect.Effect<Peer, never, WebSocketClient.WebSocketClient | Scope.Scope> =>
   Effect.gen(function* () {
     let current: WebSocket.WebSocket | undefined
+    let problem: Errors.WebSocketError | Failure = new Failure({
+      exitCode: exitCodes.timeout,
+      message: "There is no connection yet"
+    })
+    let missing: Errors.WebSocketError | Failure | undefined
     const scope = yield* Effect.scope
     const socket = yield* ReconnectingWebSocket.make(url, {
       recordFrames,
@@ -126,8 +135,8 @@ export const reconnecting = (
       Stream.runForEach(socket.state.changes, (state) =>
         Effect.sync(() => {
           if (state._tag !== "Waiting") return
-          const problem = Errors.isWebSocketError(state.failure) ? state.failure.message : String(state.failure)
-          screen.warn(`${problem}; connects again in ${millis(state.delay)}`)
+          problem = state.failure
+          screen.warn(`${problem.message}; connects again in ${millis(state.delay)}`)
         })
       )
     )
@@ -141,10 +150,14 @@ export const reconnecting = (
         Effect.gen(function* () {
           while (true) {
             const message = yield* socket.receiveOption
-            if (message._tag === "None") return
+            if (message._tag === "None") return yield* missing === undefined ? Effect.void : Effect.fail(missing)
             yield* handler(message.value)
           }
         }),
-      close: (code, reason) => socket.close(code, reason)
+      close: (code, reason) =>
+        Effect.gen(function* () {
+          missing = (yield* socket.state.get)._tag === "Open" ? undefined : problem
+          yield* socket.close(code, reason)
+        })
     }
   })

@@ -51,7 +51,10 @@ const failed = (path: string) => (cause: unknown) =>
     message: `The cookie jar ${path} cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`
   })
 
-/** Reads a jar, which is empty if the file does not exist. `save` writes the file anew, for the user only. */
+/**
+ * Reads a jar, which is empty if the file does not exist. `save` writes the file anew, for the user only. Fails at once if the file
+ * could not be written at the end.
+ */
 export const make = (
   path: string
 ): Effect.Effect<{ readonly service: CookieJar.Service; readonly save: Effect.Effect<void, Failure> }, Failure> =>
@@ -59,6 +62,7 @@ export const make = (
     try: () => {
       const jar = new ToughJar()
       for (const line of readIfExists(path).split(/\r?\n/)) load(jar, line)
+      writeBeside(path, "", () => {})
       const service: CookieJar.Service = {
         cookieHeader: (url) => Effect.sync(() => jar.getCookieStringSync(url.href)),
         setCookies: (url, lines) =>
@@ -81,11 +85,15 @@ const readIfExists = (path: string): string => {
 }
 
 /** Whoever reads the file sees the old one or the new one, and no half of it. */
-const replace = (path: string, content: string): void => {
+const replace = (path: string, content: string): void =>
+  writeBeside(path, content, (temporary) => renameSync(temporary, path))
+
+/** Writes a file in the same folder, which is gone afterwards unless `use` moves it. */
+const writeBeside = (path: string, content: string, use: (temporary: string) => void): void => {
   const temporary = `${path}.${process.pid}.tmp`
   try {
     writeFileSync(temporary, content, { mode: 0o600 })
-    renameSync(temporary, path)
+    use(temporary)
   } finally {
     rmSync(temporary, { force: true })
   }

@@ -179,6 +179,7 @@ describe("connect", () => {
       const cases: ReadonlyArray<readonly [status: number, input: string, args: ReadonlyArray<string>]> = [
         [2, "", ["connect", urls.echo, "--ca", "/does/not/exist"]],
         [2, "", ["connect", urls.echo, "-x", "ftp://127.0.0.1"]],
+        [2, "", ["connect", urls.forbidden, "-c", "/does/not/exist"]],
         [7, "", ["connect", closed]],
         [22, "", ["connect", urls.forbidden, "--verbose"]],
         [28, "", ["connect", urls.silent, "--connect-timeout", "50ms"]],
@@ -252,6 +253,27 @@ describe("connect", () => {
       running.child.stdin.end("hello\n")
       assert.strictEqual(yield* running.status, 0, running.stderr)
       assert.strictEqual(running.stdout, "hello\n")
+    })
+  )
+
+  it.live("ends with the reason why there is no connection, if there is none to close", () =>
+    Effect.gen(function* () {
+      const closed = yield* Effect.scoped(serveTcp(() => {}))
+      const cases = [
+        [7, closed],
+        [22, yield* serveTcp((socket) => socket.end("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"))],
+        [28, yield* serveTcp(() => {})]
+      ] as const
+      const ended = yield* Effect.forEach(
+        cases,
+        ([, url]) => run("", "connect", url, "--reconnect", "--wait", "300ms"),
+        { concurrency: 2 }
+      )
+      assert.deepStrictEqual(
+        ended.map(({ status }) => status),
+        cases.map(([status]) => status)
+      )
+      for (const { stderr } of ended) assert.isNotEmpty(stderr)
     })
   )
 })

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as cookieFile from "../src/cookieFile.js"
@@ -48,11 +48,18 @@ describe("cookieFile", () => {
     })
   )
 
-  it.live("fails if the file cannot be used", () =>
+  it.live("fails at once if the file cannot be read or written, and leaves nothing", () =>
     Effect.gen(function* () {
       const folder = yield* temporary
       assert.strictEqual((yield* Effect.flip(cookieFile.make(folder))).exitCode, 2)
-      const { save } = yield* cookieFile.make(join(folder, "no/such/folder"))
+      const { exitCode, message } = yield* Effect.flip(cookieFile.make(join(folder, "no/such/folder")))
+      assert.strictEqual(exitCode, 2)
+      assert.match(message, /^The cookie jar .*no\/such\/folder cannot be used: ENOENT/)
+      const gone = join(folder, "gone")
+      mkdirSync(gone)
+      const { save } = yield* cookieFile.make(join(gone, "cookies.txt"))
+      assert.deepStrictEqual(readdirSync(gone), [])
+      rmSync(gone, { recursive: true })
       assert.strictEqual((yield* Effect.flip(save)).exitCode, 2)
     })
   )
