@@ -54,8 +54,8 @@ export class WebSocketMetrics extends ContextService<WebSocketMetrics, Service>(
 ) {}
 
 /**
- * Makes the metrics. They are read once more when the scope ends, and their gauges are zero from then on. If `interval` is not a
- * finite duration above zero, that is a defect.
+ * Makes the metrics. They are read once more when the scope ends. From then on nothing is recorded, and their gauges are zero. If
+ * `interval` is not a finite duration above zero, that is a defect.
  *
  * @since 3.0.0
  * @category constructors

@@ -8,10 +8,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import type { ParentSpan, Span, SpanOptions } from "effect/Tracer"
+import { externalSpan, type ParentSpan, type Span, type SpanOptions } from "effect/Tracer"
+import { ofTraceparent, traceparentOf } from "./engine/traceContext.js"
 import { ContextService, linkTo, type AnySchema } from "./internal/effect.js"
 import { spanOf } from "./internal/handshakeSpans.js"
-import { headersOfSpan, spanOfHeaders } from "./internal/http.js"
 import type * as WebSocket from "./WebSocket.js"
 
 /**
@@ -155,15 +155,19 @@ export const Traced = <S extends AnySchema>(value: S) =>
   Schema.Struct({ traceparent: Schema.optional(Schema.String), value })
 
 /**
- * A value with the context of the current span, if there is one.
+ * A value with the context of the current span, or else of the trace that `withTrace` continues. Without either, and for a span
+ * that is not recorded, the value has no context.
  *
  * @since 3.0.0
  * @category messages
  */
 export const traced = <A>(value: A): Effect.Effect<Traced<A>> =>
-  Effect.match(Effect.currentSpan, {
+  Effect.match(Effect.currentParentSpan, {
     onFailure: (): Traced<A> => ({ value }),
-    onSuccess: (span): Traced<A> => ({ traceparent: headersOfSpan(span)["traceparent"], value })
+    onSuccess: (span): Traced<A> => {
+      const traceparent = traceparentOf(span)
+      return traceparent === undefined ? { value } : { traceparent, value }
+    }
   })
 
 /**
@@ -175,6 +179,6 @@ export const traced = <A>(value: A): Effect.Effect<Traced<A>> =>
 export const withTrace =
   ({ traceparent }: Traced<unknown>) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
-    const parent = traceparent === undefined ? Option.none() : spanOfHeaders({ traceparent })
-    return Option.isSome(parent) ? Effect.withParentSpan(effect, parent.value) : effect
+    const context = traceparent === undefined ? undefined : ofTraceparent(traceparent)
+    return context === undefined ? effect : Effect.withParentSpan(effect, externalSpan(context))
   }

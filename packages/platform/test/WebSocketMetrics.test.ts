@@ -221,6 +221,47 @@ describe("WebSocketMetrics", () => {
     })
   )
 
+  it.effect("records nothing of connections that last longer than it", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const service = yield* Scope.provide(WebSocketMetrics.make(), scope)
+      const sockets = yield* Effect.gen(function* () {
+        yield* Effect.forkScoped(WebSocketServer.run(echo))
+        return [yield* connect("ws://test"), yield* connect("ws://test")]
+      }).pipe(Effect.provideService(WebSocketMetrics.WebSocketMetrics, service))
+      yield* Scope.close(scope, Exit.void)
+      const before = yield* Metric.numbersOf("websocket.")
+      for (const socket of sockets) {
+        yield* socket.send("hello")
+        yield* WebSocketTest.expectMessage(socket, "hello")
+        yield* socket.close()
+        yield* service.sample
+        assert.deepStrictEqual([...(yield* Metric.numbersOf("websocket."))], [...before])
+      }
+      for (const [key, value] of before) if (key.includes(".active")) assert.strictEqual(value, 0, key)
+    }).pipe(Effect.scoped, Effect.provide(Layer.fresh(WebSocketTest.layer)))
+  )
+
+  it.effect("names statuses that HTTP does not define by their class", () =>
+    Effect.gen(function* () {
+      const changes = yield* changesOf
+      for (const status of [204, 299, 418, 419, 499, 502, 599, 600, 999]) {
+        yield* Effect.forkScoped(Effect.exit(connect("ws://test")))
+        yield* (yield* WebSocketTest.nextAttempt).reject(status)
+      }
+      yield* settled
+      assert.deepStrictEqual(refusals(yield* changes), {
+        "client,204": 1,
+        "client,2xx": 1,
+        "client,418": 1,
+        "client,4xx": 2,
+        "client,502": 1,
+        "client,5xx": 1,
+        "client,_OTHER": 2
+      })
+    }).pipe(Effect.provide(metered(WebSocketTest.layer)))
+  )
+
   it.effect("has an interval that is a finite duration above zero", () =>
     Effect.gen(function* () {
       for (const interval of [0, -1, Infinity]) {

@@ -53,13 +53,19 @@ describe("WebSocketTracing", () => {
       const common = {
         "http.request.method": "GET",
         "http.response.status_code": 101,
+        "network.peer.address": "mock-client",
         "network.protocol.name": "http",
         "network.protocol.version": "1.1",
         "server.address": "test",
         "url.path": "/feed"
       }
       const ofClient = named(spans, client)
-      assert.deepStrictEqual(ofClient.attributes, { ...common, "server.port": 80, "url.scheme": "ws" })
+      assert.deepStrictEqual(ofClient.attributes, {
+        ...common,
+        "server.port": 80,
+        "url.full": "ws://test/feed",
+        "url.scheme": "ws"
+      })
       assert.deepInclude(ofClient, { kind: "client", ended: "success", parent: named(spans, "app").spanId })
       const ofServer = named(spans, server)
       assert.deepStrictEqual(ofServer.attributes, common)
@@ -100,11 +106,45 @@ describe("WebSocketTracing", () => {
       yield* settled
       void connecting
       assert.deepStrictEqual(named(spans, client).events, [
-        ["websocket.redirect", { "url.scheme": "ws", "url.path": "/new", "server.address": "test", "server.port": 80 }]
+        [
+          "websocket.redirect",
+          {
+            "url.full": "ws://test/new",
+            "url.scheme": "ws",
+            "url.path": "/new",
+            "server.address": "test",
+            "server.port": 80
+          }
+        ]
       ])
       assert.deepInclude(named(spans, client).attributes, { "url.path": "/old", "http.response.status_code": 101 })
     }).pipe(Effect.provide(layer))
   })
+
+  it.effect("begins a trace for each handshake, also if the server was built within a span", () => {
+    const { layer, spans } = recorded(Layer.empty)
+    const built = Layer.fresh(Layer.provideMerge(WebSocketTest.layer, WebSocketTracing.layer))
+    return Effect.gen(function* () {
+      yield* Effect.gen(function* () {
+        yield* Effect.forkScoped(WebSocketServer.run((socket) => socket.run(() => Effect.void)))
+        yield* Effect.forkScoped(connect("ws://test", { headers: { traceparent: "none", b3: "none" } }))
+        yield* settled
+      }).pipe(Effect.scoped, Effect.provide(built), Effect.withSpan("app"))
+      assert.strictEqual(named(spans, client).parent, named(spans, "app").spanId)
+      assert.isUndefined(named(spans, server).parent)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("sends no context of spans that are not recorded", () =>
+    Effect.gen(function* () {
+      yield* Effect.forkScoped(connect("ws://test"))
+      const { accept, request } = yield* WebSocketTest.nextAttempt
+      yield* accept()
+      assert.notProperty(request.headers, "traceparent")
+      assert.notProperty(request.headers, "b3")
+      assert.deepStrictEqual(yield* Effect.withSpan(WebSocketTracing.traced("hello"), "sender"), { value: "hello" })
+    }).pipe(Effect.scoped, Effect.provide(traced(WebSocketTest.layer).layer), Effect.withTracerEnabled(false))
+  )
 
   it.effect("keeps the context to itself if it is told to, and leaves a header of the app as it is", () =>
     Effect.gen(function* () {
@@ -176,12 +216,18 @@ describe("Traced", () => {
       const received = Schema.decodeUnknownSync(Text)(JSON.parse(JSON.stringify(sent)))
       yield* Effect.void.pipe(Effect.withSpan("receiver"), WebSocketTracing.withTrace(received))
       assert.deepInclude(named(spans, "receiver"), { parent: spanId, traceId })
-      for (const traceparent of [undefined, "", "00-x"]) {
+      // A relay without spans of its own passes the context on.
+      assert.deepStrictEqual(yield* WebSocketTracing.traced(1).pipe(WebSocketTracing.withTrace(received)), {
+        traceparent: sent.traceparent,
+        value: 1
+      })
+      const zero = `00-${"0".repeat(32)}-${"0".repeat(16)}-01`
+      for (const traceparent of [undefined, "", "00-x", zero, "\0".repeat(100_000)]) {
         yield* Effect.void.pipe(
-          Effect.withSpan(`${traceparent}`),
+          Effect.withSpan(`work ${traceparent}`),
           WebSocketTracing.withTrace({ traceparent, value: 0 })
         )
-        assert.isUndefined(named(spans, `${traceparent}`).parent)
+        assert.isUndefined(named(spans, `work ${traceparent}`).parent)
       }
     }).pipe(Effect.provide(layer))
   })

@@ -1,3 +1,4 @@
+import { abnormalClosure } from "../engine/connection/closeCodes.js"
 import type { FinalStatus } from "../engine/connection/FinalStatus.js"
 import type { Budget } from "../engine/connection/Budget.js"
 import type { ConnectionObserver, ObservedConnection, PauseReason } from "../engine/connection/Observer.js"
@@ -99,7 +100,8 @@ export class ConnectionMetrics implements ConnectionObserver {
 }
 
 const closeAttributes = ({ clean, initiator, received, sent }: FinalStatus) => {
-  const code = initiator === undefined ? 1006 : ((initiator === "local" ? sent : received)?.code ?? 1005)
+  // Whoever began may have ended the transport without a Close.
+  const code = (initiator === "local" ? sent : received)?.code ?? abnormalClosure
   return {
     "websocket.close.code": codeOf(code),
     "websocket.close.initiator": initiator ?? "none",

@@ -7,6 +7,7 @@ export class Meter {
   private readonly series = new Map<string, (value: number) => void>()
   // What this meter has added to each gauge. Several meters may share a gauge, whose value is then their sum.
   private readonly levels = new Map<string, Level>()
+  private hasEnded = false
 
   constructor(runtime: Runtime<never>) {
     this.runtime = runtime
@@ -14,6 +15,7 @@ export class Meter {
 
   /** Adds to a counter or a gauge, or records a value of a histogram. */
   record(instrument: Instrument, attributes: Attributes, value: number): void {
+    if (this.hasEnded) return
     const key = keyOf(instrument, attributes)
     let record = this.series.get(key)
     if (record === undefined) {
@@ -32,9 +34,10 @@ export class Meter {
     this.record(instrument, attributes, value - (before ?? 0))
   }
 
-  /** Takes back what this meter has added to gauges by `set`. */
+  /** Takes back what this meter has added to gauges by `set`, and records nothing more: connections may last longer than it. */
   end(): void {
     for (const { attributes, instrument } of this.levels.values()) this.set(instrument, attributes, 0)
+    this.hasEnded = true
   }
 }
 

@@ -9,11 +9,11 @@ import * as HeaderField from "@effect-websocket/protocol/HeaderField"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import type { Span } from "effect/Tracer"
+import type { Clock } from "effect/Clock"
+import { externalSpan, type Span } from "effect/Tracer"
 import type { Dial, Dialed } from "../engine/client/Dial.js"
 import type { HandshakeObserver, ObserveHandshake } from "../engine/server/ObservedAttempt.js"
-import { pathOf } from "../engine/server/ServerRequest.js"
-import type { UpgradeAttempt } from "../engine/server/UpgradeAttempt.js"
+import { headersOf, ofHeaders } from "../engine/traceContext.js"
 import { WebSocketTracing, type Service } from "../WebSocketTracing.js"
 import {
   clock,
@@ -27,27 +27,22 @@ import {
   type Runtime
 } from "./effect.js"
 import { rememberSpan } from "./handshakeSpans.js"
-import { headersOfSpan, spanOfHeaders } from "./http.js"
 import { errorTypeOf, meteredPolicy } from "./metered.js"
 import type { ServerPolicy } from "./serverPolicy.js"
+import {
+  attributesOfAnswer,
+  attributesOfAttempt,
+  attributesOfRequest,
+  attributesOfUpgrade,
+  attributesOfUrl,
+  statusCode,
+  type SpanAttributes
+} from "./spanAttributes.js"
 
 const current: Effect.Effect<Service | undefined> = Effect.map(
   Effect.serviceOption(WebSocketTracing),
   Option.getOrUndefined
 )
-
-// What every handshake over HTTP/1.1 has, in the names of OpenTelemetry's conventions.
-const common = { "http.request.method": "GET", "network.protocol.name": "http", "network.protocol.version": "1.1" }
-
-/** Without user, password, query and fragment. */
-const attributesOf = ({ hostname, pathname, port, protocol }: URL): Readonly<Record<string, unknown>> => ({
-  "url.scheme": protocol.slice(0, -1),
-  "url.path": pathname,
-  ...(hostname === "" ? {} : { "server.address": hostname, "server.port": portOf(port, protocol) })
-})
-
-const portOf = (port: string, protocol: string): number =>
-  port === "" ? (protocol === "wss:" ? 443 : 80) : Number(port)
 
 /** Connects within a span, if the context asks for it. `connected` makes the attempt with a `Dial`. */
 export const tracedConnect = <A, E extends ProtocolError | HandshakeRejected | IoError>(
@@ -61,55 +56,75 @@ export const tracedConnect = <A, E extends ProtocolError | HandshakeRejected | I
       : Effect.flatMap(clock, (clock) =>
           Effect.useSpan(
             "websocket.client.handshake",
-            { kind: "client", attributes: { ...common, ...attributesOf(url) } },
+            { kind: "client", attributes: attributesOfRequest(url) },
             (span) => {
-              const tell = (event: string, attributes?: Readonly<Record<string, unknown>>): void =>
-                span.event(event, spanTimeUnsafe(clock), { ...attributes })
-              return Effect.onExit(connected(tracedDial(dial, span, tell, tracing.propagation)), (exit) =>
-                Effect.sync(() => {
-                  if (Exit.isSuccess(exit)) return
-                  span.attribute("error.type", errorTypeOf(exit))
-                })
+              const handshake = new ClientHandshakeSpan(span, clock)
+              return Effect.onExit(connected(tracedDial(dial, handshake, tracing.propagation)), (exit) =>
+                Effect.sync(() => handshake.end(exit))
               )
             }
           )
         )
   )
 
-const tracedDial = (
-  dial: Dial,
-  span: Span,
-  tell: (event: string, attributes?: Readonly<Record<string, unknown>>) => void,
-  propagation: boolean
-): Dial => {
+/** The span of the handshake of a client. What a dial reports behind its end is not in it. */
+class ClientHandshakeSpan {
+  private readonly span: Span
+  private readonly clock: Clock
+  private hasEnded = false
+
+  constructor(span: Span, clock: Clock) {
+    this.span = span
+    this.clock = clock
+  }
+
+  get headers(): HeaderRecord {
+    return headersOf(this.span)
+  }
+
+  tell(event: string, attributes: SpanAttributes = {}): void {
+    if (!this.hasEnded) this.span.event(event, spanTimeUnsafe(this.clock), { ...attributes })
+  }
+
+  answered(dialed: Dialed): void {
+    if (this.hasEnded) return
+    if (dialed._tag !== "Failed") this.annotate(attributesOfAnswer(dialed))
+    else if (isHandshakeRejected(dialed.error)) this.annotate({ [statusCode]: dialed.error.status })
+    if (dialed._tag === "Upgraded") rememberSpan(dialed.transport, this.span)
+  }
+
+  end(exit: Exit.Exit<unknown, ProtocolError | HandshakeRejected | IoError>): void {
+    if (Exit.isFailure(exit)) this.annotate({ "error.type": errorTypeOf(exit) })
+    this.hasEnded = true
+  }
+
+  private annotate(attributes: SpanAttributes): void {
+    annotate(this.span, attributes)
+  }
+}
+
+const annotate = (span: Span, attributes: SpanAttributes): void => {
+  for (const [name, value] of Object.entries(attributes)) span.attribute(name, value)
+}
+
+const tracedDial = (dial: Dial, handshake: ClientHandshakeSpan, propagation: boolean): Dial => {
   let requests = 0
   return (url, headers, done) => {
-    if (requests++ > 0) tell("websocket.redirect", attributesOf(url))
+    if (requests++ > 0) handshake.tell("websocket.redirect", attributesOfUrl(url))
     return dial(
       url,
-      propagation ? { ...missing(headersOfSpan(span), headers), ...headers } : headers,
+      propagation ? { ...missing(handshake.headers, headers), ...headers } : headers,
       (dialed) => {
-        if (dialed._tag === "Upgraded") {
-          span.attribute("http.response.status_code", 101)
-          rememberSpan(dialed.transport, span)
-        } else {
-          const status = statusOf(dialed)
-          if (status !== undefined) span.attribute("http.response.status_code", status)
-        }
+        handshake.answered(dialed)
         done(dialed)
       },
-      tell
+      (event) => handshake.tell(event)
     )
   }
 }
 
-const statusOf = (dialed: Exclude<Dialed, { readonly _tag: "Upgraded" }>): number | undefined => {
-  if (dialed._tag === "Rejected") return dialed.status
-  return isHandshakeRejected(dialed.error) ? dialed.error.status : undefined
-}
-
 /** The headers that others do not have. The app may have set them itself. */
-const missing = (added: Readonly<Record<string, string>>, headers: HeaderRecord): HeaderRecord =>
+const missing = (added: HeaderRecord, headers: HeaderRecord): HeaderRecord =>
   Object.fromEntries(Object.entries(added).filter(([name]) => HeaderField.values(headers, name).length === 0))
 
 /** The policy of a server, with the metrics and the spans that the context asks for. */
@@ -137,11 +152,12 @@ const observeWith =
   (inherited: Runtime<never>, { propagation }: Service): ObserveHandshake =>
   (attempt): HandshakeObserver => {
     const scope = scopeMakeUnsafe()
-    const parent = propagation ? Option.getOrUndefined(spanOfHeaders(plain(attempt.request.headers))) : undefined
-    const options = { kind: "server", attributes: { ...common, ...serverAttributes(attempt) } } as const
+    const context = propagation ? ofHeaders(attempt.request.headers) : undefined
+    const options = { kind: "server", attributes: attributesOfAttempt(attempt) } as const
     const made = Effect.makeSpanScoped(
       "websocket.server.handshake",
-      parent === undefined ? options : { ...options, parent }
+      // Without a parent, the span of whoever built the server would be that of all its handshakes.
+      context === undefined ? { ...options, root: true } : { ...options, parent: externalSpan(context) }
     )
     const span = runSyncWith(inherited)(scopeProvide(made, scope))
     const end = (exit: Exit.Exit<void, string>): void => {
@@ -150,32 +166,14 @@ const observeWith =
     }
     return {
       accepted: (transport) => {
-        span.attribute("http.response.status_code", 101)
+        annotate(span, attributesOfUpgrade(attempt))
         rememberSpan(transport, span)
         end(Exit.void)
       },
       refused: (reason, status) => {
-        if (status !== undefined) span.attribute("http.response.status_code", status)
-        span.attribute("error.type", reason)
+        annotate(span, { ...(status === undefined ? {} : { [statusCode]: status }), "error.type": reason })
         // OpenTelemetry: a status below 500 is no error of the server.
         end(status !== undefined && status < 500 ? Exit.void : Exit.fail(reason))
       }
     }
   }
-
-const serverAttributes = ({ request }: UpgradeAttempt): Readonly<Record<string, unknown>> => {
-  const [host] = HeaderField.values(request.headers, "host")
-  const path = pathOf(request.url)
-  if (host === undefined || !URL.canParse(`ws://${host}`)) return { "url.path": path }
-  const { hostname, port } = new URL(`ws://${host}`)
-  return { "url.path": path, "server.address": hostname, ...(port === "" ? {} : { "server.port": Number(port) }) }
-}
-
-/** Headers as a record of texts. Names are in lower case already. */
-const plain = (headers: HeaderField.Input): Readonly<Record<string, string>> =>
-  Object.fromEntries(
-    ["traceparent", "b3", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled"].flatMap((name) => {
-      const [value] = HeaderField.values(headers, name)
-      return value === undefined ? [] : [[name, value]]
-    })
-  )

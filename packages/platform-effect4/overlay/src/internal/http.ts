@@ -1,9 +1,7 @@
-/** What `@effect/platform` has for Effect 3, and `effect/http` for Effect 4: cookies, URL parameters and trace contexts. */
+/** What `@effect/platform` has for Effect 3, and `effect/http` for Effect 4: cookies and URL parameters. */
 import type * as Cookies_ from "effect/http/Cookies"
 import type * as UrlParams_ from "effect/http/UrlParams"
-import type * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import type { ExternalSpan, Span } from "effect/Tracer"
 import * as Http from "./install-effect@4-or-platform@3/effect.js"
 
 /** Cookies by name. */
@@ -20,10 +18,3 @@ export const urlParamsFromInput = (input: UrlParamsInput): ReadonlyArray<readonl
     name,
     typeof value === "string" ? value : Redacted.value(value)
   ])
-
-/** The headers that pass on the context of a span: `traceparent` of W3C, and `b3`. */
-export const headersOfSpan = (span: Span): Readonly<Record<string, string>> => Http.traceHeaders(span)
-
-/** The span that headers name, as W3C or B3 has it. */
-export const spanOfHeaders = (headers: Readonly<Record<string, string>>): Option.Option<ExternalSpan> =>
-  Http.spanFromHeaders(Http.headersFromInput(headers))

@@ -33,6 +33,7 @@ export interface RejectedBody {
 /**
  * What a `Dial` reports, once: an answer that opens the connection, with its headers (names in lower case) and the transport behind
  * it, another answer, or why there is no answer. `status` is 200 for an extended `CONNECT` (RFC 8441). Default: 101.
+ * `httpVersion` of another answer is for traces. Default: `"1.1"`.
  *
  * @since 0.1.0
  * @category models
@@ -47,6 +48,7 @@ export type Dialed =
   | {
       readonly _tag: "Rejected"
       readonly status: number
+      readonly httpVersion?: "1.1" | "2" | undefined
       readonly headers: HeaderRecord
       readonly body: RejectedBody
     }
