@@ -17,20 +17,20 @@ import {
   type Endpoint,
   type PayloadTooLarge
 } from "./Errors.js"
-import { Frame, FrameReceived, rsv1 } from "./Frame.js"
-import { FrameDecoder, type FrameHeader, type FrameVisitor, type Role, type Violation } from "./FrameDecoder.js"
+import { Frame, FrameReceived } from "./Frame.js"
+import type { FrameHeader, Role, Violation } from "./FrameDecoder.js"
 import { ClosingHandshake, reasonFor } from "./internal/ClosingHandshake.js"
-import type { DataReader } from "./internal/DataReader.js"
+import { configOf, type ConnectionConfig } from "./internal/ConnectionConfig.js"
 import { copyOf, GrowingBuffer, mayView } from "./internal/GrowingBuffer.js"
+import type { Inbound, InboundHost } from "./internal/Inbound.js"
 import { isViewOf } from "./internal/isViewOf.js"
 import * as memory from "./internal/memory.js"
-import { makeReader } from "./internal/makeReader.js"
-import { Sender } from "./internal/Sender.js"
+import type { Sender } from "./internal/Sender.js"
 import { toBytes } from "./internal/toBytes.js"
 import { toMessage } from "./internal/toMessage.js"
 import { positiveInteger } from "./internal/positiveInteger.js"
 import { isTagged, tag } from "./internal/typeId.js"
-import { resolveLimits, type Limits } from "./Limits.js"
+import type { Limits } from "./Limits.js"
 import { keep, type Message } from "./Message.js"
 import type { MessagePart } from "./MessagePart.js"
 import * as Opcode from "./Opcode.js"
@@ -410,74 +410,52 @@ const emptyPayload = new Uint8Array(0)
 // Shared by all connections, because nothing is added while no chunk is decoded.
 const betweenChunks: Array<Event> = []
 
-/** The reader of an ended connection: it reads and holds nothing. */
-const nothing: DataReader<never> = {
-  begin: () => undefined,
-  payload: () => undefined,
-  started: false,
-  heldBytes: 0
-}
+const noOutput: ReadonlyArray<Uint8Array> = []
 
-class ConnectionImpl implements Connection, FrameVisitor {
+class ConnectionImpl implements Connection, InboundHost {
   declare readonly [TypeId]: TypeId
-  readonly role: Role
-  readonly limits: Limits
   phase: Phase = "Open"
   error: ConnectionError | undefined = undefined
   outputEnded = false
   keepsChunk = false
   borrowing = false
+  readonly compressor: Compressor | undefined
 
-  private readonly decoder: FrameDecoder
-  private reader: DataReader<Message | MessagePart | FrameReceived>
-  private readonly framed: boolean
-  private readonly answersPings: boolean
-  private readonly answersClose: boolean
-  private readonly compressor: Compressor | undefined
-  private readonly sender: Sender
+  private readonly config: ConnectionConfig
+  // Only while they are needed: most connections are idle.
+  private inbound: Inbound | undefined = undefined
+  private outbound: Sender | undefined = undefined
 
-  // Inbound: the events of the current `receive`, and whether its chunk may be kept.
+  // The events of the current `receive`.
   private events: Array<Event> = betweenChunks
-  private delivered = false
-  private owned = false
-  private controlPayload: GrowingBuffer | undefined = undefined
   private pending: Violation | CloseCode.CloseReason | undefined = undefined
   private inputEnded = false
 
   private handshake: ClosingHandshake | undefined = undefined
 
   constructor(options: Options) {
-    this.role = options.role
-    this.limits = resolveLimits(options.limits)
-    const { maxFrameBytes, maxMessageBytes } = this.limits
-    const { delivery, opcodes = [], rsv = 0 } = options
-    this.framed = delivery === "frames"
-    if (!this.framed && (rsv !== 0 || opcodes.length > 0)) {
-      throw new RangeError('rsv and opcodes are for the delivery "frames" only')
-    }
-    this.answersPings = options.answerPings ?? true
-    this.answersClose = options.answerClose ?? true
-    const compressor = options.compression === undefined ? undefined : new Compressor(options.compression)
-    this.compressor = compressor
-    this.sender = new Sender(options, this.limits.maxBufferedControlFrames, compressor)
-    this.decoder = new FrameDecoder(
-      {
-        role: options.role,
-        maxFrameBytes: this.framed ? Math.min(maxFrameBytes, maxMessageBytes) : maxFrameBytes,
-        rsv: compressor === undefined ? rsv : rsv1,
-        opcodes
-      },
-      this
-    )
-    this.reader = makeReader(options, this.limits, compressor)
+    this.config = configOf(options, options.compression !== undefined)
+    this.compressor = options.compression === undefined ? undefined : new Compressor(options.compression)
+  }
+
+  get role(): Role {
+    return this.config.role
+  }
+
+  get limits(): Limits {
+    return this.config.limits
   }
 
   get maxFrameSize(): number {
-    return this.sender.maxFrameSize
+    return this.config.maxFrameSize
   }
 
   get maxSendBytes(): number {
-    return this.sender.maxSendBytes
+    return this.config.maxSendBytes
+  }
+
+  private get sender(): Sender {
+    return (this.outbound ??= this.config.takeSender())
   }
 
   /** Made on first use, because most connections are idle. */
@@ -488,29 +466,39 @@ class ConnectionImpl implements Connection, FrameVisitor {
   receive(chunk: Uint8Array, owned = false, mutable = owned): ReadonlyArray<Event> {
     if (this.inputEnded || this.pending !== undefined) return noEvents
     const events: Array<Event> = (this.events = [])
-    this.delivered = this.keepsChunk = false
+    this.keepsChunk = false
     // A client's input is not masked, so nothing is unmasked in place and any chunk can be read where it is.
     const mustCopy = !mutable && this.role === "server"
-    this.owned = owned || mustCopy
     const bytes = toBytes(chunk, "A chunk")
+    const inbound = (this.inbound ??= this.config.takeInbound())
+    const violation = inbound.decode(this, mustCopy ? copyOf(bytes, 0, bytes.length) : bytes, owned || mustCopy)
     // A Close that the decoder finds is `pending` by now.
-    this.pending = this.decoder.decode(mustCopy ? copyOf(bytes, 0, bytes.length) : bytes) ?? this.pending
-    if (this.unsettled && (!this.delivered || this.phase !== "Open")) this.settleInto(events)
+    this.pending = violation ?? this.pending
+    if (this.unsettled && (!inbound.delivered || this.phase !== "Open")) this.settleInto(events)
+    else if (this.pending === undefined && this.inbound === inbound && !inbound.started) this.releaseInbound(inbound)
     this.events = betweenChunks
     return events
   }
 
+  private releaseInbound(inbound: Inbound): void {
+    this.inbound = undefined
+    this.config.giveInbound(inbound)
+  }
+
   onHeader(header: FrameHeader): Violation | undefined {
-    return Opcode.isControl(header.opcode) ? undefined : this.reader.begin(header)
+    return Opcode.isControl(header.opcode) ? undefined : this.inbound?.reader.begin(header)
   }
 
   onPayload(chunk: Uint8Array, start: number, end: number, final: boolean): Violation | undefined {
-    const { length, opcode } = this.decoder
-    if (Opcode.isControl(opcode)) return this.onControlPayload(opcode, length, chunk, start, end, final)
-    const result = this.reader.payload(chunk, start, end, final, this.owned, this.borrowing)
+    const { inbound } = this
+    // The connection has ended while a message of this chunk was inflated.
+    if (inbound === undefined) return undefined
+    const { opcode } = inbound.decoder
+    if (Opcode.isControl(opcode)) return this.onControlPayload(inbound, chunk, start, end, final)
+    const result = inbound.reader.payload(chunk, start, end, final, inbound.owned, this.borrowing)
     if (result === undefined) return undefined
     if (result._tag === "Protocol_error" || result._tag === "Payload_too_large") return result
-    this.delivered = true
+    inbound.delivered = true
     if (mayView(end - start, chunk.length)) this.keepsChunk ||= isViewOf(result, chunk)
     // V8 compiles this in place, but calls `push`: to V8, an empty array is one of integers, and has another shape.
     this.events[this.events.length] = result
@@ -518,30 +506,30 @@ class ConnectionImpl implements Connection, FrameVisitor {
   }
 
   private onControlPayload(
-    opcode: number,
-    length: number,
+    inbound: Inbound,
     chunk: Uint8Array,
     start: number,
     end: number,
     final: boolean
   ): Violation | undefined {
+    const { length, opcode } = inbound.decoder
     let payload: Uint8Array
     if (final && end - start === length) {
       payload = copyOf(chunk, start, end)
     } else {
-      const held = (this.controlPayload ??= new GrowingBuffer())
+      const held = (inbound.controlPayload ??= new GrowingBuffer())
       held.append(chunk, start, end, length, length)
       if (!final) return undefined
       payload = held.take()
     }
-    if (this.framed) {
-      this.delivered = true
+    if (this.config.framed) {
+      inbound.delivered = true
       const masked = this.role === "server"
       this.events.push(new FrameReceived(new Frame(true, 0, opcode, masked, payload.slice())))
     }
     switch (opcode) {
       case Opcode.Ping:
-        if (this.answersPings && this.phase === "Open") this.sender.answerPing(payload)
+        if (this.config.answersPings && this.phase === "Open") this.sender.answerPing(payload)
         this.events.push(new PingReceived(payload))
         return undefined
       case Opcode.Pong:
@@ -552,7 +540,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
         if (reason instanceof ProtocolError) return reason
         // RFC 6455 §5.5.1: all data after a Close is ignored.
         this.pending = reason
-        this.decoder.stop()
+        inbound.decoder.stop()
         return undefined
       }
       default:
@@ -562,17 +550,17 @@ class ConnectionImpl implements Connection, FrameVisitor {
   }
 
   get receiving(): boolean {
-    return this.decoder.started || this.reader.started
+    return this.inbound?.started === true
   }
 
   get heldBytes(): number {
-    return this.reader.heldBytes
+    return this.inbound?.reader.heldBytes ?? 0
   }
 
   get unsettled(): boolean {
     if (this.pending === undefined) return false
     // If the app answers the Close, it waits until then.
-    return this.answersClose || this.phase !== "Open" || "_tag" in this.pending
+    return this.config.answersClose || this.phase !== "Open" || "_tag" in this.pending
   }
 
   settle(): ReadonlyArray<Event> {
@@ -601,7 +589,7 @@ class ConnectionImpl implements Connection, FrameVisitor {
     if (closing.sent === undefined) {
       closing.initiator = "remote"
       // §5.5.1: the answer echoes the code.
-      if (this.answersClose) this.writeClose(received.code === noStatus ? undefined : received.code, "")
+      if (this.config.answersClose) this.writeClose(received.code === noStatus ? undefined : received.code, "")
     }
     // §7.1.1: the server ends TCP first; a client waits for it.
     if (this.role === "server") this.outputEnded = true
@@ -652,11 +640,11 @@ class ConnectionImpl implements Connection, FrameVisitor {
   }
 
   private end(events: Array<Event>, error: ConnectionError): void {
-    this.decoder.stop()
+    this.inbound?.decoder.stop()
+    this.inbound = undefined
     this.phase = "Closing"
     if (this.inputEnded) return
     this.inputEnded = true
-    this.reader = nothing
     this.error = error
     events.push(new Ended(error))
   }
@@ -664,9 +652,9 @@ class ConnectionImpl implements Connection, FrameVisitor {
   send(given: Message, compress?: boolean, maxFrameSize = this.maxFrameSize): SendError | undefined {
     const message = toMessage(given)
     if (maxFrameSize !== this.maxFrameSize) positiveInteger("maxFrameSize", maxFrameSize)
-    const { compressor, sender } = this
-    if (compressor === undefined) return this.refusal ?? sender.send(message, maxFrameSize)
-    const refused = this.refusal ?? sender.refuseMessage(message.data)
+    const { compressor } = this
+    if (compressor === undefined) return this.refusal ?? this.sender.send(message, maxFrameSize)
+    const refused = this.refusal ?? this.sender.refuseMessage(message.data)
     if (refused !== undefined) return refused
     const deflation = compressor.deflation(message, compress)
     const deflated = deflation && compressor.run(deflation)
@@ -674,8 +662,8 @@ class ConnectionImpl implements Connection, FrameVisitor {
     return (
       this.refusal ??
       (deflation === undefined
-        ? sender.send(message, maxFrameSize)
-        : sender.sendDeflated(deflation, deflated, maxFrameSize))
+        ? this.sender.send(message, maxFrameSize)
+        : this.sender.sendDeflated(compressor, deflation, deflated, maxFrameSize))
     )
   }
 
@@ -698,7 +686,10 @@ class ConnectionImpl implements Connection, FrameVisitor {
     maxFrameSize = this.maxFrameSize
   ): SendError | undefined {
     if (maxFrameSize !== this.maxFrameSize) positiveInteger("maxFrameSize", maxFrameSize)
-    return this.refusal ?? this.sender.sendDeflated(deflation, deflated, maxFrameSize)
+    const { compressor } = this
+    // Without a compressor, nothing was deflated.
+    if (compressor === undefined) return this.refusal ?? this.sender.send(deflation.message, maxFrameSize)
+    return this.refusal ?? this.sender.sendDeflated(compressor, deflation, deflated, maxFrameSize)
   }
 
   sendFragment(given: string | Uint8Array, fin: boolean): SendError | undefined {
@@ -750,15 +741,20 @@ class ConnectionImpl implements Connection, FrameVisitor {
   }
 
   get outputBytes(): number {
-    return this.sender.outputBytes
+    return this.outbound?.outputBytes ?? 0
   }
 
   takeOutput(): ReadonlyArray<Uint8Array> {
-    return this.sender.takeOutput()
+    return this.outbound?.takeOutput() ?? noOutput
   }
 
   recycleOutput(): void {
-    this.sender.recycle()
+    const { outbound } = this
+    if (outbound === undefined) return
+    outbound.recycle()
+    if (!outbound.isIdle) return
+    this.outbound = undefined
+    this.config.giveSender(outbound)
   }
 
   get closeExpected(): boolean {

@@ -89,7 +89,7 @@ export class Output {
   // The leases of the borrowed memory in the pieces that wait, and in those of the last `take`.
   private leases: Leases | undefined = undefined
   // Output was taken and not recycled, so further output may have to wait.
-  private behind = false
+  protected behind = false
 
   /** Makes room for `count` bytes, at `offset` of `bytes`. No other output may be used until `commit`. */
   reserve(count: number): void {

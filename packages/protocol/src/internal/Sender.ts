@@ -26,12 +26,11 @@ export interface Options {
   readonly opcodes?: ReadonlyArray<number> | undefined
 }
 
-/** What one open connection sends: checks messages, fragments and frames against the rules and limits, and writes them. */
+/** What one connection sends, as long as it has output or a message is under way: checks messages, fragments and frames against the rules and limits, and writes them. */
 export class Sender extends FrameWriter {
   // `undefined` if there is no limit, because each number that is not a small integer takes memory of its own.
   private readonly frameLimit: number | undefined
   private readonly sendLimit: number | undefined
-  private readonly compressor: Compressor | undefined
   private readonly maxBufferedPongs: number
   private readonly rsv: number
   private readonly opcodes: ReadonlyArray<number>
@@ -40,7 +39,7 @@ export class Sender extends FrameWriter {
   private bufferedPongs = 0
   private newestPing: Uint8Array | undefined = undefined
 
-  constructor(options: Options, maxBufferedPongs: number, compressor: Compressor | undefined) {
+  constructor(options: Options, maxBufferedPongs: number) {
     const { maxCopiedBytes = defaultMaxCopiedBytes, opcodes = noOpcodes } = options
     super(options.role === "client" ? options.maskKey : undefined, positiveInteger("maxCopiedBytes", maxCopiedBytes))
     const { maxFrameSize, maxSendBytes } = options
@@ -49,7 +48,6 @@ export class Sender extends FrameWriter {
     this.maxBufferedPongs = maxBufferedPongs
     this.rsv = options.rsv ?? 0
     this.opcodes = opcodes.length === 0 ? noOpcodes : [...opcodes]
-    this.compressor = compressor
   }
 
   get maxFrameSize(): number {
@@ -66,11 +64,12 @@ export class Sender extends FrameWriter {
     return refused
   }
 
-  sendDeflated(deflation: Deflation, deflated: Uint8Array | undefined, maxFrameSize: number) {
+  /** `compressor` made the deflation. */
+  sendDeflated(compressor: Compressor, deflation: Deflation, deflated: Uint8Array | undefined, maxFrameSize: number) {
     const refused = this.refuseMessage(deflation.data)
     if (refused !== undefined) return refused
     const { message } = deflation
-    const payload = this.compressor?.finish(deflation, deflated)
+    const payload = compressor.finish(deflation, deflated)
     if (payload === undefined) this.message(message, maxFrameSize)
     else this.data(message._tag === "Text" ? Opcode.Text : Opcode.Binary, payload, true, rsv1, maxFrameSize)
     return undefined
@@ -142,6 +141,11 @@ export class Sender extends FrameWriter {
       // §5.5.3: a pong may answer only the most recent ping. Copied, because the payload belongs to the event.
       this.newestPing = copyOf(payload, 0, payload.length)
     }
+  }
+
+  /** Whether it holds nothing of the connection, so that it can serve another one. */
+  get isIdle(): boolean {
+    return this.outputBytes === 0 && !this.behind && this.fragmented?.underWay !== true
   }
 
   get outputBytes(): number {

@@ -1,8 +1,7 @@
-import type { Compressor } from "../Compressor.js"
 import type { FrameReceived } from "../Frame.js"
 import type { Role } from "../FrameDecoder.js"
 import type { Message } from "../Message.js"
-import { MessageAssembler } from "../MessageAssembler.js"
+import { MessageAssembler, type Inflate } from "../MessageAssembler.js"
 import type { MessagePart } from "../MessagePart.js"
 import type { DataReader } from "./DataReader.js"
 import { FrameReader } from "./FrameReader.js"
@@ -10,7 +9,7 @@ import { FrameRecorder } from "./FrameRecorder.js"
 import { PartReader } from "./PartReader.js"
 
 /** The part of `Connection.Options` that decides what a connection delivers. */
-interface Options {
+export interface Options {
   readonly role: Role
   readonly delivery?: "messages" | "streams" | "frames" | undefined
   readonly recordFrames?: boolean | undefined
@@ -25,18 +24,14 @@ interface Limits {
 export const makeReader = (
   { delivery = "messages", recordFrames = false, role }: Options,
   { maxFragments, maxMessageBytes }: Limits,
-  compressor: Compressor | undefined
+  inflate: Inflate | undefined
 ): DataReader<Message | MessagePart | FrameReceived> => {
   if (recordFrames && delivery !== "messages") {
     throw new RangeError('recordFrames is for the delivery "messages" only')
   }
   const masked = role === "server"
   if (delivery === "frames") return new FrameReader(masked)
-  const assembler = new MessageAssembler({
-    maxFragments,
-    maxMessageBytes,
-    inflate: compressor && ((bytes, start, end, maxBytes) => compressor.inflate(bytes, start, end, maxBytes))
-  })
+  const assembler = new MessageAssembler({ maxFragments, maxMessageBytes, inflate })
   if (delivery === "streams") return new PartReader(assembler)
   return recordFrames ? new FrameRecorder(assembler, masked) : assembler
 }

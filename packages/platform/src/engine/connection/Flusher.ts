@@ -1,5 +1,4 @@
 import type { Transport } from "../../Transport.js"
-import type { Deadlines } from "../time/Deadlines.js"
 import type { Timers } from "../time/Timers.js"
 import type { Settings } from "../Settings.js"
 import type { Core } from "./Core.js"
@@ -9,7 +8,6 @@ export interface FlusherHost {
   readonly connection: Core
   readonly transport: Transport
   readonly settings: Settings
-  readonly deadlines: Deadlines
   readonly timers: Timers
   /** Whether the transport has closed. */
   readonly closed: boolean
@@ -21,6 +19,8 @@ export interface FlusherHost {
   account(): void
   /** Called by each flush once the connection has left the phase `Open`. */
   leaveOpen(): void
+  /** Told whether the transport is above its high-water mark. */
+  congested(isCongested: boolean): void
   /** Lets sends continue that wait for the budget. */
   serveBudget(): void
 }
@@ -167,7 +167,7 @@ export class Flusher {
 
   setWritable(writable: boolean): void {
     this.writable = writable
-    this.host.deadlines.congested(!writable)
+    this.host.congested(!writable)
   }
 
   /**

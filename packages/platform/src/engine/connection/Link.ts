@@ -16,7 +16,7 @@ import type { Transport, TransportSink } from "../../Transport.js"
 import type { Zlib } from "../../Zlib.js"
 import { randomBytesFrom } from "../random.js"
 import type { Settings } from "../Settings.js"
-import { Deadlines, type Deadline, type DeadlineOwner } from "../time/Deadlines.js"
+import { Deadlines, hasDeadlineAtStart, type Deadline, type DeadlineOwner } from "../time/Deadlines.js"
 import type { Timers } from "../time/Timers.js"
 import { Waiters } from "../Waiters.js"
 import { Ledger, type BudgetMember } from "./Budget.js"
@@ -68,7 +68,6 @@ export class Link<Item extends Delivered = Delivered>
   readonly settings: Settings
   /** The compressor, if the two sides agreed on compression. */
   readonly zlib: Zlib | undefined
-  readonly deadlines: Deadlines
   readonly flusher: Flusher
   readonly inbox: Inbox<Item>
   readonly timers: Timers
@@ -76,6 +75,8 @@ export class Link<Item extends Delivered = Delivered>
   // The account of this connection in its budget.
   private readonly ledger: Ledger | undefined
   private senderOrNone: Sender | undefined = undefined
+  // Made for the first deadline: without a heartbeat, an idle connection has none.
+  private deadlinesOrNone: Deadlines | undefined = undefined
   // Most connections have one owner. A list of one would take more memory.
   private owner: Owner | undefined = undefined
   private otherOwners: ReadonlyArray<Owner> = noOwners
@@ -110,7 +111,6 @@ export class Link<Item extends Delivered = Delivered>
     this.ledger = settings.budget && new Ledger(settings.budget, timers)
     this.receiveRate =
       settings.receiveRate && new ReceiveRate(settings.receiveRate, timers, () => this.inbox.resume(pausedByRate))
-    this.deadlines = new Deadlines(timers, timedSettings(settings, mode), this)
     this.flusher = new Flusher(this)
     this.inbox = new Inbox(this)
   }
@@ -127,7 +127,7 @@ export class Link<Item extends Delivered = Delivered>
   /** Starts the transport, and joins the owners that will close the connection. */
   start(...owners: ReadonlyArray<Owner>): void {
     // Before the transport, so that its end stops them whenever it comes.
-    this.deadlines.start()
+    if (hasDeadlineAtStart(this.settings)) this.deadlines.start()
     this.transport.start(this, this.settings.sendMarks)
     if (!this.closed) this.ledger?.budget.add(this)
     for (const owner of owners) this.addOwner(owner)
@@ -147,7 +147,7 @@ export class Link<Item extends Delivered = Delivered>
   onChunk(chunk: Uint8Array, owned: boolean, mutable?: boolean): void {
     const { connection, flusher, inbox } = this
     const idle = !inbox.isAwaited
-    this.deadlines.heard()
+    this.deadlinesOrNone?.heard()
     this.receivedBytes += chunk.length
     const messagesBefore = this.receivedMessages
     let messaged: boolean
@@ -157,7 +157,8 @@ export class Link<Item extends Delivered = Delivered>
     } finally {
       flusher.endRead()
     }
-    this.deadlines.receiving(connection.receiving, messaged)
+    if (connection.receiving) this.deadlines.receiving(true, messaged)
+    else this.deadlinesOrNone?.receiving(false, messaged)
     // A Close or a violation arrived right behind messages. It takes effect when their reader asks for more. The peer waits,
     // so it takes effect at the end of this turn at the latest.
     if (connection.unsettled) this.stopSettling ??= afterReading(this, () => this.settle())
@@ -197,7 +198,7 @@ export class Link<Item extends Delivered = Delivered>
           this.inbox.push(event as Item)
       }
     }
-    if (messaged) this.deadlines.messaged()
+    if (messaged) this.messaged()
     if (events.length > 0) this.inbox.wakeReader()
     return messaged
   }
@@ -286,7 +287,7 @@ export class Link<Item extends Delivered = Delivered>
     this.account()
     this.ledger?.budget.delete(this)
     this.stopSettling?.()
-    this.deadlines.stop()
+    this.deadlinesOrNone?.stop()
     this.receiveRate?.stop()
     this.failSends(this.terminalError("local"))
     this.owner?.delete(this)
@@ -434,6 +435,19 @@ export class Link<Item extends Delivered = Delivered>
   // Deadlines
   // ---------------------------------------------------------------------------------------------------------------
 
+  private get deadlines(): Deadlines {
+    return (this.deadlinesOrNone ??= new Deadlines(this.timers, timedSettings(this.settings, this.delivery), this))
+  }
+
+  messaged(): void {
+    this.deadlinesOrNone?.messaged()
+  }
+
+  congested(isCongested: boolean): void {
+    if (isCongested) this.deadlines.congested(true)
+    else this.deadlinesOrNone?.congested(false)
+  }
+
   get stuckBytes(): number {
     return this.transport.bufferedBytes
   }
@@ -461,7 +475,7 @@ export class Link<Item extends Delivered = Delivered>
 }
 
 /** If messages are not held whole, the reader determines how long each one takes, so there is no `messageTimeout`. */
-const timedSettings = (settings: Settings, { delivery }: Mode): Settings =>
+const timedSettings = (settings: Settings, delivery: Connection.Delivery): Settings =>
   delivery === "messages" ? settings : { ...settings, messageTimeout: Number.POSITIVE_INFINITY }
 
 const expiryReasons = { idle: "idle", lifetime: "maximum lifetime" }

@@ -3,7 +3,6 @@ import type { ConnectionError } from "@effect-websocket/protocol/Errors"
 import { attempted, Defect } from "../Defect.js"
 import type { Zlib } from "../../Zlib.js"
 import type { Settings } from "../Settings.js"
-import type { Deadlines } from "../time/Deadlines.js"
 import type { Flusher } from "./Flusher.js"
 import type { Core } from "./Core.js"
 import { Wait, type Sent } from "./Wait.js"
@@ -13,11 +12,12 @@ export interface SenderHost {
   readonly connection: Core
   readonly settings: Settings
   readonly zlib: Zlib | undefined
-  readonly deadlines: Deadlines
   readonly flusher: Flusher
   readonly closed: boolean
   readonly budgetIsShort: boolean
   account(): void
+  /** Told of each message that is sent. */
+  messaged(): void
   /** Begins to close. Returns an error if that code or reason may not be sent. */
   startClosing(code: number, reason?: string): SendError | undefined
   cutShort(): void
@@ -141,7 +141,7 @@ export class Sender {
   protected messageSent(refused: SendError | undefined, ended = true): SendError | undefined {
     if (refused !== undefined) return refused
     if (ended) this.sentMessages++
-    this.host.deadlines.messaged()
+    this.host.messaged()
     return undefined
   }
 }

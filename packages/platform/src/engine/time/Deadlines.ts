@@ -29,6 +29,10 @@ const maxBytesOnTheWay = 8 * 1024 * 1024
 const maxSendBuffer = 4 * 1024 * 1024
 const hiddenBytesPerMilli = 125
 
+/** Whether a connection with these settings has a deadline from its start on. */
+export const hasDeadlineAtStart = ({ heartbeatInterval, idleTimeout, maxLifetime }: Settings): boolean =>
+  Math.min(heartbeatInterval, idleTimeout, maxLifetime) !== never
+
 /**
  * The deadlines of one connection. One alarm serves all of them and is set to the earliest. If an event postpones a
  * deadline, the event is only recorded. When the alarm fires, it sees the record and is set again.
@@ -62,8 +66,8 @@ export class Deadlines implements Alarm {
   }
 
   start(): void {
+    if (!hasDeadlineAtStart(this.settings)) return
     const { heartbeatInterval, idleTimeout, maxLifetime } = this.settings
-    if (Math.min(heartbeatInterval, idleTimeout, maxLifetime) === never) return
     const { now } = this.timers
     this.lifetimeTime = after(now, maxLifetime)
     this.idleTime = after(now, idleTimeout)

@@ -30,7 +30,7 @@ const make = (own: Partial<Settings> = {}) => {
     connection,
     transport,
     settings: all,
-    deadlines,
+    congested: (isCongested) => deadlines.congested(isCongested),
     timers,
     get closed() {
       return state.closed
