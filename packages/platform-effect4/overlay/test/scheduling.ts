@@ -43,8 +43,9 @@ class YieldingScheduler extends Scheduler.MixedScheduler {
   }
 }
 
-/** Makes a fiber yield at exactly every `k`-th operation; with 1, between any two. */
-export const yieldingAt = (k: number): Scheduler.Scheduler => new YieldingScheduler((operation) => operation % k === 0)
+/** Makes a fiber yield at exactly every `k`-th operation; with 1, between any two. `onYield` is called each time. */
+export const yieldingAt = (k: number, onYield?: () => void): Scheduler.Scheduler =>
+  new YieldingScheduler((operation) => operation % k === 0, onYield)
 
 /**
  * Makes a fiber yield once, before the `k`-th operation since the scheduler was made. `onYield` is called when it has
@@ -55,17 +56,21 @@ export const yieldingOnce = (k: number, onYield?: () => void): Scheduler.Schedul
 
 /**
  * Runs an effect and interrupts it where it yields before its `k`-th operation. `isInterrupted` says whether it came that
- * far, so that a loop over all `k` knows where to end. `over` changes the scheduler.
+ * far, so that a loop over all `k` knows where to end; `onInterrupt` is called then. `over` changes the scheduler.
  */
 export const interruptedAt = <A, E, R>(
   k: number,
   effect: Effect.Effect<A, E, R>,
-  over: (scheduler: Scheduler.Scheduler) => Scheduler.Scheduler = identity
+  {
+    onInterrupt = () => {},
+    over = identity
+  }: { readonly onInterrupt?: () => void; readonly over?: (scheduler: Scheduler.Scheduler) => Scheduler.Scheduler } = {}
 ): Effect.Effect<{ readonly exit: Exit.Exit<A, E>; readonly isInterrupted: boolean }, never, R> =>
   Effect.gen(function* () {
     let isInterrupted = false
     const scheduler = yieldingOnce(k, () => {
       isInterrupted = true
+      onInterrupt()
       fiber.interruptUnsafe()
     })
     const fiber: Fiber.Fiber<A, E> = yield* Effect.forkChild(
@@ -74,6 +79,3 @@ export const interruptedAt = <A, E, R>(
     const exit = yield* Fiber.await(fiber)
     return { exit, isInterrupted }
   })
-
-/** How many operations the enumerations look at: a number from the environment, or the one that keeps `pnpm test` short. */
-export const maxOperations = (short: number): number => Number(process.env["INTERRUPTIONS"] ?? short)

@@ -1,7 +1,8 @@
 import { Effect, Exit, Fiber } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
 import { together } from "../../src/internal/together.js"
-import { interruptedAt, maxOperations } from "../scheduling.js"
+import { maxOperations } from "../operations.js"
+import { interruptedAt } from "../scheduling.js"
 import { isInterrupted, settled } from "../support.js"
 
 describe("together", () => {

@@ -12,7 +12,8 @@ import { identity } from "effect/Function"
 import { schedulerOver } from "../../src/internal/effect.js"
 import { Effect, Fiber, Schema, Stream, type Scope } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
-import { interruptedAt, maxOperations, yieldingAt, yieldingOnce } from "../scheduling.js"
+import { forEachOperation } from "../operations.js"
+import { interruptedAt, yieldingAt, yieldingOnce } from "../scheduling.js"
 import { settled, text, sentTo } from "../support.js"
 
 /** Reads, and notes each message in the step that it was handed over in. */
@@ -48,12 +49,16 @@ const arrivals = ["before", "meanwhile", "meanwhile, for a handler"] as const
 const sent = ["a", "b", "c"]
 const bytes = sentTo("server", ...sent.map((data) => text(data)))
 
-type Trial = (arrival: (typeof arrivals)[number], k: number) => Effect.Effect<ReadonlyArray<string>, unknown>
+type Trial = (
+  arrival: (typeof arrivals)[number],
+  k: number,
+  reached: () => void
+) => Effect.Effect<ReadonlyArray<string>, unknown>
 
 /** What became of the messages when a reader was interrupted before its `k`-th operation. */
 const trialOf =
   <S>(way: Way<S>): Trial =>
-  (arrival, k) =>
+  (arrival, k, onInterrupt) =>
     Effect.scoped(
       Effect.gen(function* () {
         const pair = yield* MockTransport.make()
@@ -69,7 +74,9 @@ const trialOf =
         )
         if (arrival === "before") yield* Effect.andThen(deliver, settled)
         const over = arrival === "meanwhile, for a handler" ? schedulerOver : identity
-        const reading = yield* Effect.forkChild(interruptedAt(k, Effect.scoped(way.read(socket, note)), over))
+        const reading = yield* Effect.forkChild(
+          interruptedAt(k, Effect.scoped(way.read(socket, note)), { onInterrupt, over })
+        )
         yield* settled
         if (arrival !== "before") yield* Effect.andThen(deliver, settled)
         // It waits for more, or is done.
@@ -243,12 +250,11 @@ describe("an interruption at each operation loses no message", () => {
       it.live(
         `${name}, messages that arrive ${arrival}`,
         () =>
-          Effect.gen(function* () {
-            for (let k = 1; k <= maxOperations(64); k++) {
-              const got = yield* trial(arrival, k)
+          forEachOperation(64, (k, reached) =>
+            Effect.map(trial(arrival, k, reached), (got) =>
               assert.deepStrictEqual(got, sent, `interrupted before operation ${k}`)
-            }
-          }),
+            )
+          ),
         timeout
       )
     }
@@ -260,12 +266,15 @@ describe("a scheduler that yields at every k-th operation", () => {
     it.live(
       `${name}: the messages arrive in order, once`,
       () =>
-        Effect.gen(function* () {
-          for (let k = 1; k <= maxOperations(32); k++) {
-            const got = yield* Effect.withScheduler(trial("meanwhile", Number.POSITIVE_INFINITY), yieldingAt(k))
-            assert.deepStrictEqual(got, sent, `yielding at every ${k}`)
-          }
-        }),
+        forEachOperation(32, (k, reached) =>
+          Effect.map(
+            Effect.withScheduler(
+              trial("meanwhile", Number.POSITIVE_INFINITY, () => {}),
+              yieldingAt(k, reached)
+            ),
+            (got) => assert.deepStrictEqual(got, sent, `yielding at every ${k}`)
+          )
+        ),
       timeout
     )
   }
@@ -277,8 +286,8 @@ describe("receiveWith, of a message that is larger", () => {
     () =>
       Effect.gen(function* () {
         const outcomes = new Set<string>()
-        for (let k = 1; k <= maxOperations(64); k++) {
-          const outcome = yield* Effect.scoped(
+        yield* forEachOperation(64, (k, onInterrupt) =>
+          Effect.scoped(
             Effect.gen(function* () {
               const pair = yield* MockTransport.make()
               const socket = yield* openMessages(pair.server)
@@ -288,14 +297,15 @@ describe("receiveWith, of a message that is larger", () => {
               )
               pair.client.write([sentTo("server", text("ab"))])
               yield* settled
-              yield* Effect.exit(interruptedAt(k, Effect.exit(socket.receiveWith({ maxMessageBytes: 1 }))))
+              yield* Effect.exit(
+                interruptedAt(k, Effect.exit(socket.receiveWith({ maxMessageBytes: 1 })), { onInterrupt })
+              )
               const next = yield* Effect.match(socket.receive, { onFailure: ({ _tag }) => _tag, onSuccess: textOf })
               pair.client.abort()
-              return next
+              outcomes.add(next)
             })
           )
-          outcomes.add(outcome)
-        }
+        )
         assert.deepStrictEqual([...outcomes], ["ab", "Payload_too_large"])
       }),
     timeout
@@ -306,36 +316,33 @@ describe("a handler of run during whose call the fiber is interrupted", () => {
   it.live(
     "is handled, wherever the fiber yields",
     () =>
-      Effect.gen(function* () {
-        for (let k = 1; k <= maxOperations(128); k++) {
-          const got = yield* Effect.scoped(
-            Effect.gen(function* () {
-              const pair = yield* MockTransport.make()
-              const socket = yield* openMessages(pair.server)
-              const handled: Array<string> = []
-              const reading: Fiber.Fiber<void, unknown> = yield* Effect.forkChild(
-                Effect.withScheduler(
-                  socket.run((message) => {
-                    Fiber.interruptUnsafe(reading)
-                    return Effect.uninterruptible(Effect.sync(() => handled.push(textOf(message))))
-                  }),
-                  yieldingOnce(k)
-                )
+      forEachOperation(128, (k, onYield) =>
+        Effect.scoped(
+          Effect.gen(function* () {
+            const pair = yield* MockTransport.make()
+            const socket = yield* openMessages(pair.server)
+            const handled: Array<string> = []
+            const reading: Fiber.Fiber<void, unknown> = yield* Effect.forkChild(
+              Effect.withScheduler(
+                socket.run((message) => {
+                  Fiber.interruptUnsafe(reading)
+                  return Effect.uninterruptible(Effect.sync(() => handled.push(textOf(message))))
+                }),
+                yieldingOnce(k, onYield)
               )
-              yield* settled
-              pair.client.start(
-                { onChunk() {}, onEof() {}, onDrain() {}, onError() {}, onClose() {} },
-                { high: 1e6, low: 1e6 }
-              )
-              pair.client.write([sentTo("server", text("a"))])
-              yield* Fiber.await(reading)
-              pair.client.abort()
-              return handled
-            })
-          )
-          assert.deepStrictEqual(got, ["a"], `yielding before operation ${k}`)
-        }
-      }),
+            )
+            yield* settled
+            pair.client.start(
+              { onChunk() {}, onEof() {}, onDrain() {}, onError() {}, onClose() {} },
+              { high: 1e6, low: 1e6 }
+            )
+            pair.client.write([sentTo("server", text("a"))])
+            yield* Fiber.await(reading)
+            pair.client.abort()
+            assert.deepStrictEqual(handled, ["a"], `yielding before operation ${k}`)
+          })
+        )
+      ),
     timeout
   )
 })

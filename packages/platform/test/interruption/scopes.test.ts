@@ -1,6 +1,6 @@
 import { Effect } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
-import { maxOperations } from "../scheduling.js"
+import { maxOperations } from "../operations.js"
 import { enumerations } from "./scopes.js"
 
 describe("interrupted before any operation", () => {

@@ -5,7 +5,8 @@ import type * as WebSocket from "@effect-websocket/platform/WebSocket"
 import { Option } from "effect"
 import { Effect, Fiber, Stream } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
-import { maxOperations, yieldingOnce } from "../scheduling.js"
+import { forEachOperation } from "../operations.js"
+import { yieldingOnce } from "../scheduling.js"
 import { alone, close, isDefect, isPending, settled, text } from "../support.js"
 
 type Note = (message: Message) => void
@@ -29,13 +30,14 @@ describe("a second reader at each operation of the first", () => {
   for (const [first, read] of Object.entries(ways)) {
     for (const [second, readToo] of Object.entries(ways)) {
       it.effect(`${second} beside ${first}: one of them is a defect, and the other reads everything`, () =>
-        Effect.gen(function* () {
-          for (let k = 1; k <= maxOperations(32); k++) {
+        forEachOperation(32, (k, reached) =>
+          Effect.gen(function* () {
             const { inject, socket } = yield* alone("server")
             const seen: Array<string> = []
             const note = ({ data }: Message): void => void seen.push(String(data))
             let other: Fiber.Fiber<unknown, ConnectionError> | undefined
             const scheduler = yieldingOnce(k, () => {
+              reached()
               other ??= Effect.runFork(readToo(socket, note))
             })
             const reading = yield* Effect.forkChild(Effect.withScheduler(read(socket, note), scheduler))
@@ -51,8 +53,8 @@ describe("a second reader at each operation of the first", () => {
             assert.lengthOf(defects, 1, `yielding before operation ${k}`)
             // A reader that has taken a message may yield before it notes it.
             assert.deepStrictEqual(seen.sort(), ["a", "b", "c"], `yielding before operation ${k}`)
-          }
-        })
+          })
+        )
       )
     }
   }

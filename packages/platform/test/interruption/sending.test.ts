@@ -3,7 +3,8 @@ import * as MockTransport from "@effect-websocket/platform/MockTransport"
 import * as WebSocket from "@effect-websocket/platform/WebSocket"
 import { Effect, Fiber, Stream } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
-import { interruptedAt, maxOperations } from "../scheduling.js"
+import { forEachOperation } from "../operations.js"
+import { interruptedAt } from "../scheduling.js"
 import { settled } from "../support.js"
 
 const ways: Record<string, (socket: WebSocket.WebSocket) => Effect.Effect<unknown, unknown>> = {
@@ -15,7 +16,11 @@ const ways: Record<string, (socket: WebSocket.WebSocket) => Effect.Effect<unknow
 }
 
 /** What the peer gets when a `send` that had to wait is interrupted before its `k`-th operation. */
-const trial = (way: (socket: WebSocket.WebSocket) => Effect.Effect<unknown, unknown>, k: number) =>
+const trial = (
+  way: (socket: WebSocket.WebSocket) => Effect.Effect<unknown, unknown>,
+  k: number,
+  onInterrupt: () => void
+) =>
   Effect.scoped(
     Effect.gen(function* () {
       const pair = yield* MockTransport.make()
@@ -28,7 +33,7 @@ const trial = (way: (socket: WebSocket.WebSocket) => Effect.Effect<unknown, unkn
       // No room is left, so all that follows has to wait.
       const first = yield* Effect.forkChild(socket.send("x".repeat(200)))
       yield* settled
-      const sending = yield* Effect.forkChild(interruptedAt(k, way(socket)))
+      const sending = yield* Effect.forkChild(interruptedAt(k, way(socket), { onInterrupt }))
       yield* settled
       yield* Fiber.interruptFork(sending)
       yield* settled
@@ -49,12 +54,11 @@ describe("an interruption at each operation of a send that waits", () => {
     it.live(
       `${name} leaves the message whole or not sent, and the connection usable`,
       () =>
-        Effect.gen(function* () {
-          for (let k = 1; k <= maxOperations(64); k++) {
-            const got = yield* trial(way, k)
+        forEachOperation(64, (k, reached) =>
+          Effect.map(trial(way, k, reached), (got) =>
             assert.deepStrictEqual(got, [], `interrupted before operation ${k}`)
-          }
-        }),
+          )
+        ),
       600_000
     )
   }

@@ -5,7 +5,8 @@ import * as Topics from "@effect-websocket/platform/Topics"
 import { Stream } from "effect"
 import { Effect, Exit, Fiber, Layer, Scope } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
-import { interruptedAt, maxOperations, yieldingOnce } from "../scheduling.js"
+import { maxOperations } from "../operations.js"
+import { interruptedAt, yieldingOnce } from "../scheduling.js"
 import { connected, finalizersIn, settled } from "../support.js"
 
 /** Topics, and how many subscriptions their broker has. */
