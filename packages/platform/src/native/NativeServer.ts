@@ -1,4 +1,5 @@
 import type { Delivery } from "@effect-websocket/protocol/Connection"
+import type { IoError } from "@effect-websocket/protocol/Errors"
 import { defaultLimits } from "@effect-websocket/protocol/Limits"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -6,6 +7,7 @@ import { bytes } from "../engine/checks.js"
 import { isAccept } from "../UpgradeCheck.js"
 import type * as WebSocket from "../WebSocket.js"
 import * as WebSocketServer from "../WebSocketServer.js"
+import { listen } from "./listening.js"
 import { asksForUpgrade, nativeAttempt, type FetchRequest, type NativeHost } from "./nativeAttempt.js"
 import type { ServerMakeOptions } from "./NativeServerOptions.js"
 
@@ -105,6 +107,56 @@ export const make = (
       service: withChecks(service, check),
       claims: (request) => asksForUpgrade(request) && claims(request.url),
       answer: (request, remoteAddress, host, done) => offer(nativeAttempt(request, remoteAddress, host, done))
+    }
+  })
+
+/** How a host serves, and stops. */
+export interface Serving<Server> {
+  readonly abilities: Abilities
+  readonly options: ServerMakeOptions
+  /** The names of the host's own options. */
+  readonly own: ReadonlyArray<string>
+  /** Listens, with handlers that use what was made. Whatever it throws says why the host cannot listen. */
+  readonly serve: (made: Made) => Server
+  /** Stops listening. Connections and requests go on. Idempotent. */
+  readonly stop: (server: Server) => void
+  readonly address: (server: Server) => WebSocketServer.Address
+}
+
+/** A server, and the host's server that it listens with. */
+export interface Attached<Server> {
+  readonly service: WebSocketServer.Service
+  readonly server: Server
+}
+
+/** Makes a server and listens. The scope stops listening, and then closes the connections. */
+export const attach = <Server>(serving: Serving<Server>): Effect.Effect<Attached<Server>, IoError, Scope.Scope> =>
+  Effect.gen(function* () {
+    let listening: Server | undefined
+    const address = (): WebSocketServer.Address => {
+      if (listening === undefined) throw new Error("The server does not listen")
+      return serving.address(listening)
+    }
+    const made = yield* make(address, serving.abilities, serving.options, serving.own)
+    const server = yield* Effect.acquireRelease(
+      listen(() => serving.serve(made)),
+      (server) => Effect.sync(() => serving.stop(server))
+    )
+    listening = server
+    const { service } = made
+    const stop = Effect.andThen(
+      service.stop,
+      Effect.sync(() => serving.stop(server))
+    )
+    return {
+      server,
+      service: {
+        ...service,
+        stop,
+        get address() {
+          return service.address
+        }
+      }
     }
   })
 

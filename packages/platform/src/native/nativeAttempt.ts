@@ -158,3 +158,7 @@ export const headerLines = (headers: HeaderRecord): Array<[string, string]> =>
 /** Whether a request asks for an upgrade to a WebSocket. */
 export const asksForUpgrade = ({ headers }: FetchRequest): boolean =>
   (headers.get("upgrade") ?? "").split(",").some((token) => token.trim().toLowerCase() === "websocket")
+
+/** The same, or whether it was meant to. The engine then says what is wrong with it. */
+export const meansUpgrade = (request: FetchRequest): boolean =>
+  asksForUpgrade(request) || request.headers.get("sec-websocket-key") !== null
