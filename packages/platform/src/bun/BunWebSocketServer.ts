@@ -174,15 +174,17 @@ const attachWith = (
   serve: (made: NativeServer.Made, websocket: BunHandlers) => BunServer,
   options: ServerOptions,
   own: ReadonlyArray<string>,
-  address: (server: BunServer) => WebSocketServer.Address
-): Effect.Effect<NativeServer.Attached<BunServer>, IoError, Scope.Scope> =>
+  address: (server: BunServer) => WebSocketServer.Address,
+  end: (server: BunServer) => Promise<void>
+): Effect.Effect<WebSocketServer.Service, IoError, Scope.Scope> =>
   NativeServer.attach({
     abilities,
     options,
     own,
     address,
     serve: (made) => serve(made, websocketOf(options)),
-    stop: (server) => void server.stop()
+    stop: (server) => void server.stop(),
+    end
   })
 
 /**
@@ -200,18 +202,16 @@ export const attach = (
   serve: (handlers: Handlers) => BunServer,
   options: ServerOptions = {}
 ): Effect.Effect<WebSocketServer.Service, IoError, Scope.Scope> =>
-  Effect.map(
-    attachWith(
-      (made, websocket) =>
-        serve({
-          websocket,
-          fetch: (request, server) => (made.claims(request) ? answer(made, request, server) : undefined)
-        }),
-      options,
-      [],
-      ({ hostname, port, url }) => addressOf({ host: hostname, port }, url?.protocol === "https:")
-    ),
-    ({ service }) => service
+  attachWith(
+    (made, websocket) =>
+      serve({
+        websocket,
+        fetch: (request, server) => (made.claims(request) ? answer(made, request, server) : undefined)
+      }),
+    options,
+    [],
+    ({ hostname, port, url }) => addressOf({ host: hostname, port }, url?.protocol === "https:"),
+    () => Promise.resolve()
   )
 
 /**
@@ -279,10 +279,7 @@ export const make = (options: Options): Effect.Effect<WebSocketServer.Service, I
       checkPlace(options)
       return Math.ceil(handshakeMillis(options.handshakeTimeout) / 1000) + idleMargin
     })
-    let drop = (): Promise<void> => Promise.resolve()
-    // Finalizers run from last to first, so by then all connections are closed.
-    yield* Effect.addFinalizer(() => Effect.promise(() => drop()))
-    const { server, service } = yield* attachWith(
+    return yield* attachWith(
       (made, websocket) =>
         Bun.serve({
           websocket,
@@ -293,10 +290,9 @@ export const make = (options: Options): Effect.Effect<WebSocketServer.Service, I
         }),
       options,
       own,
-      ({ hostname, port }) => addressOf({ host: hostname, port, socketPath }, tls !== undefined)
+      ({ hostname, port }) => addressOf({ host: hostname, port, socketPath }, tls !== undefined),
+      async (server) => void (await server.stop(true))
     )
-    drop = async () => void (await server.stop(true))
-    return service
   })
 
 /**

@@ -163,8 +163,9 @@ const attachWith = (
   serve: (answering: (request: Request, info: DenoInfo) => Promise<Response>, made: NativeServer.Made) => DenoServer,
   { heartbeatInterval, ...options }: ServerOptions,
   own: ReadonlyArray<string>,
-  address: (server: DenoServer) => WebSocketServer.Address
-): Effect.Effect<NativeServer.Attached<DenoServer>, IoError, Scope.Scope> =>
+  address: (server: DenoServer) => WebSocketServer.Address,
+  end: (server: DenoServer) => Promise<void>
+): Effect.Effect<WebSocketServer.Service, IoError, Scope.Scope> =>
   Effect.gen(function* () {
     const heartbeat = yield* Effect.sync(() => heartbeatSeconds(heartbeatInterval ?? defaults.heartbeatInterval))
     return yield* NativeServer.attach({
@@ -173,8 +174,8 @@ const attachWith = (
       own: [...ownOptions, ...own],
       address,
       serve: (made) => serve((request, info) => answer(made, request, info, heartbeat), made),
-      // It ends once all requests are answered.
-      stop: (server) => void server.shutdown().catch(() => {})
+      // There is no `stop`: a shutdown would close the WebSockets.
+      end
     })
   })
 
@@ -188,8 +189,8 @@ const heartbeatSeconds = (interval: DurationInput): number =>
  * upgrades for its routes, and those for `accept` and `run` if they are used; the app answers all other requests. Fails with
  * `IoError` (`Listen`) if `serve` throws.
  *
- * The scope stops the server, so that it listens no more, and closes the connections with 1001, within one `closeTimeout`. Requests
- * that the app still answers go on. So does `stop`, without closing connections.
+ * The scope closes the connections with 1001, within one `closeTimeout`, and then shuts the server down. Requests that the app
+ * still answers go on. After `stop` the server goes on, and answers 503 to the upgrades that are for this server.
  *
  * @since 3.0.0
  * @category constructors
@@ -198,15 +199,14 @@ export const attach = (
   serve: (fetch: Fetch) => DenoServer,
   options: ServerOptions = {}
 ): Effect.Effect<WebSocketServer.Service, IoError, Scope.Scope> =>
-  Effect.map(
-    attachWith(
-      (answering, made) => serve((request, info) => (made.claims(request) ? answering(request, info) : undefined)),
-      options,
-      [],
-      // Deno does not tell whether it speaks TLS.
-      ({ addr }) => addressOf(placeOf(addr), false)
-    ),
-    ({ service }) => service
+  attachWith(
+    (answering, made) => serve((request, info) => (made.claims(request) ? answering(request, info) : undefined)),
+    options,
+    [],
+    // Deno does not tell whether it speaks TLS.
+    ({ addr }) => addressOf(placeOf(addr), false),
+    // It ends once the app has answered its requests.
+    (server) => (server.shutdown().catch(() => {}), Promise.resolve())
   )
 
 const placeOf = (address: unknown): Place =>
@@ -254,10 +254,24 @@ const own = ["port", "host", "socketPath", "tls"]
 const notAnUpgrade = (): Response =>
   respond(426, { Upgrade: "websocket", Connection: "Upgrade" }, "This is a WebSocket server: upgrade to connect")
 
+// A server that is stopped waits for requests that have not arrived whole.
+const patienceMillis = 500
+
+/** Stops a server, and drops what it still waits for. Once it has finished, an abort would be an error that nobody can catch. */
+const end = async (server: DenoServer, controller: AbortController): Promise<void> => {
+  const timer = setTimeout(() => controller.abort(), patienceMillis)
+  try {
+    await Promise.all([server.shutdown(), server.finished])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
 /**
  * A server with a server of Deno of its own, which answers 426 to every request that is not an upgrade. Fails with `IoError`
- * (`Listen`) if it cannot listen. Its scope stops listening, closes all connections with 1001, within one `closeTimeout`, and drops
- * the requests that are left. `stop` also closes the listener, so that the port is free.
+ * (`Listen`) if it cannot listen. Its scope closes all connections with 1001, within one `closeTimeout`, and then stops listening and
+ * drops the requests that are left. After `stop` it still listens, and answers 503: Deno cannot stop listening without closing
+ * its WebSockets.
  *
  * @since 3.0.0
  * @category constructors
@@ -267,15 +281,7 @@ export const make = (options: Options): Effect.Effect<WebSocketServer.Service, I
     const { host, port, socketPath, tls } = options
     yield* Effect.sync(() => checkPlace(options))
     const controller = new AbortController()
-    let finished: Promise<void> = Promise.resolve()
-    // Finalizers run from last to first, so by then all connections are closed.
-    yield* Effect.addFinalizer(() =>
-      Effect.promise(() => {
-        controller.abort()
-        return finished
-      })
-    )
-    const { server, service } = yield* attachWith(
+    return yield* attachWith(
       (answering) =>
         Deno.serve(
           {
@@ -291,10 +297,9 @@ export const make = (options: Options): Effect.Effect<WebSocketServer.Service, I
         ),
       options,
       own,
-      ({ addr }) => addressOf({ ...placeOf(addr), socketPath }, tls !== undefined)
+      ({ addr }) => addressOf({ ...placeOf(addr), socketPath }, tls !== undefined),
+      (server) => end(server, controller)
     )
-    finished = server.finished
-    return service
   })
 
 /**

@@ -118,44 +118,41 @@ export interface Serving<Server> {
   readonly own: ReadonlyArray<string>
   /** Listens, with handlers that use what was made. Whatever it throws says why the host cannot listen. */
   readonly serve: (made: Made) => Server
-  /** Stops listening. Connections and requests go on. Idempotent. */
-  readonly stop: (server: Server) => void
+  /** Stops listening, so that connections and requests go on. Idempotent. A host without it listens until it ends. */
+  readonly stop?: (server: Server) => void
+  /** Ends the server. By then all connections are closed. */
+  readonly end: (server: Server) => Promise<void>
   readonly address: (server: Server) => WebSocketServer.Address
 }
 
-/** A server, and the host's server that it listens with. */
-export interface Attached<Server> {
-  readonly service: WebSocketServer.Service
-  readonly server: Server
-}
-
-/** Makes a server and listens. The scope stops listening, and then closes the connections. */
-export const attach = <Server>(serving: Serving<Server>): Effect.Effect<Attached<Server>, IoError, Scope.Scope> =>
+/** Makes a server and listens. The scope stops listening, closes the connections, and then ends the host's server. */
+export const attach = <Server>(
+  serving: Serving<Server>
+): Effect.Effect<WebSocketServer.Service, IoError, Scope.Scope> =>
   Effect.gen(function* () {
     let listening: Server | undefined
     const address = (): WebSocketServer.Address => {
       if (listening === undefined) throw new Error("The server does not listen")
       return serving.address(listening)
     }
+    // Finalizers run from last to first.
+    yield* Effect.addFinalizer(() =>
+      Effect.promise(() => (listening === undefined ? Promise.resolve() : serving.end(listening)))
+    )
     const made = yield* make(address, serving.abilities, serving.options, serving.own)
-    const server = yield* Effect.acquireRelease(
-      listen(() => serving.serve(made)),
-      (server) => Effect.sync(() => serving.stop(server))
-    )
-    listening = server
+    const stop = Effect.sync(() => {
+      if (listening !== undefined) serving.stop?.(listening)
+    })
+    yield* Effect.addFinalizer(() => stop)
+    yield* listen(() => {
+      listening = serving.serve(made)
+    })
     const { service } = made
-    const stop = Effect.andThen(
-      service.stop,
-      Effect.sync(() => serving.stop(server))
-    )
     return {
-      server,
-      service: {
-        ...service,
-        stop,
-        get address() {
-          return service.address
-        }
+      ...service,
+      stop: Effect.andThen(service.stop, stop),
+      get address() {
+        return service.address
       }
     }
   })

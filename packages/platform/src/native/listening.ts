@@ -40,7 +40,7 @@ export const addressOf = ({ host: hostname = "", port = 0, socketPath }: Place, 
 }
 
 /** Listens. Whatever the host throws says why it cannot. */
-export const listen = <A>(serve: () => A): Effect.Effect<A, IoError> =>
+export const listen = (serve: () => void): Effect.Effect<void, IoError> =>
   Effect.try({ try: serve, catch: (cause) => new IoError({ reason: "Listen", operation: "listen", cause }) })
 
 /** How long a handshake may take, in milliseconds. */

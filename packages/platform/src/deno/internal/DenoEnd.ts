@@ -2,8 +2,8 @@ import type { NativeEvent, NativeServerSocket } from "../../engine/native/Native
 import { HostEvents } from "../../native/HostEvents.js"
 
 const connectingState = 0
-// How long Deno may take to open a WebSocket. It never does so if the client is gone.
-const openMillis = 10_000
+// How long Deno may take to open a WebSocket. It never does so if the client has left in the meantime, and does not say so.
+const openMillis = 5000
 
 /** The WebSocket that Deno makes for a request. It is the standard one. */
 export interface DenoSocket extends NativeServerSocket {
