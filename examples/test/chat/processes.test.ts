@@ -221,7 +221,7 @@ const oneIsKilled = Effect.gen(function* () {
   yield* each(people, (person) => person.until(() => person.here.has("Eve")))
 
   // What is lost with the broker is a gap, and then they go on.
-  yield* Effect.promise(() => redis.restart())
+  yield* Effect.promise(() => redis.restartEmpty())
   yield* each(people, (person) => person.until(() => person.log.includes("GAP")))
   yield* eve.say("Has anybody seen the rest?")
   yield* each(people, (person) => person.until(() => person.log.at(-1) === "Has anybody seen the rest?"))

@@ -115,6 +115,34 @@ describe("attach", () => {
     )
   )
 
+  it.effect.each([3, 40])("a connection leaves any of %i topics, in any order, and the rest with its end", (count) =>
+    withTopics(
+      Effect.gen(function* () {
+        const topics = yield* Topics.Topics
+        const { pair, server } = yield* connected()
+        const names = Array.from({ length: count }, (_, index) => `t${index}`)
+        const isMember = (name: string) => Effect.map(topics.memberCount(name), (members) => members === 1)
+        const expectMembers = (expected: ReadonlyArray<string>) =>
+          Effect.map(Effect.filter(names, isMember), (found) => assert.deepStrictEqual(found, expected))
+        for (const name of names) yield* topics.attach(server, name)
+        yield* expectMembers(names)
+        const kept = names.filter((_, index) => index % 3 === 1)
+        for (const name of names) if (!kept.includes(name)) yield* topics.detach(server, name)
+        yield* expectMembers(kept)
+        for (const name of names) {
+          const failure = yield* Effect.flip(
+            Effect.andThen(topics.attach(server, name), Effect.fail({ _tag: "attached" as const }))
+          )
+          assert.strictEqual(failure._tag, kept.includes(name) ? "Topic_error" : "attached")
+        }
+        yield* expectMembers(names)
+        yield* pair.reset
+        yield* server.closeStatus
+        yield* expectMembers([])
+      })
+    )
+  )
+
   it.effect("sends what was missed first", () =>
     withTopics(
       Effect.gen(function* () {

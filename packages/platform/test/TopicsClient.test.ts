@@ -122,6 +122,24 @@ describe("subscribe", () => {
       assert.deepStrictEqual(last.seen, ["New 1", "2 two"])
     }))
 
+  test("recovers in place of a reader that has left at any moment while its subscription began", () =>
+    Effect.gen(function* () {
+      yield* serve()
+      const topics = yield* Topics.Topics
+      const client = yield* TopicsClient.make(url)
+      yield* passed
+      for (let turns = 0; turns < 16; turns++) {
+        const topic = `rooms/${turns}`
+        const since = yield* topics.position(topic)
+        yield* topics.publish(topic, "one")
+        const fiber = yield* Effect.forkScoped(Stream.runDrain(client.subscribe(topic)))
+        for (let turn = 0; turn < turns; turn++) yield* Effect.promise(() => new Promise((go) => setImmediate(go)))
+        yield* Fiber.interrupt(fiber)
+        const { seen } = yield* collect(Stream.map(client.subscribe(topic, { since }), show))
+        assert.deepStrictEqual(seen, ["Recovered 0, missed 1", "1 one"])
+      }
+    }))
+
   test("goes on after a reconnect, without a sign", () =>
     Effect.gen(function* () {
       const server = yield* serve()

@@ -1,12 +1,27 @@
 import * as TopicBroker from "@effect-websocket/platform/TopicBroker"
 import * as Message from "@effect-websocket/protocol/Message"
 import * as NatsTopicBroker from "@effect-websocket/topics-nats/NatsTopicBroker"
-import { eventually, listen, node, publish, textOf, until, untilTrue } from "./brokers.js"
+import { node } from "./brokers.js"
 import { hasNats, NatsServer } from "./nats.js"
-import { afterAll, assert, beforeAll, Config, describe, Effect, Exit, it, Layer, topicBrokerLaws } from "./platform.js"
-
-let made = 0
-const freshTopic = (): string => `topic/${++made}`
+import {
+  afterAll,
+  assert,
+  beforeAll,
+  Config,
+  describe,
+  Effect,
+  eventually,
+  Exit,
+  freshTopic,
+  it,
+  Layer,
+  listen,
+  publish,
+  textOf,
+  topicBrokerLaws,
+  until,
+  untilTrue
+} from "./platform.js"
 
 describe.skipIf(!hasNats)("over NATS", () => {
   let server: NatsServer
@@ -18,19 +33,6 @@ describe.skipIf(!hasNats)("over NATS", () => {
   topicBrokerLaws(
     "NatsTopicBroker",
     TopicBroker.layer(Effect.suspend(() => NatsTopicBroker.make({ client: { servers: server.url } })))
-  )
-
-  it.live("the history is bounded by its publications, and no publication is missing in what is left", () =>
-    Effect.gen(function* () {
-      const broker = yield* node(server.url, { history: { maxPublications: 3 } })
-      const topic = freshTopic()
-      const start = yield* broker.position(topic)
-      for (const text of ["1", "2", "3", "4", "5"]) yield* publish(broker, topic, text)
-      const all = yield* broker.history(topic, { limit: 10 })
-      assert.deepStrictEqual(all.publications.map(textOf), ["3", "4", "5"])
-      assert.isFalse((yield* broker.history(topic, { since: { ...start, offset: 1 }, limit: 10 })).isComplete)
-      assert.isTrue((yield* broker.history(topic, { since: { ...start, offset: 2 }, limit: 10 })).isComplete)
-    })
   )
 
   it.live("the history is bounded by its bytes, headers included", () =>
@@ -48,18 +50,6 @@ describe.skipIf(!hasNats)("over NATS", () => {
       assert.isFalse((yield* broker.history(topic, { since: { ...position, offset: 2 }, limit: 1 })).isComplete)
       yield* publish(broker, topic, "3")
       assert.deepStrictEqual(yield* texts, ["3"])
-    })
-  )
-
-  it.live("the history is bounded by its age", () =>
-    Effect.gen(function* () {
-      const broker = yield* node(server.url, { history: { maxAge: "100 millis" } })
-      const topic = freshTopic()
-      const { position } = yield* publish(broker, topic, "old")
-      const page = broker.history(topic, { since: { ...position, offset: 0 }, limit: 10 })
-      yield* until(Effect.map(page, ({ isComplete }) => !isComplete))
-      assert.deepStrictEqual((yield* broker.history(topic, { limit: 10 })).publications, [])
-      assert.deepStrictEqual((yield* publish(broker, topic, "new")).position, { ...position, offset: 2 })
     })
   )
 
@@ -119,18 +109,6 @@ describe.skipIf(!hasNats)("over NATS", () => {
       assert.deepStrictEqual(yield* other.position(used), position)
       assert.deepStrictEqual(seen, [])
       assert.notStrictEqual((yield* other.position(unused)).epoch, old.epoch)
-    })
-  )
-
-  it.live("processes with different prefixes have different topics", () =>
-    Effect.gen(function* () {
-      const [one, other] = [yield* node(server.url), yield* node(server.url, { prefix: "other" })]
-      const topic = freshTopic()
-      const { seen } = yield* listen(one, topic)
-      yield* publish(other, topic, "elsewhere")
-      yield* publish(one, topic, "here")
-      yield* untilTrue(() => seen.length > 0)
-      assert.deepStrictEqual(seen, ["here"])
     })
   )
 

@@ -1,26 +1,21 @@
 /** A NATS server for tests: on a free port of the loopback interface, with JetStream in a folder of its own. */
 import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream"
 import { connect, type NatsConnection } from "@nats-io/transport-node"
-import { spawn, spawnSync, type ChildProcess } from "node:child_process"
-import { once } from "node:events"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { connect as connectTo, createServer, type AddressInfo, type Server, type Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { isInstalled, ServerProcess } from "./serverProcess.js"
 
-const binary = "nats-server"
+/** Also another version, for example. */
+const binary = process.env["NATS_SERVER"] ?? "nats-server"
 
 /** Whether there is a NATS server on this machine. Tests that need one are skipped otherwise. */
-export const hasNats = spawnSync(binary, ["--version"]).status === 0
-if (!hasNats) console.log(`There is no ${binary} on this machine: the tests over NATS are skipped`)
-
-/** The port of an address. */
-const portOf = (server: Server): number => (server.address() as AddressInfo).port
+export const hasNats = isInstalled(binary)
 
 export class NatsServer {
   readonly store: string
   private readonly folder = mkdtempSync(join(tmpdir(), "topics-nats-"))
-  private child: ChildProcess | undefined = undefined
+  private readonly process = new ServerProcess()
   private admin: NatsConnection | undefined = undefined
   port = -1
 
@@ -64,24 +59,20 @@ export class NatsServer {
     await this.run()
   }
 
-  /** Forgets everything. The server must not run. */
-  wipe(): void {
-    rmSync(this.store, { recursive: true, force: true })
+  /** Ends the process as a crash does, and starts another one without its data. */
+  restartEmpty(): Promise<void> {
+    return this.restart(() => rmSync(this.store, { recursive: true, force: true }))
   }
 
   signal(name: "SIGSTOP" | "SIGCONT"): void {
-    this.child?.kill(name)
+    this.process.signal(name)
   }
 
   async kill(): Promise<void> {
-    const { admin, child } = this
+    const { admin } = this
     this.admin = undefined
     await admin?.close()
-    if (child === undefined) return
-    this.child = undefined
-    const exited = once(child, "exit")
-    child.kill("SIGKILL")
-    await exited
+    await this.process.kill()
   }
 
   async stop(): Promise<void> {
@@ -89,72 +80,10 @@ export class NatsServer {
     rmSync(this.folder, { recursive: true, force: true })
   }
 
-  private run(): Promise<void> {
+  private async run(): Promise<void> {
     const address = ["--addr", "127.0.0.1", "--port", String(this.port)]
-    const child = spawn(binary, [...address, ...this.options], { stdio: ["ignore", "ignore", "pipe"] })
-    this.child = child
-    return new Promise((resolve, reject) => {
-      let output = ""
-      const fail = (): void => reject(new Error(`${binary} does not start: ${output}`))
-      child.stderr.on("data", (chunk: Buffer) => {
-        output += chunk.toString()
-        if (!output.includes("Server is ready")) return
-        const port = /client connections on [\d.]+:(\d+)/.exec(output)?.[1]
-        if (port !== undefined) this.port = Number(port)
-        resolve()
-      })
-      child.once("error", fail)
-      child.once("exit", fail)
-    })
-  }
-}
-
-/** An address that leads to a server, until it is cut. */
-export class Proxy {
-  private readonly sockets = new Set<Socket>()
-  private readonly server: Server
-
-  private constructor(target: number) {
-    this.server = createServer((socket) => {
-      const upstream = connectTo(target, "127.0.0.1")
-      for (const [one, other] of [
-        [socket, upstream],
-        [upstream, socket]
-      ] as const) {
-        this.sockets.add(one)
-        one.pipe(other)
-        one.on("error", () => {})
-        one.on("close", () => {
-          this.sockets.delete(one)
-          other.destroy()
-        })
-      }
-    })
-  }
-
-  static async start(target: number): Promise<Proxy> {
-    const proxy = new Proxy(target)
-    proxy.server.listen(0, "127.0.0.1")
-    await once(proxy.server, "listening")
-    return proxy
-  }
-
-  get url(): string {
-    return `nats://127.0.0.1:${portOf(this.server)}`
-  }
-
-  /** How many connections there are. */
-  get connectionCount(): number {
-    return this.sockets.size / 2
-  }
-
-  /** Ends all connections. There may be others later. */
-  cut(): void {
-    for (const socket of this.sockets) socket.destroy()
-  }
-
-  stop(): void {
-    this.server.close()
-    this.cut()
+    const output = await this.process.start(binary, [...address, ...this.options], "Server is ready")
+    const port = /client connections on [\d.]+:(\d+)/.exec(output)?.[1]
+    if (port !== undefined) this.port = Number(port)
   }
 }

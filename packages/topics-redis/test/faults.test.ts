@@ -1,14 +1,26 @@
 /** What happens when the server, a connection or a process fails. docs/topics-redis.md has a table of it. */
-import { Effect, Exit, Fiber, Logger, Scope, afterAll, assert, beforeAll, describe, it } from "./platform.js"
 import * as RedisTopicBroker from "@effect-websocket/topics-redis/RedisTopicBroker"
-import { eventually, listen, node, publish, textOf, until, untilTrue } from "./brokers.js"
-import { hasRedis, Proxy, RedisServer } from "./redis.js"
-
-const numbers = (from: number, to: number): ReadonlyArray<string> =>
-  Array.from({ length: to - from + 1 }, (_, index) => String(from + index))
-
-let made = 0
-const freshTopic = (): string => `faults/${++made}`
+import { node } from "./brokers.js"
+import {
+  Effect,
+  Fiber,
+  afterAll,
+  assert,
+  beforeAll,
+  brokerFaults,
+  describe,
+  eventually,
+  freshTopic,
+  it,
+  listen,
+  proxyTo,
+  publish,
+  recordLog,
+  textOf,
+  until,
+  untilTrue
+} from "./platform.js"
+import { hasRedis, RedisServer, RefusingServer } from "./redis.js"
 
 const turn = Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
 
@@ -20,85 +32,99 @@ describe.skipIf(!hasRedis)("faults of Redis", () => {
   afterAll(() => server?.stop())
   const command = (...args: ReadonlyArray<string>) => Effect.promise(() => server.command(...args))
 
-  it.live("a subscriber whose connection is killed while others publish is told, and the history has the rest", () =>
-    Effect.gen(function* () {
-      const [publisher, subscriber] = [yield* node(server.url), yield* node(server.url)]
-      const topic = freshTopic()
-      const { position, seen } = yield* listen(subscriber, topic)
-      const publishing = yield* Effect.forkChild(
-        Effect.forEach(numbers(1, 200), (text) =>
-          Effect.andThen(publish(publisher, topic, text), Effect.sleep("1 millis"))
-        )
-      )
-      yield* untilTrue(() => seen.length > 20)
-      yield* command("CLIENT", "KILL", "TYPE", "pubsub")
-      yield* untilTrue(() => seen.includes("!"))
-      const interruption = seen.indexOf("!")
-      const behind = { ...position, offset: interruption }
-      // What was published before the sign is in the history, and the rest arrives behind the sign.
-      const page = yield* subscriber.history(topic, { since: behind, limit: 1000 })
-      yield* Fiber.join(publishing)
-      yield* untilTrue(() => seen.at(-1) === "200")
-      assert.deepStrictEqual(seen.slice(0, interruption), numbers(1, interruption))
-      assert.isTrue(page.isComplete)
-      const recovered = page.publications.map(textOf)
-      assert.deepStrictEqual(
-        [...new Set([...recovered, ...seen.slice(interruption + 1)])],
-        numbers(interruption + 1, 200)
-      )
-    })
-  )
+  brokerFaults({
+    server: () => server,
+    node: (port, options) => node(`redis://127.0.0.1:${port}`, options),
+    connections: 2,
+    refused: "ECONNREFUSED"
+  })
 
-  it.live("a server that was started again without its data has new epochs, and every subscription is told", () =>
+  it.live("a server that was started again with its data has the history, and new epochs all the same", () =>
     Effect.gen(function* () {
-      const broker = yield* node(server.url)
+      const lasting = yield* Effect.acquireRelease(
+        Effect.promise(() => RedisServer.start("--appendonly", "yes")),
+        (lasting) => Effect.promise(() => lasting.stop())
+      )
+      const broker = yield* node(lasting.url)
       const topic = freshTopic()
-      const { position, seen, epochs } = yield* listen(broker, topic)
-      yield* publish(broker, topic, "before")
-      yield* untilTrue(() => seen.length === 1)
-      yield* Effect.promise(() => server.restart())
+      const { seen } = yield* listen(broker, topic)
+      const { position } = yield* publish(broker, topic, "before")
+      yield* Effect.promise(() => lasting.restart())
       yield* untilTrue(() => seen.includes("!"))
-      const after = yield* eventually(publish(broker, topic, "after"))
-      yield* untilTrue(() => seen.includes("after"))
-      assert.strictEqual(epochs.size, 2)
-      assert.notStrictEqual(after.position.epoch, position.epoch)
+      const page = yield* eventually(broker.history(topic, { limit: 10 }))
+      assert.deepStrictEqual(page.publications.map(textOf), ["before"])
+      assert.notStrictEqual(page.newest.epoch, position.epoch)
       assert.isFalse((yield* broker.history(topic, { since: position, limit: 10 })).isComplete)
     })
   )
 
-  it.live("a server that does not reply makes operations fail in time, and a subscriber loses nothing", () =>
+  it.live("a server whose memory is full refuses publications and sessions, and loses nothing", () =>
     Effect.gen(function* () {
       const broker = yield* node(server.url)
       const topic = freshTopic()
+      const ann = { key: "ann", session: "1", meta: "{}" }
       const { seen } = yield* listen(broker, topic)
       const { position } = yield* publish(broker, topic, "one")
-      yield* untilTrue(() => seen.includes("one"))
-      server.signal("SIGSTOP")
-      // It may still reply to what comes before the signal does.
-      const late = yield* Effect.flip(Effect.forever(publish(broker, topic, "late")))
-      assert.include(late.message, "did not answer within 1000 ms")
-      const failing = Effect.all(
-        [
-          Effect.flip(publish(broker, topic, "maybe")),
-          Effect.flip(broker.position(topic)),
-          Effect.flip(broker.presence.list(topic))
-        ],
-        { concurrency: "unbounded" }
+      yield* command("CONFIG", "SET", "maxmemory", "1")
+      const refused = [
+        yield* Effect.flip(publish(broker, topic, "refused")),
+        yield* Effect.flip(broker.presence.set(topic, ann, "1 minute"))
+      ]
+      for (const { message, reason } of refused) {
+        assert.deepStrictEqual([reason, message.includes("OOM")], ["Unavailable", true])
+      }
+      assert.deepStrictEqual((yield* broker.history(topic, { limit: 10 })).newest, position)
+      yield* command("CONFIG", "SET", "maxmemory", "0")
+      const { position: next } = yield* publish(broker, topic, "two")
+      assert.deepStrictEqual(next, { ...position, offset: position.offset + 1 })
+      yield* untilTrue(() => seen.length === 2)
+      assert.deepStrictEqual(seen, ["one", "two"])
+    }).pipe(Effect.ensuring(command("CONFIG", "SET", "maxmemory", "0")))
+  )
+
+  it.live("a server of a cluster that does not have the slot of a topic refuses it", () =>
+    Effect.gen(function* () {
+      const member = yield* Effect.acquireRelease(
+        Effect.promise(() => RedisServer.start("--cluster-enabled", "yes")),
+        (member) => Effect.promise(() => member.stop())
       )
-      const failures = yield* failing
-      // By the end of this, a heartbeat of the subscriber has failed, too.
-      yield* failing
-      server.signal("SIGCONT")
-      assert.deepStrictEqual(
-        failures.map(({ reason }) => reason),
-        ["Unavailable", "Unavailable", "Unavailable"]
-      )
-      yield* eventually(publish(broker, topic, "two"))
-      yield* untilTrue(() => seen.includes("!"))
-      const page = yield* eventually(broker.history(topic, { since: position, limit: 10 }))
-      assert.isTrue(page.isComplete)
-      assert.strictEqual(page.publications.map(textOf).at(-1), "two")
-    }).pipe(Effect.ensuring(Effect.sync(() => server.signal("SIGCONT"))))
+      const broker = yield* node(member.url)
+      const { message, reason } = yield* Effect.flip(publish(broker, freshTopic(), "refused"))
+      assert.deepStrictEqual([reason, message.includes("CLUSTERDOWN")], ["Unavailable", true])
+    })
+  )
+
+  it.live.each(["NOAUTH Authentication required.", "LOADING Redis is loading the dataset in memory"])(
+    "a server that refuses every command with %s is logged at the start",
+    (refusal) =>
+      Effect.gen(function* () {
+        const refusing = yield* Effect.promise(() => RefusingServer.start(refusal))
+        yield* Effect.addFinalizer(() => Effect.sync(() => refusing.stop()))
+        const { entries, layer } = recordLog()
+        const broker = yield* Effect.provide(
+          RedisTopicBroker.make({ client: { url: refusing.url }, timeout: "100 millis" }),
+          layer
+        )
+        yield* untilTrue(() => entries.length > 0)
+        const failure = yield* Effect.flip(broker.position("topic"))
+        assert.deepStrictEqual(entries, [`WARN There is no connection to Redis, so operations fail: ${refusal}`])
+        assert.strictEqual(failure.message, `The broker failed for the topic "topic": ${refusal}`)
+      })
+  )
+
+  it.live("a server that cannot be reached is logged once, and again when it can be", () =>
+    Effect.gen(function* () {
+      const proxy = yield* proxyTo(1)
+      const { entries, layer } = recordLog()
+      const url = `redis://127.0.0.1:${proxy.port}`
+      const broker = yield* Effect.provide(RedisTopicBroker.make({ client: { url } }), layer)
+      yield* untilTrue(() => entries.length > 0)
+      assert.match(entries[0] ?? "", /^WARN There is no connection to Redis, so operations fail: \S/)
+      proxy.switchTo(server.port)
+      yield* eventually(broker.position("topic"))
+      yield* untilTrue(() => entries.length > 1)
+      assert.deepStrictEqual(entries.slice(1), ["INFO There is a connection to Redis again"])
+    })
   )
 
   it.live("a subscription that begins while an earlier one ends, at any moment, gets everything", () =>
@@ -235,10 +261,9 @@ describe.skipIf(!hasRedis)("faults of Redis", () => {
     Effect.gen(function* () {
       const replica = yield* Effect.promise(() => RedisServer.start())
       yield* Effect.addFinalizer(() => Effect.promise(() => replica.stop()))
-      const proxy = yield* Effect.promise(() => Proxy.start(server.port))
-      yield* Effect.addFinalizer(() => Effect.sync(() => proxy.stop()))
+      const proxy = yield* proxyTo(server.port)
       yield* Effect.promise(() => replica.command("REPLICAOF", "127.0.0.1", String(server.port)))
-      const broker = yield* node(proxy.url)
+      const broker = yield* node(`redis://127.0.0.1:${proxy.port}`)
       const topic = freshTopic()
       yield* publish(broker, topic, "1")
       const key = `topics:{${topic}}:log`
@@ -280,98 +305,6 @@ describe.skipIf(!hasRedis)("faults of Redis", () => {
       yield* command("REPLICAOF", "NO", "ONE")
       yield* eventually(publish(broker, topic, "two"))
       yield* untilTrue(() => seen.includes("!"))
-    })
-  )
-
-  it.live("two processes share topics, removals included", () =>
-    Effect.gen(function* () {
-      const [one, other] = [yield* node(server.url), yield* node(server.url)]
-      const topic = freshTopic()
-      const [ours, theirs] = [yield* listen(one, topic), yield* listen(other, topic)]
-      for (const text of numbers(1, 20)) yield* publish(Number(text) % 2 === 0 ? one : other, topic, text)
-      yield* untilTrue(() => ours.seen.length >= 20 && theirs.seen.length >= 20)
-      // Each publication once, also to the process that has published it.
-      assert.deepStrictEqual([ours.seen, theirs.seen], [numbers(1, 20), numbers(1, 20)])
-      yield* one.remove(topic)
-      yield* untilTrue(() => ours.seen.includes("!") && theirs.seen.includes("!"))
-      assert.notStrictEqual((yield* other.position(topic)).epoch, ours.position.epoch)
-    })
-  )
-
-  it.live("the sessions of a process that crashed leave when they expire, once", () =>
-    Effect.gen(function* () {
-      const watchers = [yield* node(server.url), yield* node(server.url)]
-      const topic = freshTopic()
-      const left: Array<string> = []
-      for (const { presence } of watchers) {
-        yield* presence.changes(topic, (change) => {
-          if (change._tag === "Left") left.push(change.entry.key)
-        })
-      }
-      const scope = yield* Scope.make()
-      const crashing = yield* Scope.provide(node(server.url), scope)
-      const ann = { key: "ann", session: "1", meta: "{}" }
-      yield* watchers[0]!.presence.set(topic, { ...ann, key: "bob" }, "1 minute")
-      yield* crashing.presence.set(topic, ann, "200 millis")
-      yield* Scope.close(scope, Exit.void)
-      assert.strictEqual((yield* watchers[1]!.presence.list(topic)).length, 2)
-      // Nobody asks: the watchers notice by themselves. The script that removes the session tells both.
-      yield* untilTrue(() => left.length >= 2)
-      assert.deepStrictEqual(left, ["ann", "ann"])
-      const rest = yield* watchers[1]!.presence.list(topic)
-      assert.deepStrictEqual(
-        rest.map(({ key }) => key),
-        ["bob"]
-      )
-    })
-  )
-
-  it.live("a server that is not there makes operations fail in time", () =>
-    Effect.gen(function* () {
-      const broker = yield* node("redis://127.0.0.1:1", { timeout: "100 millis" })
-      const failure = yield* Effect.flip(publish(broker, "topic", "text"))
-      assert.deepStrictEqual([failure.reason, failure.message.includes("ECONNREFUSED")], ["Unavailable", true])
-      const subscribing = yield* Effect.flip(Effect.scoped(broker.subscribe("topic", () => {})))
-      assert.strictEqual(subscribing.reason, "Unavailable")
-    })
-  )
-
-  it.live("a server that cannot be reached is logged once, and again when it can be", () =>
-    Effect.gen(function* () {
-      const proxy = yield* Effect.promise(() => Proxy.start(1))
-      yield* Effect.addFinalizer(() => Effect.sync(() => proxy.stop()))
-      const entries: Array<string> = []
-      const logger = Logger.make<unknown, void>((entry) => {
-        entries.push(`${Logger.levelOf(entry)} ${String(entry.message)}`)
-      })
-      const broker = yield* Effect.provide(
-        RedisTopicBroker.make({ client: { url: proxy.url } }),
-        Logger.layer([logger])
-      )
-      yield* untilTrue(() => entries.length > 0)
-      assert.match(entries[0] ?? "", /^WARN There is no connection to Redis, so operations fail: \S/)
-      proxy.switchTo(server.port)
-      yield* eventually(broker.position("topic"))
-      yield* untilTrue(() => entries.length > 1)
-      assert.deepStrictEqual(entries.slice(1), ["INFO There is a connection to Redis again"])
-    })
-  )
-
-  it.live("the connections of a broker end with its scope, also while they begin", () =>
-    Effect.gen(function* () {
-      const others = yield* command("CLIENT", "LIST")
-      const scope = yield* Scope.make()
-      const broker = yield* Scope.provide(node(server.url), scope)
-      yield* broker.position(freshTopic())
-      yield* Scope.provide(
-        broker.subscribe(freshTopic(), () => {}),
-        scope
-      )
-      yield* Scope.close(scope, Exit.void)
-      yield* Effect.scoped(node(server.url))
-      const count = (list: unknown) => String(list).trim().split("\n").length
-      yield* until(Effect.map(command("CLIENT", "LIST"), (list) => count(list) === count(others)))
-      assert.strictEqual((yield* Effect.flip(broker.position("topic"))).message.includes("has ended"), true)
     })
   )
 })

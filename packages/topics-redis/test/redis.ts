@@ -1,35 +1,63 @@
 /** A Redis server for tests: on a free port of the loopback interface, with a folder of its own, without persistence. */
 import { createClient } from "@redis/client"
-import { spawn, spawnSync, type ChildProcess } from "node:child_process"
+import { execFileSync } from "node:child_process"
 import { once } from "node:events"
 import { mkdtempSync, rmSync } from "node:fs"
-import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net"
+import { createServer, type AddressInfo, type Server, type Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { freePort, isInstalled, ServerProcess } from "./serverProcess.js"
 
-const binary = "redis-server"
+/** Also `valkey-server`, for example. */
+const binary = process.env["REDIS_SERVER"] ?? "redis-server"
 
 /** Whether there is a Redis on this machine. Tests that need one are skipped otherwise. */
-export const hasRedis = spawnSync(binary, ["--version"]).status === 0
-if (!hasRedis) console.log(`There is no ${binary} on this machine: the tests over Redis are skipped`)
+export const hasRedis = isInstalled(binary)
 
 const makeAdmin = (port: number) =>
   createClient({ RESP: 2, socket: { host: "127.0.0.1", port, reconnectStrategy: false } })
 
 export class RedisServer {
   private readonly folder = mkdtempSync(join(tmpdir(), "topics-redis-"))
-  private child: ChildProcess | undefined = undefined
+  private readonly process = new ServerProcess()
   private client: ReturnType<typeof makeAdmin> | undefined = undefined
   port = 0
+  /** The port for connections over TLS; 0 if there is none. */
+  tlsPort = 0
 
-  static async start(): Promise<RedisServer> {
-    const server = new RedisServer()
+  private readonly more: ReadonlyArray<string>
+
+  private constructor(more: ReadonlyArray<string> = []) {
+    this.more = more
+  }
+
+  static async start(...options: ReadonlyArray<string>): Promise<RedisServer> {
+    const server = new RedisServer(options)
     await server.run()
     return server
   }
 
+  /** A server that takes connections over TLS, too. `undefined` if it is built without it, or there is no `openssl`. */
+  static async startTls(): Promise<RedisServer | undefined> {
+    const server = new RedisServer()
+    try {
+      server.makeCertificate()
+      server.tlsPort = await freePort()
+      await server.run()
+      return server
+    } catch {
+      await server.stop()
+      return undefined
+    }
+  }
+
   get url(): string {
     return `redis://127.0.0.1:${this.port}`
+  }
+
+  /** The certificate that clients trust, over TLS. */
+  get certificate(): string {
+    return join(this.folder, "certificate.pem")
   }
 
   /** Runs a command on a connection of its own. */
@@ -43,24 +71,25 @@ export class RedisServer {
     return this.client.sendCommand(args)
   }
 
-  /** Ends the process as a crash does, and starts another one without its data. */
+  /** Ends the process as a crash does, and starts another one, with what is on its disk. */
   async restart(): Promise<void> {
     await this.kill()
     await this.run()
   }
 
+  /** Ends the process as a crash does, and starts another one. By default, nothing is on its disk. */
+  async restartEmpty(): Promise<void> {
+    await this.restart()
+  }
+
   signal(name: "SIGSTOP" | "SIGCONT"): void {
-    this.child?.kill(name)
+    this.process.signal(name)
   }
 
   async kill(): Promise<void> {
-    const { child } = this
-    this.disconnect()
-    if (child === undefined) return
-    this.child = undefined
-    const exited = once(child, "exit")
-    child.kill("SIGKILL")
-    await exited
+    if (this.client?.isOpen === true) this.client.destroy()
+    this.client = undefined
+    await this.process.kill()
   }
 
   async stop(): Promise<void> {
@@ -68,87 +97,63 @@ export class RedisServer {
     rmSync(this.folder, { recursive: true, force: true })
   }
 
-  private disconnect(): void {
-    if (this.client?.isOpen === true) this.client.destroy()
-    this.client = undefined
+  private get keyFile(): string {
+    return join(this.folder, "key.pem")
+  }
+
+  private makeCertificate(): void {
+    const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", this.keyFile]
+    const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    execFileSync("openssl", ["req", "-x509", ...key, ...subject, "-out", this.certificate], { stdio: "ignore" })
   }
 
   /** The port may be taken before the server has it. */
   private async run(): Promise<void> {
-    for (let attempts = 0; attempts < 5; attempts++) {
+    for (let attempts = 0; ; attempts++) {
       if (this.port === 0) this.port = await freePort()
-      if (await this.spawn()) return
-      this.port = 0
+      try {
+        await this.process.start(binary, this.options, "eady to accept connections")
+        return
+      } catch (cause) {
+        if (attempts === 4) throw cause
+        this.port = 0
+      }
     }
-    throw new Error(`${binary} does not start`)
   }
 
-  private spawn(): Promise<boolean> {
-    const options = ["--bind", "127.0.0.1", "--port", String(this.port), "--save", "", "--appendonly", "no"]
-    const rest = ["--dir", this.folder, "--repl-diskless-sync-delay", "0"]
-    const child = spawn(binary, [...options, ...rest], { stdio: ["ignore", "pipe", "ignore"] })
-    this.child = child
-    return new Promise((resolve) => {
-      let output = ""
-      child.stdout.on("data", (chunk: Buffer) => {
-        output += chunk.toString()
-        if (output.includes("eady to accept connections")) resolve(true)
-      })
-      child.once("error", () => resolve(false))
-      child.once("exit", () => resolve(false))
-    })
+  private get options(): ReadonlyArray<string> {
+    const plain = ["--bind", "127.0.0.1", "--port", String(this.port), "--save", "", "--appendonly", "no"]
+    const files = ["--tls-cert-file", this.certificate, "--tls-key-file", this.keyFile, "--tls-auth-clients", "no"]
+    const tls = this.tlsPort === 0 ? [] : ["--tls-port", String(this.tlsPort), ...files]
+    return [...plain, "--dir", this.folder, "--repl-diskless-sync-delay", "0", ...tls, ...this.more]
   }
 }
 
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, "close")
-  return port
-}
-
-/** An address that leads to another server after a failover. */
-export class Proxy {
+/** A server that replies to each command with the same error. */
+export class RefusingServer {
   private readonly sockets = new Set<Socket>()
   private readonly server: Server
-  private target: number
 
-  private constructor(target: number) {
-    this.target = target
+  private constructor(refusal: string) {
     this.server = createServer((socket) => {
-      const upstream = connect(this.target, "127.0.0.1")
-      for (const [one, other] of [
-        [socket, upstream],
-        [upstream, socket]
-      ] as const) {
-        this.sockets.add(one)
-        one.pipe(other)
-        one.on("error", () => {})
-        one.on("close", () => {
-          this.sockets.delete(one)
-          other.destroy()
-        })
-      }
+      this.sockets.add(socket)
+      socket.on("error", () => {})
+      // Each command is an array.
+      socket.on("data", (chunk: Buffer) => {
+        for (const _ of chunk.toString().matchAll(/^\*\d+\r\n/gm)) socket.write(`-${refusal}\r\n`)
+      })
     })
   }
 
-  static async start(target: number): Promise<Proxy> {
-    const proxy = new Proxy(target)
-    proxy.server.listen(0, "127.0.0.1")
-    await once(proxy.server, "listening")
-    return proxy
+  static async start(refusal: string): Promise<RefusingServer> {
+    const refusing = new RefusingServer(refusal)
+    refusing.server.listen(0, "127.0.0.1")
+    await once(refusing.server, "listening")
+    return refusing
   }
 
   get url(): string {
     return `redis://127.0.0.1:${(this.server.address() as AddressInfo).port}`
-  }
-
-  /** Ends all connections. Later ones go to this port. */
-  switchTo(target: number): void {
-    this.target = target
-    for (const socket of this.sockets) socket.destroy()
   }
 
   stop(): void {

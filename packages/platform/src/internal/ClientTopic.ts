@@ -28,6 +28,8 @@ export class ClientTopic {
   expected: Position | undefined = undefined
   /** The subscription is to begin again at `position`. */
   isStale = false
+  // Nobody is left of those for whom the subscription was asked for.
+  private isAbandoned = false
   private asked: StreamMember | undefined = undefined
   // Offsets in an epoch, which may be one that the subscribers have yet to hear of.
   private readonly own = new Set<number>()
@@ -43,8 +45,10 @@ export class ClientTopic {
     if (position !== undefined) member.add(late(beginning, position))
   }
 
-  /** Where the subscription begins. */
-  beginning(): Beginning {
+  /** Where a subscription begins that is asked for now. */
+  begin(): Beginning {
+    this.isStale = false
+    this.isAbandoned = false
     if (this.position !== undefined) return { since: this.position, last: 0 }
     for (const [member, beginning] of this.members) {
       this.asked = member
@@ -53,14 +57,22 @@ export class ClientTopic {
     return { since: undefined, last: 0 }
   }
 
-  /** Forgets the position, so that later subscribers begin anew. */
-  reset(): void {
+  /**
+   * There are no subscribers any more. Later ones begin anew: where a subscription was asked to begin is not where they want to
+   * begin, so one that is under way is ended once it has begun.
+   */
+  abandon(): void {
+    if (this.phase === "subscribing") {
+      this.isStale = true
+      this.isAbandoned = true
+    }
     this.position = undefined
     this.expected = undefined
     this.own.clear()
   }
 
   started(event: Started): void {
+    if (this.isAbandoned) return
     const { position } = this
     for (const [member, beginning] of this.members) {
       if (beginning === undefined) continue

@@ -38,9 +38,12 @@ export class TopicConnection implements Owner, ScopePlaceOwner {
   readonly link: Link
   readonly sender: MessageSender
   private readonly owner: TopicConnectionOwner
-  // Most connections have one member. A map of one would take more memory.
-  private first: SocketMember | undefined = undefined
-  private others: Map<string, SocketMember> | undefined = undefined
+  /** How many topics it is in. */
+  size = 0
+  // Its members, the newest first. A map of few would take more memory than this list.
+  private newest: SocketMember | undefined = undefined
+  // All members, once there have been more than `maxListed`. The list is empty then.
+  private byName: Map<string, SocketMember> | undefined = undefined
 
   constructor(link: Link, sender: MessageSender, owner: TopicConnectionOwner) {
     this.link = link
@@ -74,33 +77,41 @@ export class TopicConnection implements Owner, ScopePlaceOwner {
     for (const member of this.members()) if (member.place === place) member.end()
   }
 
-  /** How many topics it is in. */
-  get size(): number {
-    return (this.first === undefined ? 0 : 1) + (this.others?.size ?? 0)
-  }
-
   /** Its member in a topic. */
   memberIn(topic: string): SocketMember | undefined {
-    return this.first?.name === topic ? this.first : this.others?.get(topic)
+    if (this.byName !== undefined) return this.byName.get(topic)
+    let member = this.newest
+    while (member !== undefined && member.name !== topic) member = member.older
+    return member
   }
 
   /** Adds a member in a topic that has none. */
   join(member: SocketMember): void {
-    if (this.first === undefined) this.first = member
-    else (this.others ??= new Map()).set(member.name, member)
+    if (this.byName === undefined && this.size >= maxListed) {
+      this.byName = new Map(Array.from(this.members(), (listed) => [listed.name, listed]))
+      this.newest = undefined
+    }
+    this.size++
+    if (this.byName === undefined) {
+      member.older = this.newest
+      this.newest = member
+    } else this.byName.set(member.name, member)
   }
 
-  /** Removes a member. A place without members is given up. */
+  /** Removes a member that it has. A place without members is given up. */
   leave(member: SocketMember): void {
-    if (this.first === member) this.first = undefined
-    else this.others?.delete(member.name)
+    this.size--
+    if (this.byName !== undefined) this.byName.delete(member.name)
+    else if (this.newest === member) this.newest = member.older
+    else for (const newer of this.members()) if (newer.older === member) newer.older = member.older
     for (const { place } of this.members()) if (place === member.place) return
     member.place.delete()
   }
 
+  /** The members, also while some of them leave. */
   private *members(): Generator<SocketMember> {
-    if (this.first !== undefined) yield this.first
-    if (this.others !== undefined) yield* this.others.values()
+    if (this.byName !== undefined) yield* this.byName.values()
+    for (let member = this.newest; member !== undefined; member = member.older) yield member
   }
 
   /** The connection is not closed for the sake of its topics. */
@@ -113,6 +124,8 @@ export class TopicConnection implements Owner, ScopePlaceOwner {
   }
 }
 
+// How many members are looked through, one after another, to find one.
+const maxListed = 16
 // Publications that wait for one member because it makes publishers wait. A publisher in another process does not.
 const maxWaiting = 1024
 // The `ahead` of a member that has lost publications since the last one that it got. A field of its own would take memory.
@@ -128,6 +141,8 @@ export class SocketMember implements Member {
   private readonly topic: LocalTopic
   private readonly settings: MemberSettings
   readonly place: ScopePlace
+  /** The member of the connection that had joined before. */
+  older: SocketMember | undefined = undefined
 
   constructor(connection: TopicConnection, topic: LocalTopic, settings: MemberSettings, place: ScopePlace) {
     this.connection = connection

@@ -58,7 +58,6 @@ export class TopicsSession {
     this.isAlive = true
     for (const topic of this.topics.values()) {
       topic.phase = "idle"
-      topic.isStale = false
     }
     // Publishes come first. As requests are answered in order, their positions are known before the subscriptions go on, so
     // that their publications do not look like those of others. All other requests are made anew.
@@ -213,6 +212,7 @@ export class TopicsSession {
     const entered = topic
     return () => {
       entered.members.delete(member)
+      if (entered.members.size === 0) entered.abandon()
       this.sync(entered)
     }
   }
@@ -221,7 +221,7 @@ export class TopicsSession {
   private sync(topic: ClientTopic): void {
     if (this.failure !== undefined) return
     const isWanted = topic.members.size > 0
-    if (topic.phase === "subscribed" && (!isWanted || topic.isStale)) this.unsubscribe(topic, isWanted)
+    if (topic.phase === "subscribed" && (!isWanted || topic.isStale)) this.unsubscribe(topic)
     else if (topic.phase === "idle") {
       if (!isWanted) this.topics.delete(topic.name)
       else if (this.socket !== undefined) this.subscribe(topic)
@@ -230,7 +230,7 @@ export class TopicsSession {
 
   private subscribe(topic: ClientTopic): void {
     topic.phase = "subscribing"
-    const { last, since } = topic.beginning()
+    const { last, since } = topic.begin()
     this.request(
       topic.name,
       (id) => ({ type: "subscribe", id, topic: topic.name, since, last }),
@@ -250,12 +250,10 @@ export class TopicsSession {
     topic.fail(error)
   }
 
-  private unsubscribe(topic: ClientTopic, isWanted: boolean): void {
+  private unsubscribe(topic: ClientTopic): void {
     topic.phase = "unsubscribing"
     topic.isStale = false
     topic.expected = undefined
-    // Later subscribers begin anew, because nothing more arrives here.
-    if (!isWanted) topic.reset()
     this.request(
       topic.name,
       (id) => ({ type: "unsubscribe", id, topic: topic.name }),

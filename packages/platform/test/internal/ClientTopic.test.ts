@@ -22,3 +22,23 @@ it("own publications that are acknowledged in a new epoch before the subscriptio
   topic.started(gap({ epoch: "3", offset: 7 }))
   assert.deepStrictEqual(topic.position, { epoch: "3", offset: 8 })
 })
+
+it("a subscription that was asked for by nobody who is left tells later subscribers nothing", () => {
+  const topic = new ClientTopic("a")
+  const since = { epoch: "1", offset: 3 }
+  const [gone, member] = [new StreamMember("close", 1024, () => {}), new StreamMember("close", 1024, () => {})]
+  topic.add(gone, { since: undefined, last: 0 })
+  topic.begin()
+  topic.phase = "subscribing"
+  topic.members.delete(gone)
+  topic.abandon()
+  topic.add(member, { since, last: 0 })
+  topic.started({ _tag: "New", position: { epoch: "1", offset: 5 } })
+  topic.publication({ epoch: "1", offset: 6 }, text)
+  assert.isTrue(topic.isStale)
+  assert.deepStrictEqual(member.take().map(show), [])
+  assert.deepStrictEqual(topic.begin(), { since, last: 0 })
+  topic.started({ _tag: "Recovered", position: since, missed: 3 })
+  for (const offset of [4, 5, 6]) topic.publication({ epoch: "1", offset }, text)
+  assert.deepStrictEqual(member.take().map(show), ["Recovered 3, missed 3", "4 x", "5 x", "6 x"])
+})

@@ -1,5 +1,6 @@
 import { bytesOnly, isReply, ScriptRunner } from "./ScriptRunner.js"
 import type { Client } from "./settings.js"
+import { withDeadline } from "./withDeadline.js"
 
 /** The client of the app. The app connects it, and says what happens when its connection breaks. */
 export class AppClient extends ScriptRunner {
@@ -17,24 +18,17 @@ export class AppClient extends ScriptRunner {
   }
 
   command(args: ReadonlyArray<string | Buffer>): Promise<unknown> {
-    return new Promise((resolve, reject) => {
+    const { timeout } = this
+    return withDeadline<unknown>(timeout, ({ fail, succeed }) => {
       if (this.hasEnded) {
-        reject(new Error("The broker has ended"))
+        fail(new Error("The broker has ended"))
         return
       }
-      const { timeout } = this
-      const timer = setTimeout(() => reject(new Error(`Redis did not answer within ${timeout} ms`)), timeout)
-      const succeed = (reply: unknown): void => {
-        clearTimeout(timer)
-        resolve(reply)
-      }
-      const fail = (cause: unknown): void => {
-        clearTimeout(timer)
-        reject(cause)
-        if (isReply(cause, "READONLY")) this.onReadOnly(cause)
-      }
       // The client drops a command that it could not send in this time.
-      this.client.sendCommand(args, { ...bytesOnly, timeout }).then(succeed, fail)
+      this.client.sendCommand(args, { ...bytesOnly, timeout }).then(succeed, (cause: unknown) => {
+        fail(cause)
+        if (isReply(cause, "READONLY")) this.onReadOnly(cause)
+      })
     })
   }
 

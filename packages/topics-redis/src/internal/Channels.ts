@@ -1,6 +1,7 @@
 import { RedisLink, type Client } from "./RedisLink.js"
 import type { Outages } from "./Outages.js"
 import type { LinkSettings } from "./settings.js"
+import { withDeadline, type Outcome } from "./withDeadline.js"
 
 /** Gets each message of a channel, and `undefined` after messages may have been missed. */
 export type ChannelListener = (message: Buffer | undefined) => void
@@ -8,15 +9,10 @@ export type ChannelListener = (message: Buffer | undefined) => void
 interface Channel {
   readonly name: string
   readonly listeners: Set<ChannelListener>
-  readonly waiting: Set<Waiter>
+  readonly waiting: Set<Outcome<void>>
   isActive: boolean
   /** It has been active before, on another connection. */
   wasActive: boolean
-}
-
-interface Waiter {
-  readonly resolve: () => void
-  readonly reject: (cause: unknown) => void
 }
 
 export interface ChannelSubscription {
@@ -65,7 +61,7 @@ export class Channels {
       end: () => {
         if (!channel.listeners.delete(own) || channel.listeners.size > 0) return
         this.channels.delete(name)
-        for (const { reject } of channel.waiting) reject(new Error("The subscription has ended"))
+        for (const { fail } of channel.waiting) fail(new Error("The subscription has ended"))
         // The client loses a subscription that begins between the replies to these two, so the one waits for the other.
         if (channel.isActive && this.client !== undefined) this.unsubscribe(this.client, name)
       }
@@ -74,24 +70,16 @@ export class Channels {
 
   private active(channel: Channel): Promise<void> {
     if (channel.isActive) return Promise.resolve()
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => waiter.reject(this.link.cause), this.link.timeout)
-      const done = (): void => {
-        clearTimeout(timer)
-        channel.waiting.delete(waiter)
-      }
-      const waiter: Waiter = {
-        resolve: () => {
-          done()
-          resolve()
-        },
-        reject: (cause) => {
-          done()
-          reject(cause)
-        }
-      }
-      channel.waiting.add(waiter)
-    })
+    let waiter: Outcome<void> | undefined
+    const active = withDeadline<void>(
+      this.link.timeout,
+      (outcome) => {
+        waiter = outcome
+        channel.waiting.add(outcome)
+      },
+      () => this.link.cause
+    )
+    return active.finally(() => waiter !== undefined && channel.waiting.delete(waiter))
   }
 
   /** There is another connection. */
@@ -114,7 +102,7 @@ export class Channels {
     }
     const fail = (cause: unknown): void => {
       if (this.client !== client) return
-      for (const { waiting } of channels) for (const { reject } of waiting) reject(cause)
+      for (const { waiting } of channels) for (const { fail } of waiting) fail(cause)
       // Not to be left without messages.
       this.link.restart(client, cause)
     }
@@ -142,6 +130,6 @@ const wake = (channel: Channel): void => {
   if (isActive) return
   channel.isActive = true
   channel.wasActive = true
-  for (const { resolve } of channel.waiting) resolve()
+  for (const { succeed } of channel.waiting) succeed()
   if (wasActive) for (const listener of channel.listeners) listener(undefined)
 }

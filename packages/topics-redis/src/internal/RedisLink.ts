@@ -2,6 +2,7 @@ import { createClient } from "@redis/client"
 import type { Outages } from "./Outages.js"
 import { bytesOnly, isReply, ScriptRunner } from "./ScriptRunner.js"
 import type { LinkSettings } from "./settings.js"
+import { noAnswer, withDeadline, type Outcome } from "./withDeadline.js"
 
 /**
  * A client that ends with its connection, so that no command waits in it for another one. In RESP 2, because all
@@ -114,21 +115,15 @@ export class RedisLink extends ScriptRunner {
    * server may still perform it, and the connection is made again.
    */
   command(args: ReadonlyArray<string | Buffer>): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      let sentWith: Dialed | undefined
-      const timer = setTimeout(() => {
-        this.waiting.delete(command)
-        reject(this.cause)
-        if (sentWith !== undefined) this.lose(sentWith, this.noAnswer())
-      }, this.settings.timeout)
-      const succeed = (reply: unknown): void => {
-        clearTimeout(timer)
-        resolve(reply)
-      }
-      const fail = (cause: unknown): void => {
-        clearTimeout(timer)
-        reject(cause)
-      }
+    let sentWith: Dialed | undefined
+    let waiting: Command | undefined
+    const onLate = (): unknown => {
+      const { cause } = this
+      if (waiting !== undefined) this.waiting.delete(waiting)
+      if (sentWith !== undefined) this.lose(sentWith, this.noAnswer())
+      return cause
+    }
+    const begin = ({ fail, succeed }: Outcome<unknown>): void => {
       const send = (dialed: Dialed): void => {
         sentWith = dialed
         dialed.client.sendCommand(args, commandOptions).then(succeed, (cause: unknown) => {
@@ -138,11 +133,14 @@ export class RedisLink extends ScriptRunner {
           this.onReadOnly(cause)
         })
       }
-      const command: Command = { send, reject: fail }
       if (this.hasEnded) fail(this.lastCause)
       else if (this.isUp && this.current !== undefined) send(this.current)
-      else this.waiting.add(command)
-    })
+      else {
+        waiting = { send, reject: fail }
+        this.waiting.add(waiting)
+      }
+    }
+    return withDeadline(this.settings.timeout, begin, onLate)
   }
 
   private rise(dialed: Dialed): void {
@@ -189,7 +187,7 @@ export class RedisLink extends ScriptRunner {
   }
 
   private noAnswer(): Error {
-    return new Error(`Redis did not answer within ${this.settings.timeout} ms`)
+    return noAnswer(this.settings.timeout)
   }
 }
 

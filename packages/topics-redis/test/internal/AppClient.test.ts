@@ -1,8 +1,19 @@
 import * as TopicBroker from "@effect-websocket/platform/TopicBroker"
 import * as RedisTopicBroker from "@effect-websocket/topics-redis/RedisTopicBroker"
 import { createClient } from "@redis/client"
-import { listen, publish, textOf, until, untilTrue } from "../brokers.js"
-import { afterAll, assert, beforeAll, describe, Effect, it } from "../platform.js"
+import {
+  afterAll,
+  assert,
+  beforeAll,
+  describe,
+  Effect,
+  it,
+  listen,
+  publish,
+  textOf,
+  until,
+  untilTrue
+} from "../platform.js"
 import { hasRedis, RedisServer } from "../redis.js"
 
 describe.skipIf(!hasRedis)("over the client of the app", () => {
