@@ -2,13 +2,22 @@
 import { Effect, Exit, Fiber, Logger, Scope, afterAll, assert, beforeAll, describe, it } from "./platform.js"
 import * as RedisTopicBroker from "@effect-websocket/topics-redis/RedisTopicBroker"
 import { eventually, listen, node, publish, textOf, until, untilTrue } from "./brokers.js"
-import { hasRedis, Proxy, RedisServer } from "./redis.js"
+import { hasRedis, Proxy, RedisServer, RefusingServer } from "./redis.js"
 
 const numbers = (from: number, to: number): ReadonlyArray<string> =>
   Array.from({ length: to - from + 1 }, (_, index) => String(from + index))
 
 let made = 0
 const freshTopic = (): string => `faults/${++made}`
+
+/** The entries of the log, with their levels. */
+const recordLog = () => {
+  const entries: Array<string> = []
+  const logger = Logger.make<unknown, void>((entry) => {
+    entries.push(`${Logger.levelOf(entry)} ${String(entry.message)}`)
+  })
+  return { entries, layer: Logger.layer([logger]) }
+}
 
 const turn = Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
 
@@ -317,6 +326,24 @@ describe.skipIf(!hasRedis)("faults of Redis", () => {
       const subscribing = yield* Effect.flip(Effect.scoped(broker.subscribe("topic", () => {})))
       assert.strictEqual(subscribing.reason, "Unavailable")
     })
+  )
+
+  it.live.each(["NOAUTH Authentication required.", "LOADING Redis is loading the dataset in memory"])(
+    "a server that refuses every command with %s is logged at the start",
+    (refusal) =>
+      Effect.gen(function* () {
+        const refusing = yield* Effect.promise(() => RefusingServer.start(refusal))
+        yield* Effect.addFinalizer(() => Effect.sync(() => refusing.stop()))
+        const { entries, layer } = recordLog()
+        const broker = yield* Effect.provide(
+          RedisTopicBroker.make({ client: { url: refusing.url }, timeout: "100 millis" }),
+          layer
+        )
+        yield* untilTrue(() => entries.length > 0)
+        const failure = yield* Effect.flip(broker.position("topic"))
+        assert.deepStrictEqual(entries, [`WARN There is no connection to Redis, so operations fail: ${refusal}`])
+        assert.strictEqual(failure.message, `The broker failed for the topic "topic": ${refusal}`)
+      })
   )
 
   it.live("a server that cannot be reached is logged once, and again when it can be", () =>

@@ -156,3 +156,36 @@ export class Proxy {
     for (const socket of this.sockets) socket.destroy()
   }
 }
+
+/** A server that replies to each command with the same error. */
+export class RefusingServer {
+  private readonly sockets = new Set<Socket>()
+  private readonly server: Server
+
+  private constructor(refusal: string) {
+    this.server = createServer((socket) => {
+      this.sockets.add(socket)
+      socket.on("error", () => {})
+      // Each command is an array.
+      socket.on("data", (chunk: Buffer) => {
+        for (const _ of chunk.toString().matchAll(/^\*\d+\r\n/gm)) socket.write(`-${refusal}\r\n`)
+      })
+    })
+  }
+
+  static async start(refusal: string): Promise<RefusingServer> {
+    const refusing = new RefusingServer(refusal)
+    refusing.server.listen(0, "127.0.0.1")
+    await once(refusing.server, "listening")
+    return refusing
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${(this.server.address() as AddressInfo).port}`
+  }
+
+  stop(): void {
+    this.server.close()
+    for (const socket of this.sockets) socket.destroy()
+  }
+}
