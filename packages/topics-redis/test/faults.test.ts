@@ -275,6 +275,42 @@ describe.skipIf(!hasRedis)("faults of Redis", () => {
     })
   )
 
+  it.live("a server whose memory is full refuses publications and sessions, and loses nothing", () =>
+    Effect.gen(function* () {
+      const broker = yield* node(server.url)
+      const topic = freshTopic()
+      const ann = { key: "ann", session: "1", meta: "{}" }
+      const { seen } = yield* listen(broker, topic)
+      const { position } = yield* publish(broker, topic, "one")
+      yield* command("CONFIG", "SET", "maxmemory", "1")
+      const refused = [
+        yield* Effect.flip(publish(broker, topic, "refused")),
+        yield* Effect.flip(broker.presence.set(topic, ann, "1 minute"))
+      ]
+      for (const { message, reason } of refused) {
+        assert.deepStrictEqual([reason, message.includes("OOM")], ["Unavailable", true])
+      }
+      assert.deepStrictEqual((yield* broker.history(topic, { limit: 10 })).newest, position)
+      yield* command("CONFIG", "SET", "maxmemory", "0")
+      const { position: next } = yield* publish(broker, topic, "two")
+      assert.deepStrictEqual(next, { ...position, offset: position.offset + 1 })
+      yield* untilTrue(() => seen.length === 2)
+      assert.deepStrictEqual(seen, ["one", "two"])
+    }).pipe(Effect.ensuring(command("CONFIG", "SET", "maxmemory", "0")))
+  )
+
+  it.live("a server of a cluster that does not have the slot of a topic refuses it", () =>
+    Effect.gen(function* () {
+      const member = yield* Effect.acquireRelease(
+        Effect.promise(() => RedisServer.start("--cluster-enabled", "yes")),
+        (member) => Effect.promise(() => member.stop())
+      )
+      const broker = yield* node(member.url)
+      const { message, reason } = yield* Effect.flip(publish(broker, freshTopic(), "refused"))
+      assert.deepStrictEqual([reason, message.includes("CLUSTERDOWN")], ["Unavailable", true])
+    })
+  )
+
   it.live("two processes share topics, removals included", () =>
     Effect.gen(function* () {
       const [one, other] = [yield* node(server.url), yield* node(server.url)]

@@ -18,12 +18,17 @@ const makeAdmin = (port: number) =>
 
 export class RedisServer {
   private readonly folder = mkdtempSync(join(tmpdir(), "topics-redis-"))
+  private readonly options: ReadonlyArray<string>
   private child: ChildProcess | undefined = undefined
   private client: ReturnType<typeof makeAdmin> | undefined = undefined
   port = 0
 
-  static async start(): Promise<RedisServer> {
-    const server = new RedisServer()
+  private constructor(options: ReadonlyArray<string>) {
+    this.options = options
+  }
+
+  static async start(...options: ReadonlyArray<string>): Promise<RedisServer> {
+    const server = new RedisServer(options)
     await server.run()
     return server
   }
@@ -86,7 +91,7 @@ export class RedisServer {
   private spawn(): Promise<boolean> {
     const options = ["--bind", "127.0.0.1", "--port", String(this.port), "--save", "", "--appendonly", "no"]
     const rest = ["--dir", this.folder, "--repl-diskless-sync-delay", "0"]
-    const child = spawn(binary, [...options, ...rest], { stdio: ["ignore", "pipe", "ignore"] })
+    const child = spawn(binary, [...options, ...rest, ...this.options], { stdio: ["ignore", "pipe", "ignore"] })
     this.child = child
     return new Promise((resolve) => {
       let output = ""
