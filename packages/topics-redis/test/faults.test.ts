@@ -75,6 +75,25 @@ describe.skipIf(!hasRedis)("faults of Redis", () => {
     })
   )
 
+  it.live("a server that was started again with its data has the history, and new epochs all the same", () =>
+    Effect.gen(function* () {
+      const lasting = yield* Effect.acquireRelease(
+        Effect.promise(() => RedisServer.start("--appendonly", "yes")),
+        (lasting) => Effect.promise(() => lasting.stop())
+      )
+      const broker = yield* node(lasting.url)
+      const topic = freshTopic()
+      const { seen } = yield* listen(broker, topic)
+      const { position } = yield* publish(broker, topic, "before")
+      yield* Effect.promise(() => lasting.restart())
+      yield* untilTrue(() => seen.includes("!"))
+      const page = yield* eventually(broker.history(topic, { limit: 10 }))
+      assert.deepStrictEqual(page.publications.map(textOf), ["before"])
+      assert.notStrictEqual(page.newest.epoch, position.epoch)
+      assert.isFalse((yield* broker.history(topic, { since: position, limit: 10 })).isComplete)
+    })
+  )
+
   it.live("a server that does not reply makes operations fail in time, and a subscriber loses nothing", () =>
     Effect.gen(function* () {
       const broker = yield* node(server.url)
