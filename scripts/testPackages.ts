@@ -92,7 +92,7 @@ const [effect4, effect3] = versions as [Version, Version]
 
 const all = process.argv.includes("--all")
 const packages = ["protocol", "platform"]
-/** Packages whose one build is for both versions. The documentation does not install them. */
+/** Packages whose one build is for both versions. The documentation packs them, and does not install them. */
 const forBoth = ["topics-redis", "topics-nats"]
 const typescripts = [pinned["typescript"]!, "6.0.3", "7.0.2"]
 /** For what hangs: a busy machine does not take so long. */
@@ -530,9 +530,6 @@ const main = async (): Promise<void> => {
   for (const beginning of ["npx -y pnpm", "npm pack"]) {
     for (const command of commands(gettingStarted, beginning, effect3))
       await follow(gettingStarted, ".", command, effect3)
-  }
-  for (const name of forBoth) {
-    await run(`packages/${name}`, "npx", ["-y", "pnpm@10.34.9", "pack", "--pack-destination", folder])
   }
   await testCommand(effect4)
   await Promise.all(

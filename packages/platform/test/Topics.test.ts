@@ -370,6 +370,15 @@ describe("where a subscriber begins", () => {
     )
   )
 
+  it.effect("is a gap in the next process, because the histories are lost with a process", () =>
+    Effect.gen(function* () {
+      const publish = Effect.flatMap(Topics.Topics, (topics) => topics.publish("a", "one"))
+      const since = yield* withTopics(publish)
+      const { seen } = yield* withTopics(Effect.andThen(publish, listen("a", { since })))
+      assert.deepStrictEqual(seen, ["Gap 1"])
+    })
+  )
+
   it.effect("is a gap after the topic was removed, for members, too", () =>
     withTopics(
       Effect.gen(function* () {

@@ -86,10 +86,14 @@ export class RedisLink extends ScriptRunner {
       if (this.current !== dialed) destroy(client)
     })
     this.timer = setTimeout(() => this.lose(dialed, this.noAnswer()), this.settings.timeout)
-    client.connect().then(
-      () => this.rise(dialed),
-      (cause: unknown) => this.lose(dialed, cause)
-    )
+    client
+      .connect()
+      // A server that wants a password, or that loads its data, accepts connections, and refuses every command.
+      .then(() => client.ping())
+      .then(
+        () => this.rise(dialed),
+        (cause: unknown) => this.lose(dialed, cause)
+      )
   }
 
   /** Ends the connection for good. Whatever waits for it fails. */
