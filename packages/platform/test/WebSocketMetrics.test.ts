@@ -242,6 +242,49 @@ describe("WebSocketMetrics", () => {
     }).pipe(Effect.scoped, Effect.provide(Layer.fresh(WebSocketTest.layer)))
   )
 
+  it.effect("counts each connection once, and leaves no gauge, whenever its handshake is interrupted", () =>
+    Effect.gen(function* () {
+      const ends: Array<string> = []
+      for (let turns = 0; turns < 28; turns++) {
+        for (const who of ["client", "server", "both"]) {
+          const changes = yield* changesOf
+          yield* Effect.gen(function* () {
+            const server = yield* WebSocketServer.WebSocketServer
+            const accepting = yield* Effect.forkChild(Effect.scoped(Effect.andThen(server.accept(), Effect.never)))
+            const connecting = yield* Effect.forkChild(
+              Effect.scoped(Effect.andThen(connect("ws://test"), Effect.never))
+            )
+            // Up to three turns of the event loop, and then up to six of microtasks.
+            for (let turn = 0; turn < turns / 7 - 1; turn++) {
+              yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+            }
+            for (let turn = 0; turn < turns % 7; turn++) yield* Effect.promise(() => Promise.resolve())
+            if (who !== "server") yield* Fiber.interrupt(connecting)
+            if (who !== "client") yield* Fiber.interrupt(accepting)
+          }).pipe(Effect.scoped, Effect.provide(Layer.fresh(WebSocketTest.layer)))
+          yield* settled
+          const all = yield* changes
+          const count = (pattern: RegExp) =>
+            Object.entries(all).reduce((sum, [key, value]) => (pattern.test(key) ? sum + value : sum), 0)
+          const name = `${who} after ${turns}: ${JSON.stringify(all)}`
+          assert.strictEqual(count(/\.active/), 0, name)
+          for (const role of ["client", "server"]) {
+            const opened = count(new RegExp(`handshake.*outcome=accepted.*role=${role}`))
+            const closed = count(new RegExp(`connection.closed.*role=${role}`))
+            assert.isAtMost(opened, 1, name)
+            assert.isAtMost(count(new RegExp(`handshake.duration.*role=${role}`)), 1, name)
+            // A client may have been interrupted between the 101 and the end of `connect`.
+            if (role === "server") assert.strictEqual(closed, opened, name)
+            else assert.isAtLeast(closed, opened, name)
+            ends.push(`${role} ${opened}`)
+          }
+        }
+      }
+      // It was interrupted before and behind the 101.
+      assert.sameMembers([...new Set(ends)], ["client 0", "client 1", "server 0", "server 1"])
+    }).pipe(Effect.provide(Layer.fresh(WebSocketMetrics.layer)))
+  )
+
   it.effect("names statuses that HTTP does not define by their class", () =>
     Effect.gen(function* () {
       const changes = yield* changesOf
