@@ -94,7 +94,8 @@ export abstract class Reader<Item extends Delivered> implements ReadingHost<Item
     this.runner = running
     this.link.connection.borrowing = borrowing
     this.readingFiber = interruptibleFiber(fiber, status)
-    return onExitUninterruptible(status, handingOver(fiber, running), (exit) => running.end(exit))
+    // A bound function takes half the memory of a closure with its context, and the fiber keeps it while it waits.
+    return onExitUninterruptible(status, handingOver(fiber, running), running.end.bind(running))
   }
 
   /** Runs an effect as the reader, between two readings: another reader is a defect meanwhile. */
