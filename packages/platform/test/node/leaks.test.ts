@@ -119,8 +119,9 @@ for (const [name, exchange] of Object.entries(exchanges)) {
 
 // Until the code is compiled and Node's pools are full.
 const warmUp = 1_000
-// What is made once, such as a source map, grows one of the rounds; what each cycle leaves behind grows all of them.
-const rounds = 2
+// What is made once, such as a source map, grows one of the rounds; what each cycle leaves behind grows all of them. So the first
+// round that grows by little is the last one.
+const rounds = 3
 const cycles = 800
 const concurrency = 50
 // One object in four cycles is found, and 500 bytes in each.
@@ -344,7 +345,7 @@ const memory = Effect.gen(function* () {
 const seed = Number(process.env["LEAKS_SEED"] ?? Date.now() % 2 ** 32)
 
 it.live(
-  `leaves nothing behind of ${rounds * cycles} connections that end in every way (LEAKS_SEED=${seed})`,
+  `leaves nothing behind of ${cycles} connections that end in every way (LEAKS_SEED=${seed})`,
   () =>
     Effect.gen(function* () {
       const supervisor = yield* Supervisor.track
@@ -381,15 +382,16 @@ it.live(
         yield* run(0, warmUp)
         const growth: Array<{ readonly objects: number; readonly bytes: number }> = []
         let start = yield* settled
-        for (let round = 0; round < rounds; round++) {
+        const isSmall = (grown: { readonly objects: number; readonly bytes: number }) =>
+          grown.objects < objectMargin && grown.bytes < byteMargin
+        for (let round = 0; round < rounds && !growth.some(isSmall); round++) {
           const from = warmUp + round * cycles
           yield* run(from, from + cycles)
           const end = yield* settled
           growth.push({ objects: end.objects - start.objects, bytes: end.bytes - start.bytes })
           start = end
         }
-        assert.isBelow(Math.min(...growth.map(({ objects }) => objects)), objectMargin, JSON.stringify(growth))
-        assert.isBelow(Math.min(...growth.map(({ bytes }) => bytes)), byteMargin, JSON.stringify(growth))
+        assert.isTrue(growth.some(isSmall), JSON.stringify(growth))
         assert.deepStrictEqual([...seen].sort(), outcomes)
       })
       const timers = yield* countTimers(

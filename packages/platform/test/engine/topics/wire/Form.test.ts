@@ -3,8 +3,9 @@ import * as fc from "fast-check"
 import { assert, describe, it } from "vitest"
 import { binary, formOf, forms, json } from "../../../../src/engine/topics/wire/Form.js"
 import type { Answer, Request } from "../../../../src/engine/topics/wire/TopicsMessage.js"
+import { codePoint } from "../../../codePoint.js"
 
-const text = fc.string({ unit: "binary" })
+const text = fc.string({ unit: codePoint })
 const uint = fc.maxSafeNat()
 const position = fc.record({ epoch: text, offset: uint })
 const data = fc.oneof(
