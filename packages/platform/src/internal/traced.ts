@@ -36,8 +36,9 @@ const current: Effect.Effect<Service | undefined> = Effect.map(
   Option.getOrUndefined
 )
 
-// What every handshake over HTTP/1.1 has, in the names of OpenTelemetry's conventions.
-const common = { "http.request.method": "GET", "network.protocol.name": "http", "network.protocol.version": "1.1" }
+// In the names of OpenTelemetry's conventions.
+const overHttp1 = { "http.request.method": "GET", "network.protocol.name": "http", "network.protocol.version": "1.1" }
+const overHttp2 = { ...overHttp1, "http.request.method": "CONNECT", "network.protocol.version": "2" }
 
 /** Without user, password, query and fragment. */
 const attributesOf = ({ hostname, pathname, port, protocol }: URL): Readonly<Record<string, unknown>> => ({
@@ -61,7 +62,7 @@ export const tracedConnect = <A, E extends ProtocolError | HandshakeRejected | I
       : Effect.flatMap(clock, (clock) =>
           Effect.useSpan(
             "websocket.client.handshake",
-            { kind: "client", attributes: { ...common, ...attributesOf(url) } },
+            { kind: "client", attributes: { ...overHttp1, ...attributesOf(url) } },
             (span) => {
               const tell = (event: string, attributes?: Readonly<Record<string, unknown>>): void =>
                 span.event(event, spanTimeUnsafe(clock), { ...attributes })
@@ -89,8 +90,11 @@ const tracedDial = (
       url,
       propagation ? { ...missing(headersOfSpan(span), headers), ...headers } : headers,
       (dialed) => {
+        if (isOverHttp2(dialed)) {
+          for (const [name, value] of Object.entries(overHttp2)) span.attribute(name, value)
+        }
         if (dialed._tag === "Upgraded") {
-          span.attribute("http.response.status_code", 101)
+          span.attribute("http.response.status_code", dialed.status ?? 101)
           rememberSpan(dialed.transport, span)
         } else {
           const status = statusOf(dialed)
@@ -102,6 +106,9 @@ const tracedDial = (
     )
   }
 }
+
+const isOverHttp2 = (dialed: Dialed): boolean =>
+  (dialed._tag === "Upgraded" && dialed.status === 200) || (dialed._tag === "Rejected" && dialed.httpVersion === "2")
 
 const statusOf = (dialed: Exclude<Dialed, { readonly _tag: "Upgraded" }>): number | undefined => {
   if (dialed._tag === "Rejected") return dialed.status
@@ -138,6 +145,8 @@ const observeWith =
   (attempt): HandshakeObserver => {
     const scope = scopeMakeUnsafe()
     const parent = propagation ? Option.getOrUndefined(spanOfHeaders(plain(attempt.request.headers))) : undefined
+    const isConnect = attempt.request.method === "CONNECT"
+    const common = isConnect ? overHttp2 : overHttp1
     const options = { kind: "server", attributes: { ...common, ...serverAttributes(attempt) } } as const
     const made = Effect.makeSpanScoped(
       "websocket.server.handshake",
@@ -150,7 +159,7 @@ const observeWith =
     }
     return {
       accepted: (transport) => {
-        span.attribute("http.response.status_code", 101)
+        span.attribute("http.response.status_code", isConnect ? 200 : 101)
         rememberSpan(transport, span)
         end(Exit.void)
       },

@@ -1,10 +1,11 @@
 /** WebSocket over HTTP/2 at the client (RFC 8441), with bare streams of Node as peers, and with the server of the library. */
 import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
+import * as WebSocketTracing from "@effect-websocket/platform/WebSocketTracing"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
 import * as Http2 from "node:http2"
 import * as Https from "node:https"
 import type { Duplex } from "node:stream"
-import { Effect, Exit, Fiber, Logger } from "../effect/index.js"
+import { Effect, Exit, Fiber, Layer, Logger, Tracer } from "../effect/index.js"
 import { afterEach, assert, describe, it } from "../effect/vitest.js"
 import { http2Server, type Http2Request } from "./http2.js"
 import * as Frames from "./http2Frames.js"
@@ -520,9 +521,7 @@ describe("a reset", () => {
           const running = yield* Effect.forkChild(
             Effect.flip(
               Effect.scoped(
-                Effect.flatMap(connect(server.url), (socket) =>
-                  socket.run(({ data }) => void messages.push(data))
-                )
+                Effect.flatMap(connect(server.url), (socket) => socket.run(({ data }) => void messages.push(data)))
               )
             )
           )
@@ -625,3 +624,30 @@ it.live("a server that breaks HTTP/2 itself ends its connections", () =>
     peer.end()
   })
 )
+
+it.live("spans of handshakes have the method, the version and the status of HTTP/2", () => {
+  const spans: Array<Tracer.Recorded> = []
+  const tracing = Layer.provideMerge(
+    WebSocketTracing.layer,
+    Tracer.recording((span) => spans.push(span))
+  )
+  return Effect.gen(function* () {
+    const server = yield* serveEcho({ tls, http2: true })
+    yield* server.route({ path: "/no", check: () => Effect.succeed(UpgradeCheck.reject(401)) })
+    const { connect } = yield* client()
+    yield* Effect.scoped(connect(server.address.url))
+    yield* Effect.flip(Effect.scoped(connect(`${server.address.url}/no`)))
+    const told = spans.map(({ attributes, name }) => [
+      name,
+      attributes["http.request.method"],
+      attributes["network.protocol.version"],
+      attributes["http.response.status_code"]
+    ])
+    for (const status of [200, 401]) {
+      for (const role of ["client", "server"]) {
+        assert.deepInclude(told, [`websocket.${role}.handshake`, "CONNECT", "2", status])
+      }
+    }
+    assert.lengthOf(told, 4)
+  }).pipe(quietly, Effect.provide(tracing))
+})

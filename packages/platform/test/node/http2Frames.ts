@@ -59,8 +59,7 @@ export const setting = { maxConcurrentStreams: 3, initialWindowSize: 4, enableCo
 export const settingsAck = http2Frame(types.settings, flags.ack, 0)
 export const goaway = (lastStream: number, code: number): Buffer =>
   http2Frame(types.goaway, flags.none, 0, uint32(lastStream, code))
-export const reset = (stream: number, code: number): Buffer =>
-  http2Frame(types.reset, flags.none, stream, uint32(code))
+export const reset = (stream: number, code: number): Buffer => http2Frame(types.reset, flags.none, stream, uint32(code))
 export const windowUpdate = (stream: number, increment: number): Buffer =>
   http2Frame(types.windowUpdate, flags.none, stream, uint32(increment))
 export const data = (stream: number, payload: Uint8Array, flag: number = flags.none): Buffer =>

@@ -135,7 +135,7 @@ const ask = (
     done(
       status === 200
         ? { _tag: "Upgraded", status, headers: received, transport: NodeTransport.make(stream) }
-        : { _tag: "Rejected", status, headers: received, body: rejectedBody(stream) }
+        : { _tag: "Rejected", httpVersion: "2", status, headers: received, body: rejectedBody(stream) }
     )
   }
   stream.once("response", answered)
