@@ -124,12 +124,14 @@ export const checkRequest = (headers: HeaderField.Input): ConnectRequest | Refus
   const fields = lowerCased(headers)
   if (fields[":method"] !== "CONNECT") return refuse("The method is not CONNECT")
   if (fields[":protocol"] !== protocol) {
-    return { ...refuse(`:protocol is ${JSON.stringify(fields[":protocol"])}, not "${protocol}"`), status: 501 }
+    const description = `:protocol is ${JSON.stringify(fields[":protocol"])}, not "${protocol}"`
+    return { ...refuse(description, "RFC 8441 §5"), status: 501 }
   }
   const { ":authority": authority, ":path": url, ":scheme": scheme } = fields
-  if (scheme !== "https" && scheme !== "http") return refuse(`:scheme is ${JSON.stringify(scheme)}`)
-  if (typeof url !== "string" || !url.startsWith("/")) return refuse(":path does not begin with a slash")
-  if (typeof authority !== "string" || authority === "") return refuse(":authority is missing")
+  if (scheme === undefined) return refuse(":scheme is missing")
+  if (scheme !== "https" && scheme !== "http") return refuse(`:scheme is ${JSON.stringify(scheme)}`, "RFC 8441 §5")
+  if (typeof url !== "string" || !url.startsWith("/")) return refuse(":path is missing, or does not begin with a slash")
+  if (typeof authority !== "string" || authority === "") return refuse(":authority is missing", "RFC 8441 §5")
   const host = single(fields, "host")
   if (isError(host)) return refuseWith(host)
   if (host !== undefined && host.toLowerCase() !== authority.toLowerCase()) {
@@ -139,10 +141,10 @@ export const checkRequest = (headers: HeaderField.Input): ConnectRequest | Refus
   if (specific !== undefined) {
     return refuseWith(remoteProtocolError(`HTTP/2 has no header ${specific}`, "RFC 9113 §8.2.2"))
   }
-  if (hasBody(fields)) return refuse("The stream of an extended CONNECT has no Content-Length")
+  if (hasBody(fields)) return refuse("A CONNECT has no Content-Length", "RFC 9110 §9.3.6")
   const versionOffered = single(fields, "sec-websocket-version")
   if (isError(versionOffered)) return refuseWith(versionOffered)
-  if (versionOffered === undefined) return refuse("Sec-WebSocket-Version is missing")
+  if (versionOffered === undefined) return refuse("Sec-WebSocket-Version is missing", "RFC 8441 §5")
   if (versionOffered !== version) {
     const error = remoteProtocolError(`The version is ${JSON.stringify(versionOffered)}, not 13`, "RFC 6455 §4.4")
     return { ...refuseWith(error), headers: { "Sec-WebSocket-Version": version } }
@@ -273,4 +275,5 @@ const refuseWith = (error: ProtocolError): RefusedRequest => ({
   error
 })
 
-const refuse = (description: string): RefusedRequest => refuseWith(remoteProtocolError(description, "RFC 8441 §4"))
+const refuse = (description: string, section = "RFC 8441 §4"): RefusedRequest =>
+  refuseWith(remoteProtocolError(description, section))

@@ -156,7 +156,7 @@ describe("ExtendedConnect", () => {
       for (const other of ["connect-udp", "WebSocket", undefined]) {
         const { error, headers, status } = refused(check({ ":protocol": other }))
         assert.deepStrictEqual([status, headers], [501, {}])
-        assert.deepStrictEqual(facts(error), remoteFacts("RFC 8441 §4"))
+        assert.deepStrictEqual(facts(error), remoteFacts("RFC 8441 §5"))
       }
     })
 
@@ -164,17 +164,17 @@ describe("ExtendedConnect", () => {
       const cases: ReadonlyArray<readonly [HeaderRecord, string]> = [
         [{ ":method": "GET" }, "RFC 8441 §4"],
         [{ ":scheme": undefined }, "RFC 8441 §4"],
-        [{ ":scheme": "wss" }, "RFC 8441 §4"],
+        [{ ":scheme": "wss" }, "RFC 8441 §5"],
         [{ ":path": undefined }, "RFC 8441 §4"],
         [{ ":path": "*" }, "RFC 8441 §4"],
-        [{ ":authority": undefined }, "RFC 8441 §4"],
-        [{ ":authority": "" }, "RFC 8441 §4"],
+        [{ ":authority": undefined }, "RFC 8441 §5"],
+        [{ ":authority": "" }, "RFC 8441 §5"],
         [{ host: "other.example.com" }, "RFC 9113 §8.3.1"],
         [{ host: ["a", "b"] }, "RFC 6455 §4.1"],
         [{ connection: "Upgrade" }, "RFC 9113 §8.2.2"],
         [{ upgrade: "websocket" }, "RFC 9113 §8.2.2"],
-        [{ "content-length": "1" }, "RFC 8441 §4"],
-        [{ "sec-websocket-version": undefined }, "RFC 8441 §4"],
+        [{ "content-length": "1" }, "RFC 9110 §9.3.6"],
+        [{ "sec-websocket-version": undefined }, "RFC 8441 §5"],
         [{ "sec-websocket-version": ["13", "13"] }, "RFC 6455 §4.1"],
         [{ "sec-websocket-protocol": "a b" }, "RFC 6455 §9.1"],
         [{ "sec-websocket-extensions": ";" }, "RFC 6455 §9.1"],

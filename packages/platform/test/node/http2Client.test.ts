@@ -1,11 +1,14 @@
 /** WebSocket over HTTP/2 at the client (RFC 8441), with bare streams of Node as peers, and with the server of the library. */
 import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
+import * as WebSocketTracing from "@effect-websocket/platform/WebSocketTracing"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
 import * as Http2 from "node:http2"
 import * as Https from "node:https"
-import { Effect, Exit, Fiber, Logger } from "../effect/index.js"
+import type { Duplex } from "node:stream"
+import { Effect, Exit, Fiber, Layer, Logger, Tracer } from "../effect/index.js"
 import { afterEach, assert, describe, it } from "../effect/vitest.js"
-import { http2Server } from "./http2.js"
+import { http2Server, type Http2Request } from "./http2.js"
+import * as Frames from "./http2Frames.js"
 import { httpProxy, socksProxy } from "./proxies.js"
 import {
   closing,
@@ -18,19 +21,34 @@ import {
   rawServer,
   serve,
   serveEcho,
+  settled,
+  stalled,
   tls
 } from "./support.js"
 
 afterEach(noHandlesLeft)
 
-// Frames of HTTP/2: SETTINGS_ENABLE_CONNECT_PROTOCOL = 1, and a GOAWAY that says that no stream was processed.
-const enablingSettings = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 1]
-const refusingGoaway = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
-
 const quietly = Effect.provide(Logger.withoutDefault)
 const options = { tls: { ca: tls.cert } }
 const client = (more: NodeWebSocketClient.Options = {}) =>
   NodeWebSocketClient.make({ ...options, http2: "require", ...more })
+
+const enabling = Frames.settings([Frames.setting.enableConnectProtocol, 1])
+
+/** A server in clear text that enables extended CONNECT, and speaks in bare frames. */
+const frameServer = Effect.map(rawServer(), (server) => ({
+  url: server.url,
+  /** The next session, once it has a request. */
+  next: Effect.gen(function* () {
+    const peer = yield* server.next
+    peer.write(enabling)
+    yield* Frames.readPreface(peer)
+    yield* Frames.frameOf(peer, Frames.types.headers)
+    return peer
+  })
+}))
+
+const opened = Frames.headers(1, [[":status", "200"]])
 
 describe("sessions", () => {
   it.live("are shared, and end with their last connection", () =>
@@ -136,9 +154,50 @@ describe("sessions", () => {
       const connecting = yield* Effect.forkChild(Effect.flip(Effect.scoped(connect(server.url))))
       for (let i = 0; i < 2; i++) {
         const peer = yield* server.next
-        peer.write(Buffer.from([...enablingSettings, ...refusingGoaway]))
+        peer.write(Buffer.concat([enabling, Frames.goaway(0, Frames.codes.noError)]))
       }
       assert.deepInclude(facts(yield* Fiber.join(connecting)), { _tag: "Io_error", reason: "Reset" })
+    })
+  )
+
+  it.live("that end with an error and GOAWAY are replaced once for requests that were not processed", () =>
+    Effect.gen(function* () {
+      const { connect } = yield* NodeWebSocketClient.make({ http2: "require" })
+      const { cancel, enhanceYourCalm, internalError, noError } = Frames.codes
+      const attempts = (lastStream: number, code: number) =>
+        Effect.gen(function* () {
+          const server = yield* frameServer
+          let sessions = 0
+          const one = Effect.map(server.next, (peer) => {
+            sessions++
+            peer.write(Frames.goaway(lastStream, code))
+            // With NO_ERROR, the server may still answer the streams that it has processed.
+            if (code === noError && lastStream > 0) peer.write(Frames.reset(1, cancel))
+          })
+          yield* Effect.forkChild(Effect.forever(one))
+          const error = yield* Effect.flip(Effect.scoped(connect(server.url)))
+          assert.deepInclude(facts(error), { _tag: "Io_error", reason: "Reset", operation: "handshake" })
+          return sessions
+        })
+      assert.strictEqual(yield* attempts(0, internalError), 2)
+      assert.strictEqual(yield* attempts(1, internalError), 1)
+      assert.strictEqual(yield* attempts(0, enhanceYourCalm), 1)
+      assert.strictEqual(yield* attempts(0, noError), 2)
+      assert.strictEqual(yield* attempts(1, noError), 1)
+    })
+  )
+
+  it.live("that end with an error and GOAWAY are replaced, and the request succeeds", () =>
+    Effect.gen(function* () {
+      const server = yield* frameServer
+      const { connect } = yield* NodeWebSocketClient.make({ http2: "require" })
+      const connecting = yield* Effect.forkChild(
+        Effect.scoped(Effect.flatMap(connect(server.url), ({ receive }) => receive))
+      )
+      ;(yield* server.next).write(Frames.goaway(0, Frames.codes.internalError))
+      const peer = yield* server.next
+      peer.write(Buffer.concat([opened, Frames.data(1, frame(first.text, "second", false), Frames.flags.endStream)]))
+      assert.strictEqual((yield* Fiber.join(connecting)).data, "second")
     })
   )
 
@@ -213,6 +272,46 @@ describe("a server without WebSockets over HTTP/2", () => {
   )
 })
 
+describe("the setting", () => {
+  it.live("must come with the first SETTINGS, and must not be taken back", () =>
+    Effect.gen(function* () {
+      const server = yield* rawServer()
+      const { connect } = yield* NodeWebSocketClient.make({ http2: "require" })
+      const late = yield* Effect.forkChild(Effect.flip(Effect.scoped(connect(server.url))))
+      ;(yield* server.next).write(Buffer.concat([Frames.settings(), enabling]))
+      assert.deepInclude(facts(yield* Fiber.join(late)), { _tag: "Protocol_error", section: "RFC 8441 §3" })
+
+      const { next, url } = yield* frameServer
+      const receiving = yield* Effect.forkChild(
+        Effect.scoped(Effect.flatMap(connect(url), ({ receive }) => Effect.flip(receive)))
+      )
+      const peer = yield* next
+      peer.write(Buffer.concat([opened, Frames.settings([Frames.setting.enableConnectProtocol, 0])]))
+      assert.deepInclude(facts(yield* Fiber.join(receiving)), { _tag: "Io_error", reason: "Reset" })
+    })
+  )
+
+  it.live("is waited for until the deadline, or until an interruption, which drops the session", () =>
+    Effect.gen(function* () {
+      const server = yield* rawServer()
+      const { connect } = yield* NodeWebSocketClient.make({ http2: "require", openTimeout: "50 millis" })
+      const late = yield* Effect.forkChild(Effect.flip(Effect.scoped(connect(server.url))))
+      const first = yield* server.next
+      assert.deepInclude(facts(yield* Fiber.join(late)), { _tag: "Io_error", reason: "Timeout", operation: "open" })
+      yield* first.left
+      first.end()
+
+      const patient = yield* NodeWebSocketClient.make({ http2: "require" })
+      const connecting = yield* Effect.forkChild(Effect.scoped(patient.connect(server.url)))
+      const second = yield* server.next
+      yield* Frames.readPreface(second)
+      yield* Fiber.interrupt(connecting)
+      yield* second.left
+      second.end()
+    })
+  )
+})
+
 describe("the answer", () => {
   it.live("of a refusal has its status, headers and body", () =>
     Effect.gen(function* () {
@@ -262,6 +361,57 @@ describe("the answer", () => {
       assert.deepInclude(facts(yield* Fiber.join(connecting)), { _tag: "Protocol_error", origin: "remote" })
       yield* peer.closed
       assert.strictEqual(peer.code, Http2.constants.NGHTTP2_CANCEL)
+    })
+  )
+
+  it.live("may follow interim ones, and DATA with END_STREAM may come with it", () =>
+    Effect.gen(function* () {
+      const server = yield* frameServer
+      const { connect } = yield* NodeWebSocketClient.make({ http2: "require" })
+      const receiving = yield* Effect.forkChild(
+        Effect.scoped(
+          Effect.gen(function* () {
+            const socket = yield* connect(server.url)
+            return [(yield* socket.receive).data, facts(yield* Effect.flip(socket.receive))]
+          })
+        )
+      )
+      const peer = yield* server.next
+      peer.write(
+        Buffer.concat([
+          Frames.headers(1, [[":status", "103"]]),
+          Frames.headers(1, [[":status", "100"]]),
+          opened,
+          Frames.data(1, frame(first.text, "hello", false), Frames.flags.endStream)
+        ])
+      )
+      const [data, error] = yield* Fiber.join(receiving)
+      assert.strictEqual(data, "hello")
+      assert.deepInclude(error, { _tag: "Connection_closed", code: 1006, clean: false })
+    })
+  )
+
+  it.live("may be that the server requires HTTP/1.1, which a client that only prefers HTTP/2 then uses", () =>
+    Effect.gen(function* () {
+      const server = yield* http2Server({ allowHTTP1: true })
+      server.server.on("upgrade", (_: unknown, socket: Duplex) =>
+        socket.end("HTTP/1.1 418 Teapot\r\nContent-Length: 0\r\n\r\n")
+      )
+      const ended: ReadonlyArray<(request: Http2Request) => void> = [
+        ({ socket }) => socket.close(Frames.codes.http11Required),
+        ({ socket }) => socket.session?.goaway(Frames.codes.http11Required)
+      ]
+      for (const end of ended) {
+        const outcome = (http2: "prefer" | "require") =>
+          Effect.gen(function* () {
+            const { connect } = yield* client({ http2 })
+            const failing = yield* Effect.forkChild(Effect.flip(Effect.scoped(connect(server.url))))
+            end(yield* server.next)
+            return facts(yield* Fiber.join(failing))
+          })
+        assert.deepInclude(yield* outcome("prefer"), { _tag: "Handshake_rejected", status: 418 })
+        assert.deepInclude(yield* outcome("require"), { _tag: "Protocol_error", section: "RFC 9113 §7" })
+      }
     })
   )
 
@@ -358,3 +508,146 @@ it.live("a Close of the peer is answered, and END_STREAM ends both sides", () =>
     assert.isTrue((yield* socket.closeStatus).clean)
   })
 )
+
+describe("a reset", () => {
+  it.live("is told at every moment, behind the messages that came before it", () =>
+    Effect.gen(function* () {
+      const { connect } = yield* NodeWebSocketClient.make({ http2: "require" })
+      const text = (data: string) => Frames.data(1, frame(first.text, data, false))
+      const outcome = (...frames: ReadonlyArray<Buffer>) =>
+        Effect.gen(function* () {
+          const server = yield* frameServer
+          const messages: Array<unknown> = []
+          const running = yield* Effect.forkChild(
+            Effect.flip(
+              Effect.scoped(
+                Effect.flatMap(connect(server.url), (socket) => socket.run(({ data }) => void messages.push(data)))
+              )
+            )
+          )
+          const peer = yield* server.next
+          peer.write(Buffer.concat([...frames, Frames.reset(1, Frames.codes.cancel)]))
+          const error = facts(yield* Fiber.join(running))
+          yield* peer.left
+          peer.end()
+          return [...messages, error["_tag"], error["reason"], error["operation"]]
+        })
+      assert.deepStrictEqual(yield* outcome(), ["Io_error", "Reset", "handshake"])
+      assert.deepStrictEqual(yield* outcome(opened), ["Io_error", "Reset", "read"])
+      assert.deepStrictEqual(yield* outcome(opened, text("one"), text("two")), [
+        "one",
+        "two",
+        "Io_error",
+        "Reset",
+        "read"
+      ])
+      assert.deepStrictEqual(
+        yield* outcome(opened, text("one"), Frames.data(1, frame(first.text, "half", false).subarray(0, 4))),
+        ["one", "Io_error", "Reset", "read"]
+      )
+    })
+  )
+
+  it.live("of a session ends a hundred connections, and their scopes", () =>
+    Effect.gen(function* () {
+      const server = yield* http2Server()
+      const sockets: Array<Duplex> = []
+      server.server.on("secureConnection", (socket: Duplex) => sockets.push(socket))
+      const { connect } = yield* client()
+      let connected = 0
+      let released = 0
+      const one = Effect.scoped(
+        Effect.gen(function* () {
+          yield* Effect.addFinalizer(() => Effect.sync(() => void released++))
+          const socket = yield* connect(server.url)
+          connected++
+          const error = facts(yield* Effect.flip(socket.receive))
+          const { clean } = yield* socket.closeStatus
+          return [error["_tag"], error["reason"], clean]
+        })
+      )
+      const all = yield* Effect.forkChild(
+        Effect.all(
+          Array.from({ length: 100 }, () => one),
+          { concurrency: "unbounded" }
+        )
+      )
+      for (let i = 0; i < 100; i++) (yield* server.next).accept()
+      yield* eventually(() => connected === 100)
+      assert.strictEqual(sockets.length, 1)
+      sockets[0]!.destroy()
+      for (const outcome of yield* Fiber.join(all)) assert.deepStrictEqual(outcome, ["Io_error", "Reset", false])
+      assert.strictEqual(released, 100)
+    })
+  )
+})
+
+describe("flow control", () => {
+  it.live("suspends `send` until WINDOW_UPDATE", () =>
+    Effect.gen(function* () {
+      const server = yield* frameServer
+      const { connect } = yield* NodeWebSocketClient.make({ http2: "require" })
+      const connecting = yield* Effect.forkChild(connect(server.url))
+      const peer = yield* server.next
+      peer.write(opened)
+      const socket = yield* Fiber.join(connecting)
+      const message = new Uint8Array(65536)
+      // The window of the stream, and what may wait.
+      const sending = yield* Effect.forkChild(Effect.all(Array.from({ length: 8 }, () => socket.send(message))))
+      yield* stalled(socket)
+      peer.socket.resume()
+      const before = yield* settled(() => peer.unread)
+      assert.isUndefined(Fiber.pollUnsafe(sending))
+      peer.write(Buffer.concat([Frames.windowUpdate(0, 2 ** 20), Frames.windowUpdate(1, 2 ** 20)]))
+      yield* Fiber.join(sending)
+      yield* eventually(() => peer.unread > before)
+      peer.write(Frames.reset(1, Frames.codes.cancel))
+    })
+  )
+})
+
+/** The heartbeat ends them on Node 20, which stops reading a session in which HTTP/2 itself was broken. */
+it.live("a server that breaks HTTP/2 itself ends its connections", () =>
+  Effect.gen(function* () {
+    const server = yield* frameServer
+    const heartbeat = { heartbeatInterval: "50 millis", heartbeatTimeout: "50 millis" } as const
+    const { connect } = yield* NodeWebSocketClient.make({ http2: "require", ...heartbeat, closeTimeout: "50 millis" })
+    const receiving = yield* Effect.forkChild(
+      Effect.scoped(Effect.flatMap(connect(server.url), ({ receive }) => Effect.flip(receive)))
+    )
+    const peer = yield* server.next
+    peer.write(Buffer.concat([opened, Frames.http2Frame(Frames.types.windowUpdate, 0, 1, Buffer.alloc(3))]))
+    const error = facts(yield* Fiber.join(receiving))
+    assert.deepInclude(error, { _tag: "Io_error" })
+    assert.include(["Reset", "Timeout"], error["reason"])
+    yield* peer.left
+    peer.end()
+  })
+)
+
+it.live("spans of handshakes have the method, the version and the status of HTTP/2", () => {
+  const spans: Array<Tracer.Recorded> = []
+  const tracing = Layer.provideMerge(
+    WebSocketTracing.layer,
+    Tracer.recording((span) => spans.push(span))
+  )
+  return Effect.gen(function* () {
+    const server = yield* serveEcho({ tls, http2: true })
+    yield* server.route({ path: "/no", check: () => Effect.succeed(UpgradeCheck.reject(401)) })
+    const { connect } = yield* client()
+    yield* Effect.scoped(connect(server.address.url))
+    yield* Effect.flip(Effect.scoped(connect(`${server.address.url}/no`)))
+    const told = spans.map(({ attributes, name }) => [
+      name,
+      attributes["http.request.method"],
+      attributes["network.protocol.version"],
+      attributes["http.response.status_code"]
+    ])
+    for (const status of [200, 401]) {
+      for (const role of ["client", "server"]) {
+        assert.deepInclude(told, [`websocket.${role}.handshake`, "CONNECT", "2", status])
+      }
+    }
+    assert.lengthOf(told, 4)
+  }).pipe(quietly, Effect.provide(tracing))
+})

@@ -33,6 +33,7 @@ export interface Hostility {
 const work = (name: string) => ["../tools/conformance/test/security/work.test.ts", name] as const
 const memory = (name: string) => ["../tools/conformance/test/security/boundedMemory.test.ts", name] as const
 const hostile = (name: string) => ["../tools/conformance/test/security/hostile.test.ts", name] as const
+const http2 = (name: string) => ["platform/test/node/http2Hostile.test.ts", name] as const
 const clause = (name: string) => ["../tools/conformance/src/clauses", name] as const
 
 const compression = PermessageDeflate.resolve()
@@ -79,6 +80,8 @@ export const defaultOf = (option: Option): string => {
     case "compression.clientMaxWindowBits":
       return String(compression.clientMaxWindowBits)
     case "compression":
+      return "off"
+    case "http2":
       return "off"
     case "maxRedirects":
       return "0"
@@ -530,6 +533,79 @@ export const hostilities: ReadonlyArray<Hostility> = [
     time: "`heartbeatInterval` and `heartbeatTimeout`",
     options: ["heartbeatInterval", "heartbeatTimeout"],
     tests: [["platform/test/deadlines.test.ts", "pings after 25 seconds without a frame, and fails 20 seconds later"]]
+  },
+  {
+    attack: "HTTP/2: streams that are opened and reset at once (CVE-2023-44487)",
+    memory: "A session has at most 100 streams. A reset interrupts the check of its request at once",
+    time: "Node ends a session beyond a rate of resets: its default is 1,000, and 33 a second. `handshakeRatePerKey` counts each request",
+    options: ["http2", "admission"],
+    tests: [
+      http2("opens streams and resets them at once"),
+      ["platform/test/node/http2Server.test.ts", "streams that are reset at once leave nothing"]
+    ]
+  },
+  {
+    attack: "HTTP/2: a header block that never ends (CVE-2024-27983), or too many headers",
+    memory: "64 KiB, and 128 headers: Node's limits",
+    time: "Node ends the session, or resets the stream",
+    options: ["http2"],
+    tests: [
+      http2("sends CONTINUATION frames that never end"),
+      http2("sends CONTINUATION frames without fields that never end"),
+      http2("sends headers that are malformed or too many: the stream is reset, and the session goes on")
+    ]
+  },
+  {
+    attack: "HTTP/2: floods of PING, SETTINGS or empty DATA (CVE-2019-9512, -9515, -9518)",
+    memory: "1,000 answers that wait, Node's limit, and `maxSessionMemory` of Node, 10 MB",
+    time: "Node ends the session. Node 20 stops reading it, and `handshakeTimeout` or the heartbeat ends it",
+    options: ["http2", "handshakeTimeout", "heartbeatTimeout"],
+    tests: [
+      http2("sends PINGs and does not read the answers"),
+      http2("sends SETTINGS and does not read the answers"),
+      http2("sends empty DATA frames"),
+      http2("breaks HTTP/2 itself: its connections end")
+    ]
+  },
+  {
+    attack: "HTTP/2: more streams than the server allows",
+    memory: "100 streams for each session",
+    time: "Node ends a session that knows the limit and exceeds it",
+    options: ["http2"],
+    tests: [http2("opens more streams than it may: its session ends, and others are served")]
+  },
+  {
+    attack: "HTTP/2: one session with many WebSockets, to get around limits for each client",
+    memory: "Each stream counts as a connection and as a handshake of its client",
+    time: "As over HTTP/1.1",
+    options: ["http2", "admission"],
+    tests: [["platform/test/node/http2Server.test.ts", "each stream counts as a connection"]]
+  },
+  {
+    attack: "HTTP/2: sessions without a request, also once their connections are over",
+    memory: "They count among the `admission.maxHandshakes` sockets above",
+    time: "`handshakeTimeout`",
+    options: ["http2", "admission", "handshakeTimeout"],
+    tests: [
+      ["platform/test/node/http2Server.test.ts", "a session without a request is dropped in time, also if it had one"],
+      [
+        "platform/test/node/http2Server.test.ts",
+        "beyond `maxHandshakes`, the oldest session without a request is dropped"
+      ]
+    ]
+  },
+  {
+    attack: "HTTP/2: windows that stay closed (CVE-2019-9511, -9517)",
+    memory: "Of each stream as much as of a peer that does not read",
+    time: "`writeTimeout`, off by default. Other streams go on",
+    options: ["http2", "sendHighWaterMark", "writeTimeout"],
+    tests: [
+      http2("closes the windows of a hundred streams: each holds a bounded number of bytes until writeTimeout"),
+      [
+        "platform/test/node/http2Server.test.ts",
+        "what the app does not read stays at the client, and other streams go on"
+      ]
+    ]
   },
   {
     attack: "All of these from many connections together",

@@ -47,6 +47,8 @@ export type Dialed =
     }
   | {
       readonly _tag: "Rejected"
+      /** The version of HTTP of the answer, for traces. Default: 1.1. */
+      readonly httpVersion?: "1.1" | "2" | undefined
       readonly status: number
       readonly httpVersion?: "1.1" | "2" | undefined
       readonly headers: HeaderRecord

@@ -2,7 +2,8 @@ import {
   isProtocolError,
   localProtocolError,
   remoteProtocolError,
-  type HeaderRecord
+  type HeaderRecord,
+  type ProtocolError
 } from "@effect-websocket/protocol/Errors"
 import * as ExtendedConnect from "@effect-websocket/protocol/ExtendedConnect"
 import * as Http2 from "node:http2"
@@ -12,10 +13,12 @@ import type { ClientOptions } from "../NodeOptions.js"
 import * as NodeTransport from "../NodeTransport.js"
 import { ignore } from "./clientRoute.js"
 import { headerRecord } from "./headerRecord.js"
-import { Http2Sessions } from "./http2Sessions.js"
+import { http11Required, Http2Sessions, type Joined } from "./http2Sessions.js"
 import { cancel, outgoing, resetOf, withoutPseudoHeaders } from "./http2Stream.js"
 import { toIoError, type Stage } from "./ioError.js"
 import type { Way } from "./way.js"
+
+const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_HTTP_1_1_REQUIRED, NGHTTP2_REFUSED_STREAM } = Http2.constants
 
 type Done = (dialed: Dialed) => void
 
@@ -48,10 +51,18 @@ export const http2Dial = (mode: NonNullable<ClientOptions["http2"]>, http1: Http
     }
     const key = `${url.protocol}//${url.host}${way.unixPath ?? ""}`
     let drop = ignore
+    const unable = (error: ProtocolError): void => {
+      if (mode === "require") fail(error)
+      else drop = http1.dial(way, upgrade, done)
+    }
     const attempt = (mayRetry: boolean): void => {
       const leave = sessions.join(key, way, protocols, (joined) => {
         if (joined._tag === "Session") {
-          drop = ask(joined.session, headers, leave, done, mayRetry ? () => attempt(false) : undefined)
+          drop = ask(joined, headers, leave, {
+            done,
+            refused: mayRetry ? () => attempt(false) : undefined,
+            unable
+          })
           return
         }
         leave()
@@ -61,9 +72,7 @@ export const http2Dial = (mode: NonNullable<ClientOptions["http2"]>, http1: Http
           case "Failed":
             return fail(joined.error)
           case "Unable":
-            if (mode === "require") return fail(joined.error)
-            drop = http1.dial(way, upgrade, done)
-            return
+            return unable(joined.error)
           case "Http1":
             if (mode === "require") {
               joined.socket?.destroy()
@@ -82,13 +91,21 @@ export const http2Dial = (mode: NonNullable<ClientOptions["http2"]>, http1: Http
   }
 }
 
-/** Sends an extended `CONNECT`. A request that the server has not processed may be sent again (RFC 9113 §8.7). */
+/** How a request may end. */
+interface Ends {
+  readonly done: Done
+  /** The server has not processed the request. `undefined` if it must not be sent again. */
+  readonly refused: (() => void) | undefined
+  /** The server cannot do it over HTTP/2. */
+  readonly unable: (error: ProtocolError) => void
+}
+
+/** Sends an extended `CONNECT`. */
 const ask = (
-  session: Http2.ClientHttp2Session,
+  { lastProcessed, session }: Extract<Joined, { readonly _tag: "Session" }>,
   headers: HeaderRecord,
   leave: () => void,
-  done: Done,
-  retry: (() => void) | undefined
+  { done, refused, unable }: Ends
 ): (() => void) => {
   let stream: Http2.ClientHttp2Stream
   try {
@@ -105,7 +122,8 @@ const ask = (
   const finish = (): void => void stream.off("response", answered).off("close", closed)
   const closed = (): void => {
     finish()
-    if (stream.rstCode === Http2.constants.NGHTTP2_REFUSED_STREAM && retry !== undefined) return retry()
+    if (stream.rstCode === NGHTTP2_HTTP_1_1_REQUIRED) return unable(http11Required())
+    if (refused !== undefined && isUnprocessed(stream, lastProcessed())) return refused()
     const cause = stream.errored ?? resetOf(stream) ?? new Error("The server ended the stream without an answer")
     done({ _tag: "Failed", error: toIoError("handshake", cause) })
   }
@@ -117,7 +135,7 @@ const ask = (
     done(
       status === 200
         ? { _tag: "Upgraded", status, headers: received, transport: NodeTransport.make(stream) }
-        : { _tag: "Rejected", status, httpVersion: "2", headers: received, body: rejectedBody(stream) }
+        : { _tag: "Rejected", httpVersion: "2", status, headers: received, body: rejectedBody(stream) }
     )
   }
   stream.once("response", answered)
@@ -128,6 +146,13 @@ const ask = (
     leave()
   }
 }
+
+/**
+ * Whether a stream was closed before the server looked at it (RFC 9113 §8.7), whatever else went wrong in its session. A server that
+ * asks for less must not get the same again at once.
+ */
+const isUnprocessed = ({ id, rstCode }: Http2.ClientHttp2Stream, lastProcessed: number): boolean =>
+  rstCode === NGHTTP2_REFUSED_STREAM || ((id ?? 0) > lastProcessed && rstCode !== NGHTTP2_ENHANCE_YOUR_CALM)
 
 // Compression must not tell anything about these (RFC 7541 §7.1).
 const secrets = ["authorization", "cookie"]

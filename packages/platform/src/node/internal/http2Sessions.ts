@@ -16,11 +16,18 @@ import { connectTo, secured, type Way } from "./way.js"
  * - `Unable`: the server cannot do it over HTTP/2.
  */
 export type Joined =
-  | { readonly _tag: "Session"; readonly session: Http2.ClientHttp2Session }
+  | {
+      readonly _tag: "Session"
+      readonly session: Http2.ClientHttp2Session
+      /** The last stream that the server may have processed: once it has said so with GOAWAY, no later one was. */
+      readonly lastProcessed: () => number
+    }
   | { readonly _tag: "Full" }
   | { readonly _tag: "Http1"; readonly socket: Duplex | undefined }
   | { readonly _tag: "Unable"; readonly error: ProtocolError }
   | { readonly _tag: "Failed"; readonly error: IoError }
+
+const { NGHTTP2_HTTP_1_1_REQUIRED } = Http2.constants
 
 type Callback = (joined: Joined) => void
 
@@ -58,6 +65,7 @@ class SharedSession {
   private streams = 0
   private session: Http2.ClientHttp2Session | undefined = undefined
   private retired = false
+  private lastProcessed = Number.POSITIVE_INFINITY
   /** Drops what is being opened, or the session. */
   private drop: () => void
   private readonly forget: () => void
@@ -96,12 +104,23 @@ class SharedSession {
     const origin = `${tls === undefined ? "http" : "https"}://${authority}`
     const session = Http2.connect(origin, { createConnection: () => socket, settings: { enablePush: false } })
     this.drop = () => dropSession(session, socket)
-    session.on("error", (cause) => this.end({ _tag: "Failed", error: toIoError("handshake", cause) }))
+    let goawayCode: number | undefined
+    session.on("error", (cause) =>
+      this.end(
+        goawayCode === NGHTTP2_HTTP_1_1_REQUIRED
+          ? { _tag: "Unable", error: http11Required() }
+          : { _tag: "Failed", error: toIoError("handshake", cause) }
+      )
+    )
     session.once("close", () => {
       this.end({ _tag: "Failed", error: toIoError("handshake", new Error("The server ended the HTTP/2 session")) })
     })
-    // The streams that are open go on.
-    session.once("goaway", () => this.retire())
+    // The streams that are open go on, unless there is an error. Node tells this before it ends a stream because of it.
+    session.on("goaway", (code: number, lastStream: number) => {
+      goawayCode = code
+      this.lastProcessed = Math.min(this.lastProcessed, lastStream)
+      this.retire()
+    })
     session.once("remoteSettings", ({ enableConnectProtocol }) => {
       if (enableConnectProtocol !== true) return this.end({ _tag: "Unable", error: notEnabled() })
       this.session = session
@@ -115,7 +134,8 @@ class SharedSession {
     if (session === undefined || place.done === undefined) return
     place.hasSession = this.streams < roomOf(session)
     if (place.hasSession) this.streams++
-    answer(place, place.hasSession ? { _tag: "Session", session } : { _tag: "Full" })
+    const lastProcessed = (): number => this.lastProcessed
+    answer(place, place.hasSession ? { _tag: "Session", session, lastProcessed } : { _tag: "Full" })
   }
 
   private leaveToHttp1(socket: Tls.TLSSocket): void {
@@ -157,6 +177,9 @@ const roomOf = (session: Http2.ClientHttp2Session): number =>
   isUsable(session) ? Math.max(1, session.remoteSettings.maxConcurrentStreams ?? Number.POSITIVE_INFINITY) : 0
 
 const isUsable = ({ closed, destroyed }: Http2.ClientHttp2Session): boolean => !closed && !destroyed
+
+/** The server wants HTTP/1.1 for this request, or for all of them. */
+export const http11Required = (): ProtocolError => remoteProtocolError("The server requires HTTP/1.1", "RFC 9113 §7")
 
 const notEnabled = (): ProtocolError =>
   remoteProtocolError("The server does not enable WebSockets over HTTP/2", "RFC 8441 §3")
