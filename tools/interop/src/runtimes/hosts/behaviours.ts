@@ -454,7 +454,7 @@ export const runHost = (serving: Serving): Effect.Effect<Outcomes> =>
     Effect.forEach(Object.entries(hostBehaviours), ([name, behaviour]) =>
       Effect.scoped(behaviour(serving)).pipe(
         Effect.provide(NodeWebSocketClient.layer),
-        Effect.timeout("30 seconds"),
+        Effect.timeout("90 seconds"),
         Effect.exit,
         Effect.map((exit) => {
           if (Exit.isSuccess(exit)) return [name, "ok"] as const
