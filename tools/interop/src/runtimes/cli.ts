@@ -32,7 +32,7 @@ interface Table {
   readonly names: ReadonlyArray<string>
   readonly runtimes: ReadonlyArray<Trial>
   /** How long one runtime may take. */
-  readonly patience: "60 seconds" | "240 seconds"
+  readonly patience: "60 seconds" | "300 seconds"
 }
 
 interface Trial {
@@ -119,7 +119,7 @@ const program = Effect.gen(function* () {
     marker: "hosts",
     names: Object.keys(hostBehaviours),
     runtimes: present(findHosts().filter(isWanted)),
-    patience: "240 seconds"
+    patience: "300 seconds"
   }
   const tables = [...(values.only === "servers" ? [] : [clients]), ...(values.only === "clients" ? [] : [servers])]
   const failures = yield* Effect.forEach(tables, fill)

@@ -50,7 +50,6 @@ export type Dialed =
       /** The version of HTTP of the answer, for traces. Default: 1.1. */
       readonly httpVersion?: "1.1" | "2" | undefined
       readonly status: number
-      readonly httpVersion?: "1.1" | "2" | undefined
       readonly headers: HeaderRecord
       readonly body: RejectedBody
     }

@@ -21,6 +21,7 @@ export interface HostOptions {
   readonly port: number
   readonly host: string
   readonly handshakeTimeout?: "200 millis"
+  readonly closeTimeout?: "500 millis"
   readonly limits?: { readonly maxMessageBytes: number }
   readonly admission?: { readonly maxConnections: number }
   readonly heartbeat?: boolean
@@ -56,7 +57,7 @@ class Seen {
   private entry(name: string) {
     const found = this.known.get(name)
     if (found !== undefined) return found
-    let tell = (_: string): void => {}
+    let tell: (what: string) => void = () => {}
     const what = new Promise<string>((resolve) => {
       tell = resolve
     })
@@ -97,6 +98,14 @@ const react = (socket: Socket, seen: Seen, name: string, data: string | Uint8Arr
       return Effect.forkDaemon(socket.close(Number(first), rest.join(" ")))
     case "!twice":
       return Effect.forkDaemon(Effect.all([socket.close(3001), socket.close(3002)], { concurrency: "unbounded" }))
+    case "!part":
+      // The send has begun, and waits for the client to read.
+      return Effect.forkDaemon(
+        Effect.zipRight(
+          Effect.timeoutOption(socket.send(new Uint8Array(Number(first))), "20 millis"),
+          socket.close(3002, "done")
+        )
+      )
     case "!late":
       return Effect.forkDaemon(
         Effect.zipRight(
@@ -259,7 +268,10 @@ export const serveAll = (host: Host, lines: AsyncIterable<string>): Promise<unkn
     const attached = yield* served(seen, host.attach)
     const small = yield* served(seen, host.make({ ...local, limits: { maxMessageBytes: 1000 }, unread: 100_000 }))
     const full = yield* served(seen, host.make({ ...local, admission: { maxConnections: 1 } }))
-    const hasty = yield* served(seen, host.make({ ...local, handshakeTimeout: "200 millis" }))
+    const hasty = yield* served(
+      seen,
+      host.make({ ...local, handshakeTimeout: "200 millis", closeTimeout: "500 millis" })
+    )
     const watchful = yield* served(seen, host.make({ ...local, heartbeat: true }))
     const drained = yield* served(seen, host.make(local))
     const stopped = yield* served(seen, host.make(local))

@@ -279,6 +279,33 @@ export const hostBehaviours: Readonly<Record<string, Behaviour>> = {
       peer.socket.resume()
       yield* equal(yield* seen(serving, "slow"), "flooded")
     }),
+  "closes behind what was sent": (serving) =>
+    Effect.gen(function* () {
+      const size = 16 * 1024 * 1024
+      const socket = yield* WebSocketClient.connect(echo(serving, "?name=parting"), {
+        limits: { maxMessageBytes: size }
+      })
+      yield* socket.send(`!part ${size}`)
+      yield* equal((yield* received(socket)).length, size)
+      yield* equal(yield* failure(socket.receive, "code", "reason", "clean"), [3002, "done", true])
+    }),
+  "gives up after closeTimeout": (serving) =>
+    Effect.gen(function* () {
+      const url = new URL(`${serving.targets.hasty}/echo?name=deaf`)
+      const peer = yield* open(url)
+      peer.write(handshake(url))
+      yield* peer.until("\r\n\r\n")
+      peer.socket.pause()
+      peer.write(text("!flood 500 262144"))
+      yield* Effect.sleep("300 millis")
+      const other = yield* WebSocketClient.connect(echo(serving))
+      yield* other.send("!interrupt deaf")
+      yield* equal(yield* seen(serving, "deaf:end"), "local   1001 not clean Connection_closed")
+      if (serving.abilities.drops) {
+        peer.socket.resume()
+        yield* peer.closed
+      }
+    }),
   "bounds or pauses what nobody reads": (serving) =>
     Effect.gen(function* () {
       const { abilities, targets } = serving
@@ -427,7 +454,7 @@ export const runHost = (serving: Serving): Effect.Effect<Outcomes> =>
     Effect.forEach(Object.entries(hostBehaviours), ([name, behaviour]) =>
       Effect.scoped(behaviour(serving)).pipe(
         Effect.provide(NodeWebSocketClient.layer),
-        Effect.timeout("30 seconds"),
+        Effect.timeout("90 seconds"),
         Effect.exit,
         Effect.map((exit) => {
           if (Exit.isSuccess(exit)) return [name, "ok"] as const
