@@ -284,6 +284,17 @@ export const encodeUnknown = <S extends AnySchema>(
   return (value) => encode(value)
 }
 
+/** A schema that needs no services. */
+export type PureSchema<A, I> = Schemas.Schema<A, I>
+
+/** Decodes a value of any kind with such a schema, and encodes a value. */
+export const pureCodec = <A, I>(
+  schema: PureSchema<A, I>
+): {
+  readonly decode: (value: unknown) => Effect.Effect<A, SchemaError>
+  readonly encode: (value: A) => Effect.Effect<unknown, SchemaError>
+} => ({ decode: Schemas.decodeUnknown(schema), encode: Schemas.encode(schema) })
+
 /** The effect has not succeeded yet. */
 export const unknownYet: unique symbol = Symbol("unknownYet")
 

@@ -264,6 +264,17 @@ export const encodeUnknown = <S extends AnySchema>(
   return (value) => encode(value)
 }
 
+/** A schema that needs no services. */
+export type PureSchema<A, I> = Schemas.Codec<A, I>
+
+/** Decodes a value of any kind with such a schema, and encodes a value. */
+export const pureCodec = <A, I>(
+  schema: PureSchema<A, I>
+): {
+  readonly decode: (value: unknown) => Effect.Effect<A, SchemaError>
+  readonly encode: (value: A) => Effect.Effect<unknown, SchemaError>
+} => ({ decode: Schemas.decodeUnknownEffect(schema), encode: Schemas.encodeEffect(schema) })
+
 /** The effect has not succeeded yet. */
 export const unknownYet: unique symbol = Symbol("unknownYet")
 
