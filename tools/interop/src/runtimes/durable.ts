@@ -174,8 +174,8 @@ export const durableBehaviours: Readonly<Record<string, Behaviour>> = {
     }),
   "answers 426 to a request without upgrade": ({ url }) =>
     Effect.gen(function* () {
-      const { headers, status } = yield* Effect.promise(() => fetch(url.replace(/^ws/, "http")))
-      yield* equal([status, headers.get("upgrade")], [426, "websocket"])
+      const { status } = yield* Effect.promise(() => fetch(url.replace(/^ws/, "http")))
+      yield* equal(status, 426)
     }),
   "stays without an object if its constructor throws": ({ ask, url }) =>
     Effect.gen(function* () {

@@ -88,7 +88,9 @@ export class DurableConnection<S, Room> {
       // The messages before it can still be answered.
       this.violated = true
       const error = new PayloadTooLarge({ limit: "message", max, size: size(message), direction: "inbound" })
-      return this.inOrder(async () => this.fail(error))
+      return this.inOrder(async () => {
+        if (await this.host.load(this)) this.fail(error)
+      })
     }
     const bytes = weight(message)
     if (this.unreadBytes + bytes > maxUnreadBytes) {
@@ -184,9 +186,7 @@ export class DurableConnection<S, Room> {
         const { protocol, sent } = this
         const bytes = encodeAttachment({ state: encoded, protocol, sentCode: sent?.code })
         if (bytes instanceof InvalidState) return Effect.fail(bytes)
-        try {
-          this.socket.serializeAttachment(bytes)
-        } catch {
+        if (!this.attach(bytes)) {
           return Effect.fail(new InvalidState({ operation: "encode", reason: "size", size: bytes.length }))
         }
         this.loaded.state = state
@@ -277,7 +277,17 @@ export class DurableConnection<S, Room> {
     const attachment = decodeAttachment(this.socket.deserializeAttachment())
     if (attachment instanceof InvalidState) return
     const bytes = encodeAttachment({ ...attachment, sentCode: close.code })
-    if (!(bytes instanceof InvalidState)) this.socket.serializeAttachment(bytes)
+    if (!(bytes instanceof InvalidState)) this.attach(bytes)
+  }
+
+  /** Returns whether the platform keeps it. */
+  private attach(bytes: Uint8Array): boolean {
+    try {
+      this.socket.serializeAttachment(bytes)
+      return true
+    } catch {
+      return false
+    }
   }
 
   private sendClose({ code, reason }: CloseCode.CloseReason): void {

@@ -5,6 +5,7 @@ import * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import { joinedHeaders } from "../../engine/native/joinedHeaders.js"
 import {
@@ -16,6 +17,7 @@ import {
   type Refused
 } from "../../engine/server/Refused.js"
 import type { ServerRequest } from "../../engine/server/ServerRequest.js"
+import { exitOfQuiet, forkDetach, interruptUnsafe, quiet } from "../../internal/effect.js"
 import { makeRequest } from "../../internal/serverRequest.js"
 import { isAccept, isReject, type Accept, type Check, type Request } from "../../UpgradeCheck.js"
 import { encodeAttachment } from "./attachment.js"
@@ -38,7 +40,7 @@ export interface UpgradePlan<S, R> {
   readonly tags: (state: S, request: Request) => ReadonlyArray<string>
   readonly handshakeTimeout: number
   readonly retryAfter: string
-  /** Takes over a WebSocket with its tags, before the answer is made. */
+  /** Takes over a WebSocket with its tags. */
   readonly take: (socket: HibernatableSocket, tags: Array<string>) => void
   /** The connection is open. */
   readonly accept: (socket: HibernatableSocket, state: S, protocol: string | undefined) => void
@@ -57,19 +59,27 @@ export const answerUpgrade = <S, R>(
     if (checked._tag === "RefusedRequest") return refuse(checked)
     const refused = checkOrigin(checked, plan.origin)
     if (refused !== undefined) return refuse(refused)
-    return Effect.suspend(() => plan.check(checked)).pipe(
-      Effect.timeoutOption(plan.handshakeTimeout),
-      Effect.exit,
-      Effect.flatMap((exit) => {
-        if (Exit.isFailure(exit)) return answerFailure(exit.cause)
-        if (Option.isNone(exit.value)) return Effect.succeed(late(plan))
-        const answer: unknown = exit.value.value
-        return isAccept(answer) ? accept(checked, answer as Accept<S>, plan) : answerOther(answer)
-      })
-    )
+    return Effect.flatMap(outcomeOf(plan.check(checked), plan.handshakeTimeout), (outcome) => {
+      if (Option.isNone(outcome)) return Effect.succeed(late(plan))
+      const exit = exitOfQuiet(outcome.value)
+      if (Exit.isFailure(exit)) return answerFailure(exit.cause)
+      const answer: unknown = exit.value
+      return isAccept(answer) ? accept(checked, answer as Accept<S>, plan) : answerOther(answer)
+    })
   }).pipe((answered) =>
     Effect.flatMap(Effect.exit(answered), (exit) =>
       Exit.isSuccess(exit) ? Effect.succeed(exit.value) : failed(checkFailure, exit.cause)
+    )
+  )
+
+/** Runs a check for a time, after which it is given up, even if it cannot be interrupted. */
+const outcomeOf = <A, E, R>(check: Effect.Effect<A, E, R>, millis: number) =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(forkDetach(Effect.interruptible(quiet(check))), (fiber) =>
+      Effect.ensuring(
+        restore(Effect.timeoutOption(Fiber.await(fiber), millis)),
+        Effect.sync(() => interruptUnsafe(fiber))
+      )
     )
   )
 
@@ -150,9 +160,9 @@ const accept = <S, R>(
         const [client, server] = makeSocketPair()
         const attachment = encodeAttachment({ state: encoded, protocol, sentCode: undefined })
         if (attachment instanceof InvalidState) throw attachment
-        plan.take(server, tags)
         server.serializeAttachment(attachment)
         const response = makeResponse(null, { status: 101, headers: withoutHandshake(answer), webSocket: client })
+        plan.take(server, tags)
         plan.accept(server, state, protocol)
         return response
       })
