@@ -7,6 +7,7 @@ import { FrameWebSocketImpl } from "./FrameWebSocketImpl.js"
 import { Link, type Mode, type Negotiated } from "../engine/connection/Link.js"
 import { makeConnection } from "../engine/connection/makeConnection.js"
 import { guarded } from "../engine/connection/GuardedTransport.js"
+import { isFraming, makeCore } from "../engine/connection/ownCore.js"
 import { Observed } from "../engine/connection/Observed.js"
 import { MessageWebSocketImpl } from "./MessageWebSocketImpl.js"
 import type { Settings } from "../engine/Settings.js"
@@ -77,7 +78,7 @@ export const makeWebSocket = <D extends Delivery, Request>(
 ): WebSockets<Request>[D] => {
   // `mode` decides both what the link delivers and which class is used. Inference cannot follow this table.
   const link: Link<never> = new Link(
-    makeConnection(role, settings, negotiated, mode),
+    isFraming(transport) ? transport[makeCore](settings) : makeConnection(role, settings, negotiated, mode),
     guarded(transport),
     settings,
     timers,

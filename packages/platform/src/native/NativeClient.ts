@@ -132,7 +132,8 @@ const makeWebSocket = (
     url: url.href,
     agreement: { protocol: protocol || undefined, extensions: isProtocolError(parsed) ? [] : parsed }
   }
-  const transport = new NativeTransport(socket, connection, settings.maxUnreadBytes)
+  const transport = new NativeTransport(socket)
+  transport.connection = connection
   return new MessageWebSocketImpl(
     new Link(connection, transport, settings, timers, negotiated, { delivery: "messages" }),
     undefined

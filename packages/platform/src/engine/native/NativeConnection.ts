@@ -42,7 +42,7 @@ export interface NativeEnd {
  * the link to `receive`.
  */
 export class NativeConnection implements Core {
-  readonly role = "client"
+  readonly role: "client" | "server" = "client"
   readonly limits: Limits
   readonly maxFrameSize = Number.MAX_SAFE_INTEGER
   readonly maxSendBytes: number
@@ -54,8 +54,9 @@ export class NativeConnection implements Core {
   phase: Phase = "Open"
   outputBytes = 0
   error: ConnectionError | undefined = undefined
+  /** The most bytes of messages that wait to be read. */
+  readonly maxUnreadBytes: number
   private readonly socket: NativeSocket
-  private readonly maxUnreadBytes: number
   private arrived: Array<Event> = []
   private violation: PayloadTooLarge | undefined = undefined
   private end: NativeEnd | undefined = undefined
@@ -77,7 +78,11 @@ export class NativeConnection implements Core {
     if (this.violation !== undefined || this.phase === "Closed") return
     const max = this.limits.maxMessageBytes
     if (exceeds(message, max)) this.violate("message", max, size(message))
-    else this.arrived.push(message)
+    else this.take(message)
+  }
+
+  protected take(event: Event): void {
+    this.arrived.push(event)
   }
 
   /** More messages wait than may, and the platform cannot be told to stop. */
@@ -85,7 +90,7 @@ export class NativeConnection implements Core {
     this.violate("unread", this.maxUnreadBytes, undefined)
   }
 
-  private violate(limit: "message" | "unread", max: number, size: number | undefined): void {
+  protected violate(limit: "message" | "unread", max: number, size: number | undefined): void {
     this.violation ??= new PayloadTooLarge({ limit, max, size, direction: "inbound" })
   }
 
@@ -218,7 +223,7 @@ export class NativeConnection implements Core {
     if (this.phase !== "Open") return
     this.phase = "Closing"
     this.initiator ??= "local"
-    const native = code === undefined ? undefined : toNativeCloseCode(code)
+    const native = code === undefined ? undefined : this.nativeCode(code)
     this.sent = { code: native ?? noStatus, reason }
     try {
       if (native === undefined) this.socket.close()
@@ -226,6 +231,11 @@ export class NativeConnection implements Core {
     } catch {
       // The platform has closed it already, and is about to report that.
     }
+  }
+
+  /** The code that the platform sends for one of the library or the app. */
+  protected nativeCode(code: number): number {
+    return toNativeCloseCode(code)
   }
 
   fail(code: number, error: ConnectionError): ReadonlyArray<Event> {

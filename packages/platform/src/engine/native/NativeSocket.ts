@@ -46,3 +46,26 @@ export type NativeDialed =
 
 /** Opens a WebSocket and calls back once, not before it has returned. It returns what drops the attempt. */
 export type NativeDial = (request: NativeRequest, done: (dialed: NativeDialed) => void) => () => void
+
+/**
+ * The server's end of a WebSocket that a host has accepted. It never calls a listener during a call of one of its methods.
+ * In addition to the events of every WebSocket it may emit:
+ *
+ * - `drain`: bytes have left, and `bufferedAmount` has fallen; see `emitsDrain`.
+ * - `ping`, `pong`: the peer's ping or pong arrived, with its bytes as `data`. The host has answered a ping.
+ * - `toolarge`: the host refuses a message that is larger than the connection allows. Its end follows.
+ */
+export interface NativeServerSocket extends NativeSocket {
+  /** The code that the host sends for one of the library or the app. Default: the code itself. */
+  closeCode?(code: number): number
+  /** Sends a ping. A host without it has no heartbeat. */
+  ping?(data: Uint8Array): void
+  pong?(data: Uint8Array): void
+  /** Stops reading, so that the peer has to stop writing. Without it, the messages that nobody reads end the connection. */
+  pause?(): void
+  resume?(): void
+  /** Whether it emits `drain`, as long as bytes wait. Otherwise the library looks again and again. */
+  readonly emitsDrain?: boolean
+  /** Whether the end of a Close of this side is reported once it is sent, so that the peer's Close stays unknown. */
+  readonly endsWithoutPeer?: boolean
+}

@@ -26,23 +26,21 @@ interface BlobLike {
  * gets chunks without bytes: they say that something has arrived.
  */
 export class NativeTransport implements Transport {
-  readonly remoteAddress = undefined
-  private readonly socket: NativeSocket
-  private readonly connection: NativeConnection
-  private sink: TransportSink | undefined = undefined
-  private marks: WaterMarks = { high: 0, low: 0 }
+  readonly remoteAddress: string | undefined = undefined
+  /** Must be set once, before `start`. */
+  connection!: NativeConnection
+  protected readonly socket: NativeSocket
+  protected sink: TransportSink | undefined = undefined
+  protected marks: WaterMarks = { high: 0, low: 0 }
   private looking: ReturnType<typeof setTimeout> | undefined = undefined
   // The reading of blobs, while there is one. What arrives behind them waits for it.
   private blobs: Promise<void> | undefined = undefined
   private stepsBehindBlobs = 0
   /** The weight of the blobs and of the messages behind them, in bytes. */
   private heldBytes = 0
-  private readonly maxHeldBytes: number
 
-  constructor(socket: NativeSocket, connection: NativeConnection, maxUnreadBytes: number) {
+  constructor(socket: NativeSocket) {
     this.socket = socket
-    this.connection = connection
-    this.maxHeldBytes = maxUnreadBytes
   }
 
   get bufferedBytes(): number {
@@ -81,7 +79,7 @@ export class NativeTransport implements Transport {
   /** What is read, or waits for blobs to be read, is bounded like what waits for the app. */
   private hold(bytes: number, read: () => Message | Promise<Message>): void {
     this.heldBytes += bytes
-    if (this.heldBytes > this.maxHeldBytes) {
+    if (this.heldBytes > this.connection.maxUnreadBytes) {
       this.connection.overflow()
       return this.arrived()
     }
@@ -110,7 +108,7 @@ export class NativeTransport implements Transport {
     if (--this.stepsBehindBlobs === 0) this.blobs = undefined
   }
 
-  private arrived(): void {
+  protected arrived(): void {
     this.sink?.onChunk(noBytes, true)
   }
 
@@ -154,7 +152,7 @@ export class NativeTransport implements Transport {
     return { taken: false, belowHighWater }
   }
 
-  private lookAfter(millis: number): void {
+  protected lookAfter(millis: number): void {
     this.looking = setTimeout(() => {
       this.looking = undefined
       if (this.bufferedBytes > this.marks.low) this.lookAfter(Math.min(2 * millis, maxLookMillis))
@@ -173,7 +171,7 @@ export class NativeTransport implements Transport {
     queueMicrotask(() => sink.onClose())
   }
 
-  private stop(): void {
+  protected stop(): void {
     this.sink = undefined
     clearTimeout(this.looking)
     this.socket.removeEventListener("message", this.onMessage)

@@ -16,7 +16,8 @@ export const openNative = (choice: Partial<Settings> = {}) => {
   const socket = new FakeSocket()
   const clock = new ManualClock()
   const connection = new NativeConnection(socket, { ...settings, maxUnreadBytes })
-  const transport = new NativeTransport(socket, connection, maxUnreadBytes)
+  const transport = new NativeTransport(socket)
+  transport.connection = connection
   const negotiated = { url: "ws://test", agreement: { protocol: undefined, extensions: [] } }
   const link = new Link<Message>(connection, transport, settings, new Timers(clock), negotiated, {
     delivery: "messages"

@@ -1,0 +1,141 @@
+import type { Delivery } from "@effect-websocket/protocol/Connection"
+import { defaultLimits } from "@effect-websocket/protocol/Limits"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { bytes } from "../engine/checks.js"
+import { isAccept } from "../UpgradeCheck.js"
+import type * as WebSocket from "../WebSocket.js"
+import * as WebSocketServer from "../WebSocketServer.js"
+import { asksForUpgrade, nativeAttempt, type FetchRequest, type NativeHost } from "./nativeAttempt.js"
+import type { ServerMakeOptions } from "./NativeServerOptions.js"
+
+/** What a host can do for its connections, besides what every host can. */
+export interface Abilities {
+  /** The names of the options that it can follow, besides those that all hosts can. */
+  readonly options: ReadonlySet<string>
+  /** Whether it can stop reading. Then `receiveHighWaterMark` takes the place of `maxUnreadBytes`. */
+  readonly pauses: boolean
+  /** Whether it refuses messages that are larger than `limits.maxMessageBytes` of the server by itself. */
+  readonly limitsMessages: boolean
+}
+
+/** A server whose requests come from the host's handler of requests. */
+export interface Made {
+  readonly service: WebSocketServer.Service
+  /** Whether a request asks for an upgrade that a route of this server takes. */
+  readonly claims: (request: FetchRequest) => boolean
+  /**
+   * Answers a request to upgrade, at once or later. It calls `done` once with what the host's handler returns.
+   */
+  readonly answer: <Answer>(
+    request: FetchRequest,
+    remoteAddress: string | undefined,
+    host: NativeHost<Answer>,
+    done: (answer: Answer) => void
+  ) => void
+}
+
+/** The options of `NativeServerOptions.SendOptions`. */
+export const sendOptions = ["sendHighWaterMark", "sendLowWaterMark", "sendStrategy", "writeTimeout"]
+/** The options of `NativeServerOptions.PauseOptions`. */
+export const pauseOptions = ["receiveHighWaterMark", "budget"]
+/** The options of `NativeServerOptions.HeartbeatOptions`. */
+export const heartbeatOptions = ["heartbeatInterval", "heartbeatTimeout"]
+
+const connectionOptions = ["limits", "maxSendBytes", "closeTimeout", "idleTimeout", "maxLifetime"]
+
+const serverOptions = [
+  "origin",
+  "protocols",
+  "handshakeTimeout",
+  "firstMessageTimeout",
+  "firstMessageCloseCode",
+  "admission",
+  "proxies",
+  "drain",
+  "retryAfter"
+]
+
+const defaultMaxUnreadBytes = 16 * 1024 * 1024
+
+/** Throws for the first option that the host cannot follow. What it does anyway may be asked for. */
+const refuseOthers = (given: object, names: ReadonlySet<string>): void => {
+  const limits = "limits" in given ? Object.entries(given.limits ?? {}) : []
+  const limit = limits.find(([name, value]) => value !== undefined && name !== "maxMessageBytes")
+  const option = Object.entries(given).find(([name, value]) => {
+    const isDefault = name === "sendStrategy" && value === "suspend"
+    return value !== undefined && !names.has(name) && !isDefault
+  })
+  const refused = limit === undefined ? option?.[0] : `limits.${limit[0]}`
+  if (refused !== undefined) {
+    throw new RangeError(`${refused} must be left out, because the host of this server cannot follow it`)
+  }
+}
+
+/** Makes a server whose connections are over the WebSocket of a host. `own` are the names of the host's own options. */
+export const make = (
+  listening: () => WebSocketServer.Address,
+  abilities: Abilities,
+  options: ServerMakeOptions,
+  own: ReadonlyArray<string> = []
+): Effect.Effect<Made, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const perConnection = new Set([...connectionOptions, ...abilities.options])
+    const serverMakeOptions = yield* Effect.sync(() => {
+      const unread = abilities.pauses ? [] : ["maxUnreadBytes"]
+      refuseOthers(options, new Set([...perConnection, ...serverOptions, ...unread, ...own]))
+      const { maxUnreadBytes = defaultMaxUnreadBytes, ...others } = options
+      return {
+        ...others,
+        ...(abilities.pauses ? {} : { receiveHighWaterMark: bytes("maxUnreadBytes", maxUnreadBytes) }),
+        ...(abilities.options.has("heartbeatInterval") ? {} : { heartbeatInterval: Infinity })
+      }
+    })
+    const { claims, offer, service } = yield* WebSocketServer.make(listening, serverMakeOptions)
+    const check = (accepted: unknown): void => {
+      if (!isAccept(accepted) || accepted.options === undefined) return
+      refuseOthers(accepted.options, perConnection)
+      const most = options.limits?.maxMessageBytes ?? defaultLimits.maxMessageBytes
+      const asked = accepted.options.limits?.maxMessageBytes
+      if (abilities.limitsMessages && asked !== undefined && asked > most) {
+        throw new RangeError(`limits.maxMessageBytes must be at most that of the server (${most}), but is ${asked}`)
+      }
+    }
+    return {
+      service: withChecks(service, check),
+      claims: (request) => asksForUpgrade(request) && claims(request.url),
+      answer: (request, remoteAddress, host, done) => offer(nativeAttempt(request, remoteAddress, host, done))
+    }
+  })
+
+/** Refuses what no host can do: other deliveries than messages, and options of a check that it cannot follow. */
+const withChecks = (service: WebSocketServer.Service, check: (accepted: unknown) => void): WebSocketServer.Service => ({
+  ...messagesOnly(service),
+  route: (options) => {
+    const { check: own } = options
+    const checked: typeof own =
+      own && ((request) => Effect.tap(own(request), (accepted) => Effect.sync(() => check(accepted))))
+    return Effect.map(service.route({ ...options, check: checked }), messagesOnly)
+  },
+  connections: service.connections,
+  stop: service.stop,
+  get address() {
+    return service.address
+  }
+})
+
+const messagesOnly = <Value>(route: WebSocketServer.Route<Value>): WebSocketServer.Route<Value> => ({
+  accept: (options) => Effect.suspend(() => (checkDelivery(options), route.accept(options))),
+  run: (handler, options) => Effect.suspend(() => (checkDelivery(options), route.run(handler, options))),
+  serve: (handler, options) => Effect.suspend(() => (checkDelivery(options), route.serve(handler, options))),
+  drain: route.drain
+})
+
+const checkDelivery = ({ delivery = "messages", recordFrames }: WebSocket.DeliveryOptions<Delivery> = {}): void => {
+  if (delivery !== "messages") {
+    throw new RangeError(`delivery must be messages, because the host of this server delivers no ${delivery}`)
+  }
+  if (recordFrames === true) {
+    throw new RangeError("recordFrames must be left out, because the host of this server delivers no frames")
+  }
+}
