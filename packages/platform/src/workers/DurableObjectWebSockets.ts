@@ -27,12 +27,14 @@ import { abnormalClosure } from "../engine/connection/closeCodes.js"
 import { interruptUnsafe, pureCodec, type DurationInput, type PureSchema } from "../internal/effect.js"
 import { resolveProtocols, resolveRetryAfter } from "../internal/serverPolicy.js"
 import { defaults, timeout } from "../internal/settings.js"
+import type * as nativeAttempt from "../native/nativeAttempt.js"
 import type * as UpgradeCheck from "../UpgradeCheck.js"
 import type { CloseStatus, Data } from "../WebSocket.js"
 import { DurableRoom } from "./internal/DurableRoom.js"
 import { answerUpgrade } from "./internal/durableUpgrade.js"
 import * as hibernation from "./internal/hibernation.js"
 import * as internalInvalidState from "./internal/InvalidState.js"
+import * as upgrading from "./internal/upgrading.js"
 
 /**
  * The state of a connection cannot be kept, or cannot be read. Its `_tag` is `"Invalid_state"`.
@@ -77,7 +79,7 @@ export interface DurableObjectContext extends hibernation.DurableObjectContext {
  * @since 3.0.0
  * @category platform
  */
-export interface FetchRequest extends hibernation.FetchRequest {}
+export interface FetchRequest extends nativeAttempt.FetchRequest {}
 
 /**
  * The `Response` of the types that the app has.
@@ -85,7 +87,7 @@ export interface FetchRequest extends hibernation.FetchRequest {}
  * @since 3.0.0
  * @category platform
  */
-export type FetchResponse = hibernation.ResponseOr<object>
+export type FetchResponse = upgrading.FetchResponse
 
 /**
  * An open connection. Use it in the handler that gets it, or get the connections of the object from its `room`.
@@ -313,7 +315,7 @@ export const make = <S, I, RCheck = never, ROpen = never, RMessage = never, RClo
       })
       if (Exit.isSuccess(exit)) return exit.value
       await room.log(Effect.logError("An upgrade request could not be answered", exit.cause))
-      return hibernation.makeResponse("The server could not answer the request", { status: 500, headers: {} })
+      return upgrading.refused(500, {}, "The server could not answer the request")
     },
     webSocketMessage: (socket, message) => room.receive(socket, message),
     webSocketClose: (socket, code, reason, wasClean) => room.end(socket, { code, reason, wasClean }),

@@ -1,4 +1,4 @@
-import { ProtocolError, type HeaderRecord } from "@effect-websocket/protocol/Errors"
+import { ProtocolError } from "@effect-websocket/protocol/Errors"
 import * as Handshake from "@effect-websocket/protocol/Handshake"
 import type * as Origin from "@effect-websocket/protocol/Origin"
 import * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
@@ -7,7 +7,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import { joinedHeaders } from "../../engine/native/joinedHeaders.js"
 import {
   bodyOf,
   checkFailure,
@@ -21,15 +20,19 @@ import { exitOfQuiet, forkDetach, interruptUnsafe, quiet } from "../../internal/
 import { makeRequest } from "../../internal/serverRequest.js"
 import { isAccept, isReject, type Accept, type Check, type Request } from "../../UpgradeCheck.js"
 import { encodeAttachment } from "./attachment.js"
-import {
-  makeResponse,
-  makeSocketPair,
-  type FetchRequest,
-  type HibernatableSocket,
-  type ResponseOr
-} from "./hibernation.js"
+import { answerOf, asksForUpgrade, type FetchRequest } from "../../native/nativeAttempt.js"
+import type { HibernatableSocket } from "./hibernation.js"
 import { InvalidState } from "./InvalidState.js"
 import { encodeState, type StateCodec } from "./state.js"
+import {
+  accepted,
+  anyKey,
+  makeSocketPair,
+  refused,
+  upgradeRequired,
+  withHandshake,
+  type FetchResponse
+} from "./upgrading.js"
 
 /** On what terms a Durable Object accepts requests. Durations are in milliseconds. */
 export interface UpgradePlan<S, R> {
@@ -46,19 +49,17 @@ export interface UpgradePlan<S, R> {
   readonly accept: (socket: HibernatableSocket, state: S, protocol: string | undefined) => void
 }
 
-type Response = ResponseOr<object>
-
 /** Checks a request to upgrade, and answers it. */
 export const answerUpgrade = <S, R>(
   request: FetchRequest,
   plan: UpgradePlan<S, R>
-): Effect.Effect<Response, never, R> =>
+): Effect.Effect<FetchResponse, never, R> =>
   Effect.suspend(() => {
-    if (!isUpgrade(request)) return Effect.succeed(respond(426, "This is a WebSocket", { Upgrade: "websocket" }))
+    if (!asksForUpgrade(request)) return Effect.succeed(upgradeRequired())
     const checked = checkHandshake(request)
     if (checked._tag === "RefusedRequest") return refuse(checked)
-    const refused = checkOrigin(checked, plan.origin)
-    if (refused !== undefined) return refuse(refused)
+    const refusal = checkOrigin(checked, plan.origin)
+    if (refusal !== undefined) return refuse(refusal)
     return Effect.flatMap(outcomeOf(plan.check(checked), plan.handshakeTimeout), (outcome) => {
       if (Option.isNone(outcome)) return Effect.succeed(late(plan))
       const exit = exitOfQuiet(outcome.value)
@@ -83,71 +84,52 @@ const outcomeOf = <A, E, R>(check: Effect.Effect<A, E, R>, millis: number) =>
     )
   )
 
-const respond = (status: number, body: string, headers: Record<string, string> = {}): Response =>
-  makeResponse(body, { status, headers: { "Content-Type": "text/plain; charset=utf-8", ...headers } })
+const late = ({ retryAfter }: { readonly retryAfter: string }): FetchResponse =>
+  refused(503, { "Retry-After": retryAfter }, "The check of the request took too long")
 
-const late = ({ retryAfter }: { readonly retryAfter: string }): Response =>
-  respond(503, "The check of the request took too long", { "Retry-After": retryAfter })
-
-const refuse = (refused: Refused): Effect.Effect<Response> =>
+const refuse = (refusal: Refused): Effect.Effect<FetchResponse> =>
   Effect.as(
-    Effect.logWarning("Refused an upgrade request", refused.error.message),
-    respond(refused.status, bodyOf(refused), joinedHeaders(refused.headers))
+    Effect.logWarning("Refused an upgrade request", refusal.error.message),
+    refused(refusal.status, refusal.headers, bodyOf(refusal))
   )
 
-const failed = (message: string, detail: unknown): Effect.Effect<Response> =>
-  Effect.as(Effect.logError(message, detail), respond(500, uncheckable))
+const failed = (message: string, detail: unknown): Effect.Effect<FetchResponse> =>
+  Effect.as(Effect.logError(message, detail), refused(500, {}, uncheckable))
 
-const answerFailure = (cause: Cause.Cause<unknown>): Effect.Effect<Response> => {
+const answerFailure = (cause: Cause.Cause<unknown>): Effect.Effect<FetchResponse> => {
   const failure = Cause.squash(cause)
   return isReject(failure) ? answerOther(failure) : failed(checkFailure, cause)
 }
 
 /** An app without types may return anything from a check. */
-const answerOther = (answer: unknown): Effect.Effect<Response> => {
+const answerOther = (answer: unknown): Effect.Effect<FetchResponse> => {
   if (!isReject(answer)) return failed("A check yielded neither an Accept nor a Reject", answer)
   const { body, headers, status } = answer
   const invalid = invalidAnswer(status, headers)
   return invalid === undefined
-    ? Effect.succeed(respond(status, body, joinedHeaders(headers)))
+    ? Effect.succeed(refused(status, headers, body))
     : failed("A check rejected with an invalid answer", invalid)
 }
 
-const isUpgrade = ({ headers }: FetchRequest): boolean => {
-  let asks = false
-  headers.forEach((_, name) => (asks ||= name.toLowerCase() === "upgrade"))
-  return asks
-}
-
-/** A Worker can make a request by `fetch` with the header `Upgrade` only. It has done the rest of the handshake. */
-const checkHandshake = ({ headers, method, url }: FetchRequest): ServerRequest | Refused => {
-  const given: Record<string, string> = {}
+const checkHandshake = (request: FetchRequest): ServerRequest | Refused => {
+  const { headers, method, url } = withHandshake(request)
+  const record: Record<string, string> = {}
   headers.forEach((value, name) => {
-    given[name.toLowerCase()] = value
+    record[name] = value
   })
-  const { host, pathname, search } = new URL(url)
-  const made = given["sec-websocket-key"] === undefined
-  const whole = made
-    ? { host, connection: "Upgrade", "sec-websocket-version": "13", "sec-websocket-key": anyKey, ...given }
-    : given
-  const checked = Handshake.checkRequest({ method, url: pathname + search, httpVersion: "1.1", headers: whole })
-  if (checked._tag === "RefusedRequest") return checked
-  return makeRequest(made ? { ...checked, key: undefined } : checked, undefined, undefined)
+  const { pathname, search } = new URL(url)
+  const checked = Handshake.checkRequest({ method, url: pathname + search, httpVersion: "1.1", headers: record })
+  return checked._tag === "RefusedRequest" ? checked : makeRequest(checked, undefined, undefined)
 }
-
-// The base64 of 16 bytes.
-const anyKey = "AAAAAAAAAAAAAAAAAAAAAA=="
 
 const accept = <S, R>(
   request: ServerRequest,
-  { headers, options, protocol: accepted, value }: Accept<S>,
+  { headers, options, protocol: own, value }: Accept<S>,
   plan: UpgradePlan<S, R>
-): Effect.Effect<Response> => {
+): Effect.Effect<FetchResponse> => {
   if (options !== undefined) return failed("The connections of a Durable Object have no options of their own", options)
   const protocol =
-    accepted === undefined || request.protocols.length === 0
-      ? Subprotocol.select(plan.select, request.protocols)
-      : accepted
+    own === undefined || request.protocols.length === 0 ? Subprotocol.select(plan.select, request.protocols) : own
   const { key = anyKey, protocols } = request
   const answer = Handshake.responseHeaders({ key, protocols }, { protocol, extensions: [] }, headers)
   if (answer instanceof ProtocolError) return failed("The answer to an upgrade request is not valid", answer.message)
@@ -157,20 +139,14 @@ const accept = <S, R>(
     onSuccess: ({ encoded, state }) =>
       Effect.sync(() => {
         // All in one step: the WebSocket belongs to the object, and has its state, before anybody knows it.
-        const [client, server] = makeSocketPair()
+        const { client, server } = makeSocketPair()
         const attachment = encodeAttachment({ state: encoded, protocol, sentCode: undefined })
         if (attachment instanceof InvalidState) throw attachment
         server.serializeAttachment(attachment)
-        const response = makeResponse(null, { status: 101, headers: withoutHandshake(answer), webSocket: client })
+        const response = accepted(client, protocol, answerOf(answer).headers)
         plan.take(server, tags)
         plan.accept(server, state, protocol)
         return response
       })
   })
 }
-
-/** Workers write the headers of the handshake themselves. */
-const withoutHandshake = (headers: HeaderRecord): Record<string, string> =>
-  Object.fromEntries(Object.entries(joinedHeaders(headers)).filter(([name]) => !ofHandshake.has(name.toLowerCase())))
-
-const ofHandshake = new Set(["connection", "upgrade", "sec-websocket-accept"])
