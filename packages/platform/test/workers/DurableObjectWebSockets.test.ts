@@ -4,9 +4,10 @@ import type { CloseStatus } from "@effect-websocket/platform/WebSocket"
 import * as Origin from "@effect-websocket/protocol/Origin"
 import { Context, Deferred, Effect, Layer, Logger, Schema } from "../effect/index.js"
 import { assert, describe, it, vi } from "../effect/vitest.js"
-import { FakeContext, FakeResponse, FakeWebSocket, stubWorkers, upgradeRequest } from "./FakeDurableObject.js"
+import { FakeContext, FakeWebSocket } from "./FakeDurableObject.js"
+import { FakeResponse, stubWorkers, upgradeRequest } from "./stubWorkers.js"
 
-stubWorkers()
+stubWorkers(FakeWebSocket)
 
 const State = Schema.Struct({ name: Schema.String, count: Schema.Number })
 type State = typeof State.Type
@@ -80,7 +81,7 @@ describe("DurableObjectWebSockets", () => {
           Effect.succeed(
             UpgradeCheck.accept(
               { name: nameOf(request), count: 0 },
-              { headers: { "Set-Cookie": ["a=1"], "X-Test": "1" } }
+              { headers: { "Set-Cookie": ["a=1", "b=2"], "X-Test": "1" } }
             )
           ),
         tags: ({ name }, { path }) => [name, path],
@@ -91,6 +92,7 @@ describe("DurableObjectWebSockets", () => {
         [response.status, response.headers.get("sec-websocket-protocol"), response.headers.get("x-test")],
         [101, "chat.v1", "1"]
       )
+      assert.deepStrictEqual(response.headers.getSetCookie(), ["a=1", "b=2"])
       // Workers write these.
       for (const name of ["connection", "upgrade", "sec-websocket-accept"]) {
         assert.isNull(response.headers.get(name), name)
@@ -109,7 +111,7 @@ describe("DurableObjectWebSockets", () => {
       const statusOf = async (path: string, headers: Record<string, string> = {}) =>
         (await object.connect(path, headers)).response.status
       const { response } = await object.connect("/")
-      assert.deepStrictEqual([response.status, response.body], [403, "no"])
+      assert.deepStrictEqual([response.status, response.body], [403, "no\n"])
       assert.strictEqual((await object.connect("/fails")).response.headers.get("x-why"), "unknown")
       assert.strictEqual(await statusOf("/", { Origin: "https://other" }), 403)
       assert.strictEqual(await statusOf("/", { "Sec-WebSocket-Version": "8" }), 426)

@@ -1,8 +1,7 @@
 import type { NativeEvent, NativeServerSocket } from "../../engine/native/NativeSocket.js"
 import { closeQuietly } from "../../engine/native/dialNative.js"
+import { answerClose } from "./answerClose.js"
 import type { PlatformSocket } from "./upgrading.js"
-
-const noStatus = 1005
 
 /** The server's end of a WebSocket of a Worker, and what tells that it is over. */
 export class WorkersEnd implements NativeServerSocket {
@@ -17,20 +16,9 @@ export class WorkersEnd implements NativeServerSocket {
     socket.binaryType = "arraybuffer"
     // Events are delivered from here on, in later turns.
     socket.accept()
-    socket.addEventListener("close", this.onClose)
+    answerClose(socket)
+    socket.addEventListener("close", this.end)
     socket.addEventListener("error", this.end)
-  }
-
-  /** The platform answers the peer's Close only if the compatibility date of the Worker is after 2026-04-07. */
-  private readonly onClose = ({ code = noStatus, reason = "", wasClean = false }: NativeEvent): void => {
-    this.end()
-    if (!wasClean) return
-    try {
-      if (code === noStatus) this.socket.close()
-      else this.socket.close(code, reason)
-    } catch {
-      // The platform does not send this code of the peer again.
-    }
   }
 
   get readyState(): number {
