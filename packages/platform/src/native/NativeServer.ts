@@ -1,4 +1,5 @@
 import type { Delivery } from "@effect-websocket/protocol/Connection"
+import type { IoError } from "@effect-websocket/protocol/Errors"
 import { defaultLimits } from "@effect-websocket/protocol/Limits"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -6,6 +7,7 @@ import { bytes } from "../engine/checks.js"
 import { isAccept } from "../UpgradeCheck.js"
 import type * as WebSocket from "../WebSocket.js"
 import * as WebSocketServer from "../WebSocketServer.js"
+import { listen } from "./listening.js"
 import { asksForUpgrade, nativeAttempt, type FetchRequest, type NativeHost } from "./nativeAttempt.js"
 import type { ServerMakeOptions } from "./NativeServerOptions.js"
 
@@ -105,6 +107,53 @@ export const make = (
       service: withChecks(service, check),
       claims: (request) => asksForUpgrade(request) && claims(request.url),
       answer: (request, remoteAddress, host, done) => offer(nativeAttempt(request, remoteAddress, host, done))
+    }
+  })
+
+/** How a host serves, and stops. */
+export interface Serving<Server> {
+  readonly abilities: Abilities
+  readonly options: ServerMakeOptions
+  /** The names of the host's own options. */
+  readonly own: ReadonlyArray<string>
+  /** Listens, with handlers that use what was made. Whatever it throws says why the host cannot listen. */
+  readonly serve: (made: Made) => Server
+  /** Stops listening, so that connections and requests go on. Idempotent. A host without it listens until it ends. */
+  readonly stop?: (server: Server) => void
+  /** Ends the server. By then all connections are closed. */
+  readonly end: (server: Server) => Promise<void>
+  readonly address: (server: Server) => WebSocketServer.Address
+}
+
+/** Makes a server and listens. The scope stops listening, closes the connections, and then ends the host's server. */
+export const attach = <Server>(
+  serving: Serving<Server>
+): Effect.Effect<WebSocketServer.Service, IoError, Scope.Scope> =>
+  Effect.gen(function* () {
+    let listening: Server | undefined
+    const address = (): WebSocketServer.Address => {
+      if (listening === undefined) throw new Error("The server does not listen")
+      return serving.address(listening)
+    }
+    // Finalizers run from last to first.
+    yield* Effect.addFinalizer(() =>
+      Effect.promise(() => (listening === undefined ? Promise.resolve() : serving.end(listening)))
+    )
+    const made = yield* make(address, serving.abilities, serving.options, serving.own)
+    const stop = Effect.sync(() => {
+      if (listening !== undefined) serving.stop?.(listening)
+    })
+    yield* Effect.addFinalizer(() => stop)
+    yield* listen(() => {
+      listening = serving.serve(made)
+    })
+    const { service } = made
+    return {
+      ...service,
+      stop: Effect.andThen(service.stop, stop),
+      get address() {
+        return service.address
+      }
     }
   })
 

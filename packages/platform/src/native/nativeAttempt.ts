@@ -52,7 +52,8 @@ export const nativeAttempt = <Answer>(
   host: NativeHost<Answer>,
   done: (answer: Answer) => void
 ): UpgradeAttempt => {
-  const { signal } = request
+  // Read only for a request that waits, because Deno prints a warning about it.
+  let signal: FetchRequest["signal"]
   let stopWatching = (): void => {}
   let isAnswered = false
   const answer = (make: () => Answer): void => {
@@ -85,8 +86,10 @@ export const nativeAttempt = <Answer>(
         listener()
         forget()
       }
-      signal?.addEventListener("abort", gone)
-      stopWatching = () => signal?.removeEventListener("abort", gone)
+      const watched = (signal = request.signal)
+      if (watched?.aborted === true) return gone()
+      watched?.addEventListener("abort", gone)
+      stopWatching = () => watched?.removeEventListener("abort", gone)
     },
     upgrade: (headers) => {
       let socket: NativeServerSocket | undefined
@@ -159,3 +162,7 @@ export const headerLines = (headers: HeaderRecord): Array<[string, string]> =>
 /** Whether a request asks for an upgrade to a WebSocket. */
 export const asksForUpgrade = ({ headers }: FetchRequest): boolean =>
   (headers.get("upgrade") ?? "").split(",").some((token) => token.trim().toLowerCase() === "websocket")
+
+/** The same, or whether it was meant to. The engine then says what is wrong with it. */
+export const meansUpgrade = (request: FetchRequest): boolean =>
+  asksForUpgrade(request) || request.headers.get("sec-websocket-key") !== null

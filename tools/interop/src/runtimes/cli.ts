@@ -1,39 +1,60 @@
 /**
- * `pnpm test:runtimes [--install] [--write] [name ...]`: tries every behaviour of a client in every runtime that is there, against
- * our server. `--install` first installs what is missing, and `--write` writes the table of docs/runtimes.md. Fails if a
- * behaviour does.
+ * `pnpm test:runtimes [--install] [--write] [--only clients | servers] [name ...]`: tries every behaviour of a client in every
+ * runtime that is there, against our server on Node, and every behaviour of a server in every host, with our client on Node.
+ * `--install` first installs what is missing, and `--write` writes the tables of docs/runtimes.md. Fails if a behaviour does.
  */
-import { Cause, Effect, Exit, Logger } from "effect"
+import { Cause, Effect, Exit, Logger, type Scope } from "effect"
 import { readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { format, resolveConfig } from "prettier"
 import { installRuntimes } from "../programs.js"
 import { behaviours, type Outcomes } from "./behaviours.js"
-import { findRuntimes, type Runtime } from "./runtimes.js"
+import { hostBehaviours } from "./hosts/behaviours.js"
+import { findHosts } from "./hosts/hosts.js"
+import { findRuntimes, type Missing } from "./runtimes.js"
 import { serve } from "./server.js"
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { install: { type: "boolean", default: false }, write: { type: "boolean", default: false } }
+  options: {
+    install: { type: "boolean", default: false },
+    write: { type: "boolean", default: false },
+    only: { type: "string" }
+  }
 })
 
 const page = fileURLToPath(new URL("../../../../docs/runtimes.md", import.meta.url))
-const names = Object.keys(behaviours)
-const patience = "60 seconds"
 
-/** Why a runtime could not try anything, for every behaviour. */
-const none = (why: string): Outcomes => Object.fromEntries(names.map((name) => [name, why]))
+/** A table of the page: its behaviours, and the runtimes that try them. */
+interface Table {
+  readonly marker: string
+  readonly names: ReadonlyArray<string>
+  readonly runtimes: ReadonlyArray<Trial>
+  /** How long one runtime may take. */
+  readonly patience: "60 seconds" | "240 seconds"
+}
 
-const tried = (runtime: Runtime) =>
-  Effect.scoped(Effect.flatMap(serve, runtime.run)).pipe(
+interface Trial {
+  readonly name: string
+  readonly version: string
+  readonly run: Effect.Effect<Outcomes, Error, Scope.Scope>
+}
+
+const tried = ({ names, patience }: Table, runtime: Trial) =>
+  Effect.scoped(runtime.run).pipe(
     Effect.timeout(patience),
     Effect.exit,
-    Effect.map((exit) => ({ runtime, outcomes: Exit.isSuccess(exit) ? exit.value : none(Cause.pretty(exit.cause)) }))
+    Effect.map((exit) => {
+      if (Exit.isSuccess(exit)) return { runtime, outcomes: exit.value }
+      // It could not try anything.
+      const outcomes: Outcomes = Object.fromEntries(names.map((name) => [name, Cause.pretty(exit.cause)]))
+      return { runtime, outcomes }
+    })
   )
 
-const writeTable = async (rows: ReadonlyArray<ReadonlyArray<string>>): Promise<void> => {
-  const [begin, end] = ["<!-- behaviours: begin -->", "<!-- behaviours: end -->"]
+const writeTable = async (marker: string, rows: ReadonlyArray<ReadonlyArray<string>>): Promise<void> => {
+  const [begin, end] = [`<!-- ${marker}: begin -->`, `<!-- ${marker}: end -->`]
   const text = readFileSync(page, "utf8")
   const line = (cells: ReadonlyArray<string>) => `| ${cells.join(" | ")} |`
   const [head = [], ...body] = rows
@@ -42,35 +63,67 @@ const writeTable = async (rows: ReadonlyArray<ReadonlyArray<string>>): Promise<v
   writeFileSync(page, await format(written, { ...(await resolveConfig(page)), parser: "markdown" }))
 }
 
+const cell = (outcome: string | undefined) => (outcome === "ok" || outcome === "–" ? outcome : "FAIL")
+
+/** Tries, prints and writes one table. Returns how many behaviours failed. */
+const fill = (table: Table) =>
+  Effect.gen(function* () {
+    const { marker, names, runtimes } = table
+    const results = yield* Effect.forEach(runtimes, (runtime) => tried(table, runtime))
+    const failures = results.flatMap(({ outcomes, runtime }) =>
+      names.flatMap((name) => {
+        const outcome = outcomes[name] ?? "it was not tried"
+        return outcome === "ok" || outcome === "–" ? [] : [`${runtime.name} ${name}: ${outcome}`]
+      })
+    )
+    const rows = [
+      ["behaviour", ...results.map(({ runtime }) => `${runtime.name} ${runtime.version}`)],
+      ...names.map((name) => [name, ...results.map(({ outcomes }) => cell(outcomes[name]))])
+    ]
+    for (const row of rows)
+      console.log(
+        row
+          .map((text, column) => text.padEnd(column === 0 ? 52 : 26))
+          .join("")
+          .trimEnd()
+      )
+    for (const failure of failures) console.log(`FAILED: ${failure}`)
+    console.log(`${results.length} runtimes, ${failures.length} behaviours failed`)
+    if (values.write) yield* Effect.promise(() => writeTable(marker, rows))
+    return failures.length
+  })
+
+const isWanted = ({ name }: { readonly name: string }): boolean =>
+  positionals.length === 0 || positionals.includes(name)
+
+/** Those that are here. Names the others. */
+const present = <A extends object>(found: ReadonlyArray<A | Missing>): ReadonlyArray<A> =>
+  found.flatMap((runtime) => {
+    if (!("missing" in runtime)) return [runtime]
+    console.log(`MISSING: ${runtime.name}, for lack of ${runtime.missing}`)
+    return []
+  })
+
 const program = Effect.gen(function* () {
   if (values.install) installRuntimes()
-  const found = findRuntimes().filter(({ name }) => positionals.length === 0 || positionals.includes(name))
-  for (const runtime of found)
-    if ("missing" in runtime) console.log(`MISSING: ${runtime.name}, for lack of ${runtime.missing}`)
-  const present = found.flatMap((runtime) => ("missing" in runtime ? [] : [runtime]))
-  const results = yield* Effect.forEach(present, tried)
-  const failures = results.flatMap(({ outcomes, runtime }) =>
-    names.flatMap((name) => {
-      const outcome = outcomes[name] ?? "it was not tried"
-      return outcome === "ok" || outcome === "–" ? [] : [`${runtime.name} ${name}: ${outcome}`]
-    })
-  )
-  const cell = (outcome: string | undefined) => (outcome === "ok" || outcome === "–" ? outcome : "FAIL")
-  const rows = [
-    ["behaviour", ...results.map(({ runtime }) => `${runtime.name} ${runtime.version}`)],
-    ...names.map((name) => [name, ...results.map(({ outcomes }) => cell(outcomes[name]))])
-  ]
-  for (const row of rows)
-    console.log(
-      row
-        .map((text, column) => text.padEnd(column === 0 ? 42 : 26))
-        .join("")
-        .trimEnd()
-    )
-  for (const failure of failures) console.log(`FAILED: ${failure}`)
-  console.log(`${results.length} runtimes, ${failures.length} behaviours failed`)
-  if (values.write) yield* Effect.promise(() => writeTable(rows))
-  process.exitCode = failures.length > 0 ? 1 : 0
+  const clients: Table = {
+    marker: "behaviours",
+    names: Object.keys(behaviours),
+    runtimes: present(findRuntimes().filter(isWanted)).map(({ run, ...runtime }) => ({
+      ...runtime,
+      run: Effect.flatMap(serve, run)
+    })),
+    patience: "60 seconds"
+  }
+  const servers: Table = {
+    marker: "hosts",
+    names: Object.keys(hostBehaviours),
+    runtimes: present(findHosts().filter(isWanted)),
+    patience: "240 seconds"
+  }
+  const tables = [...(values.only === "servers" ? [] : [clients]), ...(values.only === "clients" ? [] : [servers])]
+  const failures = yield* Effect.forEach(tables, fill)
+  process.exitCode = failures.some((count) => count > 0) ? 1 : 0
 })
 
 // What the server refuses on purpose is no news.

@@ -23,13 +23,13 @@ export interface Missing {
   readonly missing: string
 }
 
-const versionIn = (line: string | undefined): string => /\d+[.-][.\d-]*\d/.exec(line ?? "")?.[0] ?? "?"
+export const versionIn = (line: string | undefined): string => /\d+[.-][.\d-]*\d/.exec(line ?? "")?.[0] ?? "?"
 
 const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, Error> =>
   Effect.tryPromise({ try: run, catch: (error) => (error instanceof Error ? error : new Error(String(error))) })
 
 /** A program for a runtime, as one file in a folder of its own. */
-const bundled = (entry: string) =>
+export const bundled = (entry: string) =>
   Effect.gen(function* () {
     const folder = yield* Effect.acquireRelease(
       Effect.sync(() => mkdtempSync(join(tmpdir(), "runtimes-"))),

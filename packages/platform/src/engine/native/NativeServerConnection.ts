@@ -50,9 +50,8 @@ export class NativeServerConnection extends NativeConnection {
 
   override get closeStatus(): CloseStatus {
     const status = super.closeStatus
-    // The host has repeated our own code. Whether the peer answered is not known.
-    return this.host.endsWithoutPeer === true && status.initiator === "local"
-      ? { ...status, received: undefined }
-      : status
+    if (this.host.endsWithoutPeer !== true || status.initiator !== "local") return status
+    // The host has repeated our own code. Whether the peer answered is not known, but one that is silent did not.
+    return { ...status, received: undefined, clean: status.clean && this.error?._tag !== "Io_error" }
   }
 }

@@ -1,0 +1,277 @@
+/**
+ * The app that a host serves. It runs in the runtime of the host, so it imports nothing of Node. Clients ask it for what they
+ * want to see by texts that begin with "!".
+ */
+import * as MemoryTopicBroker from "@effect-websocket/platform/MemoryTopicBroker"
+import * as Presence from "@effect-websocket/platform/Presence"
+import * as Topics from "@effect-websocket/platform/Topics"
+import * as TopicsServer from "@effect-websocket/platform/TopicsServer"
+import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
+import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Stream from "effect/Stream"
+import * as Scope from "effect/Scope"
+
+/** A server of the host, with the options that the behaviours need. */
+export interface HostOptions {
+  readonly port: number
+  readonly host: string
+  readonly handshakeTimeout?: "200 millis"
+  readonly limits?: { readonly maxMessageBytes: number }
+  readonly admission?: { readonly maxConnections: number }
+  readonly heartbeat?: boolean
+  readonly unread?: number
+}
+
+type Made<E> = Effect.Effect<WebSocketServer.Service, E, Scope.Scope>
+
+/** How a runtime makes its servers. */
+export interface Host {
+  readonly make: (options: HostOptions) => Made<unknown>
+  /** On a server of the app, which answers ordinary requests with "healthy". */
+  readonly attach: Made<unknown>
+}
+
+/** Where the servers of a host listen. */
+export interface HostTargets {
+  readonly main: string
+  readonly attached: string
+  readonly small: string
+  readonly full: string
+  readonly hasty: string
+  readonly watchful: string
+  readonly drained: string
+  readonly stopped: string
+  readonly released: string
+}
+
+/** What is known under a name. Whoever asks early waits. */
+class Seen {
+  private readonly known = new Map<string, { readonly what: Promise<string>; readonly tell: (what: string) => void }>()
+
+  private entry(name: string) {
+    const found = this.known.get(name)
+    if (found !== undefined) return found
+    let tell = (_: string): void => {}
+    const what = new Promise<string>((resolve) => {
+      tell = resolve
+    })
+    const entry = { what, tell: (text: string) => tell(text) }
+    this.known.set(name, entry)
+    return entry
+  }
+
+  of(name: string): Promise<string> {
+    return this.entry(name).what
+  }
+
+  tell(name: string, what: string): void {
+    this.entry(name).tell(what)
+  }
+}
+
+type Socket = WebSocketServer.ServerWebSocket<"messages", UpgradeCheck.Request>
+
+const tagOf = (exit: Exit.Exit<unknown, unknown>): string => {
+  if (Exit.isSuccess(exit)) return "ok"
+  if (exit.cause._tag === "Die") return `defect: ${String(exit.cause.defect)}`
+  if (exit.cause._tag !== "Fail") return exit.cause._tag
+  const error: unknown = exit.cause.error
+  return ["_tag", "reason", "limit", "code", "origin"]
+    .map((field): unknown => Reflect.get(Object(error), field))
+    .filter((value) => value !== undefined && value !== "")
+    .join(" ")
+}
+
+const started = new Map<string, Fiber.RuntimeFiber<unknown, unknown>>()
+
+const react = (socket: Socket, seen: Seen, name: string, data: string | Uint8Array) => {
+  const [command, first = "", ...rest] = typeof data === "string" ? data.split(" ") : [""]
+  switch (command) {
+    case "!close":
+      // Not within the handler, which would wait for itself.
+      return Effect.forkDaemon(socket.close(Number(first), rest.join(" ")))
+    case "!twice":
+      return Effect.forkDaemon(Effect.all([socket.close(3001), socket.close(3002)], { concurrency: "unbounded" }))
+    case "!late":
+      return Effect.forkDaemon(
+        Effect.zipRight(
+          socket.close(),
+          Effect.flatMap(Effect.exit(socket.send("late")), (exit) => Effect.sync(() => seen.tell(name, tagOf(exit))))
+        )
+      )
+    case "!drop":
+      return Effect.forkDaemon(socket.abort)
+    case "!fail":
+      return Effect.fail("on purpose" as const)
+    case "!die":
+      return Effect.die(new Error("on purpose"))
+    case "!flood":
+      return Effect.zipRight(
+        Effect.forEach(
+          Array.from({ length: Number(first) }, (_, i) => i),
+          (i) =>
+            Effect.zipRight(
+              socket.send(new Uint8Array(Number(rest[0]))),
+              Effect.sync(() => counts.set(name, i + 1))
+            )
+        ),
+        Effect.sync(() => seen.tell(name, "flooded"))
+      )
+    case "!count":
+      return Effect.suspend(() => socket.send(String(counts.get(first) ?? 0)))
+    case "!seen":
+      return Effect.flatMap(
+        Effect.promise(() => seen.of(first)),
+        (what) => socket.send(what)
+      )
+    case "!interrupt":
+      return Effect.suspend(() => {
+        const fiber = started.get(first)
+        return fiber === undefined ? Effect.void : Effect.forkDaemon(Fiber.interrupt(fiber))
+      })
+    case "!cannot":
+      return Effect.flatMap(
+        Effect.all([
+          Effect.exit(socket.sendStream(Stream.make("part"))),
+          Effect.exit(WebSocketServer.accept({ delivery: "streams" })),
+          Effect.exit(WebSocketServer.accept({ recordFrames: true }))
+        ]),
+        (exits) => socket.send(exits.map(tagOf).join("; "))
+      )
+    case "!ping":
+      return Effect.flatMap(Effect.exit(socket.ping()), (exit) => socket.send(tagOf(exit)))
+    case "!request":
+      return socket.send(JSON.stringify([socket.url, socket.remoteAddress, socket.protocol]))
+    case "!connections":
+      return Effect.flatMap(WebSocketServer.connections, (all) =>
+        socket.send(JSON.stringify(all.map(({ protocol, sentMessages, url }) => ({ url, protocol, sentMessages }))))
+      )
+    default:
+      return socket.send(data)
+  }
+}
+
+const counts = new Map<string, number>()
+
+const routes = (seen: Seen) =>
+  Layer.mergeAll(
+    WebSocketServer.layerRoute({
+      path: "/echo",
+      protocols: ["chat.v1", "chat.v2"],
+      check: (request) => {
+        const refused = { body: "no entry", headers: { "X-Why": "a reason" } }
+        if (request.query["refuse"] !== undefined) return Effect.succeed(UpgradeCheck.reject(418, refused))
+        if (request.query["name"] === "invalid") {
+          return Effect.succeed(UpgradeCheck.accept(request, { headers: { "not a token": "1" } }))
+        }
+        if (request.query["own"] !== undefined) {
+          return Effect.succeed(UpgradeCheck.accept(request, { options: { messageTimeout: "1 second" } }))
+        }
+        const headers = { "X-Answer": "yes", "Set-Cookie": ["a=1", "b=2"] }
+        if (request.query["late"] === undefined) return Effect.succeed(UpgradeCheck.accept(request, { headers }))
+        const name = String(request.query["late"])
+        return Effect.onInterrupt(Effect.never, () => Effect.sync(() => seen.tell(name, "interrupted")))
+      },
+      onError: () => Effect.void,
+      handler: (socket) => {
+        const name = String(socket.value.query["name"])
+        const ended = Effect.map(socket.closeStatus, ({ clean, error, initiator, received, sent }) =>
+          seen.tell(
+            `${name}:end`,
+            [initiator, received?.code, received?.reason, sent?.code, clean ? "clean" : "not clean", error._tag].join(
+              " "
+            )
+          )
+        )
+        const stalls = socket.value.query["stall"] !== undefined
+        return Effect.gen(function* () {
+          yield* Effect.forkDaemon(ended)
+          if (stalls) {
+            const go = String(socket.value.query["stall"])
+            if (go === "forever") return yield* Effect.never
+            yield* Effect.promise(() => seen.of(go))
+          }
+          yield* Effect.withFiberRuntime<void>((fiber) => Effect.sync(() => started.set(name, fiber)))
+          yield* socket.run((message) => react(socket, seen, name, message.data))
+        })
+      }
+    }),
+    WebSocketServer.layerRoute({
+      path: "/tell",
+      handler: (socket) =>
+        socket.run(({ data }) =>
+          Effect.zipRight(
+            Effect.sync(() => seen.tell(String(data), "told")),
+            socket.send("told")
+          )
+        )
+    }),
+    WebSocketServer.layerRoute({
+      path: "/topics",
+      protocols: TopicsServer.protocols,
+      handler: TopicsServer.handler({ rules: [Topics.rule("news", { subscribe: true, publish: true })] })
+    }).pipe(Layer.provide([Topics.layerBroker(), Presence.layerBroker()]), Layer.provide(MemoryTopicBroker.layer()))
+  )
+
+/** Serves the app on one server, and gives its service. */
+const served = (seen: Seen, made: Made<unknown>) => {
+  const server = Layer.scoped(WebSocketServer.WebSocketServer, Effect.orDie(made))
+  return Effect.map(Layer.build(Layer.provideMerge(routes(seen), server)), (context) =>
+    Effect.runSync(Effect.provide(WebSocketServer.WebSocketServer, context))
+  )
+}
+
+const report = (text: string): Effect.Effect<void> => Effect.sync(() => console.log(text))
+
+/** Answers the lines of the test: what to do with a server, and then its outcome. */
+const obey = (
+  servers: Readonly<Record<string, WebSocketServer.Service>>,
+  release: Effect.Effect<void>,
+  line: string
+): Effect.Effect<void> => {
+  switch (line) {
+    case "drain":
+      return Effect.flatMap(servers["drained"]!.drain({ timeout: "5 seconds" }), (drained) =>
+        report(JSON.stringify(drained))
+      )
+    case "stop":
+      return Effect.zipRight(servers["stopped"]!.stop, report("stopped"))
+    case "release":
+      return Effect.zipRight(release, report("released"))
+    case "open":
+      return Effect.flatMap(servers["main"]!.connections, (all) => report(String(all.length)))
+    default:
+      return report(`unknown: ${line}`)
+  }
+}
+
+/** Serves until the process ends. `lines` are the commands of the test. */
+export const serveAll = (host: Host, lines: AsyncIterable<string>): Promise<unknown> => {
+  const seen = new Seen()
+  const local = { port: 0, host: "127.0.0.1" }
+  const program = Effect.gen(function* () {
+    const main = yield* served(seen, host.make(local))
+    const attached = yield* served(seen, host.attach)
+    const small = yield* served(seen, host.make({ ...local, limits: { maxMessageBytes: 1000 }, unread: 100_000 }))
+    const full = yield* served(seen, host.make({ ...local, admission: { maxConnections: 1 } }))
+    const hasty = yield* served(seen, host.make({ ...local, handshakeTimeout: "200 millis" }))
+    const watchful = yield* served(seen, host.make({ ...local, heartbeat: true }))
+    const drained = yield* served(seen, host.make(local))
+    const stopped = yield* served(seen, host.make(local))
+    const scope = yield* Scope.make()
+    const released = yield* Scope.extend(served(seen, host.make(local)), scope)
+    const servers = { main, attached, small, full, hasty, watchful, drained, stopped, released }
+    const targets = Object.fromEntries(Object.entries(servers).map(([name, { address }]) => [name, address.url]))
+    yield* report(JSON.stringify(targets))
+    yield* Effect.promise(async () => {
+      for await (const line of lines) await Effect.runPromise(obey(servers, Scope.close(scope, Exit.void), line))
+    })
+  })
+  // What the servers refuse on purpose is no news.
+  return Effect.runPromise(Effect.provide(Effect.scoped(program), Logger.remove(Logger.defaultLogger)))
+}
