@@ -1,48 +1,14 @@
-/** What the WebSockets of a Durable Object do, seen by a client of ours. The object is in `entries/durable.ts`. */
-import { WebSocketClient, type WebSocket } from "@effect-websocket/platform"
-import { NodeWebSocketClient } from "@effect-websocket/platform/node"
-import { Cause, Effect, Exit, Schedule, type Scope } from "effect"
-import type { Outcomes } from "./behaviours.js"
-
-/** A Durable Object of its own for one behaviour. */
-interface Place {
-  readonly url: string
-  /** Asks the Worker, which does not wake the object. */
-  readonly ask: (path: string) => Effect.Effect<unknown>
-}
-
-type Behaviour = (place: Place) => Effect.Effect<void, unknown, WebSocketClient.WebSocketClient | Scope.Scope>
-
-const equal = (actual: unknown, expected: unknown): Effect.Effect<void> =>
-  Effect.sync(() => {
-    const [a, b] = [JSON.stringify(actual), JSON.stringify(expected)]
-    if (a !== b) throw new Error(`${a} in place of ${b}`)
-  })
+/** What the WebSockets of a Durable Object do, seen by a client on Node. The object is in `program.ts`. */
+import { WebSocketClient } from "@effect-websocket/platform"
+import { Effect } from "effect"
+import { asked, closedWith, endOf, equal, expected, type Behaviour, type Place } from "./trying.js"
 
 const connect = ({ url }: Place, name: string, options: WebSocketClient.ConnectOptions = {}) =>
   Effect.tap(WebSocketClient.connect(`${url}?name=${name}`, options), (socket) => expected(socket, "welcome"))
 
-const expected = (socket: WebSocket.WebSocket, text: string) =>
-  Effect.flatMap(socket.receive, ({ data }) => equal(data, text))
-
-const asked = (socket: WebSocket.WebSocket, question: string, answer: string) =>
-  Effect.zipRight(socket.send(question), expected(socket, answer))
-
-const closedWith = (socket: WebSocket.WebSocket, code: number) =>
-  Effect.flatMap(socket.closeStatus, ({ received }) => equal(received?.code, code))
-
-/** Waits until the object knows of an end. It learns of it after the client. */
-const endOf = ({ ask }: Place, name: string) =>
-  Effect.flatMap(ask("/ends"), (ends) => {
-    const found = Array.isArray(ends)
-      ? ends.map((end: string) => JSON.parse(end)).find(([of]) => of === name)
-      : undefined
-    return found === undefined ? Effect.fail(new Error(`${name} has not ended`)) : Effect.succeed(found.slice(1))
-  }).pipe(Effect.retry(Schedule.intersect(Schedule.spaced("20 millis"), Schedule.recurs(200))))
-
 const sleep = ({ ask }: Place) => ask("/sleep")
 
-export const durableBehaviours: Readonly<Record<string, Behaviour>> = {
+export const objectBehaviours: Readonly<Record<string, Behaviour>> = {
   "echoes text and binary, in order": (place) =>
     Effect.gen(function* () {
       const socket = yield* connect(place, "echo")
@@ -185,21 +151,3 @@ export const durableBehaviours: Readonly<Record<string, Behaviour>> = {
       yield* ask("/made")
     })
 }
-
-/** Tries all behaviours against a `workerd` that listens on a port. */
-export const runDurable = (port: number): Effect.Effect<Outcomes> =>
-  Effect.gen(function* () {
-    const outcomes: Record<string, string> = {}
-    const ask = (path: string) =>
-      Effect.promise(async (): Promise<unknown> => (await fetch(`http://127.0.0.1:${port}${path}`)).json())
-    for (const [index, [name, behaviour]] of Object.entries(durableBehaviours).entries()) {
-      const exit = yield* behaviour({ url: `ws://127.0.0.1:${port}/object-${index}`, ask }).pipe(
-        Effect.scoped,
-        Effect.timeout("20 seconds"),
-        Effect.provide(NodeWebSocketClient.layer),
-        Effect.exit
-      )
-      outcomes[name] = Exit.isSuccess(exit) ? "ok" : (Cause.pretty(exit.cause).split(/\n +at /)[0] ?? "").trim()
-    }
-    return outcomes
-  })

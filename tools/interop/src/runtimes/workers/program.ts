@@ -1,13 +1,16 @@
 /**
- * A Worker with a Durable Object, for `durable.ts`. It is bundled for both versions of Effect, so it imports no other file of its
- * own, and only names that both have.
+ * A Worker with a server and a Durable Object, for `served.ts` and `objects.ts`. It is bundled for both versions of Effect, so it
+ * imports no other file of its own, and only names that both have.
  */
 import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
-import { DurableObjectWebSockets } from "@effect-websocket/platform/workers"
+import type { CloseStatus } from "@effect-websocket/platform/WebSocket"
+import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
+import { DurableObjectWebSockets, WorkersWebSocketServer } from "@effect-websocket/platform/workers"
 import * as Origin from "@effect-websocket/protocol/Origin"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 // @ts-expect-error It has no types. It is there if `workerd` runs with `--experimental`.
 import unsafe from "workerd:unsafe"
 
@@ -24,6 +27,10 @@ let renamed = false
 const ends: Array<string> = []
 const log: Array<string> = []
 const release: Array<() => void> = []
+
+const noteEnd = (name: string, { clean, error, initiator, received }: CloseStatus): void => {
+  ends.push(JSON.stringify([name, initiator, received?.code, clean, error._tag]))
+}
 
 const Before = Schema.Struct({ name: Schema.String, count: Schema.Number })
 // A state of `Before` cannot be decoded by it.
@@ -94,23 +101,8 @@ const options = {
   onOpen: (socket: DurableObjectWebSockets.Socket<State>) => socket.send("welcome"),
   onMessage: (socket: DurableObjectWebSockets.Socket<State>, { data }: { readonly data: string | Uint8Array }) =>
     typeof data === "string" ? react(socket, data) : socket.send(data),
-  onClose: (
-    socket: DurableObjectWebSockets.Socket<State>,
-    { clean, error, initiator, received }: { readonly [K in "clean" | "error" | "initiator" | "received"]: unknown }
-  ) =>
-    Effect.flatMap(socket.state, ({ name }) =>
-      Effect.sync(() =>
-        ends.push(
-          JSON.stringify([
-            name,
-            initiator,
-            Reflect.get(Object(received), "code"),
-            clean,
-            Reflect.get(Object(error), "_tag")
-          ])
-        )
-      )
-    ),
+  onClose: (socket: DurableObjectWebSockets.Socket<State>, status: CloseStatus) =>
+    Effect.map(socket.state, ({ name }) => noteEnd(name, status)),
   tags: ({ name }: State) => [name, "all"],
   origin: Origin.allowAll,
   protocols: ["chat.v1"],
@@ -150,6 +142,58 @@ export class Broken {
   }
 }
 
+type ServerSocket = WebSocketServer.ServerWebSocket<"messages", string>
+
+const answer = (socket: ServerSocket, data: string | Uint8Array): Effect.Effect<unknown, unknown, Scope.Scope> => {
+  const [command, first = "", ...rest] = typeof data === "string" ? data.split(" ") : [""]
+  switch (command) {
+    case "!close":
+      // Not within the handler, which would wait for itself.
+      return Effect.forkScoped(socket.close(Number(first), rest.join(" ")))
+    case "!fail":
+      return Effect.fail("on purpose")
+    case "!sleep":
+      return Effect.sleep(Number(first))
+    case "!ping":
+      return Effect.flatMap(Effect.flip(socket.ping()), (error) =>
+        socket.send(`${error._tag} ${error._tag === "Protocol_error" ? error.origin : ""}`)
+      )
+    default:
+      return socket.send(data)
+  }
+}
+
+const Served = WebSocketServer.layerRoute({
+  path: "/served",
+  protocols: ["chat.v1"],
+  check: ({ query }) => {
+    if (query["late"] !== undefined) return Effect.never
+    return Effect.succeed(
+      query["refuse"] === undefined
+        ? UpgradeCheck.accept(String(query["name"]))
+        : UpgradeCheck.reject(403, { body: "no", headers: { "x-why": "refused" } })
+    )
+  },
+  handler: (socket: ServerSocket) =>
+    Effect.gen(function* () {
+      const name = socket.value
+      const exit = yield* Effect.exit(socket.run(({ data }) => answer(socket, data)))
+      // The end of the handler closes it.
+      if (yield* socket.isOpen) return yield* exit
+      noteEnd(name, yield* socket.closeStatus)
+      yield* Effect.sleep(50)
+      ends.push(JSON.stringify([`${name}:handler`]))
+    })
+})
+
+const serve = WorkersWebSocketServer.toFetchHandler(() => Served, {
+  origin: Origin.allowAll,
+  handshakeTimeout: "2 seconds",
+  idleTimeout: "3 seconds",
+  limits: { maxMessageBytes: 10_000 },
+  maxUnreadBytes: 50_000
+})
+
 interface Namespace {
   idFromName(name: string): unknown
   get(id: unknown): { fetch(request: Request): Promise<Response> }
@@ -158,8 +202,10 @@ interface Namespace {
 export default {
   fetch: async (
     request: Request,
-    { BROKEN, OBJECTS }: { readonly OBJECTS: Namespace; readonly BROKEN: Namespace }
+    env: { readonly OBJECTS: Namespace; readonly BROKEN: Namespace },
+    context: WorkersWebSocketServer.ExecutionContext
   ): Promise<Response> => {
+    const { BROKEN, OBJECTS } = env
     const { pathname } = new URL(request.url)
     switch (pathname) {
       case "/sleep":
@@ -175,6 +221,7 @@ export default {
       case "/log":
         return Response.json(log)
       default: {
+        if (pathname.startsWith("/served")) return serve(request, env, context)
         const objects = pathname === "/broken" ? BROKEN : OBJECTS
         return objects.get(objects.idFromName(pathname)).fetch(request)
       }
