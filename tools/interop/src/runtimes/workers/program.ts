@@ -11,8 +11,6 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-// @ts-expect-error It has no types. It is there if `workerd` runs with `--experimental`.
-import unsafe from "workerd:unsafe"
 
 type Room = DurableObjectWebSockets.DurableObjectWebSockets<State, never>
 type Socket = DurableObjectWebSockets.HibernatableSocket
@@ -136,8 +134,9 @@ export class Objects {
 }
 
 /** An object whose constructor throws. */
-export class Broken {
+export class Broken extends Objects {
   constructor(context: DurableObjectWebSockets.DurableObjectContext) {
+    super(context)
     DurableObjectWebSockets.make(context, { ...options, state: Before, maxUnreadBytes: -1 })
   }
 }
@@ -202,14 +201,14 @@ interface Namespace {
 export default {
   fetch: async (
     request: Request,
-    env: { readonly OBJECTS: Namespace; readonly BROKEN: Namespace },
+    env: { readonly OBJECTS: Namespace; readonly BROKEN: Namespace; readonly sleep: () => Promise<void> },
     context: WorkersWebSocketServer.ExecutionContext
   ): Promise<Response> => {
     const { BROKEN, OBJECTS } = env
     const { pathname } = new URL(request.url)
     switch (pathname) {
       case "/sleep":
-        await unsafe.evictAllDurableObjects()
+        await env.sleep()
         return Response.json(made)
       case "/rename":
         renamed = !renamed

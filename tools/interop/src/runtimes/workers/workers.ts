@@ -25,12 +25,23 @@ const lines = [
 
 const rootFolder = folderOf("../..")
 
-/** The Worker may evict its Durable Objects, for which `workerd` needs `--experimental`. */
+/** Lets the program evict its Durable Objects, as the platform does. */
+const main = `import unsafe from "workerd:unsafe"
+import program from "program"
+export * from "program"
+const sleep = () => unsafe.evictAllDurableObjects()
+export default { fetch: (request, env, context) => program.fetch(request, { ...env, sleep }, context) }
+`
+
+/** The module `workerd:unsafe` needs `--experimental`. */
 const config = (port: number): string => `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = (
-      modules = [(name = "program", esModule = embed "program.mjs")],
+      modules = [
+        (name = "main", esModule = embed "main.mjs"),
+        (name = "program", esModule = embed "program.mjs")
+      ],
       compatibilityDate = "2026-01-01",
       compatibilityFlags = ["unsafe_module"],
       durableObjectNamespaces = [
@@ -64,10 +75,10 @@ const bundled = (packageFolder: string, port: number) =>
         format: "esm",
         platform: "browser",
         target: "es2022",
-        external: ["workerd:*"],
         conditions: ["@effect-websocket/source"]
       })
     )
+    writeFileSync(join(folder, "main.mjs"), main)
     writeFileSync(join(folder, "config.capnp"), config(port))
     return join(folder, "config.capnp")
   })
