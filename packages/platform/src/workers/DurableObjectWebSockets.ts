@@ -255,7 +255,7 @@ export interface DurableObjectWebSockets<S, R> {
  *     })
  *   }
  *
- *   fetch(request: Request) {
+ *   fetch(request: Request): Promise<Response> {
  *     return this.sockets.fetch(request)
  *   }
  *   webSocketMessage(socket: DurableObjectWebSockets.HibernatableSocket, message: string | ArrayBuffer) {

@@ -119,7 +119,7 @@ export class Objects {
       : DurableObjectWebSockets.make(context, { ...options, state: Before })
   }
 
-  fetch(request: Request) {
+  fetch(request: Request): Promise<Response> {
     return this.sockets.fetch(request)
   }
   webSocketMessage(socket: Socket, message: string | ArrayBuffer) {
