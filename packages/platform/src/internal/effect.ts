@@ -25,7 +25,7 @@ import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
 import * as Runtimes from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
-import type { Scheduler, Task } from "effect/Scheduler"
+import { MixedScheduler, type Scheduler, type Task } from "effect/Scheduler"
 import * as Schemas from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -144,6 +144,19 @@ export { runFork as runForkWith } from "effect/Runtime"
 
 /** Runs an effect that never waits, synchronously. */
 export { runSync as runSyncWith } from "effect/Runtime"
+
+/**
+ * Starts a fiber with a clock and a scheduler of its own, which no other fiber shares. Timers and tasks of Cloudflare Workers belong
+ * to the request that made them, and end with it.
+ */
+export const runForkIsolated = <A, E>(effect: Effect.Effect<A, E>): Fiber<A, E> =>
+  Effect.runFork(
+    Effect.clockWith((clock) => Effect.withClock(effect, Object.create(clock))),
+    { scheduler: new MixedScheduler(operationsBeforeTimer) }
+  )
+
+// As the scheduler that all fibers share.
+const operationsBeforeTimer = 2048
 
 /** Starts a fiber that can be interrupted before its first step, because it begins later. */
 export const runForkLater = <A, E, R>(runtime: Runtime<R>, effect: Effect.Effect<A, E, R>): Fiber<A, E> =>
@@ -283,6 +296,17 @@ export const encodeUnknown = <S extends AnySchema>(
   const encode = Schemas.encodeUnknown(schema as SchemaOf<S>)
   return (value) => encode(value)
 }
+
+/** A schema that needs no services. */
+export type PureSchema<A, I> = Schemas.Schema<A, I>
+
+/** Decodes a value of any kind with such a schema, and encodes a value. */
+export const pureCodec = <A, I>(
+  schema: PureSchema<A, I>
+): {
+  readonly decode: (value: unknown) => Effect.Effect<A, SchemaError>
+  readonly encode: (value: A) => Effect.Effect<unknown, SchemaError>
+} => ({ decode: Schemas.decodeUnknown(schema), encode: Schemas.encode(schema) })
 
 /** The effect has not succeeded yet. */
 export const unknownYet: unique symbol = Symbol("unknownYet")

@@ -187,7 +187,7 @@ const reported = <R>(hook: () => Effect.Effect<unknown, never, R>): Effect.Effec
   )
 
 /** What the log says about the exit of a handler, if anything. */
-const failureReport = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined => {
+export const failureReport = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined => {
   if (Exit.isSuccess(exit) || hasInterruptsOnly(exit.cause)) return undefined
   const { cause } = exit
   if (hasDies(cause)) return Effect.logError("The handler of a connection died", cause)

@@ -30,3 +30,6 @@ export const timersOf = (clock: EffectClock.Clock): Timers => {
 
 /** The timers of the current fiber's clock. */
 export const timers: Effect.Effect<Timers> = Effect.map(clock, timersOf)
+
+/** Timers that nothing else shares, on the current fiber's clock. */
+export const ownTimers: Effect.Effect<Timers> = Effect.map(clock, (clock) => new Timers(clockOver(clock)))

@@ -31,6 +31,8 @@ export interface Platform {
     client: HeaderOptions,
     own: HeaderOptions
   ) => Omit<NativeRequest, "protocols"> | ProtocolError
+  /** The timers of a connection. Default: those that all connections on a clock share. */
+  readonly timers?: Effect.Effect<Timers>
 }
 
 /** The options of `NativeOptions.SendOptions`. */
@@ -102,7 +104,7 @@ export const make = (platform: Platform, options: ClientMakeOptions = {}): Effec
             if (isProtocolError(offered)) return yield* Effect.fail(offered)
             const request = platform.makeRequest(input, base, client, own)
             if (isProtocolError(request)) return yield* Effect.fail(request)
-            const timers = yield* currentTimers
+            const timers = yield* platform.timers ?? currentTimers
             const place = placeIn(yield* Effect.scope)
             const dialing = new NativeDialing({
               dial: platform.dial,

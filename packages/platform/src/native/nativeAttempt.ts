@@ -122,7 +122,8 @@ const headerRecordOf = (headers: FetchRequest["headers"]): HeaderRecord => {
 const ofHandshake = new Set(["upgrade", "connection", "sec-websocket-accept", "sec-websocket-extensions"])
 const subprotocol = "sec-websocket-protocol"
 
-const answerOf = (headers: HeaderRecord): NativeAnswer => {
+/** What the host needs of the headers of a 101. */
+export const answerOf = (headers: HeaderRecord): NativeAnswer => {
   const kept: Record<string, string | ReadonlyArray<string>> = {}
   let protocol: string | undefined
   for (const [name, value] of Object.entries(headers)) {

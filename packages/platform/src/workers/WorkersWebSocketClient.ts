@@ -14,6 +14,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { ConfigError, ConfigWrap } from "../internal/effect.js"
 import { fromConfig } from "../internal/settings.js"
+import { ownTimers } from "../internal/timers.js"
 import { makeHeaderRequest } from "../native/makeHeaderRequest.js"
 import * as NativeClient from "../native/NativeClient.js"
 import type * as NativeOptions from "../native/NativeOptions.js"
@@ -24,7 +25,9 @@ import { dialFetch } from "./internal/dialFetch.js"
 const platform: NativeClient.Platform = {
   dial: dialFetch,
   makeRequest: makeHeaderRequest,
-  options: new Set(NativeClient.headerOptions)
+  options: new Set(NativeClient.headerOptions),
+  // A timer ends with the request that made it, and connections of other requests would wait for it.
+  timers: ownTimers
 }
 
 /**

@@ -1,7 +1,7 @@
 import { Effect, TestClock } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
 import { notSet, type Alarm } from "../../src/engine/time/Timers.js"
-import { timers, timersOf } from "../../src/internal/timers.js"
+import { ownTimers, timers, timersOf } from "../../src/internal/timers.js"
 
 describe("the timers of a clock of Effect", () => {
   it.effect("are shared by all callers, and return its time", () =>
@@ -13,6 +13,16 @@ describe("the timers of a clock of Effect", () => {
       yield* TestClock.adjust("1500 millis")
       assert.strictEqual(timersOf(clock).now, 1500)
       assert.strictEqual(timersOf(clock).timeOfDay, 1500)
+    })
+  )
+
+  it.effect("can be its own for a caller", () =>
+    Effect.gen(function* () {
+      const own = yield* ownTimers
+      assert.notStrictEqual(own, yield* ownTimers)
+      assert.notStrictEqual(own, yield* timers)
+      yield* TestClock.adjust("1500 millis")
+      assert.strictEqual(own.now, 1500)
     })
   )
 

@@ -99,9 +99,9 @@ export const behaviours: Readonly<Record<string, Behaviour>> = {
       const invalid = WebSocketClient.connect(echo, { protocols: ["not a token"] })
       yield* equal(yield* failure(Effect.scoped(invalid), "_tag", "origin"), ["Protocol_error", "local"])
     }),
-  "sees the server's close code": ({ echo }) =>
+  "sees the server's close code": (targets) =>
     Effect.gen(function* () {
-      const socket = yield* WebSocketClient.connect(echo)
+      const socket = yield* WebSocketClient.connect(named(targets, "told"))
       yield* socket.send("!close 4321 bye")
       yield* equal(yield* failure(socket.receive, "_tag", "code", "reason", "initiator", "clean"), [
         "Connection_closed",
@@ -110,6 +110,8 @@ export const behaviours: Readonly<Record<string, Behaviour>> = {
         "remote",
         true
       ])
+      // It was answered.
+      yield* equal(yield* seenOf(targets, "told"), "4321 bye clean")
     }),
   "sends its own close code": (targets) =>
     Effect.gen(function* () {

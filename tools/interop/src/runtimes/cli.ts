@@ -1,6 +1,7 @@
 /**
- * `pnpm test:runtimes [--install] [--write] [--only clients | servers] [name ...]`: tries every behaviour of a client in every
- * runtime that is there, against our server on Node, and every behaviour of a server in every host, with our client on Node.
+ * `pnpm test:runtimes [--install] [--write] [--only clients | servers | workers | objects] [name ...]`: tries every behaviour of a
+ * client in every runtime that is there, against our server on Node, and every behaviour of a server in every host, in Workers and in
+ * Durable Objects, with our client on Node.
  * `--install` first installs what is missing, and `--write` writes the tables of docs/runtimes.md. Fails if a behaviour does.
  */
 import { Cause, Effect, Exit, Logger, type Scope } from "effect"
@@ -14,6 +15,9 @@ import { hostBehaviours } from "./hosts/behaviours.js"
 import { findHosts } from "./hosts/hosts.js"
 import { findRuntimes, type Missing } from "./runtimes.js"
 import { serve } from "./server.js"
+import { objectBehaviours } from "./workers/objects.js"
+import { servedBehaviours } from "./workers/served.js"
+import { findWorkers } from "./workers/workers.js"
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -121,8 +125,21 @@ const program = Effect.gen(function* () {
     runtimes: present(findHosts().filter(isWanted)),
     patience: "300 seconds"
   }
-  const tables = [...(values.only === "servers" ? [] : [clients]), ...(values.only === "clients" ? [] : [servers])]
-  const failures = yield* Effect.forEach(tables, fill)
+  const workers: Table = {
+    marker: "workers",
+    names: Object.keys(servedBehaviours),
+    runtimes: present(findWorkers(servedBehaviours, () => "/served").filter(isWanted)),
+    patience: "240 seconds"
+  }
+  const objects: Table = {
+    marker: "durable objects",
+    names: Object.keys(objectBehaviours),
+    runtimes: present(findWorkers(objectBehaviours, (index) => `/object-${index}`).filter(isWanted)),
+    patience: "240 seconds"
+  }
+  const all = { clients, servers, workers, objects }
+  const tables = Object.entries(all).flatMap(([name, table]) => (values.only === name ? [table] : []))
+  const failures = yield* Effect.forEach(values.only === undefined ? Object.values(all) : tables, fill)
   process.exitCode = failures.some((count) => count > 0) ? 1 : 0
 })
 

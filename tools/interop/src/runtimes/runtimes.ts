@@ -25,7 +25,7 @@ export interface Missing {
 
 export const versionIn = (line: string | undefined): string => /\d+[.-][.\d-]*\d/.exec(line ?? "")?.[0] ?? "?"
 
-const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, Error> =>
+export const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, Error> =>
   Effect.tryPromise({ try: run, catch: (error) => (error instanceof Error ? error : new Error(String(error))) })
 
 /** A program for a runtime, as one file in a folder of its own. */
@@ -80,7 +80,7 @@ const runChromium =
       })
     })
 
-const freePort = Effect.async<number>((resume) => {
+export const freePort = Effect.async<number>((resume) => {
   const server = createServer().listen(0, "127.0.0.1", () => {
     const address = server.address()
     server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))

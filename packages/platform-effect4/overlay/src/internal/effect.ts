@@ -5,7 +5,7 @@
 import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Channel from "effect/Channel"
-import type * as Clock from "effect/Clock"
+import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -139,6 +139,13 @@ export { runForkWith } from "effect/Effect"
 /** Runs an effect that never waits, synchronously. */
 export { runSyncWith } from "effect/Effect"
 
+/**
+ * Starts a fiber with a clock of its own, which no other fiber shares. Its scheduler is its own in any case. Timers of Cloudflare
+ * Workers belong to the request that made them, and end with it.
+ */
+export const runForkIsolated = <A, E>(effect: Effect.Effect<A, E>): Fiber<A, E> =>
+  Effect.runFork(Effect.clockWith((clock) => Effect.provideService(effect, Clock.Clock, Object.create(clock))))
+
 /** Starts a fiber that can be interrupted before its first step, because it begins later. */
 export const runForkLater = <A, E, R>(runtime: Runtime<R>, effect: Effect.Effect<A, E, R>): Fiber<A, E> =>
   Effect.runForkWith(runtime)(Effect.andThen(Effect.yieldNow, effect))
@@ -263,6 +270,17 @@ export const encodeUnknown = <S extends AnySchema>(
   const encode = Schemas.encodeUnknownEffect(schema)
   return (value) => encode(value)
 }
+
+/** A schema that needs no services. */
+export type PureSchema<A, I> = Schemas.Codec<A, I>
+
+/** Decodes a value of any kind with such a schema, and encodes a value. */
+export const pureCodec = <A, I>(
+  schema: PureSchema<A, I>
+): {
+  readonly decode: (value: unknown) => Effect.Effect<A, SchemaError>
+  readonly encode: (value: A) => Effect.Effect<unknown, SchemaError>
+} => ({ decode: Schemas.decodeUnknownEffect(schema), encode: Schemas.encodeEffect(schema) })
 
 /** The effect has not succeeded yet. */
 export const unknownYet: unique symbol = Symbol("unknownYet")

@@ -86,7 +86,8 @@ export const refuse = (attempt: UpgradeAttempt, refused: Refused): void =>
 const reasonOf = ({ error, status }: Refused): RefusalReason =>
   error._tag === "Io_error" ? "budget" : status === 403 ? "origin" : "handshake"
 
-const bodyOf = ({ error, status }: Refused): string => {
+/** The body of the answer to a refused request. */
+export const bodyOf = ({ error, status }: Refused): string => {
   if (error._tag === "Io_error") return "The server holds all the bytes that it may"
   return status === 403 ? error.description : error.message
 }

@@ -2,6 +2,7 @@ import { HandshakeRejected, type HeaderRecord } from "@effect-websocket/protocol
 import { closeQuietly, connectError, notOffered } from "../../engine/native/dialNative.js"
 import { joinedHeaders } from "../../engine/native/joinedHeaders.js"
 import type { NativeDial, NativeDialed, NativeRequest, NativeSocket } from "../../engine/native/NativeSocket.js"
+import { answerClose } from "./answerClose.js"
 
 interface BodyReader {
   read(): Promise<{ readonly value?: Uint8Array | undefined }>
@@ -67,6 +68,7 @@ const upgrade = async (request: NativeRequest, signal: AbortSignal): Promise<Nat
   webSocket.binaryType = "arraybuffer"
   // Events are delivered from here on, in later turns.
   webSocket.accept()
+  answerClose(webSocket)
   const protocol = response.headers.get("sec-websocket-protocol") ?? ""
   const extensions = response.headers.get("sec-websocket-extensions") ?? ""
   return (
