@@ -61,7 +61,7 @@ export interface ServerOptions
 export interface ListenOptions extends ServerOptions {
   /** Certificate and key, for `wss:`. Default: none, so that the server speaks `ws:`. */
   readonly tls?: TlsOptions | undefined
-  /** The port; 0 for one that the system chooses, which `WebSocketServer.address` returns. Required without a path. */
+  /** The port; 0 for one that the system chooses, which `WebSocketServer.address` returns. Default: none. Without a path it is required. */
   readonly port?: number | undefined
   /** The address to listen on. Only with a port. Default: all addresses, as Deno does. */
   readonly host?: string | undefined
