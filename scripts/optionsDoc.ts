@@ -70,6 +70,10 @@ const parts: ReadonlyArray<Part> = [
   { file: `${src}/node/NodeOptions.ts`, name: "PortOptions", title: "Servers on a port" },
   { file: `${src}/node/NodeOptions.ts`, name: "SocketPathOptions", title: "Servers on a Unix domain socket" },
   { file: `${src}/node/NodeOptions.ts`, name: "DuplexOptions", title: "`NodeWebSocketServer.fromDuplex`" },
+  { file: `${src}/native/NativeServerOptions.ts`, name: "UnreadOptions", title: "Servers on a host that cannot pause" },
+  { file: `${src}/bun/BunWebSocketServer.ts`, name: "ListenOptions", title: "Servers that listen on Bun" },
+  { file: `${src}/deno/DenoWebSocketServer.ts`, name: "ServerOptions", title: "Servers on Deno" },
+  { file: `${src}/deno/DenoWebSocketServer.ts`, name: "ListenOptions", title: "Servers that listen on Deno" },
   { file: `${src}/Options.ts`, name: "ServerMakeOptions", title: "`WebSocketServer.make`" }
 ]
 

@@ -74,7 +74,7 @@ export interface TlsOptions {
 export interface ListenOptions extends ServerOptions {
   /** Certificate and key, for `wss:`; see `TlsOptions`. Default: none, so that the server speaks `ws:`. */
   readonly tls?: TlsOptions | undefined
-  /** The port; 0 for one that the system chooses, which `WebSocketServer.address` returns. Required without a path. */
+  /** The port; 0 for one that the system chooses, which `WebSocketServer.address` returns. Default: none. Without a path it is required. */
   readonly port?: number | undefined
   /** The address to listen on. Only with a port. Default: all addresses, as Bun does. */
   readonly host?: string | undefined
@@ -83,16 +83,12 @@ export interface ListenOptions extends ServerOptions {
 }
 
 /**
- * The options of `layer` and `make`: a port, or a path.
+ * The options of `layer` and `make`: a port, or a path. Both or none of them is a defect.
  *
  * @since 3.0.0
  * @category models
  */
-export type Options = ListenOptions &
-  (
-    | { readonly port: number; readonly socketPath?: undefined }
-    | { readonly socketPath: string; readonly port?: undefined; readonly host?: undefined }
-  )
+export type Options = ListenOptions
 
 /**
  * What an app passes to its own `Bun.serve`.
@@ -215,7 +211,7 @@ export const attach = (
   )
 
 /**
- * A server on a server of the app. See `attach`.
+ * A server on a server of the app. See `attach`. Fails with `IoError` (`Listen`) if `serve` throws.
  *
  * @example
  * ```ts

@@ -61,7 +61,7 @@ export interface ServerOptions
 export interface ListenOptions extends ServerOptions {
   /** Certificate and key, for `wss:`. Default: none, so that the server speaks `ws:`. */
   readonly tls?: TlsOptions | undefined
-  /** The port; 0 for one that the system chooses, which `WebSocketServer.address` returns. Required without a path. */
+  /** The port; 0 for one that the system chooses, which `WebSocketServer.address` returns. Default: none. Without a path it is required. */
   readonly port?: number | undefined
   /** The address to listen on. Only with a port. Default: all addresses, as Deno does. */
   readonly host?: string | undefined
@@ -83,21 +83,12 @@ export interface TlsOptions {
 }
 
 /**
- * The options of `layer` and `make`: a port, or a path.
+ * The options of `layer` and `make`: a port, or a path. Both or none of them is a defect.
  *
  * @since 3.0.0
  * @category models
  */
-export type Options = ListenOptions &
-  (
-    | { readonly port: number; readonly socketPath?: undefined }
-    | {
-        readonly socketPath: string
-        readonly port?: undefined
-        readonly host?: undefined
-        readonly tls?: undefined
-      }
-  )
+export type Options = ListenOptions
 
 /**
  * Answers a request to upgrade that is for this server. It returns `undefined` for every other request, which the app answers.
@@ -213,7 +204,7 @@ const placeOf = (address: unknown): Place =>
   isAddress(address) ? { host: address.hostname, port: address.port, socketPath: address.path } : {}
 
 /**
- * A server on a server of the app. See `attach`.
+ * A server on a server of the app. See `attach`. Fails with `IoError` (`Listen`) if `serve` throws.
  *
  * @example
  * ```ts

@@ -75,7 +75,7 @@ describe("NativeServerTransport", () => {
   it("waits for the host to say that bytes have left", async () => {
     const { link, sender, socket } = openServer({ emitsDrain: true }, { sendMarks: { high: 100, low: 10 } })
     socket.bufferedAmount = 1000
-    sender.sendNow(new Uint8Array(200))
+    sender.sendNow(new Uint8Array(200), undefined)
     await turn()
     assert.isFalse(link.flusher.hasRoom())
     // Nobody looks in the meantime.
