@@ -1,7 +1,7 @@
 import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
 import { WorkersWebSocketServer } from "@effect-websocket/platform/workers"
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
-import { Deferred, Effect, Layer } from "../effect/index.js"
+import { Context, Deferred, Effect, Layer } from "../effect/index.js"
 import { assert, describe, it, vi } from "../effect/vitest.js"
 import { FakeSocket } from "../engine/native/FakeSocket.js"
 import { FakeResponse, stubWorkers, upgradeRequest } from "./stubWorkers.js"
@@ -43,6 +43,8 @@ const ask = async (app: () => App, options?: WorkersWebSocketServer.Options, pat
 }
 
 const Echo = WebSocketServer.layerHandler((socket) => socket.run((message) => socket.send(message)))
+
+class Resource extends Context.Service<Resource, string>()("test/Resource") {}
 
 const silence = () => vi.spyOn(console, "log").mockReturnValue(undefined)
 
@@ -87,14 +89,15 @@ describe("WorkersWebSocketServer", () => {
 
   it("sends every close code, and releases the app after the connection", async () => {
     const released: Array<string> = []
-    const app = Layer.provideMerge(
-      WebSocketServer.layerHandler((socket) => socket.close(1011, "why")),
-      Layer.effectDiscard(
-        Effect.acquireRelease(Effect.void, () =>
-          Effect.sync(() => released.push(`after ${WorkersSocket.last.closes.length}`))
-        )
+    const resource = Layer.effect(
+      Resource,
+      Effect.acquireRelease(Effect.succeed("resource"), () =>
+        Effect.sync(() => released.push(`after ${WorkersSocket.last.closes.length}`))
       )
     )
+    const app = WebSocketServer.layerHandler((socket) =>
+      Effect.andThen(Resource, () => socket.close(1011, "why"))
+    ).pipe(Layer.provide(resource))
     const { ended, socket } = await ask(() => app)
     await vi.waitFor(() => assert.deepStrictEqual(socket.closes, [[1011, "why"]]))
     assert.deepStrictEqual(released, [])
