@@ -35,7 +35,7 @@ interface Watch {
   members: Members | undefined
 }
 
-type Answer = Extract<Told, { readonly tell: "published" | "failed" | "members" | "history" }>
+type Answer = Extract<Told, { readonly tell: "published" | "failed" | "members" | "history" | "removed" }>
 
 interface Question {
   readonly member: Member
@@ -48,6 +48,7 @@ export class FaultRun {
   private readonly draw: Draw
   private readonly trace: Trace
   private readonly ledger: Ledger
+  private readonly keepsData: boolean
   private readonly subscribers = new Map<string, Subscriber>()
   private readonly sessions = new Map<string, Session>()
   private readonly watches = new Map<string, Watch>()
@@ -65,6 +66,7 @@ export class FaultRun {
     this.draw = draw
     this.trace = trace
     this.ledger = new Ledger(keepsData)
+    this.keepsData = keepsData
   }
 
   /** All programs have started. */
@@ -107,6 +109,7 @@ export class FaultRun {
 
   /** The first one ends the run. */
   private note(cause: unknown): void {
+    this.trace.stop()
     this.failure ??= { cause }
   }
 
@@ -241,7 +244,9 @@ export class FaultRun {
   private changeSomething(): void {
     const member = this.memberOf(this.world.members)
     const topic = this.draw.of(topics)
-    switch (this.draw.of(["subscribe", "track", "watch"] as const)) {
+    switch (this.draw.of(["subscribe", "track", "watch", "remove"] as const)) {
+      case "remove":
+        return this.remove(topic)
       case "subscribe":
         return this.resubscribe(member, topic)
       case "track":
@@ -249,6 +254,16 @@ export class FaultRun {
       case "watch":
         return this.rewatch(member)
     }
+  }
+
+  /** Removes a topic. What it had is lost, so an engine that keeps its data is left alone. */
+  private remove(topic: string): void {
+    if (this.keepsData) return
+    const node = this.memberOf(this.world.nodes)
+    const run = async (): Promise<void> => {
+      await this.ask(node, (id) => ({ do: "remove", id, topic }))
+    }
+    this.start(run())
   }
 
   /** Ends a subscription of a member, and begins another one. */
@@ -290,7 +305,8 @@ export class FaultRun {
     const id = this.nextId("s")
     const { name } = member.program
     const client = this.world.clients.includes(member) ? name : undefined
-    const log = known ?? new SubscriberLog(this.ledger, `${name} ${id}`, topic, client)
+    const log = known ?? new SubscriberLog(this.ledger, name, topic, client)
+    log.subject = `${name} ${id}`
     this.subscribers.set(id, { member, log })
     this.command(member, { do: "subscribe", id, topic, begin })
   }

@@ -139,7 +139,8 @@ interface Hole {
 
 /** What one subscriber was told. It may end and begin again, with the last position that it was told. */
 export class SubscriberLog {
-  readonly subject: string
+  /** The program, and the id of its newest subscription. */
+  subject: string
   readonly topic: string
   /** The client whose own publications it does not get; `undefined` if it gets all. */
   readonly client: string | undefined

@@ -10,8 +10,15 @@ interface Line {
 export class Trace {
   private readonly start = performance.now()
   private lines: Array<Line> = []
+  private isOver = false
+
+  /** What happens from now on is not kept, because a rule has been broken. */
+  stop(): void {
+    this.isOver = true
+  }
 
   add(subject: string, what: unknown): void {
+    if (this.isOver) return
     if (this.lines.push({ at: performance.now(), subject, what }) > 2 * maxLines)
       this.lines = this.lines.slice(-maxLines)
   }
@@ -27,7 +34,7 @@ export class Trace {
       `The last lines of ${subject}:`,
       ...own.slice(-30).map(({ text }) => text),
       "The last lines of all:",
-      ...shown.slice(-60).map(({ text }) => text)
+      ...shown.slice(-200).map(({ text }) => text)
     ]
   }
 

@@ -1,4 +1,6 @@
 /** The engines of brokers, as a run starts, kills and pauses them. A node has the layer of each in `programs/brokers.ts`. */
+import { jetstreamManager } from "@nats-io/jetstream"
+import { connect } from "@nats-io/transport-node"
 import { createClient } from "@redis/client"
 import { spawn, type ChildProcess } from "node:child_process"
 import { once } from "node:events"
@@ -68,6 +70,14 @@ class Server {
   }
 }
 
+const lateMillis = 300
+
+/** Waits for what is asked of a server. It may be killed or paused meanwhile. */
+const unlessLate = async (done: Promise<unknown>): Promise<void> => {
+  const late = new Promise((resolve) => setTimeout(resolve, lateMillis))
+  await Promise.race([done.catch(() => {}), late])
+}
+
 /** A Redis server on the loopback interface. If it is persistent, it appends all that it does to a file. */
 export const redis = async (isPersistent: boolean): Promise<Engine> => {
   const folder = mkdtempSync(join(tmpdir(), "topics-faults-"))
@@ -76,10 +86,7 @@ export const redis = async (isPersistent: boolean): Promise<Engine> => {
   const command = async (...args: ReadonlyArray<string>): Promise<void> => {
     const client = createClient({ RESP: 2, socket: { host: "127.0.0.1", port, reconnectStrategy: false } })
     client.on("error", () => {})
-    // It may be killed or paused meanwhile.
-    const done = client.connect().then(() => client.sendCommand(args))
-    const late = new Promise((resolve) => setTimeout(resolve, 300))
-    await Promise.race([done.catch(() => {}), late])
+    await unlessLate(client.connect().then(() => client.sendCommand(args)))
     if (client.isOpen) client.destroy()
   }
   const start = (): Promise<void> => {
@@ -117,6 +124,18 @@ export const nats = async (isPersistent: boolean): Promise<Engine> => {
   const options = ["--addr", "127.0.0.1", "--port", String(port), "--jetstream", "--store_dir", folder]
   const start = (): Promise<void> => server.start("nats-server", options, "Server is ready")
   await start()
+  /** Behind the back of all nodes. */
+  const deleteStreams = async (): Promise<void> => {
+    const connection = await connect({ port, reconnect: false, timeout: lateMillis })
+    try {
+      const { streams } = await jetstreamManager(connection, { checkAPI: false, timeout: lateMillis })
+      const names: Array<string> = []
+      for await (const name of streams.names()) names.push(name)
+      await Promise.all(names.map((name) => streams.delete(name)))
+    } finally {
+      await connection.close()
+    }
+  }
   return {
     port,
     isPersistent,
@@ -127,7 +146,7 @@ export const nats = async (isPersistent: boolean): Promise<Engine> => {
     },
     pause: () => server.signal("SIGSTOP"),
     resume: () => server.signal("SIGCONT"),
-    extras: {},
+    extras: isPersistent ? {} : { "delete streams": () => unlessLate(deleteStreams()) },
     stop: async () => {
       await server.kill()
       forget()

@@ -25,7 +25,8 @@ NodeRuntime.runMain(
       track: client.track,
       presence: client.presence,
       list: notHere,
-      history: notHere
+      history: notHere,
+      remove: notHere
     })
   }).pipe(Effect.scoped, Effect.provide(NodeWebSocketClient.layer))
 )

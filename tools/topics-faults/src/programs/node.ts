@@ -33,7 +33,8 @@ const Obeying = Layer.scopedDiscard(
         track: presence.track,
         presence: presence.changes,
         list: presence.list,
-        history: (topic) => topics.history(topic, { limit: 1_000_000 })
+        history: (topic) => topics.history(topic, { limit: 1_000_000 }),
+        remove: topics.remove
       })
     )
     tell({ tell: "ready", port })

@@ -18,6 +18,7 @@ export interface Ability {
   readonly presence: (topic: string) => Stream.Stream<Presence.PresenceEvent, TopicError>
   readonly list: (topic: string) => Effect.Effect<ReadonlyArray<Presence.Member>, TopicError>
   readonly history: (topic: string) => Effect.Effect<TopicBroker.HistoryPage, TopicError>
+  readonly remove: (topic: string) => Effect.Effect<void, TopicError>
 }
 
 export const tell = (told: Told): void => {
@@ -104,6 +105,8 @@ const perform = (ability: Ability, command: Exclude<Command, { readonly do: "end
         newest,
         texts: publications.map(({ message }) => String(message.data))
       }))
+    case "remove":
+      return answer(id, ability.remove(topic), () => ({ tell: "removed", id }))
   }
 }
 

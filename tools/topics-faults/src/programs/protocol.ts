@@ -19,6 +19,8 @@ export type Command =
     }
   | { readonly do: "list"; readonly id: string; readonly topic: string }
   | { readonly do: "history"; readonly id: string; readonly topic: string }
+  /** Only a node can do that. */
+  | { readonly do: "remove"; readonly id: string; readonly topic: string }
 
 /** Where a subscription begins: behind a position, or with so many of the newest publications. */
 export interface Begin {
@@ -50,6 +52,7 @@ export type Told =
       readonly newest: Position
       readonly texts: ReadonlyArray<string>
     }
+  | { readonly tell: "removed"; readonly id: string }
   /** The process has ended by itself. */
   | { readonly tell: "crashed"; readonly output: string }
 
