@@ -33,6 +33,14 @@ const unlessLate = async (done: Promise<unknown>): Promise<void> => {
   await Promise.race([done.catch(() => {}), late])
 }
 
+const lateMillis = 300
+
+/** Waits for what is asked of a server. It may be killed or paused meanwhile. */
+const unlessLate = async (done: Promise<unknown>): Promise<void> => {
+  const late = new Promise((resolve) => setTimeout(resolve, lateMillis))
+  await Promise.race([done.catch(() => {}), late])
+}
+
 /** A Redis server on the loopback interface. If it is persistent, it appends all that it does to a file. */
 export const redis = async (isPersistent: boolean): Promise<Engine> => {
   const folder = mkdtempSync(join(tmpdir(), "topics-faults-"))
