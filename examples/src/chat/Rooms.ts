@@ -16,7 +16,7 @@ import {
   type Person,
   type Position,
   Present,
-  Refused,
+  type Refused,
   Said,
   type Say,
   Started

@@ -42,7 +42,7 @@ describe.skipIf(!hasRedis)("faults of Redis", () => {
   it.live("a server that was started again with its data has the history, and new epochs all the same", () =>
     Effect.gen(function* () {
       const lasting = yield* Effect.acquireRelease(
-        Effect.promise(() => RedisServer.start("--appendonly", "yes")),
+        Effect.promise(() => RedisServer.start("--appendonly", "yes", "--appendfsync", "always")),
         (lasting) => Effect.promise(() => lasting.stop())
       )
       const broker = yield* node(lasting.url)

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, vi } from "vitest"
-import { Outages, type OutageEvent } from "../../src/internal/Outages.js"
+import { type OutageEvent, Outages } from "../../src/internal/Outages.js"
 import { assert, describe, it } from "../platform.js"
 
 /** What it tells, from now on. */
