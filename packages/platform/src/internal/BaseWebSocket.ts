@@ -8,7 +8,7 @@ import { constVoid } from "effect/Function"
 import type * as Stream from "effect/Stream"
 import type { Delivered } from "../engine/connection/Inbox.js"
 import type { FinalStatus } from "../engine/connection/FinalStatus.js"
-import type { Link } from "../engine/connection/Link.js"
+import { makePing, type Link } from "../engine/connection/Link.js"
 import { callback, streamOfCallback } from "./effect.js"
 import * as closing from "./closing.js"
 import { Reader } from "./Reader.js"
@@ -75,7 +75,7 @@ export abstract class BaseWebSocket<Item extends Delivered, Request> extends Rea
 
   ping(data?: Uint8Array): Effect.Effect<Duration.Duration, ConnectionError> {
     return Effect.suspend(() => {
-      const ping = this.link.makePing(data)
+      const ping = makePing(this.link, data)
       const sent = Effect.suspend(() => sentEffect(this.link.sendPing(ping)))
       const answered = callback<Duration.Duration, ConnectionError>((resume) =>
         ping.whenAnswered((answer) =>

@@ -211,10 +211,6 @@ export class Link<Item extends Delivered = Delivered>
     this.inbox.taken()
   }
 
-  get paused(): boolean {
-    return this.inbox.paused
-  }
-
   // ---------------------------------------------------------------------------------------------------------------
   // Sending
   // ---------------------------------------------------------------------------------------------------------------
@@ -224,11 +220,6 @@ export class Link<Item extends Delivered = Delivered>
     this.flusher.flush()
     this.sender.admit()
     this.flusher.flush()
-  }
-
-  /** Makes a ping for `sendPing`. Throws if `data` is too long for a ping. */
-  makePing(data?: Uint8Array): PendingPing {
-    return new PendingPing(data === undefined ? randomPing(this.settings) : pingPayload(data), this.timers.now)
   }
 
   sendPing(ping: PendingPing): Sent {
@@ -399,19 +390,14 @@ export class Link<Item extends Delivered = Delivered>
     if (ledger === undefined) return
     if (this.closed) ledger.update(0, 0, 0)
     else ledger.update(this.unreadBytes, this.unfinishedBytes, this.unsentBytes)
-    this.obeyInReading(ledger)
+    obeyInReading(this.inbox, ledger)
   }
 
   obeyBudget(): void {
     if (this.ledger === undefined) return
-    this.obeyInReading(this.ledger)
+    obeyInReading(this.inbox, this.ledger)
     // Sends continue in a turn of their own, because any code that changes what is held may call this method.
     if (this.sender.roomAwaited) this.flusher.flushLater()
-  }
-
-  private obeyInReading(ledger: Ledger): void {
-    if (ledger.mayRead) this.inbox.resume(pausedByBudget)
-    else this.inbox.pause(pausedByBudget)
   }
 
   serveBudget(): void {
@@ -459,7 +445,7 @@ export class Link<Item extends Delivered = Delivered>
   sendHeartbeat(): void {
     // A ping would have to wait behind other output. Whether that output leaves says just as much about the peer.
     if (!this.flusher.writable) return
-    const ping = this.makePing()
+    const ping = makePing(this)
     this.connection.ping(ping.payload)
     if (this.settings.observer !== undefined) (this.pings ??= new Pings(this.settings.observer)).beat(ping)
     this.flusher.flush()
@@ -472,6 +458,15 @@ export class Link<Item extends Delivered = Delivered>
     else if (deadline === "heartbeat") this.fail(internalError, timedOut(deadline))
     else this.startClosing(goingAway, expiryReasons[deadline])
   }
+}
+
+/** Makes a ping for `sendPing`. Throws if `data` is too long for a ping. */
+export const makePing = ({ settings, timers }: Pick<Link, "settings" | "timers">, data?: Uint8Array): PendingPing =>
+  new PendingPing(data === undefined ? randomPing(settings) : pingPayload(data), timers.now)
+
+const obeyInReading = (inbox: Pick<Link["inbox"], "pause" | "resume">, { mayRead }: Ledger): void => {
+  if (mayRead) inbox.resume(pausedByBudget)
+  else inbox.pause(pausedByBudget)
 }
 
 /** If messages are not held whole, the reader determines how long each one takes, so there is no `messageTimeout`. */

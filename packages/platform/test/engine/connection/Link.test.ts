@@ -96,7 +96,7 @@ describe("reading", () => {
     const opened = open()
     opened.receive(text("x".repeat(2000)))
     assert.deepStrictEqual(opened.transport.calls, ["pause"])
-    assert.isTrue(opened.link.paused)
+    assert.isTrue(opened.link.inbox.paused)
     taken(opened)
     assert.deepStrictEqual(opened.transport.calls, ["pause", "resume"])
     readAll(opened, () => {})
@@ -182,7 +182,7 @@ describe("reading", () => {
 describe("a ping", () => {
   it("is answered by its pong, with the time that it took", () => {
     const opened = open()
-    const sent = opened.link.makePing(utf8("x"))
+    const sent = makePing(opened.link, utf8("x"))
     assert.isUndefined(opened.link.sendPing(sent))
     opened.link.flusher.flush()
     assert.deepStrictEqual(opened.wrote(), ["Ping x"])
@@ -197,14 +197,14 @@ describe("a ping", () => {
 
   it("fails with the connection", () => {
     const opened = open()
-    const sent = opened.link.makePing()
+    const sent = makePing(opened.link)
     opened.link.sendPing(sent)
     const answers: Array<unknown> = []
     sent.whenAnswered((answer) => answers.push(answer))
     opened.transport.sink.onClose()
     assert.lengthOf(answers, 1)
     assert.strictEqual(answers[0], opened.link.connection.error)
-    const late = opened.link.sendPing(opened.link.makePing())
+    const late = opened.link.sendPing(makePing(opened.link))
     assert.strictEqual(late, opened.link.connection.error)
   })
 
@@ -331,7 +331,7 @@ describe("closing", () => {
       const opened = open({ settings: choose() ?? {} })
       const data = "x".repeat(2000)
       opened.receive(text(data), text(data), close(1000))
-      assert.isFalse(opened.link.paused)
+      assert.isFalse(opened.link.inbox.paused)
       vi.runAllTimers()
       assert.deepStrictEqual(opened.wrote(), ["Close 1000"])
       assert.deepStrictEqual(opened.transport.calls, ["end"])
@@ -361,10 +361,10 @@ describe("closing", () => {
       transport.stall()
       const sending = new Sending(sender.sendNow("y".repeat(98), undefined))
       const waiting = new Sending(sender.sendNow("waits", undefined))
-      assert.isTrue(link.paused)
+      assert.isTrue(link.inbox.paused)
       leave(opened)
       vi.runAllTimers()
-      assert.isFalse(link.paused)
+      assert.isFalse(link.inbox.paused)
       assert.deepStrictEqual(
         transport.calls.filter((call) => call !== "end"),
         ["pause", "resume"]
@@ -469,7 +469,7 @@ describe("the end", () => {
       const opened = open()
       const { link, sender, transport } = opened
       transport.stall()
-      const sent = link.makePing()
+      const sent = makePing(link)
       link.sendPing(sent)
       const sendings = ["x".repeat(98), "waits"].map((data) => new Sending(sender.sendNow(data, undefined)))
       const errors: Array<unknown> = []
