@@ -69,7 +69,10 @@ local function trim()
 end
 
 local function save()
-  call('SET', KEYS[1], pack('<dddddss', offset, count, bytes, oldest, expiry, epoch, server), 'PX', '${unusedAge}')
+  local packed = pack('<dddddss', offset, count, bytes, oldest, expiry, epoch, server)
+  -- A server whose memory is full refuses SET, and who only reads must not need it.
+  if packed == state then call('PEXPIRE', KEYS[1], '${unusedAge}')
+  else call('SET', KEYS[1], packed, 'PX', '${unusedAge}') end
 end
 ${source}`)
 
