@@ -102,7 +102,7 @@ describe.skipIf(!hasRedis)("faults of Redis", () => {
         yield* Effect.addFinalizer(() => Effect.sync(() => refusing.stop()))
         const { entries, layer } = recordLog()
         const broker = yield* Effect.provide(
-          RedisTopicBroker.make({ client: { url: refusing.url }, timeout: "100 millis" }),
+          RedisTopicBroker.make({ client: { url: refusing.url }, timeout: "500 millis" }),
           layer
         )
         yield* untilTrue(() => entries.length > 0)
