@@ -36,7 +36,7 @@ interface Table {
   readonly names: ReadonlyArray<string>
   readonly runtimes: ReadonlyArray<Trial>
   /** How long one runtime may take. */
-  readonly patience: "60 seconds" | "300 seconds"
+  readonly patience: "60 seconds" | "240 seconds" | "300 seconds"
 }
 
 interface Trial {
