@@ -211,6 +211,10 @@ export class Link<Item extends Delivered = Delivered>
     this.inbox.taken()
   }
 
+  get paused(): boolean {
+    return this.inbox.paused
+  }
+
   // ---------------------------------------------------------------------------------------------------------------
   // Sending
   // ---------------------------------------------------------------------------------------------------------------
@@ -266,7 +270,8 @@ export class Link<Item extends Delivered = Delivered>
     this.flusher.flush()
   }
 
-  onError(error: IoError): void {
+  /** Nothing can be read or written any more: the transport says so, or the connection is to end at once. */
+  onError(error: ConnectionError): void {
     this.abandon(error)
     this.transport.abort()
   }
@@ -337,9 +342,7 @@ export class Link<Item extends Delivered = Delivered>
 
   /** Drops the connection without a closing handshake. Idempotent. */
   cutShort(): void {
-    if (this.closed) return
-    this.abandon(this.terminalError("local"))
-    this.transport.abort()
+    if (!this.closed) this.onError(this.terminalError("local"))
   }
 
   /** Nothing more arrives or leaves. A Close that has not left by now never does, although an abort forgets it. */
@@ -413,8 +416,7 @@ export class Link<Item extends Delivered = Delivered>
 
   /** A message was lost whose caller no longer waits for it. Only the end of the connection can report this. */
   failDeflating(cause: unknown): void {
-    const description = `Deflating a message failed: ${cause instanceof Error ? cause.message : String(cause)}`
-    this.fail(internalError, localProtocolError(description, "RFC 7692 §7.2.1", internalError))
+    this.fail(internalError, deflatingFailed(cause))
   }
 
   // ---------------------------------------------------------------------------------------------------------------
@@ -430,8 +432,8 @@ export class Link<Item extends Delivered = Delivered>
   }
 
   congested(isCongested: boolean): void {
-    if (isCongested) this.deadlines.congested(true)
-    else this.deadlinesOrNone?.congested(false)
+    const deadlines = isCongested ? this.deadlines : this.deadlinesOrNone
+    deadlines?.congested(isCongested)
   }
 
   get stuckBytes(): number {
@@ -476,6 +478,11 @@ const timedSettings = (settings: Settings, delivery: Connection.Delivery): Setti
 const expiryReasons = { idle: "idle", lifetime: "maximum lifetime" }
 
 const timedOut = (operation: string): IoError => new IoError({ reason: "Timeout", operation })
+
+const deflatingFailed = (cause: unknown): ProtocolError => {
+  const description = `Deflating a message failed: ${cause instanceof Error ? cause.message : String(cause)}`
+  return localProtocolError(description, "RFC 7692 §7.2.1", internalError)
+}
 
 const overBudget = (max: number): PayloadTooLarge =>
   new PayloadTooLarge({ limit: "budget", max, size: undefined, direction: "inbound" })

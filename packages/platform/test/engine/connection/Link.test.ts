@@ -4,6 +4,7 @@ import { IoError } from "@effect-websocket/protocol/Errors"
 import { Budget } from "../../../src/engine/connection/Budget.js"
 import { Closables } from "../../../src/engine/connection/Closables.js"
 import { endsNormally } from "../../../src/engine/connection/endsNormally.js"
+import { makePing } from "../../../src/engine/connection/Link.js"
 import type { TransportSink } from "../../../src/Transport.js"
 import {
   binary,
@@ -96,7 +97,7 @@ describe("reading", () => {
     const opened = open()
     opened.receive(text("x".repeat(2000)))
     assert.deepStrictEqual(opened.transport.calls, ["pause"])
-    assert.isTrue(opened.link.inbox.paused)
+    assert.isTrue(opened.link.paused)
     taken(opened)
     assert.deepStrictEqual(opened.transport.calls, ["pause", "resume"])
     readAll(opened, () => {})
@@ -331,7 +332,7 @@ describe("closing", () => {
       const opened = open({ settings: choose() ?? {} })
       const data = "x".repeat(2000)
       opened.receive(text(data), text(data), close(1000))
-      assert.isFalse(opened.link.inbox.paused)
+      assert.isFalse(opened.link.paused)
       vi.runAllTimers()
       assert.deepStrictEqual(opened.wrote(), ["Close 1000"])
       assert.deepStrictEqual(opened.transport.calls, ["end"])
@@ -361,10 +362,10 @@ describe("closing", () => {
       transport.stall()
       const sending = new Sending(sender.sendNow("y".repeat(98), undefined))
       const waiting = new Sending(sender.sendNow("waits", undefined))
-      assert.isTrue(link.inbox.paused)
+      assert.isTrue(link.paused)
       leave(opened)
       vi.runAllTimers()
-      assert.isFalse(link.inbox.paused)
+      assert.isFalse(link.paused)
       assert.deepStrictEqual(
         transport.calls.filter((call) => call !== "end"),
         ["pause", "resume"]
