@@ -27,6 +27,8 @@ export class ConnectionConfig {
   readonly framed: boolean
   readonly answersPings: boolean
   readonly answersClose: boolean
+  /** One with opcodes of its own is rare, and suits no other connection. */
+  readonly isShared: boolean
   private readonly options: Options
   private readonly compressed: boolean
   private readonly inbounds: Array<Inbound> = []
@@ -44,6 +46,7 @@ export class ConnectionConfig {
     this.answersPings = answerPings ?? true
     this.answersClose = answerClose ?? true
     this.compressed = compressed
+    this.isShared = opcodes.length === 0
     // A copy, because the caller may change its options.
     this.options = {
       answerClose,
@@ -65,12 +68,10 @@ export class ConnectionConfig {
 
   /** Whether connections with these options behave the same. */
   suits(other: Options, limits: Limits, compressed: boolean): boolean {
-    const { opcodes: otherOpcodes = [] } = other
-    const { opcodes = [] } = this.options
+    const { opcodes = [] } = other
     return (
       compressed === this.compressed &&
       opcodes.length === 0 &&
-      otherOpcodes.length === 0 &&
       sharedLimits.every((name) => limits[name] === this.limits[name]) &&
       sharedOptions.every((name) => other[name] === this.options[name])
     )
@@ -135,13 +136,20 @@ const sharedOptions = [
   "maskKey"
 ] as const
 
-// The last one of each role: most connections of a program have the same options.
-const latest: Partial<Record<Role, ConnectionConfig>> = {}
+// A program has few kinds of connections. They may alternate, as those of two servers do.
+const maxRecent = 8
+// Of each role, the last one first.
+const recent: Readonly<Record<Role, Array<ConnectionConfig>>> = { client: [], server: [] }
 
 /** Throws a `RangeError` for an option that is out of range or cannot be combined with another. */
 export const configOf = (options: Options, compressed: boolean): ConnectionConfig => {
   const limits = resolveLimits(options.limits)
-  const last = latest[options.role]
-  if (last?.suits(options, limits, compressed) === true) return last
-  return (latest[options.role] = new ConnectionConfig(options, limits, compressed))
+  const known = recent[options.role]
+  const index = known.findIndex((config) => config.suits(options, limits, compressed))
+  const config = known[index] ?? new ConnectionConfig(options, limits, compressed)
+  if (index === 0 || !config.isShared) return config
+  if (index > 0) known.splice(index, 1)
+  known.unshift(config)
+  if (known.length > maxRecent) known.pop()
+  return config
 }

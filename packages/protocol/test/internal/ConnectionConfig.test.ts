@@ -29,6 +29,19 @@ describe("ConnectionConfig", () => {
     }
   })
 
+  it("is shared by connections of several kinds that alternate", () => {
+    const kind = (maxSendBytes: number) => configOf({ role: "server", maxSendBytes }, false)
+    const known = [1, 2, 3].map(kind)
+    assert.deepStrictEqual(
+      [1, 2, 3, 3, 1, 2].map(kind).map((config) => known.indexOf(config)),
+      [0, 1, 2, 2, 0, 1]
+    )
+    // Others take the place of the one whose last use is the longest ago.
+    for (let maxSendBytes = 11; maxSendBytes < 17; maxSendBytes++) kind(maxSendBytes)
+    assert.strictEqual(kind(2), known[1])
+    assert.notStrictEqual(kind(3), known[2])
+  })
+
   it("is not changed by a caller that changes its options", () => {
     const opcodes = [3]
     const connection = Connection.make({ role: "server", delivery: "frames", opcodes })
