@@ -50,7 +50,7 @@ export class Acceptor implements RouteServer, Drainable {
     this.timers = timers
     this.log = log
     this.gate = new Gate(policy.gate, timers)
-    this.connections = new OpenConnections(timers, policy)
+    this.connections = new OpenConnections(timers, policy, this.gate)
     const { origin, select } = policy
     this.fallback = new Route({ path: undefined, origin, select, check: undefined }, this)
   }

@@ -35,7 +35,8 @@ const maxKeyLength = 128
 /** The value of `Retry-After`: at least 1. */
 export const wholeSeconds = (millis: number): number => Math.max(1, Math.ceil(millis / 1000))
 
-interface Holder {
+/** Whose connections are counted together. */
+export interface Holder {
   /** `undefined` for the one of all requests. */
   readonly key: string | undefined
   entries: number
@@ -86,6 +87,7 @@ export class Gate {
     this.handshakes--
   }
 
+  /** A request that was refused, or a connection that has ended, gives its place back. */
   left(holder: Holder | undefined): void {
     this.all.entries--
     if (holder?.key !== undefined && --holder.entries === 0) this.forget(holder.key, holder)
@@ -144,9 +146,9 @@ const tooMany = (refusal: RefusalReason, reason: string, retryAfter: number): No
 const waitFor = (holder: Holder, { burst, cost }: Rate, now: number): number =>
   overdraft(holder.paidAt, now, burst - cost)
 
-/** The place of one admitted request, until its connection has ended. */
+/** The place of one admitted request, until its connection opens. */
 export class Entry {
-  private phase: "Handshaking" | "Open" | "Left" = "Handshaking"
+  private hasEnded = false
   private readonly gate: Gate
   private readonly holder: Holder | undefined
 
@@ -155,17 +157,21 @@ export class Entry {
     this.holder = holder
   }
 
-  /** The handshake has ended. */
-  opened(): void {
-    if (this.phase !== "Handshaking") return
-    this.phase = "Open"
-    this.gate.handshakeEnded()
+  /** The connection opens, and has the place from now on: it passes what this returns to `Gate.left` in the end. */
+  open(): Holder | undefined {
+    this.end()
+    return this.holder
   }
 
+  /** There will be no connection. */
   leave(): void {
-    this.opened()
-    if (this.phase === "Left") return
-    this.phase = "Left"
+    if (this.hasEnded) return
+    this.end()
     this.gate.left(this.holder)
+  }
+
+  private end(): void {
+    this.hasEnded = true
+    this.gate.handshakeEnded()
   }
 }

@@ -1,7 +1,7 @@
 import { beginCloseAll, type Closable, type Owner } from "../connection/Closables.js"
 import { notSet, type Alarm, type Timers } from "../time/Timers.js"
 import type { Drainable } from "./Drain.js"
-import type { Entry } from "./Gate.js"
+import type { Entry, Gate, Holder } from "./Gate.js"
 import type { Policy } from "./Policy.js"
 import type { ServerConnection } from "./ServerConnection.js"
 import type { ServerRequest } from "./ServerRequest.js"
@@ -19,7 +19,8 @@ export interface OpenConnection {
 }
 
 interface Tracked extends OpenConnection {
-  readonly entry: Entry
+  // Not the entry, which would take 48 bytes more.
+  readonly holder: Holder | undefined
   readonly firstMessageAlarm: Alarm | undefined
   readonly route: Drainable
 }
@@ -32,21 +33,23 @@ export class OpenConnections implements Owner {
   private code: number | undefined = undefined
   private readonly timers: Timers
   private readonly policy: FirstMessagePolicy
+  private readonly gate: Pick<Gate, "left">
   private lastId = 0
 
-  constructor(timers: Timers, policy: FirstMessagePolicy) {
+  constructor(timers: Timers, policy: FirstMessagePolicy, gate: Pick<Gate, "left">) {
     this.timers = timers
     this.policy = policy
+    this.gate = gate
   }
 
   /** Tracks a connection, which must not have started yet. `route` accepted it. */
   track(connection: ServerConnection, request: ServerRequest, entry: Entry, value: unknown, route: Drainable): void {
-    entry.opened()
+    const holder = entry.open()
     const firstMessageAlarm = this.awaitFirstMessage(connection)
     // An integer, because each other number takes memory of its own.
     const since = Math.floor(this.timers.now)
     const id = ++this.lastId
-    this.tracked.set(connection, { connection, request, id, since, entry, value, firstMessageAlarm, route })
+    this.tracked.set(connection, { connection, request, id, since, holder, value, firstMessageAlarm, route })
   }
 
   /** A tracked connection has started. */
@@ -63,7 +66,7 @@ export class OpenConnections implements Owner {
     const tracked = this.tracked.get(member)
     if (tracked === undefined) return
     this.tracked.delete(member)
-    tracked.entry.leave()
+    this.gate.left(tracked.holder)
     if (tracked.firstMessageAlarm !== undefined) this.timers.clear(tracked.firstMessageAlarm)
   }
 

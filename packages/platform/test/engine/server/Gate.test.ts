@@ -47,14 +47,17 @@ describe("Gate", () => {
     const { gate } = make({ maxConnections: 2, maxHandshakes: 1 })
     const first = enter(gate)
     assert.deepStrictEqual(refused(gate), [503, 5])
-    first.opened()
-    first.opened()
+    const place = first.open()
+    // The connection has the place now.
+    first.leave()
     const second = enter(gate)
     assert.deepStrictEqual(refused(gate), [503, 5])
     second.leave()
     second.leave()
-    enter(gate).opened()
+    enter(gate).open()
     assert.deepStrictEqual(refused(gate), [503, 5])
+    gate.left(place)
+    enter(gate)
   })
 
   it("counts by key", () => {
