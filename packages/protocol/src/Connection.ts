@@ -485,14 +485,11 @@ class ConnectionImpl implements Connection, InboundHost {
     this.config.giveInbound(inbound)
   }
 
-  onHeader(header: FrameHeader): Violation | undefined {
-    return Opcode.isControl(header.opcode) ? undefined : this.inbound?.reader.begin(header)
+  onHeader(inbound: Inbound, header: FrameHeader): Violation | undefined {
+    return Opcode.isControl(header.opcode) ? undefined : inbound.reader.begin(header)
   }
 
-  onPayload(chunk: Uint8Array, start: number, end: number, final: boolean): Violation | undefined {
-    const { inbound } = this
-    // The connection has ended while a message of this chunk was inflated.
-    if (inbound === undefined) return undefined
+  onPayload(inbound: Inbound, chunk: Uint8Array, start: number, end: number, final: boolean): Violation | undefined {
     const { opcode } = inbound.decoder
     if (Opcode.isControl(opcode)) return this.onControlPayload(inbound, chunk, start, end, final)
     const result = inbound.reader.payload(chunk, start, end, final, inbound.owned, this.borrowing)

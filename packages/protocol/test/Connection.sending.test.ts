@@ -49,6 +49,16 @@ for (const role of roles) {
       assert.strictEqual(connection.outputBytes, 0)
     })
 
+    it("sends a message as it is that was deflated for another connection, without compression of its own", () => {
+      const message = Message.text("a".repeat(100))
+      const deflation = endpoint(role, { compression }).deflation(message)!
+      const connection = endpoint(role)
+      assert.isUndefined(connection.sendDeflated(deflation, zlib.deflate(deflation.data, deflation.options)))
+      assert.deepStrictEqual(drain(connection), [`Text ${message.data}`])
+      connection.close()
+      assert.strictEqual(connection.sendDeflated(deflation, undefined)?._tag, "Connection_closed")
+    })
+
     it("tells in advance whether a message would be compressed", () => {
       const message = Message.text("a")
       assert.isFalse(endpoint(role, {}).compresses(message))

@@ -8,8 +8,10 @@ import type { DataReader } from "./DataReader.js"
 import type { GrowingBuffer } from "./GrowingBuffer.js"
 
 /** The connection whose input is decoded. */
-export interface InboundHost extends FrameVisitor {
+export interface InboundHost {
   readonly compressor: Compressor | undefined
+  onHeader(inbound: Inbound, header: FrameHeader): Violation | undefined
+  onPayload(inbound: Inbound, chunk: Uint8Array, start: number, end: number, final: boolean): Violation | undefined
 }
 
 type Reader = DataReader<Message | MessagePart | FrameReceived>
@@ -41,11 +43,11 @@ export class Inbound implements FrameVisitor {
   }
 
   onHeader(header: FrameHeader): Violation | undefined {
-    return this.host?.onHeader(header)
+    return this.host?.onHeader(this, header)
   }
 
   onPayload(chunk: Uint8Array, start: number, end: number, final: boolean): Violation | undefined {
-    return this.host?.onPayload(chunk, start, end, final)
+    return this.host?.onPayload(this, chunk, start, end, final)
   }
 
   /** Whether a frame or a message has begun and has not ended. */
