@@ -69,10 +69,13 @@ const enter = async (page: Page, name: string) => {
   await page.click("#join button")
 }
 
+/** A page that loses its connection meanwhile keeps the text. */
 const say = async (page: Page, text: string) => {
-  await page.locator("#send:enabled").waitFor()
-  await page.fill("#text", text)
-  await page.press("#text", "Enter")
+  do {
+    await page.locator("#send:enabled").waitFor()
+    await page.fill("#text", text)
+    await page.press("#text", "Enter")
+  } while ((await page.inputValue("#text")) !== "")
 }
 
 /** Everything that is said in the log of a page, oldest first. */
