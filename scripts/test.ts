@@ -63,7 +63,7 @@ const args = process.argv.slice(2)
 if (args.length > 0) {
   process.exitCode = spawnSync(process.execPath, [...vitest, ...args], { stdio: "inherit" }).status ?? 1
 } else {
-  console.log("All tests: about 4 minutes on two cores, longer on a busy machine\n")
+  console.log("All tests: 4 to 6 minutes on two cores, longer on a busy machine\n")
   // The longest first.
   const parts = [
     { title: "On Effect 3", args: [...vitest, "--project", "platform"] },
