@@ -8,7 +8,7 @@
  * @since 3.0.0
  */
 import { defaultLimits } from "@effect-websocket/protocol/Limits"
-import type { HeaderRecord, IoError } from "@effect-websocket/protocol/Errors"
+import type { IoError } from "@effect-websocket/protocol/Errors"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
@@ -16,15 +16,10 @@ import type * as Scope from "effect/Scope"
 import { layerEffect, type ConfigError, type ConfigWrap } from "../internal/effect.js"
 import { fromConfig } from "../internal/settings.js"
 import { addressOf, checkPlace, handshakeMillis } from "../native/listening.js"
-import {
-  headerLines,
-  meansUpgrade,
-  refusalOf,
-  type NativeAnswer,
-  type NativeUpgraded
-} from "../native/nativeAttempt.js"
+import { headerLines, meansUpgrade, type NativeAnswer, type NativeUpgraded } from "../native/nativeAttempt.js"
 import * as NativeServer from "../native/NativeServer.js"
 import type * as NativeServerOptions from "../native/NativeServerOptions.js"
+import { notAnUpgrade, respond } from "../native/respond.js"
 import * as WebSocketServer from "../WebSocketServer.js"
 import type { BunHandlers, BunServer, BunSocket } from "./BunHost.js"
 import { BunEnd } from "./internal/BunEnd.js"
@@ -144,11 +139,6 @@ const websocketOf = (options: ServerOptions): BunHandlers => ({
   perMessageDeflate: false
 })
 
-const respond = (status: number, headers: HeaderRecord, body: string): Response => {
-  const refusal = refusalOf(status, headers, body)
-  return new Response(refusal.body, { status, headers: refusal.headers })
-}
-
 /** Answers a request to upgrade. What the promise has is for Bun: nothing, once it has upgraded. */
 const answer = (made: NativeServer.Made, request: Request, server: BunServer): Promise<Response | undefined> =>
   new Promise((resolve) => {
@@ -255,10 +245,6 @@ const own = ["port", "host", "socketPath", "tls"]
 // Bun's longest time without traffic, in seconds. It ends a request that waits, so the library's own deadline must come first.
 const maxIdleSeconds = 255
 const idleMargin = 5
-
-/** What answers a request that is not meant to be an upgrade (RFC 9110 §15.5.22). */
-const notAnUpgrade = (): Response =>
-  respond(426, { Upgrade: "websocket", Connection: "Upgrade" }, "This is a WebSocket server: upgrade to connect")
 
 /**
  * A server with a server of Bun of its own, which answers 426 to every request that is not an upgrade. Fails with `IoError`

@@ -7,7 +7,7 @@
  *
  * @since 3.0.0
  */
-import type { HeaderRecord, IoError } from "@effect-websocket/protocol/Errors"
+import type { IoError } from "@effect-websocket/protocol/Errors"
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -16,15 +16,10 @@ import type * as Scope from "effect/Scope"
 import { layerEffect, type ConfigError, type ConfigWrap, type DurationInput } from "../internal/effect.js"
 import { defaults, fromConfig, timeout } from "../internal/settings.js"
 import { addressOf, checkPlace, type Place } from "../native/listening.js"
-import {
-  headerLines,
-  meansUpgrade,
-  refusalOf,
-  type NativeAnswer,
-  type NativeUpgraded
-} from "../native/nativeAttempt.js"
+import { headerLines, meansUpgrade, type NativeAnswer, type NativeUpgraded } from "../native/nativeAttempt.js"
 import * as NativeServer from "../native/NativeServer.js"
 import type * as NativeServerOptions from "../native/NativeServerOptions.js"
+import { notAnUpgrade, respond } from "../native/respond.js"
 import * as WebSocketServer from "../WebSocketServer.js"
 import type { DenoAddress, DenoInfo, DenoServer } from "./DenoHost.js"
 import { DenoEnd, type DenoSocket } from "./internal/DenoEnd.js"
@@ -120,11 +115,6 @@ const abilities: NativeServer.Abilities = {
   options: new Set(NativeServer.sendOptions),
   pauses: false,
   limitsMessages: false
-}
-
-const respond = (status: number, headers: HeaderRecord, body: string): Response => {
-  const refusal = refusalOf(status, headers, body)
-  return new Response(refusal.body, { status, headers: refusal.headers })
 }
 
 /** An address of TCP, or none. */
@@ -240,10 +230,6 @@ export const layerAttached = (
   layerEffect(WebSocketServer.WebSocketServer, attach(serve, options))
 
 const own = ["port", "host", "socketPath", "tls"]
-
-/** What answers a request that is not meant to be an upgrade (RFC 9110 §15.5.22). */
-const notAnUpgrade = (): Response =>
-  respond(426, { Upgrade: "websocket", Connection: "Upgrade" }, "This is a WebSocket server: upgrade to connect")
 
 // A server that is stopped waits for requests that have not arrived whole.
 const patienceMillis = 500
