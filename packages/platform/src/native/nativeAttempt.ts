@@ -106,12 +106,12 @@ export const nativeAttempt = <Answer>(
 }
 
 /** The target of a request: the path and the query of its URL. */
-const targetOf = (url: string): string => {
+export const targetOf = (url: string): string => {
   const { pathname, search } = new URL(url)
   return pathname + search
 }
 
-const headerRecordOf = (headers: FetchRequest["headers"]): HeaderRecord => {
+export const headerRecordOf = (headers: FetchRequest["headers"]): HeaderRecord => {
   const record: Record<string, string> = {}
   headers.forEach((value, name) => {
     record[name] = value

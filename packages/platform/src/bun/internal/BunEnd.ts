@@ -1,8 +1,8 @@
+import { abnormalClosure } from "../../engine/connection/closeCodes.js"
 import type { NativeServerSocket } from "../../engine/native/NativeSocket.js"
 import { HostEvents } from "../../native/HostEvents.js"
 import type { BunSocket } from "../BunHost.js"
 
-const abnormal = 1006
 const openState = 1
 // What Bun says if a message is larger than `maxPayloadLength`.
 const tooLarge = "Received too big message"
@@ -80,7 +80,7 @@ export class BunEnd extends HostEvents implements NativeServerSocket {
 
   closed(code: number, reason: string): void {
     this.closeNow = undefined
-    if (code === abnormal && reason === tooLarge) this.emit("toolarge", {})
-    this.emit("close", { code, reason, wasClean: code !== abnormal })
+    if (code === abnormalClosure && reason === tooLarge) this.emit("toolarge", {})
+    this.emit("close", { code, reason, wasClean: code !== abnormalClosure })
   }
 }

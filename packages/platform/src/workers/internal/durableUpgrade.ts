@@ -20,7 +20,7 @@ import { exitOfQuiet, forkDetach, interruptUnsafe, quiet } from "../../internal/
 import { makeRequest } from "../../internal/serverRequest.js"
 import { isAccept, isReject, type Accept, type Check, type Request } from "../../UpgradeCheck.js"
 import { encodeAttachment } from "./attachment.js"
-import { answerOf, asksForUpgrade, type FetchRequest } from "../../native/nativeAttempt.js"
+import { answerOf, asksForUpgrade, headerRecordOf, targetOf, type FetchRequest } from "../../native/nativeAttempt.js"
 import type { HibernatableSocket } from "./hibernation.js"
 import { InvalidState } from "./InvalidState.js"
 import { encodeState, type StateCodec } from "./state.js"
@@ -113,12 +113,8 @@ const answerOther = (answer: unknown): Effect.Effect<FetchResponse> => {
 
 const checkHandshake = (request: FetchRequest): ServerRequest | Refused => {
   const { headers, method, url } = withHandshake(request)
-  const record: Record<string, string> = {}
-  headers.forEach((value, name) => {
-    record[name] = value
-  })
-  const { pathname, search } = new URL(url)
-  const checked = Handshake.checkRequest({ method, url: pathname + search, httpVersion: "1.1", headers: record })
+  const handshake = { method, url: targetOf(url), httpVersion: "1.1", headers: headerRecordOf(headers) }
+  const checked = Handshake.checkRequest(handshake)
   return checked._tag === "RefusedRequest" ? checked : makeRequest(checked, undefined, undefined)
 }
 
