@@ -25,6 +25,7 @@ export const defaults = {
   sendLowWaterMark: 16 * 1024,
   sendStrategy: "suspend",
   receiveHighWaterMark: 64 * 1024,
+  maxUnreadBytes: 16 * 1024 * 1024,
   receiveRateStrategy: "suspend",
   closeTimeout: Duration.seconds(5),
   heartbeatInterval: Duration.seconds(25),

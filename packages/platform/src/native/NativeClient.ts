@@ -41,7 +41,6 @@ export const sendOptions = ["sendHighWaterMark", "sendLowWaterMark", "sendStrate
 export const headerOptions = ["headers", "auth", "userAgent"]
 
 export const schemes = ["ws:", "wss:"]
-const defaultMaxUnreadBytes = 16 * 1024 * 1024
 
 const commonOptions = new Set([
   "protocols",
@@ -70,7 +69,7 @@ const unsupported = (given: object, platform: Platform): string | undefined => {
 
 const resolveSettings = (client: ClientMakeOptions, own: ClientMakeOptions) => {
   const options = { ...client, ...own, limits: { ...client.limits, ...own.limits } }
-  const maxUnreadBytes = bytes("maxUnreadBytes", options.maxUnreadBytes ?? defaultMaxUnreadBytes)
+  const maxUnreadBytes = bytes("maxUnreadBytes", options.maxUnreadBytes ?? defaults.maxUnreadBytes)
   return {
     // No platform sends a ping for the app.
     ...resolveWith({ ...options, heartbeatInterval: Infinity, receiveHighWaterMark: maxUnreadBytes }, undefined),

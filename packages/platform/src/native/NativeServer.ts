@@ -4,6 +4,7 @@ import { defaultLimits } from "@effect-websocket/protocol/Limits"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { bytes } from "../engine/checks.js"
+import { defaults } from "../internal/settings.js"
 import { isAccept } from "../UpgradeCheck.js"
 import type * as WebSocket from "../WebSocket.js"
 import * as WebSocketServer from "../WebSocketServer.js"
@@ -58,8 +59,6 @@ const serverOptions = [
   "retryAfter"
 ]
 
-const defaultMaxUnreadBytes = 16 * 1024 * 1024
-
 /** Throws for the first option that the host cannot follow. What it does anyway may be asked for. */
 const refuseOthers = (given: object, names: ReadonlySet<string>): void => {
   const limits = "limits" in given ? Object.entries(given.limits ?? {}) : []
@@ -86,7 +85,7 @@ export const make = (
     const serverMakeOptions = yield* Effect.sync(() => {
       const unread = abilities.pauses ? [] : ["maxUnreadBytes"]
       refuseOthers(options, new Set([...perConnection, ...serverOptions, ...unread, ...own]))
-      const { maxUnreadBytes = defaultMaxUnreadBytes, ...others } = options
+      const { maxUnreadBytes = defaults.maxUnreadBytes, ...others } = options
       return {
         ...others,
         ...(abilities.pauses ? {} : { receiveHighWaterMark: bytes("maxUnreadBytes", maxUnreadBytes) }),

@@ -285,7 +285,7 @@ export const make = <S, I, RCheck = never, ROpen = never, RMessage = never, RClo
   const room = new DurableRoom<S, R>(context, {
     codec,
     maxMessageBytes: resolveLimits(options.limits).maxMessageBytes,
-    maxUnreadBytes: bytes("maxUnreadBytes", options.maxUnreadBytes ?? defaultMaxUnreadBytes),
+    maxUnreadBytes: bytes("maxUnreadBytes", options.maxUnreadBytes ?? defaults.maxUnreadBytes),
     layer,
     onOpen,
     onMessage,
@@ -335,6 +335,3 @@ export const make = <S, I, RCheck = never, ROpen = never, RMessage = never, RClo
 
 const nothing = (): Effect.Effect<void> => Effect.void
 const noTags = (): ReadonlyArray<string> => []
-
-// As for the clients of platforms.
-const defaultMaxUnreadBytes = 16 * 1024 * 1024
