@@ -35,6 +35,9 @@ const filesOf = (failures: ReadonlyArray<string>): ReadonlyArray<string> => [
   ...new Set(failures.flatMap((line) => /^Failed: (\S+\.test\.ts)/.exec(line)?.slice(1) ?? []))
 ]
 
+/** The file and the name of a failed test, or their beginning, without the message. */
+const nameOf = (line: string): string => line.slice(0, line.indexOf(": ", "Failed: ".length))
+
 // More than this is no sign of a busy machine.
 const maxFilesAgain = 6
 
@@ -51,7 +54,9 @@ const confirm = async (args: ReadonlyArray<string>, outcome: Outcome): Promise<O
   const [, stillFailed] = countsIn(again.output)
   if (stillFailed === undefined || (again.status !== 0 && stillFailed === 0)) return outcome
   const confirmed = failuresIn(again.output)
-  const busy = failures.filter((line) => !confirmed.includes(line))
+  // The message may be another one the second time.
+  const names = new Set(confirmed.map(nameOf))
+  const busy = failures.filter((line) => !names.has(nameOf(line)))
   const counted = `Tests: ${passed + failed - stillFailed} passed, ${stillFailed} failed, ${skipped} skipped`
   const output = [...busy.map((line) => `Passed alone. ${line}`), ...confirmed, counted].join("\n")
   return { status: again.status, output }
