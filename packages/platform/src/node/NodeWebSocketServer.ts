@@ -36,7 +36,8 @@ import {
 } from "../internal/effect.js"
 import { placeIn } from "../internal/scopes.js"
 import { unixUrl } from "../engine/client/Url.js"
-import { defaults, fromConfig, resolve, shown, timeout } from "../internal/settings.js"
+import { addressOf, checkPlace } from "../internal/listening.js"
+import { defaults, fromConfig, resolve, timeout } from "../internal/settings.js"
 import type { Transport } from "../Transport.js"
 import type * as WebSocket from "../WebSocket.js"
 import * as WebSocketServer from "../WebSocketServer.js"
@@ -93,7 +94,7 @@ export type Options = PortOptions | SocketPathOptions
 export const make = (options: Options): Effect.Effect<WebSocketServer.Service, IoError, Scope.Scope> =>
   Effect.gen(function* () {
     const handshakeTimeout = yield* Effect.sync(() => {
-      checkAddress(options)
+      checkPlace(options, checkPath)
       checkTls(options.tls)
       // Node counts in whole milliseconds.
       return Math.ceil(timeout("handshakeTimeout", options.handshakeTimeout ?? defaults.handshakeTimeout))
@@ -104,7 +105,7 @@ export const make = (options: Options): Effect.Effect<WebSocketServer.Service, I
       requestTimeout: handshakeTimeout,
       connectionsCheckingInterval: Math.min(handshakeTimeout, 1000)
     })
-    const { offer, service } = yield* WebSocketServer.make(addressOf(server, options.tls !== undefined), {
+    const { offer, service } = yield* WebSocketServer.make(addressOfServer(server, options.tls !== undefined), {
       ...options,
       zlib: options.zlib ?? zlib
     })
@@ -181,7 +182,7 @@ export const attach = (
     // Finalizers run from last to first: it still answers 503 while the connections are closed.
     yield* Effect.addFinalizer(() => Effect.sync(() => detach()))
     const { claims, offer, service } = yield* WebSocketServer.make(
-      () => addressOf(server, server instanceof Tls.Server),
+      () => addressOfServer(server, server instanceof Tls.Server),
       {
         ...options,
         zlib: options.zlib ?? zlib
@@ -497,19 +498,8 @@ const acceptInTurn = <D extends Delivery>(
   )
 }
 
-const checkAddress = ({ host, port, socketPath }: Options): void => {
-  if (socketPath === undefined) {
-    if (port === undefined) throw new RangeError("port must be given, or socketPath in its place")
-    if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-      throw new RangeError(`port must be an integer from 0 to 65535, but is ${shown(port)}`)
-    }
-    // Node would take it for all addresses.
-    if (host === "") throw new RangeError("host must not be empty")
-    return
-  }
-  if (port !== undefined) throw new RangeError("socketPath cannot be used together with port")
-  if (host !== undefined) throw new RangeError("host cannot be used together with socketPath")
-  const size = Buffer.byteLength(socketPath)
+const checkPath = (path: string): void => {
+  const size = Buffer.byteLength(path)
   // Node would cut it off, and leave the file behind.
   if (size === 0 || size > maxPathBytes) {
     throw new RangeError(`socketPath must have from 1 to ${maxPathBytes} bytes, but has ${size}`)
@@ -598,7 +588,7 @@ const http2Server = ({ tls }: Options, pending: PendingSockets, httpOptions: Htt
   return { server, sessions: new Http2ServerSessions(server, connection, pending, httpOptions.headersTimeout) }
 }
 
-const addressOf = (server: Server, secure: boolean): WebSocketServer.Address => {
+const addressOfServer = (server: Server, secure: boolean): WebSocketServer.Address => {
   const listening = server.address()
   if (listening === null) throw new Error("The server does not listen")
   if (typeof listening === "string") {
@@ -606,10 +596,7 @@ const addressOf = (server: Server, secure: boolean): WebSocketServer.Address => 
     const url = unixUrl(listening.startsWith("\0") ? listening : resolvePath(listening))
     return { hostname: "localhost", port: 0, url: secure ? "wss://localhost" : url, socketPath: listening }
   }
-  const { address, family, port } = listening
-  const wildcard = address === "::" || address === "0.0.0.0"
-  const host = wildcard ? "127.0.0.1" : family === "IPv6" ? `[${address}]` : address
-  return { hostname: address, port, url: `${secure ? "wss" : "ws"}://${host}:${port}`, socketPath: undefined }
+  return addressOf({ host: listening.address, port: listening.port }, secure)
 }
 
 /**

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { addressOf, checkPlace } from "../../src/native/listening.js"
+import { addressOf, checkPlace } from "../../src/internal/listening.js"
 
 describe("checkPlace", () => {
   it("takes a port or a path", () => {

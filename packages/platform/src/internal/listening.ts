@@ -1,9 +1,8 @@
 import { IoError } from "@effect-websocket/protocol/Errors"
 import * as Effect from "effect/Effect"
 import { unixUrl } from "../engine/client/Url.js"
-import type { DurationInput } from "../internal/effect.js"
-import { defaults, shown, timeout } from "../internal/settings.js"
-import type { Address } from "../WebSocketServer.js"
+import type { DurationInput } from "./effect.js"
+import { defaults, shown, timeout } from "./settings.js"
 
 /** Where a server listens: on a port, or on a path. */
 export interface Place {
@@ -12,13 +11,16 @@ export interface Place {
   readonly socketPath?: string | undefined
 }
 
-/** Throws a `RangeError` for a place at which no server can listen. */
-export const checkPlace = ({ host, port, socketPath }: Place): void => {
+const notEmpty = (path: string): void => {
+  if (path === "") throw new RangeError("socketPath must not be empty")
+}
+
+/** Throws a `RangeError` for a place at which no server can listen. A host may have a check of paths of its own. */
+export const checkPlace = ({ host, port, socketPath }: Place, checkPath = notEmpty): void => {
   if (socketPath !== undefined) {
     if (port !== undefined) throw new RangeError("socketPath cannot be used together with port")
     if (host !== undefined) throw new RangeError("host cannot be used together with socketPath")
-    if (socketPath === "") throw new RangeError("socketPath must not be empty")
-    return
+    return checkPath(socketPath)
   }
   if (port === undefined) throw new RangeError("port must be given, or socketPath in its place")
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
@@ -29,7 +31,7 @@ export const checkPlace = ({ host, port, socketPath }: Place): void => {
 }
 
 /** The address of a server that listens. */
-export const addressOf = ({ host: hostname = "", port = 0, socketPath }: Place, secure: boolean): Address => {
+export const addressOf = ({ host: hostname = "", port = 0, socketPath }: Place, secure: boolean) => {
   if (socketPath !== undefined) {
     const url = secure ? "wss://localhost" : unixUrl(socketPath)
     return { hostname: "localhost", port: 0, url, socketPath }
