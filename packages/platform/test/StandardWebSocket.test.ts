@@ -252,6 +252,25 @@ describe("messages", () => {
     )
   )
 
+  it.effect("can be answered before a Close that arrived with them, also if timers come before their events", () =>
+    withTest(
+      Effect.gen(function* () {
+        const { peer, socket } = yield* opened()
+        socket.onmessage = ({ data }) => socket.send(`${data}, too`)
+        // Within a callback of `setImmediate`, so that expired timers come next, and then `setImmediate` again.
+        yield* Effect.promise(() => new Promise<void>((resolve) => void setImmediate(resolve)))
+        yield* peer.send(Frame.text("last"), Frame.close(1000))
+        yield* Effect.promise(async () => {
+          for (let i = 0; i < 100; i++) await undefined
+          const expired = performance.now() + 3
+          while (performance.now() < expired);
+        })
+        assert.strictEqual(yield* textFrom(peer), "last, too")
+        yield* peer.expectClose({ code: 1000 })
+      })
+    )
+  )
+
   it.effect("have the type of the time of their event", () =>
     withTest(
       Effect.gen(function* () {

@@ -6,7 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { ConnectError } from "../engine/client/Dial.js"
-import type { Link } from "../engine/connection/Link.js"
+import { settleByReader, type Link } from "../engine/connection/Link.js"
 import type { CloseStatus, WebSocket } from "../WebSocket.js"
 import { closeWithoutCode } from "./closing.js"
 import {
@@ -159,6 +159,7 @@ export class StandardConnection {
   /** The client itself begins to close, because of a timeout or a limit, or at the end of the scope. */
   private watchClosing(link: Link<Message>): void {
     this.link = link
+    settleByReader(link)
     link.listen(({ _tag }) => {
       // After an error, the reader ends behind the messages that wait.
       if (_tag !== "Closing" || link.connection.error !== undefined) return

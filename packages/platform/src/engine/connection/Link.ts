@@ -85,7 +85,8 @@ export class Link<Item extends Delivered = Delivered>
   receivedMessages = 0
   receivedBytes = 0
 
-  private stopSettling: (() => void) | undefined = undefined
+  /** Cancels the timer that settles, if there is one. */
+  stopSettling: (() => void) | undefined = undefined
   private pings: Pings | undefined = undefined
 
   closed = false
@@ -501,6 +502,15 @@ const endsMessage = (item: Delivered): boolean => {
     default:
       return true
   }
+}
+
+/**
+ * Leaves it to the reader to let a Close or a violation take effect that arrives behind messages. For a reader that hands
+ * messages over in later turns, and always asks for more then.
+ */
+export const settleByReader = (link: Pick<Link<Delivered>, "stopSettling">): void => {
+  link.stopSettling?.()
+  link.stopSettling = () => {}
 }
 
 /**
