@@ -130,7 +130,27 @@ ${markdown([["", "ours", "ws", "ratio"], ...compared])}
 ${markdown([["", "ns"], ...alone.map(({ group, name, nanos }) => [`${group} ${name}`, nanos === null ? "–" : figure(nanos)])])}`
 }
 
-export const page = (results: Results, codec: CodecResults | undefined, profiles: string | undefined): Page => {
+/** The results, with the cases of another run in place of the same ones. */
+const replaced = (results: Results, again: Results): Results => ({
+  ...results,
+  cases: results.cases.map(
+    (one) =>
+      again.cases.find(({ name, node, sweep }) => name === one.name && node === one.node && sweep === null) ?? one
+  )
+})
+
+const command = ({ rounds, seconds }: Results, file: string, ...names: ReadonlyArray<string>): string =>
+  `pnpm ${["bench", ...names].join(" ")} --rounds ${rounds} --seconds ${seconds} --json benchmarks/results/${file}.json`
+
+/** `again` is a run of some cases with more rounds. They replace those of the first run. */
+export const page = (
+  run: Results,
+  codec: CodecResults | undefined,
+  profiles: string | undefined,
+  again?: Results
+): Page => {
+  const results = again === undefined ? run : replaced(run, again)
+  const names = [...new Set(again?.cases.map(({ name }) => name))]
   const plots = new Map<string, string>()
   const plot = (name: string, title: string, svg: string): string => {
     plots.set(name, svg)
@@ -157,7 +177,7 @@ One run measures this library's servers and clients on Effect 4 and Effect 3, \`
 and a bare \`node:net\` echo as the lower bound. \`pnpm --filter benchmarks report\` writes this page from the output of:
 
 \`\`\`sh
-pnpm bench --rounds ${results.rounds} --seconds ${results.seconds} --json benchmarks/results/run.json
+${[command(run, "run"), ...(again === undefined ? [] : [command(again, "again", ...names)])].join("\n")}
 pnpm --filter benchmarks codec --json benchmarks/results/codec.json
 \`\`\`
 
@@ -211,7 +231,15 @@ ${markdown(
     ],
     ["machine", `${results.cores} cores of ${results.cpu}, ${results.memoryGibibytes} GiB, ${results.system}`],
     ["load before", `${figure(results.load)}, averaged over a minute`],
-    ["rounds", `${results.rounds} of ${results.seconds} s; at most 5 in details, 2 for memory`],
+    ["rounds", `${run.rounds} of ${run.seconds} s; at most 5 in details, 2 for memory`],
+    ...(again === undefined
+      ? []
+      : [
+          [
+            names.join(", "),
+            `measured again: ${again.rounds} rounds of ${again.seconds} s, load before ${figure(again.load)}`
+          ]
+        ]),
     ["duration", `${results.minutes.toFixed(0)} minutes`],
     ...Object.entries(results.versions)
   ],

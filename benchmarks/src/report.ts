@@ -1,6 +1,6 @@
 /**
  * `pnpm --filter benchmarks report`: writes `docs/performance.md` and its plots from the files that `pnpm bench --json` and
- * `pnpm --filter benchmarks codec --json` wrote to `benchmarks/results`, and `docs/performance/topics.md` from that of
+ * `pnpm --filter benchmarks codec --json` wrote to `benchmarks/results`, with the cases of `again.json` in place of those of `run.json`, and `docs/performance/topics.md` from that of
  * `pnpm bench topics --json`. A page whose file is missing stays as it is.
  */
 import { Schema } from "effect"
@@ -23,7 +23,8 @@ if (existsSync(fileOf("run"))) {
   if (results.singleThreadedGc) throw new Error(`${fileOf("run")} was measured with --single-threaded-gc`)
   const codec = existsSync(fileOf("codec")) ? read("codec", CodecResults) : undefined
   const profiles = "performance/remaining-time.md"
-  const { plots, text } = page(results, codec, existsSync(`docs/${profiles}`) ? profiles : undefined)
+  const again = existsSync(fileOf("again")) ? read("again", Results) : undefined
+  const { plots, text } = page(results, codec, existsSync(`docs/${profiles}`) ? profiles : undefined, again)
   for (const [name, svg] of plots) writeFileSync(`docs/performance/${name}.svg`, svg)
   await write("docs/performance.md", text)
 }

@@ -64,6 +64,15 @@ describe("the page", () => {
     assert.deepStrictEqual([...plots.keys()], ["overview", "sizes"])
   })
 
+  it("has the cases of another run in place of the same ones", () => {
+    const again = { ...results, rounds: 12, cases: [caseResult("a", "24", { run: 0.8, messages: 0.9, ws: 1 })] }
+    const { text } = page(results, undefined, undefined, again)
+    assert.include(text, "\npnpm bench a --rounds 12 --seconds 0.4 --json benchmarks/results/again.json\n")
+    assert.include(text, "| run | 0.80 ✓ |")
+    assert.include(text, "| run | 0.95")
+    assert.include(text, "measured again: 12 rounds of 0.4 s")
+  })
+
   it("shows the codec if it was measured", () => {
     const found = [
       { group: "decode", name: "ours", nanos: 50 },
