@@ -242,7 +242,8 @@ describe("with metrics", () => {
         "handshake.duration{error.type=interrupted,websocket.handshake.outcome=refused}": 1,
         "handshake.duration{websocket.handshake.outcome=accepted}": 2,
         "connection.closed{websocket.close.clean=false,websocket.close.code=1006,websocket.close.initiator=remote}": 1,
-        "connection.closed{websocket.close.clean=true,websocket.close.code=4xxx,websocket.close.initiator=local}": 1
+        "connection.closed{websocket.close.clean=true,websocket.close.code=4xxx,websocket.close.initiator=local}": 1,
+        "read.pauses{websocket.pause.reason=inbox}": 1
       })
       assert.notProperty(yield* changes, "connection.active{}")
     }).pipe(Effect.provide(Layer.fresh(WebSocketMetrics.layer)))

@@ -30,14 +30,18 @@ const values: { readonly [A in Listed]: Readonly<Record<AttributeValues[A], stri
   "websocket.role": { client: "", server: "" },
   "network.io.direction": { receive: "", transmit: "" },
   "websocket.handshake.outcome": { accepted: "", refused: "a client also if it could not connect" },
-  "websocket.close.initiator": { local: "", remote: "", none: "" },
+  "websocket.close.initiator": { local: "", remote: "", none: "the connection broke" },
   "websocket.close.clean": { true: "after a complete closing handshake", false: "" },
   "websocket.pause.reason": {
     inbox: "more than `receiveHighWaterMark` is unread",
     budget: "a `ByteBudget` is exceeded",
     rate: "the peer sends more than `receiveRate`"
   },
-  "websocket.budget.part": { unread: "", unfinished: "", unsent: "see `ByteBudget.Usage`" },
+  "websocket.budget.part": {
+    unread: "messages that wait for the app",
+    unfinished: "messages that have not ended yet",
+    unsent: "data that waits to be sent"
+  },
   "websocket.outbox.outcome": {
     delivered: "",
     dropped: "",

@@ -11,8 +11,9 @@ import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
 import * as WebSocketTest from "@effect-websocket/platform/WebSocketTest"
 import * as WebSocketUpgrade from "@effect-websocket/platform/WebSocketUpgrade"
 import * as WebSocketUpgradeTest from "@effect-websocket/platform/WebSocketUpgradeTest"
-import { NodeWebSocketClient } from "@effect-websocket/platform/node"
+import { NodeWebSocketClient, NodeWebSocketServer } from "@effect-websocket/platform/node"
 import { Stream } from "effect"
+import { createServer } from "node:http"
 import { HttpServerResponse, routesInMemory } from "../effect/http.js"
 import { Deferred, Effect, Fiber, Layer, Metric, Scope } from "../effect/index.js"
 import { assert } from "../effect/vitest.js"
@@ -23,6 +24,7 @@ import {
   connect,
   first,
   frame,
+  listen,
   rawClient,
   rawServer,
   rawWebSocket,
@@ -352,6 +354,19 @@ export const handshakes: ReadonlyArray<Case> = [
       const peer = yield* rawClient(portOf(yield* serveEcho()))
       peer.write(upgradeRequest({ "X-Large": "x".repeat(17 * 1024) }))
       assert.match(yield* peer.until("\r\n\r\n"), /^HTTP\/1\.1 431 /)
+    }),
+    { "handshake.duration handshake refused server": 1 }
+  ],
+  [
+    "a request with more headers than an HTTP server of the app keeps",
+    Effect.gen(function* () {
+      const http = createServer()
+      const port = yield* listen(http)
+      const server = yield* NodeWebSocketServer.attach(http)
+      yield* Effect.forkScoped(server.run(() => Effect.never))
+      const peer = yield* rawClient(port)
+      peer.write(upgradeRequest({ A: Array.from({ length: 1100 }, () => "") }))
+      assert.strictEqual((yield* readResponse(peer)).status, 431)
     }),
     { "handshake.duration handshake refused server": 1 }
   ],
