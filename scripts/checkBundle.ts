@@ -28,6 +28,7 @@ const unwanted: ReadonlyArray<readonly [string, RegExp]> = [
     "the codec of the protocol",
     /protocol\/src\/(Connection|Frame(Decoder|Encoder)|MessageAssembler|Handshake|Compressor|Mask)\.ts$/
   ],
+  ["the code of metrics and spans", /\/internal\/(Metering|ConnectionMetrics|instruments|Tracing|spanAttributes)\.ts$/],
   ["the public suffix list", /\/(tldts|tldts-core|tough-cookie)\//],
   ["the module of Node", /\/src\/node\//]
 ]

@@ -11,7 +11,7 @@ import { ContextService, forever, layerEffect, runtime, type DurationInput } fro
 import { Metering } from "./internal/Metering.js"
 import { timeout } from "./internal/settings.js"
 import { timers } from "./internal/timers.js"
-import { metering } from "./internal/typeId.js"
+import { metering, metricsId } from "./internal/typeId.js"
 
 /**
  * The options of the metrics.
@@ -49,9 +49,7 @@ export interface Service {
  * @since 3.0.0
  * @category tags
  */
-export class WebSocketMetrics extends ContextService<WebSocketMetrics, Service>()(
-  "@effect-websocket/platform/WebSocketMetrics"
-) {}
+export class WebSocketMetrics extends ContextService<WebSocketMetrics, Service>()(metricsId) {}
 
 /**
  * Makes the metrics. They are read once more when the scope ends. From then on nothing is recorded, and their gauges are zero. If

@@ -510,6 +510,7 @@ export const layerRoute = <
  *
  * - `request`, `remoteAddress`: the request, and the address of its transport. For version `"2.0"` of HTTP, the headers have the
  *   pseudo-headers of an extended `CONNECT` (RFC 8441).
+ * - `isCut`: whether the host has dropped headers of the request because there were too many. Then the answer is 431. Default: no.
  * - `isGone`: whether the client has disconnected or ended its side. Then it gets no answer.
  * - `onGone`: tells one listener when the client goes away before it is answered; a later listener replaces it.
  * - `upgrade`: answers with headers and status 101, or with the `:status` in them over HTTP/2. The transport begins with the bytes

@@ -12,6 +12,8 @@ import { externalSpan, type ParentSpan, type Span, type SpanOptions } from "effe
 import { ofTraceparent, traceparentOf } from "./engine/traceContext.js"
 import { ContextService, linkTo, type AnySchema } from "./internal/effect.js"
 import { spanOf } from "./internal/handshakeSpans.js"
+import { Tracing } from "./internal/Tracing.js"
+import { tracing, tracingId } from "./internal/typeId.js"
 import type * as WebSocket from "./WebSocket.js"
 
 /**
@@ -35,6 +37,8 @@ export interface Options {
  */
 export interface Service {
   readonly propagation: boolean
+  /** What makes the spans. It is not part of the public API. */
+  readonly [tracing]: Tracing
 }
 
 /**
@@ -44,9 +48,7 @@ export interface Service {
  * @since 3.0.0
  * @category tags
  */
-export class WebSocketTracing extends ContextService<WebSocketTracing, Service>()(
-  "@effect-websocket/platform/WebSocketTracing"
-) {}
+export class WebSocketTracing extends ContextService<WebSocketTracing, Service>()(tracingId) {}
 
 /**
  * Spans with options.
@@ -55,7 +57,7 @@ export class WebSocketTracing extends ContextService<WebSocketTracing, Service>(
  * @category layers
  */
 export const layerWith = ({ propagation = true }: Options): Layer.Layer<WebSocketTracing> =>
-  Layer.succeed(WebSocketTracing, { propagation })
+  Layer.sync(WebSocketTracing, () => ({ propagation, [tracing]: new Tracing(propagation) }))
 
 /**
  * Makes a span for each handshake of the clients and servers that it is provided to: `websocket.client.handshake` and

@@ -3,7 +3,7 @@ import type { FinalStatus } from "../engine/connection/FinalStatus.js"
 import type { Budget } from "../engine/connection/Budget.js"
 import type { ConnectionObserver, ObservedConnection, PauseReason } from "../engine/connection/Observer.js"
 import * as instruments from "./instruments.js"
-import type { Instrument } from "./instruments.js"
+import type { Attributes, Instrument } from "./instruments.js"
 import type { Meter } from "./Meter.js"
 
 /** What connections count themselves. */
@@ -99,13 +99,13 @@ export class ConnectionMetrics implements ConnectionObserver {
   }
 }
 
-const closeAttributes = ({ clean, initiator, received, sent }: FinalStatus) => {
+const closeAttributes = ({ clean, initiator, received, sent }: FinalStatus): Attributes => {
   // Whoever began may have ended the transport without a Close.
   const code = (initiator === "local" ? sent : received)?.code ?? abnormalClosure
   return {
     "websocket.close.code": codeOf(code),
     "websocket.close.initiator": initiator ?? "none",
-    "websocket.close.clean": String(clean)
+    "websocket.close.clean": clean ? "true" : "false"
   }
 }
 

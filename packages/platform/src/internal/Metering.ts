@@ -1,10 +1,14 @@
+import * as Exit from "effect/Exit"
+import type { ConnectError } from "../engine/client/Dial.js"
 import type { Budget } from "../engine/connection/Budget.js"
 import type { Outcome } from "../engine/client/Outbox.js"
 import type { HandshakeObserver, ObserveHandshake } from "../engine/server/ObservedAttempt.js"
 import type { Timers } from "../engine/time/Timers.js"
 import { ConnectionMetrics } from "./ConnectionMetrics.js"
 import type { Runtime } from "./effect.js"
+import { errorTypeOf } from "./errorTypeOf.js"
 import * as instruments from "./instruments.js"
+import type { Attributes } from "./instruments.js"
 import { Meter } from "./Meter.js"
 
 /** A server, as the metrics see it. */
@@ -16,12 +20,6 @@ export interface DrainedServer {
 export interface MeteredTopics {
   readonly members: number
   readonly lagging: number
-}
-
-/** The handshake of a client. Exactly one method is called, once. */
-export interface ClientHandshake {
-  opened(): void
-  failed(errorType: string): void
 }
 
 /** Collects the metrics of clients, servers and topics. Rare events are recorded at once, and all else by `sample`. */
@@ -51,13 +49,10 @@ export class Metering {
     }
   }
 
-  /** A client has begun to connect. */
-  clientHandshake(): ClientHandshake {
+  /** A client has begun to connect. What it returns is called once, with how that ends. */
+  clientHandshake(): (exit: Exit.Exit<unknown, ConnectError>) => void {
     const end = this.beginHandshake("client")
-    return {
-      opened: () => end("accepted"),
-      failed: (errorType) => end("refused", errorType)
-    }
+    return (exit) => (Exit.isSuccess(exit) ? end("accepted") : end("refused", errorTypeOf(exit)))
   }
 
   private beginHandshake(role: "client" | "server"): (outcome: "accepted" | "refused", errorType?: string) => void {
@@ -65,7 +60,7 @@ export class Metering {
     this.changeHandshakes(role, 1)
     return (outcome, errorType) => {
       this.changeHandshakes(role, -1)
-      const attributes = { "websocket.role": role, "websocket.handshake.outcome": outcome }
+      const attributes: Attributes = { "websocket.role": role, "websocket.handshake.outcome": outcome }
       this.meter.record(
         instruments.handshakeDuration,
         errorType === undefined ? attributes : { ...attributes, "error.type": errorType },
@@ -97,7 +92,7 @@ export class Metering {
     this.meter.record(instruments.topicFanOutDuration, {}, millis / 1000)
   }
 
-  topicStarted(start: "new" | "recovered" | "gap", members = 1): void {
+  topicStarted(start: NonNullable<Attributes["websocket.topic.start"]>, members = 1): void {
     this.meter.record(instruments.topicStarts, { "websocket.topic.start": start }, members)
   }
 
@@ -118,11 +113,9 @@ export class Metering {
     this.hasBudget ||= budgets.size > 0
     if (!this.hasBudget) return
     const usages = [...budgets].map((budget) => budget.measure())
-    const part = (name: "unreadBytes" | "unfinishedBytes" | "unsentBytes", label: string): void =>
-      this.meter.set(instruments.budgetUsage, { "websocket.budget.part": label }, sumOf(usages, name))
-    part("unreadBytes", "unread")
-    part("unfinishedBytes", "unfinished")
-    part("unsentBytes", "unsent")
+    for (const part of budgetParts) {
+      this.meter.set(instruments.budgetUsage, { "websocket.budget.part": part }, sumOf(usages, `${part}Bytes`))
+    }
     this.meter.set(instruments.budgetLimit, {}, sumOf(usages, "maxBytes"))
   }
 
@@ -132,6 +125,8 @@ export class Metering {
     this.meter.end()
   }
 }
+
+const budgetParts = ["unread", "unfinished", "unsent"] as const
 
 const sumOf = <Name extends string>(items: Iterable<Readonly<Record<Name, number>>>, name: Name): number => {
   let sum = 0

@@ -8,7 +8,7 @@ import { Link, type Mode, type Negotiated } from "../engine/connection/Link.js"
 import { makeConnection } from "../engine/connection/makeConnection.js"
 import { guarded } from "../engine/connection/GuardedTransport.js"
 import { isFraming, makeCore } from "../engine/connection/ownCore.js"
-import { Observed } from "../engine/connection/Observed.js"
+import { observe } from "../engine/connection/Observed.js"
 import { MessageWebSocketImpl } from "./MessageWebSocketImpl.js"
 import type { Settings } from "../engine/Settings.js"
 import { shown } from "./settings.js"
@@ -85,7 +85,7 @@ export const makeWebSocket = <D extends Delivery, Request>(
     negotiated,
     mode
   )
-  if (settings.observer !== undefined) link.addOwner(new Observed(link, settings.observer))
+  observe(link)
   return new implementations[mode.delivery]<Request>(
     link,
     request

@@ -1,3 +1,6 @@
+import type { Outcome } from "../engine/client/Outbox.js"
+import type { PauseReason } from "../engine/connection/Observer.js"
+
 /** The metrics of this library. docs/observability.md has them as a table, which a test compares with this one. */
 export interface Instrument {
   readonly type: "counter" | "gauge" | "histogram"
@@ -11,20 +14,24 @@ export interface Instrument {
   readonly boundaries?: ReadonlyArray<number>
 }
 
-export type AttributeName =
-  | "error.type"
-  | "network.io.direction"
-  | "websocket.budget.part"
-  | "websocket.close.clean"
-  | "websocket.close.code"
-  | "websocket.close.initiator"
-  | "websocket.handshake.outcome"
-  | "websocket.outbox.outcome"
-  | "websocket.pause.reason"
-  | "websocket.role"
-  | "websocket.topic.start"
+/** The attributes, with their values. Those that are only texts also have few values. */
+export interface AttributeValues {
+  "error.type": string
+  "network.io.direction": "receive" | "transmit"
+  "websocket.budget.part": "unread" | "unfinished" | "unsent"
+  "websocket.close.clean": "true" | "false"
+  "websocket.close.code": string
+  "websocket.close.initiator": "local" | "remote" | "none"
+  "websocket.handshake.outcome": "accepted" | "refused"
+  "websocket.outbox.outcome": Outcome | "refused"
+  "websocket.pause.reason": PauseReason
+  "websocket.role": "client" | "server"
+  "websocket.topic.start": "new" | "recovered" | "gap"
+}
 
-export type Attributes = Readonly<Partial<Record<AttributeName, string>>>
+export type AttributeName = keyof AttributeValues
+
+export type Attributes = Readonly<Partial<AttributeValues>>
 
 // Those of `http.client.request.duration` in OpenTelemetry's conventions.
 const seconds = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]

@@ -10,7 +10,9 @@ export type SpanAttributes = Readonly<Record<string, unknown>>
 
 export const statusCode = "http.response.status_code"
 
-const overHttp = { "http.request.method": "GET", "network.protocol.name": "http" }
+export const overHttp: SpanAttributes = { "network.protocol.name": "http" }
+
+const byGet: SpanAttributes = { "http.request.method": "GET", ...overHttp }
 
 /** Of a URL, without user, password, query and fragment. */
 export const attributesOfUrl = ({ host, hostname, pathname, port, protocol }: URL): SpanAttributes => ({
@@ -28,7 +30,7 @@ const withoutBrackets = (hostname: string): string =>
   hostname.startsWith("[") && hostname.endsWith("]") ? hostname.slice(1, -1) : hostname
 
 /** Of the request of a client, before it is known what the server speaks. */
-export const attributesOfRequest = (url: URL): SpanAttributes => ({ ...overHttp, ...attributesOfUrl(url) })
+export const attributesOfRequest = (url: URL): SpanAttributes => ({ ...byGet, ...attributesOfUrl(url) })
 
 /** Of an answer to a client. */
 export const attributesOfAnswer = (dialed: Exclude<Dialed, { readonly _tag: "Failed" }>): SpanAttributes => {
@@ -52,9 +54,9 @@ export const attributesOfAttempt = ({ remoteAddress, request }: UpgradeAttempt):
   const { headers, httpVersion, method, url } = request
   return {
     ...overHttp,
-    "http.request.method": methods.has(method) ? method : "_OTHER",
+    // Nothing is known of a request whose headers are too large.
+    ...(url === "" ? {} : { "http.request.method": methods.has(method) ? method : "_OTHER", "url.path": pathOf(url) }),
     "network.protocol.version": httpVersion === "2.0" ? "2" : httpVersion,
-    "url.path": pathOf(url),
     ...attributesOfPeer(remoteAddress),
     ...attributesOfAuthority(HeaderField.values(headers, "host")[0] ?? HeaderField.values(headers, ":authority")[0])
   }

@@ -9,6 +9,13 @@ export const transportKey: unique symbol = Symbol.for("@effect-websocket/platfor
 /** The key under which the metrics keep what collects them. It is not part of the public API. */
 export const metering: unique symbol = Symbol.for("@effect-websocket/platform/WebSocketMetrics/metering")
 
+/** The key under which the spans keep what makes them. It is not part of the public API. */
+export const tracing: unique symbol = Symbol.for("@effect-websocket/platform/WebSocketTracing/tracing")
+
+/** The identifiers of services that clients look for without an import of their modules. */
+export const metricsId = "@effect-websocket/platform/WebSocketMetrics"
+export const tracingId = "@effect-websocket/platform/WebSocketTracing"
+
 /** The key under which a WebSocket keeps its reader. It is not part of the public API. */
 export const readerKey: unique symbol = Symbol.for("@effect-websocket/platform/WebSocket/reader")
 

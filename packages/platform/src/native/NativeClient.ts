@@ -1,21 +1,26 @@
 import { isProtocolError, type ProtocolError } from "@effect-websocket/protocol/Errors"
 import * as Extension from "@effect-websocket/protocol/Extension"
+import type { Message } from "@effect-websocket/protocol/Message"
 import * as Subprotocol from "@effect-websocket/protocol/Subprotocol"
 import * as Effect from "effect/Effect"
 import { bytes } from "../engine/checks.js"
 import type { ParsedUrl } from "../engine/client/Url.js"
+import type { DialingResult } from "../engine/client/Dialing.js"
 import { Link } from "../engine/connection/Link.js"
+import { observe } from "../engine/connection/Observed.js"
 import { cannot, NativeConnection } from "../engine/native/NativeConnection.js"
 import { NativeDialing } from "../engine/native/NativeDialing.js"
 import type { NativeDial, NativeOpened, NativeRequest } from "../engine/native/NativeSocket.js"
 import { NativeTransport } from "../engine/native/NativeTransport.js"
 import type { Timers } from "../engine/time/Timers.js"
 import { MessageWebSocketImpl } from "../internal/MessageWebSocketImpl.js"
+import { meteredConnect, meteredSettings } from "../internal/metered.js"
 import { openIn } from "../internal/opening.js"
 import { parseBaseUrl } from "../internal/requestOptions.js"
 import { placeIn } from "../internal/scopes.js"
 import { checkProtocols, defaults, resolveWith, timeout } from "../internal/settings.js"
 import { timers as currentTimers } from "../internal/timers.js"
+import { tracedNative } from "../internal/traced.js"
 import type * as WebSocketClient from "../WebSocketClient.js"
 import type { ClientMakeOptions, HeaderOptions } from "./NativeOptions.js"
 
@@ -97,7 +102,7 @@ export const make = (platform: Platform, options: ClientMakeOptions = {}): Effec
             if (option !== undefined) return yield* Effect.fail(cannot(`follow the option ${option}`))
             // The service takes every option of a client. It has just been checked that the others are not given.
             const own = given
-            const settings = yield* Effect.sync(() => resolveSettings(client, own))
+            const settings = yield* meteredSettings("client", yield* Effect.sync(() => resolveSettings(client, own)))
             const protocols = own.protocols ?? client.protocols ?? []
             const offered = Subprotocol.format(protocols)
             if (isProtocolError(offered)) return yield* Effect.fail(offered)
@@ -105,17 +110,21 @@ export const make = (platform: Platform, options: ClientMakeOptions = {}): Effec
             if (isProtocolError(request)) return yield* Effect.fail(request)
             const timers = yield* platform.timers ?? currentTimers
             const place = placeIn(yield* Effect.scope)
-            const dialing = new NativeDialing({
-              dial: platform.dial,
-              openTimeout: settings.openTimeout,
-              timers,
-              open: (opened) => {
-                const socket = makeWebSocket(opened, request.url, settings, timers)
-                socket.link.start(place)
-                return socket
-              }
+            return yield* tracedNative(request.url, request.headers, (headers) => {
+              const dialing = new NativeDialing({
+                dial: platform.dial,
+                openTimeout: settings.openTimeout,
+                timers,
+                open: (opened) => {
+                  const socket = makeWebSocket(opened, request.url, settings, timers)
+                  socket.link.start(place)
+                  return socket
+                }
+              })
+              const start = (done: (result: DialingResult<MessageWebSocketImpl>) => void): void =>
+                dialing.start({ url: request.url, headers, protocols }, done)
+              return meteredConnect(openIn(place, dialing, start, restore))
             })
-            return yield* openIn(place, dialing, (done) => dialing.start({ ...request, protocols }, done), restore)
           })
         )
     } as WebSocketClient.Service
@@ -135,8 +144,7 @@ const makeWebSocket = (
   }
   const transport = new NativeTransport(socket)
   transport.connection = connection
-  return new MessageWebSocketImpl(
-    new Link(connection, transport, settings, timers, negotiated, { delivery: "messages" }),
-    undefined
-  )
+  const link = new Link<Message>(connection, transport, settings, timers, negotiated, { delivery: "messages" })
+  observe(link)
+  return new MessageWebSocketImpl(link, undefined)
 }

@@ -54,6 +54,7 @@ import { zlib } from "./NodeZlib.js"
 import {
   destroyOnError,
   hasEnded,
+  overflowingAttempt,
   takeOver,
   upgradeAttempt,
   withOptions,
@@ -127,7 +128,8 @@ export const make = (options: Options): Effect.Effect<WebSocketServer.Service, I
         pending.delete(attempt.socket)
         offer(withOptions(attempt, options))
       },
-      onReject: (socket) => pending.add(socket)
+      onReject: (socket) => pending.add(socket),
+      onOverflow: (socket) => offer(overflowingAttempt(socket))
     })
     if (sessions !== undefined && isHttp2Server(server)) {
       const onRequest = (stream: Http2.ServerHttp2Stream): void => sessions.hold(stream)

@@ -13,8 +13,8 @@ const instrument = (type: Instrument["type"], name: string): Instrument => ({
   ...(type === "histogram" ? { boundaries: [1, 2] } : {})
 })
 
-const client = { "websocket.role": "client" }
-const server = { "websocket.role": "server" }
+const client = { "websocket.role": "client" } as const
+const server = { "websocket.role": "server" } as const
 
 describe("Meter", () => {
   it.effect("adds to counters and histograms, a series for each set of attributes", () =>

@@ -1,8 +1,13 @@
-import { Redacted } from "effect"
+import { Option, Redacted } from "effect"
+import type { NativeRequest } from "../../src/engine/native/NativeSocket.js"
 import type * as WebSocketClient from "../../src/WebSocketClient.js"
+import * as WebSocketMetrics from "../../src/WebSocketMetrics.js"
+import * as WebSocketTracing from "../../src/WebSocketTracing.js"
+import { makeHeaderRequest } from "../../src/native/makeHeaderRequest.js"
 import * as NativeClient from "../../src/native/NativeClient.js"
-import { Effect, Exit, Fiber, Scope } from "../effect/index.js"
+import { Effect, Exit, Fiber, Layer, Metric, Scope, Tracer } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
+import { FakeSocket } from "../engine/native/FakeSocket.js"
 import { makePlatform } from "./FakePlatform.js"
 
 const settled = Effect.repeat(Effect.yieldNow, { times: 20 })
@@ -150,4 +155,145 @@ describe("NativeClient", () => {
       }
     })
   )
+})
+
+/** The metrics of clients that are not zero. */
+const clientNumbers = Effect.gen(function* () {
+  yield* WebSocketMetrics.sample
+  const numbers = yield* Metric.numbersOf("websocket.")
+  return Object.fromEntries([...numbers].filter(([key, value]) => key.includes("role=client") && value !== 0))
+})
+
+/** What the metrics of clients have changed by since, without the role. */
+const changesOf = Effect.gen(function* () {
+  const before = yield* clientNumbers
+  return Effect.map(clientNumbers, (after) =>
+    Object.fromEntries(
+      Object.entries(after).flatMap(([key, value]) => {
+        const by = value - (before[key] ?? 0)
+        return by === 0 ? [] : [[key.replace(/^websocket\.|,?websocket\.role=client/g, ""), by]]
+      })
+    )
+  )
+})
+
+describe("with metrics", () => {
+  it.effect("counts handshakes, connections, messages, payloads and closes", () =>
+    Effect.gen(function* () {
+      const changes = yield* changesOf
+      const { fiber, scope, socket } = yield* connecting()
+      assert.deepStrictEqual(yield* changes, { "handshake.active{}": 1 })
+      socket.emit("open")
+      const connection = yield* Fiber.join(fiber)
+      const accepted = { "handshake.duration{websocket.handshake.outcome=accepted}": 1 }
+      assert.deepStrictEqual(yield* changes, { "connection.active{}": 1, ...accepted })
+      socket.receive("hello", "world")
+      yield* connection.receive
+      yield* connection.send(new Uint8Array(3))
+      yield* settled
+      socket.bufferedAmount = 2
+      const counts = {
+        "io{network.io.direction=receive}": 10,
+        "io{network.io.direction=transmit}": 3,
+        "messages{network.io.direction=receive}": 2,
+        "messages{network.io.direction=transmit}": 1
+      }
+      assert.deepStrictEqual(yield* changes, {
+        "connection.active{}": 1,
+        ...accepted,
+        ...counts,
+        // A message counts 64 bytes more than it has.
+        "unread.size{}": 69,
+        "unsent.size{}": 2
+      })
+      socket.bufferedAmount = 0
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* settled
+      socket.emit("close", { code: 1000, reason: "", wasClean: true })
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(yield* changes, {
+        ...accepted,
+        ...counts,
+        "connection.closed{websocket.close.clean=true,websocket.close.code=1000,websocket.close.initiator=local}": 1
+      })
+    }).pipe(Effect.provide(Layer.fresh(WebSocketMetrics.layer)))
+  )
+
+  it.effect("counts handshakes that fail, and connections that break or overflow", () =>
+    Effect.gen(function* () {
+      const changes = yield* changesOf
+      const failing = yield* connecting()
+      failing.socket.emit("error")
+      yield* Effect.flip(Fiber.join(failing.fiber))
+      yield* Fiber.interrupt((yield* connecting()).fiber)
+      yield* refusal({ headers: { a: "b" } })
+      const breaking = yield* connecting()
+      breaking.socket.emit("open")
+      yield* Fiber.join(breaking.fiber)
+      breaking.socket.emit("close", { code: 1006, wasClean: false })
+      const overflowing = yield* connecting({ maxUnreadBytes: 100 })
+      overflowing.socket.emit("open")
+      yield* Fiber.join(overflowing.fiber)
+      overflowing.socket.receive("x".repeat(100))
+      yield* settled
+      overflowing.socket.emit("close", { code: 1009, wasClean: true })
+      assert.deepInclude(yield* changes, {
+        "handshake.duration{error.type=Connect,websocket.handshake.outcome=refused}": 1,
+        "handshake.duration{error.type=interrupted,websocket.handshake.outcome=refused}": 1,
+        "handshake.duration{websocket.handshake.outcome=accepted}": 2,
+        "connection.closed{websocket.close.clean=false,websocket.close.code=1006,websocket.close.initiator=remote}": 1,
+        "connection.closed{websocket.close.clean=true,websocket.close.code=4xxx,websocket.close.initiator=local}": 1,
+        "read.pauses{websocket.pause.reason=inbox}": 1
+      })
+      assert.notProperty(yield* changes, "connection.active{}")
+    }).pipe(Effect.provide(Layer.fresh(WebSocketMetrics.layer)))
+  )
+})
+
+describe("with spans", () => {
+  it.effect("makes a span that is found again, and sends its context with the headers of the app", () => {
+    const spans: Array<Tracer.Recorded> = []
+    return Effect.gen(function* () {
+      const sent: Array<NativeRequest> = []
+      const { platform } = makePlatform({
+        makeRequest: makeHeaderRequest,
+        options: new Set(NativeClient.headerOptions)
+      })
+      const client = yield* NativeClient.make({
+        ...platform,
+        dial: (request, done) => {
+          sent.push(request)
+          queueMicrotask(() =>
+            done({ _tag: "Opened", opened: { socket: new FakeSocket(), protocol: "", extensions: "" } })
+          )
+          return () => {}
+        }
+      })
+      const scope = yield* Scope.make()
+      const connect = (options: WebSocketClient.ConnectOptions) =>
+        Scope.provide(client.connect("ws://test/path?token=secret", options), scope)
+      const socket = yield* Effect.withSpan(connect({ headers: { a: "b" } }), "app")
+      yield* connect({ headers: { TraceParent: "own", B3: "own" } })
+      const [app, span] = spans
+      assert.deepInclude(span, { name: "websocket.client.handshake", kind: "client", ended: "success" })
+      assert.strictEqual(span?.parent, app?.spanId)
+      assert.strictEqual(Option.getOrThrow(WebSocketTracing.handshakeSpan(socket)).spanId, span?.spanId)
+      const { spanId, traceId } = span!
+      assert.deepStrictEqual(
+        sent.map(({ headers }) => headers),
+        [
+          { a: "b", traceparent: `00-${traceId}-${spanId}-01`, b3: `${traceId}-${spanId}-1` },
+          { TraceParent: "own", B3: "own" }
+        ]
+      )
+      assert.notInclude(JSON.stringify(spans), "secret")
+    }).pipe(
+      Effect.provide(
+        Layer.merge(
+          WebSocketTracing.layer,
+          Tracer.recording((span) => spans.push(span))
+        )
+      )
+    )
+  })
 })

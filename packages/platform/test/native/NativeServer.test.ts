@@ -55,6 +55,7 @@ describe("NativeServer", () => {
       assert.deepStrictEqual(socket?.sent, ["hello", new Uint8Array([1, 2])])
       const [connection] = yield* service.connections
       assert.deepInclude({ ...connection }, { url: "/path", protocol: "chat", remoteAddress: "192.0.2.1" })
+      assert.deepInclude({ ...connection }, { receivedBytes: 7, sentBytes: 7 })
       yield* Scope.close(scope, Exit.void)
       assert.deepStrictEqual(socket?.closes, [[1001, ""]])
       assert.deepStrictEqual(yield* service.connections, [])

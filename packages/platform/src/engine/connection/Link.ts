@@ -149,7 +149,7 @@ export class Link<Item extends Delivered = Delivered>
     const { connection, flusher, inbox } = this
     const idle = !inbox.isAwaited
     this.deadlinesOrNone?.heard()
-    this.receivedBytes += chunk.length
+    this.receivedBytes = connection.arrivedBytes ?? this.receivedBytes + chunk.length
     const messagesBefore = this.receivedMessages
     let messaged: boolean
     flusher.cork()

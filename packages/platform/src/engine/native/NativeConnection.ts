@@ -53,6 +53,7 @@ export class NativeConnection implements Core {
   borrowing = false
   phase: Phase = "Open"
   outputBytes = 0
+  arrivedBytes = 0
   error: ConnectionError | undefined = undefined
   /** The most bytes of messages that wait to be read. */
   readonly maxUnreadBytes: number
@@ -76,6 +77,7 @@ export class NativeConnection implements Core {
   /** A message arrived. What comes behind a violation is dropped. */
   arrive(message: Message): void {
     if (this.violation !== undefined || this.phase === "Closed") return
+    this.arrivedBytes += message.data.length
     const max = this.limits.maxMessageBytes
     if (exceeds(message, max)) this.violate("message", max, size(message))
     else this.take(message)

@@ -51,6 +51,7 @@ export const endsWith = (attempt: UpgradeAttempt, reason: RefusalReason, status?
 export class ObservedAttempt implements UpgradeAttempt {
   readonly request: HttpRequest
   readonly remoteAddress: string | undefined
+  readonly isCut: boolean | undefined
   readonly onGone: UpgradeAttempt["onGone"]
   private readonly attempt: UpgradeAttempt
   private observer: HandshakeObserver | undefined
@@ -60,6 +61,7 @@ export class ObservedAttempt implements UpgradeAttempt {
     this.observer = observer
     this.request = attempt.request
     this.remoteAddress = attempt.remoteAddress
+    this.isCut = attempt.isCut
     this.onGone =
       attempt.onGone &&
       ((listener) =>

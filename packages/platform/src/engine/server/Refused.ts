@@ -33,11 +33,19 @@ export interface Terms {
   readonly makeRequest: MakeRequest
 }
 
+const tooManyHeaders: Refused = {
+  _tag: "RefusedRequest",
+  status: 431,
+  headers: {},
+  error: remoteProtocolError("The request has too many headers", "RFC 6585 §5")
+}
+
 /** Checks the handshake of a request. Returns the request, or why it is refused. */
 export const checkHandshake = (
-  { remoteAddress, request }: UpgradeAttempt,
+  { isCut, remoteAddress, request }: UpgradeAttempt,
   { makeRequest, proxies }: Terms
 ): ServerRequest | Refused => {
+  if (isCut === true) return tooManyHeaders
   const checked = request.httpVersion.startsWith("2")
     ? ExtendedConnect.checkRequest(request.headers)
     : Handshake.checkRequest(request)

@@ -6,6 +6,8 @@ import type { Transport } from "../../Transport.js"
 export interface UpgradeAttempt {
   readonly request: HttpRequest
   readonly remoteAddress: string | undefined
+  /** Whether the host has dropped headers of the request because there were too many. Then it is refused. */
+  readonly isCut?: boolean | undefined
   readonly isGone: () => boolean
   readonly onGone?: ((listener: () => void) => void) | undefined
   readonly upgrade: (headers: HeaderRecord) => Transport

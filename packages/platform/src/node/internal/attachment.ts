@@ -23,6 +23,8 @@ export interface Member {
   readonly offer: (attempt: NodeAttempt) => void
   /** Called before the server refuses a request: its socket stays open until the client has the answer. */
   readonly onReject?: ((socket: Socket) => void) | undefined
+  /** Called before Node answers 431 to a request whose headers are too large. Nothing else is known of the request. */
+  readonly onOverflow?: ((socket: Socket) => void) | undefined
   /** Whether the HTTP app answers upgrade requests, and gets their attempts from `attemptOf`. */
   readonly servesHttp: boolean
   /** How long an upgrade request may stay unanswered, in milliseconds. */
@@ -124,6 +126,9 @@ export class Attachment {
   }
 
   private takes(event: string, [request, second, head]: ReadonlyArray<unknown>): boolean {
+    if (event === "clientError" && second instanceof Socket && isOverflow(request)) {
+      for (const member of this.members) member.onOverflow?.(second)
+    }
     if (!(request instanceof Http.IncomingMessage)) return false
     if (event === "upgrade" && isDuplex(second) && head instanceof Buffer)
       return this.takesUpgrade(request, second, head)
@@ -186,8 +191,7 @@ export class Attachment {
       return false
     }
     const attempt = upgradeAttempt(request, socket, head, taker.onReject)
-    if (this.isCut(request)) attempt.reject(431, {}, "The request has too many headers")
-    else taker.offer(attempt)
+    taker.offer(this.isCut(request) ? { ...attempt, isCut: true } : attempt)
     return true
   }
 
@@ -324,3 +328,6 @@ const ordinaryHead = ({ httpVersion, method, rawHeaders, url }: Http.IncomingMes
   }
   return `${lines.join("\r\n")}\r\n\r\n`
 }
+
+const isOverflow = (error: unknown): boolean =>
+  error instanceof Error && Reflect.get(error, "code") === "HPE_HEADER_OVERFLOW"

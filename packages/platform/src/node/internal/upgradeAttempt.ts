@@ -86,6 +86,18 @@ export const upgradeAttempt = (
   }
 }
 
+/** A request whose headers are too large for Node, which answers it. So only its refusal is left, to be observed and logged. */
+export const overflowingAttempt = ({ remoteAddress }: Socket): UpgradeAttempt => ({
+  request: { method: "", url: "", httpVersion: "1.1", headers: {} },
+  remoteAddress,
+  isCut: true,
+  isGone: () => false,
+  upgrade: () => {
+    throw new Error("A request without headers cannot be accepted")
+  },
+  reject: () => {}
+})
+
 /** The attempt, with the options of the server that answers it. */
 export const withOptions = (attempt: NodeAttempt, { unsafeReadBuffer }: UnsafeOptions = {}): NodeAttempt =>
   unsafeReadBuffer === true ? { ...attempt, upgrade: (headers) => attempt.upgrade(headers, true) } : attempt

@@ -25,6 +25,13 @@ describe("NativeConnection", () => {
     assert.strictEqual(connection.outputBytes, 0)
   })
 
+  it("counts the payloads that arrive", () => {
+    const { connection } = make()
+    connection.arrive(new Text("hello"))
+    connection.arrive(new Binary(new Uint8Array(3)))
+    assert.strictEqual(connection.arrivedBytes, 8)
+  })
+
   it("refuses a message above maxSendBytes and goes on", () => {
     const { connection, socket } = make(4)
     assert.deepInclude({ ...connection.send(new Text("hello")) }, { limit: "message", max: 4, direction: "outbound" })
