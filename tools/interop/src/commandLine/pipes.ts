@@ -5,7 +5,10 @@ import { unlessAsked, type Row } from "./rows.js"
 import { start, type Run } from "./Run.js"
 import { hexadecimal, nameOf, serve } from "./servers.js"
 
-/** How many messages of a command reach a server that sends back what it gets, and how many answers it prints. stdin stays open without an input. */
+/**
+ * How many messages of a command reach a server that sends back what it gets, and how many answers it prints. Without an input,
+ * stdin stays open.
+ */
 const exchanged = (command: (url: string) => ReadonlyArray<string>, input?: string) =>
   Effect.gen(function* () {
     const server = yield* serve()
@@ -59,7 +62,7 @@ const binary = unlessAsked("base64", "", (client, options) =>
 )
 
 const json = unlessAsked("json", "", (client, options) =>
-  Effect.map(sentFor(client, "{", options), (frame) => frame !== "text {")
+  Effect.map(sentFor(client, "{", options), (frame) => frame === undefined || frame.startsWith("Close "))
 )
 
 const mebibytes = 32
@@ -71,7 +74,7 @@ const lump = Buffer.from(line.repeat(4))
 const takesAll = (step: () => Effect.Effect<void, unknown>, size: number) =>
   Effect.gen(function* () {
     for (let taken = 0; taken < total; taken += size) {
-      const isTaken = yield* Effect.timeoutTo(Effect.ignore(step()), {
+      const isTaken = yield* Effect.timeoutTo(step(), {
         duration: "3 seconds",
         onSuccess: () => true,
         onTimeout: () => false

@@ -31,7 +31,7 @@ const endsWith =
       yield* run.type(key)
       const first = yield* Effect.orElseSucceed(nextFrame, () => "no Close")
       const waits = yield* Effect.timeoutTo(run.status, {
-        duration: "700 millis",
+        duration: "2 seconds",
         onSuccess: () => false,
         onTimeout: () => true
       })
