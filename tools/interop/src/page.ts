@@ -34,15 +34,17 @@ const byPlace = ([head = [], ...body]: Rows): ReadonlyMap<string, string> =>
 /** What a page says in another way than a run has seen it. A column is not compared if what it is about is missing. */
 const differences = (documented: Rows, seen: Rows, missing: ReadonlyArray<string>): ReadonlyArray<string> => {
   const [page, run] = [byPlace(documented), byPlace(seen)]
-  return [...new Set([...page.keys(), ...run.keys()])].flatMap((place) => {
+  const repeated = documented.map(([name = ""]) => name).filter((name, index, names) => names.indexOf(name) < index)
+  const cells = [...new Set([...page.keys(), ...run.keys()])].flatMap((place) => {
     const [there, here] = [page.get(place), run.get(place)]
     const isMissing = here === undefined && missing.some((name) => place.endsWith(` | ${withoutVersion(name)}`))
     return there === here || isMissing
       ? []
       : [
-          `${place}: the page ${there === undefined ? "has no such cell" : `says ${there}`}, and the run ${here === undefined ? "did not try it" : `saw ${here}`}`
+          `${place}: the page ${there === undefined ? "has no such cell" : `says "${there}"`}, and the run ${here === undefined ? "did not try it" : `saw "${here}"`}`
         ]
   })
+  return [...repeated.map((name) => `${name}: the page has this row twice`), ...cells]
 }
 
 /** A page of `docs`, and the part of it between the marks of a table. */
