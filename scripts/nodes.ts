@@ -1,9 +1,12 @@
 import { spawnSync } from "node:child_process"
 import { existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { resolve } from "node:path"
+import { fileURLToPath } from "node:url"
 
 /** The oldest Node that is supported, and newer majors. */
 export const nodes = { "20": "20.19.0", "22": "22.23.3", "24": "24.21.0", "26": "26.12.1" } as const
+
+const cache = fileURLToPath(new URL("../node_modules/.cache/nodes", import.meta.url))
 
 export type Major = keyof typeof nodes
 
@@ -13,7 +16,7 @@ export type Major = keyof typeof nodes
  */
 export const installNode = (major: Major): string => {
   const version = nodes[major]
-  const folder = resolve("node_modules/.cache/nodes", version)
+  const folder = resolve(cache, version)
   const binary = resolve(folder, "node_modules/node/bin/node")
   if (existsSync(binary)) return binary
   mkdirSync(folder, { recursive: true })

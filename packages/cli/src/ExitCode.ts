@@ -2,7 +2,7 @@
 import type { IoError, IoErrorReason, WebSocketError } from "@effect-websocket/protocol/Errors"
 import type { Failure } from "./Failure.js"
 
-/** The statuses, as in the table of docs/command-line.md. A signal adds 128 to its number. */
+/** The statuses. A signal adds 128 to its number. */
 export const exitCodes = {
   success: 0,
   unexpected: 1,
@@ -23,6 +23,28 @@ export const exitCodes = {
   closed: 111,
   data: 112
 } as const
+
+/** What each status says. `pnpm docs:write` makes the table of docs/command-line.md of it. */
+export const meanings: Readonly<Record<keyof typeof exitCodes, string>> = {
+  success: "the connection was closed normally, by either side: with 1000, 1001, or no code from the peer",
+  unexpected: "something unexpected; please report it",
+  usage: "the command line is wrong, a URL or close code is invalid, or a file cannot be read",
+  proxy: "the proxy refused, or could not be reached",
+  resolve: "the host name has no address",
+  connect: "no connection could be made",
+  protocol: "the peer broke the protocol, or does not speak HTTP",
+  rejected: "the server refused the handshake, with a status other than 101",
+  write: "stdout cannot be written",
+  timeout: "a deadline passed: of connecting, of the heartbeat, or of the replies to `send`",
+  tls: "the TLS handshake failed",
+  noReply: "`send`: the peer closed before all messages were sent and all replies were there",
+  lost: "the connection was lost, or the peer did not answer a Close",
+  certificate: "the certificate of the server is not valid",
+  tooLarge: "a message is larger than `--max-message-bytes`",
+  listen: "`listen`: the address cannot be used",
+  closed: "the peer closed with another code, such as 1008 or 4000",
+  data: "the input or a message is not in the `--format`"
+}
 
 const reasons: Readonly<Record<IoErrorReason, number>> = {
   Resolve: exitCodes.resolve,

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import { cursorTo, clearScreenDown, createInterface, moveCursor, type Interface } from "node:readline"
+import type { Readable } from "node:stream"
 import { styleText } from "node:util"
 import { escape } from "./escape.js"
 import { Failure } from "./Failure.js"
@@ -47,7 +48,7 @@ const clockTime = (): string => new Date().toISOString().slice(11, 23)
 const stamped = ({ timestamps }: Options, text: string): string => (timestamps ? `${clockTime()} ${text}` : text)
 
 /** A screen for other programs. Everything but messages goes to stderr. */
-export const makePipe = (options: Options, output: Output): Screen => {
+export const makePipe = (options: Options, output: Output, input: Readable = process.stdin): Screen => {
   const isRaw = options.raw || !process.stdout.isTTY
   const separator = options.null ? "\0" : "\n"
   const say = (text: string): void => void process.stderr.write(`${stamped(options, escape(text))}\n`)
@@ -73,7 +74,7 @@ export const makePipe = (options: Options, output: Output): Screen => {
           return message instanceof Failure ? Effect.fail(message) : handle({ _tag: "Message", message })
         }
         while (true) {
-          const chunk = yield* read(process.stdin)
+          const chunk = yield* read(input)
           if (chunk === undefined) break
           const records = options.format === "binary" ? [chunk] : splitter.push(chunk)
           for (const record of records) yield* handleRecord(record)

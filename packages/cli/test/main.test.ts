@@ -1,9 +1,7 @@
 import * as NodeWebSocketServer from "@effect-websocket/platform/node/NodeWebSocketServer"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { readFileSync } from "node:fs"
 import manifest from "../package.json" with { type: "json" }
-import { exitCodes, signals } from "../src/ExitCode.js"
 import { run, start } from "./command.js"
 
 /** A command that has connected to a server here. */
@@ -76,14 +74,4 @@ describe("main", () => {
       assert.deepStrictEqual([yield* running.status, running.stderr], [0, ""])
     })
   )
-})
-
-describe("docs/command-line.md", () => {
-  it("has a row for each status", () => {
-    const page = readFileSync(new URL("../../../docs/command-line.md", import.meta.url), "utf8")
-    const rows = [...page.matchAll(/^\| (\d+(?:, \d+)*) +\| [^|]+ \|$/gm)].flatMap(([, statuses = ""]) =>
-      statuses.split(", ").map(Number)
-    )
-    assert.deepStrictEqual(rows, [...Object.values(exitCodes), ...Object.values(signals).map((signal) => 128 + signal)])
-  })
 })

@@ -17,7 +17,7 @@ export interface Missing {
 /** The API of browsers knows neither pings nor fragments. */
 const webApi: ReadonlyArray<CaseName> = ["fragments in", "ping in"]
 
-const packageVersion = (name: string): string => {
+export const packageVersion = (name: string): string => {
   const manifest: unknown = JSON.parse(
     readFileSync(createRequire(import.meta.url).resolve(`${name}/package.json`), "utf8")
   )
@@ -66,7 +66,7 @@ const agent = (
   ]
 }
 
-const versionIn = (line: string | undefined): string => /\d+\.\d+[.\d]*/.exec(line ?? "")?.[0] ?? "?"
+export const versionIn = (line: string | undefined): string => /\d+\.\d+[.\d]*/.exec(line ?? "")?.[0] ?? "?"
 
 type Found = ReadonlyArray<Peer | Missing>
 

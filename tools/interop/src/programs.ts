@@ -1,7 +1,7 @@
 /** Finding and installing what the peers need. */
 import { spawnSync } from "node:child_process"
 import { existsSync, mkdirSync, writeFileSync } from "node:fs"
-import { delimiter, join } from "node:path"
+import { delimiter, dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 
 export const folderOf = (relative: string): string => fileURLToPath(new URL(`../${relative}`, import.meta.url))
@@ -27,6 +27,11 @@ const binaries = {
     version: "1.20261117.1",
     file: "bin/workerd"
   }
+} as const
+
+/** Packages of JavaScript that are compared with ours. */
+const packages = {
+  wscat: { name: "wscat", version: "6.1.0", file: "package.json" }
 } as const
 
 /** Debian's packages, and the programs that they bring. */
@@ -58,13 +63,25 @@ export const find = (names: ReadonlyArray<string>): string | undefined => {
     .find((file) => existsSync(file))
 }
 
-const binaryPath = ({ file, name }: (typeof binaries)[keyof typeof binaries]): string =>
-  join(cache, "node_modules", name, file)
+interface NpmPackage {
+  readonly name: string
+  readonly version: string
+  /** A file of it. */
+  readonly file: string
+}
+
+const pathOf = ({ file, name }: NpmPackage): string => join(cache, "node_modules", name, file)
 
 /** From the cache, or from the `PATH`. */
 export const findBinary = (name: keyof typeof binaries): string | undefined => {
-  const path = binaryPath(binaries[name])
+  const path = pathOf(binaries[name])
   return existsSync(path) ? path : find([name])
+}
+
+/** The folder of a package in the cache. */
+export const findPackage = (name: keyof typeof packages): string | undefined => {
+  const path = pathOf(packages[name])
+  return existsSync(path) ? dirname(path) : undefined
 }
 
 const pythonHasWebSockets = (): boolean =>
@@ -79,8 +96,8 @@ const tell = (what: string, { error, status, stderr }: ReturnType<typeof run>): 
   return false
 }
 
-const installBinaries = (names: ReadonlyArray<keyof typeof binaries>): void => {
-  const wanted = names.map((name) => binaries[name]).filter((binary) => !existsSync(binaryPath(binary)))
+const installFromNpm = (found: ReadonlyArray<NpmPackage>): void => {
+  const wanted = found.filter((each) => !existsSync(pathOf(each)))
   if (wanted.length === 0) return
   mkdirSync(cache, { recursive: true })
   writeFileSync(join(cache, "package.json"), JSON.stringify({ private: true }))
@@ -104,12 +121,15 @@ const installDebianPackages = (names: ReadonlyArray<keyof typeof debianPackages>
 }
 
 export const installAll = (): void => {
-  installBinaries(["bun", "deno"])
+  installFromNpm([binaries.bun, binaries.deno])
   installDebianPackages(["chromium", "python3-websockets", "libwebsockets-test-server", "nginx-light", "haproxy"])
 }
 
 /** What runs the clients of other runtimes. */
 export const installRuntimes = (): void => {
-  installBinaries(["bun", "deno", "workerd"])
+  installFromNpm([binaries.bun, binaries.deno, binaries.workerd])
   installDebianPackages(["chromium"])
 }
+
+/** What the command of this repository is compared with. */
+export const installCommands = (): void => installFromNpm([packages.wscat])

@@ -1,37 +1,17 @@
-/** The tables of docs/http2.md that say what a server and a client do. `UPDATE_DOCS=1` writes them from what this run sees. */
+/** The tables of docs/http2.md that say what a server and a client do. `pnpm docs:write` writes them from what this run sees. */
 import * as UpgradeCheck from "@effect-websocket/platform/UpgradeCheck"
 import * as Origin from "@effect-websocket/protocol/Origin"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
-import { readFileSync, writeFileSync } from "node:fs"
-import type * as Http2 from "node:http2"
+import * as Http2 from "node:http2"
 import { Effect, Logger } from "../effect/index.js"
-import { afterEach, assert, it } from "../effect/vitest.js"
+import { assertDocumented, table } from "../documented.js"
+import { afterEach, it } from "../effect/vitest.js"
 import { connectHeaders, http2Session, request, type Headers } from "./http2.js"
-import { eventually, noHandlesLeft, serve, serveEcho, tls } from "./support.js"
+import { eventually, first, frame, noHandlesLeft, serve, serveEcho, tls } from "./support.js"
 
 afterEach(noHandlesLeft)
 
-const file = new URL("../../../../docs/http2.md", import.meta.url)
 const quietly = Effect.provide(Logger.withoutDefault)
-
-const table = (header: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
-  const all = [header, ...rows]
-  const widths = header.map((_, column) => Math.max(...all.map((row) => row[column]!.length)))
-  const line = (row: ReadonlyArray<string>) =>
-    `| ${row.map((cell, column) => cell.padEnd(widths[column]!)).join(" | ")} |`
-  const rule = `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`
-  return [line(header), rule, ...rows.map(line)].join("\n")
-}
-
-/** Compares a table with the one of the page that has the same header, or writes it there. */
-const check = (generated: string): void => {
-  const page = readFileSync(file, "utf8")
-  const title = generated.slice(0, generated.indexOf("|", 2)).trimEnd()
-  const found = page.split("\n\n").find((block) => block.startsWith(title))
-  assert.isDefined(found, `docs/http2.md has no table that begins with ${title}`)
-  if (process.env["UPDATE_DOCS"] === "1") writeFileSync(file, page.replace(found!, generated))
-  else assert.strictEqual(found, generated, "docs/http2.md is out of date; pnpm docs:write updates it")
-}
 
 const answerTo = (session: Http2.ClientHttp2Session, changes: Headers) =>
   Effect.gen(function* () {
@@ -40,13 +20,27 @@ const answerTo = (session: Http2.ClientHttp2Session, changes: Headers) =>
     return [answer.status, ...(answer.headers["sec-websocket-version"] === undefined ? [] : ["with the version"])]
   })
 
-/** The code with which a request is reset that ends with its headers. */
+/** The answer to a request, and whether its stream then carries messages. */
+const openedWith = (session: Http2.ClientHttp2Session) =>
+  Effect.gen(function* () {
+    const { answer, peer } = yield* request(session)
+    peer.write(frame(first.text, "hello", true))
+    const isEcho = String((yield* peer.frame).payload) === "hello"
+    peer.reset()
+    return `${answer.status}; the stream carries ${isEcho ? "messages" : "something else"}`
+  })
+
+const resetCodes = new Map([[Http2.constants.NGHTTP2_CANCEL, "`CANCEL`"]])
+
+/** The answer to a request that ends with its headers, and the code with which its stream is reset. */
 const resetOf = (session: Http2.ClientHttp2Session) =>
   Effect.gen(function* () {
     const stream = session.request(connectHeaders(), { endStream: true })
-    stream.on("error", () => {})
+    let answer = "none"
+    stream.on("error", () => {}).on("response", (headers) => (answer = String(headers[":status"])))
     yield* eventually(() => stream.destroyed)
-    return stream.rstCode
+    const code = stream.rstCode ?? 0
+    return `${answer}: a reset with the code ${code} (${resetCodes.get(code) ?? "another one"})`
   })
 
 it.live("a server answers each request as the page says", () =>
@@ -65,17 +59,17 @@ it.live("a server answers each request as the page says", () =>
       })
     const status = (changes: Headers) => Effect.map(answerTo(session, changes), (answer) => answer.join(" "))
     const rows = [
-      ["extended `CONNECT` for `websocket`", `${yield* status({})}; the stream stays open`],
+      ["extended `CONNECT` for `websocket`", yield* openedWith(session)],
       ["for another protocol", yield* status({ ":protocol": "connect-udp" })],
       ["without a version", yield* status({ "sec-websocket-version": undefined })],
       ["with another version than 13", yield* status({ "sec-websocket-version": "8" })],
       ["with a foreign origin", yield* status({ origin: "https://other.example.com" })],
       ["above `maxConnectionsPerKey`", yield* second(each.address.port)],
       ["above `maxConnections`", yield* second(limited.address.port)],
-      ["that ends the stream with its headers", `none: a reset with the code ${yield* resetOf(session)} (\`CANCEL\`)`],
+      ["that ends the stream with its headers", yield* resetOf(session)],
       ["any other request", yield* status({ ":method": "GET", ":protocol": undefined })]
     ]
-    check(table(["request", "answer"], rows))
+    assertDocumented("http2.md", "server", table(["request", "answer"], rows))
   }).pipe(quietly)
 )
 
@@ -118,6 +112,6 @@ it.live("a client uses the version of HTTP that the page says", () =>
       }
       rows.push(row)
     }
-    check(table(["`http2`", ...servers.map(([name]) => name)], rows))
+    assertDocumented("http2.md", "client", table(["`http2`", ...servers.map(([name]) => name)], rows))
   }).pipe(quietly)
 )

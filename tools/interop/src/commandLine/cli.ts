@@ -1,0 +1,69 @@
+/**
+ * `pnpm test:command-line [--install] [--write] [row ...]`: tries the command of this repository and wscat side by side, and compares what it sees with
+ * the table of docs/command-line.md. `--install` first installs wscat from npm, and `--write` writes the table. With names, only the rows
+ * whose names have one of them are tried and printed.
+ */
+import { Cause, Effect, Exit, Logger } from "effect"
+import { parseArgs } from "node:util"
+import { settle } from "../page.js"
+import { find, installCommands } from "../programs.js"
+import { findClients, type Client } from "./clients.js"
+import { connections } from "./connections.js"
+import { pipes } from "./pipes.js"
+import type { Row } from "./rows.js"
+import { statuses } from "./statuses.js"
+import { terminal } from "./terminal.js"
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { install: { type: "boolean", default: false }, write: { type: "boolean", default: false } }
+})
+
+const rows: Readonly<Record<string, Row>> = { ...terminal, ...pipes, ...statuses, ...connections }
+const wanted = Object.entries(rows).filter(
+  ([name]) => positionals.length === 0 || positionals.some((part) => name.includes(part))
+)
+const failures: Array<string> = []
+
+const tried = (name: string, row: Row, client: Client): Effect.Effect<string> =>
+  Effect.scoped(row(client)).pipe(
+    Effect.timeout("20 seconds"),
+    Effect.exit,
+    Effect.map((exit) => {
+      if (Exit.isSuccess(exit)) return exit.value
+      failures.push(`${client.name}, ${name}: ${Cause.pretty(exit.cause)}`)
+      return "FAIL"
+    })
+  )
+
+const program = Effect.gen(function* () {
+  if (values.install) installCommands()
+  if (find(["script"]) === undefined)
+    return console.log("MISSING: script of util-linux, which gives the commands a terminal")
+  const clients = findClients()
+  const missing = clients.some(({ name }) => name.startsWith("wscat ")) ? [] : ["wscat"]
+  for (const name of missing) console.log(`MISSING: ${name}, for lack of the npm package; --install fetches it`)
+  const tasks = wanted.flatMap(([name, row]) => clients.map((client) => tried(name, row, client)))
+  const cells = yield* Effect.all(tasks, { concurrency: 4 })
+  const seen = [
+    ["", ...clients.map(({ name }) => name)],
+    ...wanted.map(([name], index) => [name, ...cells.slice(index * clients.length, (index + 1) * clients.length)])
+  ]
+  for (const [name = "", ...cells] of seen)
+    console.log(
+      name.padEnd(60) +
+        cells
+          .map((cell) => cell.padEnd(50))
+          .join("")
+          .trimEnd()
+    )
+  for (const failure of failures) console.error(`FAILED: ${failure}`)
+  if (failures.length > 0) process.exitCode = 1
+  else if (wanted.length === Object.keys(rows).length) {
+    const isRight = yield* Effect.promise(() => settle("command-line.md", "compared", seen, missing, values.write))
+    process.exitCode = isRight ? 0 : 1
+  }
+})
+
+// What the servers refuse on purpose is no news.
+await Effect.runPromise(Effect.provide(program, Logger.remove(Logger.defaultLogger)))
