@@ -29,7 +29,7 @@ export const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, Error> =>
   Effect.tryPromise({ try: run, catch: (error) => (error instanceof Error ? error : new Error(String(error))) })
 
 /** A program for a runtime, as one file in a folder of its own. */
-export const bundled = (entry: string) =>
+export const bundled = (entry: string, platform: "browser" | "node" = "browser") =>
   Effect.gen(function* () {
     const folder = yield* Effect.acquireRelease(
       Effect.sync(() => mkdtempSync(join(tmpdir(), "runtimes-"))),
@@ -42,7 +42,7 @@ export const bundled = (entry: string) =>
         outfile: file,
         bundle: true,
         format: "esm",
-        platform: "browser",
+        platform,
         target: "es2022",
         conditions: ["@effect-websocket/source"]
       })

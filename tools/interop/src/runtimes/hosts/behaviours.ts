@@ -2,7 +2,7 @@
 import { TopicsClient, WebSocketClient, type WebSocket } from "@effect-websocket/platform"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
 import { Cause, Effect, Exit, Stream, type Scope } from "effect"
-import type { Outcomes } from "../behaviours.js"
+import { notHere, type Outcomes } from "../behaviours.js"
 import type { HostTargets } from "./app.js"
 import { frame, handshake, open, text } from "./peer.js"
 
@@ -16,6 +16,8 @@ export interface HostAbilities {
   readonly awaitsClose: boolean
   /** It sends what is left of a connection, and then drops it. */
   readonly drops: boolean
+  /** It can follow every option, and deliver frames. */
+  readonly follows: boolean
 }
 
 /** A host that serves. */
@@ -45,14 +47,15 @@ const failure = <E, R>(effect: Effect.Effect<unknown, E, R>, ...names: ReadonlyA
 
 const received = (socket: WebSocket.WebSocket) => Effect.map(socket.receive, ({ data }) => data)
 
-const ask = (socket: WebSocket.WebSocket, question: string) => Effect.zipRight(socket.send(question), received(socket))
+export const ask = (socket: WebSocket.WebSocket, question: string) =>
+  Effect.zipRight(socket.send(question), received(socket))
 
 const echo = ({ targets }: Serving, query = "") => `${targets.main}/echo${query}`
 
 const httpOf = (target: string): string => target.replace(/^ws/, "http")
 
 /** What the server saw under a name. */
-const seen = ({ targets }: Serving, name: string) =>
+export const seen = ({ targets }: Pick<Serving, "targets">, name: string) =>
   Effect.scoped(
     Effect.flatMap(WebSocketClient.connect(`${targets.main}/echo`), (socket) =>
       Effect.map(ask(socket, `!seen ${name}`), String)
@@ -130,6 +133,7 @@ export const hostBehaviours: Readonly<Record<string, Behaviour>> = {
     }),
   "refuses options that the host cannot follow": (serving) =>
     Effect.gen(function* () {
+      if (serving.abilities.follows) return yield* Effect.fail(notHere)
       yield* equal((yield* refusal(echo(serving, "?own=1"))).status, 500)
       const socket = yield* WebSocketClient.connect(echo(serving))
       yield* equal(
@@ -381,6 +385,14 @@ export const hostBehaviours: Readonly<Record<string, Behaviour>> = {
       )
       yield* equal(event?.message.data, "first")
     }),
+  "attaches connections to topics": ({ targets }) =>
+    Effect.gen(function* () {
+      const url = `${targets.main}/members`
+      const sockets = yield* Effect.all([WebSocketClient.connect(url), WebSocketClient.connect(url)])
+      for (const socket of sockets) yield* equal(yield* received(socket), "attached")
+      yield* sockets[0].send("to all")
+      for (const socket of sockets) yield* equal(yield* received(socket), "to all")
+    }),
   "drains, and reports": (serving) =>
     Effect.gen(function* () {
       const url = `${serving.targets.drained}/echo`
@@ -458,6 +470,7 @@ export const runHost = (serving: Serving): Effect.Effect<Outcomes> =>
         Effect.exit,
         Effect.map((exit) => {
           if (Exit.isSuccess(exit)) return [name, "ok"] as const
+          if (Cause.squash(exit.cause) === notHere) return [name, "–"] as const
           return [name, (Cause.pretty(exit.cause).split(/\n +at /)[0] ?? "").trim()] as const
         })
       )
