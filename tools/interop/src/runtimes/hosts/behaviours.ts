@@ -1,8 +1,8 @@
 /** What a server does in its host, seen by clients on Node. */
 import { TopicsClient, WebSocketClient, type WebSocket } from "@effect-websocket/platform"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
-import { Cause, Effect, Exit, Stream, type Scope } from "effect"
-import type { Outcomes } from "../behaviours.js"
+import { Effect, Stream, type Scope } from "effect"
+import { mapRecord, observeAll, type Observed } from "../observe.js"
 import type { HostTargets } from "./app.js"
 import { frame, handshake, open, text } from "./peer.js"
 
@@ -448,19 +448,10 @@ export const hostBehaviours: Readonly<Record<string, Behaviour>> = {
     })
 }
 
-/** The outcome of each behaviour. */
-export const runHost = (serving: Serving): Effect.Effect<Outcomes> =>
-  Effect.map(
-    Effect.forEach(Object.entries(hostBehaviours), ([name, behaviour]) =>
-      Effect.scoped(behaviour(serving)).pipe(
-        Effect.provide(NodeWebSocketClient.layer),
-        Effect.timeout("90 seconds"),
-        Effect.exit,
-        Effect.map((exit) => {
-          if (Exit.isSuccess(exit)) return [name, "ok"] as const
-          return [name, (Cause.pretty(exit.cause).split(/\n +at /)[0] ?? "").trim()] as const
-        })
-      )
-    ),
-    (outcomes) => Object.fromEntries(outcomes)
+/** Tries all behaviours of a host. */
+export const tryHost = (serving: Serving): Effect.Effect<Observed> =>
+  observeAll(
+    mapRecord(hostBehaviours, (behaviour) =>
+      behaviour(serving).pipe(Effect.scoped, Effect.provide(NodeWebSocketClient.layer), Effect.timeout("90 seconds"))
+    )
   )

@@ -2,16 +2,16 @@
 import { Effect, type Scope } from "effect"
 import { start } from "../../Process.js"
 import { findBinary, firstLine } from "../../programs.js"
-import type { Outcomes } from "../behaviours.js"
+import type { Shown } from "../observe.js"
 import { bundled, versionIn, type Missing } from "../runtimes.js"
 import type { HostTargets } from "./app.js"
-import { runHost, type HostAbilities } from "./behaviours.js"
+import { tryHost, type HostAbilities } from "./behaviours.js"
 
 /** A host that is here. */
 export interface HostRuntime {
   readonly name: string
   readonly version: string
-  readonly run: Effect.Effect<Outcomes, Error, Scope.Scope>
+  readonly run: Effect.Effect<Shown, Error, Scope.Scope>
 }
 
 const bun: HostAbilities = { ping: true, pause: true, stops: true, awaitsClose: false, drops: true }
@@ -30,9 +30,9 @@ const command = (entry: string, abilities: HostAbilities, program: string, ...ar
         Effect.sync(() => process.write(text)),
         line
       )
-    const outcomes = yield* runHost({ targets, abilities, ask })
+    const behaviours = yield* tryHost({ targets, abilities, ask })
     if (process.child.exitCode !== null) return yield* Effect.fail(new Error(process.printed().slice(-2000)))
-    return outcomes
+    return { behaviours }
   })
 
 export const findHosts = (): ReadonlyArray<HostRuntime | Missing> => {
