@@ -15,8 +15,9 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Stream from "effect/Stream"
 import * as Scope from "effect/Scope"
+import { errorWords } from "../observe.js"
 import { local, served, type Host } from "./host.js"
-import { describe, optionsOf, outcomeOf, serveAnyPath, tryDeliveries, tryOptions } from "./trials.js"
+import { optionsOf, outcomeOf, serveAnyPath, tryDeliveries, tryOptions } from "./trials.js"
 
 /** Where the servers of a host listen. */
 export interface HostTargets {
@@ -66,6 +67,10 @@ class Seen {
 type Socket = WebSocketServer.ServerWebSocket<"messages", UpgradeCheck.Request>
 
 const started = new Map<string, Fiber.RuntimeFiber<unknown, unknown>>()
+
+/** Sends how something fails, if it does. */
+const tellFailure = (socket: Socket, effect: Effect.Effect<unknown, unknown>) =>
+  Effect.catchAll(effect, (error) => socket.send(errorWords(error)))
 
 const react = (socket: Socket, seen: Seen, name: string, data: string | Uint8Array) => {
   const [command, first = "", ...rest] = typeof data === "string" ? data.split(" ") : [""]
@@ -135,10 +140,14 @@ const react = (socket: Socket, seen: Seen, name: string, data: string | Uint8Arr
       )
     case "!ping":
       return Effect.flatMap(Effect.exit(socket.ping()), (exit) => socket.send(outcomeOf(exit)))
-    case "!pong":
-      return Effect.flatMap(Effect.exit(socket.pong()), (exit) => socket.send(outcomeOf(exit)))
+    case "!controls":
+      // Nobody waits for the pong.
+      return Effect.zipRight(
+        Effect.timeoutOption(tellFailure(socket, socket.ping()), "100 millis"),
+        tellFailure(socket, socket.pong())
+      )
     case "!stream":
-      return Effect.catchAll(socket.sendStream(Stream.make("in ", "parts")), (error) => socket.send(describe(error)))
+      return tellFailure(socket, socket.sendStream(Stream.make("in ", "parts")))
     case "!bytes":
       return Effect.flatMap(WebSocketServer.connections, (all) => {
         const own = all.find(({ url }) => url === socket.url)
@@ -182,7 +191,7 @@ const routes = (seen: Seen) =>
       handler: (socket) => {
         const name = String(socket.value.query["name"])
         const ended = Effect.map(socket.closeStatus, ({ clean, error, initiator, received, sent }) => {
-          seen.tell(`${name}:error`, describe(error))
+          seen.tell(`${name}:error`, errorWords(error))
           seen.tell(
             `${name}:end`,
             [initiator, received?.code, received?.reason, sent?.code, clean ? "clean" : "not clean", error._tag].join(

@@ -1,8 +1,8 @@
 /** What a server does in its host, seen by clients on Node. */
 import { TopicsClient, WebSocketClient, type WebSocket } from "@effect-websocket/platform"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
-import { Cause, Effect, Exit, Stream, type Scope } from "effect"
-import { notHere, type Outcomes } from "../behaviours.js"
+import { Effect, Stream, type Scope } from "effect"
+import { mapRecord, observeAll, type Observed } from "../observe.js"
 import type { HostTargets } from "./app.js"
 import { frame, handshake, open, text } from "./peer.js"
 
@@ -16,19 +16,21 @@ export interface HostAbilities {
   readonly awaitsClose: boolean
   /** It sends what is left of a connection, and then drops it. */
   readonly drops: boolean
-  /** It can follow every option, and deliver frames. */
-  readonly follows: boolean
 }
 
 /** A host that serves. */
 export interface Serving {
   readonly targets: HostTargets
-  readonly abilities: HostAbilities
   /** Gives a command, and returns the answer. */
   readonly ask: (command: string) => Effect.Effect<string, Error>
 }
 
-type Behaviour = (serving: Serving) => Effect.Effect<void, unknown, WebSocketClient.WebSocketClient | Scope.Scope>
+/** A host that serves, and what is known of it. */
+interface Known extends Serving {
+  readonly abilities: HostAbilities
+}
+
+type Behaviour = (serving: Known) => Effect.Effect<void, unknown, WebSocketClient.WebSocketClient | Scope.Scope>
 
 const equal = (actual: unknown, expected: unknown): Effect.Effect<void> =>
   Effect.sync(() => {
@@ -55,7 +57,7 @@ const echo = ({ targets }: Serving, query = "") => `${targets.main}/echo${query}
 const httpOf = (target: string): string => target.replace(/^ws/, "http")
 
 /** What the server saw under a name. */
-export const seen = ({ targets }: Pick<Serving, "targets">, name: string) =>
+export const seen = ({ targets }: Serving, name: string) =>
   Effect.scoped(
     Effect.flatMap(WebSocketClient.connect(`${targets.main}/echo`), (socket) =>
       Effect.map(ask(socket, `!seen ${name}`), String)
@@ -133,7 +135,6 @@ export const hostBehaviours: Readonly<Record<string, Behaviour>> = {
     }),
   "refuses options that the host cannot follow": (serving) =>
     Effect.gen(function* () {
-      if (serving.abilities.follows) return yield* Effect.fail(notHere)
       yield* equal((yield* refusal(echo(serving, "?own=1"))).status, 500)
       const socket = yield* WebSocketClient.connect(echo(serving))
       yield* equal(
@@ -206,14 +207,17 @@ export const hostBehaviours: Readonly<Record<string, Behaviour>> = {
       yield* silent.close()
       yield* equal(yield* seen(serving, "silent:end"), "remote 1000  1000 clean Connection_closed")
     }),
-  "sends its own close code": (serving) =>
+  "sends any close code": (serving) =>
     Effect.gen(function* () {
       for (const [name, command, code, reason] of [
         ["app", "!close 4321 bye", 4321, "bye"],
         ["away", "!close 1001 away", 1001, "away"],
         ["failed", "!fail", 1011, ""],
         ["died", "!die", 1011, ""],
-        ["twice", "!twice", 3001, ""]
+        ["twice", "!twice", 3001, ""],
+        ...[1000, 1002, 1003, 1007, 1008, 1009, 1010, 1012, 1013, 1014, 3000, 4999].map(
+          (code) => [`code-${code}`, `!close ${code}`, code, ""] as const
+        )
       ] as const) {
         const socket = yield* WebSocketClient.connect(echo(serving, `?name=${name}`))
         yield* socket.send(command)
@@ -460,20 +464,10 @@ export const hostBehaviours: Readonly<Record<string, Behaviour>> = {
     })
 }
 
-/** The outcome of each behaviour. */
-export const runHost = (serving: Serving): Effect.Effect<Outcomes> =>
-  Effect.map(
-    Effect.forEach(Object.entries(hostBehaviours), ([name, behaviour]) =>
-      Effect.scoped(behaviour(serving)).pipe(
-        Effect.provide(NodeWebSocketClient.layer),
-        Effect.timeout("90 seconds"),
-        Effect.exit,
-        Effect.map((exit) => {
-          if (Exit.isSuccess(exit)) return [name, "ok"] as const
-          if (Cause.squash(exit.cause) === notHere) return [name, "–"] as const
-          return [name, (Cause.pretty(exit.cause).split(/\n +at /)[0] ?? "").trim()] as const
-        })
-      )
-    ),
-    (outcomes) => Object.fromEntries(outcomes)
+/** Tries all behaviours of a host. */
+export const tryHost = (serving: Known): Effect.Effect<Observed> =>
+  observeAll(
+    mapRecord(hostBehaviours, (behaviour) =>
+      behaviour(serving).pipe(Effect.scoped, Effect.provide(NodeWebSocketClient.layer), Effect.timeout("90 seconds"))
+    )
   )

@@ -13,11 +13,12 @@ export const text = (data: string): Uint8Array => frame(1, Buffer.from(data))
 /** A Close with a code. */
 export const close = (code: number): Uint8Array => frame(8, Buffer.from([code >> 8, code & 0xff]))
 
-/** The header of a masked binary message. The mask is zero. */
-export const header = (length: number): Uint8Array => {
-  const bytes = Buffer.alloc(14)
-  bytes.set([0x82, 0xff])
-  bytes.writeBigUInt64BE(BigInt(length), 2)
+/** A masked binary message of zeros, without its last bytes. The mask is zero, too. */
+export const zeros = (length: number, missing = 0): Uint8Array => {
+  const bytes = Buffer.alloc((length < 65_536 ? 8 : 14) + length - missing)
+  bytes.set([0x82, length < 65_536 ? 0xfe : 0xff])
+  if (length < 65_536) bytes.writeUInt16BE(length, 2)
+  else bytes.writeBigUInt64BE(BigInt(length), 2)
   return bytes
 }
 
