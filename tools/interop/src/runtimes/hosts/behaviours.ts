@@ -215,7 +215,7 @@ export const hostBehaviours: Readonly<Record<string, Behaviour>> = {
         ["failed", "!fail", 1011, ""],
         ["died", "!die", 1011, ""],
         ["twice", "!twice", 3001, ""],
-        ...[1000, 1002, 1003, 1007, 1008, 1009, 1010, 1012, 1013, 1014, 3000, 4999].map(
+        ...[1000, 1002, 1003, 1007, 1008, 1009, 1010, 1012, 1013, 3000, 4999].map(
           (code) => [`code-${code}`, `!close ${code}`, code, ""] as const
         )
       ] as const) {

@@ -119,7 +119,14 @@ const closingFacts: Readonly<Record<string, Fact>> = {
       const end = yield* seen(serving, "behind:end")
       return end.includes("not clean") ? "drops the connection" : "discarded"
     }),
-  "a peer that does not answer a Close": (serving) =>
+  "the code of a peer that closes with 1014": (serving) =>
+    Effect.gen(function* () {
+      const peer = yield* joined(`${serving.targets.main}/echo?name=rare`)
+      peer.write(close(1014))
+      const [, code] = (yield* seen(serving, "rare:end")).split(" ")
+      return code || "none"
+    }),
+  "a peer that does not answer a Close, after `closeTimeout`": (serving) =>
     Effect.gen(function* () {
       const peer = yield* joined(`${serving.targets.hasty}/echo?name=mute`)
       peer.write(text("!close 4321 bye"))
@@ -127,7 +134,7 @@ const closingFacts: Readonly<Record<string, Fact>> = {
       yield* seen(serving, "mute:end")
       return yield* ending(peer)
     }),
-  "a Close to a peer that does not read": (serving) =>
+  "a Close to a peer that does not read, after `closeTimeout`": (serving) =>
     Effect.gen(function* () {
       const peer = yield* joined(`${serving.targets.hasty}/echo?name=deaf`)
       peer.socket.pause()
@@ -209,8 +216,7 @@ const flowFacts: Readonly<Record<string, Fact>> = {
       const peer = yield* joined(`${serving.targets.watchful}/echo?name=silent`)
       yield* peer.when(() => peer.frames().some(({ opcode }) => opcode === 9))
       const millis = performance.now() - begun
-      const when = millis < 190 ? "before" : millis < 900 ? "after" : "long after"
-      return `a ping ${when} that time, then ${yield* seen(serving, "silent:error")}`
+      return `a ping ${millis < 190 ? "before" : "after"} that time, then ${yield* seen(serving, "silent:error")}`
     }),
   "`ping`, `pong`": ({ targets }) =>
     Effect.gen(function* () {
