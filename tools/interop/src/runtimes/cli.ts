@@ -58,6 +58,8 @@ const factTable = (marker: string, facts: object): Table => ({
 interface Suite {
   readonly tables: ReadonlyArray<Table>
   readonly runtimes: ReadonlyArray<Trial | Missing>
+  /** How many of them run at the same time. Most of the time they wait. */
+  readonly atOnce: number
   /** How long one runtime may take. */
   readonly patience: "90 seconds" | "240 seconds" | "300 seconds"
 }
@@ -107,25 +109,26 @@ const finish = ({ head, marker, rows, shows }: Table, tried: ReadonlyArray<Tried
   })
 
 /** Tries the runtimes of a suite, and prints, compares or writes its tables. Returns what is wrong. */
-const fill = ({ patience, runtimes, tables }: Suite) =>
+const fill = ({ atOnce, patience, runtimes, tables }: Suite) =>
   Effect.gen(function* () {
-    const tried: Array<Tried> = []
-    const leftOut: Array<string> = []
-    const wrong: Array<string> = []
     for (const runtime of runtimes) {
       if ("missing" in runtime) console.log(`MISSING: ${runtime.name}, for lack of ${runtime.missing}`)
-      if ("missing" in runtime || !isWanted(runtime)) {
-        leftOut.push(runtime.name)
-        continue
-      }
-      const exit = yield* Effect.exit(Effect.timeout(Effect.scoped(runtime.run), patience))
-      if (Exit.isSuccess(exit)) tried.push({ runtime, shown: exit.value })
-      else {
-        // It could not try anything.
-        leftOut.push(runtime.name)
-        wrong.push(`${runtime.name}: ${Cause.pretty(exit.cause)}`)
-      }
     }
+    const wanted = runtimes.flatMap((runtime) => ("missing" in runtime || !isWanted(runtime) ? [] : [runtime]))
+    const exits = yield* Effect.forEach(
+      wanted,
+      (runtime) =>
+        Effect.map(Effect.exit(Effect.timeout(Effect.scoped(runtime.run), patience)), (exit) => ({ runtime, exit })),
+      { concurrency: atOnce }
+    )
+    const tried = exits.flatMap(({ exit, runtime }) => (Exit.isSuccess(exit) ? [{ runtime, shown: exit.value }] : []))
+    // Those could not try anything.
+    const wrong = exits.flatMap(({ exit, runtime }) =>
+      Exit.isFailure(exit) ? [`${runtime.name}: ${Cause.pretty(exit.cause)}`] : []
+    )
+    const leftOut = runtimes
+      .map(({ name }) => name)
+      .filter((name) => !tried.some(({ runtime }) => runtime.name === name))
     for (const table of tables) wrong.push(...(yield* finish(table, tried, leftOut)))
     for (const each of wrong) console.log(`FAILED: ${each}`)
     console.log(`${tried.length} runtimes, ${wrong.length} failures`)
@@ -139,21 +142,25 @@ const program = Effect.gen(function* () {
     runtimes: findRuntimes().map((runtime) =>
       "missing" in runtime ? runtime : { ...runtime, run: Effect.flatMap(serve, runtime.run) }
     ),
+    atOnce: 2,
     patience: "90 seconds"
   }
   const servers: Suite = {
     tables: [behaviourTable("hosts", hostBehaviours)],
     runtimes: findHosts(),
+    atOnce: 1,
     patience: "300 seconds"
   }
   const workers: Suite = {
     tables: [behaviourTable("workers", servedBehaviours), factTable("worker facts", servedFacts)],
     runtimes: findServed(),
+    atOnce: 3,
     patience: "240 seconds"
   }
   const objects: Suite = {
     tables: [behaviourTable("durable objects", objectBehaviours), factTable("durable object facts", objectFacts)],
     runtimes: findObjects(),
+    atOnce: 2,
     patience: "240 seconds"
   }
   const all = { clients, servers, workers, objects }
