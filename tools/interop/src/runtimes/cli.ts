@@ -108,15 +108,14 @@ const finish = ({ head, marker, rows, shows }: Table, tried: ReadonlyArray<Tried
     return []
   })
 
-/** Tries the runtimes of a suite, and prints, compares or writes its tables. Returns what is wrong. */
-const fill = ({ atOnce, patience, runtimes, tables }: Suite) =>
+/** Tries the runtimes of a suite. */
+const tryRuntimes = ({ atOnce, patience, runtimes, tables }: Suite) =>
   Effect.gen(function* () {
     for (const runtime of runtimes) {
       if ("missing" in runtime) console.log(`MISSING: ${runtime.name}, for lack of ${runtime.missing}`)
     }
-    const wanted = runtimes.flatMap((runtime) => ("missing" in runtime || !isWanted(runtime) ? [] : [runtime]))
     const exits = yield* Effect.forEach(
-      wanted,
+      runtimes.flatMap((runtime) => ("missing" in runtime || !isWanted(runtime) ? [] : [runtime])),
       (runtime) =>
         Effect.map(Effect.exit(Effect.timeout(Effect.scoped(runtime.run), patience)), (exit) => ({ runtime, exit })),
       { concurrency: atOnce }
@@ -126,13 +125,19 @@ const fill = ({ atOnce, patience, runtimes, tables }: Suite) =>
     const wrong = exits.flatMap(({ exit, runtime }) =>
       Exit.isFailure(exit) ? [`${runtime.name}: ${Cause.pretty(exit.cause)}`] : []
     )
-    const leftOut = runtimes
-      .map(({ name }) => name)
-      .filter((name) => !tried.some(({ runtime }) => runtime.name === name))
-    for (const table of tables) wrong.push(...(yield* finish(table, tried, leftOut)))
-    for (const each of wrong) console.log(`FAILED: ${each}`)
-    console.log(`${tried.length} runtimes, ${wrong.length} failures`)
-    return wrong.length
+    const names = tried.map(({ runtime }) => runtime.name)
+    const leftOut = runtimes.map(({ name }) => name).filter((name) => !names.includes(name))
+    return { tables, tried, leftOut, wrong }
+  })
+
+/** Prints, compares or writes the tables of a suite. Returns how much is wrong. */
+const conclude = ({ leftOut, tables, tried, wrong }: Effect.Effect.Success<ReturnType<typeof tryRuntimes>>) =>
+  Effect.gen(function* () {
+    const found = yield* Effect.forEach(tables, (table) => finish(table, tried, leftOut))
+    const all = [...wrong, ...found.flat()]
+    for (const each of all) console.log(`FAILED: ${each}`)
+    console.log(`${tried.length} runtimes, ${all.length} failures`)
+    return all.length
   })
 
 const program = Effect.gen(function* () {
@@ -163,9 +168,13 @@ const program = Effect.gen(function* () {
     atOnce: 2,
     patience: "240 seconds"
   }
-  const all = { clients, servers, workers, objects }
-  const suites = Object.entries(all).flatMap(([name, suite]) => (values.only === name ? [suite] : []))
-  const wrong = yield* Effect.forEach(values.only === undefined ? Object.values(all) : suites, fill)
+  const all = { clients, objects, workers, servers }
+  const suites = Object.entries(all).flatMap(([name, suite]) =>
+    values.only === undefined || values.only === name ? [suite] : []
+  )
+  // The Workers and objects mostly wait. The page is written by one suite after another.
+  const tried = yield* Effect.forEach(suites, tryRuntimes, { concurrency: 2 })
+  const wrong = yield* Effect.forEach(tried, conclude)
   process.exitCode = wrong.some((count) => count > 0) ? 1 : 0
 })
 
