@@ -59,6 +59,8 @@ const factTable = (marker: string, facts: object): Table => ({
 interface Suite {
   readonly tables: ReadonlyArray<Table>
   readonly runtimes: ReadonlyArray<Trial | Missing>
+  /** How many of them run at the same time. Most of the time they wait. */
+  readonly atOnce: number
   /** How long one runtime may take. */
   readonly patience: "90 seconds" | "240 seconds" | "300 seconds"
 }
@@ -107,30 +109,36 @@ const finish = ({ head, marker, rows, shows }: Table, tried: ReadonlyArray<Tried
     return []
   })
 
-/** Tries the runtimes of a suite, and prints, compares or writes its tables. Returns what is wrong. */
-const fill = ({ patience, runtimes, tables }: Suite) =>
+/** Tries the runtimes of a suite. */
+const tryRuntimes = ({ atOnce, patience, runtimes, tables }: Suite) =>
   Effect.gen(function* () {
-    const tried: Array<Tried> = []
-    const leftOut: Array<string> = []
-    const wrong: Array<string> = []
     for (const runtime of runtimes) {
       if ("missing" in runtime) console.log(`MISSING: ${runtime.name}, for lack of ${runtime.missing}`)
-      if ("missing" in runtime || !isWanted(runtime)) {
-        leftOut.push(runtime.name)
-        continue
-      }
-      const exit = yield* Effect.exit(Effect.timeout(Effect.scoped(runtime.run), patience))
-      if (Exit.isSuccess(exit)) tried.push({ runtime, shown: exit.value })
-      else {
-        // It could not try anything.
-        leftOut.push(runtime.name)
-        wrong.push(`${runtime.name}: ${Cause.pretty(exit.cause)}`)
-      }
     }
-    for (const table of tables) wrong.push(...(yield* finish(table, tried, leftOut)))
-    for (const each of wrong) console.log(`FAILED: ${each}`)
-    console.log(`${tried.length} runtimes, ${wrong.length} failures`)
-    return wrong.length
+    const exits = yield* Effect.forEach(
+      runtimes.flatMap((runtime) => ("missing" in runtime || !isWanted(runtime) ? [] : [runtime])),
+      (runtime) =>
+        Effect.map(Effect.exit(Effect.timeout(Effect.scoped(runtime.run), patience)), (exit) => ({ runtime, exit })),
+      { concurrency: atOnce }
+    )
+    const tried = exits.flatMap(({ exit, runtime }) => (Exit.isSuccess(exit) ? [{ runtime, shown: exit.value }] : []))
+    // Those could not try anything.
+    const wrong = exits.flatMap(({ exit, runtime }) =>
+      Exit.isFailure(exit) ? [`${runtime.name}: ${Cause.pretty(exit.cause)}`] : []
+    )
+    const names = tried.map(({ runtime }) => runtime.name)
+    const leftOut = runtimes.map(({ name }) => name).filter((name) => !names.includes(name))
+    return { tables, tried, leftOut, wrong }
+  })
+
+/** Prints, compares or writes the tables of a suite. Returns how much is wrong. */
+const conclude = ({ leftOut, tables, tried, wrong }: Effect.Effect.Success<ReturnType<typeof tryRuntimes>>) =>
+  Effect.gen(function* () {
+    const found = yield* Effect.forEach(tables, (table) => finish(table, tried, leftOut))
+    const all = [...wrong, ...found.flat()]
+    for (const each of all) console.log(`FAILED: ${each}`)
+    console.log(`${tried.length} runtimes, ${all.length} failures`)
+    return all.length
   })
 
 const program = Effect.gen(function* () {
@@ -140,26 +148,34 @@ const program = Effect.gen(function* () {
     runtimes: findRuntimes().map((runtime) =>
       "missing" in runtime ? runtime : { ...runtime, run: Effect.flatMap(serve, runtime.run) }
     ),
+    atOnce: 2,
     patience: "90 seconds"
   }
   const servers: Suite = {
     tables: [behaviourTable("hosts", hostBehaviours), factTable("host facts", hostFacts)],
     runtimes: findHosts(),
+    atOnce: 1,
     patience: "300 seconds"
   }
   const workers: Suite = {
     tables: [behaviourTable("workers", servedBehaviours), factTable("worker facts", servedFacts)],
     runtimes: findServed(),
+    atOnce: 3,
     patience: "240 seconds"
   }
   const objects: Suite = {
     tables: [behaviourTable("durable objects", objectBehaviours), factTable("durable object facts", objectFacts)],
     runtimes: findObjects(),
+    atOnce: 2,
     patience: "240 seconds"
   }
-  const all = { clients, servers, workers, objects }
-  const suites = Object.entries(all).flatMap(([name, suite]) => (values.only === name ? [suite] : []))
-  const wrong = yield* Effect.forEach(values.only === undefined ? Object.values(all) : suites, fill)
+  const all = { clients, objects, workers, servers }
+  const suites = Object.entries(all).flatMap(([name, suite]) =>
+    values.only === undefined || values.only === name ? [suite] : []
+  )
+  // The Workers and objects mostly wait. The page is written by one suite after another.
+  const tried = yield* Effect.forEach(suites, tryRuntimes, { concurrency: 2 })
+  const wrong = yield* Effect.forEach(tried, conclude)
   process.exitCode = wrong.some((count) => count > 0) ? 1 : 0
 })
 

@@ -109,7 +109,7 @@ export const facts: Readonly<Record<string, Fact>> = {
       ),
       together
     ),
-  "`compression`, `heartbeatInterval`, `cookies`, `origin`, `maxRedirects`": ({ echo }) =>
+  "other options: `compression`, `heartbeatInterval`, `cookies`, `origin`, `maxRedirects`": ({ echo }) =>
     Effect.map(
       Effect.forEach(
         [
@@ -154,9 +154,9 @@ export const facts: Readonly<Record<string, Fact>> = {
     ),
   "a refused handshake": ({ echo }) => connected(`${echo}?refuse=403`),
   "a redirect": (targets) => connected(raw(targets, "moved", "moved")),
-  "the server selects none of the subprotocols": (targets) =>
+  "a server that selects none of the subprotocols": (targets) =>
     connected(raw(targets, "", "none"), { protocols: ["chat.v1"] }),
-  "the server selects a subprotocol that was not offered": (targets) =>
+  "a server that selects a subprotocol that was not offered": (targets) =>
     connected(`${raw(targets, "selects", "other")}&protocol=other`, { protocols: ["chat.v1"] }),
   "a cookie of an earlier response": (targets) =>
     Effect.gen(function* () {
@@ -164,11 +164,11 @@ export const facts: Readonly<Record<string, Fact>> = {
       const { cookie } = yield* requestOf(targets, "second")
       return sent(cookie)
     }),
-  "`Origin`": (targets) => Effect.map(requestOf(targets, "origin"), ({ origin }) => sent(origin)),
-  "offer of permessage-deflate": (targets) =>
+  "the header `Origin`": (targets) => Effect.map(requestOf(targets, "origin"), ({ origin }) => sent(origin)),
+  "the offer of permessage-deflate": (targets) =>
     Effect.map(requestOf(targets, "deflate"), (headers) => sent(headers["sec-websocket-extensions"])),
   "`send` to a server that does not read": (targets) => Effect.flatMap(unread(targets), sendMuch),
-  "`bufferedBytes` meanwhile": (targets) =>
+  "`bufferedBytes` then": (targets) =>
     Effect.gen(function* () {
       const socket = yield* unread(targets)
       yield* sendMuch(socket)
@@ -182,7 +182,7 @@ export const facts: Readonly<Record<string, Fact>> = {
         return (yield* socket.isOpen) ? "ignored" : "followed"
       })
     ),
-  "a server that sends what nobody reads": (targets) =>
+  "a server that sends more than the app reads": (targets) =>
     Effect.gen(function* () {
       const socket = yield* WebSocketClient.connect(named(targets, "poured"))
       yield* socket.send("!pour")
@@ -191,7 +191,7 @@ export const facts: Readonly<Record<string, Fact>> = {
       yield* socket.abort
       return outcome
     }),
-  "`close` with 1000, 1001, 1008, 1011 and 4321 sends": (targets) =>
+  "`close` with 1000, 1001, 1008, 1011, 4321: the code that is sent": (targets) =>
     Effect.map(
       Effect.forEach([1000, 1001, 1008, 1011, 4321], (code) =>
         Effect.gen(function* () {
@@ -203,7 +203,7 @@ export const facts: Readonly<Record<string, Fact>> = {
       ),
       (codes) => codes.join(", ")
     ),
-  "`abort` sends": (targets) =>
+  "`abort`: what the server gets": (targets) =>
     Effect.gen(function* () {
       const socket = yield* WebSocketClient.connect(named(targets, "aborted"))
       yield* socket.abort
@@ -213,14 +213,14 @@ export const facts: Readonly<Record<string, Fact>> = {
       if (code === "undefined") return "the end of TCP"
       return code === "1005" ? "a Close without a code" : `a Close with ${code}`
     }),
-  "TCP of a server that does not answer a Close": (targets) =>
+  "TCP after `closeTimeout`, if the server does not answer the Close": (targets) =>
     Effect.gen(function* () {
       const socket = yield* WebSocketClient.connect(raw(targets, "silent", "silent"), { closeTimeout: "100 millis" })
       yield* socket.close()
       const what = yield* seenSoon(targets, "silent:gone")
       return what === "gone" ? "ends" : "stays"
     }),
-  "`receive` from a server that sends a Close and keeps TCP": (targets) =>
+  "`receive`, if the server sends a Close and keeps TCP open": (targets) =>
     Effect.gen(function* () {
       const socket = yield* WebSocketClient.connect(raw(targets, "closes", "closes"), { closeTimeout: "100 millis" })
       return yield* soon(words(Effect.as(socket.receive, "a message")), "waits")

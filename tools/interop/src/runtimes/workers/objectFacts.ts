@@ -17,13 +17,13 @@ export const objectFacts: Readonly<Record<string, Fact>> = {
       return `${outcome}; the object ${(yield* place.ask("/made")) === before ? "sleeps on" : "wakes"}`
     }),
   "a message above `limits.maxMessageBytes`": tooLarge,
-  "a client that sends what nobody reads": (place) =>
+  "a client that sends more than the handler reads": (place) =>
     Effect.gen(function* () {
       const outcome = yield* overflowing(place, connect, "!wait")
       yield* Effect.flatMap(connect(place, "releasing"), (socket) => socket.send("!release"))
       return outcome
     }),
   "`send` to a client that does not read": (place) => pouring(place, connect),
-  "`close` with 1000, 1001, 1008, 1011 and 4321 sends": (place) => codesSent(place, connect),
+  "`close` with 1000, 1001, 1008, 1011, 4321: the code that is sent": (place) => codesSent(place, connect),
   ...unanswered
 }

@@ -43,6 +43,8 @@ const sendMuch = (socket: WebSocket.WebSocket) =>
       const sent = yield* Effect.timeoutOption(socket.send("x".repeat(9_000)), "500 millis")
       if (Option.isNone(sent)) return "makes the client wait"
     }
+    // The Close may be on its way.
+    yield* Effect.sleep("3 seconds")
     return "keeps everything"
   })
 

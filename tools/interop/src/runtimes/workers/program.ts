@@ -178,6 +178,10 @@ export class Broken extends Objects {
 
 type ServerSocket = WebSocketServer.ServerWebSocket<"messages", string>
 
+/** Sends the tag of an error. */
+const sayTag = (socket: ServerSocket, effect: Effect.Effect<unknown, { readonly _tag: string }>) =>
+  Effect.matchEffect(effect, { onFailure: ({ _tag }) => socket.send(_tag), onSuccess: () => Effect.void })
+
 const answer = (socket: ServerSocket, data: string | Uint8Array): Effect.Effect<unknown, unknown, Scope.Scope> => {
   const [command, first = "", ...rest] = typeof data === "string" ? data.split(" ") : [""]
   switch (command) {
@@ -194,18 +198,18 @@ const answer = (socket: ServerSocket, data: string | Uint8Array): Effect.Effect<
       return Effect.forkScoped(pour(socket))
     case "!address":
       return socket.send(String(socket.remoteAddress))
-    case "!try": {
-      const part = Stream.make("part")
-      const tried = first === "ping" ? socket.ping() : first === "pong" ? socket.pong() : socket.sendStream(part)
-      return Effect.matchEffect(tried, {
-        onFailure: ({ _tag }) => socket.send(_tag),
-        onSuccess: () => socket.send("yes")
-      })
-    }
     case "!ping":
       return Effect.flatMap(Effect.flip(socket.ping()), (error) =>
         socket.send(`${error._tag} ${error._tag === "Protocol_error" ? error.origin : ""}`)
       )
+    case "!try": {
+      const yes = socket.send("yes")
+      if (first === "sendStream") return sayTag(socket, socket.sendStream(Stream.make("yes")))
+      return sayTag(
+        socket,
+        first === "ping" ? Effect.flatMap(socket.ping(), () => yes) : Effect.flatMap(socket.pong(), () => yes)
+      )
+    }
     default:
       return socket.send(data)
   }

@@ -36,8 +36,8 @@ export const servedFacts: Readonly<Record<string, Fact>> = {
     Effect.map(answers(place, ["!address"]), ([address]) => (address === "undefined" ? "not known" : "known")),
   "a ping of the client": (place) => Effect.flatMap(connect(place, "pinging"), pinged),
   "a message above `limits.maxMessageBytes`": tooLarge,
-  "a client that sends what nobody reads": (place) => overflowing(place, connect, "!sleep 1500"),
+  "a client that sends more than the handler reads": (place) => overflowing(place, connect, "!sleep 1500"),
   "`send` to a client that does not read": (place) => pouring(place, connect),
-  "`close` with 1000, 1001, 1008, 1011 and 4321 sends": (place) => codesSent(place, connect),
+  "`close` with 1000, 1001, 1008, 1011, 4321: the code that is sent": (place) => codesSent(place, connect),
   ...unanswered
 }
