@@ -66,23 +66,36 @@ const read = (text: string): ReadTable => {
   }
 }
 
+const namesOf = ({ rows }: ReadTable): ReadonlyArray<string> => rows.map(([name]) => name)
+
+const differentRows = (seen: ReadonlyArray<string>, said: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const wrong = [
+    ...seen.filter((name) => !said.includes(name)).map((name) => `the page has no row ${name}`),
+    ...said.filter((name) => !seen.includes(name)).map((name) => `no run shows the row ${name} of the page`)
+  ]
+  if (wrong.length > 0 || seen.join("|") === said.join("|")) return wrong
+  return ["the rows of the page are in another order, or some are there twice"]
+}
+
 /** Where the page says something else than what was seen, one line each. */
 export const differences = async (table: SeenTable): Promise<ReadonlyArray<string>> => {
   const [, there] = split(readFileSync(page, "utf8"), table.marker)
   const [seen, said] = [read(await formatted(render(table))), read(there)]
   const known = [...seen.columns, ...table.leftOut]
-  const names = ({ rows }: ReadTable): string => rows.map(([name]) => name).join(", ")
   const cell = ({ columns, rows }: ReadTable, column: string, row: string): string | undefined =>
     rows.find(([name]) => name === row)?.[columns.indexOf(column) + 1]
   return [
-    ...(names(seen) === names(said) ? [] : [`the rows are ${names(seen)}, but those of the page are ${names(said)}`]),
-    ...said.columns.filter((column) => !known.includes(column)).map((column) => `no runtime is called ${column}`),
+    ...differentRows(namesOf(seen), namesOf(said)),
+    ...said.columns
+      .filter((column) => !known.includes(column))
+      .map((column) => `no runtime shows the column ${column} of the page`),
     ...seen.columns.flatMap((column) => {
       if (!said.columns.includes(column)) return [`the page has no column ${column}`]
-      return seen.rows.flatMap(([row]) => {
+      const rows = namesOf(seen).filter((row) => namesOf(said).includes(row))
+      return rows.flatMap((row) => {
         const [now, before] = [cell(seen, column, row), cell(said, column, row)]
         // What could not be observed is empty here.
-        return now === "" || before === undefined || now === before
+        return now === "" || now === before
           ? []
           : [`${column}, ${row}: the page says "${before}", but "${now}" was seen`]
       })
