@@ -17,7 +17,7 @@ await serveAll(
       BunWebSocketServer.make({
         ...options,
         ...(unread === undefined ? {} : { receiveHighWaterMark: unread }),
-        ...(watches === true ? { heartbeatInterval: "200 millis", heartbeatTimeout: "300 millis" } : {})
+        ...(watches === true ? { heartbeatInterval: "1 second", heartbeatTimeout: "500 millis" } : {})
       }),
     attach: BunWebSocketServer.attach(({ fetch, websocket }) =>
       Bun.serve({

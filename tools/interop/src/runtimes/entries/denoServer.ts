@@ -15,7 +15,7 @@ await serveAll(
       DenoWebSocketServer.make({
         ...options,
         ...(unread === undefined ? {} : { maxUnreadBytes: unread }),
-        ...(watches === true ? { heartbeatInterval: "200 millis" } : {})
+        ...(watches === true ? { heartbeatInterval: "1 second" } : {})
       }),
     attach: DenoWebSocketServer.attach((fetch) =>
       Deno.serve(

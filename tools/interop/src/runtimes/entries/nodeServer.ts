@@ -20,7 +20,7 @@ await serveAll(
         ...options,
         ...(tls === undefined ? {} : { tls, http2: true }),
         ...(unread === undefined ? {} : { receiveHighWaterMark: unread }),
-        ...(watches === true ? { heartbeatInterval: "200 millis", heartbeatTimeout: "300 millis" } : {})
+        ...(watches === true ? { heartbeatInterval: "1 second", heartbeatTimeout: "500 millis" } : {})
       }),
     attach: Effect.flatMap(listening, (server) => NodeWebSocketServer.attach(server))
   },

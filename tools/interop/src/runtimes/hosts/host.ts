@@ -14,7 +14,7 @@ export interface HostOptions extends ServerOptions {
   readonly host: string
   /** With HTTP/2, if the host has it for WebSockets. */
   readonly tls?: { readonly key: string; readonly cert: string }
-  /** Whether to ping after 200 ms. */
+  /** Whether to ping after one second. */
   readonly watches?: boolean
   /** How many bytes may wait to be read. */
   readonly unread?: number
