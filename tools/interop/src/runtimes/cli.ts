@@ -126,8 +126,8 @@ const tryRuntimes = ({ atOnce, patience, runtimes, tables }: Suite) =>
     const wrong = exits.flatMap(({ exit, runtime }) =>
       Exit.isFailure(exit) ? [`${runtime.name}: ${Cause.pretty(exit.cause)}`] : []
     )
-    const names = tried.map(({ runtime }) => runtime.name)
-    const leftOut = runtimes.map(({ name }) => name).filter((name) => !names.includes(name))
+    const names = new Set(tried.map(({ runtime }) => runtime.name))
+    const leftOut = runtimes.map(({ name }) => name).filter((name) => !names.has(name))
     return { tables, tried, leftOut, wrong }
   })
 

@@ -81,13 +81,13 @@ const differentRows = (seen: ReadonlyArray<string>, said: ReadonlyArray<string>)
 export const differences = async (table: SeenTable): Promise<ReadonlyArray<string>> => {
   const [, there] = split(readFileSync(page, "utf8"), table.marker)
   const [seen, said] = [read(await formatted(render(table))), read(there)]
-  const known = [...seen.columns, ...table.leftOut]
+  const known = new Set([...seen.columns, ...table.leftOut])
   const cell = ({ columns, rows }: ReadTable, column: string, row: string): string | undefined =>
     rows.find(([name]) => name === row)?.[columns.indexOf(column) + 1]
   return [
     ...differentRows(namesOf(seen), namesOf(said)),
     ...said.columns
-      .filter((column) => !known.includes(column))
+      .filter((column) => !known.has(column))
       .map((column) => `no runtime shows the column ${column} of the page`),
     ...seen.columns.flatMap((column) => {
       if (!said.columns.includes(column)) return [`the page has no column ${column}`]

@@ -1,5 +1,5 @@
 /** What is observed of servers in Workers and of Durable Objects alike, with clients on Node. */
-import { WebSocketClient, type WebSocket } from "@effect-websocket/platform"
+import type { WebSocket, WebSocketClient } from "@effect-websocket/platform"
 import { Effect, Option, type Duration, type Scope } from "effect"
 import { handshake, open, text, type Peer } from "../hosts/peer.js"
 import { words } from "../observe.js"
