@@ -21,6 +21,7 @@ import * as WebSocketClient from "../WebSocketClient.js"
 
 /**
  * The options of one connection. No platform sends pings for an app, so there is no heartbeat; `idleTimeout` notices a peer that is gone.
+ * Deno also sends a `User-Agent` of its own, before that of `userAgent`.
  *
  * @since 0.1.0
  * @category models

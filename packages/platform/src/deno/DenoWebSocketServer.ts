@@ -41,8 +41,8 @@ export type { DenoAddress, DenoInfo, DenoServer } from "./DenoHost.js"
 export interface ServerOptions
   extends NativeServerOptions.ServerOptions, NativeServerOptions.SendOptions, NativeServerOptions.UnreadOptions {
   /**
-   * The time after which Deno sends a ping, and again the time within which the peer must answer it, in whole seconds. Afterwards the
-   * connection ends with 1006. Default: 25 seconds. An infinite duration switches it off.
+   * The time after which Deno sends a ping, and again the time within which the peer must answer it. Afterwards the connection ends
+   * with 1006. Default: 25 seconds. An infinite duration switches it off.
    */
   readonly heartbeatInterval?: DurationInput | undefined
 }
@@ -124,12 +124,12 @@ const tcpAddress = (address: unknown): DenoAddress | undefined =>
 const isAddress = (address: unknown): address is DenoAddress =>
   typeof address === "object" && address !== null && "transport" in address
 
-/** Answers a request to upgrade. `heartbeat` is in seconds; 0 switches it off. */
-const answer = (made: NativeServer.Made, request: Request, info: DenoInfo, heartbeat: number): Promise<Response> =>
+/** Answers a request to upgrade. `idleTimeout` is that of Deno, in seconds; 0 switches it off. */
+const answer = (made: NativeServer.Made, request: Request, info: DenoInfo, idleTimeout: number): Promise<Response> =>
   new Promise((resolve) => {
     const upgrade = ({ headers, protocol }: NativeAnswer): NativeUpgraded<Response> => {
       const { response, socket } = Deno.upgradeWebSocket(request, {
-        idleTimeout: heartbeat,
+        idleTimeout,
         ...(protocol === undefined ? {} : { protocol })
       })
       for (const [name, value] of headerLines(headers)) response.headers.append(name, value)
@@ -148,22 +148,21 @@ const attachWith = (
   end: (server: DenoServer) => Promise<void>
 ): Effect.Effect<WebSocketServer.Service, IoError, Scope.Scope> =>
   Effect.gen(function* () {
-    const heartbeat = yield* Effect.sync(() => heartbeatSeconds(heartbeatInterval ?? defaults.heartbeatInterval))
+    const idleTimeout = yield* Effect.sync(() => idleSeconds(heartbeatInterval ?? defaults.heartbeatInterval))
     return yield* NativeServer.attach({
       abilities,
       options,
       own: [...ownOptions, ...own],
       address,
-      serve: (made) => serve((request, info) => answer(made, request, info, heartbeat), made),
+      serve: (made) => serve((request, info) => answer(made, request, info, idleTimeout), made),
       // There is no `stop`: a shutdown would close the WebSockets.
       end
     })
   })
 
-const heartbeatSeconds = (interval: DurationInput): number =>
-  Duration.toMillis(interval) === Number.POSITIVE_INFINITY
-    ? 0
-    : Math.ceil(timeout("heartbeatInterval", interval) / 1000)
+// Deno sends a ping after half of its `idleTimeout`, and waits the other half for the answer.
+const idleSeconds = (interval: DurationInput): number =>
+  Duration.toMillis(interval) === Number.POSITIVE_INFINITY ? 0 : (2 * timeout("heartbeatInterval", interval)) / 1000
 
 /**
  * A server on a server of the app. `serve` gets the handler for requests to upgrade, and returns the server of Deno. It takes the

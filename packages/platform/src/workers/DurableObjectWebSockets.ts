@@ -110,7 +110,7 @@ export interface Socket<S> {
    */
   setState(state: S): Effect.Effect<void, InvalidState>
   /**
-   * Sends a message. It never waits, because Workers do not tell how many bytes wait to be sent. Fails with `ConnectionClosed` once the
+   * Sends a message. It never waits: it does not look at how many bytes wait to be sent. Fails with `ConnectionClosed` once the
    * connection is closed or closing (RFC 6455 §7.1.2), and with `IoError` if the platform refuses the message.
    */
   send(data: Data): Effect.Effect<void, ConnectionError>

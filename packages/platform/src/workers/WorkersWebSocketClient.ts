@@ -31,7 +31,8 @@ const platform: NativeClient.Platform = {
 }
 
 /**
- * The options of one connection. `send` never waits, because a Worker does not learn how many bytes wait to be sent.
+ * The options of one connection. `send` waits as elsewhere, with the default marks, if this version of Workers has `bufferedAmount`.
+ * Without it, `send` never waits.
  *
  * @since 0.1.0
  * @category models

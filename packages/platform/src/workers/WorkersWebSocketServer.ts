@@ -25,7 +25,7 @@ import * as upgrading from "./internal/upgrading.js"
 import { WorkersEnd } from "./internal/WorkersEnd.js"
 
 /**
- * The options of the server of each request. `send` never waits, because a Worker does not learn how many bytes wait to be sent. Limits
+ * The options of the server of each request. `send` never waits: it does not look at how many bytes wait to be sent. Limits
  * over several connections do not exist, because each connection has a server of its own.
  *
  * @since 3.0.0

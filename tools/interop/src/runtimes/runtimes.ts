@@ -1,4 +1,5 @@
 /** The runtimes, and how each one runs the behaviours. */
+import { NodeWebSocketClient } from "@effect-websocket/platform/node"
 import { build } from "esbuild"
 import { Effect, Schedule, type Scope } from "effect"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
@@ -8,13 +9,15 @@ import { join } from "node:path"
 import { chromium } from "playwright-core"
 import { start } from "../Process.js"
 import { debianPackages, find, findBinary, firstLine, folderOf } from "../programs.js"
-import type { Outcomes, Targets } from "./behaviours.js"
+import type { Targets } from "./behaviours.js"
+import { observeFacts } from "./facts.js"
+import type { Shown } from "./observe.js"
 
 /** A runtime that is here. */
 export interface Runtime {
   readonly name: string
   readonly version: string
-  readonly run: (targets: Targets) => Effect.Effect<Outcomes, Error, Scope.Scope>
+  readonly run: (targets: Targets) => Effect.Effect<Shown, Error, Scope.Scope>
 }
 
 /** A runtime that is not. */
@@ -29,7 +32,7 @@ export const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, Error> =>
   Effect.tryPromise({ try: run, catch: (error) => (error instanceof Error ? error : new Error(String(error))) })
 
 /** A program for a runtime, as one file in a folder of its own. */
-export const bundled = (entry: string) =>
+export const bundled = (entry: string, platform: "browser" | "node" = "browser") =>
   Effect.gen(function* () {
     const folder = yield* Effect.acquireRelease(
       Effect.sync(() => mkdtempSync(join(tmpdir(), "runtimes-"))),
@@ -42,7 +45,7 @@ export const bundled = (entry: string) =>
         outfile: file,
         bundle: true,
         format: "esm",
-        platform: "browser",
+        platform,
         target: "es2022",
         conditions: ["@effect-websocket/source"]
       })
@@ -50,7 +53,7 @@ export const bundled = (entry: string) =>
     return { folder, file }
   })
 
-const parse = (text: string | undefined, printed: string): Effect.Effect<Outcomes, Error> =>
+const parse = (text: string | undefined, printed: string): Effect.Effect<Shown, Error> =>
   text === undefined ? Effect.fail(new Error(`It ended: ${printed.slice(-400)}`)) : Effect.sync(() => JSON.parse(text))
 
 /** A runtime that runs a file, with the targets as its argument. */
@@ -74,9 +77,11 @@ const runChromium =
       )
       return yield* attempt(async () => {
         const page = await browser.newPage()
+        // From the host of the servers, so that the browser sends their cookies.
+        await page.goto(targets.raw.replace(/^ws/, "http"))
         await page.addScriptTag({ path: file, type: "module" })
-        await page.waitForFunction("globalThis.runBehaviours !== undefined")
-        return page.evaluate<Outcomes>(`runBehaviours(${JSON.stringify(targets)})`)
+        await page.waitForFunction("globalThis.runAll !== undefined")
+        return page.evaluate<Shown>(`runAll(${JSON.stringify(targets)})`)
       })
     })
 
@@ -87,7 +92,7 @@ export const freePort = Effect.async<number>((resume) => {
   })
 })
 
-/** The program is a Worker, which answers a request with the outcomes. It may reach the loopback. */
+/** The program is a Worker, which answers a request with what it shows. It may reach the loopback. */
 const runWorkerd =
   (program: string): Runtime["run"] =>
   (targets) =>
@@ -147,10 +152,21 @@ const programs = (): ReadonlyArray<Runtime | Missing> => {
   ]
 }
 
-/** Node 22 has the WebSocket of browsers. */
-const node = (): ReadonlyArray<Runtime> =>
-  "WebSocket" in globalThis
-    ? [{ name: "Node's own WebSocket", version: process.versions.node, run: command("node", process.execPath) }]
-    : []
+const version = process.versions.node
 
-export const findRuntimes = (): ReadonlyArray<Runtime | Missing> => [...programs(), ...node()]
+/** Our client on Node, to compare the others with. Its behaviours have tests. */
+const node: Runtime = {
+  name: "Node",
+  version,
+  run: (targets) => Effect.map(observeFacts(NodeWebSocketClient.layer, targets), (facts) => ({ facts }))
+}
+
+/** Node 22 has the WebSocket of browsers. */
+const nodesOwn = (): Runtime | Missing => {
+  const name = "Node's own WebSocket"
+  return "WebSocket" in globalThis
+    ? { name, version, run: command("node", process.execPath) }
+    : { name, missing: "Node 22" }
+}
+
+export const findRuntimes = (): ReadonlyArray<Runtime | Missing> => [node, ...programs(), nodesOwn()]

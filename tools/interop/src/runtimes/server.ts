@@ -14,24 +14,31 @@ import { Origin } from "@effect-websocket/protocol"
 import { Effect, Layer, Schema } from "effect"
 import { createServer } from "node:net"
 import type { Targets } from "./behaviours.js"
+import { serveRaw } from "./rawServer.js"
 
 /** What is known of connections by the names that they gave themselves. Whoever asks early waits. */
 class Seen {
-  private readonly known = new Map<string, Promise<string>>()
-  private readonly tellers = new Map<string, (what: string) => void>()
+  private readonly known = new Map<string, string>()
+  private readonly waiting = new Map<string, Array<(what: string) => void>>()
 
-  of(name: string): Promise<string> {
-    const found = this.known.get(name) ?? new Promise<string>((resolve) => this.tellers.set(name, resolve))
-    this.known.set(name, found)
-    return found
+  now(name: string): string | undefined {
+    return this.known.get(name)
+  }
+
+  async of(name: string): Promise<string> {
+    const what = this.known.get(name)
+    if (what !== undefined) return what
+    return new Promise((resolve) => this.waiting.set(name, [...(this.waiting.get(name) ?? []), resolve]))
   }
 
   tell(name: string, what: string): void {
-    const teller = this.tellers.get(name)
-    if (teller === undefined) this.known.set(name, Promise.resolve(what))
-    else teller(what)
+    this.known.set(name, what)
+    for (const resolve of this.waiting.get(name) ?? []) resolve(what)
+    this.waiting.delete(name)
   }
 }
+
+const part = "x".repeat(64 * 1024)
 
 type Asked = UpgradeCheck.Request
 
@@ -45,6 +52,15 @@ const react = (socket: WebSocket.WebSocket, request: Asked, seen: Seen, name: st
       return Effect.forkDaemon(socket.abort)
     case "!flood":
       return socket.sendAll(Array.from({ length: Number(first) }, () => "x".repeat(Number(rest[0]))))
+    case "!pour": {
+      // Until the client has had enough.
+      let count = 0
+      const pour = Effect.zipRight(
+        socket.send(part),
+        Effect.sync(() => seen.tell(`${name}:poured`, String(++count)))
+      )
+      return Effect.forkDaemon(Effect.ignore(Effect.forever(pour)))
+    }
     case "!started":
       return Effect.zipRight(
         Effect.sync(() => seen.tell(`${name}:started`, "started")),
@@ -55,6 +71,8 @@ const react = (socket: WebSocket.WebSocket, request: Asked, seen: Seen, name: st
         Effect.promise(() => seen.of(first)),
         (what) => socket.send(what)
       )
+    case "!known":
+      return Effect.suspend(() => socket.send(seen.now(first) ?? "nothing"))
     case "!header":
       return socket.send(String(request.headers[first]))
     default:
@@ -83,7 +101,9 @@ const routes = (seen: Seen) =>
         )
         return Effect.zipRight(
           Effect.forkDaemon(ended),
-          socket.run((message) => react(socket, socket.value, seen, name, message.data))
+          socket.value.query["unread"] === undefined
+            ? socket.run((message) => react(socket, socket.value, seen, name, message.data))
+            : socket.closeStatus
         )
       }
     }),
@@ -109,15 +129,18 @@ const closedPort = Effect.async<number>((resume) => {
 /** Serves until the scope ends. */
 export const serve = Effect.gen(function* () {
   const listening = NodeWebSocketServer.layer({ port: 0, host: "127.0.0.1", origin: Origin.allowAll })
-  const context = yield* Layer.build(Layer.provideMerge(routes(new Seen()), listening))
+  const seen = new Seen()
+  const context = yield* Layer.build(Layer.provideMerge(routes(seen), listening))
   const server = yield* Effect.provide(WebSocketServer.WebSocketServer, context)
   const { port } = server.address
   const at = (port: number, path: string) => `ws://127.0.0.1:${port}/${path}`
+  const raw = yield* serveRaw((name, what) => seen.tell(name, what))
   const targets: Targets = {
     echo: at(port, "echo"),
     topics: at(port, "topics"),
     typed: at(port, "typed"),
-    closed: at(yield* closedPort, "")
+    closed: at(yield* closedPort, ""),
+    raw: `ws://127.0.0.1:${raw}`
   }
   return targets
 })

@@ -1,7 +1,8 @@
 import { BrowserWebSocketClient } from "@effect-websocket/platform/browser"
-import { runAll, type Targets } from "../behaviours.js"
+import type { Targets } from "../behaviours.js"
+import { runAll } from "../client.js"
 
 // The page calls it.
-Reflect.set(globalThis, "runBehaviours", (targets: Targets) =>
+Reflect.set(globalThis, "runAll", (targets: Targets) =>
   runAll(BrowserWebSocketClient, { headers: false, refusals: false, unsent: true }, targets)
 )

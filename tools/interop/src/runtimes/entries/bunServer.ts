@@ -13,11 +13,11 @@ declare const Bun: {
 
 await serveAll(
   {
-    make: ({ heartbeat, unread, ...options }) =>
+    make: ({ unread, watches, ...options }) =>
       BunWebSocketServer.make({
         ...options,
         ...(unread === undefined ? {} : { receiveHighWaterMark: unread }),
-        ...(heartbeat === true ? { heartbeatInterval: "200 millis", heartbeatTimeout: "300 millis" } : {})
+        ...(watches === true ? { heartbeatInterval: "1 second", heartbeatTimeout: "500 millis" } : {})
       }),
     attach: BunWebSocketServer.attach(({ fetch, websocket }) =>
       Bun.serve({

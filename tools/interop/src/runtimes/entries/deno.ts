@@ -1,5 +1,6 @@
 import { DenoWebSocketClient } from "@effect-websocket/platform/deno"
-import { runAll, type Targets } from "../behaviours.js"
+import type { Targets } from "../behaviours.js"
+import { runAll } from "../client.js"
 
 declare const process: { readonly argv: ReadonlyArray<string> }
 

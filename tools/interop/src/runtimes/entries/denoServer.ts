@@ -11,11 +11,11 @@ declare const Deno: {
 
 await serveAll(
   {
-    make: ({ heartbeat, unread, ...options }) =>
+    make: ({ unread, watches, ...options }) =>
       DenoWebSocketServer.make({
         ...options,
         ...(unread === undefined ? {} : { maxUnreadBytes: unread }),
-        ...(heartbeat === true ? { heartbeatInterval: "1 second" } : {})
+        ...(watches === true ? { heartbeatInterval: "1 second" } : {})
       }),
     attach: DenoWebSocketServer.attach((fetch) =>
       Deno.serve(

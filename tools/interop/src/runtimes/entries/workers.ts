@@ -1,7 +1,8 @@
 import { WorkersWebSocketClient } from "@effect-websocket/platform/workers"
-import { runAll, type Targets } from "../behaviours.js"
+import type { Targets } from "../behaviours.js"
+import { runAll } from "../client.js"
 
-// The request has the targets, and the answer the outcomes.
+// The request has the targets, and the answer what was shown.
 export default {
   fetch: async (request: Request): Promise<Response> => {
     const targets: Targets = JSON.parse(await request.text())

@@ -15,27 +15,9 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Stream from "effect/Stream"
 import * as Scope from "effect/Scope"
-
-/** A server of the host, with the options that the behaviours need. */
-export interface HostOptions {
-  readonly port: number
-  readonly host: string
-  readonly handshakeTimeout?: "200 millis"
-  readonly closeTimeout?: "500 millis"
-  readonly limits?: { readonly maxMessageBytes: number }
-  readonly admission?: { readonly maxConnections: number }
-  readonly heartbeat?: boolean
-  readonly unread?: number
-}
-
-type Made<E> = Effect.Effect<WebSocketServer.Service, E, Scope.Scope>
-
-/** How a runtime makes its servers. */
-export interface Host {
-  readonly make: (options: HostOptions) => Made<unknown>
-  /** On a server of the app, which answers ordinary requests with "healthy". */
-  readonly attach: Made<unknown>
-}
+import { errorWords } from "../observe.js"
+import { local, served, type Host } from "./host.js"
+import { optionsOf, outcomeOf, serveAnyPath, tryDeliveries, tryOptions } from "./trials.js"
 
 /** Where the servers of a host listen. */
 export interface HostTargets {
@@ -52,6 +34,7 @@ export interface HostTargets {
 
 /** What is known under a name. Whoever asks early waits. */
 class Seen {
+  private readonly told = new Set<string>()
   private readonly known = new Map<string, { readonly what: Promise<string>; readonly tell: (what: string) => void }>()
 
   private entry(name: string) {
@@ -71,24 +54,23 @@ class Seen {
   }
 
   tell(name: string, what: string): void {
+    this.told.add(name)
     this.entry(name).tell(what)
+  }
+
+  /** Whether it is known by now. */
+  has(name: string): boolean {
+    return this.told.has(name)
   }
 }
 
 type Socket = WebSocketServer.ServerWebSocket<"messages", UpgradeCheck.Request>
 
-const tagOf = (exit: Exit.Exit<unknown, unknown>): string => {
-  if (Exit.isSuccess(exit)) return "ok"
-  if (exit.cause._tag === "Die") return `defect: ${String(exit.cause.defect)}`
-  if (exit.cause._tag !== "Fail") return exit.cause._tag
-  const error: unknown = exit.cause.error
-  return ["_tag", "reason", "limit", "code", "origin"]
-    .map((field): unknown => Reflect.get(Object(error), field))
-    .filter((value) => value !== undefined && value !== "")
-    .join(" ")
-}
-
 const started = new Map<string, Fiber.RuntimeFiber<unknown, unknown>>()
+
+/** Sends how something fails, if it does. */
+const tellFailure = (socket: Socket, effect: Effect.Effect<unknown, unknown>) =>
+  Effect.catchAll(effect, (error) => socket.send(errorWords(error)))
 
 const react = (socket: Socket, seen: Seen, name: string, data: string | Uint8Array) => {
   const [command, first = "", ...rest] = typeof data === "string" ? data.split(" ") : [""]
@@ -110,7 +92,9 @@ const react = (socket: Socket, seen: Seen, name: string, data: string | Uint8Arr
       return Effect.forkDaemon(
         Effect.zipRight(
           socket.close(),
-          Effect.flatMap(Effect.exit(socket.send("late")), (exit) => Effect.sync(() => seen.tell(name, tagOf(exit))))
+          Effect.flatMap(Effect.exit(socket.send("late")), (exit) =>
+            Effect.sync(() => seen.tell(name, outcomeOf(exit)))
+          )
         )
       )
     case "!drop":
@@ -138,6 +122,8 @@ const react = (socket: Socket, seen: Seen, name: string, data: string | Uint8Arr
         Effect.promise(() => seen.of(first)),
         (what) => socket.send(what)
       )
+    case "!has":
+      return Effect.suspend(() => socket.send(seen.has(first) ? "yes" : "no"))
     case "!interrupt":
       return Effect.suspend(() => {
         const fiber = started.get(first)
@@ -150,10 +136,23 @@ const react = (socket: Socket, seen: Seen, name: string, data: string | Uint8Arr
           Effect.exit(WebSocketServer.accept({ delivery: "streams" })),
           Effect.exit(WebSocketServer.accept({ recordFrames: true }))
         ]),
-        (exits) => socket.send(exits.map(tagOf).join("; "))
+        (exits) => socket.send(exits.map(outcomeOf).join("; "))
       )
     case "!ping":
-      return Effect.flatMap(Effect.exit(socket.ping()), (exit) => socket.send(tagOf(exit)))
+      return Effect.flatMap(Effect.exit(socket.ping()), (exit) => socket.send(outcomeOf(exit)))
+    case "!controls":
+      // Nobody waits for the pong.
+      return Effect.zipRight(
+        Effect.timeoutOption(tellFailure(socket, socket.ping()), "100 millis"),
+        tellFailure(socket, socket.pong())
+      )
+    case "!stream":
+      return tellFailure(socket, socket.sendStream(Stream.make("in ", "parts")))
+    case "!bytes":
+      return Effect.flatMap(WebSocketServer.connections, (all) => {
+        const own = all.find(({ url }) => url === socket.url)
+        return socket.send(JSON.stringify([own?.receivedBytes, own?.sentBytes]))
+      })
     case "!request":
       return socket.send(JSON.stringify([socket.url, socket.remoteAddress, socket.protocol]))
     case "!connections":
@@ -182,21 +181,24 @@ const routes = (seen: Seen) =>
           return Effect.succeed(UpgradeCheck.accept(request, { options: { messageTimeout: "1 second" } }))
         }
         const headers = { "X-Answer": "yes", "Set-Cookie": ["a=1", "b=2"] }
-        if (request.query["late"] === undefined) return Effect.succeed(UpgradeCheck.accept(request, { headers }))
+        const accepted = Effect.succeed(UpgradeCheck.accept(request, { headers }))
+        if (request.query["later"] !== undefined) return Effect.delay(accepted, "100 millis")
+        if (request.query["late"] === undefined) return accepted
         const name = String(request.query["late"])
         return Effect.onInterrupt(Effect.never, () => Effect.sync(() => seen.tell(name, "interrupted")))
       },
       onError: () => Effect.void,
       handler: (socket) => {
         const name = String(socket.value.query["name"])
-        const ended = Effect.map(socket.closeStatus, ({ clean, error, initiator, received, sent }) =>
+        const ended = Effect.map(socket.closeStatus, ({ clean, error, initiator, received, sent }) => {
+          seen.tell(`${name}:error`, errorWords(error))
           seen.tell(
             `${name}:end`,
             [initiator, received?.code, received?.reason, sent?.code, clean ? "clean" : "not clean", error._tag].join(
               " "
             )
           )
-        )
+        })
         const stalls = socket.value.query["stall"] !== undefined
         return Effect.gen(function* () {
           yield* Effect.forkDaemon(ended)
@@ -224,26 +226,30 @@ const routes = (seen: Seen) =>
       path: "/topics",
       protocols: TopicsServer.protocols,
       handler: TopicsServer.handler({ rules: [Topics.rule("news", { subscribe: true, publish: true })] })
-    }).pipe(Layer.provide([Topics.layerBroker(), Presence.layerBroker()]), Layer.provide(MemoryTopicBroker.layer()))
-  )
-
-/** Serves the app on one server, and gives its service. */
-const served = (seen: Seen, made: Made<unknown>) => {
-  const server = Layer.scoped(WebSocketServer.WebSocketServer, Effect.orDie(made))
-  return Effect.map(Layer.build(Layer.provideMerge(routes(seen), server)), (context) =>
-    Effect.runSync(Effect.provide(WebSocketServer.WebSocketServer, context))
-  )
-}
+    }),
+    WebSocketServer.layerRoute({
+      path: "/members",
+      handler: (socket) =>
+        Effect.gen(function* () {
+          const topics = yield* Topics.Topics
+          yield* topics.attach(socket, "members")
+          yield* socket.send("attached")
+          yield* socket.run(({ data }) => topics.publish("members", data))
+        })
+    })
+  ).pipe(Layer.provide([Topics.layerBroker(), Presence.layerBroker()]), Layer.provide(MemoryTopicBroker.layer()))
 
 const report = (text: string): Effect.Effect<void> => Effect.sync(() => console.log(text))
 
 /** Answers the lines of the test: what to do with a server, and then its outcome. */
 const obey = (
+  host: Host,
   servers: Readonly<Record<string, WebSocketServer.Service>>,
   release: Effect.Effect<void>,
   line: string
-): Effect.Effect<void> => {
-  switch (line) {
+): Effect.Effect<void, never, Scope.Scope> => {
+  const [command = "", ...words] = line.split(" ")
+  switch (command) {
     case "drain":
       return Effect.flatMap(servers["drained"]!.drain({ timeout: "5 seconds" }), (drained) =>
         report(JSON.stringify(drained))
@@ -254,36 +260,49 @@ const obey = (
       return Effect.zipRight(release, report("released"))
     case "open":
       return Effect.flatMap(servers["main"]!.connections, (all) => report(String(all.length)))
+    case "options":
+      return Effect.flatMap(tryOptions(host, words), (outcomes) => report(JSON.stringify(outcomes)))
+    case "deliveries":
+      return Effect.flatMap(tryDeliveries(host), (outcomes) => report(JSON.stringify(outcomes)))
+    case "serve":
+      return Effect.flatMap(serveAnyPath(host, optionsOf(words.join())), report)
+    case "secure":
+      return Effect.flatMap(serveAnyPath(host, { tls: JSON.parse(words.join(" ")) }), report)
     default:
       return report(`unknown: ${line}`)
   }
 }
 
+// What the servers refuse on purpose is no news.
+const silent = Logger.remove(Logger.defaultLogger)
+
 /** Serves until the process ends. `lines` are the commands of the test. */
 export const serveAll = (host: Host, lines: AsyncIterable<string>): Promise<unknown> => {
-  const seen = new Seen()
-  const local = { port: 0, host: "127.0.0.1" }
+  const app = routes(new Seen())
   const program = Effect.gen(function* () {
-    const main = yield* served(seen, host.make(local))
-    const attached = yield* served(seen, host.attach)
-    const small = yield* served(seen, host.make({ ...local, limits: { maxMessageBytes: 1000 }, unread: 100_000 }))
-    const full = yield* served(seen, host.make({ ...local, admission: { maxConnections: 1 } }))
+    const main = yield* served(app, host.make(local))
+    const attached = yield* served(app, host.attach)
+    const small = yield* served(app, host.make({ ...local, limits: { maxMessageBytes: 1000 }, unread: 100_000 }))
+    const full = yield* served(app, host.make({ ...local, admission: { maxConnections: 1 } }))
     const hasty = yield* served(
-      seen,
+      app,
       host.make({ ...local, handshakeTimeout: "200 millis", closeTimeout: "500 millis" })
     )
-    const watchful = yield* served(seen, host.make({ ...local, heartbeat: true }))
-    const drained = yield* served(seen, host.make(local))
-    const stopped = yield* served(seen, host.make(local))
+    const watchful = yield* served(app, host.make({ ...local, watches: true }))
+    const drained = yield* served(app, host.make(local))
+    const stopped = yield* served(app, host.make(local))
     const scope = yield* Scope.make()
-    const released = yield* Scope.extend(served(seen, host.make(local)), scope)
+    const released = yield* Scope.extend(served(app, host.make(local)), scope)
     const servers = { main, attached, small, full, hasty, watchful, drained, stopped, released }
     const targets = Object.fromEntries(Object.entries(servers).map(([name, { address }]) => [name, address.url]))
     yield* report(JSON.stringify(targets))
+    const life = yield* Effect.scope
     yield* Effect.promise(async () => {
-      for await (const line of lines) await Effect.runPromise(obey(servers, Scope.close(scope, Exit.void), line))
+      for await (const line of lines) {
+        const obeyed = Scope.extend(obey(host, servers, Scope.close(scope, Exit.void), line), life)
+        await Effect.runPromise(Effect.provide(obeyed, silent))
+      }
     })
   })
-  // What the servers refuse on purpose is no news.
-  return Effect.runPromise(Effect.provide(Effect.scoped(program), Logger.remove(Logger.defaultLogger)))
+  return Effect.runPromise(Effect.provide(Effect.scoped(program), silent))
 }

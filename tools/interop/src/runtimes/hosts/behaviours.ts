@@ -1,8 +1,8 @@
 /** What a server does in its host, seen by clients on Node. */
 import { TopicsClient, WebSocketClient, type WebSocket } from "@effect-websocket/platform"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
-import { Cause, Effect, Exit, Stream, type Scope } from "effect"
-import type { Outcomes } from "../behaviours.js"
+import { Effect, Stream, type Scope } from "effect"
+import { mapRecord, observeAll, type Observed } from "../observe.js"
 import type { HostTargets } from "./app.js"
 import { frame, handshake, open, text } from "./peer.js"
 
@@ -21,12 +21,16 @@ export interface HostAbilities {
 /** A host that serves. */
 export interface Serving {
   readonly targets: HostTargets
-  readonly abilities: HostAbilities
   /** Gives a command, and returns the answer. */
   readonly ask: (command: string) => Effect.Effect<string, Error>
 }
 
-type Behaviour = (serving: Serving) => Effect.Effect<void, unknown, WebSocketClient.WebSocketClient | Scope.Scope>
+/** A host that serves, and what is known of it. */
+interface Known extends Serving {
+  readonly abilities: HostAbilities
+}
+
+type Behaviour = (serving: Known) => Effect.Effect<void, unknown, WebSocketClient.WebSocketClient | Scope.Scope>
 
 const equal = (actual: unknown, expected: unknown): Effect.Effect<void> =>
   Effect.sync(() => {
@@ -45,14 +49,15 @@ const failure = <E, R>(effect: Effect.Effect<unknown, E, R>, ...names: ReadonlyA
 
 const received = (socket: WebSocket.WebSocket) => Effect.map(socket.receive, ({ data }) => data)
 
-const ask = (socket: WebSocket.WebSocket, question: string) => Effect.zipRight(socket.send(question), received(socket))
+export const ask = (socket: WebSocket.WebSocket, question: string) =>
+  Effect.zipRight(socket.send(question), received(socket))
 
 const echo = ({ targets }: Serving, query = "") => `${targets.main}/echo${query}`
 
 const httpOf = (target: string): string => target.replace(/^ws/, "http")
 
 /** What the server saw under a name. */
-const seen = ({ targets }: Serving, name: string) =>
+export const seen = ({ targets }: Serving, name: string) =>
   Effect.scoped(
     Effect.flatMap(WebSocketClient.connect(`${targets.main}/echo`), (socket) =>
       Effect.map(ask(socket, `!seen ${name}`), String)
@@ -202,14 +207,17 @@ export const hostBehaviours: Readonly<Record<string, Behaviour>> = {
       yield* silent.close()
       yield* equal(yield* seen(serving, "silent:end"), "remote 1000  1000 clean Connection_closed")
     }),
-  "sends its own close code": (serving) =>
+  "sends any close code": (serving) =>
     Effect.gen(function* () {
       for (const [name, command, code, reason] of [
         ["app", "!close 4321 bye", 4321, "bye"],
         ["away", "!close 1001 away", 1001, "away"],
         ["failed", "!fail", 1011, ""],
         ["died", "!die", 1011, ""],
-        ["twice", "!twice", 3001, ""]
+        ["twice", "!twice", 3001, ""],
+        ...[1000, 1002, 1003, 1007, 1008, 1009, 1010, 1012, 1013, 3000, 4999].map(
+          (code) => [`code-${code}`, `!close ${code}`, code, ""] as const
+        )
       ] as const) {
         const socket = yield* WebSocketClient.connect(echo(serving, `?name=${name}`))
         yield* socket.send(command)
@@ -381,6 +389,14 @@ export const hostBehaviours: Readonly<Record<string, Behaviour>> = {
       )
       yield* equal(event?.message.data, "first")
     }),
+  "attaches connections to topics": ({ targets }) =>
+    Effect.gen(function* () {
+      const url = `${targets.main}/members`
+      const sockets = yield* Effect.all([WebSocketClient.connect(url), WebSocketClient.connect(url)])
+      for (const socket of sockets) yield* equal(yield* received(socket), "attached")
+      yield* sockets[0].send("to all")
+      for (const socket of sockets) yield* equal(yield* received(socket), "to all")
+    }),
   "drains, and reports": (serving) =>
     Effect.gen(function* () {
       const url = `${serving.targets.drained}/echo`
@@ -448,19 +464,10 @@ export const hostBehaviours: Readonly<Record<string, Behaviour>> = {
     })
 }
 
-/** The outcome of each behaviour. */
-export const runHost = (serving: Serving): Effect.Effect<Outcomes> =>
-  Effect.map(
-    Effect.forEach(Object.entries(hostBehaviours), ([name, behaviour]) =>
-      Effect.scoped(behaviour(serving)).pipe(
-        Effect.provide(NodeWebSocketClient.layer),
-        Effect.timeout("90 seconds"),
-        Effect.exit,
-        Effect.map((exit) => {
-          if (Exit.isSuccess(exit)) return [name, "ok"] as const
-          return [name, (Cause.pretty(exit.cause).split(/\n +at /)[0] ?? "").trim()] as const
-        })
-      )
-    ),
-    (outcomes) => Object.fromEntries(outcomes)
+/** Tries all behaviours of a host. */
+export const tryHost = (serving: Known): Effect.Effect<Observed> =>
+  observeAll(
+    mapRecord(hostBehaviours, (behaviour) =>
+      behaviour(serving).pipe(Effect.scoped, Effect.provide(NodeWebSocketClient.layer), Effect.timeout("90 seconds"))
+    )
   )

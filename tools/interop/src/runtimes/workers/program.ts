@@ -10,6 +10,7 @@ import * as Origin from "@effect-websocket/protocol/Origin"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import type * as Scope from "effect/Scope"
 
 type Room = DurableObjectWebSockets.DurableObjectWebSockets<State, never>
@@ -25,14 +26,40 @@ let renamed = false
 const ends: Array<string> = []
 const log: Array<string> = []
 const release: Array<() => void> = []
+// How many messages "!pour" has sent.
+let poured = 0
+// Whose `close` has returned.
+const returned: Array<string> = []
+
+/** What the program answers to requests that wake no object. */
+export const known: Readonly<Record<string, () => unknown>> = {
+  "/made": () => made,
+  "/ends": () => ends,
+  "/log": () => log,
+  "/poured": () => poured,
+  "/returned": () => returned,
+  "/rename": () => (renamed = !renamed)
+}
 
 const noteEnd = (name: string, { clean, error, initiator, received }: CloseStatus): void => {
   ends.push(JSON.stringify([name, initiator, received?.code, clean, error._tag]))
 }
 
+const noteReturned = (name: string): void => {
+  returned.push(JSON.stringify([name]))
+}
+
 const Before = Schema.Struct({ name: Schema.String, count: Schema.Number })
 // A state of `Before` cannot be decoded by it.
 const After = Schema.Struct({ name: Schema.String, count: Schema.Number, added: Schema.String })
+
+const part = "x".repeat(64 * 1024)
+
+/** Sends 32 MiB, more than TCP takes from a server if nobody reads. */
+const pour = (socket: { send(data: string): Effect.Effect<void, unknown> }) =>
+  Effect.forEach(Array.from({ length: 512 }), () =>
+    Effect.flatMap(socket.send(part), () => Effect.sync(() => poured++))
+  )
 
 const react = (socket: DurableObjectWebSockets.Socket<State>, text: string): Effect.Effect<unknown, unknown> => {
   const [command, first = "", ...rest] = text.split(" ")
@@ -50,12 +77,20 @@ const react = (socket: DurableObjectWebSockets.Socket<State>, text: string): Eff
       })
     case "!close":
       return Effect.matchEffect(
-        Effect.flatMap(socket.close(Number(first), rest.join(" ")), () => socket.send("late")),
+        Effect.flatMap(
+          Effect.flatMap(socket.close(Number(first), rest.join(" ")), () => socket.state),
+          ({ name }) => {
+            noteReturned(name)
+            return socket.send("late")
+          }
+        ),
         {
           onFailure: ({ _tag }) => Effect.sync(() => log.push(_tag)),
           onSuccess: () => Effect.sync(() => log.push("sent"))
         }
       )
+    case "!pour":
+      return pour(socket)
     case "!wait":
       return Effect.promise(() => new Promise<void>((resolve) => release.push(resolve)))
     case "!release":
@@ -143,26 +178,44 @@ export class Broken extends Objects {
 
 type ServerSocket = WebSocketServer.ServerWebSocket<"messages", string>
 
+/** Sends the tag of an error. */
+const sayTag = (socket: ServerSocket, effect: Effect.Effect<unknown, { readonly _tag: string }>) =>
+  Effect.matchEffect(effect, { onFailure: ({ _tag }) => socket.send(_tag), onSuccess: () => Effect.void })
+
 const answer = (socket: ServerSocket, data: string | Uint8Array): Effect.Effect<unknown, unknown, Scope.Scope> => {
   const [command, first = "", ...rest] = typeof data === "string" ? data.split(" ") : [""]
   switch (command) {
     case "!close":
       // Not within the handler, which would wait for itself.
-      return Effect.forkScoped(socket.close(Number(first), rest.join(" ")))
+      return Effect.forkScoped(
+        Effect.map(socket.close(Number(first), rest.join(" ")), () => noteReturned(socket.value))
+      )
     case "!fail":
       return Effect.fail("on purpose")
     case "!sleep":
       return Effect.sleep(Number(first))
+    case "!pour":
+      return Effect.forkScoped(pour(socket))
+    case "!address":
+      return socket.send(String(socket.remoteAddress))
     case "!ping":
       return Effect.flatMap(Effect.flip(socket.ping()), (error) =>
         socket.send(`${error._tag} ${error._tag === "Protocol_error" ? error.origin : ""}`)
       )
+    case "!try": {
+      const yes = socket.send("yes")
+      if (first === "sendStream") return sayTag(socket, socket.sendStream(Stream.make("yes")))
+      return sayTag(
+        socket,
+        first === "ping" ? Effect.flatMap(socket.ping(), () => yes) : Effect.flatMap(socket.pong(), () => yes)
+      )
+    }
     default:
       return socket.send(data)
   }
 }
 
-const Served = WebSocketServer.layerRoute({
+export const Served = WebSocketServer.layerRoute({
   path: "/served",
   protocols: ["chat.v1"],
   check: ({ query }) => {
@@ -185,13 +238,28 @@ const Served = WebSocketServer.layerRoute({
     })
 })
 
-const serve = WorkersWebSocketServer.toFetchHandler(() => Served, {
+/** Routes with deliveries that are not whole messages. */
+export const Streams = WebSocketServer.layerRoute({
+  path: "/streams",
+  delivery: "streams",
+  handler: () => Effect.void
+})
+export const Frames = WebSocketServer.layerRoute({ path: "/frames", delivery: "frames", handler: () => Effect.void })
+
+export const servedOptions = {
   origin: Origin.allowAll,
   handshakeTimeout: "2 seconds",
+  closeTimeout: "1 second",
   idleTimeout: "3 seconds",
-  limits: { maxMessageBytes: 10_000 },
-  maxUnreadBytes: 50_000
-})
+  limits: { maxMessageBytes: 10_000 }
+} as const
+
+const workerOptions = { ...servedOptions, maxUnreadBytes: 50_000 }
+const handlers = {
+  "/served": WorkersWebSocketServer.toFetchHandler(() => Served, workerOptions),
+  "/streams": WorkersWebSocketServer.toFetchHandler(() => Streams, workerOptions),
+  "/frames": WorkersWebSocketServer.toFetchHandler(() => Frames, workerOptions)
+}
 
 interface Namespace {
   idFromName(name: string): unknown
@@ -206,24 +274,15 @@ export default {
   ): Promise<Response> => {
     const { BROKEN, OBJECTS } = env
     const { pathname } = new URL(request.url)
-    switch (pathname) {
-      case "/sleep":
-        await env.sleep()
-        return Response.json(made)
-      case "/rename":
-        renamed = !renamed
-        return Response.json(renamed)
-      case "/made":
-        return Response.json(made)
-      case "/ends":
-        return Response.json(ends)
-      case "/log":
-        return Response.json(log)
-      default: {
-        if (pathname.startsWith("/served")) return serve(request, env, context)
-        const objects = pathname === "/broken" ? BROKEN : OBJECTS
-        return objects.get(objects.idFromName(pathname)).fetch(request)
-      }
+    if (pathname === "/sleep") {
+      await env.sleep()
+      return Response.json(made)
     }
+    const answer = known[pathname]
+    if (answer !== undefined) return Response.json(answer())
+    const handler = Object.entries(handlers).find(([path]) => pathname.startsWith(path))
+    if (handler !== undefined) return handler[1](request, env, context)
+    const objects = pathname === "/broken" ? BROKEN : OBJECTS
+    return objects.get(objects.idFromName(pathname)).fetch(request)
   }
 }

@@ -1,8 +1,8 @@
 /** How the behaviours of `workerd` are tried, with a client on Node. */
 import type { WebSocket, WebSocketClient } from "@effect-websocket/platform"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
-import { Cause, Effect, Exit, Schedule, type Scope } from "effect"
-import type { Outcomes } from "../behaviours.js"
+import { Effect, Schedule, type Scope } from "effect"
+import { mapRecord, observeAll, type Observed } from "../observe.js"
 
 /** Where one behaviour is tried. */
 export interface Place {
@@ -12,6 +12,9 @@ export interface Place {
 }
 
 export type Behaviour = (place: Place) => Effect.Effect<void, unknown, WebSocketClient.WebSocketClient | Scope.Scope>
+
+/** What differs from one server to the next: the cell of the table. */
+export type Fact = (place: Place) => Effect.Effect<string, unknown, WebSocketClient.WebSocketClient | Scope.Scope>
 
 export const equal = (actual: unknown, expected: unknown): Effect.Effect<void> =>
   Effect.sync(() => {
@@ -37,24 +40,27 @@ export const endOf = ({ ask }: Place, name: string) =>
     return found === undefined ? Effect.fail(new Error(`${name} has not ended`)) : Effect.succeed(found.slice(1))
   }).pipe(Effect.retry(Schedule.intersect(Schedule.spaced("20 millis"), Schedule.recurs(200))))
 
-/** Tries all behaviours against a `workerd` that listens on a port, each at a path of its own. */
+/** What is tried, each at a path of its own. */
+export interface Trials {
+  readonly behaviours: Readonly<Record<string, Behaviour>>
+  readonly facts: Readonly<Record<string, Fact>>
+  readonly path: (number: number) => string
+}
+
+/** Tries everything. `placeAt` gives the place of a path. */
 export const tryAll = (
-  behaviours: Readonly<Record<string, Behaviour>>,
-  port: number,
-  path: (index: number) => string
-): Effect.Effect<Outcomes> =>
-  Effect.gen(function* () {
-    const outcomes: Record<string, string> = {}
-    const ask = (path: string) =>
-      Effect.promise(async (): Promise<unknown> => (await fetch(`http://127.0.0.1:${port}${path}`)).json())
-    for (const [index, [name, behaviour]] of Object.entries(behaviours).entries()) {
-      const exit = yield* behaviour({ url: `ws://127.0.0.1:${port}${path(index)}`, ask }).pipe(
-        Effect.scoped,
-        Effect.timeout("20 seconds"),
-        Effect.provide(NodeWebSocketClient.layer),
-        Effect.exit
-      )
-      outcomes[name] = Exit.isSuccess(exit) ? "ok" : (Cause.pretty(exit.cause).split(/\n +at /)[0] ?? "").trim()
-    }
-    return outcomes
+  { behaviours, facts, path }: Trials,
+  placeAt: (path: string) => Place
+): Effect.Effect<{ readonly behaviours: Observed; readonly facts: Observed }> => {
+  const before = Object.keys(behaviours).length
+  const tried = (trial: Behaviour | Fact, number: number) =>
+    trial(placeAt(path(number))).pipe(
+      Effect.scoped,
+      Effect.timeout("20 seconds"),
+      Effect.provide(NodeWebSocketClient.layer)
+    )
+  return Effect.all({
+    behaviours: observeAll(mapRecord(behaviours, tried)),
+    facts: observeAll(mapRecord(facts, (fact, index) => tried(fact, before + index)))
   })
+}

@@ -1,20 +1,27 @@
 /** Runs the Worker of `program.ts` in `workerd`, for both versions of Effect. */
+import { WebSocketServer } from "@effect-websocket/platform"
+import { NodeWebSocketServer } from "@effect-websocket/platform/node"
 import { build } from "esbuild"
-import { Effect, Schedule, type Scope } from "effect"
+import { Effect, Layer, Schedule, type Scope } from "effect"
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { start } from "../../Process.js"
 import { findBinary, firstLine, folderOf } from "../../programs.js"
-import type { Outcomes } from "../behaviours.js"
+import type { Shown } from "../observe.js"
 import { attempt, freePort, versionIn, type Missing } from "../runtimes.js"
-import { tryAll, type Behaviour } from "./trying.js"
+import { objectFacts } from "./objectFacts.js"
+import { objectBehaviours } from "./objects.js"
+import { Frames, known, Served, servedOptions, Streams } from "./program.js"
+import { servedBehaviours } from "./served.js"
+import { servedFacts } from "./servedFacts.js"
+import { tryAll, type Trials } from "./trying.js"
 
 /** A version of Effect in `workerd`. */
 export interface WorkersRuntime {
   readonly name: string
   readonly version: string
-  readonly run: Effect.Effect<Outcomes, Error, Scope.Scope>
+  readonly run: Effect.Effect<Shown, Error, Scope.Scope>
 }
 
 /** The package that the program is bundled with. */
@@ -23,12 +30,20 @@ const lines = [
   { name: "Effect 3", folder: "packages/platform" }
 ]
 
+const served: Trials = { behaviours: servedBehaviours, facts: servedFacts, path: () => "/served" }
+
+const objects: Trials = {
+  behaviours: objectBehaviours,
+  facts: objectFacts,
+  path: (number) => `/object-${number}`
+}
+
 const rootFolder = folderOf("../..")
 
 /** Lets the program evict its Durable Objects, as the platform does. */
 const main = `import unsafe from "workerd:unsafe"
 import program from "program"
-export * from "program"
+export { Broken, Objects } from "program"
 const sleep = () => unsafe.evictAllDurableObjects()
 export default { fetch: (request, env, context) => program.fetch(request, { ...env, sleep }, context) }
 `
@@ -83,12 +98,7 @@ const bundled = (packageFolder: string, port: number) =>
     return join(folder, "config.capnp")
   })
 
-const run = (
-  program: string,
-  packageFolder: string,
-  behaviours: Readonly<Record<string, Behaviour>>,
-  path: (index: number) => string
-): WorkersRuntime["run"] =>
+const run = (program: string, packageFolder: string, trials: Trials): WorkersRuntime["run"] =>
   Effect.gen(function* () {
     const port = yield* freePort
     const process = yield* start(program, ["serve", "--experimental", yield* bundled(packageFolder, port)])
@@ -96,19 +106,43 @@ const run = (
       Effect.retry(Schedule.intersect(Schedule.spaced("50 millis"), Schedule.recurs(100))),
       Effect.mapError((error) => new Error(`${error.message} ${process.printed().slice(-2000)}`))
     )
-    return yield* tryAll(behaviours, port, path)
+    const ask = (path: string) =>
+      Effect.promise(async (): Promise<unknown> => (await fetch(`http://127.0.0.1:${port}${path}`)).json())
+    return yield* tryAll(trials, (path) => ({ url: `ws://127.0.0.1:${port}${path}`, ask }))
   })
 
-export const findWorkers = (
-  behaviours: Readonly<Record<string, Behaviour>>,
-  path: (index: number) => string
-): ReadonlyArray<WorkersRuntime | Missing> => {
-  const program = findBinary("workerd")
-  if (program === undefined) return [{ name: "workerd", missing: "the npm package @cloudflare/workerd-*" }]
-  const version = versionIn(firstLine(program, ["--version"]))
-  return lines.map(({ folder, name }) =>
-    existsSync(join(rootFolder, folder, "src"))
-      ? { name: `${name}, workerd`, version, run: run(program, folder, behaviours, path) }
-      : { name: `${name}, workerd`, missing: "the sources that `scripts/assembleEffect4.ts` copies" }
-  )
+/** The server of the Worker on Node, to compare with. Its behaviours have tests. */
+const node: WorkersRuntime = {
+  name: "Node",
+  version: process.versions.node,
+  run: Effect.gen(function* () {
+    const listening = NodeWebSocketServer.layer({
+      ...servedOptions,
+      host: "127.0.0.1",
+      port: 0,
+      receiveHighWaterMark: 50_000
+    })
+    const app = Layer.mergeAll(Served, Streams, Frames)
+    const context = yield* Layer.build(Layer.provideMerge(app, listening))
+    const { address } = yield* Effect.provide(WebSocketServer.WebSocketServer, context)
+    const ask = (path: string) => Effect.sync((): unknown => known[path]?.())
+    const { facts } = yield* tryAll({ ...served, behaviours: {} }, (path) => ({ url: `${address.url}${path}`, ask }))
+    return { facts }
+  })
 }
+
+const findWorkers = (trials: Trials): ReadonlyArray<WorkersRuntime | Missing> => {
+  const program = findBinary("workerd")
+  const version = program === undefined ? "" : versionIn(firstLine(program, ["--version"]))
+  return lines.map(({ folder, name: line }) => {
+    const name = `${line}, workerd`
+    if (program === undefined) return { name, missing: "the npm package @cloudflare/workerd-*" }
+    return existsSync(join(rootFolder, folder, "src"))
+      ? { name, version, run: run(program, folder, trials) }
+      : { name, missing: "the sources that `scripts/assembleEffect4.ts` copies" }
+  })
+}
+
+export const findServed = (): ReadonlyArray<WorkersRuntime | Missing> => [node, ...findWorkers(served)]
+
+export const findObjects = (): ReadonlyArray<WorkersRuntime | Missing> => findWorkers(objects)
