@@ -33,15 +33,17 @@ const section = (results: ReadonlyArray<CaseResult>): string =>
 /** The limits of each way to read, as the issue of the targets has them. */
 const targetTable: Table = [
   ["at most", ...headlineCases],
-  ...targets.map(({ effects, limits, nodes, of, way }) => [
-    [
-      `\`${way}\``,
-      ...(effects.length === 1 ? [`Effect ${effects.join()}`] : []),
-      ...(nodes.length === 1 ? [`Node ${nodes.join()}`] : []),
-      ...(of === "run" ? ["to `run`"] : [])
-    ].join(", "),
-    ...headlineCases.map((name) => String(limits[name] ?? ""))
-  ])
+  ...targets
+    .filter(({ limits }) => headlineCases.some((name) => limits[name] !== undefined))
+    .map(({ effects, limits, nodes, of, way }) => [
+      [
+        `\`${way}\``,
+        ...(effects.length === 1 ? [`Effect ${effects.join()}`] : []),
+        ...(nodes.length === 1 ? [`Node ${nodes.join()}`] : []),
+        ...(of === "run" ? ["to `run`"] : [])
+      ].join(", "),
+      ...headlineCases.map((name) => String(limits[name] ?? ""))
+    ])
 ]
 
 const targetSummary = (node: string, results: ReadonlyArray<CaseResult>): string => {
