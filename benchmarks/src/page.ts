@@ -205,7 +205,8 @@ ${plot(
 )}
 
 - **run**, **receiveAll**, **receive** and **messages** are this library's ways to read, on Effect 4 if the name does not
-  say otherwise. **run, borrowed** and **read buffer** are opt-in.
+  say otherwise. **run, borrowed** and **read buffer** are opt-in. **run, observed** has [metrics and spans](observability.md)
+  turned on.
 - **${baseline}** masks in JavaScript, unless Node has \`http.websocketMask\`, as Node 26.12 does. With **bufferutil** it masks
   natively on every Node.
 - **${floor}** echoes bytes without reading frames.

@@ -95,6 +95,7 @@ const optional: ReadonlyArray<Way> = [
   { name: "typed, compiled", arguments: ["--api", "typed", "--compile"], only: "records", effects: ["4"] },
   { name: "run, borrowed", arguments: ["--api", "borrowed"], only: "plain" },
   { name: "run, borrowed + read buffer", arguments: ["--api", "borrowed", "--read-buffer"], only: "plain" },
+  { name: "run, observed", arguments: ["--api", "run", "--observed"], only: "plain" },
   { name: "run, minizlib", arguments: ["--api", "run", "--minizlib"], only: "compressed" }
 ]
 

@@ -1,5 +1,11 @@
 /** This library's server, in each of its ways to read. */
-import { WebSocket, WebSocketChannel, WebSocketServer } from "@effect-websocket/platform"
+import {
+  WebSocket,
+  WebSocketChannel,
+  WebSocketMetrics,
+  WebSocketServer,
+  WebSocketTracing
+} from "@effect-websocket/platform"
 import { NodeWebSocketServer, NodeZlib } from "@effect-websocket/platform/node"
 import { Duration, Effect, Layer, Schema } from "effect"
 import * as minizlib from "minizlib"
@@ -57,6 +63,7 @@ WebSocketServer.layerHandler(handler).pipe(
       ...(options.heartbeat ? {} : { heartbeatInterval: Duration.infinity })
     })
   ),
+  Layer.provide(options.observed ? Layer.merge(WebSocketMetrics.layer, WebSocketTracing.layer) : Layer.empty),
   Layer.launch,
   Effect.runFork
 )

@@ -26,6 +26,8 @@ const { values } = parseArgs({
     connections: { type: "string", default: "1" },
     // How the messages are read, if there is a choice.
     api: { type: "string", default: "run" },
+    // This library's metrics and spans are on.
+    observed: { type: "boolean", default: false },
     // This library's server reads into one shared buffer.
     "read-buffer": { type: "boolean", default: false },
     "max-message-bytes": { type: "string", default: String(1024 * 1024) }
