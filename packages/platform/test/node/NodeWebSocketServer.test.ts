@@ -638,6 +638,27 @@ describe("fromUpgrade", () => {
     })
   )
 
+  it.live("refuses a request of which Node has dropped headers, as many as the server of the app says", () =>
+    Effect.gen(function* () {
+      const own = Http.createServer()
+      const upgrades = yield* Queue.unbounded<readonly [Http.IncomingMessage, Duplex, Buffer]>()
+      own.on("upgrade", (...upgrade) => Queue.offerUnsafe(upgrades, upgrade))
+      const port = yield* listen(own)
+      const request = upgradeRequest({ A: Array.from({ length: 1100 }, () => "") })
+      const refused = yield* rawClient(port)
+      refused.write(request)
+      const error = yield* Effect.flip(NodeWebSocketServer.fromUpgrade(...(yield* Queue.take(upgrades))))
+      assert.deepStrictEqual(facts(error), protocolFacts("RFC 6585 §5"))
+      assert.strictEqual((yield* readResponse(refused)).status, 431)
+
+      own.maxHeadersCount = 0
+      const accepted = yield* rawClient(port)
+      accepted.write(request)
+      yield* NodeWebSocketServer.fromUpgrade(...(yield* Queue.take(upgrades)))
+      assert.match(yield* accepted.until("\r\n\r\n"), /^HTTP\/1\.1 101 /)
+    })
+  )
+
   it.live("is a defect for a socket that carries a WebSocket, which goes on", () =>
     Effect.gen(function* () {
       const own = Http.createServer()
