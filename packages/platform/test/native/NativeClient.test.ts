@@ -284,10 +284,7 @@ describe("with spans", () => {
       const { spanId, traceId } = span!
       assert.deepStrictEqual(
         sent.map(({ headers }) => headers),
-        [
-          { a: "b", traceparent: `00-${traceId}-${spanId}-01`, b3: `${traceId}-${spanId}-1` },
-          ...ownContexts
-        ]
+        [{ a: "b", traceparent: `00-${traceId}-${spanId}-01`, b3: `${traceId}-${spanId}-1` }, ...ownContexts]
       )
       assert.notInclude(JSON.stringify(spans), "secret")
     }).pipe(
