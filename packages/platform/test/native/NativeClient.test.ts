@@ -8,6 +8,7 @@ import * as NativeClient from "../../src/native/NativeClient.js"
 import { Effect, Exit, Fiber, Layer, Metric, Scope, Tracer } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
 import { FakeSocket } from "../engine/native/FakeSocket.js"
+import { interruptedAt } from "../scheduling.js"
 import { makePlatform } from "./FakePlatform.js"
 
 const settled = Effect.repeat(Effect.yieldNow, { times: 20 })
@@ -290,6 +291,56 @@ describe("with spans", () => {
     }).pipe(
       Effect.provide(
         Layer.merge(
+          WebSocketTracing.layer,
+          Tracer.recording((span) => spans.push(span))
+        )
+      )
+    )
+  })
+})
+
+describe("with metrics and spans", () => {
+  it.effect("tells once how an attempt ends, wherever it is interrupted", () => {
+    const spans: Array<Tracer.Recorded> = []
+    return Effect.gen(function* () {
+      const changes = yield* changesOf
+      const { platform } = makePlatform({
+        dial: (_, done) => {
+          const socket = new FakeSocket()
+          const close = socket.close.bind(socket)
+          socket.close = (...reason) => {
+            close(...reason)
+            queueMicrotask(() => socket.emit("close", { code: 1000, wasClean: true }))
+          }
+          queueMicrotask(() => done({ _tag: "Opened", opened: { socket, protocol: "", extensions: "" } }))
+          return () => {}
+        }
+      })
+      const client = yield* NativeClient.make(platform)
+      const outcomes = new Set<string | undefined>()
+      for (let k = 1, interrupted = true; interrupted; k++) {
+        const { isInterrupted } = yield* interruptedAt(k, Effect.scoped(client.connect("ws://test")))
+        interrupted = isInterrupted
+        outcomes.add(spans.at(-1)?.ended)
+      }
+      yield* settled
+      const counted = yield* changes
+      const handshakes = Object.entries(counted).filter(([key]) => key.startsWith("handshake.duration"))
+      assert.strictEqual(
+        handshakes.reduce((sum, [, count]) => sum + count, 0),
+        spans.length
+      )
+      assert.notProperty(counted, "handshake.active{}")
+      assert.notProperty(counted, "connection.active{}")
+      assert.notInclude(
+        spans.map(({ ended }) => ended),
+        undefined
+      )
+      assert.isAbove(outcomes.size, 1)
+    }).pipe(
+      Effect.provide(
+        Layer.mergeAll(
+          Layer.fresh(WebSocketMetrics.layer),
           WebSocketTracing.layer,
           Tracer.recording((span) => spans.push(span))
         )
