@@ -647,15 +647,24 @@ describe("fromUpgrade", () => {
       const request = upgradeRequest({ A: Array.from({ length: 1100 }, () => "") })
       const refused = yield* rawClient(port)
       refused.write(request)
-      const error = yield* Effect.flip(NodeWebSocketServer.fromUpgrade(...(yield* Queue.take(upgrades))))
-      assert.deepStrictEqual(facts(error), protocolFacts("RFC 6585 §5"))
-      assert.strictEqual((yield* readResponse(refused)).status, 431)
+      // Newer versions of Node may refuse it themselves.
+      const accepting = yield* Effect.forkChild(
+        Effect.flatMap(Queue.take(upgrades), (upgrade) => Effect.exit(NodeWebSocketServer.fromUpgrade(...upgrade)))
+      )
+      assert.match(yield* refused.until("\r\n"), /^HTTP\/1\.1 431 /)
+      yield* Fiber.interrupt(accepting)
 
       own.maxHeadersCount = 0
       const accepted = yield* rawClient(port)
       accepted.write(request)
-      yield* NodeWebSocketServer.fromUpgrade(...(yield* Queue.take(upgrades)))
-      assert.match(yield* accepted.until("\r\n\r\n"), /^HTTP\/1\.1 101 /)
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* NodeWebSocketServer.fromUpgrade(...(yield* Queue.take(upgrades)))
+          assert.match(yield* accepted.until("\r\n\r\n"), /^HTTP\/1\.1 101 /)
+          yield* Effect.forkDetach(accepted.farewell)
+        })
+      )
+      yield* accepted.closed
     })
   )
 
