@@ -271,6 +271,29 @@ describe("messages", () => {
     )
   )
 
+  it.effect("can be answered before a Close or a violation that arrives on its own before their events", () =>
+    withTest(
+      Effect.gen(function* () {
+        for (const [end, code] of [
+          [Frame.close(1000), 1000],
+          [Frame.make(3), 1002]
+        ] as const) {
+          const { peer, socket } = yield* opened()
+          socket.onmessage = ({ data }) => void Promise.resolve().then(() => socket.send(`${data}, too`))
+          yield* Effect.promise(async () => {
+            await new Promise((resolve) => void setImmediate(resolve))
+            Effect.runSync(peer.send(Frame.text("last")))
+            // As between two chunks of one read of TLS: the reader takes the message, but its event is a later task.
+            for (let i = 0; i < 100; i++) await undefined
+            Effect.runSync(peer.send(end))
+          })
+          assert.strictEqual(yield* textFrom(peer), "last, too")
+          yield* peer.expectClose({ code })
+        }
+      })
+    )
+  )
+
   it.effect("have the type of the time of their event", () =>
     withTest(
       Effect.gen(function* () {

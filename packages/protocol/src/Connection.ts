@@ -255,9 +255,15 @@ export interface Connection {
   readonly keepsChunk: boolean
 
   /**
-   * Whether a Close or a violation arrived behind messages that `receive` has just returned. It has no effect yet, so
-   * that the app can still answer those messages. The caller then calls `settle`, at the latest when it no longer
-   * wants to wait.
+   * Whether a Close or a violation also waits for `settle` (see `unsettled`) if no message came with it: the app is perhaps
+   * not done with earlier ones. Default: `false`.
+   */
+  settlesLate: boolean
+
+  /**
+   * Whether a Close or a violation arrived behind messages that `receive` has just returned, or alone with `settlesLate`.
+   * It has no effect yet, so that the app can still answer messages. The caller then calls `settle`, at the latest when
+   * it no longer wants to wait.
    */
   readonly unsettled: boolean
 
@@ -419,6 +425,7 @@ class ConnectionImpl implements Connection, InboundHost {
   outputEnded = false
   keepsChunk = false
   borrowing = false
+  settlesLate = false
   readonly compressor: Compressor | undefined
 
   private readonly config: ConnectionConfig
@@ -474,7 +481,8 @@ class ConnectionImpl implements Connection, InboundHost {
     const violation = inbound.decode(this, mustCopy ? copyOf(bytes, 0, bytes.length) : bytes, owned || mustCopy)
     // A Close that the decoder finds is `pending` by now.
     this.pending = violation ?? this.pending
-    if (this.unsettled && (!inbound.delivered || this.phase !== "Open")) this.settleInto(events)
+    const waits = (inbound.delivered || this.settlesLate) && this.phase === "Open"
+    if (this.unsettled && !waits) this.settleInto(events)
     else if (this.pending === undefined && this.inbound === inbound && !inbound.started) this.releaseInbound(inbound)
     this.events = betweenChunks
     return events

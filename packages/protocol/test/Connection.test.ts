@@ -511,6 +511,17 @@ for (const role of roles) {
         assert.isFalse(connection.unsettled)
         assert.deepStrictEqual(receive(connection, bad), [end.error])
       })
+
+      it(`${name}: waits for \`settle\` also in a later chunk if it shall settle late`, () => {
+        const connection = endpoint(role, { limits })
+        connection.settlesLate = true
+        receive(connection, text("a"))
+        assert.deepStrictEqual(receive(connection, bad), [])
+        assert.isTrue(connection.unsettled)
+        assert.isUndefined(connection.send(Message.text("answer")))
+        assert.deepStrictEqual(connection.settle().map(plainEvent), [end.error])
+        assert.deepStrictEqual(drain(connection), wire(text("answer"), end.close))
+      })
     }
 
     it("close answers a waiting Close with the code that the app passed", () => {

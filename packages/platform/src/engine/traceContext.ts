@@ -51,6 +51,13 @@ export const ofHeaders = (headers: HeaderField.Input): TraceContext | undefined 
   return ofTraceparent(single("traceparent")) ?? ofB3(single("b3")) ?? ofSeveral()
 }
 
+/**
+ * Whether headers name a context, in any form, also a malformed one. A second context beside it would be another one, and a server
+ * might go on with that.
+ */
+export const namesContext = (headers: HeaderField.Input): boolean =>
+  ["traceparent", "b3", "x-b3-traceid"].some((name) => HeaderField.values(headers, name).length > 0)
+
 /** A span with the ids of its tracer, which may have another form. */
 export interface Identified {
   readonly traceId: string

@@ -6,7 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { ConnectError } from "../engine/client/Dial.js"
-import { settleByReader, type Link } from "../engine/connection/Link.js"
+import type { Link } from "../engine/connection/Link.js"
 import type { CloseStatus, WebSocket } from "../WebSocket.js"
 import { closeWithoutCode } from "./closing.js"
 import {
@@ -159,13 +159,36 @@ export class StandardConnection {
   /** The client itself begins to close, because of a timeout or a limit, or at the end of the scope. */
   private watchClosing(link: Link<Message>): void {
     this.link = link
-    settleByReader(link)
+    link.connection.settlesLate = true
+    link.settleLater = () => this.settleBehindEvents(link)
+    if (link.stopSettling !== undefined) {
+      link.stopSettling()
+      link.stopSettling = link.settleLater()
+    }
     link.listen(({ _tag }) => {
       // After an error, the reader ends behind the messages that wait.
       if (_tag !== "Closing" || link.connection.error !== undefined) return
       if (link.inbox.isEmpty) this.startClosing()
       else this.closesBehindMessages = true
     })
+  }
+
+  /**
+   * A Close or a violation takes effect once the events of all messages before it have been fired, so that their handlers can still
+   * answer. With TLS, it arrives in a chunk of its own, and the events of the messages before it may come after that.
+   */
+  private settleBehindEvents(link: Link<Message>): () => void {
+    let isCancelled = false
+    const look = (): void => {
+      if (isCancelled) return
+      // A reader that waits has taken all messages.
+      if (this.tasks === 0 && link.inbox.isAwaited) link.settle()
+      else later(look)
+    }
+    look()
+    return () => {
+      isCancelled = true
+    }
   }
 
   private startClosing(): void {
@@ -203,7 +226,7 @@ export class StandardConnection {
       for (const message of messages) this.queueTask(() => this.deliverOne(message))
       if (this.closesBehindMessages) this.startClosing()
       // Reading goes on while one event waits, so that it is not suspended for each message. If a Close arrived behind the
-      // messages, it waits for all events, so that their handlers can still answer.
+      // messages, it waits for all events: asking for more would let it take effect.
       if (this.tasks <= 1 && this.link?.connection.unsettled !== true) return Effect.void
       return awaitCallback<void>((resume) => this.queueTask(() => resume(Effect.void)))
     })

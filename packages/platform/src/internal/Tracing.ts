@@ -1,5 +1,4 @@
 import { isHandshakeRejected, type HeaderRecord } from "@effect-websocket/protocol/Errors"
-import * as HeaderField from "@effect-websocket/protocol/HeaderField"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -7,7 +6,7 @@ import type { Clock } from "effect/Clock"
 import { externalSpan, type Span } from "effect/Tracer"
 import type { ConnectError, Dial, Dialed } from "../engine/client/Dial.js"
 import type { HandshakeObserver, ObserveHandshake } from "../engine/server/ObservedAttempt.js"
-import { headersOf, ofHeaders } from "../engine/traceContext.js"
+import { headersOf, namesContext, ofHeaders } from "../engine/traceContext.js"
 import type { Transport } from "../Transport.js"
 import {
   clock,
@@ -104,9 +103,9 @@ class ClientHandshakeSpan {
     this.clock = clock
   }
 
-  /** Headers of a request, with the context of this span unless the app has set its headers itself. */
+  /** Headers of a request, with the context of this span unless the app has named a context itself. */
   headersBeside(headers: HeaderRecord): HeaderRecord {
-    return { ...missing(headersOf(this.span), headers), ...headers }
+    return namesContext(headers) ? headers : { ...headersOf(this.span), ...headers }
   }
 
   tell(event: string, attributes: SpanAttributes = {}): void {
@@ -155,10 +154,6 @@ const tracedDial = (dial: Dial, handshake: ClientHandshakeSpan, propagation: boo
     )
   }
 }
-
-/** The headers that others do not have. The app may have set them itself. */
-const missing = (added: HeaderRecord, headers: HeaderRecord): HeaderRecord =>
-  Object.fromEntries(Object.entries(added).filter(([name]) => HeaderField.values(headers, name).length === 0))
 
 const observeWith =
   (inherited: Runtime<never>, propagation: boolean): ObserveHandshake =>

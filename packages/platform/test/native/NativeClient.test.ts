@@ -8,6 +8,7 @@ import * as NativeClient from "../../src/native/NativeClient.js"
 import { Effect, Exit, Fiber, Layer, Metric, Scope, Tracer } from "../effect/index.js"
 import { assert, describe, it } from "../effect/vitest.js"
 import { FakeSocket } from "../engine/native/FakeSocket.js"
+import { interruptedAt } from "../scheduling.js"
 import { makePlatform } from "./FakePlatform.js"
 
 const settled = Effect.repeat(Effect.yieldNow, { times: 20 })
@@ -250,6 +251,9 @@ describe("with metrics", () => {
   )
 })
 
+/** Headers with which an app names a context itself. Another one beside it would win at some servers. */
+const ownContexts = [{ TraceParent: "own" }, { B3: "own" }, { "X-B3-TraceId": "own", "X-B3-SpanId": "own" }]
+
 describe("with spans", () => {
   it.effect("makes a span that is found again, and sends its context with the headers of the app", () => {
     const spans: Array<Tracer.Recorded> = []
@@ -273,7 +277,7 @@ describe("with spans", () => {
       const connect = (options: WebSocketClient.ConnectOptions) =>
         Scope.provide(client.connect("ws://test/path?token=secret", options), scope)
       const socket = yield* Effect.withSpan(connect({ headers: { a: "b" } }), "app")
-      yield* connect({ headers: { TraceParent: "own", B3: "own" } })
+      for (const headers of ownContexts) yield* connect({ headers })
       const [app, span] = spans
       assert.deepInclude(span, { name: "websocket.client.handshake", kind: "client", ended: "success" })
       assert.strictEqual(span?.parent, app?.spanId)
@@ -281,15 +285,62 @@ describe("with spans", () => {
       const { spanId, traceId } = span!
       assert.deepStrictEqual(
         sent.map(({ headers }) => headers),
-        [
-          { a: "b", traceparent: `00-${traceId}-${spanId}-01`, b3: `${traceId}-${spanId}-1` },
-          { TraceParent: "own", B3: "own" }
-        ]
+        [{ a: "b", traceparent: `00-${traceId}-${spanId}-01`, b3: `${traceId}-${spanId}-1` }, ...ownContexts]
       )
       assert.notInclude(JSON.stringify(spans), "secret")
     }).pipe(
       Effect.provide(
         Layer.merge(
+          WebSocketTracing.layer,
+          Tracer.recording((span) => spans.push(span))
+        )
+      )
+    )
+  })
+})
+
+describe("with metrics and spans", () => {
+  it.effect("tells once how an attempt ends, wherever it is interrupted", () => {
+    const spans: Array<Tracer.Recorded> = []
+    return Effect.gen(function* () {
+      const changes = yield* changesOf
+      const { platform } = makePlatform({
+        dial: (_, done) => {
+          const socket = new FakeSocket()
+          const close = socket.close.bind(socket)
+          socket.close = (...reason) => {
+            close(...reason)
+            queueMicrotask(() => socket.emit("close", { code: 1000, wasClean: true }))
+          }
+          queueMicrotask(() => done({ _tag: "Opened", opened: { socket, protocol: "", extensions: "" } }))
+          return () => {}
+        }
+      })
+      const client = yield* NativeClient.make(platform)
+      const outcomes = new Set<string | undefined>()
+      for (let k = 1, interrupted = true; interrupted; k++) {
+        const { isInterrupted } = yield* interruptedAt(k, Effect.scoped(client.connect("ws://test")))
+        interrupted = isInterrupted
+        outcomes.add(spans.at(-1)?.ended)
+      }
+      yield* settled
+      const counted = yield* changes
+      const handshakes = Object.entries(counted).filter(([key]) => key.startsWith("handshake.duration"))
+      assert.strictEqual(
+        handshakes.reduce((sum, [, count]) => sum + count, 0),
+        spans.length
+      )
+      assert.notProperty(counted, "handshake.active{}")
+      assert.notProperty(counted, "connection.active{}")
+      assert.notInclude(
+        spans.map(({ ended }) => ended),
+        undefined
+      )
+      assert.isAbove(outcomes.size, 1)
+    }).pipe(
+      Effect.provide(
+        Layer.mergeAll(
+          Layer.fresh(WebSocketMetrics.layer),
           WebSocketTracing.layer,
           Tracer.recording((span) => spans.push(span))
         )

@@ -638,6 +638,36 @@ describe("fromUpgrade", () => {
     })
   )
 
+  it.live("refuses a request of which Node has dropped headers, as many as the server of the app says", () =>
+    Effect.gen(function* () {
+      const own = Http.createServer()
+      const upgrades = yield* Queue.unbounded<readonly [Http.IncomingMessage, Duplex, Buffer]>()
+      own.on("upgrade", (...upgrade) => Queue.offerUnsafe(upgrades, upgrade))
+      const port = yield* listen(own)
+      const request = upgradeRequest({ A: Array.from({ length: 1100 }, () => "") })
+      const refused = yield* rawClient(port)
+      refused.write(request)
+      // Newer versions of Node may refuse it themselves.
+      const accepting = yield* Effect.forkChild(
+        Effect.flatMap(Queue.take(upgrades), (upgrade) => Effect.exit(NodeWebSocketServer.fromUpgrade(...upgrade)))
+      )
+      assert.match(yield* refused.until("\r\n"), /^HTTP\/1\.1 431 /)
+      yield* Fiber.interrupt(accepting)
+
+      own.maxHeadersCount = 0
+      const accepted = yield* rawClient(port)
+      accepted.write(request)
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* NodeWebSocketServer.fromUpgrade(...(yield* Queue.take(upgrades)))
+          assert.match(yield* accepted.until("\r\n\r\n"), /^HTTP\/1\.1 101 /)
+          yield* Effect.forkDetach(accepted.farewell)
+        })
+      )
+      yield* accepted.closed
+    })
+  )
+
   it.live("is a defect for a socket that carries a WebSocket, which goes on", () =>
     Effect.gen(function* () {
       const own = Http.createServer()

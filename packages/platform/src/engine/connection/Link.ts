@@ -85,7 +85,7 @@ export class Link<Item extends Delivered = Delivered>
   receivedMessages = 0
   receivedBytes = 0
 
-  /** Cancels the timer that settles, if there is one. */
+  /** Cancels what `settleLater` has begun. */
   stopSettling: (() => void) | undefined = undefined
   private pings: Pings | undefined = undefined
 
@@ -162,7 +162,7 @@ export class Link<Item extends Delivered = Delivered>
     else this.deadlinesOrNone?.receiving(false, messaged)
     // A Close or a violation arrived right behind messages. It takes effect when their reader asks for more. The peer waits,
     // so it takes effect at the end of this turn at the latest.
-    if (connection.unsettled) this.stopSettling ??= afterReading(this, () => this.settle())
+    if (connection.unsettled) this.stopSettling ??= this.settleLater()
     flusher.flushAnswers()
     if (this.receiveRate?.exceeds(this.receivedMessages - messagesBefore, chunk.length)) {
       if (this.receiveRate.closes) this.startClosing(policyViolation, "too much per time")
@@ -291,6 +291,14 @@ export class Link<Item extends Delivered = Delivered>
     for (const owner of this.otherOwners) owner.delete(this)
     this.closers?.wakeAll()
     this.closers = undefined
+  }
+
+  /**
+   * Called when a Close or a violation arrives behind messages. A reader that hands messages over in later turns puts its own in the
+   * place of this. Returns a function that cancels it.
+   */
+  settleLater(): () => void {
+    return afterReading(this, () => this.settle())
   }
 
   /** Lets a Close or a violation take effect that arrived behind messages, and passes on what that or a Close of ours changes. */
@@ -502,15 +510,6 @@ const endsMessage = (item: Delivered): boolean => {
     default:
       return true
   }
-}
-
-/**
- * Leaves it to the reader to let a Close or a violation take effect that arrives behind messages. For a reader that hands
- * messages over in later turns, and always asks for more then.
- */
-export const settleByReader = (link: Pick<Link<Delivered>, "stopSettling">): void => {
-  link.stopSettling?.()
-  link.stopSettling = () => {}
 }
 
 /**

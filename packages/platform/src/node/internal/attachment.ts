@@ -190,15 +190,8 @@ export class Attachment {
       this.pass(request, socket, head, last)
       return false
     }
-    const attempt = upgradeAttempt(request, socket, head, taker.onReject)
-    taker.offer(this.isCut(request) ? { ...attempt, isCut: true } : attempt)
+    taker.offer(upgradeAttempt(request, socket, head, taker.onReject))
     return true
-  }
-
-  /** Whether Node has dropped headers because there were too many. A dropped header may have announced a body. */
-  private isCut({ rawHeaders }: Http.IncomingMessage): boolean {
-    const maximum = this.server.maxHeadersCount ?? defaultMaxHeadersCount
-    return maximum > 0 && rawHeaders.length >= 2 * maximum
   }
 
   /** Whether other listeners for upgrades exist. */
@@ -280,10 +273,6 @@ export class Attachment {
 const attachments = new WeakMap<HttpServer, Attachment>()
 
 const placeholder = (): void => {}
-
-// Node keeps this many headers if the server has no `maxHeadersCount`. Node's own number is 2,000: it counts names and
-// values.
-const defaultMaxHeadersCount = 1000
 
 const shouldUpgradeCallback = "shouldUpgradeCallback"
 

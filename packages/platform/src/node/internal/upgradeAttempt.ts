@@ -51,6 +51,7 @@ export const upgradeAttempt = (
     socket: request.socket,
     request: { method: request.method ?? "", url: request.url ?? "", httpVersion: request.httpVersion, headers },
     remoteAddress: (socket instanceof Socket ? socket : request.socket).remoteAddress,
+    isCut: isCut(request),
     isGone,
     onGone: (listener) => {
       answered()
@@ -85,6 +86,20 @@ export const upgradeAttempt = (
     abandon: answered
   }
 }
+
+// Node keeps this many headers if the server has no `maxHeadersCount`. Node's own number is 2,000: it counts names and
+// values.
+const defaultMaxHeadersCount = 1000
+
+/** Whether Node has dropped headers because there were too many. A dropped header may have announced a body. */
+const isCut = ({ rawHeaders, socket }: IncomingMessage): boolean => {
+  const own = maxHeadersCountOf(Reflect.get(socket, "server"))
+  const maximum = typeof own === "number" ? own : defaultMaxHeadersCount
+  return maximum > 0 && rawHeaders.length >= 2 * maximum
+}
+
+const maxHeadersCountOf = (server: unknown): unknown =>
+  typeof server === "object" && server !== null ? Reflect.get(server, "maxHeadersCount") : undefined
 
 /** A request whose headers are too large for Node, which answers it. So only its refusal is left, to be observed and logged. */
 export const overflowingAttempt = ({ remoteAddress }: Socket): UpgradeAttempt => ({

@@ -1,5 +1,6 @@
 /** What becomes of requests that are not for a WebSocket, or for nobody, on an HTTP server that others use, too. */
 import * as WebSocketServer from "@effect-websocket/platform/WebSocketServer"
+import * as WebSocketUpgrade from "@effect-websocket/platform/WebSocketUpgrade"
 import { NodeWebSocketServer } from "@effect-websocket/platform/node"
 import * as NodeWebSocketUpgrade from "@effect-websocket/platform/node/NodeWebSocketUpgrade"
 import { NodeHttpServer } from "@effect/platform-node"
@@ -136,7 +137,11 @@ const router = (options: WebSocketServer.Options = {}) =>
       const { text } = yield* HttpServerRequest.HttpServerRequest
       return HttpServerResponse.text(`<${yield* Effect.orDie(text)}>`)
     })
-    const app = serveRoutes([["*", "/plain", plain]])
+    const socket = WebSocketUpgrade.upgrade(() => Effect.never)
+    const app = serveRoutes([
+      ["*", "/plain", plain],
+      ["GET", "/socket", socket]
+    ])
     yield* Layer.build(
       Layer.mergeAll(
         app.pipe(Layer.provide(NodeWebSocketUpgrade.layer(server, options))),
@@ -264,6 +269,15 @@ describe("a request with more headers than Node keeps", () => {
       yield* attach(server, "/echo")
       const peer = yield* rawClient(port)
       peer.write(request("/echo"))
+      assert.match(yield* peer.until("\r\n\r\n"), /^HTTP\/1\.1 431 /)
+    })
+  )
+
+  it.live("is refused with 431 in a route of an HttpRouter", () =>
+    Effect.gen(function* () {
+      const { port } = yield* router()
+      const peer = yield* rawClient(port)
+      peer.write(request("/socket"))
       assert.match(yield* peer.until("\r\n\r\n"), /^HTTP\/1\.1 431 /)
     })
   )
