@@ -3,12 +3,12 @@ import { NodeWebSocketClient } from "@effect-websocket/platform/node"
 import { build } from "esbuild"
 import { Effect, Schedule, type Scope } from "effect"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { chromium } from "playwright-core"
+import { launch } from "../browser.js"
 import { start } from "../Process.js"
 import { debianPackages, find, findBinary, firstLine, folderOf } from "../programs.js"
+import { freePort } from "../proxies.js"
 import type { Targets } from "./behaviours.js"
 import { observeFacts } from "./facts.js"
 import type { Shown } from "./observe.js"
@@ -71,10 +71,7 @@ const runChromium =
   (targets) =>
     Effect.gen(function* () {
       const { file } = yield* bundled("browser")
-      const browser = yield* Effect.acquireRelease(
-        attempt(() => chromium.launch({ executablePath, chromiumSandbox: false, args: ["--disable-dev-shm-usage"] })),
-        (browser) => Effect.promise(() => browser.close())
-      )
+      const browser = yield* launch(executablePath)
       return yield* attempt(async () => {
         const page = await browser.newPage()
         // From the host of the servers, so that the browser sends their cookies.
@@ -84,13 +81,6 @@ const runChromium =
         return page.evaluate<Shown>(`runAll(${JSON.stringify(targets)})`)
       })
     })
-
-export const freePort = Effect.async<number>((resume) => {
-  const server = createServer().listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
-  })
-})
 
 /** The program is a Worker, which answers a request with what it shows. It may reach the loopback. */
 const runWorkerd =
