@@ -1,6 +1,6 @@
 /** The runtimes, and how each one runs the behaviours. */
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
-import { build } from "esbuild"
+import { build, type BuildOptions } from "esbuild"
 import { Effect, Schedule, type Scope } from "effect"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -31,27 +31,33 @@ export const versionIn = (line: string | undefined): string => /\d+[.-][.\d-]*\d
 export const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, Error> =>
   Effect.tryPromise({ try: run, catch: (error) => (error instanceof Error ? error : new Error(String(error))) })
 
-/** A program for a runtime, as one file in a folder of its own. */
-export const bundled = (entry: string, platform: "browser" | "node" = "browser") =>
+/** A program as one file, `program.mjs` of a folder of its own. */
+export const bundle = (source: Pick<BuildOptions, "entryPoints" | "platform" | "stdin">) =>
   Effect.gen(function* () {
     const folder = yield* Effect.acquireRelease(
       Effect.sync(() => mkdtempSync(join(tmpdir(), "runtimes-"))),
       (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
     )
     const file = join(folder, "program.mjs")
-    yield* attempt(() =>
-      build({
-        entryPoints: [folderOf(`src/runtimes/entries/${entry}.ts`)],
-        outfile: file,
-        bundle: true,
-        format: "esm",
-        platform,
-        target: "es2022",
-        conditions: ["@effect-websocket/source"]
-      })
+    // An interruption waits for it, because a build that goes on would make the folder again.
+    yield* Effect.uninterruptible(
+      attempt(() =>
+        build({
+          ...source,
+          outfile: file,
+          bundle: true,
+          format: "esm",
+          target: "es2022",
+          conditions: ["@effect-websocket/source"]
+        })
+      )
     )
     return { folder, file }
   })
+
+/** A program for a runtime. */
+export const bundled = (entry: string, platform: "browser" | "node" = "browser") =>
+  bundle({ entryPoints: [folderOf(`src/runtimes/entries/${entry}.ts`)], platform })
 
 const parse = (text: string | undefined, printed: string): Effect.Effect<Shown, Error> =>
   text === undefined ? Effect.fail(new Error(`It ended: ${printed.slice(-400)}`)) : Effect.sync(() => JSON.parse(text))
