@@ -104,7 +104,16 @@ const installFromNpm = (found: ReadonlyArray<NpmPackage>): void => {
   // npm removes what this does not name.
   if (!existsSync(manifest)) writeFileSync(manifest, JSON.stringify({ private: true }))
   for (const { name, version } of wanted) {
-    const npm = ["install", "--prefix", cache, "--no-audit", "--no-fund", "--save-exact", "--ignore-scripts", `${name}@${version}`]
+    const npm = [
+      "install",
+      "--prefix",
+      cache,
+      "--no-audit",
+      "--no-fund",
+      "--save-exact",
+      "--ignore-scripts",
+      `${name}@${version}`
+    ]
     tell(name, run("npm", npm))
   }
 }
