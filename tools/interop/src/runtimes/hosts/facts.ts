@@ -360,7 +360,7 @@ export const hostFacts: Readonly<Record<string, Fact>> = {
 export const observeHost = (serving: Serving): Effect.Effect<Observed> =>
   observeAll(
     mapRecord(hostFacts, (fact) =>
-      fact(serving).pipe(Effect.scoped, Effect.provide(NodeWebSocketClient.layer), Effect.timeout("30 seconds"))
+      fact(serving).pipe(Effect.scoped, Effect.provide(NodeWebSocketClient.layer), Effect.timeout("1 minute"))
     ),
     Object.keys(hostFacts).length
   )
