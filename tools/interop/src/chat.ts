@@ -4,12 +4,14 @@
  * in `artifacts`, also of a failure. Without Chromium it does nothing, and without Redis not the second part; it says so, and
  * fails with `--require`.
  */
-import { Cause, Effect, Exit, Scope } from "effect"
+import { Effect, Exit, Scope } from "effect"
 import { mkdirSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
-import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright-core"
+import type { Browser, BrowserContextOptions, Page } from "playwright-core"
+import { launch } from "./browser.js"
 import { makeLink } from "./Link.js"
+import { runMain } from "./main.js"
 import { start, type Process } from "./Process.js"
 import { debianPackages, find } from "./programs.js"
 import { freePort } from "./proxies.js"
@@ -336,10 +338,7 @@ const twoProcesses = (open: Open, redisServer: string) =>
 const main = (executablePath: string, redisServer: string | undefined) =>
   Effect.gen(function* () {
     mkdirSync(`${root}artifacts`, { recursive: true })
-    const browser = yield* Effect.acquireRelease(
-      attempt(() => chromium.launch({ executablePath, chromiumSandbox: false, args: ["--disable-dev-shm-usage"] })),
-      (browser) => Effect.promise(() => browser.close())
-    )
+    const browser = yield* launch(executablePath)
     console.log(`Chromium ${browser.version()}`)
     const complaints: Array<string> = []
     const open = opener(browser, complaints)
@@ -366,9 +365,5 @@ if (executable === undefined) {
   missing("the chat in a browser", debianPackages.chromium)
 } else {
   const run = main(executable, find(["redis-server"]))
-  const exit = await Effect.runPromiseExit(Effect.scoped(Effect.timeout(run, "5 minutes")))
-  if (Exit.isFailure(exit)) {
-    console.error(`FAILED: ${Cause.pretty(exit.cause)}`)
-    process.exitCode = 1
-  }
+  await runMain(Effect.scoped(Effect.timeout(run, "5 minutes")))
 }

@@ -3,9 +3,10 @@
  * table. `--install` first installs what is missing: programs from npm into `node_modules/.cache`, and Debian's packages
  * where it may. Fails where a case does, and with `--require-all` where a peer is missing.
  */
-import { Cause, Effect, Exit, Logger } from "effect"
+import { Cause, Effect, Exit } from "effect"
 import { parseArgs } from "node:util"
 import { caseNames, cases } from "./cases.js"
+import { runMain } from "./main.js"
 import { findPeers } from "./peers.js"
 import { installAll } from "./programs.js"
 import type { Peer } from "./subjects.js"
@@ -80,5 +81,4 @@ const program = Effect.gen(function* () {
   process.exitCode = failures.length > 0 || (values["require-all"] && missing.length + unstarted.length > 0) ? 1 : 0
 })
 
-// What our servers refuse on purpose is no news.
-await Effect.runPromise(Effect.provide(program, Logger.remove(Logger.defaultLogger)))
+await runMain(program)

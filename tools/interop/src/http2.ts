@@ -13,10 +13,11 @@ import { createSecureServer, type ServerHttp2Stream } from "node:http2"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
-import { chromium } from "playwright-core"
 import { Agent, Client, WebSocket as UndiciWebSocket } from "undici"
+import { launch } from "./browser.js"
 import { tls } from "./fixtures.js"
 import { listen } from "./listen.js"
+import { runMain } from "./main.js"
 import { settle } from "./page.js"
 import { packageVersion, versionIn } from "./peers.js"
 import { start } from "./Process.js"
@@ -135,12 +136,7 @@ const inChromium =
   (executablePath: string) =>
   ({ port }: Echo): Effect.Effect<Seen, unknown, Scope.Scope> =>
     Effect.gen(function* () {
-      const browser = yield* Effect.acquireRelease(
-        Effect.tryPromise(() =>
-          chromium.launch({ executablePath, chromiumSandbox: false, args: ["--disable-dev-shm-usage"] })
-        ),
-        (browser) => Effect.promise(() => browser.close())
-      )
+      const browser = yield* launch(executablePath)
       const seen = yield* Effect.tryPromise(async (): Promise<unknown> => {
         const page = await browser.newPage({ ignoreHTTPSErrors: true })
         await page.goto(`https://127.0.0.1:${port}/`)
@@ -244,7 +240,6 @@ const columnOf = ({ run, serve }: Peer): Effect.Effect<ReadonlyArray<string>, un
 
 const found = peers.flatMap((peer) => (typeof peer === "string" ? [] : [peer]))
 const missing = peers.flatMap((peer) => (typeof peer === "string" ? [peer] : []))
-const table = ["http2.md", "peers"] as const
 
 const compared = Effect.gen(function* () {
   for (const name of missing) console.log(`MISSING: ${name}`)
@@ -269,8 +264,11 @@ const compared = Effect.gen(function* () {
         .join("")
         .trimEnd()
     )
-  const isRight = !failed && (yield* Effect.promise(() => settle(...table, rows, missing, values.write)))
-  process.exitCode = isRight ? 0 : 1
+  const wrong = failed
+    ? []
+    : yield* Effect.promise(() => settle({ page: "http2.md", mark: "peers", rows, missing }, values.write))
+  for (const each of wrong) console.error(`FAILED: ${each}`)
+  process.exitCode = failed || wrong.length > 0 ? 1 : 0
 })
 
-await Effect.runPromise(compared)
+await runMain(compared)

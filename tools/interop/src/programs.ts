@@ -100,9 +100,20 @@ const installFromNpm = (found: ReadonlyArray<NpmPackage>): void => {
   const wanted = found.filter((each) => !existsSync(pathOf(each)))
   if (wanted.length === 0) return
   mkdirSync(cache, { recursive: true })
-  writeFileSync(join(cache, "package.json"), JSON.stringify({ private: true }))
+  const manifest = join(cache, "package.json")
+  // npm removes what this does not name.
+  if (!existsSync(manifest)) writeFileSync(manifest, JSON.stringify({ private: true }))
   for (const { name, version } of wanted) {
-    const npm = ["install", "--prefix", cache, "--no-audit", "--no-fund", "--ignore-scripts", `${name}@${version}`]
+    const npm = [
+      "install",
+      "--prefix",
+      cache,
+      "--no-audit",
+      "--no-fund",
+      "--save-exact",
+      "--ignore-scripts",
+      `${name}@${version}`
+    ]
     tell(name, run("npm", npm))
   }
 }

@@ -88,7 +88,7 @@ const watching = (options: Parameters<typeof serve>[0]) =>
     return { url: server.address.url, version: () => version }
   })
 
-const names: Readonly<Record<string, string>> = { Io_error: "`IoError`", Protocol_error: "remote `ProtocolError`" }
+const names: Readonly<Record<string, string>> = { Io_error: "`IoError`" }
 
 it.live("a client uses the version of HTTP that the page says", () =>
   Effect.gen(function* () {

@@ -3,8 +3,9 @@
  * the table of docs/command-line.md. `--install` first installs wscat from npm, and `--write` writes the table. With names, only the rows
  * whose names have one of them are tried and printed.
  */
-import { Cause, Effect, Exit, Logger } from "effect"
+import { Cause, Effect, Exit } from "effect"
 import { parseArgs } from "node:util"
+import { runMain } from "../main.js"
 import { settle } from "../page.js"
 import { find, installCommands } from "../programs.js"
 import { findClients, type Client } from "./clients.js"
@@ -38,8 +39,11 @@ const tried = (name: string, row: Row, client: Client): Effect.Effect<string> =>
 
 const program = Effect.gen(function* () {
   if (values.install) installCommands()
-  if (find(["script"]) === undefined)
-    return console.log("MISSING: script of util-linux, which gives the commands a terminal")
+  if (find(["script"]) === undefined) {
+    console.log("MISSING: script of util-linux, which gives the commands a terminal")
+    process.exitCode = values.write ? 1 : 0
+    return
+  }
   const clients = findClients()
   const missing = clients.some(({ name }) => name.startsWith("wscat ")) ? [] : ["wscat"]
   for (const name of missing) console.log(`MISSING: ${name}, for lack of the npm package; --install fetches it`)
@@ -57,13 +61,13 @@ const program = Effect.gen(function* () {
           .join("")
           .trimEnd()
     )
+  const table = { page: "command-line.md", mark: "compared", rows: seen, missing }
+  // A page is not compared with some of its rows.
+  if (failures.length === 0 && wanted.length === Object.keys(rows).length)
+    failures.push(...(yield* Effect.promise(() => settle(table, values.write))))
+  else if (values.write) failures.push("the table is not written")
   for (const failure of failures) console.error(`FAILED: ${failure}`)
-  if (failures.length > 0) process.exitCode = 1
-  else if (wanted.length === Object.keys(rows).length) {
-    const isRight = yield* Effect.promise(() => settle("command-line.md", "compared", seen, missing, values.write))
-    process.exitCode = isRight ? 0 : 1
-  }
+  process.exitCode = failures.length > 0 ? 1 : 0
 })
 
-// What the servers refuse on purpose is no news.
-await Effect.runPromise(Effect.provide(program, Logger.remove(Logger.defaultLogger)))
+await runMain(program)

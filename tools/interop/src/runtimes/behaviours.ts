@@ -26,14 +26,6 @@ export interface Targets {
   readonly raw: string
 }
 
-/** What a runtime can do beyond the WebSocket of the standard. */
-export interface Abilities {
-  readonly headers: boolean
-  readonly refusals: boolean
-  /** It says how many bytes wait to be sent. */
-  readonly unsent: boolean
-}
-
 /** A client of a runtime. */
 export interface Client {
   readonly layer: Layer.Layer<WebSocketClient.WebSocketClient>
@@ -42,8 +34,7 @@ export interface Client {
 
 type Behaviour = (
   targets: Targets,
-  client: Client,
-  abilities: Abilities
+  client: Client
 ) => Effect.Effect<void, unknown, WebSocketClient.WebSocketClient | Scope.Scope>
 
 const equal = (actual: unknown, expected: unknown): Effect.Effect<void> =>
@@ -135,11 +126,13 @@ export const behaviours: Readonly<Record<string, Behaviour>> = {
       yield* Fiber.interrupt(fiber)
       yield* equal(yield* seenOf(targets, "interrupted"), "1000  clean")
     }),
-  "fails typed for a refused handshake": ({ echo }, _, { refusals }) =>
+  "fails typed for a refused handshake": ({ echo }) =>
     Effect.gen(function* () {
       const refused = Effect.scoped(WebSocketClient.connect(`${echo}?refuse=403`))
       const seen = yield* failure(refused, "_tag", "status", "reason")
-      yield* equal(seen, refusals ? ["Handshake_rejected", 403, "Forbidden"] : ["Io_error", undefined, "Connect"])
+      // Not every platform tells that the server has answered.
+      const isAnswer = seen[0] === "Handshake_rejected"
+      yield* equal(seen, isAnswer ? ["Handshake_rejected", 403, "Forbidden"] : ["Io_error", undefined, "Connect"])
     }),
   "fails typed if nobody listens": ({ closed }) =>
     Effect.gen(function* () {
@@ -177,13 +170,13 @@ export const behaviours: Readonly<Record<string, Behaviour>> = {
       yield* equal(yield* text(socket), "small")
       yield* equal(yield* failure(socket.receive, "_tag", "limit", "size"), ["Payload_too_large", "message", 1001])
     }),
-  "waits for a slow server to read": ({ echo }, _, { unsent }) =>
+  "waits for a slow server to read": ({ echo }) =>
     Effect.gen(function* () {
       const socket = yield* WebSocketClient.connect(echo)
       const large = new Uint8Array(256 * 1024)
       for (let i = 0; i < 16; i++) yield* socket.send(large)
       // Without this, all of them would wait in the memory of the runtime.
-      if (unsent && (yield* socket.bufferedBytes) > 2 * large.length) throw new Error("nothing waited")
+      if ((yield* socket.bufferedBytes) > 2 * large.length) throw new Error("nothing waited")
       for (let i = 0; i < 16; i++) yield* socket.receive
     }),
   "refuses to send after the close": ({ echo }) =>
@@ -192,7 +185,7 @@ export const behaviours: Readonly<Record<string, Behaviour>> = {
       yield* socket.close()
       yield* equal(yield* failure(socket.send("late"), "_tag", "code"), ["Connection_closed", 1000])
     }),
-  "says what it cannot do before it sends": ({ echo }, _, { headers }) =>
+  "says what it cannot do before it sends": ({ echo }) =>
     Effect.gen(function* () {
       const socket = yield* WebSocketClient.connect(echo)
       for (const refused of [socket.ping(), socket.pong(), socket.sendStream(Stream.make("part"))]) {
@@ -203,18 +196,19 @@ export const behaviours: Readonly<Record<string, Behaviour>> = {
         failure(Effect.scoped(WebSocketClient.connect(echo, options)), "_tag", "origin")
       const options: ReadonlyArray<WebSocketClient.ConnectOptions> = [
         { compression: true },
-        { heartbeatInterval: "1 second" },
-        ...(headers ? [] : [{ headers: { "x-test": "1" } }])
+        { heartbeatInterval: "1 second" }
       ]
       for (const each of options) yield* equal(yield* asking(each), ["Protocol_error", "local"])
     }),
-  "sends request headers": ({ echo }, _, { headers }) =>
-    headers
-      ? Effect.gen(function* () {
-          const socket = yield* WebSocketClient.connect(echo, { headers: { "x-test": "a value" } })
-          yield* equal(yield* ask(socket, "!header x-test"), "a value")
-        })
-      : Effect.fail(notHere),
+  "sends request headers": ({ echo }) =>
+    Effect.gen(function* () {
+      const socket = yield* Effect.catchIf(
+        WebSocketClient.connect(echo, { headers: { "x-test": "a value" } }),
+        (error) => error._tag === "Protocol_error" && error.origin === "local",
+        () => Effect.fail(notHere)
+      )
+      yield* equal(yield* ask(socket, "!header x-test"), "a value")
+    }),
   "reconnects after a drop": ({ echo }) =>
     Effect.gen(function* () {
       const socket = yield* ReconnectingWebSocket.make(echo, { onConnect: (socket) => socket.send("connected") })
@@ -243,13 +237,9 @@ export const behaviours: Readonly<Record<string, Behaviour>> = {
 }
 
 /** Tries all behaviours over a client. */
-export const tryAll = (client: Client, abilities: Abilities, targets: Targets): Effect.Effect<Observed> =>
+export const tryAll = (client: Client, targets: Targets): Effect.Effect<Observed> =>
   observeAll(
     mapRecord(behaviours, (behaviour) =>
-      behaviour(targets, client, abilities).pipe(
-        Effect.scoped,
-        Effect.provide(client.layer),
-        Effect.timeout("10 seconds")
-      )
+      behaviour(targets, client).pipe(Effect.scoped, Effect.provide(client.layer), Effect.timeout("10 seconds"))
     )
   )

@@ -5,8 +5,10 @@
  * `--install` first installs what is missing, and `--write` writes the tables of docs/runtimes.md. Without it, the tables of the page are
  * compared with what was seen. Fails if a behaviour fails, if a fact cannot be observed, or if the page says something else.
  */
-import { Cause, Effect, Exit, Logger, type Scope } from "effect"
+import { Cause, Effect, Exit, type Scope } from "effect"
 import { parseArgs } from "node:util"
+import { runMain } from "../main.js"
+import { settle } from "../page.js"
 import { installRuntimes } from "../programs.js"
 import { behaviours } from "./behaviours.js"
 import { facts } from "./facts.js"
@@ -14,7 +16,6 @@ import { hostBehaviours } from "./hosts/behaviours.js"
 import { hostFacts } from "./hosts/facts.js"
 import { findHosts } from "./hosts/hosts.js"
 import type { Shown } from "./observe.js"
-import { differences, writeTable, type SeenTable } from "./page.js"
 import { findRuntimes, type Missing } from "./runtimes.js"
 import { serve } from "./server.js"
 import { objectFacts } from "./workers/objectFacts.js"
@@ -94,19 +95,17 @@ const finish = ({ head, marker, rows, shows }: Table, tried: ReadonlyArray<Tried
       const observed = shown[shows]
       return observed === undefined ? [] : [{ ...runtime, ...observed }]
     })
-    print([
+    const rowsWith = (failed: string) => [
       [head, ...shown.map(({ name, version }) => `${name} ${version}`)],
-      ...rows.map((row) => [row, ...shown.map(({ cells }) => cells[row] ?? "FAIL")])
-    ])
+      ...rows.map((row) => [row, ...shown.map(({ cells }) => cells[row] ?? failed)])
+    ]
+    print(rowsWith("FAIL"))
     const failures = shown.flatMap(({ cells, failures, name }) =>
       rows.flatMap((row) => (row in cells ? [] : [`${name}, ${row}: ${failures[row] ?? "it was not tried"}`]))
     )
-    const table: SeenTable = { marker, head, rows, columns: shown, leftOut }
-    if (!values.write) return [...failures, ...(yield* Effect.promise(() => differences(table)))]
-    if (failures.length > 0) return failures
-    if (leftOut.length > 0) return [`the table "${marker}" is not written without ${leftOut.join(", ")}`]
-    yield* Effect.promise(() => writeTable(table))
-    return []
+    if (values.write && failures.length > 0) return failures
+    const table = { page: "runtimes.md", mark: marker, rows: rowsWith(""), missing: leftOut }
+    return [...failures, ...(yield* Effect.promise(() => settle(table, values.write)))]
   })
 
 /** Tries the runtimes of a suite. */
@@ -179,5 +178,4 @@ const program = Effect.gen(function* () {
   process.exitCode = wrong.some((count) => count > 0) ? 1 : 0
 })
 
-// What the server refuses on purpose is no news.
-await Effect.runPromise(Effect.provide(program, Logger.remove(Logger.defaultLogger)))
+await runMain(program)

@@ -1,14 +1,14 @@
 /** The runtimes, and how each one runs the behaviours. */
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
-import { build } from "esbuild"
+import { build, type BuildOptions } from "esbuild"
 import { Effect, Schedule, type Scope } from "effect"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { chromium } from "playwright-core"
+import { launch } from "../browser.js"
 import { start } from "../Process.js"
 import { debianPackages, find, findBinary, firstLine, folderOf } from "../programs.js"
+import { freePort } from "../proxies.js"
 import type { Targets } from "./behaviours.js"
 import { observeFacts } from "./facts.js"
 import type { Shown } from "./observe.js"
@@ -31,27 +31,33 @@ export const versionIn = (line: string | undefined): string => /\d+[.-][.\d-]*\d
 export const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, Error> =>
   Effect.tryPromise({ try: run, catch: (error) => (error instanceof Error ? error : new Error(String(error))) })
 
-/** A program for a runtime, as one file in a folder of its own. */
-export const bundled = (entry: string, platform: "browser" | "node" = "browser") =>
+/** A program as one file, `program.mjs` of a folder of its own. */
+export const bundle = (source: Pick<BuildOptions, "entryPoints" | "platform" | "stdin">) =>
   Effect.gen(function* () {
     const folder = yield* Effect.acquireRelease(
       Effect.sync(() => mkdtempSync(join(tmpdir(), "runtimes-"))),
       (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
     )
     const file = join(folder, "program.mjs")
-    yield* attempt(() =>
-      build({
-        entryPoints: [folderOf(`src/runtimes/entries/${entry}.ts`)],
-        outfile: file,
-        bundle: true,
-        format: "esm",
-        platform,
-        target: "es2022",
-        conditions: ["@effect-websocket/source"]
-      })
+    // An interruption waits for it, because a build that goes on would make the folder again.
+    yield* Effect.uninterruptible(
+      attempt(() =>
+        build({
+          ...source,
+          outfile: file,
+          bundle: true,
+          format: "esm",
+          target: "es2022",
+          conditions: ["@effect-websocket/source"]
+        })
+      )
     )
     return { folder, file }
   })
+
+/** A program for a runtime. */
+export const bundled = (entry: string, platform: "browser" | "node" = "browser") =>
+  bundle({ entryPoints: [folderOf(`src/runtimes/entries/${entry}.ts`)], platform })
 
 const parse = (text: string | undefined, printed: string): Effect.Effect<Shown, Error> =>
   text === undefined ? Effect.fail(new Error(`It ended: ${printed.slice(-400)}`)) : Effect.sync(() => JSON.parse(text))
@@ -71,10 +77,7 @@ const runChromium =
   (targets) =>
     Effect.gen(function* () {
       const { file } = yield* bundled("browser")
-      const browser = yield* Effect.acquireRelease(
-        attempt(() => chromium.launch({ executablePath, chromiumSandbox: false, args: ["--disable-dev-shm-usage"] })),
-        (browser) => Effect.promise(() => browser.close())
-      )
+      const browser = yield* launch(executablePath)
       return yield* attempt(async () => {
         const page = await browser.newPage()
         // From the host of the servers, so that the browser sends their cookies.
@@ -84,13 +87,6 @@ const runChromium =
         return page.evaluate<Shown>(`runAll(${JSON.stringify(targets)})`)
       })
     })
-
-export const freePort = Effect.async<number>((resume) => {
-  const server = createServer().listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
-  })
-})
 
 /** The program is a Worker, which answers a request with what it shows. It may reach the loopback. */
 const runWorkerd =

@@ -12,7 +12,7 @@ import {
 import { NodeWebSocketServer } from "@effect-websocket/platform/node"
 import { Origin } from "@effect-websocket/protocol"
 import { Effect, Layer, Schema } from "effect"
-import { createServer } from "node:net"
+import { freePort } from "../proxies.js"
 import type { Targets } from "./behaviours.js"
 import { serveRaw } from "./rawServer.js"
 
@@ -118,14 +118,6 @@ const routes = (seen: Seen) =>
     })
   )
 
-/** A port on which nobody listens. */
-const closedPort = Effect.async<number>((resume) => {
-  const server = createServer().listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
-  })
-})
-
 /** Serves until the scope ends. */
 export const serve = Effect.gen(function* () {
   const listening = NodeWebSocketServer.layer({ port: 0, host: "127.0.0.1", origin: Origin.allowAll })
@@ -139,7 +131,7 @@ export const serve = Effect.gen(function* () {
     echo: at(port, "echo"),
     topics: at(port, "topics"),
     typed: at(port, "typed"),
-    closed: at(yield* closedPort, ""),
+    closed: at(yield* freePort, ""),
     raw: `ws://127.0.0.1:${raw}`
   }
   return targets

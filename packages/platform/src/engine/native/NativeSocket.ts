@@ -15,7 +15,7 @@ export interface NativeEvent {
 export interface NativeSocket {
   binaryType?: string
   readonly readyState?: number
-  /** Workers do not have it. */
+  /** Older versions of Workers do not have it. */
   readonly bufferedAmount?: number
   send(data: string | Uint8Array): void
   close(code?: number, reason?: string): void

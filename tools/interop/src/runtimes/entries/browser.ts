@@ -3,6 +3,4 @@ import type { Targets } from "../behaviours.js"
 import { runAll } from "../client.js"
 
 // The page calls it.
-Reflect.set(globalThis, "runAll", (targets: Targets) =>
-  runAll(BrowserWebSocketClient, { headers: false, refusals: false, unsent: true }, targets)
-)
+Reflect.set(globalThis, "runAll", (targets: Targets) => runAll(BrowserWebSocketClient, targets))

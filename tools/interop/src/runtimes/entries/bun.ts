@@ -5,4 +5,4 @@ import { runAll } from "../client.js"
 declare const process: { readonly argv: ReadonlyArray<string> }
 
 const targets: Targets = JSON.parse(process.argv.at(-1) ?? "")
-console.log(JSON.stringify(await runAll(BunWebSocketClient, { headers: true, refusals: false, unsent: true }, targets)))
+console.log(JSON.stringify(await runAll(BunWebSocketClient, targets)))

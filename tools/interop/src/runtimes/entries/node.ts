@@ -4,6 +4,5 @@ import type { Targets } from "../behaviours.js"
 import { runAll } from "../client.js"
 
 const targets: Targets = JSON.parse(process.argv.at(-1) ?? "")
-const abilities = { headers: false, refusals: false, unsent: true }
-console.log(JSON.stringify(await runAll(BrowserWebSocketClient, abilities, targets)))
+console.log(JSON.stringify(await runAll(BrowserWebSocketClient, targets)))
 process.exit()

@@ -6,7 +6,6 @@ import { runAll } from "../client.js"
 export default {
   fetch: async (request: Request): Promise<Response> => {
     const targets: Targets = JSON.parse(await request.text())
-    const abilities = { headers: true, refusals: true, unsent: false }
-    return Response.json(await runAll(WorkersWebSocketClient, abilities, targets))
+    return Response.json(await runAll(WorkersWebSocketClient, targets))
   }
 }

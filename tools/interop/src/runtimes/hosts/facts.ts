@@ -5,10 +5,9 @@
 import { WebSocketClient } from "@effect-websocket/platform"
 import { NodeWebSocketClient } from "@effect-websocket/platform/node"
 import { Effect, type Scope } from "effect"
-import { readFileSync } from "node:fs"
 import { connect as connectHttp2 } from "node:http2"
 import { connect as connectTls } from "node:tls"
-import { fileURLToPath } from "node:url"
+import { tls } from "../../fixtures.js"
 import { mapRecord, observeAll, together, type Observed } from "../observe.js"
 import { ask, seen, type Serving } from "./behaviours.js"
 import { close, handshake, open, text, zeros, type Peer } from "./peer.js"
@@ -263,20 +262,14 @@ const flowFacts: Readonly<Record<string, Fact>> = {
     })
 }
 
-const fixture = (name: string): string =>
-  readFileSync(
-    fileURLToPath(new URL(`../../../../../packages/platform/test/node/fixtures/${name}`, import.meta.url)),
-    "utf8"
-  )
-
-const certificate = { key: fixture("key.pem"), cert: fixture("cert.pem") }
+const certificate = { key: tls.key.toString(), cert: tls.cert.toString() }
 
 /** What a server of HTTP/2 says first, or `undefined` if it does not speak that. */
 const http2Settings = (url: string) =>
   Effect.async<{ readonly enableConnectProtocol?: boolean | undefined } | undefined, Error>((resume) => {
     const { hostname, port } = new URL(url)
-    const tls = { host: hostname, port: Number(port), ca: certificate.cert, ALPNProtocols: ["h2", "http/1.1"] }
-    const socket = connectTls(tls, () => {
+    const options = { host: hostname, port: Number(port), ca: certificate.cert, ALPNProtocols: ["h2", "http/1.1"] }
+    const socket = connectTls(options, () => {
       if (socket.alpnProtocol !== "h2") return resume(Effect.succeed(undefined))
       const session = connectHttp2(url.replace(/^ws/, "http"), { createConnection: () => socket })
       session.on("remoteSettings", (settings) => resume(Effect.succeed(settings)))
@@ -367,7 +360,7 @@ export const hostFacts: Readonly<Record<string, Fact>> = {
 export const observeHost = (serving: Serving): Effect.Effect<Observed> =>
   observeAll(
     mapRecord(hostFacts, (fact) =>
-      fact(serving).pipe(Effect.scoped, Effect.provide(NodeWebSocketClient.layer), Effect.timeout("30 seconds"))
+      fact(serving).pipe(Effect.scoped, Effect.provide(NodeWebSocketClient.layer), Effect.timeout("1 minute"))
     ),
     Object.keys(hostFacts).length
   )

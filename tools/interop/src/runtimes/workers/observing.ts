@@ -88,13 +88,8 @@ export const silent = (place: Place, name: string) =>
     return peer
   })
 
-const closeByte = "\u0088"
-
-/** The code of the Close that arrived. */
-const closeCode = (peer: Peer): number => {
-  const received = Buffer.from(peer.received(), "latin1")
-  return received.readUInt16BE(received.indexOf(closeByte, 0, "latin1") + 2)
-}
+/** Waits for a Close. */
+const closed = (peer: Peer) => peer.when(() => peer.closeCode() !== undefined)
 
 /** When the server refuses a message of 20,000 bytes, of which it allows 10,000, and with which code. */
 export const tooLarge = (place: Place) =>
@@ -103,17 +98,17 @@ export const tooLarge = (place: Place) =>
     const message = Buffer.alloc(8 + 20_000)
     message.set([0x81, 0xfe, 0x4e, 0x20])
     peer.write(message.subarray(0, 1_000))
-    const when = yield* soon(peer.until(closeByte), "from its first bytes", "once it is complete", "500 millis")
+    const when = yield* soon(closed(peer), "from its first bytes", "once it is complete", "500 millis")
     peer.write(message.subarray(1_000))
-    yield* peer.until(closeByte)
-    return `${closeCode(peer)}, ${when}`
+    yield* closed(peer)
+    return `${peer.closeCode()}, ${when}`
   })
 
 /** A client that asks for a Close, and does not answer it. */
 const unanswering = (place: Place, name: string) =>
   Effect.tap(silent(place, name), (peer) => {
     peer.write(text("!close 1000"))
-    return peer.until(closeByte)
+    return closed(peer)
   })
 
 /** Succeeds once a list of the server has a name. */

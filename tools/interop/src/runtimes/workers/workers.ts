@@ -1,15 +1,14 @@
 /** Runs the Worker of `program.ts` in `workerd`, for both versions of Effect. */
 import { WebSocketServer } from "@effect-websocket/platform"
 import { NodeWebSocketServer } from "@effect-websocket/platform/node"
-import { build } from "esbuild"
 import { Effect, Layer, Schedule, type Scope } from "effect"
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { start } from "../../Process.js"
 import { findBinary, firstLine, folderOf } from "../../programs.js"
+import { freePort } from "../../proxies.js"
 import type { Shown } from "../observe.js"
-import { attempt, freePort, versionIn, type Missing } from "../runtimes.js"
+import { attempt, bundle, versionIn, type Missing } from "../runtimes.js"
 import { objectFacts } from "./objectFacts.js"
 import { objectBehaviours } from "./objects.js"
 import { Frames, known, Served, servedOptions, Streams } from "./program.js"
@@ -77,22 +76,9 @@ const config :Workerd.Config = (
 /** Bundles the program within a package, so that it resolves that package and its Effect. */
 const bundled = (packageFolder: string, port: number) =>
   Effect.gen(function* () {
-    const folder = yield* Effect.acquireRelease(
-      Effect.sync(() => mkdtempSync(join(tmpdir(), "workers-"))),
-      (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
-    )
     const contents = readFileSync(folderOf("src/runtimes/workers/program.ts"), "utf8")
-    yield* attempt(() =>
-      build({
-        stdin: { contents, resolveDir: join(rootFolder, packageFolder), loader: "ts" },
-        outfile: join(folder, "program.mjs"),
-        bundle: true,
-        format: "esm",
-        platform: "browser",
-        target: "es2022",
-        conditions: ["@effect-websocket/source"]
-      })
-    )
+    const stdin = { contents, resolveDir: join(rootFolder, packageFolder), loader: "ts" } as const
+    const { folder } = yield* bundle({ stdin, platform: "browser" })
     writeFileSync(join(folder, "main.mjs"), main)
     writeFileSync(join(folder, "config.capnp"), config(port))
     return join(folder, "config.capnp")
