@@ -74,7 +74,8 @@ export class Link<Item extends Delivered = Delivered>
   private readonly receiveRate: ReceiveRate | undefined
   // The account of this connection in its budget.
   private readonly ledger: Ledger | undefined
-  private senderOrNone: Sender | undefined = undefined
+  /** Must be set once, before `start`. */
+  sender!: Sender
   // Made for the first deadline: without a heartbeat, an idle connection has none.
   private deadlinesOrNone: Deadlines | undefined = undefined
   // Most connections have one owner. A list of one would take more memory.
@@ -114,15 +115,6 @@ export class Link<Item extends Delivered = Delivered>
       settings.receiveRate && new ReceiveRate(settings.receiveRate, timers, () => this.inbox.resume(pausedByRate))
     this.flusher = new Flusher(this)
     this.inbox = new Inbox(this)
-  }
-
-  /** Must be set once, before `start`. */
-  set sender(sender: Sender) {
-    this.senderOrNone = sender
-  }
-
-  get sender(): Sender {
-    return this.senderOrNone!
   }
 
   /** Starts the transport, and joins the owners that will close the connection. */
