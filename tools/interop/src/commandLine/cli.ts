@@ -1,7 +1,7 @@
 /**
- * `pnpm test:command-line [--install] [--write] [row ...]`: tries the command of this repository and wscat side by side, and compares what it sees with
- * the table of docs/command-line.md. `--install` first installs wscat from npm, and `--write` writes the table. With names, only the rows
- * whose names have one of them are tried and printed.
+ * `pnpm test:command-line [--install] [--write] [row ...]`: tries the command of this repository and wscat side by side, and compares
+ * what it sees with the table of docs/command-line.md. A column for websocat has what its documentation says. `--install` first installs
+ * wscat from npm, and `--write` writes the table. With names, only the rows whose names have one of them are tried and printed.
  */
 import { Cause, Effect, Exit } from "effect"
 import { parseArgs } from "node:util"
@@ -14,6 +14,7 @@ import { pipes } from "./pipes.js"
 import type { Row } from "./rows.js"
 import { statuses } from "./statuses.js"
 import { terminal } from "./terminal.js"
+import { websocat } from "./websocat.js"
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -24,7 +25,9 @@ const rows: Readonly<Record<string, Row>> = { ...terminal, ...pipes, ...statuses
 const wanted = Object.entries(rows).filter(
   ([name]) => positionals.length === 0 || positionals.some((part) => name.includes(part))
 )
-const failures: Array<string> = []
+const failures: Array<string> = Object.keys(websocat.cells)
+  .filter((name) => !(name in rows))
+  .map((name) => `websocat, ${name}: there is no such row`)
 
 const tried = (name: string, row: Row, client: Client): Effect.Effect<string> =>
   Effect.scoped(row(client)).pipe(
@@ -50,8 +53,12 @@ const program = Effect.gen(function* () {
   const tasks = wanted.flatMap(([name, row]) => clients.map((client) => tried(name, row, client)))
   const cells = yield* Effect.all(tasks, { concurrency: 4 })
   const seen = [
-    ["", ...clients.map(({ name }) => name)],
-    ...wanted.map(([name], index) => [name, ...cells.slice(index * clients.length, (index + 1) * clients.length)])
+    ["", ...clients.map(({ name }) => name), websocat.name],
+    ...wanted.map(([name], index) => [
+      name,
+      ...cells.slice(index * clients.length, (index + 1) * clients.length),
+      websocat.cells[name] ?? ""
+    ])
   ]
   for (const [name = "", ...cells] of seen)
     console.log(
