@@ -45,7 +45,8 @@ import {
   type Moment,
   type Result
 } from "./cells.js"
-import { assertDocumented, keyOf, roleTable } from "./report.js"
+import { assertDocumented } from "../documented.js"
+import { keyOf, roleTable } from "./report.js"
 
 class Connected extends Context.Service<Connected, WebSocket.WebSocket>()("test/Connected") {}
 
@@ -346,7 +347,7 @@ describe("docs/closing.md", () => {
     it(`lists the result of every cell, as ${role}`, ({ skip }) => {
       const all = roles.length * moments.length * endings.length * behaviours.length
       skip(results.size < all, "only some of the cells were run")
-      assertDocumented(role, roleTable(role, results))
+      assertDocumented("closing.md", role, roleTable(role, results))
     })
   }
 })

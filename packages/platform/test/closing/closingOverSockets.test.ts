@@ -49,7 +49,8 @@ import {
   type Ending,
   type OpeningCell
 } from "./cells.js"
-import { assertDocumented, impossibleTable, openingTable } from "./report.js"
+import { assertDocumented } from "../documented.js"
+import { impossibleTable, openingTable } from "./report.js"
 
 afterEach(noHandlesLeft)
 
@@ -273,8 +274,8 @@ describe("before the 101", () => {
       run.size < openingCells.filter((cell) => impossible(cell) === undefined).length,
       "only some of the cells were run"
     )
-    assertDocumented("opening", openingTable(openingCells))
-    assertDocumented("impossible", impossibleTable(openingCells))
+    assertDocumented("closing.md", "opening", openingTable(openingCells))
+    assertDocumented("closing.md", "impossible", impossibleTable(openingCells))
   })
 })
 

@@ -1,6 +1,4 @@
 /** The generated parts of docs/closing.md. */
-import { assert } from "@effect/vitest"
-import { readFileSync, writeFileSync } from "node:fs"
 import {
   behaviours,
   closeCodeOf,
@@ -14,20 +12,8 @@ import {
   type Role
 } from "./cells.js"
 
-const file = new URL("../../../../docs/closing.md", import.meta.url)
-
-/** Compares the result of a run with the docs. With `pnpm docs:write` it writes the docs instead. */
-export const assertDocumented = (name: string, generated: string): void => {
-  const text = readFileSync(file, "utf8")
-  const begin = `<!-- generated: ${name} -->\n`
-  const end = `\n<!-- end: ${name} -->`
-  const [from, to] = [text.indexOf(begin) + begin.length, text.indexOf(end)]
-  assert.isTrue(from >= begin.length && to >= from, `docs/closing.md has no part for ${name}`)
-  if (process.env["UPDATE_DOCS"] === "1") writeFileSync(file, text.slice(0, from) + generated + text.slice(to))
-  else assert.strictEqual(text.slice(from, to), generated, "docs/closing.md is out of date; pnpm docs:write updates it")
-}
-
-export const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
+/** Without the padding of other pages, because these tables are too wide for it. */
+const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
   [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n")
 
 /** The results of one role, with `c` for the code. Endings with the same results share a row. */
