@@ -1,7 +1,8 @@
 /**
  * `pnpm --filter benchmarks report`: writes `docs/performance.md` and its plots from the files that `pnpm bench --json` and
- * `pnpm --filter benchmarks codec --json` wrote to `benchmarks/results`, with the cases of `again.json` in place of those of `run.json`, and `docs/performance/topics.md` from that of
- * `pnpm bench topics --json`. A page whose file is missing stays as it is.
+ * `pnpm --filter benchmarks codec --json` wrote to `benchmarks/results`, and `docs/performance/topics.md` from that of
+ * `pnpm bench topics --json`. The cases of `again.json`, if it is there, replace those of `run.json`. A page whose file is missing
+ * stays as it is.
  */
 import { Schema } from "effect"
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
